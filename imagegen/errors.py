@@ -1,0 +1,84 @@
+"""What can go wrong for the whole command, each error with its exit code.
+
+A message is written for the person who must act: what happened, on which file, beat or
+key, and what to do next. Faults of a single beat are no exceptions; they are values
+(`imagegen.providers.base.Fault`) and never stop the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+
+import msgspec
+
+
+class Exit(IntEnum):
+    """The exit codes of every command; the first that applies is the one returned."""
+
+    OK = 0
+    BEATS_IN_ERROR = 1
+    USAGE = 2
+    ENDED_EARLY = 3
+    RUN_ACTIVE = 4
+    INTERNAL = 70
+    SIGHUP = 129
+    SIGINT = 130
+    CLOSED_STDOUT = 141
+    SIGTERM = 143
+
+
+class ImagegenError(Exception):
+    """The base of every error that a command reports in one message.
+
+    `hint` says what to do next, as a sentence or a command to type.
+    """
+
+    exit_code: Exit = Exit.INTERNAL
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ImagegenError):
+    """Wrong usage, settings, input or keys: nothing was started or changed."""
+
+    exit_code = Exit.USAGE
+
+
+class InputFault(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong in a file that a person wrote.
+
+    `file` is the path as shown to the user, `row` counts from 1 (a list's item or a
+    table's data row), `field` is the setting or column.
+    """
+
+    file: str
+    message: str
+    row: int | None = None
+    field: str | None = None
+    hint: str | None = None
+
+
+class InputFaultsError(UsageError):
+    """All faults of a project's files, reported together.
+
+    `rows` tells for each file how many rows it holds, where that is known.
+    """
+
+    def __init__(self, faults: Sequence[InputFault], rows: Mapping[str, int] | None = None) -> None:
+        super().__init__(f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the input")
+        self.faults = tuple(faults)
+        self.rows = dict(rows or {})
+
+
+class RunActiveError(ImagegenError):
+    """Another run works on the same project."""
+
+    exit_code = Exit.RUN_ACTIVE
+
+
+class StorageError(ImagegenError):
+    """The project's disk refused a write: full, read-only or not permitted."""
+
+    exit_code = Exit.ENDED_EARLY

@@ -1,0 +1,1 @@
+"""API keys: where they come from, and which of them may send now."""

@@ -1,0 +1,1 @@
+"""What lies on disk: a project's files, read and written."""

@@ -1,0 +1,1 @@
+"""Storyboards: the beats of a project, from whichever file holds their prompts."""

@@ -1,0 +1,1 @@
+"""Image APIs: one file each behind the interface in `base`."""

@@ -1,0 +1,156 @@
+"""The seam between the engine and an image API.
+
+A provider makes exactly one request per `draw` and says what became of it: a picture, or a
+fault of a known kind. It never retries, never sleeps and never prints; attempts, back-off,
+key rotation and outages are the engine's.
+"""
+
+import hashlib
+from collections.abc import Callable
+from enum import StrEnum
+from functools import lru_cache
+from typing import Protocol
+
+import msgspec
+
+from imagegen.secret import Secret
+
+MAX_REFERENCE_BYTES = 7 * 1024 * 1024
+
+
+class Kind(StrEnum):
+    """What kind of fault an answer is, by whose fault it is and what helps."""
+
+    # The beat's own.
+    REFUSED = "refused"
+    """The service will not draw these words; asking again will not help."""
+    BAD_REQUEST = "bad request"
+    """The service says that the request is wrong; asking again will not help."""
+    NO_PICTURE = "no picture"
+    """An answer without a picture where a second try may help."""
+    PASSING = "passing"
+    """Network trouble, an overloaded service or a broken answer: try again later."""
+
+    # The quota's or the key's: never counted against the beat.
+    LIMITED = "limited"
+    """Too many requests for now; `retry_after` says how long, where the service does."""
+    SPENT_TODAY = "spent today"
+    """The quota of the day is used up."""
+    NO_QUOTA = "no quota"
+    """This key's plan has no quota for the model at all."""
+    KEY_REJECTED = "key rejected"
+    """The key is wrong, blocked or not allowed to use the service."""
+
+    # The whole run's.
+    MODEL_GONE = "model gone"
+    """The service does not know the model."""
+    REDIRECTED = "redirected"
+    """The address answers with a redirect; keys are never sent after one."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A reference image: the bytes of a picture file and their real media type."""
+
+    mime_type: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal."""
+        return _digest(self.data)
+
+
+@lru_cache(maxsize=64)
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture to draw.
+
+    `words` are the row's own, `look` the sentence that its style adds (empty: none). The
+    aspect ratio is written `16:9`; the size is the API's word: 512, 1K, 2K or 4K.
+    """
+
+    style: str
+    shot: str
+    beat: str
+    words: str
+    look: str = ""
+    references: tuple[Reference, ...] = ()
+    aspect_ratio: str = "16:9"
+    image_size: str = "1K"
+
+    @property
+    def prompt(self) -> str:
+        """The exact text that is sent."""
+        return f"{self.words}\n\n{self.look}" if self.look else self.words
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that the service says it used."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture as the service sent it: the bytes of a PNG, JPEG or WebP file."""
+
+    data: bytes
+    usage: Usage | None = None
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no picture.
+
+    `reason` is short and stable, for grouping and for machines (`IMAGE_SAFETY`,
+    `HTTP 503`, `timeout`); `message` is in words, the service's own where it has some.
+    `retry_after` is in seconds.
+    """
+
+    kind: Kind
+    reason: str
+    message: str
+    retry_after: float | None = None
+    usage: Usage | None = None
+
+
+Outcome = Picture | Fault
+
+
+class Provider(Protocol):
+    """An image API, or something that draws like one. Used from many threads at once."""
+
+    name: str
+    model: str
+    key_variables: tuple[str, ...]
+    """Environment variables that may hold a key; empty: no key is needed."""
+    width: int
+    """How many requests may be under way at once where keys set no limit."""
+
+    def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
+        """Make exactly one request.
+
+        `sent` is called once, as soon as the request has left (or may have left) this
+        machine: from then on it counts against the key's quota. A draw that returns
+        without calling it has used no quota.
+        """
+        ...
+
+    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+        """Ask the service's free endpoint which image models this key sees."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. Draws under way may fail."""
+        ...
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider is made with. `timeout` bounds one whole request, in seconds."""
+
+    model: str | None = None
+    base_url: str | None = None
+    timeout: float = 120.0
+    width: int | None = None
