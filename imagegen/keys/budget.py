@@ -1,0 +1,206 @@
+"""One budget: the requests that a quota allows in any rolling minute.
+
+A budget is kept as its grants, the times at which requests left, and never as a count or a
+reserved slot: a changed limit is right at once, and a killed process loses nothing. This
+module is the arithmetic alone; `pool` owns budgets and `store` keeps them.
+
+All times are `Clock.now()` seconds unless a name says `wall`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from imagegen.keys.clock import Clock, pacific_day
+
+WINDOW: Final = 60.0
+MARGIN: Final = 0.5
+"""What two requests' ways to the server may differ by, in seconds. The server counts
+arrivals, we know departures: a slot is used again this much later than the window says."""
+
+CLEAN: Final = 900.0
+"""Seconds without a refusal after which a slowed budget may have one more a minute."""
+
+REMEMBER_SPENT: Final = 3600.0
+"""Seconds for which other runs believe that a day's quota is used up. Quotas get raised
+in the middle of a day; asking once an hour finds out."""
+
+_FIRST_COOLDOWN: Final = 4.0
+_LONGEST_COOLDOWN: Final = 64.0
+_SHORTEST_TOLD: Final = 1.0
+_LONGEST_TOLD: Final = 3600.0
+
+
+class Grant(msgspec.Struct, array_like=True):
+    """One request. `holder` names the process while the request has not left yet."""
+
+    id: int
+    at: float
+    holder: str = ""
+    refused: bool = False
+
+
+class Budget(msgspec.Struct, omit_defaults=True):
+    """The state of one budget, as it is stored and shared between processes.
+
+    `boot`, `now` and `wall` say when it was written, so that its times can be carried over
+    a restart of the machine. `limits` holds the limit that each running process was given;
+    the lowest counts.
+    """
+
+    boot: str
+    now: float
+    wall: float
+    grants: list[Grant] = []
+    limits: dict[str, int] = {}
+    cool_until: float = 0.0
+    strikes: int = 0
+    burst_at: float = 0.0
+    burst_limit: int = 0
+    pace: int | None = None
+    pace_grows_at: float = 0.0
+    spent_wall: float | None = None
+    day: str = ""
+    day_used: int = 0
+
+    @classmethod
+    def fresh(cls, clock: Clock) -> "Budget":
+        """Return a budget that nothing has been asked of."""
+        return cls(boot=clock.boot, now=clock.now(), wall=clock.wall())
+
+    def catch_up(self, clock: Clock, alive: Callable[[str], bool]) -> None:
+        """Bring what was read up to now: another boot, dead processes, old grants.
+
+        A request that a dead process may have sent counts from when it is found.
+        """
+        now = clock.now()
+        if self.boot != clock.boot:
+            # Across boots only the wall clock is left, and it may have been set back.
+            away = max(0.0, clock.wall() - self.wall)
+            self._shift(now - self.now - away)
+        for grant in self.grants:
+            if grant.holder and not alive(grant.holder):
+                grant.holder, grant.at = "", now
+            grant.at = min(grant.at, now)
+        self.limits = {holder: n for holder, n in self.limits.items() if alive(holder)}
+        self.grants = [g for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN]
+        self.boot, self.now, self.wall = clock.boot, now, clock.wall()
+
+    def _shift(self, by: float) -> None:
+        for grant in self.grants:
+            grant.at += by
+        self.cool_until += by
+        self.burst_at += by
+        self.pace_grows_at += by
+
+    def effective(self, limit: int) -> int:
+        """Return the requests a minute that count now, for a process that was given `limit`."""
+        lowest = min([limit, *self.limits.values()])
+        return lowest if self.pace is None else min(lowest, self.pace)
+
+    def free_at(self, now: float, limit: int) -> float:
+        """Return when the next request may leave; not after `now` means at once."""
+        limit = self.effective(limit)
+        # A request that has not left counts as leaving now, for as long as that lasts.
+        times = sorted((now if g.holder else g.at for g in self.grants), reverse=True)
+        free = self.cool_until
+        if len(times) >= limit:
+            free = max(free, times[limit - 1] + WINDOW + MARGIN)
+        if self.pace is not None and times:
+            free = max(free, times[0] + WINDOW / limit)
+        return free
+
+    def room(self, now: float, limit: int) -> int:
+        """Return how many requests fit into the minute that ends now."""
+        return self.effective(limit) - sum(
+            1 for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN
+        )
+
+    def used_today(self, wall: float) -> int:
+        """Return the requests since the last Pacific midnight."""
+        return self.day_used if self.day == pacific_day(wall) else 0
+
+    def spent_today(self, wall: float) -> bool:
+        """Whether the service said lately that the day's quota is used up."""
+        told = self.spent_wall
+        if told is None or pacific_day(told) != pacific_day(wall):
+            return False
+        return abs(wall - told) < REMEMBER_SPENT
+
+    def grant(self, grant: Grant, limit: int, wall: float) -> None:
+        """Record a request that is about to leave."""
+        self._grow(grant.at, limit)
+        self.grants = [g for g in self.grants if g.holder or g.at > grant.at - WINDOW - MARGIN]
+        self.grants.append(grant)
+        self.day_used = self.used_today(wall) + 1
+        self.day = pacific_day(wall)
+
+    def sent(self, grant_id: int, now: float) -> None:
+        """Record that a granted request has left."""
+        for grant in self.grants:
+            if grant.id == grant_id:
+                grant.holder, grant.at = "", now
+
+    def drop(self, grant_id: int) -> None:
+        """Take back a grant whose request never left."""
+        kept = [g for g in self.grants if g.id != grant_id]
+        if len(kept) < len(self.grants):
+            self.grants = kept
+            self.day_used = max(0, self.day_used - 1)
+
+    def answered(self) -> None:
+        """Record an answer that was no refusal for quota: the next refusal starts small."""
+        self.strikes = 0
+        self.spent_wall = None
+
+    def refused(
+        self, grant_id: int, now: float, limit: int, retry_after: float | None, jitter: float
+    ) -> None:
+        """Record a 429: cool down, and slow the pace if our own count does not explain it.
+
+        `retry_after` is what the service asked for, in seconds; without it the wait doubles
+        with each burst, times `jitter` (about 1).
+        """
+        grant = next((g for g in self.grants if g.id == grant_id), None)
+        left_at = grant.at if grant else now
+        if grant:
+            grant.refused = True
+        # Requests that left before the first refusal was known belong to one burst with it.
+        burst_begins = left_at > self.burst_at
+        if burst_begins:
+            self.strikes += 1
+            self.burst_at = now
+            self.burst_limit = self.effective(limit)
+        if retry_after is not None:
+            wait = min(max(retry_after, _SHORTEST_TOLD), _LONGEST_TOLD)
+        elif burst_begins:
+            wait = min(_LONGEST_COOLDOWN, _FIRST_COOLDOWN * 2 ** (self.strikes - 1)) * jitter
+        else:
+            wait = 0.0
+        self.cool_until = max(self.cool_until, now + wait)
+        self._slow(left_at, now, limit)
+
+    def _slow(self, left_at: float, now: float, limit: int) -> None:
+        """Set the pace to what the service granted in the last minute.
+
+        It is measured anew with each refusal of a burst, always against the pace before
+        the burst. Of a budget in full use the measure is exact; of one that was half idle,
+        or that was granted nothing, it says little, and the pace is halved instead.
+        """
+        lowest = min([limit, *self.limits.values()])
+        if sum(1 for g in self.grants if left_at - WINDOW < g.at <= left_at) > lowest:
+            return
+        recent = [g for g in self.grants if g.at > now - WINDOW - MARGIN]
+        granted = sum(1 for g in recent if not g.refused)
+        if granted == 0 or len(recent) < self.burst_limit:
+            granted = max(granted, (self.burst_limit + 1) // 2)
+        self.pace = max(1, min(granted, lowest))
+        self.pace_grows_at = now + CLEAN
+
+    def _grow(self, now: float, limit: int) -> None:
+        while self.pace is not None and now >= self.pace_grows_at:
+            self.pace += 1
+            self.pace_grows_at += CLEAN
+            if self.pace >= limit:
+                self.pace = None

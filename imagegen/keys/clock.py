@@ -1,0 +1,82 @@
+"""Time as budgets need it: comparable between processes, and settable in tests."""
+
+import datetime as dt
+import functools
+import subprocess
+import sys
+import time
+import zoneinfo
+from pathlib import Path
+from typing import Protocol
+
+_PACIFIC = "America/Los_Angeles"
+
+
+class Clock(Protocol):
+    """Two clocks and the name of the boot within which the first one counts."""
+
+    @property
+    def boot(self) -> str:
+        """Names the boot; times of `now` compare only within one."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since the machine started; never set back, the same for all processes."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970, as the machine's clock is set."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    @property
+    def boot(self) -> str:
+        """Names the boot, or is a constant where the system does not tell."""
+        return _boot()
+
+    def now(self) -> float:
+        """Seconds since the machine started, time asleep included where that is known."""
+        if sys.platform == "linux":
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+
+@functools.cache
+def _boot() -> str:
+    if sys.platform == "linux":
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        except OSError:
+            return "linux"
+    if sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        try:
+            done = subprocess.run(  # noqa: S603  # a fixed command
+                command, capture_output=True, text=True, timeout=5, check=False, env={}
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return "darwin"
+        return done.stdout.strip() or "darwin"
+    # Windows names no boot session. Its start, to a quarter of an hour, changes with a
+    # boot; a clock set by hand changes it too, which only makes budgets wait.
+    return f"{sys.platform}-{round((time.time() - time.monotonic()) / 900)}"
+
+
+def pacific_day(wall: float) -> str:
+    """Return the date on the US Pacific coast, where the API's day quotas begin anew."""
+    zone = zoneinfo.ZoneInfo(_PACIFIC)
+    return dt.datetime.fromtimestamp(wall, zone).date().isoformat()
+
+
+def next_pacific_midnight(wall: float) -> float:
+    """Return when the next day begins on the US Pacific coast, in seconds since 1970."""
+    zone = zoneinfo.ZoneInfo(_PACIFIC)
+    tomorrow = dt.datetime.fromtimestamp(wall, zone).date() + dt.timedelta(days=1)
+    return dt.datetime.combine(tomorrow, dt.time(), zone).timestamp()

@@ -1,0 +1,305 @@
+"""keys.toml: which keys draw which style, and how many requests a minute each allows."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import platformdirs
+
+from imagegen import tables
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.secret import Secret
+
+FILE: Final = "keys.toml"
+KEYS_VARIABLE: Final = "IMAGEGEN_KEYS"
+ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
+DEFAULT_PER_MINUTE: Final = 9
+DEFAULT_POOL: Final = "default"
+_ENVIRONMENT = "env:"
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,512}")
+_GIT_SECONDS = 5
+
+PerMinute = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+PerDay = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What a key's quota allows: requests a minute, and a day where that is limited."""
+
+    per_minute: int = DEFAULT_PER_MINUTE
+    per_day: int | None = None
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key of a pool. Keys that name the same `project` share one budget."""
+
+    secret: Secret
+    limit: Limit = Limit()
+    project: str | None = None
+
+
+class Keyring(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of every style, and where they were found.
+
+    `source` is the file or variable as shown to the user, None where there is none.
+    `base_url` is set only if the file may say where keys are sent.
+    """
+
+    pools: dict[str, tuple[Key, ...]] = {}  # copied by msgspec
+    source: str | None = None
+    base_url: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def pool(self, style: str) -> tuple[Key, ...]:
+        """Return the keys that draw this style: its own, else the default ones."""
+        return self.pools.get(style) or self.pools.get(DEFAULT_POOL, ())
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    requests_per_minute: PerMinute = DEFAULT_PER_MINUTE
+    requests_per_day: PerDay | None = None
+    base_url: str | None = None
+    keys: dict[str, list[Any]] = {}  # copied by msgspec
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    key: str | None = None
+    requests_per_minute: PerMinute | None = None
+    requests_per_day: PerDay | None = None
+    project: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+def user_file() -> Path:
+    """Return the path of the user's own keys.toml, whether it exists or not."""
+    return platformdirs.user_config_path("imagegen", appauthor=False) / FILE
+
+
+def load(
+    project: Path,
+    styles: Sequence[str],
+    *,
+    named: Path | None = None,
+    variables: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Keyring:
+    """Find and read the keys for a project.
+
+    The first of these decides: `named` (the `--keys` option), `$IMAGEGEN_KEYS`, the
+    project's keys.toml, the user's keys.toml, the first set of the environment
+    `variables` (it then serves every style). Without any of them the ring is empty.
+
+    Raises `InputFaultsError` with every fault of the file, and `UsageError` when a file
+    that the user named is missing.
+    """
+    chosen = named or (Path(environ[KEYS_VARIABLE]) if environ.get(KEYS_VARIABLE) else None)
+    if chosen is not None:
+        if not chosen.is_file():
+            how = "--keys" if named else KEYS_VARIABLE
+            raise UsageError(f"{chosen}: no such file (named by {how})")
+        return _read(chosen, str(chosen), styles, environ, trusted=True, foreign_styles=True)
+    own = project / FILE
+    if own.exists():
+        shown = f"{project.name or project}/{FILE}"
+        return _read(own, shown, styles, environ, trusted=False, foreign_styles=False)
+    if user_file().exists():
+        shown = str(user_file())
+        return _read(user_file(), shown, styles, environ, trusted=True, foreign_styles=True)
+    for name in variables:
+        if environ.get(name):
+            return _from_variable(name, environ[name].strip())
+    return Keyring()
+
+
+def address(
+    option: str | None, ring: Keyring, environ: Mapping[str, str] = os.environ
+) -> str | None:
+    """Return where requests go: `--base-url`, `$IMAGEGEN_BASE_URL`, or the user's keys file.
+
+    None means the provider's own address. Raises `UsageError` for what is no http address.
+    """
+    found = option or environ.get(ADDRESS_VARIABLE) or ring.base_url
+    if not found:
+        return None
+    parts = urlsplit(found)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(
+            f'the address "{found}" is not one that requests can be sent to',
+            hint="write it as https://host or https://host/path",
+        )
+    if parts.username or parts.password:
+        raise UsageError("the address holds a name or password", hint="leave them out of it")
+    return found.rstrip("/")
+
+
+def _from_variable(name: str, value: str) -> Keyring:
+    if not _PRINTABLE.fullmatch(value):
+        raise UsageError(f"${name} holds no API key: it has blanks or unusual characters")
+    return Keyring(pools={DEFAULT_POOL: (Key(Secret(value)),)}, source=f"${name}")
+
+
+def _read(
+    path: Path,
+    shown: str,
+    styles: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    trusted: bool,
+    foreign_styles: bool,
+) -> Keyring:
+    faults: list[InputFault] = []
+    table = tables.read(path, shown, faults)
+    if table is None:
+        raise InputFaultsError(faults)
+    if not trusted and "base_url" in table:
+        message = "a project's keys file may not say where keys are sent"
+        hint = (
+            f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
+        )
+        faults.append(InputFault(file=shown, field="base_url", message=message, hint=hint))
+        del table["base_url"]
+    file = tables.convert(table, _File, shown=shown, faults=faults)
+    warnings = [*_exposure(path, shown)]
+    pools: dict[str, tuple[Key, ...]] = {}
+    for style, entries in file.keys.items():
+        if style not in styles and style != DEFAULT_POOL:
+            near = tables.did_you_mean(style, [*styles, DEFAULT_POOL])
+            if not foreign_styles:
+                fault = InputFault(
+                    file=shown, field=f"keys.{style}", message=f'unknown style "{style}"', hint=near
+                )
+                faults.append(fault)
+            elif near:
+                warnings.append(f'{shown}: keys for an unknown style "{style}": {near}')
+        reader = _PoolReader(file, shown, style, environ, faults)
+        pools[style] = reader.read(entries)
+        if reader.unset and pools[style]:
+            names = ", ".join(reader.unset)
+            warnings.append(f"{shown}: keys.{style}: not set in the environment: {names}")
+        elif reader.unset:
+            names = ", ".join(reader.unset)
+            warnings.append(f"{shown}: keys.{style} has no key: {names} is not set")
+    _check_limits(pools, shown, faults)
+    if faults:
+        raise InputFaultsError(faults)
+    return Keyring(pools=pools, source=shown, base_url=file.base_url, warnings=tuple(warnings))
+
+
+class _PoolReader:
+    """Reads the list of one style's keys."""
+
+    def __init__(
+        self,
+        file: _File,
+        shown: str,
+        style: str,
+        environ: Mapping[str, str],
+        faults: list[InputFault],
+    ) -> None:
+        self._file = file
+        self._shown = shown
+        self._style = style
+        self._environ = environ
+        self._faults = faults
+        self.unset: list[str] = []
+
+    def read(self, entries: list[Any]) -> tuple[Key, ...]:
+        keys: dict[Secret, Key] = {}
+        for position, entry in enumerate(entries, 1):
+            key = self._key(position, entry)
+            if key is not None:
+                keys.setdefault(key.secret, key)
+        return tuple(keys.values())
+
+    def _key(self, position: int, entry: object) -> Key | None:
+        field = f"keys.{self._style}[{position}]"
+        if isinstance(entry, str):
+            entry = {"key": entry}
+        if not isinstance(entry, dict):
+            self._fault(field, 'expected text or a table, as in { key = "env:NAME" }')
+            return None
+        read = tables.convert(
+            entry, _Entry, shown=self._shown, faults=self._faults, prefix=field + "."
+        )
+        if read.key is None:
+            if "key" not in entry:
+                self._fault(field, 'names no key, as in { key = "env:NAME" }')
+            return None
+        value = read.key
+        if value.startswith(_ENVIRONMENT):
+            name = value.removeprefix(_ENVIRONMENT)
+            value = self._environ.get(name, "").strip()
+            if not value:
+                self.unset.append(name)
+                return None
+        if not _PRINTABLE.fullmatch(value):
+            self._fault(field, "is no API key: it is empty or has blanks in it")
+            return None
+        limit = Limit(
+            read.requests_per_minute or self._file.requests_per_minute,
+            read.requests_per_day or self._file.requests_per_day,
+        )
+        return Key(Secret(value), limit, read.project)
+
+    def _fault(self, field: str, message: str) -> None:
+        self._faults.append(InputFault(file=self._shown, field=field, message=message))
+
+
+def _check_limits(
+    pools: Mapping[str, tuple[Key, ...]], shown: str, faults: list[InputFault]
+) -> None:
+    """Report every budget that is given two limits."""
+    first: dict[str | Secret, tuple[str, Limit]] = {}
+    for style, keys in pools.items():
+        for key in keys:
+            where, limit = first.setdefault(key.project or key.secret, (style, key.limit))
+            if limit != key.limit:
+                what = f'project "{key.project}"' if key.project else f"key {key.secret}"
+                message = (
+                    f"{what} has two limits: {limit.per_minute} a minute under {where}, "
+                    f"{key.limit.per_minute} under {style}"
+                )
+                if limit.per_minute == key.limit.per_minute:
+                    message = f"{what} has two limits a day, under {where} and {style}"
+                hint = "one budget has one limit: write the same at each place"
+                fault = InputFault(file=shown, field=f"keys.{style}", message=message, hint=hint)
+                faults.append(fault)
+
+
+def _exposure(path: Path, shown: str) -> list[str]:
+    """Warn of a keys file that others can read, or that git would publish."""
+    warnings = []
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warnings.append(f"{shown} can be read by other users: chmod 600 {shown}")
+    if _tracked_by_git(path):
+        warnings.append(
+            f"{shown} is tracked by git: git rm --cached it, and make new keys if it was pushed"
+        )
+    return warnings
+
+
+def _tracked_by_git(path: Path) -> bool:
+    folder = path.resolve().parent
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        return False
+    git = shutil.which("git")
+    if git is None:
+        return False
+    # The repository may be somebody else's: none of its settings may start a program, and
+    # the child sees no variable that could hold a key.
+    quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.devnull]
+    command = [git, "--no-optional-locks", *quiet, "ls-files", "--error-unmatch", "--", path.name]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
+    try:
+        done = subprocess.run(  # noqa: S603  # a fixed command, no shell
+            command, cwd=folder, env=kept, capture_output=True, timeout=_GIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,153 @@
+"""Budgets shared between processes: read, changed and written back as one step.
+
+A change is made to the budget as last read and written back if nobody else wrote in
+between; if somebody did, it is made anew to what they wrote. When the store fails, the run
+goes on from what it knows, in memory and at half pace, with one warning.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.keys.budget import MARGIN, WINDOW, Budget
+from imagegen.keys.clock import Clock
+from imagegen.keys.store import (
+    MemoryStore,
+    SqliteStore,
+    Store,
+    StoreTornError,
+    StoreUnavailableError,
+    digest,
+)
+
+_JUST_USED: Final = "just used"
+
+
+class Account:
+    """One budget's name in the store, and what was last read or written of it."""
+
+    def __init__(self, name: str, budget: Budget) -> None:
+        self.name = name
+        self.version = 0
+        self.budget = budget
+        self.row = msgspec.msgpack.encode(budget)
+
+
+class Ledger:
+    """The budgets in a store. Calls must not overlap; the pool's lock sees to that.
+
+    `alone` tells that other processes cannot be seen, so that only half of each limit may
+    be used. `warn` is called with a sentence when that happens.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, warn: Callable[[str], None], *, alone: bool = False
+    ) -> None:
+        self.alone = alone
+        self._store = store
+        self._clock = clock
+        self._warn = warn
+        self._accounts: list[Account] = []
+
+    @classmethod
+    def open(cls, folder: Path, clock: Clock, warn: Callable[[str], None]) -> "Ledger":
+        """Open the ledger in the user's state folder; made where it is missing.
+
+        A damaged one is put aside: every budget then counts as just used. Where the folder
+        cannot be used, the ledger is kept in memory.
+        """
+        try:
+            store = SqliteStore(folder)
+        except (StoreUnavailableError, StoreTornError) as error:
+            warn(_alone_because(f"cannot be used ({error})"))
+            return cls(MemoryStore(), clock, warn, alone=True)
+        ledger = cls(store, clock, warn)
+        if store.damaged:
+            warn(
+                "the record of sent requests was damaged and was put aside: "
+                "nothing is sent for a minute"
+            )
+            ledger.edit(Account(_JUST_USED, Budget.fresh(clock)), ledger._just_used)
+        return ledger
+
+    @property
+    def holder(self) -> str:
+        """This process's name in budgets."""
+        return self._store.holder
+
+    def account(self, *owner: str) -> Account:
+        """Return the budget of provider, kind of owner, owner and model."""
+        account = Account(digest(self._store.salt, *owner), Budget.fresh(self._clock))
+        self._accounts.append(account)
+        return account
+
+    def edit(self, account: Account, change: Callable[[Budget], object]) -> None:
+        """Apply a change to the budget as it is now, however many others change it too."""
+        try:
+            self._edit(account, change)
+        except (StoreUnavailableError, StoreTornError) as error:
+            damaged = isinstance(error, StoreTornError)
+            self._warn(_alone_because("is damaged" if damaged else f"cannot be used ({error})"))
+            self._go_on_alone(just_used=damaged)
+            self._edit(account, change)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def _edit(self, account: Account, change: Callable[[Budget], object]) -> None:
+        while True:
+            if account.version == 0:
+                self._load(account)
+            account.budget.catch_up(self._clock, self._store.alive)
+            change(account.budget)
+            row = msgspec.msgpack.encode(account.budget)
+            if self._store.swap(account.name, account.version, row):
+                account.version += 1
+                account.row = row
+                return
+            self._load(account)
+
+    def _load(self, account: Account) -> None:
+        account.version, account.budget = self._read(account.name)
+        if account.version > 0:
+            account.row = msgspec.msgpack.encode(account.budget)
+        else:
+            _, just_used = self._read(_JUST_USED)
+            account.budget.cool_until = just_used.cool_until
+
+    def _read(self, name: str) -> tuple[int, Budget]:
+        found = self._store.load(name)
+        if found is None:
+            return 0, Budget.fresh(self._clock)
+        version, row = found
+        try:
+            budget = msgspec.msgpack.decode(row, type=Budget)
+        except msgspec.MsgspecError as error:
+            raise StoreTornError(str(error)) from error
+        budget.catch_up(self._clock, self._store.alive)
+        return version, budget
+
+    def _just_used(self, budget: Budget) -> None:
+        budget.cool_until = max(budget.cool_until, self._clock.now() + WINDOW + MARGIN)
+
+    def _go_on_alone(self, *, just_used: bool) -> None:
+        holder, self.alone = self._store.holder, True
+        self._store.close()
+        self._store = MemoryStore(self._store.salt, holder)
+        for account in self._accounts:
+            # The change that failed may be half made: go back to what was last written.
+            account.budget = msgspec.msgpack.decode(account.row, type=Budget)
+            if just_used:
+                self._just_used(account.budget)
+            self._store.swap(account.name, 0, msgspec.msgpack.encode(account.budget))
+            account.version = 1
+
+
+def _alone_because(what: str) -> str:
+    return (
+        f"the record of sent requests {what}: going on at half pace, "
+        "because other runs with the same keys cannot be seen"
+    )

@@ -1,0 +1,285 @@
+"""Where budgets are kept between processes: a SQLite file in the user's state folder.
+
+Every change is a compare-and-set of one row by its version, so that processes never wait
+for each other longer than one statement takes. Keys are in the file only as salted hashes.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+import filelock
+import platformdirs
+
+STATE_VARIABLE: Final = "IMAGEGEN_STATE_DIR"
+_FILE: Final = "budgets.sqlite"
+_VERSION: Final = 1
+_BUSY_SECONDS: Final = 5.0
+_HOLDERS: Final = "processes"
+
+
+class StoreUnavailableError(Exception):
+    """The store cannot be used now: locked for too long, not writable, not of our version."""
+
+
+class StoreTornError(Exception):
+    """The store's file is damaged."""
+
+
+class Store(Protocol):
+    """Rows of bytes by name, each with a version that every change raises."""
+
+    salt: bytes
+
+    def load(self, name: str) -> tuple[int, bytes] | None:
+        """Return the row's version and bytes, or None where there is no such row."""
+        ...
+
+    def swap(self, name: str, version: int, row: bytes) -> bool:
+        """Write the row if its version is still `version` (0: not there), else return False."""
+        ...
+
+    def alive(self, holder: str) -> bool:
+        """Tell whether the process that wrote this holder's name still runs."""
+        ...
+
+    @property
+    def holder(self) -> str:
+        """This process's own name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks."""
+        ...
+
+
+def state_folder() -> Path:
+    """Return the folder for what is shared by all runs of this user."""
+    named = os.environ.get(STATE_VARIABLE)
+    return Path(named) if named else platformdirs.user_state_path("imagegen", appauthor=False)
+
+
+class MemoryStore:
+    """Budgets of this process alone, for when the file cannot be used."""
+
+    def __init__(self, salt: bytes = b"", holder: str = "") -> None:
+        self.salt = salt or secrets.token_bytes(16)
+        self.holder = holder or secrets.token_hex(8)
+        self._rows: dict[str, tuple[int, bytes]] = {}
+
+    def load(self, name: str) -> tuple[int, bytes] | None:
+        """Return the row's version and bytes, or None where there is no such row."""
+        return self._rows.get(name)
+
+    def swap(self, name: str, version: int, row: bytes) -> bool:
+        """Write the row if its version is still `version`."""
+        if self._rows.get(name, (0, b""))[0] != version:
+            return False
+        self._rows[name] = (version + 1, row)
+        return True
+
+    def alive(self, holder: str) -> bool:
+        """Tell whether `holder` is this process: nobody else can see this store."""
+        return holder == self.holder
+
+    def close(self) -> None:
+        """Forget nothing: there is nothing to let go of."""
+
+
+class SqliteStore:
+    """Budgets of all processes of this user on this machine.
+
+    `damaged` tells that a damaged file was found and put aside when this one was opened.
+    Raises `StoreUnavailableError` where the folder or file cannot be used. Calls must not
+    overlap; the pool's lock sees to that.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.damaged = False
+        self._folder = folder
+        self._path = folder / _FILE
+        self._known_dead: set[str] = set()
+        with _unavailable():
+            self._prepare()
+            with filelock.FileLock(folder / "opening.lock", timeout=_BUSY_SECONDS):
+                self._connection = self._open_or_replace()
+                self._presence = _Presence(folder / _HOLDERS)
+        self.salt = self._read_salt()
+
+    @property
+    def holder(self) -> str:
+        """This process's own name."""
+        return self._presence.name
+
+    def load(self, name: str) -> tuple[int, bytes] | None:
+        """Return the row's version and bytes, or None where there is no such row."""
+        with _unavailable():
+            query = "SELECT version, state FROM budget WHERE name = ?"
+            row = self._connection.execute(query, (name,)).fetchone()
+        if row is None:
+            return None
+        version, state = row
+        if not isinstance(version, int) or not isinstance(state, bytes):
+            raise StoreTornError(f"row {name} holds {type(state).__name__}")
+        return version, state
+
+    def swap(self, name: str, version: int, row: bytes) -> bool:
+        """Write the row if its version is still `version` (0: not there), else return False."""
+        with _unavailable():
+            if version == 0:
+                statement = "INSERT OR IGNORE INTO budget (name, version, state) VALUES (?, 1, ?)"
+                done = self._connection.execute(statement, (name, row))
+            else:
+                statement = (
+                    "UPDATE budget SET version = version + 1, state = ? "
+                    "WHERE name = ? AND version = ?"
+                )
+                done = self._connection.execute(statement, (row, name, version))
+        return done.rowcount == 1
+
+    def alive(self, holder: str) -> bool:
+        """Tell whether the process that wrote this holder's name still runs."""
+        if holder == self.holder:
+            return True
+        if holder in self._known_dead:
+            return False
+        if self._presence.found(holder):
+            return True
+        self._known_dead.add(holder)
+        return False
+
+    def close(self) -> None:
+        """Close the file and end this process's presence."""
+        self._connection.close()
+        self._presence.end()
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._path.is_symlink():
+            raise StoreUnavailableError(f"{self._path} is a symbolic link")
+        if not self._path.exists():
+            # SQLite would make it readable by others.
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+
+    def _open_or_replace(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except StoreTornError:
+            self.damaged = True
+        aside = self._path.with_name(f"budgets-damaged-{int(time.time())}.sqlite")
+        self._path.replace(aside)
+        for suffix in ("-wal", "-shm", "-journal"):
+            self._path.with_name(_FILE + suffix).unlink(missing_ok=True)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            with _unavailable():
+                self._set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            # Network file systems have no shared memory.
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+        # A crash of the machine may lose the last grants: budgets then count anew within
+        # a minute. A crash of the process loses nothing.
+        connection.execute("PRAGMA synchronous = OFF")
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise StoreTornError(str(finding))
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise StoreUnavailableError(f"{self._path} is of a newer version of imagegen")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS budget "
+            "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS salt (salt BLOB NOT NULL)")
+        connection.execute(
+            "INSERT INTO salt SELECT ? WHERE NOT EXISTS (SELECT * FROM salt)",
+            (secrets.token_bytes(16),),
+        )
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _read_salt(self) -> bytes:
+        with _unavailable():
+            (salt,) = self._connection.execute("SELECT salt FROM salt").fetchone()
+        return bytes(salt)
+
+
+class _Presence:
+    """A locked file that says that this process runs; the system unlocks it at any death.
+
+    Made while the store's opening lock is held, so that no other process takes a file that
+    is not locked yet for a dead one's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder = folder
+        self._sweep()
+        self.name = secrets.token_hex(8)
+        self._lock = filelock.FileLock(self._file(self.name), timeout=0)
+        self._lock.acquire()
+
+    def found(self, name: str) -> bool:
+        """Tell whether another process holds its file locked; a dead one's file is removed."""
+        if not name.isalnum() or not self._file(name).exists():
+            return False
+        try:
+            with filelock.FileLock(self._file(name), timeout=0):
+                pass
+        except filelock.Timeout:
+            return True
+        self._file(name).unlink(missing_ok=True)
+        return False
+
+    def end(self) -> None:
+        """Unlock and remove this process's file."""
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            self._file(self.name).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
+
+    def _sweep(self) -> None:
+        for file in self._folder.glob("*.lock"):
+            with contextlib.suppress(OSError):
+                self.found(file.stem)
+
+
+@contextlib.contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn what SQLite and the file system raise into the two faults a pool knows."""
+    try:
+        yield
+    except filelock.Timeout as error:
+        raise StoreUnavailableError("locked by another process for 5 seconds") from error
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailableError(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreTornError(str(error)) from error
+    except OSError as error:
+        raise StoreUnavailableError(error.strerror or str(error)) from error
+
+
+def digest(salt: bytes, *parts: str) -> str:
+    """Return the name of a budget's row: a hash from which no key can be told."""
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()

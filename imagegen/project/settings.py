@@ -1,0 +1,137 @@
+"""imagegen.toml: what a project wants drawn, and how."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from imagegen import tables
+from imagegen.errors import InputFault, InputFaultsError
+
+FILE: Final = "imagegen.toml"
+STYLES: Final = ("illustration", "clear", "consistent")
+# fmt: off
+ASPECT_RATIOS: Final = (
+    "1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9",
+    "21:9",
+)
+# fmt: on
+IMAGE_SIZES: Final = ("512", "1K", "2K", "4K")
+_STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_ADDRESSES = ("base_url", "api_url", "endpoint", "address")
+_SECRETS = ("key", "keys", "api_key", "api_keys")
+
+Seconds = Annotated[float, msgspec.Meta(ge=1, le=3600)]
+Attempts = Annotated[int, msgspec.Meta(ge=1, le=20)]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class Style(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[styles.NAME]` table: the sentence and the picture that make a style."""
+
+    look: Words | None = None
+    style_reference: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a project, each at its default where the file is silent.
+
+    `timeout` is in seconds for one whole request; paths are as written, relative to the
+    project. `styles` holds the built-in styles and those that the file adds.
+    """
+
+    provider: str = "gemini"
+    model: str | None = None
+    aspect_ratio: str = "16:9"
+    image_size: str = "1K"
+    timeout: Seconds = 120.0
+    max_attempts: Attempts = 4
+    style_reference: str | None = None
+    beats: str | None = None
+    draw: tuple[str, ...] | None = None
+    styles: dict[str, Style] = {name: Style() for name in STYLES}  # copied
+
+    @property
+    def drawn_styles(self) -> tuple[str, ...]:
+        """The styles to draw: all, or those that `draw` names, in the order of `styles`."""
+        return tuple(name for name in self.styles if self.draw is None or name in self.draw)
+
+
+def load(project: Path) -> Settings:
+    """Read `imagegen.toml`; without one every setting has its default.
+
+    Raises `InputFaultsError` with every fault of the file.
+    """
+    path = project / FILE
+    if not path.exists():
+        return Settings()
+    shown = f"{project.name or project}/{FILE}"
+    faults: list[InputFault] = []
+    table = tables.read(path, shown, faults)
+    if table is None:
+        raise InputFaultsError(faults)
+    table = _without_foreign(table, shown, faults)
+    styles = _styles(table.pop("styles", {}), shown, faults)
+    settings = tables.convert(table, Settings, shown=shown, faults=faults)
+    settings = msgspec.structs.replace(settings, styles=styles)
+    _check(settings, shown, faults)
+    if faults:
+        raise InputFaultsError(faults)
+    return settings
+
+
+def _without_foreign(
+    table: Mapping[str, Any], shown: str, faults: list[InputFault]
+) -> dict[str, Any]:
+    """Report what may never stand in a project's settings, and return the rest."""
+    rest = dict(table)
+    for name in _ADDRESSES:
+        if rest.pop(name, None) is not None:
+            message = "a project may not say where keys are sent"
+            hint = "use --base-url, IMAGEGEN_BASE_URL or your own keys.toml"
+            faults.append(InputFault(file=shown, field=name, message=message, hint=hint))
+    for name in _SECRETS:
+        if rest.pop(name, None) is not None:
+            message = "keys do not belong into a file that is committed"
+            hint = "put them into keys.toml"
+            faults.append(InputFault(file=shown, field=name, message=message, hint=hint))
+    return rest
+
+
+def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, Style]:
+    styles = {name: Style() for name in STYLES}
+    if not isinstance(table, dict):
+        message = "expected tables, as in [styles.clear]"
+        hint = 'draw = ["clear"] selects styles'
+        faults.append(InputFault(file=shown, field="styles", message=message, hint=hint))
+        return styles
+    for name, value in table.items():
+        field = f"styles.{name}"
+        if not _STYLE_NAME.fullmatch(name):
+            message = "a style's name is a-z, then a-z, 0-9, _ or -, at most 40 characters"
+            faults.append(InputFault(file=shown, field=field, message=message))
+        elif not isinstance(value, dict):
+            message = f'expected a table, as in [{field}] with look = "…"'
+            faults.append(InputFault(file=shown, field=field, message=message))
+        else:
+            styles[name] = tables.convert(
+                value, Style, shown=shown, faults=faults, prefix=field + "."
+            )
+    return styles
+
+
+def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
+    def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            hint = tables.did_you_mean(value, known) or "one of " + ", ".join(known)
+            fault = InputFault(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
+            faults.append(fault)
+
+    one_of("aspect_ratio", settings.aspect_ratio, ASPECT_RATIOS)
+    one_of("image_size", settings.image_size, IMAGE_SIZES)
+    for name in settings.draw or ():
+        one_of("draw", name, tuple(settings.styles))
+    if settings.draw is not None and not settings.draw:
+        faults.append(InputFault(file=shown, field="draw", message="names no style"))

@@ -1,0 +1,105 @@
+"""TOML files that people write: read whole, every fault reported, the nearest name suggested."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from imagegen.errors import InputFault
+
+MAX_BYTES = 4 * 1024 * 1024
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
+    """Return `did you mean "…"?` for the known name nearest to `wrong`, or None."""
+    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else None
+
+
+def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | None:
+    """Read a TOML file; on a fault add it to `faults` and return None.
+
+    `shown` is the file's name in messages. A byte order mark is accepted.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            faults.append(InputFault(file=shown, message="is larger than 4 MiB"))
+            return None
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start + 1} is not UTF-8"
+        faults.append(InputFault(file=shown, message=where, hint="save the file as UTF-8"))
+        return None
+    except OSError as error:
+        faults.append(InputFault(file=shown, message=f"cannot be read: {error.strerror}"))
+        return None
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        faults.append(InputFault(file=shown, message=f"is not valid TOML: {error}"))
+        return None
+
+
+def convert(
+    table: Mapping[str, Any],
+    kind: type[T],
+    *,
+    shown: str,
+    faults: list[InputFault],
+    prefix: str = "",
+) -> T:
+    """Turn a table into a frozen struct, field by field, so that every fault is found.
+
+    A field that is wrong is left at its default and reported. `prefix` stands before the
+    field's name in messages (`styles.clear.`). Every field of `kind` has a default.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in fields:
+            hint = did_you_mean(name, fields) or "known settings: " + ", ".join(sorted(fields))
+            fault = InputFault(
+                file=shown, field=prefix + name, message="unknown setting", hint=hint
+            )
+            faults.append(fault)
+            continue
+        try:
+            values[fields[name].name] = msgspec.convert(value, fields[name].type)
+        except msgspec.ValidationError as error:
+            where, message = _place(prefix + name, str(error))
+            faults.append(InputFault(file=shown, field=where, message=message))
+    return kind(**values)
+
+
+def _place(field: str, error: str) -> tuple[str, str]:
+    """Split msgspec's ``Expected `int`, got `str` - at `$.a[0]` `` into place and message."""
+    message, _, path = error.partition(" - at `$")
+    if path:
+        field += path.rstrip("`").replace("[...]", "")
+    return field, _in_plain_words(message)
+
+
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+
+
+def _in_plain_words(message: str) -> str:
+    def word(match: re.Match[str]) -> str:
+        names = [name.strip() for name in match[1].split("|")]
+        return " or ".join(_WORDS.get(name, name) for name in names if name != "null")
+
+    plain = re.sub(r"`([^`]*)`", word, message)
+    return plain[:1].lower() + plain[1:]
