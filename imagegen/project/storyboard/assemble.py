@@ -1,0 +1,166 @@
+"""Rows become beats: which style draws what, and what is wrong with a row."""
+
+import unicodedata
+from collections.abc import Iterator
+
+import msgspec
+
+from imagegen.errors import InputFault
+from imagegen.project.storyboard.beat import Beat
+from imagegen.project.storyboard.numbers import as_written, file_number
+from imagegen.project.storyboard.rows import Row, Sheet
+from imagegen.project.storyboard.wording import quoted, unknown_style
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a storyboard and the styles it serves.
+
+    `file` is its path relative to the project. Where `shared`, its `ai_prompt` serves all
+    styles and goes out with each one's look; elsewhere it was written for the one style.
+    """
+
+    sheet: Sheet
+    file: str
+    styles: tuple[str, ...]
+    shared: bool
+
+
+class _Wrong(msgspec.Struct, frozen=True):
+    field: str
+    message: str
+    hint: str | None = None
+
+
+def beats_of(
+    part: Part, styles: tuple[str, ...]
+) -> tuple[dict[str, tuple[Beat, ...]], tuple[InputFault, ...]]:
+    """Return the beats of each style that a file serves, in its order, and its faults.
+
+    `styles` are all that exist, of which a row may name some. A row with a fault gives no
+    beat.
+    """
+    sheet = part.sheet
+    beats: dict[str, list[Beat]] = {style: [] for style in part.styles}
+    places: dict[str, dict[str, int]] = {style: {} for style in part.styles}
+    faults = list(sheet.faults)
+    for at, row in enumerate(sheet.rows, 1):
+        if row is None:
+            continue
+        wrong = _wrong_in(row, styles)
+        drawn = [] if wrong else _beats(row, at, part)
+        path = _folded(f"{drawn[0].shot}/{drawn[0].beat}") if drawn else ""
+        for beat in drawn:
+            first = places[beat.style].setdefault(path, at)
+            if first != at:
+                wrong = [_taken(beat, row, first, sheet.rows[first - 1])]
+                break
+            beats[beat.style].append(beat)
+        faults += (
+            InputFault(file=sheet.file, row=at, field=one.field, message=one.message, hint=one.hint)
+            for one in wrong
+        )
+    faults.sort(key=lambda fault: fault.row or 0)
+    return {style: tuple(listed) for style, listed in beats.items()}, tuple(faults)
+
+
+def _wrong_in(row: Row, styles: tuple[str, ...]) -> list[_Wrong]:
+    """Return what is wrong with a row taken by itself."""
+    return [*_wrong_numbers(row), *_wrong_texts(row), *_wrong_prompts(row, styles)]
+
+
+def _wrong_numbers(row: Row) -> Iterator[_Wrong]:
+    for kind, value in (("shot", row.shot_number), ("beat", row.beat_number)):
+        if value is None:
+            yield _Wrong(f"{kind}_number", "missing")
+            continue
+        try:
+            file_number(value, kind)
+        except ValueError as error:
+            yield _Wrong(f"{kind}_number", str(error))
+
+
+def _wrong_texts(row: Row) -> Iterator[_Wrong]:
+    for field, text in (
+        ("transition_type", row.transition_type),
+        ("script_phrase", row.script_phrase),
+        ("ai_prompt", row.ai_prompt),
+    ):
+        if text and (reason := _unprintable(text)):
+            yield _Wrong(field, reason)
+
+
+def _wrong_prompts(row: Row, styles: tuple[str, ...]) -> Iterator[_Wrong]:
+    if not row.has_prompt:
+        phrase = f" ({quoted(row.script_phrase)})" if row.script_phrase else ""
+        yield _Wrong("ai_prompt", f"missing, and no ai_prompts{phrase}")
+    for style, words in (row.ai_prompts or {}).items():
+        if style not in styles:
+            yield _Wrong("ai_prompts", unknown_style(style, styles))
+        elif words is not None and not words.strip():
+            yield _Wrong("ai_prompts", f'the prompt for "{style}" is empty')
+        elif words and (reason := _unprintable(words)):
+            yield _Wrong("ai_prompts", f'the prompt for "{style}" {reason}')
+
+
+def _unprintable(text: str) -> str | None:
+    """Say why a text could not be sent or saved. Both come from tools, never from people."""
+    if "\0" in text:
+        return "holds a NUL character"
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair, which is no character"
+    return None
+
+
+def _beats(row: Row, at: int, part: Part) -> list[Beat]:
+    """Return the beats of a row without faults, one for each style that has a prompt."""
+    if row.shot_number is None or row.beat_number is None:
+        return []
+    own = row.ai_prompts or {}
+    common = row.ai_prompt if row.ai_prompt and not row.ai_prompt.isspace() else None
+    shot = file_number(row.shot_number, "shot")
+    beat = file_number(row.beat_number, "beat")
+    written = as_written(row.beat_number)
+    return [
+        Beat(
+            style=style,
+            shot=shot,
+            beat=beat,
+            written=written,
+            words=words,
+            own_words=not part.shared or own.get(style) is not None,
+            transition=row.transition_type or "",
+            script_phrase=row.script_phrase or "",
+            file=part.file,
+            row=at,
+        )
+        for style in part.styles
+        if (words := own.get(style) or common) is not None
+    ]
+
+
+def _folded(path: str) -> str:
+    """Return what is the same for paths that some file system takes for one."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _taken(beat: Beat, row: Row, first: int, first_row: Row | None) -> _Wrong:
+    """Say that a beat's path belongs to an earlier row."""
+    if first_row is None or first_row.shot_number is None or first_row.beat_number is None:
+        return _Wrong("beat_number", f"{beat.beat} is already row {first}")
+    shot = file_number(first_row.shot_number, "shot")
+    number = file_number(first_row.beat_number, "beat")
+    if (shot, number) != beat.key:
+        ours, theirs = f"Shot_{beat.shot}/Beat_{beat.beat}", f"Shot_{shot}/Beat_{number}"
+        return _Wrong(
+            "beat_number" if shot == beat.shot else "shot_number",
+            f"{ours}.png and {theirs}.png of row {first} are one file on Windows and macOS",
+        )
+    unquoted = isinstance(row.beat_number, float) or isinstance(first_row.beat_number, float)
+    hint = f'an unquoted {number}0 loses its last zero: write "{number}0"' if unquoted else None
+    return _Wrong("beat_number", f"{number} is already row {first}", hint)

@@ -1,0 +1,228 @@
+"""Finds the file that holds a project's prompts, and reads the storyboard from it."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project.storyboard import javascript, rows, source, table
+from imagegen.project.storyboard.assemble import Part, beats_of
+from imagegen.project.storyboard.beat import Beat, Storyboard
+from imagegen.project.storyboard.wording import unknown_style
+
+_SHARED = ("beats.json", "beats.csv")
+_PROMPTS = ("prompts-{style}.json", "prompts-{style}.js", "prompts-{style}.mjs")
+_STORYBOARDS = ("{style}.json",)
+_FOLDERS = (("prompts", _PROMPTS), ("storyboards", _STORYBOARDS))
+_KINDS = (".json", ".csv", ".js", ".mjs")
+_EXAMPLE = (
+    '[{"shot_number": 1, "beat_number": "1.1", "transition_type": "H", '
+    '"script_phrase": "…", "ai_prompt": "…"}]'
+)
+_NOTED = 20
+
+
+class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A file, or a folder of one file per style, that the prompts may be in."""
+
+    source: str
+    shown: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def holds_prompts(self) -> bool:
+        return any(part.sheet.holds_prompts for part in self.parts)
+
+    @property
+    def has_rows(self) -> bool:
+        return any(part.sheet.rows for part in self.parts)
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where beats are looked for.
+
+    `base` is the folder that paths are relative to, `within` the folders that symbolic
+    links may lead to (none: anywhere).
+    """
+
+    base: Path
+    within: tuple[Path, ...]
+    styles: tuple[str, ...]
+
+    def relative(self, path: Path) -> str:
+        """Return a path as it is remembered: relative to the project, with `/`."""
+        try:
+            inside = Path(os.path.abspath(path)).relative_to(os.path.abspath(self.base))  # noqa: PTH100 - links must stay unresolved
+        except ValueError:
+            return path.as_posix()
+        return inside.as_posix()
+
+
+def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> Storyboard:
+    """Read the beats of every style from the first place that holds prompts.
+
+    Looked at in this order, and chosen once for all styles: `beats.json`, `beats.csv`,
+    `prompts/prompts-{style}.json` (else `.js`, `.mjs`), `storyboards/{style}.json`.
+    `beats`, taken from the project where it is relative, decides instead: a file of one of
+    these kinds that all styles share, or a folder of files per style. `styles` are all that
+    the project knows; a prompt for any other is a fault.
+
+    Raises InputFaultsError with the faults of all files that were chosen, and UsageError
+    where there is no beats file, or no row in it.
+    """
+    candidates = (
+        _found(project, styles) if beats is None else _named(project, styles, project / beats)
+    )
+    passed: list[_Candidate] = []
+    for candidate in candidates:
+        if candidate.holds_prompts:
+            return _storyboard(candidate, styles, _passed_over(passed, candidate))
+        passed.append(candidate)
+    # Rows without a single prompt: the faults of the first file say which are missing.
+    first = next((candidate for candidate in passed if candidate.has_rows), None)
+    if first is None:
+        raise _nothing(project, passed)
+    return _storyboard(first, styles, [])
+
+
+def _passed_over(passed: Sequence[_Candidate], chosen: _Candidate) -> list[str]:
+    notes = [f"{other.source} holds no prompts: {chosen.source} is used" for other in passed]
+    return [*notes, *(note for other in passed for note in other.notes)]
+
+
+def _storyboard(chosen: _Candidate, styles: Sequence[str], notes: Sequence[str]) -> Storyboard:
+    beats: dict[str, tuple[Beat, ...]] = dict.fromkeys(styles, ())
+    faults: list[InputFault] = []
+    for part in chosen.parts:
+        drawn, wrong = beats_of(part, tuple(styles))
+        beats.update(drawn)
+        faults += wrong
+    if faults:
+        raise InputFaultsError(
+            faults, {part.sheet.file: len(part.sheet.rows) for part in chosen.parts}
+        )
+    return Storyboard(source=chosen.source, beats=beats, notes=(*notes, *chosen.notes))
+
+
+def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
+    if not passed:
+        return UsageError(
+            f"no beats in {project}: it has no beats.json, beats.csv, prompts/ or storyboards/",
+            hint=f"imagegen init {project}",
+        )
+    first = passed[0]
+    if not first.parts:
+        return UsageError(
+            f"{first.shown} has no file for any style" + "".join(f"; {n}" for n in first.notes),
+            hint=f"imagegen init {project}",
+        )
+    return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {_EXAMPLE}")
+
+
+def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
+    if not os.path.isdir(project):  # noqa: PTH112 - unlike is_dir it never raises
+        raise UsageError(
+            f"{project} is no folder",
+            hint=f"imagegen init {project}",
+        )
+    place = _Place(base=project, within=(project,), styles=tuple(styles))
+    for name in _SHARED:
+        if os.path.lexists(project / name):
+            yield _file(project / name, place)
+    for name, patterns in _FOLDERS:
+        if os.path.isdir(project / name):  # noqa: PTH112 - unlike is_dir it never raises
+            yield from _folder(project / name, patterns, place)
+
+
+def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:
+    place = _Place(base=project, within=(), styles=tuple(styles))
+    try:
+        real = source.resolved(path)
+    except source.UnreadableError as error:
+        raise UsageError(f"the beats file {path} {error}") from None
+    if not real.is_dir():
+        if path.suffix.lower() not in _KINDS:
+            raise UsageError(
+                f"{path} is no beats file: its name must end in .json, .csv, .js or .mjs, "
+                "or it must be a folder of one file per style"
+            )
+        yield _file(path, place)
+        return
+    place = msgspec.structs.replace(place, within=(project, path))
+    candidates = [
+        one for patterns in (_PROMPTS, _STORYBOARDS) for one in _folder(path, patterns, place)
+    ]
+    with_files = [one for one in candidates if one.parts]
+    yield from with_files or candidates[:1]
+    if not candidates:
+        raise UsageError(
+            f"{path} has no beats: it should hold prompts-{{style}}.json, prompts-{{style}}.js "
+            "or {style}.json"
+        )
+
+
+def _file(path: Path, place: _Place) -> _Candidate:
+    sheet = _sheet(path, place)
+    name = place.relative(path)
+    part = Part(sheet=sheet, file=name, styles=place.styles, shared=True)
+    return _Candidate(source=name, shown=sheet.file, parts=(part,))
+
+
+def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_Candidate]:
+    """Read the files that a folder has for the styles, and remark those for no style."""
+    name = place.relative(folder) + "/"
+    try:
+        source.resolved(folder, within=place.within)
+        names = [entry.name for entry in folder.iterdir()]
+    except (OSError, source.UnreadableError) as error:
+        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        sheet = rows.broken(str(folder), reason)
+        part = Part(sheet=sheet, file=name, styles=(), shared=False)
+        yield _Candidate(source=name, shown=sheet.file, parts=(part,))
+        return
+    parts = []
+    for style in place.styles:
+        files = [folder / pattern.format(style=style) for pattern in patterns]
+        sheets = [(file, _sheet(file, place)) for file in files if os.path.lexists(file)]
+        if not sheets:
+            continue
+        file, sheet = next((one for one in sheets if one[1].holds_prompts), sheets[0])
+        own = Part(sheet=sheet, file=place.relative(file), styles=(style,), shared=False)
+        parts.append(own)
+    notes = tuple(_unknown(names, patterns, name, place.styles))
+    if parts or notes:
+        yield _Candidate(source=name, shown=str(folder), parts=tuple(parts), notes=notes)
+
+
+def _unknown(
+    names: Sequence[str], patterns: Sequence[str], folder: str, styles: Sequence[str]
+) -> list[str]:
+    shapes = "|".join(re.escape(pattern).replace(r"\{style\}", "(.+)") for pattern in patterns)
+    shape = re.compile(shapes)
+    notes = []
+    for name in sorted(names):
+        match = shape.fullmatch(name)
+        style = next((group for group in match.groups() if group), "") if match else ""
+        if style and style not in styles:
+            notes.append(f"{folder}{name} is not used: {unknown_style(style, tuple(styles))}")
+    if len(notes) > _NOTED:
+        notes[_NOTED:] = [f"{len(notes) - _NOTED} more files in {folder} are not used"]
+    return notes
+
+
+def _sheet(path: Path, place: _Place) -> rows.Sheet:
+    shown = str(path)
+    try:
+        text = source.read_text(path, within=place.within)
+        kind = path.suffix.lower()
+        if kind == ".csv":
+            return table.from_csv(text, shown)
+        if kind == ".json":
+            return rows.from_json(text, shown)
+        return rows.from_objects(javascript.decode(text), shown)
+    except (source.UnreadableError, javascript.NotDataError) as error:
+        return rows.broken(shown, str(error))

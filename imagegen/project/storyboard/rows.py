@@ -1,0 +1,203 @@
+"""The rows of a beats file: typed, with every fault of every row.
+
+A file without faults is decoded in one pass; only after a failure is it looked at row by
+row, because the decoder names the first fault alone.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from imagegen.errors import InputFault
+from imagegen.project.storyboard.numbers import Number
+
+_KINDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a number",
+    "null": "nothing",
+    "object": "an object",
+    "str": "text",
+}
+_WANTED = {
+    "shot_number": "text or a number",
+    "beat_number": "text or a number",
+    "ai_prompts": 'one text per style, {"clear": "…"}',
+}
+_COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>\w*)(?P<deeper>.*)`)?", re.DOTALL)
+_GOT = re.compile(r"Expected `.*`, got `(\w+)`")
+_SHAPE = 'expected a list of rows, or {"beats": [rows]}'
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of a beats file, as it stands there; other fields are ignored."""
+
+    shot_number: Number | None = None
+    beat_number: Number | None = None
+    transition_type: str | None = None
+    script_phrase: str | None = None
+    ai_prompt: str | None = None
+    ai_prompts: dict[str, str | None] | None = None
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the row has a prompt for any style."""
+        if self.ai_prompt and not self.ai_prompt.isspace():
+            return True
+        return bool(self.ai_prompts) and any(
+            words is not None for words in (self.ai_prompts or {}).values()
+        )
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file holds.
+
+    `file` is its path as shown to the user. A row that could not be read is None and has
+    its fault among `faults`. `holds_prompts` is true also where that cannot be told.
+    """
+
+    file: str
+    holds_prompts: bool
+    rows: tuple[Row | None, ...] = ()
+    faults: tuple[InputFault, ...] = ()
+
+
+class _Document(msgspec.Struct, frozen=True):
+    beats: list[Row]
+
+
+class _RawDocument(msgspec.Struct, frozen=True):
+    beats: list[msgspec.Raw]
+
+
+class _Prompts(msgspec.Struct, frozen=True):
+    """What a faulty row may still tell: whether it means to hold a prompt."""
+
+    ai_prompt: Any = None
+    ai_prompts: Any = None
+
+
+_DOCUMENT = msgspec.json.Decoder(list[Row] | _Document)
+_RAW_DOCUMENT = msgspec.json.Decoder(list[msgspec.Raw] | _RawDocument)
+_ROW = msgspec.json.Decoder(Row)
+_PROMPTS = msgspec.json.Decoder(_Prompts)
+
+
+def broken(file: str, message: str, *, hint: str | None = None) -> Sheet:
+    """Return the sheet of a file that could not be read at all."""
+    fault = InputFault(file=file, message=message, hint=hint)
+    return Sheet(file=file, holds_prompts=True, faults=(fault,))
+
+
+def from_rows(rows: Iterable[Row], file: str, faults: Iterable[InputFault] = ()) -> Sheet:
+    """Return the sheet of rows that are typed already."""
+    kept = tuple(rows)
+    prompted = any(row.has_prompt for row in kept)
+    return Sheet(file=file, rows=kept, faults=tuple(faults), holds_prompts=prompted)
+
+
+def from_json(text: str, file: str) -> Sheet:
+    """Read rows from JSON: a list of rows, or an object with a list named `beats`."""
+    try:
+        document = _DOCUMENT.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return _from_faulty_json(text, file)
+    return from_rows(document if isinstance(document, list) else document.beats, file)
+
+
+def from_objects(document: object, file: str) -> Sheet:
+    """Read rows from a document decoded already, in the shape that JSON would have."""
+    try:
+        typed = msgspec.convert(document, list[Row] | _Document)
+    except (ValueError, RecursionError):
+        items = document.get("beats") if isinstance(document, dict) else document
+        if not isinstance(items, list):
+            return broken(file, _SHAPE)
+        return _each(
+            items,
+            file,
+            decode=lambda item: msgspec.convert(item, Row),
+            peek=lambda item: msgspec.convert(item, _Prompts),
+        )
+    return from_rows(typed if isinstance(typed, list) else typed.beats, file)
+
+
+def _from_faulty_json(text: str, file: str) -> Sheet:
+    try:
+        document = _RAW_DOCUMENT.decode(text)
+    except msgspec.ValidationError:
+        return broken(file, _SHAPE)
+    except (msgspec.DecodeError, RecursionError):
+        return _from_lenient_json(text, file)
+    items = document if isinstance(document, list) else document.beats
+    return _each(items, file, decode=_ROW.decode, peek=_PROMPTS.decode)
+
+
+def _from_lenient_json(text: str, file: str) -> Sheet:
+    """Find where the syntax is broken, with the decoder that gives line and column.
+
+    What it lets through (halves of surrogate pairs, NaN) is found row by row.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        return broken(file, f"is no valid JSON: {error.msg} at {place}")
+    except RecursionError:
+        return broken(file, "is nested too deeply")
+    except ValueError as error:
+        return broken(file, f"is no valid JSON: {error}")
+    return from_objects(document, file)
+
+
+def _each(
+    items: Iterable[Any],
+    file: str,
+    *,
+    decode: Callable[[Any], Row],
+    peek: Callable[[Any], _Prompts],
+) -> Sheet:
+    rows: list[Row | None] = []
+    faults: list[InputFault] = []
+    prompted = False
+    for number, item in enumerate(items, 1):
+        try:
+            row = decode(item)
+        except (ValueError, RecursionError) as error:
+            field, message = _explained(error)
+            faults.append(InputFault(file=file, message=message, row=number, field=field))
+            rows.append(None)
+            prompted = prompted or _means_prompt(item, peek)
+        else:
+            rows.append(row)
+            prompted = prompted or row.has_prompt
+    return Sheet(file=file, rows=tuple(rows), faults=tuple(faults), holds_prompts=prompted)
+
+
+def _means_prompt(item: Any, peek: Callable[[Any], _Prompts]) -> bool:
+    try:
+        prompts = peek(item)
+    except (ValueError, RecursionError):
+        return False
+    return bool(prompts.ai_prompt or prompts.ai_prompts)
+
+
+def _explained(error: Exception) -> tuple[str | None, str]:
+    """Put the decoder's complaint about one row into words: the field, and what is wrong."""
+    if isinstance(error, UnicodeError):
+        return None, "holds half of a surrogate pair, which is no character"
+    if not isinstance(error, msgspec.ValidationError):
+        return None, "cannot be read: it is nested too deeply or holds what is no text"
+    complaint = _COMPLAINT.fullmatch(str(error))
+    field = (complaint and complaint["field"]) or None
+    got = _GOT.match(str(error))
+    if got is None:
+        what = complaint["what"] if complaint else str(error)
+        return field, what[:1].lower() + what[1:]
+    if field is None:
+        return None, f"expected a row ({{…}}), got {_KINDS.get(got[1], got[1])}"
+    return field, f"expected {_WANTED.get(field, 'text')}, got {_KINDS.get(got[1], got[1])}"

@@ -1,0 +1,92 @@
+"""The bytes of a beats file, however hostile the place they lie in."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+LARGEST = 256 * 1024 * 1024
+"""Bytes of the largest beats file that is read."""
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# A named pipe must not block, and what was just resolved must not become a link.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class UnreadableError(ValueError):
+    """A file cannot be read; the message says why, to be read after the file's name."""
+
+
+def read_text(path: Path, *, within: Sequence[Path] = ()) -> str:
+    """Return a regular file's text, decoded from UTF-8 with or without a byte order mark.
+
+    Where `within` names folders, a file that lies in none of them once its symbolic links
+    are followed is refused. Raises UnreadableError.
+    """
+    data = _read(resolved(path, within=within))
+    if data.startswith(_UTF16):
+        raise UnreadableError("is UTF-16: save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # utf-8-sig counts from behind the mark that it skipped.
+        mark = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+        raise UnreadableError(
+            f"is not UTF-8 (at byte {error.start + mark}): save it as UTF-8"
+        ) from None
+
+
+def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:
+    """Follow a path's symbolic links, and refuse it where they lead out of `within`.
+
+    Raises UnreadableError, also where nothing lies at the path.
+    """
+    try:
+        real = path.resolve(strict=True)
+        roots = [folder.resolve() for folder in within]
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UnreadableError("is a symbolic link to a file that is not there") from None
+        raise UnreadableError("is not there") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UnreadableError(f"cannot be opened: {_cause(error)}") from None
+    if roots and not any(real.is_relative_to(root) for root in roots):
+        raise UnreadableError("is a symbolic link that leads out of the project: copy the file in")
+    return real
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # Windows cannot open a folder at all; elsewhere the check after opening is the one
+        # that counts.
+        _require_regular(path.stat())
+        descriptor = os.open(path, _FLAGS)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
+            facts = os.fstat(descriptor)
+            _require_regular(facts)
+            data = file.read(facts.st_size + 1)
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {_cause(error)}") from None
+    if len(data) > facts.st_size:
+        raise UnreadableError("is being written: try again when that is done")
+    return data
+
+
+def _require_regular(facts: os.stat_result) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        raise UnreadableError("is a folder, not a file")
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnreadableError("is not a regular file")
+    if facts.st_size > LARGEST:
+        size = facts.st_size / 1024**2
+        raise UnreadableError(f"is {size:,.0f} MiB large, {LARGEST // 1024**2} are read at most")
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,138 @@
+"""CSV as spreadsheets write it, read as rows."""
+
+import csv
+import io
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from imagegen.errors import InputFault
+from imagegen.project.storyboard.rows import Row, Sheet, broken, from_rows
+from imagegen.project.storyboard.wording import quoted
+
+_DELIMITERS = (",", ";", "\t")
+_COLUMNS = frozenset(
+    {"shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt"}
+)
+_PER_STYLE = "ai_prompt_"
+# Excel's own first line, which names the delimiter.
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^\r\n"])"?(?:\r\n|\r|\n)')
+_field_size = threading.Lock()
+
+
+def from_csv(text: str, file: str) -> Sheet:
+    """Read rows from CSV whose first row names the columns, in any order and case.
+
+    The delimiter is a comma, a semicolon or a tab, whichever makes the header readable.
+    A column `ai_prompt_clear` holds the style's own prompts. Empty rows are neither read
+    nor counted, empty cells are as if left out.
+    """
+    separator = _SEPARATOR_LINE.match(text)
+    body = text[separator.end() :] if separator else text
+    delimiter = separator["delimiter"] if separator else _delimiter(body)
+    with _any_field_size(len(text)):
+        reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+        try:
+            return _sheet(_filled(reader), file)
+        except csv.Error as error:
+            lines = reader.line_num + (1 if separator else 0)
+            return broken(file, f"is no valid CSV: {error} (line {lines})")
+
+
+@contextmanager
+def _any_field_size(size: int) -> Iterator[None]:
+    """Let a field be as long as the file: the module's limit holds for the whole process."""
+    with _field_size:
+        before = csv.field_size_limit(max(size, 1))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that makes most known column names of the header row."""
+    header = text.lstrip("\r\n")[:65536]
+
+    def known(delimiter: str) -> int:
+        reader = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
+        try:
+            return len(_COLUMNS.intersection(_named(next(reader, []))))
+        except csv.Error:
+            return 0
+
+    return max(_DELIMITERS, key=known)
+
+
+def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    return (cells for cells in reader if any(cell.strip() for cell in cells))
+
+
+def _named(cells: Sequence[str]) -> list[str]:
+    return [cell.strip().casefold().replace(" ", "_") for cell in cells]
+
+
+def _sheet(lines: Iterator[list[str]], file: str) -> Sheet:
+    header = _named(next(lines, []))
+    if not header:
+        return from_rows((), file)
+    places = {name: at for at, name in enumerate(header) if name}
+    for required in ("shot_number", "beat_number"):
+        if required not in places:
+            return _without_column(required, lines, header, file)
+    twice = next((name for name in places if header.count(name) > 1), None)
+    if twice is not None:
+        return broken(file, f"has two columns named {quoted(twice)}: keep one")
+    styles = {
+        name.removeprefix(_PER_STYLE): at
+        for name, at in places.items()
+        if name.startswith(_PER_STYLE)
+    }
+    rows: list[Row] = []
+    faults: list[InputFault] = []
+    for number, cells in enumerate(lines, 1):
+        if any(cell.strip() for cell in cells[len(header) :]):
+            message = (
+                f"{len(cells)} cells under {len(header)} column names: "
+                "a text that holds the delimiter must stand in quotes"
+            )
+            faults.append(InputFault(file=file, message=message, row=number))
+        rows.append(_row(cells, places, styles))
+    return from_rows(rows, file, faults)
+
+
+def _without_column(
+    required: str, lines: Iterator[list[str]], header: Sequence[str], file: str
+) -> Sheet:
+    message = f'has no column "{required}": the first row must name the columns'
+    fault = InputFault(
+        file=file,
+        message=message,
+        hint="shot_number,beat_number,transition_type,script_phrase,ai_prompt",
+    )
+    # A list of phrases without prompts is passed over for a file that has them.
+    listed = _COLUMNS.intersection(header) and not any("ai_prompt" in name for name in header)
+    rows = tuple(None for _ in lines)
+    return Sheet(file=file, rows=rows, faults=(fault,), holds_prompts=not listed)
+
+
+def _row(cells: Sequence[str], places: dict[str, int], styles: dict[str, int]) -> Row:
+    def cell(at: int | None) -> str | None:
+        if at is None or at >= len(cells) or not cells[at].strip():
+            return None
+        return cells[at]
+
+    def trimmed(name: str) -> str | None:
+        text = cell(places.get(name))
+        return text.strip() if text else None
+
+    own = {style: words for style, at in styles.items() if (words := cell(at))}
+    return Row(
+        shot_number=trimmed("shot_number"),
+        beat_number=trimmed("beat_number"),
+        transition_type=cell(places.get("transition_type")),
+        script_phrase=cell(places.get("script_phrase")),
+        ai_prompt=cell(places.get("ai_prompt")),
+        ai_prompts=dict[str, str | None](own) or None,
+    )
