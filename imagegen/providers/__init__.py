@@ -1,1 +1,27 @@
-"""Image APIs: one file each behind the interface in `base`."""
+"""Image APIs: one file each behind the interface in `base`, chosen by name."""
+
+import importlib
+from typing import Final, cast
+
+from imagegen.errors import UsageError
+from imagegen.providers.base import Options, Provider
+from imagegen.tables import did_you_mean
+
+_CLASSES: Final = {
+    "gemini": "imagegen.providers.gemini:Gemini",
+    "sketch": "imagegen.providers.sketch:Sketch",
+}
+NAMES: Final = tuple(_CLASSES)
+
+
+def create(name: str, options: Options) -> Provider:
+    """Return the provider of this name; what it needs is imported only now.
+
+    Raises `UsageError` for a name that is not known.
+    """
+    if name not in _CLASSES:
+        hint = did_you_mean(name, NAMES) or f"there are: {', '.join(NAMES)}"
+        raise UsageError(f'unknown provider "{name}"', hint=hint)
+    module, _, class_name = _CLASSES[name].partition(":")
+    make = getattr(importlib.import_module(module), class_name)
+    return cast("Provider", make(options))

@@ -1,0 +1,152 @@
+"""Google's Gemini API over REST: `models/{model}:generateContent`.
+
+Reference: https://ai.google.dev/api/generate-content and
+https://ai.google.dev/gemini-api/docs/image-generation.
+"""
+
+import base64
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import quote
+
+import msgspec
+
+from imagegen.providers import gemini_answer
+from imagegen.providers.base import Fault, Kind, Options, Outcome, Reference, Request
+from imagegen.providers.http import Http, Reply
+from imagegen.secret import Secret
+
+DEFAULT_MODEL = "gemini-3.1-flash-image"
+DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+DEFAULT_WIDTH = 256
+
+_LIST_TIMEOUT = 30.0
+_MOST_PAGES = 10
+
+
+class Gemini:
+    """The Gemini API as a provider. Used from many threads at once."""
+
+    name = "gemini"
+    key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+    def __init__(self, options: Options) -> None:
+        self.model = options.model or DEFAULT_MODEL
+        self.width = options.width or DEFAULT_WIDTH
+        self._timeout = options.timeout
+        self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._http = Http(self._base_url, width=self.width)
+
+    def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
+        """Make exactly one request; see `Provider.draw`."""
+        try:
+            body = _body(request)
+        except UnicodeEncodeError:
+            message = "The prompt has half a character (a lone surrogate), which cannot be sent."
+            return Fault(kind=Kind.BAD_REQUEST, reason="prompt", message=message)
+        path = f"/v1beta/models/{quote(self.model, safe='-._')}:generateContent"
+        reply = self._exchange("POST", path, key, timeout=self._timeout, sent=sent, body=body)
+        if isinstance(reply, Fault):
+            return reply
+        if not 200 <= reply.status < 300:
+            return gemini_answer.fault(reply, self._base_url)
+        return gemini_answer.outcome(reply.body)
+
+    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+        """Ask which image models the key sees; costs no quota."""
+        names: list[str] = []
+        token = ""
+        for _ in range(_MOST_PAGES):
+            path = "/v1beta/models?pageSize=1000"
+            if token:
+                path += f"&pageToken={quote(token, safe='')}"
+            timeout = min(self._timeout, _LIST_TIMEOUT)
+            reply = self._exchange("GET", path, key, timeout=timeout, sent=_no_quota_used)
+            if isinstance(reply, Fault):
+                return reply
+            if not 200 <= reply.status < 300:
+                return _of_the_list(gemini_answer.fault(reply, self._base_url))
+            page = gemini_answer.image_models(reply.body)
+            if isinstance(page, Fault):
+                return page
+            seen, token = page
+            names += seen
+            if not token:
+                break
+        return tuple(dict.fromkeys(names))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._http.close()
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        key: Secret | None,
+        *,
+        timeout: float,
+        sent: Callable[[], None],
+        body: bytes | None = None,
+    ) -> Reply | Fault:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if key is not None:
+            revealed = key.reveal()
+            if not (revealed.isascii() and revealed.isprintable()) or revealed != revealed.strip():
+                message = f"The key {key} has characters that no key has; copy it again."
+                return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
+            # Never in the address: addresses end up in logs.
+            headers["x-goog-api-key"] = revealed
+        return self._http.exchange(
+            method, path, headers=headers, body=body, timeout=timeout, sent=sent
+        )
+
+
+def _no_quota_used() -> None:
+    """Do nothing: the list of models is free."""
+
+
+def _of_the_list(fault: Fault) -> Fault:
+    """Return the fault of a request that named no model."""
+    if fault.kind is Kind.MODEL_GONE:
+        return msgspec.structs.replace(fault, kind=Kind.BAD_REQUEST)
+    return fault
+
+
+def _body(request: Request) -> bytes:
+    parts: list[object] = [{"text": request.prompt}]
+    parts += [_inline(reference) for reference in request.references]
+    return msgspec.json.encode(
+        {
+            "contents": [{"role": "user", "parts": parts}],
+            "generationConfig": {
+                # With TEXT as well, a refusal comes with the model's words.
+                "responseModalities": ["TEXT", "IMAGE"],
+                "imageConfig": {
+                    "aspectRatio": request.aspect_ratio,
+                    "imageSize": request.image_size,
+                },
+            },
+        }
+    )
+
+
+_encoding = threading.Lock()
+
+
+def _inline(reference: Reference) -> msgspec.Raw:
+    # Under a lock, so that all threads of a starting run do not encode the same file.
+    with _encoding:
+        return _encoded(reference)
+
+
+# A style's reference goes out with hundreds of requests; 16 of the largest are 150 MB.
+@lru_cache(maxsize=16)
+def _encoded(reference: Reference) -> msgspec.Raw:
+    data = base64.b64encode(reference.data).decode("ascii")
+    return msgspec.Raw(
+        msgspec.json.encode({"inlineData": {"mimeType": reference.mime_type, "data": data}})
+    )
