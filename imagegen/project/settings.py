@@ -51,7 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     style_reference: str | None = None
     beats: str | None = None
     draw: tuple[str, ...] | None = None
-    styles: dict[str, Style] = {name: Style() for name in STYLES}  # copied
+    styles: dict[str, Style] = msgspec.field(
+        default_factory=lambda: {name: Style() for name in STYLES}
+    )
 
     @property
     def drawn_styles(self) -> tuple[str, ...]:
@@ -125,7 +127,9 @@ def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, St
 def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
     def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
-            hint = tables.did_you_mean(value, known) or "one of " + ", ".join(known)
+            # Ratios and sizes look too much alike to guess which was meant.
+            near = None if value[:1].isdigit() else tables.did_you_mean(value, known)
+            hint = near or "one of " + ", ".join(known)
             fault = InputFault(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
             faults.append(fault)
 

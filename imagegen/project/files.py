@@ -1,0 +1,148 @@
+"""Files written so that a reader never sees half of one, and read so that none can harm."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from imagegen.errors import StorageError
+
+TEMPORARY: Final = ".imagegen-"
+"""What the names of files that are being written begin with; a crash may leave them."""
+
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_REPLACE_TRIES: Final = 10
+_REPLACE_PAUSE: Final = 0.05
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` at `path` as one step that survives a crash of process or machine.
+
+    Written beside its place, fsynced, renamed. Raises `StorageError`.
+    """
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                _write_all(file.fileno(), data)
+                os.fsync(file.fileno())
+            _replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def read(path: Path, limit: int) -> bytes | None:
+    """Return the bytes of a regular file, or None if it is missing, foreign or too large.
+
+    Symbolic links are not followed. For our own files, which may come from somebody else.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _BINARY)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            return None
+        with contextlib.suppress(OSError):
+            return file.readall()
+    return None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents. Raises `StorageError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
+def keep_old(path: Path, old: Path) -> None:
+    """Give the file at `path` a second place at `old`, so that replacing it loses nothing."""
+    make_folder(old.parent)
+    try:
+        try:
+            os.link(path, old, follow_symlinks=False)
+        except (OSError, NotImplementedError):
+            # FAT and some network file systems have no hard links.
+            data = read(path, sys.maxsize)
+            if data is not None:
+                write(old, data)
+    except OSError as error:
+        raise refused(error, old) from error
+
+
+def move(path: Path, to: Path) -> None:
+    """Move whatever is at `path` (a file, a link itself, a folder). Raises `StorageError`."""
+    make_folder(to.parent)
+    try:
+        _replace(path, to)
+    except OSError as error:
+        raise refused(error, to) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a crash left half-written in a folder. Nobody else may be writing there."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY) and entry.name.endswith(".tmp"):
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def refused(error: OSError, path: Path) -> StorageError:
+    """Say in words why the disk refused, and what helps."""
+    if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:
+        hint = "free some space, then: imagegen resume"
+        return StorageError(f"the disk is full: {path.parent} takes no more files", hint=hint)
+    if error.errno == errno.EROFS:
+        return StorageError(f"{path.parent} is on a read-only disk")
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return StorageError(f"not permitted to write {path}")
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return StorageError(f"{path} cannot be made: a file stands where a folder should be")
+    return StorageError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename over `target`; on Windows wait a little for whoever has it open."""
+    for attempt in range(_REPLACE_TRIES):
+        try:
+            source.replace(target)
+        except PermissionError:
+            if sys.platform != "win32" or attempt == _REPLACE_TRIES - 1:
+                raise
+            time.sleep(_REPLACE_PAUSE)
+        else:
+            return
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems cannot sync a folder; the file itself is safe.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

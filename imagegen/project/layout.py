@@ -1,0 +1,79 @@
+"""Where everything of a project lies."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from imagegen.errors import UsageError
+from imagegen.project import files
+
+PICTURES: Final = "generated_images"
+OLD: Final = "old_images"
+OURS: Final = ".imagegen"
+
+
+class Layout:
+    """The paths of one project.
+
+    Raises `UsageError` if the folder is missing, or if a folder that we write to is a
+    symbolic link: it could lead out of the project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            what = "is not a folder" if root.exists() else "no such folder"
+            hint = f"imagegen init {root} makes a new project"
+            raise UsageError(f"{root}: {what}", hint=hint)
+        self.root = root.resolve()
+        self.name = self.root.name or str(self.root)
+        self.ours = self.root / OURS
+        self.pictures = self.root / PICTURES
+        self.old = self.root / OLD
+        for folder in (self.ours, self.pictures, self.old):
+            refuse_link(folder)
+
+    def style_folder(self, style: str) -> Path:
+        """Return the folder of a style's pictures."""
+        return self.pictures / style
+
+    def picture(self, style: str, shot: str, beat: str) -> Path:
+        """Return where the picture of a beat lies."""
+        return self.pictures / style / f"Shot_{shot}" / f"Beat_{beat}.png"
+
+    def relative(self, path: Path) -> str:
+        """Return a path as JSON shows it: relative to the project, with `/`."""
+        return path.relative_to(self.root).as_posix()
+
+    def progress(self, style: str) -> Path:
+        """Return the style's progress file."""
+        return self.root / f"image_progress_{style}.json"
+
+    def journal(self, run: str) -> Path:
+        """Return the journal of a run."""
+        return self.ours / "runs" / f"{run}.jsonl"
+
+    def prepare(self) -> None:
+        """Make the folder of our own files, which no version control should see.
+
+        Raises `StorageError`.
+        """
+        files.make_folder(self.ours / "runs")
+        ignore = self.ours / ".gitignore"
+        if not ignore.is_file():
+            files.write(ignore, b"*\n")
+
+
+def refuse_link(folder: Path) -> None:
+    """Raise `UsageError` if a folder that we write to is a symbolic link or no folder."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except OSError:
+        return
+    if stat.S_ISLNK(mode):
+        hint = "move the real folder there, or make the whole project folder a link"
+        raise UsageError(
+            f"{folder} is a symbolic link, and nothing is written through one", hint=hint
+        )
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"{folder} is a file, and a folder is needed there", hint="move it away")

@@ -1,0 +1,105 @@
+"""image_progress_{style}.json: what is drawn, for the next step of the pipeline and for us.
+
+`completedBeats` and `lastUpdated` are what other tools read; the rest is ours. The pictures
+on disk are the truth: the file follows them and is rebuilt from them.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.project import files
+from imagegen.project.storyboard import Beat
+
+PATTERN: Final = "image_progress_*.json"
+_MAX_BYTES: Final = 256 * 1024 * 1024
+
+
+class BeatError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a beat has no picture: `cause` for grouping, `reason` short, `message` in words."""
+
+    cause: str
+    reason: str
+    message: str
+
+
+class _Failed(msgspec.Struct, frozen=True, kw_only=True):
+    shot: str
+    beat: str
+    cause: str
+    reason: str
+    message: str
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    completed_beats: list[str] = []
+    last_updated: str = ""
+    schema: int = 1
+    drawn: list[tuple[str, str]] = []
+    errors: list[_Failed] = []
+    words: dict[str, str] = {}
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a progress file says: beats drawn, and errors, by shot and beat number."""
+
+    drawn: frozenset[tuple[str, str]] = frozenset()
+    errors: dict[tuple[str, str], BeatError] = {}
+    last_updated: str = ""
+
+
+def read(path: Path) -> Progress | None:
+    """Read a progress file of ours or of an older tool; None if missing, torn or foreign."""
+    data = files.read(path, _MAX_BYTES)
+    if data is None:
+        return None
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    errors = {
+        (failed.shot, failed.beat): BeatError(
+            cause=failed.cause, reason=failed.reason, message=failed.message
+        )
+        for failed in file.errors
+    }
+    return Progress(drawn=frozenset(file.drawn), errors=errors, last_updated=file.last_updated)
+
+
+def render(
+    beats: Iterable[Beat],
+    drawn: set[tuple[str, str]],
+    errors: Mapping[tuple[str, str], BeatError],
+    words: Mapping[tuple[str, str], str],
+    now: float,
+) -> bytes:
+    """Return a progress file's bytes.
+
+    `words` has the hash of the words that a picture was drawn from, where it is known. A
+    number is complete only when every beat that bears it is drawn. `now` is the wall
+    clock's time, in seconds.
+    """
+    written: dict[str, bool] = {}
+    pairs = []
+    for beat in beats:
+        done = beat.key in drawn
+        written[beat.written] = written.get(beat.written, True) and done
+        if done:
+            pairs.append(beat.key)
+    time = dt.datetime.fromtimestamp(int(now), dt.UTC).isoformat().replace("+00:00", "Z")
+    file = _File(
+        completed_beats=[number for number, done in written.items() if done],
+        last_updated=time,
+        drawn=pairs,
+        errors=[
+            _Failed(shot=shot, beat=beat, cause=e.cause, reason=e.reason, message=e.message)
+            for (shot, beat), e in errors.items()
+        ],
+        words={
+            f"{shot}/{beat}": words[shot, beat] for shot, beat in pairs if (shot, beat) in words
+        },
+    )
+    return msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"

@@ -1,0 +1,149 @@
+"""Which run works on a project, which was the last, and what it was asked to do."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import filelock
+import msgspec
+
+from imagegen.errors import RunActiveError, StorageError
+from imagegen.project import files
+from imagegen.project.layout import Layout, refuse_link
+
+_MAX_BYTES: Final = 1024 * 1024
+_PROBE_SECONDS: Final = 2.0
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The options that choose what is drawn and how; never keys or addresses.
+
+    `beats_file` is an absolute path. `beats` are addresses as a person types them.
+    """
+
+    styles: tuple[str, ...] = ()
+    shots: tuple[str, ...] = ()
+    beats: tuple[str, ...] = ()
+    force: bool = False
+    fail_fast: bool = False
+    provider: str | None = None
+    model: str | None = None
+    beats_file: str | None = None
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `lineage` is the id of the run that it resumes, or its own.
+
+    Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
+    stays so if it was killed.
+    """
+
+    run: str
+    lineage: str
+    pid: int
+    started: str
+    asked: Asked
+    schema: int = 1
+    ended: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    resume_after: str | None = None
+
+
+def read(layout: Layout) -> RunRecord | None:
+    """Return the record of the last run, or None if there is none that can be read."""
+    data = files.read(layout.ours / "run.json", _MAX_BYTES)
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=RunRecord)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def write(layout: Layout, record: RunRecord) -> None:
+    """Write the record of the last run. Raises `StorageError`."""
+    files.write(layout.ours / "run.json", msgspec.json.encode(record) + b"\n")
+
+
+def is_active(layout: Layout) -> bool:
+    """Tell whether a run works on the project now. Never gets into a starting run's way."""
+    path = layout.ours / "active.lock"
+    if not path.is_file() or path.is_symlink():
+        return False
+    try:
+        with filelock.FileLock(path, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:
+        # Not ours to lock: believe the record.
+        last = read(layout)
+        return last is not None and last.ended is None
+
+
+class RunLock:
+    """Held by the one run that works on a project; the system lets go of it at any death.
+
+    There are two locks. Runs compete for `lock` alone, and whoever has it takes `active`
+    too, which is all that `is_active` looks at: so a look never makes a starting run
+    believe that another is active.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._run = filelock.FileLock(self._safe("lock"), timeout=0)
+        self._active = filelock.FileLock(self._safe("active.lock"), timeout=_PROBE_SECONDS)
+
+    def acquire(self) -> None:
+        """Take the project. Raises `RunActiveError` naming the other run, `StorageError`."""
+        try:
+            self._run.acquire()
+            self._active.acquire()
+        except filelock.Timeout:
+            self.release()
+            last = read(self._layout)
+            who = f"process {last.pid}, since {last.started}" if last else "another process"
+            raise RunActiveError(
+                f"another run is active on {self._layout.name} ({who})",
+                hint=f"imagegen status {self._layout.root} shows it; "
+                f"imagegen stop {self._layout.root} ends it",
+            ) from None
+        except OSError as error:
+            raise files.refused(error, self._layout.ours / "lock") from error
+
+    def release(self) -> None:
+        """Let go of the project."""
+        with contextlib.suppress(OSError):
+            self._active.release()
+            self._run.release()
+
+    def _safe(self, name: str) -> Path:
+        path = self._layout.ours / name
+        if path.is_symlink():
+            raise StorageError(f"{path} is a symbolic link: delete it")
+        refuse_link(self._layout.ours)
+        return path
+
+
+def new_id(started: str) -> str:
+    """Return a run's id: sortable by time, unique by a few random characters."""
+    digits = "".join(filter(str.isdigit, started))[:14]
+    return f"{digits}-{os.urandom(3).hex()}"
+
+
+def request_stop(layout: Layout, run: str) -> None:
+    """Ask the run with this id to finish what is in flight and end. Raises `StorageError`."""
+    files.write(layout.ours / "stop", run.encode())
+
+
+def stop_requested(layout: Layout, run: str) -> bool:
+    """Tell whether the run with this id was asked to stop."""
+    return files.read(layout.ours / "stop", 1024) == run.encode()
+
+
+def clear_stop(layout: Layout) -> None:
+    """Forget a request to stop."""
+    with contextlib.suppress(OSError):
+        (layout.ours / "stop").unlink()
