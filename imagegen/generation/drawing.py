@@ -1,0 +1,115 @@
+"""One attempt at one beat: send, save, and settle the key's lease."""
+
+import msgspec
+
+from imagegen.errors import StorageError
+from imagegen.generation.run import Run
+from imagegen.keys.pool import KeyNews, Lease
+from imagegen.project import files, png
+from imagegen.project.layout import refuse_link
+from imagegen.project.storyboard import Beat
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request, Usage
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The picture is on the disk: its path relative to the project, its size in bytes."""
+
+    path: str
+    bytes: int
+    usage: Usage | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one request. `news` is set where it changed the key's state."""
+
+    result: Saved | Fault | StorageError
+    seconds: float
+    sent: bool
+    key: str | None = None
+    news: KeyNews | None = None
+
+
+class _Sending:
+    """Tells the pool when the request leaves, and remembers that it did."""
+
+    def __init__(self, run: Run, lease: Lease | None) -> None:
+        self._run = run
+        self._lease = lease
+        self.left = False
+
+    def __call__(self) -> None:
+        self.left = True
+        if self._lease is not None and self._run.keys is not None:
+            self._run.keys.sent(self._lease)
+
+
+def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
+    """Draw a beat once and save its picture. Blocks for at most the run's timeout."""
+    started = run.runtime.clock.now()
+    sending = _Sending(run, lease)
+    outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
+    try:
+        request = run.composer.request(beat)
+        outcome = run.provider.draw(request, lease.secret if lease else None, sending)
+    finally:
+        news = _settle(run, lease, outcome, sent=sending.left)
+    seconds = run.runtime.clock.now() - started
+    return Attempt(
+        result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
+        seconds=seconds,
+        sent=sending.left,
+        key=lease.secret.tail if lease else None,
+        news=news,
+    )
+
+
+def _save(run: Run, beat: Beat, request: Request, picture: Picture) -> Saved | Fault | StorageError:
+    try:
+        data = png.as_png(picture.data)
+    except png.NotAPictureError as error:
+        return Fault(
+            kind=Kind.PASSING, reason="broken picture", message=str(error), usage=picture.usage
+        )
+    provenance = run.composer.provenance(
+        beat,
+        request,
+        provider=run.provider.name,
+        model=run.provider.model,
+        run=run.options.lineage,
+    )
+    data = png.with_provenance(data, provenance)
+    path = run.layout.picture(beat.style, *beat.key)
+    try:
+        files.make_folder(path.parent)
+        refuse_link(path.parent)
+        if path.exists():
+            files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
+        files.write(path, data)
+    except StorageError as error:
+        return error
+    return Saved(run.layout.relative(path), len(data), picture.usage)
+
+
+def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:
+    """Tell the pool what the answer says of the key; returns its new state, if that changed."""
+    if lease is None or run.keys is None:
+        return None
+    if not sent:
+        run.keys.release(lease)
+        return None
+    if isinstance(outcome, Picture):
+        run.keys.answered(lease)
+        return None
+    match outcome.kind:
+        case Kind.LIMITED:
+            return run.keys.limited(lease, outcome.retry_after)
+        case Kind.SPENT_TODAY:
+            return run.keys.spent_today(lease, outcome.message)
+        case Kind.NO_QUOTA:
+            return run.keys.no_quota(lease, outcome.message)
+        case Kind.KEY_REJECTED:
+            return run.keys.reject(lease, outcome.message)
+        case Kind.PASSING:
+            return None
+    run.keys.answered(lease)
+    return None

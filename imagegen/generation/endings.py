@@ -1,0 +1,112 @@
+"""Why a run, or one style of it, ends before all is drawn; in words, and with an exit code."""
+
+import datetime as dt
+from typing import Final
+
+from imagegen.errors import Exit
+from imagegen.generation.outage import GIVE_UP_AFTER
+from imagegen.generation.run import Ending, Run
+from imagegen.keys.pool import Exhausted, KeyState
+from imagegen.project.storyboard import Beat
+from imagegen.providers.base import Fault
+
+_SPENT_PAUSE: Final = 900.0
+_TRY_AGAIN_AFTER: Final = 600.0
+_SIGNALS: Final = {
+    Exit.SIGINT: "Ctrl-C",
+    Exit.SIGTERM: "SIGTERM",
+    Exit.SIGHUP: "a closed terminal",
+}
+
+
+def interrupted(code: Exit, run: Run) -> Ending:
+    """Return the ending for a signal."""
+    message = f"interrupted by {_SIGNALS[code]}"
+    now = run.runtime.clock.wall()
+    return Ending(exit_code=code, reason="interrupted", message=message, resume_after=now)
+
+
+def closed_output() -> Ending:
+    """Return the ending for output that nobody reads any more."""
+    message = "whoever read the output has closed it"
+    return Ending(exit_code=Exit.CLOSED_STDOUT, reason="closed", message=message)
+
+
+def stopped() -> Ending:
+    """Return the ending that a person asked for."""
+    return Ending(exit_code=Exit.ENDED_EARLY, reason="stopped", message="stopped on request")
+
+
+def first_error(style: str, beat: Beat) -> Ending:
+    """Return the ending at the first beat in error."""
+    message = f"stopped at the first beat in error: {style}/{beat.beat}"
+    return Ending(exit_code=Exit.BEATS_IN_ERROR, reason="fail-fast", message=message)
+
+
+def redirected(message: str) -> Ending:
+    """Return the ending for an address that is not the service's."""
+    return Ending(exit_code=Exit.USAGE, reason="redirected", message=message)
+
+
+def out_of_time(style: str, run: Run) -> Ending:
+    """Return the ending for a style that has no time for another request."""
+    return Ending(
+        exit_code=Exit.ENDED_EARLY,
+        reason="time",
+        message=f"{style}: nothing more could finish within the time allowed (--max-time)",
+        resume_after=run.runtime.clock.wall(),
+    )
+
+
+def provider_down(run: Run) -> Ending:
+    """Return the ending for a service that stays out of reach."""
+    return Ending(
+        exit_code=Exit.ENDED_EARLY,
+        reason="provider down",
+        message=f"the service has been out of reach for {round(GIVE_UP_AFTER / 60)} minutes",
+        resume_after=run.wall_in(_TRY_AGAIN_AFTER),
+    )
+
+
+def model_gone(model: str, message: str, models: tuple[str, ...] | Fault) -> Ending:
+    """Return the ending for a model that the service does not know."""
+    if isinstance(models, Fault):
+        names = f"its list of models could not be had: {models.message}"
+    else:
+        names = f"image models that the key sees: {', '.join(models) or 'none'}"
+    text = f'the model "{model}" is gone ({message}); {names}'
+    return Ending(exit_code=Exit.USAGE, reason="model gone", message=text)
+
+
+def clock_time(wall: float) -> str:
+    """Return the local time of day, as 14:31."""
+    return dt.datetime.fromtimestamp(wall).astimezone().strftime("%H:%M")
+
+
+def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
+    """Say why a style ends for want of keys, and when it can go on."""
+    if not exhausted.keys:
+        return Ending(
+            exit_code=Exit.USAGE,
+            reason="no key",
+            message=f"{style} has beats to draw and no key: add one to keys.toml under [keys]",
+        )
+    why = "; ".join(
+        f"{key.tail} {key.state.value}{f' ({key.message})' if key.message else ''}"
+        for key in exhausted.keys
+    )
+    message = f"{style}: no key is left: {why}"
+    if exhausted.useless:
+        return Ending(exit_code=Exit.USAGE, reason="keys rejected", message=message)
+    now = run.runtime.clock.now()
+    waits = [
+        key.until - now if key.until is not None else _SPENT_PAUSE
+        for key in exhausted.keys
+        if key.state in {KeyState.SPENT_TODAY, KeyState.SPENT}
+    ]
+    return Ending(
+        exit_code=Exit.ENDED_EARLY,
+        reason="keys spent",
+        message=message,
+        resume_after=run.wall_in(min(waits, default=_SPENT_PAUSE)),
+    )

@@ -1,0 +1,123 @@
+"""Draws a plan: one worker per style, a supervisor, and one ending."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from imagegen.errors import Exit
+from imagegen.generation.events import Complete, Start, Totals, iso
+from imagegen.generation.plan import Plan
+from imagegen.generation.run import Ending, Run
+from imagegen.generation.runtime import MAX_WIDTH
+from imagegen.generation.supervisor import Supervisor
+from imagegen.generation.worker import Worker
+from imagegen.keys.keyfile import Key
+
+_URGENCY = (
+    Exit.SIGINT,
+    Exit.SIGTERM,
+    Exit.SIGHUP,
+    Exit.CLOSED_STDOUT,
+    Exit.USAGE,
+    Exit.ENDED_EARLY,
+    Exit.BEATS_IN_ERROR,
+)
+
+
+class Engine:
+    """Draws every beat that a plan wants drawn.
+
+    `keys` gives each style's keys, for the width of its worker; the pool itself is in
+    `run`. `seed` makes the back-off's jitter repeatable.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        keys: Mapping[str, Sequence[Key]],
+        *,
+        resumes: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self._run = run
+        self._resumes = resumes
+        self._workers = {
+            style: Worker(run, style, beats, self._width(keys.get(style, ())), seed)
+            for style, beats in plan.styles.items()
+            if beats
+        }
+        self.supervisor = Supervisor(run, tuple(self._workers.values()))
+
+    def draw(self) -> Complete:
+        """Draw until all is done or the run is ended; returns how it ended.
+
+        Blocks. Faults of beats, keys and the service become events and an exit code; what
+        is raised is a fault of ours.
+        """
+        run = self._run
+        run.emit(
+            Start(
+                project=run.layout.name,
+                provider=run.provider.name,
+                model=run.provider.model,
+                resumes=self._resumes,
+                styles=self._totals(),
+            )
+        )
+        run.runtime.drive([*self._workers.values(), self.supervisor])
+        with run.runtime.lock:
+            complete = self._complete()
+        run.emit(complete)
+        return complete
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are still under way: 0 unless the run was ended at once."""
+        return sum(worker.in_flight for worker in self._workers.values())
+
+    def _width(self, keys: Sequence[Key]) -> int:
+        if self._run.keys is None:
+            return self._run.provider.width
+        per_minute = sum({key.project or key.secret: key.limit.per_minute for key in keys}.values())
+        return max(1, min(MAX_WIDTH, math.ceil(per_minute * self._run.options.timeout / 60)))
+
+    def _totals(self) -> dict[str, Totals]:
+        return {style: worker.totals for style, worker in self._workers.items()}
+
+    def _complete(self) -> Complete:
+        run, counts = self._run, self._run.counts
+        endings = [*run.endings, *self._errors()]
+        last = min(endings, key=lambda ending: _URGENCY.index(ending.exit_code), default=None)
+        return Complete(
+            exit_code=last.exit_code if last else Exit.OK,
+            reason=last.reason if last else "complete",
+            messages=tuple(dict.fromkeys(ending.message for ending in endings)),
+            counts=self._totals(),
+            resume_after=_resume_after(endings, last),
+            seconds=round(run.runtime.clock.now() - run.started, 1),
+            requests=counts.requests,
+            limited=counts.limited,
+            input_tokens=counts.input_tokens,
+            output_tokens=counts.output_tokens,
+        )
+
+    def _errors(self) -> list[Ending]:
+        failed = {style: worker.totals.error for style, worker in self._workers.items()}
+        if not any(failed.values()):
+            return []
+        text = ", ".join(f"{style} {count}" for style, count in failed.items() if count)
+        return [
+            Ending(
+                exit_code=Exit.BEATS_IN_ERROR, reason="errors", message=f"beats in error: {text}"
+            )
+        ]
+
+
+def _resume_after(endings: Sequence[Ending], last: Ending | None) -> str | None:
+    """Return when `resume` can go on: the soonest of the endings that time alone mends."""
+    if last is None or last.exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
+        return None
+    same = [ending for ending in endings if ending.exit_code is last.exit_code]
+    if any(ending.resume_after is None for ending in same):
+        return None
+    return iso(min(ending.resume_after or 0.0 for ending in same))

@@ -1,0 +1,212 @@
+"""What happens in a run, as values: the only thing that displays and the journal read."""
+
+import datetime as dt
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+
+SCHEMA = 1
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Anything that happens. `seq` counts from 1 within the run `run`; `time` is UTC."""
+
+    schema: int = SCHEMA
+    run: str = ""
+    seq: int = 0
+    time: str = ""
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """A style's beats in this run by what has become of them."""
+
+    total: int
+    pending: int = 0
+    complete: int = 0
+    skipped: int = 0
+    error: int = 0
+
+
+class Start(Event, frozen=True, kw_only=True, tag="start"):
+    """The run begins: what it will draw, and what is there already."""
+
+    project: str
+    provider: str
+    model: str
+    resumes: str | None = None
+    styles: Mapping[str, Totals]
+
+
+class Progress(Event, frozen=True, kw_only=True, tag="progress"):
+    """A beat changed. `completed` counts the style's pictures, skipped ones included.
+
+    A `pending` one with an `error` will be tried again. `key` is the tail of the key that
+    the request used, `seconds` how long the request took, `bytes` the picture's size.
+    """
+
+    style: str
+    shot_number: str
+    beat_number: str
+    status: Status
+    completed: int
+    total: int
+    image_path: str | None = msgspec.field(default=None, name="imagePath")
+    error: BeatError | None = None
+    attempt: int = 0
+    key: str | None = None
+    seconds: float | None = None
+    bytes: int | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Wait(Event, frozen=True, kw_only=True, tag="wait"):
+    """Nothing can be sent for a while, and why. `style` is None where it is all of them."""
+
+    style: str | None = None
+    reason: str
+    message: str
+    seconds: float | None = None
+    until: str | None = None
+
+
+class KeyChange(Event, frozen=True, kw_only=True, tag="key"):
+    """A key came into another state."""
+
+    style: str
+    key: str
+    state: str
+    message: str = ""
+    seconds: float | None = None
+
+
+class Warned(Event, frozen=True, kw_only=True, tag="warning"):
+    """Something that a person should know, and that stops nothing."""
+
+    message: str
+
+
+class Complete(Event, frozen=True, kw_only=True, tag="complete"):
+    """The run has ended, however it did. `messages` say why, in sentences.
+
+    `resume_after` is the time from which `resume` can go on; None where nothing is left or
+    a person must act first.
+    """
+
+    exit_code: int
+    reason: str
+    messages: tuple[str, ...] = ()
+    counts: Mapping[str, Totals]
+    resume_after: str | None = None
+    seconds: float = 0.0
+    requests: int = 0
+    limited: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Failed(Event, frozen=True, kw_only=True, tag="error"):
+    """Nothing started, and why."""
+
+    exit_code: int
+    message: str
+
+
+class Listener(Protocol):
+    """Something that follows a run."""
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event. Called from one thread, in order."""
+        ...
+
+    def tick(self) -> None:
+        """Use a moment in which nothing happened."""
+        ...
+
+    def close(self) -> None:
+        """Finish: no more events come."""
+        ...
+
+
+class Bus:
+    """Numbers events and brings each to every listener, none of which can hold up a run.
+
+    Each listener has a thread and a queue of its own. `wall` gives the time of day.
+    """
+
+    def __init__(self, run: str, wall: Callable[[], float]) -> None:
+        self._run = run
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._posts: list[_Post] = []
+
+    def subscribe(
+        self, listener: Listener, *, tick: float | None, failed: Callable[[BaseException], None]
+    ) -> None:
+        """Bring events to a listener from now on.
+
+        `tick` is after how many idle seconds to call `Listener.tick`; `failed` is called,
+        once, if the listener raises: it then hears no more.
+        """
+        self._posts.append(_Post(listener, tick, failed))
+
+    def emit(self, event: Event) -> None:
+        """Stamp an event with its number and time, and send it on its way."""
+        with self._lock:
+            self._seq += 1
+            stamped = msgspec.structs.replace(
+                event, run=self._run, seq=self._seq, time=iso(self._wall())
+            )
+            for post in self._posts:
+                post.queue.put(stamped)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Wait until every listener has heard everything, at most `timeout` seconds each."""
+        for post in self._posts:
+            post.queue.put(None)
+        for post in self._posts:
+            post.thread.join(timeout)
+
+
+class _Post:
+    def __init__(
+        self, listener: Listener, tick: float | None, failed: Callable[[BaseException], None]
+    ) -> None:
+        self.queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._listener = listener
+        self._tick = tick
+        self._failed = failed
+        name = f"listener {type(listener).__name__}"
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    event = self.queue.get(timeout=self._tick)
+                except queue.Empty:
+                    self._listener.tick()
+                    continue
+                if event is None:
+                    return
+                self._listener.handle(event)
+        except BaseException as error:  # noqa: BLE001  # handed to whoever runs the run
+            self._failed(error)
+        finally:
+            try:
+                self._listener.close()
+            except BaseException as error:  # noqa: BLE001  # likewise
+                self._failed(error)
+
+
+def iso(wall: float) -> str:
+    """Write a time as ISO 8601 in UTC, to the second."""
+    return dt.datetime.fromtimestamp(int(wall), dt.UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,118 @@
+"""Telling a beat's own bad luck from a service that is out of reach.
+
+After five passing faults in a row the service's free endpoint is asked. If it answers, the
+faults are the beats' own, until twenty different beats have failed in a row: then one beat
+at a time is the probe. While the service is out of reach nothing counts against any beat.
+Pure state: whoever owns it calls it under one lock, and acts on what it says.
+"""
+
+from enum import Enum, auto
+from typing import Final, Generic, TypeVar
+
+FAULTS_IN_A_ROW: Final = 5
+BEATS_IN_A_ROW: Final = 20
+GIVE_UP_AFTER: Final = 600.0
+_LONGEST_PAUSE: Final = 30.0
+
+T = TypeVar("T")
+
+
+class State(Enum):
+    """What is believed of the service."""
+
+    UP = auto()
+    ASKING = auto()
+    DOWN = auto()
+    """The free endpoint does not answer either."""
+    TRYING = auto()
+    """The free endpoint answers, but no beat comes through."""
+
+
+class Outage(Generic[T]):
+    """The state of the service, seen from this run. `T` is whatever identifies a beat.
+
+    All times are in seconds of one clock.
+    """
+
+    def __init__(self) -> None:
+        self.state = State.UP
+        self.since: float | None = None
+        self._streak: list[T] = []
+        self._pause = 0.0
+        self._next = 0.0
+        self._trial_out = False
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the service is believed to be out of reach: nothing counts."""
+        return self.state in {State.DOWN, State.TRYING}
+
+    def may_send(self, now: float) -> float:
+        """Return when a beat may be sent: not after `now` means at once."""
+        if self.state is State.UP:
+            return now
+        if self.state is State.TRYING and not self._trial_out:
+            return self._next
+        return float("inf")
+
+    def sending(self) -> None:
+        """Note that a beat is being sent: while trying, no second one goes out."""
+        self._trial_out = self.state is State.TRYING
+
+    def failed(self, beat: T, now: float) -> tuple[bool, list[T]]:
+        """Note a passing fault.
+
+        Returns whether it counts against the beat, and the beats whose counted faults turn
+        out to be the service's: one entry for each fault to take back.
+        """
+        self._trial_out = False
+        if self.suspended:
+            self._back_off(now)
+            return False, []
+        self._streak.append(beat)
+        if self.state is State.UP:
+            if len(set(self._streak)) >= BEATS_IN_A_ROW:
+                return False, self._suspend(State.TRYING, now)[:-1]
+            if len(self._streak) % FAULTS_IN_A_ROW == 0:
+                self.state = State.ASKING
+        return True, []
+
+    def answered(self) -> bool:
+        """Note any answer of the service to a beat; returns whether this ended an outage."""
+        ended = self.suspended
+        self.__init__()  # type: ignore[misc]
+        return ended
+
+    def ask_at(self) -> float | None:
+        """Return when to ask the free endpoint, or None: not at all."""
+        if self.state is State.ASKING:
+            return 0.0
+        return self._next if self.state is State.DOWN else None
+
+    def told(self, *, up: bool, now: float) -> list[T]:
+        """Note what the free endpoint said; returns the beats whose faults are taken back."""
+        if up:
+            if self.state is State.DOWN:
+                self.answered()
+            elif self.state is State.ASKING:
+                self.state = State.UP
+            return []
+        if self.state is State.ASKING:
+            return self._suspend(State.DOWN, now)
+        if self.state is State.DOWN:
+            self._back_off(now)
+        return []
+
+    def hopeless(self, now: float) -> bool:
+        """Whether the service has been out of reach for too long to go on waiting."""
+        return self.since is not None and now - self.since >= GIVE_UP_AFTER
+
+    def _suspend(self, state: State, now: float) -> list[T]:
+        taken_back, self._streak = self._streak, []
+        self.state, self.since, self._pause = state, now, 0.5
+        self._back_off(now)
+        return taken_back
+
+    def _back_off(self, now: float) -> None:
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        self._next = now + self._pause

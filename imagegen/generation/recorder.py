@@ -1,0 +1,132 @@
+"""Writes what happens: the journal, and a progress file per style.
+
+The picture is the save; these files follow it. The journal has every event at once. A
+progress file is rewritten after each success while it is small, and later only as often as
+keeps its bytes within a hundredth of the pictures'.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.generation.composer import words_hash
+from imagegen.generation.events import Complete, Event, Progress
+from imagegen.keys.clock import Clock
+from imagegen.project import files, progress
+from imagegen.project.layout import Layout
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+
+_SMALL: Final = 16 * 1024
+_SHARE: Final = 0.01
+_JOURNALS: Final = 5
+
+
+class Recorder:
+    """A listener that owns the journal and the progress files of one run.
+
+    `beats` are all beats of the storyboard by style; `there` are those that have their
+    picture, with the hash of the words that it was drawn from where that is known.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        run: str,
+        *,
+        beats: Mapping[str, Sequence[Beat]],
+        there: Mapping[str, Mapping[tuple[str, str], str | None]],
+        errors: Mapping[str, Mapping[tuple[str, str], BeatError]],
+        clock: Clock,
+    ) -> None:
+        self._styles = {
+            style: _StyleFile(layout, style, own, there.get(style, {}), errors.get(style, {}))
+            for style, own in beats.items()
+            if own or layout.progress(style).exists()
+        }
+        self._clock = clock
+        self._encoder = msgspec.json.Encoder()
+        self._path = layout.journal(run)
+        self._journal = _open_journal(self._path)
+
+    def handle(self, event: Event) -> None:
+        """Write an event down. Raises `StorageError`."""
+        try:
+            os.write(self._journal, self._encoder.encode(event) + b"\n")
+        except OSError as error:
+            raise files.refused(error, self._path) from error
+        if isinstance(event, Progress):
+            self._styles[event.style].note(event, self._clock.wall())
+        elif isinstance(event, Complete):
+            self.write_all()
+
+    def write_all(self) -> None:
+        """Rewrite every progress file. Raises `StorageError`."""
+        for file in self._styles.values():
+            file.write(self._clock.wall())
+
+    def tick(self) -> None:
+        """Do nothing: all is written at once."""
+
+    def close(self) -> None:
+        """Close the journal."""
+        os.close(self._journal)
+
+
+class _StyleFile:
+    def __init__(
+        self,
+        layout: Layout,
+        style: str,
+        beats: Sequence[Beat],
+        there: Mapping[tuple[str, str], str | None],
+        errors: Mapping[tuple[str, str], BeatError],
+    ) -> None:
+        self._path = layout.progress(style)
+        self._beats = beats
+        self._words_of = {beat.key: beat.words for beat in beats}
+        self._drawn = set(there)
+        self._words = {key: words for key, words in there.items() if words}
+        self._errors = {key: e for key, e in errors.items() if key in self._words_of}
+        for key in there:
+            self._errors.pop(key, None)
+        self._picture_bytes = 0
+        self._written_bytes = 0
+        self._size = 0
+
+    def note(self, event: Progress, wall: float) -> None:
+        key = (event.shot_number, event.beat_number)
+        if event.status is Status.ERROR and event.error is not None:
+            self._errors[key] = event.error
+            self.write(wall)
+        elif event.status is Status.COMPLETE:
+            self._errors.pop(key, None)
+            self._drawn.add(key)
+            self._words[key] = words_hash(self._words_of[key])
+            self._picture_bytes += event.bytes or 0
+            allowed = self._picture_bytes * _SHARE
+            if self._size < _SMALL or self._written_bytes + self._size <= allowed:
+                self.write(wall)
+
+    def write(self, wall: float) -> None:
+        data = progress.render(self._beats, self._drawn, self._errors, self._words, wall)
+        files.write(self._path, data)
+        self._size = len(data)
+        if self._size >= _SMALL:
+            self._written_bytes += self._size
+
+
+def _open_journal(path: Path) -> int:
+    """Make the journal of a run, and delete all but the newest few. Raises `StorageError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+        for old in sorted(path.parent.glob("*.jsonl"))[:-_JOURNALS]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise files.refused(error, path) from error
+    return descriptor

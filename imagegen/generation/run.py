@@ -1,0 +1,125 @@
+"""What all parts of a running engine share: how it ends, and what it counts."""
+
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from imagegen.errors import Exit, ImagegenError
+from imagegen.generation.composer import Composer
+from imagegen.generation.events import Bus, Event, iso
+from imagegen.generation.outage import Outage
+from imagegen.generation.runtime import Runtime
+from imagegen.keys.pool import Pool
+from imagegen.project.layout import Layout
+from imagegen.providers.base import Provider
+
+
+class Haste(Enum):
+    """How a run that was told to end does so."""
+
+    FINISH = auto()
+    """Nothing new starts; what is in flight is finished and saved."""
+    NOW = auto()
+    """Nothing is waited for."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine draws. `timeout` and `max_time` are in seconds."""
+
+    run: str
+    lineage: str
+    timeout: float = 120.0
+    max_attempts: int = 4
+    max_time: float | None = None
+    fail_fast: bool = False
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run, or one style of it, ended before all was drawn.
+
+    `resume_after` is in seconds of the wall clock; None where a person must act.
+    """
+
+    exit_code: Exit
+    reason: str
+    message: str
+    resume_after: float | None = None
+
+
+class Counts(msgspec.Struct):
+    """What the run has used. `slowest` is the longest answer so far, in seconds."""
+
+    requests: int = 0
+    limited: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    slowest: float = 0.0
+
+
+class Run:
+    """The state that workers and supervisor share, guarded by `runtime.lock`.
+
+    `keys` is None for a provider that needs none.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        provider: Provider,
+        composer: Composer,
+        keys: Pool | None,
+        options: Options,
+        runtime: Runtime,
+        bus: Bus,
+    ) -> None:
+        self.layout = layout
+        self.provider = provider
+        self.composer = composer
+        self.keys = keys
+        self.options = options
+        self.runtime = runtime
+        self.bus = bus
+        self.outage: Outage[Any] = Outage()
+        self.counts = Counts()
+        self.endings: list[Ending] = []
+        self.haste: Haste | None = None
+        self.model_gone: str | None = None
+        self.started = runtime.clock.now()
+        self.deadline = None if options.max_time is None else self.started + options.max_time
+        self.old_folder = layout.old / iso(runtime.clock.wall()).replace(":", "-")
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener."""
+        self.bus.emit(event)
+
+    def end(self, ending: Ending, haste: Haste = Haste.FINISH) -> None:
+        """End the whole run; a later and more urgent wish to end comes on top."""
+        self.endings.append(ending)
+        if self.haste is not Haste.NOW:
+            self.haste = haste
+        self.runtime.ring()
+
+    def end_with(self, error: ImagegenError) -> None:
+        """End the whole run for a fault that no beat is to blame for."""
+        message = f"{error.message}. {error.hint}" if error.hint else error.message
+        self.end(Ending(exit_code=error.exit_code, reason="fault", message=message))
+
+    @property
+    def hurried(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self.haste is Haste.NOW
+
+    def in_time(self, at: float) -> bool:
+        """Tell whether a request sent `at` that time would surely end within `--max-time`."""
+        if self.deadline is None:
+            return True
+        longest = self.options.timeout
+        if self.counts.slowest:
+            longest = min(longest, 2 * self.counts.slowest)
+        return at + longest <= self.deadline
+
+    def wall_in(self, seconds: float) -> float:
+        """Return the wall clock's time so many seconds from now."""
+        return self.runtime.clock.wall() + seconds

@@ -1,0 +1,79 @@
+"""A new project: files to begin with."""
+
+from pathlib import Path
+from typing import Final
+
+from imagegen.errors import UsageError
+from imagegen.keys import keyfile
+from imagegen.project import files
+from imagegen.project.settings import FILE as SETTINGS
+
+_BEATS: Final = """\
+[
+  {"shot_number": 1, "beat_number": "1.1", "transition_type": "H",
+   "script_phrase": "The bakery opened before the sun did.",
+   "ai_prompt": "A small corner bakery before dawn, one warm window in a blue street"},
+  {"shot_number": 1, "beat_number": "1.2", "transition_type": "C",
+   "script_phrase": "Inside, flour hung in the light.",
+   "ai_prompt": "Inside the bakery: a baker in an apron, flour in the lamp light, loaves"},
+  {"shot_number": 2, "beat_number": "2.1", "transition_type": "H",
+   "script_phrase": "The first customer was always a cat.",
+   "ai_prompt": "A grey cat at a bakery door at sunrise, looking up, long shadow"}
+]
+"""
+
+_SETTINGS: Final = """\
+# What this project draws, and how. Every line is optional; keys never stand here.
+
+# provider = "gemini"          # or "sketch": no key, no network
+# model = "gemini-3.1-flash-image"
+# aspect_ratio = "16:9"
+# image_size = "1K"            # 512, 1K, 2K (full HD), 4K
+# style_reference = "style_reference.png"   # sent with every hard cut
+# draw = ["clear"]             # only these styles
+
+# [styles.illustration]
+# look = "Gouache on rough paper, warm evening light."
+"""
+
+_IGNORE: Final = """\
+keys.toml
+.imagegen/
+generated_images/
+old_images/
+image_progress_*.json
+"""
+
+
+def create(root: Path) -> list[str]:
+    """Make a project folder with a sample; returns what to tell the user.
+
+    Raises `UsageError` rather than overwrite anything, `StorageError` if the disk refuses.
+    """
+    contents = {"beats.json": _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
+    taken = [name for name in contents if (root / name).exists() and name != ".gitignore"]
+    if taken:
+        raise UsageError(
+            f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
+            hint=f"imagegen check {root} reads what is there",
+        )
+    files.make_folder(root)
+    for name, text in contents.items():
+        if not (root / name).exists():
+            files.write(root / name, text.encode())
+    return [
+        f"{root} is ready: 3 beats in 2 shots, in three styles.",
+        "",
+        f"  imagegen run {root} --provider sketch   draws it now, without a key",
+        f"  {root / 'beats.json'}   is yours to edit",
+        "",
+        *_keys(root),
+    ]
+
+
+def _keys(root: Path) -> list[str]:
+    ring = keyfile.load(root, (), variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"))
+    if ring.source is None:
+        places = f"{root / keyfile.FILE} or {keyfile.user_file()}"
+        return [f"No key for Gemini was found. Set GEMINI_API_KEY, or write {places}."]
+    return [f"Keys for Gemini: {ring.source}."]

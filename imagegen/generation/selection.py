@@ -1,0 +1,92 @@
+"""Which beats a person asked for, by style, shot and address."""
+
+from collections.abc import Iterable, Sequence
+
+from imagegen.errors import UsageError
+from imagegen.project.record import Asked
+from imagegen.project.storyboard import Beat, Storyboard, file_number
+from imagegen.tables import did_you_mean
+
+
+class Selection:
+    """The beats that `--style`, `--shot` and `--beat` name; all of them without any.
+
+    Raises `UsageError` for a style, shot or beat that the storyboard does not have, and
+    for a beat number that occurs in several shots.
+    """
+
+    def __init__(self, asked: Asked, storyboard: Storyboard, styles: Sequence[str]) -> None:
+        self._styles = _known("style", asked.styles, styles)
+        shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
+        self._shots = _known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
+        self._beats = {key for address in asked.beats for key in _find(address, storyboard)}
+        self._all_beats = not asked.beats
+
+    def __call__(self, beat: Beat) -> bool:
+        """Tell whether the beat was asked for."""
+        return (
+            (not self._styles or beat.style in self._styles)
+            and (not self._shots or beat.shot in self._shots)
+            and (self._all_beats or (beat.style, *beat.key) in self._beats)
+        )
+
+
+def find_one(address: str, storyboard: Storyboard) -> list[Beat]:
+    """Return the beats of one address, one for each style that it does not leave out."""
+    keys = _find(address, storyboard)
+    return [
+        beat
+        for style, beats in storyboard.beats.items()
+        for beat in beats
+        if (style, *beat.key) in keys
+    ]
+
+
+def _known(what: str, asked: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+    names = sorted(known)
+    chosen = frozenset(asked)
+    for name in sorted(chosen - set(names)):
+        hint = did_you_mean(name, names) or f"there are: {', '.join(names[:20])}"
+        raise UsageError(f'no {what} "{name}" in this project', hint=hint)
+    return chosen
+
+
+def _find(address: str, storyboard: Storyboard) -> set[tuple[str, str, str]]:
+    """Resolve `1.1`, `2/1`, `clear/1.1` or `clear/2/1`."""
+    style, shot, number = _parts(address, storyboard)
+    beats = [
+        beat
+        for name, own in storyboard.beats.items()
+        if style in {None, name}
+        for beat in own
+        if beat.beat == number and shot in {None, beat.shot}
+    ]
+    if not beats:
+        numbers = dict.fromkeys(b.beat for own in storyboard.beats.values() for b in own)
+        hint = did_you_mean(number, numbers) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
+        raise UsageError(f'no beat "{address}" in this project', hint=hint)
+    shots = sorted({beat.shot for beat in beats})
+    if len(shots) > 1:
+        prefix = f"{style}/" if style else ""
+        ways = ", ".join(f"{prefix}{shot}/{number}" for shot in shots[:10])
+        raise UsageError(f'beat "{address}" occurs in {len(shots)} shots', hint=f"one of: {ways}")
+    return {(beat.style, *beat.key) for beat in beats}
+
+
+def _parts(address: str, storyboard: Storyboard) -> tuple[str | None, str | None, str]:
+    *before, number = address.split("/")
+    style = before.pop(0) if before and before[0] in storyboard.beats else None
+    shot = before.pop(0) if before else None
+    if before:
+        raise UsageError(
+            f'"{address}" is no beat: unknown style "{shot}"',
+            hint=did_you_mean(shot or "", storyboard.beats) or "write clear/2/1",
+        )
+    return style, _plain(shot, "shot") if shot is not None else None, _plain(number, "beat")
+
+
+def _plain(number: str, kind: str) -> str:
+    try:
+        return file_number(number, kind)
+    except ValueError:
+        return number

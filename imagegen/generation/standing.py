@@ -1,0 +1,105 @@
+"""Where a project stands: what `status` tells, as values."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from imagegen.errors import Exit
+from imagegen.generation.session import Project
+from imagegen.project import record
+from imagegen.project.progress import BeatError
+from imagegen.project.record import RunRecord
+from imagegen.project.status import Status
+
+
+class BeatStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """One beat of a style. The path is relative to the project."""
+
+    shot_number: str
+    beat_number: str
+    status: Status
+    image_path: str | None = msgspec.field(default=None, name="imagePath")
+    error: BeatError | None = None
+
+
+class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """One style: how many beats are of each status, and every beat in file order."""
+
+    total: int
+    complete: int
+    error: int
+    pending: int
+    beats: tuple[BeatStanding, ...]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole project. `resume_after` is set where the last run ended early."""
+
+    schema: int = 1
+    project: str
+    active: bool
+    pid: int | None = None
+    resume_after: str | None = None
+    last_run: RunRecord | None = None
+    styles: Mapping[str, StyleStanding]
+
+    @property
+    def check(self) -> Exit:
+        """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0."""
+        if any(style.pending for style in self.styles.values()):
+            return Exit.ENDED_EARLY
+        if any(style.error for style in self.styles.values()):
+            return Exit.BEATS_IN_ERROR
+        return Exit.OK
+
+    @property
+    def last_words(self) -> str:
+        """What runs, or how the last run ended."""
+        last = self.last_run
+        if self.active:
+            return f"running (process {self.pid})"
+        if last is None:
+            return "nothing running"
+        if last.ended is None:
+            return f"nothing running, last run broke off (started {last.started})"
+        after = f", resume after {last.resume_after}" if last.resume_after else ""
+        return f"nothing running, last run ended {last.ended}, exit {last.exit_code}{after}"
+
+
+def standing(project: Project, now: float) -> Standing:
+    """Look at the disk and the last run's record. `now` is the wall clock's time."""
+    errors = project.errors()
+    styles = {}
+    for style, surveyed in project.survey(now).items():
+        beats = []
+        for one in surveyed:
+            error = errors[style].get(one.beat.key)
+            status = Status.COMPLETE if one.there else Status.ERROR if error else Status.PENDING
+            path = project.layout.picture(style, *one.beat.key)
+            beats.append(
+                BeatStanding(
+                    shot_number=one.beat.shot,
+                    beat_number=one.beat.beat,
+                    status=status,
+                    image_path=project.layout.relative(path) if one.there else None,
+                    error=None if one.there else error,
+                )
+            )
+        counts = {kind: sum(beat.status is kind for beat in beats) for kind in Status}
+        styles[style] = StyleStanding(
+            total=len(beats),
+            complete=counts[Status.COMPLETE],
+            error=counts[Status.ERROR],
+            pending=counts[Status.PENDING],
+            beats=tuple(beats),
+        )
+    last = record.read(project.layout)
+    active = record.is_active(project.layout)
+    return Standing(
+        project=project.layout.name,
+        active=active,
+        pid=last.pid if last and active else None,
+        resume_after=last.resume_after if last and not active else None,
+        last_run=last,
+        styles=styles,
+    )

@@ -1,0 +1,149 @@
+"""Watches over a run: signals, requests to stop, outages, and when all is done."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.errors import Exit, StorageError
+from imagegen.generation import endings
+from imagegen.generation.events import Wait
+from imagegen.generation.outage import State
+from imagegen.generation.run import Haste, Run
+from imagegen.generation.worker import Worker
+from imagegen.project import record
+from imagegen.providers.base import Fault, Kind
+
+_LOOK: Final = 0.1
+"""Seconds between looks at signals: a handler may not ring, only leave a note."""
+
+_LOOK_FOR_STOP: Final = 0.5
+
+
+class Supervisor:
+    """Runs in the main thread until the run is over."""
+
+    name = "supervisor"
+
+    def __init__(self, run: Run, workers: Sequence[Worker]) -> None:
+        self._run = run
+        self._workers = workers
+        self._executor = run.runtime.executor(1, "probe")
+        self._signals: deque[Exit] = deque()
+        self._broken: deque[BaseException] = deque()
+        self._answers: deque[tuple[str, ...] | Fault | BaseException] = deque()
+        self._asking = False
+        self._stop_looked = 0.0
+
+    def signal(self, code: Exit) -> None:
+        """Leave a note of a signal. May be called from a signal handler."""
+        self._signals.append(code)
+
+    def listener_failed(self, error: BaseException) -> None:
+        """Leave a note that a listener failed. May be called from any thread."""
+        self._broken.append(error)
+
+    def step(self) -> float | None:
+        """Look at everything that may end the run, or that an outage wants asked."""
+        run, now = self._run, self._run.runtime.clock.now()
+        self._heed_signals()
+        self._heed_listeners()
+        self._heed_stop(now)
+        self._heed_answers(now)
+        if run.hurried or all(worker.ended for worker in self._workers):
+            self._executor.shutdown(wait=False)
+            return None
+        self._ask_where_due(now)
+        if run.haste is None and run.outage.hopeless(now):
+            run.end(endings.provider_down(run))
+        return now + _LOOK
+
+    # -- what ends a run ---------------------------------------------------------------
+
+    def _heed_signals(self) -> None:
+        while self._signals:
+            code = self._signals.popleft()
+            first = self._run.haste is None
+            haste = Haste.FINISH if first and code is Exit.SIGINT else Haste.NOW
+            self._run.end(endings.interrupted(code, self._run), haste)
+            in_flight = sum(worker.in_flight for worker in self._workers)
+            if haste is Haste.FINISH and in_flight:
+                self._say_finishing(in_flight)
+
+    def _say_finishing(self, in_flight: int) -> None:
+        self._run.emit(
+            Wait(
+                reason="finishing",
+                message=f"finishing {in_flight} in flight, then stopping; again to stop at once",
+                seconds=self._run.options.timeout,
+            )
+        )
+
+    def _heed_listeners(self) -> None:
+        while self._broken:
+            error = self._broken.popleft()
+            if isinstance(error, BrokenPipeError):
+                self._run.end(endings.closed_output(), Haste.NOW)
+            elif isinstance(error, StorageError):
+                self._run.end_with(error)
+            else:
+                raise error
+
+    def _heed_stop(self, now: float) -> None:
+        if self._run.haste is not None or now - self._stop_looked < _LOOK_FOR_STOP:
+            return
+        self._stop_looked = now
+        if record.stop_requested(self._run.layout, self._run.options.run):
+            self._run.end(endings.stopped())
+
+    # -- asking the service's free endpoint --------------------------------------------
+
+    def _ask_where_due(self, now: float) -> None:
+        at = 0.0 if self._run.model_gone is not None else self._run.outage.ask_at()
+        if at is None or at > now or self._asking or self._run.haste is not None:
+            return
+        self._asking = True
+        self._executor.submit(self._ask)
+
+    def _ask(self) -> None:
+        """Run in a pool thread."""
+        answer: tuple[str, ...] | Fault | BaseException
+        try:
+            key = self._run.keys.any_key() if self._run.keys is not None else None
+            answer = self._run.provider.models(key)
+        except BaseException as error:  # noqa: BLE001  # raised again by `step`
+            answer = error
+        self._answers.append(answer)
+        self._run.runtime.ring()
+
+    def _heed_answers(self, now: float) -> None:
+        while self._answers:
+            answer = self._answers.popleft()
+            self._asking = False
+            if isinstance(answer, BaseException):
+                raise answer
+            if self._run.model_gone is not None:
+                model = self._run.provider.model
+                self._run.end(endings.model_gone(model, self._run.model_gone, answer))
+                self._run.model_gone = None
+                continue
+            up = not (isinstance(answer, Fault) and answer.kind is Kind.PASSING)
+            was_suspended = self._run.outage.suspended
+            for task in self._run.outage.told(up=up, now=now):
+                task.worker.take_back(task)
+            self._tell_outage(now, was_suspended=was_suspended)
+            self._run.runtime.ring()
+
+    def _tell_outage(self, now: float, *, was_suspended: bool) -> None:
+        outage = self._run.outage
+        if outage.state is State.DOWN:
+            since = self._run.wall_in((outage.since or now) - now)
+            next_ask = outage.ask_at() or now
+            self._run.emit(
+                Wait(
+                    reason="offline",
+                    message=f"offline since {endings.clock_time(since)}, nothing has failed",
+                    seconds=round(next_ask - now, 1),
+                )
+            )
+        elif was_suspended:
+            self._run.emit(Wait(reason="online", message="the service answers again"))

@@ -1,0 +1,38 @@
+"""A beat on its way to a picture."""
+
+from functools import total_ordering
+from typing import Protocol
+
+from imagegen.project.storyboard import Beat
+
+
+class Owner(Protocol):
+    """Whoever sends a task."""
+
+    def take_back(self, task: "Task") -> None:
+        """Undo one fault that was counted against a beat and was the service's."""
+        ...
+
+
+@total_ordering
+class Task:
+    """A beat on its way. Compared by when it may be sent, then by file order."""
+
+    __slots__ = ("attempts", "beat", "not_before", "order", "round", "worker")
+
+    def __init__(self, worker: "Owner", order: int, beat: Beat) -> None:
+        self.worker = worker
+        self.order = order
+        self.beat = beat
+        self.attempts = 0
+        self.round = 0
+        self.not_before = 0.0
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __lt__(self, other: "Task") -> bool:
+        return (self.not_before, self.order) < (other.not_before, other.order)

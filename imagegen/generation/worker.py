@@ -1,0 +1,342 @@
+"""One style's worker: a heap of its beats, and a pool of threads that send and save."""
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from imagegen.errors import StorageError
+from imagegen.generation import endings
+from imagegen.generation.drawing import Attempt, Saved, attempt
+from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso
+from imagegen.generation.plan import Planned
+from imagegen.generation.run import Run
+from imagegen.generation.task import Task
+from imagegen.keys.pool import Exhausted, KeyNews, Lease
+from imagegen.keys.pool import Wait as KeyWait
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+from imagegen.providers.base import Fault, Kind
+
+BACK_OFF: Final = (2.0, 8.0, 30.0)
+ROUNDS: Final = 3
+ROUND_PAUSE: Final = 30.0
+_FOREVER: Final = math.inf
+_QUOTA_OR_KEY: Final = frozenset({Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.KEY_REJECTED})
+
+
+class Worker:
+    """Draws the beats of one style. Its state is guarded by the runtime's lock."""
+
+    def __init__(
+        self, run: Run, style: str, beats: Sequence[Planned], width: int, seed: int | None = None
+    ) -> None:
+        self.name = f"worker {style}"
+        self.style = style
+        self.ended = False
+        self._run = run
+        self._width = width
+        self._executor = run.runtime.executor(width, style)
+        self._random = random.Random(seed)  # noqa: S311  # jitter
+        self._heap = [
+            Task(self, n, planned.beat) for n, planned in enumerate(beats) if planned.draw
+        ]
+        self._total = len(beats)
+        self._skipped = self._total - len(self._heap)
+        self._drawn = 0
+        self._errors = 0
+        self._in_flight = 0
+        self._inbox: deque[tuple[Task, Attempt | BaseException]] = deque()
+        self._given_up: dict[Task, BeatError] = {}
+        self._rounds = 0
+        self._round_mended = False
+        self._no_more = False
+        self._waiting_until = 0.0
+        if run.keys is not None and self._heap:
+            run.keys.want(style)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._in_flight
+
+    @property
+    def totals(self) -> Totals:
+        """The style's beats by what has become of them."""
+        pending = self._total - self._skipped - self._drawn - self._errors
+        return Totals(
+            total=self._total,
+            pending=pending,
+            complete=self._drawn,
+            skipped=self._skipped,
+            error=self._errors,
+        )
+
+    def step(self) -> float | None:
+        """Take in what was answered, send what can be sent."""
+        now = self._run.runtime.clock.now()
+        self._take_in(now)
+        if self._run.haste is not None or self._no_more:
+            return self._wind_up()
+        again = self._send(now)
+        if self._run.haste is not None or self._no_more:
+            return self._wind_up()
+        if not self._heap and not self._in_flight:
+            if self._run.outage.ask_at() is not None or self._another_round(now):
+                return self._heap[0].not_before if self._heap else _FOREVER
+            self._give_up_for_good()
+            return self._wind_up()
+        return again
+
+    def take_back(self, task: Task) -> None:
+        """Undo one fault that was counted against a beat and was the service's."""
+        task.attempts = max(0, task.attempts - 1)
+        if self._given_up.pop(task, None) is not None:
+            self._return(task, self._run.runtime.clock.now())
+
+    # -- sending -----------------------------------------------------------------------
+
+    def _send(self, now: float) -> float:
+        """Send while beats are due and keys free; returns when to go on."""
+        run = self._run
+        again = _FOREVER
+        while self._heap and self._in_flight < self._width:
+            due = max(self._heap[0].not_before, run.outage.may_send(now))
+            if due > now:
+                again = due
+                break
+            if not run.in_time(now):
+                self._out_of_time()
+                break
+            lease = run.keys.lease(self.style) if run.keys is not None else None
+            if isinstance(lease, KeyWait):
+                self._wait(lease.until, now)
+                return lease.until
+            if isinstance(lease, Exhausted):
+                self._exhausted(lease)
+                break
+            self._start(heapq.heappop(self._heap), lease)
+        if run.keys is not None:
+            run.keys.withdraw(self.style)
+        return again
+
+    def _start(self, task: Task, lease: Lease | None) -> None:
+        self._in_flight += 1
+        self._run.outage.sending()
+        tail = lease.secret.tail if lease else None
+        self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
+        self._executor.submit(partial(self._job, task, lease))
+        self._run.runtime.ring()
+
+    def _job(self, task: Task, lease: Lease | None) -> None:
+        """Run in a pool thread."""
+        result: Attempt | BaseException
+        try:
+            result = attempt(self._run, task.beat, lease)
+        except BaseException as error:  # noqa: BLE001  # raised again where it ends the run
+            result = error
+        self._inbox.append((task, result))
+        self._run.runtime.ring()
+
+    def _wait(self, until: float, now: float) -> None:
+        if not self._run.in_time(until):
+            self._out_of_time()
+        elif until - now > 1 and abs(until - self._waiting_until) > 1:
+            self._waiting_until = until
+            seconds = round(until - now, 1)
+            message = f"{self.style}: next request in {seconds:.0f} s"
+            self._run.emit(
+                Wait(
+                    style=self.style,
+                    reason="keys",
+                    message=message,
+                    seconds=seconds,
+                    until=iso(self._run.wall_in(seconds)),
+                )
+            )
+
+    # -- answers -----------------------------------------------------------------------
+
+    def _take_in(self, now: float) -> None:
+        while self._inbox:
+            task, result = self._inbox.popleft()
+            self._in_flight -= 1
+            if isinstance(result, BaseException):
+                raise result
+            self._count(result)
+            if result.news is not None:
+                self._tell_key(result.news)
+            if isinstance(result.result, Saved):
+                self._complete(task, result, result.result)
+            elif isinstance(result.result, StorageError):
+                self._return(task, now)
+                self._run.end_with(result.result)
+            else:
+                self._fault(task, result.result, now)
+
+    def _count(self, done: Attempt) -> None:
+        counts = self._run.counts
+        counts.requests += done.sent
+        if isinstance(done.result, Saved):
+            counts.slowest = max(counts.slowest, done.seconds)
+        usage = None if isinstance(done.result, StorageError) else done.result.usage
+        if usage is not None:
+            counts.input_tokens += usage.input_tokens
+            counts.output_tokens += usage.output_tokens
+
+    def _complete(self, task: Task, done: Attempt, saved: Saved) -> None:
+        self._answered()
+        self._drawn += 1
+        self._round_mended = self._round_mended or task.round > 0
+        usage = saved.usage
+        self._tell(
+            task,
+            Status.COMPLETE,
+            attempt=task.attempts + 1,
+            key=done.key,
+            seconds=round(done.seconds, 3),
+            image_path=saved.path,
+            bytes=saved.bytes,
+            input_tokens=usage.input_tokens if usage else 0,
+            output_tokens=usage.output_tokens if usage else 0,
+        )
+
+    def _fault(self, task: Task, fault: Fault, now: float) -> None:
+        error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
+        if fault.kind is Kind.PASSING:
+            self._passing(task, error, now)
+            return
+        self._answered()
+        if fault.kind in _QUOTA_OR_KEY:
+            self._run.counts.limited += fault.kind is Kind.LIMITED
+            self._return(task, now)
+            self._tell(task, Status.PENDING)
+        elif fault.kind is Kind.MODEL_GONE:
+            self._return(task, now)
+            self._run.model_gone = self._run.model_gone or fault.message
+        elif fault.kind is Kind.REDIRECTED:
+            self._return(task, now)
+            self._run.end(endings.redirected(fault.message))
+        elif fault.kind is Kind.NO_PICTURE:
+            task.attempts += 1
+            if task.attempts >= self._run.options.max_attempts:
+                self._in_error(task, error)
+            else:
+                self._later(task, error, now)
+        else:
+            task.attempts += 1
+            self._in_error(task, error)
+
+    def _passing(self, task: Task, error: BeatError, now: float) -> None:
+        counts, taken_back = self._run.outage.failed(task, now)
+        if not counts:
+            self._return(task, now)
+            self._tell(task, Status.PENDING, error=error)
+        else:
+            task.attempts += 1
+            if task.attempts < self._run.options.max_attempts:
+                self._later(task, error, now)
+            else:
+                self._given_up[task] = error
+                self._tell(task, Status.PENDING, error=error)
+        for other in taken_back:
+            other.worker.take_back(other)
+
+    def _answered(self) -> None:
+        if self._run.outage.answered():
+            self._run.emit(Wait(reason="online", message="the service answers again"))
+
+    def _later(self, task: Task, error: BeatError, now: float) -> None:
+        pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
+        self._return(task, now + pause * self._random.uniform(0.75, 1.25))
+        self._tell(task, Status.PENDING, error=error, attempt=task.attempts)
+
+    def _return(self, task: Task, at: float) -> None:
+        task.not_before = at
+        heapq.heappush(self._heap, task)
+
+    def _in_error(self, task: Task, error: BeatError) -> None:
+        self._errors += 1
+        self._tell(task, Status.ERROR, error=error, attempt=task.attempts)
+        if self._run.options.fail_fast and self._run.haste is None:
+            self._run.end(endings.first_error(self.style, task.beat))
+
+    # -- endings -----------------------------------------------------------------------
+
+    def _another_round(self, now: float) -> bool:
+        """Give beats that only met passing faults one more round, half a minute later."""
+        if not self._given_up or self._rounds == ROUNDS:
+            return False
+        if self._rounds and not self._round_mended:
+            return False
+        self._rounds += 1
+        self._round_mended = False
+        for task in self._given_up:
+            task.attempts, task.round = 0, self._rounds
+            self._return(task, now + ROUND_PAUSE)
+        count, self._given_up = len(self._given_up), {}
+        message = f"{self.style}: {count} beats that failed in passing are tried once more"
+        self._run.emit(Wait(style=self.style, reason="round", message=message, seconds=ROUND_PAUSE))
+        return True
+
+    def _give_up_for_good(self) -> None:
+        given_up, self._given_up = self._given_up, {}
+        for task, error in given_up.items():
+            self._in_error(task, error)
+
+    def _wind_up(self) -> float | None:
+        """End this worker as soon as nothing is in flight."""
+        self._no_more = True
+        if self._run.keys is not None:
+            self._run.keys.withdraw(self.style)
+        if self._in_flight and not self._run.hurried:
+            return _FOREVER
+        if not self.ended:
+            self.ended = True
+            self._executor.shutdown(wait=False)
+            self._run.runtime.ring()
+        return None
+
+    def _out_of_time(self) -> None:
+        self._no_more = True
+        self._run.endings.append(endings.out_of_time(self.style, self._run))
+
+    def _exhausted(self, keys: Exhausted) -> None:
+        self._no_more = True
+        for news in keys.keys:
+            self._tell_key(news)
+        self._run.endings.append(endings.no_key_left(self.style, keys, self._run))
+
+    def _tell_key(self, news: KeyNews) -> None:
+        seconds = None
+        if news.until is not None:
+            seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)
+        message = news.message
+        if news.pace is not None:
+            message = message or f"slowed to {news.pace} requests a minute"
+        self._run.emit(
+            KeyChange(
+                style=self.style,
+                key=news.tail,
+                state=news.state.value,
+                message=message,
+                seconds=seconds,
+            )
+        )
+
+    def _tell(self, task: Task, status: Status, **fields: object) -> None:
+        beat = task.beat
+        self._run.emit(
+            Progress(
+                style=self.style,
+                shot_number=beat.shot,
+                beat_number=beat.beat,
+                status=status,
+                completed=self._skipped + self._drawn,
+                total=self._total,
+                **fields,  # type: ignore[arg-type]
+            )
+        )
