@@ -1,0 +1,107 @@
+"""Words and signs for the terminal: escaped, and in the characters that it can show."""
+
+import math
+import unicodedata
+from typing import Final
+
+import msgspec
+
+from imagegen.project.status import Status
+
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+class Glyphs(msgspec.Struct, frozen=True):
+    """One sign for each status, and what bars are drawn with."""
+
+    signs: dict[Status, str]
+    full: str
+    empty: str
+    dot: str
+    dash: str
+
+    def __getitem__(self, status: Status) -> str:
+        return self.signs[status]
+
+
+UNICODE: Final = Glyphs(
+    {
+        Status.PENDING: "◦",
+        Status.BLOCKED: "⊘",
+        Status.GENERATING: "⟳",
+        Status.COMPLETE: "✓",
+        Status.SKIPPED: "✓",
+        Status.OUTDATED: "↻",
+        Status.WAIVED: "–",
+        Status.ERROR: "✗",
+    },
+    full="━",
+    empty="─",
+    dot="·",
+    dash="–",
+)
+ASCII: Final = Glyphs(
+    {
+        Status.PENDING: ".",
+        Status.BLOCKED: "o",
+        Status.GENERATING: "*",
+        Status.COMPLETE: "+",
+        Status.SKIPPED: "=",
+        Status.OUTDATED: "~",
+        Status.WAIVED: "-",
+        Status.ERROR: "x",
+    },
+    full="#",
+    empty="-",
+    dot="|",
+    dash="-",
+)
+STYLES: Final = {
+    Status.PENDING: "dim",
+    Status.BLOCKED: "magenta",
+    Status.GENERATING: "yellow",
+    Status.COMPLETE: "green",
+    Status.SKIPPED: "blue",
+    Status.OUTDATED: "yellow",
+    Status.WAIVED: "dim",
+    Status.ERROR: "bold red",
+}
+
+
+def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
+    """Return signs that an output of this encoding can show.
+
+    Without colour a skipped beat has a sign of its own.
+    """
+    chosen = UNICODE
+    try:
+        "".join([*UNICODE.signs.values(), UNICODE.full, UNICODE.empty]).encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        chosen = ASCII
+    if colour or chosen is ASCII:
+        return chosen
+    return msgspec.structs.replace(chosen, signs={**chosen.signs, Status.SKIPPED: "="})
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """Return text from outside as one harmless line of at most `limit` characters."""
+    line = " ".join(text.split())
+    shown = "".join(f"\\u{ord(c):04x}" if _is_hidden(c) else c for c in line[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN
+
+
+def duration(seconds: float) -> str:
+    """Write a span of time as 0:54, 12:03 or 1:02:03; begun seconds count."""
+    whole = max(0, math.ceil(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 beat`, `2 beats`, `1,200 beats`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
