@@ -1,0 +1,265 @@
+"""The engine in virtual time: one thread, no waiting, the same steppers as in real runs."""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from fakes import FakeClock
+from imagegen.generation.composer import Composer
+from imagegen.generation.engine import Engine
+from imagegen.generation.events import Bus, Complete, Event, Progress
+from imagegen.generation.plan import Plan, Planned
+from imagegen.generation.run import Options, Run
+from imagegen.generation.runtime import Stepper
+from imagegen.generation.survey import Found
+from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ledger import Ledger
+from imagegen.keys.pool import Pool
+from imagegen.keys.store import MemoryStore
+from imagegen.project.layout import Layout
+from imagegen.project.settings import Settings
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.secret import Secret
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+"""A whole PNG of one pixel."""
+
+STYLES = ("illustration", "clear", "consistent")
+
+
+class _Job:
+    """A job in a thread of its own that runs only while the one who resumes it waits."""
+
+    def __init__(self, job: Callable[[], None]) -> None:
+        self._go = threading.Semaphore(0)
+        self._paused = threading.Semaphore(0)
+        self.wakes_at: float | None = None
+        self._job = job
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def resume(self) -> None:
+        """Let the job run until it sleeps or ends."""
+        self.wakes_at = None
+        self._go.release()
+        self._paused.acquire()
+
+    def sleep_until(self, at: float) -> None:
+        """Pause the job; called in its own thread."""
+        self.wakes_at = at
+        self._paused.release()
+        self._go.acquire()
+
+    def _run(self) -> None:
+        self._go.acquire()
+        self._job()
+        self._paused.release()
+
+
+class VirtualRuntime:
+    """Time that passes only when nothing is left to do at this moment.
+
+    Jobs run one at a time, never beside a stepper; `sleep` lets virtual time pass in one.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.lock = nullcontext()
+        self.at: list[tuple[float, Callable[[], None]]] = []
+        self._sleeping: list[tuple[float, int, _Job]] = []
+        self._running: _Job | None = None
+        self._order = itertools.count()
+
+    def executor(self, width: int, name: str) -> "VirtualRuntime":
+        return self
+
+    def submit(self, job: Callable[[], None], /) -> None:
+        self._resume(_Job(job))
+
+    def shutdown(self, *, wait: bool = True) -> None:
+        pass
+
+    def ring(self) -> None:
+        pass
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass in the job that calls this."""
+        assert self._running is not None
+        if seconds > 0:
+            self._running.sleep_until(self.clock.now() + seconds)
+
+    def drive(self, steppers: Sequence[Stepper]) -> None:
+        *running, last = steppers
+        for _ in range(1_000_000):
+            again = [(stepper, stepper.step()) for stepper in running]
+            running = [stepper for stepper, at in again if at is not None]
+            last_again = last.step()
+            if last_again is None:
+                return
+            times = [at for _, at in again if at is not None]
+            self._advance(min([last_again, *times, *(at for at, *_ in self._sleeping[:1])]))
+        raise AssertionError("the engine did not come to an end")
+
+    def _advance(self, to: float) -> None:
+        self.clock.advance(max(0.0, to - self.clock.now()))
+        for moment in [m for m in self.at if m[0] <= self.clock.now()]:
+            self.at.remove(moment)
+            moment[1]()
+        while self._sleeping and self._sleeping[0][0] <= self.clock.now():
+            self._resume(heapq.heappop(self._sleeping)[2])
+
+    def _resume(self, job: _Job) -> None:
+        before, self._running = self._running, job
+        job.resume()
+        self._running = before
+        if job.wakes_at is not None:
+            heapq.heappush(self._sleeping, (job.wakes_at, next(self._order), job))
+
+
+class ScriptedProvider:
+    """Answers as a test says; remembers when which request left, with which key."""
+
+    def __init__(self, clock: FakeClock, sleep: Callable[[float], None]) -> None:
+        self.name, self.model = "scripted", "model-1"
+        self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
+        self.width = 4
+        self.requests: list[tuple[float, str, Request]] = []
+        self.answer: Callable[[Request, str], Outcome] = lambda _request, _key: Picture(data=PNG)
+        self.listing: Callable[[], tuple[str, ...] | Fault] = lambda: ("model-1", "model-2")
+        self.listed = 0
+        self.latency = 8.0
+        self.connecting: Callable[[], float] = lambda: 0.0
+        self._clock = clock
+        self._sleep = sleep
+
+    def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
+        secret = key.reveal() if key else ""
+        self._sleep(self.connecting())
+        self.requests.append((self._clock.now(), secret, request))
+        sent()
+        outcome = self.answer(request, secret)
+        self._sleep(self.latency)
+        return outcome
+
+    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+        self.listed += 1
+        return self.listing()
+
+    def close(self) -> None:
+        pass
+
+    def prompts(self) -> list[str]:
+        """Return the words of every request, in the order they left."""
+        return [request.words for _, _, request in self.requests]
+
+
+class InlineBus(Bus):
+    """A bus that keeps its events in a list."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__("run-1", clock.wall)
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class Show:
+    """One engine in virtual time, over a folder of a test."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        beats: Mapping[str, int] | None = None,
+        keys: Mapping[str, Iterable[Key]] | None = None,
+        per_minute: int = 9,
+        keys_a_style: int = 2,
+        latency: float = 8.0,
+        **options: object,
+    ) -> None:
+        self.clock = FakeClock()
+        self.runtime = VirtualRuntime(self.clock)
+        self.provider = ScriptedProvider(self.clock, self.runtime.sleep)
+        self.provider.latency = latency
+        self.bus = InlineBus(self.clock)
+        self.layout = Layout(folder)
+        counts = beats if beats is not None else dict.fromkeys(STYLES, 30)
+        self.keys = (
+            {style: tuple(own) for style, own in keys.items()}
+            if keys is not None
+            else {
+                style: tuple(
+                    Key(Secret(f"test-key-{style}-{n:06d}"), Limit(per_minute))
+                    for n in range(keys_a_style)
+                )
+                for style in counts
+            }
+        )
+        self.warnings: list[str] = []
+        ledger = Ledger(MemoryStore(), self.clock, self.warnings.append)
+        self.pool = Pool(
+            {style: self.keys.get(style, ()) for style in counts},
+            provider="scripted",
+            model="model-1",
+            ledger=ledger,
+            clock=self.clock,
+            seed=1,
+        )
+        self.plan = Plan(
+            styles={
+                style: tuple(Planned(_beat(style, n), Found.NOTHING, True) for n in range(count))
+                for style, count in counts.items()
+            }
+        )
+        self.run = Run(
+            layout=self.layout,
+            provider=self.provider,
+            composer=Composer(Settings(), {}),
+            keys=self.pool,
+            options=Options(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
+            runtime=self.runtime,
+            bus=self.bus,
+        )
+        self.engine = Engine(self.run, self.plan, self.keys, seed=1)
+
+    def draw(self) -> Complete:
+        """Run to the end."""
+        self.began = self.clock.now()
+        return self.engine.draw()
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something when that much time has passed."""
+        self.runtime.at.append((self.clock.now() + seconds, act))
+
+    def statuses(self) -> dict[str, Status]:
+        """Return the last status of each beat that has had one, by its words."""
+        return {
+            f"{event.style} {event.beat_number}": event.status
+            for event in self.bus.events
+            if isinstance(event, Progress)
+        }
+
+
+def _beat(style: str, number: int) -> Beat:
+    return Beat(
+        style=style,
+        shot=str(1 + number // 5),
+        beat=f"{number + 1}",
+        written=f"{number + 1}",
+        words=f"{style} {number + 1}",
+        own_words=True,
+    )
+
+
+def passing(reason: str = "HTTP 503") -> Fault:
+    """Return a fault that passes."""
+    return Fault(kind=Kind.PASSING, reason=reason, message="the service is overloaded")
