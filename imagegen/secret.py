@@ -60,7 +60,8 @@ def redact(text: str) -> str:
     For text that comes from outside and may quote a key: an API's error message, a
     traceback. Our own messages never hold one.
     """
-    for value, tail in _seen.items():
+    # The longest first: one key may begin with another.
+    for value, tail in sorted(_seen.items(), key=lambda item: -len(item[0])):
         if value and value in text:
             text = text.replace(value, tail)
     return text

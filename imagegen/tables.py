@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,7 +29,12 @@ def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | N
     `shown` is the file's name in messages. A byte order mark is accepted.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            # A pipe or a device would never end.
+            faults.append(InputFault(file=shown, message="is not a regular file"))
+            return None
+        if status.st_size > MAX_BYTES:
             faults.append(InputFault(file=shown, message="is larger than 4 MiB"))
             return None
         text = path.read_bytes().decode("utf-8-sig")
@@ -41,7 +47,8 @@ def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | N
         return None
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Beside its own error tomllib lets through what `int` says of thousands of digits.
         faults.append(InputFault(file=shown, message=f"is not valid TOML: {error}"))
         return None
 

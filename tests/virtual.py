@@ -4,7 +4,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from fakes import FakeClock
@@ -15,6 +15,7 @@ from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import Stepper
 from imagegen.generation.survey import Found
+from imagegen.keys.clock import Clock
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
@@ -71,8 +72,9 @@ class VirtualRuntime:
     """
 
     def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.lock = nullcontext()
+        self.clock: Clock = clock
+        self.lock: AbstractContextManager[object] = nullcontext()
+        self._fake = clock
         self.at: list[tuple[float, Callable[[], None]]] = []
         self._sleeping: list[tuple[float, int, _Job]] = []
         self._running: _Job | None = None
@@ -109,7 +111,7 @@ class VirtualRuntime:
         raise AssertionError("the engine did not come to an end")
 
     def _advance(self, to: float) -> None:
-        self.clock.advance(max(0.0, to - self.clock.now()))
+        self._fake.advance(max(0.0, to - self.clock.now()))
         for moment in [m for m in self.at if m[0] <= self.clock.now()]:
             self.at.remove(moment)
             moment[1]()

@@ -56,7 +56,6 @@ class Budget(msgspec.Struct, omit_defaults=True):
     limits: dict[str, int] = {}
     cool_until: float = 0.0
     strikes: int = 0
-    burst_at: float = 0.0
     burst_limit: int = 0
     pace: int | None = None
     pace_grows_at: float = 0.0
@@ -75,7 +74,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
         A request that a dead process may have sent counts from when it is found.
         """
         now = clock.now()
-        if self.boot != clock.boot:
+        # Where the system names no boot, a clock that runs backwards tells of one.
+        if self.boot != clock.boot or now < self.now:
             # Across boots only the wall clock is left, and it may have been set back.
             away = max(0.0, clock.wall() - self.wall)
             self._shift(now - self.now - away)
@@ -91,7 +91,6 @@ class Budget(msgspec.Struct, omit_defaults=True):
         for grant in self.grants:
             grant.at += by
         self.cool_until += by
-        self.burst_at += by
         self.pace_grows_at += by
 
     def effective(self, limit: int) -> int:
@@ -143,8 +142,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
                 grant.holder, grant.at = "", now
 
     def drop(self, grant_id: int) -> None:
-        """Take back a grant whose request never left."""
-        kept = [g for g in self.grants if g.id != grant_id]
+        """Take back a grant whose request never left; one that has left stays counted."""
+        kept = [g for g in self.grants if g.id != grant_id or not g.holder]
         if len(kept) < len(self.grants):
             self.grants = kept
             self.day_used = max(0, self.day_used - 1)
@@ -166,11 +165,11 @@ class Budget(msgspec.Struct, omit_defaults=True):
         left_at = grant.at if grant else now
         if grant:
             grant.refused = True
-        # Requests that left before the first refusal was known belong to one burst with it.
-        burst_begins = left_at > self.burst_at
+        # No lease is granted in a cool-down: what left before its end was leased before the
+        # first refusal was known, and belongs to one burst with it.
+        burst_begins = left_at >= self.cool_until
         if burst_begins:
             self.strikes += 1
-            self.burst_at = now
             self.burst_limit = self.effective(limit)
         if retry_after is not None:
             wait = min(max(retry_after, _SHORTEST_TOLD), _LONGEST_TOLD)

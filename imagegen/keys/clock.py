@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 _PACIFIC = "America/Los_Angeles"
+_PACIFIC_WINTER = dt.timezone(dt.timedelta(hours=-8))
 
 
 class Clock(Protocol):
@@ -69,14 +70,21 @@ def _boot() -> str:
     return f"{sys.platform}-{round((time.time() - time.monotonic()) / 900)}"
 
 
+def _pacific() -> dt.tzinfo:
+    """Return the time zone; winter's where the system has no time zone data (small images)."""
+    try:
+        return zoneinfo.ZoneInfo(_PACIFIC)
+    except zoneinfo.ZoneInfoNotFoundError:
+        return _PACIFIC_WINTER
+
+
 def pacific_day(wall: float) -> str:
     """Return the date on the US Pacific coast, where the API's day quotas begin anew."""
-    zone = zoneinfo.ZoneInfo(_PACIFIC)
-    return dt.datetime.fromtimestamp(wall, zone).date().isoformat()
+    return dt.datetime.fromtimestamp(wall, _pacific()).date().isoformat()
 
 
 def next_pacific_midnight(wall: float) -> float:
     """Return when the next day begins on the US Pacific coast, in seconds since 1970."""
-    zone = zoneinfo.ZoneInfo(_PACIFIC)
+    zone = _pacific()
     tomorrow = dt.datetime.fromtimestamp(wall, zone).date() + dt.timedelta(days=1)
     return dt.datetime.combine(tomorrow, dt.time(), zone).timestamp()

@@ -25,6 +25,7 @@ DEFAULT_POOL: Final = "default"
 _ENVIRONMENT = "env:"
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,512}")
 _GIT_SECONDS = 5
+_ADDRESS_HINT = "write it as https://host or https://host/path"
 
 PerMinute = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 PerDay = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
@@ -59,7 +60,7 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
 
     def pool(self, style: str) -> tuple[Key, ...]:
         """Return the keys that draw this style: its own, else the default ones."""
-        return self.pools.get(style) or self.pools.get(DEFAULT_POOL, ())
+        return self.pools[style] if style in self.pools else self.pools.get(DEFAULT_POOL, ())
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,14 +128,20 @@ def address(
     found = option or environ.get(ADDRESS_VARIABLE) or ring.base_url
     if not found:
         return None
-    parts = urlsplit(found)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise UsageError(
-            f'the address "{found}" is not one that requests can be sent to',
-            hint="write it as https://host or https://host/path",
-        )
+    try:
+        parts = urlsplit(found)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        # Brackets without an IPv6 address, or no port number.
+        raise UsageError("the address is not a valid one", hint=_ADDRESS_HINT) from None
+    # Neither of these is quoted: it may hold a key.
     if parts.username or parts.password:
         raise UsageError("the address holds a name or password", hint="leave them out of it")
+    if parts.query or parts.fragment:
+        raise UsageError('the address holds a "?" or "#"', hint=_ADDRESS_HINT)
+    if not sound:
+        message = f'the address "{found}" is not one that requests can be sent to'
+        raise UsageError(message, hint=_ADDRESS_HINT)
     return found.rstrip("/")
 
 
@@ -166,7 +173,7 @@ def _read(
         del table["base_url"]
     file = tables.convert(table, _File, shown=shown, faults=faults)
     warnings = [*_exposure(path, shown)]
-    pools: dict[str, tuple[Key, ...]] = {}
+    written: dict[str, list[Key]] = {}
     for style, entries in file.keys.items():
         if style not in styles and style != DEFAULT_POOL:
             near = tables.did_you_mean(style, [*styles, DEFAULT_POOL])
@@ -178,16 +185,18 @@ def _read(
             elif near:
                 warnings.append(f'{shown}: keys for an unknown style "{style}": {near}')
         reader = _PoolReader(file, shown, style, environ, faults)
-        pools[style] = reader.read(entries)
-        if reader.unset and pools[style]:
+        written[style] = reader.read(entries)
+        if reader.unset and written[style]:
             names = ", ".join(reader.unset)
             warnings.append(f"{shown}: keys.{style}: not set in the environment: {names}")
         elif reader.unset:
             names = ", ".join(reader.unset)
             warnings.append(f"{shown}: keys.{style} has no key: {names} is not set")
-    _check_limits(pools, shown, faults)
+    _check_projects(written, shown, faults)
+    _check_limits(written, shown, faults)
     if faults:
         raise InputFaultsError(faults)
+    pools = {style: tuple(dict.fromkeys(keys)) for style, keys in written.items()}
     return Keyring(pools=pools, source=shown, base_url=file.base_url, warnings=tuple(warnings))
 
 
@@ -209,13 +218,9 @@ class _PoolReader:
         self._faults = faults
         self.unset: list[str] = []
 
-    def read(self, entries: list[Any]) -> tuple[Key, ...]:
-        keys: dict[Secret, Key] = {}
-        for position, entry in enumerate(entries, 1):
-            key = self._key(position, entry)
-            if key is not None:
-                keys.setdefault(key.secret, key)
-        return tuple(keys.values())
+    def read(self, entries: list[Any]) -> list[Key]:
+        keys = [self._key(position, entry) for position, entry in enumerate(entries, 1)]
+        return [key for key in keys if key is not None]
 
     def _key(self, position: int, entry: object) -> Key | None:
         field = f"keys.{self._style}[{position}]"
@@ -251,9 +256,23 @@ class _PoolReader:
         self._faults.append(InputFault(file=self._shown, field=field, message=message))
 
 
-def _check_limits(
-    pools: Mapping[str, tuple[Key, ...]], shown: str, faults: list[InputFault]
-) -> None:
+def _check_projects(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
+    """Report every key that is given two projects: it would draw on two budgets."""
+    first: dict[Secret, tuple[str, str | None]] = {}
+    for style, keys in pools.items():
+        for key in keys:
+            where, project = first.setdefault(key.secret, (style, key.project))
+            if project != key.project:
+                one, other = (f'"{name}"' if name else "none" for name in (project, key.project))
+                message = (
+                    f"key {key.secret} has two projects: {one} under {where}, {other} under {style}"
+                )
+                hint = "one key has one budget: write the same at each place"
+                fault = InputFault(file=shown, field=f"keys.{style}", message=message, hint=hint)
+                faults.append(fault)
+
+
+def _check_limits(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
     """Report every budget that is given two limits."""
     first: dict[str | Secret, tuple[str, Limit]] = {}
     for style, keys in pools.items():
@@ -285,7 +304,8 @@ def _exposure(path: Path, shown: str) -> list[str]:
 
 
 def _tracked_by_git(path: Path) -> bool:
-    folder = path.resolve().parent
+    path = path.resolve()
+    folder = path.parent
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return False
     git = shutil.which("git")

@@ -14,6 +14,7 @@ import msgspec
 from imagegen.keys.budget import MARGIN, WINDOW, Budget
 from imagegen.keys.clock import Clock
 from imagegen.keys.store import (
+    BUSY_SECONDS,
     MemoryStore,
     SqliteStore,
     Store,
@@ -52,14 +53,21 @@ class Ledger:
         self._accounts: list[Account] = []
 
     @classmethod
-    def open(cls, folder: Path, clock: Clock, warn: Callable[[str], None]) -> "Ledger":
+    def open(
+        cls,
+        folder: Path,
+        clock: Clock,
+        warn: Callable[[str], None],
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> "Ledger":
         """Open the ledger in the user's state folder; made where it is missing.
 
         A damaged one is put aside: every budget then counts as just used. Where the folder
         cannot be used, the ledger is kept in memory.
         """
         try:
-            store = SqliteStore(folder)
+            store = SqliteStore(folder, busy_seconds=busy_seconds)
         except (StoreUnavailableError, StoreTornError) as error:
             warn(_alone_because(f"cannot be used ({error})"))
             return cls(MemoryStore(), clock, warn, alone=True)
@@ -125,8 +133,11 @@ class Ledger:
         version, row = found
         try:
             budget = msgspec.msgpack.decode(row, type=Budget)
-        except msgspec.MsgspecError as error:
-            raise StoreTornError(str(error)) from error
+        except msgspec.MsgspecError:
+            # The file is whole, so no later run would put it aside: mend the row.
+            self._warn("one key's record of sent requests was damaged: it waits for a minute")
+            budget = Budget.fresh(self._clock)
+            self._just_used(budget)
         budget.catch_up(self._clock, self._store.alive)
         return version, budget
 

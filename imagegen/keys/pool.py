@@ -315,11 +315,15 @@ class Pool:
         )
 
     def _has_turn(self, slot: _Slot, style: str, now: float) -> bool:
-        """Tell whether no other style that waits for this budget was served longer ago."""
+        """Tell whether no other style that waits for this budget was served longer ago.
+
+        A style that was told to come later has no turn before: a place that became free
+        early would stay empty until then.
+        """
         mine = slot.served.get(style, 0)
         for other in slot.styles:
             comes = self._waiting.get(other)
-            if other == style or comes is None or now > comes + _LATE:
+            if other == style or comes is None or not comes <= now <= comes + _LATE:
                 continue
             if slot.served.get(other, 0) < mine and self._usable(slot, other):
                 return False

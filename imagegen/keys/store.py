@@ -20,7 +20,7 @@ import platformdirs
 STATE_VARIABLE: Final = "IMAGEGEN_STATE_DIR"
 _FILE: Final = "budgets.sqlite"
 _VERSION: Final = 1
-_BUSY_SECONDS: Final = 5.0
+BUSY_SECONDS: Final = 5.0
 _HOLDERS: Final = "processes"
 
 
@@ -95,22 +95,28 @@ class MemoryStore:
 class SqliteStore:
     """Budgets of all processes of this user on this machine.
 
-    `damaged` tells that a damaged file was found and put aside when this one was opened.
+    `damaged` tells that a damaged file was found and put aside when this one was opened;
+    a file that others have locked is waited for `busy_seconds`.
     Raises `StoreUnavailableError` where the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.damaged = False
+        self._busy_seconds = busy_seconds
         self._folder = folder
         self._path = folder / _FILE
         self._known_dead: set[str] = set()
         with _unavailable():
             self._prepare()
-            with filelock.FileLock(folder / "opening.lock", timeout=_BUSY_SECONDS):
+            with filelock.FileLock(folder / "opening.lock", timeout=busy_seconds):
                 self._connection = self._open_or_replace()
-                self._presence = _Presence(folder / _HOLDERS)
-        self.salt = self._read_salt()
+                try:
+                    self.salt = self._read_salt()
+                    self._presence = _Presence(folder / _HOLDERS)
+                except BaseException:
+                    self._connection.close()
+                    raise
 
     @property
     def holder(self) -> str:
@@ -181,7 +187,7 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
         try:
             with _unavailable():
@@ -217,8 +223,7 @@ class SqliteStore:
         connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _read_salt(self) -> bytes:
-        with _unavailable():
-            (salt,) = self._connection.execute("SELECT salt FROM salt").fetchone()
+        (salt,) = self._connection.execute("SELECT salt FROM salt").fetchone()
         return bytes(salt)
 
 
@@ -234,7 +239,8 @@ class _Presence:
         self._folder = folder
         self._sweep()
         self.name = secrets.token_hex(8)
-        self._lock = filelock.FileLock(self._file(self.name), timeout=0)
+        # Not bound to this thread: another one may close the store.
+        self._lock = filelock.FileLock(self._file(self.name), timeout=0, thread_local=False)
         self._lock.acquire()
 
     def found(self, name: str) -> bool:
@@ -244,9 +250,11 @@ class _Presence:
         try:
             with filelock.FileLock(self._file(name), timeout=0):
                 pass
-        except filelock.Timeout:
+        except OSError:
+            # Locked, or there is no telling (no file descriptor left): its requests count.
             return True
-        self._file(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file(name).unlink(missing_ok=True)
         return False
 
     def end(self) -> None:
@@ -260,8 +268,7 @@ class _Presence:
 
     def _sweep(self) -> None:
         for file in self._folder.glob("*.lock"):
-            with contextlib.suppress(OSError):
-                self.found(file.stem)
+            self.found(file.stem)
 
 
 @contextlib.contextmanager
@@ -270,7 +277,7 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except filelock.Timeout as error:
-        raise StoreUnavailableError("locked by another process for 5 seconds") from error
+        raise StoreUnavailableError("locked by another process for too long") from error
     except sqlite3.OperationalError as error:
         raise StoreUnavailableError(str(error)) from error
     except sqlite3.DatabaseError as error:
