@@ -145,6 +145,7 @@ class Bus:
         self._wall = wall
         self._lock = threading.Lock()
         self._seq = 0
+        self._complete = False
         self._posts: list[_Post] = []
 
     def subscribe(
@@ -158,8 +159,15 @@ class Bus:
         self._posts.append(_Post(listener, tick, failed))
 
     def emit(self, event: Event) -> None:
-        """Stamp an event with its number and time, and send it on its way."""
+        """Stamp an event with its number and time, and send it on its way.
+
+        Nothing is heard after `Complete`: threads of a run that was ended at once may
+        still be busy.
+        """
         with self._lock:
+            if self._complete:
+                return
+            self._complete = isinstance(event, Complete)
             self._seq += 1
             stamped = msgspec.structs.replace(
                 event, run=self._run, seq=self._seq, time=iso(self._wall())

@@ -18,6 +18,8 @@ MAX_WIDTH = 256
 
 
 _LONGEST_WAIT = 3600.0
+_LAST_STEP = 1.0
+"""Seconds that a stepper has for its last step; it does not wait in one."""
 
 
 class Stepper(Protocol):
@@ -95,6 +97,8 @@ class ThreadRuntime:
         for thread in threads:
             thread.start()
         self._loop(last)
+        for thread in threads:
+            thread.join(_LAST_STEP)
         if self._crash is not None:
             raise self._crash
 

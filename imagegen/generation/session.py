@@ -253,7 +253,8 @@ class Session:
         try:
             self._finish(complete)
         except StorageError as error:
-            bus.emit(Warned(message=f"how the run ended is not recorded: {error.message}"))
+            unrecorded = f"how the run ended is not recorded: {error.message}"
+            complete = msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
         if pool is not None and not engine.in_flight:
             pool.close()

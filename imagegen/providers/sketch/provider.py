@@ -1,0 +1,74 @@
+"""A provider that draws storyboard frames itself: no key, no network, no cost.
+
+For trying the program out, for seeing a storyboard's rhythm before paying for it, and for
+tests. A request always gives the same bytes.
+"""
+
+import math
+import os
+from collections.abc import Callable
+
+from imagegen.providers.base import Fault, Kind, Options, Outcome, Picture, Request
+from imagegen.providers.sketch.frame import draw_frame
+from imagegen.secret import Secret
+
+RATIOS = [
+    "1:1",
+    "1:4",
+    "1:8",
+    "2:3",
+    "3:2",
+    "3:4",
+    "4:1",
+    "4:3",
+    "4:5",
+    "5:4",
+    "8:1",
+    "9:16",
+    "16:9",
+    "21:9",
+]
+SIZES = {"512": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
+
+
+class Sketch:
+    """Draws each request as a storyboard frame, its words below."""
+
+    name = "sketch"
+    model = "sketch"
+    key_variables: tuple[str, ...] = ()
+
+    def __init__(self, options: Options) -> None:
+        self.width = options.width or os.cpu_count() or 1
+
+    def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
+        """Draw one frame; a ratio or a size that image APIs do not know is a fault."""
+        sent()
+        if request.aspect_ratio not in RATIOS:
+            return _unknown("aspect ratio", request.aspect_ratio, RATIOS)
+        if request.image_size not in SIZES:
+            return _unknown("image size", request.image_size, list(SIZES))
+        size = frame_size(request.aspect_ratio, request.image_size)
+        return Picture(data=draw_frame(request, size))
+
+    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
+        """Return the one model there is."""
+        return (self.model,)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
+    """Return width and height in pixels: exactly the ratio, near the size's usual area.
+
+    1K is about 1024 x 1024 pixels of area; 16:9 gives 1360 x 765.
+    """
+    across, down = (int(part) for part in aspect_ratio.split(":"))
+    step = int(round(1024 / math.sqrt(across * down)) * SIZES[image_size])
+    return across * step, down * step
+
+
+def _unknown(what: str, value: str, known: list[str]) -> Fault:
+    message = f"unknown {what} {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
+    return Fault(kind=Kind.BAD_REQUEST, reason=f"unknown {what}", message=message)

@@ -1,0 +1,35 @@
+"""What tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Commands
+from gemini_server import GeminiServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for tests that wait for real minutes."""
+    parser.addoption("--real-time", action="store_true", help="run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip tests that wait for real minutes, unless they were asked for."""
+    if config.getoption("--real-time"):
+        return
+    for item in items:
+        if item.get_closest_marker("real_time"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --real-time"))
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    """Return what runs the command in folders of this test."""
+    return Commands(tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[GeminiServer]:
+    """Return a Gemini API on loopback."""
+    with GeminiServer() as running:
+        yield running

@@ -1,0 +1,74 @@
+"""Every shape of project draws, without a key, on the sketch provider."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import Commands, pictures
+from PIL import Image
+
+FORMATS = Path(__file__).parent / "formats"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("a-beats-list", 12),
+        ("b-prompts-json", 9),
+        ("c-prompts-js", 7),
+        ("d-storyboards", 4),
+        ("e-older-tool", 6),
+        ("f-beats-csv", 6),
+    ],
+)
+def test_draws_every_shape_of_project(commands: Commands, name: str, count: int) -> None:
+    """A project as an upstream tool writes it is drawn as it is."""
+    root = commands.folder / name
+    shutil.copytree(FORMATS / name, root)
+    done = commands.run("run", root, "--provider", "sketch")
+    assert done.code == 0, done.text
+    assert len(pictures(root)) == count
+    for path in pictures(root):
+        with Image.open(path) as image:
+            image.load()
+            assert image.format == "PNG"
+            assert image.width * 9 == image.height * 16
+
+
+def test_file_names_bear_the_number_alone(commands: Commands) -> None:
+    """`Beat 1` is drawn as Beat_1.png, and is written in the progress file as it was."""
+    root = commands.folder / "project"
+    shutil.copytree(FORMATS / "b-prompts-json", root)
+    commands.run("run", root, "--provider", "sketch")
+    assert (root / "generated_images/clear/Shot_1/Beat_1.png").is_file()
+    assert '"Beat 1"' in (root / "image_progress_clear.json").read_text()
+
+
+def test_csv_keeps_a_last_zero(commands: Commands) -> None:
+    """1.10 in a table is Beat_1.10.png and not Beat_1.1.png."""
+    root = commands.folder / "project"
+    shutil.copytree(FORMATS / "f-beats-csv", root)
+    commands.run("run", root, "--provider", "sketch")
+    names = sorted(path.name for path in (root / "generated_images/clear/Shot_1").iterdir())
+    assert names == ["Beat_1.1.png", "Beat_1.10.png"]
+
+
+def test_says_which_file_is_used(commands: Commands) -> None:
+    """Beside prompts/, a beats.json without prompts is passed over with a remark."""
+    root = commands.folder / "project"
+    shutil.copytree(FORMATS / "e-older-tool", root)
+    done = commands.run("check", root)
+    assert done.code == 0
+    assert "prompts/" in done.text
+    assert "beats.json" in done.text
+
+
+def test_draws_the_example(commands: Commands) -> None:
+    """The example of the README draws 45 pictures."""
+    root = commands.folder / "lighthouse"
+    drawn = shutil.ignore_patterns("generated_images", "image_progress_*", ".imagegen")
+    shutil.copytree(EXAMPLES / "lighthouse", root, ignore=drawn)
+    done = commands.run("run", root)
+    assert done.code == 0, done.text
+    assert len(pictures(root)) == 45
