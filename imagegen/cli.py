@@ -13,18 +13,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, Self
 
-import click
 import msgspec
 import typer
 
 from imagegen import __version__
-from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 from imagegen.secret import redact
 
 # Each command imports what it needs, so that none waits for what it does not.
 if TYPE_CHECKING:
     from imagegen.generation.engine import Engine
     from imagegen.project.record import Asked, RunRecord
+
+# Typer carries its own copy of click since 0.26 and shares one before: this is the base of
+# what either raises for wrong usage.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="imagegen",
@@ -80,6 +83,11 @@ BeatsOption = Annotated[
 ]
 
 
+def _examples(*lines: str) -> str:
+    """Return an epilogue that keeps its lines."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag
     if value:
         typer.echo(f"imagegen {__version__}")
@@ -97,13 +105,15 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen init my-video",
+    )
+)
 def init(project: ProjectArgument = Path()) -> None:
     """Make a new project: a sample beats file, settings and a .gitignore.
 
     Nothing that exists is overwritten.
-
-        imagegen init my-video
     """
     from imagegen.display import terminal
     from imagegen.generation import scaffold
@@ -113,7 +123,12 @@ def init(project: ProjectArgument = Path()) -> None:
         printer.line(line)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen check my-video",
+        "imagegen check my-video --show clear/7.3",
+    )
+)
 def check(
     project: ProjectArgument = Path(),
     *,
@@ -126,11 +141,7 @@ def check(
     model: ModelOption = None,
     keys: KeysOption = None,
 ) -> None:
-    """Read everything and draw nothing: every fault of the project's files at once.
-
-    imagegen check my-video
-    imagegen check my-video --show clear/7.3
-    """
+    """Read everything and draw nothing: every fault of the project's files at once."""
     from imagegen.display import terminal
     from imagegen.generation.selection import find_one
     from imagegen.generation.session import KeySource, Project
@@ -152,7 +163,14 @@ def check(
         printer.line(f"  note: {note}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen run my-video",
+        "imagegen run my-video --provider sketch",
+        "imagegen run my-video --style clear --shot 2",
+        "imagegen run my-video --beat clear/7.3 --force",
+    )
+)
 def run(
     project: ProjectArgument = Path(),
     *,
@@ -188,13 +206,7 @@ def run(
     base_url: BaseUrlOption = None,
     progress: ProgressOption = View.AUTO,
 ) -> None:
-    """Draw every beat that has no picture yet; what failed is tried again.
-
-    imagegen run my-video
-    imagegen run my-video --provider sketch
-    imagegen run my-video --style clear --shot 2
-    imagegen run my-video --beat clear/7.3 --force
-    """
+    """Draw every beat that has no picture yet; what failed is tried again."""
     asked = _asked(
         styles=style,
         shots=shot,
@@ -218,7 +230,11 @@ def run(
     )
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen resume my-video",
+    )
+)
 def resume(
     project: ProjectArgument = Path(),
     *,
@@ -227,10 +243,7 @@ def resume(
     progress: ProgressOption = View.AUTO,
     max_time: MaxTimeOption = None,
 ) -> None:
-    """Carry on the last run, with the options that chose what it draws.
-
-    imagegen resume my-video
-    """
+    """Carry on the last run, with the options that chose what it draws."""
     from imagegen.generation.session import to_resume
 
     last = to_resume(project)
@@ -245,7 +258,12 @@ def resume(
     )
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen status my-video",
+        "imagegen status my-video --json",
+    )
+)
 def status(
     project: ProjectArgument = Path(),
     *,
@@ -256,11 +274,7 @@ def status(
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Tell where a project stands: counts and a glyph for each beat.
-
-    imagegen status my-video
-    imagegen status my-video --json
-    """
+    """Tell where a project stands: counts and a glyph for each beat."""
     from imagegen.display import terminal
     from imagegen.generation.session import Project
     from imagegen.generation.standing import standing
@@ -275,12 +289,13 @@ def status(
         raise typer.Exit(found.check)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "imagegen stop my-video",
+    )
+)
 def stop(project: ProjectArgument = Path()) -> None:
-    """Ask the active run to finish what is in flight, save, and end.
-
-    imagegen stop my-video
-    """
+    """Ask the active run to finish what is in flight, save, and end."""
     from imagegen.display import terminal
     from imagegen.project import record
     from imagegen.project.layout import Layout
@@ -426,13 +441,15 @@ def main() -> NoReturn:
 def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False, prog_name="imagegen")
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         return done.exit_code
-    except click.exceptions.Abort:
+    except typer.Abort:
         return Exit.SIGINT
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except _WrongUsage as error:
+        error.show()  # type: ignore[attr-defined]
+        return Exit.USAGE
+    except ClosedOutputError:
+        return Exit.CLOSED_STDOUT
     except ImagegenError as error:
         from imagegen.display import terminal
 

@@ -78,6 +78,12 @@ class RunActiveError(ImagegenError):
     exit_code = Exit.RUN_ACTIVE
 
 
+class ClosedOutputError(ImagegenError):
+    """Whoever read stdout has closed it, as `head` does."""
+
+    exit_code = Exit.CLOSED_STDOUT
+
+
 class StorageError(ImagegenError):
     """The project's disk refused a write: full, read-only or not permitted."""
 

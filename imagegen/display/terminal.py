@@ -15,7 +15,7 @@ from imagegen.display.plain import TICK as PLAIN_TICK
 from imagegen.display.plain import Plain
 from imagegen.display.report import Printer
 from imagegen.display.text import Glyphs, glyphs_for
-from imagegen.errors import ImagegenError, UsageError
+from imagegen.errors import ClosedOutputError, ImagegenError, UsageError
 from imagegen.generation.events import Complete, Event, Failed, Listener, Progress
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
@@ -115,8 +115,15 @@ class _Errors:
         pass
 
 
+class _Console(Console):
+    """A console that tells of a closed pipe instead of ending the program itself."""
+
+    def on_broken_pipe(self) -> None:
+        raise ClosedOutputError("whoever read the output has closed it")
+
+
 def _console(*, errors: bool = False) -> Console:
-    return Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=errors, highlight=False, markup=False, emoji=False)
 
 
 def _glyphs(console: Console) -> Glyphs:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from imagegen.errors import Exit, StorageError
+from imagegen.errors import ClosedOutputError, Exit, StorageError
 from imagegen.generation import endings
 from imagegen.generation.events import Wait
 from imagegen.generation.outage import State
@@ -31,6 +31,7 @@ class Supervisor:
         self._signals: deque[Exit] = deque()
         self._broken: deque[BaseException] = deque()
         self._answers: deque[tuple[str, ...] | Fault | BaseException] = deque()
+        self._signalled = False
         self._asking = False
         self._stop_looked = 0.0
 
@@ -53,7 +54,7 @@ class Supervisor:
             self._executor.shutdown(wait=False)
             return None
         self._ask_where_due(now)
-        if run.haste is None and run.outage.hopeless(now):
+        if run.haste is None and run.outage.hopeless:
             run.end(endings.provider_down(run))
         return now + _LOOK
 
@@ -62,8 +63,9 @@ class Supervisor:
     def _heed_signals(self) -> None:
         while self._signals:
             code = self._signals.popleft()
-            first = self._run.haste is None
-            haste = Haste.FINISH if first and code is Exit.SIGINT else Haste.NOW
+            first = code is Exit.SIGINT and not self._signalled
+            haste = Haste.FINISH if first else Haste.NOW
+            self._signalled = True
             self._run.end(endings.interrupted(code, self._run), haste)
             in_flight = sum(worker.in_flight for worker in self._workers)
             if haste is Haste.FINISH and in_flight:
@@ -81,7 +83,7 @@ class Supervisor:
     def _heed_listeners(self) -> None:
         while self._broken:
             error = self._broken.popleft()
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError | ClosedOutputError):
                 self._run.end(endings.closed_output(), Haste.NOW)
             elif isinstance(error, StorageError):
                 self._run.end_with(error)
