@@ -154,7 +154,7 @@ def check(
     for address in show or ():
         for beat in find_one(address, drawn):
             printer.request(beat, composer.request(beat))
-    ring = read.keys(read.provider(), KeySource(file=keys))
+    ring = read.keys(KeySource(file=keys))
     if not show:
         printer.check(read.layout.name, read.storyboard.source, read.beats)
         tails = {style: [key.secret.tail for key in ring.pool(style)] for style in read.styles}

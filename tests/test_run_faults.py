@@ -4,7 +4,6 @@ import datetime as dt
 import json
 import zoneinfo
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +54,7 @@ class Mended:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mended]:
+def mended(tmp_path_factory: pytest.TempPathFactory) -> Mended:
     """Run once for all tests that look at it."""
     return Mended(tmp_path_factory.mktemp("mended"))
 

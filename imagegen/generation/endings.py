@@ -32,6 +32,12 @@ def closed_output() -> Ending:
     return Ending(exit_code=Exit.CLOSED_STDOUT, reason="closed", message=message)
 
 
+def fault_of_ours() -> Ending:
+    """Return the ending for a bug."""
+    message = "imagegen met a fault of its own; what was drawn is saved"
+    return Ending(exit_code=Exit.INTERNAL, reason="internal", message=message)
+
+
 def stopped() -> Ending:
     """Return the ending that a person asked for."""
     return Ending(exit_code=Exit.ENDED_EARLY, reason="stopped", message="stopped on request")

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from imagegen.errors import Exit
-from imagegen.generation.events import Complete, Start, Totals, iso
+from imagegen.generation import endings
+from imagegen.generation.events import Complete, Start, Totals, Warned, iso
 from imagegen.generation.plan import Plan
 from imagegen.generation.run import Ending, Run
 from imagegen.generation.runtime import MAX_WIDTH
@@ -13,6 +14,7 @@ from imagegen.generation.worker import Worker
 from imagegen.keys.keyfile import Key
 
 _URGENCY = (
+    Exit.INTERNAL,
     Exit.SIGINT,
     Exit.SIGTERM,
     Exit.SIGHUP,
@@ -37,10 +39,12 @@ class Engine:
         keys: Mapping[str, Sequence[Key]],
         *,
         resumes: str | None = None,
+        warnings: Sequence[str] = (),
         seed: int | None = None,
     ) -> None:
         self._run = run
         self._resumes = resumes
+        self._warnings = warnings
         self._workers = {
             style: Worker(run, style, beats, self._width(keys.get(style, ())), seed)
             for style, beats in plan.styles.items()
@@ -64,9 +68,15 @@ class Engine:
                 styles=self._totals(),
             )
         )
-        run.runtime.drive([*self._workers.values(), self.supervisor])
-        with run.runtime.lock:
-            complete = self._complete()
+        for warning in self._warnings:
+            run.emit(Warned(message=warning))
+        try:
+            run.runtime.drive([*self._workers.values(), self.supervisor])
+        except BaseException:
+            run.endings.append(endings.fault_of_ours())
+            run.emit(self._complete())
+            raise
+        complete = self._complete()
         run.emit(complete)
         return complete
 
@@ -85,15 +95,19 @@ class Engine:
         return {style: worker.totals for style, worker in self._workers.items()}
 
     def _complete(self) -> Complete:
+        with self._run.runtime.lock:
+            return self._sum_up()
+
+    def _sum_up(self) -> Complete:
         run, counts = self._run, self._run.counts
-        endings = [*run.endings, *self._errors()]
-        last = min(endings, key=lambda ending: _URGENCY.index(ending.exit_code), default=None)
+        found = [*run.endings, *self._errors()]
+        last = min(found, key=lambda ending: _URGENCY.index(ending.exit_code), default=None)
         return Complete(
             exit_code=last.exit_code if last else Exit.OK,
             reason=last.reason if last else "complete",
-            messages=tuple(dict.fromkeys(ending.message for ending in endings)),
+            messages=tuple(dict.fromkeys(ending.message for ending in found)),
             counts=self._totals(),
-            resume_after=_resume_after(endings, last),
+            resume_after=_resume_after(found, last),
             seconds=round(run.runtime.clock.now() - run.started, 1),
             requests=counts.requests,
             limited=counts.limited,

@@ -103,19 +103,22 @@ class Project:
             errors=self.errors(),
         )
 
-    def keys(self, provider: Provider, source: KeySource) -> Keyring:
+    def keys(self, source: KeySource) -> Keyring:
         """Read the keys. Raises `InputFaultsError` and `UsageError`."""
-        if not provider.key_variables:
+        variables = providers.key_variables(self.settings.provider)
+        if not variables:
             return Keyring()
         return keyfile.load(
             self.layout.root,
             tuple(self.settings.styles),
             named=source.file,
-            variables=provider.key_variables,
+            variables=variables,
         )
 
-    def provider(self, base_url: str | None = None) -> Provider:
+    def provider(self, source: KeySource, ring: Keyring) -> Provider:
         """Return the provider that the project or the command names."""
+        needs_keys = bool(providers.key_variables(self.settings.provider))
+        base_url = keyfile.address(source.base_url, ring) if needs_keys else None
         options = ProviderOptions(
             model=self.settings.model, base_url=base_url, timeout=self.settings.timeout
         )
@@ -140,12 +143,10 @@ class Session:
             asked=project.asked,
         )
         self._composer = project.composer()
-        named = project.provider()
-        self._ring = project.keys(named, source)
-        base_url = keyfile.address(source.base_url, self._ring) if named.key_variables else None
-        named.close()
-        self._provider = project.provider(base_url)
+        self._ring = project.keys(source)
+        self._provider = project.provider(source, self._ring)
         self.warnings += self._ring.warnings
+        self._bus: Bus | None = None
         self._lock: RunLock | None = None
 
     def __enter__(self) -> Self:
@@ -228,10 +229,9 @@ class Session:
         plan as it is drawn. `started` is given the engine before it draws, for signals.
         Raises only faults of ours, and `UsageError` where nothing could start.
         """
-        project, wall = self.project, self._runtime.clock.wall
-        run_id = self._record.run
-        bus = Bus(run_id, wall)
-        pool = self._pool(plan, bus)
+        project = self.project
+        bus = Bus(self._record.run, self._runtime.clock.wall)
+        pool = self._pool(plan)
         run = Run(
             layout=project.layout,
             provider=self._provider,
@@ -241,15 +241,24 @@ class Session:
             runtime=self._runtime,
             bus=bus,
         )
-        plan = self._make_ready(plan, run, bus)
-        engine = Engine(run, plan, self.pools, resumes=self._resumed.run if self._resumed else None)
+        plan = self._make_ready(plan, run)
+        engine = Engine(
+            run,
+            plan,
+            self.pools,
+            resumes=self._resumed.run if self._resumed else None,
+            warnings=self.warnings,
+        )
         recorder = self._recorder()
+        started(engine)
         for listener, tick in [(recorder, None), *listeners(plan)]:
             bus.subscribe(listener, tick=tick, failed=engine.supervisor.listener_failed)
-        for warning in self.warnings:
-            bus.emit(Warned(message=warning))
-        started(engine)
-        complete = engine.draw()
+        self._bus = bus
+        try:
+            complete = engine.draw()
+        except BaseException:
+            bus.close(timeout=_LISTENERS_SECONDS)
+            raise
         try:
             self._finish(complete)
         except StorageError as error:
@@ -260,11 +269,18 @@ class Session:
             pool.close()
         return complete, engine.in_flight
 
-    def _pool(self, plan: Plan, bus: Bus) -> Pool | None:
+    def _warn(self, text: str) -> None:
+        """Tell every listener; before there is any, keep it for them."""
+        if self._bus is None:
+            self.warnings.append(text)
+        else:
+            self._bus.emit(Warned(message=text))
+
+    def _pool(self, plan: Plan) -> Pool | None:
         if not self.needs_keys:
             return None
         clock = self._runtime.clock
-        ledger = Ledger.open(state_folder(), clock, lambda text: bus.emit(Warned(message=text)))
+        ledger = Ledger.open(state_folder(), clock, self._warn)
         return Pool(
             {style: self.pools[style] for style in plan.styles},
             provider=self._provider.name,
@@ -283,15 +299,13 @@ class Session:
             fail_fast=self.project.asked.fail_fast,
         )
 
-    def _make_ready(self, plan: Plan, run: Run, bus: Bus) -> Plan:
+    def _make_ready(self, plan: Plan, run: Run) -> Plan:
         layout = self.project.layout
         prepare.try_disk(layout)
         prepare.sweep(layout, self.project.styles)
         record.clear_stop(layout)
         record.write(layout, self._record)
-        return prepare.put_right(
-            layout, plan, run.old_folder, lambda text: bus.emit(Warned(message=text))
-        )
+        return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
     def _recorder(self) -> Recorder:
         project = self.project

@@ -19,9 +19,20 @@ def create(name: str, options: Options) -> Provider:
 
     Raises `UsageError` for a name that is not known.
     """
+    return _class(name)(options)
+
+
+def key_variables(name: str) -> tuple[str, ...]:
+    """Return the environment variables that may hold a key; empty where none is needed.
+
+    Raises `UsageError` for a name that is not known.
+    """
+    return _class(name).key_variables
+
+
+def _class(name: str) -> type[Provider]:
     if name not in _CLASSES:
         hint = did_you_mean(name, NAMES) or f"there are: {', '.join(NAMES)}"
         raise UsageError(f'unknown provider "{name}"', hint=hint)
     module, _, class_name = _CLASSES[name].partition(":")
-    make = getattr(importlib.import_module(module), class_name)
-    return cast("Provider", make(options))
+    return cast("type[Provider]", getattr(importlib.import_module(module), class_name))

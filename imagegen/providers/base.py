@@ -129,6 +129,8 @@ class Provider(Protocol):
     width: int
     """How many requests may be under way at once where keys set no limit."""
 
+    def __init__(self, options: "Options") -> None: ...
+
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request.
 
