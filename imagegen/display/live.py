@@ -37,7 +37,13 @@ class LiveView:
         self._glyphs = glyphs
         self._rows: dict[str, tuple[tuple[int, int, int], list[Text]]] = {}
         self._drawn = 0.0
-        self._live = Live(console=console, screen=True, auto_refresh=False)
+        self._live = Live(
+            console=console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def handle(self, event: Event) -> None:

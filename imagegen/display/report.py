@@ -98,8 +98,11 @@ class Printer:
                 f"  {style:<{width}}  {drawn:>6,} to draw  {len(beats) - drawn:>6,} exist{time}"
             )
 
-    def summary(self, complete: Complete, name: str, path: str) -> None:
-        """Say how a run ended, style by style, and what to type next."""
+    def summary(self, complete: Complete, name: str, path: str, others: int = 0) -> None:
+        """Say how a run ended, style by style, and what to type next.
+
+        `others` counts beats of the project that were not asked for.
+        """
         counts = complete.counts
         there = sum(style.complete + style.skipped for style in counts.values())
         total = sum(style.total for style in counts.values())
@@ -109,7 +112,7 @@ class Printer:
             f"{duration(complete.seconds)}"
         )
         self.line()
-        self._counts(complete)
+        self._counts(complete, others)
         for message in complete.messages:
             self.line(f"  {clean(message, 600)}")
         if complete.resume_after is not None:
@@ -117,7 +120,7 @@ class Printer:
         elif total > there and complete.exit_code not in {0, 1}:
             self.line(f"  imagegen resume {clean(path)}   carries on, once that is mended")
 
-    def _counts(self, complete: Complete) -> None:
+    def _counts(self, complete: Complete, others: int) -> None:
         width = max(map(len, complete.counts), default=0)
         self.line(f"  {'':<{width}}   drawn  existed   error  pending")
         for name, style in complete.counts.items():
@@ -127,6 +130,8 @@ class Printer:
             )
         limited = f", {complete.limited:,} × 429" if complete.limited else ""
         self.line(f"  {plural(complete.requests, 'request')}{limited}")
+        if others:
+            self.line(f"  {plural(others, 'more beat')} of the project not asked for")
         self.line()
 
     def errors(self, errors: Iterable[tuple[Beat, BeatError]], path: str) -> None:

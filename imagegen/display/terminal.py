@@ -88,7 +88,8 @@ class Screen:
         """Say how the run ended."""
         if self._view == "none":
             return
-        self._printer.summary(complete, name, path)
+        others = self._plan.others if self._plan else 0
+        self._printer.summary(complete, name, path, others)
         beats = {
             (one.beat.style, *one.beat.key): one.beat
             for own in (self._plan.styles.values() if self._plan else ())

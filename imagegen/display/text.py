@@ -1,14 +1,11 @@
 """Words and signs for the terminal: escaped, and in the characters that it can show."""
 
 import math
-import unicodedata
 from typing import Final
 
 import msgspec
 
 from imagegen.project.status import Status
-
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 class Glyphs(msgspec.Struct, frozen=True):
@@ -86,12 +83,9 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
 def clean(text: str, limit: int = 300) -> str:
     """Return text from outside as one harmless line of at most `limit` characters."""
     line = " ".join(text.split())
-    shown = "".join(f"\\u{ord(c):04x}" if _is_hidden(c) else c for c in line[: limit + 1])
+    # Control characters, those that turn text around, and what no terminal can show.
+    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in _HIDDEN
 
 
 def duration(seconds: float) -> str:
