@@ -21,9 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from PIL import Image
+
 from commands import STYLES, picture, row
 from gemini_server import GeminiServer, answers
-from PIL import Image
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from commands import Commands
 from gemini_server import GeminiServer
 

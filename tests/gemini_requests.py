@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+
 from gemini_replies import Answer
 
 _MOST_BYTES = 20 * 1024 * 1024

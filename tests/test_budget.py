@@ -3,8 +3,8 @@
 import zoneinfo
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, REMEMBER_SPENT, WINDOW, Budget, Grant
 from imagegen.keys.clock import next_pacific_midnight, pacific_day
 

@@ -5,13 +5,13 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-import gemini_replies
 import msgspec
 import pytest
 import responses
-from gemini_server import Answer, GeminiServer, answers
 from PIL import Image
 
+import gemini_replies
+from gemini_server import Answer, GeminiServer, answers
 from imagegen.providers.base import Fault, Kind, Options, Picture, Provider, Reference, Request
 from imagegen.providers.gemini import DEFAULT_BASE_URL, DEFAULT_MODEL, Gemini
 from imagegen.secret import Secret

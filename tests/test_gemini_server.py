@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gemini_replies
 import pytest
 import requests
+
+import gemini_replies
 from gemini_server import MODELS, Answer, GeminiServer, answers, expected_pixels
 
 KEY = "test-key-alpha-000001"

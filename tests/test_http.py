@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import msgspec
 import pytest
-from gemini_server import MODELS, Answer, GeminiServer
 
+from gemini_server import MODELS, Answer, GeminiServer
 from imagegen.errors import UsageError
 from imagegen.providers.base import Fault, Kind
 from imagegen.providers.http import Http, Reply

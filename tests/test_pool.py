@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger

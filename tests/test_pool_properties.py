@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
 

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import Commands, pictures
 from PIL import Image
+
+from commands import Commands, pictures
 
 FORMATS = Path(__file__).parent / "formats"
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -6,9 +6,10 @@ import signal
 from collections import Counter
 
 import pytest
+from PIL import Image
+
 from commands import STYLES, Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
-from PIL import Image
 
 
 def test_every_picture_answers_its_own_prompt(commands: Commands, server: GeminiServer) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
