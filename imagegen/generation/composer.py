@@ -117,7 +117,7 @@ def style_references(layout: Layout, settings: Settings) -> dict[str, Reference]
 
 
 def _named(layout: Layout, written: str, setting: str) -> Path:
-    path = (layout.root / written).resolve()
+    path = _resolved(layout.root / written, f'{setting} = "{written}"')
     if not path.is_relative_to(layout.root):
         hint = (
             f"copy it into the project, or name it {REFERENCE_FILE} in your own configuration "
@@ -131,9 +131,17 @@ def _named(layout: Layout, written: str, setting: str) -> Path:
 
 def _default(layout: Layout) -> Path | None:
     own = layout.root / REFERENCE_FILE
-    if own.is_symlink() and not own.resolve().is_relative_to(layout.root):
+    if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
         raise UsageError(f"{own} is a link that leads out of the project")
     return next((path.resolve() for path in (own, _users()) if path.is_file()), None)
+
+
+def _resolved(path: Path, shown: str) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        # A null character, or links that lead in a circle.
+        raise UsageError(f"{shown} is no path: {error}") from error
 
 
 def _users() -> Path:

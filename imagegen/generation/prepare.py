@@ -26,7 +26,8 @@ def try_disk(layout: Layout) -> None:
         files.write(trial, _TRIAL)
         trial.unlink()
     except (StorageError, OSError) as error:
-        raise UsageError(f"nothing can be drawn: {error}") from error
+        hint = error.hint if isinstance(error, StorageError) else None
+        raise UsageError(f"nothing can be drawn: {error}", hint=hint) from error
     free = shutil.disk_usage(layout.pictures).free
     if free < _LEAST_FREE:
         raise UsageError(
@@ -81,6 +82,6 @@ def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str]
             files.keep_old(path, aside)
             files.write(path, converted)
             return msgspec.structs.replace(planned, found=Found.WHOLE)
-    files.move(path, aside)
+    aside = files.move(path, aside)
     warn(f"{name} was torn or no picture: moved to {layout.relative(aside)}, drawn again")
     return msgspec.structs.replace(planned, found=Found.NOTHING, draw=True)

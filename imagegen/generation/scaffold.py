@@ -1,5 +1,6 @@
 """A new project: files to begin with."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ from imagegen.errors import UsageError
 from imagegen.keys import keyfile
 from imagegen.project import files
 from imagegen.project.settings import FILE as SETTINGS
+from imagegen.project.settings import STYLES
 
 _BEATS: Final = """\
 [
@@ -50,8 +52,10 @@ def create(root: Path) -> list[str]:
 
     Raises `UsageError` rather than overwrite anything, `StorageError` if the disk refuses.
     """
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root} is a file, and a project is a folder")
     contents = {"beats.json": _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
-    taken = [name for name in contents if (root / name).exists() and name != ".gitignore"]
+    taken = [name for name in contents if os.path.lexists(root / name) and name != ".gitignore"]
     if taken:
         raise UsageError(
             f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
@@ -59,7 +63,7 @@ def create(root: Path) -> list[str]:
         )
     files.make_folder(root)
     for name, text in contents.items():
-        if not (root / name).exists():
+        if not os.path.lexists(root / name):
             files.write(root / name, text.encode())
     return [
         f"{root} is ready: 3 beats in 2 shots, in three styles.",
@@ -72,7 +76,7 @@ def create(root: Path) -> list[str]:
 
 
 def _keys(root: Path) -> list[str]:
-    ring = keyfile.load(root, (), variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"))
+    ring = keyfile.load(root, STYLES, variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"))
     if ring.source is None:
         places = f"{root / keyfile.FILE} or {keyfile.user_file()}"
         return [f"No key for Gemini was found. Set GEMINI_API_KEY, or write {places}."]

@@ -57,7 +57,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         """What runs, or how the last run ended."""
         last = self.last_run
         if self.active:
-            return f"running (process {self.pid})"
+            return f"running (process {self.pid})" if self.pid else "running"
         if last is None:
             return "nothing running"
         if last.ended is None:
@@ -93,12 +93,14 @@ def standing(project: Project, now: float) -> Standing:
             pending=counts[Status.PENDING],
             beats=tuple(beats),
         )
-    last = record.read(project.layout)
+    # In this order: a run records its end before it lets go of the project.
     active = record.is_active(project.layout)
+    last = record.read(project.layout)
     return Standing(
         project=project.layout.name,
         active=active,
-        pid=last.pid if last and active else None,
+        # A run that only begins has not replaced the record of the one before.
+        pid=last.pid if last and active and last.ended is None else None,
         resume_after=last.resume_after if last and not active else None,
         last_run=last,
         styles=styles,

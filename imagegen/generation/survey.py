@@ -72,7 +72,11 @@ class _Style:
             return Surveyed(beat, Found.NOTHING)
         if not entry.is_file(follow_symlinks=False):
             return Surveyed(beat, Found.FOREIGN)
-        found = entry.stat(follow_symlinks=False)
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            # Moved away since the folder was read: a run may be active while `status` looks.
+            return Surveyed(beat, Found.NOTHING)
         relative = f"{self._relative}/{shot}/{name}"
         whole = self._index.find(relative, found)
         if whole is not None:
@@ -105,6 +109,8 @@ def look_at(path: Path) -> tuple[Found, png.Whole | None]:
             if kind is png.Format.PNG:
                 whole = png.examine(file)
                 return (Found.WHOLE, whole) if whole else (Found.FOREIGN, None)
+    except FileNotFoundError:
+        return Found.NOTHING, None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     # Whether a JPEG or WebP is whole shows when it is converted.

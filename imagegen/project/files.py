@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -16,6 +17,8 @@ TEMPORARY: Final = ".imagegen-"
 """What the names of files that are being written begin with; a crash may leave them."""
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
+"""Without it, opening a pipe waits until somebody writes to it."""
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _REPLACE_TRIES: Final = 10
 _REPLACE_PAUSE: Final = 0.05
@@ -49,17 +52,22 @@ def read(path: Path, limit: int) -> bytes | None:
 
     Symbolic links are not followed. For our own files, which may come from somebody else.
     """
+    if not _NOFOLLOW and path.is_symlink():
+        return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _BINARY)
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             return None
-        with contextlib.suppress(OSError):
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return file.readall()
-    return None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def make_folder(path: Path) -> None:
@@ -71,27 +79,37 @@ def make_folder(path: Path) -> None:
 
 
 def keep_old(path: Path, old: Path) -> None:
-    """Give the file at `path` a second place at `old`, so that replacing it loses nothing."""
+    """Give the file at `path` a second place at `old`, so that replacing it loses nothing.
+
+    Where `old` is taken, a numbered name beside it is used. Raises `StorageError`.
+    """
     make_folder(old.parent)
+    old = _free(old)
     try:
         try:
             os.link(path, old, follow_symlinks=False)
         except (OSError, NotImplementedError):
             # FAT and some network file systems have no hard links.
             data = read(path, sys.maxsize)
-            if data is not None:
-                write(old, data)
+            if data is None:
+                raise StorageError(f"{path} cannot be kept: it is unreadable") from None
+            write(old, data)
     except OSError as error:
         raise refused(error, old) from error
 
 
-def move(path: Path, to: Path) -> None:
-    """Move whatever is at `path` (a file, a link itself, a folder). Raises `StorageError`."""
+def move(path: Path, to: Path) -> Path:
+    """Move whatever is at `path` (a file, a link itself, a folder), and return where it is.
+
+    Where `to` is taken, a numbered name beside it is used. Raises `StorageError`.
+    """
     make_folder(to.parent)
+    to = _free(to)
     try:
         _replace(path, to)
     except OSError as error:
         raise refused(error, to) from error
+    return to
 
 
 def sweep(folder: Path) -> None:
@@ -117,6 +135,12 @@ def refused(error: OSError, path: Path) -> StorageError:
     return StorageError(f"{path} cannot be written: {error.strerror or error}")
 
 
+def _free(path: Path) -> Path:
+    """Return the path, or the first numbered one beside it that is not taken."""
+    numbered = (path.with_name(f"{path.stem} ({n}){path.suffix}") for n in itertools.count(2))
+    return next(free for free in itertools.chain([path], numbered) if not os.path.lexists(free))
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -139,10 +163,11 @@ def _replace(source: Path, target: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        # Some network file systems cannot sync a folder; the file itself is safe.
-        with contextlib.suppress(OSError):
+    # Some network file systems cannot sync a folder, and one that may be written to need not
+    # be readable; the file itself is safe.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

@@ -40,7 +40,7 @@ class Index:
         if data is not None:
             try:
                 self._entries = msgspec.msgpack.decode(data, type=_File).entries
-            except (msgspec.MsgspecError, RecursionError):
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
 
     def find(self, path: str, found: os.stat_result) -> png.Whole | None:

@@ -56,8 +56,10 @@ class Layout:
     def prepare(self) -> None:
         """Make the folder of our own files, which no version control should see.
 
-        Raises `StorageError`.
+        Raises `StorageError`, and `UsageError` if the journals' folder is a symbolic link.
         """
+        # Old journals are deleted there.
+        refuse_link(self.ours / "runs")
         files.make_folder(self.ours / "runs")
         ignore = self.ours / ".gitignore"
         if not ignore.is_file():

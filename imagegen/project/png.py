@@ -6,17 +6,23 @@ the structure, 11.3.3.4 for `iTXt`.
 
 import io
 import struct
+import warnings
 import zlib
 from enum import StrEnum
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_PIXELS: Final = 100_000_000
 _KEYWORD: Final = b"imagegen"
 _MAX_PROVENANCE: Final = 64 * 1024
+_MAX_CHUNKS: Final = 100_000
+"""Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _IHDR_END: Final = 8 + 8 + 13 + 4
 _FAST: Final = 1
@@ -107,7 +113,7 @@ def examine(stream: Stream) -> Whole | None:
     if size is None:
         return None
     provenance, pixels, offset = None, False, _IHDR_END
-    while True:
+    for _ in range(_MAX_CHUNKS):
         head = _at(stream, offset, 8)
         if len(head) < 8:
             return None
@@ -121,6 +127,7 @@ def examine(stream: Stream) -> Whole | None:
         offset += 12 + length
         if length > MAX_BYTES or offset > MAX_BYTES:
             return None
+    return None
 
 
 def with_provenance(png: bytes, provenance: Provenance) -> bytes:
@@ -141,28 +148,40 @@ def as_png(data: bytes) -> bytes:
     if kind is Format.PNG:
         if examine(io.BytesIO(data)) is None:
             raise NotAPictureError("the PNG is not whole")
-        return data
-    if kind not in {Format.JPEG, Format.WEBP}:
+    elif kind in {Format.JPEG, Format.WEBP}:
+        data = _converted(data, kind)
+    else:
         raise NotAPictureError("neither PNG, JPEG nor WebP")
-    return _converted(data, kind)
+    # What `examine` would not take back with its provenance would be drawn again and again.
+    if len(data) > MAX_BYTES - _MAX_PROVENANCE:
+        raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
+    return data
 
 
 def _converted(data: bytes, kind: Format) -> bytes:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  # slow to import
+    import PIL.Image  # noqa: PLC0415  # slow to import
 
     name = kind.name
+    # It warns of odd metadata, which nobody needs. Not `catch_warnings`: threads share that.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
-        with Image.open(io.BytesIO(data), formats=[name]) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise NotAPictureError(f"the {name} has {image.width} x {image.height} pixels")
-            image.load()
-            plain = image if image.mode in {"L", "RGB", "RGBA"} else image.convert("RGB")
-            out = io.BytesIO()
-            plain.save(out, "PNG", compress_level=_FAST, icc_profile=image.info.get("icc_profile"))
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise NotAPictureError(f"the {name} is not whole: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise NotAPictureError(f"the {name} is too large") from error
+        with PIL.Image.open(io.BytesIO(data), formats=[name]) as image:
+            return _encoded(image)
+    except Exception as error:
+        # Its parsers raise whatever they come across in hostile bytes.
+        raise NotAPictureError(f"the {name} cannot be read: {error}") from error
+
+
+def _encoded(image: "Image") -> bytes:
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+    image.load()
+    profile = image.info.get("icc_profile")
+    if image.mode not in {"L", "RGB", "RGBA"}:
+        # The profile speaks of the colours before, as of the four inks of a CMYK.
+        image, profile = image.convert("RGB"), None
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=_FAST, icc_profile=profile)
     return out.getvalue()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import filelock
 import msgspec
 
-from imagegen.errors import RunActiveError, StorageError
+from imagegen.errors import RunActiveError, UsageError
 from imagegen.project import files
 from imagegen.project.layout import Layout, refuse_link
 
@@ -97,7 +97,7 @@ class RunLock:
         self._active = filelock.FileLock(self._safe("active.lock"), timeout=_PROBE_SECONDS)
 
     def acquire(self) -> None:
-        """Take the project. Raises `RunActiveError` naming the other run, `StorageError`."""
+        """Take the project. Raises `RunActiveError` naming the other run, `UsageError`."""
         try:
             self._run.acquire()
             self._active.acquire()
@@ -111,7 +111,9 @@ class RunLock:
                 f"imagegen stop {self._layout.root} ends it",
             ) from None
         except OSError as error:
-            raise files.refused(error, self._layout.ours / "lock") from error
+            self.release()
+            refused = files.refused(error, self._layout.ours / "lock")
+            raise UsageError(f"nothing can be drawn: {refused}", hint=refused.hint) from error
 
     def release(self) -> None:
         """Let go of the project."""
@@ -120,10 +122,10 @@ class RunLock:
             self._run.release()
 
     def _safe(self, name: str) -> Path:
+        refuse_link(self._layout.ours)
         path = self._layout.ours / name
         if path.is_symlink():
-            raise StorageError(f"{path} is a symbolic link: delete it")
-        refuse_link(self._layout.ours)
+            raise UsageError(f"{path} is a symbolic link", hint="delete it")
         return path
 
 

@@ -1,0 +1,337 @@
+"""PNG files: whole or torn, what they were drawn from, and what else is made into one."""
+
+import io
+import struct
+import time
+import zlib
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from builders import picture, provenance
+from imagegen.project import png
+from imagegen.project.png import NotAPictureError
+
+IHDR_END = 33
+
+
+def chunk(kind: bytes, body: bytes = b"") -> bytes:
+    """Return one chunk."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def header(width: int = 4, height: int = 3, rest: bytes = b"\x08\x02\0\0\0") -> bytes:
+    """Return a signature and an IHDR chunk; `rest` is depth, colour and three methods."""
+    return png.SIGNATURE + chunk(b"IHDR", struct.pack(">II", width, height) + rest)
+
+
+def made(*chunks: bytes, head: bytes | None = None) -> bytes:
+    """Return a PNG of these chunks."""
+    return (header() if head is None else head) + b"".join(chunks)
+
+
+def examine(data: bytes) -> png.Whole | None:
+    """Examine bytes as a file."""
+    return png.examine(io.BytesIO(data))
+
+
+def pixels(data: bytes) -> tuple[tuple[int, int], str, bytes]:
+    """Return size, mode and pixels of a picture file."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size, image.mode, image.tobytes()
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    """Return a small JPEG whose header says that it has this size."""
+    data = bytearray(picture(kind="JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+IDAT, IEND = chunk(b"IDAT", b"x"), chunk(b"IEND")
+SEEDS = [
+    picture(),
+    png.with_provenance(picture(), provenance()),
+    picture(kind="JPEG"),
+    picture(kind="JPEG", mode="CMYK", exif=Image.Exif().tobytes()),
+    picture(kind="JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0"),
+    picture(kind="WEBP"),
+    picture(kind="WEBP", mode="RGBA", lossless=True),
+]
+
+
+def test_a_real_picture_is_whole() -> None:
+    """A PNG that was written to its end is whole, and its size is known."""
+    assert examine(picture(640, 360)) == png.Whole(640, 360)
+
+
+def test_a_picture_cut_anywhere_is_torn() -> None:
+    """Whichever number of bytes is missing at the end, a PNG is not whole."""
+    data = png.with_provenance(picture(64, 36), provenance())
+    assert examine(data) is not None
+    assert [size for size in range(len(data)) if examine(data[:size]) is not None] == []
+
+
+def test_a_hole_of_zeros_is_torn() -> None:
+    """A file whose end a crash left as zeros is not whole."""
+    data = picture(64, 36)
+    for kept in (IHDR_END, len(data) // 2, len(data) - 12, len(data) - 8):
+        assert examine(data[:kept] + bytes(len(data) - kept)) is None
+
+
+def test_bytes_after_the_end_do_no_harm() -> None:
+    """What some programs append after IEND leaves a PNG whole."""
+    assert examine(picture() + b"appended") is not None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        header(0, 3),
+        header(4, 0),
+        header(50_000, 50_000),
+        header(2**31, 2**31),
+        header(rest=b"\x03\x02\0\0\0"),
+        header(rest=b"\x10\x03\0\0\0"),
+        header(rest=b"\x08\x05\0\0\0"),
+        header(rest=b"\x08\x02\x01\0\0"),
+        header(rest=b"\x08\x02\0\x01\0"),
+        header(rest=b"\x08\x02\0\0\x02"),
+        header().replace(b"IHDR", b"IDHR"),
+        header().replace(b"PNG", b"GNP"),
+        png.SIGNATURE + chunk(b"IHDR", bytes(14)),
+    ],
+)
+def test_an_unsound_header_is_no_picture(head: bytes) -> None:
+    """A size of nothing, a huge one, or a kind of pixels that PNG does not have is refused."""
+    assert examine(made(IDAT, IEND)) is not None
+    assert examine(made(IDAT, IEND, head=head)) is None
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"\x01\0\0\0\0", b"\x10\x02\0\0\1", b"\x04\x03\0\0\0", b"\x10\x04\0\0\0", b"\x08\6\0\0\0"],
+)
+def test_every_kind_of_pixels_of_the_standard_is_known(rest: bytes) -> None:
+    """Grey, palette, colour, alpha and interlaced pictures are pictures."""
+    assert examine(made(IDAT, IEND, head=header(rest=rest))) == png.Whole(4, 3)
+
+
+def test_a_picture_without_pixels_is_none() -> None:
+    """A PNG that has no IDAT chunk is not whole."""
+    assert examine(made(IEND)) is None
+    assert examine(made(chunk(b"tEXt", b"a\0b"), IEND)) is None
+
+
+def test_an_end_with_a_body_is_none() -> None:
+    """An IEND chunk that is not empty is not the end of a PNG."""
+    assert examine(made(IDAT, chunk(b"IEND", b"x"))) is None
+
+
+def test_a_chunk_that_claims_gigabytes_is_torn() -> None:
+    """A chunk longer than a picture may be ends the walk."""
+    assert examine(made(struct.pack(">I", 2**32 - 1) + b"IDAT", IDAT, IEND)) is None
+
+
+def test_a_file_of_countless_empty_chunks_is_given_up() -> None:
+    """A file made to keep the walk busy is refused before it has cost a second."""
+    data = made(IDAT, chunk(b"tEXt") * 2_000_000, IEND)
+    started = time.process_time()
+    assert examine(data) is None
+    assert time.process_time() - started < 1
+
+
+def test_a_picture_says_what_it_was_drawn_from() -> None:
+    """What is put into a PNG is read back from it, whole."""
+    written = provenance(
+        beat="é 1", look=png.Hash("cd", "default"), references=png.Hash("ef"), run="r-1"
+    )
+    read = examine(png.with_provenance(picture(), written))
+    assert read == png.Whole(8, 5, written)
+
+
+def test_what_a_picture_says_leaves_its_pixels_alone() -> None:
+    """A picture with provenance has the same pixels, and other programs read it."""
+    data = picture(64, 36, mode="RGBA")
+    told = png.with_provenance(data, provenance())
+    assert pixels(told) == pixels(data)
+    with Image.open(io.BytesIO(told)) as image:
+        image.verify()
+    assert told[:IHDR_END] == data[:IHDR_END]
+    assert told.endswith(data[IHDR_END:])
+
+
+def test_our_word_stands_before_any_other() -> None:
+    """A picture that came with provenance of somebody else tells ours."""
+    theirs = png.with_provenance(picture(), provenance(run="theirs"))
+    whole = examine(png.with_provenance(theirs, provenance(run="ours")))
+    assert whole is not None
+    assert whole.provenance == provenance(run="ours")
+
+
+PREFIX = b"imagegen\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"imagegen",
+        PREFIX,
+        PREFIX + b"{}",
+        PREFIX + b"[" * 30_000,
+        PREFIX + b"\xff\xfe",
+        PREFIX + b'{"style":"\xff"}',
+        PREFIX + b'{"style":"\\ud800"}',
+        PREFIX + b'{"words":{"sha256":1}}',
+        b"imagegen\0\1\0\0\0" + zlib.compress(b"{}"),
+        b"other\0\0\0\0\0{}",
+    ],
+)
+def test_hostile_metadata_is_passed_over(body: bytes) -> None:
+    """A picture whose metadata is not ours is whole, and says nothing of its origin."""
+    assert examine(made(chunk(b"iTXt", body), IDAT, IEND)) == png.Whole(4, 3)
+
+
+def test_metadata_beyond_its_bound_is_not_read() -> None:
+    """A huge text in a picture is walked over."""
+    big = png.with_provenance(made(IDAT, IEND), provenance(model="m" * 70_000))
+    assert examine(big) == png.Whole(4, 3)
+
+
+def test_a_whole_png_stays_as_it_is() -> None:
+    """A PNG of any kind of pixels is returned byte by byte."""
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        data = picture(mode=mode)
+        assert png.as_png(data) is data
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "comes_as"),
+    [
+        ("JPEG", "RGB", "RGB"),
+        ("JPEG", "L", "L"),
+        ("JPEG", "CMYK", "RGB"),
+        ("WEBP", "RGB", "RGB"),
+        ("WEBP", "RGBA", "RGBA"),
+        ("WEBP", "P", "RGB"),
+    ],
+)
+def test_other_types_become_png(kind: str, mode: str, comes_as: str) -> None:
+    """A JPEG or WebP of any kind of pixels becomes a whole PNG of the same pixels."""
+    data = picture(64, 36, kind=kind, mode=mode)
+    converted = png.as_png(data)
+    assert examine(converted) == png.Whole(64, 36)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = image.convert(comes_as)
+    assert pixels(converted) == (expected.size, comes_as, expected.tobytes())
+
+
+def test_a_colour_profile_is_kept_where_it_still_speaks_of_the_colours() -> None:
+    """The profile of a colour JPEG stays; that of four inks goes with the inks."""
+    for mode, kept in (("RGB", b"a profile"), ("CMYK", None)):
+        data = png.as_png(picture(kind="JPEG", mode=mode, icc_profile=b"a profile"))
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.info.get("icc_profile") == kept
+
+
+def test_odd_metadata_costs_neither_the_picture_nor_a_warning() -> None:
+    """A JPEG whose EXIF is damaged is converted, and nothing is written to the terminal."""
+    entry = struct.pack("<HHII", 0x8769, 4, 1, 10_000) + struct.pack("<HHII", 274, 2, 9_999, 500)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x07\0" + entry
+    for data in (picture(kind="JPEG", exif=exif), picture(kind="JPEG", exif=exif[:-6])):
+        assert examine(png.as_png(data)) == png.Whole(8, 5)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_torn_picture_of_another_type_is_refused(kind: str) -> None:
+    """A JPEG or WebP that ends early is no picture."""
+    data = picture(64, 64, kind=kind)
+    for size in (12, 30, len(data) // 2, len(data) - 20):
+        with pytest.raises(NotAPictureError):
+            png.as_png(data[:size])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        made(IDAT, IEND, head=header(50_000, 50_000)),
+        jpeg_claiming(50_000, 50_000),
+        jpeg_claiming(9_700, 9_700 + 1_000),
+    ],
+)
+def test_a_small_file_that_claims_a_huge_picture_is_refused(data: bytes) -> None:
+    """Nothing is unpacked for a file that says it is larger than any picture of ours."""
+    with pytest.raises(NotAPictureError):
+        png.as_png(data)
+
+
+def test_a_picture_too_large_for_a_file_of_ours_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What would not be taken for whole once it is saved is refused before."""
+    data = picture(300, 300, kind="JPEG")
+    monkeypatch.setattr(png, "MAX_BYTES", 64 * 1024 + len(png.as_png(data)))
+    told = png.with_provenance(png.as_png(data), provenance())
+    assert examine(told) is not None
+    monkeypatch.setattr(png, "MAX_BYTES", png.MAX_BYTES - 1)
+    for refused in (data, told):
+        with pytest.raises(NotAPictureError, match="MB as PNG"):
+            png.as_png(refused)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<!DOCTYPE html>", b"GIF89a", b"%PDF-1.7", bytes(100), b"\0\0\0\x18ftypheic" + bytes(9)],
+)
+def test_foreign_bytes_are_no_picture(data: bytes) -> None:
+    """A page of an error, another type or nothing at all is refused."""
+    with pytest.raises(NotAPictureError):
+        png.as_png(data)
+
+
+def test_types_are_told_by_first_bytes() -> None:
+    """A picture's type is what its bytes say, not its name."""
+    assert png.format_of(picture()) is png.Format.PNG
+    assert png.format_of(picture(kind="JPEG")) is png.Format.JPEG
+    assert png.format_of(picture(kind="WEBP")) is png.Format.WEBP
+    assert png.format_of(b"\0\0\0\x18ftypheic") is png.Format.HEIC
+    assert png.format_of(b"RIFF\0\0\0\0WAVE") is None
+
+
+def never_worse(data: bytes) -> None:
+    """Assert that bytes are a picture or refused in words."""
+    examine(data)
+    try:
+        converted = png.as_png(data)
+    except NotAPictureError as error:
+        assert str(error)  # noqa: PT017
+    else:
+        assert examine(converted) is not None
+
+
+@settings(deadline=None)
+@given(st.sampled_from([b"", *(seed[:40] for seed in SEEDS)]), st.binary(max_size=300))
+def test_any_bytes_are_a_picture_or_refused(head: bytes, rest: bytes) -> None:
+    """Random bytes, also after a real beginning, raise nothing else."""
+    never_worse(head + rest)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=4)), max_size=6),
+)
+@example(SEEDS[4], [])
+def test_a_damaged_picture_is_a_picture_or_refused(
+    seed: bytes, wounds: list[tuple[int, bytes]]
+) -> None:
+    """Whatever bytes of a real picture are damaged, nothing else is raised, not even a warning."""
+    data = bytearray(seed)
+    for at, wound in wounds:
+        place = at % len(data)
+        data[place : place + len(wound)] = wound
+    never_worse(bytes(data))

@@ -1,0 +1,113 @@
+"""imagegen init: a project to begin with."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from imagegen.errors import UsageError
+from imagegen.generation import scaffold
+from imagegen.project import settings, storyboard
+from imagegen.project.settings import STYLES, Settings
+
+
+@pytest.fixture(autouse=True)
+def users(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the user's configuration folder; no key is in the environment."""
+    folder = tmp_path_factory.mktemp("config")
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: folder)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "IMAGEGEN_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Return every file of a folder."""
+    return {path.name: path.read_text() for path in root.iterdir()}
+
+
+def test_a_new_project_can_be_drawn_at_once(tmp_path: Path) -> None:
+    """The sample has three beats in two shots, and settings at their defaults."""
+    root = tmp_path / "videos" / "my video"
+    text = "\n".join(scaffold.create(root))
+    assert sorted(contents(root)) == [".gitignore", "beats.json", "imagegen.toml"]
+    board = storyboard.load(root, STYLES)
+    for style in STYLES:
+        assert [one.key for one in board.beats[style]] == [("1", "1.1"), ("1", "1.2"), ("2", "2.1")]
+        assert not any(one.own_words for one in board.beats[style])
+    assert settings.load(root) == Settings()
+    assert "3 beats in 2 shots" in text
+    assert "--provider sketch" in text
+
+
+def test_the_settings_that_are_shown_are_valid(tmp_path: Path) -> None:
+    """Each line of the sample settings works once its mark of a comment is taken away."""
+    scaffold.create(tmp_path)
+    lines = (tmp_path / "imagegen.toml").read_text().splitlines()
+    shown = [line.removeprefix("# ") for line in lines if " = " in line or "[styles" in line]
+    (tmp_path / "imagegen.toml").write_text("\n".join(shown))
+    read = settings.load(tmp_path)
+    assert read.draw == ("clear",)
+    assert read.styles["illustration"].look
+
+
+def test_keys_and_our_own_files_stay_out_of_version_control(tmp_path: Path) -> None:
+    """The .gitignore of a new project names what is never committed."""
+    scaffold.create(tmp_path)
+    ignored = (tmp_path / ".gitignore").read_text().splitlines()
+    assert {"keys.toml", ".imagegen/", "generated_images/", "old_images/"} <= set(ignored)
+
+
+@pytest.mark.parametrize("name", ["beats.json", "imagegen.toml"])
+@pytest.mark.parametrize("dangling", [True, False])
+def test_nothing_is_overwritten(tmp_path: Path, name: str, *, dangling: bool) -> None:
+    """A folder that has such a file, or a link of that name, is left as it is."""
+    if dangling:
+        (tmp_path / name).symlink_to("elsewhere")
+    else:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=f"has {name} already") as caught:
+        scaffold.create(tmp_path)
+    assert "imagegen check" in (caught.value.hint or "")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_gitignore_of_one_s_own_stays(tmp_path: Path) -> None:
+    """An existing .gitignore is kept, and the rest is made beside it."""
+    (tmp_path / ".gitignore").write_text("mine")
+    scaffold.create(tmp_path)
+    assert contents(tmp_path)[".gitignore"] == "mine"
+    assert len(contents(tmp_path)) == 3
+
+
+def test_a_file_is_no_project(tmp_path: Path) -> None:
+    """A file where the project should be is wrong usage."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="is a file") as caught:
+        scaffold.create(tmp_path / "file")
+    assert caught.value.exit_code == 2
+
+
+def test_it_says_which_keys_will_be_used(
+    tmp_path: Path, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source of the keys is named, without showing one; or that there is none."""
+    text = "\n".join(scaffold.create(tmp_path / "a"))
+    assert "No key" in text
+    assert "GEMINI_API_KEY" in text
+    monkeypatch.setenv("GOOGLE_API_KEY", "test-key-000001")
+    text = "\n".join(scaffold.create(tmp_path / "b"))
+    assert "$GOOGLE_API_KEY" in text
+    (users / "keys.toml").write_text('[keys]\nclear = ["test-key-000002"]\n')
+    (users / "keys.toml").chmod(0o600)
+    text = "\n".join(scaffold.create(tmp_path / "c"))
+    assert str(users / "keys.toml") in text
+    assert "test-key" not in text
+
+
+def test_a_folder_that_has_keys_already_becomes_a_project(tmp_path: Path) -> None:
+    """Keys for styles, written before the project was made, are the ones it will use."""
+    (tmp_path / "keys.toml").write_text('[keys]\nclear = ["test-key-000001"]\n')
+    (tmp_path / "keys.toml").chmod(0o600)
+    text = "\n".join(scaffold.create(tmp_path))
+    assert "keys.toml" in text.splitlines()[-1]
