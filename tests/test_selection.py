@@ -114,3 +114,22 @@ def test_what_does_not_exist_is_named_with_what_was_meant() -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     """Half an address, or one of a beat that the style leaves out, ends with exit 2."""
     refused(beats=(address,))
+
+
+def test_other_options_settle_which_beat_is_meant() -> None:
+    """A number that occurs in several shots is clear once --shot leaves one of them."""
+    assert chosen(shots=("2",), beats=("9",)) == [f"{style}/2/9" for style in STYLES]
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    """A selection without any beat is a mistake, and no idle run."""
+    assert "clear/1.1" in refused(styles=("consistent",), beats=("clear/1.1",)).message
+    assert "no beat is selected" in chosen_nothing().message
+
+
+def chosen_nothing() -> UsageError:
+    """Return the error for a style without the shot that is asked for."""
+    board = storyboard(beat("1", style="clear", shot="1"), beat("2", style="consistent", shot="2"))
+    with pytest.raises(UsageError) as caught:
+        Selection(Asked(styles=("clear",), shots=("2",)), board, STYLES)
+    return caught.value

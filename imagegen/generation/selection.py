@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from imagegen.errors import UsageError
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat, Storyboard, file_number
@@ -19,16 +21,33 @@ class Selection:
         self._styles = _known("style", asked.styles, styles)
         shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
         self._shots = _known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
-        self._beats = {key for address in asked.beats for key in _find(address, storyboard)}
+        left = msgspec.structs.replace(storyboard, beats=self._narrowed(storyboard))
+        if not len(left) and len(storyboard):
+            raise UsageError(
+                "no beat is selected", hint="--style and --shot have no beat in common"
+            )
+        self._beats = {key for address in asked.beats for key in _find(address, left)}
         self._all_beats = not asked.beats
 
     def __call__(self, beat: Beat) -> bool:
         """Tell whether the beat was asked for."""
-        return (
-            (not self._styles or beat.style in self._styles)
-            and (not self._shots or beat.shot in self._shots)
-            and (self._all_beats or (beat.style, *beat.key) in self._beats)
+        if not self._all_beats:
+            return (beat.style, *beat.key) in self._beats
+        return self._in_style_and_shot(beat)
+
+    def _in_style_and_shot(self, beat: Beat) -> bool:
+        return (not self._styles or beat.style in self._styles) and (
+            not self._shots or beat.shot in self._shots
         )
+
+    def _narrowed(self, storyboard: Storyboard) -> dict[str, tuple[Beat, ...]]:
+        """Leave what `--style` and `--shot` select, so that `--beat` is looked for in that."""
+        if not self._styles and not self._shots:
+            return storyboard.beats
+        return {
+            style: tuple(filter(self._in_style_and_shot, beats))
+            for style, beats in storyboard.beats.items()
+        }
 
 
 def find_one(address: str, storyboard: Storyboard) -> list[Beat]:
@@ -64,7 +83,7 @@ def _find(address: str, storyboard: Storyboard) -> set[tuple[str, str, str]]:
     if not beats:
         numbers = dict.fromkeys(b.beat for own in storyboard.beats.values() for b in own)
         hint = did_you_mean(number, numbers) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
-        raise UsageError(f'no beat "{address}" in this project', hint=hint)
+        raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
     shots = sorted({beat.shot for beat in beats})
     if len(shots) > 1:
         prefix = f"{style}/" if style else ""

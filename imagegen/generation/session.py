@@ -158,6 +158,13 @@ class Session:
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
         self._lock = RunLock(project.layout)
         self._lock.acquire()
+        try:
+            # From here on `stop` finds this run, even while it only prepares.
+            record.clear_stop(project.layout)
+            record.write(project.layout, self._record)
+        except StorageError as error:
+            self._lock.release()
+            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -303,8 +310,6 @@ class Session:
         layout = self.project.layout
         prepare.try_disk(layout)
         prepare.sweep(layout, self.project.styles)
-        record.clear_stop(layout)
-        record.write(layout, self._record)
         return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
     def _recorder(self) -> Recorder:
@@ -366,7 +371,10 @@ def _settings(root: Path, asked: Asked) -> Settings:
 
 
 def _inside(layout: Layout, beats: str) -> None:
-    if not (layout.root / beats).resolve().is_relative_to(layout.root):
-        raise UsageError(
-            f'beats = "{beats}" lies outside the project', hint="name it with --beats instead"
-        )
+    try:
+        inside = (layout.root / beats).resolve().is_relative_to(layout.root)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f'beats = "{beats}" is no path: {error}') from error
+    if not inside:
+        hint = "name it with --beats instead"
+        raise UsageError(f'beats = "{beats}" lies outside the project', hint=hint)

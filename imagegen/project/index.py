@@ -14,6 +14,7 @@ import msgspec
 from imagegen.project import files, png
 
 _FILE: Final = "index"
+_SCHEMA: Final = 1
 _MAX_BYTES: Final = 512 * 1024 * 1024
 _SETTLED: Final = 2.0
 
@@ -39,7 +40,8 @@ class Index:
         data = files.read(self._path, _MAX_BYTES)
         if data is not None:
             try:
-                self._entries = msgspec.msgpack.decode(data, type=_File).entries
+                file = msgspec.msgpack.decode(data, type=_File)
+                self._entries = file.entries if file.schema == _SCHEMA else {}
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
 
@@ -59,5 +61,5 @@ class Index:
     def save(self) -> None:
         """Write the index if it has changed. Raises `StorageError`."""
         if self._dirty:
-            files.write(self._path, msgspec.msgpack.encode(_File(1, self._entries)))
+            files.write(self._path, msgspec.msgpack.encode(_File(_SCHEMA, self._entries)))
             self._dirty = False
