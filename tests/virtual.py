@@ -2,7 +2,9 @@
 
 import heapq
 import itertools
+import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -78,19 +80,26 @@ class VirtualRuntime:
         self.at: list[tuple[float, Callable[[], None]]] = []
         self._sleeping: list[tuple[float, int, _Job]] = []
         self._running: _Job | None = None
+        self._stepping: Stepper | None = None
+        self._due: dict[Stepper, float] = {}
         self._order = itertools.count()
 
     def executor(self, width: int, name: str) -> "VirtualRuntime":
+        """Return what runs jobs."""
         return self
 
     def submit(self, job: Callable[[], None], /) -> None:
+        """Run a job until it sleeps."""
         self._resume(_Job(job))
 
     def shutdown(self, *, wait: bool = True) -> None:
-        pass
+        """Do nothing."""
 
     def ring(self) -> None:
-        pass
+        """Wake whoever waits: not the stepper that rings, which is at work."""
+        for stepper in self._due:
+            if self._running is not None or stepper is not self._stepping:
+                self._due[stepper] = self.clock.now()
 
     def sleep(self, seconds: float) -> None:
         """Let time pass in the job that calls this."""
@@ -99,16 +108,26 @@ class VirtualRuntime:
             self._running.sleep_until(self.clock.now() + seconds)
 
     def drive(self, steppers: Sequence[Stepper]) -> None:
-        *running, last = steppers
-        for _ in range(1_000_000):
-            again = [(stepper, stepper.step()) for stepper in running]
-            running = [stepper for stepper, at in again if at is not None]
-            last_again = last.step()
-            if last_again is None:
+        """Call steppers when they asked for it or at a ring, and at no other time."""
+        self._due = dict.fromkeys(steppers, self.clock.now())
+        for _ in range(200_000):
+            for stepper in [s for s in steppers if s in self._due]:
+                if self._due[stepper] <= self.clock.now():
+                    self._step(stepper)
+            if steppers[-1] not in self._due:
                 return
-            times = [at for _, at in again if at is not None]
-            self._advance(min([last_again, *times, *(at for at, *_ in self._sleeping[:1])]))
+            times = [at for at, _ in self.at] + [at for at, *_ in self._sleeping[:1]]
+            self._advance(min([*self._due.values(), *times]))
         raise AssertionError("the engine did not come to an end")
+
+    def _step(self, stepper: Stepper) -> None:
+        self._stepping, self._due[stepper] = stepper, math.inf
+        again = stepper.step()
+        self._stepping = None
+        if again is None:
+            del self._due[stepper]
+        else:
+            self._due[stepper] = min(again, self._due[stepper])
 
     def _advance(self, to: float) -> None:
         self._fake.advance(max(0.0, to - self.clock.now()))
@@ -139,12 +158,17 @@ class ScriptedProvider:
         self.listed = 0
         self.latency = 8.0
         self.connecting: Callable[[], float] = lambda: 0.0
+        self.unsent: Callable[[], Fault | None] = lambda: None
         self._clock = clock
         self._sleep = sleep
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
+        """Connect, send and answer as the test says."""
         secret = key.reveal() if key else ""
         self._sleep(self.connecting())
+        unsent = self.unsent()
+        if unsent is not None:
+            return unsent
         self.requests.append((self._clock.now(), secret, request))
         sent()
         outcome = self.answer(request, secret)
@@ -152,30 +176,58 @@ class ScriptedProvider:
         return outcome
 
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+        """Answer as the test says."""
         self.listed += 1
         return self.listing()
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
+
+    def times(self, words: str | None = None) -> list[float]:
+        """Return when requests left: all, or those for one beat."""
+        return [at for at, _, request in self.requests if words in {None, request.words}]
+
+    def most_in_a_minute(self) -> dict[str, int]:
+        """Return for each key the most requests that left within any 60 seconds."""
+        most: dict[str, int] = {}
+        recent: dict[str, deque[float]] = {}
+        for at, key, _ in self.requests:
+            times = recent.setdefault(key, deque())
+            times.append(at)
+            while times[0] <= at - 60:
+                times.popleft()
+            most[key] = max(most.get(key, 0), len(times))
+        return most
 
     def prompts(self) -> list[str]:
         """Return the words of every request, in the order they left."""
         return [request.words for _, _, request in self.requests]
 
 
-class InlineBus(Bus):
-    """A bus that keeps its events in a list."""
+class Notes:
+    """A listener that keeps what it hears."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        super().__init__("run-1", clock.wall)
+    def __init__(self) -> None:
         self.events: list[Event] = []
+        self.failures: list[BaseException] = []
 
-    def emit(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
+        """Keep an event."""
         self.events.append(event)
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Show:
-    """One engine in virtual time, over a folder of a test."""
+    """One engine in virtual time, over a folder of a test.
+
+    Of each style the first `there` beats have their picture already. Without `keys` every
+    style has `keys_a_style` keys of its own, of `per_minute` requests each.
+    """
 
     def __init__(
         self,
@@ -185,14 +237,20 @@ class Show:
         keys: Mapping[str, Iterable[Key]] | None = None,
         per_minute: int = 9,
         keys_a_style: int = 2,
+        keyless: bool = False,
+        there: int = 0,
         latency: float = 8.0,
+        width: int = 4,
         **options: object,
     ) -> None:
         self.clock = FakeClock()
         self.runtime = VirtualRuntime(self.clock)
         self.provider = ScriptedProvider(self.clock, self.runtime.sleep)
-        self.provider.latency = latency
-        self.bus = InlineBus(self.clock)
+        self.provider.latency, self.provider.width = latency, width
+        self.bus = Bus("run-1", self.clock.wall)
+        self._notes = Notes()
+        self.events = self._notes.events
+        self.bus.subscribe(self._notes, tick=None, failed=self._notes.failures.append)
         self.layout = Layout(folder)
         counts = beats if beats is not None else dict.fromkeys(STYLES, 30)
         self.keys = (
@@ -218,7 +276,9 @@ class Show:
         )
         self.plan = Plan(
             styles={
-                style: tuple(Planned(_beat(style, n), Found.NOTHING, True) for n in range(count))
+                style: tuple(
+                    Planned(_beat(style, n), Found.NOTHING, draw=n >= there) for n in range(count)
+                )
                 for style, count in counts.items()
             }
         )
@@ -226,7 +286,7 @@ class Show:
             layout=self.layout,
             provider=self.provider,
             composer=Composer(Settings(), {}),
-            keys=self.pool,
+            keys=None if keyless else self.pool,
             options=Options(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
             runtime=self.runtime,
             bus=self.bus,
@@ -234,19 +294,22 @@ class Show:
         self.engine = Engine(self.run, self.plan, self.keys, seed=1)
 
     def draw(self) -> Complete:
-        """Run to the end."""
+        """Run to the end, and hear everything."""
         self.began = self.clock.now()
-        return self.engine.draw()
+        try:
+            return self.engine.draw()
+        finally:
+            self.bus.close()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do something when that much time has passed."""
+        """Do something when that much time has passed, as another thread would."""
         self.runtime.at.append((self.clock.now() + seconds, act))
 
     def statuses(self) -> dict[str, Status]:
         """Return the last status of each beat that has had one, by its words."""
         return {
             f"{event.style} {event.beat_number}": event.status
-            for event in self.bus.events
+            for event in self.events
             if isinstance(event, Progress)
         }
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from imagegen.errors import StorageError
+from imagegen.errors import ImagegenError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import KeyNews, Lease
 from imagegen.project import files, png
@@ -22,7 +22,7 @@ class Saved(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one request. `news` is set where it changed the key's state."""
 
-    result: Saved | Fault | StorageError
+    result: Saved | Fault | ImagegenError
     seconds: float
     sent: bool
     key: str | None = None
@@ -63,7 +63,9 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
     )
 
 
-def _save(run: Run, beat: Beat, request: Request, picture: Picture) -> Saved | Fault | StorageError:
+def _save(
+    run: Run, beat: Beat, request: Request, picture: Picture
+) -> Saved | Fault | ImagegenError:
     try:
         data = png.as_png(picture.data)
     except png.NotAPictureError as error:
@@ -85,7 +87,7 @@ def _save(run: Run, beat: Beat, request: Request, picture: Picture) -> Saved | F
         if path.exists():
             files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
         files.write(path, data)
-    except StorageError as error:
+    except ImagegenError as error:
         return error
     return Saved(run.layout.relative(path), len(data), picture.usage)
 

@@ -196,23 +196,29 @@ class _Post:
         self.thread.start()
 
     def _run(self) -> None:
-        try:
-            while True:
-                try:
-                    event = self.queue.get(timeout=self._tick)
-                except queue.Empty:
-                    self._listener.tick()
-                    continue
-                if event is None:
-                    return
-                self._listener.handle(event)
-        except BaseException as error:  # noqa: BLE001  # handed to whoever runs the run
-            self._failed(error)
-        finally:
+        failed, unclosed = _failure_of(self._follow), _failure_of(self._listener.close)
+        first = unclosed if failed is None else failed
+        if first is not None:
+            self._failed(first)
+
+    def _follow(self) -> None:
+        while True:
             try:
-                self._listener.close()
-            except BaseException as error:  # noqa: BLE001  # likewise
-                self._failed(error)
+                event = self.queue.get(timeout=self._tick)
+            except queue.Empty:
+                self._listener.tick()
+                continue
+            if event is None:
+                return
+            self._listener.handle(event)
+
+
+def _failure_of(act: Callable[[], None]) -> BaseException | None:
+    try:
+        act()
+    except BaseException as error:  # noqa: BLE001  # handed to whoever runs the run
+        return error
+    return None
 
 
 def iso(wall: float) -> str:

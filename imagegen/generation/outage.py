@@ -40,7 +40,8 @@ class Outage(Generic[T]):
         self._streak: list[T] = []
         self._pause = 0.0
         self._next = 0.0
-        self._trial_out = False
+        self._latest = 0.0
+        self._trial: T | None = None
 
     @property
     def suspended(self) -> bool:
@@ -51,13 +52,14 @@ class Outage(Generic[T]):
         """Return when a beat may be sent: not after `now` means at once."""
         if self.state is State.UP:
             return now
-        if self.state is State.TRYING and not self._trial_out:
+        if self.state is State.TRYING and self._trial is None:
             return self._next
         return float("inf")
 
-    def sending(self) -> None:
+    def sending(self, beat: T) -> None:
         """Note that a beat is being sent: while trying, no second one goes out."""
-        self._trial_out = self.state is State.TRYING
+        if self.state is State.TRYING:
+            self._trial = beat
 
     def failed(self, beat: T, now: float) -> tuple[bool, list[T]]:
         """Note a passing fault.
@@ -65,13 +67,15 @@ class Outage(Generic[T]):
         Returns whether it counts against the beat, and the beats whose counted faults turn
         out to be the service's: one entry for each fault to take back.
         """
-        self._trial_out = False
         if self.suspended:
-            self._back_off(now)
+            # What was under way when the outage was noticed tells nothing new of it.
+            if beat == self._trial:
+                self._trial = None
+                self._back_off(now)
             return False, []
         self._streak.append(beat)
         if self.state is State.UP:
-            if len(set(self._streak)) >= BEATS_IN_A_ROW:
+            if self._all_fail:
                 return False, self._suspend(State.TRYING, now)[:-1]
             if len(self._streak) % FAULTS_IN_A_ROW == 0:
                 self.state = State.ASKING
@@ -95,6 +99,8 @@ class Outage(Generic[T]):
             if self.state is State.DOWN:
                 self.answered()
             elif self.state is State.ASKING:
+                if self._all_fail:
+                    return self._suspend(State.TRYING, now)
                 self.state = State.UP
             return []
         if self.state is State.ASKING:
@@ -103,9 +109,17 @@ class Outage(Generic[T]):
             self._back_off(now)
         return []
 
-    def hopeless(self, now: float) -> bool:
-        """Whether the service has been out of reach for too long to go on waiting."""
-        return self.since is not None and now - self.since >= GIVE_UP_AFTER
+    @property
+    def hopeless(self) -> bool:
+        """Whether the service has been out of reach for too long to go on waiting.
+
+        Judged by when it was last tried: a machine that slept for an hour tries once more.
+        """
+        return self.since is not None and self._latest - self.since >= GIVE_UP_AFTER
+
+    @property
+    def _all_fail(self) -> bool:
+        return len(set(self._streak)) >= BEATS_IN_A_ROW
 
     def _suspend(self, state: State, now: float) -> list[T]:
         taken_back, self._streak = self._streak, []
@@ -115,4 +129,4 @@ class Outage(Generic[T]):
 
     def _back_off(self, now: float) -> None:
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
-        self._next = now + self._pause
+        self._latest, self._next = now, now + self._pause

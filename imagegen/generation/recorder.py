@@ -5,6 +5,7 @@ progress file is rewritten after each success while it is small, and later only 
 keeps its bytes within a hundredth of the pictures'.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,10 @@ class Recorder:
     def handle(self, event: Event) -> None:
         """Write an event down. Raises `StorageError`."""
         try:
-            os.write(self._journal, self._encoder.encode(event) + b"\n")
+            line = memoryview(self._encoder.encode(event) + b"\n")
+            while line:
+                # A disk that is nearly full takes a part and refuses the next.
+                line = line[os.write(self._journal, line) :]
         except OSError as error:
             raise files.refused(error, self._path) from error
         if isinstance(event, Progress):
@@ -102,15 +106,18 @@ class _StyleFile:
         key = (event.shot_number, event.beat_number)
         if event.status is Status.ERROR and event.error is not None:
             self._errors[key] = event.error
-            self.write(wall)
+            self._write_if_cheap(wall)
         elif event.status is Status.COMPLETE:
             self._errors.pop(key, None)
             self._drawn.add(key)
             self._words[key] = words_hash(self._words_of[key])
             self._picture_bytes += event.bytes or 0
-            allowed = self._picture_bytes * _SHARE
-            if self._size < _SMALL or self._written_bytes + self._size <= allowed:
-                self.write(wall)
+            self._write_if_cheap(wall)
+
+    def _write_if_cheap(self, wall: float) -> None:
+        allowed = self._picture_bytes * _SHARE
+        if self._size < _SMALL or self._written_bytes + self._size <= allowed:
+            self.write(wall)
 
     def write(self, wall: float) -> None:
         data = progress.render(self._beats, self._drawn, self._errors, self._words, wall)
@@ -125,8 +132,11 @@ def _open_journal(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
-        for old in sorted(path.parent.glob("*.jsonl"))[:-_JOURNALS]:
-            old.unlink(missing_ok=True)
     except OSError as error:
         raise files.refused(error, path) from error
+    others = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
+    for old in others[: 1 - _JOURNALS]:
+        # On Windows one that somebody still reads stays until the next run.
+        with contextlib.suppress(OSError):
+            old.unlink()
     return descriptor

@@ -1,5 +1,6 @@
 """What all parts of a running engine share: how it ends, and what it counts."""
 
+import math
 from enum import Enum, auto
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 
 from imagegen.errors import Exit, ImagegenError
 from imagegen.generation.composer import Composer
-from imagegen.generation.events import Bus, Event, iso
+from imagegen.generation.events import Bus, Event, Wait, iso
 from imagegen.generation.outage import Outage
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
@@ -94,6 +95,11 @@ class Run:
         """Tell every listener."""
         self.bus.emit(event)
 
+    def tell_trying(self) -> None:
+        """Say that beats are sent one at a time, for none comes through."""
+        message = "no beat comes through: trying one at a time, nothing has failed"
+        self.emit(Wait(reason="trying", message=message))
+
     def end(self, ending: Ending, haste: Haste = Haste.FINISH) -> None:
         """End the whole run; a later and more urgent wish to end comes on top."""
         self.endings.append(ending)
@@ -111,14 +117,15 @@ class Run:
         """Whether nothing is waited for any more."""
         return self.haste is Haste.NOW
 
-    def in_time(self, at: float) -> bool:
-        """Tell whether a request sent `at` that time would surely end within `--max-time`."""
+    @property
+    def last_chance(self) -> float:
+        """Until when a request may leave that would surely end within `--max-time`."""
         if self.deadline is None:
-            return True
+            return math.inf
         longest = self.options.timeout
         if self.counts.slowest:
             longest = min(longest, 2 * self.counts.slowest)
-        return at + longest <= self.deadline
+        return self.deadline - longest
 
     def wall_in(self, seconds: float) -> float:
         """Return the wall clock's time so many seconds from now."""

@@ -147,5 +147,7 @@ class Supervisor:
                     seconds=round(next_ask - now, 1),
                 )
             )
+        elif outage.state is State.TRYING:
+            self._run.tell_trying()
         elif was_suspended:
             self._run.emit(Wait(reason="online", message="the service answers again"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from imagegen.errors import StorageError
+from imagegen.errors import ImagegenError
 from imagegen.generation import endings
 from imagegen.generation.drawing import Attempt, Saved, attempt
 from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso
@@ -25,6 +25,9 @@ BACK_OFF: Final = (2.0, 8.0, 30.0)
 ROUNDS: Final = 3
 ROUND_PAUSE: Final = 30.0
 _FOREVER: Final = math.inf
+_MOMENT: Final = 0.001
+"""Seconds after the last chance to send, when it is surely gone."""
+
 _QUOTA_OR_KEY: Final = frozenset({Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.KEY_REJECTED})
 
 
@@ -79,17 +82,11 @@ class Worker:
         """Take in what was answered, send what can be sent."""
         now = self._run.runtime.clock.now()
         self._take_in(now)
+        again = self._go_on(now)
         if self._run.haste is not None or self._no_more:
             return self._wind_up()
-        again = self._send(now)
-        if self._run.haste is not None or self._no_more:
-            return self._wind_up()
-        if not self._heap and not self._in_flight:
-            if self._run.outage.ask_at() is not None or self._another_round(now):
-                return self._heap[0].not_before if self._heap else _FOREVER
-            self._give_up_for_good()
-            return self._wind_up()
-        return again
+        last_chance = self._run.last_chance
+        return min(again, last_chance + _MOMENT) if last_chance >= now else again
 
     def take_back(self, task: Task) -> None:
         """Undo one fault that was counted against a beat and was the service's."""
@@ -99,17 +96,44 @@ class Worker:
 
     # -- sending -----------------------------------------------------------------------
 
+    def _go_on(self, now: float) -> float:
+        """Do what comes next, if anything is left to do; returns when to look again."""
+        run = self._run
+        if run.haste is not None or self._no_more:
+            return now
+        again = self._send(now)
+        if self._no_more or self._heap or self._in_flight:
+            return again
+        if self._given_up and run.outage.ask_at() is not None:
+            # Whose the faults were is about to be known.
+            if not self._too_late(now):
+                return _FOREVER
+            self._out_of_time()
+        elif not self._another_round(now):
+            self._give_up_for_good()
+            self._no_more = True
+        return now
+
+    def _too_late(self, at: float) -> bool:
+        """Tell whether to end because what leaves `at` that time could not finish in time.
+
+        While requests are in flight there is no hurry to say so, and their answers may show
+        that the service is faster than `timeout`.
+        """
+        return not self._in_flight and at > self._run.last_chance
+
     def _send(self, now: float) -> float:
         """Send while beats are due and keys free; returns when to go on."""
         run = self._run
         again = _FOREVER
         while self._heap and self._in_flight < self._width:
             due = max(self._heap[0].not_before, run.outage.may_send(now))
-            if due > now:
-                again = due
-                break
-            if not run.in_time(now):
+            # When an outage ends is not known: until then only the clock decides.
+            if self._too_late(due if due < _FOREVER else now):
                 self._out_of_time()
+                break
+            if due > now or now > run.last_chance or run.model_gone is not None:
+                again = due if due > now else _FOREVER
                 break
             lease = run.keys.lease(self.style) if run.keys is not None else None
             if isinstance(lease, KeyWait):
@@ -125,7 +149,7 @@ class Worker:
 
     def _start(self, task: Task, lease: Lease | None) -> None:
         self._in_flight += 1
-        self._run.outage.sending()
+        self._run.outage.sending(task)
         tail = lease.secret.tail if lease else None
         self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
         self._executor.submit(partial(self._job, task, lease))
@@ -142,7 +166,7 @@ class Worker:
         self._run.runtime.ring()
 
     def _wait(self, until: float, now: float) -> None:
-        if not self._run.in_time(until):
+        if self._too_late(until):
             self._out_of_time()
         elif until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
@@ -171,8 +195,8 @@ class Worker:
                 self._tell_key(result.news)
             if isinstance(result.result, Saved):
                 self._complete(task, result, result.result)
-            elif isinstance(result.result, StorageError):
-                self._return(task, now)
+            elif isinstance(result.result, ImagegenError):
+                self._put_back(task, now)
                 self._run.end_with(result.result)
             else:
                 self._fault(task, result.result, now)
@@ -182,7 +206,7 @@ class Worker:
         counts.requests += done.sent
         if isinstance(done.result, Saved):
             counts.slowest = max(counts.slowest, done.seconds)
-        usage = None if isinstance(done.result, StorageError) else done.result.usage
+        usage = None if isinstance(done.result, ImagegenError) else done.result.usage
         if usage is not None:
             counts.input_tokens += usage.input_tokens
             counts.output_tokens += usage.output_tokens
@@ -210,17 +234,17 @@ class Worker:
             self._passing(task, error, now)
             return
         self._answered()
-        if fault.kind in _QUOTA_OR_KEY:
+        if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
-            self._return(task, now)
-            self._tell(task, Status.PENDING)
+            self._put_back(task, now)
         elif fault.kind is Kind.MODEL_GONE:
-            self._return(task, now)
+            self._put_back(task, now)
             self._run.model_gone = self._run.model_gone or fault.message
         elif fault.kind is Kind.REDIRECTED:
-            self._return(task, now)
+            self._put_back(task, now)
             self._run.end(endings.redirected(fault.message))
-        elif fault.kind is Kind.NO_PICTURE:
+        elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
+            # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1
             if task.attempts >= self._run.options.max_attempts:
                 self._in_error(task, error)
@@ -231,10 +255,10 @@ class Worker:
             self._in_error(task, error)
 
     def _passing(self, task: Task, error: BeatError, now: float) -> None:
-        counts, taken_back = self._run.outage.failed(task, now)
+        outage = self._run.outage
+        counts, taken_back = outage.failed(task, now)
         if not counts:
-            self._return(task, now)
-            self._tell(task, Status.PENDING, error=error)
+            self._put_back(task, now, error=error)
         else:
             task.attempts += 1
             if task.attempts < self._run.options.max_attempts:
@@ -244,15 +268,26 @@ class Worker:
                 self._tell(task, Status.PENDING, error=error)
         for other in taken_back:
             other.worker.take_back(other)
+        if taken_back:
+            self._run.tell_trying()
+        if outage.suspended:
+            # When the next probe may leave has changed, for every style.
+            self._run.runtime.ring()
 
     def _answered(self) -> None:
         if self._run.outage.answered():
             self._run.emit(Wait(reason="online", message="the service answers again"))
+            self._run.runtime.ring()
 
     def _later(self, task: Task, error: BeatError, now: float) -> None:
         pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
         self._return(task, now + pause * self._random.uniform(0.75, 1.25))
         self._tell(task, Status.PENDING, error=error, attempt=task.attempts)
+
+    def _put_back(self, task: Task, now: float, error: BeatError | None = None) -> None:
+        """Let a beat be sent again at once: what it met is not counted against it."""
+        self._return(task, now)
+        self._tell(task, Status.PENDING, error=error)
 
     def _return(self, task: Task, at: float) -> None:
         task.not_before = at

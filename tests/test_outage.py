@@ -1,0 +1,239 @@
+"""Whether faults are the beats' own or the service's."""
+
+import math
+
+import pytest
+
+from imagegen.generation.outage import BEATS_IN_A_ROW, FAULTS_IN_A_ROW, GIVE_UP_AFTER, Outage, State
+
+
+def fail(outage: Outage[int], beats: range, now: float = 0.0) -> list[int]:
+    """Let beats fail in passing; returns whose faults were taken back."""
+    taken: list[int] = []
+    for beat in beats:
+        taken += outage.failed(beat, now)[1]
+    return taken
+
+
+def down(now: float = 0.0) -> Outage[int]:
+    """Return an outage whose free endpoint has not answered."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(FAULTS_IN_A_ROW), now)
+    outage.told(up=False, now=now)
+    return outage
+
+
+def trying(now: float = 0.0) -> Outage[int]:
+    """Return an outage whose free endpoint answers while all beats fail."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(BEATS_IN_A_ROW), now)
+    outage.told(up=True, now=now)
+    return outage
+
+
+def test_a_few_faults_are_the_beats_own() -> None:
+    """Four in a row count, and nobody is asked."""
+    outage: Outage[int] = Outage()
+
+    assert [outage.failed(beat, 0.0) for beat in range(4)] == [(True, [])] * 4
+    assert outage.ask_at() is None
+    assert outage.may_send(7.0) == 7.0
+
+
+def test_the_fifth_in_a_row_has_the_endpoint_asked_and_nothing_sent() -> None:
+    """Until it is known whose fault it is, nothing is sent."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(5))
+
+    assert outage.ask_at() == 0.0
+    assert outage.may_send(7.0) == math.inf
+    assert not outage.suspended
+
+
+def test_a_success_between_starts_the_row_anew() -> None:
+    """Only faults without any answer between them tell of an outage."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(4))
+    assert not outage.answered()
+    fail(outage, range(4))
+
+    assert outage.ask_at() is None
+
+
+def test_an_endpoint_that_answers_leaves_the_faults_with_the_beats() -> None:
+    """Nothing is taken back, and sending goes on."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(5))
+
+    assert outage.told(up=True, now=1.0) == []
+    assert outage.state is State.UP
+    assert outage.may_send(1.0) == 1.0
+
+
+def test_the_endpoint_is_asked_again_after_five_more_faults() -> None:
+    """One good answer does not vouch for the rest of the run."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(5))
+    outage.told(up=True, now=1.0)
+    fail(outage, range(5, 9))
+    assert outage.ask_at() is None
+    fail(outage, range(9, 10))
+
+    assert outage.ask_at() is not None
+
+
+def test_an_endpoint_that_is_silent_takes_every_fault_back() -> None:
+    """Each counted fault is given back, those that came while it was asked too."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(5))
+    assert outage.failed(3, 0.5) == (True, [])
+
+    assert outage.told(up=False, now=1.0) == [0, 1, 2, 3, 4, 3]
+    assert outage.suspended
+    assert outage.since == 1.0
+
+
+def test_while_the_service_is_down_nothing_counts_and_nothing_is_sent() -> None:
+    """Beats that were in flight keep their attempts."""
+    outage = down()
+
+    assert outage.failed(99, 1.0) == (False, [])
+    assert outage.may_send(1e9) == math.inf
+
+
+def test_a_service_that_is_down_is_asked_ever_less_often() -> None:
+    """After 1, 2, 4, 8, 16, and then every 30 seconds."""
+    outage = down()
+    now, pauses = 0.0, []
+    for _ in range(7):
+        at = outage.ask_at()
+        assert at is not None
+        pauses.append(at - now)
+        now = at
+        assert outage.told(up=False, now=now) == []
+
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_stragglers_do_not_stretch_the_pause() -> None:
+    """Requests that were in flight when the service went down tell nothing new."""
+    for outage in (down(), trying()):
+        before = (outage.ask_at(), outage.may_send(0.0))
+        fail(outage, range(100, 118), now=0.5)
+
+        assert (outage.ask_at(), outage.may_send(0.0)) == before
+
+
+def test_the_first_answer_ends_an_outage() -> None:
+    """Of the endpoint or to a beat that was in flight."""
+    outage = down()
+    outage.told(up=True, now=1.0)
+    assert outage.may_send(1.0) == 1.0
+
+    outage = down()
+    assert outage.answered()
+    assert outage.state is State.UP
+    assert outage.since is None
+
+
+def test_a_late_word_of_the_endpoint_does_not_undo_an_answer() -> None:
+    """A beat that came through knows better."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(5))
+    outage.answered()
+
+    assert outage.told(up=False, now=1.0) == []
+    assert outage.state is State.UP
+
+
+def test_twenty_beats_failing_in_a_row_are_an_outage_too() -> None:
+    """Their faults are taken back although the endpoint answers."""
+    outage: Outage[int] = Outage()
+    for beat in range(BEATS_IN_A_ROW - 1):
+        assert outage.failed(beat, 0.0) == (True, [])
+        outage.told(up=True, now=0.0)
+
+    assert outage.failed(19, 0.0) == (False, list(range(19)))
+    assert outage.state is State.TRYING
+
+
+def test_twenty_beats_that_fail_while_the_endpoint_is_asked_count_too() -> None:
+    """Its answer finds the outage, without another beat's failing."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(BEATS_IN_A_ROW))
+
+    assert outage.told(up=True, now=0.0) == list(range(BEATS_IN_A_ROW))
+    assert outage.state is State.TRYING
+
+
+def test_one_beat_failing_twenty_times_is_no_outage() -> None:
+    """Different beats must fail."""
+    outage: Outage[int] = Outage()
+    for fault in range(1, 31):
+        assert outage.failed(1, 0.0) == (True, [])
+        assert (outage.ask_at() is not None) == (fault % FAULTS_IN_A_ROW == 0)
+        outage.told(up=True, now=0.0)
+
+    assert outage.state is State.UP
+
+
+def test_while_trying_one_beat_at_a_time_is_sent() -> None:
+    """The next goes out when the one before has failed, and a pause later."""
+    outage = trying()
+    assert outage.may_send(0.0) == 1.0
+    outage.sending(7)
+    assert outage.may_send(1.0) == math.inf
+    assert outage.failed(8, 2.0) == (False, [])
+    assert outage.may_send(2.0) == math.inf
+    assert outage.failed(7, 3.0) == (False, [])
+
+    assert outage.may_send(3.0) == 5.0
+
+
+def test_while_trying_the_endpoint_is_not_asked() -> None:
+    """It answers, and that says nothing."""
+    assert trying().ask_at() is None
+
+
+def test_a_beat_that_comes_through_ends_the_trying() -> None:
+    """The next may be sent at once, and as many as there are."""
+    outage = trying()
+    outage.sending(7)
+
+    assert outage.answered()
+    assert outage.may_send(1.0) == 1.0
+    outage.sending(8)
+    assert outage.may_send(1.0) == 1.0
+
+
+def test_what_was_sent_before_is_no_probe() -> None:
+    """Only what leaves while the service is being tried holds the others back."""
+    outage: Outage[int] = Outage()
+    outage.sending(99)
+    fail(outage, range(BEATS_IN_A_ROW))
+    outage.told(up=True, now=0.0)
+
+    assert outage.may_send(1.0) == 1.0
+
+
+@pytest.mark.parametrize("outage", [down(100.0), trying(100.0)])
+def test_ten_minutes_of_failed_tries_are_hopeless(outage: Outage[int]) -> None:
+    """Judged at a try: time that passed without one does not count."""
+    for now in (100.0, 100.0 + GIVE_UP_AFTER - 1):
+        outage.sending(1)
+        outage.failed(1, now)
+        outage.told(up=False, now=now)
+        assert not outage.hopeless
+    outage.sending(1)
+    outage.failed(1, 100.0 + GIVE_UP_AFTER)
+    outage.told(up=False, now=100.0 + GIVE_UP_AFTER)
+
+    assert outage.hopeless
+
+
+def test_a_service_that_is_up_is_never_hopeless() -> None:
+    """Faults alone end nothing."""
+    outage: Outage[int] = Outage()
+    fail(outage, range(4), now=10_000.0)
+
+    assert not outage.hopeless
