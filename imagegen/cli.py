@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_LAST_SECONDS = 3.5
 
 
 class View(StrEnum):
@@ -356,6 +360,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._signalled = False
         self._before: dict[int, object] = {}
 
     def attach(self, engine: "Engine") -> None:
@@ -377,6 +382,12 @@ class _Signals:
         code = Exit(128 + number)
         if self._engine is None:
             raise _InterruptedError(code)
+        if self._signalled or code is not Exit.SIGINT:
+            # CI kills ten seconds after asking: whatever hangs, be gone before that.
+            last_resort = threading.Timer(_LAST_SECONDS, os._exit, (int(code),))
+            last_resort.daemon = True
+            last_resort.start()
+        self._signalled = True
         self._engine.supervisor.signal(code)
 
 
