@@ -1,0 +1,261 @@
+"""The commands: parse, call, choose the exit code."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from imagegen import __version__
+from imagegen.cli.draw import draw
+from imagegen.cli.options import (
+    BaseUrlOption,
+    BeatsOption,
+    KeysOption,
+    MaxTimeOption,
+    ModelOption,
+    ProgressOption,
+    ProjectArgument,
+    ProviderOption,
+    View,
+    absolute,
+    asked_for,
+    examples,
+    seconds,
+)
+
+# Each command imports what it needs, so that none waits for what it does not.
+
+app = typer.Typer(
+    name="imagegen",
+    help="Draw every beat of a storyboard in three styles, and carry on after any interruption.",
+    epilog="Begin with: imagegen init my-video, then imagegen run my-video --provider sketch",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag
+    if value:
+        typer.echo(f"imagegen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=examples(
+        "imagegen init my-video",
+    )
+)
+def init(project: ProjectArgument = Path()) -> None:
+    """Make a new project: a sample beats file, settings and a .gitignore.
+
+    Nothing that exists is overwritten.
+    """
+    from imagegen.display import terminal
+    from imagegen.generation import scaffold
+
+    printer = terminal.printer()
+    for line in scaffold.create(project):
+        printer.line(line)
+
+
+@app.command(
+    epilog=examples(
+        "imagegen check my-video",
+        "imagegen check my-video --show clear/7.3",
+    )
+)
+def check(
+    project: ProjectArgument = Path(),
+    *,
+    show: Annotated[
+        list[str] | None,
+        typer.Option("--show", metavar="BEAT", help="Print what would be sent for clear/7.3."),
+    ] = None,
+    beats: BeatsOption = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Read everything and draw nothing: every fault of the project's files at once."""
+    from imagegen.display import terminal
+    from imagegen.generation.selection import find_one
+    from imagegen.generation.session import KeySource, Project
+
+    printer = terminal.printer()
+    asked = asked_for(provider=provider, model=model, beats_file=absolute(beats))
+    read = Project(project, asked)
+    composer = read.composer()
+    drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
+    for address in show or ():
+        for beat in find_one(address, drawn):
+            printer.request(beat, composer.request(beat))
+    ring = read.keys(KeySource(file=keys))
+    if not show:
+        printer.check(read.layout.name, read.storyboard.source, read.beats)
+        tails = {style: [key.secret.tail for key in ring.pool(style)] for style in read.styles}
+        printer.keys(tails, ring.source)
+    for note in (*read.storyboard.notes, *ring.warnings):
+        printer.line(f"  note: {note}")
+
+
+@app.command(
+    epilog=examples(
+        "imagegen run my-video",
+        "imagegen run my-video --provider sketch",
+        "imagegen run my-video --style clear --shot 2",
+        "imagegen run my-video --beat clear/7.3 --force",
+    )
+)
+def run(
+    project: ProjectArgument = Path(),
+    *,
+    style: Annotated[
+        list[str] | None, typer.Option("--style", metavar="NAME", help="Draw only this style.")
+    ] = None,
+    shot: Annotated[
+        list[str] | None, typer.Option("--shot", metavar="N", help="Draw only this shot.")
+    ] = None,
+    beat: Annotated[
+        list[str] | None,
+        typer.Option("--beat", metavar="N", help="Draw only this beat: 1.1, clear/1.1, 2/1."),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Draw again what has a picture; old ones are kept."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many are redrawn.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="Draw at most so many beats.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be drawn, and draw nothing.")
+    ] = False,
+    max_time: MaxTimeOption = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End at the first beat in error.")
+    ] = False,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    beats: BeatsOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+) -> None:
+    """Draw every beat that has no picture yet; what failed is tried again."""
+    asked = asked_for(
+        styles=style,
+        shots=shot,
+        beats=beat,
+        force=force,
+        fail_fast=fail_fast,
+        provider=provider,
+        model=model,
+        beats_file=absolute(beats),
+    )
+    draw(
+        project,
+        asked,
+        keys=keys,
+        base_url=base_url,
+        view=progress,
+        max_time=seconds(max_time),
+        limit=limit,
+        dry_run=dry_run,
+        sure=yes,
+    )
+
+
+@app.command(
+    epilog=examples(
+        "imagegen resume my-video",
+    )
+)
+def resume(
+    project: ProjectArgument = Path(),
+    *,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    max_time: MaxTimeOption = None,
+) -> None:
+    """Carry on the last run, with the options that chose what it draws."""
+    from imagegen.generation.session import to_resume
+
+    last = to_resume(project)
+    draw(
+        project,
+        last.asked if last else asked_for(),
+        keys=keys,
+        base_url=base_url,
+        view=progress,
+        max_time=seconds(max_time),
+        last=last,
+    )
+
+
+@app.command(
+    epilog=examples(
+        "imagegen status my-video",
+        "imagegen status my-video --json",
+    )
+)
+def status(
+    project: ProjectArgument = Path(),
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    exit_code: Annotated[
+        bool,
+        typer.Option("--check", help="Exit 3 if beats are pending, else 1 if some are in error."),
+    ] = False,
+    beats: BeatsOption = None,
+) -> None:
+    """Tell where a project stands: counts and a glyph for each beat."""
+    from imagegen.display import terminal
+    from imagegen.generation.session import Project
+    from imagegen.generation.standing import standing
+
+    found = standing(Project(project, asked_for(beats_file=absolute(beats))), time.time())
+    if json:
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        terminal.printer().status(found, str(project))
+    if exit_code:
+        raise typer.Exit(found.check)
+
+
+@app.command(
+    epilog=examples(
+        "imagegen stop my-video",
+    )
+)
+def stop(project: ProjectArgument = Path()) -> None:
+    """Ask the active run to finish what is in flight, save, and end."""
+    from imagegen.display import terminal
+    from imagegen.project import record
+    from imagegen.project.layout import Layout
+
+    layout = Layout(project)
+    last = record.read(layout)
+    if last is None or not record.is_active(layout):
+        terminal.printer().line(f"{layout.name}: nothing is running.")
+        return
+    record.request_stop(layout, last.run)
+    terminal.printer().line(f"{layout.name}: asked process {last.pid} to finish and end.")

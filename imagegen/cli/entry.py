@@ -1,0 +1,90 @@
+"""The command line's entry: every ending has its exit code."""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from imagegen import __version__
+from imagegen.cli.commands import app
+from imagegen.cli.draw import InterruptedRunError
+from imagegen.errors import ClosedOutputError, Exit, ImagegenError
+from imagegen.secret import redact
+
+# Typer carries its own copy of click since 0.26 and shares one before: this is the base of
+# what either raises for wrong usage.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def main() -> NoReturn:
+    """Run the command line; every ending has its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows a question mark, not a traceback.
+            stream.reconfigure(errors="replace")
+    try:
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = Exit.CLOSED_STDOUT
+    if code == Exit.CLOSED_STDOUT:
+        # Python flushes once more at its end, into the same closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="imagegen")
+    except typer.Exit as done:
+        return done.exit_code
+    except typer.Abort:
+        return Exit.SIGINT
+    except _WrongUsage as error:
+        error.show()  # type: ignore[attr-defined]
+        return Exit.USAGE
+    except ClosedOutputError:
+        return Exit.CLOSED_STDOUT
+    except ImagegenError as error:
+        from imagegen.display import terminal
+
+        terminal.printer(errors=True).error(error, _project_named(arguments))
+        return error.exit_code
+    except InterruptedRunError as interrupted:
+        return interrupted.code
+    except KeyboardInterrupt:
+        return Exit.SIGINT
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # told apart from all that a user can cause
+        return _crashed(error)
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _project_named(arguments: Sequence[str]) -> str:
+    """Return the project's folder as typed, for the command that a message suggests."""
+    words = [word for word in arguments[1:] if not word.startswith("-")]
+    return words[0] if words and Path(words[0]).is_dir() else ""
+
+
+def _crashed(error: Exception) -> int:
+    """Log a fault of ours where it can be found, and say so."""
+    from imagegen.keys.store import state_folder
+
+    text = redact("".join(traceback.format_exception(error)))
+    log = state_folder() / "crash.log"
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log.write_text(f"imagegen {__version__}, Python {sys.version}\n{text}", encoding="utf-8")
+        where = f"details are in {log}"
+    except OSError:
+        where = text
+    sys.stderr.write(
+        f"imagegen: a fault of ours: {type(error).__name__}. What was drawn is saved.\n  {where}\n"
+    )
+    return Exit.INTERNAL
