@@ -1,7 +1,8 @@
 """How faults quote what a person wrote: shortened, on one line."""
 
-from difflib import get_close_matches
 from functools import lru_cache
+
+from imagegen.tables import did_you_mean
 
 _LONGEST = 60
 
@@ -17,7 +18,5 @@ def quoted(text: str) -> str:
 @lru_cache(maxsize=256)
 def unknown_style(name: str, styles: tuple[str, ...]) -> str:
     """Say that a style is unknown, with the one probably meant or else all there are."""
-    close = get_close_matches(name[:_LONGEST].casefold(), styles, n=1)
-    if close:
-        return f'unknown style {quoted(name)}: did you mean "{close[0]}"?'
-    return f"unknown style {quoted(name)}: the styles are {', '.join(styles)}"
+    near = did_you_mean(name[:_LONGEST].casefold(), styles)
+    return f"unknown style {quoted(name)}: {near or 'the styles are ' + ', '.join(styles)}"
