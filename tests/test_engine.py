@@ -2,13 +2,23 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from errno import ENOSPC, EPIPE
 from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
 
 from imagegen.errors import Exit, StorageError
-from imagegen.generation.events import Complete, Event, KeyChange, Progress, Start, Wait, iso
+from imagegen.generation.events import (
+    Complete,
+    Event,
+    KeyChange,
+    Progress,
+    Start,
+    Wait,
+    Warned,
+    iso,
+)
 from imagegen.keys.clock import next_pacific_midnight
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.project import record
@@ -769,29 +779,59 @@ def test_an_endpoint_that_raises_is_a_fault_of_ours_and_is_raised(tmp_path: Path
         show.draw()
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "seconds"),
-    [
-        (BrokenPipeError(), Exit.CLOSED_STDOUT, 5),
-        (StorageError("the disk is full"), Exit.ENDED_EARLY, 8),
-    ],
-)
-def test_a_listener_that_cannot_go_on_ends_the_run(
-    tmp_path: Path, error: BaseException, code: Exit, seconds: float
-) -> None:
-    """A closed pipe ends it at once, a full disk as soon as what is paid for is saved."""
+def test_closed_output_ends_the_run_at_once(tmp_path: Path) -> None:
+    """When nobody reads the output any more, nothing is waited for."""
     show = Show(tmp_path)
-    show.later(5, lambda: show.engine.supervisor.listener_failed(error))
+    show.later(5, lambda: show.engine.supervisor.display_failed(BrokenPipeError(EPIPE, "closed")))
     complete = show.draw()
+    assert (complete.exit_code, complete.resume_after) == (Exit.CLOSED_STDOUT, None)
+    assert complete.seconds == pytest.approx(5, abs=0.2)
 
-    assert (complete.exit_code, complete.resume_after) == (code, None)
-    assert complete.seconds == pytest.approx(seconds, abs=0.2)
+
+def test_full_disk_ends_the_run_when_what_is_paid_for_is_saved(tmp_path: Path) -> None:
+    """A recorder that cannot write starts nothing new, and a person must act."""
+    show = Show(tmp_path)
+    full = StorageError("the disk is full")
+    show.later(5, lambda: show.engine.supervisor.recorder_failed(full))
+    complete = show.draw()
+    assert (complete.exit_code, complete.resume_after) == (Exit.ENDED_EARLY, None)
+    assert complete.seconds == pytest.approx(8, abs=0.2)
+
+
+def test_a_broken_display_ends_no_run(tmp_path: Path) -> None:
+    """A view that cannot draw is told of, and the pictures are drawn all the same."""
+    show = Show(tmp_path)
+    show.later(5, lambda: show.engine.supervisor.display_failed(OSError(ENOSPC, "full")))
+    complete = show.draw()
+    assert complete.exit_code == Exit.OK
+    assert any(isinstance(event, Warned) for event in show.events)
+
+
+def test_a_server_that_allows_less_is_used_in_full(tmp_path: Path) -> None:
+    """Against 7 a minute instead of 9, at least 95 % of what is allowed is used."""
+    show = Show(tmp_path, beats={"clear": 200}, keys_a_style=1)
+    granted: list[float] = []
+
+    def answer(_request: Request, _key: str) -> Outcome:
+        now = show.clock.now()
+        recent = [at for at in granted if at > now - 60]
+        if len(recent) >= 7:
+            wait = 60 - (now - recent[0])
+            return Fault(kind=Kind.LIMITED, reason="quota", message="quota", retry_after=wait)
+        granted.append(now)
+        return Picture(data=PNG)
+
+    show.provider.answer = answer
+    complete = show.draw()
+    assert complete.exit_code == Exit.OK
+    assert complete.seconds <= (200 / 7 * 60) / 0.95
+    assert complete.limited <= 0.05 * complete.requests
 
 
 def test_a_listener_with_a_fault_of_ours_is_raised(tmp_path: Path) -> None:
     """A display that breaks is no reason to go on in silence."""
     show = Show(tmp_path)
-    show.later(5, lambda: show.engine.supervisor.listener_failed(ZeroDivisionError()))
+    show.later(5, lambda: show.engine.supervisor.recorder_failed(ZeroDivisionError()))
 
     with pytest.raises(ZeroDivisionError):
         show.draw()

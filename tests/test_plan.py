@@ -117,12 +117,3 @@ def test_beats_of_one_number_in_two_shots_are_two_beats() -> None:
     """A limit tells beats apart by shot as well."""
     beats = [Surveyed(beat("1", shot=shot), Found.NOTHING) for shot in ("1", "2")]
     assert plans.make({"clear": beats}, everything, limit=1).to_draw == 1
-
-
-def test_a_plan_tells_what_went_wrong_last_time() -> None:
-    """A beat without a picture brings its last error; one that has a picture does not."""
-    beats = [surveyed(Found.NOTHING, "1"), surveyed(Found.WHOLE, "2"), surveyed(Found.NOTHING, "3")]
-    errors = {"clear": {("1", "1"): FAILED, ("1", "2"): FAILED}, "other": {("1", "3"): FAILED}}
-    plan = plans.make({"clear": beats}, everything, errors=errors)
-    assert [p.error for p in plan.styles["clear"]] == [FAILED, None, None]
-    assert [p.words for p in plan.styles["clear"]] == [None, "ab" * 32, None]

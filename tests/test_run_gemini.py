@@ -3,7 +3,10 @@
 import hashlib
 import json
 import signal
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -308,3 +311,92 @@ def test_two_projects_share_a_key_fairly(commands: Commands, server: GeminiServe
         commands.wait(process)
     assert all(request.status == 200 for request in server.requests)
     assert len(server.requests) <= 6
+
+
+def test_refused_force_is_not_what_resume_carries_on(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A run that nobody consented to leaves the record of the run before as it was."""
+    root = commands.project(beats=12, settings='draw = ["clear"]\n')
+    address = ("--base-url", server.address)
+    commands.run("run", root, *address)
+    record = (root / ".imagegen/run.json").read_bytes()
+    assert commands.run("run", root, "--force", *address).code == 2
+    assert (root / ".imagegen/run.json").read_bytes() == record
+    assert commands.run("resume", root, *address).code == 0
+    assert len(server.requests) == 12
+
+
+def test_interrupted_force_is_carried_on_without_repeating(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Of a forced run only what it had not yet redrawn is drawn by `resume`."""
+    root = commands.project(beats=40, settings='draw = ["clear"]\ntimeout = 1\n')
+    address = ("--base-url", server.address)
+    commands.run("run", root, *address)
+    server.latency = 0.3
+    process = commands.start("run", root, "--force", "--yes", *address)
+    assert server.wait_for_requests(45)
+    process.send_signal(signal.SIGINT)
+    assert commands.wait(process).code == 130
+    done = commands.run("resume", root, "--yes", *address)
+    assert done.code == 0, done.text
+    assert len(server.requests) == 80
+
+
+def test_resume_needs_a_run_or_pictures(commands: Commands, server: GeminiServer) -> None:
+    """Without a record `resume` is `run` where there are pictures, and else exits 2."""
+    root = commands.project(beats=2)
+    fresh = commands.run("resume", root, "--progress", "json")
+    assert fresh.code == 2
+    assert [event["type"] for event in fresh.events] == ["error"]
+    commands.run("run", root, "--limit", 1, "--base-url", server.address)
+    (root / ".imagegen/run.json").unlink()
+    assert commands.run("resume", root, "--base-url", server.address).code == 0
+    assert len(pictures(root)) == 6
+
+
+def test_resume_reads_the_beats_that_the_run_read(commands: Commands, server: GeminiServer) -> None:
+    """--beats is remembered inside the project; from outside it must be named again."""
+    root = commands.project(beats=1)
+    inside = root / "other.json"
+    inside.write_text(json.dumps([row(n) for n in range(3)]))
+    address = ("--base-url", server.address)
+    commands.run("run", root, "--beats", inside, "--limit", 1, *address)
+    assert commands.run("resume", root, *address).code == 0
+    assert len(pictures(root)) == 9
+    outside = commands.folder / "outside.json"
+    outside.write_text(json.dumps([row(n) for n in range(4)]))
+    commands.run("run", root, "--beats", outside, "--limit", 1, *address)
+    refused = commands.run("resume", root, *address)
+    assert refused.code == 2
+    assert "--beats" in refused.err
+
+
+def test_faults_of_beats_and_keys_are_told_together(commands: Commands) -> None:
+    """One run of `check` names what is wrong in every file."""
+    root = commands.project(beats=[row(0, ai_prompt="")], keys={"cleer": ["test-key-clear-000001"]})
+    done = commands.run("check", root)
+    assert done.code == 2
+    assert "ai_prompt" in done.err
+    assert 'did you mean "clear"?' in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_stdout_is_no_fault_of_ours(commands: Commands) -> None:
+    """A log that cannot be written ends a look at the project, and no run."""
+    root = commands.project(beats=2)
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        for command in (("run", "--provider", "sketch"), ("status",)):
+            done = subprocess.run(
+                [sys.executable, "-m", "imagegen", command[0], str(root), *command[1:]],
+                env=commands.env,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 141, done.stderr
+            assert "Traceback" not in done.stderr
+    assert len(pictures(root)) == 6

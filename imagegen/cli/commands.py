@@ -20,10 +20,10 @@ from imagegen.cli.options import (
     ProjectArgument,
     ProviderOption,
     View,
+    YesOption,
     absolute,
     asked_for,
     examples,
-    seconds,
 )
 
 # Each command imports what it needs, so that none waits for what it does not.
@@ -95,23 +95,22 @@ def check(
 ) -> None:
     """Read everything and draw nothing: every fault of the project's files at once."""
     from imagegen.display import terminal
+    from imagegen.generation.project import KeySource, Project
     from imagegen.generation.selection import find_one
-    from imagegen.generation.session import KeySource, Project
 
     printer = terminal.printer()
     asked = asked_for(provider=provider, model=model, beats_file=absolute(beats))
-    read = Project(project, asked)
+    read = Project(project, asked, KeySource(file=keys))
     composer = read.composer()
     drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
         for beat in find_one(address, drawn):
             printer.request(beat, composer.request(beat))
-    ring = read.keys(KeySource(file=keys))
     if not show:
         printer.check(read.layout.name, read.storyboard.source, read.beats)
-        tails = {style: [key.secret.tail for key in ring.pool(style)] for style in read.styles}
-        printer.keys(tails, ring.source)
-    for note in (*read.storyboard.notes, *ring.warnings):
+        tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
+        printer.keys(tails, read.ring.source)
+    for note in (*read.storyboard.notes, *read.ring.warnings):
         printer.line(f"  note: {note}")
 
 
@@ -140,7 +139,7 @@ def run(
         bool,
         typer.Option("--force", help="Draw again what has a picture; old ones are kept."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before many are redrawn.")] = False,
+    yes: YesOption = False,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=0, help="Draw at most so many beats.")
     ] = None,
@@ -175,7 +174,7 @@ def run(
         keys=keys,
         base_url=base_url,
         view=progress,
-        max_time=seconds(max_time),
+        max_time=max_time,
         limit=limit,
         dry_run=dry_run,
         sure=yes,
@@ -194,19 +193,17 @@ def resume(
     base_url: BaseUrlOption = None,
     progress: ProgressOption = View.AUTO,
     max_time: MaxTimeOption = None,
+    yes: YesOption = False,
 ) -> None:
     """Carry on the last run, with the options that chose what it draws."""
-    from imagegen.generation.session import to_resume
-
-    last = to_resume(project)
     draw(
         project,
-        last.asked if last else asked_for(),
+        None,
         keys=keys,
         base_url=base_url,
         view=progress,
-        max_time=seconds(max_time),
-        last=last,
+        max_time=max_time,
+        sure=yes,
     )
 
 
@@ -228,7 +225,7 @@ def status(
 ) -> None:
     """Tell where a project stands: counts and a glyph for each beat."""
     from imagegen.display import terminal
-    from imagegen.generation.session import Project
+    from imagegen.generation.project import Project
     from imagegen.generation.standing import standing
 
     found = standing(Project(project, asked_for(beats_file=absolute(beats))), time.time())
@@ -253,9 +250,10 @@ def stop(project: ProjectArgument = Path()) -> None:
     from imagegen.project.layout import Layout
 
     layout = Layout(project)
-    last = record.read(layout)
-    if last is None or not record.is_active(layout):
-        terminal.printer().line(f"{layout.name}: nothing is running.")
+    printer = terminal.printer()
+    active = record.active_run(layout)
+    if active is None:
+        printer.line(f"{layout.name}: nothing is running.")
         return
-    record.request_stop(layout, last.run)
-    terminal.printer().line(f"{layout.name}: asked process {last.pid} to finish and end.")
+    record.request_stop(layout, active.run)
+    printer.line(f"{layout.name}: asked process {active.pid} to finish and end.")

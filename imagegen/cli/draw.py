@@ -1,23 +1,26 @@
 """Runs the engine for a command: its screen, its signals, its exit code."""
 
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import typer
 
-from imagegen.cli.options import View
+from imagegen.cli.options import View, asked_for, seconds
 from imagegen.errors import Exit, ImagegenError
 
 if TYPE_CHECKING:
     from imagegen.generation.engine import Engine
-    from imagegen.project.record import Asked, RunRecord
+    from imagegen.project.record import Asked
 
 _LAST_SECONDS: Final = 3.5
+_LOOK: Final = 0.2
 
 
 class InterruptedRunError(BaseException):
@@ -30,44 +33,45 @@ class InterruptedRunError(BaseException):
 
 def draw(
     root: Path,
-    asked: "Asked",
+    asked: "Asked | None",
     *,
     keys: Path | None,
     base_url: str | None,
     view: View,
-    max_time: float | None,
+    max_time: str | None,
     limit: int | None = None,
     dry_run: bool = False,
-    sure: bool = True,
-    last: "RunRecord | None" = None,
+    sure: bool = False,
 ) -> None:
-    """Draw what was asked for; ends the command with the run's exit code.
+    """Draw what was asked for, or carry on the last run where `asked` is None.
 
-    `last` is the run to carry on. `max_time` is in seconds. Raises `ImagegenError` where
-    nothing could start.
+    Ends the command with the run's exit code. Raises `ImagegenError` where nothing could
+    start.
     """
     from imagegen.display import terminal
-    from imagegen.generation.session import KeySource, Project, Session
+    from imagegen.generation.project import KeySource, Project, to_resume
+    from imagegen.generation.session import Session
 
     screen = terminal.Screen(view.value)
     try:
-        session = Session(Project(root, asked), KeySource(file=keys, base_url=base_url), last=last)
+        last = to_resume(root) if asked is None else None
+        if asked is None:
+            asked = last.asked if last else asked_for()
+        longest = seconds(max_time)
+        source = KeySource(file=keys, base_url=base_url)
+        session = Session(Project(root, asked, source), source, last=last)
+        plan = session.plan(limit)
         if dry_run:
-            plan = session.plan(limit)
             screen.dry_run(plan, session.name, session.least_seconds(plan))
             return
-        with session:
-            plan = session.plan(limit)
-            session.require_keys(plan)
-            if not sure:
-                screen.confirm(plan)
-            with _Signals() as signals:
-                complete, in_flight = session.draw(
-                    plan,
-                    screen.listeners,
-                    max_time=max_time,
-                    started=signals.attach,
-                )
+        session.require_keys(plan)
+        if not sure:
+            screen.confirm(plan)
+        with session, _Signals() as signals:
+            # Another run may have drawn some of it until this one had the project.
+            complete, in_flight = session.draw(
+                session.plan(limit), screen.listeners, max_time=longest, started=signals.attach
+            )
     except ImagegenError as error:
         screen.failed(error)
         raise
@@ -81,6 +85,9 @@ class _Signals:
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._signalled = False
+        self._gone_by = math.inf
+        self._code = 0
+        self._over = False
         self._before: dict[int, object] = {}
 
     def attach(self, engine: "Engine") -> None:
@@ -92,22 +99,33 @@ class _Signals:
             number = getattr(signal, name, None)
             if number is not None:
                 self._before[number] = signal.signal(number, self._heed)
+        threading.Thread(target=self._guard, name="last resort", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        self._over = True
+
+    def _guard(self) -> None:
+        """Be gone in time, whatever hangs: CI kills ten seconds after asking.
+
+        A thread that only looks: a handler may run in the middle of anything, and may
+        neither take a lock nor start a thread.
+        """
+        while not self._over:
+            if time.monotonic() > self._gone_by:
+                os._exit(self._code)
+            time.sleep(_LOOK)
 
     def _heed(self, number: int, _frame: object) -> None:
         code = Exit(128 + number)
         if self._engine is None:
             raise InterruptedRunError(code)
         if self._signalled or code is not Exit.SIGINT:
-            # CI kills ten seconds after asking: whatever hangs, be gone before that.
-            last_resort = threading.Timer(_LAST_SECONDS, os._exit, (int(code),))
-            last_resort.daemon = True
-            last_resort.start()
+            self._gone_by = time.monotonic() + _LAST_SECONDS
         self._signalled = True
+        self._code = int(code)
         self._engine.supervisor.signal(code)
 
 

@@ -32,6 +32,12 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:
         code = Exit.CLOSED_STDOUT
+    except OSError as error:
+        sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
+        code = Exit.CLOSED_STDOUT
+    if code == Exit.INTERNAL:
+        # Threads of a run that broke may be busy for minutes; Python would wait for them.
+        os._exit(code)
     if code == Exit.CLOSED_STDOUT:
         # Python flushes once more at its end, into the same closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +65,8 @@ def _run(arguments: list[str]) -> int:
         return interrupted.code
     except KeyboardInterrupt:
         return Exit.SIGINT
-    except BrokenPipeError:
+    except OSError:
+        # Files of a project have errors of their own: this is stdout.
         raise
     except Exception as error:  # noqa: BLE001  # told apart from all that a user can cause
         return _crashed(error)

@@ -44,6 +44,9 @@ MaxTimeOption = Annotated[
         help="Send nothing that could not finish in this time, as 25m or 1h30m; then exit 3.",
     ),
 ]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Do not ask before many pictures are drawn again.")
+]
 ProviderOption = Annotated[
     str | None,
     typer.Option("--provider", metavar="NAME", help="gemini, or sketch (no key, no network)."),

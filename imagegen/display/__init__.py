@@ -1,1 +1,1 @@
-"""What people and scripts see. Displays read events and plans, and know nothing else."""
+"""What people and scripts see. Displays read events, plans and other values, and do nothing."""

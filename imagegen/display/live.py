@@ -4,7 +4,6 @@ Drawn on the terminal's alternate screen: on the normal one a resize leaves stal
 above the view. Whoever runs the view prints a summary on the normal screen afterwards.
 """
 
-import itertools
 import time
 from typing import Final
 
@@ -14,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from imagegen.display.sheet import Sheet
 from imagegen.display.tally import StyleTally, Tally
-from imagegen.display.text import STYLES, Glyphs, clean, duration, plural
+from imagegen.display.text import Glyphs, clean, duration, plural
 from imagegen.generation.events import Event
 from imagegen.generation.plan import Plan
 from imagegen.project.status import Status
@@ -28,14 +28,14 @@ _ERRORS_SHOWN: Final = 4
 class LiveView:
     """A listener that draws the run while it goes on.
 
-    Repaints at most ten times a second; glyphs are rebuilt only where a beat changed.
+    Repaints at most ten times a second; only lines with a changed beat are rebuilt.
     """
 
     def __init__(self, plan: Plan, console: Console, glyphs: Glyphs) -> None:
         self._tally = Tally(plan)
         self._console = console
         self._glyphs = glyphs
-        self._rows: dict[str, tuple[tuple[int, int, int], list[Text]]] = {}
+        self._sheets: dict[str, Sheet] = {}
         self._drawn = 0.0
         self._live = Live(
             console=console,
@@ -107,38 +107,15 @@ class LiveView:
 
     def _beats(self, style: StyleTally, width: int, rows: int) -> list[Text]:
         """Return the style's glyphs, grouped by shot, in at most so many rows."""
-        signature = (style.changed, width, rows)
-        known = self._rows.get(style.name)
-        if known and known[0] == signature:
-            return known[1]
-        lines = self._glyph_lines(style, width - 4)
-        if len(lines) > rows:
-            moving = next((n for n, (_, moves) in enumerate(lines) if moves), 0)
-            first = min(max(0, moving - 1), len(lines) - rows)
-            lines = lines[first : first + rows]
-        shown = [Text("  ").append_text(line) for line, _ in lines]
-        self._rows[style.name] = (signature, shown)
-        return shown
-
-    def _glyph_lines(self, style: StyleTally, width: int) -> list[tuple[Text, bool]]:
-        """Lay the shots out in lines; each with whether something moves in it."""
-        lines: list[tuple[Text, bool]] = []
-        line, moves = Text(), False
-        for _, beats in itertools.groupby(style.statuses.items(), lambda item: item[0][0]):
-            statuses = [status for _, status in beats]
-            if line and len(line) + 1 + len(statuses) > width:
-                lines.append((line, moves))
-                line, moves = Text(), False
-            elif line:
-                line.append(" ")
-            for status in statuses:
-                if len(line) >= width:
-                    lines.append((line, moves))
-                    line, moves = Text(), False
-                line.append(self._glyphs[status], style=STYLES[status])
-                moves = moves or status in {Status.GENERATING, Status.PENDING}
-        lines.append((line, moves))
-        return lines
+        sheet = self._sheets.get(style.name)
+        if sheet is None or sheet.width != width - 4:
+            sheet = Sheet(style.statuses, self._glyphs, width - 4)
+            self._sheets[style.name] = sheet
+            style.changes.clear()
+        for key, before in style.changes:
+            sheet.changed(key, before)
+        style.changes.clear()
+        return sheet.rows(rows)
 
     def _message(self, style: StyleTally, width: int) -> Text:
         parts = [f"{k.key} {k.state}" for k in style.keys.values() if k.state != "cooling"]
@@ -158,7 +135,7 @@ class LiveView:
     def _errors(self, width: int) -> list[Text]:
         sign = self._glyphs[Status.ERROR]
         found = [
-            f"{sign} {style.name}/{beat}  {error.cause}, {error.reason}: {clean(error.message)}"
+            clean(f"{sign} {style.name}/{beat}  {error.cause}, {error.reason}: {error.message}")
             for style in self._tally.styles.values()
             for (_, beat), error in style.errors.items()
         ]

@@ -4,7 +4,7 @@ import time
 from typing import Final, TextIO
 
 from imagegen.display.tally import Tally
-from imagegen.display.text import Glyphs, clean, duration, plural
+from imagegen.display.text import Glyphs, clean, duration, plural, printable
 from imagegen.generation.events import Complete, Event, KeyChange, Progress, Start, Wait, Warned
 from imagegen.generation.plan import Plan
 from imagegen.project.status import Status
@@ -25,6 +25,8 @@ class Plain:
     def handle(self, event: Event) -> None:
         """Print what a person would want to know of the event."""
         self._tally.handle(event)
+        for style in self._tally.styles.values():
+            style.changes.clear()
         line = self._line(event)
         if line:
             self._print(line)
@@ -85,5 +87,5 @@ class Plain:
 
     def _print(self, line: str) -> None:
         self._last = time.monotonic()
-        self._out.write(line + "\n")
+        self._out.write(printable(line) + "\n")
         self._out.flush()

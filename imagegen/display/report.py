@@ -7,8 +7,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from imagegen.display.text import STYLES, Glyphs, clean, duration, plural
-from imagegen.errors import ImagegenError, InputFault, InputFaultsError
+from imagegen.display.text import STYLES, Glyphs, clean, duration, plural, printable
+from imagegen.errors import Exit, ImagegenError, InputFault, InputFaultsError
 from imagegen.generation.events import Complete
 from imagegen.generation.plan import Plan
 from imagegen.generation.standing import Standing, StyleStanding
@@ -36,10 +36,10 @@ class Printer:
         self._glyphs = glyphs
 
     def line(self, text: str | Text = "", style: str = "") -> None:
-        """Print one line as it is: no markup, no wrapping."""
+        """Print one line: no markup, no wrapping, nothing that a terminal would obey."""
+        if isinstance(text, str):
+            text = printable(text)
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-    # -- faults ------------------------------------------------------------------------
 
     def error(self, error: ImagegenError, project: str = "") -> None:
         """Say what went wrong and what to do."""
@@ -83,8 +83,6 @@ class Printer:
             if fault.hint:
                 self.line(f"{' ' * len(head)}  {clean(fault.hint)}")
 
-    # -- a run -------------------------------------------------------------------------
-
     def dry_run(self, plan: Plan, name: str, seconds: Mapping[str, float | None]) -> None:
         """Say what a run would do. `seconds` is how long each style waits for keys at least."""
         self.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn.")
@@ -113,12 +111,17 @@ class Printer:
         )
         self.line()
         self._counts(complete, others)
+        self.ending(complete, path)
+
+    def ending(self, complete: Complete, path: str) -> None:
+        """Say why a run ended before all was drawn, and how it goes on."""
         for message in complete.messages:
             self.line(f"  {clean(message, 600)}")
+        pending = sum(style.pending for style in complete.counts.values())
         if complete.resume_after is not None:
-            self.line(f"  imagegen resume {clean(path)}   carries on, from {complete.resume_after}")
-        elif total > there and complete.exit_code not in {0, 1}:
-            self.line(f"  imagegen resume {clean(path)}   carries on, once that is mended")
+            self.line(f"  imagegen resume {path}   carries on, from {complete.resume_after}")
+        elif pending and complete.exit_code != Exit.BEATS_IN_ERROR:
+            self.line(f"  imagegen resume {path}   carries on, once that is mended")
 
     def _counts(self, complete: Complete, others: int) -> None:
         width = max(map(len, complete.counts), default=0)
@@ -154,8 +157,6 @@ class Printer:
                 self.line(f"      imagegen check {clean(path)} --show {first}")
             else:
                 self.line(f"      imagegen run {clean(path)}")
-
-    # -- a project ---------------------------------------------------------------------
 
     def status(self, standing: Standing, path: str) -> None:
         """Show where a project stands."""

@@ -23,12 +23,9 @@ class StyleTally:
         self.keys: dict[str, KeyChange] = {}
         self.wait: Wait | None = None
         self.wait_ends = 0.0
-        self.changed = 0
-
-    @property
-    def in_flight(self) -> int:
-        """How many beats are being drawn now."""
-        return sum(status is Status.GENERATING for status in self.statuses.values())
+        self.in_flight = 0
+        self.changes: list[tuple[Key, Status]] = []
+        """Beats that changed and what they were before, for whoever draws them."""
 
     @property
     def waits_for(self) -> float | None:
@@ -88,9 +85,11 @@ class Tally:
     def _progress(self, event: Progress) -> None:
         style = self.styles[event.style]
         key = (event.shot_number, event.beat_number)
+        before = style.statuses[key]
         style.statuses[key] = event.status
         style.completed = event.completed
-        style.changed += 1
+        style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
+        style.changes.append((key, before))
         if event.status is Status.ERROR and event.error is not None:
             style.errors[key] = event.error
         if event.status is Status.GENERATING:

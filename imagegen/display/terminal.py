@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,8 +16,8 @@ from imagegen.display.plain import TICK as PLAIN_TICK
 from imagegen.display.plain import Plain
 from imagegen.display.report import Printer
 from imagegen.display.text import Glyphs, glyphs_for
-from imagegen.errors import ClosedOutputError, ImagegenError, UsageError
-from imagegen.generation.events import Complete, Event, Failed, Listener, Progress
+from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
+from imagegen.generation.events import Complete, Event, Failed, Listener, Progress, iso
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
@@ -80,13 +81,22 @@ class Screen:
     def failed(self, error: ImagegenError) -> None:
         """Tell programs that nothing started; people are told by whoever ends the command."""
         if self._view == "json":
-            event = Failed(exit_code=error.exit_code, message=error.message)
+            faults = error.faults if isinstance(error, InputFaultsError) else ()
+            event = Failed(
+                seq=1,
+                time=iso(time.time()),
+                exit_code=error.exit_code,
+                message=error.message,
+                hint=error.hint,
+                faults=faults,
+            )
             sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
             sys.stdout.buffer.flush()
 
     def summary(self, complete: Complete, name: str, path: str) -> None:
         """Say how the run ended."""
         if self._view == "none":
+            printer(errors=True).ending(complete, path)
             return
         others = self._plan.others if self._plan else 0
         self._printer.summary(complete, name, path, others)

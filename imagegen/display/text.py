@@ -15,7 +15,6 @@ class Glyphs(msgspec.Struct, frozen=True):
     full: str
     empty: str
     dot: str
-    dash: str
 
     def __getitem__(self, status: Status) -> str:
         return self.signs[status]
@@ -35,7 +34,6 @@ UNICODE: Final = Glyphs(
     full="━",
     empty="─",
     dot="·",
-    dash="–",
 )
 ASCII: Final = Glyphs(
     {
@@ -51,7 +49,6 @@ ASCII: Final = Glyphs(
     full="#",
     empty="-",
     dot="|",
-    dash="-",
 )
 STYLES: Final = {
     Status.PENDING: "dim",
@@ -82,10 +79,15 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
 
 def clean(text: str, limit: int = 300) -> str:
     """Return text from outside as one harmless line of at most `limit` characters."""
-    line = " ".join(text.split())
-    # Control characters, those that turn text around, and what no terminal can show.
-    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line[: limit + 1])
+    shown = printable(" ".join(text.split())[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Return text in which nothing can move the cursor, colour the screen or turn it around."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def duration(seconds: float) -> str:

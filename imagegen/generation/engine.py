@@ -11,6 +11,7 @@ from imagegen.generation.run import Ending, Run
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.supervisor import Supervisor
 from imagegen.generation.worker import Worker
+from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Key
 
 _URGENCY = (
@@ -80,6 +81,10 @@ class Engine:
         run.emit(complete)
         return complete
 
+    def with_late_faults(self, complete: Complete) -> Complete:
+        """Return how the run ended once the listeners have written their last."""
+        return self._complete() if self.supervisor.heed_late_faults() else complete
+
     @property
     def in_flight(self) -> int:
         """How many requests are still under way: 0 unless the run was ended at once."""
@@ -88,8 +93,8 @@ class Engine:
     def _width(self, keys: Sequence[Key]) -> int:
         if self._run.keys is None:
             return self._run.provider.width
-        per_minute = sum({key.project or key.secret: key.limit.per_minute for key in keys}.values())
-        return max(1, min(MAX_WIDTH, math.ceil(per_minute * self._run.options.timeout / 60)))
+        a_minute = keyfile.per_minute(keys)
+        return max(1, min(MAX_WIDTH, math.ceil(a_minute * self._run.options.timeout / 60)))
 
     def _totals(self) -> dict[str, Totals]:
         return {style: worker.totals for style, worker in self._workers.items()}

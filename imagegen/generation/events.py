@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from imagegen.errors import InputFault
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 
@@ -112,10 +113,12 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="error"):
-    """Nothing started, and why."""
+    """Nothing started, and why; `faults` are those of the project's files."""
 
     exit_code: int
     message: str
+    hint: str | None = None
+    faults: tuple[InputFault, ...] = ()
 
 
 class Listener(Protocol):

@@ -35,6 +35,9 @@ class Outage(Generic[T]):
     """
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self.state = State.UP
         self.since: float | None = None
         self._streak: list[T] = []
@@ -84,7 +87,7 @@ class Outage(Generic[T]):
     def answered(self) -> bool:
         """Note any answer of the service to a beat; returns whether this ended an outage."""
         ended = self.suspended
-        self.__init__()  # type: ignore[misc]
+        self._reset()
         return ended
 
     def ask_at(self) -> float | None:

@@ -6,22 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from imagegen.generation.survey import Found, Surveyed
-from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A beat that was asked for. `draw` tells whether this run draws it.
-
-    `error` is what went wrong with it last time.
-    """
+    """A beat that was asked for. `draw` tells whether this run draws it."""
 
     beat: Beat
     found: Found
     draw: bool
-    words: str | None = None
-    error: BeatError | None = None
 
     @property
     def status(self) -> Status:
@@ -56,7 +50,6 @@ def make(
     force: bool = False,
     lineage: str = "",
     limit: int | None = None,
-    errors: Mapping[str, Mapping[tuple[str, str], BeatError]] | None = None,
 ) -> Plan:
     """Decide for each beat whether it is drawn.
 
@@ -66,32 +59,22 @@ def make(
     styles: dict[str, list[Planned]] = {}
     others = 0
     for style, beats in surveyed.items():
-        failed = (errors or {}).get(style, {})
         styles[style] = []
         for one in beats:
             if not asked_for(one.beat):
                 others += 1
                 continue
-            styles[style].append(_planned(one, failed, force=force, lineage=lineage))
+            styles[style].append(_planned(one, force=force, lineage=lineage))
     if limit is not None:
         styles, cut = _limited(styles, limit)
         others += cut
     return Plan(styles={name: tuple(beats) for name, beats in styles.items()}, others=others)
 
 
-def _planned(
-    one: Surveyed,
-    errors: Mapping[tuple[str, str], BeatError],
-    *,
-    force: bool,
-    lineage: str,
-) -> Planned:
+def _planned(one: Surveyed, *, force: bool, lineage: str) -> Planned:
     provenance = one.whole.provenance if one.whole else None
     redrawn = provenance is not None and bool(lineage) and provenance.run == lineage
-    draw = not one.there or (force and not redrawn)
-    words = provenance.words.sha256 if provenance else None
-    error = None if one.there else errors.get(one.beat.key)
-    return Planned(one.beat, one.found, draw, words, error)
+    return Planned(one.beat, one.found, draw=not one.there or (force and not redrawn))
 
 
 def _limited(

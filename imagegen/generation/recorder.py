@@ -129,7 +129,7 @@ class _StyleFile:
 
 def _open_journal(path: Path) -> int:
     """Make the journal of a run, and delete all but the newest few. Raises `StorageError`."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | files.OPEN_FLAGS
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:

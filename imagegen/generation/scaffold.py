@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.keys import keyfile
 from imagegen.project import files
@@ -76,7 +77,11 @@ def create(root: Path) -> list[str]:
 
 
 def _keys(root: Path) -> list[str]:
-    ring = keyfile.load(root, STYLES, variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"))
+    try:
+        ring = keyfile.load(root, STYLES, variables=providers.key_variables("gemini"))
+    except UsageError as error:
+        # The project is made; what is wrong with the keys is told by `check`.
+        return [f"The keys have a fault ({error}): imagegen check {root} says which."]
     if ring.source is None:
         places = f"{root / keyfile.FILE} or {keyfile.user_file()}"
         return [f"No key for Gemini was found. Set GEMINI_API_KEY, or write {places}."]

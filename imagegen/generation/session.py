@@ -1,128 +1,34 @@
-"""One command's work on one project: everything read, then drawn."""
+"""One run on a project: the lock, the plan, the engine, the record of how it ended."""
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from imagegen import providers
-from imagegen.errors import ImagegenError, StorageError, UsageError
-from imagegen.generation import plan as plans
+from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.generation import prepare
-from imagegen.generation.composer import Composer, style_references
 from imagegen.generation.engine import Engine
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.plan import Plan
+from imagegen.generation.project import KeySource, Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import ThreadRuntime
-from imagegen.generation.selection import Selection
-from imagegen.generation.survey import Surveyed, survey
 from imagegen.keys import keyfile
 from imagegen.keys.budget import WINDOW
-from imagegen.keys.keyfile import Key, Keyring
+from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.store import state_folder
-from imagegen.project import progress, record, settings, storyboard
-from imagegen.project.index import Index
-from imagegen.project.layout import Layout
-from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked, RunLock, RunRecord
-from imagegen.project.settings import Settings
-from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Options as ProviderOptions
-from imagegen.providers.base import Provider
+from imagegen.project import record
+from imagegen.project.record import RunLock, RunRecord
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
-
-
-class KeySource(msgspec.Struct, frozen=True, kw_only=True):
-    """Where this command was told to find keys and send them; never remembered."""
-
-    file: Path | None = None
-    base_url: str | None = None
-
-
-class Project:
-    """A project as it lies on the disk, read whole.
-
-    Raises `UsageError` or `InputFaultsError` with every fault that can be found at once.
-    """
-
-    def __init__(self, root: Path, asked: Asked) -> None:
-        self.layout = Layout(root)
-        self.asked = asked
-        self.settings = _settings(root, asked)
-        beats = asked.beats_file or self.settings.beats
-        if beats and not asked.beats_file:
-            _inside(self.layout, beats)
-        self.storyboard = storyboard.load(
-            root, tuple(self.settings.styles), beats=Path(beats) if beats else None
-        )
-        self.styles = self.settings.drawn_styles
-        self.index = Index(self.layout.ours)
-
-    @property
-    def beats(self) -> dict[str, tuple[Beat, ...]]:
-        """The beats of the styles that are drawn."""
-        return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
-
-    def survey(self, now: float) -> dict[str, list[Surveyed]]:
-        """Look at every picture. `now` is the wall clock's time, in seconds."""
-        return survey(self.layout, self.beats, self.index, now)
-
-    def errors(self) -> dict[str, dict[tuple[str, str], BeatError]]:
-        """Return what went wrong with beats last time, from the progress files."""
-        read = {style: progress.read(self.layout.progress(style)) for style in self.styles}
-        return {style: dict(found.errors) if found else {} for style, found in read.items()}
-
-    def composer(self) -> Composer:
-        """Return what makes requests. Raises `UsageError` for a faulty reference image."""
-        return Composer(self.settings, style_references(self.layout, self.settings))
-
-    def plan(
-        self,
-        surveyed: Mapping[str, Sequence[Surveyed]],
-        *,
-        lineage: str = "",
-        limit: int | None = None,
-    ) -> Plan:
-        """Hold what was asked for against the disk."""
-        drawn = msgspec.structs.replace(self.storyboard, beats=self.beats)
-        return plans.make(
-            surveyed,
-            Selection(self.asked, drawn, self.styles),
-            force=self.asked.force,
-            lineage=lineage,
-            limit=limit,
-            errors=self.errors(),
-        )
-
-    def keys(self, source: KeySource) -> Keyring:
-        """Read the keys. Raises `InputFaultsError` and `UsageError`."""
-        variables = providers.key_variables(self.settings.provider)
-        if not variables:
-            return Keyring()
-        return keyfile.load(
-            self.layout.root,
-            tuple(self.settings.styles),
-            named=source.file,
-            variables=variables,
-        )
-
-    def provider(self, source: KeySource, ring: Keyring) -> Provider:
-        """Return the provider that the project or the command names."""
-        needs_keys = bool(providers.key_variables(self.settings.provider))
-        base_url = keyfile.address(source.base_url, ring) if needs_keys else None
-        options = ProviderOptions(
-            model=self.settings.model, base_url=base_url, timeout=self.settings.timeout
-        )
-        return providers.create(self.settings.provider, options)
 
 
 class Session:
@@ -130,6 +36,7 @@ class Session:
 
     def __init__(self, project: Project, source: KeySource, *, last: RunRecord | None) -> None:
         self.project = project
+        self._ring = project.ring
         self.warnings: list[str] = list(project.storyboard.notes)
         self._resumed = last
         self._runtime = ThreadRuntime()
@@ -140,12 +47,12 @@ class Session:
             lineage=last.lineage if last else run,
             pid=os.getpid(),
             started=started,
-            asked=project.asked,
+            asked=project.remembered(),
         )
         self._composer = project.composer()
-        self._ring = project.keys(source)
-        self._provider = project.provider(source, self._ring)
+        self._provider = project.provider(source)
         self.warnings += self._ring.warnings
+        self._ended = False
         self._bus: Bus | None = None
         self._lock: RunLock | None = None
 
@@ -167,7 +74,16 @@ class Session:
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if error is not None and not self._ended:
+            code = getattr(error, "exit_code", Exit.INTERNAL)
+            with contextlib.suppress(StorageError):
+                self._record_end(exit_code=int(code), reason="not drawn", resume_after=None)
         self._provider.close()
         if self._lock is not None:
             self._lock.release()
@@ -215,8 +131,7 @@ class Session:
         least: dict[str, float | None] = {}
         for style, beats in plan.styles.items():
             count = sum(planned.draw for planned in beats)
-            budgets = {key.project or key.secret: key.limit.per_minute for key in self.pools[style]}
-            a_minute = sum(budgets.values())
+            a_minute = keyfile.per_minute(self.pools[style])
             least[style] = (
                 (math.ceil(count / a_minute) - 1) * WINDOW if count and a_minute else None
             )
@@ -248,7 +163,11 @@ class Session:
             runtime=self._runtime,
             bus=bus,
         )
-        plan = self._make_ready(plan, run)
+        try:
+            plan = self._make_ready(plan, run)
+            recorder = self._recorder()
+        except StorageError as error:
+            raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
         engine = Engine(
             run,
             plan,
@@ -256,22 +175,18 @@ class Session:
             resumes=self._resumed.run if self._resumed else None,
             warnings=self.warnings,
         )
-        recorder = self._recorder()
         started(engine)
-        for listener, tick in [(recorder, None), *listeners(plan)]:
-            bus.subscribe(listener, tick=tick, failed=engine.supervisor.listener_failed)
+        bus.subscribe(recorder, tick=None, failed=engine.supervisor.recorder_failed)
+        for listener, tick in listeners(plan):
+            bus.subscribe(listener, tick=tick, failed=engine.supervisor.display_failed)
         self._bus = bus
         try:
             complete = engine.draw()
         except BaseException:
             bus.close(timeout=_LISTENERS_SECONDS)
             raise
-        try:
-            self._finish(complete)
-        except StorageError as error:
-            unrecorded = f"how the run ended is not recorded: {error.message}"
-            complete = msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
+        complete = self._finish(engine.with_late_faults(complete))
         if pool is not None and not engine.in_flight:
             pool.close()
         return complete, engine.in_flight
@@ -337,44 +252,26 @@ class Session:
         recorder.write_all()
         return recorder
 
-    def _finish(self, complete: Complete) -> None:
+    def _finish(self, complete: Complete) -> Complete:
+        """Record how the run ended; if the disk refuses that, say so."""
+        try:
+            self._record_end(
+                exit_code=complete.exit_code,
+                reason=complete.reason,
+                resume_after=complete.resume_after,
+            )
+        except StorageError as error:
+            unrecorded = f"how the run ended is not recorded: {error.message}"
+            return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
+        return complete
+
+    def _record_end(self, *, exit_code: int, reason: str, resume_after: str | None) -> None:
+        self._ended = True
         ended = msgspec.structs.replace(
             self._record,
             ended=iso(self._runtime.clock.wall()),
-            exit_code=complete.exit_code,
-            reason=complete.reason,
-            resume_after=complete.resume_after,
+            exit_code=exit_code,
+            reason=reason,
+            resume_after=resume_after,
         )
         record.write(self.project.layout, ended)
-
-
-def to_resume(root: Path) -> RunRecord | None:
-    """Return the run to carry on, or None where pictures or progress tell of one.
-
-    Raises `UsageError` where nothing tells that a run ever began.
-    """
-    layout = Layout(root)
-    last = record.read(layout)
-    if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
-        raise UsageError(
-            f"{layout.name} has no run to resume", hint=f"begin with: imagegen run {root}"
-        )
-    return last
-
-
-def _settings(root: Path, asked: Asked) -> Settings:
-    read = settings.load(root)
-    provider = asked.provider or read.provider
-    # A model belongs to the provider that the settings name.
-    model = asked.model or (read.model if provider == read.provider else None)
-    return msgspec.structs.replace(read, provider=provider, model=model)
-
-
-def _inside(layout: Layout, beats: str) -> None:
-    try:
-        inside = (layout.root / beats).resolve().is_relative_to(layout.root)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f'beats = "{beats}" is no path: {error}') from error
-    if not inside:
-        hint = "name it with --beats instead"
-        raise UsageError(f'beats = "{beats}" lies outside the project', hint=hint)

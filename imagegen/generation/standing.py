@@ -1,11 +1,12 @@
 """Where a project stands: what `status` tells, as values."""
 
+import contextlib
 from collections.abc import Mapping
 
 import msgspec
 
-from imagegen.errors import Exit
-from imagegen.generation.session import Project
+from imagegen.errors import Exit, StorageError
+from imagegen.generation.project import Project
 from imagegen.project import record
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
@@ -95,6 +96,11 @@ def standing(project: Project, now: float) -> Standing:
         )
     # In this order: a run records its end before it lets go of the project.
     active = record.is_active(project.layout)
+    if not active and project.layout.ours.is_dir():
+        # What was found out once need not be found out again; a disk that refuses is none
+        # of status's business.
+        with contextlib.suppress(StorageError):
+            project.index.save()
     last = record.read(project.layout)
     return Standing(
         project=project.layout.name,

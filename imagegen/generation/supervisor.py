@@ -1,12 +1,13 @@
 """Watches over a run: signals, requests to stop, outages, and when all is done."""
 
+import errno
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 from imagegen.errors import ClosedOutputError, Exit, StorageError
 from imagegen.generation import endings
-from imagegen.generation.events import Wait
+from imagegen.generation.events import Wait, Warned
 from imagegen.generation.outage import State
 from imagegen.generation.run import Haste, Run
 from imagegen.generation.worker import Worker
@@ -39,9 +40,22 @@ class Supervisor:
         """Leave a note of a signal. May be called from a signal handler."""
         self._signals.append(code)
 
-    def listener_failed(self, error: BaseException) -> None:
-        """Leave a note that a listener failed. May be called from any thread."""
+    def recorder_failed(self, error: BaseException) -> None:
+        """Leave a note that nothing can be recorded. May be called from any thread."""
         self._broken.append(error)
+
+    def display_failed(self, error: BaseException) -> None:
+        """Leave a note that a display failed: a closed pipe ends the run, nothing else does.
+
+        May be called from any thread.
+        """
+        # Windows says of a closed pipe that the argument is invalid.
+        closed = isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.EINVAL}
+        if closed or isinstance(error, ClosedOutputError):
+            self._broken.append(ClosedOutputError(str(error)))
+        else:
+            message = f"what happens cannot be shown any more ({error}); drawing goes on"
+            self._run.emit(Warned(message=message))
 
     def step(self) -> float | None:
         """Look at everything that may end the run, or that an outage wants asked."""
@@ -57,8 +71,6 @@ class Supervisor:
         if run.haste is None and run.outage.hopeless:
             run.end(endings.provider_down(run))
         return now + _LOOK
-
-    # -- what ends a run ---------------------------------------------------------------
 
     def _heed_signals(self) -> None:
         while self._signals:
@@ -83,12 +95,19 @@ class Supervisor:
     def _heed_listeners(self) -> None:
         while self._broken:
             error = self._broken.popleft()
-            if isinstance(error, BrokenPipeError | ClosedOutputError):
+            if isinstance(error, ClosedOutputError):
                 self._run.end(endings.closed_output(), Haste.NOW)
             elif isinstance(error, StorageError):
                 self._run.end_with(error)
             else:
                 raise error
+
+    def heed_late_faults(self) -> bool:
+        """Take in what listeners failed at after the last step; returns whether any did."""
+        found = bool(self._broken)
+        with self._run.runtime.lock:
+            self._heed_listeners()
+        return found
 
     def _heed_stop(self, now: float) -> None:
         if self._run.haste is not None or now - self._stop_looked < _LOOK_FOR_STOP:
@@ -96,8 +115,6 @@ class Supervisor:
         self._stop_looked = now
         if record.stop_requested(self._run.layout, self._run.options.run):
             self._run.end(endings.stopped())
-
-    # -- asking the service's free endpoint --------------------------------------------
 
     def _ask_where_due(self, now: float) -> None:
         at = 0.0 if self._run.model_gone is not None else self._run.outage.ask_at()

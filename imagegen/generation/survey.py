@@ -1,6 +1,7 @@
 """What is on the disk for each beat of a storyboard."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -67,7 +68,7 @@ class _Style:
 
     def _beat(self, beat: Beat) -> Surveyed:
         shot, name = f"Shot_{beat.shot}", f"Beat_{beat.beat}.png"
-        entry = self._shot(shot).get(name)
+        entry = self._shot(shot).get(unicodedata.normalize("NFC", name))
         if entry is None:
             return Surveyed(beat, Found.NOTHING)
         if not entry.is_file(follow_symlinks=False):
@@ -92,7 +93,11 @@ class _Style:
             refuse_link(folder)
             try:
                 with os.scandir(folder) as entries:
-                    self._shots[name] = {entry.name: entry for entry in entries}
+                    self._shots[name] = {
+                        # macOS keeps names decomposed, and copies of them stay so elsewhere.
+                        unicodedata.normalize("NFC", entry.name): entry
+                        for entry in entries
+                    }
             except FileNotFoundError:
                 self._shots[name] = {}
             except OSError as error:

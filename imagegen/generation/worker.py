@@ -94,8 +94,6 @@ class Worker:
         if self._given_up.pop(task, None) is not None:
             self._return(task, self._run.runtime.clock.now())
 
-    # -- sending -----------------------------------------------------------------------
-
     def _go_on(self, now: float) -> float:
         """Do what comes next, if anything is left to do; returns when to look again."""
         run = self._run
@@ -152,7 +150,14 @@ class Worker:
         self._run.outage.sending(task)
         tail = lease.secret.tail if lease else None
         self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
-        self._executor.submit(partial(self._job, task, lease))
+        try:
+            self._executor.submit(partial(self._job, task, lease))
+        except RuntimeError:
+            # No more threads are allowed here. The job waits for one of those there are;
+            # from now on no more are sent at once than they can carry.
+            if self._in_flight == 1:
+                raise
+            self._width = self._in_flight
         self._run.runtime.ring()
 
     def _job(self, task: Task, lease: Lease | None) -> None:
@@ -181,8 +186,6 @@ class Worker:
                     until=iso(self._run.wall_in(seconds)),
                 )
             )
-
-    # -- answers -----------------------------------------------------------------------
 
     def _take_in(self, now: float) -> None:
         while self._inbox:
@@ -298,8 +301,6 @@ class Worker:
         self._tell(task, Status.ERROR, error=error, attempt=task.attempts)
         if self._run.options.fail_fast and self._run.haste is None:
             self._run.end(endings.first_error(self.style, task.beat))
-
-    # -- endings -----------------------------------------------------------------------
 
     def _another_round(self, now: float) -> bool:
         """Give beats that only met passing faults one more round, half a minute later."""

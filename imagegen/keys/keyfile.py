@@ -45,6 +45,18 @@ class Key(msgspec.Struct, frozen=True):
     limit: Limit = Limit()
     project: str | None = None
 
+    @property
+    def owner(self) -> tuple[str, str]:
+        """What the key's budget belongs to: its project, or else the key itself."""
+        if self.project:
+            return ("project", self.project)
+        return ("key", self.secret.reveal())
+
+
+def per_minute(keys: Iterable[Key]) -> int:
+    """Return how many requests a minute these keys allow together."""
+    return sum({key.owner: key.limit.per_minute for key in keys}.values())
+
 
 class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of every style, and where they were found.
@@ -274,10 +286,10 @@ def _check_projects(pools: Mapping[str, list[Key]], shown: str, faults: list[Inp
 
 def _check_limits(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
     """Report every budget that is given two limits."""
-    first: dict[str | Secret, tuple[str, Limit]] = {}
+    first: dict[tuple[str, str], tuple[str, Limit]] = {}
     for style, keys in pools.items():
         for key in keys:
-            where, limit = first.setdefault(key.project or key.secret, (style, key.limit))
+            where, limit = first.setdefault(key.owner, (style, key.limit))
             if limit != key.limit:
                 what = f'project "{key.project}"' if key.project else f"key {key.secret}"
                 message = (
@@ -309,7 +321,8 @@ def _tracked_by_git(path: Path) -> bool:
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return False
     git = shutil.which("git")
-    if git is None:
+    # Windows looks in the current folder first, and that may be somebody else's project.
+    if git is None or Path(git).resolve().parent in {Path.cwd(), folder}:
         return False
     # The repository may be somebody else's: none of its settings may start a program, and
     # the child sees no variable that could hold a key.

@@ -142,8 +142,6 @@ class Pool:
             for slot in self._slots:
                 self._edit(slot, partial(self._register, self._limit(slot)))
 
-    # -- asking ------------------------------------------------------------------------
-
     def want(self, style: str) -> None:
         """Announce that the style will ask at once, so that its turn is kept."""
         with self._lock:
@@ -192,8 +190,6 @@ class Pool:
                     if key.secret not in slot.rejected:
                         return key.secret
         return None
-
-    # -- settling ----------------------------------------------------------------------
 
     def sent(self, lease: Lease) -> None:
         """Record that the request has left: its minute runs from now."""
@@ -270,16 +266,13 @@ class Pool:
                 self._edit(slot, lambda budget: budget.limits.pop(self._ledger.holder, None))
             self._ledger.close()
 
-    # -- under the lock ----------------------------------------------------------------
-
     def _sort_into_budgets(
         self, keys: Mapping[str, Iterable[Key]], provider: str, model: str
     ) -> list[_Slot]:
         slots: dict[str, _Slot] = {}
         for style, pool in keys.items():
             for key in pool:
-                owner = ("project", key.project) if key.project else ("key", key.secret.reveal())
-                account = self._ledger.account(provider, *owner, model)
+                account = self._ledger.account(provider, *key.owner, model)
                 slot = slots.setdefault(account.name, _Slot(len(slots), account, key))
                 if key.secret not in {known.secret for known in slot.keys}:
                     slot.keys.append(key)

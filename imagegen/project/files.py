@@ -20,6 +20,9 @@ _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
 """Without it, opening a pipe waits until somebody writes to it."""
 _BINARY: Final = getattr(os, "O_BINARY", 0)
+OPEN_FLAGS: Final = _NOFOLLOW | _BINARY
+"""No symbolic link is followed, and bytes stay bytes, where the system knows these flags."""
+
 _REPLACE_TRIES: Final = 10
 _REPLACE_PAUSE: Final = 0.05
 
@@ -30,7 +33,7 @@ def write(path: Path, data: bytes) -> None:
     Written beside its place, fsynced, renamed. Raises `StorageError`.
     """
     temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
     try:
         descriptor = os.open(temporary, flags, 0o666)
         try:

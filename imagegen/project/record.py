@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from imagegen.project.layout import Layout, refuse_link
 
 _MAX_BYTES: Final = 1024 * 1024
 _PROBE_SECONDS: Final = 2.0
+_RECORD_LOOKS: Final = 20
+_RECORD_PAUSE: Final = 0.1
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +86,21 @@ def is_active(layout: Layout) -> bool:
         return last is not None and last.ended is None
 
 
+def active_run(layout: Layout) -> RunRecord | None:
+    """Return the record of the run that works on the project now, or None.
+
+    A run that has only just taken the project is waited for until its record is there.
+    """
+    for _ in range(_RECORD_LOOKS):
+        if not is_active(layout):
+            return None
+        last = read(layout)
+        if last is not None and last.ended is None:
+            return last
+        time.sleep(_RECORD_PAUSE)
+    return None
+
+
 class RunLock:
     """Held by the one run that works on a project; the system lets go of it at any death.
 
@@ -93,8 +111,10 @@ class RunLock:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._run = filelock.FileLock(self._safe("lock"), timeout=0)
-        self._active = filelock.FileLock(self._safe("active.lock"), timeout=_PROBE_SECONDS)
+        self._run = filelock.FileLock(self._safe("lock"), timeout=0, thread_local=False)
+        self._active = filelock.FileLock(
+            self._safe("active.lock"), timeout=_PROBE_SECONDS, thread_local=False
+        )
 
     def acquire(self) -> None:
         """Take the project. Raises `RunActiveError` naming the other run, `UsageError`."""

@@ -1,0 +1,193 @@
+"""A project as it lies on the disk, read whole: settings, beats, keys, references."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from imagegen import providers
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.generation import plan as plans
+from imagegen.generation.composer import Composer, style_references
+from imagegen.generation.plan import Plan
+from imagegen.generation.selection import Selection
+from imagegen.generation.survey import Surveyed, survey
+from imagegen.keys import keyfile
+from imagegen.keys.keyfile import Keyring
+from imagegen.project import progress, record, settings, storyboard
+from imagegen.project.index import Index
+from imagegen.project.layout import Layout
+from imagegen.project.progress import BeatError
+from imagegen.project.record import Asked, RunRecord
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.providers.base import Options as ProviderOptions
+from imagegen.providers.base import Provider
+
+T = TypeVar("T")
+
+
+class KeySource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where this command was told to find keys and send them; never remembered."""
+
+    file: Path | None = None
+    base_url: str | None = None
+
+
+class Project:
+    """A project as it lies on the disk: its settings, its beats, and its keys if wanted.
+
+    `source` says where to look for keys; without it none are read. Raises
+    `InputFaultsError` with every fault of imagegen.toml, and if that is right with every
+    fault of the beats and keys files together; `UsageError` for what cannot be read at all.
+    """
+
+    def __init__(self, root: Path, asked: Asked, source: KeySource | None = None) -> None:
+        self.layout = Layout(root)
+        self.asked = asked
+        self._root = root
+        self.settings = _settings(root, asked)
+        self.styles = self.settings.drawn_styles
+        faults = _Faults()
+        self.ring = Keyring()
+        if source is not None:
+            self.ring = faults.gather(lambda: self._keys(source)) or self.ring
+        read = faults.gather(self._storyboard)
+        self.storyboard = faults.unless_any(read)
+        self.index = Index(self.layout.ours)
+
+    def _storyboard(self) -> Storyboard:
+        beats = self.asked.beats_file or self.settings.beats
+        if beats and not Path(beats).is_absolute():
+            _inside(self.layout, beats)
+        return storyboard.load(
+            self._root,
+            tuple(self.settings.styles),
+            beats=Path(beats) if beats else None,
+        )
+
+    @property
+    def beats(self) -> dict[str, tuple[Beat, ...]]:
+        """The beats of the styles that are drawn."""
+        return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
+
+    def remembered(self) -> Asked:
+        """Return what was asked for as a run's record keeps it: paths within the project."""
+        path = self.asked.beats_file
+        if path is None or not Path(path).resolve().is_relative_to(self.layout.root):
+            return self.asked
+        inside = self.layout.relative(Path(path).resolve())
+        return msgspec.structs.replace(self.asked, beats_file=inside)
+
+    def survey(self, now: float) -> dict[str, list[Surveyed]]:
+        """Look at every picture. `now` is the wall clock's time, in seconds."""
+        return survey(self.layout, self.beats, self.index, now)
+
+    def errors(self) -> dict[str, dict[tuple[str, str], BeatError]]:
+        """Return what went wrong with beats last time, from the progress files."""
+        read = {style: progress.read(self.layout.progress(style)) for style in self.styles}
+        return {style: dict(found.errors) if found else {} for style, found in read.items()}
+
+    def composer(self) -> Composer:
+        """Return what makes requests. Raises `UsageError` for a faulty reference image."""
+        return Composer(self.settings, style_references(self.layout, self.settings))
+
+    def plan(
+        self,
+        surveyed: Mapping[str, Sequence[Surveyed]],
+        *,
+        lineage: str = "",
+        limit: int | None = None,
+    ) -> Plan:
+        """Hold what was asked for against the disk."""
+        drawn = msgspec.structs.replace(self.storyboard, beats=self.beats)
+        return plans.make(
+            surveyed,
+            Selection(self.asked, drawn, self.styles),
+            force=self.asked.force,
+            lineage=lineage,
+            limit=limit,
+        )
+
+    def _keys(self, source: KeySource) -> Keyring:
+        variables = providers.key_variables(self.settings.provider)
+        if not variables:
+            return Keyring()
+        return keyfile.load(
+            self._root,
+            tuple(self.settings.styles),
+            named=source.file,
+            variables=variables,
+        )
+
+    def provider(self, source: KeySource) -> Provider:
+        """Return the provider that the project or the command names."""
+        needs_keys = bool(providers.key_variables(self.settings.provider))
+        base_url = keyfile.address(source.base_url, self.ring) if needs_keys else None
+        options = ProviderOptions(
+            model=self.settings.model, base_url=base_url, timeout=self.settings.timeout
+        )
+        return providers.create(self.settings.provider, options)
+
+
+class _Faults:
+    """Gathers the faults of several files, so that they are told together."""
+
+    def __init__(self) -> None:
+        self._faults: list[InputFault] = []
+        self._rows: dict[str, int] = {}
+
+    def gather(self, read: Callable[[], T]) -> T | None:
+        """Return what is read; on faults keep them and return None."""
+        try:
+            return read()
+        except InputFaultsError as error:
+            self._faults += error.faults
+            self._rows |= error.rows
+            return None
+
+    def unless_any(self, read: T | None) -> T:
+        """Return what was read last, or raise all faults that were gathered."""
+        if self._faults or read is None:
+            raise InputFaultsError(self._faults, self._rows)
+        return read
+
+
+def to_resume(root: Path) -> RunRecord | None:
+    """Return the run to carry on, or None where pictures or progress tell of one.
+
+    Raises `UsageError` where nothing tells that a run ever began.
+    """
+    layout = Layout(root)
+    last = record.read(layout)
+    if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
+        raise UsageError(
+            f"{layout.name} has no run to resume", hint=f"begin with: imagegen run {root}"
+        )
+    beats_file = last.asked.beats_file if last else None
+    if beats_file and Path(beats_file).is_absolute():
+        # The record may be somebody else's: it must not choose what of yours is read.
+        raise UsageError(
+            "the last run read its beats from outside the project",
+            hint=f"name them again: imagegen run {root} --beats {beats_file}",
+        )
+    return last
+
+
+def _settings(root: Path, asked: Asked) -> Settings:
+    read = settings.load(root)
+    provider = asked.provider or read.provider
+    # A model belongs to the provider that the settings name.
+    model = asked.model or (read.model if provider == read.provider else None)
+    return msgspec.structs.replace(read, provider=provider, model=model)
+
+
+def _inside(layout: Layout, beats: str) -> None:
+    try:
+        inside = (layout.root / beats).resolve().is_relative_to(layout.root)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f'beats = "{beats}" is no path: {error}') from error
+    if not inside:
+        hint = "name it with --beats instead"
+        raise UsageError(f'beats = "{beats}" lies outside the project', hint=hint)
