@@ -213,3 +213,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
     with pytest.raises(InputFaultsError) as caught:
         load(tmp_path)
     assert "regular file" in caught.value.faults[0].message
+
+
+@pytest.mark.parametrize("name", ["con", "nul", "com1"])
+def test_a_style_named_like_a_device_is_refused(tmp_path: Path, name: str) -> None:
+    """A project must work on Windows too, where such a folder cannot be."""
+    (tmp_path / "imagegen.toml").write_text(f"[styles.{name}]\n")
+    with pytest.raises(InputFaultsError) as caught:
+        load(tmp_path)
+    assert "device" in caught.value.faults[0].message

@@ -20,6 +20,7 @@ ASPECT_RATIOS: Final = (
 # fmt: on
 IMAGE_SIZES: Final = ("512", "1K", "2K", "4K")
 _STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _ADDRESSES = ("base_url", "api_url", "endpoint", "address")
 _SECRETS = ("key", "keys", "api_key", "api_keys")
 
@@ -113,6 +114,9 @@ def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, St
         field = f"styles.{name}"
         if not _STYLE_NAME.fullmatch(name):
             message = "a style's name is a-z, then a-z, 0-9, _ or -, at most 40 characters"
+            faults.append(InputFault(file=shown, field=field, message=message))
+        elif _DEVICES.fullmatch(name):
+            message = "this name is a device's on Windows and can be no folder there"
             faults.append(InputFault(file=shown, field=field, message=message))
         elif not isinstance(value, dict):
             message = f'expected a table, as in [{field}] with look = "…"'
