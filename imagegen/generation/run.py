@@ -2,7 +2,7 @@
 
 import math
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
 from imagegen.providers.base import Provider
+
+_NOT_THE_BEATS: Final = "disk"
 
 
 class Haste(Enum):
@@ -108,9 +110,14 @@ class Run:
         self.runtime.ring()
 
     def end_with(self, error: ImagegenError) -> None:
-        """End the whole run for a fault that no beat is to blame for."""
+        """End the whole run for a fault that no beat is to blame for.
+
+        Every thread that saves meets a full disk: the first one's message is enough.
+        """
+        if any(ending.reason == _NOT_THE_BEATS for ending in self.endings):
+            return
         message = f"{error.message}. {error.hint}" if error.hint else error.message
-        self.end(Ending(exit_code=error.exit_code, reason="fault", message=message))
+        self.end(Ending(exit_code=error.exit_code, reason=_NOT_THE_BEATS, message=message))
 
     @property
     def hurried(self) -> bool:

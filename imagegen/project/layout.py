@@ -22,9 +22,10 @@ class Layout:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            what = "is not a folder" if root.exists() else "no such folder"
+            if root.exists():
+                raise UsageError(f"{root} is not a folder", hint="name the project's folder")
             hint = f"imagegen init {root} makes a new project"
-            raise UsageError(f"{root}: {what}", hint=hint)
+            raise UsageError(f"{root}: no such folder", hint=hint)
         self.root = root.resolve()
         self.name = self.root.name or str(self.root)
         self.ours = self.root / OURS
