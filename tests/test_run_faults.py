@@ -253,13 +253,25 @@ def test_fail_fast_ends_at_the_first_error(commands: Commands, server: GeminiSer
 
 def test_max_time_ends_with_exit_3_and_resumes(commands: Commands, server: GeminiServer) -> None:
     """What could not finish in the time allowed is not sent; the time to go on is given."""
-    root = commands.project(beats=4, settings=ONE_STYLE)
-    done = commands.run(
-        "run", root, "--base-url", server.address, "--max-time", "1m", "--progress", "json"
-    )
+    root = commands.project(beats=4, per_minute=2, settings=ONE_STYLE + "timeout = 5\n")
+    address = ("--base-url", server.address, "--progress", "json")
+    done = commands.run("run", root, *address, "--max-time", "20s")
     assert done.code == 3
     assert done.events[-1]["reason"] == "time"
     assert done.events[-1]["resume_after"]
+    assert len(server.requests) == 2
+
+
+def test_time_too_short_for_anything_wants_a_person(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A script that resumes at `resume_after` does not go round in circles."""
+    root = commands.project(beats=4, settings=ONE_STYLE)
+    address = ("--base-url", server.address, "--progress", "json")
+    done = commands.run("run", root, *address, "--max-time", "1m")
+    assert done.code == 3
+    assert done.events[-1]["resume_after"] is None
+    assert "timeout = 120" in done.err
     assert not server.requests
 
 

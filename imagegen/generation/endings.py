@@ -55,7 +55,15 @@ def redirected(message: str) -> Ending:
 
 
 def out_of_time(style: str, run: Run) -> Ending:
-    """Return the ending for a style that has no time for another request."""
+    """Return the ending for a style that has no time for another request.
+
+    Where not even the first could finish in time, trying again would change nothing.
+    """
+    if run.last_chance < run.started:
+        message = (
+            f"nothing could be sent: --max-time is shorter than timeout = {run.options.timeout:g}"
+        )
+        return Ending(exit_code=Exit.ENDED_EARLY, reason="time", message=message)
     return Ending(
         exit_code=Exit.ENDED_EARLY,
         reason="time",
