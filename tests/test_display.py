@@ -190,7 +190,7 @@ def test_terminal_is_given_back(commands: Commands) -> None:
     assert written.count(b"\x1b[?1049h") == written.count(b"\x1b[?1049l") == 1
     assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")
     after = written.rpartition(b"\x1b[?1049l")[2]
-    assert b"6 of 6 pictures are there" in after
+    assert b"6 of 6 pictures there" in after
 
 
 @pytest.mark.parametrize(

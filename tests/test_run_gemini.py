@@ -400,3 +400,48 @@ def test_full_stdout_is_no_fault_of_ours(commands: Commands) -> None:
             assert done.returncode == 141, done.stderr
             assert "Traceback" not in done.stderr
     assert len(pictures(root)) == 6
+
+
+def test_closed_streams_end_no_run(commands: Commands) -> None:
+    """Started without stdout and stderr, a run draws all the same."""
+    root = commands.project(beats=2)
+    shell = f'exec "{sys.executable}" -m imagegen run "{root}" --provider sketch >&- 2>&-'
+    done = subprocess.run(["/bin/sh", "-c", shell], env=commands.env, timeout=60, check=False)
+    assert done.returncode == 0
+    assert len(pictures(root)) == 6
+
+
+def test_ended_at_once_counts_what_was_sent(commands: Commands, server: GeminiServer) -> None:
+    """After SIGTERM the requests under way count as sent, and nothing is saved any more."""
+    root = commands.project(beats=4, settings='draw = ["clear"]\n')
+    with server.held():
+        process = commands.start("run", root, "--base-url", server.address, "--progress", "json")
+        assert server.wait_for_requests(4)
+        process.send_signal(signal.SIGTERM)
+        done = commands.wait(process)
+    assert done.code == 143
+    assert done.events[-1]["requests"] == 4
+    assert not pictures(root)
+
+
+def test_pictures_of_another_provider_are_told_of(commands: Commands, server: GeminiServer) -> None:
+    """Sketches that were drawn to try things out do not get into the film unnoticed."""
+    root = commands.project(beats=2)
+    commands.run("run", root, "--provider", "sketch", "--limit", 4)
+    done = commands.run("run", root, "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert "4 pictures that are there were drawn by sketch" in done.out
+
+
+def test_stop_when_nothing_is_left_is_no_early_end(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A request to stop that comes when all is in flight ends with all drawn, exit 0."""
+    root = commands.project(beats=2, settings='draw = ["clear"]\n')
+    server.latency = 2.0
+    process = commands.start("run", root, "--base-url", server.address)
+    assert server.wait_for_requests(2)
+    assert commands.run("stop", root).code == 0
+    done = commands.wait(process)
+    assert done.code == 0, done.text
+    assert len(pictures(root)) == 2

@@ -109,7 +109,8 @@ def check(
     if not show:
         printer.check(read.layout.name, read.storyboard.source, read.beats)
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
-        printer.keys(tails, read.ring.source)
+        if read.needs_keys:
+            printer.keys(tails, read.ring.source)
     for note in (*read.storyboard.notes, *read.ring.warnings):
         printer.line(f"  note: {note}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import typer
 
 from imagegen.cli.options import View, asked_for, seconds
-from imagegen.errors import Exit, ImagegenError
+from imagegen.errors import ClosedOutputError, Exit, ImagegenError
 
 if TYPE_CHECKING:
     from imagegen.generation.engine import Engine
@@ -72,11 +72,14 @@ def draw(
             complete, in_flight = session.draw(
                 session.plan(limit), screen.listeners, max_time=longest, started=signals.attach
             )
+            with contextlib.suppress(OSError, ClosedOutputError):
+                screen.summary(complete, session.name, str(root))
+            if in_flight:
+                _leave(complete.exit_code)
     except ImagegenError as error:
         screen.failed(error)
         raise
-    screen.summary(complete, session.name, str(root))
-    _leave(complete.exit_code, in_flight)
+    raise typer.Exit(complete.exit_code)
 
 
 class _Signals:
@@ -129,11 +132,12 @@ class _Signals:
         self._engine.supervisor.signal(code)
 
 
-def _leave(code: int, in_flight: int) -> NoReturn:
-    """End with an exit code, without waiting for requests that are still under way."""
-    if not in_flight:
-        raise typer.Exit(code)
-    # Python would wait for their threads.
+def _leave(code: int) -> NoReturn:
+    """End without waiting for requests under way; the project's lock ends with the process.
+
+    Python would wait for their threads, and a lock let go of before would let another run
+    pay for the same beats.
+    """
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -23,6 +23,11 @@ _WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
 
 def main() -> NoReturn:
     """Run the command line; every ending has its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Closed before we began (`>&-`): write to nowhere.
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows a question mark, not a traceback.
@@ -87,7 +92,9 @@ def _crashed(error: Exception) -> int:
     log = state_folder() / "crash.log"
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log.write_text(f"imagegen {__version__}, Python {sys.version}\n{text}", encoding="utf-8")
+        log.unlink(missing_ok=True)
+        with os.fdopen(os.open(log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(f"imagegen {__version__}, Python {sys.version}\n{text}")
         where = f"details are in {log}"
     except OSError:
         where = text

@@ -24,7 +24,12 @@ class View(StrEnum):
 
 
 ProjectArgument = Annotated[
-    Path, typer.Argument(metavar="[PROJECT]", help="The project's folder.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="[PROJECT]",
+        help="The project's folder; the current one if left out.",
+        show_default=False,
+    ),
 ]
 KeysOption = Annotated[
     Path | None,

@@ -21,6 +21,7 @@ class Plain:
         self._out = out
         self._glyphs = glyphs
         self._last = time.monotonic()
+        self._told = ""
 
     def handle(self, event: Event) -> None:
         """Print what a person would want to know of the event."""
@@ -60,7 +61,8 @@ class Plain:
             case Progress():
                 return self._beat(event)
             case Wait(style=None) | Wait(reason="round"):
-                return f"  {clean(event.message)}"
+                told, self._told = self._told, event.message
+                return f"  {clean(event.message)}" if event.message != told else None
             case KeyChange():
                 span = f" for {duration(event.seconds)}" if event.seconds else ""
                 why = f": {clean(event.message)}" if event.message else ""

@@ -39,6 +39,8 @@ class Printer:
         """Print one line: no markup, no wrapping, nothing that a terminal would obey."""
         if isinstance(text, str):
             text = printable(text)
+        else:
+            text.rstrip()
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def error(self, error: ImagegenError, project: str = "") -> None:
@@ -71,7 +73,10 @@ class Printer:
             if len(part) < len(faults):
                 self.line(f"  … and {len(faults) - len(part):,} more")
             self.line()
-        self.line(f"Mend them, then try without drawing:  imagegen check {clean(project)}".rstrip())
+        them = "it" if len(error.faults) == 1 else "them"
+        self.line(
+            f"Mend {them}, then try without drawing:  imagegen check {clean(project)}".rstrip()
+        )
 
     def _fault_lines(self, faults: Sequence[InputFault]) -> None:
         places = [f"row {fault.row}" if fault.row else "" for fault in faults]
@@ -104,9 +109,9 @@ class Printer:
         counts = complete.counts
         there = sum(style.complete + style.skipped for style in counts.values())
         total = sum(style.total for style in counts.values())
-        missing = f", {total - there:,} are missing" if total > there else ""
+        missing = f", {total - there:,} missing" if total > there else ""
         self.line(
-            f"{clean(name)}: {there:,} of {plural(total, 'picture')} are there{missing}.   "
+            f"{clean(name)}: {there:,} of {plural(total, 'picture')} there{missing}.   "
             f"{duration(complete.seconds)}"
         )
         self.line()
@@ -120,6 +125,8 @@ class Printer:
         pending = sum(style.pending for style in complete.counts.values())
         if complete.resume_after is not None:
             self.line(f"  imagegen resume {path}   carries on, from {complete.resume_after}")
+        elif complete.reason == "model gone":
+            self.line(f"  imagegen run {path} --model NAME   draws with one of those")
         elif pending and complete.exit_code != Exit.BEATS_IN_ERROR:
             self.line(f"  imagegen resume {path}   carries on, once that is mended")
 

@@ -88,7 +88,7 @@ def model_gone(model: str, message: str, models: tuple[str, ...] | Fault) -> End
         names = f"its list of models could not be had: {models.message}"
     else:
         names = f"image models that the key sees: {', '.join(models) or 'none'}"
-    text = f'the model "{model}" is gone ({message}); {names}'
+    text = f'the service does not know the model "{model}" ({message}); {names}'
     return Ending(exit_code=Exit.USAGE, reason="model gone", message=text)
 
 

@@ -106,6 +106,9 @@ class Engine:
     def _sum_up(self) -> Complete:
         run, counts = self._run, self._run.counts
         found = [*run.endings, *self._errors()]
+        if not any(totals.pending for totals in self._totals().values()):
+            # Nothing was left to end early.
+            found = [ending for ending in found if ending.exit_code is not Exit.ENDED_EARLY]
         last = min(found, key=lambda ending: _URGENCY.index(ending.exit_code), default=None)
         return Complete(
             exit_code=last.exit_code if last else Exit.OK,
@@ -114,7 +117,8 @@ class Engine:
             counts=self._totals(),
             resume_after=_resume_after(found, last),
             seconds=round(run.runtime.clock.now() - run.started, 1),
-            requests=counts.requests,
+            # What is still under way when a run ends at once was sent, and is paid for.
+            requests=counts.requests + self.in_flight,
             limited=counts.limited,
             input_tokens=counts.input_tokens,
             output_tokens=counts.output_tokens,

@@ -31,7 +31,8 @@ def try_disk(layout: Layout) -> None:
     free = shutil.disk_usage(layout.pictures).free
     if free < _LEAST_FREE:
         raise UsageError(
-            f"nothing can be drawn: the disk has only {free // 1024**2} MB free",
+            f"nothing can be drawn: the disk has only {free // 1024**2} MB free, "
+            f"{_LEAST_FREE // 1024**2} MB are needed to begin",
             hint="free some space first",
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -46,7 +47,7 @@ class Project:
     def __init__(self, root: Path, asked: Asked, source: KeySource | None = None) -> None:
         self.layout = Layout(root)
         self.asked = asked
-        self._root = root
+        self.root = root
         self.settings = _settings(root, asked)
         self.styles = self.settings.drawn_styles
         faults = _Faults()
@@ -62,15 +63,27 @@ class Project:
         if beats and not Path(beats).is_absolute():
             _inside(self.layout, beats)
         return storyboard.load(
-            self._root,
+            self.root,
             tuple(self.settings.styles),
             beats=Path(beats) if beats else None,
         )
 
     @property
+    def needs_keys(self) -> bool:
+        """Whether the provider needs a key."""
+        return bool(providers.key_variables(self.settings.provider))
+
+    @property
     def beats(self) -> dict[str, tuple[Beat, ...]]:
         """The beats of the styles that are drawn."""
         return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
+
+    def address_warnings(self, source: KeySource) -> list[str]:
+        """Warn of an address to which keys would travel in the clear."""
+        url = urlsplit(keyfile.address(source.base_url, self.ring) or "")
+        if url.scheme != "http" or url.hostname in {"localhost", "127.0.0.1", "::1"}:
+            return []
+        return [f"keys are sent unencrypted to {url.hostname}: its address begins with http://"]
 
     def remembered(self) -> Asked:
         """Return what was asked for as a run's record keeps it: paths within the project."""
@@ -115,7 +128,7 @@ class Project:
         if not variables:
             return Keyring()
         return keyfile.load(
-            self._root,
+            self.root,
             tuple(self.settings.styles),
             named=source.file,
             variables=variables,
@@ -123,8 +136,7 @@ class Project:
 
     def provider(self, source: KeySource) -> Provider:
         """Return the provider that the project or the command names."""
-        needs_keys = bool(providers.key_variables(self.settings.provider))
-        base_url = keyfile.address(source.base_url, self.ring) if needs_keys else None
+        base_url = keyfile.address(source.base_url, self.ring) if self.needs_keys else None
         options = ProviderOptions(
             model=self.settings.model, base_url=base_url, timeout=self.settings.timeout
         )

@@ -3,7 +3,8 @@
 import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ from imagegen.generation.project import KeySource, Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import ThreadRuntime
+from imagegen.generation.survey import Surveyed
 from imagegen.keys import keyfile
 from imagegen.keys.budget import WINDOW
 from imagegen.keys.keyfile import Key
@@ -52,7 +54,9 @@ class Session:
         self._composer = project.composer()
         self._provider = project.provider(source)
         self.warnings += self._ring.warnings
+        self.warnings += project.address_warnings(source)
         self._ended = False
+        self._others: dict[str, int] = {}
         self._bus: Bus | None = None
         self._lock: RunLock | None = None
 
@@ -111,6 +115,7 @@ class Session:
     def plan(self, limit: int | None = None) -> Plan:
         """Look at the disk and decide what is left to draw."""
         surveyed = self.project.survey(self._runtime.clock.wall())
+        self._others = _drawn_by_others(surveyed, self._provider.name)
         return self.project.plan(surveyed, lineage=self.lineage, limit=limit)
 
     def require_keys(self, plan: Plan) -> None:
@@ -120,10 +125,17 @@ class Session:
             return
         variables = " or ".join(self._provider.key_variables)
         detail = "".join(f"\n  {warning}" for warning in self._ring.warnings)
+        hint = f"without a key: imagegen run {self.project.root} --provider sketch"
+        if self._ring.source is not None:
+            raise UsageError(
+                f"{self._ring.source} has no key for {' or '.join(styles)}: add one under [keys], "
+                f"or default = [...] for every style{detail}",
+                hint=hint,
+            )
         raise UsageError(
             f"no key for {self._provider.name}: set {variables}, or write "
-            f"{self.project.layout.name}/keys.toml or {keyfile.user_file()}{detail}",
-            hint="without a key: imagegen run --provider sketch",
+            f"{self.project.root / keyfile.FILE} or {keyfile.user_file()}{detail}",
+            hint=hint,
         )
 
     def least_seconds(self, plan: Plan) -> dict[str, float | None]:
@@ -154,6 +166,11 @@ class Session:
         project = self.project
         bus = Bus(self._record.run, self._runtime.clock.wall)
         pool = self._pool(plan)
+        if not project.asked.force:
+            self.warnings += [
+                f"{count} pictures that are there were drawn by {name}: --force draws them again"
+                for name, count in self._others.items()
+            ]
         run = Run(
             layout=project.layout,
             provider=self._provider,
@@ -275,3 +292,9 @@ class Session:
             resume_after=resume_after,
         )
         record.write(self.project.layout, ended)
+
+
+def _drawn_by_others(surveyed: Mapping[str, Sequence[Surveyed]], provider: str) -> dict[str, int]:
+    """Count pictures that say another provider drew them: sketches of a film to be, say."""
+    origins = (one.whole.provenance for beats in surveyed.values() for one in beats if one.whole)
+    return Counter(origin.provider for origin in origins if origin and origin.provider != provider)
