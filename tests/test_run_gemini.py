@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from PIL import Image
 
 from commands import STYLES, Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
+from imagegen.generation.project import KeySource, Project
+from imagegen.project.record import Asked
 
 
 def test_every_picture_answers_its_own_prompt(commands: Commands, server: GeminiServer) -> None:
@@ -445,3 +448,47 @@ def test_stop_when_nothing_is_left_is_no_early_end(
     done = commands.wait(process)
     assert done.code == 0, done.text
     assert len(pictures(root)) == 2
+
+
+def test_path_that_cannot_be_is_told_in_one_line(commands: Commands) -> None:
+    """What the file system refuses is a wrong path, and neither our fault nor the output's."""
+    done = commands.run("status", "x" * 300)
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1
+    assert "too long" in done.err
+
+
+def test_keyless_provider_needs_no_address(commands: Commands) -> None:
+    """What is said of keys and addresses does not concern a provider without keys."""
+    root = commands.project(beats=1)
+    env = {"IMAGEGEN_BASE_URL": "http://example.invalid"}
+    done = commands.run("run", root, "--provider", "sketch", env=env)
+    assert done.code == 0, done.text
+    assert "unencrypted" not in done.text
+
+
+def test_keys_in_the_clear_are_warned_of(commands: Commands) -> None:
+    """An address that begins with http:// and is not this machine's gets a warning."""
+    root = commands.project(beats=1)
+
+    def warnings(address: str) -> list[str]:
+        return Project(root, Asked(), KeySource(base_url=address)).address_warnings()
+
+    assert "unencrypted to 192.0.2.1" in warnings("http://192.0.2.1")[0]
+    assert not warnings("https://192.0.2.1")
+    assert not warnings("http://127.0.0.1:8080")
+
+
+def test_status_remembers_what_it_looked_at(commands: Commands) -> None:
+    """A picture is opened once: after `status` the index knows it."""
+    root = commands.project(beats=1)
+    commands.run("run", root, "--provider", "sketch")
+    for path in pictures(root):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    index = root / ".imagegen/index"
+    before = index.read_bytes() if index.exists() else b""
+    assert commands.run("status", root).code == 0
+    assert all(
+        str(path.relative_to(root)).encode() in index.read_bytes() for path in pictures(root)
+    )
+    assert index.read_bytes() != before

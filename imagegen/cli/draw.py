@@ -28,7 +28,7 @@ class InterruptedRunError(BaseException):
 
     def __init__(self, code: Exit) -> None:
         super().__init__(code)
-        self.code = code
+        self.exit_code = code
 
 
 def draw(
@@ -59,7 +59,7 @@ def draw(
             asked = last.asked if last else asked_for()
         longest = seconds(max_time)
         source = KeySource(file=keys, base_url=base_url)
-        session = Session(Project(root, asked, source), source, last=last)
+        session = Session(Project(root, asked, source), last=last)
         plan = session.plan(limit)
         if dry_run:
             screen.dry_run(plan, session.name, session.least_seconds(plan))

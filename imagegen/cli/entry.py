@@ -52,9 +52,9 @@ def main() -> NoReturn:
 def _run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False, prog_name="imagegen")
-    except typer.Exit as done:
+    except (typer.Exit, InterruptedRunError) as done:
         return done.exit_code
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return Exit.SIGINT
     except _WrongUsage as error:
         error.show()  # type: ignore[attr-defined]
@@ -66,13 +66,12 @@ def _run(arguments: list[str]) -> int:
 
         terminal.printer(errors=True).error(error, _project_named(arguments))
         return error.exit_code
-    except InterruptedRunError as interrupted:
-        return interrupted.code
-    except KeyboardInterrupt:
-        return Exit.SIGINT
-    except OSError:
-        # Files of a project have errors of their own: this is stdout.
-        raise
+    except OSError as error:
+        if error.filename is None:
+            # No file's: the output's.
+            raise
+        sys.stderr.write(f"imagegen: {error.filename}: {error.strerror}\n")
+        return Exit.USAGE
     except Exception as error:  # noqa: BLE001  # told apart from all that a user can cause
         return _crashed(error)
     return result if isinstance(result, int) else Exit.OK

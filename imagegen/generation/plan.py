@@ -72,8 +72,8 @@ def make(
 
 
 def _planned(one: Surveyed, *, force: bool, lineage: str) -> Planned:
-    provenance = one.whole.provenance if one.whole else None
-    redrawn = provenance is not None and bool(lineage) and provenance.run == lineage
+    origin = one.provenance
+    redrawn = origin is not None and bool(lineage) and origin.run == lineage
     return Planned(one.beat, one.found, draw=not one.there or (force and not redrawn))
 
 

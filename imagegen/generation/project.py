@@ -48,12 +48,13 @@ class Project:
         self.layout = Layout(root)
         self.asked = asked
         self.root = root
+        self._source = source or KeySource()
         self.settings = _settings(root, asked)
         self.styles = self.settings.drawn_styles
         faults = _Faults()
         self.ring = Keyring()
-        if source is not None:
-            self.ring = faults.gather(lambda: self._keys(source)) or self.ring
+        if source is not None and self.needs_keys:
+            self.ring = faults.gather(self._keys) or self.ring
         read = faults.gather(self._storyboard)
         self.storyboard = faults.unless_any(read)
         self.index = Index(self.layout.ours)
@@ -78,9 +79,14 @@ class Project:
         """The beats of the styles that are drawn."""
         return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
 
-    def address_warnings(self, source: KeySource) -> list[str]:
+    @property
+    def base_url(self) -> str | None:
+        """Where requests go; None: to the provider's own address. Raises `UsageError`."""
+        return keyfile.address(self._source.base_url, self.ring) if self.needs_keys else None
+
+    def address_warnings(self) -> list[str]:
         """Warn of an address to which keys would travel in the clear."""
-        url = urlsplit(keyfile.address(source.base_url, self.ring) or "")
+        url = urlsplit(self.base_url or "")
         if url.scheme != "http" or url.hostname in {"localhost", "127.0.0.1", "::1"}:
             return []
         return [f"keys are sent unencrypted to {url.hostname}: its address begins with http://"]
@@ -123,22 +129,18 @@ class Project:
             limit=limit,
         )
 
-    def _keys(self, source: KeySource) -> Keyring:
-        variables = providers.key_variables(self.settings.provider)
-        if not variables:
-            return Keyring()
+    def _keys(self) -> Keyring:
         return keyfile.load(
             self.root,
             tuple(self.settings.styles),
-            named=source.file,
-            variables=variables,
+            named=self._source.file,
+            variables=providers.key_variables(self.settings.provider),
         )
 
-    def provider(self, source: KeySource) -> Provider:
+    def provider(self) -> Provider:
         """Return the provider that the project or the command names."""
-        base_url = keyfile.address(source.base_url, self.ring) if self.needs_keys else None
         options = ProviderOptions(
-            model=self.settings.model, base_url=base_url, timeout=self.settings.timeout
+            model=self.settings.model, base_url=self.base_url, timeout=self.settings.timeout
         )
         return providers.create(self.settings.provider, options)
 

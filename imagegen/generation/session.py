@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,11 +15,11 @@ from imagegen.generation import prepare
 from imagegen.generation.engine import Engine
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.plan import Plan
-from imagegen.generation.project import KeySource, Project
+from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import ThreadRuntime
-from imagegen.generation.survey import Surveyed
+from imagegen.generation.survey import Found, Surveyed
 from imagegen.keys import keyfile
 from imagegen.keys.budget import WINDOW
 from imagegen.keys.keyfile import Key
@@ -36,9 +36,8 @@ _LISTENERS_SECONDS = 2.0
 class Session:
     """A run on a project, from the lock to the last event. Use it as a context manager."""
 
-    def __init__(self, project: Project, source: KeySource, *, last: RunRecord | None) -> None:
+    def __init__(self, project: Project, *, last: RunRecord | None) -> None:
         self.project = project
-        self._ring = project.ring
         self.warnings: list[str] = list(project.storyboard.notes)
         self._resumed = last
         self._runtime = ThreadRuntime()
@@ -52,11 +51,11 @@ class Session:
             asked=project.remembered(),
         )
         self._composer = project.composer()
-        self._provider = project.provider(source)
-        self.warnings += self._ring.warnings
-        self.warnings += project.address_warnings(source)
+        self._provider = project.provider()
+        self.warnings += project.ring.warnings
+        self.warnings += project.address_warnings()
+        self._surveyed: dict[str, list[Surveyed]] = {}
         self._ended = False
-        self._others: dict[str, int] = {}
         self._bus: Bus | None = None
         self._lock: RunLock | None = None
 
@@ -95,12 +94,7 @@ class Session:
     @property
     def pools(self) -> dict[str, tuple[Key, ...]]:
         """Each style's keys."""
-        return {style: self._ring.pool(style) for style in self.project.styles}
-
-    @property
-    def needs_keys(self) -> bool:
-        """Whether requests need a key."""
-        return bool(self._provider.key_variables)
+        return {style: self.project.ring.pool(style) for style in self.project.styles}
 
     @property
     def name(self) -> str:
@@ -114,21 +108,21 @@ class Session:
 
     def plan(self, limit: int | None = None) -> Plan:
         """Look at the disk and decide what is left to draw."""
-        surveyed = self.project.survey(self._runtime.clock.wall())
-        self._others = _drawn_by_others(surveyed, self._provider.name)
-        return self.project.plan(surveyed, lineage=self.lineage, limit=limit)
+        self._surveyed = self.project.survey(self._runtime.clock.wall())
+        return self.project.plan(self._surveyed, lineage=self.lineage, limit=limit)
 
     def require_keys(self, plan: Plan) -> None:
         """Raise `UsageError` if there are beats to draw and no style of them has a key."""
         styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
-        if not self.needs_keys or not styles or any(self.pools[style] for style in styles):
+        if not self.project.needs_keys or not styles or any(self.pools[s] for s in styles):
             return
+        ring = self.project.ring
         variables = " or ".join(self._provider.key_variables)
-        detail = "".join(f"\n  {warning}" for warning in self._ring.warnings)
+        detail = "".join(f"\n  {warning}" for warning in ring.warnings)
         hint = f"without a key: imagegen run {self.project.root} --provider sketch"
-        if self._ring.source is not None:
+        if ring.source is not None:
             raise UsageError(
-                f"{self._ring.source} has no key for {' or '.join(styles)}: add one under [keys], "
+                f"{ring.source} has no key for {' or '.join(styles)}: add one under [keys], "
                 f"or default = [...] for every style{detail}",
                 hint=hint,
             )
@@ -157,7 +151,7 @@ class Session:
         max_time: float | None,
         started: Callable[[Engine], None],
     ) -> tuple[Complete, int]:
-        """Draw the plan; returns how it ended and how many requests are still under way.
+        """Draw what `plan` returned last; returns how it ended and what is still under way.
 
         `listeners` returns who hears every event, each with its tick in seconds, for the
         plan as it is drawn. `started` is given the engine before it draws, for signals.
@@ -166,11 +160,7 @@ class Session:
         project = self.project
         bus = Bus(self._record.run, self._runtime.clock.wall)
         pool = self._pool(plan)
-        if not project.asked.force:
-            self.warnings += [
-                f"{count} pictures that are there were drawn by {name}: --force draws them again"
-                for name, count in self._others.items()
-            ]
+        self._warn_of_others()
         run = Run(
             layout=project.layout,
             provider=self._provider,
@@ -182,7 +172,7 @@ class Session:
         )
         try:
             plan = self._make_ready(plan, run)
-            recorder = self._recorder()
+            recorder = self._recorder(plan)
         except StorageError as error:
             raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
         engine = Engine(
@@ -215,8 +205,20 @@ class Session:
         else:
             self._bus.emit(Warned(message=text))
 
+    def _warn_of_others(self) -> None:
+        """Warn of pictures that another provider drew: sketches of a film to be, say."""
+        if self.project.asked.force:
+            return
+        origins = (one.provenance for beats in self._surveyed.values() for one in beats)
+        counts = Counter(origin.provider for origin in origins if origin)
+        del counts[self._provider.name]
+        for name, count in counts.items():
+            self._warn(
+                f"{count} pictures that are there were drawn by {name}: --force redraws them"
+            )
+
     def _pool(self, plan: Plan) -> Pool | None:
-        if not self.needs_keys:
+        if not self.project.needs_keys:
             return None
         clock = self._runtime.clock
         ledger = Ledger.open(state_folder(), clock, self._warn)
@@ -244,19 +246,17 @@ class Session:
         prepare.sweep(layout, self.project.styles)
         return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
-    def _recorder(self) -> Recorder:
+    def _recorder(self, plan: Plan) -> Recorder:
+        """Return what writes the run down. `plan` is as it is after what was put aside."""
         project = self.project
-        now = self._runtime.clock.wall()
-        there = {
-            style: {
-                one.beat.key: one.whole.provenance.words.sha256
-                if one.whole and one.whole.provenance
-                else None
+        there: dict[str, dict[tuple[str, str], str | None]] = {}
+        for style, beats in self._surveyed.items():
+            aside = {p.beat.key for p in plan.styles.get(style, ()) if p.found is Found.NOTHING}
+            there[style] = {
+                one.beat.key: one.provenance.words.sha256 if one.provenance else None
                 for one in beats
-                if one.there
+                if one.there and one.beat.key not in aside
             }
-            for style, beats in project.survey(now).items()
-        }
         project.index.save()
         recorder = Recorder(
             project.layout,
@@ -292,9 +292,3 @@ class Session:
             resume_after=resume_after,
         )
         record.write(self.project.layout, ended)
-
-
-def _drawn_by_others(surveyed: Mapping[str, Sequence[Surveyed]], provider: str) -> dict[str, int]:
-    """Count pictures that say another provider drew them: sketches of a film to be, say."""
-    origins = (one.whole.provenance for beats in surveyed.values() for one in beats if one.whole)
-    return Counter(origin.provider for origin in origins if origin and origin.provider != provider)

@@ -38,6 +38,11 @@ class Surveyed(msgspec.Struct, frozen=True):
     whole: png.Whole | None = None
 
     @property
+    def provenance(self) -> png.Provenance | None:
+        """What the picture says of its origin, if it says so."""
+        return self.whole.provenance if self.whole else None
+
+    @property
     def there(self) -> bool:
         """Whether the beat has its picture."""
         return self.found in {Found.WHOLE, Found.CONVERTIBLE}
