@@ -113,6 +113,21 @@ def test_plain_lines_hold_no_control_characters() -> None:
     assert all(line.isprintable() for line in lines)
 
 
+def test_an_outage_is_told_once() -> None:
+    """Each look at a service that is out of reach is an event, and one line says so."""
+    out = io.StringIO()
+    view = Plain(plan(), out, ASCII)
+    for _ in range(5):
+        view.handle(Wait(reason="offline", message="offline since 14:31, nothing has failed"))
+    view.handle(Wait(reason="online", message="the service answers again"))
+    view.handle(Wait(reason="offline", message="offline since 14:31, nothing has failed"))
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == [
+        "offline",
+        "the",
+        "offline",
+    ]
+
+
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (100, 30), (200, 50)])
 @pytest.mark.parametrize("count", [3, 2000])
 def test_live_view_fits_its_terminal(size: tuple[int, int], count: int) -> None:

@@ -492,3 +492,19 @@ def test_status_remembers_what_it_looked_at(commands: Commands) -> None:
         str(path.relative_to(root)).encode() in index.read_bytes() for path in pictures(root)
     )
     assert index.read_bytes() != before
+
+
+def test_torn_jpeg_counts_as_no_picture(commands: Commands, server: GeminiServer) -> None:
+    """A JPEG that turns out to be torn is drawn again, and is not listed as drawn until then."""
+    root = commands.project(beats=1, settings='draw = ["clear"]\n')
+    path = picture(root, "clear", 0)
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (640, 360), "orange").save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:400])
+    server.fault("prompt <0>", Answer.BLOCKED)
+    refused = commands.run("run", root, "--base-url", server.address)
+    assert refused.code == 1
+    progress = json.loads((root / "image_progress_clear.json").read_text())
+    assert progress["completedBeats"] == []
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    assert answers(path.read_bytes(), server.requests[-1].prompt)
