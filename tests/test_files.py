@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from imagegen import files
 from imagegen.errors import StorageError
-from imagegen.project import files
 
 
 def names(folder: Path) -> list[str]:
@@ -122,7 +122,7 @@ def test_reading_leaves_no_file_open(tmp_path: Path) -> None:
 def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
     """A pipe that lies where a file of ours belongs reads as None at once."""
     os.mkfifo(tmp_path / "pipe")
-    reading = "import sys, pathlib; from imagegen.project import files; "
+    reading = "import sys, pathlib; from imagegen import files; "
     reading += "sys.exit(files.read(pathlib.Path(sys.argv[1]), 10) is not None)"
     command = [sys.executable, "-c", reading, str(tmp_path / "pipe")]
     assert subprocess.run(command, timeout=20, check=False).returncode == 0

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from builders import beat, picture
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import prepare
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.survey import Found, look_at
-from imagegen.project import files
 from imagegen.project.layout import Layout
 
 Usage = namedtuple("Usage", ["total", "used", "free"])  # noqa: PYI024  # as shutil has it

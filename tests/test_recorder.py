@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from fakes import FakeClock
+from imagegen import files
 from imagegen.errors import Exit, StorageError
 from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress, Totals, Warned
 from imagegen.generation.recorder import Recorder
-from imagegen.project import files, progress
+from imagegen.project import progress
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status

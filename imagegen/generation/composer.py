@@ -7,8 +7,9 @@ from typing import Final
 
 import platformdirs
 
+from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project import files, png
+from imagegen.project import png
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat

@@ -2,10 +2,11 @@
 
 import msgspec
 
+from imagegen import files
 from imagegen.errors import ImagegenError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import KeyNews, Lease
-from imagegen.project import files, png
+from imagegen.project import png
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request, Usage

@@ -7,10 +7,11 @@ from typing import Final
 
 import msgspec
 
+from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.survey import Found
-from imagegen.project import files, png
+from imagegen.project import png
 from imagegen.project.layout import Layout, refuse_link
 
 _LEAST_FREE: Final = 32 * 1024 * 1024

@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
+from imagegen import files
 from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress
 from imagegen.keys.clock import Clock
-from imagegen.project import files, progress
+from imagegen.project import progress
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status

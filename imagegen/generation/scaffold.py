@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from imagegen import providers
+from imagegen import files, providers
 from imagegen.errors import UsageError
 from imagegen.keys import keyfile
-from imagegen.project import files
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES
 

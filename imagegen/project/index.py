@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from imagegen.project import files, png
+from imagegen import files
+from imagegen.project import png
 
 _FILE: Final = "index"
 _SCHEMA: Final = 1

@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project import files
 
 PICTURES: Final = "generated_images"
 OLD: Final = "old_images"

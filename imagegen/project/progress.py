@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.project import files
+from imagegen import files
 from imagegen.project.storyboard import Beat
 
 PATTERN: Final = "image_progress_*.json"

@@ -9,8 +9,8 @@ from typing import Final
 import filelock
 import msgspec
 
+from imagegen import files
 from imagegen.errors import RunActiveError, UsageError
-from imagegen.project import files
 from imagegen.project.layout import Layout, refuse_link
 
 _MAX_BYTES: Final = 1024 * 1024

@@ -27,15 +27,16 @@ _REPLACE_TRIES: Final = 10
 _REPLACE_PAUSE: Final = 0.05
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Put `data` at `path` as one step that survives a crash of process or machine.
 
-    Written beside its place, fsynced, renamed. Raises `StorageError`.
+    Written beside its place, fsynced, renamed. `mode` is less what the umask takes away.
+    Raises `StorageError`.
     """
     temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(6)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
     try:
-        descriptor = os.open(temporary, flags, 0o666)
+        descriptor = os.open(temporary, flags, mode)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 _write_all(file.fileno(), data)
