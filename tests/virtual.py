@@ -26,7 +26,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Price, Request
 from imagegen.secret import Secret
 
 PNG = bytes.fromhex(
@@ -179,6 +179,10 @@ class ScriptedProvider:
         """Answer as the test says."""
         self.listed += 1
         return self.listing()
+
+    def price(self, image_size: str) -> Price | None:
+        """Return a price that is easy to count with: ten cents a picture."""
+        return Price(picture=0.1)
 
     def close(self) -> None:
         """Do nothing."""

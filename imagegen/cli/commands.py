@@ -11,14 +11,19 @@ import typer
 from imagegen import __version__
 from imagegen.cli.draw import draw
 from imagegen.cli.options import (
+    AwakeOption,
     BaseUrlOption,
     BeatsOption,
+    DetachOption,
+    How,
     KeysOption,
+    MaxCostOption,
     MaxTimeOption,
     ModelOption,
     ProgressOption,
     ProjectArgument,
     ProviderOption,
+    VerboseOption,
     View,
     YesOption,
     absolute,
@@ -144,10 +149,20 @@ def run(
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=0, help="Draw at most so many beats.")
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            min=1,
+            help="Draw N beats of each style, evenly spread: 3 is the first, middle and last.",
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be drawn, and draw nothing.")
+        bool, typer.Option("--dry-run", help="Say what it would draw, take and cost; draw nothing.")
     ] = False,
     max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="End at the first beat in error.")
     ] = False,
@@ -157,29 +172,36 @@ def run(
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
     progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+    detach: DetachOption = False,
+    keep_awake: AwakeOption = False,
 ) -> None:
     """Draw every beat that has no picture yet; what failed is tried again."""
     asked = asked_for(
         styles=style,
         shots=shot,
         beats=beat,
+        sample=sample,
         force=force,
         fail_fast=fail_fast,
         provider=provider,
         model=model,
         beats_file=absolute(beats),
     )
-    draw(
-        project,
-        asked,
+    how = How(
         keys=keys,
         base_url=base_url,
         view=progress,
         max_time=max_time,
+        max_cost=max_cost,
         limit=limit,
         dry_run=dry_run,
+        detach=detach,
+        keep_awake=keep_awake,
+        verbose=verbose,
         sure=yes,
     )
+    draw(project, asked, how)
 
 
 @app.command(
@@ -194,18 +216,25 @@ def resume(
     base_url: BaseUrlOption = None,
     progress: ProgressOption = View.AUTO,
     max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
+    verbose: VerboseOption = False,
+    detach: DetachOption = False,
+    keep_awake: AwakeOption = False,
     yes: YesOption = False,
 ) -> None:
     """Carry on the last run, with the options that chose what it draws."""
-    draw(
-        project,
-        None,
+    how = How(
         keys=keys,
         base_url=base_url,
         view=progress,
         max_time=max_time,
+        max_cost=max_cost,
+        detach=detach,
+        keep_awake=keep_awake,
+        verbose=verbose,
         sure=yes,
     )
+    draw(project, None, how)
 
 
 @app.command(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import typer
 
-from imagegen.cli.options import View, asked_for, seconds
+from imagegen.cli.options import How, asked_for, seconds
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError
 
 if TYPE_CHECKING:
@@ -31,18 +31,7 @@ class InterruptedRunError(BaseException):
         self.exit_code = code
 
 
-def draw(
-    root: Path,
-    asked: "Asked | None",
-    *,
-    keys: Path | None,
-    base_url: str | None,
-    view: View,
-    max_time: str | None,
-    limit: int | None = None,
-    dry_run: bool = False,
-    sure: bool = False,
-) -> None:
+def draw(root: Path, asked: "Asked | None", how: How) -> None:
     """Draw what was asked for, or carry on the last run where `asked` is None.
 
     Ends the command with the run's exit code. Raises `ImagegenError` where nothing could
@@ -50,27 +39,31 @@ def draw(
     """
     from imagegen.display import terminal
     from imagegen.generation.project import KeySource, Project, to_resume
-    from imagegen.generation.session import Session
+    from imagegen.generation.session import Limits, Session
 
-    screen = terminal.Screen(view.value)
+    screen = terminal.Screen(how.view.value)
     try:
         last = to_resume(root) if asked is None else None
         if asked is None:
             asked = last.asked if last else asked_for()
-        longest = seconds(max_time)
-        source = KeySource(file=keys, base_url=base_url)
+        limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
+        source = KeySource(file=how.keys, base_url=how.base_url)
         session = Session(Project(root, asked, source), last=last)
-        plan = session.plan(limit)
-        if dry_run:
-            screen.dry_run(plan, session.name, session.least_seconds(plan))
+        plan = session.plan(how.limit)
+        if how.dry_run:
+            screen.dry_run(plan, session.name, session.estimate(plan))
             return
+        session.require_price(limits)
         session.require_keys(plan)
-        if not sure:
+        if not how.sure:
             screen.confirm(plan)
         with session, _Signals() as signals:
             # Another run may have drawn some of it until this one had the project.
             complete, in_flight = session.draw(
-                session.plan(limit), screen.listeners, max_time=longest, started=signals.attach
+                session.plan(how.limit),
+                screen.listeners,
+                limits=limits,
+                started=signals.attach,
             )
             with contextlib.suppress(OSError, ClosedOutputError):
                 screen.summary(complete, session.name, str(root))

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from imagegen.errors import UsageError
@@ -49,6 +50,24 @@ MaxTimeOption = Annotated[
         help="Send nothing that could not finish in this time, as 25m or 1h30m; then exit 3.",
     ),
 ]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        metavar="USD",
+        min=0,
+        help="Send nothing that could take the run past so many US dollars; then exit 3.",
+    ),
+]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Go on when the window closes; status --watch follows.")
+]
+AwakeOption = Annotated[
+    bool, typer.Option("--keep-awake", help="Keep this machine from sleeping until the run ends.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Write the run's log to stderr too.")
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Do not ask before many pictures are drawn again.")
 ]
@@ -61,6 +80,22 @@ BeatsOption = Annotated[
     Path | None,
     typer.Option("--beats", metavar="PATH", help="Read the beats from this file or folder."),
 ]
+
+
+class How(msgspec.Struct, frozen=True, kw_only=True):
+    """How this command draws; `resume` is told afresh."""
+
+    keys: Path | None = None
+    base_url: str | None = None
+    view: View = View.AUTO
+    max_time: str | None = None
+    max_cost: float | None = None
+    limit: int | None = None
+    dry_run: bool = False
+    detach: bool = False
+    keep_awake: bool = False
+    verbose: bool = False
+    sure: bool = False
 
 
 def examples(*lines: str) -> str:

@@ -118,7 +118,7 @@ class LiveView:
         return sheet.rows(rows)
 
     def _message(self, style: StyleTally, width: int) -> Text:
-        parts = [f"{k.key} {k.state}" for k in style.keys.values() if k.state != "cooling"]
+        parts = [f"{tail} {k.state}" for tail, k in style.keys.items() if k.state != "ready"]
         waits = style.waits_for
         if style.completed + len(style.errors) == style.total:
             parts.append("done")

@@ -63,6 +63,8 @@ class Plain:
             case Wait(style=None) | Wait(reason="round"):
                 told, self._told = self._told, event.message
                 return f"  {clean(event.message)}" if event.message != told else None
+            case KeyChange(state="ready" | "waiting"):
+                return None
             case KeyChange():
                 span = f" for {duration(event.seconds)}" if event.seconds else ""
                 why = f": {clean(event.message)}" if event.message else ""

@@ -10,6 +10,7 @@ from rich.text import Text
 from imagegen.display.text import STYLES, Glyphs, clean, duration, plural, printable
 from imagegen.errors import Exit, ImagegenError, InputFault, InputFaultsError
 from imagegen.generation.events import Complete
+from imagegen.generation.forecaster import Estimate
 from imagegen.generation.plan import Plan
 from imagegen.generation.standing import Standing, StyleStanding
 from imagegen.project.progress import BeatError
@@ -88,18 +89,20 @@ class Printer:
             if fault.hint:
                 self.line(f"{' ' * len(head)}  {clean(fault.hint)}")
 
-    def dry_run(self, plan: Plan, name: str, seconds: Mapping[str, float | None]) -> None:
-        """Say what a run would do. `seconds` is how long each style waits for keys at least."""
+    def dry_run(self, plan: Plan, name: str, estimate: Estimate) -> None:
+        """Say what a run would do, how long it would take and what it would cost."""
         self.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn.")
         self.line()
         width = max(map(len, plan.styles), default=0)
         for style, beats in plan.styles.items():
             drawn = sum(planned.draw for planned in beats)
-            least = seconds.get(style)
-            time = f"   at least {duration(least)} and one answer" if least is not None else ""
-            self.line(
-                f"  {style:<{width}}  {drawn:>6,} to draw  {len(beats) - drawn:>6,} exist{time}"
-            )
+            self.line(f"  {style:<{width}}  {drawn:>6,} to draw  {len(beats) - drawn:>6,} exist")
+        least, cost = estimate.seconds, estimate.cost
+        if plan.to_draw and least is not None:
+            answer = "" if estimate.answer_seconds is not None else ", and one answer's time"
+            self.line(f"  at least {duration(least)} at the keys' limits{answer}")
+        if cost is not None:
+            self.line(f"  about ${cost:,.2f}")
 
     def summary(self, complete: Complete, name: str, path: str, others: int = 0) -> None:
         """Say how a run ended, style by style, and what to type next.

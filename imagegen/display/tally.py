@@ -1,9 +1,20 @@
 """What a run looks like at one moment, put together from its plan and its events."""
 
+import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Mapping
 
-from imagegen.generation.events import Complete, Event, KeyChange, Progress, Start, Wait, Warned
+from imagegen.generation.events import (
+    Complete,
+    Event,
+    Forecast,
+    KeyChange,
+    Progress,
+    Start,
+    Wait,
+    Warned,
+)
 from imagegen.generation.plan import Plan
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
@@ -11,8 +22,31 @@ from imagegen.project.status import Status
 Key = tuple[str, str]
 
 
+class KeyTally:
+    """One key of a style: its last news, and when it will be ready again.
+
+    `ready_at` is in `time.monotonic()` seconds; None where only another event can tell.
+    """
+
+    def __init__(self, news: KeyChange, heard: float) -> None:
+        self.news = news
+        self.ready_at = None if news.seconds is None else heard + news.seconds
+
+    @property
+    def state(self) -> str:
+        """The key's state now: one that waited until a moment is ready after it."""
+        if self.news.state in {"waiting", "cooling"} and not self.left:
+            return "ready"
+        return self.news.state
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is ready again; 0 where that is past or not known."""
+        return max(0.0, (self.ready_at or 0.0) - time.monotonic())
+
+
 class StyleTally:
-    """One style: the status of each beat in file order, and what it waits for."""
+    """One style: the status of each beat in file order, its keys, and what it waits for."""
 
     def __init__(self, name: str, statuses: Mapping[Key, Status]) -> None:
         self.name = name
@@ -20,10 +54,12 @@ class StyleTally:
         self.total = len(self.statuses)
         self.completed = sum(status is Status.SKIPPED for status in self.statuses.values())
         self.errors: dict[Key, BeatError] = {}
-        self.keys: dict[str, KeyChange] = {}
+        self.keys: dict[str, KeyTally] = {}
         self.wait: Wait | None = None
         self.wait_ends = 0.0
         self.in_flight = 0
+        self.ends_at: float | None = None
+        """When its last picture will be there, in `time.monotonic()` seconds; None: unknown."""
         self.changes: list[tuple[Key, Status]] = []
         """Beats that changed and what they were before, for whoever draws them."""
 
@@ -33,9 +69,23 @@ class StyleTally:
         left = self.wait_ends - time.monotonic()
         return left if self.wait is not None and left > 0 else None
 
+    @property
+    def settled(self) -> bool:
+        """Whether every beat has its picture or is in error."""
+        return self.completed + len(self.errors) >= self.total
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until its last picture is there, about; None where nothing can tell."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+
 
 class Tally:
-    """The whole run. Fed with every event, in order, by one thread."""
+    """The whole run. Fed with every event, in order, by one thread.
+
+    Events may be older than the moment at which they are heard: a run can be followed from
+    outside. Their own times say how old they are.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.styles = {
@@ -46,7 +96,13 @@ class Tally:
         self.start: Start | None = None
         self.started = time.monotonic()
         self.wait: Wait | None = None
+        self.wait_ends = 0.0
         self.warnings: list[str] = []
+        self.spent: float | None = None
+        self.spent_in_all: float | None = None
+        self.limited: Counter[str] = Counter()
+        """How often each key was told to wait by the service, by its tail."""
+        self.ends_at: float | None = None
         self.complete: Complete | None = None
 
     @property
@@ -64,39 +120,82 @@ class Tally:
         """How many beats are being drawn now."""
         return sum(style.in_flight for style in self.styles.values())
 
+    @property
+    def left(self) -> float | None:
+        """Seconds until the last picture is there, about; None where nothing can tell."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+
+    @property
+    def wait_left(self) -> float:
+        """Seconds for which the whole run waits yet."""
+        return max(0.0, self.wait_ends - time.monotonic())
+
     def handle(self, event: Event) -> None:
         """Take note of an event."""
+        heard = _moment(event)
         match event:
             case Start():
-                self.start = event
+                self.start, self.started = event, heard
+                self.spent = 0.0 if event.price is not None else None
             case Progress():
                 self._progress(event)
             case Wait(style=str()):
-                self._style_wait(event)
+                self._style_wait(event, heard)
             case Wait():
                 self.wait = None if event.reason == "online" else event
+                self.wait_ends = heard + (event.seconds or 0.0)
             case KeyChange():
-                self.styles[event.style].keys[event.key] = event
+                self._key(event, heard)
+            case Forecast():
+                self._forecast(event, heard)
             case Warned():
                 self.warnings.append(event.message)
             case Complete():
                 self.complete = event
+                self.spent = event.cost
 
     def _progress(self, event: Progress) -> None:
-        style = self.styles[event.style]
+        style = self.styles.get(event.style)
         key = (event.shot_number, event.beat_number)
+        if style is None or key not in style.statuses:
+            return
         before = style.statuses[key]
         style.statuses[key] = event.status
         style.completed = event.completed
         style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
         style.changes.append((key, before))
+        if event.cost is not None:
+            self.spent = (self.spent or 0.0) + event.cost
         if event.status is Status.ERROR and event.error is not None:
             style.errors[key] = event.error
         if event.status is Status.GENERATING:
             style.wait = None
 
-    def _style_wait(self, event: Wait) -> None:
+    def _style_wait(self, event: Wait, heard: float) -> None:
         style = self.styles.get(event.style or "")
         if style is not None:
             style.wait = event
-            style.wait_ends = time.monotonic() + (event.seconds or 0.0)
+            style.wait_ends = heard + (event.seconds or 0.0)
+
+    def _key(self, event: KeyChange, heard: float) -> None:
+        if event.state == "cooling":
+            self.limited[event.key] += 1
+        style = self.styles.get(event.style)
+        if style is not None:
+            style.keys[event.key] = KeyTally(event, heard)
+
+    def _forecast(self, event: Forecast, heard: float) -> None:
+        self.ends_at = None if event.seconds is None else heard + event.seconds
+        self.spent_in_all = event.cost_in_all
+        for name, seconds in event.styles.items():
+            if name in self.styles:
+                self.styles[name].ends_at = None if seconds is None else heard + seconds
+
+
+def _moment(event: Event) -> float:
+    """Return when an event happened, in `time.monotonic()` seconds."""
+    try:
+        happened = dt.datetime.fromisoformat(event.time).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return time.monotonic()
+    return time.monotonic() - max(0.0, time.time() - happened)

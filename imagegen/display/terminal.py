@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,8 @@ from imagegen.display.plain import Plain
 from imagegen.display.report import Printer
 from imagegen.display.text import Glyphs, glyphs_for
 from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
-from imagegen.generation.events import Complete, Event, Failed, Listener, Progress, iso
+from imagegen.generation.events import Complete, Event, Failed, Listener, Progress, iso_exact
+from imagegen.generation.forecaster import Estimate
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
@@ -74,9 +75,9 @@ class Screen:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("nothing was drawn")
 
-    def dry_run(self, plan: Plan, name: str, seconds: Mapping[str, float | None]) -> None:
+    def dry_run(self, plan: Plan, name: str, estimate: Estimate) -> None:
         """Say what a run would do."""
-        self._printer.dry_run(plan, name, seconds)
+        self._printer.dry_run(plan, name, estimate)
 
     def failed(self, error: ImagegenError) -> None:
         """Tell programs that nothing started; people are told by whoever ends the command."""
@@ -84,7 +85,7 @@ class Screen:
             faults = error.faults if isinstance(error, InputFaultsError) else ()
             event = Failed(
                 seq=1,
-                time=iso(time.time()),
+                time=iso_exact(time.time()),
                 exit_code=error.exit_code,
                 message=error.message,
                 hint=error.hint,

@@ -59,6 +59,16 @@ class Composer:
             image_size=self._settings.image_size,
         )
 
+    @property
+    def image_size(self) -> str:
+        """The size that pictures are asked for in: 512, 1K, 2K or 4K."""
+        return self._settings.image_size
+
+    @property
+    def aspect_ratio(self) -> str:
+        """The ratio that pictures are asked for in, as 16:9."""
+        return self._settings.aspect_ratio
+
     def provenance(
         self, beat: Beat, request: Request, *, provider: str, model: str, run: str
     ) -> png.Provenance:

@@ -72,6 +72,17 @@ def out_of_time(style: str, run: Run) -> Ending:
     )
 
 
+def out_of_money(run: Run) -> Ending:
+    """Return the ending for a run that may spend no more."""
+    spent, limit = run.purse.spent or 0.0, run.options.max_cost or 0.0
+    return Ending(
+        exit_code=Exit.ENDED_EARLY,
+        reason="money",
+        message=f"about ${spent:.2f} is spent, and another picture could pass ${limit:.2f} "
+        "(--max-cost)",
+    )
+
+
 def provider_down(run: Run) -> Ending:
     """Return the ending for a service that stays out of reach."""
     return Ending(

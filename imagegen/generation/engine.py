@@ -65,6 +65,9 @@ class Engine:
                 project=run.layout.name,
                 provider=run.provider.name,
                 model=run.provider.model,
+                image_size=run.composer.image_size,
+                aspect_ratio=run.composer.aspect_ratio,
+                price=run.options.price.picture if run.options.price else None,
                 resumes=self._resumes,
                 styles=self._totals(),
             )
@@ -120,8 +123,10 @@ class Engine:
             # What is still under way when a run ends at once was sent, and is paid for.
             requests=counts.requests + self.in_flight,
             limited=counts.limited,
+            answers=dict(counts.answers),
             input_tokens=counts.input_tokens,
             output_tokens=counts.output_tokens,
+            cost=run.purse.spent,
         )
 
     def _errors(self) -> list[Ending]:
@@ -143,4 +148,5 @@ def _resume_after(endings: Sequence[Ending], last: Ending | None) -> str | None:
     same = [ending for ending in endings if ending.exit_code is last.exit_code]
     if any(ending.resume_after is None for ending in same):
         return None
-    return iso(min(ending.resume_after or 0.0 for ending in same))
+    # A begun second counts: a script that comes back on the dot must not be early.
+    return iso(math.ceil(round(min(ending.resume_after or 0.0 for ending in same), 2)))

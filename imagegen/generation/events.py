@@ -40,6 +40,10 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     project: str
     provider: str
     model: str
+    image_size: str = ""
+    aspect_ratio: str = ""
+    price: float | None = None
+    """US dollars a picture, about; None where it is not known."""
     resumes: str | None = None
     styles: Mapping[str, Totals]
 
@@ -47,8 +51,9 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
 class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     """A beat changed. `completed` counts the style's pictures, skipped ones included.
 
-    A `pending` one with an `error` will be tried again. `key` is the tail of the key that
-    the request used, `seconds` how long the request took, `bytes` the picture's size.
+    A `pending` one with an `error` will be tried again. Where a request was answered, `key`
+    is the tail of the key that it used, `seconds` how long it took, `bytes` the picture's
+    size, `cost` about how many US dollars it took (None where prices are not known).
     """
 
     style: str
@@ -65,6 +70,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     bytes: int | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float | None = None
 
 
 class Wait(Event, frozen=True, kw_only=True, tag="wait"):
@@ -78,13 +84,33 @@ class Wait(Event, frozen=True, kw_only=True, tag="wait"):
 
 
 class KeyChange(Event, frozen=True, kw_only=True, tag="key"):
-    """A key came into another state."""
+    """A key's state: each key's once at the start, and whenever it comes into another.
+
+    `until` is when it will be ready again, in `seconds` from now, where that is known;
+    `per_minute` how many requests it may send a minute at present.
+    """
 
     style: str
     key: str
     state: str
     message: str = ""
+    per_minute: int | None = None
     seconds: float | None = None
+    until: str | None = None
+
+
+class Forecast(Event, frozen=True, kw_only=True, tag="forecast"):
+    """How long it will take and what it will cost, as far as can be told.
+
+    `seconds` are until the last picture, `styles` the same for each style, judged by what
+    the keys allow and by how long answers take; None where nothing can tell. `cost` is
+    about how many US dollars have been spent, `cost_in_all` with what is left to draw.
+    """
+
+    seconds: float | None = None
+    styles: Mapping[str, float | None] = {}  # copied by msgspec
+    cost: float | None = None
+    cost_in_all: float | None = None
 
 
 class Warned(Event, frozen=True, kw_only=True, tag="warning"):
@@ -97,7 +123,8 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     """The run has ended, however it did. `messages` say why, in sentences.
 
     `resume_after` is the time from which `resume` can go on; None where nothing is left or
-    a person must act first.
+    a person must act first. `answers` counts answers by kind: `picture`, or a fault's
+    cause; `limited` those that were a 429. `cost` is in US dollars, about.
     """
 
     exit_code: int
@@ -108,8 +135,10 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     seconds: float = 0.0
     requests: int = 0
     limited: int = 0
+    answers: Mapping[str, int] = {}  # copied by msgspec
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float | None = None
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="error"):
@@ -173,7 +202,7 @@ class Bus:
             self._complete = isinstance(event, Complete)
             self._seq += 1
             stamped = msgspec.structs.replace(
-                event, run=self._run, seq=self._seq, time=iso(self._wall())
+                event, run=self._run, seq=self._seq, time=iso_exact(self._wall())
             )
             for post in self._posts:
                 post.queue.put(stamped)
@@ -226,4 +255,16 @@ def _failure_of(act: Callable[[], None]) -> BaseException | None:
 
 def iso(wall: float) -> str:
     """Write a time as ISO 8601 in UTC, to the second."""
-    return dt.datetime.fromtimestamp(int(wall), dt.UTC).isoformat().replace("+00:00", "Z")
+    return _utc(int(wall)).isoformat().replace("+00:00", "Z")
+
+
+def iso_exact(wall: float) -> str:
+    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    return _utc(wall).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _utc(wall: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(wall, dt.UTC)
+
+
+AnyEvent = Start | Progress | Wait | KeyChange | Forecast | Warned | Complete | Failed

@@ -1,6 +1,7 @@
 """What all parts of a running engine share: how it ends, and what it counts."""
 
 import math
+from collections import Counter
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -10,10 +11,14 @@ from imagegen.errors import Exit, ImagegenError
 from imagegen.generation.composer import Composer
 from imagegen.generation.events import Bus, Event, Wait, iso
 from imagegen.generation.outage import Outage
+from imagegen.generation.purse import Purse
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
-from imagegen.providers.base import Provider
+from imagegen.providers.base import Price, Provider
+
+PICTURE: Final = "picture"
+"""What an answer with a picture is counted as; others go by their fault's kind."""
 
 _NOT_THE_BEATS: Final = "disk"
 
@@ -28,13 +33,20 @@ class Haste(Enum):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How the engine draws. `timeout` and `max_time` are in seconds."""
+    """How the engine draws. `timeout` and `max_time` are in seconds, `max_cost` in US dollars.
+
+    `price` is a picture's, and `answer_seconds` how long one took to come last time; None
+    where that is not known.
+    """
 
     run: str
     lineage: str
     timeout: float = 120.0
     max_attempts: int = 4
     max_time: float | None = None
+    max_cost: float | None = None
+    price: Price | None = None
+    answer_seconds: float | None = None
     fail_fast: bool = False
 
 
@@ -51,13 +63,26 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct):
-    """What the run has used. `slowest` is the longest answer so far, in seconds."""
+    """What the run has used.
+
+    `answers` counts answers by kind. `slowest` is the longest wait for a picture so far,
+    `waited` all of them together, in seconds.
+    """
 
     requests: int = 0
     limited: int = 0
+    in_flight: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
     input_tokens: int = 0
     output_tokens: int = 0
     slowest: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        """How long a picture takes to come on the average, in seconds; None before the first."""
+        pictures = self.answers[PICTURE]
+        return self.waited / pictures if pictures else None
 
 
 class Run:
@@ -86,12 +111,18 @@ class Run:
         self.bus = bus
         self.outage: Outage[Any] = Outage()
         self.counts = Counts()
+        self.purse = Purse(options.price, options.max_cost)
         self.endings: list[Ending] = []
         self.haste: Haste | None = None
         self.model_gone: str | None = None
         self.started = runtime.clock.now()
         self.deadline = None if options.max_time is None else self.started + options.max_time
         self.old_folder = layout.old / iso(runtime.clock.wall()).replace(":", "-")
+
+    @property
+    def mean_answer(self) -> float | None:
+        """How long a picture takes to come, in seconds; before the first, as last time."""
+        return self.counts.mean or self.options.answer_seconds
 
     def emit(self, event: Event) -> None:
         """Tell every listener."""

@@ -13,6 +13,8 @@ from imagegen.tables import did_you_mean
 class Selection:
     """The beats that `--style`, `--shot` and `--beat` name; all of them without any.
 
+    Of these `--sample` takes so many of each style, evenly spread.
+
     Raises `UsageError` for a style, shot or beat that the storyboard does not have, and
     for a beat number that occurs in several shots.
     """
@@ -26,13 +28,19 @@ class Selection:
             raise UsageError(
                 "no beat is selected", hint="--style and --shot have no beat in common"
             )
-        self._beats = {key for address in asked.beats for key in _find(address, left)}
-        self._all_beats = not asked.beats
+        named = {key for address in asked.beats for key in _find(address, left)}
+        self._chosen: set[tuple[str, str, str]] | None = named if asked.beats else None
+        if asked.sample:
+            self._chosen = {
+                (style, *beat.key)
+                for style, beats in left.beats.items()
+                for beat in _spread([b for b in beats if self(b)], asked.sample)
+            }
 
     def __call__(self, beat: Beat) -> bool:
         """Tell whether the beat was asked for."""
-        if not self._all_beats:
-            return (beat.style, *beat.key) in self._beats
+        if self._chosen is not None:
+            return (beat.style, *beat.key) in self._chosen
         return self._in_style_and_shot(beat)
 
     def _in_style_and_shot(self, beat: Beat) -> bool:
@@ -48,6 +56,15 @@ class Selection:
             style: tuple(filter(self._in_style_and_shot, beats))
             for style, beats in storyboard.beats.items()
         }
+
+
+def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
+    """Return so many beats evenly spread: the first and the last, and those in between."""
+    if count >= len(beats):
+        return list(beats)
+    if count == 1:
+        return [beats[0]]
+    return [beats[round(n * (len(beats) - 1) / (count - 1))] for n in range(count)]
 
 
 def find_one(address: str, storyboard: Storyboard) -> list[Beat]:

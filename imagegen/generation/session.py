@@ -1,7 +1,6 @@
 """One run on a project: the lock, the plan, the engine, the record of how it ended."""
 
 import contextlib
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.generation import prepare
 from imagegen.generation.engine import Engine
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
+from imagegen.generation.forecaster import Estimate, by_width
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
@@ -21,16 +21,23 @@ from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.generation.survey import Found, Surveyed
 from imagegen.keys import keyfile
-from imagegen.keys.budget import WINDOW
 from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.store import state_folder
 from imagegen.project import record
 from imagegen.project.record import RunLock, RunRecord
+from imagegen.providers.base import Price
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run ends early: `max_time` in seconds, `max_cost` in US dollars."""
+
+    max_time: float | None = None
+    max_cost: float | None = None
 
 
 class Session:
@@ -43,15 +50,18 @@ class Session:
         self._runtime = ThreadRuntime()
         started = iso(self._runtime.clock.wall())
         run = record.new_id(started)
+        self._composer = project.composer()
+        self._provider = project.provider()
+        self._last = record.read(project.layout)
         self._record = RunRecord(
             run=run,
             lineage=last.lineage if last else run,
             pid=os.getpid(),
             started=started,
             asked=project.remembered(),
+            model=self._provider.model,
+            answer_seconds=self._answer_seconds,
         )
-        self._composer = project.composer()
-        self._provider = project.provider()
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
         self._surveyed: dict[str, list[Surveyed]] = {}
@@ -132,23 +142,54 @@ class Session:
             hint=hint,
         )
 
-    def least_seconds(self, plan: Plan) -> dict[str, float | None]:
-        """Return how long each style's keys make it take at least; None where it is unknown."""
-        least: dict[str, float | None] = {}
-        for style, beats in plan.styles.items():
-            count = sum(planned.draw for planned in beats)
-            a_minute = keyfile.per_minute(self.pools[style])
-            least[style] = (
-                (math.ceil(count / a_minute) - 1) * WINDOW if count and a_minute else None
-            )
-        return least
+    def estimate(self, plan: Plan) -> Estimate:
+        """Say how long drawing the plan would take and what it would cost."""
+        left = {style: sum(p.draw for p in beats) for style, beats in plan.styles.items()}
+        answer = self._answer_seconds
+        pool = self._pool(plan)
+        if pool is None:
+            departures = by_width(left, self._provider.width, answer)
+        else:
+            departures = pool.forecast(left)
+            pool.close()
+        price = self.price
+        return Estimate(
+            departures=departures,
+            answer_seconds=answer,
+            price=price.picture if price is not None else None,
+            cost=price.picture * plan.to_draw if price is not None else None,
+        )
+
+    @property
+    def price(self) -> Price | None:
+        """What a picture costs: as the keys file says, else by the provider's list."""
+        size = self.project.settings.image_size
+        own = self.project.ring.price(self._provider.model, size)
+        return Price(picture=own) if own is not None else self._provider.price(size)
+
+    @property
+    def _answer_seconds(self) -> float | None:
+        """How long pictures of this model took to come last time."""
+        last = self._last
+        same = last is not None and last.model == self._provider.model
+        return last.answer_seconds if last is not None and same else None
+
+    def require_price(self, limits: Limits) -> None:
+        """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
+        if limits.max_cost is None or self.price is not None:
+            return
+        model, size = self._provider.model, self.project.settings.image_size
+        raise UsageError(
+            f'--max-cost: what a {size} picture of "{model}" costs is not known',
+            hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
+        )
 
     def draw(
         self,
         plan: Plan,
         listeners: Callable[[Plan], Sequence[tuple[Listener, float | None]]],
         *,
-        max_time: float | None,
+        limits: Limits,
         started: Callable[[Engine], None],
     ) -> tuple[Complete, int]:
         """Draw what `plan` returned last; returns how it ended and what is still under way.
@@ -166,7 +207,7 @@ class Session:
             provider=self._provider,
             composer=self._composer,
             keys=pool,
-            options=self._options(max_time),
+            options=self._options(limits),
             runtime=self._runtime,
             bus=bus,
         )
@@ -193,7 +234,7 @@ class Session:
             bus.close(timeout=_LISTENERS_SECONDS)
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
-        complete = self._finish(engine.with_late_faults(complete))
+        complete = self._finish(engine.with_late_faults(complete), run.mean_answer)
         if pool is not None and not engine.in_flight:
             pool.close()
         return complete, engine.in_flight
@@ -230,13 +271,16 @@ class Session:
             clock=clock,
         )
 
-    def _options(self, max_time: float | None) -> Options:
+    def _options(self, limits: Limits) -> Options:
         return Options(
             run=self._record.run,
             lineage=self._record.lineage,
             timeout=self.project.settings.timeout,
             max_attempts=self.project.settings.max_attempts,
-            max_time=max_time,
+            max_time=limits.max_time,
+            max_cost=limits.max_cost,
+            price=self.price,
+            answer_seconds=self._answer_seconds,
             fail_fast=self.project.asked.fail_fast,
         )
 
@@ -269,20 +313,28 @@ class Session:
         recorder.write_all()
         return recorder
 
-    def _finish(self, complete: Complete) -> Complete:
+    def _finish(self, complete: Complete, answer_seconds: float | None) -> Complete:
         """Record how the run ended; if the disk refuses that, say so."""
         try:
             self._record_end(
                 exit_code=complete.exit_code,
                 reason=complete.reason,
                 resume_after=complete.resume_after,
+                answer_seconds=answer_seconds,
             )
         except StorageError as error:
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         return complete
 
-    def _record_end(self, *, exit_code: int, reason: str, resume_after: str | None) -> None:
+    def _record_end(
+        self,
+        *,
+        exit_code: int,
+        reason: str,
+        resume_after: str | None,
+        answer_seconds: float | None = None,
+    ) -> None:
         self._ended = True
         ended = msgspec.structs.replace(
             self._record,
@@ -290,5 +342,6 @@ class Session:
             exit_code=exit_code,
             reason=reason,
             resume_after=resume_after,
+            answer_seconds=answer_seconds or self._record.answer_seconds,
         )
         record.write(self.project.layout, ended)

@@ -7,7 +7,8 @@ from typing import Final
 
 from imagegen.errors import ClosedOutputError, Exit, StorageError
 from imagegen.generation import endings
-from imagegen.generation.events import Wait, Warned
+from imagegen.generation.events import Wait, Warned, iso_exact
+from imagegen.generation.forecaster import Forecaster
 from imagegen.generation.outage import State
 from imagegen.generation.run import Haste, Run
 from imagegen.generation.worker import Worker
@@ -35,6 +36,7 @@ class Supervisor:
         self._signalled = False
         self._asking = False
         self._stop_looked = 0.0
+        self._forecaster = Forecaster(run, workers)
 
     def signal(self, code: Exit) -> None:
         """Leave a note of a signal. May be called from a signal handler."""
@@ -68,6 +70,7 @@ class Supervisor:
             self._executor.shutdown(wait=False)
             return None
         self._ask_where_due(now)
+        self._forecaster.step(now)
         if run.haste is None and run.outage.hopeless:
             run.end(endings.provider_down(run))
         return now + _LOOK
@@ -89,6 +92,7 @@ class Supervisor:
                 reason="finishing",
                 message=f"finishing {in_flight} in flight, then stopping; again to stop at once",
                 seconds=self._run.options.timeout,
+                until=iso_exact(self._run.wall_in(self._run.options.timeout)),
             )
         )
 
@@ -162,6 +166,7 @@ class Supervisor:
                     reason="offline",
                     message=f"offline since {endings.clock_time(since)}, nothing has failed",
                     seconds=round(next_ask - now, 1),
+                    until=iso_exact(self._run.wall_in(next_ask - now)),
                 )
             )
         elif outage.state is State.TRYING:

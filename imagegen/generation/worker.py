@@ -6,20 +6,20 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from imagegen.errors import ImagegenError
 from imagegen.generation import endings
 from imagegen.generation.drawing import Attempt, Saved, attempt
-from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso
+from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso_exact
 from imagegen.generation.plan import Planned
-from imagegen.generation.run import Run
+from imagegen.generation.run import PICTURE, Run
 from imagegen.generation.task import Task
 from imagegen.keys.pool import Exhausted, KeyNews, Lease
 from imagegen.keys.pool import Wait as KeyWait
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
-from imagegen.providers.base import Fault, Kind
+from imagegen.providers.base import Fault, Kind, Usage
 
 BACK_OFF: Final = (2.0, 8.0, 30.0)
 ROUNDS: Final = 3
@@ -58,6 +58,9 @@ class Worker:
         self._round_mended = False
         self._no_more = False
         self._waiting_until = 0.0
+        self._last_sent = 0.0
+        self._told_keys: dict[str, KeyNews] = {}
+        self._began = False
         if run.keys is not None and self._heap:
             run.keys.want(style)
 
@@ -78,9 +81,29 @@ class Worker:
             error=self._errors,
         )
 
+    @property
+    def left(self) -> int:
+        """How many beats are neither settled nor under way."""
+        return self.totals.pending - self._in_flight
+
+    def expected(self, departure: float | None, now: float) -> float | None:
+        """Return in how many seconds the last picture will be there; None: it cannot be told.
+
+        `departure` is in how many seconds the last request of what is left can leave.
+        """
+        answer = self._run.mean_answer
+        if self.left:
+            return None if departure is None or answer is None else departure + answer
+        if not self._in_flight:
+            return 0.0
+        return None if answer is None else max(0.0, self._last_sent + answer - now)
+
     def step(self) -> float | None:
         """Take in what was answered, send what can be sent."""
         now = self._run.runtime.clock.now()
+        if not self._began:
+            self._began = True
+            self._tell_keys()
         self._take_in(now)
         again = self._go_on(now)
         if self._run.haste is not None or self._no_more:
@@ -133,6 +156,12 @@ class Worker:
             if due > now or now > run.last_chance or run.model_gone is not None:
                 again = due if due > now else _FOREVER
                 break
+            if not run.purse.allows(run.counts.in_flight + 1):
+                if not run.counts.in_flight:
+                    run.end(endings.out_of_money(run))
+                # Those under way may turn out cheaper than they could.
+                again = _FOREVER
+                break
             lease = run.keys.lease(self.style) if run.keys is not None else None
             if isinstance(lease, KeyWait):
                 self._wait(lease.until, now)
@@ -147,6 +176,8 @@ class Worker:
 
     def _start(self, task: Task, lease: Lease | None) -> None:
         self._in_flight += 1
+        self._run.counts.in_flight += 1
+        self._last_sent = self._run.runtime.clock.now()
         self._run.outage.sending(task)
         tail = lease.secret.tail if lease else None
         self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
@@ -175,6 +206,7 @@ class Worker:
             self._out_of_time()
         elif until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
+            self._tell_keys()
             seconds = round(until - now, 1)
             message = f"{self.style}: next request in {seconds:.0f} s"
             self._run.emit(
@@ -183,92 +215,108 @@ class Worker:
                     reason="keys",
                     message=message,
                     seconds=seconds,
-                    until=iso(self._run.wall_in(seconds)),
+                    until=iso_exact(self._run.wall_in(seconds)),
                 )
             )
 
     def _take_in(self, now: float) -> None:
+        answered = bool(self._inbox)
         while self._inbox:
             task, result = self._inbox.popleft()
             self._in_flight -= 1
+            self._run.counts.in_flight -= 1
             if isinstance(result, BaseException):
                 raise result
-            self._count(result)
+            told = self._count(result)
             if result.news is not None:
                 self._tell_key(result.news)
             if isinstance(result.result, Saved):
-                self._complete(task, result, result.result)
+                self._complete(task, result.result, told)
             elif isinstance(result.result, ImagegenError):
-                self._put_back(task, now)
+                self._put_back(task, now, **told)
                 self._run.end_with(result.result)
             else:
-                self._fault(task, result.result, now)
+                self._fault(task, result.result, now, told)
+        if answered and not self._run.purse.allows(self._run.counts.in_flight + 1):
+            # Whether money is left after all concerns every style.
+            self._run.runtime.ring()
 
-    def _count(self, done: Attempt) -> None:
-        counts = self._run.counts
+    def _count(self, done: Attempt) -> dict[str, Any]:
+        """Count an answer; returns what is told of it whatever became of the beat."""
+        run, counts, result = self._run, self._run.counts, done.result
         counts.requests += done.sent
-        if isinstance(done.result, Saved):
+        told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
+        if isinstance(result, ImagegenError):
+            # Drawn and paid for, and the disk refused it.
+            return told | {"cost": run.purse.pay(None, pictures=1)}
+        pictures = 0
+        if isinstance(result, Saved):
             counts.slowest = max(counts.slowest, done.seconds)
-        usage = None if isinstance(done.result, ImagegenError) else done.result.usage
-        if usage is not None:
-            counts.input_tokens += usage.input_tokens
-            counts.output_tokens += usage.output_tokens
+            counts.waited += done.seconds
+            counts.answers[PICTURE] += 1
+            pictures = 1
+        elif done.sent:
+            counts.answers[result.kind.value] += 1
+        usage = result.usage or Usage()
+        counts.input_tokens += usage.input_tokens
+        counts.output_tokens += usage.output_tokens
+        return told | {
+            "cost": run.purse.pay(usage, pictures=pictures),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
 
-    def _complete(self, task: Task, done: Attempt, saved: Saved) -> None:
+    def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered()
         self._drawn += 1
         self._round_mended = self._round_mended or task.round > 0
-        usage = saved.usage
         self._tell(
             task,
             Status.COMPLETE,
             attempt=task.attempts + 1,
-            key=done.key,
-            seconds=round(done.seconds, 3),
             image_path=saved.path,
             bytes=saved.bytes,
-            input_tokens=usage.input_tokens if usage else 0,
-            output_tokens=usage.output_tokens if usage else 0,
+            **told,
         )
 
-    def _fault(self, task: Task, fault: Fault, now: float) -> None:
+    def _fault(self, task: Task, fault: Fault, now: float, told: dict[str, Any]) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
         if fault.kind is Kind.PASSING:
-            self._passing(task, error, now)
+            self._passing(task, error, now, told)
             return
         self._answered()
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
-            self._put_back(task, now)
+            self._put_back(task, now, **told)
         elif fault.kind is Kind.MODEL_GONE:
-            self._put_back(task, now)
+            self._put_back(task, now, **told)
             self._run.model_gone = self._run.model_gone or fault.message
         elif fault.kind is Kind.REDIRECTED:
-            self._put_back(task, now)
+            self._put_back(task, now, **told)
             self._run.end(endings.redirected(fault.message))
         elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
             # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1
             if task.attempts >= self._run.options.max_attempts:
-                self._in_error(task, error)
+                self._in_error(task, error, **told)
             else:
-                self._later(task, error, now)
+                self._later(task, error, now, told)
         else:
             task.attempts += 1
-            self._in_error(task, error)
+            self._in_error(task, error, **told)
 
-    def _passing(self, task: Task, error: BeatError, now: float) -> None:
+    def _passing(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
         outage = self._run.outage
         counts, taken_back = outage.failed(task, now)
         if not counts:
-            self._put_back(task, now, error=error)
+            self._put_back(task, now, error=error, **told)
         else:
             task.attempts += 1
             if task.attempts < self._run.options.max_attempts:
-                self._later(task, error, now)
+                self._later(task, error, now, told)
             else:
                 self._given_up[task] = error
-                self._tell(task, Status.PENDING, error=error)
+                self._tell(task, Status.PENDING, error=error, **told)
         for other in taken_back:
             other.worker.take_back(other)
         if taken_back:
@@ -282,23 +330,23 @@ class Worker:
             self._run.emit(Wait(reason="online", message="the service answers again"))
             self._run.runtime.ring()
 
-    def _later(self, task: Task, error: BeatError, now: float) -> None:
+    def _later(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
         pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
         self._return(task, now + pause * self._random.uniform(0.75, 1.25))
-        self._tell(task, Status.PENDING, error=error, attempt=task.attempts)
+        self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
 
-    def _put_back(self, task: Task, now: float, error: BeatError | None = None) -> None:
+    def _put_back(self, task: Task, now: float, **told: object) -> None:
         """Let a beat be sent again at once: what it met is not counted against it."""
         self._return(task, now)
-        self._tell(task, Status.PENDING, error=error)
+        self._tell(task, Status.PENDING, **told)
 
     def _return(self, task: Task, at: float) -> None:
         task.not_before = at
         heapq.heappush(self._heap, task)
 
-    def _in_error(self, task: Task, error: BeatError) -> None:
+    def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
         self._errors += 1
-        self._tell(task, Status.ERROR, error=error, attempt=task.attempts)
+        self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
         if self._run.options.fail_fast and self._run.haste is None:
             self._run.end(endings.first_error(self.style, task.beat))
 
@@ -315,7 +363,15 @@ class Worker:
             self._return(task, now + ROUND_PAUSE)
         count, self._given_up = len(self._given_up), {}
         message = f"{self.style}: {count} beats that failed in passing are tried once more"
-        self._run.emit(Wait(style=self.style, reason="round", message=message, seconds=ROUND_PAUSE))
+        self._run.emit(
+            Wait(
+                style=self.style,
+                reason="round",
+                message=message,
+                seconds=ROUND_PAUSE,
+                until=iso_exact(self._run.wall_in(ROUND_PAUSE)),
+            )
+        )
         return True
 
     def _give_up_for_good(self) -> None:
@@ -342,14 +398,25 @@ class Worker:
 
     def _exhausted(self, keys: Exhausted) -> None:
         self._no_more = True
-        for news in keys.keys:
-            self._tell_key(news)
+        self._tell_keys()
         self._run.endings.append(endings.no_key_left(self.style, keys, self._run))
 
+    def _tell_keys(self) -> None:
+        """Tell the state of each key that is in another than was told last."""
+        if self._run.keys is None or not self._total:
+            return
+        for news in self._run.keys.states(self.style):
+            self._tell_key(news)
+
     def _tell_key(self, news: KeyNews) -> None:
-        seconds = None
+        before = self._told_keys.get(news.tail)
+        if before is not None and _same(before, news):
+            return
+        self._told_keys[news.tail] = news
+        seconds, until = None, None
         if news.until is not None:
             seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)
+            until = iso_exact(self._run.wall_in(seconds))
         message = news.message
         if news.pace is not None:
             message = message or f"slowed to {news.pace} requests a minute"
@@ -359,7 +426,9 @@ class Worker:
                 key=news.tail,
                 state=news.state.value,
                 message=message,
+                per_minute=news.per_minute,
                 seconds=seconds,
+                until=until,
             )
         )
 
@@ -376,3 +445,10 @@ class Worker:
                 **fields,  # type: ignore[arg-type]
             )
         )
+
+
+def _same(one: KeyNews, other: KeyNews) -> bool:
+    """Tell whether two pieces of news say the same; moments differ a little each time."""
+    if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
+        return False
+    return abs((one.until or 0.0) - (other.until or 0.0)) < 1

@@ -110,6 +110,16 @@ class Budget(msgspec.Struct, omit_defaults=True):
             free = max(free, times[0] + WINDOW / limit)
         return free
 
+    def places(self, now: float, limit: int) -> tuple[float, ...]:
+        """Return when each of the minute's places is free, soonest first, not before now."""
+        limit = self.effective(limit)
+        earliest = max(now, self.cool_until)
+        if self.pace is not None:
+            return (max(earliest, self.free_at(now, limit)),)
+        taken = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
+        ends = [max(earliest, at + WINDOW + MARGIN) for at in taken]
+        return (*(earliest for _ in range(limit - len(ends))), *ends)
+
     def room(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
         return self.effective(limit) - sum(

@@ -30,6 +30,10 @@ _ADDRESS_HINT = "write it as https://host or https://host/path"
 PerMinute = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 PerDay = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
+Dollars = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+Prices = Dollars | dict[str, Dollars]
+"""What a picture of one model costs: whatever its size, or by size."""
+
 
 class Limit(msgspec.Struct, frozen=True):
     """What a key's quota allows: requests a minute, and a day where that is limited."""
@@ -62,13 +66,19 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of every style, and where they were found.
 
     `source` is the file or variable as shown to the user, None where there is none.
-    `base_url` is set only if the file may say where keys are sent.
+    `base_url` is set only if the file may say where keys are sent. `prices` are by model.
     """
 
     pools: dict[str, tuple[Key, ...]] = {}  # copied by msgspec
     source: str | None = None
     base_url: str | None = None
+    prices: dict[str, Prices] = {}  # copied by msgspec
     warnings: tuple[str, ...] = ()
+
+    def price(self, model: str, image_size: str) -> float | None:
+        """Return what the file says a picture costs, in US dollars; None where it does not."""
+        own = self.prices.get(model)
+        return own.get(image_size) if isinstance(own, dict) else own
 
     def pool(self, style: str) -> tuple[Key, ...]:
         """Return the keys that draw this style: its own, else the default ones."""
@@ -79,6 +89,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: PerMinute = DEFAULT_PER_MINUTE
     requests_per_day: PerDay | None = None
     base_url: str | None = None
+    prices: dict[str, Prices] = {}  # copied by msgspec
     keys: dict[str, list[Any]] = {}  # copied by msgspec
 
 
@@ -209,7 +220,13 @@ def _read(
     if faults:
         raise InputFaultsError(faults)
     pools = {style: tuple(dict.fromkeys(keys)) for style, keys in written.items()}
-    return Keyring(pools=pools, source=shown, base_url=file.base_url, warnings=tuple(warnings))
+    return Keyring(
+        pools=pools,
+        source=shown,
+        base_url=file.base_url,
+        prices=file.prices,
+        warnings=tuple(warnings),
+    )
 
 
 class _PoolReader:

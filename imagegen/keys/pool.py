@@ -15,8 +15,9 @@ from typing import Final
 
 import msgspec
 
-from imagegen.keys.budget import Budget, Grant
+from imagegen.keys.budget import WINDOW, Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
+from imagegen.keys.forecast import Supply, last_departures
 from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Account, Ledger
 from imagegen.secret import Secret
@@ -48,13 +49,18 @@ USELESS: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
 
 
 class KeyNews(msgspec.Struct, frozen=True, kw_only=True):
-    """A key and the state it came into. `until` is in `Clock.now()` seconds, where known."""
+    """A key and its state. `until` is in `Clock.now()` seconds, where known.
+
+    `per_minute` is what the key may send a minute at present; `pace` the same where that is
+    less than it was given.
+    """
 
     tail: str
     state: KeyState
     until: float | None = None
     message: str = ""
     pace: int | None = None
+    per_minute: int | None = None
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -182,6 +188,28 @@ class Pool:
         with self._lock:
             return self._news(style)
 
+    def forecast(self, left: Mapping[str, int]) -> dict[str, float | None]:
+        """Return in how many seconds the last of so many requests of each style can leave.
+
+        Judged by what this run knows of its budgets. None where not all of them can leave
+        today, or ever.
+        """
+        with self._lock:
+            now, wall = self._clock.now(), self._clock.wall()
+            supplies = [self._supply(slot, left, now, wall) for slot in self._slots]
+        return last_departures(supplies, left, now)
+
+    def _supply(self, slot: _Slot, left: Iterable[str], now: float, wall: float) -> Supply:
+        limit, budget, per_day = self._limit(slot), slot.budget, slot.limit.per_day
+        effective = budget.effective(limit)
+        return Supply(
+            styles=frozenset(s for s in left if s in slot.styles and self._usable(slot, s)),
+            per_minute=effective,
+            places=budget.places(now, limit),
+            spacing=WINDOW / effective if budget.pace is not None else 0.0,
+            most=None if per_day is None else max(0, per_day - budget.used_today(wall)),
+        )
+
     def any_key(self) -> Secret | None:
         """Return a key for the service's free endpoint: any that was not rejected."""
         with self._lock:
@@ -229,6 +257,7 @@ class Pool:
                 state=KeyState.COOLING,
                 until=slot.free_at,
                 pace=slot.budget.pace,
+                per_minute=slot.budget.effective(limit),
             )
 
     def spent_today(self, lease: Lease, message: str = "") -> KeyNews:
@@ -378,8 +407,9 @@ class Pool:
             return KeyNews(tail=tail, state=KeyState.REJECTED, message=message)
         if slot.verdict is not None:
             return msgspec.structs.replace(slot.verdict, tail=tail)
-        if slot.budget.cool_until > now and slot.free_at > now:
-            return KeyNews(tail=tail, state=KeyState.COOLING, until=slot.free_at, pace=pace)
-        if slot.free_at > now:
-            return KeyNews(tail=tail, state=KeyState.WAITING, until=slot.free_at, pace=pace)
-        return KeyNews(tail=tail, state=KeyState.READY, pace=pace)
+        until = slot.free_at if slot.free_at > now else None
+        state = KeyState.READY if until is None else KeyState.WAITING
+        if until is not None and slot.budget.cool_until > now:
+            state = KeyState.COOLING
+        per_minute = slot.budget.effective(self._limit(slot))
+        return KeyNews(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)

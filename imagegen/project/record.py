@@ -22,12 +22,14 @@ _RECORD_PAUSE: Final = 0.1
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The options that choose what is drawn and how; never keys or addresses.
 
-    `beats_file` is an absolute path. `beats` are addresses as a person types them.
+    `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
+    is how many beats of each style to draw, evenly spread; 0: all.
     """
 
     styles: tuple[str, ...] = ()
     shots: tuple[str, ...] = ()
     beats: tuple[str, ...] = ()
+    sample: int = 0
     force: bool = False
     fail_fast: bool = False
     provider: str | None = None
@@ -39,7 +41,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `lineage` is the id of the run that it resumes, or its own.
 
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
-    stays so if it was killed.
+    stays so if it was killed. `answer_seconds` is how long a picture took to come, on the
+    average.
     """
 
     run: str
@@ -52,6 +55,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     reason: str | None = None
     resume_after: str | None = None
+    model: str | None = None
+    answer_seconds: float | None = None
 
 
 def read(layout: Layout) -> RunRecord | None:

@@ -88,10 +88,29 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that the service says it used."""
+    """Tokens that the service says it used; `thought_tokens` are among the output's."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+    thought_tokens: int = 0
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture costs, about, in US dollars.
+
+    Where `per_million_output` is set and the service tells its tokens, they decide: those
+    of the answer, without the far cheaper ones of its thoughts.
+    """
+
+    picture: float
+    per_million_output: float | None = None
+
+    def of(self, usage: Usage | None, *, pictures: int) -> float:
+        """Return what one answer costs that brought so many pictures: 0 or 1."""
+        tokens = usage.output_tokens - usage.thought_tokens if usage else 0
+        if self.per_million_output is not None and tokens > 0:
+            return tokens * self.per_million_output / 1e6
+        return self.picture * pictures
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +161,10 @@ class Provider(Protocol):
 
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
         """Ask the service's free endpoint which image models this key sees."""
+        ...
+
+    def price(self, image_size: str) -> Price | None:
+        """Return what a picture of this size costs by the service's list; None: not known."""
         ...
 
     def close(self) -> None:

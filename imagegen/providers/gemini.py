@@ -13,13 +13,24 @@ from urllib.parse import quote
 import msgspec
 
 from imagegen.providers import gemini_answer
-from imagegen.providers.base import Fault, Kind, Options, Outcome, Reference, Request
+from imagegen.providers.base import Fault, Kind, Options, Outcome, Price, Reference, Request
 from imagegen.providers.http import Http, Reply
 from imagegen.secret import Secret
 
 DEFAULT_MODEL = "gemini-3.1-flash-image"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 DEFAULT_WIDTH = 256
+
+PRICES_OF = "spring 2026"
+"""When the prices below were read at https://ai.google.dev/gemini-api/docs/pricing."""
+
+_PRICES = {
+    # US dollars a picture by size.
+    "gemini-3.1-flash-image": {"512": 0.045, "1K": 0.067, "2K": 0.101, "4K": 0.151},
+    "gemini-3-pro-image": {"1K": 0.134, "2K": 0.134, "4K": 0.24},
+}
+_PER_MILLION_OUTPUT = {"gemini-3.1-flash-image": 60.0}
+"""US dollars for a million output tokens of pictures."""
 
 _LIST_TIMEOUT = 30.0
 _MOST_PAGES = 10
@@ -75,6 +86,13 @@ class Gemini:
             if not token:
                 break
         return tuple(dict.fromkeys(names))
+
+    def price(self, image_size: str) -> Price | None:
+        """Return the list price of a picture, as read in `PRICES_OF`."""
+        picture = _PRICES.get(self.model, {}).get(image_size)
+        if picture is None:
+            return None
+        return Price(picture=picture, per_million_output=_PER_MILLION_OUTPUT.get(self.model))
 
     def close(self) -> None:
         """Let go of connections."""

@@ -249,6 +249,7 @@ def _usage(counts: object) -> Usage | None:
     return Usage(
         input_tokens=count("promptTokenCount"),
         output_tokens=count("candidatesTokenCount") + count("thoughtsTokenCount"),
+        thought_tokens=count("thoughtsTokenCount"),
     )
 
 

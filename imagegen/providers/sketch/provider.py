@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable
 
-from imagegen.providers.base import Fault, Kind, Options, Outcome, Picture, Request
+from imagegen.providers.base import Fault, Kind, Options, Outcome, Picture, Price, Request
 from imagegen.providers.sketch.frame import draw_frame
 from imagegen.secret import Secret
 
@@ -54,6 +54,10 @@ class Sketch:
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
         """Return the one model there is."""
         return (self.model,)
+
+    def price(self, image_size: str) -> Price | None:  # noqa: ARG002
+        """Return a price of nothing."""
+        return Price(picture=0.0)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
