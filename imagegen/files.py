@@ -22,6 +22,8 @@ _NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 OPEN_FLAGS: Final = _NOFOLLOW | _BINARY
 """No symbolic link is followed, and bytes stay bytes, where the system knows these flags."""
+READ_FLAGS: Final = OPEN_FLAGS | _NONBLOCK
+"""The same, and a pipe that lies in the way is not waited for."""
 
 _REPLACE_TRIES: Final = 10
 _REPLACE_PAUSE: Final = 0.05
@@ -59,7 +61,7 @@ def read(path: Path, limit: int) -> bytes | None:
     if not _NOFOLLOW and path.is_symlink():
         return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | _BINARY)
+        descriptor = os.open(path, os.O_RDONLY | READ_FLAGS)
     except OSError:
         return None
     try:

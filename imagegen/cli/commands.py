@@ -240,6 +240,7 @@ def resume(
 @app.command(
     epilog=examples(
         "imagegen status my-video",
+        "imagegen status my-video --watch",
         "imagegen status my-video --json",
     )
 )
@@ -251,15 +252,26 @@ def status(
         bool,
         typer.Option("--check", help="Exit 3 if beats are pending, else 1 if some are in error."),
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the active run; leaving does not end it.")
+    ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Tell where a project stands: counts and a glyph for each beat."""
+    """Tell where a project stands: counts and a glyph for each beat.
+
+    With --watch the active run is followed until it ends; with --json too, its events are
+    printed, one a line.
+    """
+    from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
     from imagegen.generation.project import Project
     from imagegen.generation.standing import standing
 
+    followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     found = standing(Project(project, asked_for(beats_file=absolute(beats))), time.time())
-    if json:
+    if followed:
+        pass
+    elif json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
     else:

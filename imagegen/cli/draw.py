@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import typer
 
-from imagegen.cli.options import How, asked_for, seconds
-from imagegen.errors import ClosedOutputError, Exit, ImagegenError
+from imagegen.cli.awake import kept_awake
+from imagegen.cli.options import How, View, asked_for, seconds
+from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagegen.display.terminal import Screen
     from imagegen.generation.engine import Engine
+    from imagegen.generation.events import Listener
+    from imagegen.generation.plan import Plan
+    from imagegen.project.layout import Layout
     from imagegen.project.record import Asked
 
 _LAST_SECONDS: Final = 3.5
@@ -41,8 +48,9 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
     from imagegen.generation.project import KeySource, Project, to_resume
     from imagegen.generation.session import Limits, Session
 
-    screen = terminal.Screen(how.view.value)
+    screen = terminal.Screen(_view(how))
     try:
+        _refuse_together(how)
         last = to_resume(root) if asked is None else None
         if asked is None:
             asked = last.asked if last else asked_for()
@@ -57,13 +65,18 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
         session.require_keys(plan)
         if not how.sure:
             screen.confirm(plan)
-        with session, _Signals() as signals:
+        if how.detach:
+            code = _detach(session.project.layout, root)
+            raise typer.Exit(code)
+        with contextlib.ExitStack() as stack:
+            if how.keep_awake:
+                stack.enter_context(kept_awake(session.warnings.append))
+            stack.enter_context(session)
+            signals = stack.enter_context(_Signals())
+            listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
             # Another run may have drawn some of it until this one had the project.
             complete, in_flight = session.draw(
-                session.plan(how.limit),
-                screen.listeners,
-                limits=limits,
-                started=signals.attach,
+                session.plan(how.limit), listeners, limits=limits, started=signals.attach
             )
             with contextlib.suppress(OSError, ClosedOutputError):
                 screen.summary(complete, session.name, str(root))
@@ -73,6 +86,51 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
         screen.failed(error)
         raise
     raise typer.Exit(complete.exit_code)
+
+
+def _view(how: How) -> str:
+    """Return the view: where the log is echoed to the terminal, nothing is drawn over it."""
+    if how.view is View.AUTO and how.verbose and sys.stderr.isatty():
+        return "log"
+    return how.view.value
+
+
+def _refuse_together(how: How) -> None:
+    if how.detach and how.view is View.JSON:
+        raise UsageError(
+            "--detach leaves nobody to print events for",
+            hint="follow the run instead: imagegen status PROJECT --watch --json",
+        )
+    if how.detach and how.dry_run:
+        raise UsageError("--dry-run draws nothing", hint="leave out --detach")
+
+
+class _Listeners:
+    """Everyone who hears of a run: the screen, and the log."""
+
+    def __init__(self, screen: "Screen", layout: "Layout", *, echo: bool) -> None:
+        self._screen = screen
+        self._layout = layout
+        self._echo = echo
+
+    def __call__(self, plan: "Plan") -> "Sequence[tuple[Listener, float | None]]":
+        from imagegen.display.log import RunLog
+
+        log = RunLog(self._layout.log, sys.stderr if self._echo else None)
+        return [(log, None), *self._screen.listeners(plan)]
+
+
+def _detach(layout: "Layout", root: Path) -> int:
+    from imagegen.cli import detach
+    from imagegen.display import terminal
+
+    started = detach.start(layout, sys.argv[1:])
+    if isinstance(started, tuple):
+        code, said = started
+        sys.stderr.write(said)
+        return code
+    terminal.printer().detached(layout.name, str(root), started.pid)
+    return Exit.OK
 
 
 class _Signals:

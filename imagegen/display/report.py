@@ -121,6 +121,12 @@ class Printer:
         self._counts(complete, others)
         self.ending(complete, path)
 
+    def detached(self, name: str, path: str, pid: int) -> None:
+        """Say that a run goes on without this terminal, and how to get hold of it."""
+        self.line(f"{clean(name)}: goes on as process {pid}; this window may be closed.")
+        self.line(f"  imagegen status {clean(path)} --watch   follows it")
+        self.line(f"  imagegen stop {clean(path)}   ends it; resume carries on")
+
     def ending(self, complete: Complete, path: str) -> None:
         """Say why a run ended before all was drawn, and how it goes on."""
         for message in complete.messages:

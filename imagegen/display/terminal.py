@@ -37,9 +37,11 @@ class Screen:
     """One run's output: a view while it lasts, and a summary after it.
 
     `view` is auto, live, plain, json or none; auto is live where stdout is a terminal.
+    `watching` tells that the run is another process's.
     """
 
-    def __init__(self, view: str) -> None:
+    def __init__(self, view: str, *, watching: bool = False) -> None:
+        self._watching = watching
         self._console = _console()
         smart = self._console.is_terminal and not self._console.is_dumb_terminal
         self._view = ("live" if smart else "plain") if view == "auto" else view

@@ -214,6 +214,7 @@ class Session:
         try:
             plan = self._make_ready(plan, run)
             recorder = self._recorder(plan)
+            heard = listeners(plan)
         except StorageError as error:
             raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
         engine = Engine(
@@ -225,7 +226,7 @@ class Session:
         )
         started(engine)
         bus.subscribe(recorder, tick=None, failed=engine.supervisor.recorder_failed)
-        for listener, tick in listeners(plan):
+        for listener, tick in heard:
             bus.subscribe(listener, tick=tick, failed=engine.supervisor.display_failed)
         self._bus = bus
         try:

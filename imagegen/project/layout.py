@@ -50,6 +50,16 @@ class Layout:
         """Return the style's progress file."""
         return self.root / f"image_progress_{style}.json"
 
+    @property
+    def log(self) -> Path:
+        """The log of the last runs, for people."""
+        return self.ours / "run.log"
+
+    @property
+    def detached(self) -> Path:
+        """What a run without a terminal had to say."""
+        return self.ours / "detached.log"
+
     def journal(self, run: str) -> Path:
         """Return the journal of a run."""
         return self.ours / "runs" / f"{run}.jsonl"

@@ -1,0 +1,26 @@
+"""Keeping the machine from sleeping while a run goes on."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from imagegen.errors import UsageError
+
+
+@contextlib.contextmanager
+def kept_awake(warn: Callable[[str], None]) -> Iterator[None]:
+    """Keep the machine awake as long as the context lasts; a killed process lets go too.
+
+    Where the system does not allow it, `warn` is told, and nothing else happens. Raises
+    `UsageError` if the extra that does it is not installed.
+    """
+    try:
+        from wakepy import keep
+    except ImportError as error:
+        raise UsageError(
+            "--keep-awake needs an extra that is not installed",
+            hint="python -m pip install 'imagegen-storyboard[awake]'",
+        ) from error
+    with keep.running(on_fail="pass") as mode:
+        if not mode.active:
+            warn("--keep-awake: this system offers no way to keep it awake; the run goes on")
+        yield

@@ -1,0 +1,76 @@
+"""Starts a run that goes on when the terminal is closed."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen import files
+from imagegen.errors import ImagegenError, UsageError
+from imagegen.project import record
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.record import RunRecord
+
+_LOOK: Final = 0.05
+_MOST_SHOWN: Final = 64 * 1024
+
+
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs without a terminal what `arguments` ask for.
+
+    The package that runs now is the one that is started: a folder of its name in the
+    project is not looked at.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [word for word in arguments[:end] if word != "--detach"]
+    quiet = [*options, "--progress", "none", "--yes", *arguments[end:]]
+    return [sys.executable, "-P", "-m", "imagegen", *quiet]
+
+
+def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, str]:
+    """Start a run apart from this terminal, and wait until it has the project.
+
+    Returns its record, or, if it was over before, its exit code and what it printed.
+    Raises `UsageError` where it cannot be started.
+    """
+    before = record.read(layout)
+    try:
+        layout.prepare()
+        refuse_link(layout.ours)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
+        output = os.open(layout.detached, flags, 0o600)
+    except (OSError, ImagegenError) as error:
+        raise UsageError(f"nothing can be drawn: {error}") from error
+    try:
+        child = subprocess.Popen(  # noqa: S603  # our own command, no shell
+            command(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            creationflags=_flags(),
+        )
+    except OSError as error:
+        raise UsageError(f"no process can be started: {error.strerror}") from error
+    finally:
+        os.close(output)
+    while child.poll() is None:
+        # By the run, not by its process: on Windows a launcher may stand in between.
+        active = record.active_run(layout)
+        if active is not None and (before is None or active.run != before.run):
+            # It goes on alone: nobody waits for it.
+            child.returncode = 0
+            return active
+        time.sleep(_LOOK)
+    said = files.read(layout.detached, _MOST_SHOWN) or b""
+    return child.returncode, said.decode("utf-8", "replace")
+
+
+def _flags() -> int:
+    if sys.platform == "win32":
+        return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    return 0

@@ -1,0 +1,46 @@
+"""Follows a run from outside: `status --watch`."""
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.project import record
+from imagegen.project.layout import Layout
+from imagegen.project.record import Asked, RunRecord
+
+
+def watch(root: Path, beats_file: str | None, view: str) -> bool:
+    """Show the active run until it ends; returns False where more is to be said.
+
+    That is so where none is active, or where it broke off; not of `view` json, which
+    prints events alone. Else `view` is auto. Leaving does nothing to the run.
+    """
+    from imagegen.display import terminal
+    from imagegen.generation import follow
+    from imagegen.generation.project import Project
+
+    layout = Layout(root)
+    active = record.active_run(layout)
+    if active is None:
+        return view == "json"
+    project = Project(root, _asked(active, beats_file))
+    plan = project.plan(project.survey(time.time()), lineage=active.lineage)
+    screen = terminal.Screen(view, watching=True)
+    complete = follow.follow(layout, active.run, screen.listeners(plan))
+    if complete is not None:
+        screen.summary(complete, layout.name, str(root))
+    return complete is not None or view == "json"
+
+
+def _asked(active: RunRecord, beats_file: str | None) -> Asked:
+    """Return what the run was asked for, with a beats file that this command may read."""
+    named = active.asked.beats_file
+    if beats_file is None and named is not None and Path(named).is_absolute():
+        # The record may be somebody else's: it must not choose what of yours is read.
+        raise UsageError(
+            "the run reads its beats from outside the project",
+            hint=f"name them: imagegen status --watch --beats {named}",
+        )
+    return msgspec.structs.replace(active.asked, beats_file=beats_file or named)

@@ -1,0 +1,118 @@
+"""Following a run from outside, by the journal that it writes."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.generation.events import AnyEvent, Complete, Event, Listener
+from imagegen.project import record
+from imagegen.project.layout import Layout
+
+LOOK: Final = 0.2
+"""Seconds between two looks at the journal."""
+
+_LOOK_FOR_RUN: Final = 1.0
+_CHUNK: Final = 1024 * 1024
+_LONGEST_LINE: Final = 16 * 1024 * 1024
+
+
+class Journal:
+    """Reads the events of a journal as they are written.
+
+    The file may be somebody else's: it is not opened through a link, lines that are no
+    events of ours are passed over, and one without an end is given up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._rest = b""
+        self._decoder = msgspec.json.Decoder(AnyEvent)
+
+    def read(self) -> list[Event]:
+        """Return what was written since the last call; nothing while there is no file."""
+        if self._descriptor is None:
+            self._descriptor = _open(self._path)
+        if self._descriptor is None:
+            return []
+        events: list[Event] = []
+        while chunk := os.read(self._descriptor, _CHUNK):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            if len(self._rest) > _LONGEST_LINE:
+                self._rest = b""
+            events += filter(None, map(self._event, lines))
+        return events
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _event(self, line: bytes) -> Event | None:
+        try:
+            event: Event = self._decoder.decode(line)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            # Of a later version, perhaps.
+            return None
+        return event
+
+
+def follow(
+    layout: Layout,
+    run: str,
+    listeners: Sequence[tuple[Listener, float | None]],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> Complete | None:
+    """Bring a run's events to listeners until it ends; returns how, or None if it broke off.
+
+    Each listener comes with the idle seconds after which it acts. What has happened so far
+    is brought first.
+    """
+    journal = Journal(layout.journal(run))
+    heard = [(listener, tick, [now()]) for listener, tick in listeners]
+    looked = now()
+    over = False
+    try:
+        while True:
+            events = journal.read()
+            for event in events:
+                for listener, _, last in heard:
+                    listener.handle(event)
+                    last[0] = now()
+                if isinstance(event, Complete):
+                    return event
+            if over:
+                return None
+            for listener, tick, last in heard:
+                if tick is not None and now() - last[0] >= tick:
+                    listener.tick()
+                    last[0] = now()
+            if now() - looked >= _LOOK_FOR_RUN:
+                looked = now()
+                # What it wrote before it died is read once more.
+                over = not record.is_active(layout)
+            sleep(LOOK)
+    finally:
+        journal.close()
+        for listener, _, _ in heard:
+            listener.close()
+
+
+def _open(path: Path) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return descriptor

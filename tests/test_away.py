@@ -1,0 +1,286 @@
+"""Runs away from their terminal: detached, watched from outside, stopped, kept awake."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import Commands, pictures
+from gemini_server import Answer, GeminiServer
+from imagegen.display.log import RunLog
+from imagegen.generation.events import Warned
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="terminals of this kind are Unix's")
+
+
+@pytest.fixture
+def ended_runs(commands: Commands) -> Iterator[None]:
+    """End whatever a failing test has left running in the background."""
+    yield
+    for root in commands.folder.iterdir():
+        if (root / ".imagegen").is_dir():
+            commands.run("stop", root)
+            commands.run("status", root, "--watch")
+
+
+def test_a_detached_run_finishes_alone(
+    commands: Commands, server: GeminiServer, ended_runs: None
+) -> None:
+    """The command comes back at once, naming the process, and the run goes on without it."""
+    root = commands.project()
+    with server.held():
+        done = commands.run("run", root, "--detach", "--base-url", server.address)
+        assert done.code == 0, done.text
+        found = json.loads(commands.run("status", root, "--json").out)
+        assert found["active"]
+        assert f"process {found['pid']}" in done.out
+        assert not pictures(root)
+    commands.run("status", root, "--watch")
+    assert len(pictures(root)) == 9
+    assert commands.run("status", root, "--check").code == 0
+
+
+@POSIX
+def test_a_detached_run_survives_its_window(
+    commands: Commands, server: GeminiServer, ended_runs: None
+) -> None:
+    """Closing the terminal, which hangs up everything in it, does not reach the run."""
+    pty = importlib.import_module("pty")
+    root = commands.project()
+    with server.held():
+        # The shell stays, as one at a prompt would, until its terminal is taken away.
+        script = 'trap "" TERM; "$@" >/dev/null 2>&1; echo left; read line'
+        started = [sys.executable, "-m", "imagegen", "run", str(root), "--detach"]
+        pid, terminal = pty.fork()
+        if pid == 0:
+            arguments = ["sh", "-c", script, "sh", *started, "--base-url", server.address]
+            os.execvpe("sh", arguments, commands.env)
+        said = b""
+        while b"left" not in said:
+            said += os.read(terminal, 1024)
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status)
+        assert os.WTERMSIG(status) == signal.SIGHUP
+        assert json.loads(commands.run("status", root, "--json").out)["active"]
+    commands.run("status", root, "--watch")
+    assert commands.run("status", root, "--check").code == 0
+
+
+def test_what_cannot_start_is_said_in_the_terminal(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A fault of the project is told by the command itself, not by a process nobody sees."""
+    root = commands.project(keys={})
+    done = commands.run("run", root, "--detach", "--base-url", server.address)
+    assert done.code == 2
+    assert "no key" in done.err
+
+
+def test_a_second_detached_run_is_told_of_the_first(
+    commands: Commands, server: GeminiServer, ended_runs: None
+) -> None:
+    """What ends the run before it has the project is passed on, exit code and all."""
+    root = commands.project()
+    with server.held():
+        commands.run("run", root, "--detach", "--base-url", server.address)
+        done = commands.run("run", root, "--detach", "--base-url", server.address)
+        assert done.code == 4
+        assert "another run is active" in done.err
+    commands.run("status", root, "--watch")
+
+
+def test_detached_needs_no_events_and_draws(commands: Commands) -> None:
+    """Options that contradict each other are told so."""
+    root = commands.project()
+    for other in (["--progress", "json"], ["--dry-run"]):
+        done = commands.run("run", root, "--detach", *other)
+        assert done.code == 2
+        assert "--detach" in done.text
+    assert not pictures(root)
+
+
+def test_a_module_in_the_project_is_not_what_is_started(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A folder called imagegen in the current one has no say in what a detached run runs."""
+    root = commands.project()
+    evil = root / "imagegen"
+    evil.mkdir()
+    (evil / "__init__.py").write_text("raise SystemExit(99)")
+    (evil / "__main__.py").write_text("raise SystemExit(99)")
+    command = [sys.executable, "-P", "-m", "imagegen", "run", "--detach"]
+    done = subprocess.run(
+        [*command, "--base-url", server.address],
+        cwd=root,
+        env=commands.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    commands.run("status", root, "--watch")
+    assert commands.run("status", root, "--check").code == 0
+
+
+def test_watching_shows_the_run_to_its_end(commands: Commands, server: GeminiServer) -> None:
+    """Whoever joins late hears everything: what was drawn before, and how it ended."""
+    root = commands.project()
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    with server.held():
+        run = commands.start("run", root, "--progress", "json", "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        watchers = [commands.start("status", root, "--watch", *more) for more in ([], ["--json"])]
+        assert watchers[1].stdout is not None
+        first = watchers[1].stdout.readline()
+    seen = commands.wait(watchers[0])
+    events = [json.loads(first), *commands.wait(watchers[1]).events]
+    ran = commands.wait(run)
+    assert ran.code == 1
+    assert seen.code == 0
+    assert "IMAGE_SAFETY" in seen.out or "SAFETY" in seen.out
+    assert "6 of 9" in seen.out
+    assert events == ran.events
+
+
+def test_stop_ends_a_watched_run(commands: Commands, server: GeminiServer) -> None:
+    """`stop` ends it with exit 3 once what is in flight is saved, and `resume` finishes."""
+    root = commands.project(beats=8, per_minute=2)
+    run = commands.start("run", root, "--base-url", server.address)
+    assert server.wait_for_requests(6)
+    watcher = commands.start("status", root, "--watch")
+    assert commands.run("stop", root).code == 0
+    ran, seen = commands.wait(run), commands.wait(watcher)
+    assert ran.code == 3
+    assert "stopped" in ran.text
+    assert "stopped" in seen.out
+    assert len(pictures(root)) == 6
+    keys = root / "keys.toml"
+    keys.write_text(keys.read_text().replace("requests_per_minute = 2", "requests_per_minute = 99"))
+    assert commands.run("resume", root, "--base-url", server.address).code == 0
+    assert len(server.requests) == 24
+
+
+def test_watching_a_run_that_is_killed_says_so(commands: Commands, server: GeminiServer) -> None:
+    """A run that breaks off has no last word: the watcher says what is there."""
+    root = commands.project()
+    with server.held():
+        run = commands.start("run", root, "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        watcher = commands.start("status", root, "--watch")
+        run.kill()
+        commands.wait(run)
+        seen = commands.wait(watcher)
+    assert seen.code == 0
+    assert "broke off" in seen.out
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_nothing_to_watch(commands: Commands, more: list[str]) -> None:
+    """Without an active run the status is told, and nothing is waited for."""
+    root = commands.project()
+    done = commands.run("status", root, "--watch", *more)
+    assert done.code == 0
+    assert bool(done.out) is not bool(more)
+
+
+def test_a_journal_of_somebody_else_harms_no_watcher(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Lines that are no events, or of styles that do not exist, are passed over."""
+    root = commands.project()
+    with server.held():
+        run = commands.start("run", root, "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        journal = next((root / ".imagegen" / "runs").glob("*.jsonl"))
+        with journal.open("ab") as file:
+            file.write(
+                b'not json\n{"type": "later", "x": 1}\n[[[[\n\xff\xfe\n'
+                b'{"type":"progress","style":"no","shot_number":"1","beat_number":"1",'
+                b'"status":"complete","completed":1,"total":1}\n'
+                b'{"type":"warning","message":"\\u001b[31mred\\u0007"}\n'
+            )
+        watcher = commands.start("status", root, "--watch")
+        assert watcher.stdout is not None
+        watcher.stdout.readline()
+    seen = commands.wait(watcher)
+    commands.wait(run)
+    assert seen.code == 0
+    assert "9 of 9" in seen.out
+    assert "\x1b" not in seen.out
+    assert "\x07" not in seen.out
+
+
+def test_the_log_tells_what_happened(commands: Commands, server: GeminiServer) -> None:
+    """One line an event, with time, beat, key and reason; -v says the same on stderr."""
+    root = commands.project(beats=2)
+    server.fault("prompt <1>", Answer.REFUSED)
+    done = commands.run("run", root, "-v", "--style", "clear", "--base-url", server.address)
+    assert done.code == 1
+    log = (root / ".imagegen" / "run.log").read_text()
+    assert [line for line in done.err.splitlines() if "Z  " in line] == log.splitlines()
+    assert "complete    clear/1/1.1" in log
+    assert "…0000" in log
+    assert "refused" in log
+    assert "end         exit 1" in log
+
+
+def test_a_log_in_the_way_of_a_link_is_refused(commands: Commands, server: GeminiServer) -> None:
+    """A project's own log may not be a way to write somewhere else."""
+    root = commands.project(beats=1)
+    (root / ".imagegen").mkdir()
+    victim = commands.folder / "victim"
+    victim.write_text("mine")
+    (root / ".imagegen" / "run.log").symlink_to(victim)
+    done = commands.run("run", root, "--base-url", server.address)
+    assert done.code == 2, done.text
+    assert victim.read_text() == "mine"
+    assert not server.requests
+
+
+def test_keep_awake_asks_the_system(commands: Commands, server: GeminiServer) -> None:
+    """Where the system keeps the machine awake nothing is said; where it cannot, a warning."""
+    root = commands.project(beats=1)
+    granted = {"WAKEPY_FAKE_SUCCESS": "yes"}
+    done = commands.run("run", root, "--keep-awake", "--base-url", server.address, env=granted)
+    assert done.code == 0, done.text
+    assert "awake" not in done.text
+    denied = {"WAKEPY_FORCE_FAILURE": "yes"}
+    done = commands.run(
+        "run", root, "--force", "--keep-awake", "--base-url", server.address, env=denied
+    )
+    assert done.code == 0, done.text
+    assert "--keep-awake" in done.text
+
+
+@POSIX
+def test_leaving_the_watch_leaves_the_run(commands: Commands, server: GeminiServer) -> None:
+    """Ctrl-C ends the watching alone."""
+    root = commands.project()
+    with server.held():
+        run = commands.start("run", root, "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        watcher = commands.start("status", root, "--watch")
+        assert watcher.stdout is not None
+        watcher.stdout.readline()
+        watcher.send_signal(signal.SIGINT)
+        assert commands.wait(watcher).code == 130
+    assert commands.wait(run).code == 0
+
+
+def test_a_full_log_is_put_aside(tmp_path: Path) -> None:
+    """Neither the log nor the one before it grows without end."""
+    log = RunLog(tmp_path / "run.log", largest=500)
+    for number in range(40):
+        log.handle(Warned(message=f"warning number {number}"))
+    log.close()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["run.log", "run.log.1"]
+    assert all(path.stat().st_size <= 500 for path in tmp_path.iterdir())
+    assert "number 39" in (tmp_path / "run.log").read_text()
