@@ -62,6 +62,7 @@ class Commands:
         keys: Mapping[str, Sequence[str]] | int = 1,
         per_minute: int = 600,
         settings: str = "",
+        lend: bool = True,
     ) -> Path:
         """Make a project with beats, keys and settings; `keys` counts keys a style."""
         root = self.folder / name
@@ -73,7 +74,7 @@ class Commands:
         if isinstance(keys, int):
             keys = {s: [f"test-key-{s}-{n:06d}" for n in range(keys)] for s in STYLES}
         self.keys |= {key for own in keys.values() for key in own}
-        lines = [f"requests_per_minute = {per_minute}", "[keys]"]
+        lines = [f"requests_per_minute = {per_minute}", f"lend = {str(lend).lower()}", "[keys]"]
         lines += [f"{style} = {json.dumps(list(own))}" for style, own in keys.items()]
         (root / "keys.toml").write_text("\n".join(lines), encoding="utf-8")
         (root / "keys.toml").chmod(0o600)

@@ -144,7 +144,7 @@ def test_watching_shows_the_run_to_its_end(commands: Commands, server: GeminiSer
     ran = commands.wait(run)
     assert ran.code == 1
     assert seen.code == 0
-    assert "IMAGE_SAFETY" in seen.out or "SAFETY" in seen.out
+    assert "SAFETY" in seen.out
     assert "6 of 9" in seen.out
     assert events == ran.events
 

@@ -140,7 +140,7 @@ def test_limited_key_gives_way_to_another(
 
 def _end_one_style(commands: Commands, server: GeminiServer, kind: Answer) -> tuple[Path, Done]:
     """Run with one style's only key answered like this; the other styles' keys are good."""
-    root = commands.project(beats=3)
+    root = commands.project(beats=3, lend=False)
     server.key_mode("test-key-clear-000000", kind)
     done = commands.run("run", root, "--base-url", server.address, "--progress", "json")
     names = {path.parts[-3] for path in pictures(root)}
@@ -158,6 +158,19 @@ def test_day_quota_ends_its_style_alone(commands: Commands, server: GeminiServer
     pacific = after.astimezone(zoneinfo.ZoneInfo("America/Los_Angeles"))
     assert (pacific.hour, pacific.minute, pacific.second) == (0, 0, 0)
     assert "…0000" in done.err
+
+
+@pytest.mark.parametrize("kind", [Answer.DAY, Answer.BAD_KEY])
+def test_a_style_without_working_keys_is_lent_some(
+    commands: Commands, server: GeminiServer, kind: Answer
+) -> None:
+    """With keys that others have left over, nothing stays undrawn; what happened is said."""
+    root = commands.project(beats=3)
+    server.key_mode("test-key-clear-000000", kind)
+    done = commands.run("run", root, "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert len(pictures(root)) == 9
+    assert "…0000" in done.out
 
 
 @pytest.mark.parametrize("kind", [Answer.LIMIT_0, Answer.BAD_KEY, Answer.LEAKED_KEY])
@@ -253,7 +266,12 @@ def test_fail_fast_ends_at_the_first_error(commands: Commands, server: GeminiSer
 
 def test_max_time_ends_with_exit_3_and_resumes(commands: Commands, server: GeminiServer) -> None:
     """What could not finish in the time allowed is not sent; the time to go on is given."""
-    root = commands.project(beats=4, per_minute=2, settings=ONE_STYLE + "timeout = 5\n")
+    root = commands.project(
+        beats=4,
+        keys={"clear": ["test-key-clear-000001"]},
+        per_minute=2,
+        settings=ONE_STYLE + "timeout = 5\n",
+    )
     address = ("--base-url", server.address, "--progress", "json")
     done = commands.run("run", root, *address, "--max-time", "20s")
     assert done.code == 3

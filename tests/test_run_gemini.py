@@ -142,7 +142,7 @@ def test_interrupted_run_is_resumed_without_redoing(
 ) -> None:
     """After an interruption every prompt is answered once in all, and a second resume is idle."""
     # A short timeout keeps few requests in flight: 10 a style.
-    root = commands.project(beats=20, settings="timeout = 1\n")
+    root = commands.project(beats=20, settings="timeout = 1\n", lend=False)
     server.latency = 0.2
     process = commands.start("run", root, "--base-url", server.address, "--progress", "json")
     assert server.wait_for_requests(12)

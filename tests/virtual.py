@@ -242,6 +242,7 @@ class Show:
         per_minute: int = 9,
         keys_a_style: int = 2,
         keyless: bool = False,
+        lend: bool = False,
         there: int = 0,
         latency: float = 8.0,
         width: int = 4,
@@ -271,11 +272,12 @@ class Show:
         self.warnings: list[str] = []
         ledger = Ledger(MemoryStore(), self.clock, self.warnings.append)
         self.pool = Pool(
-            {style: self.keys.get(style, ()) for style in counts},
+            {style: self.keys.get(style, ()) for style in {**counts, **self.keys}},
             provider="scripted",
             model="model-1",
             ledger=ledger,
             clock=self.clock,
+            lend=lend,
             seed=1,
         )
         self.plan = Plan(

@@ -17,8 +17,6 @@ _LOOK: Final = 0.05
 _MOST_SHOWN: Final = 64 * 1024
 
 
-
-
 def command(arguments: Sequence[str]) -> list[str]:
     """Return the command that runs without a terminal what `arguments` ask for.
 

@@ -5,7 +5,8 @@ import msgspec
 from imagegen import files
 from imagegen.errors import ImagegenError
 from imagegen.generation.run import Run
-from imagegen.keys.pool import KeyNews, Lease
+from imagegen.keys.pool import Lease
+from imagegen.keys.state import KeyNews
 from imagegen.project import png
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat

@@ -6,7 +6,8 @@ from typing import Final
 from imagegen.errors import Exit
 from imagegen.generation.outage import GIVE_UP_AFTER
 from imagegen.generation.run import Ending, Run
-from imagegen.keys.pool import Exhausted, KeyState
+from imagegen.keys.pool import Exhausted
+from imagegen.keys.state import KeyState
 from imagegen.project.storyboard import Beat
 from imagegen.providers.base import Fault
 

@@ -47,7 +47,7 @@ class Engine:
         self._resumes = resumes
         self._warnings = warnings
         self._workers = {
-            style: Worker(run, style, beats, self._width(keys.get(style, ())), seed)
+            style: Worker(run, style, beats, self._width(style, keys), seed)
             for style, beats in plan.styles.items()
             if beats
         }
@@ -93,10 +93,16 @@ class Engine:
         """How many requests are still under way: 0 unless the run was ended at once."""
         return sum(worker.in_flight for worker in self._workers.values())
 
-    def _width(self, keys: Sequence[Key]) -> int:
+    def _width(self, style: str, keys: Mapping[str, Sequence[Key]]) -> int:
+        """Return how many requests of a style may be under way at once.
+
+        A style that may be lent keys needs threads for all of them; they are made as needed.
+        """
         if self._run.keys is None:
             return self._run.provider.width
-        a_minute = keyfile.per_minute(keys)
+        own = keys.get(style, ())
+        lent = [key for pool in keys.values() for key in pool] if self._run.keys.lends else ()
+        a_minute = keyfile.per_minute({*own, *lent} if own else own)
         return max(1, min(MAX_WIDTH, math.ceil(a_minute * self._run.options.timeout / 60)))
 
     def _totals(self) -> dict[str, Totals]:

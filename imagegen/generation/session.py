@@ -103,8 +103,8 @@ class Session:
 
     @property
     def pools(self) -> dict[str, tuple[Key, ...]]:
-        """Each style's keys."""
-        return {style: self.project.ring.pool(style) for style in self.project.styles}
+        """Each style's keys; those of styles that are not drawn may be lent."""
+        return {style: self.project.ring.pool(style) for style in self.project.settings.styles}
 
     @property
     def name(self) -> str:
@@ -146,7 +146,7 @@ class Session:
         """Say how long drawing the plan would take and what it would cost."""
         left = {style: sum(p.draw for p in beats) for style, beats in plan.styles.items()}
         answer = self._answer_seconds
-        pool = self._pool(plan)
+        pool = self._pool()
         if pool is None:
             departures = by_width(left, self._provider.width, answer)
         else:
@@ -200,7 +200,7 @@ class Session:
         """
         project = self.project
         bus = Bus(self._record.run, self._runtime.clock.wall)
-        pool = self._pool(plan)
+        pool = self._pool()
         self._warn_of_others()
         run = Run(
             layout=project.layout,
@@ -259,17 +259,18 @@ class Session:
                 f"{count} pictures that are there were drawn by {name}: --force redraws them"
             )
 
-    def _pool(self, plan: Plan) -> Pool | None:
+    def _pool(self) -> Pool | None:
         if not self.project.needs_keys:
             return None
         clock = self._runtime.clock
         ledger = Ledger.open(state_folder(), clock, self._warn)
         return Pool(
-            {style: self.pools[style] for style in plan.styles},
+            self.pools,
             provider=self._provider.name,
             model=self._provider.model,
             ledger=ledger,
             clock=clock,
+            lend=self.project.ring.lend,
         )
 
     def _options(self, limits: Limits) -> Options:

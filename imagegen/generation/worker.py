@@ -15,8 +15,9 @@ from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso_ex
 from imagegen.generation.plan import Planned
 from imagegen.generation.run import PICTURE, Run
 from imagegen.generation.task import Task
-from imagegen.keys.pool import Exhausted, KeyNews, Lease
+from imagegen.keys.pool import Exhausted, Lease
 from imagegen.keys.pool import Wait as KeyWait
+from imagegen.keys.state import KeyNews
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Usage
@@ -172,6 +173,8 @@ class Worker:
             self._start(heapq.heappop(self._heap), lease)
         if run.keys is not None:
             run.keys.withdraw(self.style)
+            if not self._heap:
+                self._rest()
         return again
 
     def _start(self, task: Task, lease: Lease | None) -> None:
@@ -201,9 +204,20 @@ class Worker:
         self._inbox.append((task, result))
         self._run.runtime.ring()
 
+    def _rest(self) -> None:
+        """Let other styles have this one's keys until something is to be sent again."""
+        if self._run.keys is not None and self._run.keys.rest(self.style):
+            self._run.runtime.ring()
+
     def _wait(self, until: float, now: float) -> None:
-        if self._too_late(until):
+        # When another style is done and lends its keys is not known: only the clock decides.
+        if self._too_late(until if until < _FOREVER else now):
             self._out_of_time()
+        elif until == _FOREVER != self._waiting_until:
+            self._waiting_until = until
+            self._tell_keys()
+            message = f"{self.style}: its keys are spent; it goes on with those of other styles"
+            self._run.emit(Wait(style=self.style, reason="lending", message=message))
         elif until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
             self._tell_keys()
@@ -382,8 +396,7 @@ class Worker:
     def _wind_up(self) -> float | None:
         """End this worker as soon as nothing is in flight."""
         self._no_more = True
-        if self._run.keys is not None:
-            self._run.keys.withdraw(self.style)
+        self._rest()
         if self._in_flight and not self._run.hurried:
             return _FOREVER
         if not self.ended:

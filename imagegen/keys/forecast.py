@@ -15,12 +15,14 @@ from imagegen.keys.budget import MARGIN, WINDOW
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
+    With `lent`, the others may use it too, once none of `styles` has anything left.
     `per_minute` is the limit that counts, `places` the moments (not before now) at which
     each of its places is free, `spacing` the least seconds between two requests, `most` how
     many requests the day still allows.
     """
 
     styles: frozenset[str]
+    lent: bool = False
     per_minute: int
     places: tuple[float, ...]
     spacing: float = 0.0
@@ -55,9 +57,9 @@ class _Play:
     def out(self) -> dict[str, float | None]:
         while self._left and self._heap:
             at, _, index, count = heapq.heappop(self._heap)
+            supply = self._supplies[index]
             used = self._give(at, index, count)
             if used:
-                supply = self._supplies[index]
                 again = at + (supply.spacing or WINDOW + MARGIN)
                 heapq.heappush(self._heap, (again, len(supply.styles), index, used))
         return self._last | dict.fromkeys(self._left)
@@ -68,7 +70,7 @@ class _Play:
         room = count if most is None else min(count, most)
         used = 0
         while used < room:
-            wanting = [style for style in self._left if style in self._supplies[index].styles]
+            wanting = self._wanting(self._supplies[index])
             if not wanting:
                 break
             share = max(1, (room - used) // len(wanting))
@@ -82,6 +84,10 @@ class _Play:
         if most is not None:
             self._most[index] = most - used
         return used
+
+    def _wanting(self, supply: Supply) -> list[str]:
+        own = [style for style in self._left if style in supply.styles]
+        return own if own or not supply.lent else list(self._left)
 
 
 def _bursts(supply: Supply) -> list[tuple[float, int]]:

@@ -67,12 +67,14 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
 
     `source` is the file or variable as shown to the user, None where there is none.
     `base_url` is set only if the file may say where keys are sent. `prices` are by model.
+    With `lend`, the keys of a style that has nothing to send serve the others.
     """
 
     pools: dict[str, tuple[Key, ...]] = {}  # copied by msgspec
     source: str | None = None
     base_url: str | None = None
     prices: dict[str, Prices] = {}  # copied by msgspec
+    lend: bool = True
     warnings: tuple[str, ...] = ()
 
     def price(self, model: str, image_size: str) -> float | None:
@@ -90,6 +92,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_day: PerDay | None = None
     base_url: str | None = None
     prices: dict[str, Prices] = {}  # copied by msgspec
+    lend: bool = True
     keys: dict[str, list[Any]] = {}  # copied by msgspec
 
 
@@ -225,6 +228,7 @@ def _read(
         source=shown,
         base_url=file.base_url,
         prices=file.prices,
+        lend=file.lend,
         warnings=tuple(warnings),
     )
 

@@ -5,11 +5,11 @@ made, so that a killed process's requests are never forgotten. `docs/key-pool.md
 algorithm and why.
 """
 
+import math
 import random
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -19,7 +19,9 @@ from imagegen.keys.budget import WINDOW, Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
 from imagegen.keys.forecast import Supply, last_departures
 from imagegen.keys.keyfile import Key
-from imagegen.keys.ledger import Account, Ledger
+from imagegen.keys.ledger import Ledger
+from imagegen.keys.shelf import Shelf, Slot
+from imagegen.keys.state import USELESS, KeyNews, KeyState
 from imagegen.secret import Secret
 
 NOTHING_BUT_REFUSALS: Final = 900.0
@@ -27,40 +29,6 @@ NOTHING_BUT_REFUSALS: Final = 900.0
 
 _LATE: Final = 2.0
 _YIELD: Final = 0.05
-
-
-class KeyState(StrEnum):
-    """What can be said of a key at one moment."""
-
-    READY = "ready"
-    WAITING = "waiting"
-    """Its minute is used up."""
-    COOLING = "cooling"
-    """The service asked for a pause."""
-    SPENT_TODAY = "spent today"
-    SPENT = "spent"
-    """Nothing but refusals for a quarter of an hour: given up for this run."""
-    NO_QUOTA = "no quota"
-    REJECTED = "rejected"
-
-
-USELESS: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
-"""States that only a person can mend."""
-
-
-class KeyNews(msgspec.Struct, frozen=True, kw_only=True):
-    """A key and its state. `until` is in `Clock.now()` seconds, where known.
-
-    `per_minute` is what the key may send a minute at present; `pace` the same where that is
-    less than it was given.
-    """
-
-    tail: str
-    state: KeyState
-    until: float | None = None
-    message: str = ""
-    pace: int | None = None
-    per_minute: int | None = None
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -73,7 +41,10 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """No key is free; `until` is when to ask again at the latest."""
+    """No key is free; `until` is when to ask again at the latest.
+
+    Infinite where only another style's keys can help, once that one is done.
+    """
 
     until: float
 
@@ -89,40 +60,12 @@ class Exhausted(msgspec.Struct, frozen=True):
         return all(key.state in USELESS for key in self.keys)
 
 
-class _Slot:
-    """A budget as this run sees it: its keys, and what only this run knows of them."""
-
-    def __init__(self, index: int, account: Account, first: Key) -> None:
-        self.index = index
-        self.account = account
-        self.limit = first.limit
-        self.keys: list[Key] = []
-        self.styles: set[str] = set()
-        self.rejected: dict[Secret, str] = {}
-        self.verdict: KeyNews | None = None
-        self.verdict_ends: float | None = None
-        self.refused_since: float | None = None
-        self.served: dict[str, int] = {}
-        self.free_at = 0.0
-
-    @property
-    def budget(self) -> Budget:
-        """What is known of the budget, as of its last change by this process."""
-        return self.account.budget
-
-    def key(self, style_keys: Collection[Secret]) -> Key | None:
-        """Return the first key of this budget that the style has and that is not rejected."""
-        for key in self.keys:
-            if key.secret in style_keys and key.secret not in self.rejected:
-                return key
-        return None
-
-
 class Pool:
     """The keys of all styles. Every method may be called from any thread.
 
-    `keys` gives each style's keys. One lock guards everything below it; no method waits
-    for anything else.
+    `keys` gives each style's keys, also of styles that draw nothing: with `lend`, the keys
+    of a style that has nothing to send serve those that have, if they have keys of their
+    own. One lock guards everything below it; no method waits for anything else.
     """
 
     def __init__(
@@ -133,24 +76,33 @@ class Pool:
         model: str,
         ledger: Ledger,
         clock: Clock,
+        lend: bool = False,
         seed: int | None = None,
     ) -> None:
+        self.lends = lend
         self._clock = clock
         self._ledger = ledger
         self._random = random.Random(seed)  # noqa: S311  # jitter
         self._lock = threading.Lock()
         self._turn = 0
         self._waiting: dict[str, float] = {}
+        self._resting = set(keys)
+        self._ending: dict[int, float] = {}
         self._secrets = {style: {key.secret for key in pool} for style, pool in keys.items()}
-        self._of_style: dict[str, list[_Slot]] = {style: [] for style in keys}
+        self._of_style: dict[str, list[Slot]] = {style: [] for style in keys}
         self._slots = self._sort_into_budgets(keys, provider, model)
+        self._shelves: dict[frozenset[str], Shelf] = {}
         with self._lock:
+            for slot in self._slots:
+                styles = frozenset(slot.styles)
+                self._shelves.setdefault(styles, Shelf(styles, self._room)).add(slot)
             for slot in self._slots:
                 self._edit(slot, partial(self._register, self._limit(slot)))
 
     def want(self, style: str) -> None:
         """Announce that the style will ask at once, so that its turn is kept."""
         with self._lock:
+            self._resting.discard(style)
             self._waiting[style] = self._clock.now()
 
     def withdraw(self, style: str) -> None:
@@ -158,30 +110,38 @@ class Pool:
         with self._lock:
             self._waiting.pop(style, None)
 
+    def rest(self, style: str) -> bool:
+        """Say that the style has nothing left to send, until it asks again.
+
+        Returns whether others may have its keys from now on, and should ask.
+        """
+        with self._lock:
+            self._waiting.pop(style, None)
+            news = self.lends and style not in self._resting
+            self._resting.add(style)
+            return news
+
     def lease(self, style: str) -> Lease | Wait | Exhausted:
         """Take a key for one request of this style, or learn when to ask again."""
         with self._lock:
             now = self._clock.now()
-            usable = [slot for slot in self._of_style.get(style, ()) if self._usable(slot, style)]
-            if not usable:
-                self._waiting.pop(style, None)
-                return Exhausted(self._news(style))
-            for slot in self._by_preference([s for s in usable if s.free_at <= now], now):
-                if not self._has_turn(slot, style, now):
-                    continue
-                grant = self._take(slot)
-                key = slot.key(self._secrets[style])
-                if grant is not None and key is not None:
-                    self._turn += 1
-                    slot.served[style] = self._turn
-                    self._waiting.pop(style, None)
-                    return Lease(key.secret, style, slot.index, grant)
-            if not any(self._usable(slot, style) for slot in usable):
-                self._waiting.pop(style, None)
-                return Exhausted(self._news(style))
-            until = min(slot.free_at for slot in usable)
-            self._waiting[style] = max(until, now)
-            return Wait(max(until, now + _YIELD))
+            self._resting.discard(style)
+            self._revive()
+            shelves = self._open_to(style)
+            for shelf in sorted(shelves, key=self._waiting_for):
+                if self._has_turn(shelf, style, now):
+                    lease = self._lease_from(shelf, style, now)
+                    if lease is not None:
+                        return lease
+            free = [self._free_at(shelf, style, now) for shelf in shelves]
+            until = min((at for at in free if at is not None), default=None)
+            if until is not None:
+                self._waiting[style] = until
+                return Wait(max(until, now + _YIELD))
+            self._waiting.pop(style, None)
+            if self._may_be_lent(style):
+                return Wait(math.inf)
+            return Exhausted(self._news(style))
 
     def states(self, style: str) -> tuple[KeyNews, ...]:
         """Return the state of each key of the style."""
@@ -199,11 +159,12 @@ class Pool:
             supplies = [self._supply(slot, left, now, wall) for slot in self._slots]
         return last_departures(supplies, left, now)
 
-    def _supply(self, slot: _Slot, left: Iterable[str], now: float, wall: float) -> Supply:
+    def _supply(self, slot: Slot, left: Iterable[str], now: float, wall: float) -> Supply:
         limit, budget, per_day = self._limit(slot), slot.budget, slot.limit.per_day
         effective = budget.effective(limit)
         return Supply(
             styles=frozenset(s for s in left if s in slot.styles and self._usable(slot, s)),
+            lent=self.lends and slot.verdict is None and slot.key(None) is not None,
             per_minute=effective,
             places=budget.places(now, limit),
             spacing=WINDOW / effective if budget.pace is not None else 0.0,
@@ -248,10 +209,9 @@ class Pool:
                 slot.refused_since = now
             if now - slot.refused_since >= NOTHING_BUT_REFUSALS and slot.verdict is None:
                 message = "nothing but 429s for 15 minutes"
-                slot.verdict = KeyNews(
-                    tail=lease.secret.tail, state=KeyState.SPENT, message=message
-                )
-                return slot.verdict
+                news = KeyNews(tail=lease.secret.tail, state=KeyState.SPENT, message=message)
+                self._judge(slot, news)
+                return news
             return KeyNews(
                 tail=lease.secret.tail,
                 state=KeyState.COOLING,
@@ -270,22 +230,24 @@ class Pool:
         self._change(lease, spend)
         slot = self._slots[lease.slot]
         with self._lock:
-            self._spend_today(slot, message)
-            assert slot.verdict is not None  # noqa: S101  # set just above
-            return msgspec.structs.replace(slot.verdict, tail=lease.secret.tail)
+            news = self._spend_today(slot, message)
+            return msgspec.structs.replace(news, tail=lease.secret.tail)
 
     def no_quota(self, lease: Lease, message: str = "") -> KeyNews:
         """Record the service's word that the plan has no quota for the model."""
         slot = self._slots[lease.slot]
         news = KeyNews(tail=lease.secret.tail, state=KeyState.NO_QUOTA, message=message)
         with self._lock:
-            slot.verdict, slot.verdict_ends = news, None
+            self._judge(slot, news)
         return news
 
     def reject(self, lease: Lease, message: str = "") -> KeyNews:
         """Record that the service does not accept the key; forgotten when this run ends."""
         with self._lock:
-            self._slots[lease.slot].rejected[lease.secret] = message
+            slot = self._slots[lease.slot]
+            slot.rejected[lease.secret] = message
+            self._shelves[frozenset(slot.styles)].partly_rejected = True
+            self._place(slot)
         return KeyNews(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
 
     def close(self) -> None:
@@ -297,12 +259,12 @@ class Pool:
 
     def _sort_into_budgets(
         self, keys: Mapping[str, Iterable[Key]], provider: str, model: str
-    ) -> list[_Slot]:
-        slots: dict[str, _Slot] = {}
+    ) -> list[Slot]:
+        slots: dict[str, Slot] = {}
         for style, pool in keys.items():
             for key in pool:
                 account = self._ledger.account(provider, *key.owner, model)
-                slot = slots.setdefault(account.name, _Slot(len(slots), account, key))
+                slot = slots.setdefault(account.name, Slot(len(slots), account, key))
                 if key.secret not in {known.secret for known in slot.keys}:
                     slot.keys.append(key)
                 if style not in slot.styles:
@@ -310,48 +272,107 @@ class Pool:
                     self._of_style[style].append(slot)
         return list(slots.values())
 
-    def _limit(self, slot: _Slot) -> int:
+    def _limit(self, slot: Slot) -> int:
         limit = slot.limit.per_minute
         return max(1, limit // 2) if self._ledger.alone else limit
+
+    def _room(self, slot: Slot) -> int:
+        return slot.budget.room(self._clock.now(), self._limit(slot))
 
     def _register(self, limit: int, budget: Budget) -> None:
         budget.limits[self._ledger.holder] = limit
 
-    def _usable(self, slot: _Slot, style: str) -> bool:
-        if slot.verdict is not None:
-            ends = slot.verdict_ends
-            if ends is None or self._clock.wall() < ends:
-                return False
-            slot.verdict = slot.verdict_ends = None
-        return slot.key(self._secrets[style]) is not None
+    def _open_to(self, style: str) -> list[Shelf]:
+        """Return the budgets that the style may use: its own, and those it is lent."""
+        return [shelf for shelf in self._shelves.values() if self._may_use(shelf, style)]
 
-    def _by_preference(self, free: list[_Slot], now: float) -> list[_Slot]:
-        """Order free budgets: those that fewest waiting styles can use, then the roomiest."""
-        waiting = self._waiting.keys()
-        return sorted(
-            free,
-            key=lambda slot: (
-                len(slot.styles & waiting),
-                -slot.budget.room(now, self._limit(slot)),
-            ),
+    def _may_use(self, shelf: Shelf, style: str) -> bool:
+        return style in shelf.styles or (
+            self.lends and bool(self._secrets.get(style)) and shelf.styles <= self._resting
         )
 
-    def _has_turn(self, slot: _Slot, style: str, now: float) -> bool:
-        """Tell whether no other style that waits for this budget was served longer ago.
+    def _may_be_lent(self, style: str) -> bool:
+        """Tell whether another style has keys that it could lend once it is done."""
+        if not self.lends or not self._secrets.get(style):
+            return False
+        return any(slot.verdict is None and slot.key(None) for slot in self._slots)
+
+    def _any_usable(self, shelf: Shelf, style: str) -> bool:
+        return any(self._usable(slot, style) for slot in shelf.slots)
+
+    def _free_at(self, shelf: Shelf, style: str, now: float) -> float | None:
+        """Return when the style may ask again, not before now; None: never again."""
+        if not shelf.partly_rejected:
+            return shelf.free_at(now)
+        usable = [slot.free_at for slot in shelf.slots if self._usable(slot, style)]
+        return max(now, min(usable)) if usable else None
+
+    def _usable(self, slot: Slot, style: str) -> bool:
+        return slot.verdict is None and self._key(slot, style) is not None
+
+    def _key(self, slot: Slot, style: str) -> Key | None:
+        return slot.key(self._secrets[style] if style in slot.styles else None)
+
+    def _revive(self) -> None:
+        """Take back verdicts that ended: a new day has a new quota."""
+        if not self._ending or self._clock.wall() < min(self._ending.values()):
+            return
+        for slot in [self._slots[index] for index in self._ending]:
+            if slot.verdict_ends is not None and self._clock.wall() >= slot.verdict_ends:
+                self._judge(slot, None)
+
+    def _judge(self, slot: Slot, verdict: KeyNews | None, ends: float | None = None) -> None:
+        """Say of a budget that it is not used any more, and until when; None: it is again."""
+        slot.verdict, slot.verdict_ends = verdict, ends
+        self._ending.pop(slot.index, None)
+        if ends is not None:
+            self._ending[slot.index] = ends
+        self._place(slot)
+
+    def _place(self, slot: Slot) -> None:
+        self._shelves[frozenset(slot.styles)].put(slot, self._clock.now())
+
+    def _waiting_for(self, shelf: Shelf) -> int:
+        """Count the waiting styles that could use it: what few can use is used first."""
+        return sum(self._may_use(shelf, style) for style in self._waiting)
+
+    def _has_turn(self, shelf: Shelf, style: str, now: float) -> bool:
+        """Tell whether no other style that waits for these budgets was served longer ago.
 
         A style that was told to come later has no turn before: a place that became free
         early would stay empty until then.
         """
-        mine = slot.served.get(style, 0)
-        for other in slot.styles:
-            comes = self._waiting.get(other)
-            if other == style or comes is None or not comes <= now <= comes + _LATE:
+        mine = shelf.served.get(style, 0)
+        for other, comes in self._waiting.items():
+            if other == style or not comes <= now <= comes + _LATE:
                 continue
-            if slot.served.get(other, 0) < mine and self._usable(slot, other):
+            if (
+                shelf.served.get(other, 0) < mine
+                and self._may_use(shelf, other)
+                and self._any_usable(shelf, other)
+            ):
                 return False
         return True
 
-    def _take(self, slot: _Slot) -> int | None:
+    def _lease_from(self, shelf: Shelf, style: str, now: float) -> Lease | None:
+        not_ours = []
+        lease = None
+        while lease is None and (slot := shelf.take(now)) is not None:
+            key = self._key(slot, style)
+            if key is None:
+                not_ours.append(slot)
+                continue
+            grant = self._take(slot)
+            if grant is not None:
+                self._turn += 1
+                shelf.served[style] = self._turn
+                self._waiting.pop(style, None)
+                lease = Lease(key.secret, style, slot.index, grant)
+        for slot in not_ours:
+            self._place(slot)
+        return lease
+
+    def _take(self, slot: Slot) -> int | None:
         """Grant one request if the budget has room; None, with `free_at` put right, if not."""
         grant: int | None = None
 
@@ -367,7 +388,7 @@ class Pool:
         self._edit(slot, take)
         return grant
 
-    def _is_spent(self, slot: _Slot, budget: Budget, wall: float) -> bool:
+    def _is_spent(self, slot: Slot, budget: Budget, wall: float) -> bool:
         per_day = slot.limit.per_day
         if per_day is not None and budget.used_today(wall) >= per_day:
             self._spend_today(slot, f"requests_per_day = {per_day} is reached")
@@ -375,21 +396,23 @@ class Pool:
             self._spend_today(slot, "")
         return slot.verdict is not None
 
-    def _spend_today(self, slot: _Slot, message: str) -> None:
+    def _spend_today(self, slot: Slot, message: str) -> KeyNews:
         ends = next_pacific_midnight(self._clock.wall())
         until = self._clock.now() + ends - self._clock.wall()
         tail = slot.keys[0].secret.tail
-        slot.verdict_ends = ends
-        slot.verdict = KeyNews(tail=tail, state=KeyState.SPENT_TODAY, until=until, message=message)
+        news = KeyNews(tail=tail, state=KeyState.SPENT_TODAY, until=until, message=message)
+        self._judge(slot, news, ends)
+        return news
 
     def _change(self, lease: Lease, change: Callable[[Budget], object]) -> None:
         slot = self._slots[lease.slot]
         with self._lock:
             self._edit(slot, change)
 
-    def _edit(self, slot: _Slot, change: Callable[[Budget], object]) -> None:
+    def _edit(self, slot: Slot, change: Callable[[Budget], object]) -> None:
         self._ledger.edit(slot.account, change)
         slot.free_at = slot.budget.free_at(self._clock.now(), self._limit(slot))
+        self._place(slot)
 
     def _news(self, style: str) -> tuple[KeyNews, ...]:
         now = self._clock.now()
@@ -400,7 +423,7 @@ class Pool:
             if key.secret in self._secrets[style]
         )
 
-    def _state(self, slot: _Slot, key: Key, now: float) -> KeyNews:
+    def _state(self, slot: Slot, key: Key, now: float) -> KeyNews:
         tail, pace = key.secret.tail, slot.budget.pace
         if key.secret in slot.rejected:
             message = slot.rejected[key.secret]
