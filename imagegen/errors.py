@@ -7,6 +7,7 @@ key, and what to do next. Faults of a single beat are no exceptions; they are va
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from pathlib import Path
 
 import msgspec
 
@@ -26,18 +27,26 @@ class Exit(IntEnum):
     SIGTERM = 143
 
 
+def sendable(text: str) -> str:
+    """Return text that UTF-8 can hold: of a file's name, what is no text becomes `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 class ImagegenError(Exception):
     """The base of every error that a command reports in one message.
 
-    `hint` says what to do next, as a sentence or a command to type.
+    `hint` says what to do next, as a sentence or a command to type. `project` is the folder
+    that the command was given, as it was typed.
     """
 
     exit_code: Exit = Exit.INTERNAL
+    project: Path | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = sendable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = sendable(hint) if hint is not None else None
 
 
 class UsageError(ImagegenError):
@@ -58,6 +67,10 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     row: int | None = None
     field: str | None = None
     hint: str | None = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "file", sendable(self.file))
+        msgspec.structs.force_setattr(self, "message", sendable(self.message))
 
 
 class InputFaultsError(UsageError):

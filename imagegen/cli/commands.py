@@ -3,14 +3,18 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from imagegen import __version__
+from imagegen.cli import complete
 from imagegen.cli.draw import draw
+from imagegen.cli.help import App, examples, exit_codes
 from imagegen.cli.options import (
+    LIMITS,
+    WHAT,
     AwakeOption,
     BaseUrlOption,
     BeatsOption,
@@ -28,20 +32,35 @@ from imagegen.cli.options import (
     YesOption,
     absolute,
     asked_for,
-    examples,
+    whole_number,
 )
 
 # Each command imports what it needs, so that none waits for what it does not.
 
-app = typer.Typer(
+_BEGIN: Final = "Begin a project"
+_DRAW: Final = "Draw it"
+_LOOK: Final = "See where it stands"
+"""Headings under which commands stand in the help."""
+
+_EXITS: Final = exit_codes(
+    {
+        0: "all that was asked for is there",
+        1: "some beats are in error: look at them",
+        2: "wrong usage, settings, input or keys: mend that first",
+        3: "ended early (quota, time, money, service, stop): resume carries on",
+        4: "another run is active on the project",
+        130: "interrupted: resume carries on (129 and 143 too)",
+    }
+)
+
+app = App(
     name="imagegen",
     help="Draw every beat of a storyboard in three styles, and carry on after any interruption.",
-    epilog="Begin with: imagegen init my-video, then imagegen run my-video --provider sketch",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        ("imagegen init my-video", "a project with a small sample"),
+        ("imagegen run my-video --provider sketch", "draws it: no key, no cost"),
+        ("imagegen run -h", "tells all that run can do"),
+    ),
 )
 
 
@@ -63,14 +82,16 @@ def _options(
 
 
 @app.command(
+    rich_help_panel=_BEGIN,
     epilog=examples(
-        "imagegen init my-video",
-    )
+        ("imagegen init my-video", "makes the folder and the files in it"),
+        ("imagegen init", "makes the files in the current folder"),
+    ),
 )
 def init(project: ProjectArgument = Path()) -> None:
-    """Make a new project: a sample beats file, settings and a .gitignore.
+    """Make a new project: sample beats, settings and a .gitignore.
 
-    Nothing that exists is overwritten.
+    Nothing that exists is overwritten. It says which keys the project will use.
     """
     from imagegen.display import terminal
     from imagegen.generation import scaffold
@@ -81,24 +102,31 @@ def init(project: ProjectArgument = Path()) -> None:
 
 
 @app.command(
+    rich_help_panel=_BEGIN,
     epilog=examples(
-        "imagegen check my-video",
-        "imagegen check my-video --show clear/7.3",
-    )
+        ("imagegen check my-video", "all faults of its files at once"),
+        ("imagegen check my-video --show clear/7.3", "the words that would be sent"),
+    ),
 )
 def check(
     project: ProjectArgument = Path(),
     *,
     show: Annotated[
         list[str] | None,
-        typer.Option("--show", metavar="BEAT", help="Print what would be sent for clear/7.3."),
+        typer.Option(
+            "--show",
+            metavar="BEAT",
+            help="Print the exact words and references that would be sent for this beat: 1.1, "
+            "clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            autocompletion=complete.beats,
+        ),
     ] = None,
     beats: BeatsOption = None,
     provider: ProviderOption = None,
     model: ModelOption = None,
     keys: KeysOption = None,
 ) -> None:
-    """Read everything and draw nothing: every fault of the project's files at once."""
+    """Read everything and draw nothing: tell every fault of the project's files."""
     from imagegen.display import terminal
     from imagegen.generation.project import KeySource, Project
     from imagegen.generation.selection import find_one
@@ -112,7 +140,8 @@ def check(
         for beat in find_one(address, drawn):
             printer.request(beat, composer.request(beat))
     if not show:
-        printer.check(read.layout.name, read.storyboard.source, read.beats)
+        paid = read.settings if read.needs_keys else None
+        printer.check(read.layout.name, read.storyboard.source, read.beats, paid)
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
             printer.keys(tails, read.ring.source)
@@ -121,50 +150,97 @@ def check(
 
 
 @app.command(
-    epilog=examples(
-        "imagegen run my-video",
-        "imagegen run my-video --provider sketch",
-        "imagegen run my-video --style clear --shot 2",
-        "imagegen run my-video --beat clear/7.3 --force",
-    )
+    rich_help_panel=_DRAW,
+    epilog=_EXITS
+    + "\n\n"
+    + examples(
+        ("imagegen run my-video --dry-run", "what it takes and costs"),
+        ("imagegen run my-video --sample 3", "see the looks first"),
+        ("imagegen run my-video --max-cost 20", "spend at most 20 dollars"),
+        ("imagegen run my-video --max-time 25m", "in a CI job"),
+        ("imagegen run my-video --style clear --shot 2", "only this style of shot 2"),
+        ("imagegen run my-video --beat clear/7.3 --force", "draw one picture again"),
+    ),
 )
 def run(
     project: ProjectArgument = Path(),
     *,
     style: Annotated[
-        list[str] | None, typer.Option("--style", metavar="NAME", help="Draw only this style.")
+        list[str] | None,
+        typer.Option(
+            "--style",
+            metavar="NAME",
+            help="Draw only this style. Repeat it for more.",
+            autocompletion=complete.styles,
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     shot: Annotated[
-        list[str] | None, typer.Option("--shot", metavar="N", help="Draw only this shot.")
+        list[str] | None,
+        typer.Option(
+            "--shot",
+            metavar="N",
+            help="Draw only this shot. Repeat it for more.",
+            autocompletion=complete.shots,
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     beat: Annotated[
         list[str] | None,
-        typer.Option("--beat", metavar="N", help="Draw only this beat: 1.1, clear/1.1, 2/1."),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Draw again what has a picture; old ones are kept."),
-    ] = False,
-    yes: YesOption = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=0, help="Draw at most so many beats.")
+        typer.Option(
+            "--beat",
+            metavar="BEAT",
+            help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            autocompletion=complete.beats,
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
             "--sample",
             metavar="N",
-            min=1,
             help="Draw N beats of each style, evenly spread: 3 is the first, middle and last.",
+            parser=whole_number("--sample", 1),
+            rich_help_panel=WHAT,
         ),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="Draw at most N beats, over all styles.",
+            parser=whole_number("--limit", 0),
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Draw again what has a picture; the old ones are kept in old_images/.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    yes: YesOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would draw, take and cost; draw nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be drawn, how long it takes and what it costs; draw nothing.",
+            rich_help_panel=LIMITS,
+        ),
     ] = False,
     max_time: MaxTimeOption = None,
     max_cost: MaxCostOption = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="End at the first beat in error.")
+        bool,
+        typer.Option(
+            "--fail-fast",
+            help="End at the first beat in error, with exit 1.",
+            rich_help_panel=LIMITS,
+        ),
     ] = False,
     provider: ProviderOption = None,
     model: ModelOption = None,
@@ -176,7 +252,11 @@ def run(
     detach: DetachOption = False,
     keep_awake: AwakeOption = False,
 ) -> None:
-    """Draw every beat that has no picture yet; what failed is tried again."""
+    """Draw every beat that has no picture yet; what failed is tried again.
+
+    Ctrl-C finishes the requests in flight, which are paid for, and ends; pressed twice it
+    ends at once. Either way `imagegen resume` carries on.
+    """
     asked = asked_for(
         styles=style,
         shots=shot,
@@ -205,24 +285,32 @@ def run(
 
 
 @app.command(
-    epilog=examples(
-        "imagegen resume my-video",
-    )
+    rich_help_panel=_DRAW,
+    epilog=_EXITS
+    + "\n\n"
+    + examples(
+        ("imagegen resume my-video", "what is left of the last run"),
+        ("imagegen resume my-video --max-cost 5", "and at most 5 dollars more"),
+    ),
 )
 def resume(
     project: ProjectArgument = Path(),
     *,
+    yes: YesOption = False,
+    max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
     progress: ProgressOption = View.AUTO,
-    max_time: MaxTimeOption = None,
-    max_cost: MaxCostOption = None,
     verbose: VerboseOption = False,
     detach: DetachOption = False,
     keep_awake: AwakeOption = False,
-    yes: YesOption = False,
 ) -> None:
-    """Carry on the last run, with the options that chose what it draws."""
+    """Carry on the last run, with the options that chose what it draws.
+
+    It remembers styles, shots, beats, provider and model; of --force, only what is not
+    redrawn yet. Keys, addresses, --limit and what stands below are never remembered.
+    """
     how = How(
         keys=keys,
         base_url=base_url,
@@ -238,11 +326,22 @@ def resume(
 
 
 @app.command(
-    epilog=examples(
-        "imagegen status my-video",
-        "imagegen status my-video --watch",
-        "imagegen status my-video --json",
+    rich_help_panel=_LOOK,
+    epilog=exit_codes(
+        {
+            0: "told; with --check: every picture is there",
+            1: "with --check: no beat is pending, but some are in error",
+            2: "wrong usage, settings or input",
+            3: "with --check: some beats are pending",
+        }
     )
+    + "\n\n"
+    + examples(
+        ("imagegen status my-video", "bars, counts and a sign for each beat"),
+        ("imagegen status my-video --watch", "follow the run from another window"),
+        ("imagegen status my-video --check", "for scripts: is it all there?"),
+        ("imagegen status my-video --json", "for programs"),
+    ),
 )
 def status(
     project: ProjectArgument = Path(),
@@ -253,15 +352,16 @@ def status(
         typer.Option("--check", help="Exit 3 if beats are pending, else 1 if some are in error."),
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow the active run; leaving does not end it.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Follow the active run until it ends; leaving does not end it. With --json: "
+            "print its events, one a line.",
+        ),
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Tell where a project stands: counts and a glyph for each beat.
-
-    With --watch the active run is followed until it ends; with --json too, its events are
-    printed, one a line.
-    """
+    """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
     from imagegen.generation.project import Project
@@ -275,18 +375,23 @@ def status(
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
     else:
-        terminal.printer().status(found, str(project))
+        terminal.printer().status(found, str(project), time.time())
     if exit_code:
         raise typer.Exit(found.check)
 
 
 @app.command(
+    rich_help_panel=_DRAW,
     epilog=examples(
-        "imagegen stop my-video",
-    )
+        ("imagegen stop my-video", "from another window, or for a detached run"),
+    ),
 )
 def stop(project: ProjectArgument = Path()) -> None:
-    """Ask the active run to finish what is in flight, save, and end."""
+    """Ask the active run to finish what is in flight, save, and end.
+
+    The run ends with exit 3, and `imagegen resume` carries on. Without an active run it
+    says so.
+    """
     from imagegen.display import terminal
     from imagegen.project import record
     from imagegen.project.layout import Layout

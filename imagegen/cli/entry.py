@@ -4,7 +4,6 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,12 +12,9 @@ import typer
 from imagegen import __version__
 from imagegen.cli.commands import app
 from imagegen.cli.draw import InterruptedRunError
+from imagegen.display import charset
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError
 from imagegen.secret import redact
-
-# Typer carries its own copy of click since 0.26 and shares one before: this is the base of
-# what either raises for wrong usage.
-_WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def main() -> NoReturn:
@@ -30,8 +26,9 @@ def main() -> NoReturn:
             setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character shows a question mark, not a traceback.
-            stream.reconfigure(errors="replace")
+            # A terminal that cannot show a character shows another one, not a traceback.
+            encoding = "ascii" if charset.wants_ascii() else None
+            stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -56,16 +53,10 @@ def _run(arguments: list[str]) -> int:
         return done.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return Exit.SIGINT
-    except _WrongUsage as error:
-        error.show()  # type: ignore[attr-defined]
-        return Exit.USAGE
     except ClosedOutputError:
         return Exit.CLOSED_STDOUT
     except ImagegenError as error:
-        from imagegen.display import terminal
-
-        terminal.printer(errors=True).error(error, _project_named(arguments))
-        return error.exit_code
+        return _told(error)
     except OSError as error:
         if error.filename is None:
             # No file's: the output's.
@@ -77,10 +68,13 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.OK
 
 
-def _project_named(arguments: Sequence[str]) -> str:
-    """Return the project's folder as typed, for the command that a message suggests."""
-    words = [word for word in arguments[1:] if not word.startswith("-")]
-    return words[0] if words and Path(words[0]).is_dir() else ""
+def _told(error: ImagegenError) -> int:
+    """Tell of an error, with the project's folder in the command that it suggests."""
+    from imagegen.display import terminal
+
+    named = error.project not in {None, Path()}
+    terminal.printer(errors=True).error(error, str(error.project) if named else "")
+    return error.exit_code
 
 
 def _crashed(error: Exception) -> int:
@@ -92,8 +86,9 @@ def _crashed(error: Exception) -> int:
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        with os.fdopen(os.open(log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(f"imagegen {__version__}, Python {sys.version}\n{text}")
+        with os.fdopen(os.open(log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            report = f"imagegen {__version__}, Python {sys.version}\n{text}"
+            file.write(report.encode("utf-8", "backslashreplace"))
         where = f"details are in {log}"
     except OSError:
         where = text

@@ -1,17 +1,25 @@
 """Options that several commands share, and how their values are read."""
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
+from imagegen.cli import complete
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
     from imagegen.project.record import Asked
+
+WHAT: Final = "Which beats"
+LIMITS: Final = "Time and money"
+WITH: Final = "What it reads and asks"
+VIEW: Final = "While it runs"
+"""Headings under which options stand in a command's help."""
 
 
 class View(StrEnum):
@@ -24,30 +32,129 @@ class View(StrEnum):
     NONE = "none"
 
 
+def folder(text: str | Path) -> Path:
+    """Read the name of a project's folder. Raises `UsageError` if it is empty."""
+    if text == "":
+        raise UsageError(
+            "the project's name is empty", hint="write . for the current folder, or leave it out"
+        )
+    return Path(text)
+
+
+def keys_file(text: str) -> Path:
+    """Read the name of a keys file. Raises `UsageError` for a folder."""
+    if not text or Path(text).is_dir():
+        raise UsageError(f'--keys "{text}" is no file', hint="write --keys my-keys.toml, say")
+    return Path(text)
+
+
+def beats_path(text: str) -> Path:
+    """Read the name of a beats file or folder. Raises `UsageError` if it is empty."""
+    if not text:
+        raise UsageError("--beats names nothing", hint="write --beats beats.json, say")
+    return Path(text)
+
+
+def whole_number(option: str, least: int) -> Callable[[str], int]:
+    """Return what reads a whole number of at least `least`; it raises `UsageError`."""
+
+    def read(text: str) -> int:
+        number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
+        if number is None or number < least:
+            wanted = f"a whole number of {least} or more"
+            raise UsageError(f'{option} "{text}" is not {wanted}', hint=f"write {option} 3, say")
+        return number
+
+    return read
+
+
+def dollars(text: str) -> float:
+    """Read a sum of US dollars. Raises `UsageError`."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise UsageError(
+            f'--max-cost "{text}" is no sum of US dollars', hint="write --max-cost 20 or 0.50, say"
+        )
+    return float(text)
+
+
+def view(text: str) -> View:
+    """Read the name of a view. Raises `UsageError` with the nearest one."""
+    if text in set(View):
+        return View(text)
+    from imagegen.tables import did_you_mean
+
+    hint = did_you_mean(text, View) or f"one of: {', '.join(View)}"
+    raise UsageError(f'--progress "{text}" is no view', hint=hint)
+
+
+def seconds(text: str | None) -> float | None:
+    """Read a span of time: 90, 90s, 25m, 1h30m. Raises `UsageError`."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text.strip())
+    if not match or not any(match.groups()):
+        raise UsageError(f'--max-time "{text}" is no span of time', hint=_nearest_span(text))
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def _nearest_span(text: str) -> str:
+    """Return how to write `25 min` or `1 hour 30 minutes`."""
+    parts = re.findall(r"(\d{1,9})\s*([hms])[a-z]*", text.lower())
+    meant = "".join(number + unit for number, unit in parts)
+    if re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?", meant) and meant:
+        return f"write --max-time {meant}"
+    return "write 25m, 90s or 1h30m"
+
+
 ProjectArgument = Annotated[
     Path,
     typer.Argument(
         metavar="[PROJECT]",
         help="The project's folder; the current one if left out.",
         show_default=False,
+        parser=folder,
+        autocompletion=complete.projects,
     ),
 ]
 KeysOption = Annotated[
     Path | None,
-    typer.Option("--keys", metavar="FILE", help="Take the keys from this file.", dir_okay=False),
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="Take the keys from this file, and from nowhere else.",
+        parser=keys_file,
+        rich_help_panel=WITH,
+    ),
 ]
 BaseUrlOption = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Send requests here instead.")
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="Send requests to this address instead of the provider's own.",
+        rich_help_panel=WITH,
+    ),
 ]
 ProgressOption = Annotated[
-    View, typer.Option("--progress", help="How to show what happens. auto: live on a terminal.")
+    View,
+    typer.Option(
+        "--progress",
+        metavar="VIEW",
+        help="auto (live on a terminal, else plain), live, plain, json (an event a line) or none.",
+        parser=view,
+        autocompletion=complete.one_of(*View),
+        rich_help_panel=VIEW,
+    ),
 ]
 MaxTimeOption = Annotated[
     str | None,
     typer.Option(
         "--max-time",
         metavar="TIME",
-        help="Send nothing that could not finish in this time, as 25m or 1h30m; then exit 3.",
+        help="Send nothing that could not finish in this time (90s, 25m, 1h30m); then exit 3.",
+        autocompletion=complete.one_of(),
+        rich_help_panel=LIMITS,
     ),
 ]
 MaxCostOption = Annotated[
@@ -55,30 +162,71 @@ MaxCostOption = Annotated[
     typer.Option(
         "--max-cost",
         metavar="USD",
-        min=0,
         help="Send nothing that could take the run past so many US dollars; then exit 3.",
+        parser=dollars,
+        rich_help_panel=LIMITS,
     ),
 ]
 DetachOption = Annotated[
-    bool, typer.Option("--detach", help="Go on when the window closes; status --watch follows.")
+    bool,
+    typer.Option(
+        "--detach",
+        help="Go on when the window closes; `imagegen status --watch` follows it.",
+        rich_help_panel=VIEW,
+    ),
 ]
 AwakeOption = Annotated[
-    bool, typer.Option("--keep-awake", help="Keep this machine from sleeping until the run ends.")
+    bool,
+    typer.Option(
+        "--keep-awake",
+        help="Keep this machine from sleeping until the run ends.",
+        rich_help_panel=VIEW,
+    ),
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Write the run's log to stderr too.")
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Write the run's log to stderr too.", rich_help_panel=VIEW
+    ),
 ]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Do not ask before many pictures are drawn again.")
+    bool,
+    typer.Option(
+        "--yes",
+        help="Do not ask before more than ten pictures are drawn again.",
+    ),
 ]
 ProviderOption = Annotated[
     str | None,
-    typer.Option("--provider", metavar="NAME", help="gemini, or sketch (no key, no network)."),
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="Who draws: gemini, or sketch (no key, no network, no cost).  "
+        "[default: as imagegen.toml says, else gemini]",
+        autocompletion=complete.providers,
+        rich_help_panel=WITH,
+    ),
 ]
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Draw with it.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="The provider's model to draw with.  "
+        "[default: as imagegen.toml says, else the provider's own]",
+        autocompletion=complete.models,
+        rich_help_panel=WITH,
+    ),
+]
 BeatsOption = Annotated[
     Path | None,
-    typer.Option("--beats", metavar="PATH", help="Read the beats from this file or folder."),
+    typer.Option(
+        "--beats",
+        metavar="PATH",
+        help="Read the beats from this file, or from this folder of a file per style.",
+        parser=beats_path,
+        rich_help_panel=WITH,
+    ),
 ]
 
 
@@ -98,11 +246,6 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     sure: bool = False
 
 
-def examples(*lines: str) -> str:
-    """Return an epilogue that keeps its lines."""
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-
-
 def asked_for(**options: object) -> "Asked":
     """Return what a command asks for, from the options that were given."""
     from imagegen.project.record import Asked
@@ -114,14 +257,3 @@ def asked_for(**options: object) -> "Asked":
 def absolute(path: Path | None) -> str | None:
     """Return a path that means the same from any folder."""
     return str(path.absolute()) if path is not None else None
-
-
-def seconds(text: str | None) -> float | None:
-    """Read a span of time: 90, 90s, 25m, 1h30m. Raises `UsageError`."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    if not match or not any(match.groups()):
-        raise UsageError(f'--max-time "{text}" is no span of time', hint="write 25m, 90s or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)

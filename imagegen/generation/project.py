@@ -25,6 +25,7 @@ from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Provider
+from imagegen.tables import did_you_mean
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class Project:
 
     def _storyboard(self) -> Storyboard:
         beats = self.asked.beats_file or self.settings.beats
-        if beats and not Path(beats).is_absolute():
+        if beats and not (self.asked.beats_file and Path(beats).is_absolute()):
             _inside(self.layout, beats)
         return storyboard.load(
             self.root,
@@ -137,6 +138,25 @@ class Project:
             variables=providers.key_variables(self.settings.provider),
         )
 
+    def picture_price(self) -> float | None:
+        """Return about what a picture costs, in US dollars; None where it is not known.
+
+        As the keys file says, which is read for it if it was not, else by the list.
+        """
+        ring = self.ring
+        if ring.source is None and self.needs_keys:
+            try:
+                ring = self._keys()
+            except UsageError:
+                # Its faults are told where keys are needed.
+                return None
+        options = ProviderOptions(model=self.settings.model)
+        provider = providers.create(self.settings.provider, options)
+        size = self.settings.image_size
+        own, listed = ring.price(provider.model, size), provider.price(size)
+        provider.close()
+        return own if own is not None or listed is None else listed.picture
+
     def provider(self) -> Provider:
         """Return the provider that the project or the command names."""
         options = ProviderOptions(
@@ -191,6 +211,15 @@ def to_resume(root: Path) -> RunRecord | None:
 
 def _settings(root: Path, asked: Asked) -> Settings:
     read = settings.load(root)
+    if asked.provider is None and read.provider not in providers.NAMES:
+        near = did_you_mean(read.provider, providers.NAMES)
+        fault = InputFault(
+            file=f"{root.name or root}/{settings.FILE}",
+            field="provider",
+            message=f'unknown: "{read.provider}"',
+            hint=near or "one of " + ", ".join(providers.NAMES),
+        )
+        raise InputFaultsError([fault])
     provider = asked.provider or read.provider
     # A model belongs to the provider that the settings name.
     model = asked.model or (read.model if provider == read.provider else None)

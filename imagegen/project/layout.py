@@ -1,16 +1,19 @@
 """Where everything of a project lies."""
 
+import itertools
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
 from imagegen import files
-from imagegen.errors import UsageError
+from imagegen.errors import UsageError, sendable
+from imagegen.tables import did_you_mean
 
 PICTURES: Final = "generated_images"
 OLD: Final = "old_images"
 OURS: Final = ".imagegen"
+_MOST_LOOKED_AT: Final = 1000
 
 
 class Layout:
@@ -23,11 +26,12 @@ class Layout:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             if root.exists():
-                raise UsageError(f"{root} is not a folder", hint="name the project's folder")
-            hint = f"imagegen init {root} makes a new project"
+                hint = f"name the project's folder: {root.parent}"
+                raise UsageError(f"{root} is not a folder", hint=hint)
+            hint = _near(root) or f"imagegen init {root} makes a new project"
             raise UsageError(f"{root}: no such folder", hint=hint)
         self.root = root.resolve()
-        self.name = self.root.name or str(self.root)
+        self.name = sendable(self.root.name or str(self.root))
         self.ours = self.root / OURS
         self.pictures = self.root / PICTURES
         self.old = self.root / OLD
@@ -77,6 +81,17 @@ class Layout:
             files.write(ignore, b"*\n")
 
 
+def _near(missing: Path) -> str | None:
+    """Suggest the folder beside `missing` whose name is most like it."""
+    try:
+        with os.scandir(missing.parent) as entries:
+            some = itertools.islice(entries, _MOST_LOOKED_AT)
+            names = [entry.name for entry in some if entry.is_dir()]
+    except OSError:
+        return None
+    return did_you_mean(str(missing), [str(missing.parent / name) for name in names])
+
+
 def refuse_link(folder: Path) -> None:
     """Raise `UsageError` if a folder that we write to is a symbolic link or no folder."""
     try:
@@ -90,3 +105,33 @@ def refuse_link(folder: Path) -> None:
         )
     if not stat.S_ISDIR(mode):
         raise UsageError(f"{folder} is a file, and a folder is needed there", hint="move it away")
+
+
+def refuse_alias(file: Path) -> None:
+    """Raise `UsageError` if opening a file to write would change one that is elsewhere.
+
+    That is so of a symbolic link, and of a file with content that has a second name. Files
+    that are written beside their place and renamed need no such care.
+    """
+    try:
+        found = os.lstat(file)
+    except OSError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise UsageError(f"{file} is a symbolic link", hint="delete it")
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and found.st_size > 0:
+        raise UsageError(f"{file} is also a file elsewhere (a hard link)", hint="delete it")
+
+
+def own_log(file: Path) -> None:
+    """Make sure that a log which is added to is no other file: a second name is given up.
+
+    Copies of a project may be made of such names. Raises `UsageError` for a symbolic link,
+    and `OSError`.
+    """
+    try:
+        refuse_alias(file)
+    except UsageError:
+        if file.is_symlink():
+            raise
+        file.unlink()

@@ -12,6 +12,11 @@ _CLASSES: Final = {
     "sketch": "imagegen.providers.sketch:Sketch",
 }
 NAMES: Final = tuple(_CLASSES)
+MODELS: Final = {
+    "gemini": ("gemini-3.1-flash-image", "gemini-3-pro-image"),
+    "sketch": ("sketch",),
+}
+"""Models whose prices are known, to be offered; a provider may know more."""
 
 
 def create(name: str, options: Options) -> Provider:

@@ -1,0 +1,173 @@
+#!/bin/sh
+# Draws a storyboard in a CI job, and goes on where imagegen says that waiting helps.
+#
+#   ./ci.sh                    the project in this folder
+#   ./ci.sh my-video           another one
+#   ./ci.sh my-video --style clear --max-cost 20      with options of `imagegen run`, for
+#                              each try; not --force, which would begin anew each time
+#
+# It ends with 0 when every picture is there, with 1 when some beats are in error (and lists
+# them), with 3 when time or patience ran out (run it again later: nothing is drawn twice), and
+# with imagegen's own code for all else. It never asks more often than MIN_WAIT allows.
+#
+# From the environment:
+#   MAX_MINUTES     the longest that one try may take (25)
+#   TOTAL_MINUTES   the longest that all tries and waits may take together (50)
+#   MAX_TRIES       how many tries at most (10)
+#   MIN_WAIT        seconds between two tries at least (30)
+#   PYTHON          a Python that reads JSON, if neither python3 nor python does
+set -eu
+
+project=.
+if [ $# -gt 0 ]; then
+  project=$1
+  shift
+fi
+max_minutes=${MAX_MINUTES:-25}
+total_seconds=$((${TOTAL_MINUTES:-50} * 60))
+max_tries=${MAX_TRIES:-10}
+min_wait=${MIN_WAIT:-30}
+
+started=$(date +%s)
+child=
+signalled=0
+
+say() {
+  printf 'ci.sh: %s\n' "$*" >&2
+}
+
+# A shell that waits for a program in the foreground heeds signals only when that has ended.
+# A terminal sends Ctrl-C to the program itself; a CI runner tells this shell alone.
+trap 'signalled=130; [ -t 0 ] || [ -z "$child" ] || kill -s INT "$child" 2>/dev/null || :' INT
+trap 'signalled=143; [ -z "$child" ] || kill -s TERM "$child" 2>/dev/null || :' TERM
+
+# Runs a command; its exit code is left in $code.
+run() {
+  "$@" &
+  child=$!
+  while :; do
+    code=0
+    wait "$child" || code=$?
+    # A signal ends `wait`, not the program.
+    kill -0 "$child" 2>/dev/null || break
+  done
+  child=
+}
+
+find_python() {
+  for python in "${PYTHON:-python3}" python3 python; do
+    if "$python" -c '' 2>/dev/null; then
+      return
+    fi
+  done
+  say "no Python was found to read JSON with: set PYTHON"
+  exit 2
+}
+
+# Prints how many seconds to wait ("never" where a person must act), and how many pictures
+# there are.
+standing() {
+  json=$(imagegen status "$project" --json) || return
+  printf '%s\n' "$json" | "$python" -c '
+import datetime, json, math, sys
+try:
+    status = json.load(sys.stdin)
+    there = sum(style["complete"] for style in status["styles"].values())
+    after = status["resume_after"]
+    wait = "never"
+    if after is not None:
+        then = datetime.datetime.fromisoformat(after.replace("Z", "+00:00"))
+        now = datetime.datetime.now(datetime.timezone.utc)
+        wait = max(0, math.ceil((then - now).total_seconds()))
+except (ValueError, KeyError, TypeError, AttributeError) as error:
+    print(f"ci.sh: imagegen status said nothing that can be read: {error!r}", file=sys.stderr)
+    sys.exit(70)
+print(wait, there)
+'
+}
+
+list_errors() {
+  imagegen status "$project" --json | "$python" -c '
+import json, sys
+def plain(text):
+    return "".join(c if c.isprintable() else " " for c in str(text))
+for style, found in json.load(sys.stdin)["styles"].items():
+    for beat in found["beats"]:
+        if beat["status"] == "error":
+            error = beat["error"] or {}
+            name = "/".join([style, beat["shot_number"], beat["beat_number"]])
+            why = ": ".join(str(error[key]) for key in ("reason", "message") if error.get(key))
+            print("  " + plain(f"{name}  {why}"))
+' || say "the beats in error could not be listed"
+}
+
+# Ends with what the disk says: 0, 1 or 3.
+finish() {
+  code=0
+  imagegen status "$project" --check || code=$?
+  exit "$code"
+}
+
+find_python
+first=$(standing) || exit
+before=${first#* }
+idle=0
+tries=0
+interruptions=0
+while :; do
+  tries=$((tries + 1))
+  left=$((total_seconds - ($(date +%s) - started)))
+  seconds=$((max_minutes * 60))
+  [ "$seconds" -le "$left" ] || seconds=$left
+  run imagegen run "$project" --progress plain --max-time "${seconds}s" "$@"
+  [ "$signalled" -eq 0 ] || exit "$signalled"
+
+  case $code in
+    0) finish ;;
+    1)
+      say "these beats are in error:"
+      list_errors
+      exit 1
+      ;;
+    3) ;;
+    130 | 143)
+      # Somebody ended imagegen but not this script: once may have been a mistake.
+      interruptions=$((interruptions + 1))
+      [ "$interruptions" -le 1 ] || exit "$code"
+      ;;
+    *) exit "$code" ;;
+  esac
+
+  found=$(standing) || exit 3
+  pause=${found% *}
+  there=${found#* }
+  if [ "$code" -ne 3 ]; then
+    pause=0
+  elif [ "$pause" = never ]; then
+    say "imagegen ended early, and waiting does not help: a person must act"
+    exit 3
+  fi
+  if [ "$there" -gt "$before" ]; then
+    idle=0
+  else
+    idle=$((idle + 1))
+  fi
+  before=$there
+  if [ "$idle" -ge 2 ]; then
+    say "two tries in a row brought no picture: giving up for now"
+    exit 3
+  fi
+  if [ "$tries" -ge "$max_tries" ]; then
+    say "that was try $tries of $max_tries: giving up for now"
+    exit 3
+  fi
+  [ "$pause" -ge "$min_wait" ] || pause=$min_wait
+  left=$((total_seconds - ($(date +%s) - started) - pause))
+  if [ "$left" -le 0 ]; then
+    say "the next try would be in $pause seconds, and time is up before: giving up for now"
+    exit 3
+  fi
+  say "$there pictures are there; trying again in $pause seconds"
+  run sleep "$pause"
+  [ "$signalled" -eq 0 ] || exit "$signalled"
+done

@@ -1,0 +1,150 @@
+"""What the Tab key offers: a project's styles, shots and beats, and known names.
+
+Completion reads and never writes, says nothing of a project that it cannot read, and offers
+only what needs no quotes in any shell: some of them evaluate what they are offered.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from imagegen.errors import ImagegenError
+
+if TYPE_CHECKING:
+    from imagegen.project.settings import Settings
+    from imagegen.project.storyboard import Beat
+
+_MOST: Final = 500
+_MOST_FOLDERS: Final = 2000
+_PLAIN: Final = re.compile(r"[\w.+@,~/][\w.+@,~/-]*")
+_MARKS: Final = ("imagegen.toml", "beats.json", "beats.csv", "prompts", "storyboards")
+
+Completer = Callable[[typer.Context, str], list[str]]
+
+
+def one_of(*names: str) -> Completer:
+    """Return what offers these names; without any it offers nothing."""
+
+    def offer(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
+        return _offered(names, incomplete)
+
+    return offer
+
+
+def projects(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
+    """Offer folders that are projects, beside what was typed or in it."""
+    typed = incomplete[: incomplete.rfind("/") + 1]
+    try:
+        with os.scandir(os.path.expanduser(typed) or ".") as entries:  # noqa: PTH111  # of "~x" too
+            found = [
+                typed + entry.name
+                for entry in itertools.islice(entries, _MOST_FOLDERS)
+                if entry.name.startswith(incomplete[len(typed) :]) and _is_project(entry)
+            ]
+    except (OSError, ValueError):
+        return []
+    return _offered(sorted(found), incomplete)
+
+
+def _is_project(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir() and any(os.path.lexists(Path(entry.path) / name) for name in _MARKS)
+
+
+def styles(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the styles that the project draws and that are not named yet."""
+    settings = _settings(ctx)
+    given = ctx.params.get("style") or ()
+    names = settings.drawn_styles if settings else ()
+    return _offered([name for name in names if name not in given], incomplete)
+
+
+def shots(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the project's shots, in the styles that were named."""
+    return _offered((beat.shot for beat in _beats(ctx)), incomplete)
+
+
+def beats(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer beats as they are addressed: 1.1, or clear/1.1 once that is begun.
+
+    A number that occurs in several shots is offered with its shot.
+    """
+    found = list(_beats(ctx))
+    shots_of: dict[str, set[str]] = {}
+    for beat in found:
+        shots_of.setdefault(beat.beat, set()).add(beat.shot)
+
+    def addresses() -> Iterator[str]:
+        for beat in found:
+            alone = len(shots_of[beat.beat]) == 1
+            number = beat.beat if alone else f"{beat.shot}/{beat.beat}"
+            styled = f"{beat.style}/{number}"
+            yield styled if incomplete and styled.startswith(incomplete) else number
+
+    return _offered(addresses(), incomplete)
+
+
+def providers(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
+    """Offer the providers that there are."""
+    from imagegen.providers import NAMES
+
+    return _offered(NAMES, incomplete)
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the models that are known of the provider that would draw."""
+    from imagegen.providers import MODELS
+
+    settings = _settings(ctx)
+    name = ctx.params.get("provider") or (settings.provider if settings else "gemini")
+    return _offered(MODELS.get(str(name), ()), incomplete)
+
+
+def _settings(ctx: typer.Context) -> "Settings | None":
+    from imagegen.project import settings
+
+    try:
+        return settings.load(_root(ctx))
+    except (ImagegenError, OSError, ValueError):
+        # Whoever presses Tab is in the middle of a line: `check` tells of faults.
+        return None
+
+
+def _beats(ctx: typer.Context) -> Iterator["Beat"]:
+    """Yield the beats of the project in the styles that were named, in file order."""
+    from imagegen.project import storyboard
+
+    settings = _settings(ctx)
+    if settings is None:
+        return
+    named = ctx.params.get("beats")
+    # What lies outside the project is read only where the person names it.
+    path = Path(named).absolute() if named else _inside(ctx, settings.beats)
+    try:
+        read = storyboard.load(_root(ctx), tuple(settings.styles), beats=path)
+    except (ImagegenError, OSError, ValueError):
+        return
+    for style in ctx.params.get("style") or settings.drawn_styles:
+        yield from read.beats.get(style, ())
+
+
+def _inside(ctx: typer.Context, beats_file: str | None) -> Path | None:
+    if beats_file is None:
+        return None
+    root = _root(ctx).resolve()
+    inside = (root / beats_file).resolve().is_relative_to(root)
+    return Path(beats_file) if inside else root / "imagegen.toml"
+
+
+def _root(ctx: typer.Context) -> Path:
+    return Path(ctx.params.get("project") or ".")
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return those that begin as typed and that no shell reads as more than a word."""
+    fitting = (n for n in names if n.startswith(incomplete) and _PLAIN.fullmatch(n))
+    return list(itertools.islice(dict.fromkeys(fitting), _MOST))
