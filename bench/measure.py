@@ -1,0 +1,171 @@
+"""What the benches share: a server, projects, and the measuring of a process."""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+STYLES = ("illustration", "clear", "consistent")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A process from start to end: seconds of wall and CPU time, peak memory in MB."""
+
+    code: int
+    wall: float
+    cpu: float
+    peak: float
+    out: str = ""
+
+
+def run(command: Sequence[object], env: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end and measure it, its children included."""
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            list(map(str, command)), env=os.environ | dict(env or {}), stdout=out
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - began
+        out.seek(0)
+        text = out.read()
+    # Linux counts kilobytes, macOS bytes.
+    peak = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return Measured(process.returncode, wall, used.ru_utime + used.ru_stime, peak, text)
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+class Server:
+    """The local server in a process of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def stats(self) -> dict[str, Any]:
+        """Return what was asked of it so far."""
+        with urllib.request.urlopen(f"{self.address}/stats", timeout=30) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+
+@contextlib.contextmanager
+def server(config: Mapping[str, object] | None = None, **options: object) -> Iterator[Server]:
+    """Run the local server; options are those of its command line."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config or {}, file)
+        file.flush()
+        command = [sys.executable, str(HERE / "local_server.py"), "--config", file.name]
+        for name, value in options.items():
+            flag = "--" + name.replace("_", "-")
+            command += [flag] if value is True else [flag, str(value)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            yield Server(process.stdout.readline().strip())
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class Bench:
+    """A folder with a project, and keys that are none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "bench"
+        self.root.mkdir()
+        self._env = {
+            "IMAGEGEN_STATE_DIR": str(folder / "state"),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        }
+
+    def beats(self, count: int) -> None:
+        """Write a storyboard of so many beats, five a shot."""
+        rows = [
+            {
+                "shot_number": n // 5 + 1,
+                "beat_number": f"{n // 5 + 1}.{n % 5 + 1}",
+                "transition_type": "C" if n % 5 else "H",
+                "ai_prompt": f"prompt {n}",
+            }
+            for n in range(count)
+        ]
+        (self.root / "beats.json").write_text(json.dumps(rows))
+
+    def keys(self, pools: Mapping[str, Sequence[object]], per_minute: int) -> None:
+        """Write the keys file; a key is a name or a (name, requests a minute)."""
+        lines = [f"requests_per_minute = {per_minute}", "[keys]"]
+        for style, own in pools.items():
+            entries = [
+                f'"{key}"'
+                if isinstance(key, str)
+                else '{{ key = "{}", requests_per_minute = {} }}'.format(*key)  # type: ignore[misc]
+                for key in own
+            ]
+            lines.append(f"{style} = [{', '.join(entries)}]")
+        path = self.root / "keys.toml"
+        path.write_text("\n".join(lines))
+        path.chmod(0o600)
+
+    def settings(self, text: str) -> None:
+        """Write imagegen.toml."""
+        (self.root / "imagegen.toml").write_text(text)
+
+    def imagegen(self, command: str, *options: object) -> Measured:
+        """Run an imagegen command on the project and measure it."""
+        return run([sys.executable, "-m", "imagegen", command, self.root, *options], self._env)
+
+    def contender(self, name: str, job: Mapping[str, object]) -> Measured:
+        """Let another contender do a job and measure it."""
+        folder = self.folder / f"{name}-{time.monotonic_ns()}"
+        for style in STYLES:
+            (folder / style).mkdir(parents=True)
+        path = self.folder / "job.json"
+        path.write_text(json.dumps({**job, "folder": str(folder)}))
+        done = run([sys.executable, HERE / "contenders.py", name, path])
+        beats = job["beats"]
+        assert isinstance(beats, list)
+        drawn = sum(1 for _ in folder.rglob("*.png"))
+        if done.code or drawn != len(beats):
+            raise SystemExit(f"{name} drew {drawn} of {len(beats)} pictures, exit {done.code}")
+        return done
+
+    def clear(self) -> None:
+        """Remove what was drawn, and forget what was sent."""
+        for path in (self.root / "generated_images", self.folder / "state"):
+            subprocess.run(["rm", "-rf", str(path)], check=True)
+        for path in self.root.glob("image_progress_*"):
+            path.unlink()
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[Bench]:
+    """Make a folder for one bench."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Bench(Path(folder))
+
+
+def names(style: str, count: int) -> list[str]:
+    """Return so many keys that are none."""
+    return [f"bench-key-{style}-{number:06d}" for number in range(count)]
+
+
+def pools(count: int) -> dict[str, list[str]]:
+    """Return so many keys for each style."""
+    return {style: names(style, count) for style in STYLES}

@@ -1,0 +1,401 @@
+"""Measures imagegen against what its keys allow, the floor, and what people write instead.
+
+    python bench/suite.py                    all of it: about 20 minutes
+    python bench/suite.py raw start-up       some of it
+    python bench/suite.py --short            a few seconds, to see that it works
+
+Prints a table and, with `--json FILE`, writes the figures. Real minutes, on loopback alone.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import platform
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from measure import STYLES, Bench, Measured, bench, median, names, pools, run, server
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure beside its target; `met` is None where it has none."""
+
+    scenario: str
+    what: str
+    measured: str
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is measured."""
+
+    short: bool
+    runs: int
+
+
+Rows = Iterator[Row]
+
+
+def _at_most(scenario: str, what: str, value: float, target: float, unit: str = "") -> Row:
+    return Row(scenario, what, f"{value:.3g}{unit}", f"≤ {target:.3g}{unit}", value <= target)
+
+
+def _at_least(scenario: str, what: str, value: float, target: float, unit: str = "") -> Row:
+    return Row(scenario, what, f"{value:.3g}{unit}", f"≥ {target:.3g}{unit}", value >= target)
+
+
+def _drew(done: Measured, allowed: tuple[int, ...] = (0,)) -> None:
+    if done.code not in allowed:
+        raise SystemExit(f"imagegen ended with exit {done.code}")
+
+
+def quota(options: Options) -> Rows:
+    """Three styles of 30 beats, 2 keys of 9 a minute each, answers after 8 seconds."""
+    count, latency = (6, 0.5) if options.short else (30, 8.0)
+    with bench() as one, server(limit=9, latency=latency) as api:
+        one.beats(count)
+        one.keys(pools(2), 9)
+        done = one.imagegen("run", "--base-url", api.address, "--progress", "none")
+        _drew(done)
+        best = 60 * (math.ceil(count / 18) - 1) + latency
+        yield _at_most("quota", "wall", done.wall, 1.02 * best + 1, " s")
+        refused = api.stats()["statuses"].get("429", 0)
+        yield _at_most("quota", "429s", refused, 0)
+
+
+def lone(options: Options) -> Rows:
+    """90 beats of one style: its own 2 keys, and the 4 of the others."""
+    count = 12 if options.short else 90
+    latency = 0.5 if options.short else 8.0
+    with bench() as one, server(limit=9, latency=latency) as api:
+        one.beats(count)
+        one.keys(pools(2), 9)
+        done = one.imagegen(
+            "run", "--style", "clear", "--base-url", api.address, "--progress", "none"
+        )
+        _drew(done)
+        best = 60 * (math.ceil(count / 54) - 1) + latency
+        yield _at_most("one style", "wall", done.wall, 1.02 * best + 1, " s")
+
+
+def mixed(options: Options) -> Rows:
+    """Keys of 9, 60 and 300 a minute in one pool; one cools down, one is spent."""
+    count = 40 if options.short else 700
+    keys = [("mixed-key-000009", 9), ("mixed-key-000060", 60), ("mixed-key-000300", 300)]
+    useless = [("mixed-key-cooling", 60), ("mixed-key-spent00", 60)]
+    config = {
+        "limits": dict(keys),
+        "cooling": [useless[0][0]],
+        "spent": [useless[1][0]],
+    }
+    with bench() as one, server(config, latency=1, picture_bytes=50_000) as api:
+        one.beats(count)
+        one.keys({"clear": [*keys, *useless]}, 9)
+        done = one.imagegen(
+            "run", "--style", "clear", "--base-url", api.address, "--progress", "none"
+        )
+        _drew(done)
+        best = 60 * (math.ceil(count / 369) - 1) + 1
+        yield _at_most("mixed keys", "wall", done.wall, best / 0.99 + 1.5, " s")
+        refused = api.stats()["statuses"].get("429", 0)
+        yield Row("mixed keys", "429s of the two that cannot", str(refused))
+
+
+def hostile(options: Options) -> Rows:
+    """Draw from a server that allows less than the keys file says, or counts otherwise."""
+    own, other = names("clear", 2)
+    # What the server is told, which keys are used, how many others send, what is left for us.
+    cases: dict[str, tuple[dict[str, object], dict[str, object], list[str], int, float]] = {
+        "token bucket": ({}, {"bucket": True, "limit": 9}, [own], 0, 9.0),
+        "20 % lower": ({"limits": {own: 7}}, {}, [own], 0, 7.0),
+        "two keys, one quota": ({"groups": {other: own}}, {"limit": 9}, [own, other], 0, 9.0),
+        "with somebody else": ({}, {"limit": 9}, [own], 4, 5.0),
+    }
+    for name, (config, extra, keys, others, allowed) in cases.items():
+        with bench() as one, server(config, latency=1, picture_bytes=50_000, **extra) as api:
+            one.beats(90)
+            one.settings("timeout = 2" if options.short else "timeout = 10")
+            one.keys({"clear": keys}, 9)
+            with somebody(api.address, own, others):
+                done = one.imagegen(
+                    *("run", "--style", "clear", "--base-url", api.address, "--progress", "none"),
+                    *("--max-time", "4s" if options.short else "7m"),
+                )
+            _drew(done, (0, 3))
+            stats = api.stats()
+        late, span = stats["late"], stats["span"] - 60
+        if span <= 0:
+            yield Row(f"hostile: {name}", "429s", str(stats["statuses"].get("429", 0)))
+            continue
+        sent = sum(late.values())
+        drawn = late.get("200", 0) - others * span / 60
+        share = 100 * late.get("429", 0) / sent
+        yield _at_most(f"hostile: {name}", "429s after a minute", share, 2, " %")
+        share = 100 * drawn / (allowed * span / 60)
+        yield _at_least(f"hostile: {name}", "of what it allows", share, 90, " %")
+
+
+@contextlib.contextmanager
+def somebody(address: str, key: str, a_minute: int) -> Iterator[None]:
+    """Let somebody else use the same key, so often a minute."""
+    over = threading.Event()
+
+    def send() -> None:
+        url = f"{address}/v1beta/models/m:generateContent"
+        while a_minute and not over.wait(60 / a_minute):
+            request = urllib.request.Request(url, b"{}", {"x-goog-api-key": key})
+            with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as got:
+                got.read()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def raw(options: Options) -> Rows:
+    """No limit, no latency: what moving 1.5 MB pictures costs."""
+    count = 5 if options.short else 200
+    found: dict[str, list[Measured]] = {}
+    with bench() as one, server(picture_bytes=1_500_000) as api:
+        one.beats(count)
+        one.keys(pools(1), 100_000)
+        beats = [(style, f"{n}.png") for n in range(count) for style in STYLES]
+        job = {"address": api.address, "beats": beats, "keys": pools(1)}
+        for _ in range(options.runs):
+            one.clear()
+            done = one.imagegen("run", "--base-url", api.address, "--progress", "none")
+            _drew(done)
+            found.setdefault("imagegen", []).append(done)
+            found.setdefault("floor", []).append(one.contender("floor", job))
+            threads = {**job, "threads": 8}
+            found.setdefault("floor-threads", []).append(one.contender("floor-threads", threads))
+            if _has_sdk():
+                found.setdefault("sdk", []).append(one.contender("sdk", threads))
+        idle = [one.imagegen("run", "--progress", "none") for _ in range(options.runs)]
+    total = len(beats)
+    for name, runs in found.items():
+        cpu, wall = median([r.cpu for r in runs]), median([r.wall for r in runs])
+        peak = median([r.peak for r in runs])
+        text = f"{1e3 * cpu / total:.1f} ms CPU, {total / wall:.0f} pictures/s, {peak:.0f} MB"
+        yield Row("raw", name, text)
+    start = median([r.cpu for r in idle])
+    ours = [(r.cpu - start) / total for r in found["imagegen"]]
+    ratios = [o * total / f.cpu for o, f in zip(ours, found["floor"], strict=True)]
+    yield Row("raw", "start of a run, CPU", f"{start:.2f} s")
+    yield _at_most("raw", "CPU a picture against the floor", median(ratios), 1.5, " x")
+    if "sdk" not in found:
+        yield Row("raw", "against the SDK", "not installed: pip install -e '.[bench]'")
+        return
+    pairs = list(zip(found["imagegen"], found["sdk"], strict=True))
+    ratio = median([o * total / s.cpu for o, (_, s) in zip(ours, pairs, strict=True)])
+    yield _at_most("raw", "CPU a picture against the SDK", ratio, 0.35, " x")
+    faster = median([s.wall / o.wall for o, s in pairs])
+    yield _at_least("raw", "pictures a second against the SDK", faster, 3, " x")
+
+
+def _has_sdk() -> bool:
+    try:
+        from google import genai  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def in_flight(options: Options) -> Rows:
+    """200 requests under way: 10 keys of 60 a minute, answers after 20 seconds."""
+    count, latency = (40, 0.5) if options.short else (1200, 20.0)
+    with bench() as one, server(limit=60, latency=latency) as api:
+        one.beats(count)
+        one.keys({"clear": names("clear", 10)}, 60)
+        done = one.imagegen(
+            "run", "--style", "clear", "--base-url", api.address, "--progress", "none"
+        )
+        _drew(done)
+        best = 60 * (math.ceil(count / 600) - 1) + latency
+        most = api.stats()["most_in_flight"]
+        yield Row("in flight", "most at once", str(most))
+        yield _at_least("in flight", "budget used", 100 * best / (done.wall - 0.5), 98, " %")
+        yield _at_most("in flight", "memory", done.peak, 100 + 6 * most, " MB")
+
+
+def pool(options: Options) -> Rows:
+    """Pick one of a thousand keys, from a hundred threads."""
+    from imagegen.keys.clock import SystemClock
+    from imagegen.keys.keyfile import Key, Limit
+    from imagegen.keys.ledger import Ledger
+    from imagegen.keys.pool import Lease, Pool
+    from imagegen.secret import Secret
+
+    count, each = (50, 5) if options.short else (1000, 100)
+    with tempfile.TemporaryDirectory() as folder:
+        clock = SystemClock()
+        ledger = Ledger.open(Path(folder), clock, print)
+        keys = [Key(Secret(name), Limit(60)) for name in names("pool", count)]
+        many = Pool({"clear": keys}, provider="p", model="m", ledger=ledger, clock=clock)
+        began = time.perf_counter()
+        leases = [many.lease("clear") for _ in range(each)]
+        alone = (time.perf_counter() - began) / each
+        assert all(isinstance(lease, Lease) for lease in leases)
+
+        def work(_: int) -> None:
+            for _ in range(each):
+                many.lease("clear")
+
+        with ThreadPoolExecutor(100) as threads:
+            began = time.perf_counter()
+            list(threads.map(work, range(100)))
+            together = (time.perf_counter() - began) / (100 * each)
+        many.close()
+    yield _at_most("pool", "a lease, one thread", 1e6 * alone, 100, " µs")
+    yield _at_most("pool", "a lease, 100 threads", 1e6 * together, 100, " µs")
+
+
+def start_up(options: Options) -> Rows:
+    """Time small commands against importing what they stand on."""
+    times: dict[str, list[float]] = {}
+    with bench() as one:
+        one.beats(30)
+        commands: dict[str, list[object]] = {
+            "base": [sys.executable, "-c", "import typer, rich.console"],
+            "--version": [sys.executable, "-m", "imagegen", "--version"],
+            "--help": [sys.executable, "-m", "imagegen", "--help"],
+            "status of 90 beats": [sys.executable, "-m", "imagegen", "status", one.root],
+        }
+        for _ in range(2 if options.short else 15):
+            for name, command in commands.items():
+                times.setdefault(name, []).append(run(command).wall)
+    targets = {"--version": 1.1, "--help": 2.0, "status of 90 beats": 1.5}
+    yield Row("start-up", "import typer, rich.console", f"{1e3 * median(times['base']):.0f} ms")
+    for name, target in targets.items():
+        pairs = zip(times[name], times["base"], strict=True)
+        yield _at_most("start-up", name, median([a / b for a, b in pairs]), target, " x")
+
+
+def large(options: Options) -> Rows:
+    """100,000 beats in three styles, half of them drawn."""
+    count = 500 if options.short else 100_000
+    with bench() as one:
+        one.beats(count)
+        one.keys(pools(1), 100_000)
+        _draw_half(one, count)
+        cold = one.imagegen("status", "--json")
+        yield Row("large", "status, cold", f"{cold.wall:.1f} s, {cold.peak:.0f} MB")
+        # The second look remembers what the first one saw, once the files are old enough.
+        time.sleep(0 if options.short else 3)
+        one.imagegen("status", "--json")
+        for name, command in {
+            "status": ("status",),
+            "run --dry-run": ("run", "--dry-run"),
+            "run of nothing": ("run", "--limit", "0", "--progress", "none"),
+        }.items():
+            done = one.imagegen(*command)
+            yield _at_most("large", f"{name}, warm", done.wall, 5, " s")
+            yield _at_most("large", f"{name}, memory", done.peak, 400, " MB")
+    yield from _per_picture(options)
+
+
+def _draw_half(one: Bench, count: int) -> None:
+    """Put a small picture at every second beat."""
+    png = bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+        "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+    )
+    for style in STYLES:
+        for n in range(0, count, 2):
+            folder = one.root / "generated_images" / style / f"Shot_{n // 5 + 1}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"Beat_{n // 5 + 1}.{n % 5 + 1}.png").write_bytes(png)
+
+
+def _per_picture(options: Options) -> Rows:
+    """Compare the cost of a picture in a small and in a large storyboard."""
+    drawn = 20 if options.short else 100
+    cost: dict[int, float] = {}
+    for count in (drawn, 200 if options.short else 100_000):
+        with bench() as one, server(picture_bytes=300_000) as api:
+            one.beats(count)
+            one.keys(pools(1), 100_000)
+            run_of = ("--base-url", api.address, "--progress", "none", "--limit")
+            idle = one.imagegen("run", *run_of, 0)
+            done = one.imagegen("run", *run_of, 3 * drawn)
+            cost[count] = (done.cpu - idle.cpu) / (3 * drawn)
+    small, big = cost.values()
+    yield _at_most("large", "CPU a picture against a small one's", big / small, 1.25, " x")
+
+
+def live(options: Options) -> Rows:
+    """Watch 2,000 beats at a hundred events a second."""
+    count = 30 if options.short else 2000
+    found: dict[str, list[Measured]] = {}
+    for _ in range(1 if options.short else options.runs):
+        for view in ("none", "live"):
+            # About fifty beats a second: two events each.
+            with bench() as one, server(picture_bytes=20_000, latency=2.0) as api:
+                one.beats(count)
+                one.keys({"clear": names("clear", 1)}, 3000)
+                command = ("run", "--style", "clear", "--base-url", api.address)
+                done = one.imagegen(*command, "--progress", view)
+                _drew(done)
+                found.setdefault(view, []).append(done)
+    shares = [
+        100 * (with_view.cpu - without.cpu) / with_view.wall
+        for with_view, without in zip(found["live"], found["none"], strict=True)
+    ]
+    yield _at_most("live view", "of one core, over --progress none", median(shares), 10, " %")
+
+
+SCENARIOS: dict[str, Callable[[Options], Rows]] = {
+    "quota": quota,
+    "one-style": lone,
+    "mixed": mixed,
+    "hostile": hostile,
+    "raw": raw,
+    "in-flight": in_flight,
+    "pool": pool,
+    "start-up": start_up,
+    "large": large,
+    "live": live,
+}
+
+
+def main() -> None:
+    """Measure, and print a line for each figure as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="all without any")
+    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    options = Options(short=chosen.short, runs=1 if chosen.short else chosen.runs)
+    rows: list[Row] = []
+    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    for name in chosen.scenarios or SCENARIOS:
+        for row in SCENARIOS[name](options):
+            rows.append(row)
+            verdict = {True: "met", False: "MISSED", None: ""}[row.met]
+            line = f"{row.scenario:<28} {row.what:<36} {row.measured:>36}  {row.target:<12}"
+            print(f"{line} {verdict}".rstrip(), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    missed = sum(row.met is False for row in rows)
+    print(f"{missed} targets missed" if missed else "every target met")
+    sys.exit(0 if chosen.short else min(1, missed))
+
+
+if __name__ == "__main__":
+    main()
