@@ -137,15 +137,26 @@ def test_watching_shows_the_run_to_its_end(commands: Commands, server: GeminiSer
         run = commands.start("run", root, "--progress", "json", "--base-url", server.address)
         assert server.wait_for_requests(9)
         watchers = [commands.start("status", root, "--watch", *more) for more in ([], ["--json"])]
-        first = [watcher.stdout.readline() for watcher in watchers if watcher.stdout]
-    seen = commands.wait(watchers[0])
-    events = [json.loads(first[1]), *commands.wait(watchers[1]).events]
+        first = [first_line(watcher) for watcher in watchers]
+    seen, events = map(rest, watchers)
     ran = commands.wait(run)
     assert ran.code == 1
-    assert seen.code == 0
-    assert "SAFETY" in seen.out
-    assert "6 of 9" in seen.out
-    assert events == ran.events
+    assert [commands.wait(watcher).code for watcher in watchers] == [0, 0]
+    assert "SAFETY" in seen
+    assert "6 of 9" in seen
+    assert [json.loads(line) for line in [first[1], *events.splitlines()]] == ran.events
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """Wait for the first line that a command prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def rest(process: subprocess.Popen[str]) -> str:
+    """Return what a command prints after its first line, to its end."""
+    assert process.stdout is not None
+    return process.stdout.read()
 
 
 def test_stop_ends_a_watched_run(commands: Commands, server: GeminiServer) -> None:
@@ -206,14 +217,13 @@ def test_a_journal_of_somebody_else_harms_no_watcher(
                 b'{"type":"warning","message":"\\u001b[31mred\\u0007"}\n'
             )
         watcher = commands.start("status", root, "--watch")
-        assert watcher.stdout is not None
-        watcher.stdout.readline()
-    seen = commands.wait(watcher)
+        first_line(watcher)
+    seen = rest(watcher)
     commands.wait(run)
-    assert seen.code == 0
-    assert "9 of 9" in seen.out
-    assert "\x1b" not in seen.out
-    assert "\x07" not in seen.out
+    assert commands.wait(watcher).code == 0
+    assert "9 of 9" in seen
+    assert "\x1b" not in seen
+    assert "\x07" not in seen
 
 
 def test_the_log_tells_what_happened(commands: Commands, server: GeminiServer) -> None:
@@ -266,8 +276,7 @@ def test_leaving_the_watch_leaves_the_run(commands: Commands, server: GeminiServ
         run = commands.start("run", root, "--base-url", server.address)
         assert server.wait_for_requests(9)
         watcher = commands.start("status", root, "--watch")
-        assert watcher.stdout is not None
-        watcher.stdout.readline()
+        first_line(watcher)
         watcher.send_signal(signal.SIGINT)
         assert commands.wait(watcher).code == 130
     assert commands.wait(run).code == 0

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from imagegen import __version__
-from imagegen.cli import complete
+from imagegen.cli import complete, keys
 from imagegen.cli.draw import draw
 from imagegen.cli.help import App, examples, exit_codes
 from imagegen.cli.options import (
@@ -62,6 +62,7 @@ app = App(
         ("imagegen run -h", "tells all that run can do"),
     ),
 )
+app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag

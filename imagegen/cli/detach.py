@@ -10,7 +10,7 @@ from typing import Final
 from imagegen import files
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.project import record
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import Layout, own_log, refuse_link
 from imagegen.project.record import RunRecord
 
 _LOOK: Final = 0.05
@@ -39,6 +39,7 @@ def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, st
     try:
         layout.prepare()
         refuse_link(layout.ours)
+        own_log(layout.detached)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
         output = os.open(layout.detached, flags, 0o600)
     except (OSError, ImagegenError) as error:

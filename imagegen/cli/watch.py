@@ -1,11 +1,15 @@
 """Follows a run from outside: `status --watch`."""
 
+import contextlib
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from imagegen.errors import UsageError
+from imagegen.cli.draw import InterruptedRunError
+from imagegen.errors import Exit, UsageError
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunRecord
@@ -28,10 +32,27 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     project = Project(root, _asked(active, beats_file))
     plan = project.plan(project.survey(time.time()), lineage=active.lineage)
     screen = terminal.Screen(view, watching=True)
-    complete = follow.follow(layout, active.run, screen.listeners(plan))
+    with _ended_in_order():
+        complete = follow.follow(layout, active.run, screen.listeners(plan))
     if complete is not None:
         screen.summary(complete, layout.name, str(root))
     return complete is not None or view == "json"
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a signal end the command as Ctrl-C does, so that the terminal is given back."""
+
+    def end(number: int, _frame: object) -> None:
+        raise InterruptedRunError(Exit(128 + number))
+
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    before = {number: signal.signal(number, end) for number in numbers if number is not None}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _asked(active: RunRecord, beats_file: str | None) -> Asked:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from imagegen import files
+from imagegen.display import actions
 from imagegen.display.text import clean
 from imagegen.generation.events import (
     Complete,
@@ -20,6 +21,7 @@ from imagegen.generation.events import (
     Wait,
     Warned,
 )
+from imagegen.project.layout import own_log
 from imagegen.secret import redact
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -45,7 +47,7 @@ class RunLog:
         line = f"{event.time}  {redact(describe(event))}\n"
         if self._echo is not None:
             try:
-                self._echo.write(line)
+                self._echo.write(actions.harmless(line) if actions.running() else line)
                 self._echo.flush()
             except (OSError, ValueError):
                 # Whoever read it has gone; the file goes on.
@@ -139,6 +141,7 @@ def _span(seconds: float | None) -> str:
 def _open(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | files.READ_FLAGS
     try:
+        own_log(path)
         return os.open(path, flags, 0o600)
     except OSError as error:
         raise files.refused(error, path) from error

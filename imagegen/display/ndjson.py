@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from imagegen.display import actions
 from imagegen.generation.events import Event
 
 
@@ -16,7 +17,11 @@ class JsonLines:
 
     def handle(self, event: Event) -> None:
         """Print the event."""
-        self._out.write(self._encoder.encode(event) + b"\n")
+        line = self._encoder.encode(event)
+        if actions.running():
+            # Its runner takes this for a command wherever it stands in a line.
+            line = line.replace(b"##[", b"\\u0023#[")
+        self._out.write(line + b"\n")
         self._out.flush()
 
     def tick(self) -> None:

@@ -1,7 +1,8 @@
 """One style's glyphs in lines, a space between shots; only lines that changed are rebuilt."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from rich.text import Text
 
@@ -9,11 +10,21 @@ from imagegen.display.text import STYLES, Glyphs
 from imagegen.project.status import Status
 
 Key = tuple[str, str]
-_UNSETTLED = frozenset({Status.PENDING, Status.GENERATING})
+INDENT: Final = "  "
+_ORDER: Final = (
+    Status.COMPLETE,
+    Status.SKIPPED,
+    Status.ERROR,
+    Status.GENERATING,
+    Status.BLOCKED,
+    Status.OUTDATED,
+    Status.WAIVED,
+    Status.PENDING,
+)
 
 
 class Sheet:
-    """The glyphs of a style's beats, laid out once for a width.
+    """The glyphs of a style's beats, laid out once for so many columns.
 
     `statuses` is the tally's own mapping; `changed` says which of its beats have changed.
     """
@@ -22,32 +33,81 @@ class Sheet:
         self.width = width
         self._statuses = statuses
         self._glyphs = glyphs
-        self._lines = _lay_out(statuses, width)
+        self._lines = _lay_out(statuses, max(1, width - len(INDENT)))
         self._line_of = {key: n for n, line in enumerate(self._lines) for key in line if key}
         self._texts: list[Text | None] = [None] * len(self._lines)
-        self._unsettled = [
-            sum(key is not None and statuses[key] in _UNSETTLED for key in line)
-            for line in self._lines
-        ]
+        self._counted = dict(statuses)
+        self._counts = {status: [0] * len(self._lines) for status in Status}
+        """How many of each line's beats have a status."""
+        for key, status in statuses.items():
+            self._counts[status][self._line_of[key]] += 1
+        self._first = 0
 
-    def changed(self, key: Key, before: Status) -> None:
-        """Take note that a beat's status is another than `before`."""
+    @property
+    def height(self) -> int:
+        """How many lines all of it takes."""
+        return len(self._lines)
+
+    def changed(self, key: Key) -> None:
+        """Take note that a beat's status may be another one."""
         line = self._line_of[key]
         self._texts[line] = None
-        self._unsettled[line] += (self._statuses[key] in _UNSETTLED) - (before in _UNSETTLED)
+        self._counts[self._counted[key]][line] -= 1
+        self._counted[key] = self._statuses[key]
+        self._counts[self._counted[key]][line] += 1
 
     def rows(self, most: int) -> list[Text]:
-        """Return at most so many lines: of more, those around the first that still moves."""
-        first = 0
-        if len(self._lines) > most:
-            moving = next((n for n, count in enumerate(self._unsettled) if count), 0)
-            first = min(max(0, moving - 1), len(self._lines) - most)
-        return [self._row(n) for n in range(first, min(first + most, len(self._lines)))]
+        """Return at most so many lines.
+
+        Of more, those in which most is moving, and what comes before and after in numbers.
+        """
+        if most <= 0:
+            return []
+        lines = len(self._lines)
+        if lines <= most:
+            return [self._row(n) for n in range(lines)]
+        if most == 1:
+            return [self._sum(0, lines, "")]
+        if most == 2:
+            first = self._first = self._window(1)
+            return [self._sum(0, lines, ""), self._row(first)]
+        first = self._first = self._window(most - 2)
+        last = first + most - 2
+        # A single line is shown rather than told in numbers.
+        if first <= 1:
+            first, last = 0, most - 1
+        elif last >= lines - 1:
+            first, last = lines - most + 1, lines
+        rows = [self._row(n) for n in range(first, last)]
+        if first:
+            rows.insert(0, self._sum(0, first, "before"))
+        if last < lines:
+            rows.append(self._sum(last, lines, "after"))
+        return rows
+
+    def _window(self, size: int) -> int:
+        """Return the first of so many lines that show most of what is moving.
+
+        The lines shown last stay while no others show more: beats are easier to follow.
+        """
+        moving = [(n, c) for n, c in enumerate(self._counts[Status.GENERATING]) if c]
+        furthest = len(self._lines) - size
+        if not moving:
+            pending = self._counts[Status.PENDING]
+            start = next((n for n, count in enumerate(pending) if count), furthest)
+            stays = self._first <= start < self._first + size
+            return min(self._first if stays else max(0, start - 1), furthest)
+        shown = sum(count for n, count in moving if self._first <= n < self._first + size)
+        best, (first, last) = _densest(moving, size)
+        if shown == best:
+            return min(self._first, furthest)
+        # One settled line above, where all that moves can be seen below it.
+        return min(max(0, last - size + 1, first - 1), first, furthest)
 
     def _row(self, number: int) -> Text:
         text = self._texts[number]
         if text is None:
-            text = Text("  ")
+            text = Text(INDENT)
             signs = (None if key is None else self._statuses[key] for key in self._lines[number])
             for status, run in itertools.groupby(signs):
                 count = sum(1 for _ in run)
@@ -57,6 +117,36 @@ class Sheet:
                     text.append(self._glyphs[status] * count, style=STYLES[status])
             self._texts[number] = text
         return text
+
+    def _sum(self, first: int, last: int, where: str) -> Text:
+        """Return a line with the numbers of what lines from `first` to before `last` hold."""
+        text = Text(f"{INDENT}{self._glyphs.more}" if where else INDENT.removesuffix(" "))
+        for status in _ORDER:
+            count = sum(self._counts[status][first:last])
+            if count:
+                text.append(f" {count:,} ", style="dim")
+                text.append(self._glyphs[status], style=STYLES[status])
+        text.append(f" {where}", style="dim")
+        text.rstrip()
+        text.truncate(self.width)
+        return text
+
+
+def _densest(moving: Sequence[tuple[int, int]], size: int) -> tuple[int, tuple[int, int]]:
+    """Return the most that `size` lines in a row hold, and the first and last that do move.
+
+    `moving` are line numbers, rising, with how much moves in each.
+    """
+    best, ends = 0, (0, 0)
+    held = start = 0
+    for number, count in moving:
+        held += count
+        while moving[start][0] <= number - size:
+            held -= moving[start][1]
+            start += 1
+        if held > best:
+            best, ends = held, (moving[start][0], number)
+    return best, ends
 
 
 def _lay_out(keys: Iterable[Key], width: int) -> list[list[Key | None]]:

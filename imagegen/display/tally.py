@@ -4,7 +4,11 @@ import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
+import msgspec
+
+from imagegen.display.names import Names
 from imagegen.generation.events import (
     Complete,
     Event,
@@ -20,6 +24,16 @@ from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 
 Key = tuple[str, str]
+ENDING: Final = frozenset({"finishing", "stopping"})
+"""Reasons of waits after which nothing new is sent."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A beat in error: its name as it is typed, why, and after how many tries (0: unknown)."""
+
+    beat: str
+    error: BeatError
+    tries: int
 
 
 class KeyTally:
@@ -60,8 +74,15 @@ class StyleTally:
         self.in_flight = 0
         self.ends_at: float | None = None
         """When its last picture will be there, in `time.monotonic()` seconds; None: unknown."""
-        self.changes: list[tuple[Key, Status]] = []
-        """Beats that changed and what they were before, for whoever draws them."""
+        self.changes: set[Key] = set()
+        """Beats that have changed, for whoever draws them."""
+        self.retrying: set[Key] = set()
+        """Beats that failed and will be tried again."""
+
+    @property
+    def unsent(self) -> int:
+        """How many beats are neither settled nor being drawn."""
+        return max(0, self.total - self.completed - len(self.errors) - self.in_flight)
 
     @property
     def waits_for(self) -> float | None:
@@ -93,11 +114,17 @@ class Tally:
             for style, beats in plan.styles.items()
             if beats
         }
+        self._names = Names(
+            ((name, *key) for name, style in self.styles.items() for key in style.statuses),
+            certain=not plan.others,
+        )
         self.start: Start | None = None
         self.started = time.monotonic()
         self.wait: Wait | None = None
         self.wait_ends = 0.0
         self.warnings: list[str] = []
+        self.failures: list[Failure] = []
+        """Beats in error, in the order in which they failed."""
         self.spent: float | None = None
         self.spent_in_all: float | None = None
         self.limited: Counter[str] = Counter()
@@ -126,6 +153,11 @@ class Tally:
         return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
 
     @property
+    def ending(self) -> bool:
+        """Whether nothing new is sent any more, and the run ends with what is in flight."""
+        return self.wait is not None and self.wait.reason in ENDING
+
+    @property
     def wait_left(self) -> float:
         """Seconds for which the whole run waits yet."""
         return max(0.0, self.wait_ends - time.monotonic())
@@ -141,7 +173,7 @@ class Tally:
                 self._progress(event)
             case Wait(style=str()):
                 self._style_wait(event, heard)
-            case Wait():
+            case Wait() if event.reason in ENDING or not self.ending:
                 self.wait = None if event.reason == "online" else event
                 self.wait_ends = heard + (event.seconds or 0.0)
             case KeyChange():
@@ -163,11 +195,18 @@ class Tally:
         style.statuses[key] = event.status
         style.completed = event.completed
         style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
-        style.changes.append((key, before))
+        style.changes.add(key)
         if event.cost is not None:
             self.spent = (self.spent or 0.0) + event.cost
         if event.status is Status.ERROR and event.error is not None:
             style.errors[key] = event.error
+            self.failures.append(
+                Failure(self._names.full(style.name, *key), event.error, event.attempt)
+            )
+        if event.status is Status.PENDING and event.error is not None:
+            style.retrying.add(key)
+        else:
+            style.retrying.discard(key)
         if event.status is Status.GENERATING:
             style.wait = None
 

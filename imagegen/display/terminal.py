@@ -6,23 +6,24 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from rich.console import Console
 
+from imagegen.display import actions, ci
+from imagegen.display.ci import ActionsView
+from imagegen.display.heard import Heard
 from imagegen.display.live import TICK as LIVE_TICK
 from imagegen.display.live import LiveView
 from imagegen.display.ndjson import JsonLines
 from imagegen.display.plain import TICK as PLAIN_TICK
 from imagegen.display.plain import Plain
 from imagegen.display.report import Printer
+from imagegen.display.summary import Ended
 from imagegen.display.text import Glyphs, glyphs_for
 from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
-from imagegen.generation.events import Complete, Event, Failed, Listener, Progress, iso_exact
+from imagegen.generation.events import Complete, Failed, Listener, iso_exact
 from imagegen.generation.forecaster import Estimate
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
-from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 
 _MANY: Final = 10
 
@@ -36,27 +37,36 @@ def printer(*, errors: bool = False) -> Printer:
 class Screen:
     """One run's output: a view while it lasts, and a summary after it.
 
-    `view` is auto, live, plain, json or none; auto is live where stdout is a terminal.
-    `watching` tells that the run is another process's.
+    `view` is auto, live, plain, json, log or none; auto is live where stdout is a terminal
+    that can do more than print. `watching` tells that the run is another process's.
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
         self._watching = watching
         self._console = _console()
-        smart = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._view = ("live" if smart else "plain") if view == "auto" else view
-        self._printer = printer(errors=self._view == "json")
+        # Not what Rich takes for a terminal: FORCE_COLOR asks for colours in a pipe too.
+        able = sys.stdout.isatty() and not self._console.is_dumb_terminal
+        if view in {"auto", "live"}:
+            # A pipe cannot be painted on, whoever asks for it.
+            view = "live" if able else "plain"
+        self._view = view
+        self._printer = printer(errors=self._view in {"json", "none"})
         self._plan: Plan | None = None
-        self._errors = _Errors()
+        self._heard = Heard()
 
     def listeners(self, plan: Plan) -> Sequence[tuple[Listener, float | None]]:
         """Return what follows the run, each with the idle seconds after which it acts."""
         self._plan = plan
-        heard: list[tuple[Listener, float | None]] = [(self._errors, None)]
+        heard: list[tuple[Listener, float | None]] = [(self._heard, None)]
+        glyphs = _glyphs(self._console)
         if self._view == "live":
-            heard.append((LiveView(plan, self._console, _glyphs(self._console)), LIVE_TICK))
+            heard.append(
+                (LiveView(plan, self._console, glyphs, watching=self._watching), LIVE_TICK)
+            )
         elif self._view == "plain":
-            heard.append((Plain(plan, sys.stdout, _glyphs(self._console)), PLAIN_TICK))
+            # What another process draws has its annotations where that runs.
+            view = ActionsView if actions.running() and not self._watching else Plain
+            heard.append((view(plan, sys.stdout, glyphs), PLAIN_TICK))
         elif self._view == "json":
             heard.append((JsonLines(sys.stdout.buffer), None))
         return heard
@@ -93,40 +103,41 @@ class Screen:
                 hint=error.hint,
                 faults=faults,
             )
-            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-            sys.stdout.buffer.flush()
+            JsonLines(sys.stdout.buffer).handle(event)
 
     def summary(self, complete: Complete, name: str, path: str) -> None:
-        """Say how the run ended."""
+        """Say how the run ended; `path` is the project's folder as it was typed."""
+        ended = Ended(
+            complete=complete,
+            plan=self._plan,
+            heard=self._heard,
+            name=name,
+            path=path,
+            now=time.time(),
+        )
         if self._view == "none":
-            printer(errors=True).ending(complete, path)
-            return
-        others = self._plan.others if self._plan else 0
-        self._printer.summary(complete, name, path, others)
-        beats = {
-            (one.beat.style, *one.beat.key): one.beat
-            for own in (self._plan.styles.values() if self._plan else ())
-            for one in own
-        }
-        errors = [(beats[key], error) for key, error in self._errors.found.items()]
-        self._printer.errors(errors, path)
+            self._printer.problems(ended)
+        else:
+            if self._view in {"plain", "log"}:
+                self._printer.line()
+            self._printer.summary(ended)
+        if actions.running() and not self._watching:
+            self._tell_page(ended)
 
-
-class _Errors:
-    """A listener that remembers which beats ended in error."""
-
-    def __init__(self) -> None:
-        self.found: dict[tuple[str, str, str], BeatError] = {}
-
-    def handle(self, event: Event) -> None:
-        if isinstance(event, Progress) and event.status is Status.ERROR and event.error:
-            self.found[event.style, event.shot_number, event.beat_number] = event.error
-
-    def tick(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+    def _tell_page(self, ended: Ended) -> None:
+        """Add a table to the page of the GitHub Actions run."""
+        names = ended.names
+        errors = [
+            (names.full(beat.style, *beat.key), beat.script_phrase, error)
+            for beat, error in ended.errors
+        ]
+        text = ci.table(ended.complete, ended.name, errors, _glyphs(self._console))
+        refused = actions.append(text)
+        if refused is not None:
+            warning = actions.command("warning", refused, title="imagegen")
+            stream = sys.stdout if self._view == "plain" else sys.stderr
+            stream.write(f"{warning}\n")
+            stream.flush()
 
 
 class _Console(Console):
@@ -137,9 +148,16 @@ class _Console(Console):
 
 
 def _console(*, errors: bool = False) -> Console:
-    return _Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    return _Console(
+        stderr=errors,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        # Rich leaves bold and dim to NO_COLOR: there are escapes in those too.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
 
 def _glyphs(console: Console) -> Glyphs:
-    plain = os.environ.get("NO_COLOR") or not console.is_terminal
-    return glyphs_for(console.encoding, colour=not plain)
+    coloured = console.is_terminal and console.color_system is not None
+    return glyphs_for(console.encoding, colour=coloured)

@@ -15,6 +15,8 @@ class Glyphs(msgspec.Struct, frozen=True):
     full: str
     empty: str
     dot: str
+    more: str
+    """Where something is left out."""
 
     def __getitem__(self, status: Status) -> str:
         return self.signs[status]
@@ -34,6 +36,7 @@ UNICODE: Final = Glyphs(
     full="━",
     empty="─",
     dot="·",
+    more="…",
 )
 ASCII: Final = Glyphs(
     {
@@ -49,6 +52,7 @@ ASCII: Final = Glyphs(
     full="#",
     empty="-",
     dot="|",
+    more="...",
 )
 STYLES: Final = {
     Status.PENDING: "dim",

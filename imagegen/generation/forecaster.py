@@ -7,11 +7,14 @@ import msgspec
 
 from imagegen.generation.events import Forecast
 from imagegen.generation.run import Run
-from imagegen.generation.worker import Worker
+from imagegen.generation.worker import ROUND_PAUSE, Worker
+from imagegen.keys.pool import Pool
+from imagegen.providers.base import Price
 
 _EVERY: Final = 1.0
-_BEATS_A_SECOND: Final = 2000
-"""Playing through the minutes of very many beats takes a while: it is done more rarely."""
+_IDLE: Final = 50.0
+"""Playing through the minutes of very many beats takes a while, and holds up the run: it is
+done so rarely that this is a fiftieth of the time at most."""
 
 _CHANGE: Final = 2.0
 _SHARE: Final = 0.03
@@ -27,41 +30,64 @@ class Forecaster:
         self._run = run
         self._workers = workers
         self._next = 0.0
-        self._told: dict[str, float | None] | None = None
+        self._ends: dict[str, float | None] | None = None
+        self._cost: float | None = None
 
     def step(self, now: float) -> None:
         """Tell how long it will take, if that has changed."""
         run = self._run
-        if now < self._next or run.haste is not None or run.outage.suspended:
+        if now < self._next or run.haste is not None:
             return
-        left = sum(worker.left for worker in self._workers)
-        self._next = now + max(_EVERY, left / _BEATS_A_SECOND)
         expected = self._expected(now)
+        took = run.runtime.clock.now() - now
+        self._next = now + max(_EVERY, _IDLE * took)
         ends = {style: None if s is None else now + s for style, s in expected.items()}
-        if self._told is not None and not self._changed(ends, now):
+        cost = run.purse.in_all(sum(w.left + w.in_flight for w in self._workers))
+        if not self._changed(ends, cost, now):
             return
-        self._told = ends
+        self._ends, self._cost = ends, cost
         run.emit(
             Forecast(
                 seconds=in_all(expected.values()),
                 styles={style: _rounded(seconds) for style, seconds in expected.items()},
                 cost=run.purse.spent,
-                cost_in_all=run.purse.in_all(sum(w.totals.pending for w in self._workers)),
+                cost_in_all=cost,
             )
         )
 
     def _expected(self, now: float) -> dict[str, float | None]:
+        """Return in how many seconds each style's last picture will be there."""
+        run, answer = self._run, self._run.mean_answer
+        if run.outage.suspended:
+            # When the service will be back nothing can tell.
+            return {w.style: None if w.left or w.in_flight else 0.0 for w in self._workers}
         left = {worker.style: worker.left for worker in self._workers}
-        keys = self._run.keys
-        if keys is not None:
-            departures = keys.forecast(left)
-        else:
-            departures = by_width(left, self._run.provider.width, self._run.mean_answer)
-        return {w.style: w.expected(departures[w.style], now) for w in self._workers}
+        by_width = {worker.style: _for_width(worker, answer, now) for worker in self._workers}
+        departures = _departures(left, run.keys, by_width)
+        return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
-    def _changed(self, ends: dict[str, float | None], now: float) -> bool:
-        assert self._told is not None  # noqa: S101  # asked only then
-        return any(_differ(self._told[style], end, now) for style, end in ends.items())
+    def _changed(self, ends: Mapping[str, float | None], cost: float | None, now: float) -> bool:
+        told = self._ends
+        if told is None or any(_differ(told[style], end, now) for style, end in ends.items()):
+            return True
+        return cost is not None and abs(cost - (self._cost or 0.0)) > _SHARE * cost
+
+
+def _end(worker: Worker, departure: float | None, answer: float | None, now: float) -> float | None:
+    """Return in how many seconds a style's last picture will be there; None: it cannot be told.
+
+    `departure` is in how many seconds its last request can leave.
+    """
+    if not worker.left and not worker.in_flight:
+        return 0.0
+    if departure is None or answer is None:
+        return None
+    end = max(0.0, worker.last_sent + answer - now) if worker.in_flight else 0.0
+    if worker.left > worker.put_off:
+        end = max(departure, worker.due_by - now) + answer
+    if worker.put_off:
+        end = max(end + ROUND_PAUSE, departure) + answer
+    return end
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +95,14 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `departures` are the seconds until each style's last request can leave, None where not
     all of them ever can; `answer_seconds` is how long a picture took to come last time.
-    `price` is a picture's, `cost` that of all, in US dollars.
+    `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
+    None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
     """
 
     departures: Mapping[str, float | None]
+    keys: Mapping[str, int] | None = None
+    image_size: str = ""
+    aspect_ratio: str = ""
     answer_seconds: float | None = None
     price: float | None = None
     cost: float | None = None
@@ -84,11 +114,59 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         return None if longest is None else longest + (self.answer_seconds or 0.0)
 
 
-def by_width(left: Mapping[str, int], width: int, answer: float | None) -> dict[str, float | None]:
-    """Return when each style's last request leaves where only `width` limits them."""
+def estimate(
+    left: Mapping[str, int],
+    *,
+    pool: Pool | None,
+    widths: Mapping[str, int],
+    price: Price | None = None,
+    answer_seconds: float | None = None,
+) -> Estimate:
+    """Say how long so many pictures of each style would take, and what they would cost.
+
+    `pool` is None for a provider that needs no keys. `widths` are how many requests of each
+    style may be under way at once.
+    """
+    by_width = {s: _by_width(count, widths[s], answer_seconds) for s, count in left.items()}
+    return Estimate(
+        departures=_departures(left, pool, by_width),
+        answer_seconds=answer_seconds,
+        price=None if price is None else price.picture,
+        cost=None if price is None else round(price.picture * sum(left.values()), 6),
+    )
+
+
+def _departures(
+    left: Mapping[str, int], pool: Pool | None, by_width: Mapping[str, float | None]
+) -> dict[str, float | None]:
+    """Return in how many seconds each style's last request can leave, `by_width` at the least.
+
+    None where not all of them ever can, or where that depends on how long answers take and
+    nobody knows.
+    """
+    if pool is None:
+        return dict(by_width)
+    departures = pool.forecast(left)
+    return {
+        style: None if at is None else max(at, by_width[style] or 0.0)
+        for style, at in departures.items()
+    }
+
+
+def _for_width(worker: Worker, answer: float | None, now: float) -> float | None:
+    """Return the same for a style of which some requests are under way."""
+    seconds = _by_width(worker.left + worker.in_flight, worker.width, answer)
+    if seconds is None or not worker.in_flight:
+        return seconds
+    return max(0.0, seconds - (now - worker.last_sent))
+
+
+def _by_width(count: int, width: int, answer: float | None) -> float | None:
+    """Return when the last of so many requests leaves where only `width` limits them."""
+    rounds = max(0, count - 1) // width
     if answer is None:
-        return {style: 0.0 if count <= width else None for style, count in left.items()}
-    return {style: max(0, count - 1) // width * answer for style, count in left.items()}
+        return None if rounds else 0.0
+    return rounds * answer
 
 
 def in_all(styles: Iterable[float | None]) -> float | None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -87,10 +86,8 @@ class Project:
 
     def address_warnings(self) -> list[str]:
         """Warn of an address to which keys would travel in the clear."""
-        url = urlsplit(self.base_url or "")
-        if url.scheme != "http" or url.hostname in {"localhost", "127.0.0.1", "::1"}:
-            return []
-        return [f"keys are sent unencrypted to {url.hostname}: its address begins with http://"]
+        warning = keyfile.in_the_clear(self.base_url)
+        return [warning] if warning else []
 
     def remembered(self) -> Asked:
         """Return what was asked for as a run's record keeps it: paths within the project."""

@@ -11,13 +11,13 @@ import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.generation import prepare
-from imagegen.generation.engine import Engine
+from imagegen.generation.engine import Engine, width
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
-from imagegen.generation.forecaster import Estimate, by_width
+from imagegen.generation.forecaster import Estimate, estimate
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
-from imagegen.generation.run import Options, Run
+from imagegen.generation.run import DISK, Options, Run
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.generation.survey import Found, Surveyed
 from imagegen.keys import keyfile
@@ -29,6 +29,7 @@ from imagegen.project import record
 from imagegen.project.record import RunLock, RunRecord
 from imagegen.providers.base import Price
 
+_PROVIDERS_NAMED = 3
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
 
@@ -145,19 +146,28 @@ class Session:
     def estimate(self, plan: Plan) -> Estimate:
         """Say how long drawing the plan would take and what it would cost."""
         left = {style: sum(p.draw for p in beats) for style, beats in plan.styles.items()}
-        answer = self._answer_seconds
+        pools, settings = self.pools, self.project.settings
         pool = self._pool()
-        if pool is None:
-            departures = by_width(left, self._provider.width, answer)
-        else:
-            departures = pool.forecast(left)
+        widths = {
+            style: self._provider.width
+            if pool is None
+            else width(style, pools, lend=pool.lends, timeout=settings.timeout)
+            for style in left
+        }
+        found = estimate(
+            left,
+            pool=pool,
+            widths=widths,
+            price=self.price,
+            answer_seconds=self._answer_seconds,
+        )
+        if pool is not None:
             pool.close()
-        price = self.price
-        return Estimate(
-            departures=departures,
-            answer_seconds=answer,
-            price=price.picture if price is not None else None,
-            cost=price.picture * plan.to_draw if price is not None else None,
+        return msgspec.structs.replace(
+            found,
+            keys=None if pool is None else {style: len(pools[style]) for style in left},
+            image_size=settings.image_size,
+            aspect_ratio=settings.aspect_ratio,
         )
 
     @property
@@ -171,8 +181,10 @@ class Session:
     def _answer_seconds(self) -> float | None:
         """How long pictures of this model took to come last time."""
         last = self._last
-        same = last is not None and last.model == self._provider.model
-        return last.answer_seconds if last is not None and same else None
+        if last is None or last.model != self._provider.model or last.answer_seconds is None:
+            return None
+        # The record may be somebody else's.
+        return min(max(0.0, last.answer_seconds), self.project.settings.timeout)
 
     def require_price(self, limits: Limits) -> None:
         """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
@@ -254,7 +266,8 @@ class Session:
         origins = (one.provenance for beats in self._surveyed.values() for one in beats)
         counts = Counter(origin.provider for origin in origins if origin)
         del counts[self._provider.name]
-        for name, count in counts.items():
+        # Pictures may be somebody else's, and each name another provider.
+        for name, count in counts.most_common(_PROVIDERS_NAMED):
             self._warn(
                 f"{count} pictures that are there were drawn by {name}: --force redraws them"
             )
@@ -289,7 +302,8 @@ class Session:
     def _make_ready(self, plan: Plan, run: Run) -> Plan:
         layout = self.project.layout
         prepare.try_disk(layout)
-        prepare.sweep(layout, self.project.styles)
+        prepare.try_folders(layout, plan)
+        prepare.sweep(layout)
         return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
     def _recorder(self, plan: Plan) -> Recorder:
@@ -325,6 +339,9 @@ class Session:
                 answer_seconds=answer_seconds,
             )
         except StorageError as error:
+            if complete.reason == DISK:
+                # That has been told.
+                return complete
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         return complete

@@ -34,7 +34,10 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole project. `resume_after` is set where the last run ended early."""
+    """A whole project. `resume_after` is set where the last run ended early.
+
+    `price` is about what a picture costs, in US dollars; None where it is not known.
+    """
 
     schema: int = 1
     project: str
@@ -42,6 +45,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     resume_after: str | None = None
     last_run: RunRecord | None = None
+    price: float | None = None
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -52,19 +56,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         if any(style.error for style in self.styles.values()):
             return Exit.BEATS_IN_ERROR
         return Exit.OK
-
-    @property
-    def last_words(self) -> str:
-        """What runs, or how the last run ended."""
-        last = self.last_run
-        if self.active:
-            return f"running (process {self.pid})" if self.pid else "running"
-        if last is None:
-            return "nothing running"
-        if last.ended is None:
-            return f"nothing running, last run broke off (started {last.started})"
-        after = f", resume after {last.resume_after}" if last.resume_after else ""
-        return f"nothing running, last run ended {last.ended}, exit {last.exit_code}{after}"
 
 
 def standing(project: Project, now: float) -> Standing:
@@ -109,5 +100,6 @@ def standing(project: Project, now: float) -> Standing:
         pid=last.pid if last and active and last.ended is None else None,
         resume_after=last.resume_after if last and not active else None,
         last_run=last,
+        price=project.picture_price(),
         styles=styles,
     )

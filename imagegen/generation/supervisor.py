@@ -47,7 +47,7 @@ class Supervisor:
         self._broken.append(error)
 
     def display_failed(self, error: BaseException) -> None:
-        """Leave a note that a display failed: a closed pipe ends the run, nothing else does.
+        """Leave a note that a display failed: a closed pipe or our own disk ends the run.
 
         May be called from any thread.
         """
@@ -55,6 +55,9 @@ class Supervisor:
         closed = isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.EINVAL}
         if closed or isinstance(error, ClosedOutputError):
             self._broken.append(ClosedOutputError(str(error)))
+        elif isinstance(error, StorageError):
+            # The run's log: what is drawn next would not find room either.
+            self._broken.append(error)
         else:
             message = f"what happens cannot be shown any more ({error}); drawing goes on"
             self._run.emit(Warned(message=message))
@@ -84,13 +87,14 @@ class Supervisor:
             self._run.end(endings.interrupted(code, self._run), haste)
             in_flight = sum(worker.in_flight for worker in self._workers)
             if haste is Haste.FINISH and in_flight:
-                self._say_finishing(in_flight)
+                words = f"finishing {in_flight} in flight, then stopping; again to stop at once"
+                self._say_stopping("finishing", words)
 
-    def _say_finishing(self, in_flight: int) -> None:
+    def _say_stopping(self, reason: str, message: str) -> None:
         self._run.emit(
             Wait(
-                reason="finishing",
-                message=f"finishing {in_flight} in flight, then stopping; again to stop at once",
+                reason=reason,
+                message=message,
                 seconds=self._run.options.timeout,
                 until=iso_exact(self._run.wall_in(self._run.options.timeout)),
             )
@@ -117,8 +121,13 @@ class Supervisor:
         if self._run.haste is not None or now - self._stop_looked < _LOOK_FOR_STOP:
             return
         self._stop_looked = now
+        if self._run.keys is not None:
+            self._run.keys.look()
         if record.stop_requested(self._run.layout, self._run.options.run):
             self._run.end(endings.stopped())
+            in_flight = sum(worker.in_flight for worker in self._workers)
+            if in_flight:
+                self._say_stopping("stopping", f"finishing {in_flight} in flight, then stopping")
 
     def _ask_where_due(self, now: float) -> None:
         at = 0.0 if self._run.model_gone is not None else self._run.outage.ask_at()

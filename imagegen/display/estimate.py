@@ -1,0 +1,68 @@
+"""What a run would do, how long it would take and what it would cost."""
+
+from imagegen.display import size
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, duration, plural
+from imagegen.display.words import money
+from imagegen.generation.forecaster import Estimate
+from imagegen.generation.plan import Plan
+
+
+def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
+    """Say what a run would draw, style by style, and what that takes at least."""
+    exist = plan.total - plan.to_draw
+    also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
+    paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
+    paper.line()
+    styles = {style: beats for style, beats in plan.styles.items() if beats}
+    width = max(map(len, styles), default=0)
+    paper.line(f"  {'':<{width}}  to draw   exist  at least")
+    for style, beats in styles.items():
+        drawn = sum(planned.draw for planned in beats)
+        least = _least(estimate, style) if drawn else ""
+        paper.line(f"  {style:<{width}}  {drawn:>7,}  {len(beats) - drawn:>6,}  {least:>8}")
+    if plan.others:
+        paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
+    counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}
+    able = {s: n for s, n in counts.items() if n and _can_be_drawn(estimate, s)}
+    if able:
+        paper.line()
+        paper.line(f"  {_in_all(sum(able.values()), estimate, paper.glyphs.dot)}")
+    for style in [s for s in counts if s not in able]:
+        if counts[style]:
+            paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
+    hint = size.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
+    if hint:
+        paper.wrapped("  ", hint, indent=4)
+
+
+def _can_be_drawn(estimate: Estimate, style: str) -> bool:
+    known = estimate.departures.get(style) is not None
+    return known or estimate.keys is None or bool(estimate.keys.get(style))
+
+
+def _least(estimate: Estimate, style: str) -> str:
+    departure = estimate.departures.get(style)
+    if departure is not None:
+        whole = departure + (estimate.answer_seconds or 0.0)
+        return duration(whole) if whole else "1 answer"
+    if estimate.keys is None:
+        return "not known"
+    return "not today" if estimate.keys.get(style) else "no key"
+
+
+def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
+    parts = [plural(requests, "request")]
+    departures = [at for at in estimate.departures.values() if at is not None]
+    longest = max(departures, default=0.0) + (estimate.answer_seconds or 0.0)
+    if longest:
+        limits = " at the keys' limits" if estimate.keys is not None else ""
+        answer = "" if estimate.answer_seconds is not None else ", and one answer's time"
+        parts.append(f"at least {duration(longest)}{limits}{answer}")
+    elif departures:
+        parts.append("as long as one answer takes")
+    if estimate.price:
+        parts.append(f"about {money(estimate.price * requests)}")
+    elif estimate.price is None:
+        parts.append("what it costs is not known")
+    return f" {dot} ".join(parts)

@@ -1,0 +1,59 @@
+"""What stopped a command before it began, and what to do about it."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.display.words import on_project
+from imagegen.errors import ImagegenError, InputFault, InputFaultsError
+
+_SHOWN: Final = 20
+
+
+def show(paper: Paper, error: ImagegenError, project: str) -> None:
+    """Say what went wrong and what to do. `project` is the folder as it was typed."""
+    if isinstance(error, InputFaultsError):
+        _input_faults(paper, error, project)
+        return
+    first, *rest = error.message.split("\n")
+    paper.wrapped("imagegen: ", clean(first, 2000), indent=2)
+    for line in rest:
+        paper.wrapped("  ", clean(line, 2000), indent=4)
+    if error.hint:
+        paper.wrapped("  ", clean(error.hint, 2000))
+
+
+def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
+    shown = 0
+    by_file = itertools.groupby(sorted(error.faults, key=lambda f: f.file), lambda f: f.file)
+    for file, group in by_file:
+        faults = sorted(group, key=lambda fault: fault.row or 0)
+        rows = error.rows.get(file)
+        among = f" in {plural(rows, 'row')}" if rows else ""
+        paper.line(
+            f"{clean(file)}: {plural(len(faults), 'fault')}{among}. Nothing was drawn or changed."
+        )
+        paper.line()
+        part = faults[: max(0, _SHOWN - shown)]
+        _lines(paper, part)
+        shown += len(part)
+        if len(part) < len(faults):
+            paper.line(f"  … and {len(faults) - len(part):,} more")
+        paper.line()
+    them = "it" if len(error.faults) == 1 else "them"
+    check = on_project("check", project)
+    paper.ends(f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}")
+
+
+def _lines(paper: Paper, faults: Sequence[InputFault]) -> None:
+    places = [f"row {fault.row}" if fault.row else "" for fault in faults]
+    first = max(map(len, places), default=0)
+    second = max((len(fault.field or "") for fault in faults), default=0)
+    for place, fault in zip(places, faults, strict=True):
+        columns = [f"{place:<{first}}", f"{clean(fault.field or ''):<{second}}"]
+        head = "".join(f"  {column}" for column in columns if column) + "  "
+        paper.wrapped(head, clean(fault.message))
+        if fault.hint:
+            paper.wrapped(" " * len(head), clean(fault.hint))

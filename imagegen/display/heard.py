@@ -1,0 +1,41 @@
+"""What a summary tells of a run besides how it ended."""
+
+from typing import Final
+
+from imagegen.generation.events import Event, KeyChange, Progress, Start
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+
+_HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
+
+
+class Heard:
+    """A listener that remembers which beats ended in error, and which keys were held up.
+
+    `errors` are by style, shot and beat number, in the order in which they came; `limited`
+    are the tails of keys that the service told to wait, `drawn` the beats that were drawn.
+    """
+
+    def __init__(self) -> None:
+        self.start: Start | None = None
+        self.errors: dict[tuple[str, str, str], BeatError] = {}
+        self.limited: dict[str, None] = {}
+        self.drawn: set[tuple[str, str, str]] = set()
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case Start():
+                self.start = event
+            case KeyChange() if event.state in _HELD_UP:
+                self.limited[event.key] = None
+            case Progress(status=Status.ERROR) if event.error is not None:
+                self.errors[event.style, event.shot_number, event.beat_number] = event.error
+            case Progress(status=Status.COMPLETE):
+                self.drawn.add((event.style, event.shot_number, event.beat_number))
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

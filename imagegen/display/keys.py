@@ -1,0 +1,345 @@
+"""What is said of keys: where they lie, whether they work, and that one was added."""
+
+import getpass
+import itertools
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.display.words import command
+from imagegen.errors import Exit, UsageError
+from imagegen.generation.addkey import Added, Aim
+from imagegen.generation.keycheck import Checked, Keys
+from imagegen.keys.keyfile import DEFAULT_POOL, Named, Place, in_the_clear, per_minute
+from imagegen.keys.ring import Key
+from imagegen.project.status import Status
+from imagegen.tables import did_you_mean
+
+_MOST_TYPED: Final = 8192
+_MOST_MODELS: Final = 8
+_WHY: Final = {
+    Named.OPTION: "named by --keys",
+    Named.VARIABLE: "named by $IMAGEGEN_KEYS",
+    Named.PROJECT: "the project's own",
+    Named.USER: "your own, for every project without keys of its own",
+    Named.ENVIRONMENT: "there is no keys file",
+}
+
+
+def as_json(keys: Keys) -> dict[str, object]:
+    """Return what `keys list --json` prints: tails of keys, and never more."""
+    users = keys.users
+
+    def described(name: str, key: Key) -> dict[str, object]:
+        return {
+            "tail": key.secret.tail,
+            "requests_per_minute": key.limit.per_minute,
+            "requests_per_day": key.limit.per_day,
+            "project": key.project,
+            "shared_with": [other for other in users[key.secret] if other != name],
+        }
+
+    lists = {
+        name: {
+            "list": name if name in keys.ring.pools else DEFAULT_POOL if own else None,
+            "requests_per_minute": per_minute(own),
+            "keys": [described(name if name in keys.ring.pools else DEFAULT_POOL, k) for k in own],
+            "unset": list(keys.ring.unset.get(name, ())),
+        }
+        for name, own in keys.pools.items()
+    }
+    places = [
+        {
+            "named": place.named.value,
+            "name": place.shown,
+            "exists": place.there,
+            "used": place is keys.used,
+        }
+        for place in keys.places
+    ]
+    return {
+        "schema": 1,
+        "provider": keys.provider,
+        "source": keys.ring.source,
+        "places": places,
+        "styles": lists,
+        "requests_per_minute": per_minute(_drawing(keys)),
+        "warnings": list(keys.ring.warnings),
+    }
+
+
+def show_list(paper: Paper, keys: Keys, path: str) -> None:
+    """Say which keys a project uses, why these, and which others there are."""
+    if not keys.needed:
+        paper.line(f"{keys.provider} needs no keys.")
+        return
+    if keys.used is None:
+        _no_keys(paper, keys, path)
+        return
+    paper.wrapped("", f"Keys for {keys.provider}: {clean(keys.used.shown)}, {_why(keys)}.")
+    paper.line()
+    for name, own in keys.pools.items():
+        _pool(paper, keys, name, own)
+    together = per_minute(_drawing(keys))
+    paper.line()
+    if together:
+        paper.line(f"{plural(together, 'request')} a minute in all.")
+    _others(paper, keys)
+    for warning in keys.ring.warnings:
+        # What is unset stands beside its list.
+        if "not set" not in warning:
+            paper.wrapped("  note: ", clean(warning))
+    if not together:
+        _next(paper, command("imagegen", "keys", "add", DEFAULT_POOL), "asks for a key")
+    else:
+        _next(paper, _keys_command("check", path), "tries them; costs no quota")
+
+
+def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -> None:
+    """Say of every key whether it works, and what to do where one does not."""
+    source, address = clean(keys.ring.source or ""), keys.base_url()
+    there = f", asked at {clean(address)}" if address else ""
+    first = f"{plural(len(found), 'key')} from {source}, to draw with {clean(model)}{there}:"
+    paper.wrapped("", first)
+    paper.line()
+    tails = max(len(one.tail) for one in found)
+    lists = max(len(", ".join(one.lists)) for one in found)
+    for one in found:
+        sign = paper.glyphs[Status.COMPLETE if one.works else Status.ERROR]
+        head = f"  {sign} {one.tail:<{tails}}  {clean(', '.join(one.lists)):<{min(lists, 30)}}  "
+        paper.wrapped(head, _said(one, model), indent=6 if len(head) > 30 else None)
+    paper.line()
+    for message, tails_of in _unreached(found):
+        paper.wrapped("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
+    notes = [f"{style} has no key" for style in keys.keyless]
+    exposed = in_the_clear(address)
+    for note in (*notes, *keys.ring.warnings, *([exposed] if exposed else [])):
+        paper.wrapped("  note: ", clean(note))
+    bad = sum(not one.works for one in found)
+    if not bad:
+        together = plural(per_minute(_drawing(keys)), "request")
+        verdict = "The key works" if len(found) == 1 else f"All {len(found)} keys work"
+        paper.line(f"{verdict}: {together} a minute in all.")
+        return
+    unreached = sum(not one.reached for one in found)
+    paper.ends(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
+    paper.wrapped("  ", _advice(found, model, source))
+
+
+def _advice(found: Sequence[Checked], model: str, source: str) -> str:
+    failed = [one for one in found if not one.works]
+    if not any(one.reached for one in failed):
+        return "nothing is wrong with the keys themselves; try again when the service is there"
+    blind = [one for one in failed if one.fault is None]
+    if len(blind) == len(failed):
+        near = did_you_mean(model, dict.fromkeys(name for one in blind for name in one.models))
+        meant = f"; {near}" if near else ""
+        return f"see model in imagegen.toml{clean(meant)}"
+    return f"replace them in {source}, and check again"
+
+
+def show_added(paper: Paper, added: Added, path: str) -> None:
+    """Say where a key went, and what its style has now."""
+    aim, change = added.aim, added.change
+    shown, style = clean(aim.place.shown), aim.style
+    if change.known:
+        paper.wrapped("", f"{added.name} stands under {style} in {shown} already.")
+        paper.line("  nothing was changed; limits of a key are changed in the file")
+    else:
+        made = ", a new file" if change.created else ""
+        paper.wrapped("", f"Added {added.name} to {style} in {shown}{made}.")
+    if change.narrowed:
+        paper.line("  others could read the file until now; only you can from now on")
+    own = change.ring.pool(style)
+    keys, minute = plural(len(own), "key"), plural(per_minute(own), "request")
+    now = "" if change.known else "now "
+    whose = f"{style} {now}has"
+    if style == DEFAULT_POOL:
+        whose = f"styles without keys of their own {now}have"
+    paper.line(f"  {whose} {keys}, {minute} a minute")
+    for note in added.notes:
+        paper.wrapped("  note: ", clean(note, 1000))
+    _next(paper, _keys_command("check", path), "tries it; costs no quota")
+
+
+def ask(aim: Aim) -> str:
+    """Return the line that somebody types without seeing it, or the first one of a pipe.
+
+    Raises `UsageError` where nothing comes, or where the terminal would show it.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        return _piped()
+    sys.stderr.write(f"The key for {aim.style} goes to {clean(aim.place.shown)}.\n")
+    sys.stderr.flush()
+    try:
+        with _undisturbed(), warnings.catch_warnings():
+            # It would go on and show what is typed.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass("Paste it here (it is not shown): ")
+    except getpass.GetPassWarning:
+        raise UsageError(
+            "this terminal cannot hide what is typed",
+            hint=f"pipe the key in: imagegen keys add {aim.style} < file",
+        ) from None
+    except EOFError:
+        sys.stderr.write("\n")
+        return ""
+    except (KeyboardInterrupt, SystemExit):
+        # The shell's next prompt begins on a line of its own.
+        sys.stderr.write("\n")
+        raise
+
+
+def _piped() -> str:
+    if sys.stdin is None:
+        return ""
+    try:
+        line = sys.stdin.buffer.readline(_MOST_TYPED)
+    except OSError:
+        return ""
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("what was piped in is no text", hint="save it as UTF-8") from None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no signal end or stop the program while the terminal shows nothing.
+
+    One that ends programs does so after the terminal shows again what is typed; Ctrl-Z would
+    leave that to the shell, which shows it when the program goes on.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    ending = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGQUIT")]
+    stopping = getattr(signal, "SIGTSTP", None)
+    before: dict[int, Any] = {number: signal.signal(number, end) for number in ending if number}
+    if stopping:
+        before[stopping] = signal.signal(stopping, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
+    paper.line(f"No key for {keys.provider} was found. Looked at, in this order:")
+    paper.line()
+    width = max(len(place.shown) for place in keys.places)
+    for place in keys.places:
+        missing = "not set" if place.path is None else "no such file"
+        paper.wrapped(f"  {clean(place.shown):<{width}}  ", missing)
+    paper.line()
+    paper.commands(
+        (command("imagegen", "keys", "add", DEFAULT_POOL), "one key, for every project"),
+        (_keys_command("add", path, option=True), "for this project alone"),
+    )
+
+
+def _pool(paper: Paper, keys: Keys, name: str, own: Sequence[Key]) -> None:
+    ring = keys.ring
+    unset = ring.unset.get(name, ()) if name in ring.pools else ()
+    count = f"{plural(len(own), 'key')}, {plural(per_minute(own), 'request')} a minute"
+    if name in keys.by_default:
+        paper.line(f"  {name}: the default {'key' if len(own) == 1 else 'keys'}, see below")
+        return
+    head = clean(name)
+    if name == DEFAULT_POOL:
+        head = "default (for styles without keys of their own)"
+    elif name not in keys.styles:
+        head += " (not drawn here)"
+    paper.line(f"  {head}: {count if own else 'no key'}")
+    users, tails = keys.users, max((len(key.secret.tail) for key in own), default=0)
+    for key in own:
+        words = [f"{key.limit.per_minute:,} a minute"]
+        if key.limit.per_day is not None:
+            words.append(f"{key.limit.per_day:,} a day")
+        if key.project:
+            words.append(f'project "{clean(key.project)}"')
+        others = [other for other in users[key.secret] if other != name]
+        if others:
+            words.append(f"shared with {clean(', '.join(others))}")
+        paper.wrapped(f"    {key.secret.tail:<{tails}}  ", ", ".join(words))
+    for variable in unset:
+        paper.line(f"    env:{clean(variable)} is not set")
+
+
+def _others(paper: Paper, keys: Keys) -> None:
+    """Name the places that hold keys too and do not count."""
+    others = [place for place in keys.places if place.there and place is not keys.used]
+    if not others:
+        return
+    paper.line()
+    paper.wrapped("", "There too, but not used, for the first of these places decides:")
+    for place in others:
+        paper.line(f"  {clean(place.shown)}{_kind(place)}")
+
+
+def _kind(place: Place) -> str:
+    kinds = {
+        Named.VARIABLE: "  (named by $IMAGEGEN_KEYS)",
+        Named.PROJECT: "  (the project's)",
+        Named.USER: "  (yours)",
+    }
+    return kinds.get(place.named, "")
+
+
+def _why(keys: Keys) -> str:
+    return _WHY[keys.used.named] if keys.used else ""
+
+
+def _drawing(keys: Keys) -> list[Key]:
+    """Return the keys of all styles that are drawn."""
+    return list(itertools.chain.from_iterable(keys.ring.pool(style) for style in keys.styles))
+
+
+def _said(one: Checked, model: str) -> str:
+    models = [clean(name, 60) for name in one.models if name != model]
+    more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
+    listed = ", ".join(models[:_MOST_MODELS]) + more
+    if one.fault is not None:
+        if not one.reached:
+            return "not reached"
+        return clean(f"{one.fault.kind.value}: {one.fault.message}")
+    if one.works:
+        return f"works; sees {listed} too" if listed else "works"
+    return f"does not see {clean(model)}, only {listed}" if listed else "sees no image model"
+
+
+def _unreached(found: Sequence[Checked]) -> list[tuple[str, list[str]]]:
+    """Return every trouble on the way to the service once, with the keys that met it."""
+    grouped: dict[str, list[str]] = {}
+    for one in found:
+        if one.fault is not None and not one.reached:
+            grouped.setdefault(clean(one.fault.message), []).append(one.tail)
+    return list(grouped.items())
+
+
+def _verdict(count: int, bad: int, unreached: int) -> str:
+    if unreached == count:
+        return "No key could be tried."
+    if count == 1:
+        return "The key does not work."
+    return f"{bad} of {count} keys did not pass."
+
+
+def _keys_command(name: str, path: str, *, option: bool = False) -> str:
+    words = [] if path in {"", "."} else [f"./{path}" if path.startswith("-") else path]
+    if option:
+        return command("imagegen", "keys", name, DEFAULT_POOL, "--project", *(words or ["."]))
+    return command("imagegen", "keys", name, *words)
+
+
+def _next(paper: Paper, typed: str, does: str) -> None:
+    paper.line()
+    paper.commands((typed, does))

@@ -1,0 +1,33 @@
+"""Whether pictures are large enough for video, and which size is."""
+
+import math
+from typing import Final
+
+_AREA: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+"""The side of a square of each size; other ratios have about the same area."""
+
+_FULL_HD: Final = 1080
+
+
+def lines(image_size: str, aspect_ratio: str) -> int | None:
+    """Return how many lines a picture's shorter side has, about; None if it is not known."""
+    across, _, down = aspect_ratio.partition(":")
+    side = _AREA.get(image_size)
+    if side is None or not (across.isdigit() and down.isdigit() and int(across) and int(down)):
+        return None
+    small, large = sorted((int(across), int(down)))
+    return round(side * math.sqrt(small / large))
+
+
+def hint(image_size: str, aspect_ratio: str) -> str | None:
+    """Say that pictures are smaller than full HD, if a larger size would not be."""
+    own = lines(image_size, aspect_ratio)
+    if own is None or own >= _FULL_HD:
+        return None
+    for size in _AREA:
+        if (lines(size, aspect_ratio) or 0) >= _FULL_HD:
+            return (
+                f"Pictures have about {own} lines, full HD has {_FULL_HD}: "
+                f'image_size = "{size}" in imagegen.toml'
+            )
+    return None

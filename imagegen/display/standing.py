@@ -1,0 +1,243 @@
+"""Where a project stands: a bar for each style, a sign for each beat, and what to type next."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.text import Text
+
+from imagegen.display.names import Names
+from imagegen.display.paper import Paper
+from imagegen.display.text import STYLES, clean, plural
+from imagegen.display.words import between, clock, minutes, money, on_project, seconds_until
+from imagegen.errors import Exit
+from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.project.record import Asked
+from imagegen.project.status import Status
+
+_NUMBERS_SHOWN: Final = 5
+_ERRORS_SHOWN: Final = 5
+_BESIDE: Final = 40
+"""Columns that the bars leave for what is in error, where it needs them."""
+
+_ROWS_SHOWN: Final = 40
+_ALIKE: Final = 3
+"""So many rows of one sign are told in words."""
+
+_CARRIED_ON: Final = frozenset(
+    {
+        Exit.ENDED_EARLY,
+        Exit.INTERNAL,
+        Exit.SIGHUP,
+        Exit.SIGINT,
+        Exit.CLOSED_STDOUT,
+        Exit.SIGTERM,
+    }
+)
+_REFUSED: Final = frozenset({"refused", "bad request"})
+
+
+def show(paper: Paper, found: Standing, path: str, now: float) -> None:
+    """Show where a project stands. `path` is its folder as typed, `now` the wall clock's time."""
+    styles = {name: style for name, style in found.styles.items() if style.total}
+    done = sum(style.complete for style in styles.values())
+    total = sum(style.total for style in styles.values())
+    dot = f" {paper.glyphs.dot} "
+    counts = f"{done:,}/{plural(total, 'picture')}"
+    paper.wrapped("", dot.join([clean(found.project), counts, *_run(found, now)]), indent=2)
+    paper.line()
+    names = Names(
+        (name, beat.shot_number, beat.beat_number)
+        for name, style in styles.items()
+        for beat in style.beats
+    )
+    width = max(map(len, styles), default=0)
+    causes = {name: _causes(paper, name, style, names) for name, style in styles.items()}
+    longest = max((len("  ".join(own)) for own in causes.values()), default=0)
+    cells = max(10, min(50, paper.width - width - min(longest, _BESIDE) - 22))
+    for name, style in styles.items():
+        _style(paper, f"{name:<{width}}", style, causes[name], cells)
+    _reasons(paper, styles, names)
+    _next(paper, found, names, path, now)
+
+
+def _run(found: Standing, now: float) -> list[str]:
+    """Say what runs, or how the last run ended."""
+    last = found.last_run
+    if found.active:
+        if found.pid is None or last is None:
+            return ["a run is active"]
+        return [f"running as process {found.pid} since {clock(last.started, now)}"]
+    if last is None:
+        return ["nothing has run yet"]
+    if last.ended is None:
+        return ["nothing running", f"the run of {clock(last.started, now)} broke off"]
+    return [
+        "nothing running",
+        f"last run {between(last.started, last.ended, now)}, exit {last.exit_code}",
+    ]
+
+
+def _style(
+    paper: Paper, name: str, style: StyleStanding, causes: Sequence[str], cells: int
+) -> None:
+    full = cells * style.complete // style.total
+    bar = Text(f"{name}  ")
+    bar.append(paper.glyphs.full * full, style="green")
+    bar.append(paper.glyphs.empty * (cells - full), style="dim")
+    share = 100 * style.complete // style.total
+    bar.append(f"  {style.complete:,}/{style.total:,}  {share} %")
+    beside = "  ".join(causes)
+    if causes and len(bar) + 2 + len(beside) < paper.width:
+        bar.append(f"  {beside}", style="bold red")
+        causes = ()
+    paper.line(bar)
+    for row in _rows(paper, style.beats):
+        paper.line(row)
+    for cause in causes:
+        paper.wrapped("  ", cause, style="bold red", indent=4)
+
+
+def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> list[str]:
+    """Say of each cause how many beats it has, and the first of them."""
+    by_cause: dict[str, list[str]] = {}
+    for beat in style.beats:
+        if beat.error is not None:
+            short = names.short(name, beat.shot_number, beat.beat_number)
+            by_cause.setdefault(beat.error.cause, []).append(short)
+    said = []
+    for cause, beats in by_cause.items():
+        more = len(beats) - _NUMBERS_SHOWN
+        also = f" and {more:,} more" if more > 0 else ""
+        numbers = ", ".join(beats[:_NUMBERS_SHOWN])
+        sign = paper.glyphs[Status.ERROR]
+        said.append(f"{sign} {len(beats):,} {clean(cause)}: {numbers}{also}")
+    return said
+
+
+def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
+    """Return lines of signs, a blank between shots; many alike are told in words."""
+    rows = _lay_out(beats, max(20, min(100, paper.width - 4)))
+    shown = 0
+    kinds = ({beat.status for beat in row if beat is not None} for row in rows)
+    alike = [next(iter(kind)) if len(kind) == 1 else None for kind in kinds]
+    for status, group in itertools.groupby(zip(alike, rows, strict=True), lambda pair: pair[0]):
+        own = [row for _, row in group]
+        few = len(rows) <= _ROWS_SHOWN // 4 or len(own) < _ALIKE
+        if status is not None and not few:
+            count = sum(beat is not None for row in own for beat in row)
+            yield Text.assemble("  … ", (f"{count:,} {status.value}", STYLES[status]))
+            continue
+        for row in own[: max(0, _ROWS_SHOWN - shown)]:
+            yield _signs(paper, row)
+        shown += len(own)
+    if shown > _ROWS_SHOWN:
+        yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows")
+
+
+def _signs(paper: Paper, row: Sequence[BeatStanding | None]) -> Text:
+    line = Text("  ")
+    signs = (None if beat is None else beat.status for beat in row)
+    for status, run in itertools.groupby(signs):
+        count = sum(1 for _ in run)
+        if status is None:
+            line.append(" " * count)
+        else:
+            line.append(paper.glyphs[status] * count, style=STYLES[status])
+    return line
+
+
+def _lay_out(beats: Sequence[BeatStanding], width: int) -> list[list[BeatStanding | None]]:
+    """Put beats in rows of at most so many signs; None stands between two shots."""
+    rows: list[list[BeatStanding | None]] = [[]]
+    for _, shot in itertools.groupby(beats, lambda beat: beat.shot_number):
+        own = list(shot)
+        if rows[-1] and len(rows[-1]) + 1 + len(own) > width:
+            rows.append([])
+        elif rows[-1]:
+            rows[-1].append(None)
+        for beat in own:
+            if len(rows[-1]) >= width:
+                rows.append([])
+            rows[-1].append(beat)
+    return rows
+
+
+def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) -> None:
+    """Say why beats are in error: of the first few, in full words."""
+    failed = [
+        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        for name, style in styles.items()
+        for beat in style.beats
+        if beat.error is not None
+    ]
+    if not failed:
+        return
+    paper.line()
+    sign = paper.glyphs[Status.ERROR]
+    width = max(len(name) for name, _ in failed[:_ERRORS_SHOWN])
+    for name, error in failed[:_ERRORS_SHOWN]:
+        paper.wrapped(
+            f"  {sign} {name:<{width}}  ",
+            f"{clean(error.cause)}, {clean(error.reason)}: {clean(error.message)}",
+        )
+    if len(failed) > _ERRORS_SHOWN:
+        paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
+
+
+def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+    """Say what to type next."""
+    paper.line()
+    if found.active:
+        paper.commands(
+            (on_project("status", path, "--watch"), "follows the run"),
+            (on_project("stop", path), "ends it; resume carries on"),
+        )
+        return
+    left = sum(style.total - style.complete for style in found.styles.values())
+    if not left:
+        paper.line("Every picture is there.")
+        return
+    refused = _first_refused(found.styles, names)
+    if refused is not None:
+        show = on_project("check", path, "--show", refused)
+        paper.line(f"Next: {show}     the words that were refused")
+        return
+    last = found.last_run
+    early = last is not None and (last.ended is None or last.exit_code in _CARRIED_ON)
+    pictures = plural(left, "picture")
+    cost = f", about {money(found.price * left)}" if found.price else ""
+    if last is None or not early:
+        paper.line(f"Next: {on_project('run', path)}     {pictures}{cost}")
+        return
+    resume = on_project("resume", path)
+    if _is_part(last.asked):
+        paper.line("Next:")
+        paper.commands(
+            (resume, "carries on what the last run was asked for"),
+            (on_project("run", path), f"all that is missing: {pictures}{cost}"),
+        )
+    else:
+        # Another provider or model has other prices.
+        known = last.asked.provider is None and last.asked.model is None
+        paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
+    wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
+    if wait >= 1:
+        paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
+
+
+def _is_part(asked: Asked) -> bool:
+    return bool(asked.styles or asked.shots or asked.beats or asked.sample)
+
+
+def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> str | None:
+    """Return the first beat in error, if none is left that another run may draw."""
+    first = None
+    for name, style in styles.items():
+        for beat in style.beats:
+            if beat.status is Status.COMPLETE:
+                continue
+            if beat.error is None or beat.error.cause not in _REFUSED:
+                return None
+            first = first or names.full(name, beat.shot_number, beat.beat_number)
+    return first

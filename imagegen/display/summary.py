@@ -1,0 +1,244 @@
+"""How a run ended: what is there, what it took, what is missing, and what to type next."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.display import size
+from imagegen.display.heard import Heard
+from imagegen.display.names import Names
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, duration, plural
+from imagegen.display.words import clock, minutes, money, on_project, seconds_until, tokens
+from imagegen.generation.events import Complete
+from imagegen.generation.plan import Plan
+from imagegen.generation.survey import Found
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+
+_BEATS_SHOWN: Final = 10
+_KEYS_SHOWN: Final = 3
+ERRORS: Final = "beats in error: "
+"""How the message begins that only counts what is listed below it."""
+
+_HEADINGS: Final = {
+    "refused": "Refused: the same words will probably be refused again",
+    "bad request": "The service says that the request is wrong: look at what is sent",
+    "no picture": "Worth another try: answered without a picture",
+    "passing": "Worth another try: network or service trouble",
+}
+_LOOK_AT_WORDS: Final = frozenset({"refused", "bad request"})
+_ANSWERS: Final = {
+    "refused": "refused",
+    "no picture": "without picture",
+    "bad request": "rejected as wrong",
+    "passing": "failed in passing",
+    "key rejected": "with a rejected key",
+    "no quota": "without quota",
+    "spent today": "past the day's quota",
+}
+"""Kinds of answers in words; those that are a 429 are counted by `Complete.limited`."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended: of which project, and what was heard of it.
+
+    `path` is the project's folder as it was typed; `now` the wall clock's time, in seconds.
+    """
+
+    complete: Complete
+    plan: Plan | None
+    heard: Heard
+    name: str
+    path: str
+    now: float
+
+    @property
+    def names(self) -> Names:
+        """What its beats are called."""
+        styles = self.plan.styles if self.plan else {}
+        beats = [(style, *p.beat.key) for style, own in styles.items() for p in own]
+        return Names(beats, certain=self.plan is not None and not self.plan.others)
+
+    @property
+    def errors(self) -> list[tuple[Beat, BeatError]]:
+        """Beats in error and why, in the order of the storyboard."""
+        styles = self.plan.styles if self.plan else {}
+        return [
+            (one.beat, self.heard.errors[style, *one.beat.key])
+            for style, own in styles.items()
+            for one in own
+            if (style, *one.beat.key) in self.heard.errors
+        ]
+
+    @property
+    def not_redrawn(self) -> int:
+        """How many beats have the picture still that was to be drawn again."""
+        return sum(
+            one.draw and one.found is Found.WHOLE and (style, *one.beat.key) not in self.heard.drawn
+            for style, own in (self.plan.styles.items() if self.plan else ())
+            for one in own
+        )
+
+
+def show(paper: Paper, ended: Ended) -> None:
+    """Print the summary of a run."""
+    complete = ended.complete
+    counts = complete.counts
+    old = ended.not_redrawn
+    there = sum(style.complete + style.skipped for style in counts.values()) + old
+    total = sum(style.total for style in counts.values())
+    left = total - there
+    missing = f", {left:,} {_are(left)} missing" if left else ""
+    missing += f", {old:,} not redrawn" if old else ""
+    pictures = f"{there:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+    cost = f" {paper.glyphs.dot} about {money(complete.cost)}" if complete.cost else ""
+    paper.ends(f"{clean(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
+    paper.line()
+    _table(paper, complete)
+    _answers(paper, ended)
+    others = ended.plan.others if ended.plan else 0
+    if others:
+        paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
+    if not complete.exit_code and any(style.complete for style in counts.values()):
+        folder = (Path(ended.path) / "generated_images").as_posix()
+        paper.line(f"  They are in {clean(folder, 4096)}")
+    hint = _size_hint(ended)
+    if hint:
+        paper.wrapped("  ", hint, indent=4)
+    if complete.exit_code:
+        paper.line()
+        problems(paper, ended)
+
+
+def problems(paper: Paper, ended: Ended) -> None:
+    """Say which beats failed, why a run ended before all was drawn, and what to type next."""
+    _errors(paper, ended)
+    complete = ended.complete
+    messages = [message for message in complete.messages if not message.startswith(ERRORS)]
+    if messages and ended.errors:
+        paper.line()
+    for message in messages:
+        paper.wrapped("", clean(message, 600), indent=2)
+    pending = sum(style.pending for style in complete.counts.values())
+    if pending:
+        start = ended.heard.start
+        price = start.price if start is not None else None
+        paper.advice(*_next(complete, ended.path, ended.now, (price or 0.0) * pending))
+
+
+def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, str]:
+    """Return what a command does, and the command."""
+    resume = on_project("resume", path)
+    if complete.resume_after is not None:
+        wait = seconds_until(complete.resume_after, now)
+        if wait < 1:
+            return "Carry on", resume
+        when = clock(complete.resume_after, now)
+        return f"Carry on from {when}, in {minutes(wait)}", resume
+    match complete.reason:
+        case "model gone":
+            return "Draw with one of those", on_project("run", path, "--model", "NAME")
+        case "money":
+            most = max(1, math.ceil(cost))
+            left = f", what is left costs about {money(cost)}" if cost else ""
+            return f"Raise it to carry on{left}", f"{resume} --max-cost {most}"
+        case "time":
+            return "Carry on with a longer --max-time, or without", resume
+        case "stopped" | "fail-fast" | "interrupted":
+            return "Carry on", resume
+        case "internal":
+            return "Try again", resume
+    return "Mend that, then carry on", resume
+
+
+def _table(paper: Paper, complete: Complete) -> None:
+    counts = {name: style for name, style in complete.counts.items() if style.total}
+    pending = any(style.pending for style in counts.values())
+    width = max(map(len, counts), default=0)
+    last = "  pending" if pending else ""
+    paper.line(f"  {'':<{width}}   drawn  existed   error{last}")
+    for name, style in counts.items():
+        left = f"  {style.pending:>7,}" if pending else ""
+        paper.line(
+            f"  {clean(name):<{width}}  {style.complete:>6,}  {style.skipped:>7,}  "
+            f"{style.error:>6,}{left}"
+        )
+
+
+def _answers(paper: Paper, ended: Ended) -> None:
+    complete = ended.complete
+    if not complete.requests:
+        return
+    answers = dict(complete.answers)
+    drawn = answers.pop("picture", 0)
+    parts = [plural(drawn, "picture")]
+    limited = complete.limited
+    if limited:
+        answers.pop("limited", None)
+    parts += [f"{n:,} {_ANSWERS.get(kind, clean(kind))}" for kind, n in answers.items() if n]
+    if limited:
+        tails = list(ended.heard.limited)
+        more = f" and {len(tails) - _KEYS_SHOWN} more" if len(tails) > _KEYS_SHOWN else ""
+        keys = f" ({clean(', '.join(tails[:_KEYS_SHOWN]))}{more})" if tails else ""
+        parts.append(f"{limited:,} × 429{keys}")
+    if complete.input_tokens or complete.output_tokens:
+        used = f"tokens: {tokens(complete.input_tokens)} in, {tokens(complete.output_tokens)} out"
+        parts[-1] += f" {paper.glyphs.dot} {used}"
+    paper.wrapped(f"  {plural(complete.requests, 'request')}: ", ", ".join(parts), indent=4)
+
+
+def _errors(paper: Paper, ended: Ended) -> None:
+    by_cause: dict[str, list[tuple[Beat, BeatError]]] = {}
+    for beat, error in ended.errors:
+        by_cause.setdefault(error.cause, []).append((beat, error))
+    names = ended.names
+    for number, (cause, group) in enumerate(by_cause.items()):
+        if number:
+            paper.line()
+        paper.line(_HEADINGS.get(cause, clean(cause)), "bold")
+        _beats(paper, names, group)
+        for line in _commands(cause, group, names, ended.path):
+            paper.line(f"      {line}")
+
+
+def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) -> None:
+    shown = [names.full(b.style, *b.key) for b, _ in group[:_BEATS_SHOWN]]
+    width = max(map(len, shown))
+    for name, (beat, error) in zip(shown, group, strict=False):
+        words = f'"{clean(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
+        sign = paper.glyphs[Status.ERROR]
+        paper.wrapped(
+            f"  {sign} {name:<{width}}  ", f"{words}{clean(error.reason)}: {clean(error.message)}"
+        )
+    if len(group) > len(shown):
+        paper.line(f"    … and {len(group) - len(shown):,} more")
+
+
+def _commands(
+    cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, path: str
+) -> list[str]:
+    beat = group[0][0]
+    if cause not in _LOOK_AT_WORDS:
+        return [on_project("run", path)]
+    name = names.full(beat.style, *beat.key)
+    return [f"{on_project('check', path, '--show', name)}   shows the exact words"]
+
+
+def _size_hint(ended: Ended) -> str | None:
+    start, drawn = ended.heard.start, any(s.complete for s in ended.complete.counts.values())
+    if start is None or not drawn or not ended.complete.cost:
+        return None
+    return size.hint(start.image_size, start.aspect_ratio)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

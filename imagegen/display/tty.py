@@ -1,0 +1,62 @@
+"""What the system does with a terminal beside what is written: echo, and Ctrl-Z."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+
+def silence() -> Callable[[], None]:
+    """Stop typed keys from appearing on the screen; returns what lets them appear again.
+
+    An echoed `^C` or a line break would stand in, or scroll away, what is drawn. Does
+    nothing where stdin is no terminal, or another program's at the moment.
+    """
+    try:
+        import termios  # noqa: PLC0415  # not there on Windows
+    except ImportError:
+        return _nothing
+    try:
+        keyboard = sys.stdin.fileno()
+        before = termios.tcgetattr(keyboard)
+        if os.tcgetpgrp(keyboard) != os.getpgrp():
+            return _nothing
+        silent = [*before]
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
+    except (OSError, ValueError, AttributeError, termios.error):
+        return _nothing
+
+    def restore() -> None:
+        # A program in the background that touches the terminal is stopped.
+        with contextlib.suppress(OSError, termios.error):
+            if os.tcgetpgrp(keyboard) == os.getpgrp():
+                termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+    return restore
+
+
+def on_suspend(aside: Callable[[], AbstractContextManager[None]]) -> None:
+    """Be within `aside` while Ctrl-Z stops this program, so that the shell has its screen.
+
+    Possible from the main thread only, and where the system has such a signal.
+    """
+    suspend = getattr(signal, "SIGTSTP", None)
+    if suspend is None or threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        with aside():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            # Here it goes on, some time later.
+            signal.signal(number, stop)
+
+    signal.signal(suspend, stop)
+
+
+def _nothing() -> None:
+    pass

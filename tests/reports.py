@@ -1,0 +1,137 @@
+"""Plans, events and runs that have ended, for tests of what is printed."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from imagegen.display.heard import Heard
+from imagegen.display.report import Printer
+from imagegen.display.summary import Ended
+from imagegen.display.text import UNICODE, Glyphs
+from imagegen.generation.events import Complete, Event, Progress, Start, Totals
+from imagegen.generation.plan import Plan, Planned
+from imagegen.generation.survey import Found
+from imagegen.project.progress import BeatError
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+
+STYLES = ("illustration", "clear", "consistent")
+NOW = 1_795_341_600.0
+"""A day in November 2026."""
+
+
+def plan(
+    count: int = 3,
+    *,
+    styles: tuple[str, ...] = STYLES,
+    others: int = 0,
+    found: Found = Found.NOTHING,
+    draw: bool = True,
+) -> Plan:
+    """Return a plan of so many beats in each style, five beats a shot."""
+    return Plan(
+        styles={
+            style: tuple(Planned(beat(style, n), found, draw=draw) for n in range(count))
+            for style in styles
+        },
+        others=others,
+    )
+
+
+def beat(style: str, number: int, **fields: Any) -> Beat:
+    """Return a beat numbered as 1.1, but for the fields that are given."""
+    shot, place = divmod(number, 5)
+    name = f"{shot + 1}.{place + 1}"
+    defaults: dict[str, Any] = {
+        "style": style,
+        "shot": str(shot + 1),
+        "beat": name,
+        "written": name,
+        "words": "words",
+        "own_words": True,
+    }
+    return Beat(**(defaults | fields))
+
+
+def start(**fields: Any) -> Start:
+    """Return the beginning of a run that costs money, but for the fields that are given."""
+    defaults: dict[str, Any] = {
+        "project": "my-video",
+        "provider": "gemini",
+        "model": "flash",
+        "image_size": "1K",
+        "aspect_ratio": "16:9",
+        "price": 0.067,
+        "styles": {style: Totals(total=3, pending=3) for style in STYLES},
+    }
+    return Start(**(defaults | fields))
+
+
+def progress(status: Status, number: int = 0, *, style: str = "clear", **fields: Any) -> Progress:
+    """Return news of one beat."""
+    one = beat(style, number)
+    defaults: dict[str, Any] = {"completed": 1, "total": 3}
+    return Progress(
+        style=style,
+        shot_number=one.shot,
+        beat_number=one.beat,
+        status=status,
+        **(defaults | fields),
+    )
+
+
+def failed(number: int = 0, *, style: str = "clear", **fields: str) -> Progress:
+    """Return news of a beat in error."""
+    defaults = {"cause": "refused", "reason": "SAFETY", "message": "I will not draw that."}
+    return progress(Status.ERROR, number, style=style, error=BeatError(**(defaults | fields)))
+
+
+def complete(**fields: Any) -> Complete:
+    """Return the ending of a run that drew everything, but for the fields that are given."""
+    defaults: dict[str, Any] = {
+        "exit_code": 0,
+        "reason": "complete",
+        "counts": {style: Totals(total=3, complete=3) for style in STYLES},
+        "seconds": 190.0,
+        "requests": 9,
+        "answers": {"picture": 9},
+        "cost": 0.6,
+    }
+    return Complete(**(defaults | fields))
+
+
+def ended(
+    how: Complete, *events: Event, drawn: Plan | None = None, path: str = "my-video"
+) -> Ended:
+    """Return a run that has ended so, after these events."""
+    heard = Heard()
+    for event in events or (start(),):
+        heard.handle(event)
+    return Ended(
+        complete=how, plan=drawn or plan(), heard=heard, name="my-video", path=path, now=NOW
+    )
+
+
+class Printed:
+    """A printer whose lines a test can read."""
+
+    def __init__(self, glyphs: Glyphs = UNICODE, width: int = 100) -> None:
+        self._out = io.StringIO()
+        self.printer = Printer(Console(file=self._out, width=width, color_system=None), glyphs)
+
+    @property
+    def text(self) -> str:
+        """Everything that was printed."""
+        return self._out.getvalue()
+
+    @property
+    def lines(self) -> list[str]:
+        """What was printed, line by line."""
+        return self.text.splitlines()
+
+
+def counts(**styles: Mapping[str, int]) -> dict[str, Totals]:
+    """Return totals, each style's from its numbers."""
+    return {name: Totals(total=sum(own.values()), **own) for name, own in styles.items()}

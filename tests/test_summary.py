@@ -1,0 +1,529 @@
+"""What is said once: how a run ended, what one would do, where a project stands, faults."""
+
+import datetime as dt
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import reports
+from imagegen.display import size, words
+from imagegen.display.text import ASCII
+from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
+from imagegen.generation.events import KeyChange, iso
+from imagegen.generation.forecaster import Estimate
+from imagegen.generation.plan import Plan, Planned
+from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.generation.survey import Found
+from imagegen.project.progress import BeatError
+from imagegen.project.record import Asked, RunRecord
+from imagegen.project.status import Status
+from reports import NOW, Printed, complete, counts, ended, failed, plan, start
+
+RESUME = "imagegen resume my-video"
+
+
+@pytest.fixture
+def local_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test live two hours east of Greenwich."""
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot set a process's time zone")
+    monkeypatch.setenv("TZ", "EET-2")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def at(hours: int, minutes: int = 0, days: int = 0) -> float:
+    """Return a local time of day of the day on which the tests take place."""
+    day = dt.datetime.fromtimestamp(NOW).astimezone()
+    return (day.replace(hour=hours, minute=minutes) + dt.timedelta(days=days)).timestamp()
+
+
+def summary(*args: Any, **fields: Any) -> Printed:
+    """Return the summary of a run that ended so."""
+    printed = Printed()
+    printed.printer.summary(ended(*args, **fields))
+    return printed
+
+
+# After a run.
+
+
+def test_a_summary_counts_pictures_time_and_money() -> None:
+    """The first line says what matters, and a table tells it style by style."""
+    totals = counts(illustration={"complete": 60}, clear={"complete": 47, "skipped": 12})
+    printed = summary(complete(counts=totals, seconds=190, cost=16.77))
+    assert printed.lines[0].startswith("my-video: 119 of 119 pictures are there.   ")
+    assert printed.lines[0].endswith("   3:10 · about $16.77")
+    assert printed.lines[2:5] == [
+        "                 drawn  existed   error",
+        "  illustration      60        0       0",
+        "  clear             47       12       0",
+    ]
+    assert "pending" not in printed.text
+
+
+def test_what_is_pending_has_a_column_of_its_own() -> None:
+    """A run that ended early tells how much is left of each style, and how much is missing."""
+    totals = counts(clear={"complete": 1, "pending": 2})
+    printed = summary(complete(exit_code=3, reason="stopped", counts=totals, cost=None))
+    assert printed.lines[0].startswith("my-video: 1 of 3 pictures are there, 2 are missing.")
+    assert printed.lines[2].endswith("error  pending")
+    assert printed.lines[3].split() == ["clear", "1", "0", "0", "2"]
+
+
+def test_a_redrawn_picture_was_never_missing() -> None:
+    """With --force what was not drawn again has its old picture still."""
+    drawn = plan(3, styles=("clear",), found=Found.WHOLE)
+    how = complete(exit_code=3, reason="money", counts=counts(clear={"complete": 1, "pending": 2}))
+    done = reports.progress(Status.COMPLETE)
+    printed = summary(how, start(), done, drawn=drawn)
+    assert printed.lines[0].startswith("my-video: 3 of 3 pictures are there, 2 not redrawn.")
+
+
+def test_requests_are_told_by_what_came_of_them() -> None:
+    """Answers by kind, 429s with the keys that got them, and tokens in short."""
+    how = complete(
+        requests=180,
+        answers={"picture": 166, "refused": 1, "no picture": 4, "limited": 9},
+        limited=9,
+        input_tokens=12_345,
+        output_tokens=1_234_567,
+    )
+    limit = KeyChange(style="clear", key="…e71a", state="cooling")
+    ready = KeyChange(style="clear", key="…a1f0", state="ready")
+    assert (
+        "  180 requests: 166 pictures, 1 refused, 4 without picture, 9 × 429 (…e71a) · "
+        "tokens: 12k in, 1.2M out" in summary(how, start(), ready, limit, limit).lines
+    )
+
+
+def test_what_costs_nothing_says_nothing_of_money() -> None:
+    """A sketch is free, and an unknown price is not guessed at."""
+    for cost in (0.0, None):
+        assert "$" not in summary(complete(cost=cost)).text
+
+
+def test_beats_in_error_are_grouped_with_what_helps() -> None:
+    """Each cause is one group, in the storyboard's order, ending with a command to type."""
+    beats = [reports.beat("clear", n, script_phrase=f"Phrase {n}.") for n in range(3)]
+    drawn = Plan(styles={"clear": tuple(Planned(b, Found.NOTHING, draw=True) for b in beats)})
+    printed = summary(
+        complete(exit_code=1, reason="errors", messages=("beats in error: clear 3",)),
+        failed(2),
+        failed(1, cause="no picture", reason="TEXT", message="Here is a poem."),
+        failed(0),
+        drawn=drawn,
+        path="my video",
+    )
+    text = printed.text
+    assert text[text.index("Refused") :].splitlines() == [
+        "Refused: the same words will probably be refused again",
+        '  ✗ clear/1.1  "Phrase 0."  SAFETY: I will not draw that.',
+        '  ✗ clear/1.3  "Phrase 2."  SAFETY: I will not draw that.',
+        "      imagegen check 'my video' --show clear/1.1   shows the exact words",
+        "",
+        "Worth another try: answered without a picture",
+        '  ✗ clear/1.2  "Phrase 1."  TEXT: Here is a poem.',
+        "      imagegen run 'my video'",
+    ]
+
+
+def test_many_beats_in_error_are_counted() -> None:
+    """Ten of a cause are shown, which is enough to know it."""
+    printed = summary(
+        complete(exit_code=1), *(failed(n) for n in range(30)), drawn=plan(30, styles=("clear",))
+    )
+    assert printed.text.count("  ✗ ") == 10
+    assert "    … and 20 more" in printed.lines
+
+
+@pytest.mark.usefixtures("local_time")
+@pytest.mark.parametrize(
+    ("how", "last"),
+    [
+        (
+            {"exit_code": 3, "reason": "stopped", "messages": ("stopped on request",)},
+            ["stopped on request", "Carry on:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 130, "reason": "interrupted", "resume_after": iso(NOW)},
+            ["Carry on:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 3, "reason": "provider down", "resume_after": iso(NOW + 720)},
+            ["Carry on from 12:12, in 12 min:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 3, "reason": "keys spent", "resume_after": iso(NOW + 20 * 3600)},
+            ["Carry on from tomorrow 08:00, in 20 h:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 3, "reason": "money"},
+            [f"Raise it to carry on, what is left costs about $0.13:  {RESUME} --max-cost 1"],
+        ),
+        (
+            {"exit_code": 3, "reason": "time"},
+            ["Carry on with a longer --max-time, or without:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 3, "reason": "disk", "messages": ("the disk is full",)},
+            ["the disk is full", "Mend that, then carry on:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 2, "reason": "keys rejected", "messages": ("clear: no key is left",)},
+            ["clear: no key is left", "Mend that, then carry on:  imagegen resume my-video"],
+        ),
+        (
+            {"exit_code": 2, "reason": "model gone"},
+            ["Draw with one of those:  imagegen run my-video --model NAME"],
+        ),
+    ],
+    ids=lambda how: how["reason"] if isinstance(how, dict) else "",
+)
+def test_every_early_ending_says_what_to_type(how: dict[str, Any], last: list[str]) -> None:
+    """Why it ended, and the command that carries on, with the local time from which it can."""
+    printed = summary(complete(counts=counts(clear={"complete": 1, "pending": 2}), **how))
+    assert printed.lines[-len(last) :] == last
+
+
+def test_nothing_is_to_be_typed_when_all_is_there() -> None:
+    """A whole project ends with where its pictures are."""
+    lines = summary(complete(), start(image_size="2K")).lines
+    assert lines[-1] == "  They are in my-video/generated_images"
+
+
+def test_no_progress_means_no_words_unless_something_is_wrong() -> None:
+    """`--progress none` is silent after a success, and tells of errors and endings."""
+    silent, told = Printed(), Printed()
+    silent.printer.problems(ended(complete()))
+    assert silent.text == ""
+    told.printer.problems(
+        ended(
+            complete(exit_code=3, reason="stopped", counts=counts(clear={"pending": 2})), failed()
+        )
+    )
+    assert "clear/1.1" in told.text
+    assert told.lines[-1] == "Carry on:  imagegen resume my-video"
+
+
+def test_small_pictures_are_mentioned_once() -> None:
+    """Where money was spent on pictures below full HD, one line says how to get it."""
+    assert summary(complete()).text.count('image_size = "2K"') == 1
+    assert "image_size" not in summary(complete(), start(image_size="2K")).text
+    assert "image_size" not in summary(complete(cost=0.0), start(price=0.0)).text
+
+
+@pytest.mark.parametrize(
+    ("image_size", "ratio", "lines", "better"),
+    [
+        ("1K", "16:9", 768, "2K"),
+        ("512", "16:9", 384, "2K"),
+        ("2K", "16:9", 1536, None),
+        ("1K", "9:16", 768, "2K"),
+        ("1K", "1:1", 1024, "2K"),
+        ("2K", "1:8", 724, "4K"),
+        ("9K", "16:9", None, None),
+        ("1K", "wide", None, None),
+    ],
+)
+def test_full_hd_is_judged_by_the_shorter_side(
+    image_size: str, ratio: str, lines: int | None, better: str | None
+) -> None:
+    """Sizes have an area; the hint names the smallest one with 1080 lines."""
+    assert size.lines(image_size, ratio) == lines
+    hint = size.hint(image_size, ratio)
+    assert (
+        (hint is None) if better is None else (hint or "").endswith(f'"{better}" in imagegen.toml')
+    )
+
+
+# Before a run.
+
+
+def test_a_dry_run_tells_time_and_money() -> None:
+    """Style by style what would be drawn, and in all the least time and about the cost."""
+    printed = Printed()
+    estimate = Estimate(
+        departures={"illustration": 60.0, "clear": 0.0},
+        keys={"illustration": 1, "clear": 2},
+        image_size="1K",
+        aspect_ratio="16:9",
+        answer_seconds=8.0,
+        price=0.067,
+        cost=0.067 * 20,
+    )
+    both = plan(10, styles=("illustration", "clear"), others=3)
+    printed.printer.dry_run(both, "my-video", estimate)
+    assert printed.lines == [
+        "my-video: 20 pictures would be drawn.",
+        "",
+        "                to draw   exist  at least",
+        "  illustration       10       0      1:08",
+        "  clear              10       0      0:08",
+        "  3 more beats of the project would be left alone",
+        "",
+        "  20 requests · at least 1:08 at the keys' limits · about $1.34",
+        '  Pictures have about 768 lines, full HD has 1080: image_size = "2K" in imagegen.toml',
+    ]
+
+
+def test_a_dry_run_says_what_it_does_not_know() -> None:
+    """Without an answer's time or a price it says so; a style without keys is named."""
+    printed = Printed()
+    estimate = Estimate(departures={"illustration": 60.0, "clear": None}, keys={"illustration": 1})
+    printed.printer.dry_run(plan(2, styles=("illustration", "clear")), "my-video", estimate)
+    least = "at least 1:00 at the keys' limits"
+    assert printed.lines[3:] == [
+        "  illustration        2       0      1:00",
+        "  clear               2       0    no key",
+        "",
+        f"  2 requests · {least}, and one answer's time · what it costs is not known",
+        "  clear cannot be drawn: no key; add one to keys.toml under [keys]",
+    ]
+
+
+def test_a_dry_run_with_nothing_to_do_says_so() -> None:
+    """Where every picture is there neither time nor money is told."""
+    printed = Printed()
+    there = plan(2, styles=("clear",), found=Found.WHOLE, draw=False)
+    printed.printer.dry_run(there, "my-video", Estimate(departures={"clear": 0.0}, price=0.067))
+    assert printed.lines[0] == "my-video: 0 pictures would be drawn, 2 exist."
+    assert printed.lines[-1].split() == ["clear", "0", "2"]
+
+
+# Where a project stands.
+
+
+def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
+    """Return where a project stands: a string of ✓, ✗ (refused), ! (passing) and ◦ a shot."""
+    kinds = {"✓": Status.COMPLETE, "✗": Status.ERROR, "!": Status.ERROR, "◦": Status.PENDING}
+    errors = {
+        "✗": BeatError(cause="refused", reason="SAFETY", message="No."),
+        "!": BeatError(cause="passing", reason="HTTP 503", message="Busy."),
+    }
+    beats = tuple(
+        BeatStanding(
+            shot_number=str(shot),
+            beat_number=f"{shot}.{number}",
+            status=kinds[mark],
+            error=errors.get(mark),
+        )
+        for shot, row in enumerate(marks, 1)
+        for number, mark in enumerate(row, 1)
+    )
+    found = [beat.status for beat in beats]
+    own = StyleStanding(
+        total=len(beats),
+        complete=found.count(Status.COMPLETE),
+        error=found.count(Status.ERROR),
+        pending=found.count(Status.PENDING),
+        beats=beats,
+    )
+    defaults: dict[str, Any] = {"project": "my-video", "active": False, "price": 0.1}
+    return Standing(**(defaults | fields), styles={style: own})
+
+
+def status(found: Standing, width: int = 80) -> list[str]:
+    """Return the lines of `imagegen status`."""
+    printed = Printed(width=width)
+    printed.printer.status(found, "my-video", NOW)
+    return printed.lines
+
+
+def last_run(**fields: Any) -> RunRecord:
+    """Return the record of a run that began at 14:02 on the tests' day."""
+    defaults: dict[str, Any] = {
+        "run": "r",
+        "lineage": "r",
+        "pid": 7,
+        "started": iso(at(14, 2)),
+        "asked": Asked(),
+    }
+    return RunRecord(**(defaults | fields))
+
+
+@pytest.mark.usefixtures("local_time")
+def test_a_status_tells_when_the_last_run_was() -> None:
+    """Times are this place's, and a run of another day has its date."""
+    ended_today = last_run(ended=iso(at(14, 5)), exit_code=1)
+    assert status(standing("✓◦", last_run=ended_today))[0] == (
+        "my-video · 1/2 pictures · nothing running · last run 14:02–14:05, exit 1"
+    )
+    day = dt.datetime.fromtimestamp(at(14, 2, days=-3)).strftime("%d %b").lstrip("0")
+    before = last_run(started=iso(at(14, 2, days=-3)), ended=iso(at(14, 5, days=-3)), exit_code=0)
+    assert f"last run {day} 14:02–14:05, exit 0" in status(standing("✓", last_run=before))[0]
+    assert status(standing("✓"))[0].endswith("nothing has run yet")
+
+
+def test_a_status_shows_beats_by_shot_and_errors_by_cause() -> None:
+    """A sign for each beat, a blank between shots, and what is in error with its numbers."""
+    lines = status(standing("✓✓✗", "✗✓!"), width=90)
+    assert lines[2].startswith("clear  ━")
+    assert lines[2].endswith("3/6  50 %  ✗ 2 refused: 1.3, 2.1  ✗ 1 passing: 2.3")
+    assert lines[3] == "  ✓✓✗ ✗✓✗"
+    assert "  ✗ clear/2.3  passing, HTTP 503: Busy." in lines
+
+
+def test_a_status_with_many_errors_counts_them() -> None:
+    """The first numbers of a cause are shown, and why of the first beats."""
+    lines = status(standing("✗" * 30))
+    assert "  ✗ 30 refused: 1.1, 1.2, 1.3, 1.4, 1.5 and 25 more" in lines
+    assert "    … and 25 more" in lines
+
+
+def test_a_status_of_very_many_beats_is_condensed() -> None:
+    """Rows that are alike are counted; those in which something is missing are shown."""
+    lines = status(standing(*["✓" * 50] * 100, "✓◦✓", *["✓" * 50] * 100))
+    assert len(lines) < 20
+    assert any("◦" in line for line in lines)
+    assert sum("complete" in line for line in lines) == 2
+
+
+def test_a_status_fits_its_width() -> None:
+    """No line of signs or bar is wider than the terminal."""
+    lines = status(standing(*["✓◦✗!" * 7] * 9), width=60)
+    assert all(len(line) <= 60 for line in lines if "clear/" not in line)
+
+
+@pytest.mark.usefixtures("local_time")
+@pytest.mark.parametrize(
+    ("found", "last"),
+    [
+        (standing("✓✓"), ["Every picture is there."]),
+        (standing("✓◦"), ["Next: imagegen run my-video     1 picture, about $0.10"]),
+        (standing("✓◦", price=None), ["Next: imagegen run my-video     1 picture"]),
+        (standing("✗◦"), ["Next: imagegen run my-video     2 pictures, about $0.20"]),
+        (
+            standing("✓✗"),
+            ["Next: imagegen check my-video --show clear/1.2     the words that were refused"],
+        ),
+        (
+            standing("✓◦", last_run=last_run()),
+            ["Next: imagegen resume my-video     1 picture, about $0.10"],
+        ),
+        (
+            standing(
+                "✓◦",
+                resume_after=iso(NOW + 720),
+                last_run=last_run(ended=iso(NOW), exit_code=Exit.ENDED_EARLY),
+            ),
+            [
+                "Next: imagegen resume my-video     1 picture, about $0.10",
+                "      from 12:12, in 12 min",
+            ],
+        ),
+        (
+            standing("✓◦", last_run=last_run(asked=Asked(styles=("clear",)))),
+            [
+                "Next:",
+                "  imagegen resume my-video   carries on what the last run was asked for",
+                "  imagegen run my-video      all that is missing: 1 picture, about $0.10",
+            ],
+        ),
+        (
+            standing("◦", active=True, pid=7, last_run=last_run()),
+            [
+                "  imagegen status my-video --watch   follows the run",
+                "  imagegen stop my-video             ends it; resume carries on",
+            ],
+        ),
+    ],
+)
+def test_a_status_says_what_to_type_next(found: Standing, last: list[str]) -> None:
+    """The command that fits: resume what ended early, run what is missing, look at words."""
+    assert status(found)[-len(last) :] == last
+
+
+@pytest.mark.usefixtures("local_time")
+def test_an_active_run_is_named() -> None:
+    """The process, and since when it runs."""
+    found = standing("◦", active=True, pid=7, last_run=last_run())
+    assert "running as process 7 since 14:02" in status(found)[0]
+
+
+# Faults, and words.
+
+
+def test_faults_are_shown_with_row_field_and_hint() -> None:
+    """The first 20 are shown in order, and the rest are counted."""
+    printed = Printed()
+    faults = [
+        InputFault(file="v/beats.json", row=n, field="ai_prompt", message="missing", hint="add it")
+        for n in range(30, 0, -1)
+    ]
+    printed.printer.error(InputFaultsError(faults, {"v/beats.json": 60}), "v")
+    shown = printed.text
+    assert "v/beats.json: 30 faults in 60 rows. Nothing was drawn or changed." in shown
+    assert shown.index("row 1 ") < shown.index("row 2 ")
+    assert "row 20" in shown
+    assert "row 21" not in shown
+    assert "10 more" in shown
+    assert printed.lines[-1].startswith("Mend them, then try without drawing:  imagegen check v  ")
+    assert printed.lines[-1].endswith("exit 2")
+
+
+def test_an_error_has_its_hint_below_it() -> None:
+    """What went wrong stands first, what to do comes after it."""
+    printed = Printed()
+    printed.printer.error(UsageError("no such thing\nmore of it", hint="do that"))
+    assert printed.lines == ["imagegen: no such thing", "  more of it", "  do that"]
+
+
+def test_poor_terminals_lose_no_words() -> None:
+    """Signs that ASCII does not have are written in others."""
+    printed = Printed(ASCII)
+    how = complete(limited=2, answers={"limited": 2})
+    event = KeyChange(style="clear", key="…e71a", state="cooling")
+    printed.printer.summary(ended(how, start(), event, failed()))
+    assert printed.text.isascii()
+    assert "2 x 429 (..e71a)" in printed.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other shells quote in another way")
+@pytest.mark.parametrize("path", ["my-video", "my video", "it's", "a;b", "$(x)", "-v"])
+def test_commands_can_be_typed(path: str) -> None:
+    """A shell takes a suggested command apart into the words that are meant."""
+    said = shlex.split(words.on_project("resume", path))
+    assert said[:2] == ["imagegen", "resume"]
+    assert os.path.normpath(said[2]) == path
+    assert not said[2].startswith("-")
+    assert words.on_project("run", ".", "--style", "x") == "imagegen run --style x"
+
+
+def test_money_and_spans_are_short() -> None:
+    """As a person would say them."""
+    assert [words.money(d) for d in (0.0, 0.001, 16.774, 1234.5)] == [
+        "$0.00",
+        "less than $0.01",
+        "$16.77",
+        "$1,234.50",
+    ]
+    assert [words.price(d) for d in (0.067, 0.1, 0.24)] == ["$0.067", "$0.10", "$0.24"]
+    assert [words.minutes(s) for s in (3, 89, 720, 7200, 7500, 5 * 86400)] == [
+        "3 s",
+        "89 s",
+        "12 min",
+        "2 h",
+        "2 h 5 min",
+        "5 days",
+    ]
+    assert [words.tokens(n) for n in (950, 12_345, 999_600, 1_234_567)] == [
+        "950",
+        "12k",
+        "1.0M",
+        "1.2M",
+    ]
+
+
+def test_a_time_that_is_none_is_shown_as_it_stands() -> None:
+    """A journal of somebody else's may say anything."""
+    assert words.clock("soon\x1b[2J", NOW) == "soon\\u001b[2J"
+    assert words.clock("9999-12-31T23:59:59+00:00", NOW)
+    assert words.seconds_until("soon", NOW) == 0
