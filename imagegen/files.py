@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -77,11 +78,14 @@ def read(path: Path, limit: int) -> bytes | None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents. Raises `StorageError`."""
+    """Make a folder and its parents, to stay. Raises `StorageError`."""
+    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(error, path) from error
+    for folder in missing:
+        _sync_folder(folder.parent)
 
 
 def keep_old(path: Path, old: Path) -> None:
@@ -94,6 +98,7 @@ def keep_old(path: Path, old: Path) -> None:
     try:
         try:
             os.link(path, old, follow_symlinks=False)
+            _sync_folder(old.parent)
         except (OSError, NotImplementedError):
             # FAT and some network file systems have no hard links.
             data = read(path, sys.maxsize)
@@ -112,7 +117,14 @@ def move(path: Path, to: Path) -> Path:
     make_folder(to.parent)
     to = _free(to)
     try:
-        _replace(path, to)
+        try:
+            _replace(path, to)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # A disk of its own for pictures: a crash now leaves what is moved in both places.
+            shutil.move(path, to)
+        _sync_folder(to.parent)
     except OSError as error:
         raise refused(error, to) from error
     return to
@@ -135,7 +147,16 @@ def refused(error: OSError, path: Path) -> StorageError:
     if error.errno == errno.EROFS:
         return StorageError(f"{path.parent} is on a read-only disk")
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return StorageError(f"not permitted to write {path}")
+        # What was refused may be a file beside it, or a folder above it.
+        there = Path(error.filename or path)
+        where = str(path) if there == path else f"in {there.parent}"
+        return StorageError(f"not permitted to write {where}")
+    if error.errno == errno.EFBIG:
+        hint = "see ulimit -f, or whether the disk takes large files, then: imagegen resume"
+        return StorageError(f"{path} cannot be written: no file may be so large", hint=hint)
+    if error.errno == errno.EISDIR:
+        message = f"{path} cannot be written: a folder stands where a file should be"
+        return StorageError(message, hint="move it away")
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
         return StorageError(f"{path} cannot be made: a file stands where a folder should be")
     return StorageError(f"{path} cannot be written: {error.strerror or error}")

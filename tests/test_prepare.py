@@ -101,7 +101,7 @@ def test_leftovers_of_a_crash_are_swept(layout: Layout, tmp_path: Path) -> None:
         files.make_folder(place)
         (place / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
         (place / "Beat_1.1.png").write_bytes(b"whole")
-    prepare.sweep(layout, ["clear", "consistent"])
+    prepare.sweep(layout)
     assert not list(tmp_path.rglob(f"{files.TEMPORARY}*"))
     assert all((place / "Beat_1.1.png").exists() for place in places)
 
@@ -114,7 +114,7 @@ def test_nothing_is_swept_through_links(layout: Layout) -> None:
     left.write_bytes(b"theirs")
     files.make_folder(layout.style_folder("clear"))
     (layout.style_folder("clear") / "Shot_1").symlink_to(outside)
-    prepare.sweep(layout, ["clear"])
+    prepare.sweep(layout)
     assert left.exists()
 
 

@@ -93,6 +93,12 @@ def on_disk(layout: Layout) -> progress.Progress:
     return read
 
 
+def hear(recording: Recorder, event: Event) -> None:
+    """Let a recorder hear an event, and nothing after it for a while."""
+    recording.handle(event)
+    recording.tick()
+
+
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the sizes of all progress files written from now on."""
@@ -125,7 +131,7 @@ def test_the_journal_has_every_event_as_it_was_told(tmp_path: Path) -> None:
 def test_the_journal_has_an_event_at_once(layout: Layout) -> None:
     """Whoever follows a run from outside need not wait for its end."""
     recording = recorder(layout, board(1))
-    recording.handle(Warned(message="a"))
+    hear(recording, Warned(message="a"))
 
     line = layout.journal("run-1").read_bytes()
     assert line.endswith(b"\n")
@@ -140,7 +146,7 @@ def test_a_line_that_the_disk_takes_in_pieces_is_whole(
     recording = recorder(layout, board(1))
     write = os.write
     monkeypatch.setattr(os, "write", lambda to, data: write(to, bytes(data)[:7]))
-    recording.handle(Warned(message="whole"))
+    hear(recording, Warned(message="whole"))
     monkeypatch.undo()
     recording.close()
 
@@ -167,8 +173,8 @@ def test_a_small_progress_file_follows_every_success(layout: Layout) -> None:
     recording = recorder(layout, beats)
     recording.write_all()
     for done, beat in enumerate(beats, 1):
-        recording.handle(became(beat, Status.GENERATING))
-        recording.handle(drawn(beat, size=70))
+        hear(recording, became(beat, Status.GENERATING))
+        hear(recording, drawn(beat, size=70))
         assert len(on_disk(layout).drawn) == done
     recording.close()
 
@@ -177,9 +183,9 @@ def test_an_error_is_written_and_goes_when_the_beat_is_drawn(layout: Layout) -> 
     """The file says why a beat has no picture for as long as it has none."""
     beats = board(2)
     recording = recorder(layout, beats)
-    recording.handle(became(beats[0], Status.ERROR, error=ERROR))
+    hear(recording, became(beats[0], Status.ERROR, error=ERROR))
     assert on_disk(layout).errors == {beats[0].key: ERROR}
-    recording.handle(drawn(beats[0]))
+    hear(recording, drawn(beats[0]))
     recording.close()
 
     assert on_disk(layout).errors == {}
@@ -189,8 +195,8 @@ def test_a_fault_that_is_tried_again_is_no_error(layout: Layout) -> None:
     """Only what a beat ended with is kept."""
     beats = board(1)
     recording = recorder(layout, beats)
-    recording.handle(became(beats[0], Status.PENDING, error=ERROR))
-    recording.handle(END)
+    hear(recording, became(beats[0], Status.PENDING, error=ERROR))
+    hear(recording, END)
     recording.close()
 
     assert on_disk(layout).errors == {}
@@ -201,11 +207,25 @@ def test_errors_of_beats_that_were_not_asked_for_are_kept(layout: Layout) -> Non
     beats = board(3)
     errors = {beat.key: ERROR for beat in beats} | {("9", "9"): ERROR}
     recording = recorder(layout, beats, there={beats[0].key: None}, errors=errors)
-    recording.handle(drawn(beats[1]))
-    recording.handle(END)
+    hear(recording, drawn(beats[1]))
+    hear(recording, END)
     recording.close()
 
     assert on_disk(layout).errors == {beats[2].key: ERROR}
+
+
+def test_successes_that_come_at_once_are_written_once(layout: Layout, sizes: list[int]) -> None:
+    """While more is to be heard nothing is rewritten; the journal has every event already."""
+    beats = board(5)
+    recording = recorder(layout, beats)
+    for beat in beats:
+        recording.handle(drawn(beat))
+    assert sizes == []
+    recording.tick()
+    recording.tick()
+    assert len(sizes) == 1
+    recording.close()
+    assert len(on_disk(layout).drawn) == 5
 
 
 def test_a_large_progress_file_costs_a_hundredth_of_the_pictures(
@@ -216,13 +236,13 @@ def test_a_large_progress_file_costs_a_hundredth_of_the_pictures(
     recording = recorder(layout, beats)
     recording.write_all()
     for beat in beats:
-        recording.handle(drawn(beat, picture))
+        hear(recording, drawn(beat, picture))
     large = [size for size in sizes if size >= SMALL]
     assert 0.8 < sum(large) / (0.01 * picture * len(beats)) < 1.02
     assert len(large) < 60
     assert all(size >= SMALL for size in sizes[sizes.index(large[0]) :])
 
-    recording.handle(END)
+    hear(recording, END)
     recording.close()
     assert len(on_disk(layout).drawn) == len(beats)
 
@@ -234,8 +254,8 @@ def test_many_errors_do_not_cost_the_square_of_their_number(
     beats = board(2000)
     recording = recorder(layout, beats)
     for beat in beats:
-        recording.handle(became(beat, Status.ERROR, error=ERROR))
-    recording.handle(END)
+        hear(recording, became(beat, Status.ERROR, error=ERROR))
+    hear(recording, END)
     recording.close()
 
     assert len(on_disk(layout).errors) == len(beats)
@@ -247,7 +267,7 @@ def test_everything_is_written_at_the_end(layout: Layout) -> None:
     beats = board(1)
     recording = recorder(layout, beats)
     totals = {"clear": Totals(total=1, pending=1)}
-    recording.handle(Complete(exit_code=Exit.SIGINT, reason="interrupted", counts=totals))
+    hear(recording, Complete(exit_code=Exit.SIGINT, reason="interrupted", counts=totals))
     recording.close()
 
     assert on_disk(layout).last_updated == "2026-11-22T10:00:00Z"
@@ -304,7 +324,7 @@ def test_a_disk_that_refuses_a_progress_file_is_a_storage_error(layout: Layout) 
     (layout.progress("clear") / "file").touch()
 
     with pytest.raises(StorageError):
-        recording.handle(drawn(board(1)[0]))
+        hear(recording, drawn(board(1)[0]))
     recording.close()
 
 
@@ -319,6 +339,6 @@ def test_a_disk_that_refuses_the_journal_is_a_storage_error(
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(StorageError, match="the disk is full"):
-        recording.handle(Warned(message="a"))
+        hear(recording, Warned(message="a"))
     monkeypatch.undo()
     recording.close()

@@ -1,7 +1,8 @@
 """Makes a project ready to be drawn, before the first request is paid for."""
 
+import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +30,10 @@ def try_disk(layout: Layout) -> None:
     except (StorageError, OSError) as error:
         hint = error.hint if isinstance(error, StorageError) else None
         raise UsageError(f"nothing can be drawn: {error}", hint=hint) from error
-    free = shutil.disk_usage(layout.pictures).free
-    if free < _LEAST_FREE:
+    usage = shutil.disk_usage(layout.pictures)
+    free = usage.free
+    # Some network file systems say of everything that it is 0.
+    if usage.total and free < _LEAST_FREE:
         raise UsageError(
             f"nothing can be drawn: the disk has only {free // 1024**2} MB free, "
             f"{_LEAST_FREE // 1024**2} MB are needed to begin",
@@ -38,18 +41,51 @@ def try_disk(layout: Layout) -> None:
         )
 
 
-def sweep(layout: Layout, styles: Iterable[str]) -> None:
+def try_folders(layout: Layout, plan: Plan) -> None:
+    """Look whether every folder that gets a picture may be written in.
+
+    Raises `UsageError`: nothing was started.
+    """
+    folders: set[Path] = set()
+    for style, beats in plan.styles.items():
+        for shot in {planned.beat.shot for planned in beats if planned.draw}:
+            of_shot = layout.style_folder(style) / f"Shot_{shot}"
+            folders.add(of_shot if os.path.lexists(of_shot) else of_shot.parent)
+        if any(planned.found is not Found.NOTHING and _moves(planned) for planned in beats):
+            folders.add(layout.old)
+    there = filter(os.path.lexists, folders)
+    shut = sorted(folder for folder in there if not os.access(folder, os.W_OK | os.X_OK))
+    if shut:
+        more = f", and {len(shut) - 1} more" if len(shut) > 1 else ""
+        raise UsageError(f"nothing can be drawn: not permitted to write in {shut[0]}{more}")
+
+
+def sweep(layout: Layout) -> None:
     """Remove what a crash left half-written. Only for whoever holds the run's lock."""
     folders = [layout.root, layout.ours, layout.pictures]
-    for style in styles:
-        folder = layout.style_folder(style)
-        folders.append(folder)
-        if folder.is_dir() and not folder.is_symlink():
-            folders += [
-                shot for shot in folder.iterdir() if shot.is_dir() and not shot.is_symlink()
-            ]
+    for style in _folders_in(layout.pictures):
+        folders += [style, *_folders_in(style)]
+    # Where there are no hard links, old pictures are copied. Only the last run can have left
+    # one half-written; there may be many runs before it.
+    for run in sorted(_folders_in(layout.old))[-1:]:
+        for style in _folders_in(run):
+            folders += _folders_in(style)
     for folder in folders:
         files.sweep(folder)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, without links; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _moves(planned: Planned) -> bool:
+    """Tell whether something gives way to a new picture of this beat."""
+    return planned.draw or planned.found is not Found.WHOLE
 
 
 def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:

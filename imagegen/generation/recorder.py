@@ -2,7 +2,8 @@
 
 The picture is the save; these files follow it. The journal has every event at once. A
 progress file is rewritten after each success while it is small, and later only as often as
-keeps its bytes within a hundredth of the pictures'.
+keeps its bytes within a hundredth of the pictures'; of successes that come faster than it
+can be written, once for all.
 """
 
 import contextlib
@@ -65,7 +66,7 @@ class Recorder:
         except OSError as error:
             raise files.refused(error, self._path) from error
         if isinstance(event, Progress):
-            self._styles[event.style].note(event, self._clock.wall())
+            self._styles[event.style].note(event)
         elif isinstance(event, Complete):
             self.write_all()
 
@@ -75,7 +76,9 @@ class Recorder:
             file.write(self._clock.wall())
 
     def tick(self) -> None:
-        """Do nothing: all is written at once."""
+        """Rewrite the progress files that are behind: nothing else is to be heard now."""
+        for file in self._styles.values():
+            file.catch_up(self._clock.wall())
 
     def close(self) -> None:
         """Close the journal."""
@@ -102,27 +105,30 @@ class _StyleFile:
         self._picture_bytes = 0
         self._written_bytes = 0
         self._size = 0
+        self._behind = False
 
-    def note(self, event: Progress, wall: float) -> None:
+    def note(self, event: Progress) -> None:
         key = (event.shot_number, event.beat_number)
         if event.status is Status.ERROR and event.error is not None:
             self._errors[key] = event.error
-            self._write_if_cheap(wall)
+            self._behind = True
         elif event.status is Status.COMPLETE:
             self._errors.pop(key, None)
             self._drawn.add(key)
             self._words[key] = words_hash(self._words_of[key])
             self._picture_bytes += event.bytes or 0
-            self._write_if_cheap(wall)
+            self._behind = True
 
-    def _write_if_cheap(self, wall: float) -> None:
+    def catch_up(self, wall: float) -> None:
         allowed = self._picture_bytes * _SHARE
-        if self._size < _SMALL or self._written_bytes + self._size <= allowed:
+        cheap = self._size < _SMALL or self._written_bytes + self._size <= allowed
+        if self._behind and cheap:
             self.write(wall)
 
     def write(self, wall: float) -> None:
         data = progress.render(self._beats, self._drawn, self._errors, self._words, wall)
         files.write(self._path, data)
+        self._behind = False
         self._size = len(data)
         if self._size >= _SMALL:
             self._written_bytes += self._size

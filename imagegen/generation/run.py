@@ -20,7 +20,8 @@ from imagegen.providers.base import Price, Provider
 PICTURE: Final = "picture"
 """What an answer with a picture is counted as; others go by their fault's kind."""
 
-_NOT_THE_BEATS: Final = "disk"
+DISK: Final = "disk"
+"""The reason of a run that ends for a fault that no beat is to blame for."""
 
 
 class Haste(Enum):
@@ -145,10 +146,10 @@ class Run:
 
         Every thread that saves meets a full disk: the first one's message is enough.
         """
-        if any(ending.reason == _NOT_THE_BEATS for ending in self.endings):
+        if any(ending.reason == DISK for ending in self.endings):
             return
         message = f"{error.message}. {error.hint}" if error.hint else error.message
-        self.end(Ending(exit_code=error.exit_code, reason=_NOT_THE_BEATS, message=message))
+        self.end(Ending(exit_code=error.exit_code, reason=DISK, message=message))
 
     @property
     def hurried(self) -> bool:

@@ -66,6 +66,7 @@ class _Style:
         self._index = index
         self._now = now
         self._shots: dict[str, dict[str, os.DirEntry[str]]] = {}
+        self._folded: dict[str, dict[str, os.DirEntry[str]]] = {}
         refuse_link(self._folder)
 
     def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
@@ -73,7 +74,7 @@ class _Style:
 
     def _beat(self, beat: Beat) -> Surveyed:
         shot, name = f"Shot_{beat.shot}", f"Beat_{beat.beat}.png"
-        entry = self._shot(shot).get(unicodedata.normalize("NFC", name))
+        entry = self._entry(shot, unicodedata.normalize("NFC", name))
         if entry is None:
             return Surveyed(beat, Found.NOTHING)
         if not entry.is_file(follow_symlinks=False):
@@ -91,6 +92,18 @@ class _Style:
         if whole is not None:
             self._index.add(relative, found, whole, self._now)
         return Surveyed(beat, kind, whole)
+
+    def _entry(self, shot: str, name: str) -> os.DirEntry[str] | None:
+        """Return the file of this name, or one whose name the disk takes for the same."""
+        entries = self._shot(shot)
+        if name in entries:
+            return entries[name]
+        if shot not in self._folded:
+            self._folded[shot] = {known.casefold(): one for known, one in entries.items()}
+        other = self._folded[shot].get(name.casefold())
+        # A disk that folds case would write to the other; where it does not, this is free.
+        same = other is not None and os.path.lexists(self._folder / shot / name)
+        return other if same else None
 
     def _shot(self, name: str) -> dict[str, os.DirEntry[str]]:
         if name not in self._shots:

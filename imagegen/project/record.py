@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import RunActiveError, UsageError
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import Layout, refuse_alias, refuse_link
 
 _MAX_BYTES: Final = 1024 * 1024
 _PROBE_SECONDS: Final = 2.0
@@ -86,9 +87,9 @@ def is_active(layout: Layout) -> bool:
     except filelock.Timeout:
         return True
     except OSError:
-        # Not ours to lock: believe the record.
+        # Not ours to lock: believe the record, but not of a process that has gone.
         last = read(layout)
-        return last is not None and last.ended is None
+        return last is not None and last.ended is None and _may_run(last.pid)
 
 
 def active_run(layout: Layout) -> RunRecord | None:
@@ -104,6 +105,21 @@ def active_run(layout: Layout) -> RunRecord | None:
             return last
         time.sleep(_RECORD_PAUSE)
     return None
+
+
+def _may_run(pid: int) -> bool:
+    """Tell whether there may be a process with this id."""
+    if sys.platform == "win32":
+        # Asking there ends the process.
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        # Another user's.
+        return True
+    return True
 
 
 class RunLock:
@@ -137,7 +153,7 @@ class RunLock:
             ) from None
         except OSError as error:
             self.release()
-            refused = files.refused(error, self._layout.ours / "lock")
+            refused = files.refused(error, Path(error.filename or self._layout.ours / "lock"))
             raise UsageError(f"nothing can be drawn: {refused}", hint=refused.hint) from error
 
     def release(self) -> None:
@@ -149,8 +165,7 @@ class RunLock:
     def _safe(self, name: str) -> Path:
         refuse_link(self._layout.ours)
         path = self._layout.ours / name
-        if path.is_symlink():
-            raise UsageError(f"{path} is a symbolic link", hint="delete it")
+        refuse_alias(path)
         return path
 
 

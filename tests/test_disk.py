@@ -1,0 +1,538 @@
+"""Whatever the disk does: one clear message, nothing half-written, and the next run carries on.
+
+The real command on real faults where the system lets a test make them; `sitecustomize` makes
+the others, in the command's own process.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from broken import NO_HARD_LINKS, changed
+from builders import beat
+from builders import picture as drawn
+from commands import Commands, Done, picture, pictures
+from evidence import whole
+from gemini_server import GeminiServer
+from imagegen import files
+from imagegen.errors import StorageError
+from imagegen.generation.survey import Found, survey
+from imagegen.project.index import Index
+from imagegen.project.layout import Layout
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+_WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--")
+"""Makes root one to whom permissions apply."""
+
+_FULL = """
+    import errno
+    room = {room}
+    write = os.write
+    def refusing(descriptor, data):
+        global room
+        if len(data) > room:
+            room = 0
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room -= len(data)
+        return write(descriptor, data)
+    os.write = refusing
+"""
+"""A disk that is full after so many bytes."""
+
+
+class Disk:
+    """A project, and the command on it under the faults of a disk."""
+
+    def __init__(self, commands: Commands, server: GeminiServer) -> None:
+        self.commands = commands
+        self.server = server
+        self.root = commands.project()
+        self._changed = 0
+
+    def run(self, *arguments: object, rights: Sequence[str] = (), code: str = "") -> Done:
+        """Run a command, behind another that takes `rights`, and with `code` in its Python."""
+        paths = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+        if code:
+            self._changed += 1
+            folder = changed(self.commands.folder / f"changed-{self._changed}", code)
+            paths.insert(0, str(folder))
+        env = self.commands.env | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+        process = subprocess.Popen(
+            [*rights, sys.executable, "-m", "imagegen", *map(str, arguments)],
+            cwd=self.commands.folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        return self.commands.wait(process)
+
+    def draw(self, *options: object, rights: Sequence[str] = (), code: str = "") -> Done:
+        """Run the project against the server."""
+        address = ("--base-url", self.server.address)
+        return self.run("run", self.root, *address, *options, rights=rights, code=code)
+
+    def is_sound(self) -> None:
+        """Fail if anything is half-written."""
+        assert not list(self.root.rglob(".imagegen-*"))
+        assert all(whole(path.read_bytes()) for path in pictures(self.root))
+
+    def is_mended(self) -> None:
+        """Fail unless a resume draws the rest, and only that."""
+        there = {path: path.stat().st_mtime_ns for path in pictures(self.root)}
+        sent = len(self.server.requests)
+        done = self.run("resume", self.root, "--base-url", self.server.address, "--yes")
+        assert done.code == 0, done.text
+        self.is_sound()
+        assert len(pictures(self.root)) == 9
+        assert len(self.server.requests) - sent == 9 - len(there)
+        assert all(path.stat().st_mtime_ns == time for path, time in there.items())
+
+
+@pytest.fixture
+def disk(commands: Commands, server: GeminiServer) -> Disk:
+    """Return a project of nine pictures."""
+    return Disk(commands, server)
+
+
+@pytest.fixture
+def rights() -> Sequence[str]:
+    """Return what to run a command behind, so that permissions apply to it."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return ()
+    if shutil.which(_WITHOUT_RIGHTS[0]) is None:
+        pytest.skip("root cannot give up its rights here")
+    done = subprocess.run([*_WITHOUT_RIGHTS, sys.executable, "-c", ""], check=False)
+    if done.returncode:
+        pytest.skip("root cannot give up its rights here")
+    return _WITHOUT_RIGHTS
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 36 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0 or _mount("size=36m", folder):
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _mount(options: str, folder: Path) -> int:
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def _remount(folder: Path, option: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
+
+
+def _told_once(done: Done, words: str) -> None:
+    """Fail unless one line has the words, however many threads met the fault."""
+    assert [words in line for line in done.text.splitlines()].count(True) == 1, done.text
+
+
+def _nothing_sent(disk: Disk, done: Done, words: str) -> None:
+    assert done.code == 2, done.text
+    _told_once(done, words)
+    assert not disk.server.requests
+
+
+def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
+    """However many pictures are in flight: one message, exit 3, and what was saved stays."""
+    disk.server.picture_bytes = 100_000
+    done = disk.draw(code=_FULL.format(room=450_000))
+    assert done.code == 3, done.text
+    _told_once(done, "the disk is full")
+    assert 0 < len(pictures(disk.root)) < 9
+    disk.is_sound()
+    disk.is_mended()
+
+
+def test_a_real_disk_that_becomes_full_ends_the_run_once(disk: Disk, small: Path) -> None:
+    """The same on a small file system; while it is full nothing is begun, exit 2."""
+    disk.server.picture_bytes = 5_000_000
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    done = disk.draw()
+    assert done.code == 3, done.text
+    _told_once(done, "the disk is full")
+    disk.is_sound()
+    sent = len(disk.server.requests)
+    refused = disk.draw()
+    assert refused.code == 2
+    _told_once(refused, "MB free")
+    assert len(disk.server.requests) == sent
+    _remount(small, "size=200m")
+    disk.is_mended()
+
+
+@POSIX
+def test_a_limit_on_files_is_told_of(disk: Disk) -> None:
+    """Where no file may be as large as a picture, the message says where to look."""
+    disk.server.picture_bytes = 500_000
+    limited = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    """
+    done = disk.draw(code=limited)
+    assert done.code == 3, done.text
+    _told_once(done, "no file may be so large")
+    assert "ulimit -f" in done.text
+    disk.is_sound()
+    disk.is_mended()
+
+
+def test_a_disk_that_fails_ends_the_run_once(disk: Disk) -> None:
+    """A picture that cannot be brought to the disk is none: one message, exit 3."""
+    broken = """
+        def fsync(descriptor):
+            if os.fstat(descriptor).st_size > 50_000:
+                raise OSError(5, "Input/output error")
+        os.fsync = fsync
+    """
+    disk.server.picture_bytes = 100_000
+    done = disk.draw(code=broken)
+    assert done.code == 3, done.text
+    _told_once(done, "Input/output error")
+    assert not pictures(disk.root)
+    disk.is_sound()
+    disk.is_mended()
+
+
+def test_a_read_only_disk_starts_nothing(disk: Disk, small: Path) -> None:
+    """On a read-only disk nothing is sent, exit 2; status works, and knows a dead run as dead."""
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    with disk.server.held():
+        only = ("--limit", "1", "--base-url", disk.server.address)
+        process = disk.commands.start("run", disk.root, *only)
+        assert disk.server.wait_for_requests(1)
+        process.send_signal(signal.SIGKILL)
+        disk.commands.wait(process)
+    sent = len(disk.server.requests)
+    _remount(small, "ro")
+    done = disk.draw()
+    assert done.code == 2, done.text
+    _told_once(done, "read-only disk")
+    assert len(disk.server.requests) == sent
+    status = disk.run("status", disk.root)
+    assert status.code == 0
+    assert "broke off" in status.out
+    _remount(small, "rw")
+    disk.is_mended()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "folder",
+    [
+        ".",
+        "generated_images",
+        "generated_images/clear",
+        "generated_images/clear/Shot_1",
+        ".imagegen",
+        ".imagegen/runs",
+    ],
+)
+def test_a_folder_that_must_not_be_written_in_starts_nothing(
+    disk: Disk, rights: Sequence[str], folder: str
+) -> None:
+    """Every folder that will be written in is tried before anything is sent, exit 2."""
+    if folder.endswith("clear"):
+        (disk.root / folder).mkdir(parents=True)
+    else:
+        picture(disk.root, "clear", 0).parent.mkdir(parents=True)
+    (disk.root / ".imagegen" / "runs").mkdir(parents=True)
+    (disk.root / folder).chmod(0o555)
+    _nothing_sent(disk, disk.draw(rights=rights), "not permitted to write")
+    (disk.root / folder).chmod(0o755)
+    disk.is_sound()
+    assert disk.draw().code == 0
+
+
+@POSIX
+def test_old_pictures_must_find_a_place_before_anything_starts(
+    disk: Disk, rights: Sequence[str]
+) -> None:
+    """What would replace pictures needs old_images; what replaces none does not."""
+    (disk.root / "old_images").mkdir(mode=0o555)
+    assert disk.draw(rights=rights).code == 0
+    sent = len(disk.server.requests)
+    done = disk.draw("--force", "--yes", rights=rights)
+    assert done.code == 2, done.text
+    _told_once(done, "old_images")
+    assert len(disk.server.requests) == sent
+    disk.is_sound()
+
+
+@POSIX
+def test_a_project_that_must_not_be_read_is_told(disk: Disk, rights: Sequence[str]) -> None:
+    """A picture that cannot be looked at is neither drawn again nor called missing."""
+    assert disk.draw().code == 0
+    sent = len(disk.server.requests)
+    harmed = picture(disk.root, "clear", 1)
+    shutil.rmtree(disk.root / ".imagegen")
+    harmed.chmod(0)
+    done = disk.draw(rights=rights)
+    harmed.chmod(0o644)
+    assert done.code == 2, done.text
+    _told_once(done, harmed.name)
+    assert len(disk.server.requests) == sent
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "generated_images",
+        "generated_images/clear",
+        "generated_images/clear/Shot_1",
+        "old_images",
+        ".imagegen",
+        ".imagegen/runs",
+    ],
+)
+def test_a_file_where_a_folder_should_be_starts_nothing(disk: Disk, folder: str) -> None:
+    """The file is named and left alone, nothing is sent, exit 2."""
+    place = disk.root / folder
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("somebody's")
+    _nothing_sent(disk, disk.draw(), "is a file, and a folder is needed there")
+    assert place.read_text() == "somebody's"
+    place.unlink()
+    disk.is_sound()
+    assert disk.draw().code == 0
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["image_progress_clear.json", ".imagegen/run.json", ".imagegen/lock", ".imagegen/run.log"],
+)
+def test_a_folder_where_a_file_should_be_starts_nothing(disk: Disk, file: str) -> None:
+    """The folder is named and left alone, nothing is sent, exit 2."""
+    (disk.root / file / "inside").mkdir(parents=True)
+    _nothing_sent(disk, disk.draw(), file)
+    assert (disk.root / file / "inside").is_dir()
+    shutil.rmtree(disk.root / file)
+    assert disk.draw().code == 0
+
+
+def test_a_folder_where_a_picture_belongs_is_put_aside(disk: Disk) -> None:
+    """A folder named like a picture is kept in old_images with all that is in it."""
+    place = picture(disk.root, "clear", 0)
+    place.mkdir(parents=True)
+    (place / "notes.txt").write_text("somebody's")
+    done = disk.draw()
+    assert done.code == 0, done.text
+    assert whole(place.read_bytes())
+    (kept,) = (disk.root / "old_images").rglob("notes.txt")
+    assert kept.read_text() == "somebody's"
+
+
+def test_without_hard_links_old_pictures_are_copied(disk: Disk) -> None:
+    """On FAT and the like what is replaced is kept too, byte for byte."""
+    assert disk.draw().code == 0
+    before = {path.read_bytes() for path in pictures(disk.root)}
+    disk.server.picture_bytes = 3000
+    assert disk.draw("--force", "--yes", code=NO_HARD_LINKS).code == 0
+    kept = {path.read_bytes() for path in (disk.root / "old_images").rglob("*.png")}
+    assert kept == before
+    disk.is_sound()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_pictures_may_lie_on_a_disk_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What cannot be renamed into old_images is moved there all the same, whatever it is."""
+    place = tmp_path / "generated_images" / "Beat_1.1.png"
+    (tmp_path / "generated_images").mkdir()
+    (tmp_path / "outside").write_bytes(b"somebody's")
+    if kind == "file":
+        place.write_bytes(b"torn")
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(tmp_path / "outside")
+    rename = os.rename
+
+    def refuse(source: Path | str, to: Path | str) -> None:
+        if Path(source) == place:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, to)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    moved = files.move(place, tmp_path / "old_images" / "Beat_1.1.png")
+    assert not os.path.lexists(place)
+    assert (moved.is_symlink(), moved.is_dir()) == (kind == "link", kind == "folder")
+    assert (tmp_path / "outside").read_bytes() == b"somebody's"
+
+
+def test_a_mounted_folder_of_pictures_is_put_right(disk: Disk, small: Path) -> None:
+    """A disk mounted at generated_images: torn pictures are put aside, replaced ones kept."""
+    mounted = disk.root / "generated_images"
+    mounted.mkdir()
+    subprocess.run(["mount", "--bind", str(small), str(mounted)], check=True)
+    try:
+        torn = picture(disk.root, "clear", 0)
+        torn.parent.mkdir(parents=True)
+        torn.write_bytes(b"torn")
+        assert disk.draw().code == 0
+        assert disk.draw("--force", "--yes").code == 0
+        kept = [path.read_bytes() for path in (disk.root / "old_images").rglob("*.png")]
+        assert len(kept) == 10
+        assert [data for data in kept if not whole(data)] == [b"torn"]
+        disk.is_sound()
+    finally:
+        subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+def test_a_copy_that_a_crash_left_is_swept(disk: Disk) -> None:
+    """What was half-copied to old_images goes with the next run; what was kept stays."""
+    folder = disk.root / "old_images" / "2026-11-22T12-00-00Z" / "clear" / "Shot_1"
+    folder.mkdir(parents=True)
+    (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    (folder / "Beat_1.1.png").write_bytes(b"whole")
+    assert disk.draw().code == 0
+    assert [path.name for path in folder.iterdir()] == ["Beat_1.1.png"]
+
+
+def test_leftovers_in_a_style_that_is_not_drawn_are_swept(disk: Disk) -> None:
+    """A style that the settings leave out since the crash keeps nothing half-written."""
+    (disk.root / "imagegen.toml").write_text('draw = ["clear"]\n')
+    folder = picture(disk.root, "consistent", 0).parent
+    folder.mkdir(parents=True)
+    (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    assert disk.draw().code == 0
+    disk.is_sound()
+
+
+def test_a_disk_that_does_not_tell_its_size_is_used(disk: Disk) -> None:
+    """Where everything is said to be 0 bytes large, writing is tried all the same."""
+    code = """
+        import shutil
+        shutil.disk_usage = lambda path: shutil._ntuple_diskusage(0, 0, 0)
+    """
+    assert disk.draw(code=code).code == 0
+
+
+def test_a_state_folder_that_cannot_be_used_ends_no_run(disk: Disk) -> None:
+    """A file where the state folder should be: one warning, and everything is drawn."""
+    disk.commands.state.write_text("somebody's")
+    done = disk.draw()
+    assert done.code == 0, done.text
+    _told_once(done, "half pace")
+    assert disk.commands.state.read_text() == "somebody's"
+
+
+@POSIX
+def test_a_state_folder_that_must_not_be_written_in_ends_no_run(
+    disk: Disk, rights: Sequence[str]
+) -> None:
+    """No permission for the state folder: one warning, and everything is drawn."""
+    disk.commands.state.mkdir(mode=0o555)
+    done = disk.draw(rights=rights)
+    assert done.code == 0, done.text
+    _told_once(done, "half pace")
+
+
+def test_a_full_disk_of_the_state_folder_ends_no_run(disk: Disk, small: Path) -> None:
+    """No room for the budgets: one warning, and everything is drawn."""
+    disk.commands.env["IMAGEGEN_STATE_DIR"] = str(small / "state")
+    with contextlib.suppress(OSError), (small / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(65536)):
+            pass
+    done = disk.draw()
+    assert done.code == 0, done.text
+    _told_once(done, "half pace")
+
+
+def test_a_file_that_is_open_elsewhere_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows replaces no file that somebody reads: it is tried again for half a second."""
+    refusals = iter([PermissionError("in use")] * 3)
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        for error in refusals:
+            raise error
+        return replace(self, target)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "_REPLACE_PAUSE", 0.0)
+    files.write(tmp_path / "image_progress_clear.json", b"new")
+    assert (tmp_path / "image_progress_clear.json").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["image_progress_clear.json"]
+
+
+def test_a_file_that_stays_open_elsewhere_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After that the old file is whole, nothing half-written is left, and the run is told."""
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, "in use", str(self), None, str(target))
+
+    (tmp_path / "old").write_bytes(b"old")
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "_REPLACE_PAUSE", 0.0)
+    with pytest.raises(StorageError, match="not permitted to write"):
+        files.write(tmp_path / "old", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_names_that_differ_in_case_alone_are_refused(disk: Disk) -> None:
+    """On a disk that folds case two such beats would have one picture: exit 2."""
+    rows = '[{"shot_number": 1, "beat_number": "a", "ai_prompt": "x"}, '
+    rows += '{"shot_number": 1, "beat_number": "A", "ai_prompt": "y"}]'
+    (disk.root / "beats.json").write_text(rows)
+    done = disk.draw()
+    assert done.code == 2
+    assert not disk.server.requests
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_a_picture_whose_name_has_another_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, folds: bool
+) -> None:
+    """On a disk that folds case it is the beat's picture, and not drawn anew at every run."""
+    layout = Layout(tmp_path)
+    place = layout.picture("clear", "1", "1.a")
+    place.parent.mkdir(parents=True)
+    place.with_name("BEAT_1.A.PNG").write_bytes(drawn())
+    if os.path.lexists(place) != folds:
+        monkeypatch.setattr(os.path, "lexists", lambda path: folds)
+    beats = {"clear": (beat("1.a"), beat("1.b"))}
+    found = [one.found for one in survey(layout, beats, Index(layout.ours), 0.0)["clear"]]
+    assert found == [Found.WHOLE if folds else Found.NOTHING, Found.NOTHING]
+
+
+@POSIX
+def test_names_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new folder, and an old picture's second place, outlast a loss of power."""
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
+    new = tmp_path / "generated_images" / "clear" / "Shot_1"
+    files.make_folder(new)
+    assert {folder.stat().st_ino for folder in (tmp_path, *new.parents[:2])} <= synced
+    synced.clear()
+    (new / "Beat_1.1.png").write_bytes(b"old")
+    old = tmp_path / "old_images" / "Beat_1.1.png"
+    files.keep_old(new / "Beat_1.1.png", old)
+    assert old.parent.stat().st_ino in synced
+    synced.clear()
+    aside = files.move(new / "Beat_1.1.png", tmp_path / "aside" / "Beat_1.1.png")
+    assert aside.parent.stat().st_ino in synced
