@@ -1,6 +1,21 @@
 """`python -m imagegen`."""
 
-from imagegen.cli import main
+import os
+import sys
+
+
+def _forget_the_current_folder() -> None:
+    """Import nothing from the current folder, where `-m` would look first.
+
+    It may be somebody else's project, with a `requests.py` in it.
+    """
+    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()):  # noqa: PTH109 - pathlib is not imported yet
+        del sys.path[0]
+
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        _forget_the_current_folder()
+    from imagegen.cli import main
+
     main()

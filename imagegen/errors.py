@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+_LONGEST = 1000
+
 
 class Exit(IntEnum):
     """The exit codes of every command; the first that applies is the one returned."""
@@ -69,8 +71,11 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     hint: str | None = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "file", sendable(self.file))
-        msgspec.structs.force_setattr(self, "message", sendable(self.message))
+        # Names that the file's author chose may be as long as the file.
+        for name in ("file", "message", "field"):
+            text = getattr(self, name)
+            if text is not None:
+                msgspec.structs.force_setattr(self, name, sendable(text)[:_LONGEST])
 
 
 class InputFaultsError(UsageError):

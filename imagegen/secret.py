@@ -1,11 +1,19 @@
 """API keys in memory: a type that shows nothing but its last four characters."""
 
+import base64
 import hmac
-from typing import Self
+import html
+import json
+from collections.abc import Iterator
+from typing import Final, Self
+from urllib.parse import quote, quote_plus
 
-_SHOWN = 4
-_SHORTEST_WITH_TAIL = 16
+_SHOWN: Final = 4
+_SHORTEST_WITH_TAIL: Final = 16
+_SHORTEST_ENCODED: Final = 8
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 _seen: dict[str, str] = {}
+"""Every spelling of every key that this process has read, and what is shown instead."""
 
 
 class Secret:
@@ -20,7 +28,8 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        _seen[value] = self.tail
+        if value not in _seen:
+            _seen.update(dict.fromkeys(_spellings(value), self.tail))
 
     @property
     def tail(self) -> str:
@@ -57,7 +66,8 @@ class Secret:
 def redact(text: str) -> str:
     """Return `text` with every key that this process has seen replaced by its tail.
 
-    For text that comes from outside and may quote a key: an API's error message, a
+    A key is also found as it stands in an address, in JSON, in HTML, in base64 and in
+    hexadecimal. For text that comes from outside and may quote a key: an API's error message, a
     traceback. Our own messages never hold one.
     """
     # The longest first: one key may begin with another.
@@ -65,3 +75,27 @@ def redact(text: str) -> str:
         if value and value in text:
             text = text.replace(value, tail)
     return text
+
+
+def _spellings(value: str) -> Iterator[str]:
+    """Yield a key as it is, and as somebody may quote it."""
+    yield value
+    if len(value) < _SHORTEST_ENCODED:
+        # Its encodings would be found in harmless text.
+        return
+    data = value.encode("utf-8", "surrogatepass")
+    yield quote(data, safe="")
+    yield quote(data)
+    yield quote_plus(data)
+    yield json.dumps(value)[1:-1]
+    yield html.escape(value)
+    yield data.hex()
+    yield data.hex().upper()
+    for before in range(3):
+        # What stands before a key decides which of three ways its bytes are spelt, and the
+        # first and last characters are shared with the neighbours.
+        coded = base64.b64encode(b"\0" * before + data).rstrip(b"=").decode()
+        shared = -(-before * 8 // 6)
+        middle = coded[shared : len(coded) - 1]
+        yield middle
+        yield middle.translate(_URL_SAFE)

@@ -9,9 +9,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 STYLES = ("illustration", "clear", "consistent")
 SECONDS = 60
@@ -80,19 +82,29 @@ class Commands:
         (root / "keys.toml").chmod(0o600)
         return root
 
-    def run(self, *arguments: object, env: Mapping[str, str] | None = None) -> Done:
-        """Run a command to its end."""
-        return self.wait(self.start(*arguments, env=env))
+    def run(
+        self, *arguments: object, env: Mapping[str, str] | None = None, stdin: bytes | None = None
+    ) -> Done:
+        """Run a command to its end; `stdin` is what is piped into it."""
+        if stdin is None:
+            return self.wait(self.start(*arguments, env=env))
+        with tempfile.TemporaryFile() as piped:
+            piped.write(stdin)
+            piped.seek(0)
+            return self.wait(self.start(*arguments, env=env, stdin=piped))
 
     def start(
-        self, *arguments: object, env: Mapping[str, str] | None = None
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        stdin: IO[bytes] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a command; `wait` for it, or kill it."""
         return subprocess.Popen(
             [sys.executable, "-m", "imagegen", *map(str, arguments)],
             cwd=self.folder,
             env=self.env | dict(env or {}),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -118,7 +130,7 @@ class Commands:
             assert key not in done.text
         files = [path for path in self.folder.rglob("*") if path.is_file()]
         for path in files:
-            if path.name != "keys.toml":
+            if not path.name.endswith("keys.toml"):
                 # A run beside this command may rename its temporary files.
                 with contextlib.suppress(FileNotFoundError):
                     data = path.read_bytes()

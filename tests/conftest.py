@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import markers
 from commands import Commands
 from gemini_server import GeminiServer
 
@@ -34,3 +35,11 @@ def server() -> Iterator[GeminiServer]:
     """Return a Gemini API on loopback."""
     with GeminiServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_key_left_anywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Search all that the tests of this process left behind for the keys that they planted."""
+    yield
+    found = markers.search(tmp_path_factory.getbasetemp())
+    assert not found, "keys outside of keys files:\n" + "\n".join(map(str, found))

@@ -164,9 +164,9 @@ def test_a_project_may_not_say_where_keys_are_sent(tmp_path: Path, field: str) -
 @pytest.mark.parametrize("text", ['api_key = "K"', 'key = "K"', '[keys]\nclear = ["K"]'])
 def test_keys_are_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
     """Keys in a file that is committed are refused, and the fault doesn't quote them."""
-    (fault,) = faults(tmp_path, text.replace("K", "test-key-alpha-000001")).values()
+    (fault,) = faults(tmp_path, text.replace("K", "secret-key-alpha-000001")).values()
     assert "keys.toml" in (fault.hint or "")
-    assert "test-key" not in repr(fault)
+    assert "secret-key" not in repr(fault)
 
 
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:

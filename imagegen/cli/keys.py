@@ -221,13 +221,13 @@ def add(
     which other programs can see. env:NAME is taken too: the key is then read from that
     variable whenever it is used. Comments in the file stay, and only you can read it.
     """
+    from imagegen.display import ask, terminal
     from imagegen.display import keys as shown
-    from imagegen.display import terminal
     from imagegen.generation import addkey
     from imagegen.keys import edit
 
     aim = addkey.aim(style, project)
-    new = edit.typed(shown.ask(aim))
+    new = edit.typed(ask.key(style, aim.place.shown))
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import msgspec
 
-from imagegen.errors import InputFault
+from imagegen.errors import InputFault, sendable
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
+from imagegen.secret import redact
 
 SCHEMA = 1
 
@@ -118,6 +119,10 @@ class Warned(Event, frozen=True, kw_only=True, tag="warning"):
 
     message: str
 
+    def __post_init__(self) -> None:
+        # It may quote what a library or the service said.
+        msgspec.structs.force_setattr(self, "message", redact(sendable(self.message)))
+
 
 class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     """The run has ended, however it did. `messages` say why, in sentences.
@@ -185,8 +190,9 @@ class Bus:
     ) -> None:
         """Bring events to a listener from now on.
 
-        `tick` is after how many idle seconds to call `Listener.tick`; `failed` is called,
-        once, if the listener raises: it then hears no more.
+        `tick` is after how many idle seconds to call `Listener.tick`; with None it is called
+        whenever everything so far was heard. `failed` is called, once, if the listener
+        raises: it then hears no more.
         """
         self._posts.append(_Post(listener, tick, failed))
 
@@ -243,6 +249,8 @@ class _Post:
             if event is None:
                 return
             self._listener.handle(event)
+            if self._tick is None and self.queue.empty():
+                self._listener.tick()
 
 
 def _failure_of(act: Callable[[], None]) -> BaseException | None:

@@ -1,5 +1,6 @@
 """imagegen.toml: what a project wants drawn, and how."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ IMAGE_SIZES: Final = ("512", "1K", "2K", "4K")
 _STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _ADDRESSES = ("base_url", "api_url", "endpoint", "address")
+_MOST_NAMED = 1000
 _SECRETS = ("key", "keys", "api_key", "api_keys")
 
 Seconds = Annotated[float, msgspec.Meta(ge=1, le=3600)]
@@ -62,13 +64,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.styles if self.draw is None or name in self.draw)
 
 
+def is_style_name(name: str) -> bool:
+    """Tell whether a style may have this name."""
+    return bool(_STYLE_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)
+
+
 def load(project: Path) -> Settings:
     """Read `imagegen.toml`; without one every setting has its default.
 
     Raises `InputFaultsError` with every fault of the file.
     """
     path = project / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return Settings()
     shown = f"{project.name or project}/{FILE}"
     faults: list[InputFault] = []
@@ -139,7 +146,7 @@ def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
 
     one_of("aspect_ratio", settings.aspect_ratio, ASPECT_RATIOS)
     one_of("image_size", settings.image_size, IMAGE_SIZES)
-    for name in settings.draw or ():
+    for name in (settings.draw or ())[:_MOST_NAMED]:
         one_of("draw", name, tuple(settings.styles))
     if settings.draw is not None and not settings.draw:
         faults.append(InputFault(file=shown, field="draw", message="names no style"))

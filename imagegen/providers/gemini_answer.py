@@ -6,7 +6,7 @@ Answers without an error are decoded in one pass, base64 included.
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -16,6 +16,16 @@ from imagegen.providers.http import Reply
 from imagegen.secret import redact
 
 _LONGEST_MESSAGE = 300
+_LONGEST_READ = 20_000
+_LONGEST_KEY = 1024
+_MOST_COMMAS = 200_000
+"""A page of a thousand models has a tenth of it; pictures and words have next to none."""
+_DEEPEST_DETAIL = 4
+_MOST_TOKENS = 1_000_000_000
+_LONGEST_NAME = 200
+_LONGEST_PAGE_TOKEN = 4096
+
+T = TypeVar("T")
 
 _REFUSALS = frozenset(
     {
@@ -98,9 +108,8 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
-    try:
-        answer = _answers.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    answer = _decoded(_answers, body)
+    if answer is None:
         return _broken("The service's answer was not what it should be.")
     usage = _usage(answer.usage_metadata)
     candidate = answer.candidates[0] if answer.candidates else None
@@ -125,16 +134,16 @@ def outcome(body: bytes) -> Outcome:
 
 def image_models(body: bytes) -> tuple[list[str], str] | Fault:
     """Return one page of the list of models: the image models on it, and the next page's token."""
-    try:
-        page = _model_lists.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    page = _decoded(_model_lists, body)
+    if page is None or len(page.next_page_token) > _LONGEST_PAGE_TOKEN:
         return _broken("The service's list of models was not what it should be.")
     if not page.models and not page.next_page_token:
         return _broken("The service's list of models was empty.")
     names = [
-        model.name.removeprefix("models/")
+        redact(model.name.removeprefix("models/"))
         for model in page.models
         if "generateContent" in model.supported_generation_methods
+        and len(model.name) <= _LONGEST_NAME
     ]
     return [name for name in names if "image" in name], page.next_page_token
 
@@ -210,9 +219,18 @@ def _without_picture(kind: Kind, reason: str, said: str, usage: Usage | None) ->
 
 
 def _error(body: bytes) -> _Error | None:
+    answer = _decoded(_errors, body)
+    return answer.error if answer is not None else None
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Return what a body holds; None where it is of another shape, or made to do harm."""
+    # A body full of empty lists takes fifty times its size once they are objects.
+    if body.count(b",") > _MOST_COMMAS:
+        return None
     try:
-        return _errors.decode(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -225,11 +243,11 @@ def _texts(error: _Error, field: str) -> list[str]:
     return [text for item in _items(error.details) if isinstance(text := item.get(field), str)]
 
 
-def _items(details: object) -> Iterator[dict[str, Any]]:
-    for item in details if isinstance(details, list) else []:
+def _items(details: object, deepest: int = _DEEPEST_DETAIL) -> Iterator[dict[str, Any]]:
+    for item in details if isinstance(details, list) and deepest else []:
         if isinstance(item, dict):
             yield item
-            yield from _items(item.get("violations"))
+            yield from _items(item.get("violations"), deepest - 1)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -244,7 +262,7 @@ def _usage(counts: object) -> Usage | None:
 
     def count(name: str) -> int:
         value = counts.get(name)
-        return value if type(value) is int and value > 0 else 0
+        return value if type(value) is int and 0 < value <= _MOST_TOKENS else 0
 
     return Usage(
         input_tokens=count("promptTokenCount"),
@@ -255,5 +273,8 @@ def _usage(counts: object) -> Usage | None:
 
 def _shown(text: str) -> str:
     """Return text of the service as it may be shown: no keys, one line, not too long."""
+    if len(text) > _LONGEST_READ:
+        # Of a key that the cut goes through nothing may be left.
+        text = redact(text[:_LONGEST_READ])[:-_LONGEST_KEY]
     line = " ".join(redact(text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"

@@ -1,5 +1,6 @@
 """Rows become beats: which style draws what, and what is wrong with a row."""
 
+import itertools
 import unicodedata
 from collections.abc import Iterator
 
@@ -8,8 +9,10 @@ import msgspec
 from imagegen.errors import InputFault
 from imagegen.project.storyboard.beat import Beat
 from imagegen.project.storyboard.numbers import as_written, file_number
-from imagegen.project.storyboard.rows import Row, Sheet
+from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, Row, Sheet
 from imagegen.project.storyboard.wording import quoted, unknown_style
+
+_MOST_IN_A_ROW = 50
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,9 @@ def beats_of(
     for at, row in enumerate(sheet.rows, 1):
         if row is None:
             continue
+        if len(faults) > MOST_FAULTS:
+            faults.append(InputFault(file=sheet.file, row=at, message=TOO_MANY))
+            break
         wrong = _wrong_in(row, styles)
         drawn = [] if wrong else _beats(row, at, part)
         path = _folded(f"{drawn[0].shot}/{drawn[0].beat}") if drawn else ""
@@ -64,8 +70,9 @@ def beats_of(
 
 
 def _wrong_in(row: Row, styles: tuple[str, ...]) -> list[_Wrong]:
-    """Return what is wrong with a row taken by itself."""
-    return [*_wrong_numbers(row), *_wrong_texts(row), *_wrong_prompts(row, styles)]
+    """Return what is wrong with a row taken by itself, at most so much as a person reads."""
+    wrong = itertools.chain(_wrong_numbers(row), _wrong_texts(row), _wrong_prompts(row, styles))
+    return list(itertools.islice(wrong, _MOST_IN_A_ROW))
 
 
 def _wrong_numbers(row: Row) -> Iterator[_Wrong]:

@@ -217,12 +217,14 @@ def _unknown(
 def _sheet(path: Path, place: _Place) -> rows.Sheet:
     shown = str(path)
     try:
-        text = source.read_text(path, within=place.within)
         kind = path.suffix.lower()
+        if kind == ".json":
+            return rows.from_json(source.read(path, within=place.within), shown)
+        text = source.read_text(path, within=place.within)
         if kind == ".csv":
             return table.from_csv(text, shown)
-        if kind == ".json":
-            return rows.from_json(text, shown)
+        if full := rows.too_full(text):
+            return rows.broken(shown, full)
         return rows.from_objects(javascript.decode(text), shown)
     except (source.UnreadableError, javascript.NotDataError) as error:
         return rows.broken(shown, str(error))

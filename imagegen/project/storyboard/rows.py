@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import InputFault
+from imagegen.project.storyboard import source
 from imagegen.project.storyboard.numbers import Number
 
 _KINDS = {
@@ -29,7 +30,20 @@ _WANTED = {
     "ai_prompts": 'one text per style, {"clear": "…"}',
 }
 _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>\w*)(?P<deeper>.*)`)?", re.DOTALL)
+_ROW_AT = re.compile(r"`\$(?:\.beats)?\[(\d{1,9})\]")
 _GOT = re.compile(r"Expected `.*`, got `(\w+)`")
+MOST_FAULTS = 10_000
+"""Faults of one file that are kept: after so many the rest of it is not looked at."""
+
+TOO_MANY = "from here on nothing was read: there are too many faults"
+MOST_ROWS = 1_000_000
+
+# A file of nothing but empty rows or texts takes fifty times its size in memory. 100,000
+# beats of three prompts have a third of these, dialogue in the prompts included.
+_MOST = {'"': 12_000_000, "{": 2_000_000, "[": 2_000_000, "`": 4_000_000, "'": 12_000_000}
+_MOST_TOLD_APART = 8_000_000
+"""Commas up to which a file that has a fault is looked at row by row."""
+
 _SHAPE = 'expected a list of rows, or {"beats": [rows]}'
 
 
@@ -100,12 +114,26 @@ def from_rows(rows: Iterable[Row], file: str, faults: Iterable[InputFault] = ())
     return Sheet(file=file, rows=kept, faults=tuple(faults), holds_prompts=prompted)
 
 
-def from_json(text: str, file: str) -> Sheet:
-    """Read rows from JSON: a list of rows, or an object with a list named `beats`."""
+def from_json(data: bytes, file: str) -> Sheet:
+    """Read rows from JSON: a list of rows, or an object with a list named `beats`.
+
+    Raises source.UnreadableError for what is not UTF-8.
+    """
+    if full := too_full(data):
+        return broken(file, full)
+    source.require_text(data)
     try:
-        document = _DOCUMENT.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return _from_faulty_json(text, file)
+        # Not from a text: one emoji makes that four times as large as the file.
+        document = _DOCUMENT.decode(memoryview(data)[len(source.MARK) :] if _marked(data) else data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        if data.count(b",") > _MOST_TOLD_APART:
+            field, message = _explained(error)
+            at = _ROW_AT.search(str(error))
+            first = InputFault(
+                file=file, message=message, row=int(at[1]) + 1 if at else None, field=field
+            )
+            return Sheet(file=file, holds_prompts=True, faults=(first,))
+        return _from_faulty_json(source.as_text(data), file)
     return from_rows(document if isinstance(document, list) else document.beats, file)
 
 
@@ -124,6 +152,19 @@ def from_objects(document: object, file: str) -> Sheet:
             peek=lambda item: msgspec.convert(item, _Prompts),
         )
     return from_rows(typed if isinstance(typed, list) else typed.beats, file)
+
+
+def too_full(data: bytes | str) -> str | None:
+    """Say what a file has too much of to be read into memory, or return None."""
+    for sign, most in _MOST.items():
+        count = data.count(sign.encode()) if isinstance(data, bytes) else data.count(sign)
+        if count > most:
+            return f"is no list of beats: it has {count:,} times {sign}"
+    return None
+
+
+def _marked(data: bytes) -> bool:
+    return data.startswith(source.MARK)
 
 
 def _from_faulty_json(text: str, file: str) -> Sheet:
@@ -165,6 +206,9 @@ def _each(
     faults: list[InputFault] = []
     prompted = False
     for number, item in enumerate(items, 1):
+        if len(faults) >= MOST_FAULTS:
+            faults.append(InputFault(file=file, message=TOO_MANY, row=number))
+            break
         try:
             row = decode(item)
         except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """The bytes of a beats file, however hostile the place they lie in."""
 
+import codecs
 import os
 import stat
 from collections.abc import Sequence
@@ -8,6 +9,10 @@ from pathlib import Path
 LARGEST = 256 * 1024 * 1024
 """Bytes of the largest beats file that is read."""
 
+MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put before UTF-8."""
+
+_PIECE = 1024 * 1024
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # A named pipe must not block, and what was just resolved must not become a link.
 _FLAGS = (
@@ -24,22 +29,44 @@ class UnreadableError(ValueError):
 
 
 def read_text(path: Path, *, within: Sequence[Path] = ()) -> str:
-    """Return a regular file's text, decoded from UTF-8 with or without a byte order mark.
+    """Return a regular file's text; see `read` and `as_text`. Raises UnreadableError."""
+    return as_text(read(path, within=within))
+
+
+def read(path: Path, *, within: Sequence[Path] = ()) -> bytes:
+    """Return a regular file's bytes.
 
     Where `within` names folders, a file that lies in none of them once its symbolic links
     are followed is refused. Raises UnreadableError.
     """
-    data = _read(resolved(path, within=within))
+    return _read(resolved(path, within=within))
+
+
+def as_text(data: bytes) -> str:
+    """Decode UTF-8 with or without a byte order mark. Raises UnreadableError."""
     if data.startswith(_UTF16):
         raise UnreadableError("is UTF-16: save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # utf-8-sig counts from behind the mark that it skipped.
-        mark = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+        mark = len(MARK) if data.startswith(MARK) else 0
         raise UnreadableError(
             f"is not UTF-8 (at byte {error.start + mark}): save it as UTF-8"
         ) from None
+
+
+def require_text(data: bytes) -> None:
+    """Raise UnreadableError for bytes that `as_text` would refuse, without making a text."""
+    if data.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _PIECE):
+            decoder.decode(data[start : start + _PIECE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        as_text(data)
 
 
 def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:

@@ -1,14 +1,22 @@
 """CSV as spreadsheets write it, read as rows."""
 
 import csv
-import io
+import itertools
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from imagegen.errors import InputFault
-from imagegen.project.storyboard.rows import Row, Sheet, broken, from_rows
+from imagegen.project.storyboard.rows import (
+    MOST_FAULTS,
+    MOST_ROWS,
+    TOO_MANY,
+    Row,
+    Sheet,
+    broken,
+    from_rows,
+)
 from imagegen.project.storyboard.wording import quoted
 
 _DELIMITERS = (",", ";", "\t")
@@ -18,6 +26,8 @@ _COLUMNS = frozenset(
 _PER_STYLE = "ai_prompt_"
 # Excel's own first line, which names the delimiter.
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^\r\n"])"?(?:\r\n|\r|\n)')
+# Without going back, and not `io.StringIO`, which holds four bytes for every character.
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
 _field_size = threading.Lock()
 
 
@@ -32,7 +42,7 @@ def from_csv(text: str, file: str) -> Sheet:
     body = text[separator.end() :] if separator else text
     delimiter = separator["delimiter"] if separator else _delimiter(body)
     with _any_field_size(len(text)):
-        reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(_lines(body), delimiter=delimiter, strict=True)
         try:
             return _sheet(_filled(reader), file)
         except csv.Error as error:
@@ -56,13 +66,17 @@ def _delimiter(text: str) -> str:
     header = text.lstrip("\r\n")[:65536]
 
     def known(delimiter: str) -> int:
-        reader = csv.reader(io.StringIO(header, newline=""), delimiter=delimiter)
+        reader = csv.reader(_lines(header), delimiter=delimiter)
         try:
             return len(_COLUMNS.intersection(_named(next(reader, []))))
         except csv.Error:
             return 0
 
     return max(_DELIMITERS, key=known)
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line[0] for line in _LINE.finditer(text))
 
 
 def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -92,6 +106,10 @@ def _sheet(lines: Iterator[list[str]], file: str) -> Sheet:
     rows: list[Row] = []
     faults: list[InputFault] = []
     for number, cells in enumerate(lines, 1):
+        if number > MOST_ROWS or len(faults) >= MOST_FAULTS:
+            message = TOO_MANY if faults else f"a storyboard has {MOST_ROWS:,} rows at most"
+            faults.append(InputFault(file=file, message=message, row=number))
+            break
         if any(cell.strip() for cell in cells[len(header) :]):
             message = (
                 f"{len(cells)} cells under {len(header)} column names: "
@@ -113,7 +131,7 @@ def _without_column(
     )
     # A list of phrases without prompts is passed over for a file that has them.
     listed = _COLUMNS.intersection(header) and not any("ai_prompt" in name for name in header)
-    rows = tuple(None for _ in lines)
+    rows = tuple(None for _ in itertools.islice(lines, MOST_ROWS))
     return Sheet(file=file, rows=rows, faults=(fault,), holds_prompts=not listed)
 
 
