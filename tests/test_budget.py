@@ -357,3 +357,36 @@ def test_a_restart_on_a_system_that_names_no_boot_is_noticed(desk: Desk) -> None
     again = FakeClock(now=10.0, wall=desk.clock.wall() + 100)
     desk.budget.catch_up(again, everyone_lives)
     assert desk.budget.cool_until - again.now() == pytest.approx(500)
+
+
+def test_places_tell_when_each_of_the_minutes_requests_may_leave() -> None:
+    """Free ones now, used ones when their minute is over, and none before a cool-down's end."""
+    desk = Desk()
+    assert desk.budget.places(desk.clock.now(), LIMIT) == (desk.clock.now(),) * LIMIT
+    desk.send()
+    desk.clock.advance(10)
+    desk.send()
+    now = desk.clock.now()
+    assert desk.budget.places(now, LIMIT) == (*((now,) * 7), now + MINUTE - 10, now + MINUTE)
+    # A lowered limit leaves the newest requests to wait for.
+    assert desk.budget.places(now, 2) == (now + MINUTE - 10, now + MINUTE)
+    assert desk.budget.places(now, 1) == (now + MINUTE,)
+    desk.budget.cool_until = now + 55
+    assert desk.budget.places(now, LIMIT) == (*((now + 55,) * 8), now + MINUTE)
+
+
+def test_a_request_that_has_not_left_counts_as_leaving_now() -> None:
+    """Its place is free a minute from now at the soonest."""
+    desk = Desk(limit=1)
+    desk.lease()
+    desk.clock.advance(5)
+    assert desk.budget.places(desk.clock.now(), 1) == (desk.clock.now() + MINUTE,)
+
+
+def test_a_slowed_budget_has_one_place_at_a_time() -> None:
+    """When the next request may leave; those after it follow at its pace."""
+    desk = Desk()
+    desk.send_all()
+    desk.budget.pace = 6
+    now = desk.clock.now()
+    assert desk.budget.places(now, LIMIT) == (now + MINUTE,)

@@ -1,5 +1,6 @@
 """The engine, through virtual minutes: pace, faults, outages, endings, events."""
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from errno import ENOSPC, EPIPE
@@ -914,3 +915,37 @@ def test_a_deaf_listener_does_not_hold_up_a_run(tmp_path: Path) -> None:
     assert complete.exit_code == 0
     assert len(failures) == 1
     assert isinstance(show.events[-1], Complete)
+
+
+# -- keys ------------------------------------------------------------------------------
+
+
+def key_events(show: Show) -> list[KeyChange]:
+    """Return what was told of keys."""
+    return [event for event in show.events if isinstance(event, KeyChange)]
+
+
+def test_each_keys_state_is_told_at_the_start_and_when_it_changes(tmp_path: Path) -> None:
+    """Two hundred keys are as many events at first, and no more than two a minute each."""
+    keys = {"clear": tuple(key(f"{n:04d}", 1) for n in range(200))}
+    show = Show(tmp_path, beats={"clear": 400}, keys=keys)
+    complete = show.draw()
+
+    told = key_events(show)
+    assert complete.exit_code == 0
+    assert [event.state for event in told[:200]] == ["ready"] * 200
+    assert len(told) <= 200 + 2 * 200 * math.ceil(complete.seconds / 60)
+
+
+def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
+    """One that is rejected and one that works do not take turns in what is told."""
+    keys = {"clear": (key("good"), key("bad"))}
+    show = Show(tmp_path, beats={"clear": 40}, keys=keys)
+    show.provider.answer = lambda _request, secret: (
+        fault(Kind.KEY_REJECTED) if "bad" in secret else DRAWN
+    )
+    assert show.draw().exit_code == 0
+    told = [event.state for event in key_events(show)]
+    assert {event.key for event in key_events(show)} == {"…0001"}
+    assert 1 <= told.count("rejected") <= 2
+    assert told.count("ready") == 2

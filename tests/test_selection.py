@@ -1,11 +1,18 @@
 """Which beats --style, --shot and --beat mean."""
 
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import beat, storyboard
+from commands import Commands, pictures, row
 from imagegen.errors import UsageError
 from imagegen.generation.selection import Selection, find_one
 from imagegen.project.record import Asked
+from imagegen.project.storyboard import Storyboard
 
 STYLES = ("illustration", "clear", "consistent")
 BOARD = storyboard(
@@ -16,12 +23,17 @@ BOARD = storyboard(
 )
 
 
-def chosen(**asked: tuple[str, ...]) -> list[str]:
+def chosen(**asked: tuple[str, ...] | int) -> list[str]:
     """Return the addresses of the beats that are chosen."""
-    selection = Selection(Asked(**asked), BOARD, STYLES)  # type: ignore[arg-type]
+    return chosen_of(BOARD, Asked(**asked))  # type: ignore[arg-type]
+
+
+def chosen_of(board: Storyboard, asked: Asked) -> list[str]:
+    """Return the same for any storyboard."""
+    selection = Selection(asked, board, STYLES)
     return [
         "/".join((one.style, *one.key))
-        for beats in BOARD.beats.values()
+        for beats in board.beats.values()
         for one in beats
         if selection(one)
     ]
@@ -32,7 +44,7 @@ def found(address: str) -> list[str]:
     return ["/".join((one.style, *one.key)) for one in find_one(address, BOARD)]
 
 
-def refused(**asked: tuple[str, ...]) -> UsageError:
+def refused(**asked: tuple[str, ...] | int) -> UsageError:
     """Return the error that a choice gives."""
     with pytest.raises(UsageError) as caught:
         chosen(**asked)
@@ -133,3 +145,109 @@ def chosen_nothing() -> UsageError:
     with pytest.raises(UsageError) as caught:
         Selection(Asked(styles=("clear",), shots=("2",)), board, STYLES)
     return caught.value
+
+
+# -- samples ---------------------------------------------------------------------------
+
+
+def board_of(**counts: int) -> Storyboard:
+    """Return a storyboard with so many beats in each style, ten a shot."""
+    return storyboard(
+        *(
+            beat(str(n), style=style, shot=str(1 + (n - 1) // 10))
+            for style, count in counts.items()
+            for n in range(1, count + 1)
+        )
+    )
+
+
+def numbers(board: Storyboard, **asked: tuple[str, ...] | int) -> dict[str, list[int]]:
+    """Return the beats that are chosen, by style."""
+    found: dict[str, list[int]] = {}
+    for address in chosen_of(board, Asked(**asked)):  # type: ignore[arg-type]
+        style, _, number = address.split("/")
+        found.setdefault(style, []).append(int(number))
+    return found
+
+
+def test_a_sample_of_three_is_first_middle_and_last() -> None:
+    """In every style, by its own beats."""
+    board = board_of(illustration=31, clear=9, consistent=1)
+    assert numbers(board, sample=3) == {
+        "illustration": [1, 16, 31],
+        "clear": [1, 5, 9],
+        "consistent": [1],
+    }
+
+
+def test_a_sample_of_one_is_the_first_and_of_two_the_ends() -> None:
+    """The fewer the more telling."""
+    board = board_of(clear=10)
+    assert numbers(board, sample=1) == {"clear": [1]}
+    assert numbers(board, sample=2) == {"clear": [1, 10]}
+    assert numbers(board, sample=4) == {"clear": [1, 4, 7, 10]}
+
+
+def test_a_sample_larger_than_a_style_is_all_of_it() -> None:
+    """No beat is asked for twice."""
+    board = board_of(clear=4, consistent=2)
+    assert numbers(board, sample=1000) == numbers(board)
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_a_sample_is_as_large_as_asked_and_evenly_spread(beats: int, sample: int) -> None:
+    """Gaps differ by one at most, and the ends are always there."""
+    found = numbers(board_of(clear=beats), sample=sample)["clear"]
+    assert len(found) == min(beats, sample)
+    assert found[0] == 1
+    if len(found) > 1:
+        assert found[-1] == beats
+        gaps = {after - before for before, after in pairwise(found)}
+        assert max(gaps) - min(gaps) <= 1
+
+
+def test_a_sample_is_taken_of_what_else_is_asked_for() -> None:
+    """--style, --shot and --beat narrow it first."""
+    board = board_of(clear=30, consistent=30)
+    assert numbers(board, sample=3, styles=("clear",)) == {"clear": [1, 15, 30]}
+    assert numbers(board, sample=2, shots=("2",)) == {"clear": [11, 20], "consistent": [11, 20]}
+    addresses = ("3", "4", "5", "clear/7")
+    assert numbers(board, sample=2, beats=addresses) == {"clear": [3, 7], "consistent": [3, 5]}
+
+
+def test_resume_finishes_the_sample_and_no_more(commands: Commands) -> None:
+    """With --limit a sample is begun; `resume` draws the rest of it and tells what is left."""
+    root = commands.project(beats=[row(n) for n in range(7)])
+    sketch = ("--provider", "sketch")
+    done = commands.run("run", root, "--sample", "3", "--limit", "4", *sketch)
+    assert (done.code, len(pictures(root))) == (0, 4)
+
+    done = commands.run("resume", root)
+    assert (done.code, len(pictures(root))) == (0, 9)
+    assert drawn(root) == {"1.1", "1.4", "2.2"}
+    assert "12 more" in done.text
+
+    done = commands.run("resume", root, "--progress", "json")
+    assert done.events[-1]["counts"]["clear"] == {  # type: ignore[index]
+        "total": 3,
+        "pending": 0,
+        "complete": 0,
+        "skipped": 3,
+        "error": 0,
+    }
+    assert commands.run("run", root, *sketch).code == 0
+    assert len(pictures(root)) == 21
+
+
+def drawn(root: Path) -> set[str]:
+    """Return the numbers of the beats that have a picture."""
+    return {path.stem.removeprefix("Beat_") for path in pictures(root)}
+
+
+def test_a_sample_of_nothing_is_refused(commands: Commands) -> None:
+    """--sample takes a whole number of at least one."""
+    root = commands.project(beats=1)
+    for text in ("0", "-1", "some"):
+        done = commands.run("run", root, f"--sample={text}", "--provider", "sketch")
+        assert done.code == 2
+        assert "--sample" in done.err

@@ -1,5 +1,6 @@
 """The engine in virtual time: one thread, no waiting, the same steppers as in real runs."""
 
+import datetime as dt
 import heapq
 import itertools
 import math
@@ -95,11 +96,12 @@ class VirtualRuntime:
     def shutdown(self, *, wait: bool = True) -> None:
         """Do nothing."""
 
-    def ring(self) -> None:
+    def ring(self, stepper: Stepper | None = None) -> None:
         """Wake whoever waits: not the stepper that rings, which is at work."""
-        for stepper in self._due:
-            if self._running is not None or stepper is not self._stepping:
-                self._due[stepper] = self.clock.now()
+        for one in self._due:
+            rung = stepper in {None, one}
+            if rung and (self._running is not None or one is not self._stepping):
+                self._due[one] = self.clock.now()
 
     def sleep(self, seconds: float) -> None:
         """Let time pass in the job that calls this."""
@@ -306,6 +308,11 @@ class Show:
             return self.engine.draw()
         finally:
             self.bus.close()
+
+    def at(self, event: Event) -> float:
+        """Return when something happened, in seconds since the run began."""
+        moment = dt.datetime.fromisoformat(event.time).timestamp()
+        return round(moment - self.clock.wall() + self.clock.now() - self.began, 3)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something when that much time has passed, as another thread would."""

@@ -79,9 +79,14 @@ def out_of_money(run: Run) -> Ending:
     return Ending(
         exit_code=Exit.ENDED_EARLY,
         reason="money",
-        message=f"about ${spent:.2f} is spent, and another picture could pass ${limit:.2f} "
-        "(--max-cost)",
+        message=f"about {_dollars(spent)} is spent, and another picture could pass "
+        f"{_dollars(limit)} (--max-cost)",
     )
+
+
+def _dollars(sum_: float) -> str:
+    """Write a sum to the cent, and a limit of less than that as it was given."""
+    return f"${sum_:.2f}" if sum_ >= 0.1 or not sum_ else f"${sum_:.3g}"
 
 
 def provider_down(run: Run) -> Ending:

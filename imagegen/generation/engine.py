@@ -94,16 +94,10 @@ class Engine:
         return sum(worker.in_flight for worker in self._workers.values())
 
     def _width(self, style: str, keys: Mapping[str, Sequence[Key]]) -> int:
-        """Return how many requests of a style may be under way at once.
-
-        A style that may be lent keys needs threads for all of them; they are made as needed.
-        """
         if self._run.keys is None:
             return self._run.provider.width
-        own = keys.get(style, ())
-        lent = [key for pool in keys.values() for key in pool] if self._run.keys.lends else ()
-        a_minute = keyfile.per_minute({*own, *lent} if own else own)
-        return max(1, min(MAX_WIDTH, math.ceil(a_minute * self._run.options.timeout / 60)))
+        lend, timeout = self._run.keys.lends, self._run.options.timeout
+        return width(style, keys, lend=lend, timeout=timeout)
 
     def _totals(self) -> dict[str, Totals]:
         return {style: worker.totals for style, worker in self._workers.items()}
@@ -132,7 +126,7 @@ class Engine:
             answers=dict(counts.answers),
             input_tokens=counts.input_tokens,
             output_tokens=counts.output_tokens,
-            cost=run.purse.spent,
+            cost=run.purse.in_all(self.in_flight),
         )
 
     def _errors(self) -> list[Ending]:
@@ -145,6 +139,17 @@ class Engine:
                 exit_code=Exit.BEATS_IN_ERROR, reason="errors", message=f"beats in error: {text}"
             )
         ]
+
+
+def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout: float) -> int:
+    """Return how many requests of a style may be under way at once, by its keys.
+
+    A style that may be lent keys needs threads for all of them; they are made as needed.
+    """
+    own = keys.get(style, ())
+    lent = [key for pool in keys.values() for key in pool] if lend else ()
+    a_minute = keyfile.per_minute({*own, *lent} if own else own)
+    return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
 
 
 def _resume_after(endings: Sequence[Ending], last: Ending | None) -> str | None:

@@ -16,6 +16,8 @@ _IDLE: Final = 50.0
 """Playing through the minutes of very many beats takes a while, and holds up the run: it is
 done so rarely that this is a fiftieth of the time at most."""
 
+_RARELY: Final = 60.0
+
 _CHANGE: Final = 2.0
 _SHARE: Final = 0.03
 
@@ -38,9 +40,10 @@ class Forecaster:
         run = self._run
         if now < self._next or run.haste is not None:
             return
+        began = run.runtime.clock.now()
         expected = self._expected(now)
-        took = run.runtime.clock.now() - now
-        self._next = now + max(_EVERY, _IDLE * took)
+        took = run.runtime.clock.now() - began
+        self._next = now + min(max(_EVERY, _IDLE * took), _RARELY)
         ends = {style: None if s is None else now + s for style, s in expected.items()}
         cost = run.purse.in_all(sum(w.left + w.in_flight for w in self._workers))
         if not self._changed(ends, cost, now):

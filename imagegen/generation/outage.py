@@ -3,6 +3,8 @@
 After five passing faults in a row the service's free endpoint is asked. If it answers, the
 faults are the beats' own, until twenty different beats have failed in a row: then one beat
 at a time is the probe. While the service is out of reach nothing counts against any beat.
+A fault says nothing of the service if one that was sent later has been answered since: where
+one request in ten meets silence, a minute's timeouts come in a row, long after the answers.
 Pure state: whoever owns it calls it under one lock, and acts on what it says.
 """
 
@@ -35,15 +37,20 @@ class Outage(Generic[T]):
     """
 
     def __init__(self) -> None:
+        self._departures = 0
+        self._left: dict[T, int] = {}
+        self._last_answered = 0
         self._reset()
 
     def _reset(self) -> None:
         self.state = State.UP
         self.since: float | None = None
         self._streak: list[T] = []
+        self._telling: list[T] = []
         self._pause = 0.0
         self._next = 0.0
         self._latest = 0.0
+        self._before: tuple[float, float] | None = None
         self._trial: T | None = None
 
     @property
@@ -61,6 +68,8 @@ class Outage(Generic[T]):
 
     def sending(self, beat: T) -> None:
         """Note that a beat is being sent: while trying, no second one goes out."""
+        self._departures += 1
+        self._left[beat] = self._departures
         if self.state is State.TRYING:
             self._trial = beat
 
@@ -70,6 +79,7 @@ class Outage(Generic[T]):
         Returns whether it counts against the beat, and the beats whose counted faults turn
         out to be the service's: one entry for each fault to take back.
         """
+        telling = self._left.pop(beat, self._departures + 1) > self._last_answered
         if self.suspended:
             # What was under way when the outage was noticed tells nothing new of it.
             if beat == self._trial:
@@ -77,15 +87,20 @@ class Outage(Generic[T]):
                 self._back_off(now)
             return False, []
         self._streak.append(beat)
+        if not telling:
+            return True, []
+        self._telling.append(beat)
         if self.state is State.UP:
             if self._all_fail:
                 return False, self._suspend(State.TRYING, now)[:-1]
-            if len(self._streak) % FAULTS_IN_A_ROW == 0:
+            if len(self._telling) % FAULTS_IN_A_ROW == 0:
                 self.state = State.ASKING
         return True, []
 
-    def answered(self) -> bool:
-        """Note any answer of the service to a beat; returns whether this ended an outage."""
+    def answered(self, beat: T | None = None) -> bool:
+        """Note any answer of the service, to `beat` if to any; returns whether an outage ended."""
+        if beat is not None:
+            self._last_answered = max(self._last_answered, self._left.pop(beat, 0))
         ended = self.suspended
         self._reset()
         return ended
@@ -100,7 +115,7 @@ class Outage(Generic[T]):
         """Note what the free endpoint said; returns the beats whose faults are taken back."""
         if up:
             if self.state is State.DOWN:
-                self.answered()
+                self._go_on(now)
             elif self.state is State.ASKING:
                 if self._all_fail:
                     return self._suspend(State.TRYING, now)
@@ -122,13 +137,26 @@ class Outage(Generic[T]):
 
     @property
     def _all_fail(self) -> bool:
-        return len(set(self._streak)) >= BEATS_IN_A_ROW
+        return len(set(self._telling)) >= BEATS_IN_A_ROW
 
     def _suspend(self, state: State, now: float) -> list[T]:
-        taken_back, self._streak = self._streak, []
-        self.state, self.since, self._pause = state, now, 0.5
+        taken_back, self._streak, self._telling = self._streak, [], []
+        self.since, self._pause = self._before or (now, 0.5)
+        self.state = state
         self._back_off(now)
         return taken_back
+
+    def _go_on(self, now: float) -> None:
+        """Send again, for the endpoint answers.
+
+        Until a beat is answered too, another outage is the same one going on: a service whose
+        endpoint comes and goes, and which draws nothing, would otherwise never be given up.
+        After a machine has slept an outage begins anew.
+        """
+        begun = (now if self.since is None else self.since, self._pause)
+        asleep = now - self._latest > 2 * _LONGEST_PAUSE
+        self._reset()
+        self._before = None if asleep else begun
 
     def _back_off(self, now: float) -> None:
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)

@@ -1,8 +1,11 @@
 """What a run has spent and may spend, about, in US dollars."""
 
+from typing import Final
+
 from imagegen.providers.base import Price, Usage
 
-_GRAIN = 1e-9
+_DIGITS: Final = 6
+_GRAIN: Final = 1e-6
 """Sums of cents are not exact: `--max-cost 0.3` pays for three pictures of 0.1."""
 
 
@@ -15,27 +18,43 @@ class Purse:
 
     def __init__(self, price: Price | None, limit: float | None = None) -> None:
         self.price = price
-        self.spent: float | None = None if price is None else 0.0
+        self.short = False
+        """Whether somebody was refused since this was last set."""
         self._limit = limit
+        self._spent = 0.0
+        self._pictures = 0
         self._dearest = price.picture if price is not None else 0.0
+
+    @property
+    def spent(self) -> float | None:
+        """What all answers so far cost, to the millionth; None where prices are not known."""
+        return None if self.price is None else round(self._spent, _DIGITS)
 
     def pay(self, usage: Usage | None, *, pictures: int) -> float | None:
         """Count an answer that brought so many pictures (0 or 1); returns what it cost."""
-        if self.price is None or self.spent is None:
+        if self.price is None:
             return None
         cost = self.price.of(usage, pictures=pictures)
-        self.spent += cost
+        self._spent += cost
+        self._pictures += pictures
         self._dearest = max(self._dearest, cost)
-        return cost
+        return round(cost, _DIGITS)
 
     def allows(self, pictures: int) -> bool:
         """Tell whether so many more pictures cannot pass the limit."""
-        if self._limit is None or self.spent is None:
+        if self._limit is None or self.price is None:
             return True
-        return self.spent + pictures * self._dearest <= self._limit + _GRAIN
+        allowed = self._spent + pictures * self._dearest <= self._limit + _GRAIN
+        self.short = self.short or not allowed
+        return allowed
 
     def in_all(self, pictures: int) -> float | None:
-        """Return what it will have cost when so many more pictures are drawn."""
-        if self.price is None or self.spent is None:
+        """Return what it will have cost when so many more pictures are drawn.
+
+        Each of them costs what one did on the average, answers without a picture included;
+        before the first, its price.
+        """
+        if self.price is None:
             return None
-        return self.spent + pictures * self.price.picture
+        each = self._spent / self._pictures if self._pictures else self.price.picture
+        return round(self._spent + pictures * each, _DIGITS)

@@ -17,7 +17,11 @@ MAX_WIDTH = 256
 """Threads of one style at most: more cost memory and gain nothing."""
 
 
-_LONGEST_WAIT = 3600.0
+_LOOK = 1.0
+"""Seconds between looks at the clock in a wait. Waits are measured by a clock that stands still
+while the machine sleeps, and `Clock.now()` goes on: without a look, a wait would last its full
+time after the machine woke, though all it waited for had passed."""
+
 _LAST_STEP = 1.0
 """Seconds that a stepper has for its last step; it does not wait in one."""
 
@@ -57,8 +61,8 @@ class Runtime(Protocol):
         """Return an executor of at most `width` threads, made as needed."""
         ...
 
-    def ring(self) -> None:
-        """Call every stepper again."""
+    def ring(self, stepper: Stepper | None = None) -> None:
+        """Call a stepper again, or every one."""
         ...
 
     def drive(self, steppers: Sequence[Stepper]) -> None:
@@ -69,26 +73,31 @@ class Runtime(Protocol):
 class ThreadRuntime:
     """Real time, a thread for each stepper.
 
-    One condition is both the lock that guards the engine's state and the bell.
+    One lock guards the engine's state. Each stepper has a bell of its own, so that whoever
+    rings waits for no lock.
     """
 
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
-        self._bell = threading.Condition(threading.RLock())
-        self.lock: AbstractContextManager[object] = self._bell
+        self.lock: AbstractContextManager[object] = threading.RLock()
+        self._bells: dict[Stepper, threading.Event] = {}
         self._crash: BaseException | None = None
 
     def executor(self, width: int, name: str) -> Executor:
         """Return a thread pool."""
         return ThreadPoolExecutor(min(width, MAX_WIDTH), thread_name_prefix=name)
 
-    def ring(self) -> None:
-        """Wake every stepper."""
-        with self._bell:
-            self._bell.notify_all()
+    def ring(self, stepper: Stepper | None = None) -> None:
+        """Wake a stepper, or every one."""
+        if stepper is None:
+            for bell in self._bells.values():
+                bell.set()
+        elif stepper in self._bells:
+            self._bells[stepper].set()
 
     def drive(self, steppers: Sequence[Stepper]) -> None:
         """Run all steppers; raises what any of them raised."""
+        self._bells = {stepper: threading.Event() for stepper in steppers}
         *others, last = steppers
         threads = [
             threading.Thread(target=self._loop, args=(stepper,), name=stepper.name, daemon=True)
@@ -103,14 +112,22 @@ class ThreadRuntime:
             raise self._crash
 
     def _loop(self, stepper: Stepper) -> None:
+        bell = self._bells[stepper]
         try:
-            with self._bell:
-                while self._crash is None:
+            while self._crash is None:
+                # First, so that what rings during the step is not lost.
+                bell.clear()
+                with self.lock:
                     again = stepper.step()
-                    if again is None:
-                        break
-                    pause = max(0.0, again - self.clock.now())
-                    self._bell.wait(min(_LONGEST_WAIT, pause))
+                if again is None:
+                    break
+                self._rest(bell, again)
         except BaseException as error:  # noqa: BLE001  # raised again by `drive`
             self._crash = error
         self.ring()
+
+    def _rest(self, bell: threading.Event, until: float) -> None:
+        """Wait until that time, or for the bell."""
+        while not bell.wait(min(_LOOK, max(0.0, until - self.clock.now()))):
+            if self.clock.now() >= until:
+                return

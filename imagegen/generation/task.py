@@ -16,15 +16,20 @@ class Owner(Protocol):
 
 @total_ordering
 class Task:
-    """A beat on its way. Compared by when it may be sent, then by file order."""
+    """A beat on its way. Compared by when it may be sent, then by file order.
 
-    __slots__ = ("attempts", "beat", "not_before", "order", "round", "worker")
+    `attempts` are those of this round; `fruitless` counts answers without a picture, over
+    all rounds.
+    """
+
+    __slots__ = ("attempts", "beat", "fruitless", "not_before", "order", "round", "worker")
 
     def __init__(self, worker: "Owner", order: int, beat: Beat) -> None:
         self.worker = worker
         self.order = order
         self.beat = beat
         self.attempts = 0
+        self.fruitless = 0
         self.round = 0
         self.not_before = 0.0
 

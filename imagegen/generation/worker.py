@@ -3,7 +3,7 @@
 import heapq
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -59,8 +59,11 @@ class Worker:
         self._round_mended = False
         self._no_more = False
         self._waiting_until = 0.0
-        self._last_sent = 0.0
-        self._told_keys: dict[str, KeyNews] = {}
+        self.last_sent = 0.0
+        """When the latest request was begun, in `Clock.now()` seconds."""
+        self.due_by = 0.0
+        """When the last beat that backs off may be sent again."""
+        self._told_keys: dict[tuple[str, int], KeyNews] = {}
         self._began = False
         if run.keys is not None and self._heap:
             run.keys.want(style)
@@ -83,21 +86,19 @@ class Worker:
         )
 
     @property
+    def width(self) -> int:
+        """How many requests may be under way at once."""
+        return self._width
+
+    @property
     def left(self) -> int:
-        """How many beats are neither settled nor under way."""
-        return self.totals.pending - self._in_flight
+        """How many beats are still to be sent in this run, as far as can be told."""
+        return 0 if self._no_more else len(self._heap) + self.put_off
 
-    def expected(self, departure: float | None, now: float) -> float | None:
-        """Return in how many seconds the last picture will be there; None: it cannot be told.
-
-        `departure` is in how many seconds the last request of what is left can leave.
-        """
-        answer = self._run.mean_answer
-        if self.left:
-            return None if departure is None or answer is None else departure + answer
-        if not self._in_flight:
-            return 0.0
-        return None if answer is None else max(0.0, self._last_sent + answer - now)
+    @property
+    def put_off(self) -> int:
+        """How many of them failed in passing and wait for another round."""
+        return len(self._given_up) if self._may_go_round else 0
 
     def step(self) -> float | None:
         """Take in what was answered, send what can be sent."""
@@ -180,7 +181,7 @@ class Worker:
     def _start(self, task: Task, lease: Lease | None) -> None:
         self._in_flight += 1
         self._run.counts.in_flight += 1
-        self._last_sent = self._run.runtime.clock.now()
+        self.last_sent = self._run.runtime.clock.now()
         self._run.outage.sending(task)
         tail = lease.secret.tail if lease else None
         self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
@@ -192,7 +193,6 @@ class Worker:
             if self._in_flight == 1:
                 raise
             self._width = self._in_flight
-        self._run.runtime.ring()
 
     def _job(self, task: Task, lease: Lease | None) -> None:
         """Run in a pool thread."""
@@ -202,7 +202,11 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  # raised again where it ends the run
             result = error
         self._inbox.append((task, result))
-        self._run.runtime.ring()
+        if isinstance(result, Attempt) and result.sent:
+            self._run.runtime.ring(self)
+        else:
+            # A place in a minute that was given back may be one that others wait for.
+            self._run.runtime.ring()
 
     def _rest(self) -> None:
         """Let other styles have this one's keys until something is to be sent again."""
@@ -251,8 +255,9 @@ class Worker:
                 self._run.end_with(result.result)
             else:
                 self._fault(task, result.result, now, told)
-        if answered and not self._run.purse.allows(self._run.counts.in_flight + 1):
+        if answered and self._run.purse.short:
             # Whether money is left after all concerns every style.
+            self._run.purse.short = False
             self._run.runtime.ring()
 
     def _count(self, done: Attempt) -> dict[str, Any]:
@@ -281,7 +286,7 @@ class Worker:
         }
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
-        self._answered()
+        self._answered(task)
         self._drawn += 1
         self._round_mended = self._round_mended or task.round > 0
         self._tell(
@@ -298,7 +303,7 @@ class Worker:
         if fault.kind is Kind.PASSING:
             self._passing(task, error, now, told)
             return
-        self._answered()
+        self._answered(task)
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
             self._put_back(task, now, **told)
@@ -311,10 +316,11 @@ class Worker:
         elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
             # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1
-            if task.attempts >= self._run.options.max_attempts:
+            task.fruitless += 1
+            if task.fruitless >= self._run.options.max_attempts:
                 self._in_error(task, error, **told)
             else:
-                self._later(task, error, now, told)
+                self._once_more(task, error, now, told)
         else:
             task.attempts += 1
             self._in_error(task, error, **told)
@@ -326,11 +332,7 @@ class Worker:
             self._put_back(task, now, error=error, **told)
         else:
             task.attempts += 1
-            if task.attempts < self._run.options.max_attempts:
-                self._later(task, error, now, told)
-            else:
-                self._given_up[task] = error
-                self._tell(task, Status.PENDING, error=error, **told)
+            self._once_more(task, error, now, told)
         for other in taken_back:
             other.worker.take_back(other)
         if taken_back:
@@ -339,10 +341,18 @@ class Worker:
             # When the next probe may leave has changed, for every style.
             self._run.runtime.ring()
 
-    def _answered(self) -> None:
-        if self._run.outage.answered():
+    def _answered(self, task: Task) -> None:
+        if self._run.outage.answered(task):
             self._run.emit(Wait(reason="online", message="the service answers again"))
             self._run.runtime.ring()
+
+    def _once_more(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
+        """Try a beat again, after a back-off or, its attempts used up, in another round."""
+        if task.attempts < self._run.options.max_attempts:
+            self._later(task, error, now, told)
+            return
+        self._given_up[task] = error
+        self._tell(task, Status.PENDING, error=error, **told)
 
     def _later(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
         pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
@@ -356,6 +366,7 @@ class Worker:
 
     def _return(self, task: Task, at: float) -> None:
         task.not_before = at
+        self.due_by = max(self.due_by, at)
         heapq.heappush(self._heap, task)
 
     def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
@@ -364,11 +375,14 @@ class Worker:
         if self._run.options.fail_fast and self._run.haste is None:
             self._run.end(endings.first_error(self.style, task.beat))
 
+    @property
+    def _may_go_round(self) -> bool:
+        """Whether beats that failed in passing are tried once more."""
+        return self._rounds < ROUNDS and (not self._rounds or self._round_mended)
+
     def _another_round(self, now: float) -> bool:
         """Give beats that only met passing faults one more round, half a minute later."""
-        if not self._given_up or self._rounds == ROUNDS:
-            return False
-        if self._rounds and not self._round_mended:
+        if not self._given_up or not self._may_go_round:
             return False
         self._rounds += 1
         self._round_mended = False
@@ -418,14 +432,17 @@ class Worker:
         """Tell the state of each key that is in another than was told last."""
         if self._run.keys is None or not self._total:
             return
+        alike: Counter[str] = Counter()
         for news in self._run.keys.states(self.style):
-            self._tell_key(news)
+            self._tell_key(news, alike[news.tail])
+            alike[news.tail] += 1
 
-    def _tell_key(self, news: KeyNews) -> None:
-        before = self._told_keys.get(news.tail)
+    def _tell_key(self, news: KeyNews, nth: int = 0) -> None:
+        """Tell a key's state if it is new; `nth` tells apart keys that end alike."""
+        before = self._told_keys.get((news.tail, nth))
         if before is not None and _same(before, news):
             return
-        self._told_keys[news.tail] = news
+        self._told_keys[news.tail, nth] = news
         seconds, until = None, None
         if news.until is not None:
             seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)

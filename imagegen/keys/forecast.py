@@ -6,23 +6,29 @@ which places become free they are given to the styles in turn.
 
 import heapq
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from imagegen.keys.budget import MARGIN, WINDOW
 
+_GRAIN: Final = 1.0
+_SHARE: Final = 0.01
+"""Places that become free within a second, or within a hundredth of the whole time, are
+taken for one moment, the last of them: 100,000 beats are played through in a few steps."""
+
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
-    With `lent`, the others may use it too, once none of `styles` has anything left.
-    `per_minute` is the limit that counts, `places` the moments (not before now) at which
-    each of its places is free, `spacing` the least seconds between two requests, `most` how
-    many requests the day still allows.
+    Once none of `styles` has anything left, `borrowers` may use it. `per_minute` is the limit
+    that counts, `places` the moments (not before now) at which each of its places is free,
+    `spacing` the least seconds between two requests, `most` how many requests the day still
+    allows.
     """
 
     styles: frozenset[str]
-    lent: bool = False
+    borrowers: frozenset[str] = frozenset()
     per_minute: int
     places: tuple[float, ...]
     spacing: float = 0.0
@@ -44,13 +50,17 @@ class _Play:
         self._now = now
         self._supplies = supplies
         self._left = {style: count for style, count in left.items() if count > 0}
+        self._turns = list(self._left)
         self._last: dict[str, float | None] = dict.fromkeys(left, 0.0)
         self._most = [supply.most for supply in supplies]
+        a_minute = sum(supply.per_minute for supply in supplies) or 1
+        whole = sum(self._left.values()) / a_minute * WINDOW
+        grain = min(WINDOW, max(_GRAIN, whole * _SHARE))
         # Budgets that few styles can use come first, as they do when leases are granted.
         self._heap = [
             (at, len(supply.styles), index, count)
             for index, supply in enumerate(supplies)
-            for at, count in _bursts(supply)
+            for at, count in _bursts(supply, grain)
         ]
         heapq.heapify(self._heap)
 
@@ -60,7 +70,7 @@ class _Play:
             supply = self._supplies[index]
             used = self._give(at, index, count)
             if used:
-                again = at + (supply.spacing or WINDOW + MARGIN)
+                again = at + (used * supply.spacing or WINDOW + MARGIN)
                 heapq.heappush(self._heap, (again, len(supply.styles), index, used))
         return self._last | dict.fromkeys(self._left)
 
@@ -73,28 +83,44 @@ class _Play:
             wanting = self._wanting(self._supplies[index])
             if not wanting:
                 break
-            share = max(1, (room - used) // len(wanting))
-            for style in wanting[: room - used]:
-                taken = min(share, self._left[style])
-                used += taken
-                self._last[style] = at - self._now
-                self._left[style] -= taken
-                if not self._left[style]:
-                    del self._left[style]
+            share, over = divmod(room - used, len(wanting))
+            for nth, style in enumerate(wanting):
+                taken = min(share + (nth < over), self._left[style])
+                if taken:
+                    used += taken
+                    self._take(style, taken, at)
+            # Who had one more than others has the last turn next time.
+            ahead = wanting[:over]
+            self._turns.sort(key=ahead.__contains__)
         if most is not None:
             self._most[index] = most - used
         return used
 
+    def _take(self, style: str, count: int, at: float) -> None:
+        self._last[style] = at - self._now
+        self._left[style] -= count
+        if not self._left[style]:
+            del self._left[style]
+            self._turns.remove(style)
+
     def _wanting(self, supply: Supply) -> list[str]:
-        own = [style for style in self._left if style in supply.styles]
-        return own if own or not supply.lent else list(self._left)
+        own = [style for style in self._turns if style in supply.styles]
+        return own or [style for style in self._turns if style in supply.borrowers]
 
 
-def _bursts(supply: Supply) -> list[tuple[float, int]]:
-    """Return when how many places are free first; one at a time where they are spaced."""
+def _bursts(supply: Supply, grain: float) -> list[tuple[float, int]]:
+    """Return when how many places are free first."""
+    if not supply.places:
+        return []
     if supply.spacing:
-        return [(min(supply.places), 1)] if supply.places else []
-    counts: dict[float, int] = {}
-    for at in supply.places:
-        counts[at] = counts.get(at, 0) + 1
-    return list(counts.items())
+        count = max(1, int(grain / supply.spacing))
+        return [(min(supply.places) + (count - 1) * supply.spacing, count)]
+    bursts: list[tuple[float, int]] = []
+    first = -grain
+    for at in sorted(supply.places):
+        if bursts and at - first <= grain:
+            bursts[-1] = (at, bursts[-1][1] + 1)
+        else:
+            first = at
+            bursts.append((at, 1))
+    return bursts
