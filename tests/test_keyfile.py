@@ -1,6 +1,7 @@
 """keys.toml: where keys are found, and what may stand in the file."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.keys import keyfile
+from imagegen.keys import keyfile, prices
 from imagegen.keys.keyfile import Key, Keyring, Limit, address, load
+from imagegen.project import settings
 from imagegen.secret import Secret
 
 STYLES = ("illustration", "clear", "consistent")
@@ -112,6 +114,15 @@ def test_a_pool_of_unset_variables_has_no_key(project: Path) -> None:
     (warning,) = ring.warnings
     assert "has no key" in warning
     assert "ONE, TWO" in warning
+    assert ring.unset == {"clear": ("ONE", "TWO")}
+
+
+def test_a_key_in_place_of_a_variables_name_is_not_shown(project: Path) -> None:
+    """Who writes env: before the key itself is told so by its tail."""
+    key = "AIzaSyTest-key-000000000000000000000abcd"
+    ring = read(project, f'[keys]\nclear = ["{A}", "env:{key}"]')
+    assert key not in repr(ring)
+    assert "…abcd" in "".join(ring.warnings)
 
 
 def test_limits_without_a_word_are_nine_a_minute(project: Path) -> None:
@@ -204,7 +215,7 @@ def test_an_unknown_name_comes_with_the_nearest_one(
         ("requests_per_minute = true", "requests_per_minute"),
         ('requests_per_day = "many"', "requests_per_day"),
         (f'keys = ["{A}"]', "keys"),
-        (f'[keys]\nclear = "{A}"', "keys"),
+        (f'[keys]\nclear = "{A}"', "keys.clear"),
         (f'[keys]\nclear = ["{A}", 7]', "keys.clear[2]"),
         ("[keys]\nclear = [{}]", "keys.clear[1]"),
         ("[keys]\nclear = [{ key = 3 }]", "keys.clear[1].key"),
@@ -259,6 +270,60 @@ def test_a_byte_order_mark_is_accepted(project: Path) -> None:
     assert revealed(load(project, STYLES, environ={}).pool("clear")) == [A]
 
 
+# Prices
+
+
+def test_prices_are_for_a_model_or_for_its_sizes(project: Path) -> None:
+    """A price holds for every size, or for those that have one; other models have none."""
+    ring = read(project, '[prices]\n"a-1.0" = 0.05\nb = { 1K = 0.1, 512 = 0, "4K" = 1 }')
+    assert [ring.price("a-1.0", size) for size in ("512", "4K")] == [0.05, 0.05]
+    assert [ring.price("b", size) for size in ("512", "1K", "2K", "4K")] == [0, 0.1, None, 1]
+    assert ring.price("c", "1K") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "words"),
+    [
+        ("prices = 3", "prices", "table"),
+        ("[prices]\na = -0.01", "prices.a", "from 0 to"),
+        ("[prices]\na = 1001", "prices.a", "from 0 to"),
+        ('[prices]\na = "0.05"', "prices.a", "a number"),
+        ("[prices]\na = true", "prices.a", "a number"),
+        ("[prices]\na = nan", "prices.a", "a number"),
+        ("[prices]\na = inf", "prices.a", "a number"),
+        ("[prices]\na = [0.05]", "prices.a", "a number"),
+        ('[prices]\n"a-1.0" = { 1K = "x" }', 'prices."a-1.0".1K', "a number"),
+        ("[prices]\na = { 3K = 0.1 }", "prices.a.3K", "one of 512, 1K, 2K, 4K"),
+        ("[prices]\na = { 4k = 0.1 }", "prices.a.4k", 'did you mean "4K"'),
+        ("[prices]\na-1.0-image = 0.1", "prices.a-1.0-image", 'quotes: "a-1.0-image"'),
+        ("[prices]\na-1.0-b = { 1K = 0.1 }", "prices.a-1.0-b", 'quotes: "a-1.0-b"'),
+    ],
+)
+def test_what_is_no_price_is_a_fault(project: Path, text: str, field: str, words: str) -> None:
+    """A fault of a price names model and size, and says what is wanted."""
+    (fault,) = faults(project, text)
+    assert fault.field == field
+    assert words in f"{fault.message} {fault.hint}"
+
+
+def test_prices_know_the_sizes_that_settings_know() -> None:
+    """The two lists, which know nothing of each other, are the same."""
+    assert prices.SIZES == settings.IMAGE_SIZES
+
+
+def test_the_example_is_valid_with_all_that_it_shows(project: Path) -> None:
+    """keys.example.toml can be copied, and each line works without its mark of a comment."""
+    example = Path(__file__).parents[1] / "keys.example.toml"
+    text = example.read_text(encoding="utf-8")
+    environ = {f"GEMINI_KEY_{n}": f"test-key-{n:06d}" for n in range(1, 6)}
+    assert read(project, text, environ).warnings == ()
+    shown = re.sub(r"^# (?=[\w\[\"-]+ ?(=|$)|\[)", "", text, flags=re.MULTILINE)
+    ring = read(project, shown, environ | {"GEMINI_API_KEY": "test-key-000009"})
+    assert ring.price("gemini-3-pro-image", "4K") == 0.2
+    assert not ring.lend
+    assert ring.warnings == ()
+
+
 # Which file counts
 
 
@@ -268,8 +333,8 @@ def test_the_first_source_of_keys_decides(project: Path, home: Path, tmp_path: P
     def pool(name: str) -> str:
         return f'[keys]\ndefault = ["test-key-from-{name}"]'
 
-    named = write(tmp_path / "named.toml", pool("option"))
-    variable = write(tmp_path / "variable.toml", pool("variable"))
+    named = write(tmp_path / "named-keys.toml", pool("option"))
+    variable = write(tmp_path / "variable-keys.toml", pool("variable"))
     own, user = write(project, pool("project")), write(home, pool("user"))
     environ = {"IMAGEGEN_KEYS": str(variable), "FIRST_KEY": "", "SECOND_KEY": "test-key-from-env"}
     names = ("FIRST_KEY", "SECOND_KEY", "THIRD_KEY")
@@ -307,10 +372,21 @@ def test_a_variable_with_something_else_is_refused_without_quoting_it(project: P
 def test_a_named_file_must_exist(project: Path, tmp_path: Path, how: str) -> None:
     """A file that the user named and that is missing is an error, not a reason to look on."""
     write(project, f'[keys]\nclear = ["{A}"]')
-    missing = tmp_path / "missing.toml"
+    missing = tmp_path / "missing-keys.toml"
     environ = {"IMAGEGEN_KEYS": str(missing)} if how == "IMAGEGEN_KEYS" else {}
     with pytest.raises(UsageError, match=how):
         load(project, STYLES, named=missing if how == "--keys" else None, environ=environ)
+
+
+@pytest.mark.parametrize("how", ["--keys", "IMAGEGEN_KEYS"])
+def test_a_key_in_place_of_a_files_name_is_not_shown(project: Path, how: str) -> None:
+    """Who gives the key itself where a file is wanted is told so by its tail."""
+    key = "AIzaSyTest-key-000000000000000000000abcd"
+    environ = {"IMAGEGEN_KEYS": key} if how == "IMAGEGEN_KEYS" else {}
+    with pytest.raises(UsageError) as caught:
+        load(project, STYLES, named=Path(key) if how == "--keys" else None, environ=environ)
+    assert caught.value.message == f"…abcd: no such file (named by {how})"
+    assert "name of a keys file" in (caught.value.hint or "")
 
 
 def test_the_users_file_may_serve_styles_of_other_projects(project: Path, home: Path) -> None:
@@ -329,7 +405,7 @@ def test_a_file_of_the_users_may_say_where_keys_go(
     project: Path, home: Path, tmp_path: Path, where: str
 ) -> None:
     """An address counts in a file that the user named or that is the user's own."""
-    path = home if where == "user" else tmp_path / "named.toml"
+    path = home if where == "user" else tmp_path / "named-keys.toml"
     write(path, f'base_url = "https://proxy.example/"\n[keys]\nclear = ["{A}"]')
     environ = {"IMAGEGEN_KEYS": str(path)} if where == "IMAGEGEN_KEYS" else {}
     ring = load(project, STYLES, named=path if where == "--keys" else None, environ=environ)

@@ -111,3 +111,52 @@ def test_a_folder_that_has_keys_already_becomes_a_project(tmp_path: Path) -> Non
     (tmp_path / "keys.toml").chmod(0o600)
     text = "\n".join(scaffold.create(tmp_path))
     assert "keys.toml" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "keys.toml\n"),
+        ("", "keys.toml\n"),
+        ("*.tmp", "*.tmp\nkeys.toml\n"),
+        ("*.tmp\r\n", "*.tmp\r\nkeys.toml\r\n"),
+        ("keys.toml\n!keys.toml\n", "keys.toml\n!keys.toml\nkeys.toml\n"),
+        ("# keys.toml\n", "# keys.toml\nkeys.toml\n"),
+    ],
+)
+def test_a_line_keeps_git_from_the_keys(tmp_path: Path, before: str | None, after: str) -> None:
+    """What .gitignore lacks is added below the rest, which stays."""
+    path = tmp_path / ".gitignore"
+    if before is not None:
+        path.write_bytes(before.encode())
+    assert ".gitignore" in (scaffold.ignore_keys(tmp_path) or "")
+    assert path.read_bytes() == after.encode()
+    assert scaffold.ignore_keys(tmp_path) is None
+    assert path.read_bytes() == after.encode()
+
+
+@pytest.mark.parametrize("before", ["keys.toml", "/keys.toml\n", "!x\n*.toml\n", "*\n!x\n"])
+def test_a_line_that_is_there_is_enough(tmp_path: Path, before: str) -> None:
+    """Nothing is added where git leaves the keys file alone already."""
+    (tmp_path / ".gitignore").write_text(before)
+    assert scaffold.ignore_keys(tmp_path) is None
+    assert (tmp_path / ".gitignore").read_text() == before
+
+
+def test_a_link_is_no_gitignore(tmp_path: Path) -> None:
+    """Git follows no link there, and neither is one written through."""
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / ".gitignore").symlink_to("elsewhere")
+    with pytest.raises(UsageError, match="is a link"):
+        scaffold.ignore_keys(tmp_path)
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+
+
+def test_init_tells_of_a_gitignore_without_the_keys(tmp_path: Path) -> None:
+    """One's own .gitignore is not touched by a new project, but it says what is missing."""
+    (tmp_path / ".gitignore").write_text("mine")
+    text = "\n".join(scaffold.create(tmp_path))
+    assert f"{tmp_path / '.gitignore'} does not name keys.toml" in text
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".gitignore").write_text("keys.toml")
+    assert ".gitignore" not in "\n".join(scaffold.create(tmp_path / "other"))

@@ -1,27 +1,20 @@
 """What is said of keys: where they lie, whether they work, and that one was added."""
 
-import getpass
 import itertools
-import signal
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from imagegen.display.paper import Paper
-from imagegen.display.text import clean, plural
+from imagegen.display.text import STYLES, clean, plural
 from imagegen.display.words import command
-from imagegen.errors import Exit, UsageError
-from imagegen.generation.addkey import Added, Aim
+from imagegen.errors import Exit
+from imagegen.generation.addkey import Added
 from imagegen.generation.keycheck import Checked, Keys
 from imagegen.keys.keyfile import DEFAULT_POOL, Named, Place, in_the_clear, per_minute
 from imagegen.keys.ring import Key
 from imagegen.project.status import Status
 from imagegen.tables import did_you_mean
 
-_MOST_TYPED: Final = 8192
 _MOST_MODELS: Final = 8
 _WHY: Final = {
     Named.OPTION: "named by --keys",
@@ -113,7 +106,8 @@ def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -
     for one in found:
         sign = paper.glyphs[Status.COMPLETE if one.works else Status.ERROR]
         head = f"  {sign} {one.tail:<{tails}}  {clean(', '.join(one.lists)):<{min(lists, 30)}}  "
-        paper.wrapped(head, _said(one, model), indent=6 if len(head) > 30 else None)
+        style = "" if one.works else STYLES[Status.ERROR]
+        paper.wrapped(head, _said(one, model), indent=6 if len(head) > 30 else None, style=style)
     paper.line()
     for message, tails_of in _unreached(found):
         paper.wrapped("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
@@ -166,70 +160,6 @@ def show_added(paper: Paper, added: Added, path: str) -> None:
     for note in added.notes:
         paper.wrapped("  note: ", clean(note, 1000))
     _next(paper, _keys_command("check", path), "tries it; costs no quota")
-
-
-def ask(aim: Aim) -> str:
-    """Return the line that somebody types without seeing it, or the first one of a pipe.
-
-    Raises `UsageError` where nothing comes, or where the terminal would show it.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        return _piped()
-    sys.stderr.write(f"The key for {aim.style} goes to {clean(aim.place.shown)}.\n")
-    sys.stderr.flush()
-    try:
-        with _undisturbed(), warnings.catch_warnings():
-            # It would go on and show what is typed.
-            warnings.simplefilter("error", getpass.GetPassWarning)
-            return getpass.getpass("Paste it here (it is not shown): ")
-    except getpass.GetPassWarning:
-        raise UsageError(
-            "this terminal cannot hide what is typed",
-            hint=f"pipe the key in: imagegen keys add {aim.style} < file",
-        ) from None
-    except EOFError:
-        sys.stderr.write("\n")
-        return ""
-    except (KeyboardInterrupt, SystemExit):
-        # The shell's next prompt begins on a line of its own.
-        sys.stderr.write("\n")
-        raise
-
-
-def _piped() -> str:
-    if sys.stdin is None:
-        return ""
-    try:
-        line = sys.stdin.buffer.readline(_MOST_TYPED)
-    except OSError:
-        return ""
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError("what was piped in is no text", hint="save it as UTF-8") from None
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no signal end or stop the program while the terminal shows nothing.
-
-    One that ends programs does so after the terminal shows again what is typed; Ctrl-Z would
-    leave that to the shell, which shows it when the program goes on.
-    """
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    ending = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGQUIT")]
-    stopping = getattr(signal, "SIGTSTP", None)
-    before: dict[int, Any] = {number: signal.signal(number, end) for number in ending if number}
-    if stopping:
-        before[stopping] = signal.signal(stopping, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _no_keys(paper: Paper, keys: Keys, path: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imagegen import files, providers
-from imagegen.errors import UsageError
+from imagegen.errors import StorageError, UsageError
 from imagegen.keys import keyfile
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES
@@ -46,6 +46,8 @@ old_images/
 image_progress_*.json
 """
 
+_MOST_IGNORED: Final = 1024 * 1024
+
 
 def create(root: Path) -> list[str]:
     """Make a project folder with a sample; returns what to tell the user.
@@ -72,7 +74,55 @@ def create(root: Path) -> list[str]:
         f"  {root / 'beats.json'}   is yours to edit",
         "",
         *_keys(root),
+        *_uncovered(root),
     ]
+
+
+def _uncovered(root: Path) -> list[str]:
+    """Tell of a .gitignore of one's own that lets git take a keys file."""
+    path = root / ".gitignore"
+    if _ignored(files.read(path, _MOST_IGNORED) or b""):
+        return []
+    return [f"{path} does not name {keyfile.FILE}: add it before you put keys there."]
+
+
+def ignore_keys(root: Path) -> str | None:
+    """See to it that git does not take the project's keys file; returns what was done.
+
+    A line is added to its .gitignore unless there is one; what else it says stays. Raises
+    `UsageError` where it cannot be read or written.
+    """
+    path = root / ".gitignore"
+    before = b""
+    if os.path.lexists(path):
+        read = files.read(path, _MOST_IGNORED)
+        if read is None:
+            raise UsageError(
+                f"{path} is a link, too large, or no file: it cannot be told to leave out "
+                f"{keyfile.FILE}",
+                hint="git follows no such link either: make it a file",
+            )
+        before = read
+    if _ignored(before):
+        return None
+    end = b"\r\n" if b"\r\n" in before else b"\n"
+    gap = end if before and not before.endswith(b"\n") else b""
+    mode = path.stat().st_mode & 0o777 if before else 0o666
+    try:
+        files.write(path, before + gap + keyfile.FILE.encode() + end, mode)
+    except StorageError as error:
+        raise UsageError(f"nothing was changed: {error.message}") from error
+    return f"{path} says now that git leaves {keyfile.FILE} alone"
+
+
+def _ignored(text: bytes) -> bool:
+    """Tell whether the last line about the keys file is one that leaves it out."""
+    found = False
+    for line in text.decode("utf-8", "replace").removeprefix("\ufeff").splitlines():
+        rule = line.rstrip()
+        if rule.removeprefix("!").removeprefix("/") in {keyfile.FILE, "*.toml", "*"}:
+            found = not rule.startswith("!")
+    return found
 
 
 def _keys(root: Path) -> list[str]:
@@ -82,6 +132,9 @@ def _keys(root: Path) -> list[str]:
         # The project is made; what is wrong with the keys is told by `check`.
         return [f"The keys have a fault ({error}): imagegen check {root} says which."]
     if ring.source is None:
-        places = f"{root / keyfile.FILE} or {keyfile.user_file()}"
-        return [f"No key for Gemini was found. Set GEMINI_API_KEY, or write {places}."]
+        return [
+            "No key for Gemini was found. Add one, or set GEMINI_API_KEY:",
+            "",
+            "  imagegen keys add default",
+        ]
     return [f"Keys for Gemini: {ring.source}."]

@@ -1,0 +1,160 @@
+"""A key on its way into a keys file: which file, what that changes, and what it does not."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import providers
+from imagegen.errors import UsageError
+from imagegen.generation import scaffold
+from imagegen.keys import edit, exposure, keyfile, pools
+from imagegen.keys.edit import Change, NewKey
+from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Named, Place
+from imagegen.project import settings
+from imagegen.project.settings import STYLES
+from imagegen.tables import did_you_mean
+
+_LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
+"""What is hardly a style's name, and may be a key."""
+
+NOT_TAKEN: Final = "a key is not taken from the command line"
+NOT_TAKEN_HINT: Final = (
+    "others can see it there, and the shell remembers it: if it was a real one, make a new one. "
+    "imagegen keys add STYLE asks for it, or reads it from a pipe"
+)
+
+
+class Aim(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a key is to go: a style's list in the file of a place, which is in order.
+
+    `before` is what the file holds; None where there is none yet. `project` is the folder
+    that was named, None for the user's own file.
+    """
+
+    style: str
+    place: Place
+    others: tuple[Place, ...]
+    styles: tuple[str, ...]
+    project: Path | None
+    before: Keyring | None
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a key; `notes` are sentences for the user."""
+
+    aim: Aim
+    change: Change
+    name: str
+    notes: tuple[str, ...]
+
+
+def aim(style: str, project: Path | None) -> Aim:
+    """Find the file for a key: the project's if one is named, else the user's own.
+
+    Raises `UsageError` for a style or a folder that there is not, and `InputFaultsError`
+    where the file has faults: before anybody is asked for a key.
+    """
+    root = project or Path()
+    if project is not None and not project.is_dir():
+        raise UsageError(
+            f"{project}: there is no such folder", hint=f"imagegen init {project} makes one"
+        )
+    read = settings.load(root) if project is not None else None
+    styles = tuple(read.styles) if read else STYLES
+    _check_style(style, styles, f"{project}" if read else None)
+    # Of a folder that was not named nobody wants to hear of faults.
+    variables = providers.key_variables(read.provider if read else "gemini")
+    places = keyfile.find(root, variables=variables or providers.key_variables("gemini"))
+    wanted = Named.USER if project is None else Named.PROJECT
+    place = next(place for place in places if place.named is wanted)
+    others = tuple(other for other in places if other is not place)
+    before = edit.look(place, styles)
+    return Aim(
+        style=style, place=place, others=others, styles=styles, project=project, before=before
+    )
+
+
+def save(aim: Aim, new: NewKey) -> Added:
+    """Add the key; see `edit.add` for what it raises."""
+    # First of all: there is no moment at which git would take the keys file.
+    ignored = scaffold.ignore_keys(aim.project) if aim.project is not None else None
+    change = edit.add(aim.place, aim.styles, aim.style, new)
+    notes = [ignored] if ignored else []
+    notes += _of_the_key(aim, new, change.ring)
+    notes += _of_the_file(aim, change)
+    return Added(aim=aim, change=change, name=new.shown, notes=tuple(notes))
+
+
+def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> None:
+    if style in styles or style == DEFAULT_POOL:
+        return
+    if pools.looks_like_a_key(style) or _LONG.fullmatch(style):
+        # It may be the key itself, and is not repeated.
+        raise UsageError(f"{NOT_TAKEN}, and this is no style", hint=NOT_TAKEN_HINT)
+    known = (*styles, DEFAULT_POOL)
+    hint = did_you_mean(style, known) or f"there are: {', '.join(known)}"
+    if project is not None:
+        raise UsageError(f'{project} has no style "{style}"', hint=hint)
+    if not settings.is_style_name(style):
+        raise UsageError(f'"{style}" is no name of a style', hint=hint)
+
+
+def _of_the_key(aim: Aim, new: NewKey, ring: Keyring) -> list[str]:
+    notes = []
+    if new.variable is not None and not os.environ.get(new.variable, "").strip():
+        notes.append(f"${new.variable} is not set here: the style has this key only where it is")
+    if new.secret is not None:
+        among = [name for name, own in ring.pools.items() if new.secret in {k.secret for k in own}]
+        lists = [name for name in among if name != aim.style]
+        if lists:
+            notes.append(f"it stands under {_and(lists)} too: one key has one quota, used by both")
+    near = did_you_mean(aim.style, (*STYLES, DEFAULT_POOL))
+    if aim.project is None and aim.style not in {*STYLES, DEFAULT_POOL} and near:
+        notes.append(f'"{aim.style}" is no style that comes with imagegen: {near}')
+    return notes
+
+
+def _of_the_file(aim: Aim, change: Change) -> list[str]:
+    """Say which files decide instead of this one, and which no longer do."""
+    shown = aim.place.shown
+    first = next((other for other in aim.others if _comes_first(other, aim.place)), None)
+    notes = []
+    if first is not None and first.named is Named.VARIABLE:
+        notes.append(f"not used while $IMAGEGEN_KEYS is set: {first.shown} decides")
+    elif first is not None:
+        notes.append(f"not used for the project in this folder: {first.shown} decides there")
+    if change.created:
+        no_more = [o.shown for o in aim.others if o.there and not _comes_first(o, aim.place)]
+        if no_more and first is None:
+            notes.append(f"from now on {shown} decides, and no longer {_and(no_more)}")
+    ring, before = change.ring, aim.before or Keyring()
+    if aim.style not in before.pools and before.pool(aim.style):
+        notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
+    keyless = [style for style in aim.styles if not ring.pool(style)]
+    if keyless and not change.known:
+        notes.append(f"no key yet for {_and(keyless)}: imagegen keys add default serves them all")
+    return notes + exposure.warnings(change.path, shown)
+
+
+def _comes_first(other: Place, place: Place) -> bool:
+    """Tell whether another place decides before this one, and is not the same file."""
+    order = list(Named)
+    if not other.decides or order.index(other.named) > order.index(place.named):
+        return False
+    return not (other.path and place.path and other.there and _same(other.path, place.path))
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _and(names: list[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,168 @@
+"""The keys of a project without a run: which there are, and whether they work."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import providers
+from imagegen.errors import UsageError
+from imagegen.generation.project import KeySource
+from imagegen.keys import keyfile
+from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Place
+from imagegen.keys.ring import Key
+from imagegen.project import settings
+from imagegen.providers.base import Fault, Kind, Options, Provider
+from imagegen.secret import Secret
+
+_AT_ONCE: Final = 8
+_LOOK_AGAIN: Final = 0.2
+"""Seconds; where a wait without an end cannot be interrupted, Ctrl-C takes no longer."""
+
+
+class Keys:
+    """The keys that a project uses, with every place where some may lie.
+
+    Beats are not read: a folder that is no project yet has keys too. Raises
+    `InputFaultsError` with the faults of imagegen.toml or of the keys file, and `UsageError`
+    for a folder, keys file or provider that there is not.
+    """
+
+    def __init__(self, root: Path, source: KeySource) -> None:
+        if not root.is_dir():
+            raise UsageError(
+                f"{root}: there is no such folder",
+                hint="name the project's folder, or leave it out",
+            )
+        self.root = root
+        read = settings.load(root)
+        self.provider = read.provider
+        self._model = read.model
+        self._timeout = read.timeout
+        variables = providers.key_variables(read.provider)
+        self.needed = bool(variables)
+        self.styles = read.drawn_styles
+        self._source = source
+        self.places: tuple[Place, ...] = ()
+        self.ring = Keyring()
+        if self.needed:
+            self.places = keyfile.find(root, named=source.file, variables=variables)
+        self.used = next((place for place in self.places if place.decides), None)
+        if self.used is not None:
+            self.ring = keyfile.read(self.used, tuple(read.styles))
+
+    @property
+    def pools(self) -> dict[str, tuple[Key, ...]]:
+        """The keys of each style that is drawn, and of every other list of the file."""
+        own = {style: self.ring.pool(style) for style in self.styles}
+        return own | {name: keys for name, keys in self.ring.pools.items() if name not in own}
+
+    @property
+    def users(self) -> dict[Secret, list[str]]:
+        """Every key, once, with the lists that it stands in."""
+        found: dict[Secret, list[str]] = {}
+        for name, keys in self.ring.pools.items():
+            for key in keys:
+                found.setdefault(key.secret, []).append(name)
+        return found
+
+    @property
+    def keyless(self) -> list[str]:
+        """The styles that are drawn and have no key."""
+        return [style for style in self.styles if not self.ring.pool(style)]
+
+    @property
+    def by_default(self) -> list[str]:
+        """The styles that are drawn with the default keys."""
+        own = self.ring.pools
+        return [s for s in self.styles if s not in own] if DEFAULT_POOL in own else []
+
+    @property
+    def missing(self) -> UsageError:
+        """What to say where there is no key at all."""
+        where = f" in {self.ring.source}" if self.ring.source else ""
+        unset = sorted({name for names in self.ring.unset.values() for name in names})
+        detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
+        return UsageError(
+            f"there is no key for {self.provider}{where}{detail}",
+            hint="add one: imagegen keys add default",
+        )
+
+    def base_url(self) -> str | None:
+        """Return where requests go; None: to the provider's own address. Raises `UsageError`."""
+        return keyfile.address(self._source.base_url, self.ring)
+
+    def create_provider(self) -> Provider:
+        """Return what asks the service. Raises `UsageError` for an address that is none."""
+        options = Options(model=self._model, base_url=self.base_url(), timeout=self._timeout)
+        return providers.create(self.provider, options)
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service said of a key: the image `models` that it sees, or a fault.
+
+    `lists` are those of the file in which the key stands. `works` means that the key can
+    draw with the project's model.
+    """
+
+    tail: str
+    lists: tuple[str, ...]
+    works: bool
+    models: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the service said something of the key, and not just nothing."""
+        return self.fault is None or self.fault.kind not in {Kind.PASSING, Kind.REDIRECTED}
+
+
+def check(keys: Keys, provider: Provider) -> list[Checked]:
+    """Ask the service's free endpoint about every key, several at a time, in the file's order.
+
+    May be interrupted at any moment: nothing is waited for then.
+    """
+    users = list(keys.users.items())
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    answered: queue.SimpleQueue[tuple[int, tuple[str, ...] | Fault | Exception]]
+    answered = queue.SimpleQueue()
+    for number in range(len(users)):
+        waiting.put(number)
+
+    def ask() -> None:
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                answered.put((number, provider.models(users[number][0])))
+            except Exception as error:  # noqa: BLE001  # raised where it can be told
+                answered.put((number, error))
+
+    for _ in range(min(_AT_ONCE, len(users))):
+        # The threads of a pool would be waited for after Ctrl-C.
+        threading.Thread(target=ask, daemon=True).start()
+    found: dict[int, Checked] = {}
+    while len(found) < len(users):
+        try:
+            number, answer = answered.get(timeout=_LOOK_AGAIN)
+        except queue.Empty:
+            continue
+        if isinstance(answer, Exception):
+            raise answer
+        secret, lists = users[number]
+        found[number] = _checked(secret, lists, answer, provider.model)
+    return [found[number] for number in range(len(users))]
+
+
+def _checked(
+    secret: Secret, lists: Sequence[str], answer: tuple[str, ...] | Fault, model: str
+) -> Checked:
+    if isinstance(answer, Fault):
+        return Checked(tail=secret.tail, lists=tuple(lists), works=False, fault=answer)
+    works = model in answer
+    return Checked(tail=secret.tail, lists=tuple(lists), works=works, models=answer)

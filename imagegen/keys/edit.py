@@ -1,0 +1,301 @@
+"""Adding a key to keys.toml: whatever else the file says, its comments too, stays as it is."""
+
+import contextlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import filelock
+import msgspec
+
+from imagegen import files, tables
+from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
+from imagegen.keys import exposure, keyfile, pools
+from imagegen.keys.keyfile import Place
+from imagegen.keys.ring import DEFAULT_PER_MINUTE, Keyring
+from imagegen.keys.store import state_folder
+from imagegen.secret import Secret
+
+_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+_LOCK: Final = "keys-file.lock"
+_LOCK_SECONDS: Final = 5.0
+_MARK: Final = "\ufeff"
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+_ASSIGNED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.+")
+_BY_HAND: Final = 'add it by hand, as in clear = ["env:NAME"] under [keys]'
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to add: itself, or the `variable` of the environment that holds it."""
+
+    secret: Secret | None = None
+    variable: str | None = None
+    requests_per_minute: int | None = None
+    project: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The key's name for the user: its tail, or `env:NAME`."""
+        return str(self.secret) if self.secret else f"{pools.ENVIRONMENT}{self.variable}"
+
+    @property
+    def written(self) -> str:
+        """The key as it stands in the file: a secret."""
+        return self.secret.reveal() if self.secret else f"{pools.ENVIRONMENT}{self.variable}"
+
+    @property
+    def entry(self) -> str | dict[str, Any]:
+        """What the style's list gets: text, or a table where the key has limits of its own."""
+        own = {"requests_per_minute": self.requests_per_minute, "project": self.project}
+        given = {name: value for name, value in own.items() if value is not None}
+        return {"key": self.written, **given} if given else self.written
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a keys file. `ring` is what it holds now.
+
+    `narrowed` tells that others could read it until now, `known` that the key stood there
+    already and nothing was written.
+    """
+
+    path: Path
+    ring: Keyring
+    created: bool = False
+    known: bool = False
+    narrowed: bool = False
+
+
+def typed(text: str) -> NewKey:
+    """Return the key that somebody typed, or `env:NAME`.
+
+    Raises `UsageError` for what is no key; it never repeats what was typed.
+    """
+    text = text.strip()
+    if not text:
+        raise UsageError("no key was given", hint="paste it when asked, or pipe it in")
+    name = text.removeprefix(pools.ENVIRONMENT)
+    if name != text:
+        if not _VARIABLE.fullmatch(name) or pools.looks_like_a_key(name):
+            raise UsageError(
+                "what stands after env: is no name of a variable",
+                hint="as in env:GEMINI_KEY_1; a key itself goes without env:",
+            )
+        return NewKey(variable=name)
+    # Registered before it is judged: no message, no log and no traceback will show it.
+    secret = Secret(text)
+    if text[0] in "\"'":
+        raise UsageError("the key has quotes around it", hint="leave them out")
+    if _ASSIGNED.fullmatch(text) and not text.endswith("="):
+        hint = "type what stands after it, or env:NAME to read a variable"
+        raise UsageError('there is a name and "=" before the key', hint=hint)
+    if not pools.is_key(text):
+        raise UsageError(
+            "this is no API key: it has blanks or unusual characters, or is very long",
+            hint="copy it again",
+        )
+    return NewKey(secret=secret)
+
+
+def look(
+    place: Place, styles: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> Keyring | None:
+    """Return what a keys file that is to be changed holds; None where there is none yet.
+
+    Raises `InputFaultsError` with every fault of it, and `UsageError` where it cannot be
+    written: nothing is asked of a user before.
+    """
+    path = _target(place)
+    if not os.path.lexists(path):
+        return None
+    table, _ = _read(path, place)
+    return keyfile.parse(table, place, styles, environ)
+
+
+def add(
+    place: Place,
+    styles: Sequence[str],
+    style: str,
+    new: NewKey,
+    environ: Mapping[str, str] = os.environ,
+) -> Change:
+    """Add a key to a style's list in the file of a place.
+
+    The file is replaced in one step, and then only its owner can read it. Raises
+    `InputFaultsError` where the file has faults or would have one then (a second limit of
+    one budget), and `UsageError` where it cannot be written; nothing is changed then.
+    """
+    path = _target(place)
+    try:
+        _make_folder(path.parent)
+        with _alone():
+            return _add(path, place, styles, style, new=new, environ=environ)
+    except StorageError as error:
+        raise UsageError(f"the key was not saved: {error.message}") from error
+
+
+def _add(
+    path: Path,
+    place: Place,
+    styles: Sequence[str],
+    style: str,
+    *,
+    new: NewKey,
+    environ: Mapping[str, str],
+) -> Change:
+    created = not os.path.lexists(path)
+    if created:
+        ring = Keyring()
+        text = _first(style, new.entry)
+    else:
+        table, before = _read(path, place)
+        ring = keyfile.parse(table, place, styles, environ)
+        if _stands(table, ring, style, new):
+            return Change(path=path, ring=ring, known=True)
+        text = with_key(before, style, new.entry)
+    ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
+    narrowed = not created and exposure.open_to_others(path)
+    files.write(path, text.encode(), _MODE)
+    return Change(path=path, ring=ring, created=created, narrowed=narrowed)
+
+
+def with_key(text: str, style: str, entry: str | dict[str, Any]) -> str:
+    """Return the text of a keys file with one more entry in a style's list.
+
+    Comments, blank lines, the order and the kind of line ends stay. Raises `UsageError`
+    for a file whose layout does not allow that.
+    """
+    mark = _MARK if text.startswith(_MARK) else ""
+    text = text.removeprefix(_MARK)
+    wanted = tomllib.loads(text)
+    wanted.setdefault("keys", {}).setdefault(style, []).append(entry)
+    # Where every line ends as on Windows, those that are new do too.
+    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    source = text.replace("\r\n", "\n") if windows else text
+    for changed in _attempts(source, style, entry):
+        found = changed.replace("\n", "\r\n") if windows else changed
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            if _sorted(tomllib.loads(found)) == _sorted(wanted):
+                return mark + found
+    raise UsageError("the keys file is laid out in a way that cannot be added to", hint=_BY_HAND)
+
+
+def _attempts(text: str, style: str, entry: str | dict[str, Any]) -> Iterator[str]:
+    """Yield the text with the entry at the end of the list, and at its beginning.
+
+    A comment behind the last entry, where no comma follows that, hides what is appended.
+    """
+    import tomlkit  # noqa: PLC0415  # only who adds a key waits for it
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
+    if text and not text.endswith("\n"):
+        text += "\n"
+    for first in (False, True):
+        with contextlib.suppress(TOMLKitError):
+            document = tomlkit.parse(text)
+            if "keys" not in document:
+                if text.strip() and not text.endswith("\n\n"):
+                    document.add(tomlkit.nl())
+                document.add("keys", tomlkit.table())
+            keys: Any = document["keys"]
+            if style not in keys:
+                _put(keys, style)
+            new: Any = entry
+            if isinstance(entry, dict):
+                # Left to itself it would be written without spaces, or as a section.
+                new = tomlkit.inline_table()
+                new.update(entry)
+            keys[style].insert(0 if first else len(keys[style]), new)
+            yield document.as_string()
+
+
+def _put(keys: Any, style: str) -> None:
+    """Put an empty list below the last one, before blank lines and what comments on the next."""
+    import tomlkit  # noqa: PLC0415
+
+    below: list[Any] = []
+    body = getattr(getattr(keys, "value", None), "body", [])
+    while body and body[-1][0] is None:
+        below.append(body.pop())
+    keys[style] = tomlkit.array()
+    body.extend(reversed(below))
+
+
+def _first(style: str, entry: str | dict[str, Any]) -> str:
+    """Return the text of a new keys file."""
+    import tomli_w  # noqa: PLC0415
+
+    table = {"requests_per_minute": DEFAULT_PER_MINUTE, "keys": {style: [entry]}}
+    return tomli_w.dumps(table)
+
+
+def _stands(table: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
+    """Tell whether a key stands in a style's list already, itself or by its variable."""
+    if new.secret is not None:
+        return any(key.secret == new.secret for key in ring.pools.get(style, ()))
+    entries = table.get("keys", {}).get(style, [])
+    return any(new.written == _key_of(one) for one in entries)
+
+
+def _key_of(entry: object) -> object:
+    return entry.get("key") if isinstance(entry, dict) else entry
+
+
+def _target(place: Place) -> Path:
+    """Return the file to write. Raises `UsageError` for a project's that is a link.
+
+    The user's own may be a link: who keeps such files elsewhere wants that one changed.
+    """
+    path = place.path or keyfile.user_file()
+    if not path.is_symlink():
+        return path
+    if not place.trusted:
+        raise UsageError(
+            f"{place.shown} is a link, and a project must not choose which file gets your keys",
+            hint="make it a file, or leave out --project to add the key to your own keys file",
+        )
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"{place.shown} is a link that leads nowhere") from error
+
+
+def _read(path: Path, place: Place) -> tuple[dict[str, Any], str]:
+    """Return what the file says, and its text."""
+    faults: list[InputFault] = []
+    table = tables.read(path, place.shown, faults)
+    if table is None:
+        raise InputFaultsError(faults)
+    return table, path.read_bytes().decode()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of a keys file where it is missing, for the user alone."""
+    if folder.is_dir():
+        return
+    files.make_folder(folder.parent)
+    try:
+        folder.mkdir(_FOLDER_MODE, exist_ok=True)
+    except OSError as error:
+        raise files.refused(error, folder) from error
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes that add keys waiting: each reads what the one before has written."""
+    folder = state_folder()
+    with contextlib.ExitStack() as held:
+        # Without the folder, or where locks are not known, there is nobody else to be seen.
+        with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
+            folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+            held.enter_context(filelock.FileLock(folder / _LOCK, timeout=_LOCK_SECONDS))
+        yield
+
+
+def _sorted(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table whose lists of keys are in an order of their own."""
+    keys = {style: sorted(map(repr, own)) for style, own in table["keys"].items()}
+    return {**table, "keys": keys}

@@ -1,0 +1,91 @@
+"""`[prices]` in keys.toml: what a picture costs whoever pays by other prices than the list's."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Annotated, Final
+
+import msgspec
+
+from imagegen.errors import InputFault
+from imagegen.keys.ring import Prices
+from imagegen.tables import did_you_mean
+
+SIZES: Final = ("512", "1K", "2K", "4K")
+"""The sizes that settings know; keys and settings know nothing of each other."""
+
+MOST: Final = 1000
+"""US dollars for a picture. What is dearer was meant for a thousand of them."""
+
+_Dollars = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+_EXAMPLE: Final = '"gemini-3-pro-image" = 0.134, or { 1K = 0.134, 4K = 0.24 }'
+_WANTED: Final = f"expected US dollars for a picture: a number from 0 to {MOST:,}"
+_MOST_FAULTS: Final = 100
+_LONGEST_SHOWN: Final = 100
+
+
+def read(table: object, shown: str, faults: list[InputFault]) -> dict[str, Prices]:
+    """Read the table of prices by model; what is wrong in it is left out and reported."""
+    found: dict[str, Prices] = {}
+    if not isinstance(table, dict):
+        hint = f"under [prices]: {_EXAMPLE}"
+        fault = InputFault(file=shown, field="prices", message="expected a table", hint=hint)
+        faults.append(fault)
+        return found
+    before = len(faults)
+    for model, value in table.items():
+        if len(faults) - before >= _MOST_FAULTS:
+            break
+        price = _of_model(f"prices.{_named(model)}", model, value, shown, faults)
+        if price is not None:
+            found[model] = price
+    return found
+
+
+def _of_model(
+    field: str, model: str, value: object, shown: str, faults: list[InputFault]
+) -> Prices | None:
+    if not isinstance(value, dict):
+        return _dollars(field, value, shown, faults)
+    sizes: dict[str, float] = {}
+    for size, own in itertools.islice(value.items(), _MOST_FAULTS):
+        if size in SIZES:
+            price = _dollars(f"{field}.{size}", own, shown, faults)
+            if price is not None:
+                sizes[size] = price
+            continue
+        written = ".".join([model, *_path(size, own)])
+        quoted = f'write the model\'s name in quotes: "{written[:_LONGEST_SHOWN]}" = …'
+        meant = did_you_mean(size.upper(), SIZES) or "one of " + ", ".join(SIZES)
+        faults.append(
+            InputFault(
+                file=shown,
+                field=f"{field}.{_named(size)}",
+                message="unknown size of a picture",
+                # Without quotes each dot in a model's name begins a table.
+                hint=quoted if "-" in size or isinstance(own, dict) else meant,
+            )
+        )
+    return sizes
+
+
+def _dollars(field: str, value: object, shown: str, faults: list[InputFault]) -> float | None:
+    try:
+        return msgspec.convert(value, _Dollars)
+    except msgspec.ValidationError:
+        faults.append(InputFault(file=shown, field=field, message=_WANTED, hint=_EXAMPLE))
+        return None
+
+
+def _path(name: str, value: object) -> Iterable[str]:
+    """Return the names along which tables are nested, down to the first size or price."""
+    while name not in SIZES:
+        yield name
+        if not isinstance(value, dict) or not value:
+            return
+        name, value = next(iter(value.items()))
+
+
+def _named(name: str) -> str:
+    """Return a name as a message shows it: in quotes where TOML needs them."""
+    plain = name.replace("-", "").replace("_", "")
+    return name[:_LONGEST_SHOWN] if plain.isalnum() else f'"{name[:_LONGEST_SHOWN]}"'

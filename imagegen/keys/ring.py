@@ -1,0 +1,68 @@
+"""Keys as a run uses them: what each may send, and which draw which style."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from imagegen.secret import Secret
+
+DEFAULT_PER_MINUTE: Final = 9
+DEFAULT_POOL: Final = "default"
+
+Prices = float | dict[str, float]
+"""What a picture of one model costs, in US dollars: whatever its size, or by size."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What a key's quota allows: requests a minute, and a day where that is limited."""
+
+    per_minute: int = DEFAULT_PER_MINUTE
+    per_day: int | None = None
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key of a pool. Keys that name the same `project` share one budget."""
+
+    secret: Secret
+    limit: Limit = Limit()
+    project: str | None = None
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """What the key's budget belongs to: its project, or else the key itself."""
+        if self.project:
+            return ("project", self.project)
+        return ("key", self.secret.reveal())
+
+
+def per_minute(keys: Iterable[Key]) -> int:
+    """Return how many requests a minute these keys allow together."""
+    return sum({key.owner: key.limit.per_minute for key in keys}.values())
+
+
+class Keyring(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of every style, and where they were found.
+
+    `source` is the file or variable as shown to the user, None where there is none.
+    `unset` names by pool the environment variables that it refers to and that are not set.
+    `base_url` is set only if the file may say where keys are sent. `prices` are by model.
+    With `lend`, the keys of a style that has nothing to send serve the others.
+    """
+
+    pools: dict[str, tuple[Key, ...]] = {}  # copied by msgspec
+    unset: dict[str, tuple[str, ...]] = {}  # copied by msgspec
+    source: str | None = None
+    base_url: str | None = None
+    prices: dict[str, Prices] = {}  # copied by msgspec
+    lend: bool = True
+    warnings: tuple[str, ...] = ()
+
+    def price(self, model: str, image_size: str) -> float | None:
+        """Return what the file says a picture costs, in US dollars; None where it does not."""
+        own = self.prices.get(model)
+        return own.get(image_size) if isinstance(own, dict) else own
+
+    def pool(self, style: str) -> tuple[Key, ...]:
+        """Return the keys that draw this style: its own, else the default ones."""
+        return self.pools[style] if style in self.pools else self.pools.get(DEFAULT_POOL, ())
