@@ -10,7 +10,8 @@ from urllib.parse import quote, quote_plus
 
 _SHOWN: Final = 4
 _SHORTEST_WITH_TAIL: Final = 16
-_SHORTEST_ENCODED: Final = 8
+_SHORTEST_SOUGHT: Final = 8
+"""A text shorter than this is no service's key, and would be found in harmless words."""
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _seen: dict[str, str] = {}
 """Every spelling of every key that this process has read, and what is shown instead."""
@@ -28,7 +29,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        if value not in _seen:
+        if len(value) >= _SHORTEST_SOUGHT and value not in _seen:
             _seen.update(dict.fromkeys(_spellings(value), self.tail))
 
     @property
@@ -80,9 +81,6 @@ def redact(text: str) -> str:
 def _spellings(value: str) -> Iterator[str]:
     """Yield a key as it is, and as somebody may quote it."""
     yield value
-    if len(value) < _SHORTEST_ENCODED:
-        # Its encodings would be found in harmless text.
-        return
     data = value.encode("utf-8", "surrogatepass")
     yield quote(data, safe="")
     yield quote(data)

@@ -288,7 +288,7 @@ def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, obje
     if not complete.requests:
         return
     (at, first), *_ = forecasts(show)
-    assert at == 0
+    assert at < 1
     assert first.seconds == pytest.approx(complete.seconds, rel=0.05, abs=0.5)
     assert before.seconds == pytest.approx(complete.seconds, rel=0.05, abs=0.5)
     assert before.cost == first.cost_in_all == pytest.approx(complete.cost)
