@@ -1,11 +1,9 @@
 """Money, tokens, times and commands, in words that a person reads or types."""
 
 import datetime as dt
-import shlex
-import subprocess
-import sys
 from typing import Final
 
+from imagegen import shell
 from imagegen.display.text import clean, plural
 
 _DAY: Final = 86400
@@ -78,16 +76,12 @@ def seconds_until(iso: str, now: float) -> float:
 
 def command(*words: str) -> str:
     """Return a command as a person types it in this system's shell."""
-    said = [clean(word, 4096) for word in words]
-    return subprocess.list2cmdline(said) if sys.platform == "win32" else shlex.join(said)
+    return shell.command(*(clean(word, 4096) for word in words))
 
 
 def on_project(name: str, path: str, *options: str) -> str:
     """Return `imagegen NAME PATH …` as a person types it; the current folder is left out."""
-    folder = [] if path in {"", "."} else [path]
-    if path.startswith("-"):
-        folder = [f"./{path}"]
-    return command("imagegen", name, *folder, *options)
+    return shell.on_project(name, clean(path, 4096), *(clean(word, 4096) for word in options))
 
 
 def _local(iso: str | None) -> dt.datetime | None:

@@ -15,6 +15,7 @@ from imagegen.keys.edit import Change, NewKey
 from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Named, Place
 from imagegen.project import settings
 from imagegen.project.settings import STYLES
+from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
 
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
@@ -60,7 +61,7 @@ def aim(style: str, project: Path | None) -> Aim:
     root = project or Path()
     if project is not None and not project.is_dir():
         raise UsageError(
-            f"{project}: there is no such folder", hint=f"imagegen init {project} makes one"
+            f"{project}: there is no such folder", hint=f"{on_project('init', project)} makes one"
         )
     read = settings.load(root) if project is not None else None
     styles = tuple(read.styles) if read else STYLES

@@ -24,6 +24,7 @@ from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Provider
+from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
 
 T = TypeVar("T")
@@ -194,14 +195,14 @@ def to_resume(root: Path) -> RunRecord | None:
     last = record.read(layout)
     if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
         raise UsageError(
-            f"{layout.name} has no run to resume", hint=f"begin with: imagegen run {root}"
+            f"{layout.name} has no run to resume", hint=f"begin with: {on_project('run', root)}"
         )
     beats_file = last.asked.beats_file if last else None
     if beats_file and Path(beats_file).is_absolute():
         # The record may be somebody else's: it must not choose what of yours is read.
         raise UsageError(
             "the last run read its beats from outside the project",
-            hint=f"name them again: imagegen run {root} --beats {beats_file}",
+            hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
         )
     return last
 

@@ -9,6 +9,7 @@ from imagegen.errors import StorageError, UsageError
 from imagegen.keys import keyfile
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES
+from imagegen.shell import on_project
 
 _BEATS: Final = """\
 [
@@ -61,7 +62,7 @@ def create(root: Path) -> list[str]:
     if taken:
         raise UsageError(
             f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
-            hint=f"imagegen check {root} reads what is there",
+            hint=f"{on_project('check', root)} reads what is there",
         )
     files.make_folder(root)
     for name, text in contents.items():
@@ -70,7 +71,7 @@ def create(root: Path) -> list[str]:
     return [
         f"{root} is ready: 3 beats in 2 shots, in three styles.",
         "",
-        f"  imagegen run {root} --provider sketch   draws it now, without a key",
+        f"  {on_project('run', root, '--provider', 'sketch')}   draws it now, without a key",
         f"  {root / 'beats.json'}   is yours to edit",
         "",
         *_keys(root),
@@ -130,7 +131,7 @@ def _keys(root: Path) -> list[str]:
         ring = keyfile.load(root, STYLES, variables=providers.key_variables("gemini"))
     except UsageError as error:
         # The project is made; what is wrong with the keys is told by `check`.
-        return [f"The keys have a fault ({error}): imagegen check {root} says which."]
+        return [f"The keys have a fault ({error}): {on_project('check', root)} says which."]
     if ring.source is None:
         return [
             "No key for Gemini was found. Add one, or set GEMINI_API_KEY:",

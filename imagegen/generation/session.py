@@ -28,6 +28,7 @@ from imagegen.keys.store import state_folder
 from imagegen.project import record
 from imagegen.project.record import RunLock, RunRecord
 from imagegen.providers.base import Price
+from imagegen.shell import on_project
 
 _PROVIDERS_NAMED = 3
 _LISTENERS_SECONDS = 2.0
@@ -130,7 +131,8 @@ class Session:
         ring = self.project.ring
         variables = " or ".join(self._provider.key_variables)
         detail = "".join(f"\n  {warning}" for warning in ring.warnings)
-        hint = f"without a key: imagegen run {self.project.root} --provider sketch"
+        command = on_project("run", self.project.root, "--provider", "sketch")
+        hint = f"without a key: {command}"
         if ring.source is not None:
             raise UsageError(
                 f"{ring.source} has no key for {' or '.join(styles)}: add one under [keys], "

@@ -8,6 +8,7 @@ from typing import Final
 
 from imagegen import files
 from imagegen.errors import UsageError, sendable
+from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
 
 PICTURES: Final = "generated_images"
@@ -28,7 +29,7 @@ class Layout:
             if root.exists():
                 hint = f"name the project's folder: {root.parent}"
                 raise UsageError(f"{root} is not a folder", hint=hint)
-            hint = _near(root) or f"imagegen init {root} makes a new project"
+            hint = _near(root) or f"{on_project('init', root)} makes a new project"
             raise UsageError(f"{root}: no such folder", hint=hint)
         self.root = root.resolve()
         self.name = sendable(self.root.name or str(self.root))

@@ -13,6 +13,7 @@ import msgspec
 from imagegen import files
 from imagegen.errors import RunActiveError, UsageError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
+from imagegen.shell import on_project
 
 _MAX_BYTES: Final = 1024 * 1024
 _PROBE_SECONDS: Final = 2.0
@@ -148,8 +149,8 @@ class RunLock:
             who = f"process {last.pid}, since {last.started}" if last else "another process"
             raise RunActiveError(
                 f"another run is active on {self._layout.name} ({who})",
-                hint=f"imagegen status {self._layout.root} shows it; "
-                f"imagegen stop {self._layout.root} ends it",
+                hint=f"{on_project('status', self._layout.root)} shows it; "
+                f"{on_project('stop', self._layout.root)} ends it",
             ) from None
         except OSError as error:
             self.release()

@@ -12,6 +12,7 @@ from imagegen.project.storyboard import javascript, rows, source, table
 from imagegen.project.storyboard.assemble import Part, beats_of
 from imagegen.project.storyboard.beat import Beat, Storyboard
 from imagegen.project.storyboard.wording import unknown_style
+from imagegen.shell import on_project
 
 _SHARED = ("beats.json", "beats.csv")
 _PROMPTS = ("prompts-{style}.json", "prompts-{style}.js", "prompts-{style}.mjs")
@@ -112,13 +113,13 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not passed:
         return UsageError(
             f"no beats in {project}: it has no beats.json, beats.csv, prompts/ or storyboards/",
-            hint=f"imagegen init {project}",
+            hint=on_project("init", project),
         )
     first = passed[0]
     if not first.parts:
         return UsageError(
             f"{first.shown} has no file for any style" + "".join(f"; {n}" for n in first.notes),
-            hint=f"imagegen init {project}",
+            hint=on_project("init", project),
         )
     return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {_EXAMPLE}")
 
@@ -127,7 +128,7 @@ def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
     if not os.path.isdir(project):  # noqa: PTH112 - unlike is_dir it never raises
         raise UsageError(
             f"{project} is no folder",
-            hint=f"imagegen init {project}",
+            hint=on_project("init", project),
         )
     place = _Place(base=project, within=(project,), styles=tuple(styles))
     for name in _SHARED:
