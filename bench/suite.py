@@ -130,7 +130,7 @@ def hostile(options: Options) -> Rows:
             with somebody(api.address, own, others):
                 done = one.imagegen(
                     *("run", "--style", "clear", "--base-url", api.address, "--progress", "none"),
-                    *("--max-time", "4s" if options.short else "7m"),
+                    *("--max-time", "4s" if options.short else "4m"),
                 )
             _drew(done, (0, 3))
             stats = api.stats()
