@@ -237,3 +237,76 @@ def test_a_service_that_is_up_is_never_hopeless() -> None:
     fail(outage, range(4), now=10_000.0)
 
     assert not outage.hopeless
+
+
+def test_faults_of_requests_older_than_an_answer_tell_nothing() -> None:
+    """Who was sent before somebody who was answered: its fault is its own, and counts."""
+    outage: Outage[int] = Outage()
+    for beat in range(31):
+        outage.sending(beat)
+    outage.answered(30)
+
+    assert [outage.failed(beat, 0.0) for beat in range(30)] == [(True, [])] * 30
+    assert outage.ask_at() is None
+    assert outage.state is State.UP
+
+
+def test_faults_of_requests_newer_than_an_answer_tell_of_an_outage() -> None:
+    """However late they come, and whatever older ones do in between."""
+    outage: Outage[int] = Outage()
+    for beat in range(12):
+        outage.sending(beat)
+    outage.answered(5)
+    fail(outage, range(6, 10))
+    fail(outage, range(5))
+    assert outage.ask_at() is None
+    fail(outage, range(10, 11))
+
+    assert outage.ask_at() is not None
+
+
+def test_an_outage_takes_older_faults_back_too() -> None:
+    """What failed while the service was going away is not the beats' own."""
+    outage: Outage[int] = Outage()
+    for beat in range(10):
+        outage.sending(beat)
+    outage.answered(3)
+    fail(outage, range(3))
+    fail(outage, range(4, 9))
+
+    assert outage.told(up=False, now=1.0) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+def test_an_endpoint_that_comes_and_goes_does_not_begin_the_outage_anew() -> None:
+    """As long as no beat is answered it is one outage, and its pauses go on growing."""
+    outage = down(100.0)
+    outage.told(up=True, now=101.0)
+    assert outage.may_send(101.0) == 101.0
+    fail(outage, range(5), now=105.0)
+    outage.told(up=False, now=106.0)
+
+    assert outage.since == 100.0
+    assert outage.ask_at() == 108.0
+
+
+def test_an_answer_ends_what_the_endpoint_did_not() -> None:
+    """After a beat came through, the next outage is another one."""
+    outage = down(100.0)
+    outage.told(up=True, now=101.0)
+    outage.answered()
+    fail(outage, range(5), now=105.0)
+    outage.told(up=False, now=106.0)
+
+    assert outage.since == 106.0
+    assert outage.ask_at() == 107.0
+
+
+def test_an_outage_that_was_slept_through_is_over() -> None:
+    """Hours between two tries are no outage of hours."""
+    outage = down(100.0)
+    outage.told(up=True, now=7300.0)
+    fail(outage, range(5), now=7305.0)
+    outage.told(up=False, now=7306.0)
+
+    assert outage.since == 7306.0
+    assert not outage.hopeless

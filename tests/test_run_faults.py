@@ -105,7 +105,7 @@ def test_refused_beat_stops_no_other(
     done = commands.run("run", root, "--base-url", server.address)
     assert done.code == 1, done.text
     assert words in done.out
-    assert "clear/1/1.2" in done.out
+    assert "clear/1.2" in done.out
     assert Counter(r.prompt.split("\n")[0] for r in server.requests)["prompt <1>"] == 1
     assert len(pictures(root)) == 3
     errors = json.loads((root / "image_progress_clear.json").read_text())["errors"]

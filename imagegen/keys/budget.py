@@ -7,12 +7,13 @@ module is the arithmetic alone; `pool` owns budgets and `store` keeps them.
 All times are `Clock.now()` seconds unless a name says `wall`.
 """
 
+import math
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from imagegen.keys.clock import Clock, pacific_day
+from imagegen.keys.clock import DAY, Clock, pacific_day
 
 WINDOW: Final = 60.0
 MARGIN: Final = 0.5
@@ -28,8 +29,13 @@ in the middle of a day; asking once an hour finds out."""
 
 _FIRST_COOLDOWN: Final = 4.0
 _LONGEST_COOLDOWN: Final = 64.0
+_DOUBLINGS: Final = 4
 _SHORTEST_TOLD: Final = 1.0
 _LONGEST_TOLD: Final = 3600.0
+
+
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Grant(msgspec.Struct, array_like=True):
@@ -53,15 +59,21 @@ class Budget(msgspec.Struct, omit_defaults=True):
     now: float
     wall: float
     grants: list[Grant] = []
-    limits: dict[str, int] = {}
+    limits: dict[str, _Positive] = {}
     cool_until: float = 0.0
-    strikes: int = 0
-    burst_limit: int = 0
-    pace: int | None = None
+    strikes: _Count = 0
+    burst_limit: _Count = 0
+    pace: _Positive | None = None
     pace_grows_at: float = 0.0
     spent_wall: float | None = None
     day: str = ""
-    day_used: int = 0
+    day_used: _Count = 0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` at times that are none: what comes from a file may be damaged."""
+        times = (self.now, self.wall, self.cool_until, self.pace_grows_at, self.spent_wall or 0.0)
+        if not all(map(math.isfinite, (*times, *(grant.at for grant in self.grants)))):
+            raise ValueError("a time that is not finite")
 
     @classmethod
     def fresh(cls, clock: Clock) -> "Budget":
@@ -83,6 +95,9 @@ class Budget(msgspec.Struct, omit_defaults=True):
             if grant.holder and not alive(grant.holder):
                 grant.holder, grant.at = "", now
             grant.at = min(grant.at, now)
+        # Whatever a file says: no wait is longer than a service may ask for.
+        self.cool_until = min(self.cool_until, now + _LONGEST_TOLD)
+        self.pace_grows_at = min(self.pace_grows_at, now + CLEAN)
         self.limits = {holder: n for holder, n in self.limits.items() if alive(holder)}
         self.grants = [g for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN]
         self.boot, self.now, self.wall = clock.boot, now, clock.wall()
@@ -127,8 +142,12 @@ class Budget(msgspec.Struct, omit_defaults=True):
         )
 
     def used_today(self, wall: float) -> int:
-        """Return the requests since the last Pacific midnight."""
-        return self.day_used if self.day == pacific_day(wall) else 0
+        """Return the requests since the last Pacific midnight.
+
+        A clock that is set back over midnight does not give the day's requests once more.
+        """
+        days = {pacific_day(wall), pacific_day(wall + DAY)}
+        return self.day_used if self.day in days else 0
 
     def spent_today(self, wall: float) -> bool:
         """Whether the service said lately that the day's quota is used up."""
@@ -142,8 +161,10 @@ class Budget(msgspec.Struct, omit_defaults=True):
         self._grow(grant.at, limit)
         self.grants = [g for g in self.grants if g.holder or g.at > grant.at - WINDOW - MARGIN]
         self.grants.append(grant)
-        self.day_used = self.used_today(wall) + 1
-        self.day = pacific_day(wall)
+        used = self.used_today(wall)
+        self.day_used = used + 1
+        if not used:
+            self.day = pacific_day(wall)
 
     def sent(self, grant_id: int, now: float) -> None:
         """Record that a granted request has left."""
@@ -157,6 +178,27 @@ class Budget(msgspec.Struct, omit_defaults=True):
         if len(kept) < len(self.grants):
             self.grants = kept
             self.day_used = max(0, self.day_used - 1)
+
+    def join(self, known: "Budget") -> None:
+        """Take in what this process knows of the budget and its record does not."""
+        ids = {grant.id for grant in self.grants}
+        self.grants += [grant for grant in known.grants if grant.id not in ids]
+        self.limits |= known.limits
+        self.cool_until = max(self.cool_until, known.cool_until)
+        self.strikes = max(self.strikes, known.strikes)
+        self.pace_grows_at = max(self.pace_grows_at, known.pace_grows_at)
+        paces = [pace for pace in (self.pace, known.pace) if pace is not None]
+        self.pace = min(paces, default=None)
+        self.spent_wall = max(self.spent_wall or 0.0, known.spent_wall or 0.0) or None
+        self.day, self.day_used = max((self.day, self.day_used), (known.day, known.day_used))
+
+    def rename(self, before: str, now: str) -> None:
+        """Give what one holder holds to another: the same process by another name."""
+        for grant in self.grants:
+            if grant.holder == before:
+                grant.holder = now
+        if before in self.limits:
+            self.limits[now] = self.limits.pop(before)
 
     def answered(self) -> None:
         """Record an answer that was no refusal for quota: the next refusal starts small."""
@@ -184,7 +226,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
         if retry_after is not None:
             wait = min(max(retry_after, _SHORTEST_TOLD), _LONGEST_TOLD)
         elif burst_begins:
-            wait = min(_LONGEST_COOLDOWN, _FIRST_COOLDOWN * 2 ** (self.strikes - 1)) * jitter
+            doublings = min(self.strikes - 1, _DOUBLINGS)
+            wait = min(_LONGEST_COOLDOWN, _FIRST_COOLDOWN * 2**doublings) * jitter
         else:
             wait = 0.0
         self.cool_until = max(self.cool_until, now + wait)

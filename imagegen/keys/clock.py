@@ -7,7 +7,9 @@ import sys
 import time
 import zoneinfo
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+DAY: Final = 86_400.0
 
 _PACIFIC = "America/Los_Angeles"
 _PACIFIC_WINTER = dt.timezone(dt.timedelta(hours=-8))

@@ -2,10 +2,12 @@
 
 A change is made to the budget as last read and written back if nobody else wrote in
 between; if somebody did, it is made anew to what they wrote. When the store fails, the run
-goes on from what it knows, in memory and at half pace, with one warning.
+goes on from what it knows, in memory and at half pace, with one warning, and looks every minute
+whether the store can be used again. A store that was deleted is made anew from what is known.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +26,17 @@ from imagegen.keys.store import (
 )
 
 _JUST_USED: Final = "just used"
+_LOOK_AGAIN: Final = 60.0
+_LOOK_SECONDS: Final = 0.2
+"""How long the run is held up by such a look at a store that is still locked."""
 
 
 class Account:
     """One budget's name in the store, and what was last read or written of it."""
 
-    def __init__(self, name: str, budget: Budget) -> None:
+    def __init__(self, name: str, budget: Budget, owner: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.owner = owner
         self.version = 0
         self.budget = budget
         self.row = msgspec.msgpack.encode(budget)
@@ -44,13 +50,24 @@ class Ledger:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, warn: Callable[[str], None], *, alone: bool = False
+        self,
+        store: Store,
+        clock: Clock,
+        warn: Callable[[str], None],
+        *,
+        alone: bool = False,
+        folder: Path | None = None,
+        busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         self.alone = alone
+        self._folder = folder
+        self._busy_seconds = busy_seconds
+        self._look_again = clock.now() + _LOOK_AGAIN
         self._store = store
         self._clock = clock
         self._warn = warn
         self._accounts: list[Account] = []
+        self._rows_mended = False
 
     @classmethod
     def open(
@@ -63,21 +80,20 @@ class Ledger:
     ) -> "Ledger":
         """Open the ledger in the user's state folder; made where it is missing.
 
-        A damaged one is put aside: every budget then counts as just used. Where the folder
+        A damaged one is put aside: every budget then counts as just used, and so does one that
+        is gone although runs have been here before. Where the folder
         cannot be used, the ledger is kept in memory.
         """
         try:
             store = SqliteStore(folder, busy_seconds=busy_seconds)
         except (StoreUnavailableError, StoreTornError) as error:
             warn(_alone_because(f"cannot be used ({error})"))
-            return cls(MemoryStore(), clock, warn, alone=True)
-        ledger = cls(store, clock, warn)
-        if store.damaged:
-            warn(
-                "the record of sent requests was damaged and was put aside: "
-                "nothing is sent for a minute"
-            )
-            ledger.edit(Account(_JUST_USED, Budget.fresh(clock)), ledger._just_used)
+            return cls(MemoryStore(), clock, warn, alone=True, folder=folder)
+        ledger = cls(store, clock, warn, folder=folder, busy_seconds=busy_seconds)
+        if store.damaged or store.lost:
+            what = "was damaged and was put aside" if store.damaged else "was deleted"
+            warn(f"the record of sent requests {what}: nothing is sent for a minute")
+            ledger._count_as_just_used()
         return ledger
 
     @property
@@ -87,19 +103,30 @@ class Ledger:
 
     def account(self, *owner: str) -> Account:
         """Return the budget of provider, kind of owner, owner and model."""
-        account = Account(digest(self._store.salt, *owner), Budget.fresh(self._clock))
+        account = Account(digest(self._store.salt, *owner), Budget.fresh(self._clock), owner)
         self._accounts.append(account)
         return account
 
     def edit(self, account: Account, change: Callable[[Budget], object]) -> None:
         """Apply a change to the budget as it is now, however many others change it too."""
         try:
+            if self._store.gone:
+                self._begin_anew()
             self._edit(account, change)
         except (StoreUnavailableError, StoreTornError) as error:
             damaged = isinstance(error, StoreTornError)
             self._warn(_alone_because("is damaged" if damaged else f"cannot be used ({error})"))
             self._go_on_alone(just_used=damaged)
             self._edit(account, change)
+
+    def look(self) -> bool:
+        """See to a store that was deleted, or that can be used again; returns whether it was."""
+        if self.alone:
+            return self._look_again <= self._clock.now() and self._come_back()
+        if self._accounts and self._store.gone:
+            self.edit(self._accounts[0], lambda _: None)
+            return True
+        return False
 
     def close(self) -> None:
         """Let go of the store."""
@@ -133,9 +160,11 @@ class Ledger:
         version, row = found
         try:
             budget = msgspec.msgpack.decode(row, type=Budget)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # The file is whole, so no later run would put it aside: mend the row.
-            self._warn("one key's record of sent requests was damaged: it waits for a minute")
+            if not self._rows_mended:
+                self._warn("a key's record of sent requests was damaged: it waits for a minute")
+            self._rows_mended = True
             budget = Budget.fresh(self._clock)
             self._just_used(budget)
         budget.catch_up(self._clock, self._store.alive)
@@ -144,8 +173,51 @@ class Ledger:
     def _just_used(self, budget: Budget) -> None:
         budget.cool_until = max(budget.cool_until, self._clock.now() + WINDOW + MARGIN)
 
+    def _count_as_just_used(self) -> None:
+        self.edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
+
+    def _begin_anew(self) -> None:
+        """Write what is known into a new store, or into the one that others have made."""
+        assert self._folder is not None  # noqa: S101  # only a file can be gone
+        self._move_to(SqliteStore(self._folder, busy_seconds=self._busy_seconds))
+        self._warn(
+            "the record of sent requests was deleted: it is made anew from what this run knows"
+        )
+
+    def _come_back(self) -> bool:
+        """Use the store again, if that is possible now."""
+        self._look_again = self._clock.now() + _LOOK_AGAIN
+        if self._folder is None:
+            return False
+        try:
+            self._move_to(SqliteStore(self._folder, busy_seconds=_LOOK_SECONDS))
+        except (StoreUnavailableError, StoreTornError):
+            return False
+        self.alone = False
+        return True
+
+    def _move_to(self, store: SqliteStore) -> None:
+        before, self._store = self._store, store
+        rows = [(a.name, a.version, a.budget, a.row) for a in self._accounts]
+        try:
+            if store.damaged:
+                self._edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
+            for account in self._accounts:
+                known = msgspec.msgpack.decode(account.row, type=Budget)
+                known.rename(before.holder, store.holder)
+                account.name, account.version = digest(store.salt, *account.owner), 0
+                self._edit(account, partial(Budget.join, known=known))
+        except (StoreUnavailableError, StoreTornError):
+            for account, row in zip(self._accounts, rows, strict=True):
+                account.name, account.version, account.budget, account.row = row
+            self._store = before
+            store.close()
+            raise
+        before.close()
+
     def _go_on_alone(self, *, just_used: bool) -> None:
         holder, self.alone = self._store.holder, True
+        self._look_again = self._clock.now() + _LOOK_AGAIN
         self._store.close()
         self._store = MemoryStore(self._store.salt, holder)
         for account in self._accounts:

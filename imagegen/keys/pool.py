@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.keys.budget import WINDOW, Budget, Grant
+from imagegen.keys.budget import MARGIN, WINDOW, Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
 from imagegen.keys.forecast import Supply, last_departures
 from imagegen.keys.keyfile import Key
@@ -26,6 +26,10 @@ from imagegen.secret import Secret
 
 NOTHING_BUT_REFUSALS: Final = 900.0
 """Seconds of 429s alone after which a budget is given up for this run."""
+
+_QUIET: Final = 300.0
+"""Seconds after a cool-down's end without a refusal, when the next one begins a new row: the
+machine slept, or nobody asked."""
 
 _LATE: Final = 2.0
 _YIELD: Final = 0.05
@@ -128,7 +132,10 @@ class Pool:
             self._resting.discard(style)
             self._revive()
             shelves = self._open_to(style)
-            for shelf in sorted(shelves, key=self._waiting_for):
+            # What few can use first; of what is lent and what is the style's own, the latter.
+            for shelf in sorted(
+                shelves, key=lambda shelf: (self._waiting_for(shelf), style not in shelf.styles)
+            ):
                 if self._has_turn(shelf, style, now):
                     lease = self._lease_from(shelf, style, now)
                     if lease is not None:
@@ -162,13 +169,17 @@ class Pool:
     def _supply(self, slot: Slot, left: Iterable[str], now: float, wall: float) -> Supply:
         limit, budget, per_day = self._limit(slot), slot.budget, slot.limit.per_day
         effective = budget.effective(limit)
+        most = None if per_day is None else max(0, per_day - budget.used_today(wall))
+        lent = self.lends and slot.verdict is None and slot.key(None) is not None
+        others = [s for s in left if s not in slot.styles and self._secrets.get(s)]
         return Supply(
             styles=frozenset(s for s in left if s in slot.styles and self._usable(slot, s)),
-            lent=self.lends and slot.verdict is None and slot.key(None) is not None,
+            borrowers=frozenset(others if lent else ()),
             per_minute=effective,
             places=budget.places(now, limit),
-            spacing=WINDOW / effective if budget.pace is not None else 0.0,
-            most=None if per_day is None else max(0, per_day - budget.used_today(wall)),
+            # The rolling minute holds for a slowed budget too.
+            spacing=(WINDOW + MARGIN) / effective if budget.pace is not None else 0.0,
+            most=0 if budget.spent_today(wall) else most,
         )
 
     def any_key(self) -> Secret | None:
@@ -203,9 +214,11 @@ class Pool:
         now = self._clock.now()
         jitter = self._random.uniform(0.75, 1.25)
         limit = self._limit(slot)
+        with self._lock:
+            quiet = now - slot.budget.cool_until
         self._change(lease, lambda b: b.refused(lease.grant, now, limit, retry_after, jitter))
         with self._lock:
-            if slot.refused_since is None:
+            if slot.refused_since is None or quiet > _QUIET:
                 slot.refused_since = now
             if now - slot.refused_since >= NOTHING_BUT_REFUSALS and slot.verdict is None:
                 message = "nothing but 429s for 15 minutes"
@@ -249,6 +262,13 @@ class Pool:
             self._shelves[frozenset(slot.styles)].partly_rejected = True
             self._place(slot)
         return KeyNews(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
+
+    def look(self) -> None:
+        """See whether the ledger is still where it was; to be called every second or so."""
+        with self._lock:
+            if self._ledger.look():
+                for slot in self._slots:
+                    self._edit(slot, partial(self._register, self._limit(slot)))
 
     def close(self) -> None:
         """Withdraw this process's limits and let go of the store."""
@@ -333,7 +353,7 @@ class Pool:
         self._shelves[frozenset(slot.styles)].put(slot, self._clock.now())
 
     def _waiting_for(self, shelf: Shelf) -> int:
-        """Count the waiting styles that could use it: what few can use is used first."""
+        """Count the waiting styles that could use it."""
         return sum(self._may_use(shelf, style) for style in self._waiting)
 
     def _has_turn(self, shelf: Shelf, style: str, now: float) -> bool:

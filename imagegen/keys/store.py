@@ -54,6 +54,11 @@ class Store(Protocol):
         """This process's own name."""
         ...
 
+    @property
+    def gone(self) -> bool:
+        """Whether what others would find in the store's place is not this store."""
+        ...
+
     def close(self) -> None:
         """Let go of files and locks."""
         ...
@@ -67,6 +72,8 @@ def state_folder() -> Path:
 
 class MemoryStore:
     """Budgets of this process alone, for when the file cannot be used."""
+
+    gone = False
 
     def __init__(self, salt: bytes = b"", holder: str = "") -> None:
         self.salt = salt or secrets.token_bytes(16)
@@ -95,14 +102,16 @@ class MemoryStore:
 class SqliteStore:
     """Budgets of all processes of this user on this machine.
 
-    `damaged` tells that a damaged file was found and put aside when this one was opened;
-    a file that others have locked is waited for `busy_seconds`.
+    `damaged` tells that a damaged file was found and put aside when this one was opened, and
+    `lost` that there was none although runs have been here before. A file that others have
+    locked is waited for `busy_seconds`.
     Raises `StoreUnavailableError` where the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
 
     def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.damaged = False
+        self.lost = False
         self._busy_seconds = busy_seconds
         self._folder = folder
         self._path = folder / _FILE
@@ -112,6 +121,8 @@ class SqliteStore:
             with filelock.FileLock(folder / "opening.lock", timeout=busy_seconds):
                 self._connection = self._open_or_replace()
                 try:
+                    found = self._path.stat()
+                    self._identity = (found.st_dev, found.st_ino)
                     self.salt = self._read_salt()
                     self._presence = _Presence(folder / _HOLDERS)
                 except BaseException:
@@ -160,6 +171,18 @@ class SqliteStore:
         self._known_dead.add(holder)
         return False
 
+    @property
+    def gone(self) -> bool:
+        """Whether the file was deleted or replaced by somebody since it was opened."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            # There is no telling; the open file still works.
+            return False
+        return (found.st_dev, found.st_ino) != self._identity or found.st_size == 0
+
     def close(self) -> None:
         """Close the file and end this process's presence."""
         self._connection.close()
@@ -174,16 +197,22 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
 
     def _open_or_replace(self) -> sqlite3.Connection:
+        if self._path.stat().st_size == 0:
+            # What belonged to a file that was deleted would harm the new one.
+            self._remove_companions()
         try:
             return self._open()
         except StoreTornError:
             self.damaged = True
         aside = self._path.with_name(f"budgets-damaged-{int(time.time())}.sqlite")
         self._path.replace(aside)
-        for suffix in ("-wal", "-shm", "-journal"):
-            self._path.with_name(_FILE + suffix).unlink(missing_ok=True)
+        self._remove_companions()
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         return self._open()
+
+    def _remove_companions(self) -> None:
+        for suffix in ("-wal", "-shm", "-journal"):
+            self._path.with_name(_FILE + suffix).unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -211,6 +240,7 @@ class SqliteStore:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             raise StoreUnavailableError(f"{self._path} is of a newer version of imagegen")
+        self.lost = version == 0 and (self._folder / _HOLDERS).is_dir()
         connection.execute(
             "CREATE TABLE IF NOT EXISTS budget "
             "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID"
