@@ -11,7 +11,7 @@ from typing import Any, Final
 from imagegen.errors import ImagegenError
 from imagegen.generation import endings
 from imagegen.generation.drawing import Attempt, Saved, attempt
-from imagegen.generation.events import KeyChange, Progress, Totals, Wait, iso_exact
+from imagegen.generation.events import KeyChange, Progress, Totals, Wait, Warned, iso_exact
 from imagegen.generation.plan import Planned
 from imagegen.generation.run import PICTURE, Run
 from imagegen.generation.task import Task
@@ -306,6 +306,7 @@ class Worker:
         self._answered(task)
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
+            self._tell_together()
             self._put_back(task, now, **told)
         elif fault.kind is Kind.MODEL_GONE:
             self._put_back(task, now, **told)
@@ -436,6 +437,17 @@ class Worker:
         for news in self._run.keys.states(self.style):
             self._tell_key(news, alike[news.tail])
             alike[news.tail] += 1
+
+    def _tell_together(self) -> None:
+        tails = self._run.keys.take_together() if self._run.keys is not None else ()
+        if tails:
+            *others, last = tails
+            self._run.emit(
+                Warned(
+                    message=f"{', '.join(others)} and {last} hit the limit together: they share one "
+                    "quota, as keys of one project do. Keys of separate projects would be faster."
+                )
+            )
 
     def _tell_key(self, news: KeyNews, nth: int = 0) -> None:
         """Tell a key's state if it is new; `nth` tells apart keys that end alike."""

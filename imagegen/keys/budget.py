@@ -141,6 +141,10 @@ class Budget(msgspec.Struct, omit_defaults=True):
             1 for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN
         )
 
+    def granted(self, now: float) -> int:
+        """Return how many requests of the last minute were not refused."""
+        return sum(not g.refused for g in self.grants if g.holder or g.at > now - WINDOW)
+
     def used_today(self, wall: float) -> int:
         """Return the requests since the last Pacific midnight.
 

@@ -31,6 +31,9 @@ _QUIET: Final = 300.0
 """Seconds after a cool-down's end without a refusal, when the next one begins a new row: the
 machine slept, or nobody asked."""
 
+_TOGETHER: Final = 10.0
+"""Seconds within which budgets that are refused are refused together."""
+
 _LATE: Final = 2.0
 _YIELD: Final = 0.05
 
@@ -92,6 +95,8 @@ class Pool:
         self._waiting: dict[str, float] = {}
         self._resting = set(keys)
         self._ending: dict[int, float] = {}
+        self._together: tuple[str, ...] = ()
+        self._told_together: set[str] = set()
         self._secrets = {style: {key.secret for key in pool} for style, pool in keys.items()}
         self._of_style: dict[str, list[Slot]] = {style: [] for style in keys}
         self._slots = self._sort_into_budgets(keys, provider, model)
@@ -225,6 +230,7 @@ class Pool:
                 news = KeyNews(tail=lease.secret.tail, state=KeyState.SPENT, message=message)
                 self._judge(slot, news)
                 return news
+            self._note_together(slot, now)
             return KeyNews(
                 tail=lease.secret.tail,
                 state=KeyState.COOLING,
@@ -232,6 +238,29 @@ class Pool:
                 pace=slot.budget.pace,
                 per_minute=slot.budget.effective(limit),
             )
+
+    def take_together(self) -> tuple[str, ...]:
+        """Return the tails of keys that seem to share one quota, once each time they grow."""
+        with self._lock:
+            found, self._together = self._together, ()
+            return found
+
+    def _note_together(self, slot: Slot, now: float) -> None:
+        """Look whether budgets that hit a limit at one time were granted one limit in all.
+
+        Limits that are merely lower than we were told are hit together too, for their bursts
+        begin together: but then each grants its own.
+        """
+        if slot.budget.pace is None:
+            return
+        slot.slowed_at = now
+        group = [one for one in self._slots if now - one.slowed_at < _TOGETHER]
+        granted = sum(one.budget.granted(now) for one in group)
+        limit = max(self._limit(one) for one in group)
+        tails = tuple(sorted(one.keys[0].secret.tail for one in group))
+        if len(group) > 1 and granted <= limit and not set(tails) <= self._told_together:
+            self._told_together |= set(tails)
+            self._together = tails
 
     def spent_today(self, lease: Lease, message: str = "") -> KeyNews:
         """Record the service's word that the day's quota is used up."""

@@ -1,6 +1,7 @@
 """Budgets in the order in which they are taken: found in a few steps, however many there are."""
 
 import heapq
+import math
 from collections.abc import Callable, Collection, Iterable
 
 from imagegen.keys.budget import Budget
@@ -16,7 +17,8 @@ class Slot:
     """A budget as this run sees it: its keys, and what only this run knows of them.
 
     `verdict` says why it is not used any more in this run, `verdict_ends` until when by the
-    wall clock. `free_at` is when its next request may leave, as of its last change.
+    wall clock. `slowed_at` is when a refusal last
+    showed that its limit is lower than we were told, `free_at` when its next request may leave, as of its last change.
     """
 
     def __init__(self, index: int, account: Account, first: Key) -> None:
@@ -29,6 +31,7 @@ class Slot:
         self.verdict: KeyNews | None = None
         self.verdict_ends: float | None = None
         self.refused_since: float | None = None
+        self.slowed_at = -math.inf
         self.free_at = 0.0
         self.version = 0
 

@@ -1,0 +1,74 @@
+"""Keys that seem independent, and draw on one quota."""
+
+from pathlib import Path
+
+from fakes import FakeClock
+from imagegen.generation.events import Warned
+from imagegen.keys.keyfile import Key, Limit
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.secret import Secret
+from virtual import PNG, Show
+
+WORDS = "hit the limit together"
+
+
+def keys(count: int) -> tuple[Key, ...]:
+    """Return so many keys, each said to have 9 requests a minute of its own."""
+    return tuple(Key(Secret(f"test-key-one-quota-{n:06d}"), Limit(9)) for n in range(count))
+
+
+class Quotas:
+    """A service that allows so many requests in any minute to each group of keys."""
+
+    def __init__(self, clock: FakeClock, limit: int, group: int) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._group = group
+        self._granted: dict[int, list[float]] = {}
+
+    def __call__(self, _: Request, secret: str) -> Outcome:
+        """Grant a request, or say when to come again."""
+        now = self._clock.now()
+        number = int(secret[-6:]) // self._group
+        granted = [at for at in self._granted.get(number, []) if at > now - 60]
+        self._granted[number] = granted
+        if len(granted) >= self._limit:
+            wait = granted[0] + 60 - now
+            return Fault(kind=Kind.LIMITED, reason="429", message="quota", retry_after=wait)
+        granted.append(now)
+        return Picture(data=PNG)
+
+
+def warned(show: Show) -> list[str]:
+    """Return what was said of keys that hit a limit together."""
+    texts = [event.message for event in show.events if isinstance(event, Warned)]
+    return [text for text in texts if WORDS in text]
+
+
+def test_keys_of_one_project_are_found_out(tmp_path: Path) -> None:
+    """They are named, once, with what would make it faster."""
+    show = Show(tmp_path, beats={"clear": 60}, keys={"clear": keys(2)})
+    show.provider.answer = Quotas(show.clock, limit=9, group=2)
+    assert show.draw().exit_code == 0
+    (text,) = warned(show)
+    assert text.count("…0000") == 1
+    assert text.count("…0001") == 1
+    assert "separate projects" in text
+
+
+def test_keys_whose_limit_is_lower_than_told_are_not_suspected(tmp_path: Path) -> None:
+    """Two projects of 7 requests a minute each are refused at one time, and are two."""
+    show = Show(tmp_path, beats={"clear": 60}, keys={"clear": keys(2)})
+    show.provider.answer = Quotas(show.clock, limit=7, group=1)
+    assert show.draw().exit_code == 0
+    assert warned(show) == []
+
+
+def test_one_refused_key_alone_says_nothing_of_others(tmp_path: Path) -> None:
+    """Somebody else's use of one key's quota is no sign of a shared one."""
+    show = Show(tmp_path, beats={"clear": 60}, keys={"clear": keys(3)})
+    quota = Quotas(show.clock, limit=4, group=1)
+    drawn = Picture(data=PNG)
+    show.provider.answer = lambda r, key: quota(r, key) if key.endswith("2") else drawn
+    assert show.draw().exit_code == 0
+    assert warned(show) == []
