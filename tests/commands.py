@@ -47,6 +47,7 @@ class Commands:
         self.state = folder / "state"
         self.config = folder / "config"
         self.keys: set[str] = set()
+        self._started: list[subprocess.Popen[str]] = []
         kept = ("PATH", "SYSTEMROOT", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
         self.env = {name: os.environ[name] for name in kept if name in os.environ} | {
             "HOME": str(folder / "home"),
@@ -100,7 +101,7 @@ class Commands:
         stdin: IO[bytes] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a command; `wait` for it, or kill it."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "imagegen", *map(str, arguments)],
             cwd=self.folder,
             env=self.env | dict(env or {}),
@@ -110,6 +111,15 @@ class Commands:
             text=True,
             encoding="utf-8",
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failing test has left running, which later tests would be blamed for."""
+        for process in self._started:
+            with process:
+                if process.poll() is None:
+                    process.kill()
 
     def wait(self, process: subprocess.Popen[str]) -> Done:
         """Wait for a command, and search all that it left behind for keys."""

@@ -1,5 +1,6 @@
 """What tests share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--real-time", action="store_true", help="run tests that take minutes")
 
 
+def pytest_configure() -> None:
+    """Let commands be interrupted: a script's background jobs are born deaf to Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests that wait for real minutes, unless they were asked for."""
     if config.getoption("--real-time"):
@@ -25,9 +32,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def commands(tmp_path: Path) -> Commands:
+def commands(tmp_path: Path) -> Iterator[Commands]:
     """Return what runs the command in folders of this test."""
-    return Commands(tmp_path)
+    running = Commands(tmp_path)
+    yield running
+    running.close()
 
 
 @pytest.fixture

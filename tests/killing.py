@@ -8,19 +8,17 @@ A life is one process of the real command on a real project, against the model o
 API. Aims are moments: while it starts, at any time, right after an answer, at the end.
 """
 
-import contextlib
 import io
 import json
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +29,7 @@ from broken import NO_HARD_LINKS, changed
 from commands import STYLES, Commands, picture, row
 from evidence import Evidence, Report
 from gemini_server import GeminiServer, Recorded, answers
+from lives import Life, watching
 
 KINDS = ("plain", "force", "jpeg", "copied", "tight")
 """Storyboards: drawn anew, drawn again, with pictures to convert, drawn again where there are no
@@ -116,7 +115,7 @@ class Killing:
             _put_others(root)
         watched = Evidence(root, styles, self._beats, self.report, force=kind in _AGAIN)
         story = _Story(kind, watched, len(self._server.requests))
-        with _watching(watched):
+        with watching(watched):
             while not story.over:
                 self._live(story, killed=story.kills < kills)
                 if kind == "tight" and story.kills == kills:
@@ -148,7 +147,7 @@ class Killing:
         self.report.done["lives"] += 1
         while self._server.answers.acquire(blocking=False):
             pass
-        life = _Life(
+        life = Life(
             self._commands.start(
                 *story.command(),
                 "--base-url",
@@ -186,7 +185,7 @@ class Killing:
             weights["start"] = 9
         return self._rng.choices(list(weights), list(weights.values()))[0]
 
-    def _wait(self, life: "_Life", aim: str, story: "_Story") -> None:
+    def _wait(self, life: Life, aim: str, story: "_Story") -> None:
         """Wait for the moment that is aimed at, or for the life's end."""
         rng = self._rng
         if aim == "none":
@@ -321,80 +320,6 @@ class _Story:
         if self.kind in _AGAIN:
             return ("resume", root, "--yes")
         return ("resume" if self.kills % 2 else "run", root)
-
-
-class _Life:
-    """One process, and what it says."""
-
-    def __init__(
-        self, process: "subprocess.Popen[str]", watched: Evidence, saved: set[tuple[str, int]]
-    ) -> None:
-        self.process = process
-        self.start = threading.Event()
-        self.complete = threading.Event()
-        self.events = 0
-        self.started_after = 0.0
-        self.said = ""
-        self._watched = watched
-        self._saved = saved
-        self._before = watched.temporary()
-        self._born = time.monotonic()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def ended_in(self, seconds: float) -> None:
-        """Wait so long, or until the process has ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(seconds)
-
-    def kill(self) -> bool:
-        """Kill the process; returns whether it had not ended by itself."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.said = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return self.process.returncode == -signal.SIGKILL
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                self._heed(json.loads(line)["type"])
-        self.start.set()
-        self.complete.set()
-
-    def _heed(self, kind: str) -> None:
-        self.events += 1
-        if kind == "start":
-            self.started_after = time.monotonic() - self._born
-            for path in self._before & self._watched.temporary():
-                self._watched.report.fault(evidence.STRAYS, f"{path} after a start")
-            self._watched.started(self._saved)
-            self.start.set()
-        elif kind == "complete":
-            self.complete.set()
-
-
-@contextlib.contextmanager
-def _watching(watched: Evidence) -> Iterator[None]:
-    """Look at the project all the time."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            watched.look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _environment(first: Path | None) -> dict[str, str]:

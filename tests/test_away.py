@@ -14,7 +14,12 @@ import pytest
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
 from imagegen.display.log import RunLog
+from imagegen.errors import StorageError
+from imagegen.generation import follow
 from imagegen.generation.events import Warned
+from imagegen.project import record
+from imagegen.project.layout import Layout
+from imagegen.project.record import Asked, RunLock, RunRecord
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="terminals of this kind are Unix's")
 
@@ -292,3 +297,33 @@ def test_a_full_log_is_put_aside(tmp_path: Path) -> None:
     assert files == ["run.log", "run.log.1"]
     assert all(path.stat().st_size <= 500 for path in tmp_path.iterdir())
     assert "number 39" in (tmp_path / "run.log").read_text()
+
+
+def test_a_log_that_cannot_be_put_aside_is_closed_once(tmp_path: Path) -> None:
+    """A second close could hit whatever file has been opened since."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    log = RunLog(folder / "run.log", largest=100)
+    (folder / "run.log").unlink()
+    folder.rmdir()
+    with pytest.raises(StorageError):
+        log.handle(Warned(message="too long for what is left " * 5))
+    with (tmp_path / "other").open("w") as other:
+        log.close()
+        other.write("still open")
+
+
+def test_a_run_that_died_is_not_followed_into_the_next(tmp_path: Path) -> None:
+    """Another run that has the project meanwhile does not keep the watching going."""
+    layout = Layout(tmp_path)
+    layout.prepare()
+    lock = RunLock(layout)
+    lock.acquire()
+    begun = RunRecord(run="next", lineage="next", pid=os.getpid(), started="", asked=Asked())
+    record.write(layout, begun)
+    moments = iter(range(100))
+    ended = follow.follow(
+        layout, "first", [], sleep=lambda _seconds: None, now=lambda: float(next(moments))
+    )
+    lock.release()
+    assert ended is None

@@ -421,7 +421,8 @@ def test_a_disk_that_does_not_tell_its_size_is_used(disk: Disk) -> None:
     """Where everything is said to be 0 bytes large, writing is tried all the same."""
     code = """
         import shutil
-        shutil.disk_usage = lambda path: shutil._ntuple_diskusage(0, 0, 0)
+        import types
+        shutil.disk_usage = lambda path: types.SimpleNamespace(total=0, used=0, free=0)
     """
     assert disk.draw(code=code).code == 0
 

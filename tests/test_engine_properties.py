@@ -111,7 +111,7 @@ def within_limits(show: Show, world: World) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds)
 def test_every_run_ends_with_each_picture_drawn_once(world: World) -> None:
     """A beat that was answered a picture is drawn, no other is, and none is sent for again."""

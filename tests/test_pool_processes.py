@@ -12,7 +12,7 @@ from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
 from imagegen.secret import Secret
 
-LIMIT = 300
+LIMIT = 120
 PROCESSES, THREADS = 4, 4
 
 _HAMMER = """

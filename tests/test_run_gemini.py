@@ -205,11 +205,12 @@ def test_second_run_on_a_project_is_refused(commands: Commands, server: GeminiSe
 
 def test_stop_ends_a_run_gently(commands: Commands, server: GeminiServer) -> None:
     """`stop` lets what is in flight finish, exits 3, and `resume` draws the rest."""
-    root = commands.project(beats=60, settings="timeout = 1\n")
+    root = commands.project(beats=60, per_minute=60, settings="timeout = 10\n", lend=False)
     server.latency = 0.5
-    process = commands.start("run", root, "--base-url", server.address)
-    assert server.wait_for_requests(3)
-    assert commands.run("stop", root).code == 0
+    with server.held():
+        process = commands.start("run", root, "--base-url", server.address)
+        assert server.wait_for_requests(3)
+        assert commands.run("stop", root).code == 0
     stopped = commands.wait(process)
     assert stopped.code == 3, stopped.text
     assert "stopped on request" in stopped.out

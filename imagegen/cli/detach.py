@@ -57,14 +57,20 @@ def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, st
         raise UsageError(f"no process can be started: {error.strerror}") from error
     finally:
         os.close(output)
-    while child.poll() is None:
-        # By the run, not by its process: on Windows a launcher may stand in between.
-        active = record.active_run(layout)
-        if active is not None and (before is None or active.run != before.run):
-            # It goes on alone: nobody waits for it.
-            child.returncode = 0
-            return active
-        time.sleep(_LOOK)
+    try:
+        while child.poll() is None:
+            # By the run, not by its process: on Windows a launcher may stand in between.
+            active = record.active_run(layout)
+            if active is not None and (before is None or active.run != before.run):
+                # It goes on alone: nobody waits for it.
+                child.returncode = 0
+                return active
+            time.sleep(_LOOK)
+    except BaseException:
+        # Ctrl-C does not reach it, and nobody knows of it yet.
+        child.terminate()
+        child.wait()
+        raise
     said = files.read(layout.detached, _MOST_SHOWN) or b""
     return child.returncode, said.decode("utf-8", "replace")
 

@@ -5,6 +5,7 @@ The journal has the same for programs.
 
 import contextlib
 import os
+from io import FileIO
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -39,8 +40,8 @@ class RunLog:
         self._path = path
         self._echo = echo
         self._largest = largest
-        self._descriptor = _open(path)
-        self._size = os.fstat(self._descriptor).st_size
+        self._file = _open(path)
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def handle(self, event: Event) -> None:
         """Write the event down."""
@@ -56,7 +57,10 @@ class RunLog:
         if self._size + len(data) > self._largest:
             self._rotate()
         try:
-            os.write(self._descriptor, data)
+            rest = memoryview(data)
+            while rest:
+                # A disk that is nearly full takes a part and refuses the next.
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise files.refused(error, self._path) from error
         self._size += len(data)
@@ -66,14 +70,14 @@ class RunLog:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        self._file.close()
 
     def _rotate(self) -> None:
         # Windows renames no file that is open.
-        os.close(self._descriptor)
+        self._file.close()
         with contextlib.suppress(OSError):
             self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._descriptor = _open(self._path)
+        self._file = _open(self._path)
         self._size = 0
 
 
@@ -138,10 +142,10 @@ def _span(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds is not None else ""
 
 
-def _open(path: Path) -> int:
+def _open(path: Path) -> FileIO:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | files.READ_FLAGS
     try:
         own_log(path)
-        return os.open(path, flags, 0o600)
+        return FileIO(os.open(path, flags, 0o600), "ab")
     except OSError as error:
         raise files.refused(error, path) from error

@@ -99,12 +99,18 @@ def follow(
             if now() - looked >= _LOOK_FOR_RUN:
                 looked = now()
                 # What it wrote before it died is read once more.
-                over = not record.is_active(layout)
+                over = not _goes_on(layout, run)
             sleep(LOOK)
     finally:
         journal.close()
         for listener, _, _ in heard:
             listener.close()
+
+
+def _goes_on(layout: Layout, run: str) -> bool:
+    """Tell whether this run works on the project, and not one that came after its death."""
+    last = record.read(layout)
+    return record.is_active(layout) and (last is None or last.run == run)
 
 
 def _open(path: Path) -> int | None:

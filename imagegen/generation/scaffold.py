@@ -69,7 +69,7 @@ def create(root: Path) -> list[str]:
         if not os.path.lexists(root / name):
             files.write(root / name, text.encode())
     return [
-        f"{root} is ready: 3 beats in 2 shots, in three styles.",
+        f"{root.resolve().name or root} is ready: 3 beats in 2 shots, in three styles.",
         "",
         f"  {on_project('run', root, '--provider', 'sketch')}   draws it now, without a key",
         f"  {root / 'beats.json'}   is yours to edit",
@@ -110,7 +110,7 @@ def ignore_keys(root: Path) -> str | None:
     gap = end if before and not before.endswith(b"\n") else b""
     mode = path.stat().st_mode & 0o777 if before else 0o666
     try:
-        files.write(path, before + gap + keyfile.FILE.encode() + end, mode)
+        files.write(path, before + gap + keyfile.FILE.encode() + end, mode=mode)
     except StorageError as error:
         raise UsageError(f"nothing was changed: {error.message}") from error
     return f"{path} says now that git leaves {keyfile.FILE} alone"

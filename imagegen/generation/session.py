@@ -9,11 +9,13 @@ from typing import Self
 
 import msgspec
 
-from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
+from imagegen.errors import Exit, StorageError, UsageError
 from imagegen.generation import prepare
+from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
+from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
-from imagegen.generation.forecaster import Estimate, estimate
+from imagegen.generation.forecaster import estimate
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
@@ -26,7 +28,7 @@ from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.store import state_folder
 from imagegen.project import record
-from imagegen.project.record import RunLock, RunRecord
+from imagegen.project.record import RunRecord
 from imagegen.providers.base import Price
 from imagegen.shell import on_project
 
@@ -55,7 +57,7 @@ class Session:
         self._composer = project.composer()
         self._provider = project.provider()
         self._last = record.read(project.layout)
-        self._record = RunRecord(
+        begun = RunRecord(
             run=run,
             lineage=last.lineage if last else run,
             pid=os.getpid(),
@@ -64,29 +66,17 @@ class Session:
             model=self._provider.model,
             answer_seconds=self._answer_seconds,
         )
+        self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
         self._surveyed: dict[str, list[Surveyed]] = {}
-        self._ended = False
         self._bus: Bus | None = None
-        self._lock: RunLock | None = None
 
     def __enter__(self) -> Self:
-        """Take the project. Raises `RunActiveError`."""
-        project = self.project
-        try:
-            project.layout.prepare()
-        except ImagegenError as error:
-            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
-        self._lock = RunLock(project.layout)
-        self._lock.acquire()
-        try:
-            # From here on `stop` finds this run, even while it only prepares.
-            record.clear_stop(project.layout)
-            record.write(project.layout, self._record)
-        except StorageError as error:
-            self._lock.release()
-            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
+        """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
+        if self._claim.take() != self._last:
+            # Another run came between: what it drew is not known here yet.
+            self._surveyed = {}
         return self
 
     def __exit__(
@@ -95,13 +85,12 @@ class Session:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if error is not None and not self._ended:
+        if error is not None and not self._claim.ended:
             code = getattr(error, "exit_code", Exit.INTERNAL)
             with contextlib.suppress(StorageError):
-                self._record_end(exit_code=int(code), reason="not drawn", resume_after=None)
+                self._claim.end(exit_code=int(code), reason="not drawn", resume_after=None)
         self._provider.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._claim.release()
 
     @property
     def pools(self) -> dict[str, tuple[Key, ...]]:
@@ -116,11 +105,15 @@ class Session:
     @property
     def lineage(self) -> str:
         """The id of this run, or of the one that it resumes."""
-        return self._record.lineage
+        return self._claim.record.lineage
 
     def plan(self, limit: int | None = None) -> Plan:
-        """Look at the disk and decide what is left to draw."""
-        self._surveyed = self.project.survey(self._runtime.clock.wall())
+        """Look at the disk and decide what is left to draw.
+
+        It is looked at once more only if another run had the project until this one took it.
+        """
+        if not self._surveyed:
+            self._surveyed = self.project.survey(self._runtime.clock.wall())
         return self.project.plan(self._surveyed, lineage=self.lineage, limit=limit)
 
     def require_keys(self, plan: Plan) -> None:
@@ -175,9 +168,9 @@ class Session:
     @property
     def price(self) -> Price | None:
         """What a picture costs: as the keys file says, else by the provider's list."""
-        size = self.project.settings.image_size
-        own = self.project.ring.price(self._provider.model, size)
-        return Price(picture=own) if own is not None else self._provider.price(size)
+        model, size = self._provider.model, self.project.settings.image_size
+        own = self.project.ring.price(model, size)
+        return Price(picture=own) if own is not None else self._provider.price(model, size)
 
     @property
     def _answer_seconds(self) -> float | None:
@@ -213,7 +206,7 @@ class Session:
         Raises only faults of ours, and `UsageError` where nothing could start.
         """
         project = self.project
-        bus = Bus(self._record.run, self._runtime.clock.wall)
+        bus = Bus(self._claim.record.run, self._runtime.clock.wall)
         pool = self._pool()
         self._warn_of_others()
         run = Run(
@@ -290,8 +283,8 @@ class Session:
 
     def _options(self, limits: Limits) -> Options:
         return Options(
-            run=self._record.run,
-            lineage=self._record.lineage,
+            run=self._claim.record.run,
+            lineage=self._claim.record.lineage,
             timeout=self.project.settings.timeout,
             max_attempts=self.project.settings.max_attempts,
             max_time=limits.max_time,
@@ -322,7 +315,7 @@ class Session:
         project.index.save()
         recorder = Recorder(
             project.layout,
-            self._record.run,
+            self._claim.record.run,
             beats=project.beats,
             there=there,
             errors=project.errors(),
@@ -334,7 +327,7 @@ class Session:
     def _finish(self, complete: Complete, answer_seconds: float | None) -> Complete:
         """Record how the run ended; if the disk refuses that, say so."""
         try:
-            self._record_end(
+            self._claim.end(
                 exit_code=complete.exit_code,
                 reason=complete.reason,
                 resume_after=complete.resume_after,
@@ -347,22 +340,3 @@ class Session:
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         return complete
-
-    def _record_end(
-        self,
-        *,
-        exit_code: int,
-        reason: str,
-        resume_after: str | None,
-        answer_seconds: float | None = None,
-    ) -> None:
-        self._ended = True
-        ended = msgspec.structs.replace(
-            self._record,
-            ended=iso(self._runtime.clock.wall()),
-            exit_code=exit_code,
-            reason=reason,
-            resume_after=resume_after,
-            answer_seconds=answer_seconds or self._record.answer_seconds,
-        )
-        record.write(self.project.layout, ended)

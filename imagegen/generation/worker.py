@@ -3,24 +3,25 @@
 import heapq
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from imagegen.errors import ImagegenError
 from imagegen.generation import endings
+from imagegen.generation.counting import count
 from imagegen.generation.drawing import Attempt, Saved, attempt
-from imagegen.generation.events import KeyChange, Progress, Totals, Wait, Warned, iso_exact
+from imagegen.generation.events import Totals, Wait
 from imagegen.generation.plan import Planned
-from imagegen.generation.run import PICTURE, Run
+from imagegen.generation.run import Run
 from imagegen.generation.task import Task
+from imagegen.generation.telling import Telling
 from imagegen.keys.pool import Exhausted, Lease
 from imagegen.keys.pool import Wait as KeyWait
-from imagegen.keys.state import KeyNews
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
-from imagegen.providers.base import Fault, Kind, Usage
+from imagegen.providers.base import Fault, Kind
 
 BACK_OFF: Final = (2.0, 8.0, 30.0)
 ROUNDS: Final = 3
@@ -58,12 +59,11 @@ class Worker:
         self._rounds = 0
         self._round_mended = False
         self._no_more = False
-        self._waiting_until = 0.0
         self.last_sent = 0.0
         """When the latest request was begun, in `Clock.now()` seconds."""
         self.due_by = 0.0
         """When the last beat that backs off may be sent again."""
-        self._told_keys: dict[tuple[str, int], KeyNews] = {}
+        self._telling = Telling(run, style, self._total)
         self._began = False
         if run.keys is not None and self._heap:
             run.keys.want(style)
@@ -105,7 +105,7 @@ class Worker:
         now = self._run.runtime.clock.now()
         if not self._began:
             self._began = True
-            self._tell_keys()
+            self._telling.keys()
         self._take_in(now)
         again = self._go_on(now)
         if self._run.haste is not None or self._no_more:
@@ -217,25 +217,8 @@ class Worker:
         # When another style is done and lends its keys is not known: only the clock decides.
         if self._too_late(until if until < _FOREVER else now):
             self._out_of_time()
-        elif until == _FOREVER != self._waiting_until:
-            self._waiting_until = until
-            self._tell_keys()
-            message = f"{self.style}: its keys are spent; it goes on with those of other styles"
-            self._run.emit(Wait(style=self.style, reason="lending", message=message))
-        elif until - now > 1 and abs(until - self._waiting_until) > 1:
-            self._waiting_until = until
-            self._tell_keys()
-            seconds = round(until - now, 1)
-            message = f"{self.style}: next request in {seconds:.0f} s"
-            self._run.emit(
-                Wait(
-                    style=self.style,
-                    reason="keys",
-                    message=message,
-                    seconds=seconds,
-                    until=iso_exact(self._run.wall_in(seconds)),
-                )
-            )
+        else:
+            self._telling.waits(until, now)
 
     def _take_in(self, now: float) -> None:
         answered = bool(self._inbox)
@@ -245,9 +228,9 @@ class Worker:
             self._run.counts.in_flight -= 1
             if isinstance(result, BaseException):
                 raise result
-            told = self._count(result)
+            told = count(self._run, result)
             if result.news is not None:
-                self._tell_key(result.news)
+                self._telling.key(result.news)
             if isinstance(result.result, Saved):
                 self._complete(task, result.result, told)
             elif isinstance(result.result, ImagegenError):
@@ -259,31 +242,6 @@ class Worker:
             # Whether money is left after all concerns every style.
             self._run.purse.short = False
             self._run.runtime.ring()
-
-    def _count(self, done: Attempt) -> dict[str, Any]:
-        """Count an answer; returns what is told of it whatever became of the beat."""
-        run, counts, result = self._run, self._run.counts, done.result
-        counts.requests += done.sent
-        told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
-        if isinstance(result, ImagegenError):
-            # Drawn and paid for, and the disk refused it.
-            return told | {"cost": run.purse.pay(None, pictures=1)}
-        pictures = 0
-        if isinstance(result, Saved):
-            counts.slowest = max(counts.slowest, done.seconds)
-            counts.waited += done.seconds
-            counts.answers[PICTURE] += 1
-            pictures = 1
-        elif done.sent:
-            counts.answers[result.kind.value] += 1
-        usage = result.usage or Usage()
-        counts.input_tokens += usage.input_tokens
-        counts.output_tokens += usage.output_tokens
-        return told | {
-            "cost": run.purse.pay(usage, pictures=pictures),
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered(task)
@@ -306,7 +264,7 @@ class Worker:
         self._answered(task)
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
-            self._tell_together()
+            self._telling.together()
             self._put_back(task, now, **told)
         elif fault.kind is Kind.MODEL_GONE:
             self._put_back(task, now, **told)
@@ -391,16 +349,7 @@ class Worker:
             task.attempts, task.round = 0, self._rounds
             self._return(task, now + ROUND_PAUSE)
         count, self._given_up = len(self._given_up), {}
-        message = f"{self.style}: {count} beats that failed in passing are tried once more"
-        self._run.emit(
-            Wait(
-                style=self.style,
-                reason="round",
-                message=message,
-                seconds=ROUND_PAUSE,
-                until=iso_exact(self._run.wall_in(ROUND_PAUSE)),
-            )
-        )
+        self._telling.round(count, ROUND_PAUSE)
         return True
 
     def _give_up_for_good(self) -> None:
@@ -426,71 +375,8 @@ class Worker:
 
     def _exhausted(self, keys: Exhausted) -> None:
         self._no_more = True
-        self._tell_keys()
+        self._telling.keys()
         self._run.endings.append(endings.no_key_left(self.style, keys, self._run))
 
-    def _tell_keys(self) -> None:
-        """Tell the state of each key that is in another than was told last."""
-        if self._run.keys is None or not self._total:
-            return
-        alike: Counter[str] = Counter()
-        for news in self._run.keys.states(self.style):
-            self._tell_key(news, alike[news.tail])
-            alike[news.tail] += 1
-
-    def _tell_together(self) -> None:
-        tails = self._run.keys.take_together() if self._run.keys is not None else ()
-        if tails:
-            *others, last = tails
-            self._run.emit(
-                Warned(
-                    message=f"{', '.join(others)} and {last} hit the limit together: they share one "
-                    "quota, as keys of one project do. Keys of separate projects would be faster."
-                )
-            )
-
-    def _tell_key(self, news: KeyNews, nth: int = 0) -> None:
-        """Tell a key's state if it is new; `nth` tells apart keys that end alike."""
-        before = self._told_keys.get((news.tail, nth))
-        if before is not None and _same(before, news):
-            return
-        self._told_keys[news.tail, nth] = news
-        seconds, until = None, None
-        if news.until is not None:
-            seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)
-            until = iso_exact(self._run.wall_in(seconds))
-        message = news.message
-        if news.pace is not None:
-            message = message or f"slowed to {news.pace} requests a minute"
-        self._run.emit(
-            KeyChange(
-                style=self.style,
-                key=news.tail,
-                state=news.state.value,
-                message=message,
-                per_minute=news.per_minute,
-                seconds=seconds,
-                until=until,
-            )
-        )
-
     def _tell(self, task: Task, status: Status, **fields: object) -> None:
-        beat = task.beat
-        self._run.emit(
-            Progress(
-                style=self.style,
-                shot_number=beat.shot,
-                beat_number=beat.beat,
-                status=status,
-                completed=self._skipped + self._drawn,
-                total=self._total,
-                **fields,  # type: ignore[arg-type]
-            )
-        )
-
-
-def _same(one: KeyNews, other: KeyNews) -> bool:
-    """Tell whether two pieces of news say the same; moments differ a little each time."""
-    if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
-        return False
-    return abs((one.until or 0.0) - (other.until or 0.0)) < 1
+        self._telling.beat(task.beat, status, self._skipped + self._drawn, **fields)

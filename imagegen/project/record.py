@@ -5,9 +5,8 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-import filelock
 import msgspec
 
 from imagegen import files
@@ -19,6 +18,10 @@ _MAX_BYTES: Final = 1024 * 1024
 _PROBE_SECONDS: Final = 2.0
 _RECORD_LOOKS: Final = 20
 _RECORD_PAUSE: Final = 0.1
+
+
+RunId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z")]
+"""A run's id. It names a file, and a record may be somebody else's."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,7 +50,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     average.
     """
 
-    run: str
+    run: RunId
     lineage: str
     pid: int
     started: str
@@ -82,6 +85,8 @@ def is_active(layout: Layout) -> bool:
     path = layout.ours / "active.lock"
     if not path.is_file() or path.is_symlink():
         return False
+    import filelock  # noqa: PLC0415  # slow to import, and seldom needed
+
     try:
         with filelock.FileLock(path, timeout=0):
             return False
@@ -132,6 +137,8 @@ class RunLock:
     """
 
     def __init__(self, layout: Layout) -> None:
+        import filelock  # noqa: PLC0415
+
         self._layout = layout
         self._run = filelock.FileLock(self._safe("lock"), timeout=0, thread_local=False)
         self._active = filelock.FileLock(
@@ -140,6 +147,8 @@ class RunLock:
 
     def acquire(self) -> None:
         """Take the project. Raises `RunActiveError` naming the other run, `UsageError`."""
+        import filelock  # noqa: PLC0415
+
         try:
             self._run.acquire()
             self._active.acquire()

@@ -1,0 +1,217 @@
+"""The commands that draw: `run`, `resume`."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.draw import draw
+from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.options import (
+    LIMITS,
+    WHAT,
+    AwakeOption,
+    BaseUrlOption,
+    BeatsOption,
+    DetachOption,
+    How,
+    KeysOption,
+    MaxCostOption,
+    MaxTimeOption,
+    ModelOption,
+    ProgressOption,
+    ProjectArgument,
+    ProviderOption,
+    VerboseOption,
+    View,
+    YesOption,
+    absolute,
+    asked_for,
+    whole_number,
+)
+
+_EXITS: Final = exit_codes(
+    {
+        0: "all that was asked for is there",
+        1: "some beats are in error: look at them",
+        2: "wrong usage, settings, input or keys: mend that first",
+        3: "ended early (quota, time, money, service, stop): resume carries on",
+        4: "another run is active on the project",
+        130: "interrupted: resume carries on (129 and 143 too)",
+    }
+)
+RUN_EPILOG: Final = (
+    _EXITS
+    + "\n\n"
+    + examples(
+        ("imagegen run my-video --dry-run", "what it takes and costs"),
+        ("imagegen run my-video --sample 3", "see the looks first"),
+        ("imagegen run my-video --max-cost 20", "spend at most 20 dollars"),
+        ("imagegen run my-video --max-time 25m", "in a CI job"),
+        ("imagegen run my-video --style clear --shot 2", "only this style of shot 2"),
+        ("imagegen run my-video --beat clear/7.3 --force", "draw one picture again"),
+    )
+)
+RESUME_EPILOG: Final = (
+    _EXITS
+    + "\n\n"
+    + examples(
+        ("imagegen resume my-video", "what is left of the last run"),
+        ("imagegen resume my-video --max-cost 5", "and at most 5 dollars more"),
+    )
+)
+
+
+def run(
+    project: ProjectArgument = Path(),
+    *,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--style",
+            metavar="NAME",
+            help="Draw only this style. Repeat it for more.",
+            autocompletion=complete.styles,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    shot: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shot",
+            metavar="N",
+            help="Draw only this shot. Repeat it for more.",
+            autocompletion=complete.shots,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    beat: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beat",
+            metavar="BEAT",
+            help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            autocompletion=complete.beats,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            help="Draw N beats of each style, evenly spread: 3 is the first, middle and last.",
+            parser=whole_number("--sample", 1),
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="Draw at most N beats, over all styles.",
+            parser=whole_number("--limit", 0),
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Draw again what has a picture; the old ones are kept in old_images/.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    yes: YesOption = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be drawn, how long it takes and what it costs; draw nothing.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = False,
+    max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
+    fail_fast: Annotated[
+        bool,
+        typer.Option(
+            "--fail-fast",
+            help="End at the first beat in error, with exit 1.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = False,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    beats: BeatsOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+    detach: DetachOption = False,
+    keep_awake: AwakeOption = False,
+) -> None:
+    """Draw every beat that has no picture yet; what failed is tried again.
+
+    Ctrl-C finishes the requests in flight, which are paid for, and ends; pressed twice it
+    ends at once. Either way `imagegen resume` carries on.
+    """
+    asked = asked_for(
+        styles=style,
+        shots=shot,
+        beats=beat,
+        sample=sample,
+        force=force,
+        fail_fast=fail_fast,
+        provider=provider,
+        model=model,
+        beats_file=absolute(beats),
+    )
+    how = How(
+        keys=keys,
+        base_url=base_url,
+        view=progress,
+        max_time=max_time,
+        max_cost=max_cost,
+        limit=limit,
+        dry_run=dry_run,
+        detach=detach,
+        keep_awake=keep_awake,
+        verbose=verbose,
+        sure=yes,
+    )
+    draw(project, asked, how)
+
+
+def resume(
+    project: ProjectArgument = Path(),
+    *,
+    yes: YesOption = False,
+    max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+    detach: DetachOption = False,
+    keep_awake: AwakeOption = False,
+) -> None:
+    """Carry on the last run, with the options that chose what it draws.
+
+    It remembers styles, shots, beats, provider and model; of --force, only what is not
+    redrawn yet. Keys, addresses, --limit and what stands below are never remembered.
+    """
+    how = How(
+        keys=keys,
+        base_url=base_url,
+        view=progress,
+        max_time=max_time,
+        max_cost=max_cost,
+        detach=detach,
+        keep_awake=keep_awake,
+        verbose=verbose,
+        sure=yes,
+    )
+    draw(project, None, how)

@@ -1,0 +1,90 @@
+"""The commands for a run from outside: `status`, `stop`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, asked_for
+
+STATUS_EPILOG: Final = (
+    exit_codes(
+        {
+            0: "told; with --check: every picture is there",
+            1: "with --check: no beat is pending, but some are in error",
+            2: "wrong usage, settings or input",
+            3: "with --check: some beats are pending",
+        }
+    )
+    + "\n\n"
+    + examples(
+        ("imagegen status my-video", "bars, counts and a sign for each beat"),
+        ("imagegen status my-video --watch", "follow the run from another window"),
+        ("imagegen status my-video --check", "for scripts: is it all there?"),
+        ("imagegen status my-video --json", "for programs"),
+    )
+)
+STOP_EPILOG: Final = examples(
+    ("imagegen stop my-video", "from another window, or for a detached run"),
+)
+
+
+def status(
+    project: ProjectArgument = Path(),
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    exit_code: Annotated[
+        bool,
+        typer.Option("--check", help="Exit 3 if beats are pending, else 1 if some are in error."),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Follow the active run until it ends; leaving does not end it. With --json: "
+            "print its events, one a line.",
+        ),
+    ] = False,
+    beats: BeatsOption = None,
+) -> None:
+    """Tell where a project stands: counts and a sign for each beat."""
+    from imagegen.cli.watch import watch as follow
+    from imagegen.display import terminal
+    from imagegen.generation.project import Project
+    from imagegen.generation.standing import standing
+
+    followed = watch and follow(project, absolute(beats), "json" if json else "auto")
+    found = standing(Project(project, asked_for(beats_file=absolute(beats))), time.time())
+    if followed:
+        pass
+    elif json:
+        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        terminal.printer().status(found, str(project), time.time())
+    if exit_code:
+        raise typer.Exit(found.check)
+
+
+def stop(project: ProjectArgument = Path()) -> None:
+    """Ask the active run to finish what is in flight, save, and end.
+
+    The run ends with exit 3, and `imagegen resume` carries on. Without an active run it
+    says so.
+    """
+    from imagegen.display import terminal
+    from imagegen.project import record
+    from imagegen.project.layout import Layout
+
+    layout = Layout(project)
+    printer = terminal.printer()
+    active = record.active_run(layout)
+    if active is None:
+        printer.line(f"{layout.name}: nothing is running.")
+        return
+    record.request_stop(layout, active.run)
+    printer.line(f"{layout.name}: asked process {active.pid} to finish and end.")

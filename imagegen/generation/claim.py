@@ -1,0 +1,71 @@
+"""A project taken for one run: its lock, and the record by which others know the run."""
+
+import msgspec
+
+from imagegen.errors import ImagegenError, StorageError, UsageError
+from imagegen.generation.events import iso
+from imagegen.keys.clock import Clock
+from imagegen.project import record
+from imagegen.project.layout import Layout
+from imagegen.project.record import RunLock, RunRecord
+
+
+class Claim:
+    """Holds a project for the run that `begun` describes, from `take` to `release`."""
+
+    def __init__(self, layout: Layout, begun: RunRecord, clock: Clock) -> None:
+        self.record = begun
+        self.ended = False
+        """Whether it is written down how the run ended."""
+        self._layout = layout
+        self._clock = clock
+        self._lock: RunLock | None = None
+
+    def take(self) -> RunRecord | None:
+        """Take the project, and return the record of the run that had it before.
+
+        Raises `RunActiveError`, or `UsageError` where the disk refuses.
+        """
+        try:
+            self._layout.prepare()
+        except ImagegenError as error:
+            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
+        self._lock = RunLock(self._layout)
+        self._lock.acquire()
+        before = record.read(self._layout)
+        try:
+            # From here on `stop` finds this run, even while it only prepares.
+            record.clear_stop(self._layout)
+            record.write(self._layout, self.record)
+        except StorageError as error:
+            self._lock.release()
+            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
+        return before
+
+    def end(
+        self,
+        *,
+        exit_code: int,
+        reason: str,
+        resume_after: str | None,
+        answer_seconds: float | None = None,
+    ) -> None:
+        """Write down how the run ended. Raises `StorageError`.
+
+        `answer_seconds` is how long its pictures took to come; None where none came.
+        """
+        self.ended = True
+        ended = msgspec.structs.replace(
+            self.record,
+            ended=iso(self._clock.wall()),
+            exit_code=exit_code,
+            reason=reason,
+            resume_after=resume_after,
+            answer_seconds=answer_seconds or self.record.answer_seconds,
+        )
+        record.write(self._layout, ended)
+
+    def release(self) -> None:
+        """Let go of the project."""
+        if self._lock is not None:
+            self._lock.release()

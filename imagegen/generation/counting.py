@@ -1,0 +1,37 @@
+"""What an answer counts for: a request, tokens, money."""
+
+from typing import Any
+
+from imagegen.errors import ImagegenError
+from imagegen.generation.drawing import Attempt, Saved
+from imagegen.generation.run import PICTURE, Run
+from imagegen.providers.base import Usage
+
+
+def count(run: Run, done: Attempt) -> dict[str, Any]:
+    """Count an answer; returns what is told of it whatever became of the beat.
+
+    Called under the runtime's lock. The names are those of fields of `Progress`.
+    """
+    counts, result = run.counts, done.result
+    counts.requests += done.sent
+    told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
+    if isinstance(result, ImagegenError):
+        # Drawn and paid for, and the disk refused it.
+        return told | {"cost": run.purse.pay(None, pictures=1)}
+    pictures = 0
+    if isinstance(result, Saved):
+        counts.slowest = max(counts.slowest, done.seconds)
+        counts.waited += done.seconds
+        counts.answers[PICTURE] += 1
+        pictures = 1
+    elif done.sent:
+        counts.answers[result.kind.value] += 1
+    usage = result.usage or Usage()
+    counts.input_tokens += usage.input_tokens
+    counts.output_tokens += usage.output_tokens
+    return told | {
+        "cost": run.purse.pay(usage, pictures=pictures),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
