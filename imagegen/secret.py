@@ -1,9 +1,5 @@
 """API keys in memory: a type that shows nothing but its last four characters."""
 
-import base64
-import hmac
-import html
-import json
 from collections.abc import Iterator
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
@@ -49,6 +45,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # noqa: PLC0415  # loads OpenSSL
+
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     def __hash__(self) -> int:
@@ -80,6 +78,11 @@ def redact(text: str) -> str:
 
 def _spellings(value: str) -> Iterator[str]:
     """Yield a key as it is, and as somebody may quote it."""
+    # What only reads no key does not wait for these.
+    import base64  # noqa: PLC0415
+    import html  # noqa: PLC0415
+    import json  # noqa: PLC0415
+
     yield value
     data = value.encode("utf-8", "surrogatepass")
     yield quote(data, safe="")

@@ -3,7 +3,6 @@
 import difflib
 import re
 import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +56,8 @@ def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | N
     if _ENDLESS_NAME.search(text):
         faults.append(InputFault(file=shown, message="has a name of more than 64 parts"))
         return None
+    import tomllib  # noqa: PLC0415  # many a project has no such file
+
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -226,7 +226,7 @@ _EVENTS = (
 )
 _PICTURES = [
     picture(),
-    png.with_provenance(picture(), provenance()),
+    b"".join(png.with_provenance(picture(), provenance())),
     picture(kind="JPEG"),
     picture(kind="WEBP"),
     picture(kind="WEBP", mode="RGBA", lossless=True),

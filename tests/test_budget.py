@@ -362,17 +362,17 @@ def test_a_restart_on_a_system_that_names_no_boot_is_noticed(desk: Desk) -> None
 def test_places_tell_when_each_of_the_minutes_requests_may_leave() -> None:
     """Free ones now, used ones when their minute is over, and none before a cool-down's end."""
     desk = Desk()
-    assert desk.budget.places(desk.clock.now(), LIMIT) == (desk.clock.now(),) * LIMIT
+    assert desk.budget.places(desk.clock.now(), LIMIT) == [(desk.clock.now(), LIMIT)]
     desk.send()
     desk.clock.advance(10)
     desk.send()
     now = desk.clock.now()
-    assert desk.budget.places(now, LIMIT) == (*((now,) * 7), now + MINUTE - 10, now + MINUTE)
+    assert desk.budget.places(now, LIMIT) == [(now, 7), (now + MINUTE - 10, 1), (now + MINUTE, 1)]
     # A lowered limit leaves the newest requests to wait for.
-    assert desk.budget.places(now, 2) == (now + MINUTE - 10, now + MINUTE)
-    assert desk.budget.places(now, 1) == (now + MINUTE,)
+    assert desk.budget.places(now, 2) == [(now + MINUTE - 10, 1), (now + MINUTE, 1)]
+    assert desk.budget.places(now, 1) == [(now + MINUTE, 1)]
     desk.budget.cool_until = now + 55
-    assert desk.budget.places(now, LIMIT) == (*((now + 55,) * 8), now + MINUTE)
+    assert desk.budget.places(now, LIMIT) == [(now + 55, 7), (now + 55, 1), (now + MINUTE, 1)]
 
 
 def test_a_request_that_has_not_left_counts_as_leaving_now() -> None:
@@ -380,7 +380,7 @@ def test_a_request_that_has_not_left_counts_as_leaving_now() -> None:
     desk = Desk(limit=1)
     desk.lease()
     desk.clock.advance(5)
-    assert desk.budget.places(desk.clock.now(), 1) == (desk.clock.now() + MINUTE,)
+    assert desk.budget.places(desk.clock.now(), 1) == [(desk.clock.now() + MINUTE, 1)]
 
 
 def test_a_slowed_budget_has_one_place_at_a_time() -> None:
@@ -389,4 +389,4 @@ def test_a_slowed_budget_has_one_place_at_a_time() -> None:
     desk.send_all()
     desk.budget.pace = 6
     now = desk.clock.now()
-    assert desk.budget.places(now, LIMIT) == (now + MINUTE,)
+    assert desk.budget.places(now, LIMIT) == [(now + MINUTE, 1)]

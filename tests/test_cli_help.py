@@ -227,3 +227,23 @@ except SystemExit as end:
     assert exit_code == 0
     heavy = {"rich", "requests", "urllib3", "PIL", "pydantic", "sqlite3", "tomlkit", "pyjson5"}
     assert heavy.isdisjoint(modules)
+
+
+def test_status_loads_nothing_that_only_drawing_needs(commands: Commands) -> None:
+    """Where a project stands is told without HTTP, pictures, budgets, the engine or its views."""
+    root = commands.project()
+    code = f"""
+import json, sys
+sys.argv = ["imagegen", "status", {str(root)!r}]
+from imagegen.cli import main
+try:
+    main()
+except SystemExit as end:
+    print(json.dumps([end.code, sorted(sys.modules)]), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    exit_code, modules = json.loads(done.stderr)
+    assert exit_code == 0
+    libraries = {"requests", "urllib3", "PIL", "sqlite3", "filelock", "pyjson5", "hashlib", "ssl"}
+    engine = {f"imagegen.{name}" for name in ("generation.engine", "keys.pool", "display.live")}
+    assert (libraries | engine).isdisjoint(modules)

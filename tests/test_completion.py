@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import Commands, Done, row
-from imagegen.providers import MODELS, NAMES, create
-from imagegen.providers.base import Options
+from imagegen.providers import MODELS, NAMES, named
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -122,9 +121,7 @@ def test_known_names_are_offered(tab: Tab) -> None:
 def test_models_that_are_offered_have_a_price(name: str) -> None:
     """The list is the providers' own."""
     for model in MODELS[name]:
-        provider = create(name, Options(model=model))
-        assert provider.price("1K") is not None
-        provider.close()
+        assert named(name).price(model, "1K") is not None
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -32,11 +32,11 @@ def supply(
     *styles: str, per_minute: int = 9, used: int = 0, free_in: float = 30.0, **more: object
 ) -> Supply:
     """Return what a budget allows, of which some places are free a little later only."""
-    places = (NOW,) * (per_minute - used) + (NOW + free_in,) * used
+    free = [(NOW, per_minute - used), (NOW + free_in, used)]
     return Supply(
         styles=frozenset(styles),
         per_minute=per_minute,
-        places=places,
+        places=[(at, count) for at, count in free if count],
         **more,  # type: ignore[arg-type]
     )
 
@@ -104,7 +104,7 @@ def test_keys_that_are_lent_count_once_their_style_is_done() -> None:
 
 def test_a_slowed_budget_sends_one_at_a_time() -> None:
     """With ten seconds between requests the seventh leaves a minute after the first."""
-    slow = Supply(styles=frozenset({"clear"}), per_minute=6, places=(NOW + 5,), spacing=10.0)
+    slow = Supply(styles=frozenset({"clear"}), per_minute=6, places=[(NOW + 5, 1)], spacing=10.0)
     assert departures(slow, clear=1)["clear"] == 5.0
     assert departures(slow, clear=7)["clear"] == pytest.approx(65.0)
 
@@ -131,7 +131,7 @@ def test_a_hundred_thousand_beats_are_foretold_to_a_hundredth() -> None:
         Supply(
             styles=frozenset({style}),
             per_minute=9,
-            places=tuple(NOW + 60 * (9 * key + n) / 18 for n in range(9)),
+            places=[(NOW + 60 * (9 * key + n) / 18, 1) for n in range(9)],
         )
         for style in STYLES
         for key in range(2)

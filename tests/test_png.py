@@ -37,6 +37,11 @@ def examine(data: bytes) -> png.Whole | None:
     return png.examine(io.BytesIO(data))
 
 
+def signed(data: bytes, origin: png.Provenance) -> bytes:
+    """Return a PNG that tells what it was drawn from."""
+    return b"".join(png.with_provenance(data, origin))
+
+
 def pixels(data: bytes) -> tuple[tuple[int, int], str, bytes]:
     """Return size, mode and pixels of a picture file."""
     with Image.open(io.BytesIO(data)) as image:
@@ -54,7 +59,7 @@ def jpeg_claiming(width: int, height: int) -> bytes:
 IDAT, IEND = chunk(b"IDAT", b"x"), chunk(b"IEND")
 SEEDS = [
     picture(),
-    png.with_provenance(picture(), provenance()),
+    signed(picture(), provenance()),
     picture(kind="JPEG"),
     picture(kind="JPEG", mode="CMYK", exif=Image.Exif().tobytes()),
     picture(kind="JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0"),
@@ -70,7 +75,7 @@ def test_a_real_picture_is_whole() -> None:
 
 def test_a_picture_cut_anywhere_is_torn() -> None:
     """Whichever number of bytes is missing at the end, a PNG is not whole."""
-    data = png.with_provenance(picture(64, 36), provenance())
+    data = signed(picture(64, 36), provenance())
     assert examine(data) is not None
     assert [size for size in range(len(data)) if examine(data[:size]) is not None] == []
 
@@ -149,14 +154,14 @@ def test_a_picture_says_what_it_was_drawn_from() -> None:
     written = provenance(
         beat="é 1", look=png.Hash("cd", "default"), references=png.Hash("ef"), run="r-1"
     )
-    read = examine(png.with_provenance(picture(), written))
+    read = examine(signed(picture(), written))
     assert read == png.Whole(8, 5, written)
 
 
 def test_what_a_picture_says_leaves_its_pixels_alone() -> None:
     """A picture with provenance has the same pixels, and other programs read it."""
     data = picture(64, 36, mode="RGBA")
-    told = png.with_provenance(data, provenance())
+    told = signed(data, provenance())
     assert pixels(told) == pixels(data)
     with Image.open(io.BytesIO(told)) as image:
         image.verify()
@@ -166,8 +171,8 @@ def test_what_a_picture_says_leaves_its_pixels_alone() -> None:
 
 def test_our_word_stands_before_any_other() -> None:
     """A picture that came with provenance of somebody else tells ours."""
-    theirs = png.with_provenance(picture(), provenance(run="theirs"))
-    whole = examine(png.with_provenance(theirs, provenance(run="ours")))
+    theirs = signed(picture(), provenance(run="theirs"))
+    whole = examine(signed(theirs, provenance(run="ours")))
     assert whole is not None
     assert whole.provenance == provenance(run="ours")
 
@@ -198,7 +203,7 @@ def test_hostile_metadata_is_passed_over(body: bytes) -> None:
 
 def test_metadata_beyond_its_bound_is_not_read() -> None:
     """A huge text in a picture is walked over."""
-    big = png.with_provenance(made(IDAT, IEND), provenance(model="m" * 70_000))
+    big = signed(made(IDAT, IEND), provenance(model="m" * 70_000))
     assert examine(big) == png.Whole(4, 3)
 
 
@@ -275,7 +280,7 @@ def test_a_picture_too_large_for_a_file_of_ours_is_refused(
     """What would not be taken for whole once it is saved is refused before."""
     data = picture(300, 300, kind="JPEG")
     monkeypatch.setattr(png, "MAX_BYTES", 64 * 1024 + len(png.as_png(data)))
-    told = png.with_provenance(png.as_png(data), provenance())
+    told = signed(png.as_png(data), provenance())
     assert examine(told) is not None
     monkeypatch.setattr(png, "MAX_BYTES", png.MAX_BYTES - 1)
     for refused in (data, told):

@@ -14,8 +14,8 @@ import reports
 from imagegen.display import size, words
 from imagegen.display.text import ASCII
 from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
+from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import KeyChange, iso
-from imagegen.generation.forecaster import Estimate
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
 from imagegen.generation.survey import Found

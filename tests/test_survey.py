@@ -54,7 +54,7 @@ def test_an_empty_project_has_nothing(tmp_path: Path) -> None:
 
 def test_a_whole_picture_is_there_with_what_it_says(project: Project) -> None:
     """A PNG of ours is the beat's picture, and its origin is known."""
-    project.path.write_bytes(png.with_provenance(picture(), provenance()))
+    project.path.write_bytes(b"".join(png.with_provenance(picture(), provenance())))
     assert project.look() == Surveyed(beat(), Found.WHOLE, png.Whole(8, 5, provenance()))
     assert project.look().there
 
@@ -163,7 +163,7 @@ def test_a_picture_that_goes_while_it_is_looked_for_is_missing(
 
 def test_a_picture_is_opened_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the index knows is not opened again, until the file changes."""
-    project.path.write_bytes(png.with_provenance(picture(), provenance()))
+    project.path.write_bytes(b"".join(png.with_provenance(picture(), provenance())))
     seen = project.look()
     project.index.save()
     opened: list[Path] = []

@@ -151,7 +151,7 @@ class ScriptedProvider:
     """Answers as a test says; remembers when which request left, with which key."""
 
     def __init__(self, clock: FakeClock, sleep: Callable[[float], None]) -> None:
-        self.name, self.model = "scripted", "model-1"
+        self.name, self.model, self.default_model = "scripted", "model-1", "model-1"
         self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
         self.width = 4
         self.requests: list[tuple[float, str, Request]] = []
@@ -182,7 +182,8 @@ class ScriptedProvider:
         self.listed += 1
         return self.listing()
 
-    def price(self, image_size: str) -> Price | None:
+    @staticmethod
+    def price(model: str, image_size: str) -> Price | None:
         """Return a price that is easy to count with: ten cents a picture."""
         return Price(picture=0.1)
 

@@ -1,5 +1,6 @@
 """The command line's entry: every ending has its exit code."""
 
+import gc
 import io
 import os
 import sys
@@ -43,6 +44,9 @@ def main() -> NoReturn:
     if code == Exit.CLOSED_STDOUT:
         # Python flushes once more at its end, into the same closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # Python looks for garbage once more as it ends, which takes a fifth of a short command's
+    # time and far more after 100,000 beats; what is left goes with the process.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -5,7 +5,6 @@ The runner obeys lines that begin with `::`, after blanks too, and `##[` anywher
 """
 
 import os
-import string
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 ANNOTATIONS: Final = 10
 """GitHub shows so many of one kind for each step."""
 
-_STRUCTURE: Final = {ord(c): f"&#{ord(c)};" for c in string.punctuation}
+_STRUCTURE: Final = {ord(c): f"&#{ord(c)};" for c in r"""!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"""}
 
 
 def running() -> bool:

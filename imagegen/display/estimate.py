@@ -4,7 +4,7 @@ from imagegen.display import size
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, duration, plural
 from imagegen.display.words import money
-from imagegen.generation.forecaster import Estimate
+from imagegen.generation.estimate import Estimate
 from imagegen.generation.plan import Plan
 
 

@@ -1,22 +1,23 @@
 """What is said once: each method prints one screen."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from imagegen.display import estimate as estimates
-from imagegen.display import faults, size
-from imagegen.display import standing as standings
-from imagegen.display import summary as summaries
 from imagegen.display.paper import Paper
-from imagegen.display.summary import Ended
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
 from imagegen.errors import ImagegenError
-from imagegen.generation.forecaster import Estimate
-from imagegen.generation.plan import Plan
-from imagegen.generation.standing import Standing
-from imagegen.project.settings import Settings
-from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Request
+
+if TYPE_CHECKING:
+    from imagegen.display.summary import Ended
+    from imagegen.generation.estimate import Estimate
+    from imagegen.generation.plan import Plan
+    from imagegen.generation.standing import Standing
+    from imagegen.project.settings import Settings
+    from imagegen.project.storyboard import Beat
+    from imagegen.providers.base import Request
+
+# Each screen imports what it needs, so that none waits for what it does not.
 
 
 class Printer(Paper):
@@ -24,22 +25,32 @@ class Printer(Paper):
 
     def error(self, error: ImagegenError, project: str = "") -> None:
         """Say what went wrong and what to do."""
+        from imagegen.display import faults
+
         faults.show(self, error, project)
 
-    def dry_run(self, plan: Plan, name: str, estimate: Estimate) -> None:
+    def dry_run(self, plan: "Plan", name: str, estimate: "Estimate") -> None:
         """Say what a run would do, how long it would take and what it would cost."""
+        from imagegen.display import estimate as estimates
+
         estimates.show(self, plan, name, estimate)
 
-    def summary(self, ended: Ended) -> None:
+    def summary(self, ended: "Ended") -> None:
         """Say how a run ended, style by style, and what to type next."""
+        from imagegen.display import summary as summaries
+
         summaries.show(self, ended)
 
-    def problems(self, ended: Ended) -> None:
+    def problems(self, ended: "Ended") -> None:
         """Say what is wrong after a run, and nothing if all is well."""
+        from imagegen.display import summary as summaries
+
         summaries.problems(self, ended)
 
-    def status(self, standing: Standing, path: str, now: float) -> None:
+    def status(self, standing: "Standing", path: str, now: float) -> None:
         """Show where a project stands. `now` is the wall clock's time."""
+        from imagegen.display import standing as standings
+
         standings.show(self, standing, path, now)
 
     def detached(self, name: str, path: str, pid: int) -> None:
@@ -54,10 +65,12 @@ class Printer(Paper):
         self,
         name: str,
         source: str,
-        styles: Mapping[str, Sequence[Beat]],
-        paid: Settings | None = None,
+        styles: Mapping[str, Sequence["Beat"]],
+        paid: "Settings | None" = None,
     ) -> None:
         """Say that a project's files are in order. `paid` are settings of what costs money."""
+        from imagegen.display import size
+
         total = sum(map(len, styles.values()))
         self.line(f"{clean(name)}: {plural(total, 'beat')} in {clean(source)}, no faults.")
         width = max(map(len, styles), default=0)
@@ -82,7 +95,7 @@ class Printer(Paper):
         for style, names in tails.items():
             self.line(f"    {style:<{width}}  {', '.join(names) or 'none'}")
 
-    def request(self, beat: Beat, request: Request) -> None:
+    def request(self, beat: "Beat", request: "Request") -> None:
         """Print the exact words and references that would be sent for a beat."""
         transition = f", transition {clean(beat.transition)}" if beat.transition else ""
         name = f"{beat.style}/{beat.shot}/{beat.beat}"

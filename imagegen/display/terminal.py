@@ -4,26 +4,22 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from imagegen.display import actions, ci
-from imagegen.display.ci import ActionsView
-from imagegen.display.heard import Heard
-from imagegen.display.live import TICK as LIVE_TICK
-from imagegen.display.live import LiveView
-from imagegen.display.ndjson import JsonLines
-from imagegen.display.plain import TICK as PLAIN_TICK
-from imagegen.display.plain import Plain
+from imagegen.display import actions
 from imagegen.display.report import Printer
-from imagegen.display.summary import Ended
 from imagegen.display.text import Glyphs, glyphs_for
 from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
-from imagegen.generation.events import Complete, Failed, Listener, iso_exact
-from imagegen.generation.forecaster import Estimate
-from imagegen.generation.plan import Plan
-from imagegen.generation.survey import Found
+
+if TYPE_CHECKING:
+    from imagegen.display.summary import Ended
+    from imagegen.generation.estimate import Estimate
+    from imagegen.generation.events import Complete, Listener
+    from imagegen.generation.plan import Plan
+
+# Whoever only prints does not wait for the views.
 
 _MANY: Final = 10
 
@@ -42,6 +38,8 @@ class Screen:
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
+        from imagegen.display.heard import Heard
+
         self._watching = watching
         self._console = _console()
         # Not what Rich takes for a terminal: FORCE_COLOR asks for colours in a pipe too.
@@ -54,25 +52,31 @@ class Screen:
         self._plan: Plan | None = None
         self._heard = Heard()
 
-    def listeners(self, plan: Plan) -> Sequence[tuple[Listener, float | None]]:
+    def listeners(self, plan: "Plan") -> Sequence[tuple["Listener", float | None]]:
         """Return what follows the run, each with the idle seconds after which it acts."""
         self._plan = plan
         heard: list[tuple[Listener, float | None]] = [(self._heard, None)]
         glyphs = _glyphs(self._console)
         if self._view == "live":
-            heard.append(
-                (LiveView(plan, self._console, glyphs, watching=self._watching), LIVE_TICK)
-            )
+            from imagegen.display.live import TICK, LiveView
+
+            heard.append((LiveView(plan, self._console, glyphs, watching=self._watching), TICK))
         elif self._view == "plain":
+            from imagegen.display import ci, plain
+
             # What another process draws has its annotations where that runs.
-            view = ActionsView if actions.running() and not self._watching else Plain
-            heard.append((view(plan, sys.stdout, glyphs), PLAIN_TICK))
+            view = ci.ActionsView if actions.running() and not self._watching else plain.Plain
+            heard.append((view(plan, sys.stdout, glyphs), plain.TICK))
         elif self._view == "json":
+            from imagegen.display.ndjson import JsonLines
+
             heard.append((JsonLines(sys.stdout.buffer), None))
         return heard
 
-    def confirm(self, plan: Plan) -> None:
+    def confirm(self, plan: "Plan") -> None:
         """Ask before many pictures are redrawn. Raises `UsageError` unless the answer is yes."""
+        from imagegen.generation.survey import Found
+
         there = {Found.WHOLE, Found.CONVERTIBLE}
         count = sum(p.draw and p.found in there for own in plan.styles.values() for p in own)
         if count <= _MANY:
@@ -87,13 +91,16 @@ class Screen:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("nothing was drawn")
 
-    def dry_run(self, plan: Plan, name: str, estimate: Estimate) -> None:
+    def dry_run(self, plan: "Plan", name: str, estimate: "Estimate") -> None:
         """Say what a run would do."""
         self._printer.dry_run(plan, name, estimate)
 
     def failed(self, error: ImagegenError) -> None:
         """Tell programs that nothing started; people are told by whoever ends the command."""
         if self._view == "json":
+            from imagegen.display.ndjson import JsonLines
+            from imagegen.generation.events import Failed, iso_exact
+
             faults = error.faults if isinstance(error, InputFaultsError) else ()
             event = Failed(
                 seq=1,
@@ -105,8 +112,10 @@ class Screen:
             )
             JsonLines(sys.stdout.buffer).handle(event)
 
-    def summary(self, complete: Complete, name: str, path: str) -> None:
+    def summary(self, complete: "Complete", name: str, path: str) -> None:
         """Say how the run ended; `path` is the project's folder as it was typed."""
+        from imagegen.display.summary import Ended
+
         ended = Ended(
             complete=complete,
             plan=self._plan,
@@ -124,8 +133,10 @@ class Screen:
         if actions.running() and not self._watching:
             self._tell_page(ended)
 
-    def _tell_page(self, ended: Ended) -> None:
+    def _tell_page(self, ended: "Ended") -> None:
         """Add a table to the page of the GitHub Actions run."""
+        from imagegen.display import ci
+
         names = ended.names
         errors = [
             (names.full(beat.style, *beat.key), beat.script_phrase, error)

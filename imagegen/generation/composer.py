@@ -1,6 +1,5 @@
 """What is sent for a beat: its words, its style's look, its reference images."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -99,6 +98,8 @@ class Composer:
 
 def words_hash(words: str) -> str:
     """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which only drawing needs
+
     return hashlib.sha256(words.encode()).hexdigest()
 
 

@@ -81,17 +81,17 @@ def _save(
         model=run.provider.model,
         run=run.options.lineage,
     )
-    data = png.with_provenance(data, provenance)
+    parts = png.with_provenance(data, provenance)
     path = run.layout.picture(beat.style, *beat.key)
     try:
         files.make_folder(path.parent)
         refuse_link(path.parent)
         if path.exists():
             files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
-        files.write(path, data)
+        files.write(path, *parts)
     except ImagegenError as error:
         return error
-    return Saved(run.layout.relative(path), len(data), picture.usage)
+    return Saved(run.layout.relative(path), sum(map(len, parts)), picture.usage)
 
 
 def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:

@@ -1,10 +1,9 @@
 """How long a run will take yet and what it will cost, from what its keys allow."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
+from imagegen.generation.estimate import Estimate, in_all
 from imagegen.generation.events import Forecast
 from imagegen.generation.run import Run
 from imagegen.generation.worker import ROUND_PAUSE, Worker
@@ -93,30 +92,6 @@ def _end(worker: Worker, departure: float | None, answer: float | None, now: flo
     return end
 
 
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run would take and cost, before it starts.
-
-    `departures` are the seconds until each style's last request can leave, None where not
-    all of them ever can; `answer_seconds` is how long a picture took to come last time.
-    `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
-    None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
-    """
-
-    departures: Mapping[str, float | None]
-    keys: Mapping[str, int] | None = None
-    image_size: str = ""
-    aspect_ratio: str = ""
-    answer_seconds: float | None = None
-    price: float | None = None
-    cost: float | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the whole run takes at least; None where a style can never be drawn."""
-        longest = in_all(self.departures.values())
-        return None if longest is None else longest + (self.answer_seconds or 0.0)
-
-
 def estimate(
     left: Mapping[str, int],
     *,
@@ -170,16 +145,6 @@ def _by_width(count: int, width: int, answer: float | None) -> float | None:
     if answer is None:
         return None if rounds else 0.0
     return rounds * answer
-
-
-def in_all(styles: Iterable[float | None]) -> float | None:
-    """Return the longest of the styles' times in seconds; None where one is not known."""
-    longest = 0.0
-    for seconds in styles:
-        if seconds is None:
-            return None
-        longest = max(longest, seconds)
-    return round(longest, 1)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -10,7 +10,7 @@ from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 
 
-class Planned(msgspec.Struct, frozen=True):
+class Planned(msgspec.Struct, frozen=True, gc=False):
     """A beat that was asked for. `draw` tells whether this run draws it."""
 
     beat: Beat
@@ -83,9 +83,6 @@ def _limited(
     """Leave out what is to be drawn beyond `limit`, taking the styles' beats in turn."""
     rows = itertools.zip_longest(*([p for p in beats if p.draw] for beats in styles.values()))
     in_turn = [planned for row in rows for planned in row if planned is not None]
-    beyond = {(p.beat.style, *p.beat.key) for p in in_turn[limit:]}
-    kept = {
-        name: [p for p in beats if (p.beat.style, *p.beat.key) not in beyond]
-        for name, beats in styles.items()
-    }
+    beyond = set(map(id, in_turn[limit:]))
+    kept = {name: [p for p in beats if id(p) not in beyond] for name, beats in styles.items()}
     return kept, len(beyond)

@@ -148,11 +148,9 @@ class Project:
             except UsageError:
                 # Its faults are told where keys are needed.
                 return None
-        options = ProviderOptions(model=self.settings.model)
-        provider = providers.create(self.settings.provider, options)
-        size = self.settings.image_size
-        own, listed = ring.price(provider.model, size), provider.price(size)
-        provider.close()
+        provider = providers.named(self.settings.provider)
+        model, size = self.settings.model or provider.default_model, self.settings.image_size
+        own, listed = ring.price(model, size), provider.price(model, size)
         return own if own is not None or listed is None else listed.picture
 
     def provider(self) -> Provider:

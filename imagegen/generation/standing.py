@@ -1,6 +1,7 @@
 """Where a project stands: what `status` tells, as values."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -13,7 +14,7 @@ from imagegen.project.record import RunRecord
 from imagegen.project.status import Status
 
 
-class BeatStanding(msgspec.Struct, frozen=True, kw_only=True):
+class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One beat of a style. The path is relative to the project."""
 
     shot_number: str
@@ -65,19 +66,19 @@ def standing(project: Project, now: float) -> Standing:
     for style, surveyed in project.survey(now).items():
         beats = []
         for one in surveyed:
-            error = errors[style].get(one.beat.key)
-            status = Status.COMPLETE if one.there else Status.ERROR if error else Status.PENDING
-            path = project.layout.picture(style, *one.beat.key)
+            there, key = one.there, one.beat.key
+            error = errors[style].get(key)
+            status = Status.COMPLETE if there else Status.ERROR if error else Status.PENDING
             beats.append(
                 BeatStanding(
                     shot_number=one.beat.shot,
                     beat_number=one.beat.beat,
                     status=status,
-                    image_path=project.layout.relative(path) if one.there else None,
-                    error=None if one.there else error,
+                    image_path=project.layout.shown_picture(style, *key) if there else None,
+                    error=None if there else error,
                 )
             )
-        counts = {kind: sum(beat.status is kind for beat in beats) for kind in Status}
+        counts = Counter(beat.status for beat in beats)
         styles[style] = StyleStanding(
             total=len(beats),
             complete=counts[Status.COMPLETE],

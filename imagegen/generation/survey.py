@@ -30,7 +30,7 @@ class Found(StrEnum):
     """Torn, or no picture: to be put aside and drawn."""
 
 
-class Surveyed(msgspec.Struct, frozen=True):
+class Surveyed(msgspec.Struct, frozen=True, gc=False):
     """A beat and what lies at its place; `whole` is set for a whole PNG."""
 
     beat: Beat
@@ -45,7 +45,7 @@ class Surveyed(msgspec.Struct, frozen=True):
     @property
     def there(self) -> bool:
         """Whether the beat has its picture."""
-        return self.found in {Found.WHOLE, Found.CONVERTIBLE}
+        return self.found is Found.WHOLE or self.found is Found.CONVERTIBLE
 
 
 def survey(

@@ -116,6 +116,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
     def free_at(self, now: float, limit: int) -> float:
         """Return when the next request may leave; not after `now` means at once."""
         limit = self.effective(limit)
+        if len(self.grants) < limit and self.pace is None:
+            return self.cool_until
         # A request that has not left counts as leaving now, for as long as that lasts.
         times = sorted((now if g.holder else g.at for g in self.grants), reverse=True)
         free = self.cool_until
@@ -125,15 +127,16 @@ class Budget(msgspec.Struct, omit_defaults=True):
             free = max(free, times[0] + WINDOW / limit)
         return free
 
-    def places(self, now: float, limit: int) -> tuple[float, ...]:
-        """Return when each of the minute's places is free, soonest first, not before now."""
+    def places(self, now: float, limit: int) -> list[tuple[float, int]]:
+        """Return when how many of the minute's places are free, soonest first, not before now."""
         limit = self.effective(limit)
         earliest = max(now, self.cool_until)
         if self.pace is not None:
-            return (max(earliest, self.free_at(now, limit)),)
+            return [(max(earliest, self.free_at(now, limit)), 1)]
         taken = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
-        ends = [max(earliest, at + WINDOW + MARGIN) for at in taken]
-        return (*(earliest for _ in range(limit - len(ends))), *ends)
+        unused = limit - len(taken)
+        ends = [(max(earliest, at + WINDOW + MARGIN), 1) for at in taken]
+        return [(earliest, unused), *ends] if unused else ends
 
     def room(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""

@@ -158,7 +158,7 @@ def _add(
         text = with_key(before, style, new.entry)
     ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
     narrowed = not created and exposure.open_to_others(path)
-    files.write(path, text.encode(), _MODE)
+    files.write(path, text.encode(), mode=_MODE)
     return Change(path=path, ring=ring, created=created, narrowed=narrowed)
 
 

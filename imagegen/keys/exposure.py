@@ -1,9 +1,7 @@
 """Keys files that somebody else could read."""
 
 import os
-import shutil
 import stat
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +30,10 @@ def _tracked_by_git(path: Path) -> bool:
     folder = path.parent
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return False
+    # Slow to import, and most folders are no repository.
+    import shutil  # noqa: PLC0415
+    import subprocess  # noqa: PLC0415
+
     git = shutil.which("git")
     # Windows looks in the current folder first, and that may be somebody else's project.
     if git is None or Path(git).resolve().parent in {Path.cwd(), folder}:

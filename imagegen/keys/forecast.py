@@ -22,7 +22,7 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
     Once none of `styles` has anything left, `borrowers` may use it. `per_minute` is the limit
-    that counts, `places` the moments (not before now) at which each of its places is free,
+    that counts, `places` when (not before now) how many of its places are free, soonest first,
     `spacing` the least seconds between two requests, `most` how many requests the day still
     allows.
     """
@@ -30,7 +30,7 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     styles: frozenset[str]
     borrowers: frozenset[str] = frozenset()
     per_minute: int
-    places: tuple[float, ...]
+    places: Sequence[tuple[float, int]]
     spacing: float = 0.0
     most: int | None = None
 
@@ -114,13 +114,14 @@ def _bursts(supply: Supply, grain: float) -> list[tuple[float, int]]:
         return []
     if supply.spacing:
         count = max(1, int(grain / supply.spacing))
-        return [(min(supply.places) + (count - 1) * supply.spacing, count)]
+        at, _ = min(supply.places)
+        return [(at + (count - 1) * supply.spacing, count)]
     bursts: list[tuple[float, int]] = []
     first = -grain
-    for at in sorted(supply.places):
+    for at, count in supply.places:
         if bursts and at - first <= grain:
-            bursts[-1] = (at, bursts[-1][1] + 1)
+            bursts[-1] = (at, bursts[-1][1] + count)
         else:
             first = at
-            bursts.append((at, 1))
+            bursts.append((at, count))
     return bursts

@@ -17,8 +17,8 @@ class Slot:
     """A budget as this run sees it: its keys, and what only this run knows of them.
 
     `verdict` says why it is not used any more in this run, `verdict_ends` until when by the
-    wall clock. `slowed_at` is when a refusal last
-    showed that its limit is lower than we were told, `free_at` when its next request may leave, as of its last change.
+    wall clock. `slowed_at` is when a refusal last showed that its limit is lower than we were
+    told, `free_at` when its next request may leave, as of its last change.
     """
 
     def __init__(self, index: int, account: Account, first: Key) -> None:

@@ -20,7 +20,7 @@ _MAX_BYTES: Final = 512 * 1024 * 1024
 _SETTLED: Final = 2.0
 
 
-class _Entry(msgspec.Struct, array_like=True, frozen=True):
+class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     size: int
     changed: int
     whole: png.Whole

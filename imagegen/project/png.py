@@ -60,14 +60,14 @@ class Stream(Protocol):
         ...
 
 
-class Hash(msgspec.Struct, frozen=True):
+class Hash(msgspec.Struct, frozen=True, gc=False):
     """A hash of something that a picture was drawn from, and whose choice that was."""
 
     sha256: str
     by: Literal["user", "default"] = "user"
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a picture was drawn from, as its PNG tells.
 
     `words` are the row's own; `look` and `references` are absent where there were none.
@@ -88,7 +88,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str = ""
 
 
-class Whole(msgspec.Struct, frozen=True):
+class Whole(msgspec.Struct, frozen=True, gc=False):
     """A whole PNG, its size in pixels, and what it says of itself."""
 
     width: int
@@ -136,12 +136,15 @@ def examine(stream: Stream) -> Whole | None:
     return None
 
 
-def with_provenance(png: bytes, provenance: Provenance) -> bytes:
-    """Return the PNG with one more chunk, right after IHDR; the pixels are not touched."""
+def with_provenance(png: bytes, provenance: Provenance) -> tuple[bytes, memoryview]:
+    """Return the PNG with one more chunk, right after IHDR, in two parts.
+
+    The second are the bytes that came, pixels and all: they are not copied.
+    """
     text = msgspec.json.encode(provenance)
     body = b"iTXt" + _KEYWORD + b"\0\0\0\0\0" + text
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return b"".join((png[:_IHDR_END], chunk, memoryview(png)[_IHDR_END:]))
+    return png[:_IHDR_END] + chunk, memoryview(png)[_IHDR_END:]
 
 
 def as_png(data: bytes) -> bytes:

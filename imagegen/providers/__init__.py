@@ -24,7 +24,7 @@ def create(name: str, options: Options) -> Provider:
 
     Raises `UsageError` for a name that is not known.
     """
-    return _class(name)(options)
+    return named(name)(options)
 
 
 def key_variables(name: str) -> tuple[str, ...]:
@@ -32,10 +32,14 @@ def key_variables(name: str) -> tuple[str, ...]:
 
     Raises `UsageError` for a name that is not known.
     """
-    return _class(name).key_variables
+    return named(name).key_variables
 
 
-def _class(name: str) -> type[Provider]:
+def named(name: str) -> type[Provider]:
+    """Return the class of this name; what only drawing needs is not imported yet.
+
+    Raises `UsageError` for a name that is not known.
+    """
     if name not in _CLASSES:
         hint = did_you_mean(name, NAMES) or f"there are: {', '.join(NAMES)}"
         raise UsageError(f'unknown provider "{name}"', hint=hint)

@@ -5,7 +5,6 @@ fault of a known kind. It never retries, never sleeps and never prints; attempts
 key rotation and outages are the engine's.
 """
 
-import hashlib
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
@@ -62,6 +61,8 @@ class Reference(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _digest(data: bytes) -> str:
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which only drawing needs
+
     return hashlib.sha256(data).hexdigest()
 
 
@@ -143,6 +144,8 @@ class Provider(Protocol):
 
     name: str
     model: str
+    default_model: str
+    """Used where none is named."""
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
     width: int
@@ -163,7 +166,8 @@ class Provider(Protocol):
         """Ask the service's free endpoint which image models this key sees."""
         ...
 
-    def price(self, image_size: str) -> Price | None:
+    @staticmethod
+    def price(model: str, image_size: str) -> Price | None:
         """Return what a picture of this size costs by the service's list; None: not known."""
         ...
 

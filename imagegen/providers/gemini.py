@@ -8,14 +8,17 @@ import base64
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 
 from imagegen.providers import gemini_answer
 from imagegen.providers.base import Fault, Kind, Options, Outcome, Price, Reference, Request
-from imagegen.providers.http import Http, Reply
 from imagegen.secret import Secret
+
+if TYPE_CHECKING:
+    from imagegen.providers.http import Reply
 
 DEFAULT_MODEL = "gemini-3.1-flash-image"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -40,9 +43,12 @@ class Gemini:
     """The Gemini API as a provider. Used from many threads at once."""
 
     name = "gemini"
+    default_model = DEFAULT_MODEL
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self, options: Options) -> None:
+        from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
+
         self.model = options.model or DEFAULT_MODEL
         self.width = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
@@ -87,12 +93,13 @@ class Gemini:
                 break
         return tuple(dict.fromkeys(names))
 
-    def price(self, image_size: str) -> Price | None:
+    @staticmethod
+    def price(model: str, image_size: str) -> Price | None:
         """Return the list price of a picture, as read in `PRICES_OF`."""
-        picture = _PRICES.get(self.model, {}).get(image_size)
+        picture = _PRICES.get(model, {}).get(image_size)
         if picture is None:
             return None
-        return Price(picture=picture, per_million_output=_PER_MILLION_OUTPUT.get(self.model))
+        return Price(picture=picture, per_million_output=_PER_MILLION_OUTPUT.get(model))
 
     def close(self) -> None:
         """Let go of connections."""
@@ -107,7 +114,7 @@ class Gemini:
         timeout: float,
         sent: Callable[[], None],
         body: bytes | None = None,
-    ) -> Reply | Fault:
+    ) -> "Reply | Fault":
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"

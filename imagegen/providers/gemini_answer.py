@@ -6,14 +6,16 @@ Answers without an error are decoded in one pass, base64 included.
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
-from imagegen.providers.http import Reply
 from imagegen.secret import redact
+
+if TYPE_CHECKING:
+    from imagegen.providers.http import Reply
 
 _LONGEST_MESSAGE = 300
 _LONGEST_READ = 20_000
@@ -148,7 +150,7 @@ def image_models(body: bytes) -> tuple[list[str], str] | Fault:
     return [name for name in names if "image" in name], page.next_page_token
 
 
-def fault(reply: Reply, base_url: str) -> Fault:
+def fault(reply: "Reply", base_url: str) -> Fault:
     """Return what an answer with any status but 2xx means."""
     status = reply.status
     if 300 <= status < 400:
@@ -169,7 +171,7 @@ def fault(reply: Reply, base_url: str) -> Fault:
     return Fault(kind=kinds.get(status, Kind.BAD_REQUEST), reason=reason, message=said)
 
 
-def _limited(error: _Error, said: str, reply: Reply) -> Fault:
+def _limited(error: _Error, said: str, reply: "Reply") -> Fault:
     """Return the worst of what a 429 says: no quota at all, then the day's, then the minute's."""
     said = said or "Too many requests."
     quotas = _texts(error, "quotaId")
@@ -188,7 +190,7 @@ def _limited(error: _Error, said: str, reply: Reply) -> Fault:
     )
 
 
-def _redirected(reply: Reply, base_url: str) -> Fault:
+def _redirected(reply: "Reply", base_url: str) -> Fault:
     here = urlsplit(base_url).hostname
     try:
         there = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname
@@ -226,12 +228,22 @@ def _error(body: bytes) -> _Error | None:
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
     """Return what a body holds; None where it is of another shape, or made to do harm."""
     # A body full of empty lists takes fifty times its size once they are objects.
-    if body.count(b",") > _MOST_COMMAS:
+    if _has_more_commas(body, _MOST_COMMAS):
         return None
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _has_more_commas(body: bytes, most: int) -> bool:
+    # `count` looks at every byte by itself, half a millisecond for a picture; `find` does not.
+    at = -1
+    for _ in range(most + 1):
+        at = body.find(b",", at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _texts(error: _Error, field: str) -> list[str]:

@@ -6,7 +6,7 @@ _HARD_CUTS = frozenset({"h", "hard cut", "cut"})
 _CONTINUATIONS = frozenset({"c", "continuous"})
 
 
-class Beat(msgspec.Struct, frozen=True, kw_only=True):
+class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One beat of one style, identified by its shot and beat number within that style.
 
     `shot` and `beat` are the numbers as file names bear them (`Beat 1.1` and `1.1` both

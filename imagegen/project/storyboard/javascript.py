@@ -9,8 +9,6 @@ module may hold is a fault.
 
 import re
 
-import pyjson5
-
 from imagegen.project.storyboard.wording import quoted
 
 _DEEPEST = 200
@@ -50,6 +48,8 @@ def decode(text: str) -> object:
 
     Raises NotDataError.
     """
+    import pyjson5  # noqa: PLC0415  # slow to import
+
     module = _Module(text)
     start, end = module.exported()
     data = _plain(text, start, end)

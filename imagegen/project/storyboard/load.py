@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.project.storyboard import javascript, rows, source, table
+from imagegen.project.storyboard import rows, source
 from imagegen.project.storyboard.assemble import Part, beats_of
 from imagegen.project.storyboard.beat import Beat, Storyboard
 from imagegen.project.storyboard.wording import unknown_style
@@ -222,10 +222,17 @@ def _sheet(path: Path, place: _Place) -> rows.Sheet:
         if kind == ".json":
             return rows.from_json(source.read(path, within=place.within), shown)
         text = source.read_text(path, within=place.within)
-        if kind == ".csv":
-            return table.from_csv(text, shown)
-        if full := rows.too_full(text):
-            return rows.broken(shown, full)
+    except source.UnreadableError as error:
+        return rows.broken(shown, str(error))
+    if kind == ".csv":
+        from imagegen.project.storyboard import table  # noqa: PLC0415  # for such files alone
+
+        return table.from_csv(text, shown)
+    if full := rows.too_full(text):
+        return rows.broken(shown, full)
+    from imagegen.project.storyboard import javascript  # noqa: PLC0415  # for such files alone
+
+    try:
         return rows.from_objects(javascript.decode(text), shown)
-    except (source.UnreadableError, javascript.NotDataError) as error:
+    except javascript.NotDataError as error:
         return rows.broken(shown, str(error))

@@ -4,7 +4,6 @@ A file without faults is decoded in one pass; only after a failure is it looked 
 row, because the decoder names the first fault alone.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -183,6 +182,8 @@ def _from_lenient_json(text: str, file: str) -> Sheet:
 
     What it lets through (halves of surrogate pairs, NaN) is found row by row.
     """
+    import json  # noqa: PLC0415  # tells where a faulty file is
+
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 
 from imagegen.providers.base import Fault, Kind, Options, Outcome, Picture, Price, Request
-from imagegen.providers.sketch.frame import draw_frame
 from imagegen.secret import Secret
 
 RATIOS = [
@@ -35,7 +34,7 @@ class Sketch:
     """Draws each request as a storyboard frame, its words below."""
 
     name = "sketch"
-    model = "sketch"
+    model = default_model = "sketch"
     key_variables: tuple[str, ...] = ()
 
     def __init__(self, options: Options) -> None:
@@ -43,6 +42,8 @@ class Sketch:
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
         """Draw one frame; a ratio or a size that image APIs do not know is a fault."""
+        from imagegen.providers.sketch.frame import draw_frame  # noqa: PLC0415  # loads Pillow
+
         sent()
         if request.aspect_ratio not in RATIOS:
             return _unknown("aspect ratio", request.aspect_ratio, RATIOS)
@@ -55,7 +56,8 @@ class Sketch:
         """Return the one model there is."""
         return (self.model,)
 
-    def price(self, image_size: str) -> Price | None:  # noqa: ARG002
+    @staticmethod
+    def price(model: str, image_size: str) -> Price | None:  # noqa: ARG004
         """Return a price of nothing."""
         return Price(picture=0.0)
 

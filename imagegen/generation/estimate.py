@@ -1,0 +1,39 @@
+"""What a run would take and cost, as a value: the engine that works it out stays out of sight."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would take and cost, before it starts.
+
+    `departures` are the seconds until each style's last request can leave, None where not
+    all of them ever can; `answer_seconds` is how long a picture took to come last time.
+    `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
+    None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
+    """
+
+    departures: Mapping[str, float | None]
+    keys: Mapping[str, int] | None = None
+    image_size: str = ""
+    aspect_ratio: str = ""
+    answer_seconds: float | None = None
+    price: float | None = None
+    cost: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the whole run takes at least; None where a style can never be drawn."""
+        longest = in_all(self.departures.values())
+        return None if longest is None else longest + (self.answer_seconds or 0.0)
+
+
+def in_all(styles: Iterable[float | None]) -> float | None:
+    """Return the longest of the styles' times in seconds; None where one is not known."""
+    longest = 0.0
+    for seconds in styles:
+        if seconds is None:
+            return None
+        longest = max(longest, seconds)
+    return round(longest, 1)
