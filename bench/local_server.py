@@ -70,6 +70,7 @@ class Api:
         self.statuses: Counter[int] = Counter()
         self.late: Counter[int] = Counter()
         self.by_key: Counter[str] = Counter()
+        self.minutes: Counter[int] = Counter()
         self.first = self.last = 0.0
 
     def decide(self, key: str, now: float) -> tuple[int, bytes]:
@@ -89,14 +90,19 @@ class Api:
         if self.faults and self._random.random() < self.faults:
             return 503, self.broken
         self.by_key[key] += 1
+        self.minutes[int((now - self.first) / WINDOW)] += 1
         return 200, self.picture
 
     def stats(self) -> dict[str, object]:
-        """Return the figures so far; `late` are answers after the first minute."""
+        """Return the figures so far.
+
+        `late` are answers after the first minute, `minutes` what was granted in each.
+        """
         return {
             "statuses": dict(self.statuses),
             "late": dict(self.late),
             "by_key": dict(self.by_key),
+            "minutes": dict(self.minutes),
             "most_in_flight": self.most_in_flight,
             "span": self.last - self.first,
         }

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +30,20 @@ class Measured:
     out: str = ""
 
 
-def run(command: Sequence[object], env: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end and measure it, its children included."""
+def run(
+    command: Sequence[object], env: Mapping[str, str] | None = None, *, painted: bool = False
+) -> Measured:
+    """Run a command to its end and measure it, its children included.
+
+    With `painted` its output is a terminal of 120 columns that somebody reads, else a file.
+    Modules may be kept compiled, as they are wherever a program is installed.
+    """
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(env or {})
     began = time.monotonic()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        process = subprocess.Popen(
-            list(map(str, command)), env=os.environ | dict(env or {}), stdout=out
-        )
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+        stdout = stack.enter_context(_terminal()) if painted else out.fileno()
+        process = subprocess.Popen(list(map(str, command)), env=env, stdout=stdout)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
@@ -44,6 +52,31 @@ def run(command: Sequence[object], env: Mapping[str, str] | None = None) -> Meas
     # Linux counts kilobytes, macOS bytes.
     peak = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     return Measured(process.returncode, wall, used.ru_utime + used.ru_stime, peak, text)
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[int]:
+    """Open a terminal whose other end is read all the time."""
+    import pty
+    import termios
+
+    reader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 120))
+
+    def drain() -> None:
+        # The end of a terminal is an error.
+        with contextlib.suppress(OSError):
+            while os.read(reader, 65536):
+                pass
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+        thread.join()
+        os.close(reader)
 
 
 def median(values: Sequence[float]) -> float:
@@ -93,6 +126,7 @@ class Bench:
         self._env = {
             "IMAGEGEN_STATE_DIR": str(folder / "state"),
             "XDG_CONFIG_HOME": str(folder / "config"),
+            "TERM": "xterm-256color",
         }
 
     def beats(self, count: int) -> None:
@@ -127,9 +161,10 @@ class Bench:
         """Write imagegen.toml."""
         (self.root / "imagegen.toml").write_text(text)
 
-    def imagegen(self, command: str, *options: object) -> Measured:
+    def imagegen(self, command: str, *options: object, painted: bool = False) -> Measured:
         """Run an imagegen command on the project and measure it."""
-        return run([sys.executable, "-m", "imagegen", command, self.root, *options], self._env)
+        words = [sys.executable, "-m", "imagegen", command, self.root, *options]
+        return run(words, self._env, painted=painted)
 
     def contender(self, name: str, job: Mapping[str, object]) -> Measured:
         """Let another contender do a job and measure it."""
