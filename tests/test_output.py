@@ -260,3 +260,23 @@ def test_suggested_commands_name_the_folder_as_typed(
     folder = Commands(commands.folder)
     folder.folder = root
     assert "imagegen check --show illustration/1.1" in folder.run("status").out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_events_that_cannot_be_written_end_the_run(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A program that reads events must not miss some without knowing: exit 141, resumable."""
+    root = commands.project()
+    command = [sys.executable, "-m", "imagegen", "run", str(root), "--progress", "json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*command, "--base-url", server.address],
+            env=commands.env,
+            cwd=commands.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 141, done.stderr
+    assert commands.run("resume", root, "--base-url", server.address).code == 0

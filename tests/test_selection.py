@@ -251,3 +251,13 @@ def test_a_sample_of_nothing_is_refused(commands: Commands) -> None:
         done = commands.run("run", root, f"--sample={text}", "--provider", "sketch")
         assert done.code == 2
         assert "--sample" in done.err
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"), [("claer/1.1", "clear/1.1"), ("clear/1.19", "clear/1.1")]
+)
+def test_what_was_probably_meant_keeps_its_style(address: str, meant: str) -> None:
+    """Following the suggestion draws, and pays for, no more than was asked for."""
+    with pytest.raises(UsageError) as found:
+        find_one(address, storyboard(beat("1.1", style="clear"), beat("1.1", style="consistent")))
+    assert found.value.hint == f'did you mean "{meant}"?'

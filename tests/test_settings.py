@@ -222,3 +222,14 @@ def test_a_style_named_like_a_device_is_refused(tmp_path: Path, name: str) -> No
     with pytest.raises(InputFaultsError) as caught:
         load(tmp_path)
     assert "device" in caught.value.faults[0].message
+
+
+@pytest.mark.parametrize("name", ["prices", "requests_per_minute", "lend"])
+def test_what_stands_in_the_keys_file_is_sent_there(tmp_path: Path, name: str) -> None:
+    """A setting of keys.toml in imagegen.toml is told where it belongs."""
+    (tmp_path / "imagegen.toml").write_text(f"{name} = 1\n")
+    with pytest.raises(InputFaultsError) as found:
+        load(tmp_path)
+    (fault,) = found.value.faults
+    assert fault.field == name
+    assert "keys.toml" in fault.message

@@ -40,7 +40,8 @@ class AddCommand(Command):
             return super().parse_args(ctx, args)
         except UsageError as error:
             said = f"{error.message} {error.hint or ''}"
-            if any(word in said for word in words if not _OPTION.fullmatch(word)):
+            # A word of three characters is no key, and is found in many a sentence.
+            if any(len(w) > 3 and w in said for w in words if not _OPTION.fullmatch(w)):
                 raise _not_taken() from None
             if any(word.startswith(_FOR_A_KEY) for word in words):
                 raise _not_taken() from None

@@ -6,6 +6,9 @@ from imagegen.display.text import clean, duration, plural
 from imagegen.display.words import money
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.plan import Plan
+from imagegen.generation.survey import Found
+
+_THERE = frozenset({Found.WHOLE, Found.CONVERTIBLE})
 
 
 def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
@@ -21,6 +24,9 @@ def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
         drawn = sum(planned.draw for planned in beats)
         least = _least(estimate, style) if drawn else ""
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {len(beats) - drawn:>6,}  {least:>8}")
+    again = sum(p.draw and p.found in _THERE for beats in styles.values() for p in beats)
+    if again:
+        paper.line(f"  {plural(again, 'picture')} of them exist; they are kept in old_images/")
     if plan.others:
         paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
     counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}

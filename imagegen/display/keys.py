@@ -10,7 +10,7 @@ from imagegen.display.words import command
 from imagegen.errors import Exit
 from imagegen.generation.addkey import Added
 from imagegen.generation.keycheck import Checked, Keys
-from imagegen.keys.keyfile import DEFAULT_POOL, Named, Place, in_the_clear, per_minute
+from imagegen.keys.keyfile import DEFAULT_POOL, FILE, Named, Place, in_the_clear, per_minute
 from imagegen.keys.ring import Key
 from imagegen.project.status import Status
 from imagegen.tables import did_you_mean
@@ -89,7 +89,7 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
         if "not set" not in warning:
             paper.wrapped("  note: ", clean(warning))
     if not together:
-        _next(paper, command("imagegen", "keys", "add", DEFAULT_POOL), "asks for a key")
+        _next(paper, _add_command(keys, path), "asks for a key")
     else:
         _next(paper, _keys_command("check", path), "tries them; costs no quota")
 
@@ -268,6 +268,13 @@ def _keys_command(name: str, path: str, *, option: bool = False) -> str:
     if option:
         return command("imagegen", "keys", name, DEFAULT_POOL, "--project", *(words or ["."]))
     return command("imagegen", "keys", name, *words)
+
+
+def _add_command(keys: Keys, path: str) -> str:
+    """Return what adds a key to the file that decides, or to the user's own."""
+    if keys.used is not None and keys.used.path == keys.root / FILE:
+        return _keys_command("add", path, option=True)
+    return command("imagegen", "keys", "add", DEFAULT_POOL)
 
 
 def _next(paper: Paper, typed: str, does: str) -> None:

@@ -109,6 +109,8 @@ class KeyLine:
         style, wait = self._style, self._style.waits_for
         if not style.unsent:
             return [_Part("all sent", 1)]
+        if style.wait is not None and style.wait.reason == "lending":
+            return [_Part("waits for keys of other styles", 1)]
         if self._nothing_left:
             short = f"no key for {style.unsent:,}"
             return [_Part(f"no key is left for {plural(style.unsent, 'beat')}", 1, "red", short)]

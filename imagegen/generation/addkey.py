@@ -15,7 +15,7 @@ from imagegen.keys.edit import Change, NewKey
 from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Named, Place
 from imagegen.project import settings
 from imagegen.project.settings import STYLES
-from imagegen.shell import on_project
+from imagegen.shell import command, on_project
 from imagegen.tables import did_you_mean
 
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
@@ -136,7 +136,9 @@ def _of_the_file(aim: Aim, change: Change) -> list[str]:
         notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
     keyless = [style for style in aim.styles if not ring.pool(style)]
     if keyless and not change.known:
-        notes.append(f"no key yet for {_and(keyless)}: imagegen keys add default serves them all")
+        there = ("--project", str(aim.project)) if aim.project is not None else ()
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *there)
+        notes.append(f"no key yet for {_and(keyless)}: {add} serves them all")
     return notes + exposure.warnings(change.path, shown)
 
 

@@ -13,6 +13,8 @@ from imagegen.providers.base import Fault
 
 _SPENT_PAUSE: Final = 900.0
 _TRY_AGAIN_AFTER: Final = 600.0
+_START: Final = 1.0
+"""Seconds that a run may need until its first request leaves."""
 _SIGNALS: Final = {
     Exit.SIGINT: "Ctrl-C",
     Exit.SIGTERM: "SIGTERM",
@@ -55,21 +57,22 @@ def redirected(message: str) -> Ending:
     return Ending(exit_code=Exit.USAGE, reason="redirected", message=message)
 
 
-def out_of_time(style: str, run: Run) -> Ending:
-    """Return the ending for a style that has no time for another request.
+def out_of_time(style: str, at: float, run: Run) -> Ending:
+    """Return the ending for a style whose next request could leave `at` a time too late.
 
     Where not even the first could finish in time, trying again would change nothing.
     """
-    if run.last_chance < run.started:
+    if run.last_chance <= run.started + _START:
         message = (
-            f"nothing could be sent: --max-time is shorter than timeout = {run.options.timeout:g}"
+            "nothing could be sent: --max-time must be longer than "
+            f"timeout = {run.options.timeout:g} (seconds for one request)"
         )
         return Ending(exit_code=Exit.ENDED_EARLY, reason="time", message=message)
     return Ending(
         exit_code=Exit.ENDED_EARLY,
         reason="time",
         message=f"{style}: nothing more could finish within the time allowed (--max-time)",
-        resume_after=run.runtime.clock.wall(),
+        resume_after=run.wall_in(max(0.0, at - run.runtime.clock.now())),
     )
 
 

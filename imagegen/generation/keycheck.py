@@ -17,6 +17,7 @@ from imagegen.keys.ring import Key
 from imagegen.project import settings
 from imagegen.providers.base import Fault, Kind, Options, Provider
 from imagegen.secret import Secret
+from imagegen.shell import command
 
 _AT_ONCE: Final = 8
 _LOOK_AGAIN: Final = 0.2
@@ -86,9 +87,11 @@ class Keys:
         where = f" in {self.ring.source}" if self.ring.source else ""
         unset = sorted({name for names in self.ring.unset.values() for name in names})
         detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
+        own = self.used is not None and self.used.path == self.root / keyfile.FILE
+        there = ("--project", str(self.root)) if own else ()
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *there)
         return UsageError(
-            f"there is no key for {self.provider}{where}{detail}",
-            hint="add one: imagegen keys add default",
+            f"there is no key for {self.provider}{where}{detail}", hint=f"add one: {add}"
         )
 
     def base_url(self) -> str | None:

@@ -53,7 +53,7 @@ _MOST_IGNORED: Final = 1024 * 1024
 def create(root: Path) -> list[str]:
     """Make a project folder with a sample; returns what to tell the user.
 
-    Raises `UsageError` rather than overwrite anything, `StorageError` if the disk refuses.
+    Raises `UsageError` rather than overwrite anything, and if the disk refuses.
     """
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, and a project is a folder")
@@ -64,10 +64,13 @@ def create(root: Path) -> list[str]:
             f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
             hint=f"{on_project('check', root)} reads what is there",
         )
-    files.make_folder(root)
-    for name, text in contents.items():
-        if not os.path.lexists(root / name):
-            files.write(root / name, text.encode())
+    try:
+        files.make_folder(root)
+        for name, text in contents.items():
+            if not os.path.lexists(root / name):
+                files.write(root / name, text.encode())
+    except StorageError as error:
+        raise UsageError(f"no project can be made: {error.message}") from error
     return [
         f"{root.resolve().name or root} is ready: 3 beats in 2 shots, in three styles.",
         "",

@@ -99,7 +99,8 @@ def _find(address: str, storyboard: Storyboard) -> set[tuple[str, str, str]]:
     ]
     if not beats:
         numbers = dict.fromkeys(b.beat for own in storyboard.beats.values() for b in own)
-        hint = did_you_mean(number, numbers) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
+        known = [f"{address[: -len(number)]}{one}" for one in numbers]
+        hint = did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
         raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
     shots = sorted({beat.shot for beat in beats})
     if len(shots) > 1:
@@ -113,6 +114,13 @@ def _parts(address: str, storyboard: Storyboard) -> tuple[str | None, str | None
     *before, number = address.split("/")
     style = before.pop(0) if before and before[0] in storyboard.beats else None
     shot = before.pop(0) if before else None
+    shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
+    if before or (shot is not None and _plain(shot, "shot") not in shots):
+        near = did_you_mean(shot or "", storyboard.beats)
+        if near and style is None:
+            right = near.removeprefix('did you mean "').removesuffix('"?')
+            near = f'did you mean "{right}{address[len(shot or "") :]}"?'
+            raise UsageError(f'"{address}" is no beat: unknown style "{shot}"', hint=near)
     if before:
         raise UsageError(
             f'"{address}" is no beat: unknown style "{shot}"',

@@ -131,7 +131,7 @@ class Worker:
             # Whose the faults were is about to be known.
             if not self._too_late(now):
                 return _FOREVER
-            self._out_of_time()
+            self._out_of_time(now)
         elif not self._another_round(now):
             self._give_up_for_good()
             self._no_more = True
@@ -153,7 +153,7 @@ class Worker:
             due = max(self._heap[0].not_before, run.outage.may_send(now))
             # When an outage ends is not known: until then only the clock decides.
             if self._too_late(due if due < _FOREVER else now):
-                self._out_of_time()
+                self._out_of_time(due if due < _FOREVER else now)
                 break
             if due > now or now > run.last_chance or run.model_gone is not None:
                 again = due if due > now else _FOREVER
@@ -216,7 +216,7 @@ class Worker:
     def _wait(self, until: float, now: float) -> None:
         # When another style is done and lends its keys is not known: only the clock decides.
         if self._too_late(until if until < _FOREVER else now):
-            self._out_of_time()
+            self._out_of_time(until if until < _FOREVER else now)
         else:
             self._telling.waits(until, now)
 
@@ -369,9 +369,10 @@ class Worker:
             self._run.runtime.ring()
         return None
 
-    def _out_of_time(self) -> None:
+    def _out_of_time(self, at: float) -> None:
+        """End this style: what could leave `at` that time could not finish in time."""
         self._no_more = True
-        self._run.endings.append(endings.out_of_time(self.style, self._run))
+        self._run.endings.append(endings.out_of_time(self.style, at, self._run))
 
     def _exhausted(self, keys: Exhausted) -> None:
         self._no_more = True

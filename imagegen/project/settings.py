@@ -24,6 +24,7 @@ _STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _ADDRESSES = ("base_url", "api_url", "endpoint", "address")
 _MOST_NAMED = 1000
+_OF_KEYS = ("prices", "lend", "requests_per_minute", "requests_per_day")
 _SECRETS = ("key", "keys", "api_key", "api_keys")
 
 Seconds = Annotated[float, msgspec.Meta(ge=1, le=3600)]
@@ -102,6 +103,10 @@ def _without_foreign(
             message = "a project may not say where keys are sent"
             hint = "use --base-url, IMAGEGEN_BASE_URL or your own keys.toml"
             faults.append(InputFault(file=shown, field=name, message=message, hint=hint))
+    for name in _OF_KEYS:
+        if rest.pop(name, None) is not None:
+            message = "belongs into keys.toml"
+            faults.append(InputFault(file=shown, field=name, message=message))
     for name in _SECRETS:
         if rest.pop(name, None) is not None:
             message = "keys do not belong into a file that is committed"
