@@ -1,9 +1,10 @@
 """Keys that seem independent, and draw on one quota."""
 
+import datetime as dt
 from pathlib import Path
 
 from fakes import FakeClock
-from imagegen.generation.events import Warned
+from imagegen.generation.events import Event, KeyChange, Warned
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
@@ -39,6 +40,11 @@ class Quotas:
         return Picture(data=PNG)
 
 
+def is_refusal(event: Event) -> bool:
+    """Tell whether an event says that a key was refused for its quota."""
+    return isinstance(event, KeyChange) and event.state == "cooling"
+
+
 def warned(show: Show) -> list[str]:
     """Return what was said of keys that hit a limit together."""
     texts = [event.message for event in show.events if isinstance(event, Warned)]
@@ -51,6 +57,11 @@ def test_keys_of_one_project_are_found_out(tmp_path: Path) -> None:
     show.provider.answer = Quotas(show.clock, limit=9, group=2)
     assert show.draw().exit_code == 0
     (text,) = warned(show)
+    refused = [event.time for event in show.events if is_refusal(event)]
+    began = dt.datetime.fromisoformat(show.events[0].time)
+    assert all((dt.datetime.fromisoformat(at) - began).seconds < 60 for at in refused)
+    # Nine a minute, and the pauses of the first minute.
+    assert show.clock.now() - show.began < 60 * (60 / 9 + 1.5)
     assert text.count("…0000") == 1
     assert text.count("…0001") == 1
     assert "separate projects" in text
