@@ -4,7 +4,7 @@
 
 Prints its address and serves until it is killed. Every answer is the same picture, made once. For
 each key (or group of keys) a rolling window or a token bucket is enforced. `GET /stats` tells what
-was asked of it so far, as JSON.
+was asked of it so far, as JSON; answers to requests with a header `x-somebody-else` are left out.
 """
 
 import argparse
@@ -141,19 +141,20 @@ class Connection(asyncio.Protocol):
         # Header values keep their case: the key is found in the head as it came.
         key = head[head.lower().find(b"x-goog-api-key: ") + 16 :].split(b"\r\n", 1)[0].decode()
         status, answer = self._api.decide(key, self._loop.time())
+        ours = b"x-somebody-else" not in fields
         if status == 429:
-            self._send(status, answer)
+            self._send(status, answer, count=ours)
             return
         self._api.in_flight += 1
         self._api.most_in_flight = max(self._api.most_in_flight, self._api.in_flight)
         if self._api.latency:
-            self._loop.call_later(self._api.latency, self._finish, status, answer)
+            self._loop.call_later(self._api.latency, self._finish, status, answer, ours)
         else:
-            self._finish(status, answer)
+            self._finish(status, answer, ours)
 
-    def _finish(self, status: int, answer: bytes) -> None:
+    def _finish(self, status: int, answer: bytes, count: bool) -> None:  # noqa: FBT001
         self._api.in_flight -= 1
-        self._send(status, answer)
+        self._send(status, answer, count=count)
 
     def _send(self, status: int, answer: bytes, *, count: bool = True) -> None:
         if count:
