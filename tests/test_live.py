@@ -245,6 +245,15 @@ def test_a_style_without_a_key_says_so() -> None:
     assert show.under("clear") == "next request in 0:30"
 
 
+def test_a_style_that_will_be_lent_keys_says_what_it_waits_for() -> None:
+    """Its own keys are gone, and it is not: no word of beats that nobody can draw."""
+    show = Show()
+    show.happens(key("…aaaa", "rejected"))
+    show.happens(Wait(style="clear", reason="lending", message="its keys are spent"))
+    assert "waits for keys of other styles" in show.under("clear")
+    assert "no key is left" not in show.under("clear")
+
+
 def test_what_is_under_way_and_what_comes_again_is_counted() -> None:
     """A style says how many beats it draws now, and how many failed and are tried again."""
     show = Show(4)

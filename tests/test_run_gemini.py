@@ -509,3 +509,11 @@ def test_torn_jpeg_counts_as_no_picture(commands: Commands, server: GeminiServer
     assert progress["completedBeats"] == []
     assert commands.run("run", root, "--base-url", server.address).code == 0
     assert answers(path.read_bytes(), server.requests[-1].prompt)
+
+
+def test_a_dry_run_of_force_says_what_exists(commands: Commands, server: GeminiServer) -> None:
+    """Pictures that would be replaced are not passed over in silence."""
+    root = commands.project()
+    commands.run("run", root, "--base-url", server.address)
+    done = commands.run("run", root, "--force", "--dry-run")
+    assert "9 pictures of them exist" in done.out

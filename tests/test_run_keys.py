@@ -385,3 +385,19 @@ def test_a_project_that_is_not_there(commands: Commands) -> None:
     done = commands.run("keys", "add", "clear", "--project", "nowhere", stdin=A.encode())
     assert done.code == 2
     assert "imagegen init nowhere" in done.err
+
+
+def test_a_wrong_limit_is_not_taken_for_a_key(commands: Commands) -> None:
+    """A 0 stands in the very message that says what is allowed."""
+    done = commands.run("keys", "add", "clear", "--requests-per-minute", "0")
+    assert done.code == 2
+    assert "from 1 to" in done.err
+    assert "command line" not in done.err
+
+
+def test_a_project_without_keys_is_pointed_to_its_own_file(commands: Commands) -> None:
+    """Where the project's file decides, a key in the user's own would change nothing."""
+    root = commands.project(keys={})
+    for command in ("list", "check"):
+        done = commands.run("keys", command, root)
+        assert f"keys add default --project {root}" in done.text, done.text

@@ -160,3 +160,10 @@ def test_init_tells_of_a_gitignore_without_the_keys(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / ".gitignore").write_text("keys.toml")
     assert ".gitignore" not in "\n".join(scaffold.create(tmp_path / "other"))
+
+
+def test_a_place_that_takes_no_project_is_wrong_usage(tmp_path: Path) -> None:
+    """Nothing was started that could be resumed: a disk that refuses is told as such."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError):
+        scaffold.create(tmp_path / "file" / "my-video")
