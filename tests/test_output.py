@@ -279,4 +279,6 @@ def test_events_that_cannot_be_written_end_the_run(
             check=False,
         )
     assert done.returncode == 141, done.stderr
+    last = json.loads(commands.run("status", root, "--json").out)["last_run"]
+    assert last["reason"] == "closed"
     assert commands.run("resume", root, "--base-url", server.address).code == 0
