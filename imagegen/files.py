@@ -133,6 +133,11 @@ def move(path: Path, to: Path) -> Path:
     return to
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a file of this name is one that is being written, or was at a crash."""
+    return name.startswith(TEMPORARY) and name.endswith(".tmp")
+
+
 def sweep(folder: Path) -> None:
     """Remove what a crash left half-written in a folder. Nobody else may be writing there."""
     try:
@@ -140,7 +145,7 @@ def sweep(folder: Path) -> None:
     except OSError:
         return
     for name in names:
-        if name.startswith(TEMPORARY) and name.endswith(".tmp"):
+        if is_temporary(name):
             with contextlib.suppress(OSError):
                 (folder / name).unlink()
 

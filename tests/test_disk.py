@@ -517,7 +517,7 @@ def test_a_picture_whose_name_has_another_case(
     if os.path.lexists(place) != folds:
         monkeypatch.setattr(os.path, "lexists", lambda path: folds)
     beats = {"clear": (beat("1.a"), beat("1.b"))}
-    found = [one.found for one in survey(layout, beats, Index(layout.ours), 0.0)["clear"]]
+    found = [one.found for one in survey(layout, beats, Index(layout.ours), 0.0).beats["clear"]]
     assert found == [Found.WHOLE if folds else Found.NOTHING, Found.NOTHING]
 
 

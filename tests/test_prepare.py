@@ -13,7 +13,7 @@ from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import prepare
 from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found, look_at
+from imagegen.generation.survey import Found, Survey, look_at
 from imagegen.project.layout import Layout
 
 Usage = namedtuple("Usage", ["total", "used", "free"])  # noqa: PYI024  # as shutil has it
@@ -101,7 +101,7 @@ def test_leftovers_of_a_crash_are_swept(layout: Layout, tmp_path: Path) -> None:
         files.make_folder(place)
         (place / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
         (place / "Beat_1.1.png").write_bytes(b"whole")
-    prepare.sweep(layout)
+    prepare.sweep(layout, Survey(beats={}))
     assert not list(tmp_path.rglob(f"{files.TEMPORARY}*"))
     assert all((place / "Beat_1.1.png").exists() for place in places)
 
@@ -114,7 +114,7 @@ def test_nothing_is_swept_through_links(layout: Layout) -> None:
     left.write_bytes(b"theirs")
     files.make_folder(layout.style_folder("clear"))
     (layout.style_folder("clear") / "Shot_1").symlink_to(outside)
-    prepare.sweep(layout)
+    prepare.sweep(layout, Survey(beats={}))
     assert left.exists()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import beat, picture, provenance
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation.survey import Found, Surveyed, survey
 from imagegen.project import png
@@ -29,7 +30,8 @@ class Project:
 
     def look(self) -> Surveyed:
         """Survey the one beat."""
-        (surveyed,) = survey(self.layout, {"clear": [beat()]}, self.index, LATER)["clear"]
+        found = survey(self.layout, {"clear": [beat()]}, self.index, LATER)
+        (surveyed,) = found.beats["clear"]
         return surveyed
 
 
@@ -43,7 +45,7 @@ def test_an_empty_project_has_nothing(tmp_path: Path) -> None:
     """Where no folder was made yet, every beat of every style is without a picture."""
     layout = Layout(tmp_path)
     beats = {"clear": [beat("1"), beat("2")], "consistent": [beat("1", style="consistent")]}
-    found = survey(layout, {**beats, "illustration": []}, Index(layout.ours), LATER)
+    found = survey(layout, {**beats, "illustration": []}, Index(layout.ours), LATER).beats
     assert {style: [one.found for one in own] for style, own in found.items()} == {
         "clear": [Found.NOTHING, Found.NOTHING],
         "consistent": [Found.NOTHING],
@@ -137,9 +139,12 @@ def test_a_folder_that_cannot_be_read_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures in an unreadable folder are not taken for missing."""
+    real = os.scandir
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: str) -> object:
+        if path.endswith("Shot_1"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UsageError, match="Shot_1 cannot be read"):
@@ -197,4 +202,24 @@ def test_a_folder_is_read_once_for_all_its_beats(
     monkeypatch.setattr(os, "scandir", watched)
     beats = [beat(str(number)) for number in range(50)]
     survey(project.layout, {"clear": beats}, project.index, LATER)
-    assert len(read) == 1
+    assert read == [str(project.path.parent.parent), str(project.path.parent)]
+
+
+def test_folders_with_half_written_files_are_named(project: Project) -> None:
+    """What a crash left is found on the way, also in shots that the storyboard has lost."""
+    elsewhere = project.layout.picture("clear", "9", "9.1")
+    elsewhere.parent.mkdir()
+    for folder in (elsewhere.parent, elsewhere.parent.parent):
+        (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    found = survey(project.layout, {"clear": [beat()]}, project.index, LATER)
+    assert sorted(found.unfinished) == [str(elsewhere.parent.parent), str(elsewhere.parent)]
+
+
+@pytest.mark.parametrize("name", ["beat_1.1.PNG", "Beat_1.1.png"])
+def test_a_name_in_other_letters_is_the_picture_where_the_disk_says_so(
+    project: Project, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two spellings are one file, what lies there is found under either."""
+    (project.path.parent / name).write_bytes(picture())
+    monkeypatch.setattr(os.path, "lexists", lambda _: True)
+    assert project.look().found is Found.WHOLE

@@ -30,7 +30,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     if active is None:
         return view == "json"
     project = Project(root, _asked(active, beats_file))
-    plan = project.plan(project.survey(time.time()), lineage=active.lineage)
+    plan = project.plan(project.survey(time.time()).beats, lineage=active.lineage)
     screen = terminal.Screen(view, watching=True)
     with _ended_in_order():
         complete = follow.follow(layout, active.run, screen.listeners(plan))

@@ -11,7 +11,7 @@ import msgspec
 from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found
+from imagegen.generation.survey import Found, Survey
 from imagegen.project import png
 from imagegen.project.layout import Layout, refuse_link
 
@@ -60,11 +60,13 @@ def try_folders(layout: Layout, plan: Plan) -> None:
         raise UsageError(f"nothing can be drawn: not permitted to write in {shut[0]}{more}")
 
 
-def sweep(layout: Layout) -> None:
+def sweep(layout: Layout, survey: Survey) -> None:
     """Remove what a crash left half-written. Only for whoever holds the run's lock."""
-    folders = [layout.root, layout.ours, layout.pictures]
+    folders = [layout.root, layout.ours, layout.pictures, *map(Path, survey.unfinished)]
     for style in _folders_in(layout.pictures):
-        folders += [style, *_folders_in(style)]
+        # There may be 60,000 folders of shots: those that were surveyed are not read again.
+        if style.name not in survey.beats:
+            folders += [style, *_folders_in(style)]
     # Where there are no hard links, old pictures are copied. Only the last run can have left
     # one half-written; there may be many runs before it.
     for run in sorted(_folders_in(layout.old))[-1:]:

@@ -12,7 +12,7 @@ from imagegen.generation import plan as plans
 from imagegen.generation.composer import Composer, style_references
 from imagegen.generation.plan import Plan
 from imagegen.generation.selection import Selection
-from imagegen.generation.survey import Surveyed, survey
+from imagegen.generation.survey import Survey, Surveyed, survey
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Keyring
 from imagegen.project import progress, record, settings, storyboard
@@ -98,7 +98,7 @@ class Project:
         inside = self.layout.relative(Path(path).resolve())
         return msgspec.structs.replace(self.asked, beats_file=inside)
 
-    def survey(self, now: float) -> dict[str, list[Surveyed]]:
+    def survey(self, now: float) -> Survey:
         """Look at every picture. `now` is the wall clock's time, in seconds."""
         return survey(self.layout, self.beats, self.index, now)
 

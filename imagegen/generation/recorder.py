@@ -68,7 +68,8 @@ class Recorder:
         if isinstance(event, Progress):
             self._styles[event.style].note(event)
         elif isinstance(event, Complete):
-            self.write_all()
+            for file in self._styles.values():
+                file.finish(self._clock.wall())
 
     def write_all(self) -> None:
         """Rewrite every progress file. Raises `StorageError`."""
@@ -105,7 +106,7 @@ class _StyleFile:
         self._picture_bytes = 0
         self._written_bytes = 0
         self._size = 0
-        self._behind = False
+        self._behind = True
 
     def note(self, event: Progress) -> None:
         key = (event.shot_number, event.beat_number)
@@ -123,6 +124,10 @@ class _StyleFile:
         allowed = self._picture_bytes * _SHARE
         cheap = self._size < _SMALL or self._written_bytes + self._size <= allowed
         if self._behind and cheap:
+            self.write(wall)
+
+    def finish(self, wall: float) -> None:
+        if self._behind:
             self.write(wall)
 
     def write(self, wall: float) -> None:

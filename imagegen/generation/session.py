@@ -1,6 +1,7 @@
 """One run on a project: the lock, the plan, the engine, the record of how it ended."""
 
 import contextlib
+import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
 from imagegen.generation.runtime import ThreadRuntime
-from imagegen.generation.survey import Found, Surveyed
+from imagegen.generation.survey import Found, Survey
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
@@ -69,14 +70,16 @@ class Session:
         self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
-        self._surveyed: dict[str, list[Surveyed]] = {}
+        self._disk: Survey | None = None
+        self._plans: dict[int | None, Plan] = {}
+        self._busy = record.is_active(project.layout)
         self._bus: Bus | None = None
 
     def __enter__(self) -> Self:
         """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
-        if self._claim.take() != self._last:
-            # Another run came between: what it drew is not known here yet.
-            self._surveyed = {}
+        if self._claim.take() != self._last or self._busy:
+            # Another run had the project meanwhile: what it drew is not known here yet.
+            self._disk = None
         return self
 
     def __exit__(
@@ -112,9 +115,17 @@ class Session:
 
         It is looked at once more only if another run had the project until this one took it.
         """
-        if not self._surveyed:
-            self._surveyed = self.project.survey(self._runtime.clock.wall())
-        return self.project.plan(self._surveyed, lineage=self.lineage, limit=limit)
+        if self._disk is None:
+            self._plans = {}
+        if limit not in self._plans:
+            surveyed = self._survey().beats
+            self._plans[limit] = self.project.plan(surveyed, lineage=self.lineage, limit=limit)
+        return self._plans[limit]
+
+    def _survey(self) -> Survey:
+        if self._disk is None:
+            self._disk = self.project.survey(self._runtime.clock.wall())
+        return self._disk
 
     def require_keys(self, plan: Plan) -> None:
         """Raise `UsageError` if there are beats to draw and no style of them has a key."""
@@ -236,6 +247,9 @@ class Session:
         for listener, tick in heard:
             bus.subscribe(listener, tick=tick, failed=engine.supervisor.display_failed)
         self._bus = bus
+        # What is known of a large storyboard stays until the end: the garbage collector
+        # would walk through it again and again.
+        gc.freeze()
         try:
             complete = engine.draw()
         except BaseException:
@@ -258,7 +272,7 @@ class Session:
         """Warn of pictures that another provider drew: sketches of a film to be, say."""
         if self.project.asked.force:
             return
-        origins = (one.provenance for beats in self._surveyed.values() for one in beats)
+        origins = (one.provenance for beats in self._survey().beats.values() for one in beats)
         counts = Counter(origin.provider for origin in origins if origin)
         del counts[self._provider.name]
         # Pictures may be somebody else's, and each name another provider.
@@ -298,14 +312,14 @@ class Session:
         layout = self.project.layout
         prepare.try_disk(layout)
         prepare.try_folders(layout, plan)
-        prepare.sweep(layout)
+        prepare.sweep(layout, self._survey())
         return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
     def _recorder(self, plan: Plan) -> Recorder:
         """Return what writes the run down. `plan` is as it is after what was put aside."""
         project = self.project
         there: dict[str, dict[tuple[str, str], str | None]] = {}
-        for style, beats in self._surveyed.items():
+        for style, beats in self._survey().beats.items():
             aside = {p.beat.key for p in plan.styles.get(style, ()) if p.found is Found.NOTHING}
             there[style] = {
                 one.beat.key: one.provenance.words.sha256 if one.provenance else None

@@ -63,7 +63,7 @@ def standing(project: Project, now: float) -> Standing:
     """Look at the disk and the last run's record. `now` is the wall clock's time."""
     errors = project.errors()
     styles = {}
-    for style, surveyed in project.survey(now).items():
+    for style, surveyed in project.survey(now).beats.items():
         beats = []
         for one in surveyed:
             there, key = one.there, one.beat.key

@@ -1,14 +1,16 @@
 """What is on the disk for each beat of a storyboard."""
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.project import png
 from imagegen.project.index import Index
@@ -16,6 +18,8 @@ from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.storyboard import Beat
 
 _HEAD: Final = 16
+_SHOT: Final = re.compile(r"Shot_(.+)")
+_BEAT: Final = re.compile(r"Beat_(.+)\.png")
 
 
 class Found(StrEnum):
@@ -48,79 +52,118 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
         return self.found is Found.WHOLE or self.found is Found.CONVERTIBLE
 
 
-def survey(
-    layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, now: float
-) -> dict[str, list[Surveyed]]:
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in the folders of some styles.
+
+    `beats` has each style's beats in file order. `unfinished` are folders with files that a
+    crash left half-written.
+    """
+
+    beats: dict[str, list[Surveyed]]
+    unfinished: tuple[str, ...] = ()
+
+
+def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, now: float) -> Survey:
     """Look at every beat's picture; a file that the index knows is not opened.
 
     `now` is the wall clock's time in seconds. Raises `UsageError` where a folder of
     pictures is a symbolic link or cannot be read.
     """
-    return {style: _Style(layout, style, index, now).look(own) for style, own in beats.items()}
+    styles = {style: _Style(layout, style, index, now) for style in beats}
+    return Survey(
+        beats={style: styles[style].look(own) for style, own in beats.items()},
+        unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
+    )
+
+
+class _Folder:
+    """The entries of a folder by name, each to be taken once."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.names: dict[str, os.DirEntry[str]] = {}
+        self._folded: dict[str, str] | None = None
+        try:
+            with os.scandir(path) as entries:
+                # macOS keeps names decomposed, and copies of them stay so elsewhere.
+                self.names = {unicodedata.normalize("NFC", one.name): one for one in entries}
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+    def take(self, name: str) -> os.DirEntry[str] | None:
+        """Take the entry of this name, or one whose name the disk takes for the same."""
+        plain = unicodedata.normalize("NFC", name)
+        entry = self.names.pop(plain, None)
+        if entry is not None or not self.names:
+            return entry
+        if self._folded is None:
+            self._folded = {known.casefold(): known for known in self.names}
+        other = self._folded.get(plain.casefold())
+        # A disk that folds case would write to the other; where it does not, this is free.
+        if other is None or not os.path.lexists(os.path.join(self.path, name)):  # noqa: PTH118 - of very many beats much faster than by paths
+            return None
+        return self.names.pop(other, None)
 
 
 class _Style:
     def __init__(self, layout: Layout, style: str, index: Index, now: float) -> None:
-        self._folder = layout.style_folder(style)
-        self._relative = layout.relative(self._folder)
+        path = layout.style_folder(style)
+        refuse_link(path)
+        self._relative = layout.relative(path)
         self._index = index
         self._now = now
-        self._shots: dict[str, dict[str, os.DirEntry[str]]] = {}
-        self._folded: dict[str, dict[str, os.DirEntry[str]]] = {}
-        refuse_link(self._folder)
+        self._folder = _Folder(str(path))
+        self._shots: dict[str, _Folder | None] = {}
 
     def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
         return [self._beat(beat) for beat in beats]
 
+    def unfinished(self) -> Iterator[str]:
+        """Return the folders that hold what a crash left half-written."""
+        for name in [name for name in self._folder.names if _SHOT.fullmatch(name)]:
+            # Shots that the storyboard does not have any more.
+            if self._folder.names[name].is_dir(follow_symlinks=False):
+                self._shots[name] = _Folder(self._folder.names[name].path)
+        for folder in (self._folder, *filter(None, self._shots.values())):
+            if any(files.is_temporary(name) for name in folder.names):
+                yield folder.path
+
     def _beat(self, beat: Beat) -> Surveyed:
         shot, name = f"Shot_{beat.shot}", f"Beat_{beat.beat}.png"
-        entry = self._entry(shot, unicodedata.normalize("NFC", name))
+        try:
+            folder = self._shots[shot]
+        except KeyError:
+            folder = self._shots[shot] = self._shot(shot)
+        entry = folder.take(name) if folder is not None else None
         if entry is None:
             return Surveyed(beat, Found.NOTHING)
+        return Surveyed(beat, *self._look_at(entry, f"{self._relative}/{shot}/{name}"))
+
+    def _shot(self, name: str) -> _Folder | None:
+        entry = self._folder.take(name)
+        if entry is None:
+            return None
+        if not entry.is_dir(follow_symlinks=False):
+            refuse_link(Path(entry.path))
+        return _Folder(entry.path)
+
+    def _look_at(self, entry: os.DirEntry[str], relative: str) -> tuple[Found, png.Whole | None]:
         if not entry.is_file(follow_symlinks=False):
-            return Surveyed(beat, Found.FOREIGN)
+            return Found.FOREIGN, None
         try:
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             # Moved away since the folder was read: a run may be active while `status` looks.
-            return Surveyed(beat, Found.NOTHING)
-        relative = f"{self._relative}/{shot}/{name}"
+            return Found.NOTHING, None
         whole = self._index.find(relative, found)
         if whole is not None:
-            return Surveyed(beat, Found.WHOLE, whole)
+            return Found.WHOLE, whole
         kind, whole = look_at(Path(entry.path))
         if whole is not None:
             self._index.add(relative, found, whole, self._now)
-        return Surveyed(beat, kind, whole)
-
-    def _entry(self, shot: str, name: str) -> os.DirEntry[str] | None:
-        """Return the file of this name, or one whose name the disk takes for the same."""
-        entries = self._shot(shot)
-        if name in entries:
-            return entries[name]
-        if shot not in self._folded:
-            self._folded[shot] = {known.casefold(): one for known, one in entries.items()}
-        other = self._folded[shot].get(name.casefold())
-        # A disk that folds case would write to the other; where it does not, this is free.
-        same = other is not None and os.path.lexists(self._folder / shot / name)
-        return other if same else None
-
-    def _shot(self, name: str) -> dict[str, os.DirEntry[str]]:
-        if name not in self._shots:
-            folder = self._folder / name
-            refuse_link(folder)
-            try:
-                with os.scandir(folder) as entries:
-                    self._shots[name] = {
-                        # macOS keeps names decomposed, and copies of them stay so elsewhere.
-                        unicodedata.normalize("NFC", entry.name): entry
-                        for entry in entries
-                    }
-            except FileNotFoundError:
-                self._shots[name] = {}
-            except OSError as error:
-                raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
-        return self._shots[name]
+        return kind, whole
 
 
 def look_at(path: Path) -> tuple[Found, png.Whole | None]:
