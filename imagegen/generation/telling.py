@@ -18,6 +18,7 @@ class Telling:
         self._style = style
         self._total = total
         self._waiting_until = 0.0
+        self._told_at_most = False
         self._told_keys: dict[tuple[str, int], KeyNews] = {}
 
     def beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
@@ -50,6 +51,16 @@ class Telling:
     def round(self, beats: int, pause: float) -> None:
         """Tell that so many beats get another round in `pause` seconds."""
         self._wait("round", f"{beats} beats that failed in passing are tried once more", pause)
+
+    def at_most(self, requests: int) -> None:
+        """Tell, once, that so many requests are under way and none may be added."""
+        if not self._told_at_most:
+            self._told_at_most = True
+            message = (
+                f"{self._style}: {requests} requests are under way, the most that a style has at "
+                "once; its keys would allow more, and yet more would not make it faster"
+            )
+            self._run.emit(Warned(message=message))
 
     def keys(self) -> None:
         """Tell the state of each key that is in another than was told last."""

@@ -15,6 +15,7 @@ from imagegen.generation.drawing import Attempt, Saved, attempt
 from imagegen.generation.events import Totals, Wait
 from imagegen.generation.plan import Planned
 from imagegen.generation.run import Run
+from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.task import Task
 from imagegen.generation.telling import Telling
 from imagegen.keys.pool import Exhausted, Lease
@@ -172,11 +173,18 @@ class Worker:
                 self._exhausted(lease)
                 break
             self._start(heapq.heappop(self._heap), lease)
-        if run.keys is not None:
-            run.keys.withdraw(self.style)
-            if not self._heap:
-                self._rest()
+        self._ask_no_more()
         return again
+
+    def _ask_no_more(self) -> None:
+        """Leave the keys to others for now."""
+        if self._run.keys is None:
+            return
+        if self._heap and self._in_flight >= MAX_WIDTH:
+            self._telling.at_most(MAX_WIDTH)
+        self._run.keys.withdraw(self.style)
+        if not self._heap:
+            self._rest()
 
     def _start(self, task: Task, lease: Lease | None) -> None:
         self._in_flight += 1
