@@ -117,7 +117,7 @@ def sdk(job: Job) -> None:
     def draw(beat: tuple[str, str]) -> None:
         style, name = beat
         client = next(clients[style])
-        answer = client.models.generate_content(model=MODEL, contents=PROMPT, config=config)
+        answer: Any = client.models.generate_content(model=MODEL, contents=PROMPT, config=config)
         for part in answer.candidates[0].content.parts:
             if part.inline_data is not None:
                 _save(Path(job["folder"]) / style / name, part.inline_data.data)
@@ -153,7 +153,7 @@ def recipe(job: Job) -> None:
             _save(
                 Path(job["folder"]) / style / name, base64.b64decode(parts[0]["inlineData"]["data"])
             )
-            time.sleep(60 / 9)
+            time.sleep(job.get("pause", 60 / 9))
 
     threads = []
     for style, keys in job["keys"].items():
