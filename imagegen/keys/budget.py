@@ -257,6 +257,10 @@ class Budget(msgspec.Struct, omit_defaults=True):
         self.pace = max(1, min(granted, lowest))
         self.pace_grows_at = now + CLEAN
 
+    def slow_to_granted(self, now: float) -> None:
+        """Let the pace be no more than what was granted in the last minute."""
+        self.pace = max(1, min(self.granted(now), self.pace or self.granted(now)))
+
     def _grow(self, now: float, limit: int) -> None:
         while self.pace is not None and now >= self.pace_grows_at:
             self.pace += 1

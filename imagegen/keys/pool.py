@@ -258,7 +258,13 @@ class Pool:
         granted = sum(one.budget.granted(now) for one in group)
         limit = max(self._limit(one) for one in group)
         tails = tuple(sorted(one.keys[0].secret.tail for one in group))
-        if len(group) > 1 and granted <= limit and not set(tails) <= self._told_together:
+        if len(group) < 2 or granted > limit:
+            return
+        if 2 * granted >= limit:
+            # Each was half idle by itself, together they were not: the measure is exact.
+            for one in group:
+                self._edit(one, lambda budget: budget.slow_to_granted(now))
+        if not set(tails) <= self._told_together:
             self._told_together |= set(tails)
             self._together = tails
 
