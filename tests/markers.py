@@ -5,6 +5,7 @@ keys.toml or something-keys.toml: nowhere else as it is, in base64 or in hexadec
 """
 
 import base64
+import contextlib
 import os
 import re
 import stat
@@ -52,7 +53,8 @@ def _files(root: Path) -> list[Path]:
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder) / name
-            if name.endswith("keys.toml") or not stat.S_ISREG(path.lstat().st_mode):
-                continue
-            found.append(path)
+            # A process that ends takes some of its files with it.
+            with contextlib.suppress(FileNotFoundError):
+                if not name.endswith("keys.toml") and stat.S_ISREG(path.lstat().st_mode):
+                    found.append(path)
     return found

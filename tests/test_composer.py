@@ -119,6 +119,7 @@ def test_a_picture_says_what_it_was_drawn_from(tmp_path: Path) -> None:
         look=png.Hash(words_hash(LOOKS["clear"]), "default"),
         references=png.Hash(words_hash(hashlib.sha256(REFERENCE.data).hexdigest()), "user"),
         run="r-1",
+        chosen=("image_size",),
     )
 
 

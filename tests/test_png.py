@@ -152,7 +152,12 @@ def test_a_file_of_countless_empty_chunks_is_given_up() -> None:
 def test_a_picture_says_what_it_was_drawn_from() -> None:
     """What is put into a PNG is read back from it, whole."""
     written = provenance(
-        beat="é 1", look=png.Hash("cd", "default"), references=png.Hash("ef"), run="r-1"
+        beat="é 1",
+        look=png.Hash("cd", "default"),
+        references=png.Hash("ef"),
+        run="r-1",
+        id="row-7",
+        chosen=("model", "image_size"),
     )
     read = examine(signed(picture(), written))
     assert read == png.Whole(8, 5, written)
@@ -279,7 +284,7 @@ def test_a_picture_too_large_for_a_file_of_ours_is_refused(
 ) -> None:
     """What would not be taken for whole once it is saved is refused before."""
     data = picture(300, 300, kind="JPEG")
-    monkeypatch.setattr(png, "MAX_BYTES", 64 * 1024 + len(png.as_png(data)))
+    monkeypatch.setattr(png, "MAX_BYTES", 4 * 64 * 1024 + len(png.as_png(data)))
     told = signed(png.as_png(data), provenance())
     assert examine(told) is not None
     monkeypatch.setattr(png, "MAX_BYTES", png.MAX_BYTES - 1)

@@ -32,6 +32,7 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
     assert settings.image_size == "1K"
     assert settings.timeout == 120
     assert settings.max_attempts == 4
+    assert settings.provenance is True
     assert settings.drawn_styles == ("illustration", "clear", "consistent")
 
 
@@ -55,6 +56,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             style_reference = "look.png"
             beats = "my/beats.json"
             draw = ["clear"]
+            provenance = false
             """,
         )
     )
@@ -68,6 +70,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         style_reference="look.png",
         beats="my/beats.json",
         draw=("clear",),
+        provenance=False,
     )
 
 
@@ -113,6 +116,7 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
         ("max_attempts = 1.5", "max_attempts", "a whole number"),
         ("max_attempts = true", "max_attempts", "true or false"),
         ("model = 3", "model", "expected text"),
+        ('provenance = "no"', "provenance", "true or false"),
         ('draw = "clear"', "draw", "a list"),
         ('draw = ["clear", 3]', "draw[1]", "text"),
         ("draw = []", "draw", "names no style"),

@@ -6,7 +6,7 @@ from typing import Final
 
 import platformdirs
 
-from imagegen import files
+from imagegen import __version__, files
 from imagegen.errors import UsageError
 from imagegen.project import png
 from imagegen.project.layout import Layout
@@ -33,6 +33,9 @@ LOOKS: Final = {
 """Added to words that the styles share, where the project says nothing of its own."""
 
 
+_CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
+
+
 class Composer:
     """Makes requests for the beats of one project.
 
@@ -42,6 +45,10 @@ class Composer:
     def __init__(self, settings: Settings, references: Mapping[str, Reference]) -> None:
         self._settings = settings
         self._references = references
+        defaults = Settings()
+        self._chosen = tuple(
+            name for name in _CHOICES if getattr(settings, name) != getattr(defaults, name)
+        )
 
     def request(self, beat: Beat) -> Request:
         """Return what is sent for a beat."""
@@ -86,6 +93,19 @@ class Composer:
             look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
             references=png.Hash(words_hash(together)) if together else None,
             run=run,
+            id=beat.id,
+            chosen=self._chosen,
+        )
+
+    def texts(self, beat: Beat, created: float) -> png.Texts:
+        """Return what image tools show of a beat's picture; its words if the settings allow.
+
+        `created` is the wall clock's time in seconds.
+        """
+        return png.Texts(
+            software=f"imagegen {__version__}",
+            description=png.fitting(beat.words) if self._settings.provenance else None,
+            created=created,
         )
 
     def _look(self, beat: Beat) -> tuple[str, bool]:

@@ -81,7 +81,8 @@ def _save(
         model=run.provider.model,
         run=run.options.lineage,
     )
-    parts = png.with_provenance(data, provenance)
+    texts = run.composer.texts(beat, created=run.runtime.clock.wall())
+    parts = png.with_provenance(data, provenance, texts)
     path = run.layout.picture(beat.style, *beat.key)
     try:
         files.make_folder(path.parent)

@@ -1,15 +1,19 @@
 """PNG files: whether one is whole, and what it was drawn from.
 
 Facts from the PNG specification (third edition, W3C 2025): sections 5.2 to 5.6 and 11.2 for
-the structure, 11.3.3.4 for `iTXt`.
+the structure, 11.3.3.1 for the keywords and the format of a time, 11.3.3.2 for `tEXt`,
+11.3.3.4 for `iTXt`.
 """
 
 import io
 import os
+import re
 import struct
 import threading
+import time
 import warnings
 import zlib
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -21,12 +25,25 @@ if TYPE_CHECKING:
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_PIXELS: Final = 100_000_000
-_KEYWORD: Final = b"imagegen"
-_MAX_PROVENANCE: Final = 64 * 1024
+_PLAIN: Final = b"\0\0\0\0\0"
+"""What stands between keyword and text in an `iTXt` that is not compressed, in no language."""
+_OURS: Final = b"imagegen" + _PLAIN
+_SOFTWARE: Final = b"Software"
+_DESCRIPTION: Final = b"Description"
+_CREATED: Final = b"Creation Time"
+_TEXT_KINDS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_LONGEST_KEYWORD: Final = 79
+_LATIN: Final = re.compile("[\n -~\xa0-\xff]*")
+"""What `tEXt` has a meaning for: printable Latin-1, and a line feed as the end of a line."""
+_MAX_TEXT: Final = 64 * 1024
+"""Bytes of a chunk's body beyond which none of ours is read, nor a text written."""
+_MAX_TOLD: Final = 4 * _MAX_TEXT
+"""Bytes that saving a picture may add: its provenance and three texts."""
 _MAX_CHUNKS: Final = 100_000
 """Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _IHDR_END: Final = 8 + 8 + 13 + 4
+_HEAD: Final = struct.Struct(">I4s")
 _LARGE: Final = 20_000_000
 """Pixels beyond which pictures are converted one at a time: a few kilobytes may unpack to
 half a gigabyte, and every thread of a run may be sent such an answer at once."""
@@ -71,7 +88,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """What a picture was drawn from, as its PNG tells.
 
     `words` are the row's own; `look` and `references` are absent where there were none.
-    `run` names the run that drew it; a resumed run keeps the name of the first.
+    `run` names the run that drew it; a resumed run keeps the name of the first. `id` is the
+    row's own where it has one. `chosen` names which of provider, model, aspect_ratio and
+    image_size were the user's choice; those that it leaves out were defaults.
     """
 
     schema: int = 1
@@ -86,6 +105,20 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     look: Hash | None = None
     references: Hash | None = None
     run: str = ""
+    id: str | None = None
+    chosen: tuple[str, ...] = ()
+
+
+class Texts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What image tools show of a picture: its Software, Description and Creation Time.
+
+    `description` is the beat's words, `created` the wall clock's time in seconds; either is
+    left out where it is None. Of each text a PNG holds what `fitting` returns.
+    """
+
+    software: str
+    description: str | None
+    created: float | None
 
 
 class Whole(msgspec.Struct, frozen=True, gc=False):
@@ -118,33 +151,71 @@ def examine(stream: Stream) -> Whole | None:
     size = _dimensions(header)
     if size is None:
         return None
-    provenance, pixels, offset = None, False, _IHDR_END
-    for _ in range(_MAX_CHUNKS):
-        head = _at(stream, offset, 8)
-        if len(head) < 8:
-            return None
-        length, kind = struct.unpack(">I4s", head)
+    provenance, pixels = None, False
+    for kind, at, length in _chunks(stream):
         if kind == b"IEND":
-            whole = length == 0 and len(_at(stream, offset + 8, 4)) == 4
+            whole = length == 0 and len(_at(stream, at, 4)) == 4
             return Whole(*size, provenance) if whole and pixels else None
-        if kind == b"iTXt" and provenance is None and length <= _MAX_PROVENANCE:
-            provenance = _provenance(_at(stream, offset + 8, length))
+        if kind == b"iTXt" and provenance is None and length <= _MAX_TEXT:
+            provenance = _provenance(_at(stream, at, length))
         pixels = pixels or kind == b"IDAT"
-        offset += 12 + length
-        if length > MAX_BYTES or offset > MAX_BYTES:
-            return None
     return None
 
 
-def with_provenance(png: bytes, provenance: Provenance) -> tuple[bytes, memoryview]:
-    """Return the PNG with one more chunk, right after IHDR, in two parts.
+def description(stream: Stream) -> str | None:
+    """Return the Description of a PNG of ours; None where there is none, or none of ours.
 
-    The second are the bytes that came, pixels and all: they are not copied.
+    Reads what stands before the pixels. Whether the PNG is whole is for `examine` to say.
     """
-    text = msgspec.json.encode(provenance)
-    body = b"iTXt" + _KEYWORD + b"\0\0\0\0\0" + text
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return png[:_IHDR_END] + chunk, memoryview(png)[_IHDR_END:]
+    if _dimensions(_at(stream, 0, _IHDR_END)) is None:
+        return None
+    ours, text = False, None
+    for kind, at, length in _chunks(stream):
+        if kind == b"IDAT":
+            return text if ours else None
+        if kind not in _TEXT_KINDS or length > _MAX_TEXT:
+            continue
+        body = _at(stream, at, length)
+        ours = ours or (kind == b"iTXt" and _provenance(body) is not None)
+        text = _description(kind, body) if text is None else text
+    return None
+
+
+def fitting(text: str) -> str:
+    """Return what of a text a PNG of ours can hold: no NUL, no half of a surrogate pair.
+
+    Of a text that is longer than 64 KiB as UTF-8, the beginning.
+    """
+    longest = _MAX_TEXT - _LONGEST_KEYWORD - len(_PLAIN)
+    return text.replace("\0", "").encode("utf-8", "ignore")[:longest].decode("utf-8", "ignore")
+
+
+def with_provenance(
+    png: bytes, provenance: Provenance, texts: Texts | None = None
+) -> tuple[bytes, memoryview]:
+    """Return the PNG with what it says of itself, right after IHDR, in two parts.
+
+    The second are the bytes that came, pixels and all: they are not copied. Texts under the
+    same keywords that came with them stay, behind ours.
+    """
+    return png[:_IHDR_END] + _told(provenance, texts), memoryview(png)[_IHDR_END:]
+
+
+def restamped(png: bytes, provenance: Provenance, texts: Texts) -> tuple[bytes, memoryview]:
+    """Return a whole PNG that says this of itself and not what it said before, in two parts.
+
+    What it said in our chunk and under the keywords of `Texts`, before the pixels, is left
+    out. Every other byte stays; those from the pixels on are not copied.
+    """
+    kept, end = [], _IHDR_END
+    for kind, at, length in _chunks(io.BytesIO(png)):
+        if kind in {b"IDAT", b"IEND"}:
+            break
+        end = at + length + 4
+        if not _is_replaced(kind, png[at : at + min(length, _LONGEST_KEYWORD + len(_PLAIN))]):
+            kept.append(png[at - 8 : end])
+    head = png[:_IHDR_END] + _told(provenance, texts) + b"".join(kept)
+    return head, memoryview(png)[end:]
 
 
 def as_png(data: bytes) -> bytes:
@@ -161,8 +232,8 @@ def as_png(data: bytes) -> bytes:
         data = _converted(data, kind)
     else:
         raise NotAPictureError("neither PNG, JPEG nor WebP")
-    # What `examine` would not take back with its provenance would be drawn again and again.
-    if len(data) > MAX_BYTES - _MAX_PROVENANCE:
+    # What `examine` would not take back with what it tells would be drawn again and again.
+    if len(data) > MAX_BYTES - _MAX_TOLD:
         raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
     return data
 
@@ -208,6 +279,26 @@ def _at(stream: Stream, offset: int, size: int) -> bytes:
     return stream.read(size) or b""
 
 
+def _chunks(stream: Stream) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each chunk after IHDR: its kind, and its body's place and length in bytes.
+
+    Ends after IEND, or where the PNG is torn or beyond its bounds.
+    """
+    # Pictures have hundreds of chunks, projects many thousands of pictures.
+    seek, read, unpack = stream.seek, stream.read, _HEAD.unpack
+    offset = _IHDR_END
+    for _ in range(_MAX_CHUNKS):
+        seek(offset)
+        head = read(8)
+        if head is None or len(head) < 8:
+            return
+        length, kind = unpack(head)
+        yield kind, offset + 8, length
+        offset += 12 + length
+        if kind == b"IEND" or length > MAX_BYTES or offset > MAX_BYTES:
+            return
+
+
 def _dimensions(header: bytes) -> tuple[int, int] | None:
     if len(header) < _IHDR_END or not header.startswith(SIGNATURE):
         return None
@@ -221,11 +312,60 @@ def _dimensions(header: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def _provenance(chunk: bytes) -> Provenance | None:
-    prefix = _KEYWORD + b"\0\0\0\0\0"
-    if not chunk.startswith(prefix):
+def _provenance(body: bytes) -> Provenance | None:
+    if not body.startswith(_OURS):
         return None
     try:
-        return msgspec.json.decode(chunk[len(prefix) :], type=Provenance)
+        return msgspec.json.decode(body[len(_OURS) :], type=Provenance)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+def _description(kind: bytes, body: bytes) -> str | None:
+    """Return the text of a chunk, if it is a Description as `_field` writes it."""
+    latin = kind == b"tEXt"
+    prefix = _DESCRIPTION + (b"\0" if latin else _PLAIN)
+    if kind == b"zTXt" or not body.startswith(prefix):
+        return None
+    try:
+        text = body[len(prefix) :].decode("latin-1" if latin else "utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
+def _is_replaced(kind: bytes, beginning: bytes) -> bool:
+    """Tell whether a chunk says what a restamped picture says anew."""
+    if kind == b"iTXt" and beginning.startswith(_OURS):
+        return True
+    keyword = beginning.partition(b"\0")[0]
+    return kind in _TEXT_KINDS and keyword in {_SOFTWARE, _DESCRIPTION, _CREATED}
+
+
+def _told(provenance: Provenance, texts: Texts | None) -> bytes:
+    """Return the chunks in which a picture says this of itself."""
+    told = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
+    if texts is not None:
+        told.append(_field(_SOFTWARE, texts.software))
+        if texts.description is not None:
+            told.append(_field(_DESCRIPTION, texts.description))
+        if texts.created is not None:
+            told.append(_field(_CREATED, _rfc3339(texts.created)))
+    return b"".join(told)
+
+
+def _field(keyword: bytes, text: str) -> bytes:
+    text = fitting(text)
+    if _LATIN.fullmatch(text):
+        return _chunk(b"tEXt", keyword + b"\0" + text.encode("latin-1"))
+    return _chunk(b"iTXt", keyword + _PLAIN + text.encode())
+
+
+def _rfc3339(wall: float) -> str:
+    # The third edition prefers this to the older standard's RFC 1123; image tools show it as
+    # it stands.
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from imagegen import tables
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen import files, tables
+from imagegen.errors import InputFault, InputFaultsError, UsageError
 
 FILE: Final = "imagegen.toml"
 STYLES: Final = ("illustration", "clear", "consistent")
@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a project, each at its default where the file is silent.
 
     `timeout` is in seconds for one whole request; paths are as written, relative to the
-    project. `styles` holds the built-in styles and those that the file adds.
+    project. `provenance` false leaves a beat's words out of its picture, never their hash.
+    `styles` holds the built-in styles and those that the file adds.
     """
 
     provider: str = "gemini"
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     style_reference: str | None = None
     beats: str | None = None
     draw: tuple[str, ...] | None = None
+    provenance: bool = True
     styles: dict[str, Style] = msgspec.field(
         default_factory=lambda: {name: Style() for name in STYLES}
     )
@@ -91,6 +93,28 @@ def load(project: Path) -> Settings:
     if faults:
         raise InputFaultsError(faults)
     return settings
+
+
+def with_look(project: Path, style: str, look: str) -> bytes:
+    """Return imagegen.toml with this look for a style; all else in it stays as it stands.
+
+    Raises `UsageError` where it cannot be read.
+    """
+    import tomlkit  # noqa: PLC0415  # slow to import, and only edits need it
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
+    path = project / FILE
+    before = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else b""
+    if before is None:
+        raise UsageError(f"{path} cannot be read: it is a link, or too large")
+    try:
+        document = tomlkit.parse(before.decode("utf-8-sig"))
+        styles = document.setdefault("styles", tomlkit.table(is_super_table=True))
+        styles.setdefault(style, tomlkit.table())["look"] = look
+    except (TOMLKitError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
+    text: str = tomlkit.dumps(document)
+    return text.encode()
 
 
 def _without_foreign(
