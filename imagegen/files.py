@@ -43,12 +43,12 @@ def write(path: Path, *parts: bytes | memoryview, mode: int = 0o666) -> None:
                 for part in parts:
                     _write_all(file.fileno(), part)
                 os.fsync(file.fileno())
-            _replace(temporary, path)
+            replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise refused(error, path) from error
 
@@ -86,7 +86,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         raise refused(error, path) from error
     for folder in missing:
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
 def keep_old(path: Path, old: Path) -> None:
@@ -99,7 +99,7 @@ def keep_old(path: Path, old: Path) -> None:
     try:
         try:
             os.link(path, old, follow_symlinks=False)
-            _sync_folder(old.parent)
+            sync_folder(old.parent)
         except (OSError, NotImplementedError):
             # FAT and some network file systems have no hard links.
             data = read(path, sys.maxsize)
@@ -119,7 +119,7 @@ def move(path: Path, to: Path) -> Path:
     to = _free(to)
     try:
         try:
-            _replace(path, to)
+            replace(path, to)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -127,10 +127,40 @@ def move(path: Path, to: Path) -> Path:
 
             # A disk of its own for pictures: a crash now leaves what is moved in both places.
             shutil.move(path, to)
-        _sync_folder(to.parent)
+        sync_folder(to.parent)
     except OSError as error:
         raise refused(error, to) from error
     return to
+
+
+def replace(source: Path | str, target: Path | str) -> None:
+    """Rename over `target`; on Windows wait a little for whoever has it open.
+
+    Raises `OSError`. Where both are names of one file, POSIX systems leave both.
+    """
+    for attempt in range(_REPLACE_TRIES):
+        try:
+            Path(source).replace(target)
+        except PermissionError:
+            if sys.platform != "win32" or attempt == _REPLACE_TRIES - 1:
+                raise
+            time.sleep(_REPLACE_PAUSE)
+        else:
+            return
+
+
+def sync_folder(folder: Path | str) -> None:
+    """Make the names in a folder last, where the system can do that."""
+    if sys.platform == "win32":
+        return
+    # Some network file systems cannot sync a folder, and one that may be written to need not
+    # be readable; the file itself is safe.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def is_temporary(name: str) -> bool:
@@ -183,29 +213,3 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _replace(source: Path, target: Path) -> None:
-    """Rename over `target`; on Windows wait a little for whoever has it open."""
-    for attempt in range(_REPLACE_TRIES):
-        try:
-            source.replace(target)
-        except PermissionError:
-            if sys.platform != "win32" or attempt == _REPLACE_TRIES - 1:
-                raise
-            time.sleep(_REPLACE_PAUSE)
-        else:
-            return
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    # Some network file systems cannot sync a folder, and one that may be written to need not
-    # be readable; the file itself is safe.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,0 +1,34 @@
+"""Files change places within a project in one step that can be taken back.
+
+Pictures that swap numbers, that give way or come back move all together: a crash at any moment
+leaves either everything as it was, or a step that `recover` finishes. Nothing is overwritten and
+nothing drawn is deleted: what stands in the way goes into the step's folder in `old_images`.
+
+1. `step.json` is written, state `begun`: what moves where.
+2. Each file gets a second name in `_staged`, a hard link (or moves there, where there are no
+   links). State `staged`.
+3. Each is renamed to its target; then sources that nothing came to lose their name. State `done`.
+
+Each part can be done again from its begin. With hard links no path that has a file before and
+after is ever without one.
+"""
+
+from imagegen.project.steps.folders import STEP, new_folder
+from imagegen.project.steps.history import last, note_run, undo
+from imagegen.project.steps.perform import perform, recover, unfinished
+from imagegen.project.steps.places import is_place
+from imagegen.project.steps.step import Move, Step
+
+__all__ = [
+    "STEP",
+    "Move",
+    "Step",
+    "is_place",
+    "last",
+    "new_folder",
+    "note_run",
+    "perform",
+    "recover",
+    "undo",
+    "unfinished",
+]

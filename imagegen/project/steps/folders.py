@@ -1,0 +1,96 @@
+"""The folders in `old_images`: one for each step and each run, by name in their order."""
+
+import contextlib
+import datetime as dt
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.project.layout import Layout
+
+STEP: Final = "step.json"
+"""The file in which a step says what it is."""
+STAGED: Final = "_staged"
+"""The folder of second names, within a step's own."""
+NEW: Final = "_new"
+"""The folder of small files that are about to get their place, within a step's own."""
+
+_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z"
+_NAME: Final = rf"\A({_TIME})(?:-([0-9]{{2,}}))?\Z"
+_name: Final = re.compile(_NAME)
+_number: Final = re.compile(r"0|[1-9][0-9]*")
+
+FolderName = Annotated[str, msgspec.Meta(pattern=_NAME)]
+"""The name of a folder in `old_images`: a time in UTC, and a number from the second on."""
+
+
+def new_folder(layout: Layout, wall: float) -> Path:
+    """Make a folder in `old_images` that sorts after all others. Raises `StorageError`.
+
+    `wall` is in seconds. After a clock was set back, the newest folder's time is used on. One
+    that stays empty is removed by the next `recover`.
+    """
+    folder = layout.old / free_name(layout, wall)
+    files.make_folder(folder)
+    return folder
+
+
+def newest_first(layout: Layout) -> Iterator[Path]:
+    """Return the folders in `old_images`, those of no step of ours left out."""
+    return (layout.old / name for _, _, name in sorted(_named(layout), reverse=True))
+
+
+def free_name(layout: Layout, wall: float) -> str:
+    """Return the name of the folder that `new_folder` would make."""
+    now = dt.datetime.fromtimestamp(int(wall), dt.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    # By name alone does a step come after another, also where the clock was set back.
+    time, number, _ = max([*_named(layout), (now, 0, "")])
+    number += 1
+    while os.path.lexists(layout.old / _numbered(time, number)):
+        number += 1
+    return _numbered(time, number)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what a crash before its `step.json` left of a step, which had moved nothing."""
+    if os.path.lexists(folder / STEP):
+        return
+    with contextlib.suppress(OSError):
+        files.sweep(folder)
+        new = folder / NEW
+        if new.is_dir() and not new.is_symlink():
+            files.sweep(new)
+            for number in numbers_in(str(new)):
+                (new / str(number)).unlink()
+            new.rmdir()
+        # Not of a run that kept pictures here: then it is not empty.
+        folder.rmdir()
+
+
+def numbers_in(folder: str) -> dict[int, int]:
+    """Return the files in a folder whose names are numbers, in order, and their inodes."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        found = [entry for entry in entries if _number.fullmatch(entry.name)]
+        whole = [entry for entry in found if entry.is_file(follow_symlinks=False)]
+        return dict(sorted((int(entry.name), entry.inode()) for entry in whole))
+    return {}
+
+
+def _named(layout: Layout) -> list[tuple[str, int, str]]:
+    """Return time, number and name of each folder in `old_images`."""
+    try:
+        with os.scandir(layout.old) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    matches = filter(None, map(_name.search, names))
+    return [(match[1], int(match[2] or 1), match[0]) for match in matches]
+
+
+def _numbered(time: str, number: int) -> str:
+    return time if number == 1 else f"{time}-{number:02}"

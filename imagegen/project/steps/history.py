@@ -1,0 +1,123 @@
+"""The steps of the past, runs among them, and taking the last of them back."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.project import png
+from imagegen.project.layout import OLD, PICTURES, Layout
+from imagegen.project.steps.folders import NEW, STEP, newest_first
+from imagegen.project.steps.perform import carry_out, recover
+from imagegen.project.steps.places import is_place
+from imagegen.project.steps.step import Move, Step, read_standing, write_step
+
+_style: Final = re.compile(r"[^_.].*")
+_shot: Final = re.compile(r"Shot_.+")
+_beat: Final = re.compile(r"Beat_(?!.* \([0-9]+\)\.png).+\.png")
+"""What was kept under a name that was taken has a number in brackets."""
+
+
+def note_run(folder: Path, run: str, settled: Mapping[str, Any] | None = None) -> None:
+    """Say that a folder in `old_images` is that of a run which is about to replace pictures.
+
+    `settled` is what undo has to set back besides them. Raises `StorageError`.
+    """
+    files.make_folder(folder)
+    write_step(folder, Step(kind="run", state="done", run=run, settled=dict(settled or {})))
+
+
+def last(layout: Layout) -> tuple[Path, Step] | None:
+    """Return the newest step that can be taken back, and its folder; None if there is none.
+
+    Of a run, the moves are those that brought the whole pictures in its folder there.
+    """
+    for folder in newest_first(layout):
+        step = _to_take_back(folder)
+        if step is not None and (step.moves or step.settled):
+            return folder, step
+    return None
+
+
+def undo(
+    layout: Layout, wall: float, *, contents: Mapping[str, bytes] | None = None
+) -> tuple[Step, Step] | None:
+    """Take the last step back in a step of its own; None if there is none.
+
+    Returns the step that was taken back, and the one that did it, which has its `settled`.
+    What stands in the way now is kept. `contents` are small files, by their path, that get
+    these bytes and not the file that they were. `wall` is in seconds. For whoever holds the
+    run's lock. Raises as `perform` does.
+    """
+    recover(layout)
+    found = last(layout)
+    if found is None:
+        return None
+    folder, step = found
+    contents = contents or {}
+    new = f"{layout.relative(folder)}/{NEW}/"
+    back = [
+        Move(move.target, move.source)
+        for move in step.moves
+        if move.source not in contents and move.target not in contents
+    ]
+    undoing = Step(kind="undo", state="begun", settled=step.settled, takes_back=folder.name)
+    done = carry_out(
+        layout,
+        undoing,
+        [move for move in back if not move.target.startswith(new)],
+        wall=wall,
+        away=[move.source for move in back if move.target.startswith(new)],
+        contents=contents,
+    )
+    return msgspec.structs.replace(step, undone=True), done
+
+
+def _to_take_back(folder: Path) -> Step | None:
+    """Return the step of a folder, but None for what cannot or must not be taken back."""
+    if not os.path.lexists(folder / STEP):
+        return Step(kind="run", state="done", moves=tuple(_replaced(folder)))
+    step = read_standing(folder)
+    if step is None or step.kind != "run":
+        return step
+    return msgspec.structs.replace(step, moves=tuple(_replaced(folder)))
+
+
+def _replaced(folder: Path) -> Iterator[Move]:
+    """Yield the moves that a run made of pictures into its folder."""
+    for style in _folders_in(str(folder), _style):
+        for shot in _folders_in(style, _shot):
+            for path in _pictures_in(shot):
+                place = Path(path).relative_to(folder).as_posix()
+                move = Move(f"{PICTURES}/{place}", f"{OLD}/{folder.name}/{place}")
+                if is_place(move.source) and is_place(move.target):
+                    yield move
+
+
+def _folders_in(folder: str, name: re.Pattern[str]) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return sorted(entry.path for entry in folders if name.fullmatch(entry.name))
+    return []
+
+
+def _pictures_in(folder: str) -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        named = sorted(entry.path for entry in found if _beat.fullmatch(entry.name))
+        return [path for path in named if _is_whole(path)]
+    return []
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            return png.examine(file) is not None
+    except OSError:
+        return False

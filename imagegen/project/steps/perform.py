@@ -1,0 +1,142 @@
+"""A step is performed, and finished where a crash interrupted it."""
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import ImagegenError, StorageError
+from imagegen.project.layout import OLD, Layout
+from imagegen.project.steps.folders import NEW, STEP, free_name, new_folder, newest_first, tidy
+from imagegen.project.steps.places import aside
+from imagegen.project.steps.planning import plan_moves
+from imagegen.project.steps.relocation import Relocation
+from imagegen.project.steps.step import Move, Step, read_step, read_unfinished, write_step
+
+_OURS: Final = frozenset({"run", "undo"})
+
+
+def perform(
+    layout: Layout,
+    kind: str,
+    moves: Iterable[Move] = (),
+    *,
+    wall: float,
+    away: Iterable[str] = (),
+    contents: Mapping[str, bytes] | None = None,
+    settled: Mapping[str, Any] | None = None,
+) -> Step:
+    """Move files, all of them in one step, and return it as it was done.
+
+    `away` are files that go into the step's folder; `contents` are small files, by their path,
+    that get new bytes. A target that is no source of a move gives way into the step's folder.
+    Sources that are missing, links or folders are left out. `wall` is in seconds. For whoever
+    holds the run's lock, and called `recover` before settling what moves.
+
+    Raises ValueError for a path that no step may touch or that comes up twice, `StorageError`
+    where the disk refuses, and `UsageError` where a folder on the way is a symbolic link: then
+    nothing has changed, or a later `recover` finishes the step.
+    """
+    if kind in _OURS:
+        raise ValueError(f"{kind} is no kind of step that can be performed")
+    step = Step(kind=kind, state="begun", settled=dict(settled or {}))
+    return carry_out(layout, step, moves, wall=wall, away=away, contents=contents or {})
+
+
+def recover(layout: Layout) -> Step | None:
+    """Finish the step that a crash interrupted, and return it; None if there is none.
+
+    For whoever holds the run's lock. Raises `StorageError`, and `UsageError` where a folder on
+    the way is a symbolic link.
+    """
+    folder = next(newest_first(layout), None)
+    if folder is None:
+        return None
+    if not os.path.lexists(folder / STEP):
+        tidy(folder)
+        return None
+    step = read_unfinished(folder)
+    return _finish(layout, folder, step) if step is not None else None
+
+
+def unfinished(layout: Layout) -> bool:
+    """Tell whether a crash interrupted a step, or one is being performed now."""
+    folder = next(newest_first(layout), None)
+    return folder is not None and read_unfinished(folder) is not None
+
+
+def carry_out(
+    layout: Layout,
+    step: Step,
+    moves: Iterable[Move],
+    *,
+    wall: float,
+    away: Iterable[str],
+    contents: Mapping[str, bytes],
+) -> Step:
+    """Move files in this step, and return it as it was done. Raises as `perform` does."""
+    # The newest step alone is looked at after a crash: none may be put on top of it.
+    recover(layout)
+    here = f"{OLD}/{free_name(layout, wall)}"
+    # Numbers, so that what a crash leaves before there is a `step.json` can be told from others.
+    new = [Move(f"{here}/{NEW}/{number}", path) for number, path in enumerate(contents)]
+    put_away = [Move(path, aside(here, path)) for path in away]
+    try:
+        planned = plan_moves(layout, here, [*moves, *put_away], new)
+    except OSError as error:
+        raise _refused(error, layout.old) from error
+    step = msgspec.structs.replace(step, moves=planned)
+    if not (step.moves or step.settled or step.takes_back):
+        return msgspec.structs.replace(step, state="done")
+    folder = new_folder(layout, wall)
+    try:
+        for move in new:
+            files.make_folder(folder / NEW)
+            files.write(layout.root / move.source, contents[move.target])
+        write_step(folder, step)
+    except ImagegenError:
+        tidy(folder)
+        raise
+    return _finish(layout, folder, step)
+
+
+def _finish(layout: Layout, folder: Path, step: Step) -> Step:
+    """Do what is left of a step."""
+    relocation = Relocation(layout, folder, step)
+    try:
+        if step.state == "begun":
+            step = relocation.stage()
+        relocation.place()
+        relocation.clear()
+        if step.takes_back is not None:
+            _mark_undone(layout.old / step.takes_back)
+        files.sweep(folder)
+        step = msgspec.structs.replace(step, state="done")
+        write_step(folder, step)
+    except OSError as error:
+        raise _refused(error, folder) from error
+    return step
+
+
+def _mark_undone(folder: Path) -> None:
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    files.sweep(folder)
+    step = read_step(folder)
+    if step is None and not os.path.lexists(folder / STEP):
+        step = Step(kind="run", state="done")
+    if step is not None and not step.undone:
+        write_step(folder, msgspec.structs.replace(step, undone=True))
+
+
+def _refused(error: OSError, folder: Path) -> StorageError:
+    if error.errno == errno.EXDEV:
+        return StorageError(
+            f"{error.filename} cannot move in one step: {folder.parent} is on another disk",
+            hint=f"let {OLD} be on the disk of the project",
+        )
+    return files.refused(error, Path(error.filename2 or error.filename or folder))
