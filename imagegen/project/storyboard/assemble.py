@@ -13,6 +13,8 @@ from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, Row, Sheet
 from imagegen.project.storyboard.wording import quoted, unknown_style
 
 _MOST_IN_A_ROW = 50
+_LONGEST_ID = 200
+_LARGEST_ID = 10**60
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,10 +145,19 @@ def _beats(row: Row, at: int, part: Part) -> list[Beat]:
             script_phrase=row.script_phrase or "",
             file=part.file,
             row=at,
+            id=_id(row.id),
         )
         for style in part.styles
         if (words := own.get(style) or common) is not None
     ]
+
+
+def _id(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_ID:
+        return str(value)
+    if not isinstance(value, str) or not value or len(value) > _LONGEST_ID or _unprintable(value):
+        return None
+    return value
 
 
 def _folded(path: str) -> str:

@@ -55,6 +55,8 @@ class Row(msgspec.Struct, frozen=True):
     script_phrase: str | None = None
     ai_prompt: str | None = None
     ai_prompts: dict[str, str | None] | None = None
+    id: Any = None
+    """Other tools give rows ids of any shape: only a text or a whole number is used."""
 
     @property
     def has_prompt(self) -> bool:

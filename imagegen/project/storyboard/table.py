@@ -153,4 +153,5 @@ def _row(cells: Sequence[str], places: dict[str, int], styles: dict[str, int]) -
         script_phrase=cell(places.get("script_phrase")),
         ai_prompt=cell(places.get("ai_prompt")),
         ai_prompts=dict[str, str | None](own) or None,
+        id=trimmed("id"),
     )

@@ -1,0 +1,130 @@
+"""What a person settled beat by beat, held against the rows of the storyboard.
+
+An override was made for certain words and follows them: when a beat is inserted before it,
+its number is another's, and nobody should have to settle it anew.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from imagegen.generation.composer import words_hash
+from imagegen.project.overrides import Address, Override
+from imagegen.project.storyboard import Beat
+
+_NONE: Final = Override()
+
+
+Resettle = Callable[[Override, Beat], Override]
+"""Says what is settled for a beat from now on, by what was."""
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """The beats with the words that are sent, and what was settled for each.
+
+    `overrides` are by the beats' addresses now, `placed` as they stand in the file, and
+    `stored` says under which address of the file each one stands. `own` has the hash of the
+    row's own words where others are sent instead.
+    """
+
+    beats: dict[str, tuple[Beat, ...]]
+    overrides: dict[Address, Override] = {}
+    placed: Mapping[Address, Override] = {}
+    stored: dict[Address, Address] = {}
+    own: dict[Address, str] = {}
+
+    def of(self, beat: Beat) -> Override:
+        """Return what was settled for a beat, which may be nothing."""
+        return self.overrides.get(address(beat), _NONE)
+
+    def waived(self, beat: Beat) -> bool:
+        """Tell whether a person settled the beat without a picture."""
+        return bool(self.overrides) and self.of(beat).waived
+
+    def own_words(self, beat: Beat) -> str:
+        """Return the hash of the row's own words."""
+        return self.own.get(address(beat)) or words_hash(beat.words)
+
+    def changed(self, beats: Iterable[Beat], change: Resettle) -> dict[Address, Override | None]:
+        """Return the changes to the file that settle these beats anew, and bring all others along.
+
+        `change` is given what was settled for a beat, and the beat.
+        """
+        moved = self.moved
+        for beat in beats:
+            own = self.own_words(beat)
+            new = change(self.of(beat), beat)
+            moved[address(beat)] = msgspec.structs.replace(new, of=own) if new.says else None
+        return {where: o for where, o in moved.items() if o != self.placed.get(where)}
+
+    def applied(self, changes: Mapping[Address, Override | None]) -> dict[Address, Override]:
+        """Return what the file says after these changes."""
+        after = {**self.placed, **changes}
+        return {where: override for where, override in after.items() if override is not None}
+
+    @property
+    def moved(self) -> dict[Address, Override | None]:
+        """Return the changes to the file after which every entry stands under its number."""
+        astray = {now: before for now, before in self.stored.items() if now != before}
+        away: dict[Address, Override | None] = dict.fromkeys(astray.values())
+        return away | {now: self.overrides[now] for now in astray}
+
+
+def address(beat: Beat) -> Address:
+    """Return the beat's style, shot and number."""
+    return (beat.style, *beat.key)
+
+
+def settle(beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Override]) -> Settled:
+    """Bring overrides to the beats that they were made for, and their words into those."""
+    if not overrides:
+        return Settled(beats={style: tuple(own) for style, own in beats.items()})
+    stored = {
+        now: before
+        for style, own in beats.items()
+        for now, before in _places(own, {a: o for a, o in overrides.items() if a[0] == style})
+    }
+    by_beat = {now: overrides[before] for now, before in stored.items()}
+    own_words, changed = {}, {}
+    for beat in (beat for own in beats.values() for beat in own if address(beat) in by_beat):
+        prompt = by_beat[address(beat)].prompt
+        if prompt is not None:
+            own_words[address(beat)] = words_hash(beat.words)
+            changed[address(beat)] = msgspec.structs.replace(beat, words=prompt)
+    return Settled(
+        beats={s: tuple(changed.get(address(b), b) for b in own) for s, own in beats.items()},
+        overrides=by_beat,
+        placed=overrides,
+        stored=stored,
+        own=own_words,
+    )
+
+
+def _places(
+    beats: Sequence[Beat], overrides: Mapping[Address, Override]
+) -> list[tuple[Address, Address]]:
+    """Return for one style which beat each override belongs to, and where it stands."""
+    if not overrides:
+        return []
+    by_address = {address(beat): beat for beat in beats}
+    found, astray = {}, {}
+    for place, override in overrides.items():
+        beat = by_address.get(place)
+        if beat is not None and override.of in {None, words_hash(beat.words)}:
+            found[place] = place
+        else:
+            astray[place] = override
+    if astray:
+        wanted: dict[str | None, deque[Address]] = {}
+        for place, override in astray.items():
+            wanted.setdefault(override.of, deque()).append(place)
+        for beat in beats:
+            places = wanted.get(words_hash(beat.words))
+            if places and address(beat) not in found:
+                found[address(beat)] = places.popleft()
+                del astray[found[address(beat)]]
+    # The words that it was made for are nowhere any more: it stays with its number.
+    found |= {place: place for place in astray if place in by_address and place not in found}
+    return list(found.items())

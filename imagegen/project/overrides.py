@@ -1,0 +1,194 @@
+"""overrides.toml: what a person settled beat by beat, kept with the project.
+
+    ["clear/7/7.3"]
+    prompt = "Other words than the storyboard's."
+    waived = true
+
+An entry belongs to the row whose words it was made for, `of`, and follows that row when
+numbers move. Edits leave comments and everything else in the file as they are.
+"""
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagegen import files, tables
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project.layout import Layout, refuse_alias
+
+FILE: Final = "overrides.toml"
+_HEAD: Final = "# What was settled beat by beat: imagegen redraw, accept and skip write here.\n"
+_PARTS: Final = 3
+_LOCK_SECONDS: Final = 10.0
+
+Address = tuple[str, str, str]
+"""Style, shot and beat number."""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that counts as current though it was drawn from something else.
+
+    `drawn` is the hash of all that it was drawn from, `now` of what would be sent when it was
+    accepted, `words` that of the words among them.
+    """
+
+    drawn: str
+    now: str
+    words: str
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was settled for one beat.
+
+    `prompt` is sent in place of the row's words; `waived` means that the beat needs no
+    picture. `of` is the hash of the row's own words at that time; without it the entry goes
+    by its number.
+    """
+
+    prompt: str | None = None
+    waived: bool = False
+    accepted: Accepted | None = None
+    of: str | None = None
+
+    @property
+    def says(self) -> bool:
+        """Whether anything is settled by it."""
+        return bool(self.prompt or self.waived or self.accepted)
+
+
+def load(root: Path) -> dict[Address, Override]:
+    """Read the overrides of a project; none where there is no file.
+
+    Raises `InputFaultsError` with every fault of the file.
+    """
+    path = root / FILE
+    if not os.path.lexists(path):
+        return {}
+    shown = f"{root.name or root}/{FILE}"
+    faults: list[InputFault] = []
+    if path.is_symlink():
+        hint = "put the file itself there"
+        raise InputFaultsError([InputFault(file=shown, message="is a symbolic link", hint=hint)])
+    found = _read(tables.read(path, shown, faults) or {}, shown, faults)
+    if faults:
+        raise InputFaultsError(faults)
+    return found
+
+
+def _read(
+    table: Mapping[str, Any], shown: str, faults: list[InputFault]
+) -> dict[Address, Override]:
+    found: dict[Address, Override] = {}
+    for name, value in table.items():
+        address = tuple(name.split("/"))
+        if len(address) != _PARTS or not all(address) or not isinstance(value, dict):
+            message = "expected a table named by style, shot and beat"
+            hint = 'as ["clear/7/7.3"]'
+            faults.append(InputFault(file=shown, field=name[:100], message=message, hint=hint))
+            continue
+        style, shot, beat = address
+        override = tables.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
+        if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
+            message = "holds a NUL character" if override.prompt.strip() else "is empty"
+            faults.append(InputFault(file=shown, field=f"{name}.prompt", message=message))
+        found[style, shot, beat] = override
+    return found
+
+
+def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
+    """Return the file's content with these entries set, and those that are None taken out.
+
+    An entry that only gets another number keeps what a person wrote beside it. Raises
+    `UsageError` where the file cannot be read, or would be too large.
+    """
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415  # slow to import
+
+    from imagegen.project import rewriting  # noqa: PLC0415
+
+    path = root / FILE
+    data = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else _HEAD.encode()
+    if data is None:
+        raise UsageError(f"{path} cannot be read: it is a link, or too large")
+    before = load(root)
+    says = {where: o if o is not None and o.says else None for where, o in changes.items()}
+    expected = {w: o for w, o in {**before, **says}.items() if o is not None}
+    values = {_name(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
+    written = b""
+    try:
+        text = data.decode("utf-8-sig")
+        for names in (_renamed(before, says), {}):
+            with contextlib.suppress(TOMLKitError) if names else contextlib.nullcontext():
+                written = rewriting.rewritten(text, values, names).encode()
+                if _understood(written) == expected:
+                    break
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
+    if len(written) > tables.MAX_BYTES:
+        hint = "change the storyboard itself"
+        raise UsageError(f"{FILE} would be larger than 4 MiB", hint=hint)
+    return written
+
+
+def _name(where: Address) -> str:
+    return "/".join(where)
+
+
+def _renamed(
+    before: Mapping[Address, Override], after: Mapping[Address, Override | None]
+) -> dict[str, str]:
+    """Return which entries only get another number."""
+    waiting: dict[tuple[str, Override], deque[Address]] = {}
+    for was in after:
+        if was in before and after[was] != before[was]:
+            waiting.setdefault((was[0], before[was]), deque()).append(was)
+    names = {}
+    for now, override in after.items():
+        if override is not None and before.get(now) != override:
+            found = waiting.get((now[0], override))
+            if found:
+                names[_name(found.popleft())] = _name(now)
+    return names
+
+
+def _understood(data: bytes) -> dict[Address, Override]:
+    import tomllib  # noqa: PLC0415  # for edits alone
+
+    return _read(tomllib.loads(data.decode()), FILE, [])
+
+
+def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
+    """Set or take out entries. Raises `UsageError`, and `StorageError` where the disk refuses.
+
+    Waits for whoever edits the file at the same time; a run may be active.
+    """
+    if not changes:
+        return
+    with locked(layout):
+        files.write(layout.root / FILE, edited(layout.root, changes))
+
+
+@contextlib.contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """Let nobody else change the file meanwhile; waits for whoever does.
+
+    Raises `UsageError` where that takes too long, or the lock is no file of ours.
+    """
+    import filelock  # noqa: PLC0415  # slow to import
+
+    layout.prepare()
+    path = layout.ours / "overrides.lock"
+    refuse_alias(path)
+    lock = filelock.FileLock(path, timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UsageError(f"another command is changing {FILE}", hint="try again") from None
+    try:
+        yield
+    finally:
+        lock.release()
