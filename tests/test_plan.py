@@ -6,7 +6,7 @@ import pytest
 
 from builders import beat, provenance
 from imagegen.generation import plan as plans
-from imagegen.generation.plan import Plan
+from imagegen.generation.plan import Again, Plan
 from imagegen.generation.survey import Found, Surveyed
 from imagegen.project import png
 from imagegen.project.progress import BeatError
@@ -59,9 +59,11 @@ def test_beats_that_were_not_asked_for_are_counted_apart() -> None:
 def test_force_draws_what_is_there() -> None:
     """With force a beat that has its picture is drawn again, also one of unknown origin."""
     beats = [surveyed(Found.WHOLE, "1", run="r-0"), surveyed(Found.CONVERTIBLE, "2")]
-    assert drawn(plans.make({"clear": beats}, everything, force=True)) == {"clear": ["1", "2"]}
+    assert drawn(plans.make({"clear": beats}, everything, again=Again(force=True))) == {
+        "clear": ["1", "2"]
+    }
     foreign = [Surveyed(beat("3"), Found.WHOLE, png.Whole(8, 5))]
-    plan = plans.make({"clear": foreign}, everything, force=True, lineage="r-1")
+    plan = plans.make({"clear": foreign}, everything, again=Again(force=True, lineage="r-1"))
     assert drawn(plan) == {"clear": ["3"]}
 
 
@@ -72,13 +74,13 @@ def test_a_resumed_force_leaves_what_it_had_redrawn() -> None:
         surveyed(Found.WHOLE, "2", run="r-0"),
         surveyed(Found.NOTHING, "3"),
     ]
-    plan = plans.make({"clear": beats}, everything, force=True, lineage="r-1")
+    plan = plans.make({"clear": beats}, everything, again=Again(force=True, lineage="r-1"))
     assert drawn(plan) == {"clear": ["2", "3"]}
 
 
 def test_a_picture_without_a_run_belongs_to_no_lineage() -> None:
     """Force without a lineage redraws pictures whose run is not known."""
-    plan = plans.make({"clear": [surveyed(Found.WHOLE)]}, everything, force=True)
+    plan = plans.make({"clear": [surveyed(Found.WHOLE)]}, everything, again=Again(force=True))
     assert drawn(plan) == {"clear": ["1"]}
 
 

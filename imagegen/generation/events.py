@@ -32,7 +32,16 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     complete: int = 0
     skipped: int = 0
+    outdated: int = 0
+    """With a picture of something else, which was left."""
+    waived: int = 0
+    """Settled by a person without a picture."""
     error: int = 0
+
+    @property
+    def there(self) -> int:
+        """How many have a picture that was not to be drawn anew."""
+        return self.complete + self.skipped + self.outdated
 
 
 class Start(Event, frozen=True, kw_only=True, tag="start"):
@@ -50,7 +59,7 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
 
 
 class Progress(Event, frozen=True, kw_only=True, tag="progress"):
-    """A beat changed. `completed` counts the style's pictures, skipped ones included.
+    """A beat changed. `completed` counts the style's beats that need nothing more of this run.
 
     A `pending` one with an `error` will be tried again. Where a request was answered, `key`
     is the tail of the key that it used, `seconds` how long it took, `bytes` the picture's

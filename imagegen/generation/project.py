@@ -1,6 +1,7 @@
 """A project as it lies on the disk, read whole: settings, beats, keys, references."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,17 +10,21 @@ import msgspec
 from imagegen import providers
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation import plan as plans
-from imagegen.generation.composer import Composer, style_references
-from imagegen.generation.plan import Plan
+from imagegen.generation.composer import Composer, style_references, words_hash
+from imagegen.generation.outdated import judge
+from imagegen.generation.plan import Again, Plan
 from imagegen.generation.selection import Selection
+from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, survey
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Keyring
-from imagegen.project import progress, record, settings, storyboard
+from imagegen.project import overrides, png, progress, record, settings, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
+from imagegen.project.overrides import Address, Override
+from imagegen.project.png import Provenance
 from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked, RunRecord
+from imagegen.project.record import Asked, Drawer, RunRecord
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
@@ -43,9 +48,19 @@ class Project:
     `source` says where to look for keys; without it none are read. Raises
     `InputFaultsError` with every fault of imagegen.toml, and if that is right with every
     fault of the beats and keys files together; `UsageError` for what cannot be read at all.
+
+    `resettle` settles the beats that are asked for anew; `changes` are then what that changes
+    in overrides.toml, which is written by whoever draws them.
     """
 
-    def __init__(self, root: Path, asked: Asked, source: KeySource | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        asked: Asked,
+        source: KeySource | None = None,
+        *,
+        resettle: Resettle | None = None,
+    ) -> None:
         self.layout = Layout(root)
         self.asked = asked
         self.root = root
@@ -56,9 +71,27 @@ class Project:
         self.ring = Keyring()
         if source is not None and self.needs_keys:
             self.ring = faults.gather(self._keys) or self.ring
+        settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)
-        self.storyboard = faults.unless_any(read)
+        board = faults.unless_any(read)
+        self.placed = settled or {}
+        """What overrides.toml says."""
+        self.settled = settle(board.beats, self.placed)
+        self.changes: dict[Address, Override | None] = {}
+        if resettle is not None:
+            self.changes = self.settled.changed(self._chosen(self.settled.beats), resettle)
+            self.settled = settle(board.beats, self.settled.applied(self.changes))
+        self.storyboard = msgspec.structs.replace(board, beats=self.settled.beats)
         self.index = Index(self.layout.ours)
+
+    def asked_for(self) -> list[Beat]:
+        """Return the beats that were asked for, of the styles that are drawn."""
+        return self._chosen(self.storyboard.beats)
+
+    def _chosen(self, beats: Mapping[str, tuple[Beat, ...]]) -> list[Beat]:
+        drawn = {style: beats.get(style, ()) for style in self.styles}
+        chosen = Selection(self.asked, Storyboard(source="", beats=drawn), self.styles)
+        return [beat for own in drawn.values() for beat in own if chosen(beat)]
 
     def _storyboard(self) -> Storyboard:
         beats = self.asked.beats_file or self.settings.beats
@@ -69,6 +102,11 @@ class Project:
             tuple(self.settings.styles),
             beats=Path(beats) if beats else None,
         )
+
+    @property
+    def shown_folder(self) -> str:
+        """Where its pictures lie, relative to the project."""
+        return self.layout.pictures.name
 
     @property
     def needs_keys(self) -> bool:
@@ -98,17 +136,68 @@ class Project:
         inside = self.layout.relative(Path(path).resolve())
         return msgspec.structs.replace(self.asked, beats_file=inside)
 
+    def drawer(self, last: RunRecord | None) -> Drawer:
+        """Return who draws the project, by whom its pictures are judged; `last` drew before.
+
+        Single beats may be drawn by another without all others being outdated for it.
+        """
+        if self.asked.beats and last is not None:
+            return last.drawer
+        return Drawer(provider=self.asked.provider, model=self.asked.model)
+
     def survey(self, now: float) -> Survey:
-        """Look at every picture. `now` is the wall clock's time, in seconds."""
-        return survey(self.layout, self.beats, self.index, now)
+        """Look at every picture, and hold it against what would be drawn now.
+
+        `now` is the wall clock's time, in seconds. Raises `UsageError` for folders or
+        reference images that cannot be read.
+        """
+        found = survey(self.layout, self.beats, self.index, now)
+        return judge(found, self.target, self.settled, self._text_of)
+
+    def target(self, beat: Beat) -> Provenance:
+        """Return from what the beat would be drawn now."""
+        provider = providers.named(self.settings.provider)
+        return self.composer.provenance(
+            beat,
+            self.composer.request(beat),
+            provider=self.settings.provider,
+            model=self.settings.model or provider.default_model,
+            run="",
+        )
+
+    def _text_of(self, style: str, key: tuple[str, str]) -> str | None:
+        try:
+            with self.layout.picture(style, *key).open("rb", buffering=0) as file:
+                return png.description(file)
+        except OSError:
+            return None
 
     def errors(self) -> dict[str, dict[tuple[str, str], BeatError]]:
-        """Return what went wrong with beats last time, from the progress files."""
-        read = {style: progress.read(self.layout.progress(style)) for style in self.styles}
-        return {style: dict(found.errors) if found else {} for style, found in read.items()}
+        """Return what went wrong with beats last time, from the progress files.
 
+        An error belongs to the words that went wrong: where a row has others now, they have
+        not been tried.
+        """
+        return {style: self._errors(style) for style in self.styles}
+
+    def _errors(self, style: str) -> dict[tuple[str, str], BeatError]:
+        read = progress.read(self.layout.progress(style))
+        if read is None or not read.errors:
+            return {}
+        now = {beat.key: words_hash(beat.words) for beat in self.beats[style]}
+        astray = {read.words[key]: e for key, e in read.errors.items() if key in read.words}
+        found = {}
+        for key, words in now.items():
+            error = read.errors.get(key)
+            if error is None or read.words.get(key, words) != words:
+                error = astray.get(words)
+            if error is not None:
+                found[key] = error
+        return found
+
+    @cached_property
     def composer(self) -> Composer:
-        """Return what makes requests. Raises `UsageError` for a faulty reference image."""
+        """What makes requests. Raises `UsageError` for a faulty reference image."""
         return Composer(self.settings, style_references(self.layout, self.settings))
 
     def plan(
@@ -123,8 +212,12 @@ class Project:
         return plans.make(
             surveyed,
             Selection(self.asked, drawn, self.styles),
-            force=self.asked.force,
-            lineage=lineage,
+            again=Again(
+                force=self.asked.force,
+                outdated=self.asked.outdated,
+                own=bool(self.asked.beats),
+                lineage=lineage,
+            ),
             limit=limit,
         )
 
@@ -203,6 +296,18 @@ def to_resume(root: Path) -> RunRecord | None:
             hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
         )
     return last
+
+
+def as_last_drawn(root: Path, asked: Asked) -> Asked:
+    """Return what is asked with the last run's provider and model, for looking at pictures.
+
+    Else all that a run with `--provider` drew would be outdated as soon as it is looked at.
+    """
+    last = record.read(Layout(root))
+    if last is None or last.drawer.provider not in {None, *providers.NAMES}:
+        # The record may be somebody else's.
+        return asked
+    return msgspec.structs.replace(asked, provider=last.drawer.provider, model=last.drawer.model)
 
 
 def _settings(root: Path, asked: Asked) -> Settings:

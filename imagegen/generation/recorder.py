@@ -86,6 +86,21 @@ class Recorder:
         os.close(self._journal)
 
 
+def rewrite(
+    layout: Layout,
+    *,
+    beats: Mapping[str, Sequence[Beat]],
+    there: Mapping[str, Mapping[tuple[str, str], str | None]],
+    errors: Mapping[str, Mapping[tuple[str, str], BeatError]],
+    wall: float,
+) -> None:
+    """Write the progress files anew, outside of a run; see `Recorder`. Raises `StorageError`."""
+    for style, own in beats.items():
+        if own or layout.progress(style).exists():
+            of_style = there.get(style, {}), errors.get(style, {})
+            _StyleFile(layout, style, own, *of_style).write(wall)
+
+
 class _StyleFile:
     def __init__(
         self,
@@ -100,9 +115,11 @@ class _StyleFile:
         self._words_of = {beat.key: beat.words for beat in beats}
         self._drawn = set(there)
         self._words = {key: words for key, words in there.items() if words}
-        self._errors = {key: e for key, e in errors.items() if key in self._words_of}
-        for key in there:
-            self._errors.pop(key, None)
+        self._errors = {
+            key: e for key, e in errors.items() if key in self._words_of and key not in there
+        }
+        for key in self._errors:
+            self._words[key] = words_hash(self._words_of[key])
         self._picture_bytes = 0
         self._written_bytes = 0
         self._size = 0
@@ -112,6 +129,7 @@ class _StyleFile:
         key = (event.shot_number, event.beat_number)
         if event.status is Status.ERROR and event.error is not None:
             self._errors[key] = event.error
+            self._words[key] = words_hash(self._words_of[key])
             self._behind = True
         elif event.status is Status.COMPLETE:
             self._errors.pop(key, None)

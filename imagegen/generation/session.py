@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
-from imagegen.generation import prepare
+from imagegen.generation import arrange, prepare
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
@@ -28,12 +28,12 @@ from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.store import state_folder
-from imagegen.project import record
+from imagegen.project import overrides, record, steps
 from imagegen.project.record import RunRecord
 from imagegen.providers.base import Price
 from imagegen.shell import on_project
 
-_PROVIDERS_NAMED = 3
+_MOVES_NAMED = 3
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
 
@@ -55,7 +55,7 @@ class Session:
         self._runtime = ThreadRuntime()
         started = iso(self._runtime.clock.wall())
         run = record.new_id(started)
-        self._composer = project.composer()
+        self._composer = project.composer
         self._provider = project.provider()
         self._last = record.read(project.layout)
         begun = RunRecord(
@@ -66,6 +66,7 @@ class Session:
             asked=project.remembered(),
             model=self._provider.model,
             answer_seconds=self._answer_seconds,
+            drawer=project.drawer(self._last),
         )
         self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings
@@ -114,13 +115,37 @@ class Session:
         """Look at the disk and decide what is left to draw.
 
         It is looked at once more only if another run had the project until this one took it.
+        Raises `UsageError` where numbers have moved.
         """
         if self._disk is None:
             self._plans = {}
         if limit not in self._plans:
-            surveyed = self._survey().beats
-            self._plans[limit] = self.project.plan(surveyed, lineage=self.lineage, limit=limit)
+            found = self._survey()
+            plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
+            if not self.project.asked.as_is:
+                self._refuse_moved(plan, found)
+            self._plans[limit] = plan
         return self._plans[limit]
+
+    def _refuse_moved(self, plan: Plan, found: Survey) -> None:
+        """Raise `UsageError` where pictures of what is asked for belong to other numbers now."""
+        moved = [
+            (f"{style}/{'/'.join(before)}", "/".join(now))
+            for style, pairs in found.moves.items()
+            if plan.styles.get(style)
+            for before, now in pairs.items()
+        ]
+        if not moved:
+            return
+        some = ", ".join(f"{before} is {now} now" for before, now in moved[:_MOVES_NAMED])
+        more = f" and {len(moved) - _MOVES_NAMED:,} more" if len(moved) > _MOVES_NAMED else ""
+        pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
+        raise UsageError(
+            f"numbers have moved: {pictures} the words of another beat ({some}{more}). "
+            "Nothing was drawn",
+            hint=f"{on_project('renumber', self.project.root)} moves them along, at no cost; "
+            "run --renumber does both, and run --as-is leaves them where they are",
+        )
 
     def _survey(self) -> Survey:
         if self._disk is None:
@@ -219,7 +244,6 @@ class Session:
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
         pool = self._pool()
-        self._warn_of_others()
         run = Run(
             layout=project.layout,
             provider=self._provider,
@@ -230,6 +254,7 @@ class Session:
             bus=bus,
         )
         try:
+            self._warn_of_outdated(plan)
             plan = self._make_ready(plan, run)
             recorder = self._recorder(plan)
             heard = listeners(plan)
@@ -268,18 +293,21 @@ class Session:
         else:
             self._bus.emit(Warned(message=text))
 
-    def _warn_of_others(self) -> None:
-        """Warn of pictures that another provider drew: sketches of a film to be, say."""
-        if self.project.asked.force:
+    def _warn_of_outdated(self, plan: Plan) -> None:
+        """Warn of pictures of something else than would be drawn now, which are left."""
+        counts = plan.outdated
+        count = counts.total()
+        if not count:
             return
-        origins = (one.provenance for beats in self._survey().beats.values() for one in beats)
-        counts = Counter(origin.provider for origin in origins if origin)
-        del counts[self._provider.name]
-        # Pictures may be somebody else's, and each name another provider.
-        for name, count in counts.most_common(_PROVIDERS_NAMED):
-            self._warn(
-                f"{count} pictures that are there were drawn by {name}: --force redraws them"
-            )
+        reasons = Counter[str]()
+        for changed, pictures in counts.items():
+            reasons.update(dict.fromkeys(changed, pictures))
+        why = ", ".join(
+            f"{reason} changed" + ("" if n == count else f" ({n:,})")
+            for reason, n in reasons.most_common()
+        )
+        are = "1 picture is" if count == 1 else f"{count:,} pictures are"
+        self._warn(f"{are} outdated: {why}. --outdated draws anew")
 
     def _pool(self) -> Pool | None:
         if not self.project.needs_keys:
@@ -309,23 +337,24 @@ class Session:
         )
 
     def _make_ready(self, plan: Plan, run: Run) -> Plan:
-        layout = self.project.layout
+        layout, changes = self.project.layout, self.project.changes
         prepare.try_disk(layout)
         prepare.try_folders(layout, plan)
         prepare.sweep(layout, self._survey())
+        if plan.again or changes:
+            run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
+            steps.note_run(run.old_folder, run.options.run, arrange.before(self.project, changes))
+        overrides.edit(layout, changes)
         return prepare.put_right(layout, plan, run.old_folder, self._warn)
 
     def _recorder(self, plan: Plan) -> Recorder:
         """Return what writes the run down. `plan` is as it is after what was put aside."""
         project = self.project
-        there: dict[str, dict[tuple[str, str], str | None]] = {}
-        for style, beats in self._survey().beats.items():
-            aside = {p.beat.key for p in plan.styles.get(style, ()) if p.found is Found.NOTHING}
-            there[style] = {
-                one.beat.key: one.provenance.words.sha256 if one.provenance else None
-                for one in beats
-                if one.there and one.beat.key not in aside
-            }
+        there = self._survey().there
+        for style, beats in plan.styles.items():
+            for planned in beats:
+                if planned.found is Found.NOTHING:
+                    there[style].pop(planned.beat.key, None)
         project.index.save()
         recorder = Recorder(
             project.layout,

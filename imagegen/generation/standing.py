@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from imagegen.errors import Exit, StorageError
+from imagegen.errors import Exit, StorageError, UsageError
+from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
+from imagegen.generation.selection import Selection
+from imagegen.generation.survey import Survey, Surveyed
 from imagegen.project import record
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
@@ -15,29 +18,52 @@ from imagegen.project.status import Status
 
 
 class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One beat of a style. The path is relative to the project."""
+    """One beat of a style. The path is relative to the project.
+
+    `changed` says why its picture is outdated: words, look, references, …
+    """
 
     shot_number: str
     beat_number: str
     status: Status
     image_path: str | None = msgspec.field(default=None, name="imagePath")
     error: BeatError | None = None
+    changed: tuple[str, ...] = ()
 
 
 class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """One style: how many beats are of each status, and every beat in file order."""
+    """One style: how many beats are of each status, and every beat in file order.
+
+    `moved` counts pictures with the words of another beat, `left_over` has the paths of those
+    of beats that are gone.
+    """
 
     total: int
     complete: int
     error: int
     pending: int
+    outdated: int = 0
+    waived: int = 0
+    moved: int = 0
+    left_over: tuple[str, ...] = ()
     beats: tuple[BeatStanding, ...]
+
+    @property
+    def there(self) -> int:
+        """How many beats have a picture."""
+        return self.complete + self.outdated
+
+    @property
+    def left(self) -> int:
+        """How many pictures are missing."""
+        return self.total - self.there - self.waived
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A whole project. `resume_after` is set where the last run ended early.
 
     `price` is about what a picture costs, in US dollars; None where it is not known.
+    `not_redrawn` counts pictures that the last run was to draw again and did not.
     """
 
     schema: int = 1
@@ -47,6 +73,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     resume_after: str | None = None
     last_run: RunRecord | None = None
     price: float | None = None
+    not_redrawn: int = 0
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -62,28 +89,36 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def standing(project: Project, now: float) -> Standing:
     """Look at the disk and the last run's record. `now` is the wall clock's time."""
     errors = project.errors()
+    found = project.survey(now)
+    shown = project.layout.shown_picture
     styles = {}
-    for style, surveyed in project.survey(now).beats.items():
+    for style, surveyed in found.beats.items():
         beats = []
         for one in surveyed:
-            there, key = one.there, one.beat.key
-            error = errors[style].get(key)
-            status = Status.COMPLETE if there else Status.ERROR if error else Status.PENDING
+            error = errors[style].get(one.key)
+            status = _status(one, error)
             beats.append(
                 BeatStanding(
                     shot_number=one.beat.shot,
                     beat_number=one.beat.beat,
                     status=status,
-                    image_path=project.layout.shown_picture(style, *key) if there else None,
-                    error=None if there else error,
+                    image_path=shown(style, *one.key) if one.there else None,
+                    error=error if status is Status.ERROR else None,
+                    changed=one.changed,
                 )
             )
         counts = Counter(beat.status for beat in beats)
+        moves = found.moves.get(style, {})
+        over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
         styles[style] = StyleStanding(
             total=len(beats),
             complete=counts[Status.COMPLETE],
             error=counts[Status.ERROR],
             pending=counts[Status.PENDING],
+            outdated=counts[Status.OUTDATED],
+            waived=counts[Status.WAIVED],
+            moved=len(moves),
+            left_over=tuple(shown(style, *key) for key in over),
             beats=tuple(beats),
         )
     # In this order: a run records its end before it lets go of the project.
@@ -102,5 +137,32 @@ def standing(project: Project, now: float) -> Standing:
         resume_after=last.resume_after if last and not active else None,
         last_run=last,
         price=project.picture_price(),
+        not_redrawn=_not_redrawn(project, found, last) if last and not active else 0,
         styles=styles,
     )
+
+
+def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
+    """Return how many pictures `resume` would draw again."""
+    if not last.asked.force or not last.broke_off:
+        return 0
+    board = msgspec.structs.replace(project.storyboard, beats=project.beats)
+    try:
+        chosen = Selection(last.asked, board, project.styles)
+    except UsageError:
+        # What was asked for is not in the storyboard any more.
+        return 0
+    again = Again(force=True, own=bool(last.asked.beats), lineage=last.lineage)
+    return sum(
+        one.there and chosen(one.beat) and again(one)
+        for beats in found.beats.values()
+        for one in beats
+    )
+
+
+def _status(one: Surveyed, error: BeatError | None) -> Status:
+    if one.there:
+        return Status.OUTDATED if one.changed else Status.COMPLETE
+    if one.waived:
+        return Status.WAIVED
+    return Status.ERROR if error else Status.PENDING

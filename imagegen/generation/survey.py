@@ -20,6 +20,7 @@ from imagegen.project.storyboard import Beat
 _HEAD: Final = 16
 _SHOT: Final = re.compile(r"Shot_(.+)")
 _BEAT: Final = re.compile(r"Beat_(.+)\.png")
+_DIGITS: Final = re.compile(r"([0-9]{1,18})")
 
 
 class Found(StrEnum):
@@ -35,11 +36,26 @@ class Found(StrEnum):
 
 
 class Surveyed(msgspec.Struct, frozen=True, gc=False):
-    """A beat and what lies at its place; `whole` is set for a whole PNG."""
+    """A beat and what lies at its place; `whole` is set for a whole PNG.
+
+    `changed` says what has changed since its picture was drawn, `waived` that it needs none.
+    """
 
     beat: Beat
     found: Found
     whole: png.Whole | None = None
+    changed: tuple[str, ...] = ()
+    waived: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Shot and beat number."""
+        return self.beat.key
+
+    @property
+    def name(self) -> str:
+        """The beat's address in full."""
+        return f"{self.beat.style}/{self.beat.shot}/{self.beat.beat}"
 
     @property
     def provenance(self) -> png.Provenance | None:
@@ -52,15 +68,43 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
         return self.found is Found.WHOLE or self.found is Found.CONVERTIBLE
 
 
+class Stray(msgspec.Struct, frozen=True, gc=False):
+    """What lies where a picture would, and is no beat's; `key` is its shot and beat number."""
+
+    key: tuple[str, str]
+    found: Found
+    whole: png.Whole | None = None
+
+    @property
+    def provenance(self) -> png.Provenance | None:
+        """What the picture says of its origin, if it says so."""
+        return self.whole.provenance if self.whole else None
+
+
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What lies in the folders of some styles.
 
-    `beats` has each style's beats in file order. `unfinished` are folders with files that a
-    crash left half-written.
+    `beats` has each style's beats in file order. `strays` are left over from beats that the
+    storyboard does not have any more, `moves` say from where to where pictures of a style
+    belong by their words. `unfinished` are folders with files that a crash left half-written.
     """
 
     beats: dict[str, list[Surveyed]]
+    strays: dict[str, list[Stray]] = {}
+    moves: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
     unfinished: tuple[str, ...] = ()
+
+    @property
+    def there(self) -> dict[str, dict[tuple[str, str], str | None]]:
+        """The beats of each style that have their picture, with the hash of its words if known."""
+        return {
+            style: {
+                one.key: one.provenance.words.sha256 if one.provenance else None
+                for one in beats
+                if one.there
+            }
+            for style, beats in self.beats.items()
+        }
 
 
 def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, now: float) -> Survey:
@@ -70,10 +114,18 @@ def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, no
     pictures is a symbolic link or cannot be read.
     """
     styles = {style: _Style(layout, style, index, now) for style in beats}
+    looked = {style: styles[style].look(own) for style, own in beats.items()}
+    strays = {style: folder.strays() for style, folder in styles.items()}
     return Survey(
-        beats={style: styles[style].look(own) for style, own in beats.items()},
+        beats=looked,
+        strays={style: found for style, found in strays.items() if found},
         unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
     )
+
+
+def _counted(number: str) -> list[tuple[int, str]]:
+    """Return what sorts numbers as people do: 2 before 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(number)]
 
 
 class _Folder:
@@ -120,12 +172,23 @@ class _Style:
     def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
         return [self._beat(beat) for beat in beats]
 
+    def strays(self) -> list[Stray]:
+        """Return what no beat has claimed, in the order of its numbers; to be asked last."""
+        for name, entry in self._folder.names.items():
+            # Shots that the storyboard does not have any more.
+            if _SHOT.fullmatch(name) and entry.is_dir(follow_symlinks=False):
+                self._shots[name] = _Folder(entry.path)
+        found = []
+        for shot, folder in self._shots.items():
+            for name, entry in folder.names.items() if folder is not None else ():
+                number = _BEAT.fullmatch(name)
+                if number:
+                    looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
+                    found.append(Stray((shot.removeprefix("Shot_"), number[1]), *looked))
+        return sorted(found, key=lambda stray: [_counted(number) for number in stray.key])
+
     def unfinished(self) -> Iterator[str]:
         """Return the folders that hold what a crash left half-written."""
-        for name in [name for name in self._folder.names if _SHOT.fullmatch(name)]:
-            # Shots that the storyboard does not have any more.
-            if self._folder.names[name].is_dir(follow_symlinks=False):
-                self._shots[name] = _Folder(self._folder.names[name].path)
         for folder in (self._folder, *filter(None, self._shots.values())):
             if any(files.is_temporary(name) for name in folder.names):
                 yield folder.path

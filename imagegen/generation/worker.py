@@ -3,7 +3,7 @@
 import heapq
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -51,7 +51,10 @@ class Worker:
             Task(self, n, planned.beat) for n, planned in enumerate(beats) if planned.draw
         ]
         self._total = len(beats)
-        self._skipped = self._total - len(self._heap)
+        found = Counter(planned.status for planned in beats)
+        self._outdated, self._waived = found[Status.OUTDATED], found[Status.WAIVED]
+        self._skipped = found[Status.SKIPPED]
+        self._settled = self._total - len(self._heap)
         self._drawn = 0
         self._errors = 0
         self._in_flight = 0
@@ -77,12 +80,14 @@ class Worker:
     @property
     def totals(self) -> Totals:
         """The style's beats by what has become of them."""
-        pending = self._total - self._skipped - self._drawn - self._errors
+        pending = self._total - self._settled - self._drawn - self._errors
         return Totals(
             total=self._total,
             pending=pending,
             complete=self._drawn,
             skipped=self._skipped,
+            outdated=self._outdated,
+            waived=self._waived,
             error=self._errors,
         )
 
@@ -388,4 +393,4 @@ class Worker:
         self._run.endings.append(endings.no_key_left(self.style, keys, self._run))
 
     def _tell(self, task: Task, status: Status, **fields: object) -> None:
-        self._telling.beat(task.beat, status, self._skipped + self._drawn, **fields)
+        self._telling.beat(task.beat, status, self._settled + self._drawn, **fields)

@@ -1,8 +1,8 @@
 """What is known of each picture file, so that it is opened once and not at every command.
 
-The file is ours and safe to delete. An entry counts only while the file's size and time of
-change are the same; a file changed within two seconds of being looked at is not entered,
-since a second change could leave both as they were.
+The file is ours and safe to delete. An entry counts only while the file's size, time of change
+and inode are the same: two pictures may change places. A file changed within two seconds of
+being looked at is not entered, since a second change could leave all three as they were.
 """
 
 import os
@@ -15,19 +15,34 @@ from imagegen import files
 from imagegen.project import png
 
 _FILE: Final = "index"
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _MAX_BYTES: Final = 512 * 1024 * 1024
 _SETTLED: Final = 2.0
 
 
+_NONE: Final = -1
+
+
 class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A file, the picture in it, and what it was drawn from: `origin` counts in the file's list."""
+
     size: int
     changed: int
-    whole: png.Whole
+    inode: int
+    width: int
+    height: int
+    origin: int = _NONE
+    shot: str = ""
+    beat: str = ""
+    words: str = ""
+    id: str | None = None
 
 
 class _File(msgspec.Struct):
+    """All entries; what 100,000 pictures were drawn from is alike but for number and words."""
+
     schema: int
+    origins: list[png.Provenance]
     entries: dict[str, _Entry]
 
 
@@ -37,30 +52,77 @@ class Index:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self._entries: dict[str, _Entry] = {}
+        self._origins: dict[png.Provenance, int] = {}
+        self._listed: list[png.Provenance] = []
         self._dirty = False
         data = files.read(self._path, _MAX_BYTES)
         if data is not None:
             try:
                 file = msgspec.msgpack.decode(data, type=_File)
-                self._entries = file.entries if file.schema == _SCHEMA else {}
+                if file.schema == _SCHEMA:
+                    self._entries, self._listed = file.entries, file.origins
+                    self._origins = {origin: n for n, origin in enumerate(file.origins)}
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
 
     def find(self, path: str, found: os.stat_result) -> png.Whole | None:
         """Return what is known of a file, if it has not changed since."""
         entry = self._entries.get(path)
-        if entry and (entry.size, entry.changed) == (found.st_size, found.st_mtime_ns):
-            return entry.whole
+        if entry and (entry.size, entry.changed, entry.inode) == _seen(found):
+            return self._whole(entry)
         return None
+
+    def _whole(self, entry: _Entry) -> png.Whole | None:
+        if entry.origin == _NONE:
+            return png.Whole(entry.width, entry.height)
+        if not 0 <= entry.origin < len(self._listed):
+            # The file may be somebody else's.
+            return None
+        origin = self._listed[entry.origin]
+        drawn = png.Provenance(
+            schema=origin.schema,
+            style=origin.style,
+            shot=entry.shot,
+            beat=entry.beat,
+            provider=origin.provider,
+            model=origin.model,
+            aspect_ratio=origin.aspect_ratio,
+            image_size=origin.image_size,
+            words=png.Hash(entry.words, origin.words.by),
+            look=origin.look,
+            references=origin.references,
+            run=origin.run,
+            id=entry.id,
+            chosen=origin.chosen,
+        )
+        return png.Whole(entry.width, entry.height, drawn)
 
     def add(self, path: str, found: os.stat_result, whole: png.Whole, now: float) -> None:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
         if now - found.st_mtime > _SETTLED:
-            self._entries[path] = _Entry(found.st_size, found.st_mtime_ns, whole)
+            drawn = whole.provenance
+            told = () if drawn is None else self._told(drawn)
+            self._entries[path] = _Entry(*_seen(found), whole.width, whole.height, *told)
             self._dirty = True
+
+    def _told(self, drawn: png.Provenance) -> tuple[int, str, str, str, str | None]:
+        common = msgspec.structs.replace(
+            drawn, shot="", beat="", words=png.Hash("", drawn.words.by), id=None
+        )
+        origin = self._origins.setdefault(common, len(self._listed))
+        if origin == len(self._listed):
+            self._listed.append(common)
+        return origin, drawn.shot, drawn.beat, drawn.words.sha256, drawn.id
 
     def save(self) -> None:
         """Write the index if it has changed. Raises `StorageError`."""
         if self._dirty:
-            files.write(self._path, msgspec.msgpack.encode(_File(_SCHEMA, self._entries)))
+            files.write(
+                self._path, msgspec.msgpack.encode(_File(_SCHEMA, self._listed, self._entries))
+            )
             self._dirty = False
+
+
+def _seen(found: os.stat_result) -> tuple[int, int, int]:
+    """Return by what a file is known again; Windows tells no inode here, and says 0."""
+    return found.st_size, found.st_mtime_ns, found.st_ino

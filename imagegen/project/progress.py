@@ -32,6 +32,7 @@ class _Failed(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     reason: str
     message: str
+    words: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,10 +45,14 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a progress file says: beats drawn, and errors, by shot and beat number."""
+    """What a progress file says: beats drawn, and errors, by shot and beat number.
+
+    `words` are the hashes of the words that went wrong, where they are known.
+    """
 
     drawn: frozenset[tuple[str, str]] = frozenset()
     errors: dict[tuple[str, str], BeatError] = {}
+    words: dict[tuple[str, str], str] = {}
     last_updated: str = ""
 
 
@@ -66,7 +71,12 @@ def read(path: Path) -> Progress | None:
         )
         for failed in file.errors
     }
-    return Progress(drawn=frozenset(file.drawn), errors=errors, last_updated=file.last_updated)
+    return Progress(
+        drawn=frozenset(file.drawn),
+        errors=errors,
+        words={(failed.shot, failed.beat): failed.words for failed in file.errors if failed.words},
+        last_updated=file.last_updated,
+    )
 
 
 def render(
@@ -78,8 +88,8 @@ def render(
 ) -> bytes:
     """Return a progress file's bytes.
 
-    `words` has the hash of the words that a picture was drawn from, where it is known. A
-    number is complete only when every beat that bears it is drawn. `now` is the wall
+    `words` has the hash of the words that a picture was drawn from, or that went wrong, where
+    it is known. A number is complete only when every beat that bears it is drawn. `now` is the wall
     clock's time, in seconds.
     """
     written: dict[str, bool] = {}
@@ -95,8 +105,15 @@ def render(
         last_updated=time,
         drawn=pairs,
         errors=[
-            _Failed(shot=shot, beat=beat, cause=e.cause, reason=e.reason, message=e.message)
-            for (shot, beat), e in errors.items()
+            _Failed(
+                shot=key[0],
+                beat=key[1],
+                cause=error.cause,
+                reason=error.reason,
+                message=error.message,
+                words=words.get(key, ""),
+            )
+            for key, error in errors.items()
         ],
         words={
             f"{shot}/{beat}": words[shot, beat] for shot, beat in pairs if (shot, beat) in words

@@ -4,13 +4,14 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
 from imagegen import files
-from imagegen.errors import RunActiveError, UsageError
+from imagegen.errors import Exit, RunActiveError, UsageError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
 
@@ -20,6 +21,17 @@ _RECORD_LOOKS: Final = 20
 _RECORD_PAUSE: Final = 0.1
 
 
+_CARRIED_ON: Final = frozenset(
+    {
+        Exit.ENDED_EARLY,
+        Exit.INTERNAL,
+        Exit.SIGHUP,
+        Exit.SIGINT,
+        Exit.CLOSED_STDOUT,
+        Exit.SIGTERM,
+    }
+)
+
 RunId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z")]
 """A run's id. It names a file, and a record may be somebody else's."""
 
@@ -28,7 +40,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The options that choose what is drawn and how; never keys or addresses.
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
-    is how many beats of each style to draw, evenly spread; 0: all.
+    is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws though numbers
+    have moved.
     """
 
     styles: tuple[str, ...] = ()
@@ -36,18 +49,27 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     beats: tuple[str, ...] = ()
     sample: int = 0
     force: bool = False
+    outdated: bool = False
+    as_is: bool = False
     fail_fast: bool = False
     provider: str | None = None
     model: str | None = None
     beats_file: str | None = None
 
 
+class Drawer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was asked to draw; None: as the settings say."""
+
+    provider: str | None = None
+    model: str | None = None
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `lineage` is the id of the run that it resumes, or its own.
 
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
-    stays so if it was killed. `answer_seconds` is how long a picture took to come, on the
-    average.
+    stays so if it was killed. `drawer` drew the project last, single beats left out.
+    `answer_seconds` is how long a picture took to come, on the average.
     """
 
     run: RunId
@@ -62,6 +84,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     resume_after: str | None = None
     model: str | None = None
     answer_seconds: float | None = None
+    drawer: Drawer = Drawer()
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether it ended, or died, before all was drawn, and `resume` carries on."""
+        return self.ended is None or self.exit_code in _CARRIED_ON
 
 
 def read(layout: Layout) -> RunRecord | None:
@@ -177,6 +205,21 @@ class RunLock:
         path = self._layout.ours / name
         refuse_alias(path)
         return path
+
+
+@contextlib.contextmanager
+def held(layout: Layout) -> Iterator[None]:
+    """Hold the project as a run does, for a command that moves pictures.
+
+    Raises `RunActiveError` while a run is active, and `UsageError` where the disk refuses.
+    """
+    layout.prepare()
+    lock = RunLock(layout)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def new_id(started: str) -> str:

@@ -1,0 +1,143 @@
+"""Which pictures belong to other numbers now: found by what they were drawn from.
+
+Works as git finds renames. What is in its place stays there; of the rest, the same words are
+the same beat, then the same id; and where numbers have moved at all, words that are much alike
+are too, so that a beat that was edited while it moved keeps its picture.
+"""
+
+import itertools
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+Key = tuple[str, str]
+"""Shot and beat number."""
+
+_ALIKE: Final = 0.5
+"""Share of two texts that must be the same: git's own measure for a file that was renamed."""
+
+_MOST_COMPARED: Final = 20_000
+"""Pairs of texts that are compared at most; beyond it only the same words are the same beat."""
+
+_LONGEST_COMPARED: Final = 2_000
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A beat of the storyboard without its picture in place.
+
+    `words` are hashes that a picture of it may bear: of what would be sent now, and of the
+    row's own words where a person has settled others. `text` is what would be sent.
+    """
+
+    key: Key
+    words: tuple[str, ...]
+    text: str
+    id: str | None = None
+
+
+class Lying(msgspec.Struct, frozen=True, gc=False):
+    """A picture that is not in its beat's place. `words` is the hash that it bears."""
+
+    key: Key
+    words: str
+    id: str | None = None
+
+
+def moves(
+    rows: Sequence[Row], pictures: Sequence[Lying], text_of: Callable[[Lying], str | None]
+) -> dict[Key, Key]:
+    """Return from where to where pictures of one style have moved.
+
+    `rows` and `pictures` are in file order, without those that are surely in their place; a
+    picture that stays where it lies, because only its words were edited, is in none of the
+    pairs. `text_of` returns the words that a picture was drawn from, where it tells them.
+    """
+    found = _Found(rows, pictures)
+    most = max((len(row.words) for row in rows), default=0)
+    by_words = [{r.key: r.words[n] for r in rows if n < len(r.words)} for n in range(most)]
+    words = {picture.key: picture.words for picture in pictures}
+    ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
+    for of_rows in by_words:
+        # Of several with the same words the id decides, then the place, then the order.
+        found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
+        found.pair(_together(of_rows, _places(rows)), _together(words, _places(pictures)))
+        found.pair(of_rows, words)
+    if not any(_differ(ids[1][one], ids[0][other]) for one, other in found.pairs.items()):
+        # Else ids are counted anew with every edit, like numbers.
+        found.pair(*ids)
+    if any(picture != row for picture, row in found.pairs.items()):
+        _pair_alike(found, text_of)
+    return {picture: row for picture, row in found.pairs.items() if picture != row}
+
+
+Mark = Hashable | None
+
+
+def _together(one: Mapping[Key, Mark], other: Mapping[Key, Mark]) -> dict[Key, Mark]:
+    return {k: (mark, other[k]) for k, mark in one.items() if other.get(k) is not None}
+
+
+def _places(of: Sequence[Row | Lying]) -> dict[Key, Mark]:
+    return {one.key: one.key for one in of}
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+class _Found:
+    """Pairs so far, and what is left of both sides."""
+
+    def __init__(self, rows: Sequence[Row], pictures: Sequence[Lying]) -> None:
+        self.pairs: dict[Key, Key] = {}
+        self.rows = {row.key: row for row in rows}
+        self.pictures = {picture.key: picture for picture in pictures}
+
+    def pair(self, of_rows: Mapping[Key, Mark], of_pictures: Mapping[Key, Mark]) -> None:
+        """Pair what bears the same mark, first with first."""
+        waiting: defaultdict[Mark, deque[Key]] = defaultdict(deque)
+        for key in self.rows:
+            if (mark := of_rows.get(key)) is not None:
+                waiting[mark].append(key)
+        for key in list(self.pictures):
+            mark = of_pictures.get(key)
+            if mark is not None and waiting.get(mark):
+                self.take(key, waiting[mark].popleft())
+
+    def take(self, picture: Key, row: Key) -> None:
+        """Settle that the picture is the row's."""
+        self.pairs[picture] = row
+        del self.pictures[picture], self.rows[row]
+
+
+def _pair_alike(found: _Found, text_of: Callable[[Lying], str | None]) -> None:
+    """Pair pictures and rows whose words are much alike, the most alike first."""
+    if len(found.pictures) * len(found.rows) > _MOST_COMPARED:
+        return
+    texts = {key: text_of(picture) for key, picture in found.pictures.items()}
+    parts = {key: _parts(text) for key, text in texts.items() if text}
+    of_rows = {key: _parts(row.text) for key, row in found.rows.items()}
+    alike = [
+        (_likeness(own, other), picture == row, picture, row)
+        for picture, own in parts.items()
+        for row, other in of_rows.items()
+    ]
+    # Of what is as much alike, what is in its place.
+    alike.sort(key=lambda one: one[:2], reverse=True)
+    for likeness, _, picture, row in alike:
+        if likeness >= _ALIKE and picture in found.pictures and row in found.rows:
+            found.take(picture, row)
+
+
+def _parts(text: str) -> Counter[str]:
+    """Return a text's pairs of neighbouring characters, which every script has."""
+    plain = " ".join(text[:_LONGEST_COMPARED].casefold().split())
+    return Counter(map("".join, itertools.pairwise(plain)))
+
+
+def _likeness(one: Counter[str], other: Counter[str]) -> float:
+    """Return which share of two texts' parts is the same: Dice's coefficient."""
+    both = one.total() + other.total()
+    return 2 * (one & other).total() / both if both else 0.0

@@ -1,0 +1,223 @@
+"""Which pictures are of something else than would be drawn now: why, or of which beat.
+
+A picture is *outdated* where what the user chose has changed since it was drawn: words, look,
+references, provider, model, size or shape. A default of ours that changed outdates nothing. A
+picture whose words are another beat's now has *moved*.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from imagegen.generation import moved
+from imagegen.generation.composer import words_hash
+from imagegen.generation.moved import Key, Lying, Row
+from imagegen.generation.settled import Settled, address
+from imagegen.generation.survey import Found, Stray, Survey, Surveyed
+from imagegen.project.overrides import Accepted
+from imagegen.project.png import Hash, Provenance
+from imagegen.project.storyboard import Beat
+
+OWN: Final = "own"
+"""The provider of a picture that a person put there."""
+
+
+class Reason(StrEnum):
+    """What has changed since a picture was drawn."""
+
+    WORDS = "words"
+    LOOK = "look"
+    REFERENCES = "references"
+    PROVIDER = "provider"
+    MODEL = "model"
+    SIZE = "size"
+    SHAPE = "aspect ratio"
+
+
+Target = Callable[[Beat], Provenance]
+"""Says from what a beat would be drawn now."""
+
+
+def judge(
+    survey: Survey, target: Target, settled: Settled, text_of: Callable[[str, Key], str | None]
+) -> Survey:
+    """Return the survey with what is outdated, waived and moved.
+
+    `text_of` returns the words that the picture of a style and place was drawn from, where
+    it tells them.
+    """
+    beats, moves = {}, {}
+    for style, found in survey.beats.items():
+        own = _Style(style, target, settled)
+        beats[style] = [own.judged(one) for one in found]
+        pairs = own.moves(found, survey.strays.get(style, ()), text_of)
+        if pairs:
+            moves[style] = pairs
+    return msgspec.structs.replace(survey, beats=beats, moves=moves)
+
+
+class _Style:
+    """One style's pictures against what would be drawn now."""
+
+    def __init__(self, style: str, target: Target, settled: Settled) -> None:
+        self._style = style
+        self._target = target
+        self._settled = settled
+        self._templates: dict[tuple[bool, bool], Provenance] = {}
+        self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
+        self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
+        self._doubtful: list[Surveyed] = []
+        self._astray: dict[str, str] = {}
+
+    def judged(self, one: Surveyed) -> Surveyed:
+        """Tell whether a beat is waived, or its picture outdated."""
+        drawn, beat = one.provenance, one.beat
+        if drawn is None:
+            waived = not one.there and self._settled.waived(beat)
+            return msgspec.structs.replace(one, waived=True) if waived else one
+        words = words_hash(beat.words)
+        same_words = drawn.words.sha256 == words
+        if not same_words or _differ(drawn.id, beat.id):
+            self._doubtful.append(one)
+        if drawn.provider == OWN:
+            # A person's own picture is what they want.
+            return one
+        template = self._template(beat)
+        others = self._differences(drawn, template)
+        if same_words and not others:
+            return one
+        now = msgspec.structs.replace(template, words=Hash(words))
+        if self._accepted and self._is_accepted(beat, drawn, now):
+            return one
+        changed = others if same_words else (Reason.WORDS, *others)
+        return msgspec.structs.replace(one, changed=changed)
+
+    def moves(
+        self,
+        found: Sequence[Surveyed],
+        strays: Sequence[Stray],
+        text_of: Callable[[str, Key], str | None],
+    ) -> dict[Key, Key]:
+        """Return from where to where pictures have moved."""
+        if self._accepted:
+            self._note_astray([*found, *strays])
+        pictures = [*self._lying(self._doubtful), *self._lying(strays)]
+        if not pictures:
+            return {}
+        doubtful = {one.beat.key for one in self._doubtful}
+        rows = [
+            self._row(one.beat)
+            for one in found
+            if one.beat.key in doubtful or one.found in {Found.NOTHING, Found.FOREIGN}
+        ]
+        return moved.moves(rows, pictures, lambda one: text_of(self._style, one.key))
+
+    def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
+        for one in pictures:
+            drawn = one.provenance
+            if drawn is not None:
+                yield Lying(one.key, self._words_of(one.key, drawn), drawn.id)
+
+    def _words_of(self, key: Key, drawn: Provenance) -> str:
+        """Return the hash of the words that a picture stands for."""
+        if not self._accepted:
+            return drawn.words.sha256
+        bears, accepted = fingerprint(drawn), self._accepted_at(key)
+        if accepted is not None and accepted.drawn == bears:
+            return accepted.words
+        return self._astray.get(bears, drawn.words.sha256)
+
+    def _accepted_at(self, key: Key) -> Accepted | None:
+        override = self._settled.placed.get((self._style, *key))
+        return override.accepted if override else None
+
+    def _note_astray(self, pictures: Sequence[Surveyed | Stray]) -> None:
+        """Note what was accepted of pictures that lie elsewhere than the file says.
+
+        What is settled follows its beat with the next command that settles something.
+        """
+        at_home = {
+            one.key
+            for one in pictures
+            if (accepted := self._accepted_at(one.key)) is not None
+            and one.provenance is not None
+            and accepted.drawn == fingerprint(one.provenance)
+        }
+        self._astray = {
+            override.accepted.drawn: override.accepted.words
+            for (style, *key), override in self._settled.placed.items()
+            if style == self._style and override.accepted and tuple(key) not in at_home
+        }
+
+    def _row(self, beat: Beat) -> Row:
+        words = [words_hash(beat.words)]
+        own = self._settled.own.get(address(beat))
+        return Row(beat.key, (*words, own) if own else tuple(words), beat.words, beat.id)
+
+    def _template(self, beat: Beat) -> Provenance:
+        """Return what all such beats would be drawn from, but for their words."""
+        kind = (beat.own_words, beat.hard_cut)
+        if kind not in self._templates:
+            self._templates[kind] = self._target(beat)
+        return self._templates[kind]
+
+    def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
+        """Compare all but the words; of 100,000 pictures few were drawn differently."""
+        seen = (
+            *(drawn.look, drawn.references, drawn.provider, drawn.model),
+            *(drawn.image_size, drawn.aspect_ratio, drawn.chosen, now.look, now.references),
+        )
+        if seen not in self._known:
+            self._known[seen] = tuple(_differences(drawn, now))
+        return self._known[seen]
+
+    def _is_accepted(self, beat: Beat, drawn: Provenance, now: Provenance) -> bool:
+        accepted = self._settled.of(beat).accepted
+        return (
+            accepted is not None
+            and accepted.drawn == fingerprint(drawn)
+            and accepted.now == fingerprint(now)
+        )
+
+
+def _differences(drawn: Provenance, now: Provenance) -> Iterator[Reason]:
+    if drawn.look != now.look and not _same(drawn.look, now.look):
+        yield Reason.LOOK
+    if drawn.references != now.references and not _same(drawn.references, now.references):
+        yield Reason.REFERENCES
+    if drawn.provider != now.provider:
+        yield Reason.PROVIDER
+        return
+    for name, reason in _SETTINGS.items():
+        chosen = name in drawn.chosen or name in now.chosen
+        if chosen and getattr(drawn, name) != getattr(now, name):
+            yield reason
+
+
+_SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": Reason.SHAPE}
+
+
+def _same(drawn: Hash | None, now: Hash | None) -> bool:
+    """Tell whether two are the same, or differ in a default alone."""
+    alike = drawn is not None and now is not None and drawn.sha256 == now.sha256
+    return alike or _users(drawn) == _users(now)
+
+
+def _users(of: Hash | None) -> str | None:
+    """Return the hash of what the user chose; None of a default, which may change."""
+    return of.sha256 if of is not None and of.by == "user" else None
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def fingerprint(drawn: Provenance) -> str:
+    """Return a hash of all that the user chose of what a picture is drawn from."""
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which few pictures need
+
+    parts = [drawn.words.sha256, _users(drawn.look), _users(drawn.references), drawn.provider]
+    parts += [getattr(drawn, name) if name in drawn.chosen else None for name in _SETTINGS]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
