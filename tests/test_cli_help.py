@@ -126,7 +126,7 @@ def test_help_without_a_command(commands: Commands) -> None:
 
 WRONG = [
     (["runn"], 'did you mean "run"'),
-    (["draw"], "there are: init, check, run"),
+    (["zzz"], "there are: init, check, run"),
     (["run", "--stlye", "clear"], 'did you mean "--style"'),
     (["--style", "clear", "run"], "imagegen run --style"),
     (["status", "--style", "clear"], "an option of run"),

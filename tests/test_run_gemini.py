@@ -434,7 +434,10 @@ def test_pictures_of_another_provider_are_told_of(commands: Commands, server: Ge
     commands.run("run", root, "--provider", "sketch", "--limit", 4)
     done = commands.run("run", root, "--base-url", server.address)
     assert done.code == 0, done.text
-    assert "4 pictures that are there were drawn by sketch" in done.out
+    assert "4 pictures are outdated: provider changed. --outdated" in done.out
+    done = commands.run("run", root, "--outdated", "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert len(server.requests) == 6
 
 
 def test_stop_when_nothing_is_left_is_no_early_end(

@@ -233,6 +233,8 @@ def test_resume_finishes_the_sample_and_no_more(commands: Commands) -> None:
         "pending": 0,
         "complete": 0,
         "skipped": 3,
+        "outdated": 0,
+        "waived": 0,
         "error": 0,
     }
     assert commands.run("run", root, *sketch).code == 0

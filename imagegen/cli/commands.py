@@ -1,5 +1,6 @@
 """The application: its commands in order, and those that read a project and draw nothing."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -7,7 +8,7 @@ import msgspec
 import typer
 
 from imagegen import __version__
-from imagegen.cli import complete, keys, run, status
+from imagegen.cli import complete, keys, pictures, run, status, trial
 from imagegen.cli.help import App, examples
 from imagegen.cli.options import (
     BeatsOption,
@@ -24,6 +25,8 @@ from imagegen.cli.options import (
 _BEGIN: Final = "Begin a project"
 _DRAW: Final = "Draw it"
 _LOOK: Final = "See where it stands"
+_ONE: Final = "One beat at a time"
+_EDIT: Final = "After the storyboard was edited"
 """Headings under which commands stand in the help."""
 
 app = App(
@@ -102,13 +105,16 @@ def check(
 ) -> None:
     """Read everything and draw nothing: tell every fault of the project's files."""
     from imagegen.display import terminal
+    from imagegen.generation import arrange
     from imagegen.generation.project import KeySource, Project
     from imagegen.generation.selection import find_one
+    from imagegen.project.layout import Layout
 
     printer = terminal.printer()
+    arrange.finish_interrupted(Layout(project), time.time())
     asked = asked_for(provider=provider, model=model, beats_file=absolute(beats))
     read = Project(project, asked, KeySource(file=keys))
-    composer = read.composer()
+    composer = read.composer
     drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
         for beat in find_one(address, drawn):
@@ -125,5 +131,13 @@ def check(
 
 app.command(rich_help_panel=_DRAW, epilog=run.RUN_EPILOG)(run.run)
 app.command(rich_help_panel=_DRAW, epilog=run.RESUME_EPILOG)(run.resume)
-app.command(rich_help_panel=_LOOK, epilog=status.STATUS_EPILOG)(status.status)
 app.command(rich_help_panel=_DRAW, epilog=status.STOP_EPILOG)(status.stop)
+app.command(rich_help_panel=_LOOK, epilog=status.STATUS_EPILOG)(status.status)
+app.command(rich_help_panel=_ONE, epilog=run.REDRAW_EPILOG)(run.redraw)
+app.command(rich_help_panel=_ONE, epilog=pictures.USE_EPILOG)(pictures.use)
+app.command(rich_help_panel=_ONE, epilog=pictures.ACCEPT_EPILOG)(pictures.accept)
+app.command(rich_help_panel=_ONE, epilog=pictures.SKIP_EPILOG)(pictures.skip)
+app.command("try", rich_help_panel=_ONE, epilog=trial.TRY_EPILOG)(trial.attempt)
+app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
+app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
+app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)

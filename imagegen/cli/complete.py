@@ -52,7 +52,12 @@ def projects(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001 
 
 
 def _is_project(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_dir() and any(os.path.lexists(Path(entry.path) / name) for name in _MARKS)
+    return entry.is_dir() and is_project(Path(entry.path))
+
+
+def is_project(folder: Path) -> bool:
+    """Tell whether a folder looks like a project."""
+    return any(os.path.lexists(folder / name) for name in _MARKS)
 
 
 def styles(ctx: typer.Context, incomplete: str) -> list[str]:

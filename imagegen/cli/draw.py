@@ -17,12 +17,13 @@ from imagegen.cli.options import How, View, asked_for, seconds
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from imagegen.display.terminal import Screen
     from imagegen.generation.engine import Engine
     from imagegen.generation.events import Listener
     from imagegen.generation.plan import Plan
+    from imagegen.generation.project import KeySource, Project
     from imagegen.project.layout import Layout
     from imagegen.project.record import Asked
 
@@ -38,15 +39,23 @@ class InterruptedRunError(BaseException):
         self.exit_code = code
 
 
-def draw(root: Path, asked: "Asked | None", how: How) -> None:
+def draw(
+    root: Path,
+    asked: "Asked | None",
+    how: How,
+    *,
+    read: "Callable[[Asked, KeySource], Project] | None" = None,
+) -> None:
     """Draw what was asked for, or carry on the last run where `asked` is None.
 
-    Ends the command with the run's exit code. Raises `ImagegenError` where nothing could
-    start.
+    `read` reads the project in another way than a run does. Ends the command with the run's
+    exit code. Raises `ImagegenError` where nothing could start.
     """
     from imagegen.display import terminal
+    from imagegen.generation import arrange
     from imagegen.generation.project import KeySource, Project, to_resume
     from imagegen.generation.session import Limits, Session
+    from imagegen.project.layout import Layout
 
     screen = terminal.Screen(_view(how))
     try:
@@ -56,7 +65,14 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
             asked = last.asked if last else asked_for()
         limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
         source = KeySource(file=how.keys, base_url=how.base_url)
-        session = Session(Project(root, asked, source), last=last)
+        arrange.finish_interrupted(Layout(root), time.time())
+        moved = 0
+        if how.renumber and not how.dry_run:
+            moved = arrange.renumber(Project(root, asked), time.time()).count
+        project = read(asked, source) if read else Project(root, asked, source)
+        session = Session(project, last=last)
+        if moved:
+            session.warnings.append(f"{moved:,} pictures moved to their beats' numbers first")
         plan = session.plan(how.limit)
         if how.dry_run:
             screen.dry_run(plan, session.name, session.estimate(plan))
@@ -64,7 +80,7 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
         session.require_price(limits)
         session.require_keys(plan)
         if not how.sure:
-            screen.confirm(plan)
+            screen.confirm(plan, session.price.picture if session.price else None)
         if how.detach:
             code = _detach(session.project.layout, root)
             raise typer.Exit(code)
@@ -79,7 +95,7 @@ def draw(root: Path, asked: "Asked | None", how: How) -> None:
                 session.plan(how.limit), listeners, limits=limits, started=signals.attach
             )
             with contextlib.suppress(OSError, ClosedOutputError):
-                screen.summary(complete, session.name, str(root))
+                screen.summary(complete, session.name, str(root), project.shown_folder)
             if in_flight:
                 _leave(complete.exit_code)
     except ImagegenError as error:

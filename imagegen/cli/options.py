@@ -55,6 +55,37 @@ def beats_path(text: str) -> Path:
     return Path(text)
 
 
+def picture_file(name: str) -> bytes:
+    """Return the bytes of a picture that a person names. Raises `UsageError`."""
+    from imagegen import files
+    from imagegen.project.png import MAX_BYTES
+
+    path = Path(name)
+    if path.is_dir() or not path.exists():
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise UsageError(f"{name}: {what}", hint="name a PNG, JPEG or WebP file")
+    data = files.read(path.resolve(), MAX_BYTES)
+    if data is None:
+        raise UsageError(f"{name} cannot be read, or is larger than {MAX_BYTES // 1024**2} MB")
+    return data
+
+
+def sentence(option: str) -> Callable[[str], str]:
+    """Return what reads words that are sent; it raises `UsageError` for none, or for no text."""
+
+    def read(text: str) -> str:
+        if not text.strip():
+            raise UsageError(f"{option} is empty", hint=f'write {option} "A cat at dawn", say')
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            hint = "the terminal sends another encoding than UTF-8"
+            raise UsageError(f"{option} is no text", hint=hint) from None
+        return text
+
+    return read
+
+
 def whole_number(option: str, least: int) -> Callable[[str], int]:
     """Return what reads a whole number of at least `least`; it raises `UsageError`."""
 
@@ -242,6 +273,7 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     detach: bool = False
     keep_awake: bool = False
+    renumber: bool = False
     verbose: bool = False
     sure: bool = False
 

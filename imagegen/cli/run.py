@@ -1,8 +1,9 @@
 """The commands that draw: `run`, `resume`."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
 from imagegen.cli import complete
@@ -28,8 +29,18 @@ from imagegen.cli.options import (
     YesOption,
     absolute,
     asked_for,
+    sentence,
     whole_number,
 )
+from imagegen.cli.pictures import BeatsArgument, named
+from imagegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagegen.generation.project import KeySource, Project
+    from imagegen.generation.settled import Resettle
+    from imagegen.project.overrides import Override
+    from imagegen.project.record import Asked
+    from imagegen.project.storyboard import Beat
 
 _EXITS: Final = exit_codes(
     {
@@ -50,8 +61,12 @@ RUN_EPILOG: Final = (
         ("imagegen run my-video --max-cost 20", "spend at most 20 dollars"),
         ("imagegen run my-video --max-time 25m", "in a CI job"),
         ("imagegen run my-video --style clear --shot 2", "only this style of shot 2"),
-        ("imagegen run my-video --beat clear/7.3 --force", "draw one picture again"),
+        ("imagegen run my-video --outdated", "redraw what was edited since"),
     )
+)
+REDRAW_EPILOG: Final = examples(
+    ("imagegen redraw my-video clear/7.3", "the same words once more"),
+    ('imagegen redraw my-video 7.3 --prompt "The boat, far away"', "other words, in every style"),
 )
 RESUME_EPILOG: Final = (
     _EXITS
@@ -124,6 +139,31 @@ def run(
             rich_help_panel=WHAT,
         ),
     ] = False,
+    outdated: Annotated[
+        bool,
+        typer.Option(
+            "--outdated",
+            help="Draw again what is outdated: its words, look, references, model or size have "
+            "changed since; the old ones are kept in old_images/.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    renumber: Annotated[
+        bool,
+        typer.Option(
+            "--renumber",
+            help="Where numbers have moved, move the pictures along first.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    as_is: Annotated[
+        bool,
+        typer.Option(
+            "--as-is",
+            help="Where numbers have moved, leave the pictures where they are, and draw.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
     yes: YesOption = False,
     dry_run: Annotated[
         bool,
@@ -164,6 +204,8 @@ def run(
         beats=beat,
         sample=sample,
         force=force,
+        outdated=outdated,
+        as_is=as_is,
         fail_fast=fail_fast,
         provider=provider,
         model=model,
@@ -180,9 +222,77 @@ def run(
         detach=detach,
         keep_awake=keep_awake,
         verbose=verbose,
+        renumber=renumber,
         sure=yes,
     )
+    if as_is and renumber:
+        raise UsageError("--as-is and --renumber are two ways out: choose one")
     draw(project, asked, how)
+
+
+def redraw(
+    project: ProjectArgument = Path(),
+    beat: BeatsArgument = None,
+    *,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt",
+            metavar="WORDS",
+            parser=sentence("--prompt"),
+            help="Send these words instead of the storyboard's, now and later; the style's look "
+            "is added. They are kept in overrides.toml.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    yes: YesOption = False,
+    max_time: MaxTimeOption = None,
+    max_cost: MaxCostOption = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    beats: BeatsOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+) -> None:
+    """Draw a beat once more, with other words if you like; the old picture is kept."""
+    root, addresses = named(project, beat)
+    if not addresses:
+        raise UsageError("which beat?", hint=f"imagegen redraw {root} clear/7.3")
+    asked = asked_for(
+        beats=addresses,
+        force=True,
+        provider=provider,
+        model=model,
+        beats_file=absolute(beats),
+    )
+    how = How(
+        keys=keys,
+        base_url=base_url,
+        view=progress,
+        max_time=max_time,
+        max_cost=max_cost,
+        verbose=verbose,
+        sure=yes,
+    )
+    draw(root, asked, how, read=lambda asked, source: _resettled(root, asked, source, prompt))
+
+
+def _resettled(root: Path, asked: "Asked", source: "KeySource", prompt: str | None) -> "Project":
+    from imagegen.generation.project import Project
+
+    return Project(root, asked, source, resettle=_wanted(prompt))
+
+
+def _wanted(prompt: str | None) -> "Resettle":
+    """Return what settles a beat that is to be drawn: no longer waived, with these words if any."""
+
+    def settled(had: "Override", _: "Beat") -> "Override":
+        words = had.prompt if prompt is None else prompt
+        return msgspec.structs.replace(had, prompt=words, waived=False, accepted=None)
+
+    return settled
 
 
 def resume(

@@ -54,11 +54,15 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.generation.project import Project
+    from imagegen.generation import arrange
+    from imagegen.generation.project import Project, as_last_drawn
     from imagegen.generation.standing import standing
+    from imagegen.project.layout import Layout
 
+    arrange.finish_interrupted(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
-    found = standing(Project(project, asked_for(beats_file=absolute(beats))), time.time())
+    asked = as_last_drawn(project, asked_for(beats_file=absolute(beats)))
+    found = standing(Project(project, asked), time.time())
     if followed:
         pass
     elif json:

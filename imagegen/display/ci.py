@@ -78,7 +78,7 @@ def table(
     `errors` are each a beat's name, its phrase and why it has no picture.
     """
     counts = complete.counts
-    there = sum(style.complete + style.skipped for style in counts.values())
+    there = sum(style.there for style in counts.values())
     total = sum(style.total for style in counts.values())
     cost = f", about \\{money(complete.cost)}" if complete.cost else ""
     reason = actions.markdown(clean(complete.reason))

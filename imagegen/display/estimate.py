@@ -6,14 +6,11 @@ from imagegen.display.text import clean, duration, plural
 from imagegen.display.words import money
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.plan import Plan
-from imagegen.generation.survey import Found
-
-_THERE = frozenset({Found.WHOLE, Found.CONVERTIBLE})
 
 
 def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
     """Say what a run would draw, style by style, and what that takes at least."""
-    exist = plan.total - plan.to_draw
+    exist = plan.total - plan.to_draw - plan.waived
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
     paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
     paper.line()
@@ -22,11 +19,17 @@ def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
     paper.line(f"  {'':<{width}}  to draw   exist  at least")
     for style, beats in styles.items():
         drawn = sum(planned.draw for planned in beats)
+        exist = sum(not planned.draw and not planned.waived for planned in beats)
         least = _least(estimate, style) if drawn else ""
-        paper.line(f"  {style:<{width}}  {drawn:>7,}  {len(beats) - drawn:>6,}  {least:>8}")
-    again = sum(p.draw and p.found in _THERE for beats in styles.values() for p in beats)
-    if again:
-        paper.line(f"  {plural(again, 'picture')} of them exist; they are kept in old_images/")
+        paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
+    if plan.again:
+        paper.line(f"  {plural(plan.again, 'picture')} of them exist; they are kept in old_images/")
+    outdated = plan.outdated.total()
+    if outdated:
+        are = "is" if outdated == 1 else "are"
+        paper.line(
+            f"  {plural(outdated, 'picture')} {are} outdated and left: --outdated draws anew"
+        )
     if plan.others:
         paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
     counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}

@@ -6,13 +6,12 @@ from typing import Final
 
 from rich.text import Text
 
+from imagegen.display import advice
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import STYLES, clean, plural
-from imagegen.display.words import between, clock, minutes, money, on_project, seconds_until
-from imagegen.errors import Exit
+from imagegen.display.words import between, clock
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
-from imagegen.project.record import Asked
 from imagegen.project.status import Status
 
 _NUMBERS_SHOWN: Final = 5
@@ -24,23 +23,11 @@ _ROWS_SHOWN: Final = 40
 _ALIKE: Final = 3
 """So many rows of one sign are told in words."""
 
-_CARRIED_ON: Final = frozenset(
-    {
-        Exit.ENDED_EARLY,
-        Exit.INTERNAL,
-        Exit.SIGHUP,
-        Exit.SIGINT,
-        Exit.CLOSED_STDOUT,
-        Exit.SIGTERM,
-    }
-)
-_REFUSED: Final = frozenset({"refused", "bad request"})
-
 
 def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     """Show where a project stands. `path` is its folder as typed, `now` the wall clock's time."""
     styles = {name: style for name, style in found.styles.items() if style.total}
-    done = sum(style.complete for style in styles.values())
+    done = sum(style.there for style in styles.values())
     total = sum(style.total for style in styles.values())
     dot = f" {paper.glyphs.dot} "
     counts = f"{done:,}/{plural(total, 'picture')}"
@@ -58,7 +45,7 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     for name, style in styles.items():
         _style(paper, f"{name:<{width}}", style, causes[name], cells)
     _reasons(paper, styles, names)
-    _next(paper, found, names, path, now)
+    advice.show(paper, found, names, path, now)
 
 
 def _run(found: Standing, now: float) -> list[str]:
@@ -79,40 +66,50 @@ def _run(found: Standing, now: float) -> list[str]:
 
 
 def _style(
-    paper: Paper, name: str, style: StyleStanding, causes: Sequence[str], cells: int
+    paper: Paper, name: str, style: StyleStanding, causes: Mapping[str, str], cells: int
 ) -> None:
-    full = cells * style.complete // style.total
+    full = cells * style.there // style.total
     bar = Text(f"{name}  ")
     bar.append(paper.glyphs.full * full, style="green")
     bar.append(paper.glyphs.empty * (cells - full), style="dim")
-    share = 100 * style.complete // style.total
-    bar.append(f"  {style.complete:,}/{style.total:,}  {share} %")
-    beside = "  ".join(causes)
-    if causes and len(bar) + 2 + len(beside) < paper.width:
-        bar.append(f"  {beside}", style="bold red")
-        causes = ()
+    share = 100 * style.there // style.total
+    bar.append(f"  {style.there:,}/{style.total:,}  {share} %")
+    if len(bar) + 2 + len("  ".join(causes)) < paper.width:
+        for cause, colour in causes.items():
+            bar.append(f"  {cause}", style=colour)
+        causes = {}
     paper.line(bar)
     for row in _rows(paper, style.beats):
         paper.line(row)
-    for cause in causes:
-        paper.wrapped("  ", cause, style="bold red", indent=4)
+    for cause, colour in causes.items():
+        paper.wrapped("  ", cause, style=colour, indent=4)
 
 
-def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> list[str]:
-    """Say of each cause how many beats it has, and the first of them."""
-    by_cause: dict[str, list[str]] = {}
+def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict[str, str]:
+    """Say of each cause how many beats it has, and the first of them; with its colour."""
+    by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats:
-        if beat.error is not None:
+        cause = _cause(beat)
+        if cause is not None:
             short = names.short(name, beat.shot_number, beat.beat_number)
-            by_cause.setdefault(beat.error.cause, []).append(short)
-    said = []
-    for cause, beats in by_cause.items():
+            by_cause.setdefault((beat.status, cause), []).append(short)
+    said = {}
+    for (status, cause), beats in by_cause.items():
         more = len(beats) - _NUMBERS_SHOWN
         also = f" and {more:,} more" if more > 0 else ""
         numbers = ", ".join(beats[:_NUMBERS_SHOWN])
-        sign = paper.glyphs[Status.ERROR]
-        said.append(f"{sign} {len(beats):,} {clean(cause)}: {numbers}{also}")
+        colour = "bold red" if status is Status.ERROR else STYLES[status]
+        said[f"{paper.glyphs[status]} {len(beats):,} {clean(cause)}: {numbers}{also}"] = colour
     return said
+
+
+def _cause(beat: BeatStanding) -> str | None:
+    """Return why a beat is not simply complete or pending."""
+    if beat.error is not None:
+        return beat.error.cause
+    if beat.changed:
+        return f"outdated, {' and '.join(beat.changed)} changed"
+    return "waived" if beat.status is Status.WAIVED else None
 
 
 def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
@@ -183,61 +180,3 @@ def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) ->
         )
     if len(failed) > _ERRORS_SHOWN:
         paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
-
-
-def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
-    """Say what to type next."""
-    paper.line()
-    if found.active:
-        paper.commands(
-            (on_project("status", path, "--watch"), "follows the run"),
-            (on_project("stop", path), "ends it; resume carries on"),
-        )
-        return
-    left = sum(style.total - style.complete for style in found.styles.values())
-    if not left:
-        paper.line("Every picture is there.")
-        return
-    refused = _first_refused(found.styles, names)
-    if refused is not None:
-        show = on_project("check", path, "--show", refused)
-        paper.line(f"Next: {show}     the words that were refused")
-        return
-    last = found.last_run
-    early = last is not None and (last.ended is None or last.exit_code in _CARRIED_ON)
-    pictures = plural(left, "picture")
-    cost = f", about {money(found.price * left)}" if found.price else ""
-    if last is None or not early:
-        paper.line(f"Next: {on_project('run', path)}     {pictures}{cost}")
-        return
-    resume = on_project("resume", path)
-    if _is_part(last.asked):
-        paper.line("Next:")
-        paper.commands(
-            (resume, "carries on what the last run was asked for"),
-            (on_project("run", path), f"all that is missing: {pictures}{cost}"),
-        )
-    else:
-        # Another provider or model has other prices.
-        known = last.asked.provider is None and last.asked.model is None
-        paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
-    wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
-    if wait >= 1:
-        paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
-
-
-def _is_part(asked: Asked) -> bool:
-    return bool(asked.styles or asked.shots or asked.beats or asked.sample)
-
-
-def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> str | None:
-    """Return the first beat in error, if none is left that another run may draw."""
-    first = None
-    for name, style in styles.items():
-        for beat in style.beats:
-            if beat.status is Status.COMPLETE:
-                continue
-            if beat.error is None or beat.error.cause not in _REFUSED:
-                return None
-            first = first or names.full(name, beat.shot_number, beat.beat_number)
-    return first

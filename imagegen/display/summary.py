@@ -47,7 +47,8 @@ _ANSWERS: Final = {
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A run that has ended: of which project, and what was heard of it.
 
-    `path` is the project's folder as it was typed; `now` the wall clock's time, in seconds.
+    `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
+    the wall clock's time, in seconds.
     """
 
     complete: Complete
@@ -55,6 +56,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     heard: Heard
     name: str
     path: str
+    folder: str = "generated_images"
     now: float
 
     @property
@@ -90,9 +92,9 @@ def show(paper: Paper, ended: Ended) -> None:
     complete = ended.complete
     counts = complete.counts
     old = ended.not_redrawn
-    there = sum(style.complete + style.skipped for style in counts.values()) + old
+    there = sum(style.there for style in counts.values()) + old
     total = sum(style.total for style in counts.values())
-    left = total - there
+    left = total - there - sum(style.waived for style in counts.values())
     missing = f", {left:,} {_are(left)} missing" if left else ""
     missing += f", {old:,} not redrawn" if old else ""
     pictures = f"{there:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
@@ -104,8 +106,12 @@ def show(paper: Paper, ended: Ended) -> None:
     others = ended.plan.others if ended.plan else 0
     if others:
         paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
+    outdated = sum(style.outdated for style in counts.values())
+    if outdated:
+        again = on_project("run", ended.path, "--outdated")
+        paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {again}")
     if not complete.exit_code and any(style.complete for style in counts.values()):
-        folder = (Path(ended.path) / "generated_images").as_posix()
+        folder = (Path(ended.path) / ended.folder).as_posix()
         paper.line(f"  They are in {clean(folder, 4096)}")
     hint = _size_hint(ended)
     if hint:
@@ -158,16 +164,17 @@ def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, 
 
 def _table(paper: Paper, complete: Complete) -> None:
     counts = {name: style for name, style in complete.counts.items() if style.total}
-    pending = any(style.pending for style in counts.values())
     width = max(map(len, counts), default=0)
-    last = "  pending" if pending else ""
-    paper.line(f"  {'':<{width}}   drawn  existed   error{last}")
+    # The first ones are always told, the others where there are any.
+    columns = {"drawn": "complete", "existed": "skipped", "error": "error"}
+    seldom = ("outdated", "waived", "pending")
+    columns |= {n: n for n in seldom if any(getattr(s, n) for s in counts.values())}
+    cells = {heading: max(6, len(heading)) for heading in columns}
+    heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())
+    paper.line(f"  {'':<{width}}{heads}")
     for name, style in counts.items():
-        left = f"  {style.pending:>7,}" if pending else ""
-        paper.line(
-            f"  {clean(name):<{width}}  {style.complete:>6,}  {style.skipped:>7,}  "
-            f"{style.error:>6,}{left}"
-        )
+        row = "".join(f"  {getattr(style, columns[h]):>{wide},}" for h, wide in cells.items())
+        paper.line(f"  {clean(name):<{width}}{row}")
 
 
 def _answers(paper: Paper, ended: Ended) -> None:

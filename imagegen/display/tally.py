@@ -66,7 +66,7 @@ class StyleTally:
         self.name = name
         self.statuses = dict(statuses)
         self.total = len(self.statuses)
-        self.completed = sum(status is Status.SKIPPED for status in self.statuses.values())
+        self.completed = sum(status is not Status.PENDING for status in self.statuses.values())
         self.errors: dict[Key, BeatError] = {}
         self.keys: dict[str, KeyTally] = {}
         self.wait: Wait | None = None

@@ -73,18 +73,22 @@ class Screen:
             heard.append((JsonLines(sys.stdout.buffer), None))
         return heard
 
-    def confirm(self, plan: "Plan") -> None:
-        """Ask before many pictures are redrawn. Raises `UsageError` unless the answer is yes."""
-        from imagegen.generation.survey import Found
+    def confirm(self, plan: "Plan", price: float | None) -> None:
+        """Ask before many pictures are redrawn. Raises `UsageError` unless the answer is yes.
 
-        there = {Found.WHOLE, Found.CONVERTIBLE}
-        count = sum(p.draw and p.found in there for own in plan.styles.values() for p in own)
+        `price` is a picture's, in US dollars.
+        """
+        from imagegen.display.words import money
+
+        count = plan.again
         if count <= _MANY:
             return
-        question = f"Draw {count} pictures again? The old ones are kept in old_images/."
+        cost = f" for about {money(price * count)}" if price else ""
+        question = f"Draw {count:,} pictures again{cost}? The old ones are kept in old_images/."
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
-                f"--force would draw {count} pictures again", hint="add --yes to do it"
+                f"{count:,} pictures that exist would be drawn again{cost}",
+                hint="add --yes to do it",
             )
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
@@ -112,8 +116,13 @@ class Screen:
             )
             JsonLines(sys.stdout.buffer).handle(event)
 
-    def summary(self, complete: "Complete", name: str, path: str) -> None:
-        """Say how the run ended; `path` is the project's folder as it was typed."""
+    def summary(
+        self, complete: "Complete", name: str, path: str, folder: str = "generated_images"
+    ) -> None:
+        """Say how the run ended.
+
+        `path` is the project's folder as it was typed, `folder` that of the pictures in it.
+        """
         from imagegen.display.summary import Ended
 
         ended = Ended(
@@ -122,6 +131,7 @@ class Screen:
             heard=self._heard,
             name=name,
             path=path,
+            folder=folder,
             now=time.time(),
         )
         if self._view == "none":

@@ -44,6 +44,7 @@ keys.toml
 .imagegen/
 generated_images/
 old_images/
+tries/
 image_progress_*.json
 """
 

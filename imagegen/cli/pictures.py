@@ -1,0 +1,202 @@
+"""The commands that change which picture belongs to which beat, and draw nothing."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.help import examples
+from imagegen.cli.options import (
+    BeatsOption,
+    ProjectArgument,
+    absolute,
+    asked_for,
+    picture_file,
+)
+from imagegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagegen.generation.project import Project
+
+RENUMBER_EPILOG: Final = examples(
+    ("imagegen renumber my-video --dry-run", "says which picture goes where"),
+    ("imagegen renumber my-video", "moves them; imagegen undo takes it back"),
+)
+CLEAN_EPILOG: Final = examples(("imagegen clean my-video", "moves them to old_images/"))
+UNDO_EPILOG: Final = examples(
+    ("imagegen undo my-video", "the last step"),
+    ("imagegen undo my-video; imagegen undo my-video", "the last two"),
+)
+ACCEPT_EPILOG: Final = examples(
+    ("imagegen accept my-video clear/1.2", "after a typo was mended"),
+    ("imagegen accept my-video --all", "every outdated picture stays as it is"),
+)
+SKIP_EPILOG: Final = examples(
+    ("imagegen skip my-video clear/7.3", "a script is not red for it any more"),
+    ("imagegen skip my-video clear/7.3 --undo", "it is wanted after all"),
+)
+USE_EPILOG: Final = examples(("imagegen use my-video clear/7.3 own.jpg", "your picture, as PNG"))
+
+BeatsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BEAT...",
+        help="1.1, clear/1.1, or 2/1.1 (of shot 2).",
+        show_default=False,
+        autocompletion=complete.beats,
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")
+]
+
+
+def named(project: Path, words: list[str] | None) -> tuple[Path, list[str]]:
+    """Tell a project from the first of its beats, where the project was left out."""
+    addresses = list(words or ())
+    if not project.is_dir() and complete.is_project(Path()):
+        return Path(), [str(project), *addresses]
+    return project, addresses
+
+
+def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
+    """Read the project as its last run drew it, after finishing what a crash left half done."""
+    from imagegen.generation import arrange
+    from imagegen.generation.project import Project, as_last_drawn
+    from imagegen.project.layout import Layout
+
+    arrange.finish_interrupted(Layout(root), time.time())
+    return Project(
+        root, as_last_drawn(root, asked_for(beats=addresses, beats_file=absolute(beats)))
+    )
+
+
+def renumber(
+    project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
+) -> None:
+    """Move pictures to the numbers that their beats have now; draws nothing, costs nothing.
+
+    Found by the words that each picture was drawn from: beats may have been inserted, deleted,
+    swapped or moved, and edited at that. What was settled or chosen for a beat goes along.
+    """
+    from imagegen.display import arranged, terminal
+    from imagegen.generation import arrange
+
+    read = opened(project, beats=beats)
+    found = arrange.renumber(read, time.time(), dry_run=dry_run)
+    name, path = read.layout.name, str(project)
+    arranged.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
+
+
+def clean(
+    project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
+) -> None:
+    """Move pictures of beats that are no longer in the storyboard to old_images/."""
+    from imagegen.display import arranged, terminal
+    from imagegen.generation import arrange
+
+    read = opened(project, beats=beats)
+    over = arrange.clean(read, time.time(), dry_run=dry_run)
+    arranged.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
+
+
+def undo(project: ProjectArgument = Path()) -> None:
+    """Take back the last step that replaced or moved pictures; again, the one before.
+
+    A run that drew pictures anew is one step; so is each renumber, clean, use and redraw.
+    What was drawn since is kept in old_images/.
+    """
+    from imagegen.display import arranged, terminal
+    from imagegen.generation import arrange
+    from imagegen.project.layout import Layout
+
+    layout = Layout(project)
+    arranged.undone(terminal.printer(), layout.name, arrange.undo(layout, time.time()))
+
+
+def accept(
+    project: ProjectArgument = Path(),
+    beat: BeatsArgument = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Accept every outdated picture of the project.")
+    ] = False,
+    beats: BeatsOption = None,
+) -> None:
+    """Let an outdated picture count as current, as after a typo in its words was mended.
+
+    It is kept in overrides.toml, and holds until the beat changes again.
+    """
+    from imagegen.display import terminal
+    from imagegen.generation import settling
+
+    root, addresses = named(project, beat)
+    if bool(addresses) == every:
+        raise UsageError(
+            "which picture?", hint=f"imagegen accept {root} clear/1.2, or --all of them"
+        )
+    read = opened(root, addresses, beats)
+    accepted = settling.accept(read, time.time())
+    printer = terminal.printer()
+    for one in accepted:
+        printer.line(f"{one.name} counts as current ({', '.join(one.changed)} changed)")
+    if not accepted:
+        printer.line(f"{read.layout.name}: nothing of it is outdated.")
+
+
+def skip(
+    project: ProjectArgument = Path(),
+    beat: BeatsArgument = None,
+    *,
+    again: Annotated[bool, typer.Option("--undo", help="The beat is wanted after all.")] = False,
+    beats: BeatsOption = None,
+) -> None:
+    """Do without a picture of a beat, as one that is refused whatever the words.
+
+    Runs leave it out, and for `status --check` it is settled. It is kept in overrides.toml.
+    """
+    from imagegen.display import terminal
+    from imagegen.generation import settling
+
+    root, addresses = named(project, beat)
+    if not addresses:
+        raise UsageError("which beat?", hint=f"imagegen skip {root} clear/7.3")
+    read = opened(root, addresses, beats)
+    said = "is drawn by the next run" if again else "needs no picture"
+    skipped = settling.skip(read, time.time(), again=again)
+    for one in skipped:
+        terminal.printer().line(f"{one.name} {said}")
+    if not skipped:
+        terminal.printer().line(f"{read.layout.name}: nothing of it was skipped.")
+
+
+def use(
+    project: ProjectArgument = Path(),
+    beat: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BEAT PICTURE",
+            help="The beat, with its style (clear/7.3), and a PNG, JPEG or WebP file.",
+            show_default=False,
+            autocompletion=complete.beats,
+        ),
+    ] = None,
+    *,
+    beats: BeatsOption = None,
+) -> None:
+    """Put a picture of your own in a beat's place; what was there is kept in old_images/.
+
+    It becomes a PNG, is never outdated, and no run draws over it but one that names the beat.
+    """
+    from imagegen.display import terminal
+    from imagegen.generation import arrange
+
+    root, words = named(project, beat)
+    if len(words) != len(("beat", "picture")):
+        hint = f"imagegen use {root} clear/7.3 own.jpg"
+        raise UsageError("which beat, and which picture?", hint=hint)
+    read = opened(root, words[:1], beats)
+    place = arrange.use(read, picture_file(words[1]), time.time())
+    terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")

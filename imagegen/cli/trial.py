@@ -1,0 +1,166 @@
+"""The command that draws candidates to choose from: `try`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.draw import draw
+from imagegen.cli.help import examples
+from imagegen.cli.options import (
+    WHAT,
+    BaseUrlOption,
+    BeatsOption,
+    How,
+    KeysOption,
+    MaxCostOption,
+    ModelOption,
+    ProgressOption,
+    ProjectArgument,
+    ProviderOption,
+    VerboseOption,
+    View,
+    absolute,
+    asked_for,
+    sentence,
+    whole_number,
+)
+from imagegen.cli.pictures import opened
+from imagegen.errors import Exit, ImagegenError, UsageError
+
+if TYPE_CHECKING:
+    from imagegen.generation.project import KeySource, Project
+    from imagegen.generation.trial import Trial
+    from imagegen.project.record import Asked
+
+TRY_EPILOG: Final = examples(
+    ('imagegen try my-video --style clear --look "Ink, two colours."', "the first beat in it"),
+    ("imagegen try my-video --beat clear/7.3 -n 4", "four pictures to choose from"),
+    ("imagegen try my-video --keep look", "the look that was tried last"),
+    ("imagegen try my-video --keep tries/…/Beat_7.3_2.png", "that picture"),
+)
+_MOST: Final = 50
+
+
+def attempt(
+    project: ProjectArgument = Path(),
+    *,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--style",
+            metavar="NAME",
+            help="Try it in this style. Repeat it for more.",
+            autocompletion=complete.styles,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    look: Annotated[
+        str | None,
+        typer.Option(
+            "--look",
+            metavar="SENTENCE",
+            parser=sentence("--look"),
+            help="Try this look instead of the style's own.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    beat: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beat",
+            metavar="BEAT",
+            help="Try this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.  "
+            "[default: the first]",
+            autocompletion=complete.beats,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            metavar="N",
+            help="How many candidates of each.  [default: 2]",
+            parser=whole_number("-n", 1),
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="WHAT",
+            help="Adopt the look that was tried last (look), or a candidate by its path.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    beats: BeatsOption = None,
+    max_cost: MaxCostOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+) -> None:
+    """Draw candidates into tries/, to choose a look or a picture; nothing else changes.
+
+    `--keep` then adopts the look, or one picture for its beat.
+    """
+    if keep is not None:
+        _keep(project, keep)
+        return
+    many = count if count is not None else 2
+    if many > _MOST:
+        raise UsageError(f"-n {many} is too many", hint=f"at most {_MOST}")
+    sample = None if beat else 1
+    asked = asked_for(
+        styles=style,
+        beats=beat,
+        sample=sample,
+        provider=provider,
+        model=model,
+        beats_file=absolute(beats),
+    )
+    how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
+
+    trials: list[Trial] = []
+
+    def read(asked: "Asked", source: "KeySource") -> "Project":
+        from imagegen.generation.trial import Trial
+
+        trials.append(Trial(project, asked, source, look=look, count=many, wall=time.time()))
+        return trials[0]
+
+    try:
+        draw(project, asked, how, read=read)
+    except typer.Exit as done:
+        trials[0].note()
+        if done.exit_code == Exit.OK and how.view is not View.JSON:
+            _say_how_to_keep(project, look)
+        raise
+    except ImagegenError:
+        for trial in trials:
+            trial.forget()
+        raise
+
+
+def _say_how_to_keep(project: Path, look: str | None) -> None:
+    from imagegen.display import terminal
+    from imagegen.shell import on_project
+
+    rows = [(on_project("try", project, "--keep", "PICTURE"), "makes it the beat's picture")]
+    if look is not None:
+        rows.append((on_project("try", project, "--keep", "look"), "makes it the style's look"))
+    terminal.printer().commands(*rows)
+
+
+def _keep(project: Path, what: str) -> None:
+    from imagegen.display import terminal
+    from imagegen.generation import trial
+
+    done = trial.keep(opened(project), what, time.time())
+    terminal.printer().line(f"{done}; imagegen undo takes it back")

@@ -1,0 +1,126 @@
+"""What to type next, by where a project stands."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from imagegen.display.names import Names
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.display.words import clock, minutes, money, on_project, seconds_until
+from imagegen.generation.standing import Standing, StyleStanding
+from imagegen.project.record import Asked, Drawer
+from imagegen.project.status import Status
+
+_OVER_SHOWN: Final = 3
+_REFUSED: Final = frozenset({"refused", "bad request"})
+
+
+def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+    """Say what to type next. `path` and `now` are as for `standing.show`."""
+    paper.line()
+    if found.active:
+        paper.commands(
+            (on_project("status", path, "--watch"), "follows the run"),
+            (on_project("stop", path), "ends it; resume carries on"),
+        )
+        return
+    if any(style.moved for style in found.styles.values()):
+        _moved(paper, found, path)
+        return
+    _left_over(paper, found, path)
+    left = sum(style.left for style in found.styles.values())
+    if not left and found.not_redrawn:
+        pictures = plural(found.not_redrawn, "picture")
+        paper.line(f"Next: {on_project('resume', path)}     {pictures} still to be drawn again")
+        return
+    if not left:
+        _outdated(paper, found, path)
+        return
+    refused = _first_refused(found.styles, names)
+    if refused is not None:
+        show = on_project("check", path, "--show", refused)
+        paper.line(f"Next: {show}     the words that were refused")
+        return
+    last = found.last_run
+    pictures = plural(left, "picture")
+    cost = f", about {money(found.price * left)}" if found.price else ""
+    if last is None or not last.broke_off:
+        paper.line(f"Next: {on_project('run', path)}     {pictures}{cost}")
+        return
+    resume = on_project("resume", path)
+    if _is_part(last.asked):
+        paper.line("Next:")
+        paper.commands(
+            (resume, "carries on what the last run was asked for"),
+            (on_project("run", path), f"all that is missing: {pictures}{cost}"),
+        )
+    else:
+        # Another provider or model has other prices.
+        known = last.asked.provider is None and last.asked.model is None
+        paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
+    wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
+    if wait >= 1:
+        paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
+
+
+def _moved(paper: Paper, found: Standing, path: str) -> None:
+    """Say that numbers have moved, and what brings the pictures along."""
+    count = sum(style.moved for style in found.styles.values())
+    pictures = "1 picture has" if count == 1 else f"{count:,} pictures have"
+    paper.wrapped("", f"Numbers have moved: {pictures} the words of another beat.", indent=2)
+    paper.line("Next:")
+    paper.commands(
+        (on_project("renumber", path, "--dry-run"), "says which goes where"),
+        (on_project("renumber", path), "moves them along, at no cost"),
+    )
+
+
+def _left_over(paper: Paper, found: Standing, path: str) -> None:
+    """Say which pictures are of beats that are gone."""
+    over = [name for style in found.styles.values() for name in style.left_over]
+    if not over:
+        return
+    more = f" and {len(over) - _OVER_SHOWN:,} more" if len(over) > _OVER_SHOWN else ""
+    paper.wrapped(
+        "",
+        f"{plural(len(over), 'picture')} of beats that are gone: "
+        f"{clean(', '.join(over[:_OVER_SHOWN]), 600)}{more}",
+        indent=2,
+    )
+    paper.commands((on_project("clean", path), "moves them to old_images/"))
+    paper.line()
+
+
+def _outdated(paper: Paper, found: Standing, path: str) -> None:
+    """Say that nothing is missing, and how to renew what is outdated."""
+    count = sum(style.outdated for style in found.styles.values())
+    if not count:
+        paper.line("Every picture is there.")
+        return
+    cost = f", about {money(found.price * count)}" if found.price else ""
+    by = found.last_run.drawer if found.last_run else Drawer()
+    # What is outdated was judged by who drew last.
+    same = [*_option("--provider", by.provider), *_option("--model", by.model)]
+    again = on_project("run", path, *same, "--outdated")
+    paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+
+
+def _option(name: str, value: str | None) -> list[str]:
+    return [name, clean(value)] if value else []
+
+
+def _is_part(asked: Asked) -> bool:
+    return bool(asked.styles or asked.shots or asked.beats or asked.sample)
+
+
+def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> str | None:
+    """Return the first beat in error, if none is left that another run may draw."""
+    first = None
+    for name, style in styles.items():
+        for beat in style.beats:
+            if beat.status in {Status.COMPLETE, Status.OUTDATED, Status.WAIVED}:
+                continue
+            if beat.error is None or beat.error.cause not in _REFUSED:
+                return None
+            first = first or names.full(name, beat.shot_number, beat.beat_number)
+    return first

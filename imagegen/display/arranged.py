@@ -1,0 +1,89 @@
+"""What has changed places, and how to take it back."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.display.words import on_project
+from imagegen.generation.arrange import Renumbered
+from imagegen.project.layout import PICTURES
+from imagegen.project.steps import Step
+
+_SHOWN: Final = 10
+
+
+def renumbered(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run: bool) -> None:
+    """Say which pictures moved to which numbers, or would."""
+    would = "would move" if dry_run else "moved"
+    if not found.count and not found.settled:
+        paper.line(f"{clean(name)}: every picture is at its beat's number.")
+        return
+    paper.line(f"{clean(name)}: {plural(found.count, 'picture')} {would} to their beats' numbers.")
+    width = max(map(len, found.moves), default=0)
+    for style, pairs in found.moves.items():
+        for before, now in list(pairs.items())[:_SHOWN]:
+            paper.line(f"  {style:<{width}}  {clean('/'.join(before))} → {clean('/'.join(now))}")
+        if len(pairs) > _SHOWN:
+            paper.line(f"  {style:<{width}}  … and {len(pairs) - _SHOWN:,} more")
+    if found.gives_way:
+        _listed(paper, "to old_images/, for their beats are gone", found.gives_way)
+    along = "would go along" if dry_run else "went along"
+    if found.settled:
+        paper.line(f"  what was settled for {plural(found.settled, 'beat')} {along}")
+    if found.choices:
+        paper.line(f"  {plural(found.choices, 'chosen picture')} {along}")
+    if found.left:
+        _listed(paper, "choices that stayed, for another took their number", found.left)
+    if not dry_run:
+        _takes_back(paper, path)
+
+
+def cleaned(paper: Paper, name: str, path: str, over: Sequence[str], *, dry_run: bool) -> None:
+    """Say which pictures were left over and are out of the way now, or would be."""
+    if not over:
+        paper.line(f"{clean(name)}: no picture is left over.")
+        return
+    would = "would move" if dry_run else "moved"
+    paper.line(
+        f"{clean(name)}: {plural(len(over), 'picture')} of beats that are gone {would} to "
+        "old_images/."
+    )
+    _listed(paper, "", over)
+    if not dry_run:
+        _takes_back(paper, path)
+
+
+def undone(paper: Paper, name: str, step: Step | None) -> None:
+    """Say what was taken back."""
+    if step is None:
+        paper.line(f"{clean(name)}: there is nothing to undo.")
+        return
+    count = sum(move.source.startswith(f"{PICTURES}/") for move in step.moves)
+    what = f"{plural(count, 'picture')} went back" if count else "what it settled is as before"
+    paper.line(
+        f"{clean(name)}: the last {_KINDS.get(step.kind, clean(step.kind))} is undone: {what}."
+    )
+    paper.line("  What stood in their place is in old_images/.")
+
+
+_KINDS: Final = {
+    "run": "redrawing",
+    "renumber": "renumbering",
+    "clean": "cleaning",
+    "use": "picture of your own choice",
+    "look": "change of a look",
+}
+
+
+def _listed(paper: Paper, what: str, names: Sequence[str]) -> None:
+    if what:
+        paper.line(f"  {what}:")
+    for name in names[:_SHOWN]:
+        paper.line(f"    {clean(name, 4096)}")
+    if len(names) > _SHOWN:
+        paper.line(f"    … and {len(names) - _SHOWN:,} more")
+
+
+def _takes_back(paper: Paper, path: str) -> None:
+    paper.commands((on_project("undo", path), "takes it back"))

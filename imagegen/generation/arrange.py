@@ -1,0 +1,280 @@
+"""Moves pictures without drawing: to their beats' numbers, out of the way, and back again.
+
+Each is one step that a crash cannot leave half done, and that `undo` takes back.
+"""
+
+import contextlib
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagegen.errors import ImagegenError, RunActiveError, UsageError
+from imagegen.generation import recorder, settling
+from imagegen.generation.outdated import OWN
+from imagegen.generation.project import Project
+from imagegen.generation.settled import address
+from imagegen.generation.survey import Survey
+from imagegen.project import overrides, png, record, selections, settings, steps
+from imagegen.project.layout import Layout
+from imagegen.project.overrides import Address, Override
+from imagegen.project.record import Asked
+from imagegen.project.steps import Move, Step
+from imagegen.project.storyboard import Beat
+from imagegen.shell import on_project
+
+Key = tuple[str, str]
+
+OVERRIDES: Final = "overrides"
+"""Under which name a step keeps what overrides.toml said before."""
+
+
+class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes places: pictures by style, from where to where, and what gives way.
+
+    `settled` counts overrides that follow, `choices` chosen pictures; `left` names choices
+    that could not.
+    """
+
+    moves: dict[str, dict[Key, Key]]
+    gives_way: tuple[str, ...] = ()
+    settled: int = 0
+    choices: int = 0
+    left: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many pictures move."""
+        return sum(map(len, self.moves.values()))
+
+
+def finish_interrupted(layout: Layout, wall: float) -> None:
+    """Finish what a crash left half done; nothing, while whoever does it is at it.
+
+    `wall` is the wall clock's time, in seconds. Raises `StorageError` and `UsageError`.
+    """
+    if not steps.unfinished(layout):
+        return
+    with contextlib.suppress(RunActiveError), record.held(layout):
+        if steps.recover(layout) is not None:
+            # Faults of the project's files are told by whoever goes on.
+            with contextlib.suppress(ImagegenError):
+                _write_progress(Project(layout.root, Asked()), wall)
+
+
+def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
+    """Move pictures, choices and overrides to the numbers that their beats have now.
+
+    Raises `RunActiveError`, `UsageError` and `StorageError`.
+    """
+    if dry_run:
+        return _renumbered(project, project.survey(wall))[0]
+    with record.held(project.layout), overrides.locked(project.layout):
+        found, moves, contents = _renumbered(project, project.survey(wall))
+        if moves or contents:
+            steps.perform(
+                project.layout,
+                "renumber",
+                moves,
+                wall=wall,
+                contents=contents,
+                settled={OVERRIDES: _before(project, project.settled.moved)},
+            )
+        # Also where a crash came after all had moved, and before this.
+        _write_progress(project, wall)
+    return found
+
+
+def _renumbered(
+    project: Project, survey: Survey
+) -> tuple[Renumbered, list[Move], dict[str, bytes]]:
+    layout, contents = project.layout, {}
+    numbers = {style: _numbers(pairs) for style, pairs in survey.moves.items()}
+    moves = [
+        Move(_lies(layout, style, before), layout.shown_picture(style, *now))
+        for style, pairs in survey.moves.items()
+        for before, now in pairs.items()
+    ]
+    chosen = selections.moved(layout.root, numbers)
+    if chosen is not None:
+        moves += [Move(before, now) for before, now in chosen.pictures.items()]
+        contents[selections.FILE] = chosen.data
+    settled = project.settled.moved
+    if settled:
+        contents[overrides.FILE] = overrides.edited(layout.root, settled)
+    sources = {move.source for move in moves}
+    there = {layout.shown_picture(s, *key) for s, own in survey.there.items() for key in own}
+    found = Renumbered(
+        moves=survey.moves,
+        gives_way=tuple(m.target for m in moves if m.target in there - sources),
+        settled=sum(override is not None for override in settled.values()),
+        choices=len(chosen.pictures) if chosen else 0,
+        left=chosen.left if chosen else (),
+    )
+    return found, moves, contents
+
+
+def _lies(layout: Layout, style: str, key: Key) -> str:
+    """Return where a picture lies, which the disk may spell otherwise than the storyboard."""
+    shown = layout.shown_picture(style, *key)
+    if os.path.lexists(layout.root / shown):
+        return shown
+    folder = layout.pictures / style
+    for part in (f"Shot_{key[0]}", f"Beat_{key[1]}.png"):
+        folder /= _spelled(folder, part)
+    return layout.relative(folder)
+
+
+def _spelled(folder: Path, name: str) -> str:
+    wanted = unicodedata.normalize("NFC", name)
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return name
+    return next((n for n in names if unicodedata.normalize("NFC", n) == wanted), name)
+
+
+def _numbers(pairs: Mapping[Key, Key]) -> dict[str, str]:
+    """Return which beat numbers change to which, where one number is one beat."""
+    before = [number for _, number in pairs]
+    return {b: n for (_, b), (_, n) in pairs.items() if before.count(b) == 1}
+
+
+def clean(project: Project, wall: float, *, dry_run: bool = False) -> list[str]:
+    """Move pictures of beats that are gone to `old_images`; returns their paths.
+
+    Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved: then
+    it is not known yet which pictures are left over.
+    """
+    if dry_run:
+        return _left_over(project, project.survey(wall))
+    with record.held(project.layout):
+        over = _left_over(project, project.survey(wall))
+        if over:
+            steps.perform(project.layout, "clean", wall=wall, away=over)
+        _write_progress(project, wall)
+    return over
+
+
+def _left_over(project: Project, survey: Survey) -> list[str]:
+    if survey.moves:
+        raise UsageError(
+            "numbers have moved: what is left over is known once pictures are at their beats",
+            hint=on_project("renumber", project.root),
+        )
+    return [
+        _lies(project.layout, style, one.key) for style, own in survey.strays.items() for one in own
+    ]
+
+
+def undo(layout: Layout, wall: float) -> Step | None:
+    """Take the last step back that moved or replaced pictures; None if there is none.
+
+    Raises `RunActiveError`, `UsageError` and `StorageError`.
+    """
+    with record.held(layout), overrides.locked(layout):
+        steps.recover(layout)
+        last = steps.last(layout)
+        if last is None:
+            return None
+        before = _kept(last[1].settled)
+        contents = {overrides.FILE: overrides.edited(layout.root, before)} if before else {}
+        undone = steps.undo(layout, wall, contents=contents)
+        # What is wrong with the project's files is no reason to keep what was taken back.
+        with contextlib.suppress(ImagegenError):
+            _write_progress(Project(layout.root, Asked()), wall)
+    return undone[0] if undone else None
+
+
+def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
+    """Read what overrides.toml said before a step; the file may be somebody else's."""
+    try:
+        kept = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
+    except msgspec.ValidationError:
+        return {}
+    parts = {tuple(name.split("/")): override for name, override in kept.items()}
+    return {(a[0], a[1], a[2]): override for a, override in parts.items() if len(a) == len("abc")}
+
+
+def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+    """Return what a step keeps of overrides.toml, to undo these changes."""
+    return {OVERRIDES: _before(project, changes)}
+
+
+def _before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+    return {"/".join(where): msgspec.to_builtins(project.placed.get(where)) for where in changes}
+
+
+def use(project: Project, data: bytes, wall: float) -> str:
+    """Put a person's own picture in the place of the one beat that is asked for.
+
+    `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the picture's
+    path. Raises `UsageError` for anything else or for several beats, `RunActiveError` and
+    `StorageError`.
+    """
+    beats = project.asked_for()
+    if len(beats) != 1:
+        several = ", ".join("/".join(address(beat)) for beat in beats[:3])
+        asked = ", ".join(project.asked.beats)
+        raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
+    return adopt(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)
+
+
+def adopt(
+    project: Project,
+    beat: Beat,
+    data: bytes,
+    origin: png.Provenance,
+    *,
+    provider: str,
+    wall: float,
+) -> str:
+    """Put a picture in a beat's place, to say that it is of `origin` by `provider`.
+
+    It counts as current, whatever would be drawn. Returns its path; raises as `use` does.
+    """
+    try:
+        whole = png.as_png(data)
+    except png.NotAPictureError as error:
+        raise UsageError(f"that is no picture that can be used: {error}") from error
+    told = msgspec.structs.replace(
+        origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
+    )
+    parts = png.restamped(whole, told, project.composer.texts(beat, wall))
+    place = project.layout.shown_picture(beat.style, *beat.key)
+    changes = project.settled.changed([beat], lambda had, one: _adopted(project, had, one, told))
+    with record.held(project.layout), overrides.locked(project.layout):
+        steps.recover(project.layout)
+        contents = {place: b"".join(parts)}
+        if any(project.placed.get(where) != change for where, change in changes.items()):
+            contents[overrides.FILE] = overrides.edited(project.root, changes)
+        settled = before(project, changes)
+        steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
+        _write_progress(Project(project.root, project.asked), wall)
+    return place
+
+
+def _adopted(project: Project, had: Override, beat: Beat, told: png.Provenance) -> Override:
+    accepted = None if told.provider == OWN else settling.acceptance(project, beat, told)
+    return msgspec.structs.replace(had, waived=False, accepted=accepted)
+
+
+def set_look(project: Project, style: str, look: str, wall: float) -> None:
+    """Write a style's look into imagegen.toml. Raises as `use` does."""
+    contents = {settings.FILE: settings.with_look(project.root, style, look)}
+    with record.held(project.layout):
+        steps.recover(project.layout)
+        steps.perform(project.layout, "look", wall=wall, contents=contents)
+
+
+def _write_progress(project: Project, wall: float) -> None:
+    recorder.rewrite(
+        project.layout,
+        beats=project.beats,
+        there=project.survey(wall).there,
+        errors=project.errors(),
+        wall=wall,
+    )

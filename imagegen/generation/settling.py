@@ -1,0 +1,69 @@
+"""Settles beats one at a time: an outdated picture is accepted, a beat needs none.
+
+It is kept in overrides.toml. A run may be active: it goes on as it began.
+"""
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.generation.composer import words_hash
+from imagegen.generation.outdated import fingerprint
+from imagegen.generation.project import Project
+from imagegen.generation.settled import address
+from imagegen.generation.survey import Surveyed
+from imagegen.project import overrides, png
+from imagegen.project.overrides import Accepted
+from imagegen.project.storyboard import Beat
+
+
+def accept(project: Project, wall: float) -> list[Surveyed]:
+    """Let the outdated pictures of what is asked for count as current; returns them.
+
+    `wall` is the wall clock's time, in seconds. Raises `UsageError` and `StorageError`.
+    """
+    outdated = {address(one.beat): one for one in chosen(project, wall) if one.changed}
+
+    def accepted(beat: Beat) -> Accepted | None:
+        drawn = outdated[address(beat)].provenance
+        return acceptance(project, beat, drawn) if drawn is not None else None
+
+    changes = project.settled.changed(
+        [one.beat for one in outdated.values()],
+        lambda had, beat: msgspec.structs.replace(had, accepted=accepted(beat)),
+    )
+    overrides.edit(project.layout, changes)
+    return list(outdated.values())
+
+
+def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
+    """Do without the pictures of what is asked for and has none; returns those beats.
+
+    With `again` those that were waived are wanted after all. Raises `UsageError`, also where
+    every one has its picture, and `StorageError`.
+    """
+    found, settled = chosen(project, wall), project.settled
+    left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
+    if not left and not again:
+        raise UsageError(
+            f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
+            hint="imagegen redraw draws it anew, imagegen accept leaves it as it is",
+        )
+    changes = project.settled.changed(
+        [one.beat for one in left],
+        lambda had, _: msgspec.structs.replace(had, waived=not again),
+    )
+    overrides.edit(project.layout, changes)
+    return left
+
+
+def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
+    """Return what says that a picture is current though it was drawn from something else."""
+    now = project.target(beat)
+    return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
+
+
+def chosen(project: Project, wall: float) -> list[Surveyed]:
+    """Return the beats that are asked for, and what lies at their places."""
+    wanted = set(map(address, project.asked_for()))
+    found = project.survey(wall).beats.values()
+    return [one for own in found for one in own if address(one.beat) in wanted]

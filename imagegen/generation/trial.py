@@ -1,0 +1,192 @@
+"""Candidates to choose from, drawn beside the project: `tries/{time}/{style}/…`.
+
+A try is a small project of its own within the project's folder, so that nothing of it gets in
+the way of a run: its beats are those that were asked for, each as often as wanted.
+"""
+
+import contextlib
+import itertools
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.generation import arrange
+from imagegen.generation.events import iso
+from imagegen.generation.project import KeySource, Project
+from imagegen.generation.survey import look_at
+from imagegen.project import settings
+from imagegen.project.index import Index
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.png import MAX_BYTES
+from imagegen.project.record import Asked
+from imagegen.project.settings import Style
+from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.shell import on_project
+
+FOLDER: Final = "tries"
+LOOK: Final = "look"
+_FILE: Final = "try.json"
+_MAX_BYTES: Final = 64 * 1024
+_NTH: Final = re.compile(r"(.+)_[0-9]+")
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What was tried: a look for a style."""
+
+    style: str
+    look: str
+
+
+class Trial(Project):
+    """A project whose beats are candidates: each of those asked for, `count` times.
+
+    `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
+    Raises as `Project` does.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        asked: Asked,
+        source: KeySource | None,
+        *,
+        look: str | None,
+        count: int,
+        wall: float,
+    ) -> None:
+        super().__init__(root, asked, source)
+        beats = self.asked_for()
+        self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
+        if look is not None:
+            self.settings = _with_look(self.settings, self.styles, look)
+        self.storyboard = Storyboard(source=self.storyboard.source, beats=_candidates(beats, count))
+        self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
+        self.layout = _Tries.within(self.layout, wall)
+        self.index = Index(self.layout.ours)
+        self.asked = Asked(provider=asked.provider, model=asked.model)
+        self._tried = None if look is None else Tried(style=self.styles[0], look=look)
+
+    def note(self) -> None:
+        """Write down which look was tried, for `keep`. Raises `StorageError`."""
+        if self._tried is not None:
+            files.write(self.layout.root / _FILE, msgspec.json.encode(self._tried))
+
+    def forget(self) -> None:
+        """Remove its folder, where nothing has come of it."""
+        with contextlib.suppress(OSError):
+            self.layout.root.rmdir()
+            self.layout.root.parent.rmdir()
+
+    @property
+    def shown_folder(self) -> str:
+        """Where its pictures lie, relative to the project."""
+        return f"{FOLDER}/{self.layout.root.name}"
+
+
+def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
+    styles: dict[str, list[Beat]] = {}
+    for beat in beats:
+        styles.setdefault(beat.style, []).extend(
+            msgspec.structs.replace(beat, beat=f"{beat.beat}_{nth}") for nth in range(1, count + 1)
+        )
+    return {style: tuple(own) for style, own in styles.items()}
+
+
+def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> settings.Settings:
+    if len(styles) != 1:
+        raise UsageError("a look is one style's", hint="name it: --style clear, say")
+    try:
+        own = msgspec.convert({"look": look}, Style)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--look: {error}") from error
+    style = msgspec.structs.replace(known.styles[styles[0]], look=own.look)
+    return msgspec.structs.replace(known, styles={**known.styles, styles[0]: style})
+
+
+class _Tries(Layout):
+    """A folder in `tries`: pictures lie in it by style, and no progress is told to others."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.pictures = self.root
+
+    @classmethod
+    def within(cls, project: Layout, wall: float) -> "_Tries":
+        """Make a new one in a project, to be called by its name."""
+        tries = project.root / FOLDER
+        refuse_link(tries)
+        time, taken = iso(wall).replace(":", "-"), set(_names(tries))
+        names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
+        folder = tries / next(name for name in names if name not in taken)
+        files.make_folder(folder)
+        layout = cls(folder)
+        layout.name = project.name
+        return layout
+
+    def progress(self, style: str) -> Path:
+        """Return where nobody looks for progress."""
+        return self.ours / f"image_progress_{style}.json"
+
+
+def _names(tries: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in tries.iterdir())
+    except OSError:
+        return []
+
+
+def keep(project: Project, what: str, wall: float) -> str:
+    """Adopt a candidate, named by its path, or with `look` the look that was tried last.
+
+    A folder of `tries` means the look that was tried there. Returns what was done, in words.
+    Raises `UsageError`, `RunActiveError` and `StorageError`.
+    """
+    if what == LOOK:
+        return _keep_look(project, _last_tried(project), wall)
+    path = next((p for p in (Path(what), project.root / what) if p.exists()), None)
+    if path is None:
+        raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep a picture")
+    if path.is_dir():
+        return _keep_look(project, path, wall)
+    return _keep_picture(project, path, wall)
+
+
+def _keep_picture(project: Project, path: Path, wall: float) -> str:
+    _, whole = look_at(path)
+    origin = whole.provenance if whole is not None else None
+    nth = _NTH.fullmatch(origin.beat) if origin is not None else None
+    data = files.read(path.resolve(), MAX_BYTES)
+    if origin is None or nth is None or data is None:
+        raise UsageError(
+            f"{path} was not drawn by imagegen try",
+            hint=on_project("use", project.root, "clear/1.1", str(path)),
+        )
+    key = (origin.style, origin.shot, nth[1])
+    beat = next((b for b in project.beats.get(origin.style, ()) if (b.style, *b.key) == key), None)
+    if beat is None:
+        raise UsageError(f"{path} is of {'/'.join(key)}, which the storyboard does not have")
+    place = arrange.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
+    return f"{place} is that candidate now"
+
+
+def _last_tried(project: Project) -> Path:
+    tries = project.root / FOLDER
+    for name in reversed(_names(tries)):
+        if (tries / name / _FILE).is_file():
+            return tries / name
+    raise UsageError("no look was tried yet", hint='imagegen try --style clear --look "…"')
+
+
+def _keep_look(project: Project, folder: Path, wall: float) -> str:
+    try:
+        tried = msgspec.json.decode(files.read(folder / _FILE, _MAX_BYTES) or b"", type=Tried)
+    except msgspec.MsgspecError:
+        raise UsageError(f"{folder} holds no look that was tried") from None
+    if tried.style not in project.settings.styles:
+        raise UsageError(f'the style "{tried.style}" is not in this project any more')
+    arrange.set_look(project, tried.style, tried.look, wall)
+    return f"{tried.style} has that look now"
