@@ -129,14 +129,14 @@ class Bench:
             "TERM": "xterm-256color",
         }
 
-    def beats(self, count: int) -> None:
-        """Write a storyboard of so many beats, five a shot."""
+    def beats(self, count: int, first: int = 0) -> None:
+        """Write a storyboard of so many beats, five a shot; `first` counts their prompts."""
         rows = [
             {
                 "shot_number": n // 5 + 1,
                 "beat_number": f"{n // 5 + 1}.{n % 5 + 1}",
                 "transition_type": "C" if n % 5 else "H",
-                "ai_prompt": f"prompt {n}",
+                "ai_prompt": f"prompt {n + first}",
             }
             for n in range(count)
         ]
