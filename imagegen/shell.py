@@ -1,13 +1,16 @@
 """Commands as a person types them: quoted as this system's shell wants it."""
 
 import shlex
-import subprocess
 import sys
 
 
 def command(*words: str) -> str:
     """Return a command line of these words."""
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    if sys.platform != "win32":
+        return shlex.join(words)
+    import subprocess  # noqa: PLC0415  # slow to import
+
+    return subprocess.list2cmdline(words)
 
 
 def on_project(name: str, path: object, *options: str) -> str:

@@ -12,6 +12,7 @@ import platformdirs
 import pytest
 
 from builders import picture
+from imagegen.errors import UsageError
 from imagegen.generation import arrange, composer, settling
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import Project
@@ -169,6 +170,29 @@ def test_what_the_user_has_taken_back_is_the_reason(
     board.draw()
     board.set()
     assert board.changed() == dict.fromkeys(("1.1", "1.2", "1.3"), (reason,))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ('model = "{}"', "model"),
+        ('image_size = "{}"', "size"),
+        ('aspect_ratio = "{}"', "aspect ratio"),
+        ('[styles.clear]\nlook = "{}"', "look"),
+    ],
+)
+def test_pictures_that_were_drawn_differently_are_told_apart(
+    board: Board, setting: str, reason: str
+) -> None:
+    """Each picture is held against what it was drawn with, not against what others were."""
+    first, second = ("1:1", "4:3") if "aspect" in setting else ("2K", "4K")
+    board.set(setting.format(first))
+    board.draw("1.1", "1.3")
+    board.set(setting.format(second))
+    board.draw("1.2")
+    assert board.changed() == {"1.1": (reason,), "1.3": (reason,)}
+    board.set(setting.format(first))
+    assert board.changed() == {"1.2": (reason,)}
 
 
 def test_a_look_that_was_reworded_outdates_its_style(board: Board) -> None:
@@ -345,6 +369,15 @@ def test_an_accepted_picture_is_current_until_something_changes_again(
     board.accept("1.1")
     edit(board)
     assert board.changed() == ({"1.1": reasons} if reasons else {})
+
+
+def test_nothing_is_accepted_where_numbers_have_moved(board: Board) -> None:
+    """A picture that lies at another beat's number is not settled for that one by mistake."""
+    board.draw()
+    board.write(rows("new", "a", "b", "c"))
+    with pytest.raises(UsageError, match="numbers have moved"):
+        board.accept()
+    assert board.moves() == {"1.1": "1.2", "1.2": "1.3", "1.3": "1.4"}
 
 
 def test_what_was_accepted_of_one_picture_is_not_of_the_next(board: Board) -> None:

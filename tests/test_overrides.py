@@ -10,6 +10,7 @@ import platformdirs
 import pytest
 
 from builders import picture
+from imagegen import files
 from imagegen.errors import InputFaultsError, UsageError
 from imagegen.generation import settling
 from imagegen.generation.composer import LOOKS, words_hash
@@ -267,6 +268,14 @@ def test_an_edit_changes_what_it_says_and_nothing_else(root: Path) -> None:
     }
 
 
+def test_an_edit_leaves_what_is_said_already_as_it_is_written(root: Path) -> None:
+    """Words over several lines stay so where something else is settled for their beat."""
+    write(root, WRITTEN)
+    overrides.edit(Layout(root), {ONE: msgspec.structs.replace(SAYS[ONE], waived=True)})
+    assert "prompt = '''\nA boat,\nfar away.'''\n" in text(root)
+    assert overrides.load(root)[ONE].waived
+
+
 def test_an_edit_takes_out_what_is_not_said_any_more(root: Path) -> None:
     """A field that is settled no more goes alone; an entry that says nothing goes whole."""
     write(root, WRITTEN)
@@ -346,29 +355,45 @@ def test_a_file_does_not_grow_beyond_what_is_read(root: Path) -> None:
     assert text(root) == WRITTEN
 
 
-def test_edits_at_the_same_time_all_survive(root: Path) -> None:
+def test_edits_at_the_same_time_all_survive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that settles something while another does waits for it, and both are kept."""
+    second = threading.Thread(
+        target=overrides.edit, args=(Layout(root), {TWO: Override(waived=True)})
+    )
+    real = files.write
+
+    def meanwhile(path: Path, *parts: bytes | memoryview, mode: int = 0o666) -> None:
+        if path.name == overrides.FILE and threading.current_thread() is not second:
+            second.start()
+            # Long enough for what does not wait.
+            second.join(0.5)
+        real(path, *parts, mode=mode)
+
+    monkeypatch.setattr(files, "write", meanwhile)
+    overrides.edit(Layout(root), {ONE: Override(prompt="Mine.")})
+    second.join()
+    assert overrides.load(root) == {ONE: Override(prompt="Mine."), TWO: Override(waived=True)}
+
+
+def test_many_edits_at_the_same_time_all_survive(root: Path) -> None:
     """Several commands that settle something at once lose nothing of each other."""
-    together, failed = threading.Barrier(4), []
+    together = threading.Barrier(4)
 
     def edit(shot: int) -> None:
         together.wait()
-        try:
-            for beat in range(5):
-                change = Override(prompt=f"{shot} {beat}")
-                overrides.edit(Layout(root), {("clear", str(shot), str(beat)): change})
-        except UsageError as error:
-            failed.append(error)
+        for beat in range(3):
+            change = Override(prompt=f"{shot} {beat}")
+            overrides.edit(Layout(root), {("clear", str(shot), str(beat)): change})
 
     threads = [threading.Thread(target=edit, args=(shot,)) for shot in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert failed == []
     assert overrides.load(root) == {
         ("clear", str(shot), str(beat)): Override(prompt=f"{shot} {beat}")
         for shot in range(4)
-        for beat in range(5)
+        for beat in range(3)
     }
 
 
@@ -409,12 +434,16 @@ def test_a_waived_beat_needs_no_picture(root: Path) -> None:
 
 def test_a_waived_beat_that_has_a_picture_is_as_any_other(root: Path) -> None:
     """Waiving hides no picture that is there, nor that it is outdated."""
-    board(root, "a")
+    board(root, "a", "b")
     draw(root)
-    settle(root, "1.1", waived=True)
-    board(root, "edited")
-    (one,) = project(root).survey(WALL).beats["clear"]
-    assert (one.there, one.waived, one.changed) == (True, False, ("words",))
+    project(root).layout.picture("clear", "1", "1.2").write_bytes(picture(kind="JPEG"))
+    settle(root, "1.1", "1.2", waived=True)
+    board(root, "edited", "b")
+    found = project(root).survey(WALL).beats["clear"]
+    assert [(one.there, one.waived, one.changed) for one in found] == [
+        (True, False, ("words",)),
+        (True, False, ()),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -444,12 +473,14 @@ def test_what_was_settled_follows_its_row(
 
 @pytest.mark.parametrize("new", [1, 2, 3])
 def test_what_was_settled_follows_each_row_of_the_same_words(root: Path, new: int) -> None:
-    """Several beats of the same words keep what was settled for each, in their order."""
+    """Several beats of the same words keep what was settled: in place, else in their order."""
     board(root, "a", "a", "b")
     settle(root, "1.1", "1.2", prompt="Mine")
     board(root, *["new"] * new, "a", "a", "b")
     assert words(root)[:new] == ["new"] * new
-    assert sorted(words(root)[new:]) == ["Mine 1.1", "Mine 1.2", "b"]
+    # With one more row the second is in its place still, and stays there.
+    mine = ["Mine 1.2", "Mine 1.1"] if new == 1 else ["Mine 1.1", "Mine 1.2"]
+    assert words(root)[new:] == [*mine, "b"]
 
 
 def test_an_entry_without_a_hash_goes_by_its_number(root: Path) -> None:
@@ -459,6 +490,15 @@ def test_an_entry_without_a_hash_goes_by_its_number(root: Path) -> None:
     assert words(root) == ["a", "Mine."]
     board(root, "new", "a", "b")
     assert words(root) == ["new", "Mine.", "b"]
+
+
+def test_what_follows_its_words_gives_way_to_an_entry_without_a_hash(root: Path) -> None:
+    """A number that a person named is not taken over by what was settled for another."""
+    board(root, "a", "b")
+    settle(root, "1.1", prompt="Follows")
+    write(root, text(root) + '["clear/1/1.2"]\nprompt = "Mine."\n')
+    board(root, "new", "a", "b")
+    assert words(root)[1] == "Mine."
 
 
 def test_what_was_settled_stays_with_a_beat_that_was_edited(root: Path) -> None:

@@ -105,13 +105,13 @@ def check(
 ) -> None:
     """Read everything and draw nothing: tell every fault of the project's files."""
     from imagegen.display import terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import interrupted
     from imagegen.generation.project import KeySource, Project
     from imagegen.generation.selection import find_one
     from imagegen.project.layout import Layout
 
     printer = terminal.printer()
-    arrange.finish_interrupted(Layout(project), time.time())
+    interrupted.finish(Layout(project), time.time())
     asked = asked_for(provider=provider, model=model, beats_file=absolute(beats))
     read = Project(project, asked, KeySource(file=keys))
     composer = read.composer

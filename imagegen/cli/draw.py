@@ -52,7 +52,7 @@ def draw(
     exit code. Raises `ImagegenError` where nothing could start.
     """
     from imagegen.display import terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import interrupted
     from imagegen.generation.project import KeySource, Project, to_resume
     from imagegen.generation.session import Limits, Session
     from imagegen.project.layout import Layout
@@ -65,9 +65,11 @@ def draw(
             asked = last.asked if last else asked_for()
         limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
         source = KeySource(file=how.keys, base_url=how.base_url)
-        arrange.finish_interrupted(Layout(root), time.time())
+        interrupted.finish(Layout(root), time.time())
         moved = 0
         if how.renumber and not how.dry_run:
+            from imagegen.generation import arrange
+
             moved = arrange.renumber(Project(root, asked), time.time()).count
         project = read(asked, source) if read else Project(root, asked, source)
         session = Session(project, last=last)

@@ -63,11 +63,11 @@ def named(project: Path, words: list[str] | None) -> tuple[Path, list[str]]:
 
 def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
     """Read the project as its last run drew it, after finishing what a crash left half done."""
-    from imagegen.generation import arrange
+    from imagegen.generation import interrupted
     from imagegen.generation.project import Project, as_last_drawn
     from imagegen.project.layout import Layout
 
-    arrange.finish_interrupted(Layout(root), time.time())
+    interrupted.finish(Layout(root), time.time())
     return Project(
         root, as_last_drawn(root, asked_for(beats=addresses, beats_file=absolute(beats)))
     )

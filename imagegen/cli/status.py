@@ -54,12 +54,12 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import interrupted
     from imagegen.generation.project import Project, as_last_drawn
     from imagegen.generation.standing import standing
     from imagegen.project.layout import Layout
 
-    arrange.finish_interrupted(Layout(project), time.time())
+    interrupted.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     asked = as_last_drawn(project, asked_for(beats_file=absolute(beats)))
     found = standing(Project(project, asked), time.time())

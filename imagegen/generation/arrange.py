@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.errors import ImagegenError, RunActiveError, UsageError
+from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation import recorder, settling
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
@@ -51,20 +51,6 @@ class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
         return sum(map(len, self.moves.values()))
 
 
-def finish_interrupted(layout: Layout, wall: float) -> None:
-    """Finish what a crash left half done; nothing, while whoever does it is at it.
-
-    `wall` is the wall clock's time, in seconds. Raises `StorageError` and `UsageError`.
-    """
-    if not steps.unfinished(layout):
-        return
-    with contextlib.suppress(RunActiveError), record.held(layout):
-        if steps.recover(layout) is not None:
-            # Faults of the project's files are told by whoever goes on.
-            with contextlib.suppress(ImagegenError):
-                _write_progress(Project(layout.root, Asked()), wall)
-
-
 def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
     """Move pictures, choices and overrides to the numbers that their beats have now.
 
@@ -84,7 +70,7 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
                 settled={OVERRIDES: _before(project, project.settled.moved)},
             )
         # Also where a crash came after all had moved, and before this.
-        _write_progress(project, wall)
+        write_progress(project, wall)
     return found
 
 
@@ -155,7 +141,7 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> list[str]:
         over = _left_over(project, project.survey(wall))
         if over:
             steps.perform(project.layout, "clean", wall=wall, away=over)
-        _write_progress(project, wall)
+        write_progress(project, wall)
     return over
 
 
@@ -185,7 +171,7 @@ def undo(layout: Layout, wall: float) -> Step | None:
         undone = steps.undo(layout, wall, contents=contents)
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
-            _write_progress(Project(layout.root, Asked()), wall)
+            write_progress(Project(layout.root, Asked()), wall)
     return undone[0] if undone else None
 
 
@@ -253,7 +239,7 @@ def adopt(
             contents[overrides.FILE] = overrides.edited(project.root, changes)
         settled = before(project, changes)
         steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
-        _write_progress(Project(project.root, project.asked), wall)
+        write_progress(Project(project.root, project.asked), wall)
     return place
 
 
@@ -270,7 +256,8 @@ def set_look(project: Project, style: str, look: str, wall: float) -> None:
         steps.perform(project.layout, "look", wall=wall, contents=contents)
 
 
-def _write_progress(project: Project, wall: float) -> None:
+def write_progress(project: Project, wall: float) -> None:
+    """Write the progress files as the disk has it. Raises `StorageError`."""
     recorder.rewrite(
         project.layout,
         beats=project.beats,

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from imagegen import __version__, files
 from imagegen.errors import UsageError
 from imagegen.project import png
@@ -177,6 +175,8 @@ def _resolved(path: Path, shown: str) -> Path:
 
 
 def _users() -> Path:
+    import platformdirs  # noqa: PLC0415  # slow to import
+
     return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
 
 

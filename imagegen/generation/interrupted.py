@@ -1,0 +1,30 @@
+"""Finishes what a crash left half done, before a command looks at the project."""
+
+import contextlib
+
+from imagegen.project.layout import Layout
+
+
+def finish(layout: Layout, wall: float) -> None:
+    """Finish an interrupted step; nothing, while whoever does it is at it.
+
+    `wall` is the wall clock's time, in seconds. Raises `StorageError` and `UsageError`.
+    """
+    if not layout.old.is_dir():
+        return
+    # Few projects have ever replaced a picture: the others do not wait for these.
+    from imagegen.project import steps  # noqa: PLC0415
+
+    if not steps.unfinished(layout):
+        return
+    from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415
+    from imagegen.generation.arrange import write_progress  # noqa: PLC0415
+    from imagegen.generation.project import Project  # noqa: PLC0415
+    from imagegen.project import record  # noqa: PLC0415
+    from imagegen.project.record import Asked  # noqa: PLC0415
+
+    with contextlib.suppress(RunActiveError), record.held(layout):
+        if steps.recover(layout) is not None:
+            # Faults of the project's files are told by whoever goes on.
+            with contextlib.suppress(ImagegenError):
+                write_progress(Project(layout.root, Asked()), wall)
