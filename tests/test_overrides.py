@@ -501,12 +501,19 @@ def test_what_follows_its_words_gives_way_to_an_entry_without_a_hash(root: Path)
     assert words(root)[1] == "Mine."
 
 
-def test_what_was_settled_stays_with_a_beat_that_was_edited(root: Path) -> None:
-    """Where the words that it was made for are gone, an override stays with its number."""
+@pytest.mark.parametrize("after", [["a", "edited", "c"], ["a", "c"]], ids=["edited", "deleted"])
+def test_what_was_settled_for_words_that_are_gone_settles_nothing(
+    root: Path, after: list[str]
+) -> None:
+    """Whether a beat was reworded or deleted, its override is no other's; and it is told."""
     board(root, "a", "b", "c")
     settle(root, "1.2", prompt="Mine")
-    board(root, "a", "edited", "c")
+    board(root, *after)
+    assert words(root) == after
+    assert any("clear/1/1.2 was made for" in note for note in project(root).storyboard.notes)
+    board(root, "a", "b", "c")
     assert words(root) == ["a", "Mine 1.2", "c"]
+    assert project(root).storyboard.notes == ()
 
 
 def test_what_was_settled_for_a_number_that_is_gone_waits(root: Path) -> None:

@@ -6,6 +6,7 @@ Each is one step that a crash cannot leave half done, and that `undo` takes back
 import contextlib
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -125,8 +126,8 @@ def _spelled(folder: Path, name: str) -> str:
 
 def _numbers(pairs: Mapping[Key, Key]) -> dict[str, str]:
     """Return which beat numbers change to which, where one number is one beat."""
-    before = [number for _, number in pairs]
-    return {b: n for (_, b), (_, n) in pairs.items() if before.count(b) == 1}
+    beats = Counter(number for _, number in pairs)
+    return {b: n for (_, b), (_, n) in pairs.items() if beats[b] == 1}
 
 
 def clean(project: Project, wall: float, *, dry_run: bool = False) -> list[str]:

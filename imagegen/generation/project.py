@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -33,6 +33,7 @@ from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
 
 T = TypeVar("T")
+_NAMED: Final = 3
 
 
 class KeySource(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +82,19 @@ class Project:
         if resettle is not None:
             self.changes = self.settled.changed(self._chosen(self.settled.beats), resettle)
             self.settled = settle(board.beats, self.settled.applied(self.changes))
-        self.storyboard = msgspec.structs.replace(board, beats=self.settled.beats)
+        self.storyboard = msgspec.structs.replace(
+            board, beats=self.settled.beats, notes=(*board.notes, *self._unused())
+        )
         self.index = Index(self.layout.ours)
+
+    def _unused(self) -> list[str]:
+        """Say what was settled for words that are not in the storyboard any more."""
+        unused = [name for name in self.settled.unused if name.split("/")[0] in self.styles]
+        if not unused:
+            return []
+        more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
+        names = f"{', '.join(unused[:_NAMED])}{more}"
+        return [f"{overrides.FILE}: the words that {names} was made for are gone: it is not used"]
 
     def asked_for(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""

@@ -65,6 +65,12 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         return {where: override for where, override in after.items() if override is not None}
 
     @property
+    def unused(self) -> list[str]:
+        """The entries that settle nothing, for the words that they were made for are gone."""
+        used = set(self.stored.values())
+        return ["/".join(where) for where in self.placed if where not in used]
+
+    @property
     def moved(self) -> dict[Address, Override | None]:
         """Return the changes to the file after which every entry stands under its number."""
         astray = {now: before for now, before in self.stored.items() if now != before}
@@ -125,6 +131,5 @@ def _places(
             if places and address(beat) not in found:
                 found[address(beat)] = places.popleft()
                 del astray[found[address(beat)]]
-    # The words that it was made for are nowhere any more: it stays with its number.
-    found |= {place: place for place in astray if place in by_address and place not in found}
+    # Words that are nowhere any more were edited or deleted, and nobody can tell which.
     return list(found.items())

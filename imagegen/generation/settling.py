@@ -10,18 +10,27 @@ from imagegen.generation.composer import words_hash
 from imagegen.generation.outdated import fingerprint
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
-from imagegen.generation.survey import Surveyed
+from imagegen.generation.survey import Survey, Surveyed
 from imagegen.project import overrides, png
 from imagegen.project.overrides import Accepted
 from imagegen.project.storyboard import Beat
+from imagegen.shell import on_project
 
 
 def accept(project: Project, wall: float) -> list[Surveyed]:
     """Let the outdated pictures of what is asked for count as current; returns them.
 
-    `wall` is the wall clock's time, in seconds. Raises `UsageError` and `StorageError`.
+    `wall` is the wall clock's time, in seconds. Raises `UsageError`, also where numbers have
+    moved, and `StorageError`.
     """
-    outdated = {address(one.beat): one for one in chosen(project, wall) if one.changed}
+    found = project.survey(wall)
+    asked = chosen(project, found)
+    if any(one.beat.style in found.moves for one in asked):
+        raise UsageError(
+            "numbers have moved: what is outdated is known once pictures are at their beats",
+            hint=on_project("renumber", project.root),
+        )
+    outdated = {address(one.beat): one for one in asked if one.changed}
 
     def accepted(beat: Beat) -> Accepted | None:
         drawn = outdated[address(beat)].provenance
@@ -41,7 +50,7 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
     With `again` those that were waived are wanted after all. Raises `UsageError`, also where
     every one has its picture, and `StorageError`.
     """
-    found, settled = chosen(project, wall), project.settled
+    found, settled = chosen(project, project.survey(wall)), project.settled
     left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
     if not left and not again:
         raise UsageError(
@@ -62,8 +71,7 @@ def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
 
 
-def chosen(project: Project, wall: float) -> list[Surveyed]:
+def chosen(project: Project, found: Survey) -> list[Surveyed]:
     """Return the beats that are asked for, and what lies at their places."""
     wanted = set(map(address, project.asked_for()))
-    found = project.survey(wall).beats.values()
-    return [one for own in found for one in own if address(one.beat) in wanted]
+    return [one for own in found.beats.values() for one in own if address(one.beat) in wanted]
