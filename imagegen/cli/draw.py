@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
@@ -17,13 +18,14 @@ from imagegen.cli.options import How, View, asked_for, seconds
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from imagegen.display.terminal import Screen
     from imagegen.generation.engine import Engine
     from imagegen.generation.events import Listener
     from imagegen.generation.plan import Plan
     from imagegen.generation.project import KeySource, Project
+    from imagegen.generation.session import Session
     from imagegen.project.layout import Layout
     from imagegen.project.record import Asked
 
@@ -39,42 +41,24 @@ class InterruptedRunError(BaseException):
         self.exit_code = code
 
 
-def draw(
-    root: Path,
-    asked: "Asked | None",
-    how: How,
-    *,
-    read: "Callable[[Asked, KeySource], Project] | None" = None,
-) -> None:
+Read = Callable[["Asked", "KeySource"], "Project"]
+"""Reads a project for what is asked, with where to look for keys."""
+
+
+def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = None) -> None:
     """Draw what was asked for, or carry on the last run where `asked` is None.
 
     `read` reads the project in another way than a run does. Ends the command with the run's
     exit code. Raises `ImagegenError` where nothing could start.
     """
     from imagegen.display import terminal
-    from imagegen.generation import interrupted
-    from imagegen.generation.project import KeySource, Project, to_resume
-    from imagegen.generation.session import Limits, Session
-    from imagegen.project.layout import Layout
+    from imagegen.generation.session import Limits
 
     screen = terminal.Screen(_view(how))
     try:
         _refuse_together(how)
-        last = to_resume(root) if asked is None else None
-        if asked is None:
-            asked = last.asked if last else asked_for()
         limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
-        source = KeySource(file=how.keys, base_url=how.base_url)
-        interrupted.finish(Layout(root), time.time())
-        moved = 0
-        if how.renumber and not how.dry_run:
-            from imagegen.generation import arrange
-
-            moved = arrange.renumber(Project(root, asked), time.time()).count
-        project = read(asked, source) if read else Project(root, asked, source)
-        session = Session(project, last=last)
-        if moved:
-            session.warnings.append(f"{moved:,} pictures moved to their beats' numbers first")
+        session = _session(root, asked, how, read)
         plan = session.plan(how.limit)
         if how.dry_run:
             screen.dry_run(plan, session.name, session.estimate(plan))
@@ -97,13 +81,36 @@ def draw(
                 session.plan(how.limit), listeners, limits=limits, started=signals.attach
             )
             with contextlib.suppress(OSError, ClosedOutputError):
-                screen.summary(complete, session.name, str(root), project.shown_folder)
+                screen.summary(complete, session.name, str(root), session.project.shown_folder)
             if in_flight:
                 _leave(complete.exit_code)
     except ImagegenError as error:
         screen.failed(error)
         raise
     raise typer.Exit(complete.exit_code)
+
+
+def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
+    """Read the project, after what a crash left half done, and what moves with `--renumber`."""
+    from imagegen.generation import interrupted
+    from imagegen.generation.project import KeySource, Project, to_resume
+    from imagegen.generation.session import Session
+    from imagegen.project.layout import Layout
+
+    last = to_resume(root) if asked is None else None
+    if asked is None:
+        asked = last.asked if last else asked_for()
+    interrupted.finish(Layout(root), time.time())
+    moved = 0
+    if how.renumber and not how.dry_run:
+        from imagegen.generation import arrange
+
+        moved = arrange.renumber(Project(root, asked), time.time()).count
+    source = KeySource(file=how.keys, base_url=how.base_url)
+    session = Session(read(asked, source) if read else Project(root, asked, source), last=last)
+    if moved:
+        session.warnings.append(f"{moved:,} pictures moved to their beats' numbers first")
+    return session
 
 
 def _view(how: How) -> str:

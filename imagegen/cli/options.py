@@ -148,6 +148,26 @@ ProjectArgument = Annotated[
         autocompletion=complete.projects,
     ),
 ]
+StyleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--style",
+        metavar="NAME",
+        help="Draw only this style. Repeat it for more.",
+        autocompletion=complete.styles,
+        rich_help_panel=WHAT,
+    ),
+]
+BeatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--beat",
+        metavar="BEAT",
+        help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+        autocompletion=complete.beats,
+        rich_help_panel=WHAT,
+    ),
+]
 KeysOption = Annotated[
     Path | None,
     typer.Option(

@@ -14,6 +14,7 @@ from imagegen.cli.options import (
     WHAT,
     AwakeOption,
     BaseUrlOption,
+    BeatOption,
     BeatsOption,
     DetachOption,
     How,
@@ -24,6 +25,7 @@ from imagegen.cli.options import (
     ProgressOption,
     ProjectArgument,
     ProviderOption,
+    StyleOption,
     VerboseOption,
     View,
     YesOption,
@@ -81,16 +83,7 @@ RESUME_EPILOG: Final = (
 def run(
     project: ProjectArgument = Path(),
     *,
-    style: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--style",
-            metavar="NAME",
-            help="Draw only this style. Repeat it for more.",
-            autocompletion=complete.styles,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    style: StyleOption = None,
     shot: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,16 +94,7 @@ def run(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    beat: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--beat",
-            metavar="BEAT",
-            help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
-            autocompletion=complete.beats,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    beat: BeatOption = None,
     sample: Annotated[
         int | None,
         typer.Option(

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from imagegen.cli import complete
 from imagegen.cli.draw import draw
 from imagegen.cli.help import examples
 from imagegen.cli.options import (
     WHAT,
     BaseUrlOption,
+    BeatOption,
     BeatsOption,
     How,
     KeysOption,
@@ -20,6 +20,7 @@ from imagegen.cli.options import (
     ProgressOption,
     ProjectArgument,
     ProviderOption,
+    StyleOption,
     VerboseOption,
     View,
     absolute,
@@ -47,16 +48,7 @@ _MOST: Final = 50
 def attempt(
     project: ProjectArgument = Path(),
     *,
-    style: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--style",
-            metavar="NAME",
-            help="Try it in this style. Repeat it for more.",
-            autocompletion=complete.styles,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    style: StyleOption = None,
     look: Annotated[
         str | None,
         typer.Option(
@@ -67,17 +59,7 @@ def attempt(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    beat: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--beat",
-            metavar="BEAT",
-            help="Try this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.  "
-            "[default: the first]",
-            autocompletion=complete.beats,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    beat: BeatOption = None,
     count: Annotated[
         int | None,
         typer.Option(
@@ -108,6 +90,7 @@ def attempt(
 ) -> None:
     """Draw candidates into tries/, to choose a look or a picture; nothing else changes.
 
+    Without --beat it is the first beat of each style that is drawn.
     `--keep` then adopts the look, or one picture for its beat.
     """
     if keep is not None:
