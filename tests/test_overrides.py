@@ -510,7 +510,7 @@ def test_what_was_settled_for_words_that_are_gone_settles_nothing(
     settle(root, "1.2", prompt="Mine")
     board(root, *after)
     assert words(root) == after
-    assert any("clear/1/1.2 was made for" in note for note in project(root).storyboard.notes)
+    assert any("clear/1/1.2 is not used" in note for note in project(root).storyboard.notes)
     board(root, "a", "b", "c")
     assert words(root) == ["a", "Mine 1.2", "c"]
     assert project(root).storyboard.notes == ()

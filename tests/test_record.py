@@ -88,7 +88,7 @@ def test_a_second_run_is_refused(layout: Layout) -> None:
 
 def test_a_run_without_a_record_is_refused_as_well(layout: Layout) -> None:
     """A run that has only begun is another process."""
-    with held_elsewhere(layout), pytest.raises(RunActiveError, match="another process"):
+    with held_elsewhere(layout), pytest.raises(RunActiveError, match="another command"):
         RunLock(layout).acquire()
 
 

@@ -118,7 +118,9 @@ def check(
     drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
         for beat in find_one(address, drawn):
-            printer.request(beat, composer.request(beat))
+            printer.request(
+                beat, composer.request(beat), overridden=bool(read.settled.of(beat).prompt)
+            )
     if not show:
         paid = read.settings if read.needs_keys else None
         printer.check(read.layout.name, read.storyboard.source, read.beats, paid)

@@ -65,7 +65,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
             return
         session.require_price(limits)
         session.require_keys(plan)
-        if not how.sure:
+        if not (how.sure or session.project.asked.sure):
             screen.confirm(plan, session.price.picture if session.price else None)
         if how.detach:
             code = _detach(session.project.layout, root)

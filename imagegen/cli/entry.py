@@ -30,6 +30,9 @@ def main() -> NoReturn:
             # A terminal that cannot show a character shows another one, not a traceback.
             encoding = "ascii" if charset.wants_ascii() else None
             stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
+    # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
+    # time; what goes on for long turns it on again.
+    gc.disable()
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()

@@ -55,9 +55,13 @@ DryRunOption = Annotated[
 
 def named(project: Path, words: list[str] | None) -> tuple[Path, list[str]]:
     """Tell a project from the first of its beats, where the project was left out."""
+    from imagegen.project.layout import Layout
+
     addresses = list(words or ())
     if not project.is_dir() and complete.is_project(Path()):
         return Path(), [str(project), *addresses]
+    # Says that there is no such folder, before anything is said of beats.
+    Layout(project)
     return project, addresses
 
 

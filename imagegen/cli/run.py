@@ -39,7 +39,6 @@ from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
     from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.settled import Resettle
     from imagegen.project.overrides import Override
     from imagegen.project.record import Asked
     from imagegen.project.storyboard import Beat
@@ -190,6 +189,7 @@ def run(
         force=force,
         outdated=outdated,
         as_is=as_is,
+        sure=yes,
         fail_fast=fail_fast,
         provider=provider,
         model=model,
@@ -229,6 +229,14 @@ def redraw(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    as_written: Annotated[
+        bool,
+        typer.Option(
+            "--as-written",
+            help="Send the storyboard's words again, and forget those of an earlier --prompt.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
     yes: YesOption = False,
     max_time: MaxTimeOption = None,
     max_cost: MaxCostOption = None,
@@ -247,6 +255,7 @@ def redraw(
     asked = asked_for(
         beats=addresses,
         force=True,
+        sure=yes,
         provider=provider,
         model=model,
         beats_file=absolute(beats),
@@ -260,23 +269,19 @@ def redraw(
         verbose=verbose,
         sure=yes,
     )
-    draw(root, asked, how, read=lambda asked, source: _resettled(root, asked, source, prompt))
+    if prompt is not None and as_written:
+        raise UsageError("--prompt and --as-written are two kinds of words: choose one")
 
-
-def _resettled(root: Path, asked: "Asked", source: "KeySource", prompt: str | None) -> "Project":
-    from imagegen.generation.project import Project
-
-    return Project(root, asked, source, resettle=_wanted(prompt))
-
-
-def _wanted(prompt: str | None) -> "Resettle":
-    """Return what settles a beat that is to be drawn: no longer waived, with these words if any."""
-
-    def settled(had: "Override", _: "Beat") -> "Override":
-        words = had.prompt if prompt is None else prompt
+    def wanted(had: "Override", _: "Beat") -> "Override":
+        words = None if as_written else prompt or had.prompt
         return msgspec.structs.replace(had, prompt=words, waived=False, accepted=None)
 
-    return settled
+    def read(asked: "Asked", source: "KeySource") -> "Project":
+        from imagegen.generation.project import Project
+
+        return Project(root, asked, source, resettle=wanted)
+
+    draw(root, asked, how, read=read)
 
 
 def resume(

@@ -1,6 +1,7 @@
 """Follows a run from outside: `status --watch`."""
 
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
         return view == "json"
     project = Project(root, _asked(active, beats_file))
     plan = project.plan(project.survey(time.time()).beats, lineage=active.lineage)
+    gc.enable()
     screen = terminal.Screen(view, watching=True)
     with _ended_in_order():
         complete = follow.follow(layout, active.run, screen.listeners(plan))

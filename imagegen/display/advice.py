@@ -45,14 +45,15 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
     pictures = plural(left, "picture")
     cost = f", about {money(found.price * left)}" if found.price else ""
     if last is None or not last.broke_off:
-        paper.line(f"Next: {on_project('run', path)}     {pictures}{cost}")
+        run = on_project("run", path, *_same(found))
+        paper.line(f"Next: {run}     {pictures}{cost}")
         return
     resume = on_project("resume", path)
     if _is_part(last.asked):
         paper.line("Next:")
         paper.commands(
             (resume, "carries on what the last run was asked for"),
-            (on_project("run", path), f"all that is missing: {pictures}{cost}"),
+            (on_project("run", path, *_same(found)), f"all that is missing: {pictures}{cost}"),
         )
     else:
         # Another provider or model has other prices.
@@ -98,11 +99,14 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
         paper.line("Every picture is there.")
         return
     cost = f", about {money(found.price * count)}" if found.price else ""
-    by = found.last_run.drawer if found.last_run else Drawer()
-    # What is outdated was judged by who drew last.
-    same = [*_option("--provider", by.provider), *_option("--model", by.model)]
-    again = on_project("run", path, *same, "--outdated")
+    again = on_project("run", path, *_same(found), "--outdated")
     paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+
+
+def _same(found: Standing) -> list[str]:
+    """Return the options that let the project be drawn by who drew it last."""
+    by = found.last_run.drawer if found.last_run else Drawer()
+    return [*_option("--provider", by.provider), *_option("--model", by.model)]
 
 
 def _option(name: str, value: str | None) -> list[str]:

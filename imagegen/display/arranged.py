@@ -16,16 +16,16 @@ _SHOWN: Final = 10
 def renumbered(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run: bool) -> None:
     """Say which pictures moved to which numbers, or would."""
     would = "would move" if dry_run else "moved"
+    if found.unknown:
+        paper.line(
+            f"{plural(found.unknown, 'picture')} of other tools, which do not say of what words "
+            "they are, stay where they lie."
+        )
     if not found.count and not found.settled:
         paper.line(f"{clean(name)}: every picture is at its beat's number.")
         return
     paper.line(f"{clean(name)}: {plural(found.count, 'picture')} {would} to their beats' numbers.")
-    width = max(map(len, found.moves), default=0)
-    for style, pairs in found.moves.items():
-        for before, now in list(pairs.items())[:_SHOWN]:
-            paper.line(f"  {style:<{width}}  {clean('/'.join(before))} → {clean('/'.join(now))}")
-        if len(pairs) > _SHOWN:
-            paper.line(f"  {style:<{width}}  … and {len(pairs) - _SHOWN:,} more")
+    _moves(paper, found)
     if found.gives_way:
         _listed(paper, "to old_images/, for their beats are gone", found.gives_way)
     along = "would go along" if dry_run else "went along"
@@ -37,6 +37,15 @@ def renumbered(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run
         _listed(paper, "choices that stayed, for another took their number", found.left)
     if not dry_run:
         _takes_back(paper, path)
+
+
+def _moves(paper: Paper, found: Renumbered) -> None:
+    width = max(map(len, found.moves), default=0)
+    for style, pairs in found.moves.items():
+        for before, now in list(pairs.items())[:_SHOWN]:
+            paper.line(f"  {style:<{width}}  {clean('/'.join(before))} → {clean('/'.join(now))}")
+        if len(pairs) > _SHOWN:
+            paper.line(f"  {style:<{width}}  … and {len(pairs) - _SHOWN:,} more")
 
 
 def cleaned(paper: Paper, name: str, path: str, over: Sequence[str], *, dry_run: bool) -> None:
@@ -60,11 +69,12 @@ def undone(paper: Paper, name: str, step: Step | None) -> None:
         paper.line(f"{clean(name)}: there is nothing to undo.")
         return
     count = sum(move.source.startswith(f"{PICTURES}/") for move in step.moves)
-    what = f"{plural(count, 'picture')} went back" if count else "what it settled is as before"
+    what = f"{plural(count, 'picture')} went back" if count else "all is as before"
     paper.line(
         f"{clean(name)}: the last {_KINDS.get(step.kind, clean(step.kind))} is undone: {what}."
     )
-    paper.line("  What stood in their place is in old_images/.")
+    if count:
+        paper.line("  What stood in their place is in old_images/.")
 
 
 _KINDS: Final = {

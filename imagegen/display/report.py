@@ -95,11 +95,16 @@ class Printer(Paper):
         for style, names in tails.items():
             self.line(f"    {style:<{width}}  {', '.join(names) or 'none'}")
 
-    def request(self, beat: "Beat", request: "Request") -> None:
-        """Print the exact words and references that would be sent for a beat."""
+    def request(self, beat: "Beat", request: "Request", *, overridden: bool = False) -> None:
+        """Print the exact words and references that would be sent for a beat.
+
+        `overridden` tells that the words are those of overrides.toml.
+        """
         transition = f", transition {clean(beat.transition)}" if beat.transition else ""
         name = f"{beat.style}/{beat.shot}/{beat.beat}"
         self.line(f"{name}  ({clean(beat.file)}, row {beat.row}{transition})")
+        if overridden:
+            self.line("  the words are those of overrides.toml")
         self.line(f"  {request.aspect_ratio}, {request.image_size}")
         for reference in request.references:
             kib = len(reference.data) // 1024

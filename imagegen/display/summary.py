@@ -108,8 +108,9 @@ def show(paper: Paper, ended: Ended) -> None:
         paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
     outdated = sum(style.outdated for style in counts.values())
     if outdated:
-        again = on_project("run", ended.path, "--outdated")
-        paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {again}")
+        paper.line(
+            f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: --outdated draws anew"
+        )
     if not complete.exit_code and any(style.complete for style in counts.values()):
         folder = (Path(ended.path) / ended.folder).as_posix()
         paper.line(f"  They are in {clean(folder, 4096)}")
@@ -126,7 +127,7 @@ def problems(paper: Paper, ended: Ended) -> None:
     _errors(paper, ended)
     complete = ended.complete
     messages = [message for message in complete.messages if not message.startswith(ERRORS)]
-    if messages and ended.errors:
+    if messages and ended.heard.errors:
         paper.line()
     for message in messages:
         paper.wrapped("", clean(message, 600), indent=2)
@@ -200,6 +201,9 @@ def _answers(paper: Paper, ended: Ended) -> None:
 
 
 def _errors(paper: Paper, ended: Ended) -> None:
+    if not ended.heard.errors:
+        # Looking through 300,000 beats for their names takes a while.
+        return
     by_cause: dict[str, list[tuple[Beat, BeatError]]] = {}
     for beat, error in ended.errors:
         by_cause.setdefault(error.cause, []).append((beat, error))

@@ -15,6 +15,7 @@ import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation import recorder, settling
+from imagegen.generation.events import iso
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
@@ -37,7 +38,7 @@ class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     """What changes places: pictures by style, from where to where, and what gives way.
 
     `settled` counts overrides that follow, `choices` chosen pictures; `left` names choices
-    that could not.
+    that could not. `unknown` counts pictures that do not say what they were drawn from.
     """
 
     moves: dict[str, dict[Key, Key]]
@@ -45,6 +46,7 @@ class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     settled: int = 0
     choices: int = 0
     left: tuple[str, ...] = ()
+    unknown: int = 0
 
     @property
     def count(self) -> int:
@@ -92,11 +94,13 @@ def _renumbered(
     settled = project.settled.moved
     if settled:
         contents[overrides.FILE] = overrides.edited(layout.root, settled)
-    sources = {move.source for move in moves}
-    there = {layout.shown_picture(s, *key) for s, own in survey.there.items() for key in own}
+    there = survey.there
+    shown = {layout.shown_picture(style, *key) for style, own in there.items() for key in own}
+    occupied = shown - {move.source for move in moves}
     found = Renumbered(
         moves=survey.moves,
-        gives_way=tuple(m.target for m in moves if m.target in there - sources),
+        gives_way=tuple(move.target for move in moves if move.target in occupied),
+        unknown=sum(words is None for own in there.values() for words in own.values()),
         settled=sum(override is not None for override in settled.values()),
         choices=len(chosen.pictures) if chosen else 0,
         left=chosen.left if chosen else (),
@@ -162,18 +166,42 @@ def undo(layout: Layout, wall: float) -> Step | None:
 
     Raises `RunActiveError`, `UsageError` and `StorageError`.
     """
+    if not layout.old.is_dir() and not layout.ours.is_dir():
+        return None
     with record.held(layout), overrides.locked(layout):
         steps.recover(layout)
+        _refuse_unreadable(layout)
         last = steps.last(layout)
         if last is None:
             return None
         before = _kept(last[1].settled)
         contents = {overrides.FILE: overrides.edited(layout.root, before)} if before else {}
         undone = steps.undo(layout, wall, contents=contents)
+        _end(layout, last[1], wall)
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
             write_progress(Project(layout.root, Asked()), wall)
     return undone[0] if undone else None
+
+
+def _refuse_unreadable(layout: Layout) -> None:
+    """Raise `UsageError` where the last step cannot be read: the one before is not meant."""
+    unreadable = steps.unreadable(layout)
+    if unreadable is not None:
+        raise UsageError(
+            f"{unreadable} cannot be understood: it is torn, or of a newer version",
+            hint="move its folder out of old_images to take back the step before it",
+        )
+
+
+def _end(layout: Layout, step: Step, wall: float) -> None:
+    """Let nobody carry on the run whose drawing was taken back."""
+    last = record.read(layout)
+    if last is not None and step.run == last.run and last.broke_off:
+        ended = last.ended or iso(wall)
+        record.write(
+            layout, msgspec.structs.replace(last, ended=ended, exit_code=0, reason="undone")
+        )
 
 
 def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
@@ -188,7 +216,8 @@ def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
 
 def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
     """Return what a step keeps of overrides.toml, to undo these changes."""
-    return {OVERRIDES: _before(project, changes)}
+    kept = _before(project, changes)
+    return {OVERRIDES: kept} if kept else {}
 
 
 def _before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:

@@ -59,10 +59,12 @@ def moves(
     by_words = [{r.key: r.words[n] for r in rows if n < len(r.words)} for n in range(most)]
     words = {picture.key: picture.words for picture in pictures}
     ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
+    named = any(ids[0].values()) and any(ids[1].values())
     for of_rows in by_words:
         # Of several with the same words the id decides, then the place, then the order.
-        found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
-        found.pair(_together(of_rows, _places(rows)), _together(words, _places(pictures)))
+        if named:
+            found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
+        found.keep(of_rows, words)
         found.pair(of_rows, words)
     if _are_kept([(ids[1][one], ids[0][other]) for one, other in found.pairs.items()]):
         found.pair(*ids)
@@ -76,10 +78,6 @@ Mark = Hashable | None
 
 def _together(one: Mapping[Key, Mark], other: Mapping[Key, Mark]) -> dict[Key, Mark]:
     return {k: (mark, other[k]) for k, mark in one.items() if other.get(k) is not None}
-
-
-def _places(of: Sequence[Row | Lying]) -> dict[Key, Mark]:
-    return {one.key: one.key for one in of}
 
 
 def _are_kept(ids: Sequence[tuple[str | None, str | None]]) -> bool:
@@ -106,6 +104,12 @@ class _Found:
             mark = of_pictures.get(key)
             if mark is not None and waiting.get(mark):
                 self.take(key, waiting[mark].popleft())
+
+    def keep(self, of_rows: Mapping[Key, Mark], of_pictures: Mapping[Key, Mark]) -> None:
+        """Pair what bears the same mark in its place."""
+        for key in [key for key in self.pictures if key in self.rows]:
+            if of_rows.get(key) == of_pictures[key]:
+                self.take(key, key)
 
     def take(self, picture: Key, row: Key) -> None:
         """Settle that the picture is the row's."""

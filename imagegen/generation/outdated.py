@@ -5,7 +5,7 @@ references, provider, model, size or shape. A default of ours that changed outda
 picture whose words are another beat's now has *moved*.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -35,6 +35,10 @@ class Reason(StrEnum):
     SIZE = "size"
     SHAPE = "aspect ratio"
 
+
+_LACKING: Final = frozenset({Found.NOTHING, Found.FOREIGN})
+_MANY: Final = 20_000
+"""Beats without their picture beyond which those are left out that only likeness could find."""
 
 Target = Callable[[Beat], Provenance]
 """Says from what a beat would be drawn now."""
@@ -106,12 +110,10 @@ class _Style:
         pictures = [*self._lying(self._doubtful), *self._lying(strays)]
         if not pictures:
             return {}
-        doubtful = {one.beat.key for one in self._doubtful}
-        rows = [
-            self._row(one.beat)
-            for one in found
-            if one.beat.key in doubtful or one.found in {Found.NOTHING, Found.FOREIGN}
-        ]
+        beats = [one.beat for one in self._doubtful]
+        beats += (one.beat for one in found if one.found in _LACKING)
+        beats.sort(key=_row_of)
+        rows = self._rows(beats, {picture.words for picture in pictures})
         return moved.moves(rows, pictures, lambda one: text_of(self._style, one.key))
 
     def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
@@ -151,10 +153,17 @@ class _Style:
             if style == self._style and override.accepted and tuple(key) not in at_home
         }
 
-    def _row(self, beat: Beat) -> Row:
-        words = [words_hash(beat.words)]
-        own = self._settled.own.get(address(beat))
-        return Row(beat.key, (*words, own) if own else tuple(words), beat.words, beat.id)
+    def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[Row]:
+        """Return the beats that pictures may belong to; of very many, those that surely may."""
+        few, owns = len(beats) <= _MANY, self._settled.own
+        rows = []
+        for beat in beats:
+            words = words_hash(beat.words)
+            own = owns.get(address(beat)) if owns else None
+            if few or words in drawn or own in drawn or beat.id:
+                hashes = (words, own) if own else (words,)
+                rows.append(Row(beat.key, hashes, beat.words, beat.id))
+        return rows
 
     def _template(self, beat: Beat) -> Provenance:
         """Return what all such beats would be drawn from, but for their words."""
@@ -203,6 +212,10 @@ def _same(drawn: Hash | None, now: Hash | None) -> bool:
     """Tell whether two are the same, or differ in a default alone."""
     alike = drawn is not None and now is not None and drawn.sha256 == now.sha256
     return alike or _users(drawn) == _users(now)
+
+
+def _row_of(beat: Beat) -> int:
+    return beat.row
 
 
 def _users(of: Hash | None) -> str | None:

@@ -137,7 +137,7 @@ def make(
 
 
 def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
-    draw = again(one) if one.there else not one.waived
+    draw = again(one) if one.found in _THERE else not one.waived
     return Planned(one.beat, one.found, draw, one.changed, one.waived)
 
 

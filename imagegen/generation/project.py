@@ -89,12 +89,13 @@ class Project:
 
     def _unused(self) -> list[str]:
         """Say what was settled for words that are not in the storyboard any more."""
-        unused = [name for name in self.settled.unused if name.split("/")[0] in self.styles]
+        not_drawn = set(self.settings.styles) - set(self.styles)
+        unused = [name for name in self.settled.unused if name.split("/")[0] not in not_drawn]
         if not unused:
             return []
         more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
         names = f"{', '.join(unused[:_NAMED])}{more}"
-        return [f"{overrides.FILE}: the words that {names} was made for are gone: it is not used"]
+        return [f"{overrides.FILE}: {names} is not used: no beat has its number and words"]
 
     def asked_for(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""

@@ -98,7 +98,13 @@ def _find(address: str, storyboard: Storyboard) -> set[tuple[str, str, str]]:
         if beat.beat == number and shot in {None, beat.shot}
     ]
     if not beats:
-        numbers = dict.fromkeys(b.beat for own in storyboard.beats.values() for b in own)
+        numbers = dict.fromkeys(
+            b.beat
+            for name, own in storyboard.beats.items()
+            if style in {None, name}
+            for b in own
+            if shot in {None, b.shot}
+        )
         known = [f"{address[: -len(number)]}{one}" for one in numbers]
         hint = did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
         raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)

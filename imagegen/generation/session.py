@@ -275,6 +275,7 @@ class Session:
         # What is known of a large storyboard stays until the end: the garbage collector
         # would walk through it again and again.
         gc.freeze()
+        gc.enable()
         try:
             complete = engine.draw()
         except BaseException:

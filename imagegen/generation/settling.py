@@ -55,7 +55,7 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
     if not left and not again:
         raise UsageError(
             f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
-            hint="imagegen redraw draws it anew, imagegen accept leaves it as it is",
+            hint=f"{on_project('redraw', project.root, *project.asked.beats)} draws it anew",
         )
     changes = project.settled.changed(
         [one.beat for one in left],

@@ -35,6 +35,9 @@ class Found(StrEnum):
     """Torn, or no picture: to be put aside and drawn."""
 
 
+_THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE})
+
+
 class Surveyed(msgspec.Struct, frozen=True, gc=False):
     """A beat and what lies at its place; `whole` is set for a whole PNG.
 
@@ -65,7 +68,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     @property
     def there(self) -> bool:
         """Whether the beat has its picture."""
-        return self.found is Found.WHOLE or self.found is Found.CONVERTIBLE
+        return self.found in _THERE
 
 
 class Stray(msgspec.Struct, frozen=True, gc=False):
@@ -98,11 +101,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def there(self) -> dict[str, dict[tuple[str, str], str | None]]:
         """The beats of each style that have their picture, with the hash of its words if known."""
         return {
-            style: {
-                one.key: one.provenance.words.sha256 if one.provenance else None
-                for one in beats
-                if one.there
-            }
+            style: {one.key: _words_in(one.whole) for one in beats if one.found in _THERE}
             for style, beats in self.beats.items()
         }
 
@@ -121,6 +120,11 @@ def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, no
         strays={style: found for style, found in strays.items() if found},
         unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
     )
+
+
+def _words_in(whole: png.Whole | None) -> str | None:
+    drawn = whole.provenance if whole is not None else None
+    return drawn.words.sha256 if drawn is not None else None
 
 
 def _counted(number: str) -> list[tuple[int, str]]:

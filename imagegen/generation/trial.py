@@ -15,6 +15,7 @@ import msgspec
 from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import arrange
+from imagegen.generation.composer import words_hash
 from imagegen.generation.events import iso
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.survey import look_at
@@ -165,10 +166,16 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
             f"{path} was not drawn by imagegen try",
             hint=on_project("use", project.root, "clear/1.1", str(path)),
         )
-    key = (origin.style, origin.shot, nth[1])
-    beat = next((b for b in project.beats.get(origin.style, ()) if (b.style, *b.key) == key), None)
+    # Numbers may have moved since: it belongs to its words.
+    its = [
+        b for b in project.beats.get(origin.style, ()) if words_hash(b.words) == origin.words.sha256
+    ]
+    beat = next((b for b in its if b.key == (origin.shot, nth[1])), its[0] if its else None)
     if beat is None:
-        raise UsageError(f"{path} is of {'/'.join(key)}, which the storyboard does not have")
+        raise UsageError(
+            f"{path} is of words that the storyboard does not have any more",
+            hint=on_project("use", project.root, f"{origin.style}/{nth[1]}", str(path)),
+        )
     place = arrange.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
     return f"{place} is that candidate now"
 

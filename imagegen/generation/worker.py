@@ -3,7 +3,7 @@
 import heapq
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -51,10 +51,10 @@ class Worker:
             Task(self, n, planned.beat) for n, planned in enumerate(beats) if planned.draw
         ]
         self._total = len(beats)
-        found = Counter(planned.status for planned in beats)
-        self._outdated, self._waived = found[Status.OUTDATED], found[Status.WAIVED]
-        self._skipped = found[Status.SKIPPED]
         self._settled = self._total - len(self._heap)
+        self._outdated = sum(bool(planned.changed) for planned in beats if not planned.draw)
+        self._waived = sum(planned.waived for planned in beats)
+        self._skipped = self._settled - self._outdated - self._waived
         self._drawn = 0
         self._errors = 0
         self._in_flight = 0

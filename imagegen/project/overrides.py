@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files, tables
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
 from imagegen.project.layout import Layout, refuse_alias
 
 FILE: Final = "overrides.toml"
@@ -162,14 +162,17 @@ def _understood(data: bytes) -> dict[Address, Override]:
 
 
 def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
-    """Set or take out entries. Raises `UsageError`, and `StorageError` where the disk refuses.
+    """Set or take out entries. Raises `UsageError`, also where the disk refuses.
 
     Waits for whoever edits the file at the same time; a run may be active.
     """
     if not changes:
         return
-    with locked(layout):
-        files.write(layout.root / FILE, edited(layout.root, changes))
+    try:
+        with locked(layout):
+            files.write(layout.root / FILE, edited(layout.root, changes))
+    except StorageError as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import Exit, RunActiveError, UsageError
+from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
 
@@ -41,7 +41,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
     is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws though numbers
-    have moved.
+    have moved; `sure` is a person's yes to drawing many pictures again.
     """
 
     styles: tuple[str, ...] = ()
@@ -51,6 +51,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     force: bool = False
     outdated: bool = False
     as_is: bool = False
+    sure: bool = False
     fail_fast: bool = False
     provider: str | None = None
     model: str | None = None
@@ -183,9 +184,14 @@ class RunLock:
         except filelock.Timeout:
             self.release()
             last = read(self._layout)
-            who = f"process {last.pid}, since {last.started}" if last else "another process"
+            if last is None or last.ended is not None:
+                # That one has ended: it is no run that has the project.
+                raise RunActiveError(
+                    f"another command works on {self._layout.name}", hint="try again in a moment"
+                ) from None
             raise RunActiveError(
-                f"another run is active on {self._layout.name} ({who})",
+                f"another run is active on {self._layout.name} "
+                f"(process {last.pid}, since {last.started})",
                 hint=f"{on_project('status', self._layout.root)} shows it; "
                 f"{on_project('stop', self._layout.root)} ends it",
             ) from None
@@ -211,15 +217,20 @@ class RunLock:
 def held(layout: Layout) -> Iterator[None]:
     """Hold the project as a run does, for a command that moves pictures.
 
-    Raises `RunActiveError` while a run is active, and `UsageError` where the disk refuses.
+    Raises `RunActiveError` while a run is active, and `UsageError` where the disk refuses,
+    then or until it is let go.
     """
-    layout.prepare()
-    lock = RunLock(layout)
-    lock.acquire()
     try:
-        yield
-    finally:
-        lock.release()
+        layout.prepare()
+        lock = RunLock(layout)
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except StorageError as error:
+        # Nothing of it is left for `resume` to carry on.
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def new_id(started: str) -> str:

@@ -14,7 +14,7 @@ after is ever without one.
 """
 
 from imagegen.project.steps.folders import STEP, new_folder
-from imagegen.project.steps.history import last, note_run, undo
+from imagegen.project.steps.history import last, note_run, undo, unreadable
 from imagegen.project.steps.perform import perform, recover, unfinished
 from imagegen.project.steps.places import is_place
 from imagegen.project.steps.step import Move, Step
@@ -31,4 +31,5 @@ __all__ = [
     "recover",
     "undo",
     "unfinished",
+    "unreadable",
 ]

@@ -15,7 +15,7 @@ from imagegen.project.layout import OLD, PICTURES, Layout
 from imagegen.project.steps.folders import NEW, STEP, newest_first
 from imagegen.project.steps.perform import carry_out, recover
 from imagegen.project.steps.places import is_place
-from imagegen.project.steps.step import Move, Step, read_standing, write_step
+from imagegen.project.steps.step import Move, Step, read_standing, read_step, write_step
 
 _style: Final = re.compile(r"[^_.].*")
 _shot: Final = re.compile(r"Shot_.+")
@@ -41,6 +41,16 @@ def last(layout: Layout) -> tuple[Path, Step] | None:
         step = _to_take_back(folder)
         if step is not None and (step.moves or step.settled):
             return folder, step
+    return None
+
+
+def unreadable(layout: Layout) -> Path | None:
+    """Return a step.json that is newer than the last step and cannot be read, or None."""
+    for folder in newest_first(layout):
+        if os.path.lexists(folder / STEP) and read_step(folder) is None:
+            return folder / STEP
+        if _to_take_back(folder) is not None:
+            return None
     return None
 
 
