@@ -396,6 +396,39 @@ def test_renumbering_can_be_undone(commands: Commands, drawn: Path) -> None:
     assert "nothing to undo" in went_well(commands.run("undo", drawn)).out
 
 
+def test_undo_stops_at_a_step_that_it_cannot_read(commands: Commands, drawn: Path) -> None:
+    """The step before it is not what was meant, and the file is named."""
+    write(drawn, EDITS["swapped"].rows)
+    went_well(commands.run("renumber", drawn))
+    write(drawn, ROWS)
+    went_well(commands.run("renumber", drawn))
+    newest = max((drawn / "old_images").iterdir())
+    (newest / "step.json").write_text("garbage")
+    before = lying(drawn)
+    done = commands.run("undo", drawn)
+    assert done.code == 2
+    assert f"{newest.name}/step.json cannot be understood" in done.err
+    assert lying(drawn) == before
+
+
+def test_a_yes_to_drawing_many_again_is_remembered(commands: Commands, drawn: Path) -> None:
+    """A script that said --yes and was killed resumes without being asked; undo ends it."""
+    sketch = ("--provider", "sketch", "--style", "clear")
+    for command in (("run", drawn, "--force", "--yes", *sketch), ("resume", drawn)):
+        kept = len(list((drawn / "old_images").rglob("*.png")))
+        process = commands.start(*command, "--progress", "none")
+        while len(list((drawn / "old_images").rglob("*.png"))) == kept:
+            assert process.poll() is None
+        process.kill()
+        commands.wait(process)
+    told = json.loads(commands.run("status", drawn, "--json").out)
+    assert told["not_redrawn"] > 10
+    went_well(commands.run("undo", drawn))
+    went_well(commands.run("undo", drawn))
+    told = json.loads(commands.run("status", drawn, "--json").out)
+    assert told["not_redrawn"] == 0
+
+
 def test_run_renumbers_and_draws_in_one(
     commands: Commands, server: GeminiServer, drawn: Path
 ) -> None:

@@ -630,6 +630,37 @@ def test_a_candidate_is_adopted_for_its_beat(
     assert set(status(commands, root)["clear"].values()) == {"complete"}
 
 
+def test_a_candidate_belongs_to_its_words_when_numbers_have_moved(
+    commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
+) -> None:
+    """A beat inserted since the try does not get the candidate of the one that had its number."""
+    went_well(commands.run("try", root, "--beat", "clear/1.2", "-n", 1, *address))
+    (candidate,) = (root / "tries").rglob("Beat_1.2_1.png")
+    moved = [row(n, ai_prompt=f"prompt <{n - 1}>") for n in range(1, 4)]
+    write(root, [row(0, ai_prompt="A new beginning."), *moved])
+    went_well(commands.run("renumber", root))
+    said = went_well(commands.run("try", root, "--keep", candidate)).out
+    assert "generated_images/clear/Shot_1/Beat_1.3.png is that candidate now" in said
+    assert answers(picture(root, "clear", 2).read_bytes(), f"prompt <1>\n\n{LOOKS['clear']}")
+    write(root, [row(0, ai_prompt="Other words.")])
+    done = commands.run("try", root, "--keep", candidate)
+    assert done.code == 2
+    assert "words that the storyboard does not have" in done.err
+
+
+def test_redraw_as_written_forgets_other_words(
+    commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
+) -> None:
+    """The storyboard's words are sent again, and stay."""
+    went_well(commands.run("redraw", root, "clear/1.2", "--prompt", "Mine.", *address))
+    assert "overrides.toml" in commands.run("check", root, "--show", "clear/1.2").out
+    went_well(commands.run("redraw", root, "clear/1.2", "--as-written", *address))
+    assert not overrides(root)
+    assert answers(picture(root, "clear", 1).read_bytes(), f"prompt <1>\n\n{LOOKS['clear']}")
+    done = commands.run("redraw", root, "clear/1.2", "--as-written", "--prompt", "x", *address)
+    assert done.code == 2
+
+
 def test_what_no_try_has_drawn_is_not_kept(commands: Commands, root: Path) -> None:
     """A picture of another origin is for `use`, and without a try there is no look."""
     before = files(root)
