@@ -136,7 +136,9 @@ def test_a_service_that_quotes_the_key_is_not_repeated(
     try:
         arguments = ["run", str(root), "-v", "--max-time", "3m", "--base-url", server.address]
         process = commands.start(*arguments, env=env)
-        assert server.answered.wait(30)
+        # A key that is rejected ends the run by itself, perhaps before its second request left.
+        while not server.answered.wait(0.1) and process.poll() is None:
+            pass
         commands.run("stop", root)
         done = commands.wait(process)
     finally:

@@ -52,9 +52,9 @@ def judge(
     `text_of` returns the words that the picture of a style and place was drawn from, where
     it tells them.
     """
-    beats, moves = {}, {}
+    beats, moves, hashes = {}, {}, _Hashes()
     for style, found in survey.beats.items():
-        own = _Style(style, target, settled)
+        own = _Style(style, target, settled, hashes)
         beats[style] = [own.judged(one) for one in found]
         pairs = own.moves(found, survey.strays.get(style, ()), text_of)
         if pairs:
@@ -62,11 +62,20 @@ def judge(
     return msgspec.structs.replace(survey, beats=beats, moves=moves)
 
 
+class _Hashes(dict[str, str]):
+    """The hashes of words, which styles mostly share."""
+
+    def __missing__(self, words: str) -> str:
+        found = self[words] = words_hash(words)
+        return found
+
+
 class _Style:
     """One style's pictures against what would be drawn now."""
 
-    def __init__(self, style: str, target: Target, settled: Settled) -> None:
+    def __init__(self, style: str, target: Target, settled: Settled, hashes: _Hashes) -> None:
         self._style = style
+        self._hashes = hashes
         self._target = target
         self._settled = settled
         self._templates: dict[tuple[bool, bool], Provenance] = {}
@@ -81,7 +90,7 @@ class _Style:
         if drawn is None:
             waived = not one.there and self._settled.waived(beat)
             return msgspec.structs.replace(one, waived=True) if waived else one
-        words = words_hash(beat.words)
+        words = self._hashes[beat.words]
         same_words = drawn.words.sha256 == words
         if not same_words or _differ(drawn.id, beat.id):
             self._doubtful.append(one)
@@ -92,11 +101,12 @@ class _Style:
         others = self._differences(drawn, template)
         if same_words and not others:
             return one
-        now = msgspec.structs.replace(template, words=Hash(words))
-        if self._accepted and self._is_accepted(beat, drawn, now):
-            return one
+        if self._accepted:
+            now = msgspec.structs.replace(template, words=Hash(words))
+            if self._is_accepted(beat, drawn, now):
+                return one
         changed = others if same_words else (Reason.WORDS, *others)
-        return msgspec.structs.replace(one, changed=changed)
+        return Surveyed(beat, one.found, one.whole, changed)
 
     def moves(
         self,
@@ -158,7 +168,7 @@ class _Style:
         few, owns = len(beats) <= _MANY, self._settled.own
         rows = []
         for beat in beats:
-            words = words_hash(beat.words)
+            words = self._hashes[beat.words]
             own = owns.get(address(beat)) if owns else None
             if few or words in drawn or own in drawn or beat.id:
                 hashes = (words, own) if own else (words,)

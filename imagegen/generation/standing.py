@@ -93,9 +93,9 @@ def standing(project: Project, now: float) -> Standing:
     shown = project.layout.shown_picture
     styles = {}
     for style, surveyed in found.beats.items():
-        beats = []
+        beats, failed = [], errors[style]
         for one in surveyed:
-            error = errors[style].get(one.key)
+            error = failed.get(one.key) if failed else None
             status = _status(one, error)
             beats.append(
                 BeatStanding(
