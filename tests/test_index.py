@@ -128,3 +128,16 @@ def test_any_bytes_are_an_index_or_none(
     folder = tmp_path_factory.mktemp("ours")
     (folder / "index").write_bytes(data)
     Index(folder).save()
+
+
+def test_what_is_known_goes_along_when_files_change_places(tmp_path: Path) -> None:
+    """Pictures that swap numbers need not be opened again, and no old path is kept."""
+    found, now = settled(tmp_path)
+    other = png.Whole(9, 6, provenance(beat="1.2"))
+    index = Index(tmp_path)
+    index.add("a", found, WHOLE, now)
+    index.add("b", found, other, now)
+    index.move({"a": "b", "b": "c", "unknown": "a"})
+    index.save()
+    after = Index(tmp_path)
+    assert [after.find(name, found) for name in ("a", "b", "c")] == [None, WHOLE, other]

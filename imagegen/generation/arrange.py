@@ -72,6 +72,8 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
                 contents=contents,
                 settled={OVERRIDES: _before(project, project.settled.moved)},
             )
+            project.index.move({move.source: move.target for move in moves})
+            project.index.save()
         # Also where a crash came after all had moved, and before this.
         write_progress(project, wall)
     return found

@@ -6,6 +6,7 @@ being looked at is not entered, since a second change could leave all three as t
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -113,6 +114,12 @@ class Index:
         if origin == len(self._listed):
             self._listed.append(common)
         return origin, drawn.shot, drawn.beat, drawn.words.sha256, drawn.id
+
+    def move(self, paths: Mapping[str, str]) -> None:
+        """Let what is known of files go along where they get other paths."""
+        known = {now: self._entries.pop(before, None) for before, now in paths.items()}
+        self._entries |= {now: entry for now, entry in known.items() if entry is not None}
+        self._dirty = True
 
     def save(self) -> None:
         """Write the index if it has changed. Raises `StorageError`."""
