@@ -126,6 +126,9 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
                 written = rewriting.rewritten(text, values, names).encode()
                 if _understood(written) == expected:
                     break
+        else:
+            hint = "write its entries as tables, with nothing else in the file"
+            raise UsageError(f"{path} cannot be changed without changing more", hint=hint)
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
     if len(written) > tables.MAX_BYTES:
