@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,8 +112,9 @@ def description(data: bytes) -> str | None:
 
 
 def examined(data: bytes) -> png.Whole | None:
-    """Examine bytes as a file."""
-    return png.examine(io.BytesIO(data))
+    """Examine bytes as a file; what tells its content apart is left out."""
+    whole = png.examine(io.BytesIO(data))
+    return msgspec.structs.replace(whole, content=0) if whole else None
 
 
 def by_exiftool(path: Path) -> dict[str, Any]:

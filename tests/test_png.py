@@ -5,6 +5,7 @@ import struct
 import time
 import zlib
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -33,8 +34,36 @@ def made(*chunks: bytes, head: bytes | None = None) -> bytes:
 
 
 def examine(data: bytes) -> png.Whole | None:
-    """Examine bytes as a file."""
-    return png.examine(io.BytesIO(data))
+    """Examine bytes as a file; what tells its content apart is left out."""
+    whole = png.examine(io.BytesIO(data))
+    return msgspec.structs.replace(whole, content=0) if whole else None
+
+
+def content(data: bytes) -> int:
+    """Return what tells a picture's content apart."""
+    whole = png.examine(io.BytesIO(data))
+    assert whole is not None
+    return whole.content
+
+
+def test_content_is_that_of_the_pixels_and_not_of_what_is_said() -> None:
+    """Two pictures differ by it, and one picture with another origin does not."""
+    one, other = picture(8, 5), picture(8, 6)
+    assert content(one) != content(other) != 0
+    assert content(signed(one, provenance())) == content(one)
+    assert content(signed(one, provenance(run="r"))) == content(one)
+
+
+def test_content_is_that_of_all_pixels() -> None:
+    """Where the pixels stand in several chunks, the last counts as the first does."""
+    chunks = [chunk(b"IDAT", b"a" * 9), chunk(b"IDAT", b"b" * 9)]
+    first, second, third = (
+        made(*chunks, IEND),
+        made(chunks[0], chunk(b"IDAT", b"c" * 9), IEND),
+        made(chunk(b"IDAT", b"d" * 9), chunks[1], IEND),
+    )
+    assert len({content(first), content(second), content(third)}) == 3
+    assert content(made(*chunks, chunk(b"tEXt", b"Comment\0x"), IEND)) == content(first)
 
 
 def signed(data: bytes, origin: png.Provenance) -> bytes:

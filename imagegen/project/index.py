@@ -16,7 +16,7 @@ from imagegen import files
 from imagegen.project import png
 
 _FILE: Final = "index"
-_SCHEMA: Final = 2
+_SCHEMA: Final = 3
 _MAX_BYTES: Final = 512 * 1024 * 1024
 _SETTLED: Final = 2.0
 
@@ -37,6 +37,8 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     beat: str = ""
     words: str = ""
     id: str | None = None
+    continues: int | None = None
+    content: int = 0
 
 
 class _File(msgspec.Struct):
@@ -75,7 +77,7 @@ class Index:
 
     def _whole(self, entry: _Entry) -> png.Whole | None:
         if entry.origin == _NONE:
-            return png.Whole(entry.width, entry.height)
+            return png.Whole(entry.width, entry.height, content=entry.content)
         if not 0 <= entry.origin < len(self._listed):
             # The file may be somebody else's.
             return None
@@ -95,25 +97,29 @@ class Index:
             run=origin.run,
             id=entry.id,
             chosen=origin.chosen,
+            continues=entry.continues,
+            scaled=origin.scaled,
         )
-        return png.Whole(entry.width, entry.height, drawn)
+        return png.Whole(entry.width, entry.height, drawn, entry.content)
 
     def add(self, path: str, found: os.stat_result, whole: png.Whole, now: float) -> None:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
         if now - found.st_mtime > _SETTLED:
             drawn = whole.provenance
-            told = () if drawn is None else self._told(drawn)
-            self._entries[path] = _Entry(*_seen(found), whole.width, whole.height, *told)
+            told = (_NONE, "", "", "", None, None) if drawn is None else self._told(drawn)
+            self._entries[path] = _Entry(
+                *_seen(found), whole.width, whole.height, *told, whole.content
+            )
             self._dirty = True
 
-    def _told(self, drawn: png.Provenance) -> tuple[int, str, str, str, str | None]:
+    def _told(self, drawn: png.Provenance) -> tuple[int, str, str, str, str | None, int | None]:
         common = msgspec.structs.replace(
-            drawn, shot="", beat="", words=png.Hash("", drawn.words.by), id=None
+            drawn, shot="", beat="", words=png.Hash("", drawn.words.by), id=None, continues=None
         )
         origin = self._origins.setdefault(common, len(self._listed))
         if origin == len(self._listed):
             self._listed.append(common)
-        return origin, drawn.shot, drawn.beat, drawn.words.sha256, drawn.id
+        return origin, drawn.shot, drawn.beat, drawn.words.sha256, drawn.id, drawn.continues
 
     def move(self, paths: Mapping[str, str]) -> None:
         """Let what is known of files go along where they get other paths."""

@@ -43,7 +43,7 @@ _MAX_CHUNKS: Final = 100_000
 """Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _IHDR_END: Final = 8 + 8 + 13 + 4
-_HEAD: Final = struct.Struct(">I4s")
+_HEAD: Final = struct.Struct(">4sI4s")
 _LARGE: Final = 20_000_000
 """Pixels beyond which pictures are converted one at a time: a few kilobytes may unpack to
 half a gigabyte, and every thread of a run may be sent such an answer at once."""
@@ -90,7 +90,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     `words` are the row's own; `look` and `references` are absent where there were none.
     `run` names the run that drew it; a resumed run keeps the name of the first. `id` is the
     row's own where it has one. `chosen` names which of provider, model, aspect_ratio and
-    image_size were the user's choice; those that it leaves out were defaults.
+    image_size were the user's choice; those that it leaves out were defaults. `continues` is
+    the `Whole.content` of the picture before it that was sent along, `scaled` tells that a
+    reference was larger than the service takes and was sent smaller.
     """
 
     schema: int = 1
@@ -107,6 +109,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     run: str = ""
     id: str | None = None
     chosen: tuple[str, ...] = ()
+    continues: int | None = None
+    scaled: bool = False
 
 
 class Texts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -122,11 +126,16 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Whole(msgspec.Struct, frozen=True, gc=False):
-    """A whole PNG, its size in pixels, and what it says of itself."""
+    """A whole PNG, its size in pixels, and what it says of itself.
+
+    `content` tells one picture's pixels from another's, whatever is said of them: a checksum
+    of the checksums that its critical chunks bear.
+    """
 
     width: int
     height: int
     provenance: Provenance | None = None
+    content: int = 0
 
 
 def format_of(data: bytes) -> Format | None:
@@ -151,14 +160,17 @@ def examine(stream: Stream) -> Whole | None:
     size = _dimensions(header)
     if size is None:
         return None
-    provenance, pixels = None, False
-    for kind, at, length in _chunks(stream):
+    provenance, pixels, content, critical = None, False, 0, True
+    for kind, at, length, sum_before in _chunks(stream):
+        if critical:
+            content = zlib.crc32(sum_before, content)
         if kind == b"IEND":
             whole = length == 0 and len(_at(stream, at, 4)) == 4
-            return Whole(*size, provenance) if whole and pixels else None
+            return Whole(*size, provenance, content) if whole and pixels else None
         if kind == b"iTXt" and provenance is None and length <= _MAX_TEXT:
             provenance = _provenance(_at(stream, at, length))
         pixels = pixels or kind == b"IDAT"
+        critical = kind[:1].isupper()
     return None
 
 
@@ -170,7 +182,7 @@ def description(stream: Stream) -> str | None:
     if _dimensions(_at(stream, 0, _IHDR_END)) is None:
         return None
     ours, text = False, None
-    for kind, at, length in _chunks(stream):
+    for kind, at, length, _ in _chunks(stream):
         if kind == b"IDAT":
             return text if ours else None
         if kind not in _TEXT_KINDS or length > _MAX_TEXT:
@@ -208,7 +220,7 @@ def restamped(png: bytes, provenance: Provenance, texts: Texts) -> tuple[bytes, 
     out. Every other byte stays; those from the pixels on are not copied.
     """
     kept, end = [], _IHDR_END
-    for kind, at, length in _chunks(io.BytesIO(png)):
+    for kind, at, length, _ in _chunks(io.BytesIO(png)):
         if kind in {b"IDAT", b"IEND"}:
             break
         end = at + length + 4
@@ -279,21 +291,22 @@ def _at(stream: Stream, offset: int, size: int) -> bytes:
     return stream.read(size) or b""
 
 
-def _chunks(stream: Stream) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(stream: Stream) -> Iterator[tuple[bytes, int, int, bytes]]:
     """Yield each chunk after IHDR: its kind, and its body's place and length in bytes.
 
-    Ends after IEND, or where the PNG is torn or beyond its bounds.
+    The checksum that the chunk before it bears comes with it. Ends after IEND, or where the
+    PNG is torn or beyond its bounds.
     """
     # Pictures have hundreds of chunks, projects many thousands of pictures.
     seek, read, unpack = stream.seek, stream.read, _HEAD.unpack
     offset = _IHDR_END
     for _ in range(_MAX_CHUNKS):
-        seek(offset)
-        head = read(8)
-        if head is None or len(head) < 8:
+        seek(offset - 4)
+        head = read(12)
+        if head is None or len(head) < 12:
             return
-        length, kind = unpack(head)
-        yield kind, offset + 8, length
+        sum_before, length, kind = unpack(head)
+        yield kind, offset + 8, length, sum_before
         offset += 12 + length
         if kind == b"IEND" or length > MAX_BYTES or offset > MAX_BYTES:
             return
