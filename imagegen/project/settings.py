@@ -10,6 +10,8 @@ import msgspec
 
 from imagegen import files, tables
 from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project import characters
+from imagegen.project.characters import Character
 
 FILE: Final = "imagegen.toml"
 STYLES: Final = ("illustration", "clear", "consistent")
@@ -30,13 +32,19 @@ _SECRETS = ("key", "keys", "api_key", "api_keys")
 Seconds = Annotated[float, msgspec.Meta(ge=1, le=3600)]
 Attempts = Annotated[int, msgspec.Meta(ge=1, le=20)]
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+Paths = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
-    """One `[styles.NAME]` table: the sentence and the picture that make a style."""
+    """One `[styles.NAME]` table: the sentence and the pictures that make a style.
+
+    `continuity` is the project's where it is None.
+    """
 
     look: Words | None = None
     style_reference: str | None = None
+    references: Paths = ()
+    continuity: bool | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is in seconds for one whole request; paths are as written, relative to the
     project. `provenance` false leaves a beat's words out of its picture, never their hash.
-    `styles` holds the built-in styles and those that the file adds.
+    With `continuity` a beat that continues the one before it is drawn from its picture.
+    `references` are sent with every beat. `styles` holds the built-in styles and those that
+    the file adds.
     """
 
     provider: str = "gemini"
@@ -54,9 +64,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Seconds = 120.0
     max_attempts: Attempts = 4
     style_reference: str | None = None
+    references: Paths = ()
+    continuity: bool = False
     beats: str | None = None
     draw: tuple[str, ...] | None = None
     provenance: bool = True
+    characters: dict[str, Character] = {}  # copied by msgspec
     styles: dict[str, Style] = msgspec.field(
         default_factory=lambda: {name: Style() for name in STYLES}
     )
@@ -65,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def drawn_styles(self) -> tuple[str, ...]:
         """The styles to draw: all, or those that `draw` names, in the order of `styles`."""
         return tuple(name for name in self.styles if self.draw is None or name in self.draw)
+
+    def continuous(self, style: str) -> bool:
+        """Tell whether beats of this style are drawn from the picture before them."""
+        own = self.styles[style].continuity if style in self.styles else None
+        return self.continuity if own is None else own
 
 
 def is_style_name(name: str) -> bool:
@@ -87,8 +105,9 @@ def load(project: Path) -> Settings:
         raise InputFaultsError(faults)
     table = _without_foreign(table, shown, faults)
     styles = _styles(table.pop("styles", {}), shown, faults)
+    cast = characters.read(table.pop("characters", {}), styles, shown, faults)
     settings = tables.convert(table, Settings, shown=shown, faults=faults)
-    settings = msgspec.structs.replace(settings, styles=styles)
+    settings = msgspec.structs.replace(settings, styles=styles, characters=cast)
     _check(settings, shown, faults)
     if faults:
         raise InputFaultsError(faults)

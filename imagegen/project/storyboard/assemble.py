@@ -15,6 +15,7 @@ from imagegen.project.storyboard.wording import quoted, unknown_style
 _MOST_IN_A_ROW = 50
 _LONGEST_ID = 200
 _LARGEST_ID = 10**60
+_MOST_REFERENCES = 50
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,8 @@ def _wrong_texts(row: Row) -> Iterator[_Wrong]:
     ):
         if text and (reason := _unprintable(text)):
             yield _Wrong(field, reason)
+    if row.references and len(_paths(row.references)) > _MOST_REFERENCES:
+        yield _Wrong("references", f"names more than {_MOST_REFERENCES} pictures")
 
 
 def _wrong_prompts(row: Row, styles: tuple[str, ...]) -> Iterator[_Wrong]:
@@ -146,6 +149,7 @@ def _beats(row: Row, at: int, part: Part) -> list[Beat]:
             file=part.file,
             row=at,
             id=_id(row.id),
+            references=_paths(row.references),
         )
         for style in part.styles
         if (words := own.get(style) or common) is not None
@@ -158,6 +162,16 @@ def _id(value: object) -> str | None:
     if not isinstance(value, str) or not value or len(value) > _LONGEST_ID or _unprintable(value):
         return None
     return value
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    """Return the pictures that a row names; none where other tools mean something else."""
+    if not value:
+        return ()
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        return ()
+    return tuple(listed)
 
 
 def _folded(path: str) -> str:

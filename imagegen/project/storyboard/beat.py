@@ -12,7 +12,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `shot` and `beat` are the numbers as file names bear them (`Beat 1.1` and `1.1` both
     give `1.1`), `written` is the beat number as the beats file writes it. `words` is the
     prompt; `own_words` tells that it was written for this style alone, so that it goes out
-    without a built-in look. `row` counts from 1 in `file`, `id` is the row's own.
+    without a built-in look. `row` counts from 1 in `file`, `id` is the row's own,
+    `references` are paths of pictures that are sent along, as the row writes them.
     """
 
     style: str
@@ -26,6 +27,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     file: str = ""
     row: int = 0
     id: str | None = None
+    references: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

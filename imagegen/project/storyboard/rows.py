@@ -58,6 +58,9 @@ class Row(msgspec.Struct, frozen=True):
     id: Any = None
     """Other tools give rows ids of any shape: only a text or a whole number is used."""
 
+    references: Any = None
+    """Paths of pictures to send along: a list, or one. Other tools may mean something else."""
+
     @property
     def has_prompt(self) -> bool:
         """Whether the row has a prompt for any style."""

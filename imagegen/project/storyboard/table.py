@@ -135,6 +135,12 @@ def _without_column(
     return Sheet(file=file, rows=rows, faults=(fault,), holds_prompts=not listed)
 
 
+def _listed(text: str | None) -> list[str] | None:
+    """Return the paths of a cell, between which there is a semicolon."""
+    parts = [part.strip() for part in text.split(";")] if text else []
+    return [part for part in parts if part] or None
+
+
 def _row(cells: Sequence[str], places: dict[str, int], styles: dict[str, int]) -> Row:
     def cell(at: int | None) -> str | None:
         if at is None or at >= len(cells) or not cells[at].strip():
@@ -154,4 +160,5 @@ def _row(cells: Sequence[str], places: dict[str, int], styles: dict[str, int]) -
         ai_prompt=cell(places.get("ai_prompt")),
         ai_prompts=dict[str, str | None](own) or None,
         id=trimmed("id"),
+        references=_listed(trimmed("references")),
     )

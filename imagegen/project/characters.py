@@ -1,0 +1,164 @@
+"""The characters of a project: who is who, and whom a beat's words name."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from imagegen import tables
+from imagegen.errors import InputFault
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_MOST: Final = 200
+_BLANK: Final = re.compile(r"\s+")
+
+# Scripts that put no space between words: there a name has no edge that could be looked for.
+# Of Katakana, in which Japanese writes foreign names, the run of one script is the word.
+_UNSPACED: Final = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u0f00-\u0fff"  # Tibetan
+    "\u1000-\u109f"  # Myanmar
+    "\u1780-\u17ff"  # Khmer
+    "\u3005-\u3007\u3040-\u309f"  # iteration mark, Hiragana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+)
+_KATAKANA: Final = "\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_HANGUL: Final = "\uac00-\ud7a3"
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=50)]
+About = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class Character(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[characters.ID]` table.
+
+    `names` are what the words call the character; without any it is the table's own name with
+    a capital. `picture` is a path relative to the project, or one for each style. `about` is
+    the description that `cast` draws.
+    """
+
+    names: Names = ()
+    picture: str | dict[str, str] | None = None
+    about: About | None = None
+
+    def picture_in(self, style: str) -> str | None:
+        """Return the path of the picture that is sent with beats of this style."""
+        return self.picture.get(style) if isinstance(self.picture, dict) else self.picture
+
+
+def read(
+    table: object, styles: Mapping[str, object], shown: str, faults: list[InputFault]
+) -> dict[str, Character]:
+    """Read the `[characters.ID]` tables of a settings file; faults go to `faults`."""
+
+    def fault(field: str, message: str, hint: str | None = None) -> None:
+        faults.append(InputFault(file=shown, field=field, message=message, hint=hint))
+
+    if not isinstance(table, dict):
+        fault("characters", "expected tables, as in [characters.mara]")
+        return {}
+    if len(table) > _MOST:
+        fault("characters", f"has {len(table):,} characters: {_MOST} at most")
+        return {}
+    found, owners = {}, dict[str, str]()
+    for name, value in table.items():
+        field = f"characters.{name}"
+        if not _ID.fullmatch(name):
+            fault(field[:100], "this name is a-z, 0-9, _ or -, at most 40", "names = [...] is free")
+        elif not isinstance(value, dict):
+            fault(field, f'expected a table, as in [{field}] with picture = "mara.png"')
+        else:
+            found[name] = _character(name, value, shown, faults)
+            for style in found[name].picture if isinstance(found[name].picture, dict) else ():
+                if style not in styles:
+                    hint = tables.did_you_mean(style, styles)
+                    fault(f"{field}.picture", f'unknown style "{style[:100]}"', hint)
+            for one in found[name].names:
+                owner = owners.setdefault(_plain(one), name)
+                if owner != name:
+                    fault(f"{field}.names", f'"{one}" is also a name of {owner}')
+    return found
+
+
+def _character(
+    name: str, value: Mapping[str, Any], shown: str, faults: list[InputFault]
+) -> Character:
+    # One name is often written without brackets.
+    own = value.get("names")
+    listed = {**value, "names": [own]} if isinstance(own, str) else value
+    prefix = f"characters.{name}."
+    character = tables.convert(listed, Character, shown=shown, faults=faults, prefix=prefix)
+    if not character.names:
+        names = (name.replace("_", " ").replace("-", " ").capitalize(),)
+        return msgspec.structs.replace(character, names=names)
+    for one in character.names:
+        if not any(map(str.isalnum, one)):
+            message = f'"{one}" has no letter'
+            faults.append(InputFault(file=shown, field=f"{prefix}names", message=message))
+    return character
+
+
+class Mentions:
+    """Finds whom a text names.
+
+    A name counts as a word of its own (not "Mara" in "Maradona"; "Mara's" names Mara), the
+    longest of several that could be meant. It is written as it stands in `names`, in capitals
+    as scripts do (MARA), or, where it begins with a small letter, with a capital at the start
+    of a sentence.
+    """
+
+    def __init__(self, characters: Mapping[str, Character]) -> None:
+        self._owner = {
+            spelling: name
+            for name, character in characters.items()
+            for one in character.names
+            for spelling in _spellings(_plain(one))
+        }
+        longest_first = sorted(self._owner, key=lambda spelling: (-len(spelling), spelling))
+        self._pattern = re.compile("|".join(map(_as_word, longest_first))) if self._owner else None
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def within(self, words: str) -> tuple[str, ...]:
+        """Return the characters that the words name, each once, in the order of the words."""
+        if self._pattern is None:
+            return ()
+        found = self._known.get(words)
+        if found is None:
+            matches = self._pattern.finditer(_plain(words))
+            found = tuple(dict.fromkeys(self._owner[_plain(match[0])] for match in matches))
+            # Styles mostly share their words.
+            self._known[words] = found
+        return found
+
+
+def _plain(text: str) -> str:
+    """Return the text with its characters composed, and one kind of blank and apostrophe."""
+    return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).replace("\u2019", "'").strip()
+
+
+def _spellings(name: str) -> set[str]:
+    spellings = {name, name.upper()}
+    if name[:1].islower():
+        spellings |= {name[:1].upper() + name[1:], name.title()}
+    return spellings
+
+
+def _as_word(name: str) -> str:
+    """Return a pattern for a name that neither begins nor ends in the middle of a word."""
+    return f"{_edge(name[0], before=True)}{re.escape(name)}{_edge(name[-1], before=False)}"
+
+
+def _edge(letter: str, *, before: bool) -> str:
+    if re.match(f"[{_UNSPACED}]", letter) or not letter.isalnum():
+        return ""
+    look = "(?<!" if before else "(?!"
+    if re.match(f"[{_KATAKANA}]", letter):
+        return f"{look}[{_KATAKANA}])"
+    if re.match(f"[{_HANGUL}]", letter):
+        # Particles follow a Korean name without a space.
+        return f"{look}\\w)" if before else ""
+    # What is written without spaces is no part of a word in a script that has them.
+    return f"{look}[^\\W_{_UNSPACED}{_KATAKANA}{_HANGUL}])"
