@@ -9,7 +9,8 @@ import pytest
 
 from builders import beat, picture
 from imagegen.errors import UsageError
-from imagegen.generation.composer import LOOKS, Composer, style_references, words_hash
+from imagegen.generation.composer import LOOKS, Composer, words_hash
+from imagegen.generation.references import References, style_references
 from imagegen.project import png
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings, Style, load
@@ -22,9 +23,9 @@ STYLES = ("illustration", "clear", "consistent")
 def composer(text: str = "", folder: Path | None = None, **references: Reference) -> Composer:
     """Return what makes requests, for an imagegen.toml of this text."""
     if folder is None:
-        return Composer(Settings(), references)
+        return Composer(Settings(), References(references))
     (folder / "imagegen.toml").write_text(text)
-    return Composer(load(folder), references)
+    return Composer(load(folder), References(references))
 
 
 @pytest.fixture
@@ -252,7 +253,7 @@ def test_a_reference_may_be_a_link_within_the_project(tmp_path: Path, users: Pat
     [
         (b"", "no picture"),
         (b"<svg></svg>", "no picture"),
-        (picture() + bytes(7 * 1024 * 1024), "larger than 7 MB"),
+        (b"\0\0\0\x18ftypheic" + bytes(7 * 1024 * 1024), "larger than 7 MB"),
     ],
 )
 def test_a_reference_that_the_service_would_refuse_is_refused_before(

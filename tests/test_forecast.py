@@ -275,7 +275,7 @@ def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, obje
     """
     with TemporaryDirectory() as folder:
         show = Show(Path(folder), **world)  # type: ignore[arg-type]
-        left = {style: len(beats) for style, beats in show.plan.styles.items()}
+        left = {style: {1: len(beats)} for style, beats in show.plan.styles.items()}
         before = estimate(
             left,
             pool=show.pool,

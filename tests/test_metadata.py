@@ -25,6 +25,7 @@ from commands import picture as picture_of
 from gemini_server import GeminiServer
 from imagegen import __version__
 from imagegen.generation.composer import Composer
+from imagegen.generation.references import References
 from imagegen.project import png
 from imagegen.project.settings import Settings
 
@@ -365,11 +366,11 @@ def test_a_damaged_picture_raises_nothing(wounds: list[tuple[int, bytes]]) -> No
 def test_a_beat_s_words_are_its_picture_s_description() -> None:
     """The version and the words go into the picture; the words only where the settings say."""
     one = beat(words="A cat.\n")
-    told_of = Composer(Settings(), {}).texts(one, created=WALL)
+    told_of = Composer(Settings(), References()).texts(one, created=WALL)
     assert told_of == png.Texts(
         software=f"imagegen {__version__}", description="A cat.\n", created=WALL
     )
-    silent = Composer(Settings(provenance=False), {}).texts(one, created=WALL)
+    silent = Composer(Settings(provenance=False), References()).texts(one, created=WALL)
     assert silent == png.Texts(software=f"imagegen {__version__}", description=None, created=WALL)
 
 

@@ -223,7 +223,7 @@ def test_all_reasons_are_told_together(board: Board) -> None:
     board.set('model = "m"\nimage_size = "2K"\naspect_ratio = "1:1"\n[styles.clear]\nlook = "L."')
     others = ("look", "references", "model", "size", "aspect ratio")
     assert board.changed() == {"1.1": ("words", *others), "1.2": others}
-    assert {*others, "words", "provider"} == set(Reason)
+    assert {*others, "words", "provider", "predecessor"} == set(Reason)
 
 
 def test_a_reference_that_comes_changes_or_goes_outdates_hard_cuts(board: Board) -> None:

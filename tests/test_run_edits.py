@@ -229,7 +229,15 @@ def test_events_count_what_is_outdated(
     for events in (shown, journalled):
         (start,) = (e["styles"]["clear"] for e in events if e["type"] == "start")
         (end,) = (e["counts"]["clear"] for e in events if e["type"] == "complete")
-        left = {"total": 30, "skipped": 29, "complete": 0, "pending": 0, "error": 0, "waived": 0}
+        left = {
+            "total": 30,
+            "skipped": 29,
+            "complete": 0,
+            "pending": 0,
+            "error": 0,
+            "waived": 0,
+            "blocked": 0,
+        }
         if options:
             assert start == {**left, "pending": 1, "outdated": 0}
             assert end == {**left, "complete": 1, "outdated": 0}

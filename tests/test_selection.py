@@ -235,6 +235,7 @@ def test_resume_finishes_the_sample_and_no_more(commands: Commands) -> None:
         "skipped": 3,
         "outdated": 0,
         "waived": 0,
+        "blocked": 0,
         "error": 0,
     }
     assert commands.run("run", root, *sketch).code == 0

@@ -15,6 +15,7 @@ from imagegen.generation.composer import Composer
 from imagegen.generation.engine import Engine
 from imagegen.generation.events import Bus, Complete, Event, Progress
 from imagegen.generation.plan import Plan, Planned
+from imagegen.generation.references import References
 from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import Stepper
 from imagegen.generation.survey import Found
@@ -295,7 +296,7 @@ class Show:
         self.run = Run(
             layout=self.layout,
             provider=self.provider,
-            composer=Composer(Settings(), {}),
+            composer=Composer(Settings(), References()),
             keys=None if keyless else self.pool,
             options=Options(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
             runtime=self.runtime,

@@ -12,6 +12,7 @@ from imagegen.cli import complete, keys, pictures, run, status, trial
 from imagegen.cli.help import App, examples
 from imagegen.cli.options import (
     BeatsOption,
+    ContinuityOption,
     KeysOption,
     ModelOption,
     ProjectArgument,
@@ -101,6 +102,7 @@ def check(
     beats: BeatsOption = None,
     provider: ProviderOption = None,
     model: ModelOption = None,
+    continuity: ContinuityOption = None,
     keys: KeysOption = None,
 ) -> None:
     """Read everything and draw nothing: tell every fault of the project's files."""
@@ -112,18 +114,31 @@ def check(
 
     printer = terminal.printer()
     interrupted.finish(Layout(project), time.time())
-    asked = asked_for(provider=provider, model=model, beats_file=absolute(beats))
+    asked = asked_for(
+        provider=provider, model=model, continuity=continuity, beats_file=absolute(beats)
+    )
     read = Project(project, asked, KeySource(file=keys))
     composer = read.composer
     drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
         for beat in find_one(address, drawn):
             printer.request(
-                beat, composer.request(beat), overridden=bool(read.settled.of(beat).prompt)
+                beat,
+                composer.request(beat),
+                overridden=bool(read.settled.of(beat).prompt),
+                before=composer.before(beat),
+                left_out=composer.left_out(beat),
             )
     if not show:
         paid = read.settings if read.needs_keys else None
-        printer.check(read.layout.name, read.storyboard.source, read.beats, paid)
+        printer.check(
+            read.layout.name,
+            read.storyboard.source,
+            read.beats,
+            paid,
+            chained={style: len(own) for style, own in read.predecessors.items()},
+            cast=read.cast(beat for own in read.beats.values() for beat in own),
+        )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
             printer.keys(tails, read.ring.source)

@@ -61,7 +61,9 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
         session = _session(root, asked, how, read)
         plan = session.plan(how.limit)
         if how.dry_run:
-            screen.dry_run(plan, session.name, session.estimate(plan))
+            drawn = (one.beat for beats in plan.styles.values() for one in beats if one.draw)
+            cast = session.project.cast(drawn)
+            screen.dry_run(plan, session.name, session.estimate(plan), cast)
             return
         session.require_price(limits)
         session.require_keys(plan)

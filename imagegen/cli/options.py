@@ -269,6 +269,16 @@ ModelOption = Annotated[
         rich_help_panel=WITH,
     ),
 ]
+ContinuityOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--continuity/--no-continuity",
+        help="Draw a beat that continues another from that one's picture, in order.  "
+        "[default: as imagegen.toml says, else not]",
+        show_default=False,
+        rich_help_panel=WITH,
+    ),
+]
 BeatsOption = Annotated[
     Path | None,
     typer.Option(

@@ -16,6 +16,7 @@ from imagegen.cli.options import (
     BaseUrlOption,
     BeatOption,
     BeatsOption,
+    ContinuityOption,
     DetachOption,
     How,
     KeysOption,
@@ -168,6 +169,7 @@ def run(
     ] = False,
     provider: ProviderOption = None,
     model: ModelOption = None,
+    continuity: ContinuityOption = None,
     beats: BeatsOption = None,
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
@@ -193,6 +195,7 @@ def run(
         fail_fast=fail_fast,
         provider=provider,
         model=model,
+        continuity=continuity,
         beats_file=absolute(beats),
     )
     how = How(

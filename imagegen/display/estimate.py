@@ -1,15 +1,23 @@
 """What a run would do, how long it would take and what it would cost."""
 
-from imagegen.display import size
+from collections.abc import Sequence
+
+from imagegen.display import cast, size
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, duration, plural
 from imagegen.display.words import money
+from imagegen.generation.appearances import Appearance
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.plan import Plan
 
 
-def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
-    """Say what a run would draw, style by style, and what that takes at least."""
+def show(
+    paper: Paper, plan: Plan, name: str, estimate: Estimate, appear: Sequence[Appearance] = ()
+) -> None:
+    """Say what a run would draw, style by style, and what that takes at least.
+
+    `appear` are the project's characters, and which of the beats name each.
+    """
     exist = plan.total - plan.to_draw - plan.waived
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
     paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
@@ -40,6 +48,11 @@ def show(paper: Paper, plan: Plan, name: str, estimate: Estimate) -> None:
     for style in [s for s in counts if s not in able]:
         if counts[style]:
             paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
+    if plan.blocked:
+        paper.line(
+            f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
+        )
+    cast.show(paper, appear, [p.beat for beats in styles.values() for p in beats])
     hint = size.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
     if hint:
         paper.wrapped("  ", hint, indent=4)
@@ -54,7 +67,7 @@ def _least(estimate: Estimate, style: str) -> str:
     departure = estimate.departures.get(style)
     if departure is not None:
         whole = departure + (estimate.answer_seconds or 0.0)
-        return duration(whole) if whole else "1 answer"
+        return duration(whole) if whole else plural(estimate.longest_chain, "answer")
     if estimate.keys is None:
         return "not known"
     return "not today" if estimate.keys.get(style) else "no key"
@@ -64,12 +77,14 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
     parts = [plural(requests, "request")]
     departures = [at for at in estimate.departures.values() if at is not None]
     longest = max(departures, default=0.0) + (estimate.answer_seconds or 0.0)
+    chain = estimate.longest_chain
     if longest:
         limits = " at the keys' limits" if estimate.keys is not None else ""
-        answer = "" if estimate.answer_seconds is not None else ", and one answer's time"
+        answers = "one answer's time" if chain < 2 else f"{chain} answers' time, one after another"
+        answer = "" if estimate.answer_seconds is not None else f", and {answers}"
         parts.append(f"at least {duration(longest)}{limits}{answer}")
     elif departures:
-        parts.append("as long as one answer takes")
+        parts.append(f"as long as {plural(chain, 'answer')} {'takes' if chain < 2 else 'take'}")
     if estimate.price:
         parts.append(f"about {money(estimate.price * requests)}")
     elif estimate.price is None:

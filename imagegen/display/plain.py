@@ -113,6 +113,8 @@ class Plain:
         if event.status is Status.COMPLETE:
             seconds = f"  {event.seconds:.1f} s" if event.seconds is not None else ""
             return f"{head} {count:>9}{seconds}"
+        if event.status is Status.BLOCKED:
+            return f"{head} {count:>9}  blocked by {clean(event.blocked_by or '')}"
         if event.error is None:
             return None
         if event.status is Status.ERROR:

@@ -1,21 +1,30 @@
 """What is said once: each method prints one screen."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
 from imagegen.errors import ImagegenError
+from imagegen.providers.base import Role
 
 if TYPE_CHECKING:
     from imagegen.display.summary import Ended
+    from imagegen.generation.appearances import Appearance
     from imagegen.generation.estimate import Estimate
     from imagegen.generation.plan import Plan
     from imagegen.generation.standing import Standing
     from imagegen.project.settings import Settings
     from imagegen.project.storyboard import Beat
-    from imagegen.providers.base import Request
+    from imagegen.providers.base import Reference, Request
+
+_WHAT: Final = {
+    Role.PREDECESSOR: "the picture before it",
+    Role.CHARACTER: "character {}",
+    Role.STYLE: "style reference",
+    Role.OTHER: "reference {}",
+}
 
 # Each screen imports what it needs, so that none waits for what it does not.
 
@@ -29,11 +38,13 @@ class Printer(Paper):
 
         faults.show(self, error, project)
 
-    def dry_run(self, plan: "Plan", name: str, estimate: "Estimate") -> None:
-        """Say what a run would do, how long it would take and what it would cost."""
+    def dry_run(
+        self, plan: "Plan", name: str, estimate: "Estimate", cast: Sequence["Appearance"] = ()
+    ) -> None:
+        """Say what a run would do, who appears, how long it would take and what it would cost."""
         from imagegen.display import estimate as estimates
 
-        estimates.show(self, plan, name, estimate)
+        estimates.show(self, plan, name, estimate, cast)
 
     def summary(self, ended: "Ended") -> None:
         """Say how a run ended, style by style, and what to type next."""
@@ -67,8 +78,16 @@ class Printer(Paper):
         source: str,
         styles: Mapping[str, Sequence["Beat"]],
         paid: "Settings | None" = None,
+        *,
+        chained: Mapping[str, int],
+        cast: Sequence["Appearance"] = (),
     ) -> None:
-        """Say that a project's files are in order. `paid` are settings of what costs money."""
+        """Say that a project's files are in order. `paid` are settings of what costs money.
+
+        `chained` counts the beats of each style that are drawn from the picture before them;
+        `cast` are the project's characters.
+        """
+        from imagegen.display import cast as casts
         from imagegen.display import size
 
         total = sum(map(len, styles.values()))
@@ -80,10 +99,12 @@ class Printer(Paper):
             self.line(
                 f"  {style:<{width}}  {plural(len(beats), 'beat')} in {plural(shots, 'shot')}, "
                 f"{plural(cuts, 'hard cut')}"
+                + (f", {chained[style]:,} from the picture before" if chained.get(style) else "")
             )
         hint = size.hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
             self.wrapped("  ", hint)
+        casts.show(self, cast, [beat for beats in styles.values() for beat in beats])
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
         """Say which keys will be used."""
@@ -95,10 +116,19 @@ class Printer(Paper):
         for style, names in tails.items():
             self.line(f"    {style:<{width}}  {', '.join(names) or 'none'}")
 
-    def request(self, beat: "Beat", request: "Request", *, overridden: bool = False) -> None:
+    def request(
+        self,
+        beat: "Beat",
+        request: "Request",
+        *,
+        overridden: bool = False,
+        before: tuple[str, str] | None = None,
+        left_out: Sequence["Reference"] = (),
+    ) -> None:
         """Print the exact words and references that would be sent for a beat.
 
-        `overridden` tells that the words are those of overrides.toml.
+        `overridden` tells that the words are those of overrides.toml, `before` whose picture
+        it continues; `left_out` are references for which there is no room.
         """
         transition = f", transition {clean(beat.transition)}" if beat.transition else ""
         name = f"{beat.style}/{beat.shot}/{beat.beat}"
@@ -106,10 +136,17 @@ class Printer(Paper):
         if overridden:
             self.line("  the words are those of overrides.toml")
         self.line(f"  {request.aspect_ratio}, {request.image_size}")
+        if before is not None:
+            self.line(f"  continues the picture of {clean('/'.join(before))}")
         for reference in request.references:
             kib = len(reference.data) // 1024
-            self.line(f"  style reference: {reference.mime_type}, {kib:,} KiB")
-        if not request.references:
+            scaled = ", scaled down" if reference.original else ""
+            what = clean(_WHAT[reference.role].format(reference.name))
+            self.line(f"  {what}: {reference.mime_type}, {kib:,} KiB{scaled}")
+        for reference in left_out:
+            what = clean(_WHAT[reference.role].format(reference.name))
+            self.line(f"  left out, the model takes no more: {what}")
+        if not request.references and before is None:
             self.line("  no reference")
         self.line()
         for line in request.prompt.splitlines():

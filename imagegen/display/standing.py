@@ -107,6 +107,8 @@ def _cause(beat: BeatStanding) -> str | None:
     """Return why a beat is not simply complete or pending."""
     if beat.error is not None:
         return beat.error.cause
+    if beat.blocked_by is not None:
+        return f"blocked by {beat.blocked_by}"
     if beat.changed:
         return f"outdated, {' and '.join(beat.changed)} changed"
     return "waived" if beat.status is Status.WAIVED else None

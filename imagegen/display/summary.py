@@ -30,6 +30,7 @@ _HEADINGS: Final = {
     "bad request": "The service says that the request is wrong: look at what is sent",
     "no picture": "Worth another try: answered without a picture",
     "passing": "Worth another try: network or service trouble",
+    "blocked": "Not sent: the picture that it continues is not there",
 }
 _LOOK_AT_WORDS: Final = frozenset({"refused", "bad request"})
 _ANSWERS: Final = {
@@ -168,7 +169,7 @@ def _table(paper: Paper, complete: Complete) -> None:
     width = max(map(len, counts), default=0)
     # The first ones are always told, the others where there are any.
     columns = {"drawn": "complete", "existed": "skipped", "error": "error"}
-    seldom = ("outdated", "waived", "pending")
+    seldom = ("outdated", "waived", "blocked", "pending")
     columns |= {n: n for n in seldom if any(getattr(s, n) for s in counts.values())}
     cells = {heading: max(6, len(heading)) for heading in columns}
     heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())

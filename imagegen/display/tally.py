@@ -66,7 +66,9 @@ class StyleTally:
         self.name = name
         self.statuses = dict(statuses)
         self.total = len(self.statuses)
-        self.completed = sum(status is not Status.PENDING for status in self.statuses.values())
+        counts = Counter(self.statuses.values())
+        self.blocked = counts[Status.BLOCKED]
+        self.completed = self.total - self.blocked - counts[Status.PENDING]
         self.errors: dict[Key, BeatError] = {}
         self.keys: dict[str, KeyTally] = {}
         self.wait: Wait | None = None
@@ -82,7 +84,8 @@ class StyleTally:
     @property
     def unsent(self) -> int:
         """How many beats are neither settled nor being drawn."""
-        return max(0, self.total - self.completed - len(self.errors) - self.in_flight)
+        settled = self.completed + len(self.errors) + self.blocked
+        return max(0, self.total - settled - self.in_flight)
 
     @property
     def waits_for(self) -> float | None:
@@ -92,8 +95,8 @@ class StyleTally:
 
     @property
     def settled(self) -> bool:
-        """Whether every beat has its picture or is in error."""
-        return self.completed + len(self.errors) >= self.total
+        """Whether every beat has its picture, is in error, or blocked by one that is."""
+        return self.completed + len(self.errors) + self.blocked >= self.total
 
     @property
     def left(self) -> float | None:
@@ -195,6 +198,7 @@ class Tally:
         style.statuses[key] = event.status
         style.completed = event.completed
         style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
+        style.blocked += (event.status is Status.BLOCKED) - (before is Status.BLOCKED)
         style.changes.add(key)
         if event.cost is not None:
             self.spent = (self.spent or 0.0) + event.cost

@@ -15,6 +15,7 @@ from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, 
 
 if TYPE_CHECKING:
     from imagegen.display.summary import Ended
+    from imagegen.generation.appearances import Appearance
     from imagegen.generation.estimate import Estimate
     from imagegen.generation.events import Complete, Listener
     from imagegen.generation.plan import Plan
@@ -95,9 +96,11 @@ class Screen:
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("nothing was drawn")
 
-    def dry_run(self, plan: "Plan", name: str, estimate: "Estimate") -> None:
-        """Say what a run would do."""
-        self._printer.dry_run(plan, name, estimate)
+    def dry_run(
+        self, plan: "Plan", name: str, estimate: "Estimate", cast: Sequence["Appearance"]
+    ) -> None:
+        """Say what a run would do, and who appears in it."""
+        self._printer.dry_run(plan, name, estimate, cast)
 
     def failed(self, error: ImagegenError) -> None:
         """Tell programs that nothing started; people are told by whoever ends the command."""

@@ -1,18 +1,19 @@
 """What is sent for a beat: its words, its style's look, its reference images."""
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from imagegen import __version__, files
-from imagegen.errors import UsageError
-from imagegen.project import png
+from imagegen.generation.continuity import Key, Predecessors
+from imagegen.generation.references import References
+from imagegen.project import png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Request
-
-REFERENCE_FILE: Final = "style_reference.png"
+from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Request, Role
 
 LOOKS: Final = {
     "illustration": (
@@ -34,34 +35,111 @@ LOOKS: Final = {
 _CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service takes: so many references with one request, each of so many bytes."""
+
+    references: int = 14
+    bytes: int = MAX_REFERENCE_BYTES
+
+
+class NoPredecessorError(Exception):
+    """The picture that a beat continues cannot be read; the message says which and why."""
+
+
 class Composer:
     """Makes requests for the beats of one project.
 
-    `references` gives each style's reference image, if it has one.
+    `predecessors` tell which beats continue which, whose pictures lie in `pictures`; a beat
+    that continues another where there is none before it counts as a hard cut in a style that
+    has `continuity`.
     """
 
-    def __init__(self, settings: Settings, references: Mapping[str, Reference]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        references: References,
+        predecessors: Predecessors | None = None,
+        limits: Limits | None = None,
+        *,
+        pictures: Layout | None = None,
+    ) -> None:
         self._settings = settings
-        self._references = references
+        self.references = references
+        self._predecessors: Mapping[str, Mapping[Key, Key]] = predecessors or {}
+        self.limits = limits or Limits()
+        self._pictures = pictures
         defaults = Settings()
         self._chosen = tuple(
             name for name in _CHOICES if getattr(settings, name) != getattr(defaults, name)
         )
 
-    def request(self, beat: Beat) -> Request:
-        """Return what is sent for a beat."""
+    def before(self, beat: Beat) -> Key | None:
+        """Return shot and number of the beat whose picture this one is drawn from."""
+        return self._predecessors.get(beat.style, {}).get(beat.key)
+
+    def kind(self, beat: Beat) -> tuple[object, ...]:
+        """Return what is the same for beats of a style that differ in their words alone."""
+        return beat.own_words, self._hard_cut(beat), self.references.kind(beat)
+
+    def predecessor(self, beat: Beat) -> Reference | None:
+        """Return the picture that a beat continues: its bytes, unless they are too many.
+
+        None where it continues none. Raises `NoPredecessorError` where it is not there.
+        """
+        before = self.before(beat)
+        if before is None or self._pictures is None:
+            return None
+        data = files.read(self._pictures.picture(beat.style, *before), png.MAX_BYTES)
+        whole = png.examine(io.BytesIO(data)) if data else None
+        if data is None or whole is None:
+            name = "/".join(before)
+            raise NoPredecessorError(f"the picture of {name}, which it continues, is not there")
+        original = None
+        if len(data) > self.limits.bytes:
+            try:
+                data = scaling.scaled_down(data, self.limits.bytes)
+            except png.NotAPictureError as error:
+                raise NoPredecessorError(f"the picture before it cannot be sent: {error}") from None
+            original = f"{whole.content:08x}"
+        return Reference(
+            png.Format.PNG.value,
+            data,
+            Role.PREDECESSOR,
+            original=original,
+            content=whole.content,
+        )
+
+    def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
+        """Return what is sent for a beat, with the picture that it continues if there is one."""
         look, _ = self._look(beat)
-        reference = self._references.get(beat.style) if beat.hard_cut else None
+        first = (predecessor,) if predecessor is not None else ()
         return Request(
             style=beat.style,
             shot=beat.shot,
             beat=beat.beat,
             words=beat.words,
             look=look,
-            references=(reference,) if reference else (),
+            references=(*first, *self._others(beat)[: self._room(beat)]),
             aspect_ratio=self._settings.aspect_ratio,
             image_size=self._settings.image_size,
         )
+
+    def left_out(self, beat: Beat) -> tuple[Reference, ...]:
+        """Return the references that are not sent, because the service takes no more."""
+        return self._others(beat)[self._room(beat) :]
+
+    def _others(self, beat: Beat) -> tuple[Reference, ...]:
+        return self.references.of(beat, hard_cut=self._hard_cut(beat))
+
+    def _room(self, beat: Beat) -> int:
+        """Return how many references may go with a beat, beside the picture it continues."""
+        return max(0, self.limits.references - (self.before(beat) is not None))
+
+    def _hard_cut(self, beat: Beat) -> bool:
+        if beat.hard_cut:
+            return True
+        begins = beat.continues and self.before(beat) is None
+        return begins and self._settings.continuous(beat.style)
 
     @property
     def image_size(self) -> str:
@@ -78,7 +156,10 @@ class Composer:
     ) -> png.Provenance:
         """Return what a picture drawn by `request` says of its origin."""
         look, by_user = self._look(beat)
-        together = "".join(reference.digest for reference in request.references)
+        first = request.references[:1]
+        predecessor = next((one for one in first if one.role is Role.PREDECESSOR), None)
+        others = request.references[1:] if predecessor else request.references
+        together = "".join(reference.digest for reference in others)
         return png.Provenance(
             style=beat.style,
             shot=beat.shot,
@@ -93,6 +174,8 @@ class Composer:
             run=run,
             id=beat.id,
             chosen=self._chosen,
+            continues=predecessor.content if predecessor else None,
+            scaled=any(reference.original for reference in request.references),
         )
 
     def texts(self, beat: Beat, created: float) -> png.Texts:
@@ -119,78 +202,3 @@ def words_hash(words: str) -> str:
     import hashlib  # noqa: PLC0415  # loads OpenSSL, which only drawing needs
 
     return hashlib.sha256(words.encode()).hexdigest()
-
-
-def style_references(layout: Layout, settings: Settings) -> dict[str, Reference]:
-    """Read each drawn style's reference image: its own, the project's, or the user's.
-
-    Raises `UsageError` when a file that a setting names is missing, lies outside the
-    project, or is no picture that the API takes.
-    """
-    fallback = _default(layout)
-    read: dict[Path, Reference] = {}
-    found = {}
-    for name in settings.drawn_styles:
-        own = settings.styles[name].style_reference
-        if own:
-            path = _named(layout, own, f"styles.{name}.style_reference")
-        elif settings.style_reference:
-            path = _named(layout, settings.style_reference, "style_reference")
-        elif fallback:
-            path = fallback
-        else:
-            continue
-        if path not in read:
-            read[path] = _read(path)
-        found[name] = read[path]
-    return found
-
-
-def _named(layout: Layout, written: str, setting: str) -> Path:
-    path = _resolved(layout.root / written, f'{setting} = "{written}"')
-    if not path.is_relative_to(layout.root):
-        hint = (
-            f"copy it into the project, or name it {REFERENCE_FILE} in your own configuration "
-            f"folder: {_users()}"
-        )
-        raise UsageError(f'{setting} = "{written}" lies outside the project', hint=hint)
-    if not path.is_file():
-        raise UsageError(f'{setting} = "{written}": no such file', hint="mend imagegen.toml")
-    return path
-
-
-def _default(layout: Layout) -> Path | None:
-    own = layout.root / REFERENCE_FILE
-    if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
-        raise UsageError(f"{own} is a link that leads out of the project")
-    return next((path.resolve() for path in (own, _users()) if path.is_file()), None)
-
-
-def _resolved(path: Path, shown: str) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        # A null character, or links that lead in a circle.
-        raise UsageError(f"{shown} is no path: {error}") from error
-
-
-def _users() -> Path:
-    import platformdirs  # noqa: PLC0415  # slow to import
-
-    return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
-
-
-def _read(path: Path) -> Reference:
-    data = files.read(path, MAX_REFERENCE_BYTES)
-    if data is None:
-        raise UsageError(
-            f"{path} cannot be sent as a reference: it is unreadable or larger than 7 MB",
-            hint="scale it down: 1,500 pixels a side are plenty",
-        )
-    kind = png.format_of(data)
-    if kind is None:
-        raise UsageError(
-            f"{path} is no picture that can be sent as a reference",
-            hint="PNG, JPEG, WebP and HEIC can",
-        )
-    return Reference(kind.value, data)

@@ -4,6 +4,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import ImagegenError
+from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease
 from imagegen.keys.state import KeyNews
@@ -51,8 +52,10 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
     sending = _Sending(run, lease)
     outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
     try:
-        request = run.composer.request(beat)
+        request = run.composer.request(beat, run.composer.predecessor(beat))
         outcome = run.provider.draw(request, lease.secret if lease else None, sending)
+    except NoPredecessorError as error:
+        outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
     finally:
         news = _settle(run, lease, outcome, sent=sending.left)
     seconds = run.runtime.clock.now() - started

@@ -25,6 +25,8 @@ _URGENCY = (
     Exit.BEATS_IN_ERROR,
 )
 
+_BLOCKED = "not sent, for the picture before them is not there"
+
 
 class Engine:
     """Draws every beat that a plan wants drawn.
@@ -130,14 +132,19 @@ class Engine:
         )
 
     def _errors(self) -> list[Ending]:
-        failed = {style: worker.totals.error for style, worker in self._workers.items()}
-        if not any(failed.values()):
-            return []
-        text = ", ".join(f"{style} {count}" for style, count in failed.items() if count)
+        totals = self._totals()
+        told = {
+            "beats in error": {style: own.error for style, own in totals.items()},
+            _BLOCKED: {style: own.blocked for style, own in totals.items()},
+        }
         return [
             Ending(
-                exit_code=Exit.BEATS_IN_ERROR, reason="errors", message=f"beats in error: {text}"
+                exit_code=Exit.BEATS_IN_ERROR,
+                reason="errors",
+                message=f"{what}: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}",
             )
+            for what, counts in told.items()
+            if any(counts.values())
         ]
 
 

@@ -10,7 +10,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `departures` are the seconds until each style's last request can leave, None where not
     all of them ever can; `answer_seconds` is how long a picture took to come last time.
-    `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
+    `longest_chain` is how many pictures at most are drawn one after another, each from the one
+    before. `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
     None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
     """
 
@@ -18,6 +19,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     keys: Mapping[str, int] | None = None
     image_size: str = ""
     aspect_ratio: str = ""
+    longest_chain: int = 1
     answer_seconds: float | None = None
     price: float | None = None
     cost: float | None = None

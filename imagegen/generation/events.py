@@ -36,6 +36,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """With a picture of something else, which was left."""
     waived: int = 0
     """Settled by a person without a picture."""
+    blocked: int = 0
+    """Not sent, for they continue a beat that has no picture."""
     error: int = 0
 
     @property
@@ -61,7 +63,8 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
 class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     """A beat changed. `completed` counts the style's beats that need nothing more of this run.
 
-    A `pending` one with an `error` will be tried again. Where a request was answered, `key`
+    A `pending` one with an `error` will be tried again; a `blocked` one waits for the beat
+    `blocked_by` of its shot. Where a request was answered, `key`
     is the tail of the key that it used, `seconds` how long it took, `bytes` the picture's
     size, `cost` about how many US dollars it took (None where prices are not known).
     """
@@ -74,6 +77,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     total: int
     image_path: str | None = msgspec.field(default=None, name="imagePath")
     error: BeatError | None = None
+    blocked_by: str | None = None
     attempt: int = 0
     key: str | None = None
     seconds: float | None = None

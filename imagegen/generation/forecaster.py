@@ -7,6 +7,7 @@ from imagegen.generation.estimate import Estimate, in_all
 from imagegen.generation.events import Forecast
 from imagegen.generation.run import Run
 from imagegen.generation.worker import ROUND_PAUSE, Worker
+from imagegen.keys.forecast import Chained
 from imagegen.keys.pool import Pool
 from imagegen.providers.base import Price
 
@@ -65,7 +66,8 @@ class Forecaster:
             return {w.style: None if w.left or w.in_flight else 0.0 for w in self._workers}
         left = {worker.style: worker.left for worker in self._workers}
         by_width = {worker.style: _for_width(worker, answer, now) for worker in self._workers}
-        departures = _departures(left, run.keys, by_width)
+        chained = {w.style: w.chained(answer or 0.0) for w in self._workers if w.waiting}
+        departures = _departures(left, run.keys, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
     def _changed(self, ends: Mapping[str, float | None], cost: float | None, now: float) -> bool:
@@ -93,21 +95,32 @@ def _end(worker: Worker, departure: float | None, answer: float | None, now: flo
 
 
 def estimate(
-    left: Mapping[str, int],
+    chains: Mapping[str, Mapping[int, int]],
     *,
     pool: Pool | None,
     widths: Mapping[str, int],
     price: Price | None = None,
     answer_seconds: float | None = None,
 ) -> Estimate:
-    """Say how long so many pictures of each style would take, and what they would cost.
+    """Say how long the pictures of each style would take, and what they would cost.
 
-    `pool` is None for a provider that needs no keys. `widths` are how many requests of each
-    style may be under way at once.
+    `chains` say how many of each style are drawn one after another: how many chains have how
+    many pictures. `pool` is None for a provider that needs no keys. `widths` are how many
+    requests of each style may be under way at once.
     """
+    left = {s: sum(n * count for n, count in own.items()) for s, own in chains.items()}
+    longest = {s: max(own, default=0) for s, own in chains.items()}
+    answer = answer_seconds or 0.0
     by_width = {s: _by_width(count, widths[s], answer_seconds) for s, count in left.items()}
+    if pool is None:
+        by_width = {
+            s: None if at is None else max(at, (longest[s] - 1) * answer)
+            for s, at in by_width.items()
+        }
+    chained = {s: Chained(ready=own, answer=answer) for s, own in chains.items() if longest[s] > 1}
     return Estimate(
-        departures=_departures(left, pool, by_width),
+        departures=_departures(left, pool, by_width, chained),
+        longest_chain=max(longest.values(), default=0),
         answer_seconds=answer_seconds,
         price=None if price is None else price.picture,
         cost=None if price is None else round(price.picture * sum(left.values()), 6),
@@ -115,7 +128,10 @@ def estimate(
 
 
 def _departures(
-    left: Mapping[str, int], pool: Pool | None, by_width: Mapping[str, float | None]
+    left: Mapping[str, int],
+    pool: Pool | None,
+    by_width: Mapping[str, float | None],
+    chained: Mapping[str, Chained],
 ) -> dict[str, float | None]:
     """Return in how many seconds each style's last request can leave, `by_width` at the least.
 
@@ -124,7 +140,7 @@ def _departures(
     """
     if pool is None:
         return dict(by_width)
-    departures = pool.forecast(left)
+    departures = pool.forecast(left, chained)
     return {
         style: None if at is None else max(at, by_width[style] or 0.0)
         for style, at in departures.items()

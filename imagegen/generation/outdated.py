@@ -1,8 +1,8 @@
 """Which pictures are of something else than would be drawn now: why, or of which beat.
 
 A picture is *outdated* where what the user chose has changed since it was drawn: words, look,
-references, provider, model, size or shape. A default of ours that changed outdates nothing. A
-picture whose words are another beat's now has *moved*.
+references, provider, model, size or shape, or the picture that it continues. A default of ours
+that changed outdates nothing. A picture whose words are another beat's now has *moved*.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,6 +13,7 @@ import msgspec
 
 from imagegen.generation import moved
 from imagegen.generation.composer import words_hash
+from imagegen.generation.continuity import Predecessors
 from imagegen.generation.moved import Key, Lying, Row
 from imagegen.generation.settled import Settled, address
 from imagegen.generation.survey import Found, Stray, Survey, Surveyed
@@ -34,18 +35,30 @@ class Reason(StrEnum):
     MODEL = "model"
     SIZE = "size"
     SHAPE = "aspect ratio"
+    PREDECESSOR = "predecessor"
+    """The picture before it, which it continues, is another, or about to be."""
 
 
 _LACKING: Final = frozenset({Found.NOTHING, Found.FOREIGN})
 _MANY: Final = 20_000
 """Beats without their picture beyond which those are left out that only likeness could find."""
 
-Target = Callable[[Beat], Provenance]
-"""Says from what a beat would be drawn now."""
+
+class Judging(msgspec.Struct, frozen=True, kw_only=True):
+    """By what pictures are judged.
+
+    `target` says from what a beat would be drawn now, but for the picture that it continues:
+    the same for all beats of a style that have the same `kind`, but for their words. `before`
+    tells which beats continue which.
+    """
+
+    target: Callable[[Beat], Provenance]
+    kind: Callable[[Beat], tuple[object, ...]]
+    before: Predecessors = {}  # copied by msgspec
 
 
 def judge(
-    survey: Survey, target: Target, settled: Settled, text_of: Callable[[str, Key], str | None]
+    survey: Survey, judging: Judging, settled: Settled, text_of: Callable[[str, Key], str | None]
 ) -> Survey:
     """Return the survey with what is outdated, waived and moved.
 
@@ -54,7 +67,7 @@ def judge(
     """
     beats, moves, hashes = {}, {}, _Hashes()
     for style, found in survey.beats.items():
-        own = _Style(style, target, settled, hashes)
+        own = _Style(style, judging, settled, hashes)
         beats[style] = [own.judged(one) for one in found]
         pairs = own.moves(found, survey.strays.get(style, ()), text_of)
         if pairs:
@@ -73,19 +86,27 @@ class _Hashes(dict[str, str]):
 class _Style:
     """One style's pictures against what would be drawn now."""
 
-    def __init__(self, style: str, target: Target, settled: Settled, hashes: _Hashes) -> None:
+    def __init__(self, style: str, judging: Judging, settled: Settled, hashes: _Hashes) -> None:
         self._style = style
         self._hashes = hashes
-        self._target = target
+        self._judging = judging
         self._settled = settled
-        self._templates: dict[tuple[bool, bool], Provenance] = {}
+        self._before = judging.before.get(style, {})
+        self._seen: dict[Key, Surveyed] = {}
+        self._templates: dict[tuple[object, ...], Provenance] = {}
         self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
         self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
         self._doubtful: list[Surveyed] = []
         self._astray: dict[str, str] = {}
 
     def judged(self, one: Surveyed) -> Surveyed:
-        """Tell whether a beat is waived, or its picture outdated."""
+        """Tell whether a beat is waived, or its picture outdated. To be asked in file order."""
+        judged = self._judged(one)
+        if self._before:
+            self._seen[one.key] = judged
+        return judged
+
+    def _judged(self, one: Surveyed) -> Surveyed:
         drawn, beat = one.provenance, one.beat
         if drawn is None:
             waived = not one.there and self._settled.waived(beat)
@@ -99,10 +120,15 @@ class _Style:
             return one
         template = self._template(beat)
         others = self._differences(drawn, template)
+        before = self._before.get(beat.key)
+        if before is not None or drawn.continues is not None:
+            others += self._followed(drawn, before)
         if same_words and not others:
             return one
         if self._accepted:
-            now = msgspec.structs.replace(template, words=Hash(words))
+            now = msgspec.structs.replace(
+                template, words=Hash(words), continues=self._content(before)
+            )
             if self._is_accepted(beat, drawn, now):
                 return one
         changed = others if same_words else (Reason.WORDS, *others)
@@ -177,10 +203,27 @@ class _Style:
 
     def _template(self, beat: Beat) -> Provenance:
         """Return what all such beats would be drawn from, but for their words."""
-        kind = (beat.own_words, beat.hard_cut)
+        kind = self._judging.kind(beat)
         if kind not in self._templates:
-            self._templates[kind] = self._target(beat)
+            self._templates[kind] = self._judging.target(beat)
         return self._templates[kind]
+
+    def _followed(self, drawn: Provenance, before: Key | None) -> tuple[Reason, ...]:
+        """Tell whether a picture continues another than it would now.
+
+        What is about to be drawn anew will be another, too.
+        """
+        if before is not None and drawn.continues is not None:
+            seen = self._seen.get(before)
+            stays = seen is not None and seen.there and not seen.changed
+            if stays and self._content(before) in {drawn.continues, None}:
+                return ()
+        return (Reason.PREDECESSOR,)
+
+    def _content(self, key: Key | None) -> int | None:
+        """Return what tells the picture of a beat from others; None where it is not known."""
+        seen = self._seen.get(key) if key is not None else None
+        return seen.whole.content if seen is not None and seen.whole is not None else None
 
     def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
         """Compare all but the words; of 100,000 pictures few were drawn differently."""
@@ -243,4 +286,6 @@ def fingerprint(drawn: Provenance) -> str:
 
     parts = [drawn.words.sha256, _users(drawn.look), _users(drawn.references), drawn.provider]
     parts += [getattr(drawn, name) if name in drawn.chosen else None for name in _SETTINGS]
+    if drawn.continues is not None:
+        parts.append(f"{drawn.continues:08x}")
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -2,11 +2,12 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from imagegen.generation.continuity import Key, Predecessors
 from imagegen.generation.outdated import OWN
 from imagegen.generation.survey import Found, Surveyed
 from imagegen.project.status import Status
@@ -16,7 +17,9 @@ from imagegen.project.storyboard import Beat
 class Planned(msgspec.Struct, frozen=True, gc=False):
     """A beat that was asked for. `draw` tells whether this run draws it.
 
-    `changed` says why its picture is outdated, `waived` that it needs none.
+    `changed` says why its picture is outdated, `waived` that it needs none. `after` is the
+    beat that this run draws before it, because it continues that one; `blocked_by` the one
+    that it waits for in vain, which has no picture and is not drawn.
     """
 
     beat: Beat
@@ -24,12 +27,16 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     draw: bool
     changed: tuple[str, ...] = ()
     waived: bool = False
+    after: Key | None = None
+    blocked_by: Key | None = None
 
     @property
     def status(self) -> Status:
         """The beat's status when the run begins."""
         if self.draw:
             return Status.PENDING
+        if self.blocked_by is not None:
+            return Status.BLOCKED
         if self.waived:
             return Status.WAIVED
         return Status.OUTDATED if self.changed else Status.SKIPPED
@@ -63,6 +70,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(beats) for beats in self.styles.values())
 
     @property
+    def blocked(self) -> int:
+        """How many beats cannot be drawn, for the one before them is not drawn and not there."""
+        return sum(p.blocked_by is not None for beats in self.styles.values() for p in beats)
+
+    @property
     def waived(self) -> int:
         """How many beats a person settled without a picture."""
         return sum(planned.waived for beats in self.styles.values() for planned in beats)
@@ -81,6 +93,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             for planned in beats
             if planned.changed and not planned.draw
         )
+
+
+def chain_lengths(beats: Iterable[Planned]) -> list[int]:
+    """Return for each chain of one style how many pictures it draws one after another."""
+    lengths: dict[Key, int] = {}
+    for planned in beats:
+        if planned.draw:
+            before = lengths.pop(planned.after, 0) if planned.after is not None else 0
+            lengths[planned.beat.key] = before + 1
+    return list(lengths.values())
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,21 +137,25 @@ def make(
     *,
     again: Callable[[Surveyed], bool] = _NONE,
     limit: int | None = None,
+    predecessors: Predecessors | None = None,
 ) -> Plan:
     """Decide for each beat whether it is drawn.
 
     A beat without a picture is, unless it is waived; one with a picture if `again` says so.
-    `limit` is the most to draw in all: the first beats of every style.
+    `limit` is the most to draw in all: the first beats of every style. `predecessors` tell
+    which beats continue which; `surveyed` has all beats in file order.
     """
     styles: dict[str, list[Planned]] = {}
     others = 0
     for style, beats in surveyed.items():
         styles[style] = []
+        chained = _Chained((predecessors or {}).get(style, {}))
         for one in beats:
-            if not asked_for(one.beat):
-                others += 1
-                continue
-            styles[style].append(_planned(one, again))
+            asked = asked_for(one.beat)
+            others += not asked
+            planned = chained.placed(one, _planned(one, again) if asked else None)
+            if planned is not None:
+                styles[style].append(planned)
     if limit is not None:
         styles, cut = _limited(styles, limit)
         others += cut
@@ -139,6 +165,33 @@ def make(
 def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
     draw = again(one) if one.found in _THERE else not one.waived
     return Planned(one.beat, one.found, draw, one.changed, one.waived)
+
+
+class _Chained:
+    """Puts the beats of one style behind those that they continue, in file order."""
+
+    def __init__(self, predecessors: Mapping[Key, Key]) -> None:
+        self._predecessors = predecessors
+        self._drawn: set[Key] = set()
+        self._lacking: dict[Key, Key] = {}
+        """Beats without a picture that are not drawn, and which one must be mended first."""
+
+    def placed(self, one: Surveyed, planned: Planned | None) -> Planned | None:
+        """Return the plan for a beat, by what becomes of the one before it."""
+        if not self._predecessors:
+            return planned
+        before = self._predecessors.get(one.key)
+        if planned is not None and planned.draw and before is not None:
+            if before in self._drawn:
+                planned = msgspec.structs.replace(planned, after=before)
+            elif before in self._lacking:
+                lacking = self._lacking[before]
+                planned = msgspec.structs.replace(planned, draw=False, blocked_by=lacking)
+        if planned is not None and planned.draw:
+            self._drawn.add(one.key)
+        elif not one.there:
+            self._lacking[one.key] = (planned and planned.blocked_by) or one.key
+        return planned
 
 
 def _limited(

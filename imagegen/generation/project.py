@@ -1,6 +1,6 @@
 """A project as it lies on the disk, read whole: settings, beats, keys, references."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
@@ -10,12 +10,15 @@ import msgspec
 from imagegen import providers
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation import plan as plans
-from imagegen.generation.composer import Composer, style_references, words_hash
-from imagegen.generation.outdated import judge
+from imagegen.generation import references
+from imagegen.generation.appearances import Appearance, appearances
+from imagegen.generation.composer import Composer, Limits, words_hash
+from imagegen.generation.continuity import Predecessors, predecessors
+from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
 from imagegen.generation.selection import Selection
 from imagegen.generation.settled import Resettle, settle
-from imagegen.generation.survey import Survey, Surveyed, survey
+from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Keyring
 from imagegen.project import overrides, png, progress, record, settings, storyboard
@@ -156,7 +159,8 @@ class Project:
         """
         if self.asked.beats and last is not None:
             return last.drawer
-        return Drawer(provider=self.asked.provider, model=self.asked.model)
+        asked = self.asked
+        return Drawer(provider=asked.provider, model=asked.model, continuity=asked.continuity)
 
     def survey(self, now: float) -> Survey:
         """Look at every picture, and hold it against what would be drawn now.
@@ -165,10 +169,11 @@ class Project:
         reference images that cannot be read.
         """
         found = survey(self.layout, self.beats, self.index, now)
-        return judge(found, self.target, self.settled, self._text_of)
+        judging = Judging(target=self.target, kind=self.composer.kind, before=self.predecessors)
+        return judge(found, judging, self.settled, self._text_of)
 
     def target(self, beat: Beat) -> Provenance:
-        """Return from what the beat would be drawn now."""
+        """Return from what the beat would be drawn now, but for the picture that it continues."""
         provider = providers.named(self.settings.provider)
         return self.composer.provenance(
             beat,
@@ -177,6 +182,15 @@ class Project:
             model=self.settings.model or provider.default_model,
             run="",
         )
+
+    def target_in_place(self, beat: Beat) -> Provenance:
+        """Return from what the beat would be drawn now, after the picture before it."""
+        before = self.composer.before(beat)
+        whole = None
+        if before is not None:
+            _, whole = look_at(self.layout.picture(beat.style, *before))
+        continues = whole.content if whole is not None else None
+        return msgspec.structs.replace(self.target(beat), continues=continues)
 
     def _text_of(self, style: str, key: tuple[str, str]) -> str | None:
         try:
@@ -210,8 +224,30 @@ class Project:
 
     @cached_property
     def composer(self) -> Composer:
-        """What makes requests. Raises `UsageError` for a faulty reference image."""
-        return Composer(self.settings, style_references(self.layout, self.settings))
+        """What makes requests. Raises `UsageError` for faulty reference images."""
+        provider = providers.named(self.settings.provider)
+        limits = Limits(references=provider.most_references, bytes=provider.largest_reference)
+        found = references.gather(
+            self.layout, self.settings, self.beats, largest=provider.largest_reference
+        )
+        return Composer(self.settings, found, self.predecessors, limits, pictures=self.layout)
+
+    @cached_property
+    def predecessors(self) -> Predecessors:
+        """Which beats of each style continue which, in styles that have continuity."""
+        return {
+            style: predecessors(beats, self.settled.waived)
+            for style, beats in self.beats.items()
+            if self.settings.continuous(style)
+        }
+
+    def continues(self, beat: Beat) -> bool:
+        """Tell whether the beat is drawn from the picture of another."""
+        return beat.key in self.predecessors.get(beat.style, ())
+
+    def cast(self, beats: Iterable[Beat]) -> tuple[Appearance, ...]:
+        """Return the project's characters, and which of these beats name each."""
+        return appearances(self.settings, self.composer.references, beats)
 
     def plan(
         self,
@@ -224,7 +260,7 @@ class Project:
         drawn = msgspec.structs.replace(self.storyboard, beats=self.beats)
         return plans.make(
             surveyed,
-            Selection(self.asked, drawn, self.styles),
+            Selection(self.asked, drawn, self.styles, self.continues),
             again=Again(
                 force=self.asked.force,
                 outdated=self.asked.outdated,
@@ -232,6 +268,7 @@ class Project:
                 lineage=lineage,
             ),
             limit=limit,
+            predecessors=self.predecessors,
         )
 
     def _keys(self) -> Keyring:
@@ -320,7 +357,12 @@ def as_last_drawn(root: Path, asked: Asked) -> Asked:
     if last is None or last.drawer.provider not in {None, *providers.NAMES}:
         # The record may be somebody else's.
         return asked
-    return msgspec.structs.replace(asked, provider=last.drawer.provider, model=last.drawer.model)
+    return msgspec.structs.replace(
+        asked,
+        provider=last.drawer.provider,
+        model=last.drawer.model,
+        continuity=last.drawer.continuity,
+    )
 
 
 def _settings(root: Path, asked: Asked) -> Settings:
@@ -337,6 +379,8 @@ def _settings(root: Path, asked: Asked) -> Settings:
     provider = asked.provider or read.provider
     # A model belongs to the provider that the settings name.
     model = asked.model or (read.model if provider == read.provider else None)
+    if asked.continuity is not None:
+        read = settings.with_continuity(read, on=asked.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model)
 
 

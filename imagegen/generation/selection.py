@@ -1,6 +1,6 @@
 """Which beats a person asked for, by style, shot and address."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -10,16 +10,27 @@ from imagegen.project.storyboard import Beat, Storyboard, file_number
 from imagegen.tables import did_you_mean
 
 
+def _never(_: Beat) -> bool:
+    return False
+
+
 class Selection:
     """The beats that `--style`, `--shot` and `--beat` name; all of them without any.
 
-    Of these `--sample` takes so many of each style, evenly spread.
+    Of these `--sample` takes so many of each style, evenly spread; none that `continues`
+    another says, for they would wait for one that is not drawn.
 
     Raises `UsageError` for a style, shot or beat that the storyboard does not have, and
     for a beat number that occurs in several shots.
     """
 
-    def __init__(self, asked: Asked, storyboard: Storyboard, styles: Sequence[str]) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        storyboard: Storyboard,
+        styles: Sequence[str],
+        continues: Callable[[Beat], bool] = _never,
+    ) -> None:
         self._styles = _known("style", asked.styles, styles)
         shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
         self._shots = _known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
@@ -34,7 +45,9 @@ class Selection:
             self._chosen = {
                 (style, *beat.key)
                 for style, beats in left.beats.items()
-                for beat in _spread([b for b in beats if self(b)], asked.sample)
+                for beat in _spread(
+                    [b for b in beats if self(b) and not continues(b)], asked.sample
+                )
             }
 
     def __call__(self, beat: Beat) -> bool:

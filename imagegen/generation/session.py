@@ -17,7 +17,7 @@ from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.forecaster import estimate
-from imagegen.generation.plan import Plan
+from imagegen.generation.plan import Plan, chain_lengths
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
@@ -176,17 +176,17 @@ class Session:
 
     def estimate(self, plan: Plan) -> Estimate:
         """Say how long drawing the plan would take and what it would cost."""
-        left = {style: sum(p.draw for p in beats) for style, beats in plan.styles.items()}
+        chains = {style: Counter(chain_lengths(beats)) for style, beats in plan.styles.items()}
         pools, settings = self.pools, self.project.settings
         pool = self._pool()
         widths = {
             style: self._provider.width
             if pool is None
             else width(style, pools, lend=pool.lends, timeout=settings.timeout)
-            for style in left
+            for style in chains
         }
         found = estimate(
-            left,
+            chains,
             pool=pool,
             widths=widths,
             price=self.price,
@@ -196,7 +196,7 @@ class Session:
             pool.close()
         return msgspec.structs.replace(
             found,
-            keys=None if pool is None else {style: len(pools[style]) for style in left},
+            keys=None if pool is None else {style: len(pools[style]) for style in chains},
             image_size=settings.image_size,
             aspect_ratio=settings.aspect_ratio,
         )

@@ -67,7 +67,7 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
 
 def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
     """Return what says that a picture is current though it was drawn from something else."""
-    now = project.target(beat)
+    now = project.target_in_place(beat)
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
 
 

@@ -2,11 +2,12 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
+from imagegen.generation.continuity import Key
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -20,7 +21,8 @@ from imagegen.project.status import Status
 class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
-    `changed` says why its picture is outdated: words, look, references, …
+    `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
+    number of the beat of its shot that must be mended first.
     """
 
     shot_number: str
@@ -29,6 +31,7 @@ class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     image_path: str | None = msgspec.field(default=None, name="imagePath")
     error: BeatError | None = None
     changed: tuple[str, ...] = ()
+    blocked_by: str | None = None
 
 
 class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     complete: int
     error: int
     pending: int
+    blocked: int = 0
     outdated: int = 0
     waived: int = 0
     moved: int = 0
@@ -81,7 +85,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0."""
         if any(style.pending for style in self.styles.values()):
             return Exit.ENDED_EARLY
-        if any(style.error for style in self.styles.values()):
+        if any(style.error or style.blocked for style in self.styles.values()):
             return Exit.BEATS_IN_ERROR
         return Exit.OK
 
@@ -94,9 +98,11 @@ def standing(project: Project, now: float) -> Standing:
     styles = {}
     for style, surveyed in found.beats.items():
         beats, failed = [], errors[style]
+        blocked = _blocked(surveyed, failed, project.predecessors.get(style, {}))
         for one in surveyed:
             error = failed.get(one.key) if failed else None
-            status = _status(one, error)
+            blocked_by = blocked.get(one.key) if blocked else None
+            status = _status(one, error, blocked_by)
             beats.append(
                 BeatStanding(
                     shot_number=one.beat.shot,
@@ -105,6 +111,7 @@ def standing(project: Project, now: float) -> Standing:
                     image_path=shown(style, *one.key) if one.there else None,
                     error=error if status is Status.ERROR else None,
                     changed=one.changed,
+                    blocked_by=blocked_by,
                 )
             )
         counts = Counter(beat.status for beat in beats)
@@ -115,6 +122,7 @@ def standing(project: Project, now: float) -> Standing:
             complete=counts[Status.COMPLETE],
             error=counts[Status.ERROR],
             pending=counts[Status.PENDING],
+            blocked=counts[Status.BLOCKED],
             outdated=counts[Status.OUTDATED],
             waived=counts[Status.WAIVED],
             moved=len(moves),
@@ -148,7 +156,7 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
         return 0
     board = msgspec.structs.replace(project.storyboard, beats=project.beats)
     try:
-        chosen = Selection(last.asked, board, project.styles)
+        chosen = Selection(last.asked, board, project.styles, project.continues)
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0
@@ -160,9 +168,32 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     )
 
 
-def _status(one: Surveyed, error: BeatError | None) -> Status:
+def _blocked(
+    surveyed: Sequence[Surveyed],
+    failed: Mapping[Key, BeatError],
+    predecessors: Mapping[Key, Key],
+) -> dict[Key, str]:
+    """Return which beats cannot be drawn before another is mended, and that one's number."""
+    blocked: dict[Key, str] = {}
+    if not failed or not predecessors:
+        return blocked
+    lacking = {one.key for one in surveyed if not one.there and not one.waived}
+    for one in surveyed:
+        before = predecessors.get(one.key)
+        if before is None or before not in lacking or one.key not in lacking:
+            continue
+        if before in blocked:
+            blocked[one.key] = blocked[before]
+        elif before in failed:
+            blocked[one.key] = before[1]
+    return blocked
+
+
+def _status(one: Surveyed, error: BeatError | None, blocked_by: str | None) -> Status:
     if one.there:
         return Status.OUTDATED if one.changed else Status.COMPLETE
     if one.waived:
         return Status.WAIVED
+    if blocked_by is not None:
+        return Status.BLOCKED
     return Status.ERROR if error else Status.PENDING

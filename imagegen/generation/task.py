@@ -16,18 +16,30 @@ class Owner(Protocol):
 
 @total_ordering
 class Task:
-    """A beat on its way. Compared by when it may be sent, then by file order.
+    """A beat on its way. Compared by when it may be sent, then by how many wait for it.
 
-    `attempts` are those of this round; `fruitless` counts answers without a picture, over
+    Those with the same number behind them go in file order. `behind` counts the beats that
+    continue this one, and those that continue them: the longest chain decides how long it all
+    takes. `attempts` are those of this round; `fruitless` counts answers without a picture, over
     all rounds.
     """
 
-    __slots__ = ("attempts", "beat", "fruitless", "not_before", "order", "round", "worker")
+    __slots__ = (
+        "attempts",
+        "beat",
+        "behind",
+        "fruitless",
+        "not_before",
+        "order",
+        "round",
+        "worker",
+    )
 
     def __init__(self, worker: "Owner", order: int, beat: Beat) -> None:
         self.worker = worker
         self.order = order
         self.beat = beat
+        self.behind = 0
         self.attempts = 0
         self.fruitless = 0
         self.round = 0
@@ -40,4 +52,8 @@ class Task:
         return id(self)
 
     def __lt__(self, other: "Task") -> bool:
-        return (self.not_before, self.order) < (other.not_before, other.order)
+        return self._rank < other._rank
+
+    @property
+    def _rank(self) -> tuple[float, int, int]:
+        return self.not_before, -self.behind, self.order

@@ -7,6 +7,7 @@ the way of a run: its beats are those that were asked for, each as often as want
 import contextlib
 import itertools
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ import msgspec
 from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import arrange
-from imagegen.generation.composer import words_hash
+from imagegen.generation.composer import Composer, words_hash
+from imagegen.generation.continuity import Predecessors
 from imagegen.generation.events import iso
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.survey import look_at
@@ -61,11 +63,20 @@ class Trial(Project):
     ) -> None:
         super().__init__(root, asked, source)
         beats = self.asked_for()
+        continued = self.predecessors
         self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
         if look is not None:
             self.settings = _with_look(self.settings, self.styles, look)
         self.storyboard = Storyboard(source=self.storyboard.source, beats=_candidates(beats, count))
         self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
+        self.predecessors = {}
+        self.composer = Composer(
+            self.settings,
+            self.composer.references,
+            _of_candidates(continued, self.storyboard.beats),
+            self.composer.limits,
+            pictures=self.layout,
+        )
         self.layout = _Tries.within(self.layout, wall)
         self.index = Index(self.layout.ours)
         self.asked = Asked(provider=asked.provider, model=asked.model)
@@ -95,6 +106,25 @@ def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
             msgspec.structs.replace(beat, beat=f"{beat.beat}_{nth}") for nth in range(1, count + 1)
         )
     return {style: tuple(own) for style, own in styles.items()}
+
+
+def _of_candidates(
+    continued: Predecessors, candidates: Mapping[str, Iterable[Beat]]
+) -> Predecessors:
+    """Return what each candidate continues: what its beat does."""
+    return {
+        style: {
+            beat.key: own[beat.shot, _number(beat)]
+            for beat in candidates.get(style, ())
+            if (beat.shot, _number(beat)) in own
+        }
+        for style, own in continued.items()
+    }
+
+
+def _number(candidate: Beat) -> str:
+    """Return the number of the beat that a candidate is for."""
+    return candidate.beat.rpartition("_")[0]
 
 
 def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> settings.Settings:

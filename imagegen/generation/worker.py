@@ -3,13 +3,14 @@
 import heapq
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from imagegen.errors import ImagegenError
 from imagegen.generation import endings
+from imagegen.generation.chains import Chains
 from imagegen.generation.counting import count
 from imagegen.generation.drawing import Attempt, Saved, attempt
 from imagegen.generation.events import Totals, Wait
@@ -18,6 +19,7 @@ from imagegen.generation.run import Run
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.task import Task
 from imagegen.generation.telling import Telling
+from imagegen.keys.forecast import Chained
 from imagegen.keys.pool import Exhausted, Lease
 from imagegen.keys.pool import Wait as KeyWait
 from imagegen.project.progress import BeatError
@@ -47,14 +49,18 @@ class Worker:
         self._width = width
         self._executor = run.runtime.executor(width, style)
         self._random = random.Random(seed)  # noqa: S311  # jitter
-        self._heap = [
-            Task(self, n, planned.beat) for n, planned in enumerate(beats) if planned.draw
-        ]
+        self._chains = Chains()
+        drawn = ((n, planned) for n, planned in enumerate(beats) if planned.draw)
+        self._heap = self._chains.begun(
+            (Task(self, n, planned.beat), planned.after) for n, planned in drawn
+        )
         self._total = len(beats)
-        self._settled = self._total - len(self._heap)
-        self._outdated = sum(bool(planned.changed) for planned in beats if not planned.draw)
-        self._waived = sum(planned.waived for planned in beats)
-        self._skipped = self._settled - self._outdated - self._waived
+        statuses = Counter(planned.status for planned in beats)
+        self._outdated = statuses[Status.OUTDATED]
+        self._waived = statuses[Status.WAIVED]
+        self._skipped = statuses[Status.SKIPPED]
+        self._blocked = statuses[Status.BLOCKED]
+        self._settled = self._outdated + self._waived + self._skipped
         self._drawn = 0
         self._errors = 0
         self._in_flight = 0
@@ -80,7 +86,7 @@ class Worker:
     @property
     def totals(self) -> Totals:
         """The style's beats by what has become of them."""
-        pending = self._total - self._settled - self._drawn - self._errors
+        pending = self._total - self._settled - self._drawn - self._blocked - self._errors
         return Totals(
             total=self._total,
             pending=pending,
@@ -88,6 +94,7 @@ class Worker:
             skipped=self._skipped,
             outdated=self._outdated,
             waived=self._waived,
+            blocked=self._blocked,
             error=self._errors,
         )
 
@@ -99,7 +106,19 @@ class Worker:
     @property
     def left(self) -> int:
         """How many beats are still to be sent in this run, as far as can be told."""
-        return 0 if self._no_more else len(self._heap) + self.put_off
+        return 0 if self._no_more else len(self._heap) + len(self._chains) + self.put_off
+
+    @property
+    def waiting(self) -> int:
+        """How many beats wait for the picture that they continue."""
+        return len(self._chains)
+
+    def chained(self, answer: float) -> Chained:
+        """Return what is left by chains; `answer` is how many seconds a picture takes."""
+        able = [*self._heap, *(self._given_up if self._may_go_round else ())]
+        ready = Counter(task.behind + 1 for task in able)
+        coming = Counter(task.behind + 1 for task in self._chains.first(except_after=able))
+        return Chained(ready=ready, coming=coming, answer=answer)
 
     @property
     def put_off(self) -> int:
@@ -268,6 +287,9 @@ class Worker:
             bytes=saved.bytes,
             **told,
         )
+        next_one = self._chains.after(task)
+        if next_one is not None:
+            heapq.heappush(self._heap, next_one)
 
     def _fault(self, task: Task, fault: Fault, now: float, told: dict[str, Any]) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
@@ -344,6 +366,9 @@ class Worker:
     def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
         self._errors += 1
         self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
+        for blocked in self._chains.cut(task):
+            self._blocked += 1
+            self._tell(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
         if self._run.options.fail_fast and self._run.haste is None:
             self._run.end(endings.first_error(self.style, task.beat))
 

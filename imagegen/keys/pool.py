@@ -17,7 +17,7 @@ import msgspec
 
 from imagegen.keys.budget import MARGIN, WINDOW, Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
-from imagegen.keys.forecast import Supply, last_departures
+from imagegen.keys.forecast import Chained, Supply, last_departures
 from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.shelf import Shelf, Slot
@@ -160,16 +160,19 @@ class Pool:
         with self._lock:
             return self._news(style)
 
-    def forecast(self, left: Mapping[str, int]) -> dict[str, float | None]:
+    def forecast(
+        self, left: Mapping[str, int], chained: Mapping[str, Chained] | None = None
+    ) -> dict[str, float | None]:
         """Return in how many seconds the last of so many requests of each style can leave.
 
-        Judged by what this run knows of its budgets. None where not all of them can leave
+        `chained` has the styles of which requests wait for others. Judged by what this run
+        knows of its budgets. None where not all of them can leave
         today, or ever.
         """
         with self._lock:
             now, wall = self._clock.now(), self._clock.wall()
             supplies = [self._supply(slot, left, now, wall) for slot in self._slots]
-        return last_departures(supplies, left, now)
+        return last_departures(supplies, left, now, chained)
 
     def _supply(self, slot: Slot, left: Iterable[str], now: float, wall: float) -> Supply:
         limit, budget, per_day = self._limit(slot), slot.budget, slot.limit.per_day

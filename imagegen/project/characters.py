@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -44,6 +44,11 @@ class Character(msgspec.Struct, frozen=True, kw_only=True):
     picture: str | dict[str, str] | None = None
     about: About | None = None
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The styles that have a picture of their own."""
+        return tuple(self.picture) if isinstance(self.picture, dict) else ()
+
     def picture_in(self, style: str) -> str | None:
         """Return the path of the picture that is sent with beats of this style."""
         return self.picture.get(style) if isinstance(self.picture, dict) else self.picture
@@ -63,7 +68,7 @@ def read(
     if len(table) > _MOST:
         fault("characters", f"has {len(table):,} characters: {_MOST} at most")
         return {}
-    found, owners = {}, dict[str, str]()
+    found = {}
     for name, value in table.items():
         field = f"characters.{name}"
         if not _ID.fullmatch(name):
@@ -72,15 +77,22 @@ def read(
             fault(field, f'expected a table, as in [{field}] with picture = "mara.png"')
         else:
             found[name] = _character(name, value, shown, faults)
-            for style in found[name].picture if isinstance(found[name].picture, dict) else ():
-                if style not in styles:
-                    hint = tables.did_you_mean(style, styles)
-                    fault(f"{field}.picture", f'unknown style "{style[:100]}"', hint)
-            for one in found[name].names:
-                owner = owners.setdefault(_plain(one), name)
-                if owner != name:
-                    fault(f"{field}.names", f'"{one}" is also a name of {owner}')
+    for name, style in ((n, s) for n, c in found.items() for s in c.styles if s not in styles):
+        hint = tables.did_you_mean(style, styles)
+        fault(f"characters.{name}.picture", f'unknown style "{style[:100]}"', hint)
+    for name, shared, owner in _shared_names(found):
+        fault(f"characters.{name}.names", f'"{shared}" is also a name of {owner}')
     return found
+
+
+def _shared_names(found: Mapping[str, Character]) -> Iterator[tuple[str, str, str]]:
+    """Yield each name that two characters have: the second, the name, the first."""
+    owners: dict[str, str] = {}
+    for name, character in found.items():
+        for one in character.names:
+            owner = owners.setdefault(_plain(one), name)
+            if owner != name:
+                yield name, one, owner
 
 
 def _character(

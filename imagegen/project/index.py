@@ -32,13 +32,13 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     inode: int
     width: int
     height: int
+    content: int
     origin: int = _NONE
     shot: str = ""
     beat: str = ""
     words: str = ""
     id: str | None = None
     continues: int | None = None
-    content: int = 0
 
 
 class _File(msgspec.Struct):
@@ -106,9 +106,9 @@ class Index:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
         if now - found.st_mtime > _SETTLED:
             drawn = whole.provenance
-            told = (_NONE, "", "", "", None, None) if drawn is None else self._told(drawn)
+            told = () if drawn is None else self._told(drawn)
             self._entries[path] = _Entry(
-                *_seen(found), whole.width, whole.height, *told, whole.content
+                *_seen(found), whole.width, whole.height, whole.content, *told
             )
             self._dirty = True
 

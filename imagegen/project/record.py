@@ -55,6 +55,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fail_fast: bool = False
     provider: str | None = None
     model: str | None = None
+    continuity: bool | None = None
     beats_file: str | None = None
 
 
@@ -63,6 +64,7 @@ class Drawer(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str | None = None
     model: str | None = None
+    continuity: bool | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

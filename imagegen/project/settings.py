@@ -85,6 +85,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.continuity if own is None else own
 
 
+def with_continuity(settings: Settings, *, on: bool) -> Settings:
+    """Return the settings with continuity on or off in every style."""
+    styles = {
+        name: msgspec.structs.replace(style, continuity=None)
+        for name, style in settings.styles.items()
+    }
+    return msgspec.structs.replace(settings, continuity=on, styles=styles)
+
+
 def is_style_name(name: str) -> bool:
     """Tell whether a style may have this name."""
     return bool(_STYLE_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     """The service will not draw these words; asking again will not help."""
     BAD_REQUEST = "bad request"
     """The service says that the request is wrong; asking again will not help."""
+    BLOCKED = "blocked"
+    """Nothing was sent: the picture that the beat continues is not there."""
     NO_PICTURE = "no picture"
     """An answer without a picture where a second try may help."""
     PASSING = "passing"
@@ -47,16 +49,39 @@ class Kind(StrEnum):
     """The address answers with a redirect; keys are never sent after one."""
 
 
+class Role(StrEnum):
+    """What a reference image is to a picture."""
+
+    PREDECESSOR = "the picture before this one, which this one continues"
+    CHARACTER = "character"
+    STYLE = "the style"
+    OTHER = "reference"
+
+
 class Reference(msgspec.Struct, frozen=True):
-    """A reference image: the bytes of a picture file and their real media type."""
+    """A reference image: the bytes of a picture file and their real media type.
+
+    `name` is what the words call a character, or the file's name. `original` is the SHA-256
+    of the file's bytes where `data` is a smaller picture of the same; `content` tells a
+    picture of ours from others, as `png.Whole` does.
+    """
 
     mime_type: str
     data: bytes
+    role: Role = Role.STYLE
+    name: str = ""
+    original: str | None = None
+    content: int = 0
 
     @property
     def digest(self) -> str:
         """SHA-256 of the file's bytes, in hexadecimal."""
-        return _digest(self.data)
+        return self.original or _digest(self.data)
+
+    @property
+    def label(self) -> str:
+        """What it is, for whoever sees it among others."""
+        return f"{self.name} ({self.role})" if self.role is Role.CHARACTER else str(self.role)
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +110,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def prompt(self) -> str:
         """The exact text that is sent."""
-        return f"{self.words}\n\n{self.look}" if self.look else self.words
+        return "\n\n".join(filter(None, (self.words, self.look, self.legend)))
+
+    @property
+    def legend(self) -> str:
+        """What each of the reference images is; empty where nothing is told apart by it.
+
+        Without it a model could not know which picture shows whom.
+        """
+        roles = {reference.role for reference in self.references}
+        if Role.CHARACTER not in roles and len(roles) < 2:
+            return ""
+        told = (f"{n}: {one.label}." for n, one in enumerate(self.references, 1))
+        return f"Reference pictures, in their order. {' '.join(told)}"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

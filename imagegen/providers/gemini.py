@@ -23,6 +23,7 @@ from imagegen.providers.base import (
     Price,
     Reference,
     Request,
+    Role,
 )
 from imagegen.secret import Secret
 
@@ -175,14 +176,20 @@ _encoding = threading.Lock()
 
 
 def _inline(reference: Reference) -> msgspec.Raw:
+    if reference.role is Role.PREDECESSOR:
+        return _encode(reference)
     # Under a lock, so that all threads of a starting run do not encode the same file.
     with _encoding:
         return _encoded(reference)
 
 
-# A style's reference goes out with hundreds of requests; 16 of the largest are 150 MB.
-@lru_cache(maxsize=16)
+# A style's reference goes out with hundreds of requests, a picture before another with one.
+@lru_cache(maxsize=64)
 def _encoded(reference: Reference) -> msgspec.Raw:
+    return _encode(reference)
+
+
+def _encode(reference: Reference) -> msgspec.Raw:
     data = base64.b64encode(reference.data).decode("ascii")
     return msgspec.Raw(
         msgspec.json.encode({"inlineData": {"mimeType": reference.mime_type, "data": data}})

@@ -1,0 +1,35 @@
+"""Who appears where, as `check` and `--dry-run` list it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from imagegen.display.names import Names
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.generation.appearances import Appearance
+from imagegen.project.storyboard import Beat
+
+_SHOWN: Final = 8
+
+
+def show(paper: Paper, cast: Sequence[Appearance], beats: Iterable[Beat]) -> None:
+    """Say for each character which beats name it, and where there is no picture to send."""
+    if not cast:
+        return
+    names = Names((beat.style, *beat.key) for beat in beats)
+    style = next((beat.style for beat in beats), "")
+    paper.line()
+    paper.line("  characters:")
+    called = [clean(", ".join(one.names), 40) for one in cast]
+    width = max(map(len, called))
+    for name, one in zip(called, cast, strict=True):
+        paper.wrapped(f"    {name:<{width}}  ", _where(one, names, style), indent=6)
+
+
+def _where(one: Appearance, names: Names, style: str) -> str:
+    if not one.beats:
+        return "no beat names it"
+    numbers = ", ".join(names.short(style, *key) for key in one.beats[:_SHOWN])
+    more = f" and {len(one.beats) - _SHOWN:,} more" if len(one.beats) > _SHOWN else ""
+    without = f"; no picture in {', '.join(one.without)}" if one.without else ""
+    return f"{plural(len(one.beats), 'beat')}: {numbers}{more}{without}"

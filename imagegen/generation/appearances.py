@@ -1,0 +1,40 @@
+"""Who appears where: the characters that the beats' words name."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from imagegen.generation.references import References
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat
+
+
+class Appearance(msgspec.Struct, frozen=True, kw_only=True):
+    """A character, the shots and numbers of the beats that name it, and where it has no picture.
+
+    `without` are the drawn styles whose beats go without a picture of it.
+    """
+
+    names: tuple[str, ...]
+    beats: tuple[tuple[str, str], ...]
+    without: tuple[str, ...] = ()
+
+
+def appearances(
+    settings: Settings, references: References, beats: Iterable[Beat]
+) -> tuple[Appearance, ...]:
+    """Return every character of a project, and which of these beats name it."""
+    if not settings.characters:
+        return ()
+    found: dict[str, dict[tuple[str, str], None]] = {name: {} for name in settings.characters}
+    for beat in beats:
+        for name in references.named(beat):
+            found[name][beat.key] = None
+    return tuple(
+        Appearance(
+            names=character.names,
+            beats=tuple(found[name]),
+            without=tuple(s for s in settings.drawn_styles if character.picture_in(s) is None),
+        )
+        for name, character in settings.characters.items()
+    )

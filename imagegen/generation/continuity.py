@@ -1,0 +1,26 @@
+"""Which beat each one continues: the chains in which beats of a shot are drawn."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from imagegen.project.storyboard import Beat
+
+Key = tuple[str, str]
+Predecessors = Mapping[str, Mapping[Key, Key]]
+"""For each style: the beats that continue another, and which."""
+
+
+def predecessors(beats: Iterable[Beat], waived: Callable[[Beat], bool]) -> dict[Key, Key]:
+    """Return which beats of one style continue which: the one before each in its shot.
+
+    `beats` are in file order. A beat that a person settled without a picture (`waived`) is
+    passed over. What has nothing before it continues nothing.
+    """
+    found: dict[Key, Key] = {}
+    last: dict[str, Key] = {}
+    for beat in beats:
+        before = last.get(beat.shot)
+        if beat.continues and before is not None:
+            found[beat.key] = before
+        if not waived(beat):
+            last[beat.shot] = beat.key
+    return found

@@ -1,0 +1,286 @@
+"""The reference images of a project: which there are, and which go with a beat."""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from imagegen import files
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project import png, scaling
+from imagegen.project.characters import Character, Mentions
+from imagegen.project.layout import Layout
+from imagegen.project.settings import FILE as SETTINGS
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat
+from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Role
+
+REFERENCE_FILE: Final = "style_reference.png"
+_KEPT: Final = 64
+"""Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
+_MOST_FAULTS: Final = 1000
+_HEAD: Final = 16
+
+
+class References:
+    """The reference images of a project, read once.
+
+    `style` has each style's own for hard cuts; `common` those that go with every beat of a
+    style; `characters` the picture of each by style and name of its table. A picture of more
+    than `largest` bytes is made smaller.
+    """
+
+    def __init__(
+        self,
+        style: Mapping[str, Reference] | None = None,
+        *,
+        common: Mapping[str, tuple[Reference, ...]] | None = None,
+        characters: Mapping[tuple[str, str], Reference] | None = None,
+        mentions: Mentions | None = None,
+        root: Path | None = None,
+        largest: int = MAX_REFERENCE_BYTES,
+    ) -> None:
+        self._style = style or {}
+        self._common = common or {}
+        self._characters = characters or {}
+        self._mentions = mentions or Mentions({})
+        self._root = root
+        self._largest = largest
+        self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
+
+    def named(self, beat: Beat) -> tuple[str, ...]:
+        """Return the characters that the beat's words name, in the order of the words."""
+        return self._mentions.within(beat.words)
+
+    def kind(self, beat: Beat) -> tuple[object, ...]:
+        """Return what is the same for beats of a style with the same references."""
+        return beat.references, self.named(beat)
+
+    def of(self, beat: Beat, *, hard_cut: bool) -> tuple[Reference, ...]:
+        """Return what is sent with a beat, the most important first.
+
+        A hard cut's style reference, those that its row names, the characters that its words
+        name, its style's, the project's; the same picture once.
+        """
+        style = self._style.get(beat.style) if hard_cut else None
+        people = ((beat.style, name) for name in self.named(beat))
+        found = [
+            *([style] if style else ()),
+            *map(self._of_row, beat.references),
+            *(self._characters[person] for person in people if person in self._characters),
+            *self._common.get(beat.style, ()),
+        ]
+        return tuple({one.digest: one for one in reversed(found)}.values())[::-1]
+
+    def _read_of_row(self, written: str) -> Reference:
+        if self._root is None:
+            raise UsageError(f'"{written}": no such file')
+        path = _within(self._root, written, f'references: "{written}"')
+        return _read(path, self._largest, Role.OTHER, written)
+
+
+def gather(
+    layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]], *, largest: int
+) -> References:
+    """Read what a project's settings name, and look whether all is there that rows name.
+
+    `beats` are those of the styles that are drawn. Raises `UsageError` for a faulty style
+    reference and `InputFaultsError` with every other fault: a picture that is missing, lies
+    outside the project, or is none that can be sent.
+    """
+    style = style_references(layout, settings, largest)
+    shelf = _Shelf(layout, largest)
+    project = shelf.all(settings.references, SETTINGS, "references")
+    common = {}
+    for name in settings.drawn_styles:
+        own = shelf.all(settings.styles[name].references, SETTINGS, f"styles.{name}.references")
+        common[name] = (*own, *project)
+    characters = {}
+    for name, character in settings.characters.items():
+        for drawn in settings.drawn_styles:
+            picture = shelf.of_character(name, character, drawn)
+            if picture is not None:
+                characters[drawn, name] = picture
+    shelf.look_at_rows(beats)
+    shelf.refuse()
+    return References(
+        style,
+        common=common,
+        characters=characters,
+        mentions=Mentions(settings.characters),
+        root=layout.root,
+        largest=largest,
+    )
+
+
+class _Shelf:
+    """Reads pictures once each, and gathers what is wrong with them."""
+
+    def __init__(self, layout: Layout, largest: int) -> None:
+        self._layout = layout
+        self._largest = largest
+        self._read: dict[tuple[str, Role, str], Reference | None] = {}
+        self._faults: list[InputFault] = []
+
+    def all(self, paths: Iterable[str], file: str, field: str) -> tuple[Reference, ...]:
+        read = [self._one(path, Role.OTHER, path, file, field) for path in paths]
+        return tuple(one for one in read if one is not None)
+
+    def of_character(self, name: str, character: Character, style: str) -> Reference | None:
+        path = character.picture_in(style)
+        if path is None:
+            return None
+        called = ", ".join(character.names)
+        field = f"characters.{name}.picture"
+        return self._one(path, Role.CHARACTER, called, SETTINGS, field)
+
+    def _one(self, path: str, role: Role, name: str, file: str, field: str) -> Reference | None:
+        known = (path, role, name)
+        if known not in self._read:
+            self._read[known] = None
+            try:
+                found = _within(self._layout.root, path, f'"{path}"')
+                self._read[known] = _read(found, self._largest, role, name)
+            except UsageError as error:
+                self._fault(error, f"{self._layout.name}/{file}", field)
+        return self._read[known]
+
+    def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> None:
+        """Look whether the pictures that rows name can be sent, without reading them whole."""
+        seen: set[str] = set()
+        for beat in (beat for own in beats.values() for beat in own if beat.references):
+            for path in beat.references:
+                if path in seen:
+                    continue
+                seen.add(path)
+                try:
+                    _look_at(_within(self._layout.root, path, f'"{path}"'), self._largest)
+                except UsageError as error:
+                    self._fault(error, beat.file, "references", beat.row)
+
+    def _fault(self, error: UsageError, file: str, field: str, row: int | None = None) -> None:
+        if len(self._faults) < _MOST_FAULTS:
+            message, hint = error.message, error.hint
+            self._faults.append(
+                InputFault(file=file, field=field, row=row, message=message, hint=hint)
+            )
+
+    def refuse(self) -> None:
+        if self._faults:
+            raise InputFaultsError(self._faults)
+
+
+def style_references(
+    layout: Layout, settings: Settings, largest: int = MAX_REFERENCE_BYTES
+) -> dict[str, Reference]:
+    """Read each drawn style's reference image: its own, the project's, or the user's.
+
+    Raises `UsageError` when a file that a setting names is missing, lies outside the
+    project, or is no picture that the API takes.
+    """
+    fallback = _default(layout)
+    read: dict[Path, Reference] = {}
+    found = {}
+    for name in settings.drawn_styles:
+        own = settings.styles[name].style_reference
+        if own:
+            path = _named(layout, own, f"styles.{name}.style_reference")
+        elif settings.style_reference:
+            path = _named(layout, settings.style_reference, "style_reference")
+        elif fallback:
+            path = fallback
+        else:
+            continue
+        if path not in read:
+            read[path] = _read(path, largest, Role.STYLE)
+        found[name] = read[path]
+    return found
+
+
+def _named(layout: Layout, written: str, setting: str) -> Path:
+    try:
+        return _within(layout.root, written, f'{setting} = "{written}"')
+    except _OutsideError as error:
+        hint = (
+            f"copy it into the project, or name it {REFERENCE_FILE} in your own configuration "
+            f"folder: {_users()}"
+        )
+        raise UsageError(error.message, hint=hint) from None
+
+
+class _OutsideError(UsageError):
+    """A path that leads out of the project: somebody else's must not choose what is sent."""
+
+
+def _within(root: Path, written: str, shown: str) -> Path:
+    path = _resolved(root / written, shown)
+    if not path.is_relative_to(root):
+        raise _OutsideError(f"{shown} lies outside the project", hint="copy it into the project")
+    if not path.is_file():
+        raise UsageError(f"{shown}: no such file", hint="mend its path, from the project's folder")
+    return path
+
+
+def _default(layout: Layout) -> Path | None:
+    own = layout.root / REFERENCE_FILE
+    if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
+        raise UsageError(f"{own} is a link that leads out of the project")
+    return next((path.resolve() for path in (own, _users()) if path.is_file()), None)
+
+
+def _resolved(path: Path, shown: str) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        # A null character, or links that lead in a circle.
+        raise UsageError(f"{shown} is no path: {error}") from error
+
+
+def _users() -> Path:
+    import platformdirs  # noqa: PLC0415  # slow to import
+
+    return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
+
+
+def _read(path: Path, largest: int, role: Role, name: str = "") -> Reference:
+    data = files.read(path, png.MAX_BYTES)
+    if data is None:
+        raise UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
+    kind = _kind(path, data[:_HEAD], len(data), largest)
+    if len(data) <= largest:
+        return Reference(kind.value, data, role, name)
+    try:
+        smaller = scaling.scaled_down(data, largest)
+    except png.NotAPictureError as error:
+        raise UsageError(f"{path} cannot be sent as a reference: {error}") from error
+    original = Reference(kind.value, data).digest
+    return Reference(png.Format.PNG.value, smaller, role, name, original)
+
+
+def _look_at(path: Path, largest: int) -> None:
+    """Raise `UsageError` for what, by its first bytes and its size, cannot be sent."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if size > png.MAX_BYTES:
+        raise UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
+    _kind(path, head, size, largest)
+
+
+def _kind(path: Path, head: bytes, size: int, largest: int) -> png.Format:
+    kind = png.format_of(head)
+    if kind is None:
+        raise UsageError(
+            f"{path} is no picture that can be sent as a reference",
+            hint="PNG, JPEG, WebP and HEIC can",
+        )
+    if kind is png.Format.HEIC and size > largest:
+        raise UsageError(
+            f"{path} is larger than {largest // 1024**2} MB, and HEIC cannot be scaled down here",
+            hint="save it as JPEG",
+        )
+    return kind
