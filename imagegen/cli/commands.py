@@ -142,7 +142,8 @@ def check(
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
             printer.keys(tails, read.ring.source)
-    for note in (*read.storyboard.notes, *read.ring.warnings):
+    short = composer.short(beat for own in read.beats.values() for beat in own)
+    for note in (*read.storyboard.notes, *read.ring.warnings, *filter(None, [short])):
         printer.line(f"  note: {note}")
 
 

@@ -1,7 +1,8 @@
 """What is sent for a beat: its words, its style's look, its reference images."""
 
 import io
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -36,10 +37,14 @@ _CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service takes: so many references with one request, each of so many bytes."""
+    """What a service takes: so many references with one request, and so many bytes.
+
+    `bytes` are those of each reference's file, `in_all` those of all files of a request.
+    """
 
     references: int = 14
     bytes: int = MAX_REFERENCE_BYTES
+    in_all: int = 2 * MAX_REFERENCE_BYTES
 
 
 class NoPredecessorError(Exception):
@@ -119,21 +124,50 @@ class Composer:
             beat=beat.beat,
             words=beat.words,
             look=look,
-            references=(*first, *self._others(beat)[: self._room(beat)]),
+            references=(*first, *self._sent(beat)),
             aspect_ratio=self._settings.aspect_ratio,
             image_size=self._settings.image_size,
         )
 
+    def short(self, beats: Iterable[Beat]) -> str | None:
+        """Say of how many beats not all references can be sent; None where of none."""
+        if not self.references:
+            return None
+        known: dict[tuple[object, ...], bool] = {}
+        count, first = 0, None
+        for beat in beats:
+            kind = (beat.style, self.before(beat) is not None, self.kind(beat))
+            if kind not in known:
+                known[kind] = bool(self.left_out(beat))
+            if known[kind]:
+                count, first = count + 1, first or beat
+        if first is None:
+            return None
+        name = "/".join((first.style, *first.key))
+        many = "1 beat has" if count == 1 else f"{count:,} beats have"
+        return (
+            f"{many} more references than the model takes ({self.limits.references}, and "
+            f"{self.limits.in_all // 1024**2} MB): the last are left out (check --show {name})"
+        )
+
     def left_out(self, beat: Beat) -> tuple[Reference, ...]:
         """Return the references that are not sent, because the service takes no more."""
-        return self._others(beat)[self._room(beat) :]
+        return self._others(beat)[len(self._sent(beat)) :]
 
     def _others(self, beat: Beat) -> tuple[Reference, ...]:
         return self.references.of(beat, hard_cut=self._hard_cut(beat))
 
-    def _room(self, beat: Beat) -> int:
-        """Return how many references may go with a beat, beside the picture it continues."""
-        return max(0, self.limits.references - (self.before(beat) is not None))
+    def _sent(self, beat: Beat) -> tuple[Reference, ...]:
+        """Return the references that are sent, beside the picture that the beat continues.
+
+        Room is kept for the largest such picture: what goes with it must not depend on it,
+        or it would be outdated at once.
+        """
+        continues = self.before(beat) is not None
+        others = self._others(beat)[: max(0, self.limits.references - continues)]
+        room = self.limits.in_all - continues * self.limits.bytes
+        sizes = itertools.accumulate(len(reference.data) for reference in others)
+        return others[: sum(size <= room for size in sizes)]
 
     def _hard_cut(self, beat: Beat) -> bool:
         if beat.hard_cut:

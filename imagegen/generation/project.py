@@ -226,7 +226,11 @@ class Project:
     def composer(self) -> Composer:
         """What makes requests. Raises `UsageError` for faulty reference images."""
         provider = providers.named(self.settings.provider)
-        limits = Limits(references=provider.most_references, bytes=provider.largest_reference)
+        limits = Limits(
+            references=provider.most_references,
+            bytes=provider.largest_reference,
+            in_all=provider.largest_references,
+        )
         found = references.gather(
             self.layout, self.settings, self.beats, largest=provider.largest_reference
         )

@@ -49,6 +49,10 @@ class References:
         self._largest = largest
         self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
 
+    def __bool__(self) -> bool:
+        """Tell whether a beat may have others than its style's reference."""
+        return self._root is not None
+
     def named(self, beat: Beat) -> tuple[str, ...]:
         """Return the characters that the beat's words name, in the order of the words."""
         return self._mentions.within(beat.words)
@@ -104,12 +108,13 @@ def gather(
                 characters[drawn, name] = picture
     shelf.look_at_rows(beats)
     shelf.refuse()
+    rows = any(beat.references for own in beats.values() for beat in own)
     return References(
         style,
         common=common,
         characters=characters,
         mentions=Mentions(settings.characters),
-        root=layout.root,
+        root=layout.root if rows or characters or any(common.values()) else None,
         largest=largest,
     )
 

@@ -253,6 +253,11 @@ class Session:
             runtime=self._runtime,
             bus=bus,
         )
+        short = self._composer.short(
+            one.beat for beats in plan.styles.values() for one in beats if one.draw
+        )
+        if short:
+            self._warn(short)
         try:
             self._warn_of_outdated(plan)
             plan = self._make_ready(plan, run)

@@ -189,6 +189,8 @@ class Provider(Protocol):
     """How many reference images one request may bring."""
     largest_reference: int
     """How many bytes each of their files may have."""
+    largest_references: int
+    """How many bytes all files of one request may have together."""
     width: int
     """How many requests may be under way at once where keys set no limit."""
 

@@ -58,6 +58,8 @@ class Gemini:
     # See https://ai.google.dev/gemini-api/docs/image-generation; the smaller models take fewer.
     most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
+    # A request may have 20 MB, in which a file's bytes become a third more.
+    largest_references = 14 * 1024 * 1024
 
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

@@ -48,6 +48,7 @@ class Sketch:
     # It looks at none: as many as the API that it stands in for.
     most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
+    largest_references = 14 * 1024 * 1024
 
     def __init__(self, options: Options) -> None:
         self.width = options.width or os.cpu_count() or 1
