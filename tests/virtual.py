@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import msgspec
+
 from fakes import FakeClock
 from imagegen.generation.composer import Composer
+from imagegen.generation.continuity import predecessors
 from imagegen.generation.engine import Engine
 from imagegen.generation.events import Bus, Complete, Event, Progress
 from imagegen.generation.plan import Plan, Planned
@@ -236,7 +239,8 @@ class Show:
     """One engine in virtual time, over a folder of a test.
 
     Of each style the first `there` beats have their picture already. Without `keys` every
-    style has `keys_a_style` keys of its own, of `per_minute` requests each.
+    style has `keys_a_style` keys of its own, of `per_minute` requests each. `chains` are the
+    lengths of the chains in which the beats of every style continue each other, one a shot.
     """
 
     def __init__(
@@ -252,6 +256,7 @@ class Show:
         there: int = 0,
         latency: float = 8.0,
         width: int = 4,
+        chains: Sequence[int] = (),
         **options: object,
     ) -> None:
         self.clock = FakeClock()
@@ -263,7 +268,7 @@ class Show:
         self.events = self._notes.events
         self.bus.subscribe(self._notes, tick=None, failed=self._notes.failures.append)
         self.layout = Layout(folder)
-        counts = beats if beats is not None else dict.fromkeys(STYLES, 30)
+        counts = beats if beats is not None else dict.fromkeys(STYLES, sum(chains) or 30)
         self.keys = (
             {style: tuple(own) for style, own in keys.items()}
             if keys is not None
@@ -286,18 +291,23 @@ class Show:
             lend=lend,
             seed=1,
         )
+        rows = {style: [_beat(style, n) for n in range(count)] for style, count in counts.items()}
+        if chains:
+            rows = {style: _in_chains(own, chains) for style, own in rows.items()}
+        before = {style: predecessors(own, lambda _: False) for style, own in rows.items()}
         self.plan = Plan(
             styles={
                 style: tuple(
-                    Planned(_beat(style, n), Found.NOTHING, draw=n >= there) for n in range(count)
+                    Planned(beat, Found.NOTHING, draw=n >= there, after=before[style].get(beat.key))
+                    for n, beat in enumerate(own)
                 )
-                for style, count in counts.items()
+                for style, own in rows.items()
             }
         )
         self.run = Run(
             layout=self.layout,
             provider=self.provider,
-            composer=Composer(Settings(), References()),
+            composer=Composer(Settings(), References(), before, pictures=self.layout),
             keys=None if keyless else self.pool,
             options=Options(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
             runtime=self.runtime,
@@ -329,6 +339,15 @@ class Show:
             for event in self.events
             if isinstance(event, Progress)
         }
+
+
+def _in_chains(beats: Sequence[Beat], lengths: Sequence[int]) -> list[Beat]:
+    """Return the beats in shots of these lengths, each a hard cut and what continues it."""
+    places = ((shot, nth) for shot, length in enumerate(lengths) for nth in range(length))
+    return [
+        msgspec.structs.replace(beat, shot=str(shot), transition="C" if nth else "H")
+        for beat, (shot, nth) in zip(beats, places, strict=True)
+    ]
 
 
 def _beat(style: str, number: int) -> Beat:
