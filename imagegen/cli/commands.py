@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from imagegen import __version__
-from imagegen.cli import complete, keys, pictures, run, status, trial
+from imagegen.cli import cast, complete, keys, pictures, run, status, trial
 from imagegen.cli.help import App, examples
 from imagegen.cli.options import (
     BeatsOption,
@@ -156,6 +156,7 @@ app.command(rich_help_panel=_ONE, epilog=pictures.USE_EPILOG)(pictures.use)
 app.command(rich_help_panel=_ONE, epilog=pictures.ACCEPT_EPILOG)(pictures.accept)
 app.command(rich_help_panel=_ONE, epilog=pictures.SKIP_EPILOG)(pictures.skip)
 app.command("try", rich_help_panel=_ONE, epilog=trial.TRY_EPILOG)(trial.attempt)
+app.command(rich_help_panel=_ONE, epilog=cast.CAST_EPILOG)(cast.cast)
 app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
 app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
 app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)

@@ -68,6 +68,16 @@ def styles(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offered([name for name in names if name not in given], incomplete)
 
 
+def characters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the characters of the project that are not named yet."""
+    settings = _settings(ctx)
+    given = ctx.params.get("names") or ()
+    return _offered(
+        [name for name in (settings.characters if settings else ()) if name not in given],
+        incomplete,
+    )
+
+
 def shots(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the project's shots, in the styles that were named."""
     return _offered((beat.shot for beat in _beats(ctx)), incomplete)

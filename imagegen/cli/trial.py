@@ -1,6 +1,7 @@
 """The command that draws candidates to choose from: `try`."""
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -30,10 +31,11 @@ from imagegen.cli.options import (
 )
 from imagegen.cli.pictures import opened
 from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.shell import on_project
 
 if TYPE_CHECKING:
+    from imagegen.generation.beside import Beside
     from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.trial import Trial
     from imagegen.project.record import Asked
 
 TRY_EPILOG: Final = examples(
@@ -110,35 +112,48 @@ def attempt(
     )
     how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
 
-    trials: list[Trial] = []
-
-    def read(asked: "Asked", source: "KeySource") -> "Project":
+    def read(asked: "Asked", source: "KeySource") -> "Beside":
         from imagegen.generation.trial import Trial
 
-        trials.append(Trial(project, asked, source, look=look, count=many, wall=time.time()))
-        return trials[0]
+        return Trial(project, asked, source, look=look, count=many, wall=time.time())
+
+    keeps = {on_project("try", project, "--keep", "PICTURE"): "makes it the beat's picture"}
+    if look is not None:
+        keeps[on_project("try", project, "--keep", "look")] = "makes it the style's look"
+    draw_beside(project, asked, how, read, keeps)
+
+
+def draw_beside(
+    project: Path,
+    asked: "Asked",
+    how: How,
+    read: Callable[["Asked", "KeySource"], "Beside"],
+    keeps: Mapping[str, str],
+) -> None:
+    """Draw into tries/, and say with which commands what was drawn is kept.
+
+    `read` reads what is drawn, `keeps` has commands and what they do. Ends the command with the
+    run's exit code. Raises `ImagegenError` where nothing could start.
+    """
+    drawn: list[Beside] = []
+
+    def once(asked: "Asked", source: "KeySource") -> "Project":
+        drawn.append(read(asked, source))
+        return drawn[0]
 
     try:
-        draw(project, asked, how, read=read)
+        draw(project, asked, how, read=once)
     except typer.Exit as done:
-        trials[0].note()
+        drawn[0].note()
         if done.exit_code == Exit.OK and how.view is not View.JSON:
-            _say_how_to_keep(project, look)
+            from imagegen.display import terminal
+
+            terminal.printer().commands(*keeps.items())
         raise
     except ImagegenError:
-        for trial in trials:
-            trial.forget()
+        for one in drawn:
+            one.forget()
         raise
-
-
-def _say_how_to_keep(project: Path, look: str | None) -> None:
-    from imagegen.display import terminal
-    from imagegen.shell import on_project
-
-    rows = [(on_project("try", project, "--keep", "PICTURE"), "makes it the beat's picture")]
-    if look is not None:
-        rows.append((on_project("try", project, "--keep", "look"), "makes it the style's look"))
-    terminal.printer().commands(*rows)
 
 
 def _keep(project: Path, what: str) -> None:

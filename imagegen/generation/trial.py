@@ -1,11 +1,5 @@
-"""Candidates to choose from, drawn beside the project: `tries/{time}/{style}/…`.
+"""Candidates to choose from, drawn beside the project: a look, or a beat several times."""
 
-A try is a small project of its own within the project's folder, so that nothing of it gets in
-the way of a run: its beats are those that were asked for, each as often as wanted.
-"""
-
-import contextlib
-import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,21 +10,18 @@ import msgspec
 from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import arrange
-from imagegen.generation.composer import Composer, words_hash
+from imagegen.generation.beside import FOLDER, Beside, folders
+from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
-from imagegen.generation.events import iso
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.survey import look_at
 from imagegen.project import settings
-from imagegen.project.index import Index
-from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.png import MAX_BYTES
 from imagegen.project.record import Asked
 from imagegen.project.settings import Style
-from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
 
-FOLDER: Final = "tries"
 LOOK: Final = "look"
 _FILE: Final = "try.json"
 _MAX_BYTES: Final = 64 * 1024
@@ -44,7 +35,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     look: str
 
 
-class Trial(Project):
+class Trial(Beside):
     """A project whose beats are candidates: each of those asked for, `count` times.
 
     `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
@@ -67,36 +58,14 @@ class Trial(Project):
         self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
         if look is not None:
             self.settings = _with_look(self.settings, self.styles, look)
-        self.storyboard = Storyboard(source=self.storyboard.source, beats=_candidates(beats, count))
-        self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
-        self.predecessors = {}
-        self.composer = Composer(
-            self.settings,
-            self.composer.references,
-            _of_candidates(continued, self.storyboard.beats),
-            self.composer.limits,
-            pictures=self.layout,
-        )
-        self.layout = _Tries.within(self.layout, wall)
-        self.index = Index(self.layout.ours)
-        self.asked = Asked(provider=asked.provider, model=asked.model)
+        candidates = _candidates(beats, count)
+        self.set_aside(candidates, wall, _of_candidates(continued, candidates))
         self._tried = None if look is None else Tried(style=self.styles[0], look=look)
 
     def note(self) -> None:
         """Write down which look was tried, for `keep`. Raises `StorageError`."""
         if self._tried is not None:
             files.write(self.layout.root / _FILE, msgspec.json.encode(self._tried))
-
-    def forget(self) -> None:
-        """Remove its folder, where nothing has come of it."""
-        with contextlib.suppress(OSError):
-            self.layout.root.rmdir()
-            self.layout.root.parent.rmdir()
-
-    @property
-    def shown_folder(self) -> str:
-        """Where its pictures lie, relative to the project."""
-        return f"{FOLDER}/{self.layout.root.name}"
 
 
 def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
@@ -136,38 +105,6 @@ def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> 
         raise UsageError(f"--look: {error}") from error
     style = msgspec.structs.replace(known.styles[styles[0]], look=own.look)
     return msgspec.structs.replace(known, styles={**known.styles, styles[0]: style})
-
-
-class _Tries(Layout):
-    """A folder in `tries`: pictures lie in it by style, and no progress is told to others."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.pictures = self.root
-
-    @classmethod
-    def within(cls, project: Layout, wall: float) -> "_Tries":
-        """Make a new one in a project, to be called by its name."""
-        tries = project.root / FOLDER
-        refuse_link(tries)
-        time, taken = iso(wall).replace(":", "-"), set(_names(tries))
-        names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
-        folder = tries / next(name for name in names if name not in taken)
-        files.make_folder(folder)
-        layout = cls(folder)
-        layout.name = project.name
-        return layout
-
-    def progress(self, style: str) -> Path:
-        """Return where nobody looks for progress."""
-        return self.ours / f"image_progress_{style}.json"
-
-
-def _names(tries: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in tries.iterdir())
-    except OSError:
-        return []
 
 
 def keep(project: Project, what: str, wall: float) -> str:
@@ -212,7 +149,7 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
 
 def _last_tried(project: Project) -> Path:
     tries = project.root / FOLDER
-    for name in reversed(_names(tries)):
+    for name in reversed(folders(tries)):
         if (tries / name / _FILE).is_file():
             return tries / name
     raise UsageError("no look was tried yet", hint='imagegen try --style clear --look "…"')

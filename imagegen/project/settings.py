@@ -128,17 +128,33 @@ def with_look(project: Path, style: str, look: str) -> bytes:
 
     Raises `UsageError` where it cannot be read.
     """
+    return _edited(project, ("styles", style), "look", look)
+
+
+def with_picture(project: Path, character: str, picture: str | Mapping[str, str]) -> bytes:
+    """Return imagegen.toml with this picture, or one for each style, for a character.
+
+    All else in it stays as it stands. Raises `UsageError` where it cannot be read.
+    """
+    return _edited(project, ("characters", character), "picture", picture)
+
+
+def _edited(
+    project: Path, table: tuple[str, str], name: str, value: str | Mapping[str, str]
+) -> bytes:
     import tomlkit  # noqa: PLC0415  # slow to import, and only edits need it
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
-    path = project / FILE
+    path, (group, own) = project / FILE, table
     before = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else b""
     if before is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
     try:
         document = tomlkit.parse(before.decode("utf-8-sig"))
-        styles = document.setdefault("styles", tomlkit.table(is_super_table=True))
-        styles.setdefault(style, tomlkit.table())["look"] = look
+        groups = document.setdefault(group, tomlkit.table(is_super_table=True))
+        inline = tomlkit.inline_table()
+        inline.update({} if isinstance(value, str) else value)
+        groups.setdefault(own, tomlkit.table())[name] = value if isinstance(value, str) else inline
     except (TOMLKitError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
     text: str = tomlkit.dumps(document)

@@ -15,7 +15,7 @@ _OTHERS: Final = "_files"
 _PART: Final = r"(?![. ]+(?:/|\Z)|[A-Za-z]:)[^/\\\x00\ud800-\udfff]+"
 """Windows drops dots and spaces at a name's end, so `.. ` leads up there too."""
 _PLACE: Final = (
-    rf"\A(?:(?:{PICTURES}|selected_images|tries)(?:/{_PART})+"
+    rf"\A(?:(?:{PICTURES}|selected_images|tries|characters)(?:/{_PART})+"
     rf"|{OLD}/{_PART}/(?!(?i:step\.json|{STAGED})(?:/|\Z)){_PART}(?:/{_PART})*"
     r"|overrides\.toml|imagegen\.toml|image_selections\.json)\Z"
 )

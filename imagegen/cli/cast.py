@@ -1,0 +1,137 @@
+"""The command that gives characters their pictures: `cast`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.help import examples
+from imagegen.cli.options import (
+    WHAT,
+    BaseUrlOption,
+    How,
+    KeysOption,
+    MaxCostOption,
+    ModelOption,
+    ProgressOption,
+    ProjectArgument,
+    ProviderOption,
+    StyleOption,
+    VerboseOption,
+    View,
+    asked_for,
+    whole_number,
+)
+from imagegen.cli.pictures import opened
+from imagegen.cli.trial import draw_beside
+from imagegen.errors import UsageError
+from imagegen.shell import on_project
+
+if TYPE_CHECKING:
+    from imagegen.generation.beside import Beside
+    from imagegen.generation.project import KeySource
+    from imagegen.project.record import Asked
+
+CAST_EPILOG: Final = examples(
+    ("imagegen cast my-video", "sheets of who has a description and no picture"),
+    ("imagegen cast my-video mara -n 3", "three sheets of Mara in each style"),
+    ("imagegen cast my-video mara --keep sheets", "hers are those that were drawn last"),
+    ("imagegen cast my-video mara --from clear/1.2", "she is who is in that picture"),
+)
+_MOST: Final = 50
+
+
+def cast(
+    project: ProjectArgument = Path(),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHARACTER]...",
+            help="Only these, by the names of their tables in imagegen.toml.",
+            show_default=False,
+            autocompletion=complete.characters,
+        ),
+    ] = None,
+    *,
+    style: StyleOption = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            metavar="N",
+            help="How many sheets of each character and style.  [default: 1]",
+            parser=whole_number("-n", 1),
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="WHAT",
+            help="Adopt the sheets that were drawn last (sheets), or one by its path.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    picture_of: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="BEAT",
+            help="Adopt the picture of this beat: clear/1.2.",
+            autocompletion=complete.beats,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    max_cost: MaxCostOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+    progress: ProgressOption = View.AUTO,
+    verbose: VerboseOption = False,
+) -> None:
+    """Draw character sheets from descriptions into tries/, to be approved first.
+
+    `--keep` and `--from` then make a picture the character's, which is sent with every beat
+    whose words name it.
+    """
+    if keep is not None or picture_of is not None:
+        _adopt(project, names or [], keep, picture_of, style or [])
+        return
+    many = count if count is not None else 1
+    if many > _MOST:
+        raise UsageError(f"-n {many} is too many", hint=f"at most {_MOST}")
+    asked = asked_for(styles=style, provider=provider, model=model)
+    how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
+
+    def read(asked: "Asked", source: "KeySource") -> "Beside":
+        from imagegen.generation.casting import Casting
+
+        wanted = names or []
+        return Casting(project, asked, source, wanted=wanted, count=many, wall=time.time())
+
+    name = names[0] if names else "NAME"
+    keeps = {on_project("cast", project, name, "--keep", "sheets"): "makes them the character's"}
+    draw_beside(project, asked, how, read, keeps)
+
+
+def _adopt(
+    project: Path, names: list[str], keep: str | None, beat: str | None, styles: list[str]
+) -> None:
+    from imagegen.display import terminal
+    from imagegen.generation import casting
+
+    if len(names) != 1:
+        hint = on_project("cast", project, "mara", "--keep", "sheets")
+        raise UsageError("--keep and --from give one character a picture: name it", hint=hint)
+    if keep is not None and beat is not None:
+        raise UsageError("--keep and --from name two pictures", hint="leave one out")
+    read = opened(project)
+    if beat is not None:
+        done = casting.adopt_beat(read, names[0], beat, time.time())
+    else:
+        done = casting.adopt_sheets(read, names[0], keep or "", styles, time.time())
+    terminal.printer().line(f"{done}; imagegen undo takes it back")
