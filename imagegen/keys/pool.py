@@ -5,6 +5,7 @@ made, so that a killed process's requests are never forgotten. `docs/key-pool.md
 algorithm and why.
 """
 
+import itertools
 import math
 import random
 import secrets
@@ -91,6 +92,8 @@ class Pool:
         self._ledger = ledger
         self._random = random.Random(seed)  # noqa: S311  # jitter
         self._lock = threading.Lock()
+        # Other processes' grants stand beside ours: numbers begin anywhere.
+        self._grants = itertools.count(secrets.randbits(48))
         self._turn = 0
         self._waiting: dict[str, float] = {}
         self._resting = set(keys)
@@ -437,7 +440,7 @@ class Pool:
             now, wall, limit = self._clock.now(), self._clock.wall(), self._limit(slot)
             if budget.free_at(now, limit) > now or self._is_spent(slot, budget, wall):
                 return
-            grant = secrets.randbits(48)
+            grant = next(self._grants)
             budget.grant(Grant(grant, now, self._ledger.holder), limit, wall)
 
         self._edit(slot, take)
