@@ -8,7 +8,7 @@ All times are `Clock.now()` seconds unless a name says `wall`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -188,11 +188,11 @@ class Budget(msgspec.Struct, omit_defaults=True):
         if not used:
             self.day = pacific_day(wall)
 
-    def sent(self, grant_id: int, now: float) -> None:
-        """Record that a granted request has left."""
+    def sent(self, times: Mapping[int, float]) -> None:
+        """Record when granted requests have left, by the grants' numbers."""
         for grant in self.grants:
-            if grant.id == grant_id:
-                grant.holder, grant.at = "", now
+            if grant.id in times:
+                grant.holder, grant.at = "", times[grant.id]
 
     def drop(self, grant_id: int) -> None:
         """Take back a grant whose request never left; one that has left stays counted."""
