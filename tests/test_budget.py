@@ -40,7 +40,7 @@ class Desk:
         """Take a lease and send its request at once."""
         grant = self.lease()
         if grant is not None:
-            self.budget.sent(grant, self.clock.now())
+            self.budget.sent({grant: self.clock.now()})
         return grant
 
     def send_all(self) -> list[int]:
@@ -87,7 +87,7 @@ def test_a_request_that_has_not_left_counts_as_just_used(desk: Desk) -> None:
     assert grant is not None
     desk.clock.advance(300)
     assert desk.lease() is None
-    desk.budget.sent(grant, desk.clock.now())
+    desk.budget.sent({grant: desk.clock.now()})
     assert desk.wait() == pytest.approx(MINUTE)
     assert desk.lease() is not None
 
@@ -184,7 +184,7 @@ def test_one_burst_is_one_strike_however_slow_its_connections_are(desk: Desk) ->
     start = desk.clock.now()
     for grant in grants:
         assert grant is not None
-        desk.budget.sent(grant, desk.clock.now())
+        desk.budget.sent({grant: desk.clock.now()})
         desk.refuse(grant)
         desk.clock.advance(0.1)
     assert desk.budget.cool_until == pytest.approx(start + 4)

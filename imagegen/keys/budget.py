@@ -8,7 +8,7 @@ All times are `Clock.now()` seconds unless a name says `wall`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -81,7 +81,7 @@ class Budget(msgspec.Struct, omit_defaults=True):
         return cls(boot=clock.boot, now=clock.now(), wall=clock.wall())
 
     def catch_up(self, clock: Clock, alive: Callable[[str], bool]) -> None:
-        """Bring what was read up to now: another boot, dead processes, old grants.
+        """Bring the budget up to now: another boot, dead processes, old grants.
 
         A request that a dead process may have sent counts from when it is found.
         """
@@ -91,16 +91,32 @@ class Budget(msgspec.Struct, omit_defaults=True):
             # Across boots only the wall clock is left, and it may have been set back.
             away = max(0.0, clock.wall() - self.wall)
             self._shift(now - self.now - away)
+        # Of a budget with hundreds of grants nearly all are one process's.
+        for holder in {grant.holder for grant in self.grants}.union(self.limits):
+            if holder and not alive(holder):
+                self._let_go(holder, now)
+        self._forget(now)
+        self.boot, self.now, self.wall = clock.boot, now, clock.wall()
+
+    def bound(self, now: float) -> None:
+        """Let nothing lie ahead, whatever a file says: no wait is longer than one may be."""
         for grant in self.grants:
-            if grant.holder and not alive(grant.holder):
-                grant.holder, grant.at = "", now
             grant.at = min(grant.at, now)
-        # Whatever a file says: no wait is longer than a service may ask for.
         self.cool_until = min(self.cool_until, now + _LONGEST_TOLD)
         self.pace_grows_at = min(self.pace_grows_at, now + CLEAN)
-        self.limits = {holder: n for holder, n in self.limits.items() if alive(holder)}
-        self.grants = [g for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN]
-        self.boot, self.now, self.wall = clock.boot, now, clock.wall()
+
+    def _let_go(self, holder: str, now: float) -> None:
+        """Let what a dead process holds count as sent now."""
+        for grant in self.grants:
+            if grant.holder == holder:
+                grant.holder, grant.at = "", now
+        self.limits.pop(holder, None)
+
+    def _forget(self, now: float) -> None:
+        """Drop grants of the minutes before: once the first, which is about the oldest, is."""
+        oldest = now - WINDOW - MARGIN
+        if self.grants and self.grants[0].at <= oldest:
+            self.grants = [g for g in self.grants if g.holder or g.at > oldest]
 
     def _shift(self, by: float) -> None:
         for grant in self.grants:
@@ -140,9 +156,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
     def room(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
-        return self.effective(limit) - sum(
-            1 for g in self.grants if g.holder or g.at > now - WINDOW - MARGIN
-        )
+        oldest = now - WINDOW - MARGIN
+        return self.effective(limit) - len([1 for g in self.grants if g.holder or g.at > oldest])
 
     def granted(self, now: float) -> int:
         """Return how many requests of the last minute were not refused."""
@@ -153,8 +168,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
         A clock that is set back over midnight does not give the day's requests once more.
         """
-        days = {pacific_day(wall), pacific_day(wall + DAY)}
-        return self.day_used if self.day in days else 0
+        today = self.day == pacific_day(wall) or self.day == pacific_day(wall + DAY)
+        return self.day_used if today else 0
 
     def spent_today(self, wall: float) -> bool:
         """Whether the service said lately that the day's quota is used up."""
@@ -166,18 +181,18 @@ class Budget(msgspec.Struct, omit_defaults=True):
     def grant(self, grant: Grant, limit: int, wall: float) -> None:
         """Record a request that is about to leave."""
         self._grow(grant.at, limit)
-        self.grants = [g for g in self.grants if g.holder or g.at > grant.at - WINDOW - MARGIN]
+        self._forget(grant.at)
         self.grants.append(grant)
         used = self.used_today(wall)
         self.day_used = used + 1
         if not used:
             self.day = pacific_day(wall)
 
-    def sent(self, grant_id: int, now: float) -> None:
-        """Record that a granted request has left."""
+    def sent(self, times: Mapping[int, float]) -> None:
+        """Record when granted requests have left, by the grants' numbers."""
         for grant in self.grants:
-            if grant.id == grant_id:
-                grant.holder, grant.at = "", now
+            if grant.id in times:
+                grant.holder, grant.at = "", times[grant.id]
 
     def drop(self, grant_id: int) -> None:
         """Take back a grant whose request never left; one that has left stays counted."""

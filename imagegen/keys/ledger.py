@@ -168,6 +168,7 @@ class Ledger:
             budget = Budget.fresh(self._clock)
             self._just_used(budget)
         budget.catch_up(self._clock, self._store.alive)
+        budget.bound(self._clock.now())
         return version, budget
 
     def _just_used(self, budget: Budget) -> None:

@@ -56,7 +56,7 @@ class Shelf:
     some keys here are of no use.
     """
 
-    def __init__(self, styles: Iterable[str], room: Callable[[Slot], int]) -> None:
+    def __init__(self, styles: Iterable[str], room: Callable[[Slot, float], int]) -> None:
         self.styles = frozenset(styles)
         self.partly_rejected = False
         self._room = room
@@ -78,7 +78,7 @@ class Shelf:
         if slot.verdict is not None or slot.key(None) is None:
             return
         if slot.free_at <= now:
-            heapq.heappush(self._free, (-self._room(slot), slot.index, slot.version))
+            heapq.heappush(self._free, (-self._room(slot, now), slot.index, slot.version))
         else:
             heapq.heappush(self._later, (slot.free_at, slot.index, slot.version))
         if len(self._free) + len(self._later) > 4 * len(self.slots) + _ROOM_FOR_STALE:
@@ -92,7 +92,8 @@ class Shelf:
         while self._later and self._later[0][0] <= now:
             _, index, version = heapq.heappop(self._later)
             if self._is_new(index, version):
-                heapq.heappush(self._free, (-self._room(self._by_index[index]), index, version))
+                room = self._room(self._by_index[index], now)
+                heapq.heappush(self._free, (-room, index, version))
         while self._free:
             _, index, version = heapq.heappop(self._free)
             if self._is_new(index, version):
