@@ -69,16 +69,28 @@ class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices of beats that are gone, or that may be of several; and chosen pictures of none.
+    """Choices of beats that are gone, or that may be of several beats.
 
-    `names` are as in image_selections.json, `paths` relative to the project.
+    `names` are as in image_selections.json, `copies` their files, and `strays` files of beats
+    that are gone and of no choice. Paths are relative to the project.
     """
 
     names: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.paths)
+        return bool(self.names or self.strays)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is told of it: choices by their names, files that are of none by their paths."""
+        return self.names + self.strays
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of it."""
+        return self.copies + self.strays
 
 
 def chosen(project: Project) -> dict[Key, Chosen]:
@@ -142,13 +154,14 @@ def left_over(project: Project) -> LeftOver:
         for name, entry in entries.items()
         if (choice := selections.choice_of(entry)) is not None and names.key(name, choice) is None
     ]
-    files_of_lost = {file for name in lost for file in selections.files_of(name)}
-    strays = sorted(
-        file
-        for file in selections.names_in(project.root / FOLDER)
-        if file in files_of_lost or (file not in wanted and names.lost_file(file))
+    there = selections.names_in(project.root / FOLDER)
+    copies = [file for name in lost for file in selections.files_of(name) if file in there]
+    others = there - {*copies, *wanted}
+    return LeftOver(
+        names=tuple(lost),
+        copies=tuple(f"{FOLDER}/{file}" for file in copies),
+        strays=tuple(f"{FOLDER}/{file}" for file in sorted(others) if names.lost_file(file)),
     )
-    return LeftOver(names=tuple(lost), paths=tuple(f"{FOLDER}/{file}" for file in strays))
 
 
 def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key, Chosen]:

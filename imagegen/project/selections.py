@@ -275,7 +275,7 @@ def moved(root: Path, names: Names, moves: Mapping[str, Mapping[Key, Key]]) -> M
         else:
             found[new] = _of_shot(entries[name], key[0])
             now[name] = new
-    if found == entries:
+    if found == entries and all(name == new for name, new in now.items()):
         return None
     there = names_in(root / FOLDER)
     return Moved(
