@@ -90,7 +90,9 @@ def read(root: Path) -> Entries:
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be understood: {error}", hint=_HINT) from error
+        why = str(error)
+        message = f"{path} cannot be understood: {why[:1].lower()}{why[1:]}"
+        raise UsageError(message, hint=_HINT) from error
 
 
 _HINT: Final = "mend it, or move it away to choose anew"
