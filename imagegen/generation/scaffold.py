@@ -33,6 +33,7 @@ _SETTINGS: Final = """\
 # aspect_ratio = "16:9"
 # image_size = "1K"            # 512, 1K, 2K (full HD), 4K
 # style_reference = "style_reference.png"   # sent with every hard cut
+# continuity = true                         # a C beat is drawn from the picture before it
 # draw = ["clear"]             # only these styles
 
 # [styles.illustration]
