@@ -54,9 +54,9 @@ class NoPredecessorError(Exception):
 class Composer:
     """Makes requests for the beats of one project.
 
-    `predecessors` tell which beats continue which, whose pictures lie in `pictures`; a beat
-    that continues another where there is none before it counts as a hard cut in a style that
-    has `continuity`.
+    `predecessors` tell of the styles that have continuity which beats continue which, whose
+    pictures lie in `pictures`; a beat that would continue another where there is none before
+    it counts as a hard cut.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class Composer:
 
     def kind(self, beat: Beat) -> tuple[object, ...]:
         """Return what is the same for beats of a style that differ in their words alone."""
-        return beat.own_words, self._hard_cut(beat), self.references.kind(beat)
+        kind = beat.own_words, self._hard_cut(beat)
+        return (*kind, *self.references.kind(beat)) if self.references else kind
 
     def predecessor(self, beat: Beat) -> Reference | None:
         """Return the picture that a beat continues: its bytes, unless they are too many.
@@ -172,8 +173,8 @@ class Composer:
     def _hard_cut(self, beat: Beat) -> bool:
         if beat.hard_cut:
             return True
-        begins = beat.continues and self.before(beat) is None
-        return begins and self._settings.continuous(beat.style)
+        continued = self._predecessors.get(beat.style)
+        return continued is not None and beat.continues and beat.key not in continued
 
     @property
     def image_size(self) -> str:
