@@ -98,6 +98,7 @@ def test_it_is_a_provider(gemini: Gemini) -> None:
     assert (provider.name, provider.model) == ("gemini", "gemini-3.1-flash-image")
     assert provider.key_variables == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     assert provider.width >= 1
+    assert (Gemini.most_references, Gemini.largest_reference) == (14, 7 * 1024 * 1024)
 
 
 def test_request_body(api: responses.RequestsMock, gemini: Gemini) -> None:

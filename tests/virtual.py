@@ -153,6 +153,7 @@ class ScriptedProvider:
     def __init__(self, clock: FakeClock, sleep: Callable[[float], None]) -> None:
         self.name, self.model, self.default_model = "scripted", "model-1", "model-1"
         self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
+        self.most_references, self.largest_reference = 14, 7 * 1024 * 1024
         self.width = 4
         self.requests: list[tuple[float, str, Request]] = []
         self.answer: Callable[[Request, str], Outcome] = lambda _request, _key: Picture(data=PNG)

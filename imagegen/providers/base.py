@@ -148,6 +148,10 @@ class Provider(Protocol):
     """Used where none is named."""
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
+    most_references: int
+    """How many reference images one request may bring."""
+    largest_reference: int
+    """How many bytes each of their files may have."""
     width: int
     """How many requests may be under way at once where keys set no limit."""
 

@@ -14,7 +14,16 @@ from urllib.parse import quote
 import msgspec
 
 from imagegen.providers import gemini_answer
-from imagegen.providers.base import Fault, Kind, Options, Outcome, Price, Reference, Request
+from imagegen.providers.base import (
+    MAX_REFERENCE_BYTES,
+    Fault,
+    Kind,
+    Options,
+    Outcome,
+    Price,
+    Reference,
+    Request,
+)
 from imagegen.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,6 +54,9 @@ class Gemini:
     name = "gemini"
     default_model = DEFAULT_MODEL
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    # See https://ai.google.dev/gemini-api/docs/image-generation; the smaller models take fewer.
+    most_references = 14
+    largest_reference = MAX_REFERENCE_BYTES
 
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

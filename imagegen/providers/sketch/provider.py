@@ -8,7 +8,16 @@ import math
 import os
 from collections.abc import Callable
 
-from imagegen.providers.base import Fault, Kind, Options, Outcome, Picture, Price, Request
+from imagegen.providers.base import (
+    MAX_REFERENCE_BYTES,
+    Fault,
+    Kind,
+    Options,
+    Outcome,
+    Picture,
+    Price,
+    Request,
+)
 from imagegen.secret import Secret
 
 RATIOS = [
@@ -36,6 +45,9 @@ class Sketch:
     name = "sketch"
     model = default_model = "sketch"
     key_variables: tuple[str, ...] = ()
+    # It looks at none: as many as the API that it stands in for.
+    most_references = 14
+    largest_reference = MAX_REFERENCE_BYTES
 
     def __init__(self, options: Options) -> None:
         self.width = options.width or os.cpu_count() or 1
