@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.keys.budget import MARGIN, WINDOW, Budget, Grant
+from imagegen.keys.budget import LONGEST_TOLD, MARGIN, WINDOW, Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
 from imagegen.keys.forecast import Supply, last_departures
 from imagegen.keys.keyfile import Key
@@ -212,6 +212,26 @@ class Pool:
             idle = slot.budget.strikes == 0 and slot.budget.spent_wall is None
         if not idle:
             self._change(lease, Budget.answered)
+
+    def told(
+        self, lease: Lease, *, per_minute: int | None, remaining: int | None, reset: float | None
+    ) -> None:
+        """Record what any answer says that the key may still send.
+
+        `per_minute` is the service's limit: if it is lower than ours, it counts. Where none
+        of it is `remaining`, the key rests until `reset` seconds after the request left: the
+        service counts a request when it comes, and its answer takes a while.
+        """
+        slot = self._slots[lease.slot]
+        now = self._clock.now()
+        until = 0.0
+        with self._lock:
+            if remaining == 0 and reset is not None:
+                until = slot.budget.left_at(lease.grant, now) + min(reset, LONGEST_TOLD)
+            # An answer costs no write unless it says something new.
+            known = slot.budget.knows(per_minute, until if until > now else 0.0)
+        if not known:
+            self._change(lease, lambda b: b.hear(per_minute, until))
 
     def limited(self, lease: Lease, retry_after: float | None) -> KeyNews:
         """Record a 429 that passes; `retry_after` is in seconds, where the service says so."""
@@ -487,7 +507,7 @@ class Pool:
             return msgspec.structs.replace(slot.verdict, tail=tail)
         until = slot.free_at if slot.free_at > now else None
         state = KeyState.READY if until is None else KeyState.WAITING
-        if until is not None and slot.budget.cool_until > now:
+        if until is not None and slot.budget.rests_until > now:
             state = KeyState.COOLING
         per_minute = slot.budget.effective(self._limit(slot))
         return KeyNews(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)
