@@ -282,9 +282,9 @@ class Worker:
         elif fault.kind is Kind.MODEL_GONE:
             self._put_back(task, now, **told)
             self._run.model_gone = self._run.model_gone or fault.message
-        elif fault.kind is Kind.REDIRECTED:
+        elif fault.kind in {Kind.REDIRECTED, Kind.UNUSABLE}:
             self._put_back(task, now, **told)
-            self._run.end(endings.redirected(fault.message))
+            self._run.end(endings.wrong_address(fault.kind, fault.message))
         elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
             # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1

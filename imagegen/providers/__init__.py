@@ -12,6 +12,9 @@ _CLASSES: Final = {
     "sketch": "imagegen.providers.sketch:Sketch",
 }
 NAMES: Final = tuple(_CLASSES)
+TABLES: Final = ("openai", "sdwebui")
+"""The tables of keys.toml that are one provider's each; see `Provider.keys_table`."""
+
 MODELS: Final = {
     "gemini": ("gemini-3.1-flash-image", "gemini-3-pro-image"),
     "sketch": ("sketch",),
