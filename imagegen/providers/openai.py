@@ -4,6 +4,7 @@ Reference: https://developers.openai.com/api/reference/resources/images and
 https://developers.openai.com/api/docs/guides/image-generation.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -47,6 +48,9 @@ _FIXED: Final = ((1024, 1024), (1536, 1024), (1024, 1536))
 
 _STEP, _LEAST, _MOST, _LONGEST, _WIDEST = 16, 655_360, 8_294_400, 3840, 3
 """What later models take: sides in such steps, areas between two bounds, ratios up to 3:1."""
+
+_IN_BASE64: Final = re.compile(r"gemini|imagen", re.IGNORECASE)
+"""Models of others whose pictures come in base64 unasked; gateways refuse to be asked for it."""
 
 _TAKEN: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 _LIST_TIMEOUT: Final = 30.0
@@ -161,7 +165,7 @@ class OpenAI:
         if _is_gpt_image(self.model):
             # Without it the service takes the quality that it likes, at its price.
             fields["quality"] = _quality(self.model, request.image_size)
-        else:
+        elif not _IN_BASE64.search(self.model):
             # Else many answer with an address, which is not followed.
             fields["response_format"] = "b64_json"
         with self._lock:

@@ -52,6 +52,8 @@ _CODES: Final = {
     "expired_key": Kind.KEY_REJECTED,
     "auth_error": Kind.KEY_REJECTED,
     "token_not_found_in_db": Kind.KEY_REJECTED,
+    # What LiteLLM says to any key but its own where it has no database to look in.
+    "no_db_connection": Kind.KEY_REJECTED,
 }
 """What `code` or `type` of an error say, whatever the status."""
 
@@ -66,6 +68,10 @@ _STATUSES: Final = {
 }
 
 _SAFETY = re.compile(r"safety system|content (?:management )?policy|\bmoderation\b", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"invalid model|unknown model|no such model|\bmodel\b.{0,200}?\b(?:does not exist|not found)",
+    re.IGNORECASE | re.DOTALL,
+)
 _AGAIN = re.compile(
     r"try again (?:in|after) (\d{1,6}(?:\.\d{1,9})?) ?"
     r"(ms|milliseconds?|s|seconds?|m|minutes?|h)?\b",
@@ -236,9 +242,10 @@ def _kind(status: int, error: _Error | None) -> Kind:
         return _STATUSES[status]
     if status == 408 or status >= 500 or status < 200:
         return Kind.PASSING
-    if error and error.param == "model":
+    words = error.message[:_LONGEST_TEXT] if error else ""
+    if (error and error.param == "model") or _NO_MODEL.search(words):
         return Kind.MODEL_GONE
-    return Kind.REFUSED if error and _SAFETY.search(error.message) else Kind.BAD_REQUEST
+    return Kind.REFUSED if _SAFETY.search(words) else Kind.BAD_REQUEST
 
 
 def _reason(status: int, error: _Error | None) -> str:
