@@ -3,7 +3,7 @@
 import difflib
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,11 +73,13 @@ def convert(
     shown: str,
     faults: list[InputFault],
     prefix: str = "",
+    apart: Collection[str] = (),
 ) -> T:
     """Turn a table into a frozen struct, field by field, so that every fault is found.
 
     A field that is wrong is left at its default and reported. `prefix` stands before the
-    field's name in messages (`styles.clear.`). Every field of `kind` has a default.
+    field's name in messages (`styles.clear.`). Every field of `kind` has a default. Names in
+    `apart` are somebody else's to read.
     """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
@@ -86,14 +88,8 @@ def convert(
             faults.append(InputFault(file=shown, message="too many faults: the rest is not read"))
             break
         if name not in fields:
-            hint = did_you_mean(name, fields) or "known settings: " + ", ".join(sorted(fields))
-            fault = InputFault(
-                file=shown,
-                field=prefix + name[:_LONGEST_SHOWN],
-                message="unknown setting",
-                hint=hint,
-            )
-            faults.append(fault)
+            if name not in apart:
+                faults.append(unknown(name, [*fields, *apart], shown=shown, prefix=prefix))
             continue
         try:
             values[fields[name].name] = msgspec.convert(value, fields[name].type)
@@ -101,6 +97,13 @@ def convert(
             where, message = _place(prefix + name, str(error))
             faults.append(InputFault(file=shown, field=where, message=message))
     return kind(**values)
+
+
+def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputFault:
+    """Return the fault of a setting that nobody knows, with the nearest that there is."""
+    hint = did_you_mean(name, known) or "known settings: " + ", ".join(sorted(known))
+    field = prefix + name[:_LONGEST_SHOWN]
+    return InputFault(file=shown, field=field, message="unknown setting", hint=hint)
 
 
 def _place(field: str, error: str) -> tuple[str, str]:

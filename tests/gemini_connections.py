@@ -30,11 +30,13 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, address: tuple[str, int], api: "GeminiServer") -> None:
+    def __init__(
+        self, address: tuple[str, int], api: "GeminiServer", connection: "type[Connection]"
+    ) -> None:
         self.api = api
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
-        super().__init__(address, _Connection)
+        super().__init__(address, connection)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -74,7 +76,9 @@ _RESET = struct.pack("ii", 1, 0)
 """Linger for no time: closing such a socket resets its connection."""
 
 
-class _Connection(BaseHTTPRequestHandler):
+class Connection(BaseHTTPRequestHandler):
+    """One connection of a client. Servers of other APIs override what is the API's."""
+
     server: Listener
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -82,29 +86,29 @@ class _Connection(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """List the models, or show one of them."""
         api = self.server.api
-        request = self._request()
+        request = self.arrive()
         turned_away = api.of_the_key(request.key)
         if turned_away in (Answer.NO_KEY, Answer.BAD_KEY, Answer.LEAKED_KEY):
             request.kind = turned_away
-            self._answer(request, *error(turned_away, ""))
+            self.answer(request, *error(Answer(turned_away), ""))
             return
         url = urlsplit(self.path)
         name = url.path.removeprefix("/v1beta/models").removeprefix("/")
         if name and name not in api.models:
             request.kind = Answer.MODEL_GONE
-            self._answer(request, *error(Answer.MODEL_GONE, name))
+            self.answer(request, *error(Answer.MODEL_GONE, name))
         elif name:
-            self._answer(request, 200, _model(name))
+            self.answer(request, 200, _model(name))
         else:
-            self._answer(request, 200, _page(api, parse_qs(url.query)))
+            self.answer(request, 200, _page(api, parse_qs(url.query)))
 
     def do_POST(self) -> None:
         """Draw a picture."""
         api = self.server.api
-        request = self._request()
+        request = self.arrive()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request.model = unquote(urlsplit(self.path).path).rpartition("/")[2].partition(":")[0]
-        kind, retry, why = self._judge(request, body)
+        kind, retry, why = self.judge(request, body)
         request.kind = kind
         api.wait_before_answering()
         if kind in _MISBEHAVIOURS:
@@ -112,12 +116,19 @@ class _Connection(BaseHTTPRequestHandler):
             with suppress(OSError):
                 _MISBEHAVIOURS[kind](self, request)
             api.on_answered(request)
-        elif kind in REJECTIONS or kind in (Answer.ERROR_500, Answer.UNAVAILABLE):
-            self._answer(request, *error(kind, request.model, retry=retry, why=why))
         else:
-            self._answer(request, 200, success(kind, request.prompt, api.picture_bytes))
+            self.answer(request, *self.reply(request, retry, why))
 
-    def _judge(self, request: Recorded, body: bytes) -> tuple[Answer, float, str]:
+    def reply(
+        self, request: Recorded, retry: float, why: str
+    ) -> tuple[int, Any, Mapping[str, object]]:
+        """Return the status, the body and more headers for a request of this kind."""
+        kind = request.kind
+        if kind in REJECTIONS or kind in (Answer.ERROR_500, Answer.UNAVAILABLE):
+            return *error(Answer(kind), request.model, retry=retry, why=why), {}
+        return 200, success(Answer(kind), request.prompt, self.server.api.picture_bytes), {}
+
+    def judge(self, request: Recorded, body: bytes) -> tuple[Answer | str, float, str]:
         """Return what to answer, the retry delay, and what is wrong with the request."""
         api = self.server.api
         try:
@@ -134,7 +145,8 @@ class _Connection(BaseHTTPRequestHandler):
             return Answer.MODEL_GONE, 0.0, ""
         return *api.decide(request), ""
 
-    def _request(self) -> Recorded:
+    def arrive(self) -> Recorded:
+        """Return the request as its head tells it."""
         request = Recorded(
             arrived=time.monotonic(),
             method=self.command,
@@ -145,10 +157,13 @@ class _Connection(BaseHTTPRequestHandler):
             self.server.api.record(request)
         return request
 
-    def _answer(self, request: Recorded, status: int, answer: Any) -> None:
+    def answer(
+        self, request: Recorded, status: int, answer: Any, headers: Mapping[str, object] = {}
+    ) -> None:
+        """Send a whole answer."""
         body = encoded(answer)
         try:
-            self.send(request, status, {"Content-Length": len(body)}, body)
+            self.send(request, status, {"Content-Length": len(body), **headers}, body)
             request.whole = True
         finally:
             self.server.api.on_answered(request)
@@ -178,22 +193,22 @@ class _Connection(BaseHTTPRequestHandler):
         """Stay silent; the server has its own log."""
 
 
-def _half_body(connection: _Connection, request: Recorded) -> None:
+def _half_body(connection: Connection, request: Recorded) -> None:
     body = encoded(success(Answer.PICTURE, request.prompt))
     connection.send(request, 200, {"Content-Length": len(body)}, body[: len(body) // 2])
 
 
-def _html(connection: _Connection, request: Recorded) -> None:
+def _html(connection: Connection, request: Recorded) -> None:
     body = b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>"
     connection.send(request, 200, {"Content-Type": "text/html", "Content-Length": len(body)}, body)
 
 
-def _redirect(connection: _Connection, request: Recorded) -> None:
+def _redirect(connection: Connection, request: Recorded) -> None:
     headers = {"Location": connection.server.api.redirect_to, "Content-Length": 0}
     connection.send(request, 302, headers)
 
 
-def _huge_body(connection: _Connection, request: Recorded) -> None:
+def _huge_body(connection: Connection, request: Recorded) -> None:
     connection.send(request, 200, {"Content-Length": HUGE})
     zeros = bytes(64 * 1024)
     while request.sent_bytes < HUGE:
@@ -201,26 +216,26 @@ def _huge_body(connection: _Connection, request: Recorded) -> None:
         request.sent_bytes += len(zeros)
 
 
-def _dripping_body(connection: _Connection, request: Recorded) -> None:
+def _dripping_body(connection: Connection, request: Recorded) -> None:
     connection.send(request, 200, {"Content-Length": 1_000_000})
     connection.drip(request, b" ")
 
 
-def _dripping_headers(connection: _Connection, request: Recorded) -> None:
+def _dripping_headers(connection: Connection, request: Recorded) -> None:
     connection.wfile.write(b"HTTP/1.1 200 OK\r\n")
     connection.drip(request, b"X-Padding: more to come\r\n")
 
 
-def _reset(connection: _Connection, _request: Recorded) -> None:
+def _reset(connection: Connection, _request: Recorded) -> None:
     connection.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-def _silence(connection: _Connection, _request: Recorded) -> None:
+def _silence(connection: Connection, _request: Recorded) -> None:
     """Wait for the client to give up."""
     connection.rfile.read(1)
 
 
-_MISBEHAVIOURS: dict[Answer, Callable[[_Connection, Recorded], None]] = {
+_MISBEHAVIOURS: dict[str, Callable[[Connection, Recorded], None]] = {
     Answer.HALF_BODY: _half_body,
     Answer.HTML: _html,
     Answer.REDIRECT: _redirect,

@@ -29,7 +29,7 @@ class Recorded:
     model: str = ""
     prompt: str = ""
     references: tuple[tuple[str, str], ...] = ()
-    kind: Answer = Answer.PICTURE
+    kind: Answer | str = Answer.PICTURE
     status: int = 0
     sent_bytes: int = 0
     whole: bool = False
@@ -65,6 +65,11 @@ class _ImageConfig(_Strict):
 class _GenerationConfig(_Strict):
     response_modalities: list[Literal["TEXT", "IMAGE"]] = []
     image_config: _ImageConfig | None = None
+    candidate_count: Literal[1] = 1
+    # The API takes a field's name in either spelling, and gateways write this one so.
+    spelt_with_underscores: list[Literal["TEXT", "IMAGE"]] = msgspec.field(
+        default_factory=list, name="response_modalities"
+    )
 
 
 class _Body(_Strict):

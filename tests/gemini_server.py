@@ -13,6 +13,7 @@ import argparse
 import json
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-from gemini_connections import Listener
+from gemini_connections import Connection, Listener
 from gemini_replies import REJECTIONS, Answer, answers, expected_pixels
 from gemini_requests import Recorded
 
@@ -28,13 +29,16 @@ __all__ = ["Answer", "GeminiServer", "Recorded", "answers", "expected_pixels"]
 
 MODELS = ("gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-3.1-pro")
 
+Kind = Answer | str
+"""What to do with a request; other APIs have words of their own."""
+
 Which = str | Callable[["Recorded"], bool]
 
 
 @dataclass
 class _Fault:
     when: Which
-    kinds: deque[Answer] = field(default_factory=deque)
+    kinds: deque[Kind] = field(default_factory=deque)
 
     def meets(self, request: Recorded) -> bool:
         if isinstance(self.when, str):
@@ -50,8 +54,12 @@ class GeminiServer:
     own. `latency` in seconds precedes every answer of the drawing endpoint.
     `picture_bytes` pads pictures to a realistic size.
 
-    `_lock` guards the log, the faults, the key modes and the windows.
+    `connection` is what speaks the API, `rejections` what costs no quota. `_lock` guards
+    the log, the faults, the key modes and the windows.
     """
+
+    connection: type[Connection] = Connection
+    rejections: frozenset[str] = REJECTIONS
 
     def __init__(
         self,
@@ -82,7 +90,7 @@ class GeminiServer:
         self._arrived = threading.Condition(self._lock)
         self._log: list[Recorded] = []
         self._faults: list[_Fault] = []
-        self._key_modes: dict[str, Answer] = {}
+        self._key_modes: dict[str, Kind] = {}
         self._granted: dict[str, deque[float]] = {}
         self._granted_in_all: dict[str, int] = {}
         self._http: Listener | None = None
@@ -112,7 +120,7 @@ class GeminiServer:
         with self._lock:
             return [request for request in self._log if request.method == "GET"]
 
-    def fault(self, when: Which, *kinds: Answer, times: int = 1) -> None:
+    def fault(self, when: Which, *kinds: Kind, times: int = 1) -> None:
         """Answer matching requests with `kinds` in turn, the whole row `times` times.
 
         `when` is a part of the prompt or a function of the request. The first matching
@@ -121,7 +129,7 @@ class GeminiServer:
         with self._lock:
             self._faults.append(_Fault(when, deque(kinds * times)))
 
-    def key_mode(self, key: str, kind: Answer | None) -> None:
+    def key_mode(self, key: str, kind: Kind | None) -> None:
         """Answer every request with `key` like this from now on; None: as any other."""
         with self._lock:
             if kind is None:
@@ -166,7 +174,7 @@ class GeminiServer:
 
     def _listen(self, port: int) -> None:
         self.ending.clear()
-        self._http = Listener(("127.0.0.1", port), self)
+        self._http = Listener(("127.0.0.1", port), self, self.connection)
 
     # What follows is called by the connections' threads.
 
@@ -182,21 +190,28 @@ class GeminiServer:
             self.ending.wait(self.latency)
         self._open.wait()
 
-    def of_the_key(self, key: str | None) -> Answer | None:
+    def of_the_key(self, key: str | None) -> Kind | None:
         """Return how a request is turned away for its key alone."""
         with self._lock:
             return self._key_modes.get(key, None) if key else Answer.NO_KEY
 
-    def decide(self, request: Recorded) -> tuple[Answer, float]:
+    def decide(self, request: Recorded) -> tuple[Kind, float]:
         """Return what to answer a valid request, and its retry delay in seconds."""
         with self._lock:
             fault = next((f for f in self._faults if f.kinds and f.meets(request)), None)
-            if fault is not None and fault.kinds[0] in REJECTIONS:
+            if fault is not None and fault.kinds[0] in self.rejections:
                 return fault.kinds.popleft(), 34.0
             refusal = self._over_quota(request)
             if refusal is not None:
                 return refusal
             return (Answer.PICTURE if fault is None else fault.kinds.popleft()), 0.0
+
+    def used(self, key: str) -> tuple[int, float]:
+        """Return how many requests of a key its window holds, and when the oldest came."""
+        with self._lock:
+            granted = self._granted.get(self.groups.get(key, key), deque())
+            recent = [at for at in granted if at > time.monotonic() - self.window]
+            return len(recent), min(recent, default=0.0)
 
     def _over_quota(self, request: Recorded) -> tuple[Answer, float] | None:
         """Count the request against its group's quota, or say which one is used up."""

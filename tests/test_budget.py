@@ -390,3 +390,58 @@ def test_a_slowed_budget_has_one_place_at_a_time() -> None:
     desk.budget.pace = 6
     now = desk.clock.now()
     assert desk.budget.places(now, LIMIT) == [(now + MINUTE, 1)]
+
+
+# What the service says of its limit
+
+
+def test_a_lower_limit_that_the_service_tells_counts(desk: Desk) -> None:
+    """Its word is taken at once; a higher one frees nothing that we were not given."""
+    desk.budget.hear(4, 0.0)
+    assert len(desk.send_all()) == 4
+    desk.clock.advance(MINUTE)
+    desk.budget.hear(60, 0.0)
+    assert len(desk.send_all()) == LIMIT
+
+
+def test_nothing_leaves_until_the_service_has_something_again(desk: Desk) -> None:
+    """Somebody else used the quota: our own count knows nothing of that."""
+    desk.send()
+    desk.budget.hear(None, desk.clock.now() + 25)
+    assert desk.lease() is None
+    assert desk.wait() == pytest.approx(25)
+    assert len(desk.send_all()) == LIMIT - 1
+
+
+def test_an_empty_quota_is_no_refusal(desk: Desk) -> None:
+    """It slows no pace, and a 429 that follows is the first of its burst."""
+    grant = desk.send()
+    assert grant is not None
+    desk.budget.hear(None, desk.clock.now() + 5)
+    assert (desk.budget.strikes, desk.budget.pace) == (0, None)
+    desk.refuse(grant)
+    assert desk.budget.strikes == 1
+
+
+def test_a_refusal_within_the_limit_that_was_told_is_not_explained_by_it(desk: Desk) -> None:
+    """Five of six that were allowed, and refused: then the pace is what was granted."""
+    desk.budget.hear(6, 0.0)
+    grants = desk.send_all()
+    assert len(grants) == 6
+    desk.refuse(grants[-1])
+    assert desk.budget.pace == 5
+
+
+def test_no_word_of_the_service_holds_a_budget_for_more_than_an_hour(desk: Desk) -> None:
+    """A record that says something absurd is put right when it is read."""
+    desk.budget.empty_until = desk.clock.now() + 1e9
+    desk.budget.bound(desk.clock.now())
+    assert desk.wait() == pytest.approx(3600)
+
+
+def test_what_the_service_told_outlives_the_record(desk: Desk) -> None:
+    """A record that is made anew takes along what this process has heard."""
+    desk.budget.hear(4, desk.clock.now() + 30)
+    anew = Budget.fresh(desk.clock)
+    anew.join(desk.budget)
+    assert (anew.told, anew.empty_until) == (4, desk.clock.now() + 30)

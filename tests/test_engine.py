@@ -169,6 +169,28 @@ def test_a_provider_without_keys_is_bounded_by_its_own_width(tmp_path: Path) -> 
     assert all(event.key is None for event in show.events if isinstance(event, Progress))
 
 
+def test_styles_share_the_width_of_a_provider_without_keys_in_turns(tmp_path: Path) -> None:
+    """One picture at a time is one of all styles: a machine of one's own draws no faster."""
+    show = Show(tmp_path, beats={"clear": 3, "consistent": 3}, keyless=True, width=1)
+    complete = show.draw()
+
+    assert complete.exit_code == 0
+    times = show.provider.times()
+    assert gaps(times) == [pytest.approx(show.provider.latency, abs=0.2)] * 5
+    styles = [request.style for _, _, request in show.provider.requests]
+    assert styles == ["clear", "consistent"] * 3
+
+
+def test_a_style_that_backs_off_leaves_its_turn_to_others(tmp_path: Path) -> None:
+    """A beat that failed in passing waits; nothing else does."""
+    show = Show(tmp_path, beats={"clear": 1, "consistent": 5}, keyless=True, width=1)
+    script(show, {"clear 1": [passing()]})
+    complete = show.draw()
+
+    assert complete.exit_code == 0
+    assert complete.seconds == pytest.approx(7 * show.provider.latency, abs=0.5)
+
+
 @pytest.mark.parametrize("kind", [Kind.LIMITED, Kind.KEY_REJECTED, Kind.NO_QUOTA])
 def test_a_provider_without_keys_that_speaks_of_quotas_does_not_go_on_for_ever(
     tmp_path: Path, kind: Kind

@@ -401,6 +401,16 @@ def test_a_provider_without_keys_is_foretold_by_its_width(tmp_path: Path) -> Non
     assert forecasts(show)[0][1].seconds == pytest.approx(complete.seconds, abs=0.5)
 
 
+def test_styles_that_share_a_width_are_foretold_together(tmp_path: Path) -> None:
+    """Thirteen pictures of two styles, two at a time: the shorter style is done before."""
+    beats = {"clear": 10, "consistent": 3}
+    show = Show(tmp_path, beats=beats, keyless=True, width=2, answer_seconds=8.0)
+    complete = show.draw()
+    _, first = forecasts(show)[0]
+    assert first.seconds == pytest.approx(complete.seconds, abs=0.5)
+    assert first.styles["consistent"] == pytest.approx(24.0)
+
+
 @pytest.mark.parametrize("lend", [True, False])
 def test_forecasts_stay_few_in_a_long_run(tmp_path: Path, lend: bool) -> None:  # noqa: FBT001
     """Hundreds of pictures with answers of uneven length: few events, each of them true."""

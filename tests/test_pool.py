@@ -425,3 +425,55 @@ def test_without_a_store_half_of_each_limit_is_used(clock: FakeClock) -> None:
     pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock)
     assert len(send_all(pool, "clear")) == 4
     assert len(send_all(pool, "noir")) == 1
+
+
+# What answers tell of the quota
+
+
+def test_an_answer_lowers_the_limit_for_all_runs(run: Open) -> None:
+    """Whoever was told that 4 a minute are allowed tells the others."""
+    first, second = run({"clear": (A,)}), run({"clear": (A,)})
+    first.told(send(first), per_minute=4, remaining=3, reset=15.0)
+    assert len(send_all(second)) == 3
+    assert second.states("clear")[0].per_minute == 4
+
+
+def test_a_key_rests_until_the_reset_counted_from_when_its_request_left(
+    run: Open, clock: FakeClock
+) -> None:
+    """The answer came 20 seconds later: so much of the wait is over."""
+    pool = run({"clear": (A,)})
+    last = send(pool)
+    clock.advance(20)
+    pool.told(last, per_minute=None, remaining=0, reset=50.0)
+    assert pool.states("clear")[0].state is KeyState.COOLING
+    assert until(pool) == pytest.approx(clock.now() + 30)
+
+
+def test_the_answer_to_a_request_of_long_ago_holds_nobody_up(run: Open, clock: FakeClock) -> None:
+    """What was left two minutes ago says nothing of now."""
+    pool = run({"clear": (A,)})
+    slow = send(pool)
+    clock.advance(120)
+    send(pool)
+    pool.told(slow, per_minute=None, remaining=0, reset=60.0)
+    assert len(send_all(pool)) == 8
+
+
+def test_another_key_goes_on_while_one_rests(run: Open) -> None:
+    """An empty quota is one key's."""
+    pool = run({"clear": (A, B)})
+    first = send(pool)
+    pool.told(first, per_minute=None, remaining=0, reset=60.0)
+    assert {got.secret for got in send_all(pool)} == {A.secret, B.secret} - {first.secret}
+
+
+def test_an_answer_without_news_costs_no_write(run: Open, tmp_path: Path) -> None:
+    """Every answer tells its limit; the shared record is written when that changes."""
+    pool = run({"clear": (A,)})
+    got = send(pool)
+    pool.told(got, per_minute=9, remaining=8, reset=7.0)
+    record = sorted((tmp_path / "state").rglob("*"))
+    before = [path.read_bytes() for path in record if path.is_file()]
+    pool.told(got, per_minute=9, remaining=7, reset=14.0)
+    assert [path.read_bytes() for path in record if path.is_file()] == before

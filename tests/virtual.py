@@ -157,6 +157,7 @@ class ScriptedProvider:
     def __init__(self, clock: FakeClock, sleep: Callable[[float], None]) -> None:
         self.name, self.model, self.default_model = "scripted", "model-1", "model-1"
         self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
+        self.keys_table, self.takes_address, self.per_minute = "", True, 9
         self.most_references, self.largest_reference = 14, 7 * 1024 * 1024
         self.largest_references = 14 * 1024 * 1024
         self.width = 4
@@ -192,6 +193,11 @@ class ScriptedProvider:
     def price(model: str, image_size: str) -> Price | None:
         """Return a price that is easy to count with: ten cents a picture."""
         return Price(picture=0.1)
+
+    @staticmethod
+    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:
+        """Return nothing: every ratio and size is drawn as it is asked for."""
+        return ()
 
     def close(self) -> None:
         """Do nothing."""

@@ -14,6 +14,15 @@ from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument, fol
 from imagegen.errors import Exit, UsageError
 
 _MOST_A_MINUTE: Final = 100_000
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="Whose keys: gemini, openai.  [default: the project's provider, else gemini]",
+        autocompletion=complete.providers,
+    ),
+]
 _OPTION: Final = re.compile(r"-[a-z]|--[a-z-]{1,30}")
 _FOR_A_KEY: Final = ("--key", "--api-key", "-k")
 
@@ -104,20 +113,21 @@ def list_keys(
     project: ProjectArgument = Path(),
     *,
     keys: KeysOption = None,
+    provider: ProviderOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Tell which keys a project uses, and from where.
 
     The first of these decides: --keys, $IMAGEGEN_KEYS, the project's keys.toml, your own
-    keys.toml, and without any of them $GEMINI_API_KEY, then $GOOGLE_API_KEY. Of each key
-    its last four characters are shown.
+    keys.toml, and without any of them the provider's own variable: $GEMINI_API_KEY, then
+    $GOOGLE_API_KEY; $OPENAI_API_KEY. Of each key its last four characters are shown.
     """
     from imagegen.display import keys as shown
     from imagegen.display import terminal
     from imagegen.generation.keycheck import Keys
     from imagegen.generation.project import KeySource
 
-    found = Keys(project, KeySource(file=keys))
+    found = Keys(project, KeySource(file=keys), provider)
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(shown.as_json(found)) + b"\n")
         sys.stdout.buffer.flush()
@@ -142,6 +152,7 @@ def check(
     project: ProjectArgument = Path(),
     *,
     keys: KeysOption = None,
+    provider: ProviderOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
     """Try every key: whether it works, and which image models it sees.
@@ -154,16 +165,16 @@ def check(
     from imagegen.generation import keycheck
     from imagegen.generation.project import KeySource
 
-    found = keycheck.Keys(project, KeySource(file=keys, base_url=base_url))
+    found = keycheck.Keys(project, KeySource(file=keys, base_url=base_url), provider)
     printer = terminal.printer()
     if not found.needed:
         printer.line(f"{found.provider} needs no keys.")
         return
     if not found.users:
         raise found.missing
-    provider = found.create_provider()
-    checked = keycheck.check(found, provider)
-    shown.show_check(printer, found, checked, provider.model)
+    asked = found.create_provider()
+    checked = keycheck.check(found, asked)
+    shown.show_check(printer, found, checked, asked.model)
     if not all(one.works for one in checked):
         raise typer.Exit(Exit.USAGE)
 
@@ -174,6 +185,7 @@ def check(
         ("imagegen keys add default", "asks for a key, for all styles"),
         ("imagegen keys add clear --project my-video", "for one style of one project"),
         ("imagegen keys add clear < key.txt", "the first line of a file"),
+        ("imagegen keys add default --provider openai", "a key of another provider"),
     ),
 )
 def add(
@@ -197,12 +209,13 @@ def add(
             autocompletion=complete.projects,
         ),
     ] = None,
+    provider: ProviderOption = None,
     requests_per_minute: Annotated[
         int | None,
         typer.Option(
             "--requests-per-minute",
             metavar="N",
-            help="What the key's quota allows.  [default: as the file says, else 9]",
+            help="What the key's quota allows.  [default: as the file says, else 9; openai 5]",
             parser=_per_minute,
         ),
     ] = None,
@@ -227,7 +240,7 @@ def add(
     from imagegen.generation import addkey
     from imagegen.keys import edit
 
-    aim = addkey.aim(style, project)
+    aim = addkey.aim(style, project, provider)
     new = edit.typed(ask.key(style, aim.place.shown))
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project

@@ -269,7 +269,8 @@ ProviderOption = Annotated[
     typer.Option(
         "--provider",
         metavar="NAME",
-        help="Who draws: gemini, or sketch (no key, no network, no cost).  "
+        help="Who draws: gemini, openai, sdwebui (a web UI of your own), or sketch (no key, no "
+        "network, no cost).  "
         "[default: as imagegen.toml says, else gemini]",
         autocompletion=complete.providers,
         rich_help_panel=WITH,

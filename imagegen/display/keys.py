@@ -91,7 +91,7 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
     if not together:
         _next(paper, _add_command(keys, path), "asks for a key")
     else:
-        _next(paper, _keys_command("check", path), "tries them; costs no quota")
+        _next(paper, _keys_command("check", path, *keys.named), "tries them; costs no quota")
 
 
 def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -> None:
@@ -141,13 +141,14 @@ def _advice(found: Sequence[Checked], model: str, source: str) -> str:
 def show_added(paper: Paper, added: Added, path: str) -> None:
     """Say where a key went, and what its style has now."""
     aim, change = added.aim, added.change
-    shown, style = clean(aim.place.shown), aim.style
+    shown, style, section = clean(aim.place.shown), aim.style, aim.place.section
+    place = f"{style} of {section.heading}" if section.table else style
     if change.known:
-        paper.wrapped("", f"{added.name} stands under {style} in {shown} already.")
+        paper.wrapped("", f"{added.name} stands under {place} in {shown} already.")
         paper.line("  nothing was changed; limits of a key are changed in the file")
     else:
         made = ", a new file" if change.created else ""
-        paper.wrapped("", f"Added {added.name} to {style} in {shown}{made}.")
+        paper.wrapped("", f"Added {added.name} to {place} in {shown}{made}.")
     if change.narrowed:
         paper.line("  others could read the file until now; only you can from now on")
     own = change.ring.pool(style)
@@ -159,7 +160,7 @@ def show_added(paper: Paper, added: Added, path: str) -> None:
     paper.line(f"  {whose} {keys}, {minute} a minute")
     for note in added.notes:
         paper.wrapped("  note: ", clean(note, 1000))
-    _next(paper, _keys_command("check", path), "tries it; costs no quota")
+    _next(paper, _keys_command("check", path, *aim.named), "tries it; costs no quota")
 
 
 def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
@@ -168,11 +169,16 @@ def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
     width = max(len(place.shown) for place in keys.places)
     for place in keys.places:
         missing = "not set" if place.path is None else "no such file"
+        if place.silent:
+            missing = f"has no {place.section.table or keys.provider}"
         paper.wrapped(f"  {clean(place.shown):<{width}}  ", missing)
     paper.line()
     paper.commands(
-        (command("imagegen", "keys", "add", DEFAULT_POOL), "one key, for every project"),
-        (_keys_command("add", path, option=True), "for this project alone"),
+        (
+            command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named),
+            "one key, for every project",
+        ),
+        (_keys_command("add", path, *keys.named, option=True), "for this project alone"),
     )
 
 
@@ -206,7 +212,11 @@ def _pool(paper: Paper, keys: Keys, name: str, own: Sequence[Key]) -> None:
 
 def _others(paper: Paper, keys: Keys) -> None:
     """Name the places that hold keys too and do not count."""
-    others = [place for place in keys.places if place.there and place is not keys.used]
+    others = [
+        place
+        for place in keys.places
+        if place.there and not place.silent and place is not keys.used
+    ]
     if not others:
         return
     paper.line()
@@ -263,18 +273,18 @@ def _verdict(count: int, bad: int, unreached: int) -> str:
     return f"{bad} of {count} keys did not pass."
 
 
-def _keys_command(name: str, path: str, *, option: bool = False) -> str:
+def _keys_command(name: str, path: str, *options: str, option: bool = False) -> str:
     words = [] if path in {"", "."} else [f"./{path}" if path.startswith("-") else path]
     if option:
-        return command("imagegen", "keys", name, DEFAULT_POOL, "--project", *(words or ["."]))
-    return command("imagegen", "keys", name, *words)
+        words = [DEFAULT_POOL, "--project", *(words or ["."])]
+    return command("imagegen", "keys", name, *words, *options)
 
 
 def _add_command(keys: Keys, path: str) -> str:
     """Return what adds a key to the file that decides, or to the user's own."""
     if keys.used is not None and keys.used.path == keys.root / FILE:
-        return _keys_command("add", path, option=True)
-    return command("imagegen", "keys", "add", DEFAULT_POOL)
+        return _keys_command("add", path, *keys.named, option=True)
+    return command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named)
 
 
 def _next(paper: Paper, typed: str, does: str) -> None:

@@ -9,14 +9,16 @@ import msgspec
 
 from imagegen import providers
 from imagegen.errors import UsageError
-from imagegen.generation import scaffold
-from imagegen.keys import edit, exposure, keyfile, pools
+from imagegen.generation import ownkeys, scaffold
+from imagegen.keys import edit, exposure, pools
 from imagegen.keys.edit import Change, NewKey
 from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Named, Place
 from imagegen.project import settings
-from imagegen.project.settings import STYLES
+from imagegen.project.settings import STYLES, Settings
 from imagegen.shell import command, on_project
 from imagegen.tables import did_you_mean
+
+_USUAL: Final = Settings().provider
 
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
 """What is hardly a style's name, and may be a key."""
@@ -32,7 +34,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key is to go: a style's list in the file of a place, which is in order.
 
     `before` is what the file holds; None where there is none yet. `project` is the folder
-    that was named, None for the user's own file.
+    that was named, None for the user's own file. `named` is the option by which the provider
+    was.
     """
 
     style: str
@@ -41,6 +44,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     styles: tuple[str, ...]
     project: Path | None
     before: Keyring | None
+    named: tuple[str, ...] = ()
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +56,12 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def aim(style: str, project: Path | None) -> Aim:
+def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
     """Find the file for a key: the project's if one is named, else the user's own.
 
-    Raises `UsageError` for a style or a folder that there is not, and `InputFaultsError`
-    where the file has faults: before anybody is asked for a key.
+    `provider` is the one that the key is for; else the project's. Raises `UsageError` for a
+    style, a folder or a provider that there is not, or that needs no key, and
+    `InputFaultsError` where the file has faults: before anybody is asked for a key.
     """
     root = project or Path()
     if project is not None and not project.is_dir():
@@ -66,16 +71,30 @@ def aim(style: str, project: Path | None) -> Aim:
     read = settings.load(root) if project is not None else None
     styles = tuple(read.styles) if read else STYLES
     _check_style(style, styles, f"{project}" if read else None)
+    named = ("--provider", provider) if provider else ()
+    provider = provider or _meant(read)
+    if not providers.key_variables(provider):
+        raise UsageError(f"{provider} needs no key")
     # Of a folder that was not named nobody wants to hear of faults.
-    variables = providers.key_variables(read.provider if read else "gemini")
-    places = keyfile.find(root, variables=variables or providers.key_variables("gemini"))
+    places = ownkeys.places(root, provider)
     wanted = Named.USER if project is None else Named.PROJECT
     place = next(place for place in places if place.named is wanted)
     others = tuple(other for other in places if other is not place)
     before = edit.look(place, styles)
     return Aim(
-        style=style, place=place, others=others, styles=styles, project=project, before=before
+        style=style,
+        place=place,
+        others=others,
+        styles=styles,
+        project=project,
+        before=before,
+        named=named,
     )
+
+
+def _meant(read: Settings | None) -> str:
+    """Return whose key is meant where nobody says: the project's provider, if it needs one."""
+    return read.provider if read and providers.key_variables(read.provider) else _USUAL
 
 
 def save(aim: Aim, new: NewKey) -> Added:
@@ -128,7 +147,8 @@ def _of_the_file(aim: Aim, change: Change) -> list[str]:
     elif first is not None:
         notes.append(f"not used for the project in this folder: {first.shown} decides there")
     if change.created:
-        no_more = [o.shown for o in aim.others if o.there and not _comes_first(o, aim.place)]
+        used = [other for other in aim.others if other.there and not other.silent]
+        no_more = [other.shown for other in used if not _comes_first(other, aim.place)]
         if no_more and first is None:
             notes.append(f"from now on {shown} decides, and no longer {_and(no_more)}")
     ring, before = change.ring, aim.before or Keyring()
@@ -137,7 +157,7 @@ def _of_the_file(aim: Aim, change: Change) -> list[str]:
     keyless = [style for style in aim.styles if not ring.pool(style)]
     if keyless and not change.known:
         there = ("--project", str(aim.project)) if aim.project is not None else ()
-        add = command("imagegen", "keys", "add", DEFAULT_POOL, *there)
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *there)
         notes.append(f"no key yet for {_and(keyless)}: {add} serves them all")
     return notes + exposure.warnings(change.path, shown)
 

@@ -105,6 +105,9 @@ def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> K
     if not sent:
         run.keys.release(lease)
         return None
+    said = outcome.allowance
+    if said is not None:
+        run.keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
     if isinstance(outcome, Picture):
         run.keys.answered(lease)
         return None

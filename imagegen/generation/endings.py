@@ -7,9 +7,10 @@ from imagegen.errors import Exit
 from imagegen.generation.outage import GIVE_UP_AFTER
 from imagegen.generation.run import Ending, Run
 from imagegen.keys.pool import Exhausted
+from imagegen.keys.section import Section
 from imagegen.keys.state import KeyState
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Fault
+from imagegen.providers.base import Fault, Kind
 
 _SPENT_PAUSE: Final = 900.0
 _TRY_AGAIN_AFTER: Final = 600.0
@@ -52,9 +53,9 @@ def first_error(style: str, beat: Beat) -> Ending:
     return Ending(exit_code=Exit.BEATS_IN_ERROR, reason="fail-fast", message=message)
 
 
-def redirected(message: str) -> Ending:
-    """Return the ending for an address that is not the service's."""
-    return Ending(exit_code=Exit.USAGE, reason="redirected", message=message)
+def wrong_address(kind: Kind, message: str) -> Ending:
+    """Return the ending for an address that is not the service's, or not ready for use."""
+    return Ending(exit_code=Exit.USAGE, reason=kind.value, message=message)
 
 
 def out_of_time(style: str, at: float, run: Run) -> Ending:
@@ -120,10 +121,11 @@ def clock_time(wall: float) -> str:
 def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
     """Say why a style ends for want of keys, and when it can go on."""
     if not exhausted.keys:
+        heading = Section(table=run.provider.keys_table).heading
         return Ending(
             exit_code=Exit.USAGE,
             reason="no key",
-            message=f"{style} has beats to draw and no key: add one to keys.toml under [keys]",
+            message=f"{style} has beats to draw and no key: add one to keys.toml under {heading}",
         )
     why = "; ".join(
         f"{key.tail} {key.state.value}{f' ({key.message})' if key.message else ''}"

@@ -65,7 +65,10 @@ class Forecaster:
             # When the service will be back nothing can tell.
             return {w.style: None if w.left or w.in_flight else 0.0 for w in self._workers}
         left = {worker.style: worker.left for worker in self._workers}
-        by_width = {worker.style: _for_width(worker, answer, now) for worker in self._workers}
+        counts = {worker.style: worker.left + worker.in_flight for worker in self._workers}
+        if run.keys is None:
+            counts = _in_turns(counts)
+        by_width = {w.style: _for_width(w, counts[w.style], answer, now) for w in self._workers}
         chained = {w.style: w.chained(answer or 0.0) for w in self._workers if w.waiting}
         departures = _departures(left, run.keys, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
@@ -106,12 +109,13 @@ def estimate(
 
     `chains` say how many of each style are drawn one after another: how many chains have how
     many pictures. `pool` is None for a provider that needs no keys. `widths` are how many
-    requests of each style may be under way at once.
+    requests of each style may be under way at once; without keys, of all styles together.
     """
     left = {s: sum(n * count for n, count in own.items()) for s, own in chains.items()}
     longest = {s: max(own, default=0) for s, own in chains.items()}
     answer = answer_seconds or 0.0
-    by_width = {s: _by_width(count, widths[s], answer_seconds) for s, count in left.items()}
+    counts = _in_turns(left) if pool is None else left
+    by_width = {s: _by_width(count, widths[s], answer_seconds) for s, count in counts.items()}
     if pool is None:
         by_width = {
             s: None if at is None else max(at, (longest[s] - 1) * answer)
@@ -147,9 +151,14 @@ def _departures(
     }
 
 
-def _for_width(worker: Worker, answer: float | None, now: float) -> float | None:
-    """Return the same for a style of which some requests are under way."""
-    seconds = _by_width(worker.left + worker.in_flight, worker.width, answer)
+def _in_turns(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many requests leave until each style's last, where styles take turns."""
+    return {style: sum(min(own, n) for n in counts.values()) for style, own in counts.items()}
+
+
+def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> float | None:
+    """Return when the last of so many requests leaves, of which some are under way."""
+    seconds = _by_width(count, worker.width, answer)
     if seconds is None or not worker.in_flight:
         return seconds
     return max(0.0, seconds - (now - worker.last_sent))

@@ -10,6 +10,7 @@ import msgspec
 
 from imagegen import providers
 from imagegen.errors import UsageError
+from imagegen.generation import ownkeys
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Place
@@ -19,6 +20,7 @@ from imagegen.providers.base import Fault, Kind, Options, Provider
 from imagegen.secret import Secret
 from imagegen.shell import command
 
+_UNREACHED: Final = frozenset({Kind.PASSING, Kind.REDIRECTED, Kind.UNUSABLE})
 _AT_ONCE: Final = 8
 _LOOK_AGAIN: Final = 0.2
 """Seconds; where a wait without an end cannot be interrupted, Ctrl-C takes no longer."""
@@ -27,12 +29,13 @@ _LOOK_AGAIN: Final = 0.2
 class Keys:
     """The keys that a project uses, with every place where some may lie.
 
-    Beats are not read: a folder that is no project yet has keys too. Raises
+    `provider` is the one whose keys are meant; else the project's. Beats are not read: a
+    folder that is no project yet has keys too. Raises
     `InputFaultsError` with the faults of imagegen.toml or of the keys file, and `UsageError`
     for a folder, keys file or provider that there is not.
     """
 
-    def __init__(self, root: Path, source: KeySource) -> None:
+    def __init__(self, root: Path, source: KeySource, provider: str | None = None) -> None:
         if not root.is_dir():
             raise UsageError(
                 f"{root}: there is no such folder",
@@ -40,17 +43,18 @@ class Keys:
             )
         self.root = root
         read = settings.load(root)
-        self.provider = read.provider
-        self._model = read.model
+        self.provider = provider or read.provider
+        # A model belongs to the provider that the settings name.
+        self._model = read.model if self.provider == read.provider else None
         self._timeout = read.timeout
-        variables = providers.key_variables(read.provider)
-        self.needed = bool(variables)
+        self.needed = bool(providers.key_variables(self.provider))
+        self._settled = read.provider
         self.styles = read.drawn_styles
         self._source = source
         self.places: tuple[Place, ...] = ()
         self.ring = Keyring()
         if self.needed:
-            self.places = keyfile.find(root, named=source.file, variables=variables)
+            self.places = ownkeys.places(root, self.provider, source.file)
         self.used = next((place for place in self.places if place.decides), None)
         if self.used is not None:
             self.ring = keyfile.read(self.used, tuple(read.styles))
@@ -82,6 +86,11 @@ class Keys:
         return [s for s in self.styles if s not in own] if DEFAULT_POOL in own else []
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The option that a command on these keys needs, where the project does not say it."""
+        return () if self.provider == self._settled else ("--provider", self.provider)
+
+    @property
     def missing(self) -> UsageError:
         """What to say where there is no key at all."""
         where = f" in {self.ring.source}" if self.ring.source else ""
@@ -89,7 +98,7 @@ class Keys:
         detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
         own = self.used is not None and self.used.path == self.root / keyfile.FILE
         there = ("--project", str(self.root)) if own else ()
-        add = command("imagegen", "keys", "add", DEFAULT_POOL, *there)
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *self.named, *there)
         return UsageError(
             f"there is no key for {self.provider}{where}{detail}", hint=f"add one: {add}"
         )
@@ -120,7 +129,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reached(self) -> bool:
         """Whether the service said something of the key, and not just nothing."""
-        return self.fault is None or self.fault.kind not in {Kind.PASSING, Kind.REDIRECTED}
+        return self.fault is None or self.fault.kind not in _UNREACHED
 
 
 def check(keys: Keys, provider: Provider) -> list[Checked]:

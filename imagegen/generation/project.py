@@ -9,8 +9,8 @@ import msgspec
 
 from imagegen import providers
 from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.generation import ownkeys, references
 from imagegen.generation import plan as plans
-from imagegen.generation import references
 from imagegen.generation.appearances import Appearance, appearances
 from imagegen.generation.composer import Composer, Limits, words_hash
 from imagegen.generation.continuity import Predecessors, predecessors
@@ -74,7 +74,7 @@ class Project:
         self.styles = self.settings.drawn_styles
         faults = _Faults()
         self.ring = Keyring()
-        if source is not None and self.needs_keys:
+        if source is not None and self._takes_address:
             self.ring = faults.gather(self._keys) or self.ring
         settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)
@@ -131,6 +131,10 @@ class Project:
         return bool(providers.key_variables(self.settings.provider))
 
     @property
+    def _takes_address(self) -> bool:
+        return providers.named(self.settings.provider).takes_address
+
+    @property
     def beats(self) -> dict[str, tuple[Beat, ...]]:
         """The beats of the styles that are drawn."""
         return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
@@ -153,11 +157,11 @@ class Project:
     @property
     def base_url(self) -> str | None:
         """Where requests go; None: to the provider's own address. Raises `UsageError`."""
-        return keyfile.address(self._source.base_url, self.ring) if self.needs_keys else None
+        return keyfile.address(self._source.base_url, self.ring) if self._takes_address else None
 
     def address_warnings(self) -> list[str]:
         """Warn of an address to which keys would travel in the clear."""
-        warning = keyfile.in_the_clear(self.base_url)
+        warning = keyfile.in_the_clear(self.base_url) if self.needs_keys else None
         return [warning] if warning else []
 
     def remembered(self) -> Asked:
@@ -292,11 +296,11 @@ class Project:
         )
 
     def _keys(self) -> Keyring:
-        return keyfile.load(
+        return ownkeys.load(
             self.root,
+            self.settings.provider,
             tuple(self.settings.styles),
             named=self._source.file,
-            variables=providers.key_variables(self.settings.provider),
         )
 
     def picture_price(self) -> float | None:

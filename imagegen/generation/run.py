@@ -11,6 +11,7 @@ from imagegen.errors import Exit, ImagegenError
 from imagegen.generation.composer import Composer
 from imagegen.generation.events import Bus, Event, Wait, iso
 from imagegen.generation.outage import Outage
+from imagegen.generation.places import Places
 from imagegen.generation.purse import Purse
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
@@ -89,7 +90,7 @@ class Counts(msgspec.Struct):
 class Run:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
-    `keys` is None for a provider that needs none.
+    `keys` is None for a provider that needs none; then `places` bound what is under way.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Run:
         self.provider = provider
         self.composer = composer
         self.keys = keys
+        self.places = Places(provider.width) if keys is None else None
         self.options = options
         self.runtime = runtime
         self.bus = bus

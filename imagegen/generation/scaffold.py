@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-from imagegen import files, providers
+from imagegen import files
 from imagegen.errors import StorageError, UsageError
+from imagegen.generation import ownkeys
 from imagegen.keys import keyfile
 from imagegen.project.settings import FILE as SETTINGS
-from imagegen.project.settings import STYLES
+from imagegen.project.settings import STYLES, Settings
 from imagegen.shell import on_project
 
 _BEATS: Final = """\
@@ -135,7 +136,7 @@ def _ignored(text: bytes) -> bool:
 
 def _keys(root: Path) -> list[str]:
     try:
-        ring = keyfile.load(root, STYLES, variables=providers.key_variables("gemini"))
+        ring = ownkeys.load(root, Settings().provider, STYLES)
     except UsageError as error:
         # The project is made; what is wrong with the keys is told by `check`.
         return [f"The keys have a fault ({error}): {on_project('check', root)} says which."]

@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
-from imagegen.generation import arrange, prepare
+from imagegen.generation import arrange, ownkeys, prepare
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
@@ -71,6 +71,9 @@ class Session:
         self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
+        self.warnings += self._provider.notes(
+            self._provider.model, project.settings.aspect_ratio, project.settings.image_size
+        )
         self._disk: Survey | None = None
         self._plans: dict[int | None, Plan] = {}
         self._busy = record.is_active(project.layout)
@@ -159,12 +162,13 @@ class Session:
             return
         ring = self.project.ring
         variables = " or ".join(self._provider.key_variables)
+        heading = ownkeys.section(self._provider.name).heading
         detail = "".join(f"\n  {warning}" for warning in ring.warnings)
         command = on_project("run", self.project.root, "--provider", "sketch")
         hint = f"without a key: {command}"
         if ring.source is not None:
             raise UsageError(
-                f"{ring.source} has no key for {' or '.join(styles)}: add one under [keys], "
+                f"{ring.source} has no key for {' or '.join(styles)}: add one under {heading}, "
                 f"or default = [...] for every style{detail}",
                 hint=hint,
             )

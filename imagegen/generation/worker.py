@@ -189,6 +189,8 @@ class Worker:
                 # Those under way may turn out cheaper than they could.
                 again = _FOREVER
                 break
+            if run.places is not None and not run.places.take(self.style):
+                return _FOREVER
             lease = run.keys.lease(self.style) if run.keys is not None else None
             if isinstance(lease, KeyWait):
                 self._wait(lease.until, now)
@@ -201,7 +203,9 @@ class Worker:
         return again
 
     def _ask_no_more(self) -> None:
-        """Leave the keys to others for now."""
+        """Leave the keys, or the places, to others for now."""
+        if self._run.places is not None and self._run.places.withdraw(self.style):
+            self._run.runtime.ring()
         if self._run.keys is None:
             return
         if self._heap and self._in_flight >= MAX_WIDTH:
@@ -242,7 +246,10 @@ class Worker:
 
     def _rest(self) -> None:
         """Let other styles have this one's keys until something is to be sent again."""
-        if self._run.keys is not None and self._run.keys.rest(self.style):
+        keys, places = self._run.keys, self._run.places
+        if (keys is not None and keys.rest(self.style)) or (
+            places is not None and places.withdraw(self.style)
+        ):
             self._run.runtime.ring()
 
     def _wait(self, until: float, now: float) -> None:
@@ -258,6 +265,9 @@ class Worker:
             task, result = self._inbox.popleft()
             self._in_flight -= 1
             self._run.counts.in_flight -= 1
+            if self._run.places is not None:
+                self._run.places.leave()
+                self._run.runtime.ring()
             if isinstance(result, BaseException):
                 raise result
             told = count(self._run, result)
@@ -304,9 +314,9 @@ class Worker:
         elif fault.kind is Kind.MODEL_GONE:
             self._put_back(task, now, **told)
             self._run.model_gone = self._run.model_gone or fault.message
-        elif fault.kind is Kind.REDIRECTED:
+        elif fault.kind in {Kind.REDIRECTED, Kind.UNUSABLE}:
             self._put_back(task, now, **told)
-            self._run.end(endings.redirected(fault.message))
+            self._run.end(endings.wrong_address(fault.kind, fault.message))
         elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
             # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1

@@ -31,7 +31,7 @@ _FIRST_COOLDOWN: Final = 4.0
 _LONGEST_COOLDOWN: Final = 64.0
 _DOUBLINGS: Final = 4
 _SHORTEST_TOLD: Final = 1.0
-_LONGEST_TOLD: Final = 3600.0
+LONGEST_TOLD: Final = 3600.0
 
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -52,7 +52,9 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
     `boot`, `now` and `wall` say when it was written, so that its times can be carried over
     a restart of the machine. `limits` holds the limit that each running process was given;
-    the lowest counts.
+    the lowest counts. `told` is the limit that the service itself names in its answers, and
+    `empty_until` when, by its word, there is something left of it again; refusals cool a
+    budget down until `cool_until`.
     """
 
     boot: str
@@ -60,6 +62,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
     wall: float
     grants: list[Grant] = []
     limits: dict[str, _Positive] = {}
+    told: _Positive | None = None
+    empty_until: float = 0.0
     cool_until: float = 0.0
     strikes: _Count = 0
     burst_limit: _Count = 0
@@ -71,8 +75,9 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` at times that are none: what comes from a file may be damaged."""
-        times = (self.now, self.wall, self.cool_until, self.pace_grows_at, self.spent_wall or 0.0)
-        if not all(map(math.isfinite, (*times, *(grant.at for grant in self.grants)))):
+        waits = (self.cool_until, self.empty_until, self.pace_grows_at, self.spent_wall or 0.0)
+        times = (self.now, self.wall, *waits, *(grant.at for grant in self.grants))
+        if not all(map(math.isfinite, times)):
             raise ValueError("a time that is not finite")
 
     @classmethod
@@ -102,7 +107,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
         """Let nothing lie ahead, whatever a file says: no wait is longer than one may be."""
         for grant in self.grants:
             grant.at = min(grant.at, now)
-        self.cool_until = min(self.cool_until, now + _LONGEST_TOLD)
+        self.cool_until = min(self.cool_until, now + LONGEST_TOLD)
+        self.empty_until = min(self.empty_until, now + LONGEST_TOLD)
         self.pace_grows_at = min(self.pace_grows_at, now + CLEAN)
 
     def _let_go(self, holder: str, now: float) -> None:
@@ -122,21 +128,32 @@ class Budget(msgspec.Struct, omit_defaults=True):
         for grant in self.grants:
             grant.at += by
         self.cool_until += by
+        self.empty_until += by
         self.pace_grows_at += by
+
+    @property
+    def rests_until(self) -> float:
+        """When the service is to be asked again, whatever room our own count leaves."""
+        return max(self.cool_until, self.empty_until)
 
     def effective(self, limit: int) -> int:
         """Return the requests a minute that count now, for a process that was given `limit`."""
-        lowest = min([limit, *self.limits.values()])
+        lowest = self._lowest(limit)
         return lowest if self.pace is None else min(lowest, self.pace)
+
+    def _lowest(self, limit: int) -> int:
+        """Return the least of what this process, others and the service say is allowed."""
+        said = [limit, *self.limits.values()]
+        return min(said if self.told is None else [*said, self.told])
 
     def free_at(self, now: float, limit: int) -> float:
         """Return when the next request may leave; not after `now` means at once."""
         limit = self.effective(limit)
         if len(self.grants) < limit and self.pace is None:
-            return self.cool_until
+            return self.rests_until
         # A request that has not left counts as leaving now, for as long as that lasts.
         times = sorted((now if g.holder else g.at for g in self.grants), reverse=True)
-        free = self.cool_until
+        free = self.rests_until
         if len(times) >= limit:
             free = max(free, times[limit - 1] + WINDOW + MARGIN)
         if self.pace is not None and times:
@@ -146,7 +163,7 @@ class Budget(msgspec.Struct, omit_defaults=True):
     def places(self, now: float, limit: int) -> list[tuple[float, int]]:
         """Return when how many of the minute's places are free, soonest first, not before now."""
         limit = self.effective(limit)
-        earliest = max(now, self.cool_until)
+        earliest = max(now, self.rests_until)
         if self.pace is not None:
             return [(max(earliest, self.free_at(now, limit)), 1)]
         taken = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
@@ -206,7 +223,9 @@ class Budget(msgspec.Struct, omit_defaults=True):
         ids = {grant.id for grant in self.grants}
         self.grants += [grant for grant in known.grants if grant.id not in ids]
         self.limits |= known.limits
+        self.told = known.told if known.told is not None else self.told
         self.cool_until = max(self.cool_until, known.cool_until)
+        self.empty_until = max(self.empty_until, known.empty_until)
         self.strikes = max(self.strikes, known.strikes)
         self.pace_grows_at = max(self.pace_grows_at, known.pace_grows_at)
         paces = [pace for pace in (self.pace, known.pace) if pace is not None]
@@ -227,6 +246,19 @@ class Budget(msgspec.Struct, omit_defaults=True):
         self.strikes = 0
         self.spent_wall = None
 
+    def knows(self, told: int | None, empty_until: float) -> bool:
+        """Tell whether `hear` would change nothing."""
+        return told in {None, self.told} and empty_until <= self.empty_until
+
+    def hear(self, told: int | None, empty_until: float) -> None:
+        """Record what an answer says of the quota: its limit, and until when nothing is left."""
+        self.told = told if told is not None else self.told
+        self.empty_until = max(self.empty_until, empty_until)
+
+    def left_at(self, grant_id: int, now: float) -> float:
+        """Return when a granted request left; one that is forgotten left over a minute ago."""
+        return next((g.at for g in self.grants if g.id == grant_id), now - WINDOW)
+
     def refused(
         self, grant_id: int, now: float, limit: int, retry_after: float | None, jitter: float
     ) -> None:
@@ -246,7 +278,7 @@ class Budget(msgspec.Struct, omit_defaults=True):
             self.strikes += 1
             self.burst_limit = self.effective(limit)
         if retry_after is not None:
-            wait = min(max(retry_after, _SHORTEST_TOLD), _LONGEST_TOLD)
+            wait = min(max(retry_after, _SHORTEST_TOLD), LONGEST_TOLD)
         elif burst_begins:
             doublings = min(self.strikes - 1, _DOUBLINGS)
             wait = min(_LONGEST_COOLDOWN, _FIRST_COOLDOWN * 2**doublings) * jitter
@@ -262,7 +294,7 @@ class Budget(msgspec.Struct, omit_defaults=True):
         the burst. Of a budget in full use the measure is exact; of one that was half idle,
         or that was granted nothing, it says little, and the pace is halved instead.
         """
-        lowest = min([limit, *self.limits.values()])
+        lowest = self._lowest(limit)
         if sum(1 for g in self.grants if left_at - WINDOW < g.at <= left_at) > lowest:
             return
         recent = [g for g in self.grants if g.at > now - WINDOW - MARGIN]
@@ -280,5 +312,5 @@ class Budget(msgspec.Struct, omit_defaults=True):
         while self.pace is not None and now >= self.pace_grows_at:
             self.pace += 1
             self.pace_grows_at += CLEAN
-            if self.pace >= limit:
+            if self.pace >= self._lowest(limit):
                 self.pace = None

@@ -15,7 +15,8 @@ from imagegen import files, tables
 from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
 from imagegen.keys import exposure, keyfile, pools
 from imagegen.keys.keyfile import Place
-from imagegen.keys.ring import DEFAULT_PER_MINUTE, Keyring
+from imagegen.keys.ring import Keyring
+from imagegen.keys.section import Section
 from imagegen.keys.store import state_folder
 from imagegen.secret import Secret
 
@@ -26,7 +27,6 @@ _LOCK_SECONDS: Final = 5.0
 _MARK: Final = "\ufeff"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _ASSIGNED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.+")
-_BY_HAND: Final = 'add it by hand, as in clear = ["env:NAME"] under [keys]'
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,41 +149,44 @@ def _add(
     created = not os.path.lexists(path)
     if created:
         ring = Keyring()
-        text = _first(style, new.entry)
+        text = _first(style, new.entry, place.section)
     else:
         table, before = _read(path, place)
         ring = keyfile.parse(table, place, styles, environ)
-        if _stands(table, ring, style, new):
+        if _stands(_keys_of(table, place.section.table), ring, style, new):
             return Change(path=path, ring=ring, known=True)
-        text = with_key(before, style, new.entry)
+        text = with_key(before, style, new.entry, place.section.table)
     ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
     narrowed = not created and exposure.open_to_others(path)
     files.write(path, text.encode(), mode=_MODE)
     return Change(path=path, ring=ring, created=created, narrowed=narrowed)
 
 
-def with_key(text: str, style: str, entry: str | dict[str, Any]) -> str:
+def with_key(text: str, style: str, entry: str | dict[str, Any], table: str = "") -> str:
     """Return the text of a keys file with one more entry in a style's list.
 
-    Comments, blank lines, the order and the kind of line ends stay. Raises `UsageError`
-    for a file whose layout does not allow that.
+    `table` is the provider's whose keys these are; empty: the file's top level. Comments,
+    blank lines, the order and the kind of line ends stay. Raises `UsageError` for a file whose
+    layout does not allow that.
     """
     mark = _MARK if text.startswith(_MARK) else ""
     text = text.removeprefix(_MARK)
     wanted = tomllib.loads(text)
-    wanted.setdefault("keys", {}).setdefault(style, []).append(entry)
+    own = wanted.setdefault(table, {}) if table else wanted
+    own.setdefault("keys", {}).setdefault(style, []).append(entry)
     # Where every line ends as on Windows, those that are new do too.
     windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
     source = text.replace("\r\n", "\n") if windows else text
-    for changed in _attempts(source, style, entry):
+    for changed in _attempts(source, style, entry, table):
         found = changed.replace("\n", "\r\n") if windows else changed
         with contextlib.suppress(tomllib.TOMLDecodeError):
-            if _sorted(tomllib.loads(found)) == _sorted(wanted):
+            if _sorted(tomllib.loads(found), table) == _sorted(wanted, table):
                 return mark + found
-    raise UsageError("the keys file is laid out in a way that cannot be added to", hint=_BY_HAND)
+    hint = f'add it by hand, as in clear = ["env:NAME"] under [{table + "." * bool(table)}keys]'
+    raise UsageError("the keys file is laid out in a way that cannot be added to", hint=hint)
 
 
-def _attempts(text: str, style: str, entry: str | dict[str, Any]) -> Iterator[str]:
+def _attempts(text: str, style: str, entry: str | dict[str, Any], table: str) -> Iterator[str]:
     """Yield the text with the entry at the end of the list, and at its beginning.
 
     A comment behind the last entry, where no comma follows that, hides what is appended.
@@ -196,11 +199,7 @@ def _attempts(text: str, style: str, entry: str | dict[str, Any]) -> Iterator[st
     for first in (False, True):
         with contextlib.suppress(TOMLKitError):
             document = tomlkit.parse(text)
-            if "keys" not in document:
-                if text.strip() and not text.endswith("\n\n"):
-                    document.add(tomlkit.nl())
-                document.add("keys", tomlkit.table())
-            keys: Any = document["keys"]
+            keys = _keys_table(document, text, table)
             if style not in keys:
                 _put(keys, style)
             new: Any = entry
@@ -210,6 +209,24 @@ def _attempts(text: str, style: str, entry: str | dict[str, Any]) -> Iterator[st
                 new.update(entry)
             keys[style].insert(0 if first else len(keys[style]), new)
             yield document.as_string()
+
+
+def _keys_table(document: Any, text: str, table: str) -> Any:
+    """Return the table of keys in a document of this text; made where it is missing."""
+    import tomlkit  # noqa: PLC0415
+
+    own = document
+    if (table or "keys") not in document:
+        if text.strip() and not text.endswith("\n\n"):
+            document.add(tomlkit.nl())
+        if table:
+            # Its own heading would say nothing: [openai.keys] is enough.
+            document.add(table, tomlkit.table(is_super_table=True))
+    if table:
+        own = document[table]
+    if "keys" not in own:
+        own.add("keys", tomlkit.table())
+    return own["keys"]
 
 
 def _put(keys: Any, style: str) -> None:
@@ -224,19 +241,26 @@ def _put(keys: Any, style: str) -> None:
     body.extend(reversed(below))
 
 
-def _first(style: str, entry: str | dict[str, Any]) -> str:
+def _first(style: str, entry: str | dict[str, Any], section: Section) -> str:
     """Return the text of a new keys file."""
     import tomli_w  # noqa: PLC0415
 
-    table = {"requests_per_minute": DEFAULT_PER_MINUTE, "keys": {style: [entry]}}
-    return tomli_w.dumps(table)
+    own = {"requests_per_minute": section.per_minute, "keys": {style: [entry]}}
+    return tomli_w.dumps({section.table: own} if section.table else own)
 
 
-def _stands(table: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
+def _keys_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the lists of keys in a file that has been read: of a provider's table, if named."""
+    own = table.get(name, {}) if name else table
+    keys: Mapping[str, Any] = own.get("keys", {})
+    return keys
+
+
+def _stands(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
     """Tell whether a key stands in a style's list already, itself or by its variable."""
     if new.secret is not None:
         return any(key.secret == new.secret for key in ring.pools.get(style, ()))
-    entries = table.get("keys", {}).get(style, [])
+    entries = lists.get(style, [])
     return any(new.written == _key_of(one) for one in entries)
 
 
@@ -295,7 +319,9 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _sorted(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table whose lists of keys are in an order of their own."""
+def _sorted(table: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a file whose lists of keys, of the table `name` if any, are in their own order."""
+    if name:
+        return {**table, name: _sorted(table[name], "")}
     keys = {style: sorted(map(repr, own)) for style, own in table["keys"].items()}
     return {**table, "keys": keys}

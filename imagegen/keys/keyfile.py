@@ -1,5 +1,6 @@
 """keys.toml: where keys are found, and what else the file says."""
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -15,6 +16,7 @@ from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.keys import exposure, pools, prices
 from imagegen.keys.pools import PerDay, PerMinute, PoolReader
 from imagegen.keys.ring import DEFAULT_PER_MINUTE, DEFAULT_POOL, Key, Keyring, Limit, per_minute
+from imagegen.keys.section import Section
 from imagegen.secret import Secret
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "Key",
     "Keyring",
     "Limit",
+    "Section",
     "address",
     "find",
     "in_the_clear",
@@ -36,6 +39,9 @@ __all__ = [
 FILE: Final = "keys.toml"
 KEYS_VARIABLE: Final = "IMAGEGEN_KEYS"
 ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
+_ADDRESS: Final = "base_url"
+_PRICES: Final = "prices"
+_MOST_STRANGE: Final = 100
 _ADDRESS_HINT: Final = "write it as https://host or https://host/path"
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -51,21 +57,24 @@ class Named(StrEnum):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, or a variable of the environment, that may hold keys.
+    """A file, or a variable of the environment, that may hold the keys of one provider.
 
     `shown` is its name for the user; `path` is None for a variable, and `there` tells
-    whether the file exists or the variable is set.
+    whether the file exists or the variable is set. `section` is the part of the file that
+    counts; a file that has other providers' parts alone is `silent`.
     """
 
     named: Named
     shown: str
     path: Path | None
     there: bool
+    section: Section = Section()
+    silent: bool = False
 
     @property
     def decides(self) -> bool:
         """Whether no place after this one counts: keys are here, or were said to be."""
-        return self.there or self.named in {Named.OPTION, Named.VARIABLE}
+        return (self.there and not self.silent) or self.named in {Named.OPTION, Named.VARIABLE}
 
     @property
     def trusted(self) -> bool:
@@ -73,11 +82,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return self.named is not Named.PROJECT
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
-    requests_per_minute: PerMinute = DEFAULT_PER_MINUTE
-    requests_per_day: PerDay | None = None
+class _Address(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
-    prices: Any = msgspec.field(default_factory=dict)
+
+
+class _Section(_Address, frozen=True, kw_only=True):
+    requests_per_minute: PerMinute | None = None
+    requests_per_day: PerDay | None = None
     lend: bool = True
     keys: dict[str, Any] = {}  # copied by msgspec
 
@@ -92,11 +103,13 @@ def find(
     *,
     named: Path | None = None,
     variables: Iterable[str] = (),
+    section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[Place, ...]:
     """Return every place that may hold keys for a project; the first that `decides` is used.
 
-    `named` is what `--keys` names, `variables` are those that may hold a key.
+    `named` is what `--keys` names, `variables` are those that may hold a key, `section` is
+    the part of a file that counts.
     """
     own, chosen = project / FILE, environ.get(KEYS_VARIABLE)
     files = [
@@ -106,14 +119,37 @@ def find(
         (Named.USER, user_file(), str(user_file())),
     ]
     places = [
-        Place(named=how, shown=shown, path=path, there=path.exists())
+        Place(
+            named=how,
+            shown=shown,
+            path=path,
+            there=path.exists(),
+            section=section,
+            silent=_is_silent(path, section),
+        )
         for how, path, shown in files
         if path is not None
     ]
     for name in variables:
         there = bool(environ.get(name))
-        places.append(Place(named=Named.ENVIRONMENT, shown=f"${name}", path=None, there=there))
+        places.append(
+            Place(
+                named=Named.ENVIRONMENT,
+                shown=f"${name}",
+                path=None,
+                there=there,
+                section=section,
+            )
+        )
     return tuple(places)
+
+
+def _is_silent(path: Path, section: Section) -> bool:
+    """Tell whether a file has nothing for this section; of one with faults they are told."""
+    if not section.tables or not path.exists():
+        return False
+    table = tables.read(path, "", [])
+    return table is not None and section.is_silent_in(table)
 
 
 def load(
@@ -122,18 +158,20 @@ def load(
     *,
     named: Path | None = None,
     variables: Iterable[str] = (),
+    section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Find and read the keys for a project.
 
     The first of these decides: `named` (the `--keys` option), `$IMAGEGEN_KEYS`, the
     project's keys.toml, the user's keys.toml, the first set of the environment
-    `variables` (it then serves every style). Without any of them the ring is empty.
+    `variables` (it then serves every style). Without any of them the ring is empty. A file
+    that was not named and has other providers' sections alone is passed over.
 
     Raises `InputFaultsError` with every fault of the file, and `UsageError` when a file
     that the user named is missing.
     """
-    places = find(project, named=named, variables=variables, environ=environ)
+    places = find(project, named=named, variables=variables, section=section, environ=environ)
     place = next((place for place in places if place.decides), None)
     return read(place, styles, environ) if place else Keyring()
 
@@ -141,7 +179,7 @@ def load(
 def read(place: Place, styles: Sequence[str], environ: Mapping[str, str] = os.environ) -> Keyring:
     """Read the keys at a place; see `load`."""
     if place.path is None:
-        return _from_variable(place.shown, environ[place.shown.removeprefix("$")].strip())
+        return _from_variable(place, environ[place.shown.removeprefix("$")].strip())
     how = str(place.named).removeprefix("$")
     if place.named in {Named.OPTION, Named.VARIABLE} and not place.path.is_file():
         raise UsageError(
@@ -199,34 +237,42 @@ def parse(
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Read what stands in a keys file of this place; raises `InputFaultsError`."""
-    shown, faults = place.shown, list[InputFault]()
-    table = dict(table)
-    if not place.trusted and "base_url" in table:
-        message = "a project's keys file may not say where keys are sent"
-        hint = (
-            f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
-        )
-        faults.append(InputFault(file=shown, field="base_url", message=message, hint=hint))
-        del table["base_url"]
-    file = tables.convert(table, _File, shown=shown, faults=faults)
-    own_prices = prices.read(file.prices, shown, faults)
-    limit = Limit(file.requests_per_minute, file.requests_per_day)
+    shown, section, faults = place.shown, place.section, list[InputFault]()
+    own = _own(table, place, faults)
+    if section.keyless:
+        base_url = tables.convert(
+            own, _Address, shown=shown, faults=faults, prefix=section.prefix
+        ).base_url
+        if faults:
+            raise InputFaultsError(faults)
+        return Keyring(source=shown, base_url=base_url)
+    file = tables.convert(
+        own,
+        _Section,
+        shown=shown,
+        faults=faults,
+        prefix=section.prefix,
+        apart=() if section.table else (_PRICES, *section.tables),
+    )
+    own_prices = prices.read(table.get(_PRICES, {}), shown, faults)
+    limit = Limit(file.requests_per_minute or section.per_minute, file.requests_per_day)
     warnings: list[str] = []
     written: dict[str, list[Key]] = {}
     unset: dict[str, tuple[str, ...]] = {}
     for style, entries in file.keys.items():
         _look_at_style(style, place, styles, faults, warnings)
-        reader = PoolReader(limit, shown, style, environ, faults)
+        field = f"{section.prefix}keys.{style}"
+        reader = PoolReader(limit, shown, field, environ, faults)
         written[style] = reader.read(entries)
         if reader.unset:
             unset[style] = tuple(reader.unset)
             names = ", ".join(reader.unset)
             warnings.append(
-                f"{shown}: keys.{style}: not set in the environment: {names}"
+                f"{shown}: {field}: not set in the environment: {names}"
                 if written[style]
-                else f"{shown}: keys.{style} has no key: {names} is not set"
+                else f"{shown}: {field} has no key: {names} is not set"
             )
-    pools.check(written, shown, faults)
+    pools.check(written, shown, faults, prefix=section.prefix)
     if faults:
         raise InputFaultsError(faults)
     return Keyring(
@@ -238,6 +284,36 @@ def parse(
         lend=file.lend,
         warnings=tuple(warnings),
     )
+
+
+def _own(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> dict[str, Any]:
+    """Return what the file says of the place's section; report what must not be anywhere."""
+    section = place.section
+    _refuse_addresses(table, place, faults)
+    if section.table:
+        known = [*_Section.__struct_fields__, _PRICES, *section.tables]
+        strange = itertools.islice((name for name in table if name not in known), _MOST_STRANGE)
+        faults += [tables.unknown(name, known, shown=place.shown) for name in strange]
+    own = section.of(table)
+    if not isinstance(own, dict):
+        message = "expected a table"
+        faults.append(InputFault(file=place.shown, field=section.table, message=message))
+        return {}
+    return {name: value for name, value in own.items() if place.trusted or name != _ADDRESS}
+
+
+def _refuse_addresses(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> None:
+    """Report every address in a file that may not say where requests go, whosever it is."""
+    if place.trusted:
+        return
+    found = [_ADDRESS] if _ADDRESS in table else []
+    for name in place.section.tables:
+        own = table.get(name)
+        if isinstance(own, dict) and _ADDRESS in own:
+            found.append(f"{name}.{_ADDRESS}")
+    message = "a project's keys file may not say where keys are sent"
+    hint = f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
+    faults += [InputFault(file=place.shown, field=f, message=message, hint=hint) for f in found]
 
 
 def _look_at_style(
@@ -252,7 +328,8 @@ def _look_at_style(
         return
     near = tables.did_you_mean(style, [*styles, DEFAULT_POOL])
     if not place.trusted:
-        field, message = f"keys.{style}", f'unknown style "{style}"'
+        field = f"{place.section.prefix}keys.{style}"
+        message = f'unknown style "{style}"'
         faults.append(InputFault(file=place.shown, field=field, message=message, hint=near))
     elif near:
         warnings.append(f'{place.shown}: keys for an unknown style "{style}": {near}')
@@ -263,7 +340,8 @@ def _harmless(name: str) -> str:
     return Secret(name).tail if pools.looks_like_a_key(name) else name
 
 
-def _from_variable(shown: str, value: str) -> Keyring:
+def _from_variable(place: Place, value: str) -> Keyring:
     if not pools.is_key(value):
-        raise UsageError(f"{shown} holds no API key: it has blanks or unusual characters")
-    return Keyring(pools={DEFAULT_POOL: (Key(Secret(value)),)}, source=shown)
+        raise UsageError(f"{place.shown} holds no API key: it has blanks or unusual characters")
+    key = Key(Secret(value), Limit(place.section.per_minute))
+    return Keyring(pools={DEFAULT_POOL: (key,)}, source=place.shown)

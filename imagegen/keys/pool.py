@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.keys.budget import Budget
+from imagegen.keys.budget import LONGEST_TOLD, Budget
 from imagegen.keys.clock import Clock
 from imagegen.keys.forecast import Chained, last_departures
 from imagegen.keys.keyfile import Key
@@ -170,6 +170,24 @@ class Pool:
         slot.refused_since = None
         if slot.budget.strikes or slot.budget.spent_wall is not None:
             self._change(lease, Budget.answered)
+
+    def told(
+        self, lease: Lease, *, per_minute: int | None, remaining: int | None, reset: float | None
+    ) -> None:
+        """Record what any answer says that the key may still send.
+
+        `per_minute` is the service's limit: if it is lower than ours, it counts. Where none
+        of it is `remaining`, the key rests until `reset` seconds after the request left: the
+        service counts a request when it comes, and its answer takes a while.
+        """
+        slot = self._slots[lease.slot]
+        with self._held:
+            now, until = self._clock.now(), 0.0
+            if remaining == 0 and reset is not None:
+                until = slot.budget.left_at(lease.grant, now) + min(reset, LONGEST_TOLD)
+            # An answer costs no write unless it says something new.
+            if not slot.budget.knows(per_minute, until if until > now else 0.0):
+                self._slots.edit(slot, lambda budget: budget.hear(per_minute, until))
 
     def limited(self, lease: Lease, retry_after: float | None) -> KeyNews:
         """Record a 429 that passes; `retry_after` is in seconds, where the service says so."""

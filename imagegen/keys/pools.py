@@ -15,7 +15,10 @@ ENVIRONMENT: Final = "env:"
 """What an entry begins with that names a variable of the environment."""
 
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]{1,512}")
-_LIKE_A_KEY: Final = re.compile(r"AIza[\w-]{16,}|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[\w.-]{24,512}")
+_LIKE_A_KEY: Final = re.compile(
+    r"AIza[\w-]{16,}|sk-(?=[\w-]*[A-Z0-9])[\w-]{16,}"
+    r"|(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[\w.-]{24,512}"
+)
 
 PerMinute = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 PerDay = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
@@ -30,8 +33,8 @@ def is_key(text: str) -> bool:
 def looks_like_a_key(text: str) -> bool:
     """Tell whether a text stands where none should, but is probably a key.
 
-    Then it is not repeated. Letters of both cases and digits, without a blank: what names
-    nothing that a person would type.
+    Then it is not repeated. It begins as the services' keys do, or has letters of both cases
+    and digits, without a blank: what names nothing that a person would type.
     """
     return bool(_LIKE_A_KEY.fullmatch(text))
 
@@ -44,7 +47,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolReader:
-    """Reads the list of one style's keys.
+    """Reads the list of one style's keys, which stands in the file as `field`.
 
     `limit` holds where an entry has none of its own. `unset` gathers the names of variables
     that are referred to and not set; faults go to `faults`.
@@ -54,13 +57,13 @@ class PoolReader:
         self,
         limit: Limit,
         shown: str,
-        style: str,
+        field: str,
         environ: Mapping[str, str],
         faults: list[InputFault],
     ) -> None:
         self._limit = limit
         self._shown = shown
-        self._style = style
+        self._field = field
         self._environ = environ
         self._faults = faults
         self.unset: list[str] = []
@@ -68,13 +71,13 @@ class PoolReader:
     def read(self, entries: object) -> list[Key]:
         """Return the keys of the list, in its order."""
         if not isinstance(entries, list):
-            self._fault(f"keys.{self._style}", 'expected a list, as in ["env:NAME"]')
+            self._fault(self._field, 'expected a list, as in ["env:NAME"]')
             return []
         keys = [self._key(position, entry) for position, entry in enumerate(entries, 1)]
         return [key for key in keys if key is not None]
 
     def _key(self, position: int, entry: object) -> Key | None:
-        field = f"keys.{self._style}[{position}]"
+        field = f"{self._field}[{position}]"
         if isinstance(entry, str):
             entry = {"key": entry}
         if not isinstance(entry, dict):
@@ -107,13 +110,20 @@ class PoolReader:
         self._faults.append(InputFault(file=self._shown, field=field, message=message))
 
 
-def check(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
-    """Report every key that would draw on two budgets, and every budget with two limits."""
-    _check_projects(pools, shown, faults)
-    _check_limits(pools, shown, faults)
+def check(
+    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], *, prefix: str = ""
+) -> None:
+    """Report every key that would draw on two budgets, and every budget with two limits.
+
+    `prefix` stands before `keys` in the names of fields.
+    """
+    _check_projects(pools, shown, faults, f"{prefix}keys")
+    _check_limits(pools, shown, faults, f"{prefix}keys")
 
 
-def _check_projects(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
+def _check_projects(
+    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], field: str
+) -> None:
     """Report every key that is given two projects: it would draw on two budgets."""
     first: dict[Secret, tuple[str, str | None]] = {}
     for style, keys in pools.items():
@@ -125,11 +135,13 @@ def _check_projects(pools: Mapping[str, list[Key]], shown: str, faults: list[Inp
                     f"key {key.secret} has two projects: {one} under {where}, {other} under {style}"
                 )
                 hint = "one key has one budget: write the same at each place"
-                fault = InputFault(file=shown, field=f"keys.{style}", message=message, hint=hint)
-                faults.append(fault)
+                where = f"{field}.{style}"
+                faults.append(InputFault(file=shown, field=where, message=message, hint=hint))
 
 
-def _check_limits(pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault]) -> None:
+def _check_limits(
+    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], field: str
+) -> None:
     """Report every budget that is given two limits."""
     first: dict[tuple[str, str], tuple[str, Limit]] = {}
     for style, keys in pools.items():
@@ -144,5 +156,5 @@ def _check_limits(pools: Mapping[str, list[Key]], shown: str, faults: list[Input
                 if limit.per_minute == key.limit.per_minute:
                     message = f"{what} has two limits a day, under {where} and {style}"
                 hint = "one budget has one limit: write the same at each place"
-                fault = InputFault(file=shown, field=f"keys.{style}", message=message, hint=hint)
-                faults.append(fault)
+                where = f"{field}.{style}"
+                faults.append(InputFault(file=shown, field=where, message=message, hint=hint))

@@ -187,7 +187,7 @@ class Slots:
             return msgspec.structs.replace(slot.verdict, tail=tail)
         until = slot.free_at if slot.free_at > now else None
         state = KeyState.READY if until is None else KeyState.WAITING
-        if until is not None and slot.budget.cool_until > now:
+        if until is not None and slot.budget.rests_until > now:
             state = KeyState.COOLING
         per_minute = slot.budget.effective(self.limit(slot))
         return KeyNews(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)

@@ -9,11 +9,24 @@ from imagegen.tables import did_you_mean
 
 _CLASSES: Final = {
     "gemini": "imagegen.providers.gemini:Gemini",
+    "openai": "imagegen.providers.openai:OpenAI",
+    "sdwebui": "imagegen.providers.sdwebui:SdWebUi",
     "sketch": "imagegen.providers.sketch:Sketch",
 }
 NAMES: Final = tuple(_CLASSES)
+TABLES: Final = ("openai", "sdwebui")
+"""The tables of keys.toml that are one provider's each; see `Provider.keys_table`."""
+
 MODELS: Final = {
     "gemini": ("gemini-3.1-flash-image", "gemini-3-pro-image"),
+    "openai": (
+        "gpt-image-2.5-flare",
+        "gpt-image-2.5-sunburst",
+        "gpt-image-2",
+        "gpt-image-1.5",
+        "gpt-image-1-mini",
+    ),
+    "sdwebui": (),
     "sketch": ("sketch",),
 }
 """Models whose prices are known, to be offered; a provider may know more."""

@@ -47,6 +47,8 @@ class Kind(StrEnum):
     """The service does not know the model."""
     REDIRECTED = "redirected"
     """The address answers with a redirect; keys are never sent after one."""
+    UNUSABLE = "unusable"
+    """What answers at the address cannot be used as it is set up; a person must mend that."""
 
 
 class Role(StrEnum):
@@ -151,11 +153,24 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         return self.picture * pictures
 
 
+class Allowance(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer says that the key may still send; None: it does not say.
+
+    `per_minute` requests in any minute; `remaining` of some quota now, all of it again
+    `reset` seconds after the request came.
+    """
+
+    per_minute: int | None = None
+    remaining: int | None = None
+    reset: float | None = None
+
+
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """A picture as the service sent it: the bytes of a PNG, JPEG or WebP file."""
 
     data: bytes
     usage: Usage | None = None
+    allowance: Allowance | None = None
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +186,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     retry_after: float | None = None
     usage: Usage | None = None
+    allowance: Allowance | None = None
 
 
 Outcome = Picture | Fault
@@ -185,6 +201,12 @@ class Provider(Protocol):
     """Used where none is named."""
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
+    keys_table: str
+    """The table of keys.toml that is its own; empty: what stands outside of all tables."""
+    takes_address: bool
+    """Whether it sends requests to an address, which a user may replace."""
+    per_minute: int
+    """Requests a minute that one of its keys allows where nobody says how many."""
     most_references: int
     """How many reference images one request may bring."""
     largest_reference: int
@@ -212,6 +234,11 @@ class Provider(Protocol):
     @staticmethod
     def price(model: str, image_size: str) -> Price | None:
         """Return what a picture of this size costs by the service's list; None: not known."""
+        ...
+
+    @staticmethod
+    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:
+        """Return, in sentences, in what pictures will differ from what the settings ask for."""
         ...
 
     def close(self) -> None:

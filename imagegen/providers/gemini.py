@@ -55,6 +55,9 @@ class Gemini:
     name = "gemini"
     default_model = DEFAULT_MODEL
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    keys_table = ""
+    takes_address = True
+    per_minute = 9
     # See https://ai.google.dev/gemini-api/docs/image-generation; the smaller models take fewer.
     most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
@@ -116,6 +119,11 @@ class Gemini:
             return None
         return Price(picture=picture, per_million_output=_PER_MILLION_OUTPUT.get(model))
 
+    @staticmethod
+    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
+        """Return nothing: every ratio and size is drawn as it is asked for."""
+        return ()
+
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
@@ -134,11 +142,9 @@ class Gemini:
         if body is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
-            revealed = key.reveal()
-            if not (revealed.isascii() and revealed.isprintable()) or revealed != revealed.strip():
-                message = f"The key {key} has characters that no key has; copy it again."
-                return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
-            # Never in the address: addresses end up in logs.
+            revealed = self._http.sendable(key)
+            if isinstance(revealed, Fault):
+                return revealed
             headers["x-goog-api-key"] = revealed
         return self._http.exchange(
             method, path, headers=headers, body=body, timeout=timeout, sent=sent

@@ -6,28 +6,28 @@ Answers without an error are decoded in one pass, base64 included.
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.answers import (
+    LONGEST_NAME,
+    broken,
+    decoded,
+    picture,
+    redirected,
+    shown,
+    tokens,
+)
+from imagegen.providers.base import Fault, Kind, Outcome, Usage
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
     from imagegen.providers.http import Reply
 
-_LONGEST_MESSAGE = 300
-_LONGEST_READ = 20_000
-_LONGEST_KEY = 1024
-_MOST_COMMAS = 200_000
-"""A page of a thousand models has a tenth of it; pictures and words have next to none."""
 _DEEPEST_DETAIL = 4
-_MOST_TOKENS = 1_000_000_000
-_LONGEST_NAME = 200
 _LONGEST_PAGE_TOKEN = 4096
-
-T = TypeVar("T")
 
 _REFUSALS = frozenset(
     {
@@ -110,9 +110,9 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
-    answer = _decoded(_answers, body)
+    answer = decoded(_answers, body)
     if answer is None:
-        return _broken("The service's answer was not what it should be.")
+        return broken("The service's answer was not what it should be.")
     usage = _usage(answer.usage_metadata)
     candidate = answer.candidates[0] if answer.candidates else None
     # Drafts come first and are marked as thoughts.
@@ -120,14 +120,14 @@ def outcome(body: bytes) -> Outcome:
     parts = [part for part in parts if not part.thought]
     for part in parts:
         if part.inline_data is not None:
-            return _picture(part.inline_data.data, usage)
+            return picture(part.inline_data.data, usage)
     words = " ".join(part.text for part in parts if part.text)
     feedback = answer.prompt_feedback
     if feedback is not None and feedback.block_reason:
         said = feedback.block_reason_message or words
         return _without_picture(Kind.REFUSED, feedback.block_reason, said, usage)
     if candidate is None or not (candidate.finish_reason or words):
-        return _broken("The service's answer was empty.", usage)
+        return broken("The service's answer was empty.", usage)
     reason = candidate.finish_reason or "STOP"
     kind = Kind.REFUSED if reason in _REFUSALS else Kind.NO_PICTURE
     said = " ".join(text for text in (candidate.finish_message, words) if text)
@@ -136,16 +136,16 @@ def outcome(body: bytes) -> Outcome:
 
 def image_models(body: bytes) -> tuple[list[str], str] | Fault:
     """Return one page of the list of models: the image models on it, and the next page's token."""
-    page = _decoded(_model_lists, body)
+    page = decoded(_model_lists, body)
     if page is None or len(page.next_page_token) > _LONGEST_PAGE_TOKEN:
-        return _broken("The service's list of models was not what it should be.")
+        return broken("The service's list of models was not what it should be.")
     if not page.models and not page.next_page_token:
-        return _broken("The service's list of models was empty.")
+        return broken("The service's list of models was empty.")
     names = [
         redact(model.name.removeprefix("models/"))
         for model in page.models
         if "generateContent" in model.supported_generation_methods
-        and len(model.name) <= _LONGEST_NAME
+        and len(model.name) <= LONGEST_NAME
     ]
     return [name for name in names if "image" in name], page.next_page_token
 
@@ -154,9 +154,9 @@ def fault(reply: "Reply", base_url: str) -> Fault:
     """Return what an answer with any status but 2xx means."""
     status = reply.status
     if 300 <= status < 400:
-        return _redirected(reply, base_url)
+        return redirected(reply, base_url)
     error = _error(reply.body)
-    said = _shown(error.message) if error else ""
+    said = shown(error.message) if error else ""
     if status == 429:
         return _limited(error or _Error(), said, reply)
     host = urlsplit(base_url).hostname
@@ -164,7 +164,7 @@ def fault(reply: "Reply", base_url: str) -> Fault:
         message = said or f"{host} answered HTTP {status}."
         return Fault(kind=Kind.PASSING, reason=f"HTTP {status}", message=message)
     said = said or f"{host} answered HTTP {status} without a word why."
-    reason = _shown(error.status) or f"HTTP {status}"
+    reason = shown(error.status) or f"HTTP {status}"
     if status == 400 and "API_KEY_INVALID" in _texts(error, "reason"):
         return Fault(kind=Kind.KEY_REJECTED, reason="API_KEY_INVALID", message=said)
     kinds = {401: Kind.KEY_REJECTED, 403: Kind.KEY_REJECTED, 404: Kind.MODEL_GONE}
@@ -190,60 +190,15 @@ def _limited(error: _Error, said: str, reply: "Reply") -> Fault:
     )
 
 
-def _redirected(reply: "Reply", base_url: str) -> Fault:
-    here = urlsplit(base_url).hostname
-    try:
-        there = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname
-    except ValueError:
-        there = None
-    message = (
-        f"{here} redirects to {_shown(there or 'nowhere')} (HTTP {reply.status}). "
-        "Keys are never sent after a redirect: correct the address (base_url)."
-    )
-    return Fault(kind=Kind.REDIRECTED, reason=f"HTTP {reply.status}", message=message)
-
-
-def _picture(data: bytes, usage: Usage | None) -> Outcome:
-    webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
-    if webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
-        return Picture(data=data, usage=usage)
-    return _broken("The service sent a picture that is no PNG, JPEG or WebP.", usage)
-
-
-def _broken(message: str, usage: Usage | None = None) -> Fault:
-    return Fault(kind=Kind.PASSING, reason="broken answer", message=message, usage=usage)
-
-
 def _without_picture(kind: Kind, reason: str, said: str, usage: Usage | None) -> Fault:
-    reason = _shown(reason)
-    message = _shown(said) or f"The service gave no picture and no words why ({reason})."
+    reason = shown(reason)
+    message = shown(said) or f"The service gave no picture and no words why ({reason})."
     return Fault(kind=kind, reason=reason, message=message, usage=usage)
 
 
 def _error(body: bytes) -> _Error | None:
-    answer = _decoded(_errors, body)
+    answer = decoded(_errors, body)
     return answer.error if answer is not None else None
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """Return what a body holds; None where it is of another shape, or made to do harm."""
-    # A body full of empty lists takes fifty times its size once they are objects.
-    if _has_more_commas(body, _MOST_COMMAS):
-        return None
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _has_more_commas(body: bytes, most: int) -> bool:
-    # `count` looks at every byte by itself, half a millisecond for a picture; `find` does not.
-    at = -1
-    for _ in range(most + 1):
-        at = body.find(b",", at + 1)
-        if at < 0:
-            return False
-    return True
 
 
 def _texts(error: _Error, field: str) -> list[str]:
@@ -272,21 +227,9 @@ def _usage(counts: object) -> Usage | None:
     if not isinstance(counts, dict):
         return None
 
-    def count(name: str) -> int:
-        value = counts.get(name)
-        return value if type(value) is int and 0 < value <= _MOST_TOKENS else 0
-
+    thoughts = tokens(counts, "thoughtsTokenCount")
     return Usage(
-        input_tokens=count("promptTokenCount"),
-        output_tokens=count("candidatesTokenCount") + count("thoughtsTokenCount"),
-        thought_tokens=count("thoughtsTokenCount"),
+        input_tokens=tokens(counts, "promptTokenCount"),
+        output_tokens=tokens(counts, "candidatesTokenCount") + thoughts,
+        thought_tokens=thoughts,
     )
-
-
-def _shown(text: str) -> str:
-    """Return text of the service as it may be shown: no keys, one line, not too long."""
-    if len(text) > _LONGEST_READ:
-        # Of a key that the cut goes through nothing may be left.
-        text = redact(text[:_LONGEST_READ])[:-_LONGEST_KEY]
-    line = " ".join(redact(text).split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"

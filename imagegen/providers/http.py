@@ -23,6 +23,7 @@ from imagegen import __version__
 from imagegen.errors import UsageError
 from imagegen.providers.base import Fault, Kind
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
+from imagegen.secret import Secret
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -87,6 +88,18 @@ class Http:
             # Headers that were cut by the watchdog look like an empty answer.
             return self._fault("timeout", f"{self.host} did not answer within {timeout:g} s")
         return outcome
+
+    @staticmethod
+    def sendable(key: Secret) -> str | Fault:
+        """Return a key as a header may carry it; a fault where it would break the header.
+
+        Headers only: addresses end up in logs.
+        """
+        revealed = key.reveal()
+        if revealed.isascii() and revealed.isprintable() and revealed == revealed.strip():
+            return revealed
+        message = f"The key {key} has characters that no key has; copy it again."
+        return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
 
     def close(self) -> None:
         """Close idle connections; exchanges under way may fail."""

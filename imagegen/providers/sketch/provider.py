@@ -45,6 +45,9 @@ class Sketch:
     name = "sketch"
     model = default_model = "sketch"
     key_variables: tuple[str, ...] = ()
+    keys_table = ""
+    takes_address = False
+    per_minute = 9
     # It looks at none: as many as the API that it stands in for.
     most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
@@ -73,6 +76,11 @@ class Sketch:
     def price(model: str, image_size: str) -> Price | None:  # noqa: ARG004
         """Return a price of nothing."""
         return Price(picture=0.0)
+
+    @staticmethod
+    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
+        """Return nothing: every ratio and size is drawn as it is asked for."""
+        return ()
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

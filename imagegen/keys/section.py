@@ -1,0 +1,51 @@
+"""Whose part of keys.toml is meant: its top level, or the table of one provider.
+
+The providers themselves are not known here: whoever asks says which tables there may be.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from imagegen.keys.ring import DEFAULT_PER_MINUTE
+
+_OF_ALL: Final = frozenset({"prices"})
+"""What stands at the top level and belongs to no provider."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a keys file that is one provider's.
+
+    `table` names it, empty for the file's top level; `tables` are the names of all such
+    tables. `per_minute` is what a key may send where the file does not say. Where the
+    provider needs no keys (`keyless`), nothing but its address is read.
+    """
+
+    table: str = ""
+    tables: tuple[str, ...] = ()
+    per_minute: int = DEFAULT_PER_MINUTE
+    keyless: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of its settings: `openai.`, or nothing."""
+        return f"{self.table}." if self.table else ""
+
+    @property
+    def heading(self) -> str:
+        """The heading under which its keys stand: `[keys]`, or `[openai.keys]`."""
+        return f"[{self.prefix}keys]"
+
+    def of(self, table: Mapping[str, Any]) -> object:
+        """Return what a keys file says here: a table, if the file is as it should be."""
+        if self.table:
+            return table.get(self.table, {})
+        return {name: value for name, value in table.items() if name not in self.tables}
+
+    def is_silent_in(self, table: Mapping[str, Any]) -> bool:
+        """Tell whether a keys file says something of other providers and nothing of this one."""
+        if self.table:
+            return self.table not in table
+        others = set(table) & set(self.tables)
+        return bool(others) and not set(table) - others - _OF_ALL

@@ -1,0 +1,214 @@
+"""Stable Diffusion web UIs on a machine of one's own, over their HTTP API.
+
+The API is the one that AUTOMATIC1111's stable-diffusion-webui began and that Forge, SD.Next and
+others speak. Reference: https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from imagegen.providers import sizes
+from imagegen.providers.answers import LONGEST_NAME, broken, decoded, picture, redirected, shown
+from imagegen.providers.base import (
+    MAX_REFERENCE_BYTES,
+    Fault,
+    Kind,
+    Options,
+    Outcome,
+    Price,
+    Request,
+)
+from imagegen.secret import Secret
+
+if TYPE_CHECKING:
+    from imagegen.providers.http import Reply
+
+DEFAULT_BASE_URL: Final = "http://127.0.0.1:7860"
+LOADED: Final = "loaded"
+"""The model where none is named: the checkpoint that the web UI has loaded."""
+
+DENOISING: Final = 0.75
+"""How far a picture may go from its reference: 0 is a copy, 1 takes next to nothing of it."""
+
+_STEP: Final = 8
+"""Sides of pictures are multiples of it: the models draw in blocks of so many pixels."""
+
+_MOST_MODELS: Final = 1000
+_LIST_TIMEOUT: Final = 30.0
+_NO_MODEL: Final = re.compile(
+    r"unknown checkpoint|checkpoint\b.*\bnot found|\bmodel\b.*\bnot found", re.IGNORECASE
+)
+_NO_MEMORY: Final = re.compile(r"out ?of ?memory", re.IGNORECASE)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    images: list[str] = []
+
+
+class _Error(msgspec.Struct, frozen=True):
+    # Any: FastAPI's detail is text or a list, by the kind of the error.
+    error: Any = None
+    errors: Any = None
+    detail: Any = None
+
+    @property
+    def words(self) -> str:
+        """All that it says."""
+        parts = (self.error, self.errors, self.detail)
+        said = [one if isinstance(one, str) else _first(one) for one in parts]
+        return " ".join(dict.fromkeys(text for text in said if text))
+
+
+class _Checkpoint(msgspec.Struct, frozen=True):
+    model_name: str = ""
+
+
+_answers = msgspec.json.Decoder(_Answer)
+_errors = msgspec.json.Decoder(_Error)
+_checkpoints = msgspec.json.Decoder(list[_Checkpoint])
+
+
+class SdWebUi:
+    """A web UI as a provider: no key, and one request at a time unless it is told otherwise."""
+
+    name = "sdwebui"
+    default_model = LOADED
+    key_variables: tuple[str, ...] = ()
+    keys_table = "sdwebui"
+    takes_address = True
+    per_minute = 9
+    most_references = 1
+    largest_reference = MAX_REFERENCE_BYTES
+    largest_references = most_references * largest_reference
+
+    def __init__(self, options: Options) -> None:
+        from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
+
+        self.model = options.model or LOADED
+        self.width = options.width or 1
+        self._timeout = options.timeout
+        self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._host = urlsplit(self._base_url).netloc
+        self._http = Http(self._base_url, width=self.width)
+
+    def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
+        """Make exactly one request; see `Provider.draw`."""
+        try:
+            path, body = self._body(request)
+        except UnicodeEncodeError:
+            message = "The prompt has half a character (a lone surrogate), which cannot be sent."
+            return Fault(kind=Kind.BAD_REQUEST, reason="prompt", message=message)
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        reply = self._http.exchange(
+            "POST", path, headers=headers, body=body, timeout=self._timeout, sent=sent
+        )
+        if isinstance(reply, Fault):
+            return reply
+        return _outcome(reply.body) if 200 <= reply.status < 300 else self._fault(reply)
+
+    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
+        """Return the names of the checkpoints that the web UI has."""
+        reply = self._http.exchange(
+            "GET",
+            "/sdapi/v1/sd-models",
+            headers={"Accept": "application/json"},
+            timeout=min(self._timeout, _LIST_TIMEOUT),
+            sent=_nothing_used,
+        )
+        if isinstance(reply, Fault):
+            return reply
+        if not 200 <= reply.status < 300:
+            return self._fault(reply)
+        read = decoded(_checkpoints, reply.body)
+        if read is None:
+            return broken("The web UI's list of models was not what it should be.")
+        names = [one.model_name for one in read[:_MOST_MODELS]]
+        return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
+
+    @staticmethod
+    def price(model: str, image_size: str) -> Price | None:  # noqa: ARG004
+        """Return a price of nothing: the machine is the user's own."""
+        return Price(picture=0.0)
+
+    @staticmethod
+    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
+        """Return nothing: any ratio is drawn as it is asked for."""
+        return ()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._http.close()
+
+    def _body(self, request: Request) -> tuple[str, bytes]:
+        """Return the path and the body of a request; what is not named is the web UI's own."""
+        width, height = sizes.exact(request.aspect_ratio, request.image_size, step=_STEP)
+        fields: dict[str, object] = {
+            "prompt": request.prompt,
+            "width": width,
+            "height": height,
+            "batch_size": 1,
+            "n_iter": 1,
+        }
+        if self.model != LOADED:
+            fields["override_settings"] = {"sd_model_checkpoint": self.model}
+        if not request.references:
+            return "/sdapi/v1/txt2img", msgspec.json.encode(fields)
+        coded = [base64.b64encode(reference.data).decode() for reference in request.references]
+        fields |= {"init_images": coded[:1], "denoising_strength": DENOISING}
+        return "/sdapi/v1/img2img", msgspec.json.encode(fields)
+
+    def _fault(self, reply: "Reply") -> Fault:
+        """Return what an answer with any status but 2xx means."""
+        status = reply.status
+        if 300 <= status < 400:
+            return redirected(reply, self._base_url)
+        error = decoded(_errors, reply.body)
+        words = error.words if error else ""
+        said = shown(words) or f"{self._host} answered HTTP {status}."
+        kind, reason = Kind.PASSING, f"HTTP {status}"
+        if status in {401, 403}:
+            kind = Kind.UNUSABLE
+            said = f"{self._host} wants a user name and password, which are not sent (--api-auth)."
+        elif _NO_MODEL.search(words):
+            kind, reason = Kind.MODEL_GONE, "unknown checkpoint"
+        elif status == 404:
+            kind = Kind.UNUSABLE
+            said = f"{self._host} has no API: start the web UI with --api, or mend the address."
+        elif _NO_MEMORY.search(words):
+            # Another program may let go of some; the same size will not need less.
+            kind, reason = Kind.NO_PICTURE, "out of memory"
+            said += " A smaller image_size needs less."
+        elif 400 <= status < 500 and status != 408:
+            kind = Kind.BAD_REQUEST
+        return Fault(kind=kind, reason=reason, message=said)
+
+
+def _outcome(body: bytes) -> Outcome:
+    answer = decoded(_answers, body)
+    if answer is None:
+        return broken("The web UI's answer was not what it should be.")
+    if not answer.images:
+        message = "The web UI gave no picture: somebody may have interrupted it."
+        return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message)
+    # Some write it as an address: data:image/png;base64,…
+    _, _, data = answer.images[0].rpartition(",")
+    try:
+        return picture(base64.b64decode(data, validate=True))
+    except ValueError:
+        return broken("The web UI sent a picture that is no base64.")
+
+
+def _first(value: object) -> str:
+    """Return the words of the first fault of a list, as FastAPI tells them."""
+    first = value[0] if isinstance(value, list) and value else None
+    found = first.get("msg") if isinstance(first, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _nothing_used() -> None:
+    """Do nothing: the list of models is free."""

@@ -1,0 +1,46 @@
+"""Widths and heights in pixels, for APIs that want these instead of a ratio and a word."""
+
+import math
+from typing import Final
+
+AREAS: Final = {"512": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
+"""Pixels that a picture of each size has, about."""
+
+
+def exact(
+    aspect_ratio: str,
+    image_size: str,
+    *,
+    step: int,
+    least: int = 0,
+    most: int | None = None,
+    longest: int | None = None,
+) -> tuple[int, int]:
+    """Return width and height of exactly this ratio, both multiples of `step`.
+
+    The largest that has no more pixels than the size's area, within `least` and `most`
+    pixels and `longest` for either side. 16:9 at 1K with steps of 16 gives 1280 x 720.
+    """
+    across, down = reduced(aspect_ratio)
+    unit = across * down * step**2
+    area = AREAS[image_size] if most is None else min(AREAS[image_size], most)
+    times = max(1, math.isqrt(area // unit))
+    if longest is not None:
+        times = min(times, longest // (max(across, down) * step))
+    while times**2 * unit < least:
+        times += 1
+    return across * step * times, down * step * times
+
+
+def nearest(aspect_ratio: str, sizes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    """Return the size whose ratio is the nearest, as the eye compares them."""
+    across, down = reduced(aspect_ratio)
+    wanted = math.log(across / down)
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - wanted))
+
+
+def reduced(aspect_ratio: str) -> tuple[int, int]:
+    """Return a ratio in its smallest whole numbers: 21:9 is 7 to 3."""
+    across, down = (int(part) for part in aspect_ratio.split(":"))
+    divisor = math.gcd(across, down)
+    return across // divisor, down // divisor
