@@ -291,6 +291,21 @@ def test_pictures_of_another_tool_are_continued_as_they_are(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
+def test_a_torn_picture_is_drawn_before_what_continues_it(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Also where only converting it shows that it is torn."""
+    root = commands.project(beats=chains(1, beats=3), settings=CLEAR)
+    torn = picture(root, "clear", 0)
+    torn.parent.mkdir(parents=True)
+    Image.effect_noise((64, 64), 50).save(torn, "JPEG")
+    torn.write_bytes(torn.read_bytes()[:700])
+    done = commands.run("run", root, "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert drawn(server) == [0, 1, 2]
+    assert_chained(root, server)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a signal ends a process there, always")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_chains_go_on_after_an_interruption(

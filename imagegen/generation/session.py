@@ -17,7 +17,7 @@ from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.forecaster import estimate
-from imagegen.generation.plan import Plan, chain_lengths
+from imagegen.generation.plan import Plan, chain_lengths, in_order
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
@@ -355,7 +355,10 @@ class Session:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
             steps.note_run(run.old_folder, run.options.run, arrange.before(self.project, changes))
         overrides.edit(layout, changes)
-        return prepare.put_right(layout, plan, run.old_folder, self._warn)
+        right = prepare.put_right(layout, plan, run.old_folder, self._warn)
+        if right.to_draw == plan.to_draw:
+            return right
+        return in_order(right, self.project.predecessors)
 
     def _recorder(self, plan: Plan) -> Recorder:
         """Return what writes the run down. `plan` is as it is after what was put aside."""
