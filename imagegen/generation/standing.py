@@ -1,8 +1,7 @@
 """Where a project stands: what `status` tells, as values."""
 
 import contextlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -17,7 +16,7 @@ from imagegen.project.record import RunRecord
 from imagegen.project.status import Status
 
 
-class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
     `changed` says why its picture is outdated: words, look, references, …
@@ -93,30 +92,18 @@ def standing(project: Project, now: float) -> Standing:
     shown = project.layout.shown_picture
     styles = {}
     for style, surveyed in found.beats.items():
-        beats, failed = [], errors[style]
-        for one in surveyed:
-            error = failed.get(one.key) if failed else None
-            status = _status(one, error)
-            beats.append(
-                BeatStanding(
-                    shot_number=one.beat.shot,
-                    beat_number=one.beat.beat,
-                    status=status,
-                    image_path=shown(style, *one.key) if one.there else None,
-                    error=error if status is Status.ERROR else None,
-                    changed=one.changed,
-                )
-            )
-        counts = Counter(beat.status for beat in beats)
+        failed = errors[style]
+        beats = [_beat(one, failed.get(one.key) if failed else None, shown) for one in surveyed]
+        statuses = [beat.status for beat in beats]
         moves = found.moves.get(style, {})
         over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
         styles[style] = StyleStanding(
             total=len(beats),
-            complete=counts[Status.COMPLETE],
-            error=counts[Status.ERROR],
-            pending=counts[Status.PENDING],
-            outdated=counts[Status.OUTDATED],
-            waived=counts[Status.WAIVED],
+            complete=statuses.count(Status.COMPLETE),
+            error=statuses.count(Status.ERROR),
+            pending=statuses.count(Status.PENDING),
+            outdated=statuses.count(Status.OUTDATED),
+            waived=statuses.count(Status.WAIVED),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
             beats=tuple(beats),
@@ -160,9 +147,17 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     )
 
 
-def _status(one: Surveyed, error: BeatError | None) -> Status:
+def _beat(
+    one: Surveyed, error: BeatError | None, shown: Callable[[str, str, str], str]
+) -> BeatStanding:
+    """Return where a beat stands; `shown` tells the path of a picture that is there."""
+    beat = one.beat
     if one.there:
-        return Status.OUTDATED if one.changed else Status.COMPLETE
+        status = Status.OUTDATED if one.changed else Status.COMPLETE
+        path = shown(beat.style, beat.shot, beat.beat)
+        return BeatStanding(beat.shot, beat.beat, status, path, changed=one.changed)
     if one.waived:
-        return Status.WAIVED
-    return Status.ERROR if error else Status.PENDING
+        return BeatStanding(beat.shot, beat.beat, Status.WAIVED)
+    if error is not None:
+        return BeatStanding(beat.shot, beat.beat, Status.ERROR, error=error)
+    return BeatStanding(beat.shot, beat.beat, Status.PENDING)
