@@ -121,15 +121,11 @@ def make(
     A beat without a picture is, unless it is waived; one with a picture if `again` says so.
     `limit` is the most to draw in all: the first beats of every style.
     """
-    styles: dict[str, list[Planned]] = {}
-    others = 0
-    for style, beats in surveyed.items():
-        styles[style] = []
-        for one in beats:
-            if not asked_for(one.beat):
-                others += 1
-                continue
-            styles[style].append(_planned(one, again))
+    styles = {
+        style: [_planned(one, again) for one in beats if asked_for(one.beat)]
+        for style, beats in surveyed.items()
+    }
+    others = sum(map(len, surveyed.values())) - sum(map(len, styles.values()))
     if limit is not None:
         styles, cut = _limited(styles, limit)
         others += cut
