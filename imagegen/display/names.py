@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 
 
 class Names:
@@ -13,9 +14,14 @@ class Names:
     """
 
     def __init__(self, beats: Iterable[tuple[str, str, str]], *, certain: bool = True) -> None:
-        counts = Counter((style, beat) for style, _, beat in beats)
-        self._several = {key for key, count in counts.items() if count > 1}
+        self._beats = beats
         self._certain = certain
+
+    @cached_property
+    def _several(self) -> set[tuple[str, str]]:
+        """Styles and numbers of several beats; of a large storyboard mostly nobody asks."""
+        counts = Counter((style, beat) for style, _, beat in self._beats)
+        return {key for key, count in counts.items() if count > 1}
 
     def full(self, style: str, shot: str, beat: str) -> str:
         """Return the beat's name with its style."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from rich.text import Text
@@ -90,7 +91,7 @@ def _style(
 def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict[str, str]:
     """Say of each cause how many beats it has, and the first of them; with its colour."""
     by_cause: dict[tuple[Status, str], list[str]] = {}
-    for beat in style.beats:
+    for beat in style.beats if style.error + style.outdated + style.waived else ():
         cause = _cause(beat)
         if cause is not None:
             short = names.short(name, beat.shot_number, beat.beat_number)
@@ -151,7 +152,7 @@ def _signs(paper: Paper, row: Sequence[BeatStanding | None]) -> Text:
 def _lay_out(beats: Sequence[BeatStanding], width: int) -> list[list[BeatStanding | None]]:
     """Put beats in rows of at most so many signs; None stands between two shots."""
     rows: list[list[BeatStanding | None]] = [[]]
-    for _, shot in itertools.groupby(beats, lambda beat: beat.shot_number):
+    for _, shot in itertools.groupby(beats, attrgetter("shot_number")):
         own = list(shot)
         if rows[-1] and len(rows[-1]) + 1 + len(own) > width:
             rows.append([])

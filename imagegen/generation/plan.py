@@ -163,17 +163,14 @@ def make(
     `limit` is the most to draw in all: the first beats of every style. `predecessors` tell
     which beats continue which; `surveyed` has all beats in file order.
     """
-    styles: dict[str, list[Planned]] = {}
-    others = 0
-    for style, beats in surveyed.items():
-        styles[style] = []
-        chained = _Chained((predecessors or {}).get(style, {}))
-        for one in beats:
-            asked = asked_for(one.beat)
-            others += not asked
-            planned = chained.placed(one, _planned(one, again) if asked else None)
-            if planned is not None:
-                styles[style].append(planned)
+    before = predecessors or {}
+    styles = {
+        style: _in_chains(beats, asked_for, again, before[style])
+        if before.get(style)
+        else [_planned(one, again) for one in beats if asked_for(one.beat)]
+        for style, beats in surveyed.items()
+    }
+    others = sum(map(len, surveyed.values())) - sum(map(len, styles.values()))
     if limit is not None:
         styles, cut = _limited(styles, limit)
         others += cut
@@ -183,6 +180,19 @@ def make(
 def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
     draw = again(one) if one.found in _THERE else not one.waived
     return Planned(one.beat, one.found, draw, one.changed, one.waived)
+
+
+def _in_chains(
+    beats: Sequence[Surveyed],
+    asked_for: Callable[[Beat], bool],
+    again: Callable[[Surveyed], bool],
+    predecessors: Mapping[Key, Key],
+) -> list[Planned]:
+    chained = _Chained(predecessors)
+    placed = (
+        chained.placed(one, _planned(one, again) if asked_for(one.beat) else None) for one in beats
+    )
+    return [planned for planned in placed if planned is not None]
 
 
 class _Chained:
@@ -196,8 +206,6 @@ class _Chained:
 
     def placed(self, one: Surveyed, planned: Planned | None) -> Planned | None:
         """Return the plan for a beat, by what becomes of the one before it."""
-        if not self._predecessors:
-            return planned
         before = self._predecessors.get(one.key)
         if planned is not None and planned.draw and before is not None:
             if before in self._drawn:

@@ -9,6 +9,7 @@ can be written, once for all.
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,6 @@ class _StyleFile:
     ) -> None:
         self._path = layout.progress(style)
         self._beats = beats
-        self._words_of = {beat.key: beat.words for beat in beats}
         self._drawn = set(there)
         self._words = {key: words for key, words in there.items() if words}
         self._errors = {
@@ -124,6 +124,11 @@ class _StyleFile:
         self._written_bytes = 0
         self._size = 0
         self._behind = True
+
+    @cached_property
+    def _words_of(self) -> dict[tuple[str, str], str]:
+        """Each beat's words; a run that draws nothing of a large storyboard needs none."""
+        return {(beat.shot, beat.beat): beat.words for beat in self._beats}
 
     def note(self, event: Progress) -> None:
         key = (event.shot_number, event.beat_number)

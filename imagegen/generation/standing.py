@@ -1,8 +1,7 @@
 """Where a project stands: what `status` tells, as values."""
 
 import contextlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from imagegen.project.record import RunRecord
 from imagegen.project.status import Status
 
 
-class BeatStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
     `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
@@ -110,34 +109,22 @@ def standing(project: Project, now: float) -> Standing:
     shown = project.layout.shown_picture
     styles = {}
     for style, surveyed in found.beats.items():
-        beats, failed = [], errors[style]
+        failed = errors[style]
         blocked = _blocked(surveyed, failed, project.predecessors.get(style, {}))
-        for one in surveyed:
-            error = failed.get(one.key) if failed else None
-            blocked_by = blocked.get(one.key) if blocked else None
-            status = _status(one, error, blocked_by)
-            beats.append(
-                BeatStanding(
-                    shot_number=one.beat.shot,
-                    beat_number=one.beat.beat,
-                    status=status,
-                    image_path=shown(style, *one.key) if one.there else None,
-                    error=error if status is Status.ERROR else None,
-                    changed=one.changed,
-                    blocked_by=blocked_by,
-                )
-            )
-        counts = Counter(beat.status for beat in beats)
+        beats = [_beat(one, failed.get(one.key) if failed else None, shown) for one in surveyed]
+        if blocked:
+            beats = [_held_up(beat, blocked) for beat in beats]
+        statuses = [beat.status for beat in beats]
         moves = found.moves.get(style, {})
         over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
         styles[style] = StyleStanding(
             total=len(beats),
-            complete=counts[Status.COMPLETE],
-            error=counts[Status.ERROR],
-            pending=counts[Status.PENDING],
-            blocked=counts[Status.BLOCKED],
-            outdated=counts[Status.OUTDATED],
-            waived=counts[Status.WAIVED],
+            complete=statuses.count(Status.COMPLETE),
+            error=statuses.count(Status.ERROR),
+            pending=statuses.count(Status.PENDING),
+            blocked=statuses.count(Status.BLOCKED),
+            outdated=statuses.count(Status.OUTDATED),
+            waived=statuses.count(Status.WAIVED),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
             beats=tuple(beats),
@@ -220,11 +207,24 @@ def _blocked(
     return blocked
 
 
-def _status(one: Surveyed, error: BeatError | None, blocked_by: str | None) -> Status:
+def _held_up(beat: BeatStanding, blocked: Mapping[Key, str]) -> BeatStanding:
+    by = blocked.get((beat.shot_number, beat.beat_number))
+    if by is None:
+        return beat
+    return msgspec.structs.replace(beat, status=Status.BLOCKED, error=None, blocked_by=by)
+
+
+def _beat(
+    one: Surveyed, error: BeatError | None, shown: Callable[[str, str, str], str]
+) -> BeatStanding:
+    """Return where a beat stands; `shown` tells the path of a picture that is there."""
+    beat = one.beat
     if one.there:
-        return Status.OUTDATED if one.changed else Status.COMPLETE
+        status = Status.OUTDATED if one.changed else Status.COMPLETE
+        path = shown(beat.style, beat.shot, beat.beat)
+        return BeatStanding(beat.shot, beat.beat, status, path, changed=one.changed)
     if one.waived:
-        return Status.WAIVED
-    if blocked_by is not None:
-        return Status.BLOCKED
-    return Status.ERROR if error else Status.PENDING
+        return BeatStanding(beat.shot, beat.beat, Status.WAIVED)
+    if error is not None:
+        return BeatStanding(beat.shot, beat.beat, Status.ERROR, error=error)
+    return BeatStanding(beat.shot, beat.beat, Status.PENDING)

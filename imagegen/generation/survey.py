@@ -1,10 +1,12 @@
 """What is on the disk for each beat of a storyboard."""
 
+import itertools
 import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ _HEAD: Final = 16
 _SHOT: Final = re.compile(r"Shot_(.+)")
 _BEAT: Final = re.compile(r"Beat_(.+)\.png")
 _DIGITS: Final = re.compile(r"([0-9]{1,18})")
+_SHOT_OF: Final = attrgetter("shot")
 
 
 class Found(StrEnum):
@@ -149,11 +152,12 @@ class _Folder:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
     def take(self, name: str) -> os.DirEntry[str] | None:
-        """Take the entry of this name, or one whose name the disk takes for the same."""
+        """Take the entry of this name."""
+        return self.names.pop(unicodedata.normalize("NFC", name), None)
+
+    def take_alike(self, name: str) -> os.DirEntry[str] | None:
+        """Take the entry whose name the disk takes for this one, which is none's."""
         plain = unicodedata.normalize("NFC", name)
-        entry = self.names.pop(plain, None)
-        if entry is not None or not self.names:
-            return entry
         if self._folded is None:
             self._folded = {known.casefold(): known for known in self.names}
         other = self._folded.get(plain.casefold())
@@ -174,7 +178,10 @@ class _Style:
         self._shots: dict[str, _Folder | None] = {}
 
     def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
-        return [self._beat(beat) for beat in beats]
+        found: list[Surveyed] = []
+        for shot, own in itertools.groupby(beats, _SHOT_OF):
+            found += self._look_in(f"Shot_{shot}", list(own))
+        return found
 
     def strays(self) -> list[Stray]:
         """Return what no beat has claimed, in the order of its numbers; to be asked last."""
@@ -197,19 +204,29 @@ class _Style:
             if any(files.is_temporary(name) for name in folder.names):
                 yield folder.path
 
-    def _beat(self, beat: Beat) -> Surveyed:
-        shot, name = f"Shot_{beat.shot}", f"Beat_{beat.beat}.png"
-        try:
-            folder = self._shots[shot]
-        except KeyError:
-            folder = self._shots[shot] = self._shot(shot)
-        entry = folder.take(name) if folder is not None else None
-        if entry is None:
-            return Surveyed(beat, Found.NOTHING)
-        return Surveyed(beat, *self._look_at(entry, f"{self._relative}/{shot}/{name}"))
+    def _look_in(self, shot: str, beats: Sequence[Beat]) -> list[Surveyed]:
+        """Look at the pictures of beats that stand together in one shot."""
+        if shot not in self._shots:
+            self._shots[shot] = self._shot(shot)
+        folder = self._shots[shot]
+        if folder is None:
+            return [Surveyed(beat, Found.NOTHING) for beat in beats]
+        names = [f"Beat_{beat.beat}.png" for beat in beats]
+        entries = [folder.take(name) for name in names]
+        if folder.names:
+            # Mostly nothing is left, and nothing needs to be folded.
+            pairs = zip(entries, names, strict=True)
+            entries = [entry or folder.take_alike(name) for entry, name in pairs]
+        within = f"{self._relative}/{shot}/"
+        return [
+            Surveyed(beat, Found.NOTHING)
+            if entry is None
+            else Surveyed(beat, *self._look_at(entry, within + name))
+            for beat, entry, name in zip(beats, entries, names, strict=True)
+        ]
 
     def _shot(self, name: str) -> _Folder | None:
-        entry = self._folder.take(name)
+        entry = self._folder.take(name) or self._folder.take_alike(name)
         if entry is None:
             return None
         if not entry.is_dir(follow_symlinks=False):

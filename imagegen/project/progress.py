@@ -92,16 +92,18 @@ def render(
     it is known. A number is complete only when every beat that bears it is drawn. `now` is the wall
     clock's time, in seconds.
     """
-    written: dict[str, bool] = {}
-    pairs = []
+    pairs, numbers, missing = [], [], set()
     for beat in beats:
-        done = beat.key in drawn
-        written[beat.written] = written.get(beat.written, True) and done
-        if done:
-            pairs.append(beat.key)
+        # Not `beat.key`: of 300,000 beats that takes a tenth of a second.
+        key = (beat.shot, beat.beat)
+        if key in drawn:
+            pairs.append(key)
+            numbers.append(beat.written)
+        else:
+            missing.add(beat.written)
     time = dt.datetime.fromtimestamp(int(now), dt.UTC).isoformat().replace("+00:00", "Z")
     file = _File(
-        completed_beats=[number for number, done in written.items() if done],
+        completed_beats=[number for number in dict.fromkeys(numbers) if number not in missing],
         last_updated=time,
         drawn=pairs,
         errors=[
@@ -115,8 +117,6 @@ def render(
             )
             for key, error in errors.items()
         ],
-        words={
-            f"{shot}/{beat}": words[shot, beat] for shot, beat in pairs if (shot, beat) in words
-        },
+        words={"/".join(key): words[key] for key in pairs if key in words},
     )
     return msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
