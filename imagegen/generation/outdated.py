@@ -120,7 +120,7 @@ class _Style:
             return one
         template = self._template(beat)
         others = self._differences(drawn, template)
-        before = self._before.get(beat.key)
+        before = self._before.get(beat.key) if self._before else None
         if before is not None or drawn.continues is not None:
             others += self._followed(drawn, before)
         if same_words and not others:
