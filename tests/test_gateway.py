@@ -117,7 +117,6 @@ def test_a_project_is_drawn_through_a_gateway(
     Image.new("RGB", (32, 18), "teal").save(root / "style_reference.png")
     digest = hashlib.sha256((root / "style_reference.png").read_bytes()).hexdigest()
     done = commands.run("run", root, "--base-url", gateway)
-    print(done.text)
     assert done.code == 0, done.text
     assert len(pictures(root)) == 18
     assert Counter(request.status for request in server.requests) == {200: 18}
@@ -141,7 +140,6 @@ def test_what_goes_wrong_behind_a_gateway(
     server.fault("prompt <1>", Answer.UNAVAILABLE)
     server.fault("prompt <2>", Answer.BLOCKED, times=2)
     done = commands.run("run", root, "--base-url", gateway, "--progress", "json")
-    print(done.text)
     assert done.code == 1, done.text
     assert len(pictures(root)) == 3
     assert Counter(event.get("status") for event in done.events)["error"] == 1
@@ -153,17 +151,14 @@ def test_keys_and_models_of_a_gateway(
     """Its own key, its own list of models, and its own words for a wrong one of either."""
     root = project(commands)
     tried = commands.run("keys", "check", root, "--base-url", f"{gateway}/v1")
-    print(tried.text)
     assert tried.code == 0, tried.text
     gone = commands.run("run", root, "--model", "no-such-model", "--base-url", gateway)
-    print(gone.text)
     assert gone.code == 2
     assert MODEL in gone.text
     wrong = "sk-test-key-that-is-wrong-000000000003"
     commands.keys.add(wrong)
     (root / "keys.toml").write_text(f'[openai.keys]\ndefault = ["{wrong}"]\n')
     refused = commands.run("run", root, "--base-url", gateway)
-    print(refused.text)
     assert refused.code == 2
     assert "…0003" in refused.text
     assert not server.requests

@@ -224,6 +224,8 @@ class Pool:
         """
         slot = self._slots[lease.slot]
         now = self._clock.now()
+        if per_minute is not None:
+            per_minute = self._share(per_minute)
         until = 0.0
         with self._lock:
             if remaining == 0 and reset is not None:
@@ -348,7 +350,10 @@ class Pool:
         return list(slots.values())
 
     def _limit(self, slot: Slot) -> int:
-        limit = slot.limit.per_minute
+        return self._share(slot.limit.per_minute)
+
+    def _share(self, limit: int) -> int:
+        """Return how much of a limit is this process's, who cannot see others if it is alone."""
         return max(1, limit // 2) if self._ledger.alone else limit
 
     def _room(self, slot: Slot) -> int:
