@@ -468,6 +468,16 @@ def test_another_key_goes_on_while_one_rests(run: Open) -> None:
     assert {got.secret for got in send_all(pool)} == {A.secret, B.secret} - {first.secret}
 
 
+def test_of_a_limit_that_is_told_half_is_used_where_other_runs_cannot_be_seen(
+    clock: FakeClock,
+) -> None:
+    """As of the limit in the file: two that cannot see each other use one limit together."""
+    ledger = Ledger(MemoryStore(), clock, lambda _: None, alone=True)
+    pool = Pool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
+    pool.told(send(pool), per_minute=4, remaining=None, reset=None)
+    assert len(send_all(pool)) == 1
+
+
 def test_an_answer_without_news_costs_no_write(run: Open, tmp_path: Path) -> None:
     """Every answer tells its limit; the shared record is written when that changes."""
     pool = run({"clear": (A,)})

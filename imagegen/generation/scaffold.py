@@ -29,7 +29,7 @@ _BEATS: Final = """\
 _SETTINGS: Final = """\
 # What this project draws, and how. Every line is optional; keys never stand here.
 
-# provider = "gemini"          # or "sketch": no key, no network
+# provider = "gemini"          # or "openai", "sdwebui"; "sketch": no key, no network
 # model = "gemini-3.1-flash-image"
 # aspect_ratio = "16:9"
 # image_size = "1K"            # 512, 1K, 2K (full HD), 4K

@@ -183,6 +183,8 @@ class Pool:
         slot = self._slots[lease.slot]
         with self._held:
             now, until = self._clock.now(), 0.0
+            if per_minute is not None:
+                per_minute = self._slots.share(per_minute)
             if remaining == 0 and reset is not None:
                 until = slot.budget.left_at(lease.grant, now) + min(reset, LONGEST_TOLD)
             # An answer costs no write unless it says something new.

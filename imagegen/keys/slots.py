@@ -64,7 +64,10 @@ class Slots:
 
     def limit(self, slot: Slot) -> int:
         """Return the requests a minute that this run may ask of a budget."""
-        limit = slot.limit.per_minute
+        return self.share(slot.limit.per_minute)
+
+    def share(self, limit: int) -> int:
+        """Return how much of a limit is this process's, who cannot see others if it is alone."""
         return max(1, limit // 2) if self._ledger.alone else limit
 
     def edit(self, slot: Slot, change: Callable[[Budget], object]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "gpt-image-2.5-flare"
 DEFAULT_BASE_URL: Final = "https://api.openai.com"
-DEFAULT_WIDTH: Final = 64
+DEFAULT_WIDTH: Final = 256
 
 PRICES_OF: Final = "autumn 2026"
 """When the prices below were read at https://developers.openai.com/api/docs/pricing."""
