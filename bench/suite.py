@@ -9,9 +9,11 @@ Prints a table and, with `--json FILE`, writes the figures. Real minutes, on loo
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import platform
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -292,7 +294,7 @@ def _many_keys(options: Options) -> Rows:
 
 
 def pool(options: Options) -> Rows:
-    """Pick one of a thousand keys, from a hundred threads."""
+    """Pick one of a thousand keys, from a hundred threads; beside it the least that it can be."""
     from imagegen.keys.clock import SystemClock
     from imagegen.keys.keyfile import Key, Limit
     from imagegen.keys.ledger import Ledger
@@ -305,22 +307,49 @@ def pool(options: Options) -> Rows:
         ledger = Ledger.open(Path(folder), clock, print)
         keys = [Key(Secret(name), Limit(60)) for name in names("pool", count)]
         many = Pool({"clear": keys}, provider="p", model="m", ledger=ledger, clock=clock)
-        began = time.perf_counter()
-        leases = [many.lease("clear") for _ in range(each)]
-        alone = (time.perf_counter() - began) / each
-        assert all(isinstance(lease, Lease) for lease in leases)
-
-        def work(_: int) -> None:
-            for _ in range(each):
-                many.lease("clear")
-
-        with ThreadPoolExecutor(100) as threads:
-            began = time.perf_counter()
-            list(threads.map(work, range(100)))
-            together = (time.perf_counter() - began) / (100 * each)
+        assert isinstance(many.lease("clear"), Lease)
+        alone, together = _each_takes(lambda: many.lease("clear"), each)
         many.close()
+        floor = _each_takes(_bare_transaction(Path(folder) / "floor.sqlite", count), each)
+    bare = "a bare transaction of SQLite"
+    yield Row("pool", f"{bare}, one thread", f"{1e6 * floor[0]:.3g} µs")
     yield _at_most("pool", "a lease, one thread", 1e6 * alone, 100, " µs")
+    yield Row("pool", f"{bare}, 100 threads", f"{1e6 * floor[1]:.3g} µs")
     yield _at_most("pool", "a lease, 100 threads", 1e6 * together, 100, " µs")
+
+
+def _each_takes(job: Callable[[], object], each: int) -> tuple[float, float]:
+    """Return the seconds that a job takes, from one thread and from a hundred at once."""
+
+    def work(_: int) -> None:
+        for _ in range(each):
+            job()
+
+    began = time.perf_counter()
+    work(0)
+    alone = (time.perf_counter() - began) / each
+    with ThreadPoolExecutor(100) as threads:
+        began = time.perf_counter()
+        list(threads.map(work, range(100)))
+        return alone, (time.perf_counter() - began) / (100 * each)
+
+
+def _bare_transaction(path: Path, count: int) -> Callable[[], object]:
+    """Return what changes one of so many rows, as cheaply as SQLite keeps it for all processes."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("CREATE TABLE budget (name TEXT PRIMARY KEY, state BLOB) WITHOUT ROWID")
+    rows = [(str(number), bytes(150)) for number in range(count)]
+    connection.executemany("INSERT INTO budget VALUES (?, ?)", rows)
+    lock, numbers = threading.Lock(), itertools.cycle(range(count))
+
+    def change() -> None:
+        with lock:
+            row = bytes(150), str(next(numbers))
+            connection.execute("UPDATE budget SET state = ? WHERE name = ?", row)
+
+    return change
 
 
 def start_up(options: Options) -> Rows:

@@ -1,6 +1,8 @@
 """Which key may send now: budgets shared between styles, runs and keys of one project."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,43 @@ def test_a_lease_counts_until_its_request_has_left(run: Open, clock: FakeClock) 
     assert isinstance(pool.lease("clear"), Wait)
     pool.sent(got)
     assert until(pool) == pytest.approx(clock.now() + MINUTE)
+
+
+class SlowStore(MemoryStore):
+    """A store whose writes can be held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes, self.goes_on = threading.Event(), threading.Event()
+        self.goes_on.set()
+
+    def swap(self, name: str, version: int, row: bytes) -> bool:
+        """Say that something is written, and write it as soon as that is allowed."""
+        self.writes.set()
+        assert self.goes_on.wait(10)
+        return super().swap(name, version, row)
+
+
+def test_a_departure_waits_for_nobody_and_counts_from_when_it_was(clock: FakeClock) -> None:
+    """Hundreds of threads tell of theirs at once, while another has the pool."""
+    store = SlowStore()
+    ledger = Ledger(store, clock, pytest.fail)
+    pool = Pool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
+    leases = [lease(pool) for _ in range(8)]
+    store.writes.clear()
+    store.goes_on.clear()
+    with ThreadPoolExecutor(1) as other:
+        ninth = other.submit(pool.lease, "clear")
+        assert store.writes.wait(10)
+        for one in leases:
+            pool.sent(one)
+        assert not ninth.done()
+        store.goes_on.set()
+        assert isinstance(ninth.result(10), Lease)
+    clock.advance(MINUTE)
+
+    assert len(send_all(pool)) == 8
+    pool.close()
 
 
 def test_a_released_lease_is_free_for_every_run(run: Open) -> None:

@@ -138,6 +138,8 @@ def _counted(number: str) -> list[tuple[int, str]]:
 class _Folder:
     """The entries of a folder by name, each to be taken once."""
 
+    __slots__ = ("_folded", "names", "path")
+
     def __init__(self, path: str) -> None:
         self.path = path
         self.names: dict[str, os.DirEntry[str]] = {}
@@ -217,6 +219,8 @@ class _Style:
             # Mostly nothing is left, and nothing needs to be folded.
             pairs = zip(entries, names, strict=True)
             entries = [entry or folder.take_alike(name) for entry, name in pairs]
+        else:
+            self._shots[shot] = None
         within = f"{self._relative}/{shot}/"
         return [
             Surveyed(beat, Found.NOTHING)

@@ -71,9 +71,14 @@ class Index:
     def find(self, path: str, found: os.stat_result) -> png.Whole | None:
         """Return what is known of a file, if it has not changed since."""
         entry = self._entries.get(path)
-        if entry and (entry.size, entry.changed, entry.inode) == _seen(found):
-            return self._whole(entry)
-        return None
+        if (
+            entry is None
+            or entry.size != found.st_size
+            or entry.changed != found.st_mtime_ns
+            or entry.inode != found.st_ino
+        ):
+            return None
+        return self._whole(entry)
 
     def _whole(self, entry: _Entry) -> png.Whole | None:
         if entry.origin == _NONE:
