@@ -224,10 +224,10 @@ def _pictures(layout: Layout, key: Key | None) -> list[Path]:
     return [layout.picture(style, *key) for style in selections.names_in(layout.pictures)]
 
 
-def unchanged(copy: Path, picture: Path) -> bool:
+def unchanged(copy: Path | str, picture: Path | str) -> bool:
     """Tell by size and time whether a copy and its picture are as they were when it was made."""
     try:
-        first, second = copy.lstat(), picture.lstat()
+        first, second = os.lstat(copy), os.lstat(picture)
     except OSError:
         return False
     return (
