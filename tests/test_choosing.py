@@ -582,6 +582,55 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
     assert outcomes == {True, False}
 
 
+@pytest.mark.parametrize(
+    "said", [None, {"1.1": {"style": "clear"}}], ids=["ours", "another tool's"]
+)
+def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
+    tmp_path: Path, said: dict[str, Any] | None
+) -> None:
+    """Choice and copy are both there, or neither, and then the copy is kept."""
+
+    def begun(number: object) -> Board:
+        board = Board(tmp_path / f"{number}")
+        board.choose(KEYS[0], "clear")
+        (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
+        if said is not None:
+            board.say(said)
+        return board
+
+    with failing() as calls:
+        choosing.unchoose(begun("whole").project, KEYS[:1])
+    outcomes = set()
+    for at in range(1, len(calls) + 1):
+        board = begun(at)
+        with contextlib.suppress(Crash), failing(at):
+            choosing.unchoose(board.project, KEYS[:1])
+        interrupted.finish(Layout(board.root), WALL)
+        if board.said:
+            assert board.selected == {"Beat_1.1.png": b"retouched"}
+        else:
+            assert (board.selected, board.kept) == ({}, [b"retouched"])
+        outcomes.add(bool(board.said))
+    assert outcomes == {True, False}
+
+
+def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choosing the rest leaves what was chosen while it looked for pictures."""
+    look = choosing.picture_fault
+
+    def looking(project: Project, key: Key, style: str) -> str | None:
+        if key == KEYS[2] and style == "clear":
+            board.choose(KEYS[0], "consistent")
+        return look(project, key, style)
+
+    monkeypatch.setattr(choosing, "picture_fault", looking)
+    made, _ = choosing.choose_rest(board.project, "clear", WALL)
+    assert list(made) == list(KEYS[1:])
+    assert board.said["1.1"]["style"] == "consistent"
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["choose", "flag", "unflag", "back", "draw", "rest"]),
