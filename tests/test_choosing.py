@@ -340,6 +340,20 @@ def test_a_choice_of_another_tool_is_known_by_its_copy(board: Board) -> None:
     assert [one.since for one in choosing.look(board.project)] == [Since.REDRAWN, Since.SAME]
 
 
+def test_copies_that_are_missing_are_made_again(board: Board) -> None:
+    """With the next choice of any beat, if the picture is still the one that was chosen."""
+    for key in KEYS[:2]:
+        board.choose(key, "clear")
+    for path in (board.root / "selected_images").iterdir():
+        path.unlink()
+    board.draw("clear", KEYS[1])
+    board.choose(KEYS[2], "clear")
+    assert board.selected == {
+        f"Beat_{key[1]}.png": board.place("clear", key).read_bytes() for key in (KEYS[0], KEYS[2])
+    }
+    assert list(board.said) == ["1.1", "1.2", "2.1"]
+
+
 def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` of a project that is chosen as a whole looks at sizes and times alone."""
     choosing.choose_rest(board.project, "clear", WALL)

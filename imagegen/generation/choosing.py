@@ -9,7 +9,6 @@ from enum import StrEnum
 
 import msgspec
 
-from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.events import iso
 from imagegen.generation.project import Project
@@ -287,7 +286,7 @@ def _changed(project: Project, change: _Change) -> dict[Key, Chosen]:
             selected.begin(layout)
             try:
                 keys = change(entries, names)
-                files.write(layout.root / selections.FILE, selections.encoded(entries))
+                selected.commit(layout, entries)
             finally:
                 # What was staged gets its place, or is given up where nothing was chosen.
                 selected.finish(layout)

@@ -100,6 +100,21 @@ def stage(layout: Layout, file: str, picture: Path) -> str:
     return sha256(whole)
 
 
+def commit(layout: Layout, entries: Entries) -> None:
+    """Write the file: from here on the choices stand. Raises `StorageError`.
+
+    It is written among what is staged: a run that begins sweeps half-written files where the
+    file itself is.
+    """
+    staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
+    files.write(staged, selections.encoded(entries))
+    try:
+        files.replace(staged, place)
+    except OSError as error:
+        raise files.refused(error, place) from error
+    files.sync_folder(layout.root)
+
+
 def withdraw(layout: Layout, file: str, key: Key | None) -> None:
     """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`."""
     path = layout.root / FOLDER / file
@@ -128,6 +143,7 @@ def finish(layout: Layout) -> None:
                 _place_staged(layout, file, wanted, there)
         for file in wanted:
             _settle(layout, file, wanted, there)
+        files.sweep(folder)
         files.sync_folder(folder)
         if interrupted(layout):
             (folder / STAGED).rmdir()
