@@ -340,6 +340,20 @@ def test_a_choice_of_another_tool_is_known_by_its_copy(board: Board) -> None:
     assert [one.since for one in choosing.look(board.project)] == [Since.REDRAWN, Since.SAME]
 
 
+def test_copies_that_are_missing_are_made_again(board: Board) -> None:
+    """With the next choice of any beat, if the picture is still the one that was chosen."""
+    for key in KEYS[:2]:
+        board.choose(key, "clear")
+    for path in (board.root / "selected_images").iterdir():
+        path.unlink()
+    board.draw("clear", KEYS[1])
+    board.choose(KEYS[2], "clear")
+    assert board.selected == {
+        f"Beat_{key[1]}.png": board.place("clear", key).read_bytes() for key in (KEYS[0], KEYS[2])
+    }
+    assert list(board.said) == ["1.1", "1.2", "2.1"]
+
+
 def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` of a project that is chosen as a whole looks at sizes and times alone."""
     choosing.choose_rest(board.project, "clear", WALL)
@@ -580,6 +594,55 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
         assert said in (before, after)
         outcomes.add(said == after)
     assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize(
+    "said", [None, {"1.1": {"style": "clear"}}], ids=["ours", "another tool's"]
+)
+def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
+    tmp_path: Path, said: dict[str, Any] | None
+) -> None:
+    """Choice and copy are both there, or neither, and then the copy is kept."""
+
+    def begun(number: object) -> Board:
+        board = Board(tmp_path / f"{number}")
+        board.choose(KEYS[0], "clear")
+        (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
+        if said is not None:
+            board.say(said)
+        return board
+
+    with failing() as calls:
+        choosing.unchoose(begun("whole").project, KEYS[:1])
+    outcomes = set()
+    for at in range(1, len(calls) + 1):
+        board = begun(at)
+        with contextlib.suppress(Crash), failing(at):
+            choosing.unchoose(board.project, KEYS[:1])
+        interrupted.finish(Layout(board.root), WALL)
+        if board.said:
+            assert board.selected == {"Beat_1.1.png": b"retouched"}
+        else:
+            assert (board.selected, board.kept) == ({}, [b"retouched"])
+        outcomes.add(bool(board.said))
+    assert outcomes == {True, False}
+
+
+def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choosing the rest leaves what was chosen while it looked for pictures."""
+    look = choosing.picture_fault
+
+    def looking(project: Project, key: Key, style: str) -> str | None:
+        if key == KEYS[2] and style == "clear":
+            board.choose(KEYS[0], "consistent")
+        return look(project, key, style)
+
+    monkeypatch.setattr(choosing, "picture_fault", looking)
+    made, _ = choosing.choose_rest(board.project, "clear", WALL)
+    assert list(made) == list(KEYS[1:])
+    assert board.said["1.1"]["style"] == "consistent"
 
 
 STEPS = st.lists(

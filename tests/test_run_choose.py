@@ -218,8 +218,12 @@ def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
     assert told["choices_fault"].endswith("input data was truncated")
     assert told["chosen"] == 0
     assert "cannot be understood" in went_well(commands.run("status", root)).out
-    for words in (["choose", root, "1.1", "clear"], ["clean", root], ["choose", root, "--list"]):
-        refused(commands.run(*words), "cannot be understood", "mend it, or move it away")
+    for words in (["choose", "1.1", "clear"], ["choose", "--list"], ["clean"], ["renumber"]):
+        refused(
+            commands.run(words[0], root, *words[1:]),
+            "cannot be understood",
+            "mend it, or move it away",
+        )
     assert torn.read_text() == '{"1.1": {"style": "cl'
 
 

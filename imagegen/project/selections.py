@@ -13,6 +13,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,6 +104,8 @@ def encoded(entries: Mapping[str, Any]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entries), indent=1) + b"\n"
 
 
+# An entry's name is asked for several times over.
+@lru_cache(maxsize=1 << 16)
 def parts(name: str) -> tuple[str | None, str] | None:
     """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
     shot, slash, number = name.rpartition("/")
