@@ -81,11 +81,19 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
 class InputFaultsError(UsageError):
     """All faults of a project's files, reported together.
 
-    `rows` tells for each file how many rows it holds, where that is known.
+    `rows` tells for each file how many rows it holds, where that is known. `hint` is for files
+    that `imagegen check` does not read.
     """
 
-    def __init__(self, faults: Sequence[InputFault], rows: Mapping[str, int] | None = None) -> None:
-        super().__init__(f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the input")
+    def __init__(
+        self,
+        faults: Sequence[InputFault],
+        rows: Mapping[str, int] | None = None,
+        *,
+        hint: str | None = None,
+    ) -> None:
+        message = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the input"
+        super().__init__(message, hint=hint)
         self.faults = tuple(faults)
         self.rows = dict(rows or {})
 

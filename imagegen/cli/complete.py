@@ -93,6 +93,13 @@ def beats(ctx: typer.Context, incomplete: str) -> list[str]:
     return _offered(addresses(), incomplete)
 
 
+def picks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer beats, and the styles among which a beat's best picture is chosen."""
+    settings = _settings(ctx)
+    names = settings.drawn_styles if settings and incomplete else ()
+    return [*_offered(names, incomplete), *beats(ctx, incomplete)][:_MOST]
+
+
 def providers(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
     """Offer the providers that there are."""
     from imagegen.providers import NAMES

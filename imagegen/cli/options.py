@@ -70,6 +70,14 @@ def picture_file(name: str) -> bytes:
     return data
 
 
+def csv_file(text: str) -> Path:
+    """Read the name of a table. Raises `UsageError` for a folder, or for no file."""
+    path = Path(text)
+    if not text or path.is_dir() or not path.exists():
+        raise UsageError(f'--csv "{text}" is no file', hint="write --csv picks.csv, say")
+    return path
+
+
 def sentence(option: str) -> Callable[[str], str]:
     """Return what reads words that are sent; it raises `UsageError` for none, or for no text."""
 

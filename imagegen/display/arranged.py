@@ -6,8 +6,10 @@ from typing import Final
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
-from imagegen.generation.arrange import Renumbered
+from imagegen.generation.arrange import Cleaned, Renumbered
+from imagegen.generation.choosing import LeftOver
 from imagegen.project.layout import PICTURES
+from imagegen.project.selections import FILE
 from imagegen.project.steps import Step
 
 _SHOWN: Final = 10
@@ -21,10 +23,13 @@ def renumbered(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run
             f"{plural(found.unknown, 'picture')} of other tools, which do not say of what words "
             "they are, stay where they lie."
         )
-    if not found.count and not found.settled:
+    if not found.count:
         paper.line(f"{clean(name)}: every picture is at its beat's number.")
+    else:
+        pictures = plural(found.count, "picture")
+        paper.line(f"{clean(name)}: {pictures} {would} to their beats' numbers.")
+    if not found:
         return
-    paper.line(f"{clean(name)}: {plural(found.count, 'picture')} {would} to their beats' numbers.")
     _moves(paper, found)
     if found.gives_way:
         _listed(paper, "to old_images/, for their beats are gone", found.gives_way)
@@ -33,8 +38,8 @@ def renumbered(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run
         paper.line(f"  what was settled for {plural(found.settled, 'beat')} {along}")
     if found.choices:
         paper.line(f"  {plural(found.choices, 'chosen picture')} {along}")
-    if found.left:
-        _listed(paper, "choices that stayed, for another took their number", found.left)
+    if found.dropped:
+        _listed(paper, "choices that are given up, for their beats are gone", found.dropped)
     if not dry_run:
         _takes_back(paper, path)
 
@@ -48,19 +53,26 @@ def _moves(paper: Paper, found: Renumbered) -> None:
             paper.line(f"  {style:<{width}}  … and {len(pairs) - _SHOWN:,} more")
 
 
-def cleaned(paper: Paper, name: str, path: str, over: Sequence[str], *, dry_run: bool) -> None:
-    """Say which pictures were left over and are out of the way now, or would be."""
+def cleaned(paper: Paper, name: str, path: str, over: Cleaned, *, dry_run: bool) -> None:
+    """Say what was left over and is out of the way now, or would be."""
     if not over:
         paper.line(f"{clean(name)}: no picture is left over.")
         return
     would = "would move" if dry_run else "moved"
-    paper.line(
-        f"{clean(name)}: {plural(len(over), 'picture')} of beats that are gone {would} to "
-        "old_images/."
-    )
-    _listed(paper, "", over)
+    chosen = over.choices
+    what = [
+        plural(len(over.pictures), "picture") if over.pictures else "",
+        plural(len(chosen.names or chosen.paths), "choice") if chosen else "",
+    ]
+    said = " and ".join(filter(None, what))
+    paper.line(f"{clean(name)}: {said} of beats that are gone {would} to old_images/.")
+    _listed(paper, "", [*over.pictures, *chosen.paths, *_entries(chosen)])
     if not dry_run:
         _takes_back(paper, path)
+
+
+def _entries(chosen: LeftOver) -> list[str]:
+    return [f"{FILE}: {name}" for name in chosen.names]
 
 
 def undone(paper: Paper, name: str, step: Step | None) -> None:

@@ -42,6 +42,9 @@ def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
         if len(part) < len(faults):
             paper.line(f"  … and {len(faults) - len(part):,} more")
         paper.line()
+    if error.hint:
+        paper.ends(clean(error.hint, 2000), f"exit {int(error.exit_code)}")
+        return
     them = "it" if len(error.faults) == 1 else "them"
     check = on_project("check", project)
     paper.ends(f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}")

@@ -6,7 +6,6 @@ Each is one step that a crash cannot leave half done, and that `undo` takes back
 import contextlib
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,44 +13,73 @@ from typing import Any, Final
 import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
-from imagegen.generation import recorder, settling
+from imagegen.generation import choosing, recorder, settling
+from imagegen.generation.choosing import LeftOver
 from imagegen.generation.events import iso
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
 from imagegen.generation.survey import Survey
-from imagegen.project import overrides, png, record, selections, settings, steps
+from imagegen.project import overrides, png, record, selected, selections, settings, steps
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Address, Override
 from imagegen.project.record import Asked
+from imagegen.project.selections import Kept, Key
 from imagegen.project.steps import Move, Step
 from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
-
-Key = tuple[str, str]
 
 OVERRIDES: Final = "overrides"
 """Under which name a step keeps what overrides.toml said before."""
 
 
+CHOICES: Final = "selections"
+"""Under which name a step keeps what happened to choices."""
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was of beats that are gone: pictures by their paths, and choices."""
+
+    pictures: tuple[str, ...]
+    choices: LeftOver
+
+    def __bool__(self) -> bool:
+        return bool(self.pictures or self.choices)
+
+
 class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     """What changes places: pictures by style, from where to where, and what gives way.
 
-    `settled` counts overrides that follow, `choices` chosen pictures; `left` names choices
-    that could not. `unknown` counts pictures that do not say what they were drawn from.
+    `settled` counts overrides that follow, `choices` chosen pictures; `dropped` names choices
+    that could not, whose pictures go to `old_images` too. `unknown` counts pictures that do not
+    say what they were drawn from.
     """
 
     moves: dict[str, dict[Key, Key]]
     gives_way: tuple[str, ...] = ()
     settled: int = 0
     choices: int = 0
-    left: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     unknown: int = 0
+
+    def __bool__(self) -> bool:
+        """Tell whether anything changes."""
+        return bool(self.count or self.settled or self.choices or self.dropped)
 
     @property
     def count(self) -> int:
         """How many pictures move."""
         return sum(map(len, self.moves.values()))
+
+
+class _Moving(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step has to do: files that change places or go away, small ones that change."""
+
+    found: Renumbered
+    moves: list[Move]
+    away: tuple[str, ...]
+    contents: dict[str, bytes]
+    settled: dict[str, Any]
 
 
 def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
@@ -60,42 +88,46 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
     Raises `RunActiveError`, `UsageError` and `StorageError`.
     """
     if dry_run:
-        return _renumbered(project, project.survey(wall))[0]
-    with record.held(project.layout), overrides.locked(project.layout):
-        found, moves, contents = _renumbered(project, project.survey(wall))
-        if moves or contents:
+        return _renumbered(project, project.survey(wall)).found
+    with (
+        record.held(project.layout),
+        overrides.locked(project.layout),
+        selected.locked(project.layout),
+    ):
+        do = _renumbered(project, project.survey(wall))
+        if do.moves or do.away or do.contents:
             steps.perform(
                 project.layout,
                 "renumber",
-                moves,
+                do.moves,
                 wall=wall,
-                contents=contents,
-                settled={OVERRIDES: _before(project, project.settled.moved)},
+                away=do.away,
+                contents=do.contents,
+                settled=do.settled,
             )
-            project.index.move({move.source: move.target for move in moves})
+            project.index.move({move.source: move.target for move in do.moves})
             project.index.save()
         # Also where a crash came after all had moved, and before this.
         write_progress(project, wall)
-    return found
+    return do.found
 
 
-def _renumbered(
-    project: Project, survey: Survey
-) -> tuple[Renumbered, list[Move], dict[str, bytes]]:
-    layout, contents = project.layout, {}
-    numbers = {style: _numbers(pairs) for style, pairs in survey.moves.items()}
+def _renumbered(project: Project, survey: Survey) -> _Moving:
+    layout, contents, kept = project.layout, {}, {}
     moves = [
         Move(_lies(layout, style, before), layout.shown_picture(style, *now))
         for style, pairs in survey.moves.items()
         for before, now in pairs.items()
     ]
-    chosen = selections.moved(layout.root, numbers)
+    chosen = selections.moved(layout.root, project.names, survey.moves)
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[selections.FILE] = chosen.data
+        kept[CHOICES] = msgspec.to_builtins(chosen.kept)
     settled = project.settled.moved
     if settled:
         contents[overrides.FILE] = overrides.edited(layout.root, settled)
+        kept[OVERRIDES] = _before(project, settled)
     there = survey.there
     shown = {layout.shown_picture(style, *key) for style, own in there.items() for key in own}
     occupied = shown - {move.source for move in moves}
@@ -104,10 +136,11 @@ def _renumbered(
         gives_way=tuple(move.target for move in moves if move.target in occupied),
         unknown=sum(words is None for own in there.values() for words in own.values()),
         settled=sum(override is not None for override in settled.values()),
-        choices=len(chosen.pictures) if chosen else 0,
-        left=chosen.left if chosen else (),
+        choices=chosen.count if chosen else 0,
+        dropped=chosen.dropped if chosen else (),
     )
-    return found, moves, contents
+    away = chosen.away if chosen else ()
+    return _Moving(found=found, moves=moves, away=away, contents=contents, settled=kept)
 
 
 def _lies(layout: Layout, style: str, key: Key) -> str:
@@ -130,26 +163,34 @@ def _spelled(folder: Path, name: str) -> str:
     return next((n for n in names if unicodedata.normalize("NFC", n) == wanted), name)
 
 
-def _numbers(pairs: Mapping[Key, Key]) -> dict[str, str]:
-    """Return which beat numbers change to which, where one number is one beat."""
-    beats = Counter(number for _, number in pairs)
-    return {b: n for (_, b), (_, n) in pairs.items() if beats[b] == 1}
-
-
-def clean(project: Project, wall: float, *, dry_run: bool = False) -> list[str]:
-    """Move pictures of beats that are gone to `old_images`; returns their paths.
+def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
+    """Move pictures and choices of beats that are gone to `old_images`; returns what did.
 
     Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved: then
-    it is not known yet which pictures are left over.
+    it is not known yet what is left over.
     """
     if dry_run:
-        return _left_over(project, project.survey(wall))
-    with record.held(project.layout):
-        over = _left_over(project, project.survey(wall))
+        return _cleaned(project, project.survey(wall))
+    with record.held(project.layout), selected.locked(project.layout):
+        over = _cleaned(project, project.survey(wall))
         if over:
-            steps.perform(project.layout, "clean", wall=wall, away=over)
+            entries = selections.read(project.root)
+            kept = {name: entries[name] for name in over.choices.names}
+            left = selections.without(entries, kept)
+            steps.perform(
+                project.layout,
+                "clean",
+                wall=wall,
+                away=(*over.pictures, *over.choices.paths),
+                contents={selections.FILE: selections.encoded(left)} if kept else {},
+                settled={CHOICES: msgspec.to_builtins(Kept(dropped=kept))} if kept else {},
+            )
         write_progress(project, wall)
     return over
+
+
+def _cleaned(project: Project, survey: Survey) -> Cleaned:
+    return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choosing.left_over(project))
 
 
 def _left_over(project: Project, survey: Survey) -> list[str]:
@@ -170,7 +211,7 @@ def undo(layout: Layout, wall: float) -> Step | None:
     """
     if not layout.old.is_dir() and not layout.ours.is_dir():
         return None
-    with record.held(layout), overrides.locked(layout):
+    with record.held(layout), overrides.locked(layout), selected.locked(layout):
         steps.recover(layout)
         _refuse_unreadable(layout)
         last = steps.last(layout)
@@ -178,6 +219,7 @@ def undo(layout: Layout, wall: float) -> Step | None:
             return None
         before = _kept(last[1].settled)
         contents = {overrides.FILE: overrides.edited(layout.root, before)} if before else {}
+        contents |= _choices_before(layout, last[1].settled)
         undone = steps.undo(layout, wall, contents=contents)
         _end(layout, last[1], wall)
         # What is wrong with the project's files is no reason to keep what was taken back.
@@ -214,6 +256,19 @@ def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
         return {}
     parts = {tuple(name.split("/")): override for name, override in kept.items()}
     return {(a[0], a[1], a[2]): override for a, override in parts.items() if len(a) == len("abc")}
+
+
+def _choices_before(layout: Layout, settled: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the file of choices as it was before a step, with what was chosen since."""
+    if CHOICES not in settled:
+        return {}
+    try:
+        kept = msgspec.convert(settled[CHOICES], Kept)
+    except msgspec.ValidationError:
+        # The step may be somebody else's.
+        return {}
+    back = selections.set_back(selections.read(layout.root), kept)
+    return {selections.FILE: selections.encoded(back)}
 
 
 def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:

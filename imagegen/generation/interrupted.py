@@ -6,13 +6,21 @@ from imagegen.project.layout import Layout
 
 
 def finish(layout: Layout, wall: float) -> None:
-    """Finish an interrupted step; nothing, while whoever does it is at it.
+    """Finish an interrupted step or choice; nothing, while whoever does it is at it.
 
     `wall` is the wall clock's time, in seconds. Raises `StorageError` and `UsageError`.
     """
-    if not layout.old.is_dir():
-        return
-    # Few projects have ever replaced a picture: the others do not wait for these.
+    # Few projects have ever replaced a picture or chosen one: the others do not wait for these.
+    if layout.old.is_dir():
+        _finish_step(layout, wall)
+    if (layout.root / "selected_images").is_dir():
+        from imagegen.project import selected  # noqa: PLC0415
+
+        if selected.interrupted(layout):
+            selected.recover(layout)
+
+
+def _finish_step(layout: Layout, wall: float) -> None:
     from imagegen.project import steps  # noqa: PLC0415
 
     if not steps.unfinished(layout):
@@ -20,10 +28,10 @@ def finish(layout: Layout, wall: float) -> None:
     from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415
     from imagegen.generation.arrange import write_progress  # noqa: PLC0415
     from imagegen.generation.project import Project  # noqa: PLC0415
-    from imagegen.project import record  # noqa: PLC0415
+    from imagegen.project import record, selected  # noqa: PLC0415
     from imagegen.project.record import Asked  # noqa: PLC0415
 
-    with contextlib.suppress(RunActiveError), record.held(layout):
+    with contextlib.suppress(RunActiveError), record.held(layout), selected.alone(layout):
         if steps.recover(layout) is not None:
             # Faults of the project's files are told by whoever goes on.
             with contextlib.suppress(ImagegenError):

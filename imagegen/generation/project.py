@@ -25,6 +25,7 @@ from imagegen.project.overrides import Address, Override
 from imagegen.project.png import Provenance
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, Drawer, RunRecord
+from imagegen.project.selections import Key, Names
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
@@ -130,6 +131,21 @@ class Project:
     def beats(self) -> dict[str, tuple[Beat, ...]]:
         """The beats of the styles that are drawn."""
         return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
+
+    @cached_property
+    def keys(self) -> dict[str, frozenset[Key]]:
+        """The shot and beat numbers of the beats of each style that is drawn."""
+        return {style: frozenset(beat.key for beat in own) for style, own in self.beats.items()}
+
+    @cached_property
+    def numbers(self) -> tuple[Key, ...]:
+        """Every beat's shot and beat number once, whatever its styles, in file order."""
+        return tuple(dict.fromkeys(b.key for own in self.beats.values() for b in own))
+
+    @cached_property
+    def names(self) -> Names:
+        """What beats are called where pictures are chosen among their styles."""
+        return Names(beat.key for own in self.storyboard.beats.values() for beat in own)
 
     @property
     def base_url(self) -> str | None:

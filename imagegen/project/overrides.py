@@ -11,7 +11,8 @@ numbers move. Edits leave comments and everything else in the file as they are.
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +20,12 @@ import msgspec
 
 from imagegen import files, tables
 from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
-from imagegen.project.layout import Layout, refuse_alias
+from imagegen.project.exclusive import exclusive
+from imagegen.project.layout import Layout
 
 FILE: Final = "overrides.toml"
 _HEAD: Final = "# What was settled beat by beat: imagegen redraw, accept and skip write here.\n"
 _PARTS: Final = 3
-_LOCK_SECONDS: Final = 10.0
 
 Address = tuple[str, str, str]
 """Style, shot and beat number."""
@@ -178,23 +179,6 @@ def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-@contextlib.contextmanager
-def locked(layout: Layout) -> Iterator[None]:
-    """Let nobody else change the file meanwhile; waits for whoever does.
-
-    Raises `UsageError` where that takes too long, or the lock is no file of ours.
-    """
-    import filelock  # noqa: PLC0415  # slow to import
-
-    layout.prepare()
-    path = layout.ours / "overrides.lock"
-    refuse_alias(path)
-    lock = filelock.FileLock(path, timeout=_LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise UsageError(f"another command is changing {FILE}", hint="try again") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def locked(layout: Layout) -> AbstractContextManager[None]:
+    """Let nobody else change the file meanwhile. Raises as `exclusive` does."""
+    return exclusive(layout, "overrides.lock", FILE)

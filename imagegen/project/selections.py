@@ -1,68 +1,383 @@
-"""The best picture of each beat, once chosen: image_selections.json and selected_images/."""
+"""image_selections.json: which style's picture is the best of each beat.
 
-from collections.abc import Mapping
+    {"7.3": {"style": "clear", "isFlagged": false, "selectedAt": "2026-11-22T06:00:00Z",
+             "shotNumber": "7", "sha256": "9c56…"}}
+
+A beat is called by its number. Where another shot has that number too it is called `2/1`, and
+its picture is `Shot_2_Beat_1.png` in `selected_images`: no name without a shot begins like
+that. `sha256` is of the picture as it was when it was chosen. The last two fields are ours; what
+other tools wrote, fields and entries, stays as it is.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.project.storyboard.numbers import file_number
 
 FILE: Final = "image_selections.json"
 FOLDER: Final = "selected_images"
 _MAX_BYTES: Final = 64 * 1024 * 1024
+_SHOT: Final = "shotNumber"
+_STYLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_FILE: Final = re.compile(r"(?:Shot_(?P<shot>.+?)_)?Beat_(?P<beat>.+)\.png")
+_BOM: Final = b"\xef\xbb\xbf"
+
+Key = tuple[str, str]
+"""Shot and beat number."""
+
+Entries = dict[str, Any]
+"""What the file says, by the names that stand there; not all need be choices."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The style whose picture is the best of a beat, and whether a person marked it.
+
+    `selected_at` is a time in RFC 3339. `shot` and `sha256` are None where another tool wrote
+    the entry.
+    """
+
+    style: str
+    flagged: bool = False
+    selected_at: str = ""
+    shot: str | None = None
+    sha256: str | None = None
+
+    def entry(self, before: object = None) -> dict[str, Any]:
+        """Return the entry that says so, with what else the one before said."""
+        kept = before if isinstance(before, dict) else {}
+        ours = {
+            "style": self.style,
+            "isFlagged": self.flagged,
+            "selectedAt": self.selected_at,
+            _SHOT: self.shot,
+            "sha256": self.sha256,
+        }
+        return {**kept, **ours}
+
+
+def choice_of(entry: object) -> Choice | None:
+    """Return the choice that an entry tells of; None where it tells of none that we know."""
+    if not isinstance(entry, dict) or not _STYLE.fullmatch(_text(entry.get("style"))):
+        return None
+    return Choice(
+        style=entry["style"],
+        flagged=entry.get("isFlagged") is True,
+        selected_at=_text(entry.get("selectedAt")),
+        shot=_number(entry.get(_SHOT), "shot"),
+        sha256=_text(entry.get("sha256")) or None,
+    )
+
+
+def read(root: Path) -> Entries:
+    """Read the file; nothing is chosen where there is none.
+
+    Raises `UsageError` for what is torn, or no file of choices.
+    """
+    path = root / FILE
+    if not (path.exists() or path.is_symlink()):
+        return {}
+    data = files.read(path, _MAX_BYTES)
+    if data is None:
+        raise UsageError(f"{path} cannot be read: it is a link, no file, or too large", hint=_HINT)
+    try:
+        return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be understood: {error}", hint=_HINT) from error
+
+
+_HINT: Final = "mend it, or move it away to choose anew"
+
+
+def encoded(entries: Mapping[str, Any]) -> bytes:
+    """Return the file's content."""
+    return msgspec.json.format(msgspec.json.encode(entries), indent=1) + b"\n"
+
+
+def parts(name: str) -> tuple[str | None, str] | None:
+    """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
+    shot, slash, number = name.rpartition("/")
+    beat = _number(number, "beat")
+    of_shot = _number(shot, "shot")
+    if beat is None or (slash and of_shot is None):
+        return None
+    return of_shot, beat
+
+
+def file_of(name: str, *, flagged: bool = False) -> str | None:
+    """Return what a chosen picture is called in `selected_images`; None if that is no name."""
+    named = parts(name)
+    if named is None:
+        return None
+    shot, beat = named
+    stem = f"Beat_{beat}" if shot is None else f"Shot_{shot}_Beat_{beat}"
+    return f"{stem}_flagged.png" if flagged else f"{stem}.png"
+
+
+def files_of(name: str) -> tuple[str, ...]:
+    """Return both, plain and flagged."""
+    found = (file_of(name), file_of(name, flagged=True))
+    return tuple(file for file in found if file is not None)
+
+
+class Names:
+    """What beats are called here; `keys` are those of the whole storyboard.
+
+    Numbers that a disk could take for the same count as the same.
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._by_number: dict[str, list[Key]] = {}
+        for key in dict.fromkeys(keys):
+            self._by_number.setdefault(folded(key[1]), []).append(key)
+
+    def name(self, key: Key) -> str:
+        """Return what a beat is called: by its number alone where no other has it."""
+        shot, beat = key
+        alone = all(other == key for other in self._by_number.get(folded(beat), ()))
+        return beat if alone else f"{shot}/{beat}"
+
+    def key(self, name: str, choice: Choice) -> Key | None:
+        """Return the beat that an entry is of; None if it is gone, or if it may be several."""
+        found = self.keys(name, choice)
+        return found[0] if len(found) == 1 else None
+
+    def keys(self, name: str, choice: Choice) -> list[Key]:
+        """Return the beats that an entry may be of."""
+        shot, beat = _plain_place(name, choice)
+        return [
+            key
+            for key in self._by_number.get(folded(beat), ())
+            if plain(key[1]) == beat and shot in {None, plain(key[0])}
+        ]
+
+    def lost_file(self, file: str) -> bool:
+        """Tell whether a file of `selected_images` has the name of a beat that is gone."""
+        named = _FILE.fullmatch(file)
+        if named is None:
+            return False
+        if named["shot"] is None:
+            return not any(folded(n) in self._by_number for n in _unflagged(named["beat"]))
+        # A shot's number may hold what stands between the two.
+        parts = [named["shot"], *named["beat"].split("_Beat_")]
+        return not any(
+            self._has("_Beat_".join(parts[:at]), number)
+            for at in range(1, len(parts))
+            for number in _unflagged("_Beat_".join(parts[at:]))
+        )
+
+    def _has(self, shot: str, beat: str) -> bool:
+        return any(folded(key[0]) == folded(shot) for key in self._by_number.get(folded(beat), ()))
+
+    def renamed(self, entries: Entries) -> dict[str, str]:
+        """Return what each entry is called now, where it is called otherwise than it stands."""
+        return {
+            name: now
+            for name, entry in entries.items()
+            if (choice := choice_of(entry)) is not None
+            and (now := self._now(name, choice)) is not None
+            and now != name
+        }
+
+    def _now(self, name: str, choice: Choice) -> str | None:
+        key = self.key(name, choice)
+        if key is not None:
+            return self.name(key)
+        named = parts(name)
+        if named is None or named[0] is not None or choice.shot is None:
+            return None
+        # Of a beat that is gone: another may have its number.
+        return self.name((choice.shot, named[1]))
+
+
+def _unflagged(number: str) -> set[str]:
+    return {number, number.removesuffix("_flagged")}
+
+
+def called_anew(entries: Entries, names: Names) -> Entries:
+    """Return the entries under what their beats are called now."""
+    now = names.renamed(entries)
+    return {now.get(name, name): entry for name, entry in entries.items()}
+
+
+def _of_shot(entry: dict[str, Any], shot: str) -> dict[str, Any]:
+    """Return an entry with another shot, if it has one."""
+    return {**entry, _SHOT: shot} if _SHOT in entry else entry
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step keeps, so that undo can set choices back.
+
+    `names` has what entries were called before, what they are called since, and their shot
+    before; `dropped` are entries that were taken out.
+    """
+
+    names: dict[str, tuple[str, str | None]] = {}
+    dropped: dict[str, Any] = {}
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """What changes where beats get other numbers: the file, and pictures from where to where.
 
-    `left` are numbers whose choice stays where it is, for another has taken its place.
+    `dropped` are choices whose picture gave way, or whose new number has a choice already;
+    `away` are their pictures. Paths are relative to the project.
     """
 
     data: bytes
     pictures: dict[str, str]
-    left: tuple[str, ...] = ()
+    kept: Kept
+    away: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many choices go along, to another number or another name."""
+        return len(self.kept.names)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The names of choices that could not go along."""
+        return tuple(self.kept.dropped)
 
 
-def moved(root: Path, numbers: Mapping[str, Mapping[str, str]]) -> Moved | None:
+def moved(root: Path, names: Names, moves: Mapping[str, Mapping[Key, Key]]) -> Moved | None:
     """Bring choices along where beats of a style get other numbers.
 
-    `numbers` are each style's, from which to which. A choice follows the style that was
-    chosen. Returns None where nothing is chosen, or nothing of it moves.
+    `moves` are each style's, from which beat to which. A choice follows the picture of the
+    style that was chosen. Returns None where nothing of it changes. Raises `UsageError` for a
+    file that cannot be read.
     """
-    chosen = _read(root / FILE)
-    now = {
-        number: numbers.get(_style(choice), {}).get(number, number)
-        for number, choice in chosen.items()
-    }
-    if all(before == after for before, after in now.items()):
+    entries = read(root)
+    ways = {style: _Ways(own) for style, own in moves.items() if own}
+    going, gone = {}, set()
+    for name, entry in entries.items():
+        choice = choice_of(entry)
+        way = ways.get(choice.style) if choice is not None else None
+        if choice is None or way is None:
+            continue
+        key = way.of(name, choice)
+        if key is not None:
+            going[name] = key
+        elif way.ends(name, choice):
+            gone.add(name)
+    staying = without(entries, {*going, *gone})
+    found, now = called_anew(staying, names), names.renamed(staying)
+    for name, key in going.items():
+        new = names.name(key)
+        if new in found:
+            gone.add(name)
+        else:
+            found[new] = _of_shot(entries[name], key[0])
+            now[name] = new
+    if found == entries:
         return None
-    staying = {before for before, after in now.items() if before == after}
-    left = tuple(before for before, after in now.items() if before != after and after in staying)
-    now |= {before: before for before in left}
-    pictures = {
-        f"{FOLDER}/Beat_{before}{end}.png": f"{FOLDER}/Beat_{after}{end}.png"
-        for before, after in now.items()
-        if before != after
-        for end in ("", "_flagged")
-        if (root / FOLDER / f"Beat_{before}{end}.png").is_file()
-    }
-    data = msgspec.json.format(
-        msgspec.json.encode({now[number]: choice for number, choice in chosen.items()}), indent=1
+    there = names_in(root / FOLDER)
+    return Moved(
+        data=encoded(found),
+        pictures={
+            f"{FOLDER}/{before}": f"{FOLDER}/{after}"
+            for name, new in now.items()
+            for before, after in zip(files_of(name), files_of(new), strict=True)
+            if before in there and before != after
+        },
+        kept=Kept(
+            names={name: (new, _shot_in(entries[name])) for name, new in now.items()},
+            dropped={name: entry for name, entry in entries.items() if name in gone},
+        ),
+        away=tuple(f"{FOLDER}/{file}" for n in gone for file in files_of(n) if file in there),
     )
-    return Moved(data=data + b"\n", pictures=pictures, left=left)
 
 
-def _style(choice: object) -> str:
-    return str(choice.get("style", "")) if isinstance(choice, dict) else ""
+class _Ways:
+    """From where to where pictures of one style move, by beat number."""
+
+    def __init__(self, moves: Mapping[Key, Key]) -> None:
+        self._sources: dict[str, list[tuple[Key, Key]]] = {}
+        self._targets: dict[str, list[Key]] = {}
+        for source, target in moves.items():
+            self._sources.setdefault(plain(source[1]), []).append((source, target))
+            self._targets.setdefault(plain(target[1]), []).append(target)
+
+    def of(self, name: str, choice: Choice) -> Key | None:
+        """Return the beat that a chosen picture goes to; None if it is not known to go."""
+        shot, beat = _plain_place(name, choice)
+        found = [to for key, to in self._sources.get(beat, ()) if shot in {None, plain(key[0])}]
+        return found[0] if len(found) == 1 else None
+
+    def ends(self, name: str, choice: Choice) -> bool:
+        """Tell whether another comes to the place of a chosen picture, which does not go."""
+        shot, beat = _plain_place(name, choice)
+        sources = [key for key, _ in self._sources.get(beat, ()) if shot in {None, plain(key[0])}]
+        targets = [key for key in self._targets.get(beat, ()) if shot in {None, plain(key[0])}]
+        return not sources and len(targets) == 1
 
 
-def _read(path: Path) -> dict[str, Any]:
-    data = files.read(path, _MAX_BYTES)
-    if data is None:
-        return {}
+def place(name: str, choice: Choice) -> Key | None:
+    """Return the shot and beat number that an entry tells, where it tells both."""
+    named = parts(name)
+    shot = (named[0] or choice.shot) if named is not None else None
+    return (shot, named[1]) if named is not None and shot is not None else None
+
+
+def _plain_place(name: str, choice: Choice) -> tuple[str | None, str]:
+    shot, beat = parts(name) or (None, "")
+    shot = shot or choice.shot
+    return plain(shot) if shot is not None else None, plain(beat)
+
+
+def without(entries: Entries, dropped: Iterable[str]) -> Entries:
+    """Return the entries but for some."""
+    gone = set(dropped)
+    return {name: entry for name, entry in entries.items() if name not in gone}
+
+
+def set_back(entries: Entries, kept: Kept) -> Entries:
+    """Return the entries as they stood before a step, with what was chosen since."""
+    before = {now: (name, shot) for name, (now, shot) in kept.names.items()}
+    stayed = {name: entry for name, entry in entries.items() if name not in before}
+    back = {}
+    for now, (name, shot) in before.items():
+        entry = entries.get(now)
+        if isinstance(entry, dict):
+            back[name] = entry if shot is None else _of_shot(entry, shot)
+    return {**stayed, **kept.dropped, **back}
+
+
+def _shot_in(entry: object) -> str | None:
+    choice = choice_of(entry)
+    return choice.shot if choice is not None else None
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names in a folder; none where there is none, or it cannot be read."""
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        # Another tool's, or torn: left as it is.
-        return {}
+        return set(os.listdir(folder))  # noqa: PTH208  # names alone: there may be very many
+    except OSError:
+        return set()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object, kind: str) -> str | None:
+    try:
+        return file_number(_text(value), kind)
+    except ValueError:
+        return None
+
+
+def plain(number: str) -> str:
+    """Return a number as it compares: disks spell letters with accents in two ways."""
+    return number if number.isascii() else unicodedata.normalize("NFC", number)
+
+
+def folded(number: str) -> str:
+    """Return what is the same of numbers that a disk may take for one."""
+    return plain(number).casefold()

@@ -1,0 +1,151 @@
+"""The command that chooses the best picture of each beat."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
+from imagegen.cli.pictures import named, opened
+from imagegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagegen.display.report import Printer
+    from imagegen.generation.project import Project
+
+CHOOSE_EPILOG: Final = (
+    exit_codes(
+        {
+            0: "chosen; with --all: wherever there is a picture",
+            2: "no such beat, style or picture, or a fault in a file: nothing was changed",
+        }
+    )
+    + "\n\n"
+    + examples(
+        ("imagegen choose my-video 7.3 consistent", "this one; whatever was chosen gives way"),
+        ("imagegen choose my-video 7.3 clear --flag", "this one, to look at again"),
+        ("imagegen choose my-video 7.3 --unflag", "as it is chosen, without the flag"),
+        ("imagegen choose my-video --all clear", "clear wherever nothing is chosen yet"),
+        ("imagegen choose my-video --csv picks.csv", "columns: beat, style, maybe shot, flag"),
+        ("imagegen choose my-video --list", "what is chosen, what was redrawn since"),
+    )
+)
+
+
+def choose(
+    project: ProjectArgument = Path(),
+    beat: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BEAT... STYLE",
+            help="The beat (1.1, or 2/1.1 of shot 2) and the style whose picture is best. Or "
+            "both in one: clear/1.1.",
+            show_default=False,
+            autocompletion=complete.picks,
+        ),
+    ] = None,
+    *,
+    flag: Annotated[
+        bool, typer.Option("--flag", help="Mark it: its file is called Beat_1.1_flagged.png.")
+    ] = False,
+    unflag: Annotated[bool, typer.Option("--unflag", help="Take the mark away.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Choose nothing for these beats.")] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            "--all",
+            metavar="STYLE",
+            help="Choose this style for every beat that has nothing chosen yet.",
+            autocompletion=complete.styles,
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Choose what a table says; its columns are beat, style, maybe shot and flag.",
+            parser=csv_file,
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Say what is chosen.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --list: print one JSON object.")
+    ] = False,
+    beats: BeatsOption = None,
+) -> None:
+    """Choose the best picture of a beat among its styles.
+
+    A copy of it goes to selected_images/, and image_selections.json says which it is. Nothing is
+    drawn; a run may be active. `status` tells what was redrawn since it was chosen.
+    """
+    from imagegen.display import choices, terminal
+    from imagegen.generation import choosing, picks
+
+    root, words = named(project, beat)
+    modes = {"--list": listed, "--all": every is not None, "--csv": csv is not None}
+    _refuse_unclear(root, {**modes, "a beat": bool(words)})
+    _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
+    read, now = opened(root, beats=beats), time.time()
+    printer, name = terminal.printer(), read.layout.name
+    if listed:
+        _list(printer, read, str(root), now, json=json)
+        return
+    before = choosing.chosen(read)
+    if every is not None:
+        made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
+        choices.chose(printer, name, made, before)
+        choices.lacking(printer, every, [read.names.name(key) for key in lacking])
+    elif csv is not None:
+        made = choosing.choose(read, picks.from_csv(read, csv), now)
+        choices.chose(printer, name, made, before)
+    elif none:
+        keys = picks.beats(read, words)
+        choosing.unchoose(read, keys)
+        choices.unchose(printer, [read.names.name(key) for key in keys])
+    elif (flag or unflag) and not picks.says_style(read, words):
+        choices.chose(
+            printer, name, choosing.flag(read, picks.beats(read, words), flagged=flag), before
+        )
+    else:
+        made = choosing.choose(read, picks.named(read, words, flagged=flag), now)
+        choices.chose(printer, name, made, before)
+    choices.counted(printer, name, len(choosing.chosen(read)), len(read.numbers))
+
+
+def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
+    from imagegen.display import choices
+    from imagegen.generation import choosing
+
+    found, over = choosing.look(read), choosing.left_over(read)
+    if not json:
+        choices.counted(printer, read.layout.name, len(found), len(read.numbers))
+        choices.listed(printer, path, found, now)
+        choices.left_over(printer, path, over)
+        return
+    told = choices.as_json(read.layout.name, found, len(read.numbers), over)
+    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _refuse_unclear(root: Path, modes: dict[str, bool]) -> None:
+    """Raise `UsageError` unless just one thing is to be done."""
+    given = [mode for mode, wanted in modes.items() if wanted]
+    if not given:
+        hint = f"imagegen choose {root} 7.3 clear, or --all clear, or --list"
+        raise UsageError("which beat, and which style is best?", hint=hint)
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} do not go together")
+
+
+def _refuse_together(options: dict[str, bool], flagging: set[str]) -> None:
+    """Raise `UsageError` for options that say two things; `flagging` go with --flag."""
+    given = [option for option, wanted in options.items() if wanted]
+    if len(given) > 1 and not (given[0] == "--flag" and set(given[1:]) <= flagging):
+        hint = "a table has a column flag" if "--csv" in given else None
+        raise UsageError(f"{given[0]} and {given[1]} do not go together", hint=hint)

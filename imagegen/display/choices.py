@@ -1,0 +1,107 @@
+"""Which picture is the best of each beat: what was chosen, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from imagegen.display.paper import Paper
+from imagegen.display.text import clean, plural
+from imagegen.display.words import clock, on_project
+from imagegen.generation.choosing import ChoiceStanding, Chosen, LeftOver, Since
+from imagegen.project.selections import FILE, Key
+
+_SHOWN: Final = 10
+_SAID: Final = {
+    Since.SAME: "",
+    Since.REDRAWN: "redrawn since",
+    Since.GONE: "its picture is gone",
+}
+
+
+def listed(paper: Paper, path: str, found: Sequence[ChoiceStanding], now: float) -> None:
+    """List what is chosen. `path` is the project's folder as typed, `now` the wall clock's time."""
+    widths = [
+        max((len(getattr(one, field)) for one in found), default=0) for field in ("name", "style")
+    ]
+    flags = max((len("flagged") for one in found if one.flagged), default=0)
+    for one in found:
+        columns = [
+            f"{clean(one.name):<{widths[0]}}",
+            f"{clean(one.style):<{widths[1]}}",
+            *([f"{'flagged' if one.flagged else '':<{flags}}"] if flags else []),
+            clock(one.selected_at, now),
+            _SAID[one.since],
+        ]
+        paper.line(f"  {'  '.join(columns)}")
+    first = next((one for one in found if one.since is Since.REDRAWN), None)
+    if first is not None:
+        paper.line()
+        again = on_project("choose", path, first.name, first.style)
+        paper.commands((again, "takes the picture as it is now"))
+
+
+def as_json(
+    name: str, found: Sequence[ChoiceStanding], beats: int, over: LeftOver
+) -> dict[str, object]:
+    """Return what `choose --list --json` prints."""
+    return {
+        "schema": 1,
+        "project": name,
+        "beats": beats,
+        "chosen": list(found),
+        "redrawn_since_chosen": [one.name for one in found if one.since is Since.REDRAWN],
+        "left_over": list(over.names),
+        "left_over_files": list(over.paths),
+    }
+
+
+def left_over(paper: Paper, path: str, over: LeftOver) -> None:
+    """Say which choices are of no beat any more."""
+    names = [*(f"{FILE}: {name}" for name in over.names), *over.paths]
+    if not names:
+        return
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    paper.line()
+    paper.wrapped(
+        "",
+        f"Choices of beats that are gone: {clean(', '.join(names[:_SHOWN]), 1000)}{more}",
+        indent=2,
+    )
+    paper.commands((on_project("clean", path), "moves them to old_images/"))
+
+
+def chose(
+    paper: Paper, name: str, made: Mapping[Key, Chosen], before: Mapping[Key, Chosen]
+) -> None:
+    """Say what was chosen just now, and in place of what."""
+    for key, one in list(made.items())[:_SHOWN]:
+        had = before.get(key)
+        instead = f" in place of {clean(had.style)}" if had and had.style != one.style else ""
+        flagged = ", flagged" if one.flagged else ""
+        paper.line(f"{clean(one.name)}: {one.style}{instead}{flagged}  {clean(one.image_path)}")
+    if len(made) > _SHOWN:
+        paper.line(f"  … and {len(made) - _SHOWN:,} more")
+    if not made:
+        paper.line(f"{clean(name)}: nothing was left to choose.")
+
+
+def unchose(paper: Paper, names: Sequence[str]) -> None:
+    """Say of which beats nothing is chosen any more."""
+    for name in names:
+        paper.line(f"{clean(name)}: nothing is chosen now")
+
+
+def lacking(paper: Paper, style: str, names: Sequence[str]) -> None:
+    """Say which beats stay without a choice, for they have no picture in a style."""
+    if not names:
+        return
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    have = "has" if len(names) == 1 else "have"
+    shown = clean(", ".join(names[:_SHOWN]), 1000)
+    paper.wrapped(
+        "", f"{plural(len(names), 'beat')} {have} no picture in {style}: {shown}{more}", indent=2
+    )
+
+
+def counted(paper: Paper, name: str, chosen: int, beats: int) -> None:
+    """Say how many are chosen now."""
+    paper.line(f"{clean(name)}: {chosen:,} of {plural(beats, 'beat')} chosen.")

@@ -1,0 +1,328 @@
+"""Chooses the best picture of each beat, over its styles. Draws nothing; a run may be active.
+
+Every function looks at the beats it is asked about alone, and at the file of choices. A beat is
+its shot and beat number, whatever its styles.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import StorageError, UsageError
+from imagegen.generation.events import iso
+from imagegen.generation.project import Project
+from imagegen.generation.survey import Found, look_at
+from imagegen.project import png, selected, selections
+from imagegen.project.layout import Layout
+from imagegen.project.selections import FOLDER, Choice, Entries, Key, Names
+from imagegen.shell import on_project
+
+_Change = Callable[[Entries, Names], None]
+
+
+class Pick(msgspec.Struct, frozen=True):
+    """A style whose picture a person takes for the best of a beat, and whether they mark it."""
+
+    style: str
+    flagged: bool = False
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice of one beat.
+
+    `name` is what the beat is called in image_selections.json, `image_path` where its copy
+    belongs, relative to the project. `selected_at` is a time in RFC 3339.
+    """
+
+    key: Key
+    name: str
+    style: str
+    flagged: bool
+    selected_at: str
+    image_path: str
+    choice: Choice
+
+
+class Since(StrEnum):
+    """What has become of a picture since it was chosen."""
+
+    SAME = "same"
+    REDRAWN = "redrawn"
+    GONE = "gone"
+    """There is no picture any more in the style that was chosen."""
+
+
+class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice of one beat, and what has become of the picture since; for people and JSON."""
+
+    name: str
+    shot_number: str
+    beat_number: str
+    style: str
+    flagged: bool = msgspec.field(name="isFlagged")
+    selected_at: str = msgspec.field(name="selectedAt")
+    image_path: str = msgspec.field(name="imagePath")
+    since: Since
+
+
+class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
+    """Choices of beats that are gone, or that may be of several; and chosen pictures of none.
+
+    `names` are as in image_selections.json, `paths` relative to the project.
+    """
+
+    names: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.paths)
+
+
+def chosen(project: Project) -> dict[Key, Chosen]:
+    """Return what is chosen, by beat, in the storyboard's order. Reads one small file.
+
+    Choices of beats that are gone are left out: `left_over` has them. Raises `UsageError`
+    where the file cannot be understood.
+    """
+    found = _placed(selections.read(project.root), project.names)
+    return {key: found[key] for key in project.numbers if key in found} if found else {}
+
+
+def since(project: Project, one: Chosen) -> Since:
+    """Tell whether the picture was redrawn since it was chosen.
+
+    Its content counts: not its number, its place or its time. It is read where its size and
+    time are not those of the copy.
+    """
+    copy = project.layout.root / one.image_path
+    picture = project.layout.picture(one.style, *one.key)
+    if selected.unchanged(copy, picture):
+        return Since.SAME
+    data = selected.whole_bytes(picture)
+    if data is None:
+        return Since.GONE
+    if one.choice.sha256 is not None:
+        return Since.SAME if selected.sha256(data) == one.choice.sha256 else Since.REDRAWN
+    # Another tool's choice: its copy tells, if it made one.
+    other = selected.whole_bytes(copy)
+    return Since.SAME if other is None or other == data else Since.REDRAWN
+
+
+def look(project: Project) -> list[ChoiceStanding]:
+    """Return what is chosen, and whether it was redrawn since. Raises as `chosen` does."""
+    return [
+        ChoiceStanding(
+            name=one.name,
+            shot_number=one.key[0],
+            beat_number=one.key[1],
+            style=one.style,
+            flagged=one.flagged,
+            selected_at=one.selected_at,
+            image_path=one.image_path,
+            since=since(project, one),
+        )
+        for one in chosen(project).values()
+    ]
+
+
+def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:
+    """Return which of these were redrawn since they were chosen, in their order."""
+    return [key for key, one in found.items() if since(project, one) is Since.REDRAWN]
+
+
+def left_over(project: Project) -> LeftOver:
+    """Return what is left of beats that are gone. Raises as `chosen` does."""
+    entries, names = selections.read(project.root), project.names
+    wanted = selected.files_wanted(entries)
+    lost = [
+        name
+        for name, entry in entries.items()
+        if (choice := selections.choice_of(entry)) is not None and names.key(name, choice) is None
+    ]
+    files_of_lost = {file for name in lost for file in selections.files_of(name)}
+    strays = sorted(
+        file
+        for file in selections.names_in(project.root / FOLDER)
+        if file in files_of_lost or (file not in wanted and names.lost_file(file))
+    )
+    return LeftOver(names=tuple(lost), paths=tuple(f"{FOLDER}/{file}" for file in strays))
+
+
+def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key, Chosen]:
+    """Take pictures for the best of their beats, all of them or none; returns the choices.
+
+    What was chosen before is replaced. `wall` is the wall clock's time, in seconds. Raises
+    `UsageError` for a beat or a picture that is not there, and where the disk refuses.
+    """
+    for key, pick in picks.items():
+        _refuse(picture_fault(project, key, pick.style), project)
+    at = iso(wall)
+
+    def change(entries: Entries, names: Names) -> None:
+        for key, pick in picks.items():
+            name = names.name(key)
+            picture = project.layout.picture(pick.style, *key)
+            file = _file(name, flagged=pick.flagged)
+            choice = Choice(
+                style=pick.style,
+                flagged=pick.flagged,
+                selected_at=at,
+                shot=key[0],
+                sha256=_staged(project.layout, file, picture),
+            )
+            entries[name] = choice.entry(entries.get(name))
+        _refuse_same_file(entries, [names.name(key) for key in picks])
+
+    return _changed(project, change, picks)
+
+
+def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict[Key, Chosen]:
+    """Mark what is chosen, or take the mark away; the picture stays the one that was chosen.
+
+    Raises `UsageError` for beats of which nothing is chosen, and where the disk refuses.
+    """
+
+    def change(entries: Entries, names: Names) -> None:
+        found = _placed(entries, names)
+        _refuse_unchosen(project, keys, found)
+        for key in keys:
+            choice = msgspec.structs.replace(found[key].choice, flagged=flagged)
+            entries[found[key].name] = choice.entry(entries[found[key].name])
+        _refuse_same_file(entries, [found[key].name for key in keys])
+
+    return _changed(project, change, keys)
+
+
+def unchoose(project: Project, keys: Sequence[Key]) -> None:
+    """Take choices back: nothing is chosen of these beats then. Raises as `flag` does."""
+
+    def change(entries: Entries, names: Names) -> None:
+        found = _placed(entries, names)
+        _refuse_unchosen(project, keys, found)
+        for key in keys:
+            # First the copy: one that is missing is made again after a crash.
+            for file in selections.files_of(found[key].name):
+                selected.put_away(project.layout, file, key)
+            del entries[found[key].name]
+
+    _changed(project, change, ())
+
+
+def choose_rest(
+    project: Project, style: str, wall: float, *, flagged: bool = False
+) -> tuple[dict[Key, Chosen], list[Key]]:
+    """Choose a style's picture wherever nothing is chosen yet.
+
+    Returns the new choices, and the beats that stay without for they have no picture in that
+    style. Raises as `choose` does.
+    """
+    if style not in project.beats:
+        raise UsageError(f'no style "{style}" in this project', hint=_styles(project))
+    before = chosen(project)
+    open_ = [key for key in project.numbers if key not in before]
+    lacking = [key for key in open_ if picture_fault(project, key, style) is not None]
+    left = set(lacking)
+    picks = {key: Pick(style, flagged) for key in open_ if key not in left}
+    return choose(project, picks, wall) if picks else {}, lacking
+
+
+def picture_fault(project: Project, key: Key, style: str) -> str | None:
+    """Return why a beat's picture in a style cannot be chosen; None if it can."""
+    if style not in project.beats:
+        return f'no style "{style}" in this project'
+    name = "/".join((style, *key))
+    if key not in project.keys[style]:
+        return f"no beat {name}: the style {style} does not have it"
+    found, _ = look_at(project.layout.picture(style, *key))
+    if found is Found.NOTHING:
+        return f"{name} has no picture yet"
+    if found is Found.FOREIGN:
+        return f"{name} has no whole picture"
+    return None
+
+
+def _changed(project: Project, change: _Change, keys: Iterable[Key]) -> dict[Key, Chosen]:
+    """Change the file and the folder in one; returns what is then chosen of these beats."""
+    layout, names = project.layout, project.names
+    try:
+        with selected.locked(layout):
+            selected.refuse_moving(layout)
+            entries = selections.called_anew(selections.read(layout.root), names)
+            selected.begin(layout)
+            try:
+                change(entries, names)
+                files.write(layout.root / selections.FILE, selections.encoded(entries))
+            finally:
+                # What was staged gets its place, or is given up where nothing was chosen.
+                selected.finish(layout)
+    except StorageError as error:
+        raise UsageError(error.message, hint=error.hint) from error
+    found = _placed(entries, names)
+    return {key: found[key] for key in keys}
+
+
+def _placed(entries: Entries, names: Names) -> dict[Key, Chosen]:
+    """Return the choices by their beats; where two are of one beat, the last."""
+    found = {}
+    for name, entry in entries.items():
+        choice = selections.choice_of(entry)
+        key = names.key(name, choice) if choice is not None else None
+        if choice is not None and key is not None:
+            found[key] = Chosen(
+                key=key,
+                name=name,
+                style=choice.style,
+                flagged=choice.flagged,
+                selected_at=choice.selected_at,
+                image_path=f"{FOLDER}/{selections.file_of(name, flagged=choice.flagged)}",
+                choice=choice,
+            )
+    return found
+
+
+def _staged(layout: Layout, file: str, picture: Path) -> str:
+    try:
+        return selected.stage(layout, file, picture)
+    except png.NotAPictureError as error:
+        raise UsageError(f"{layout.relative(picture)} cannot be chosen: {error}") from error
+
+
+def _file(name: str, *, flagged: bool) -> str:
+    file = selections.file_of(name, flagged=flagged)
+    if file is None:
+        raise UsageError(f'"{name}" cannot be part of a file name')
+    return file
+
+
+def _refuse(fault: str | None, project: Project) -> None:
+    if fault is not None:
+        raise UsageError(fault, hint=_styles(project))
+
+
+def _styles(project: Project) -> str:
+    return f"the styles are {', '.join(project.beats)}"
+
+
+def _refuse_unchosen(project: Project, keys: Iterable[Key], found: Mapping[Key, Chosen]) -> None:
+    for key in keys:
+        if key not in found:
+            name = project.names.name(key)
+            style = next(iter(project.beats), "clear")
+            hint = f"{on_project('choose', project.root, name, style)} chooses a picture"
+            raise UsageError(f"nothing is chosen for {name}", hint=hint)
+
+
+def _refuse_same_file(entries: Entries, names: Iterable[str]) -> None:
+    """Raise `UsageError` where two choices would have one file, as 1 flagged and 1_flagged."""
+    new, names_of = set(names), dict[str, str]()
+    for name in entries:
+        for file in selections.files_of(name):
+            other = names_of.setdefault(selections.folded(file), name)
+            if other != name and new & {other, name}:
+                raise UsageError(
+                    f"{FOLDER}/{file} would be of {other} and of {name}",
+                    hint="give one of the two another number",
+                )

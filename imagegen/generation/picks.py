@@ -1,0 +1,205 @@
+"""Which pictures a person chooses, as words of a command or as a table."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.generation.choosing import Pick, picture_fault
+from imagegen.generation.project import Project
+from imagegen.generation.selection import find_one
+from imagegen.project.selections import Choice, Key
+from imagegen.project.storyboard.wording import quoted, unknown_style
+from imagegen.shell import on_project
+from imagegen.tables import did_you_mean
+
+_MAX_BYTES: Final = 16 * 1024 * 1024
+_DELIMITERS: Final = (",", ";", "\t")
+_COLUMNS: Final = {"beat_number": "beat", "shot_number": "shot", "flagged": "flag"}
+"""Other names of columns."""
+_KNOWN: Final = ("beat", "shot", "style", "flag")
+_YES: Final = frozenset({"1", "true", "yes", "y", "x", "flag", "flagged"})
+_NO: Final = frozenset({"", "0", "false", "no", "n"})
+
+
+def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[Key, Pick]:
+    """Return the choices that words tell: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
+
+    Raises `UsageError` for beats or styles that are not there, and for a beat without style.
+    """
+    addresses, style = _apart(project, words)
+    picks: dict[Key, Pick] = {}
+    for address in addresses:
+        key, of_address = _found(project, address)
+        wanted = of_address or style
+        if wanted is None:
+            name = project.names.name(key)
+            hint = on_project("choose", project.root, name, next(iter(project.beats)))
+            raise UsageError(f"which style's picture of {name}?", hint=hint)
+        if key in picks or style not in {None, wanted}:
+            raise UsageError(f"{project.names.name(key)} is named twice")
+        picks[key] = Pick(wanted, flagged)
+    return picks
+
+
+def says_style(project: Project, words: Sequence[str]) -> bool:
+    """Tell whether words name a style, and not beats alone."""
+    addresses, style = _apart(project, words)
+    return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
+
+
+def beats(project: Project, words: Sequence[str]) -> list[Key]:
+    """Return the beats that words name. Raises `UsageError`."""
+    return list(dict.fromkeys(_found(project, word)[0] for word in words))
+
+
+def from_csv(project: Project, path: Path) -> dict[Key, Pick]:
+    """Read choices from a table with the columns `beat` and `style`, and maybe `shot` and `flag`.
+
+    Raises `InputFaultsError` with every fault by its row, and `UsageError` for a file that
+    cannot be read.
+    """
+    data = files.read(path.resolve(), _MAX_BYTES)
+    if data is None:
+        raise UsageError(f"{path} cannot be read: there is no such file, or it is too large")
+    table = _Table(project, str(path))
+    picks = table.read(data)
+    if table.faults:
+        hint = f"Mend {path}, then once more: "
+        hint += on_project("choose", project.root, "--csv", str(path))
+        raise InputFaultsError(table.faults, {str(path): table.rows}, hint=hint)
+    return picks
+
+
+def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """Tell beats from the style that stands behind them."""
+    *before, last = words
+    if not before or "/" in last:
+        return words, None
+    if last in project.beats:
+        return before, last
+    if any(key[1] == last for key in project.numbers):
+        return words, None
+    near = did_you_mean(last, project.beats)
+    if near or not last[:1].isdigit():
+        hint = near or f"the styles are {', '.join(project.beats)}"
+        raise UsageError(f'no style "{last}" in this project', hint=hint)
+    return words, None
+
+
+def _found(project: Project, address: str) -> tuple[Key, str | None]:
+    """Return the beat of an address, and the style if it names one."""
+    board = msgspec.structs.replace(project.storyboard, beats=project.beats)
+    first, slash, _ = address.partition("/")
+    of_address = first if slash and first in project.beats else None
+    return find_one(address, board)[0].key, of_address
+
+
+class _Table:
+    """Reads a table row by row, and gathers all that is wrong with it."""
+
+    def __init__(self, project: Project, shown: str) -> None:
+        self._project = project
+        self._shown = shown
+        self.faults: list[InputFault] = []
+        self.rows = 0
+
+    def read(self, data: bytes) -> dict[Key, Pick]:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
+            return {}
+        lines = text.splitlines(keepends=True)
+        reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
+        rows = (cells for cells in reader if any(cell.strip() for cell in cells))
+        picks: dict[Key, Pick] = {}
+        at: dict[Key, int] = {}
+        try:
+            columns = self._columns(next(rows, []))
+            for cells in rows if columns else ():
+                self.rows += 1
+                found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
+                if found is None:
+                    continue
+                key, pick = found
+                if key in at:
+                    self._fault(f"{self._name(key)} is already row {at[key]}", field="beat")
+                at.setdefault(key, self.rows)
+                picks[key] = pick
+        except csv.Error as error:
+            self._fault(f"is no valid CSV: {error} (line {reader.line_num})")
+        return picks
+
+    def _columns(self, cells: Sequence[str]) -> list[str]:
+        names = [cell.strip().casefold().replace(" ", "_") for cell in cells]
+        names = [_COLUMNS.get(name, name) for name in names]
+        hint = "the first row must name the columns: beat,style (and shot, flag)"
+        missing = [name for name in ("beat", "style") if name not in names]
+        for name in missing:
+            self._fault(f'has no column "{name}"', hint=hint)
+        twice = {name for name in names if name in _KNOWN and names.count(name) > 1}
+        for name in sorted(twice):
+            self._fault(f'has two columns named "{name}"', hint="keep one")
+        return [] if missing or twice else names
+
+    def _row(self, cells: Mapping[str, str]) -> tuple[Key, Pick] | None:
+        faults = len(self.faults)
+        key = self._key(cells.get("beat", ""), cells.get("shot") or None)
+        style = cells.get("style", "")
+        if style not in self._project.beats:
+            said = unknown_style(style, tuple(self._project.beats)) if style else "missing"
+            self._fault(said, field="style")
+        elif key is not None:
+            fault = picture_fault(self._project, key, style)
+            if fault is not None:
+                self._fault(fault, field="style")
+        flag = cells.get("flag", "").casefold()
+        if flag not in _YES | _NO:
+            self._fault(f"{quoted(flag)} is neither yes nor no", field="flag")
+        if key is None or len(self.faults) > faults:
+            return None
+        return key, Pick(style, flag in _YES)
+
+    def _key(self, beat: str, shot: str | None) -> Key | None:
+        if not beat:
+            self._fault("missing", field="beat")
+            return None
+        name = f"{shot}/{beat}" if shot is not None else beat
+        keys = self._project.names.keys(name, Choice(style=""))
+        if len(keys) == 1:
+            return keys[0]
+        if keys:
+            ways = ", ".join(f"{shot}/{number}" for shot, number in keys[:5])
+            message, hint = f"{quoted(name)} occurs in {len(keys)} shots", f"write one of {ways}"
+            self._fault(message, field="beat", hint=hint)
+        else:
+            known = (self._name(key) for key in self._project.numbers)
+            near = did_you_mean(name, known)
+            self._fault(f"no beat {quoted(name)} in this project", field="beat", hint=near)
+        return None
+
+    def _name(self, key: Key) -> str:
+        return self._project.names.name(key)
+
+    def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        row = self.rows or None
+        self.faults.append(
+            InputFault(file=self._shown, message=message, row=row, field=field, hint=hint)
+        )
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter that makes most known column names of the first row."""
+    first = next((line for line in lines if line.strip()), "")
+    return max(_DELIMITERS, key=lambda one: len(set(_KNOWN) & set(_split(first, one))))
+
+
+def _split(line: str, delimiter: str) -> Iterator[str]:
+    for cell in line.split(delimiter):
+        name = cell.strip().strip('"').casefold().replace(" ", "_")
+        yield _COLUMNS.get(name, name)

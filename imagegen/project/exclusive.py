@@ -1,0 +1,34 @@
+"""A small file of the project is changed by one command at a time; the others wait."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from imagegen.errors import UsageError
+from imagegen.project.layout import Layout, refuse_alias
+
+_SECONDS: Final = 10.0
+
+
+@contextlib.contextmanager
+def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS) -> Iterator[None]:
+    """Let nobody else change a file meanwhile; waits so many seconds for whoever does.
+
+    `name` is the lock's, in our own folder; `file` the one that is changed, for messages. A
+    run may be active. Raises `UsageError` where that takes too long, or the lock is no file of
+    ours, and `StorageError`.
+    """
+    import filelock  # noqa: PLC0415  # slow to import
+
+    layout.prepare()
+    path = layout.ours / name
+    refuse_alias(path)
+    lock = filelock.FileLock(path, timeout=seconds)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UsageError(f"another command is changing {file}", hint="try again") from None
+    try:
+        yield
+    finally:
+        lock.release()
