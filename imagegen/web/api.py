@@ -1,7 +1,6 @@
 """What the page and other tools may ask, as JSON."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated
 
 import msgspec
 from anyio import to_thread
@@ -15,27 +14,16 @@ from imagegen.project import record
 from imagegen.project.record import RunRecord
 from imagegen.web.answers import RefusedError, answer, body_of
 from imagegen.web.board import Board, Boards
-from imagegen.web.choices import Choices
+from imagegen.web.choices import Choices, Text, Wanted
 from imagegen.web.drawing import Asked, Runs
 from imagegen.web.follower import Follower, Place
 from imagegen.web.stream import EventStream
-
-Number = Annotated[str, msgspec.Meta(max_length=200)]
-
-
-class _Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A choice to save; without a style, nothing is chosen of the beat any more."""
-
-    shot: Number
-    beat: Number
-    style: Number | None
-    flagged: bool = False
 
 
 class _Project(msgspec.Struct, frozen=True, kw_only=True):
     """A project that a tool names; of the older service's other fields none is looked at."""
 
-    project: Number | None = None
+    project: Text | None = None
 
 
 class Api:
@@ -148,12 +136,9 @@ class Api:
         return answer({"success": True, "selections": chosen})
 
     async def _select(self, request: Request) -> Response:
-        wanted = await body_of(request, _Choice)
-        saved = await to_thread.run_sync(self._save, wanted)
+        wanted = await body_of(request, Wanted)
+        saved = await to_thread.run_sync(self._choices.save, wanted)
         return answer({"success": True, "selection": saved})
-
-    def _save(self, wanted: _Choice) -> object:
-        return self._choices.save(wanted.shot, wanted.beat, wanted.style, flagged=wanted.flagged)
 
 
 async def _alone(event: Event) -> AsyncGenerator[Event | None]:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 from imagegen.generation import interrupted
 from imagegen.generation.project import Project, as_last_drawn
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
+from imagegen.project import selections
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
@@ -72,6 +74,13 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True)
+class _Read:
+    signature: Signature
+    project: Project
+    board: Board
+
+
 class Boards:
     """Reads a project's board, anew whenever one of its files has changed.
 
@@ -82,35 +91,37 @@ class Boards:
         self.layout = layout
         self._asked = asked
         self._lock = threading.Lock()
-        self._read: tuple[Signature, Board] | None = None
-        self._known: frozenset[tuple[str, str, str]] = frozenset()
+        self._read: _Read | None = None
 
     def read(self) -> Board:
         """Return the board as it is now. Raises `ImagegenError` for a faulty project."""
+        return self._now().board
+
+    def project(self) -> Project:
+        """Return the project as it is now: the same one, until something has changed."""
+        return self._now().project
+
+    def _now(self) -> "_Read":
         with self._lock:
             signature = tuple(self._signature())
-            if self._read is not None and self._read[0] == signature:
-                return self._read[1]
-            interrupted.finish(self.layout, time.time())
-            asked = as_last_drawn(self.layout.root, self._asked)
-            project = Project(self.layout.root, asked)
-            found = standing(project, time.time())
-            board = _board(project, found)
-            self._read = signature, board
-            self._known = frozenset(
-                (beat.style, *beat.key) for own in project.beats.values() for beat in own
-            )
-            return board
+            if self._read is None or self._read.signature != signature:
+                interrupted.finish(self.layout, time.time())
+                asked = as_last_drawn(self.layout.root, self._asked)
+                project = Project(self.layout.root, asked)
+                board = _board(project, standing(project, time.time()))
+                self._read = _Read(signature, project, board)
+            return self._read
 
     def picture(self, style: str, shot: str, beat: str) -> Path | None:
         """Return where a beat's picture belongs; None for what is no beat of the project.
 
         Raises `ImagegenError` for a faulty project.
         """
-        wanted = (style, shot, beat)
-        if wanted not in self._known:
-            self.read()
-        return self.layout.picture(*wanted) if wanted in self._known else None
+        last = self._read
+        if last is None or (shot, beat) not in last.project.keys.get(style, ()):
+            last = self._now()
+        known = (shot, beat) in last.project.keys.get(style, ())
+        return self.layout.picture(style, shot, beat) if known else None
 
     def _signature(self) -> Iterator[tuple[str, int, int]]:
         """Yield a mark of everything from which the board is made."""
@@ -198,7 +209,8 @@ def version(path: Path) -> str | None:
 def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.path for entry in entries if entry.is_file())
+            # Choices are no part of it, and every one of them is written there.
+            names = sorted(e.path for e in entries if e.is_file() and e.name != selections.FILE)
     except OSError:
         return
     for name in names:

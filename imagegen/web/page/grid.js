@@ -98,8 +98,8 @@ export class Grid {
   paintRow(row) {
     const built = this._rows.get(row.key);
     if (!built) return; // built later, as it is then
-    setHidden(built.flag, !row.chosen?.flagged);
-    setHidden(built.redrawn, !row.chosen?.redrawn);
+    setHidden(built.flag, !row.chosen?.isFlagged);
+    setHidden(built.redrawn, row.chosen?.since !== "redrawn");
     for (const [style, cell] of row.cells) this._paintCell(built.cells.get(style), cell);
   }
 

@@ -54,7 +54,7 @@ export class Review {
     setText(byId("review-prompt"), row.prompt);
     byId("review-before").disabled = at === 0;
     byId("review-next").disabled = at === rows.length - 1;
-    const flagged = Boolean(row.chosen?.flagged);
+    const flagged = Boolean(row.chosen?.isFlagged);
     setAttribute(byId("review-flag"), "aria-pressed", String(flagged));
     setText(byId("review-flag").querySelector("span"), flagged ? "Flagged" : "Flag");
     setText(byId("review-redraw").querySelector("span"), `Redraw ${this._style ?? ""}`);
@@ -81,8 +81,9 @@ export class Review {
       this.paint();
       return;
     }
-    const taken = row.chosen?.style === style && !row.chosen.redrawn;
-    this._save(row, taken ? null : { style, flagged: Boolean(row.chosen?.flagged) });
+    const taken = row.chosen?.style === style && row.chosen.since === "same";
+    const isFlagged = Boolean(row.chosen?.isFlagged);
+    this._save(row, taken ? null : { style, isFlagged, since: "same" }, { style: taken ? null : style });
   }
 
   flag() {
@@ -91,7 +92,8 @@ export class Review {
       this._say("Choose a picture first: a flag marks the chosen one");
       return;
     }
-    this._save(this._row, { style: chosen.style, flagged: !chosen.flagged });
+    const isFlagged = !chosen.isFlagged;
+    this._save(this._row, { ...chosen, isFlagged }, { isFlagged });
   }
 
   redraw() {
@@ -99,23 +101,23 @@ export class Review {
     if (cell) this._actions.redraw(cell, (words) => this._say(words));
   }
 
-  // Shows the choice at once and saves it; one after the other, so that the last one stands.
-  _save(row, choice) {
-    const { shot, beat } = row;
+  // Shows the choice at once and saves what of it changes; one after the other, so that the last
+  // one stands.
+  _save(row, choice, change) {
     const before = row.chosen;
-    row.chosen = choice && { shot, beat, redrawn: false, ...choice };
+    row.chosen = choice;
+    row.unsaved += 1;
     this._actions.changed(row);
     this._say("Saving");
-    const wanted = { shot, beat, style: choice?.style ?? null, flagged: choice?.flagged ?? false };
     row.saving = row.saving.then(async () => {
       try {
-        const saved = await api.save(wanted);
-        if (row.chosen && saved) row.chosen = { ...saved };
-        this._say(choice ? `Saved: ${choice.style}${choice.flagged ? ", flagged" : ""}` : "Saved: nothing is chosen");
+        await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
+        this._say(choice ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}` : "Saved: nothing is chosen");
       } catch (error) {
-        row.chosen = before;
+        if (row.chosen === choice) row.chosen = before;
         this._say(`Not saved: ${error.message}`);
       }
+      row.unsaved -= 1;
       this._actions.changed(row);
     });
   }
@@ -172,7 +174,7 @@ export class Review {
     setAttribute(panel.whole, "data-current", style === this._style ? "" : null);
     setAttribute(panel.choose, "aria-pressed", String(chosen));
     setText(panel.glyph, GLYPHS[cell.status]);
-    const redrawn = chosen && this._row.chosen.redrawn;
+    const redrawn = chosen && this._row.chosen.since === "redrawn";
     setText(panel.words, redrawn ? "redrawn since chosen" : chosen ? "chosen" : stateOf(cell));
     setHidden(panel.reason, !cell.error);
     setText(panel.reason, cell.error ? cell.error.message || cell.error.reason : "");

@@ -32,8 +32,8 @@ export class State {
     this.rows = board.rows.map((row, at) => this._row(row, at, before.get(keyOf(row.shot, row.beat))));
     const rows = new Map(this.rows.map((row) => [row.key, row]));
     for (const one of chosen) {
-      const row = rows.get(keyOf(one.shot, one.beat));
-      if (row) row.chosen = one;
+      const row = rows.get(keyOf(one.shot_number, one.beat_number));
+      if (row && !row.unsaved) row.chosen = one;
     }
     const known = run.active && run.run === this.ended?.run; // it has ended since
     if (!this.run.active && !known) {
@@ -46,9 +46,11 @@ export class State {
 
   // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
   _row(read, at, before) {
-    const row = before ?? { key: keyOf(read.shot, read.beat), cells: new Map(), saving: Promise.resolve() };
+    const row = before ?? { key: keyOf(read.shot, read.beat), cells: new Map(), saving: Promise.resolve(), unsaved: 0 };
     const { shot, beat, phrase, prompt } = read;
-    Object.assign(row, { at, shot, beat, phrase, prompt, chosen: null });
+    Object.assign(row, { at, shot, beat, phrase, prompt });
+    // What is being saved is newer than what was read.
+    if (!row.unsaved) row.chosen = null;
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
@@ -108,7 +110,7 @@ export class State {
     if (event.status === "complete") {
       cell.version = `${event.run}-${event.seq}`;
       cell.changed = [];
-      if (cell.row.chosen?.style === cell.style) cell.row.chosen.redrawn = true;
+      if (cell.row.chosen?.style === cell.style) cell.row.chosen.since = "redrawn";
     }
     cell.status = event.status;
     cell.error = event.error;
@@ -175,6 +177,6 @@ export const FILTERS = {
   all: { words: "All", keeps: () => true },
   unchosen: { words: "Unchosen", keeps: (row) => !row.chosen },
   failed: { words: "Failed", keeps: (row) => [...row.cells.values()].some((c) => c.status === "error") },
-  flagged: { words: "Flagged", keeps: (row) => Boolean(row.chosen?.flagged) },
-  redrawn: { words: "Redrawn since chosen", keeps: (row) => Boolean(row.chosen?.redrawn) },
+  flagged: { words: "Flagged", keeps: (row) => Boolean(row.chosen?.isFlagged) },
+  redrawn: { words: "Redrawn since chosen", keeps: (row) => row.chosen?.since === "redrawn" },
 };
