@@ -42,7 +42,7 @@ def serve(
     project: ProjectArgument = Path(),
     *,
     port: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--port",
             metavar="N",
@@ -51,7 +51,7 @@ def serve(
             show_default=False,
             rich_help_panel=SERVE,
         ),
-    ] = 0,
+    ] = None,
     no_browser: Annotated[
         bool,
         typer.Option(
@@ -103,7 +103,7 @@ def serve(
         raise UsageError(
             f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
         )
-    if port > _LARGEST_PORT:
+    if port is not None and port > _LARGEST_PORT:
         raise UsageError(f"--port {port} is no port", hint=f"the largest is {_LARGEST_PORT}")
     layout = Layout(project)
     boards = Boards(layout, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
@@ -122,7 +122,7 @@ def serve(
 
     try:
         with ended_in_order():
-            server.serve(boards, host, server.listen(host, port), options, ready)
+            server.serve(boards, host, server.listen(host, port or 0), options, ready)
     except KeyboardInterrupt:
         _leave(layout, project)
 

@@ -6,16 +6,19 @@ import { GLYPHS, IN_WORDS, STATUSES, money, plural, span } from "./words.js";
 const PARTS = ["there", "generating", "error"];
 
 export class Bars {
-  constructor(place, now) {
+  // `now` and `left` are where the whole run is told of: what it does, and for how long.
+  constructor(place, now, left) {
     this._place = place;
     this._now = now;
+    this._left = left;
     this._bars = new Map();
   }
 
   paint(state) {
     if ([...this._bars.keys()].join() !== state.styles.join()) this._build(state.styles);
     for (const [style, bar] of this._bars) this._paintOne(state, style, bar);
-    setText(this._now, nowLine(state));
+    setText(this._now, doing(state));
+    setText(this._left, untilWhen(state));
   }
 
   _build(styles) {
@@ -87,33 +90,30 @@ function message(state, style, counts) {
   if (!counts.total) return "no beats";
   if (!state.run.active) return "";
   const busy = (counts.generating ?? 0) + (counts.pending ?? 0) > 0;
+  if (!busy) return "done";
   const wait = state.waits.get(style);
-  const left = secondsUntil(wait?.until);
-  if (busy && left > 0) return `${wait.message}`;
-  const seconds = state.forecast?.styles?.[style];
-  if (busy && seconds) return `${span(secondsLeft(state.forecast, seconds))} left`;
-  return busy ? "" : "done";
+  const seconds = wait?.until ? (Date.parse(wait.until) - Date.now()) / 1000 : 0;
+  if (seconds > 0 && !counts.generating) {
+    return wait.reason === "keys" ? `next in ${span(seconds)}` : wait.message;
+  }
+  const left = state.forecast?.styles?.[style];
+  return left ? `${span(secondsLeft(state.forecast, left))} left` : "";
 }
 
-// One line for the whole run: how far it is, how long and at what cost it goes on.
-function nowLine(state) {
-  const { run, forecast, started } = state;
+function doing({ run, started, waits }) {
   if (!run.active) return "";
-  if (run.stopping) return "Stopping: what is in flight is finished and saved.";
-  const general = state.waits.get(null);
-  if (general) return general.message;
-  const parts = [started?.resumes ? "Carrying on" : "Drawing"];
-  if (forecast?.seconds) parts.push(`about ${span(secondsLeft(forecast, forecast.seconds))} left`);
-  if (forecast?.cost_in_all) {
-    parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
-  }
+  if (run.stopping) return "Stopping: what is in flight is finished";
+  return waits.get(null)?.message ?? (started?.resumes ? "Carrying on" : "Drawing");
+}
+
+function untilWhen({ run, forecast }) {
+  if (!run.active || !forecast) return "";
+  const parts = [];
+  if (forecast.seconds) parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
+  if (forecast.cost_in_all) parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
   return parts.join(" · ");
 }
 
 function secondsLeft(forecast, seconds) {
   return seconds - (Date.now() - Date.parse(forecast.time)) / 1000;
-}
-
-function secondsUntil(iso) {
-  return iso ? (Date.parse(iso) - Date.now()) / 1000 : 0;
 }

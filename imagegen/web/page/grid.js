@@ -31,8 +31,6 @@ export class Grid {
   _buildAll(state) {
     this._building += 1;
     this._rows.clear();
-    this._place.style.setProperty("--styles", String(state.styles.length));
-    this._place.style.setProperty("--shape", state.project.aspect_ratio.replace(":", " / "));
     const head = make(
       "div",
       { role: "row", className: "row head" },

@@ -14,7 +14,7 @@ const TICK = 1000;
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
 
 const state = new State(paint);
-const bars = new Bars(byId("bars"), byId("now"));
+const bars = new Bars(byId("bars"), byId("now"), byId("left"));
 const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
 const review = new Review(state, { changed, redraw, closed, rows: shownRows });
 let trouble = null;
@@ -96,6 +96,7 @@ function paint(dirty) {
     return;
   }
   if (dirty.has("all")) {
+    setShape();
     grid.filter = filter;
     grid.show(state);
     review.renew();
@@ -109,6 +110,14 @@ function paint(dirty) {
   grid.filterRows(state, filter);
   if (dirty.has("all") || dirty.has("run")) paintNotices();
   if (dirty.has("all") || dirty.has(review.row)) review.paint();
+}
+
+function setShape() {
+  const [wide, high] = state.project.aspect_ratio.split(":").map(Number);
+  const { style } = document.documentElement;
+  style.setProperty("--styles", String(state.styles.length));
+  style.setProperty("--shape", `${wide} / ${high}`);
+  style.setProperty("--wide", String(wide / high));
 }
 
 function paintTop() {
@@ -129,6 +138,7 @@ function paintTop() {
   setHidden(byId("background"), !run.active);
   setText(byId("background"), background ? "Show the run" : "Keep running in the background");
   setHidden(byId("review-all"), there === 0);
+  byId("review-all").classList.toggle("primary", left === 0);
   document.body.classList.toggle("running", run.active);
   document.body.classList.toggle("background", background && run.active);
 }
@@ -154,7 +164,7 @@ function paintFilters() {
 }
 
 function paintNotices() {
-  const actions = { showFailed: () => show("failed"), review: reviewAll, reload: load };
+  const actions = { showFailed: () => show("failed"), reload: load };
   byId("notices").replaceChildren(...notices(state, trouble, actions));
 }
 

@@ -6,21 +6,10 @@ import { clock, plural } from "./words.js";
 const REASONS = {
   complete: "All that was asked for is there.",
   errors: "Some beats could not be drawn.",
-  "fail-fast": "It ended at the first beat that failed.",
-  "no key": "A style has no key.",
-  "keys rejected": "No key of a style is accepted.",
-  "model gone": "The service does not know the model.",
-  redirected: "The address answers with a redirect.",
-  "keys spent": "The keys have no quota left for now.",
-  "provider down": "The service was out of reach for too long.",
-  time: "The time that was given is over.",
-  money: "Another picture could pass the sum that was given.",
-  stopped: "Stopped. Start carries on with what is left.",
-  disk: "The disk is full, or refuses to be written.",
-  interrupted: "Interrupted. Start carries on with what is left.",
-  internal: "A fault of imagegen ended it.",
+  interrupted: "The run was interrupted.",
+  internal: "A fault of imagegen ended the run.",
 };
-const FINE = new Set(["complete", "stopped"]);
+const GOES_ON = new Set(["stopped", "interrupted", "time", "money", "keys spent", "provider down", "disk"]);
 
 // Returns the notices that there are, each as an element.
 export function notices(state, trouble, actions) {
@@ -37,13 +26,12 @@ export function notices(state, trouble, actions) {
 function ofEnding({ ended, rows }, actions) {
   if (ended.type === "error") return [ofTrouble(ended, actions)];
   const failed = rows.filter((row) => [...row.cells.values()].some((c) => c.status === "error")).length;
-  const words = [ended.reason ? (REASONS[ended.reason] ?? `It ended: ${ended.reason}.`) : "The last run broke off."];
-  for (const message of ended.messages ?? []) words.push(message);
+  const words = (ended.messages ?? []).map(sentence);
+  if (!words.length) words.push(REASONS[ended.reason] ?? `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`);
   if (ended.resume_after) words.push(`It can go on from ${clock(ended.resume_after)}.`);
-  const buttons = [];
-  if (failed) buttons.push(button(`Show ${plural(failed, "failed beat")}`, actions.showFailed));
-  else if (ended.reason === "complete") buttons.push(button("Review the pictures", actions.review));
-  const kind = FINE.has(ended.reason) && !failed ? "good" : "bad";
+  if (!ended.reason || GOES_ON.has(ended.reason)) words.push("Start carries on with what is left.");
+  const buttons = failed ? [button(`Show ${plural(failed, "failed beat")}`, actions.showFailed)] : [];
+  const kind = failed ? "bad" : ended.reason === "complete" ? "good" : "plain";
   return [box(kind, words.map(paragraph), buttons)];
 }
 
@@ -54,7 +42,11 @@ function ofTrouble(trouble, actions) {
     parts.push(make("ul", {}, ...faults.map((fault) => make("li", { textContent: faultWords(fault) }))));
   }
   if (trouble.hint) parts.push(paragraph(trouble.hint));
-  return box("bad", parts, trouble.reload ? [button("Read it again", actions.reload)] : []);
+  return box("bad trouble", parts, trouble.reload ? [button("Read it again", actions.reload)] : []);
+}
+
+function sentence(words) {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 }
 
 function faultWords({ file, row, field, message, hint }) {

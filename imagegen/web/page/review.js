@@ -21,6 +21,7 @@ export class Review {
     byId("review-next").onclick = () => this.move(1);
     byId("review-flag").onclick = () => this.flag();
     byId("review-redraw").onclick = () => this.redraw();
+    byId("review-zoom").onclick = () => this.zoom();
   }
 
   get row() {
@@ -28,9 +29,9 @@ export class Review {
   }
 
   open(row, style) {
+    if (!this._dialog.open) this._dialog.showModal();
     this._say("");
     this._show(row, style);
-    if (!this._dialog.open) this._dialog.showModal();
     byId("review-title").focus();
   }
 
@@ -57,7 +58,7 @@ export class Review {
     const flagged = Boolean(row.chosen?.isFlagged);
     setAttribute(byId("review-flag"), "aria-pressed", String(flagged));
     setText(byId("review-flag").querySelector("span"), flagged ? "Flagged" : "Flag");
-    setText(byId("review-redraw").querySelector("span"), `Redraw ${this._style ?? ""}`);
+    setText(byId("review-redraw").querySelector(".style"), this._style ?? "");
     for (const [style, panel] of this._panels) this._paintPanel(style, panel);
   }
 
@@ -96,6 +97,12 @@ export class Review {
     this._save(this._row, { ...chosen, isFlagged }, { isFlagged });
   }
 
+  // Shows the one picture as large as it fits, or all of them.
+  zoom() {
+    const zoomed = byId("review-pictures").classList.toggle("zoomed");
+    setAttribute(byId("review-zoom"), "aria-pressed", String(zoomed));
+  }
+
   redraw() {
     const cell = this._row.cells.get(this._style);
     if (cell) this._actions.redraw(cell, (words) => this._say(words));
@@ -128,7 +135,6 @@ export class Review {
     this._style = styles.includes(style) ? style : (row.chosen?.style ?? styles[0] ?? null);
     const order = this._state.styles.filter((one) => row.cells.has(one));
     this._panels = new Map(order.map((one) => [one, this._panel(one)]));
-    byId("review-pictures").style.setProperty("--shape", this._state.project.aspect_ratio.replace(":", " / "));
     byId("review-pictures").replaceChildren(...[...this._panels.values()].map((panel) => panel.whole));
     this.paint();
   }
@@ -214,6 +220,8 @@ export class Review {
       F: () => this.flag(),
       r: () => this.redraw(),
       R: () => this.redraw(),
+      z: () => this.zoom(),
+      Z: () => this.zoom(),
       ArrowLeft: () => this.move(-1),
       ArrowRight: () => this.move(1),
       ArrowUp: other(-1),
