@@ -11,6 +11,9 @@ from imagegen.errors import ImagegenError, InputFaultsError, RunActiveError, Sto
 T = TypeVar("T")
 _JSON: Final = "application/json"
 
+MOST_BYTES: Final = 64 * 1024
+"""The largest body of a request."""
+
 
 class RefusedError(Exception):
     """A request that cannot be answered; `status` is HTTP's."""
@@ -19,6 +22,10 @@ class RefusedError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+class TooLargeError(Exception):
+    """A request whose body is larger than any may be."""
 
 
 def answer(value: object, status: int = 200, **headers: str) -> Response:
@@ -30,6 +37,13 @@ def answer(value: object, status: int = 200, **headers: str) -> Response:
 def refused(status: int, message: str, **more: object) -> Response:
     """Return why there is no answer, as every error is told."""
     return answer({"success": False, "error": message} | more, status)
+
+
+def too_large() -> Response:
+    """Return the answer to a request that is too large; what is left of it is not waited for."""
+    large = refused(413, f"the request is larger than {MOST_BYTES // 1024} KiB")
+    large.headers["connection"] = "close"
+    return large
 
 
 def told(error: ImagegenError) -> Response:

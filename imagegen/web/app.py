@@ -10,7 +10,7 @@ from typing import Final
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from imagegen.errors import ImagegenError
 from imagegen.secret import redact
 from imagegen.web.access import Access
-from imagegen.web.answers import RefusedError, refused, told
+from imagegen.web.answers import RefusedError, TooLargeError, refused, told, too_large
 from imagegen.web.api import Api
 from imagegen.web.board import Boards
 from imagegen.web.choices import Choices
@@ -52,7 +52,15 @@ def application(
     served = Starlette(
         routes=routes,
         exception_handlers=dict.fromkeys(
-            (ImagegenError, RefusedError, HTTPException, Exception), _refused
+            (
+                ImagegenError,
+                RefusedError,
+                TooLargeError,
+                ClientDisconnect,
+                HTTPException,
+                Exception,
+            ),
+            _refused,
         ),
     )
     return Gate(served, access)
@@ -80,6 +88,10 @@ async def _refused(_: Request, error: Exception) -> Response:
             return refused(error.status, error.message)
         case ImagegenError():
             return told(error)
+        case TooLargeError():
+            return too_large()
+        case ClientDisconnect():
+            return refused(400, "the request broke off")
         case HTTPException():
             return refused(error.status_code, error.detail.lower())
     sys.stderr.write(redact("".join(traceback.format_exception(error))))

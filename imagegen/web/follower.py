@@ -88,7 +88,7 @@ class Follower:
         it, without a place in the journal.
         """
         journal = Journal(self._layout.journal(run), _PIECE)
-        over = False
+        heard, over = seq, False
         try:
             while not self._lookout.closed:
                 seen = self._lookout.seen
@@ -96,8 +96,8 @@ class Follower:
                 for event in events or ():
                     if isinstance(event, Complete):
                         await self._let_go(run)
-                    if event.seq > seq:
-                        seq = event.seq
+                    if event.seq > heard:
+                        heard, seq = 0, max(seq, event.seq)
                         yield event
                     if isinstance(event, Complete):
                         return

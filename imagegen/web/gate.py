@@ -4,15 +4,11 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from imagegen.web.access import Access
-from imagegen.web.answers import refused
-
-MOST_BYTES: Final = 64 * 1024
-"""The largest body of a request."""
+from imagegen.web.answers import MOST_BYTES, TooLargeError, refused, too_large
 
 _POLICY: Final = "; ".join(
     [
@@ -50,13 +46,7 @@ class Gate:
         if turned_away is not None:
             await turned_away(scope, receive, answer)
             return
-        body = _Bounded(receive)
-        try:
-            await self._app(scope, body, answer)
-        except ClientDisconnect:
-            if not body.over or answer.started:
-                return
-            await _too_large()(scope, receive, answer)
+        await self._app(scope, _Bounded(receive), answer)
 
     def _turn_away(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -72,7 +62,9 @@ class Gate:
         if not self._access.knows(headers):
             return _unknown(page=at_home)
         length = headers.get("content-length", "0")
-        return _too_large() if not length.isdecimal() or int(length) > MOST_BYTES else None
+        if not length.isdecimal() or int(length) > MOST_BYTES:
+            return too_large()
+        return None
 
     def _enter(self) -> Response:
         answer = RedirectResponse("/", 303)
@@ -86,11 +78,9 @@ class _Marked:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
             headers = MutableHeaders(scope=message)
             headers.update(_HEADERS)
             headers.setdefault("cache-control", "no-store")
@@ -103,14 +93,12 @@ class _Bounded:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._bytes = 0
-        self.over = False
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._bytes += len(message.get("body", b""))
         if self._bytes > MOST_BYTES:
-            self.over = True
-            return {"type": "http.disconnect"}
+            raise TooLargeError
         return message
 
 
@@ -119,10 +107,3 @@ def _unknown(*, page: bool) -> Response:
         words = "This page opens with the whole address that `imagegen serve` shows."
         return PlainTextResponse(words, 401)
     return refused(401, "the token is missing or wrong")
-
-
-def _too_large() -> Response:
-    # What is left of the body is not waited for.
-    answer = refused(413, f"the request is larger than {MOST_BYTES // 1024} KiB")
-    answer.headers["connection"] = "close"
-    return answer
