@@ -44,8 +44,11 @@ function load() {
 
 function heard(event) {
   const known = state.hear(event);
-  if (event.type === "start") trouble = null;
-  if (event.type === "start") say("Drawing has begun", event);
+  if (event.type === "start") {
+    trouble = null;
+    spoken = Date.now();
+    say("Drawing has begun", event);
+  }
   if (event.type === "error") say(event.message, event);
   if (event.type === "complete") say(ending(event), event);
   if (event.type === "progress" && event.status === "error") {
@@ -66,9 +69,12 @@ function ending(event) {
 
 let lost = false;
 
-function connected(there) {
+function connected(there, refused = false) {
   setHidden(byId("offline"), there);
-  if (!there) setText(byId("offline"), "The server does not answer. Trying again: a run goes on without it.");
+  const words = refused
+    ? "The server was started anew, or is busy. Open the address that imagegen serve shows now."
+    : "The server does not answer. Trying again; a run goes on without it.";
+  if (!there) setText(byId("offline"), words);
   if (there && lost) load();
   lost = !there;
 }
