@@ -148,8 +148,8 @@ class _Listeners:
 
 
 def _detach(layout: "Layout", root: Path) -> int:
-    from imagegen.cli import detach
     from imagegen.display import terminal
+    from imagegen.generation import detach
 
     started = detach.start(layout, sys.argv[1:])
     if isinstance(started, tuple):

@@ -34,7 +34,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     plan = project.plan(project.survey(time.time()).beats, lineage=active.lineage)
     gc.enable()
     screen = terminal.Screen(view, watching=True)
-    with _ended_in_order():
+    with ended_in_order():
         complete = follow.follow(layout, active.run, screen.listeners(plan))
     if complete is not None:
         screen.summary(complete, layout.name, str(root))
@@ -42,7 +42,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
+def ended_in_order() -> Iterator[None]:
     """Let a signal end the command as Ctrl-C does, so that the terminal is given back."""
 
     def end(number: int, _frame: object) -> None:

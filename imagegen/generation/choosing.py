@@ -128,19 +128,21 @@ def since(project: Project, one: Chosen) -> Since:
 
 def look(project: Project) -> list[ChoiceStanding]:
     """Return what is chosen, and whether it was redrawn since. Raises as `chosen` does."""
-    return [
-        ChoiceStanding(
-            name=one.name,
-            shot_number=one.key[0],
-            beat_number=one.key[1],
-            style=one.style,
-            flagged=one.flagged,
-            selected_at=one.selected_at,
-            image_path=one.image_path,
-            since=since(project, one),
-        )
-        for one in chosen(project).values()
-    ]
+    return [stands(project, one) for one in chosen(project).values()]
+
+
+def stands(project: Project, one: Chosen) -> ChoiceStanding:
+    """Return one choice, and whether its picture was redrawn since."""
+    return ChoiceStanding(
+        name=one.name,
+        shot_number=one.key[0],
+        beat_number=one.key[1],
+        style=one.style,
+        flagged=one.flagged,
+        selected_at=one.selected_at,
+        image_path=one.image_path,
+        since=since(project, one),
+    )
 
 
 def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:

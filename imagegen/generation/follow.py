@@ -26,28 +26,35 @@ class Journal:
     """Reads the events of a journal as they are written.
 
     The file may be somebody else's: it is not opened through a link, lines that are no
-    events of ours are passed over, and one without an end is given up.
+    events of ours are passed over, and one without an end is given up. It is read `piece`
+    bytes at a time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, piece: int = _CHUNK) -> None:
         self._path = path
+        self._piece = piece
         self._descriptor: int | None = None
         self._rest = b""
         self._decoder = msgspec.json.Decoder(AnyEvent)
 
     def read(self) -> list[Event]:
         """Return what was written since the last call; nothing while there is no file."""
+        events: list[Event] = []
+        while (more := self.read_piece()) is not None:
+            events += more
+        return events
+
+    def read_piece(self) -> list[Event] | None:
+        """Return the events of the next piece; None where there is no more for now."""
         if self._descriptor is None:
             self._descriptor = _open(self._path)
-        if self._descriptor is None:
-            return []
-        events: list[Event] = []
-        while chunk := os.read(self._descriptor, _CHUNK):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            if len(self._rest) > _LONGEST_LINE:
-                self._rest = b""
-            events += filter(None, map(self._event, lines))
-        return events
+        chunk = os.read(self._descriptor, self._piece) if self._descriptor is not None else b""
+        if not chunk:
+            return None
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            self._rest = b""
+        return list(filter(None, map(self._event, lines)))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -99,7 +106,7 @@ def follow(
             if now() - looked >= _LOOK_FOR_RUN:
                 looked = now()
                 # What it wrote before it died is read once more.
-                over = not _goes_on(layout, run)
+                over = not goes_on(layout, run)
             sleep(LOOK)
     finally:
         journal.close()
@@ -107,7 +114,7 @@ def follow(
             listener.close()
 
 
-def _goes_on(layout: Layout, run: str) -> bool:
+def goes_on(layout: Layout, run: str) -> bool:
     """Tell whether this run works on the project, and not one that came after its death."""
     last = record.read(layout)
     return record.is_active(layout) and (last is None or last.run == run)

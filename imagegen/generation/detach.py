@@ -1,10 +1,11 @@
-"""Starts a run that goes on when the terminal is closed."""
+"""Starts a run that goes on when whoever started it has left."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from imagegen import files
@@ -29,11 +30,14 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "imagegen", *quiet]
 
 
-def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, str]:
-    """Start a run apart from this terminal, and wait until it has the project.
+def start(
+    layout: Layout, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> RunRecord | tuple[int, str]:
+    """Start a run apart from this process, and wait until it has the project.
 
     Returns its record, or, if it was over before, its exit code and what it printed.
-    Raises `UsageError` where it cannot be started.
+    `environment` is the run's, None for this process's own. Raises `UsageError` where it
+    cannot be started.
     """
     before = record.read(layout)
     try:
@@ -50,6 +54,7 @@ def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, st
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env=environment,
             start_new_session=True,
             creationflags=_flags(),
         )
@@ -62,8 +67,8 @@ def start(layout: Layout, arguments: Sequence[str]) -> RunRecord | tuple[int, st
             # By the run, not by its process: on Windows a launcher may stand in between.
             active = record.active_run(layout)
             if active is not None and (before is None or active.run != before.run):
-                # It goes on alone: nobody waits for it.
-                child.returncode = 0
+                # It goes on alone. Whoever outlives it still has to take note of its end.
+                threading.Thread(target=child.wait, name="run's end", daemon=True).start()
                 return active
             time.sleep(_LOOK)
     except BaseException:

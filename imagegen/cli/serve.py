@@ -1,0 +1,166 @@
+"""The page in the browser: `serve`."""
+
+import gc
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from imagegen.cli.help import examples
+from imagegen.cli.options import (
+    BaseUrlOption,
+    BeatsOption,
+    KeysOption,
+    ModelOption,
+    ProjectArgument,
+    ProviderOption,
+    absolute,
+    asked_for,
+    whole_number,
+)
+from imagegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagegen.project.layout import Layout
+    from imagegen.web.access import Access
+
+SERVE: Final = "The page"
+_LARGEST_PORT: Final = 65535
+
+SERVE_EPILOG: Final = examples(
+    ("imagegen serve my-video", "opens the page in the browser"),
+    ("imagegen serve my-video --no-browser", "only says where it is"),
+    ("imagegen serve my-video --port 8000", "always at the same port"),
+)
+
+
+def serve(
+    project: ProjectArgument = Path(),
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            help="The port; 0 is any that is free.  [default: 0]",
+            parser=whole_number("--port", 0),
+            show_default=False,
+            rich_help_panel=SERVE,
+        ),
+    ] = None,
+    no_browser: Annotated[
+        bool,
+        typer.Option(
+            "--no-browser", help="Do not open it, only say where it is.", rich_help_panel=SERVE
+        ),
+    ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Listen at this address.  [default: 127.0.0.1, this machine alone]",
+            show_default=False,
+            rich_help_panel=SERVE,
+        ),
+    ] = "127.0.0.1",
+    other_machines: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-machines",
+            help="Let --host be an address that others reach. Whoever has the page's address may "
+            "then draw at your cost, and what is sent can be read on the way.",
+            rich_help_panel=SERVE,
+        ),
+    ] = False,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    beats: BeatsOption = None,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+) -> None:
+    """Open a page to watch a run, review the pictures and choose the best of each beat.
+
+    A run that is started there is one like any other: it goes on when the page is closed or
+    this command ends. Ctrl-C ends the page.
+    """
+    try:
+        from imagegen.web import access, server
+    except ImportError as error:
+        raise UsageError(
+            "serve needs an extra that is not installed",
+            hint="python -m pip install 'imagegen-storyboard[web]'",
+        ) from error
+    from imagegen.cli.watch import ended_in_order
+    from imagegen.project.layout import Layout
+    from imagegen.web.board import Boards
+
+    if not access.is_loopback(host) and not other_machines:
+        raise UsageError(
+            f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
+        )
+    if port is not None and port > _LARGEST_PORT:
+        raise UsageError(f"--port {port} is no port", hint=f"the largest is {_LARGEST_PORT}")
+    layout = Layout(project)
+    boards = Boards(layout, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
+    # Faults of the project are told before anything is opened.
+    boards.read()
+    named = {"provider": provider, "model": model, "beats": absolute(beats)}
+    named |= {"keys": absolute(keys), "base-url": base_url}
+    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    gc.enable()
+
+    def ready(opened: "Access") -> None:
+        _tell(layout, opened, alone=not other_machines)
+        if not no_browser and _has_screen():
+            address = opened.address(opened.ticket())
+            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+
+    try:
+        with ended_in_order():
+            server.serve(boards, host, server.listen(host, port or 0), options, ready)
+    except KeyboardInterrupt:
+        _leave(layout, project)
+
+
+def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:
+    """Say where the page is. Its address stands in a line of its own, whole."""
+    from imagegen.display import terminal
+
+    printer = terminal.printer()
+    printer.line(f"{layout.name} is at")
+    printer.line(f"  {opened.address(opened.token)}")
+    if not alone:
+        printer.line("  Whoever has this address may draw at your cost.")
+    printer.line("Ctrl-C ends the page; a run goes on without it.")
+    sys.stdout.flush()
+
+
+def _leave(layout: "Layout", path: Path) -> None:
+    from imagegen.display import terminal
+    from imagegen.project import record
+    from imagegen.shell import on_project
+
+    printer = terminal.printer()
+    active = record.active_run(layout)
+    if active is None:
+        printer.line("The page is closed; nothing is running.")
+        return
+    printer.line(f"The page is closed; process {active.pid} goes on drawing.")
+    printer.commands(
+        (on_project("status", path, "--watch"), "follows it"),
+        (on_project("stop", path), "ends it; resume carries on"),
+    )
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would open in front of a person, and not in the terminal."""
+    if not sys.stdout.isatty():
+        return False
+    if sys.platform in {"win32", "darwin"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

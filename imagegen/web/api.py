@@ -1,0 +1,145 @@
+"""What the page and other tools may ask, as JSON."""
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from imagegen.generation.events import Complete, Event, Failed
+from imagegen.generation.follow import Journal
+from imagegen.project import record
+from imagegen.project.record import RunRecord
+from imagegen.web.answers import RefusedError, answer, body_of
+from imagegen.web.board import Board, Boards
+from imagegen.web.choices import Choices, Text, Wanted
+from imagegen.web.drawing import Asked, Runs
+from imagegen.web.follower import Follower, Place
+from imagegen.web.stream import EventStream
+
+
+class _Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A project that a tool names; of the older service's other fields none is looked at."""
+
+    project: Text | None = None
+
+
+class Api:
+    """Answers for one project: no request can name another."""
+
+    def __init__(self, boards: Boards, runs: Runs, follower: Follower, choices: Choices) -> None:
+        self._boards = boards
+        self._layout = boards.layout
+        self._runs = runs
+        self._follower = follower
+        self._choices = choices
+
+    def routes(self) -> list[Route]:
+        """Return where each answer is found."""
+        return [
+            Route("/api/project", self._project),
+            Route("/api/events", self._events),
+            Route("/api/generate-images", self._generate, methods=["POST"]),
+            Route("/api/stop-generation", self._stop, methods=["POST"]),
+            Route("/api/generation-status", self._status),
+            Route("/api/generation-status/{project}", self._status),
+            Route("/api/get-generation-progress", self._progress, methods=["POST"]),
+            Route("/api/image-selections", self._selections),
+            Route("/api/save-image-selection", self._select, methods=["POST"]),
+        ]
+
+    async def _project(self, _: Request) -> Response:
+        """Everything that the page shows, but for what happens from now on."""
+        return answer(await to_thread.run_sync(self._whole))
+
+    def _whole(self) -> dict[str, object]:
+        # In this order: what happens meanwhile is heard of, or seen already.
+        run = self._run()
+        board = self._boards.read()
+        return {
+            "success": True,
+            "run": run,
+            "ended": self._last_word(run),
+            "board": board,
+            "chosen": self._choices.read(),
+        }
+
+    def _last_word(self, run: dict[str, object]) -> Complete | None:
+        if run["active"] or not run["run"]:
+            return None
+        journal = Journal(self._layout.journal(str(run["run"])))
+        try:
+            last = None
+            while (events := journal.read_piece()) is not None:
+                last = events[-1] if events else last
+        finally:
+            journal.close()
+        return last if isinstance(last, Complete) else None
+
+    def _run(self) -> dict[str, object]:
+        last = record.read(self._layout)
+        active = last is not None and last.ended is None and record.is_active(self._layout)
+        return {
+            "active": active,
+            "run": last.run if last else None,
+            "pid": last.pid if last and active else None,
+            "startedHere": bool(last and active and self._runs.is_ours(last.run)),
+            "started": last.started if last else None,
+            "ended": last.ended if last else None,
+            "exit_code": last.exit_code if last else None,
+            "reason": last.reason if last else None,
+            "resume_after": last.resume_after if last and not active else None,
+        }
+
+    async def _events(self, request: Request) -> EventStream:
+        since = Place.read(request.headers.get("last-event-id"))
+        return EventStream(lambda: self._follower.runs(since))
+
+    async def _generate(self, request: Request) -> EventStream:
+        asked = await body_of(request, Asked)
+        begun = await to_thread.run_sync(self._runs.begin, asked)
+        return EventStream(lambda: self._of(begun))
+
+    def _of(self, begun: RunRecord | Failed) -> AsyncGenerator[Event | None]:
+        if isinstance(begun, Failed):
+            return _alone(begun)
+        return self._follower.run(begun.run)
+
+    async def _stop(self, _: Request) -> Response:
+        stopped = await to_thread.run_sync(self._runs.stop)
+        run = stopped.run if stopped else None
+        message = "it finishes what is in flight" if stopped else "nothing is running"
+        return answer({"success": True, "active": bool(stopped), "run": run, "message": message})
+
+    async def _status(self, request: Request) -> Response:
+        self._refuse_other(request.path_params.get("project"))
+        return answer(await to_thread.run_sync(self._counted))
+
+    async def _progress(self, request: Request) -> Response:
+        self._refuse_other((await body_of(request, _Project)).project)
+        return answer(await to_thread.run_sync(self._counted))
+
+    def _counted(self) -> dict[str, object]:
+        run = self._run()
+        board: Board = self._boards.read()
+        return {"success": True, "project": board.project, **run, "styles": board.styles}
+
+    def _refuse_other(self, project: str | None) -> None:
+        """Compare a name with the project's; nothing of that name is looked for."""
+        if project is not None and project != self._layout.name:
+            raise RefusedError(404, "this server has another project")
+
+    async def _selections(self, _: Request) -> Response:
+        chosen = await to_thread.run_sync(self._choices.read)
+        return answer({"success": True, "selections": chosen})
+
+    async def _select(self, request: Request) -> Response:
+        wanted = await body_of(request, Wanted)
+        saved = await to_thread.run_sync(self._choices.save, wanted)
+        return answer({"success": True, "selection": saved})
+
+
+async def _alone(event: Event) -> AsyncGenerator[Event | None]:
+    yield event

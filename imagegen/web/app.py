@@ -1,0 +1,98 @@
+"""Puts together what is served: the page, its pictures and its answers, behind the gate."""
+
+import mimetypes
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import resources
+from typing import Final
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from imagegen.errors import ImagegenError
+from imagegen.secret import redact
+from imagegen.web.access import Access
+from imagegen.web.answers import RefusedError, TooLargeError, refused, told, too_large
+from imagegen.web.api import Api
+from imagegen.web.board import Boards
+from imagegen.web.choices import Choices
+from imagegen.web.drawing import Runs
+from imagegen.web.follower import Follower
+from imagegen.web.gate import Gate
+from imagegen.web.lookout import Lookout
+from imagegen.web.pictures import Pictures
+
+_PAGE: Final = "index.html"
+_TYPES: Final = {".js": "text/javascript", ".html": "text/html", ".css": "text/css"}
+
+
+def application(
+    boards: Boards, access: Access, lookout: Lookout, options: Sequence[str] = ()
+) -> ASGIApp:
+    """Return what serves one project to whoever `access` lets in.
+
+    `options` are the command's that every run gets which the page begins.
+    """
+    layout = boards.layout
+    api = Api(boards, Runs(layout, options), Follower(layout, lookout), Choices(boards))
+    pictures = Pictures(boards)
+    routes = [
+        *api.routes(),
+        Route("/images/{style}/{shot}/{beat}.png", pictures.whole),
+        Route("/thumbnails/{style}/{shot}/{beat}.webp", pictures.small),
+        Route("/", _page),
+        Route("/{name}", _page),
+    ]
+    served = Starlette(
+        routes=routes,
+        exception_handlers=dict.fromkeys(
+            (
+                ImagegenError,
+                RefusedError,
+                TooLargeError,
+                ClientDisconnect,
+                HTTPException,
+                Exception,
+            ),
+            _refused,
+        ),
+    )
+    return Gate(served, access)
+
+
+def _assets() -> dict[str, bytes]:
+    folder = resources.files("imagegen.web") / "page"
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+
+
+async def _page(request: Request) -> Response:
+    name = request.path_params.get("name", _PAGE)
+    # Looked up among the names that there are: what is asked for makes no path.
+    data = (await to_thread.run_sync(_assets)).get(name)
+    if data is None:
+        raise RefusedError(404, "there is no such page")
+    ending = name[name.rfind(".") :]
+    kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0]
+    return Response(data, headers={"cache-control": "no-cache"}, media_type=kind)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    match error:
+        case RefusedError():
+            return refused(error.status, error.message)
+        case ImagegenError():
+            return told(error)
+        case TooLargeError():
+            return too_large()
+        case ClientDisconnect():
+            return refused(400, "the request broke off")
+        case HTTPException():
+            return refused(error.status_code, error.detail.lower())
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    return refused(500, f"a fault of ours: {type(error).__name__}; the terminal says more")

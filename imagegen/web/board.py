@@ -1,0 +1,235 @@
+"""What the page shows of a project: a row a beat, a cell a style."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.generation import interrupted
+from imagegen.generation.project import Project, as_last_drawn
+from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
+from imagegen.project import selections
+from imagegen.project.layout import Layout
+from imagegen.project.progress import BeatError
+from imagegen.project.record import Asked
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+
+_DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
+_SOURCES: Final = ("prompts", "storyboards")
+"""Folders of a project that beats are read from, besides its own."""
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One style's picture of a beat. `version` changes with the file; None: there is none.
+
+    `prompt` is set where it is not the row's.
+    """
+
+    status: Status
+    version: str | None = None
+    error: BeatError | None = None
+    changed: tuple[str, ...] = ()
+    prompt: str | None = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A beat, with its picture in each style that has it."""
+
+    shot: str
+    beat: str
+    phrase: str
+    prompt: str
+    cells: dict[str, Cell]
+
+
+class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A style's beats by status; `completed_beats` are numbers as the beats file writes them."""
+
+    total: int
+    complete: int
+    error: int
+    pending: int
+    outdated: int
+    waived: int
+    completed_beats: tuple[str, ...]
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as it was at one moment."""
+
+    project: str
+    provider: str
+    model: str | None
+    image_size: str
+    aspect_ratio: str
+    styles: Mapping[str, StyleCounts]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    signature: Signature
+    project: Project
+    board: Board
+
+
+class Boards:
+    """Reads a project's board, anew whenever one of its files has changed.
+
+    Its methods wait for files; any thread may call them. `_lock` guards what was read last.
+    """
+
+    def __init__(self, layout: Layout, asked: Asked) -> None:
+        self.layout = layout
+        self._asked = asked
+        self._lock = threading.Lock()
+        self._read: _Read | None = None
+
+    def read(self) -> Board:
+        """Return the board as it is now. Raises `ImagegenError` for a faulty project."""
+        return self._now().board
+
+    def project(self) -> Project:
+        """Return the project as it is now: the same one, until something has changed."""
+        return self._now().project
+
+    def _now(self) -> "_Read":
+        with self._lock:
+            signature = tuple(self._signature())
+            if self._read is None or self._read.signature != signature:
+                interrupted.finish(self.layout, time.time())
+                asked = as_last_drawn(self.layout.root, self._asked)
+                project = Project(self.layout.root, asked)
+                board = _board(project, standing(project, time.time()))
+                self._read = _Read(signature, project, board)
+            return self._read
+
+    def picture(self, style: str, shot: str, beat: str) -> Path | None:
+        """Return where a beat's picture belongs; None for what is no beat of the project.
+
+        Raises `ImagegenError` for a faulty project.
+        """
+        last = self._read
+        if last is None or (shot, beat) not in last.project.keys.get(style, ()):
+            last = self._now()
+        known = (shot, beat) in last.project.keys.get(style, ())
+        return self.layout.picture(style, shot, beat) if known else None
+
+    def _signature(self) -> Iterator[tuple[str, int, int]]:
+        """Yield a mark of everything from which the board is made."""
+        root, pictures = self.layout.root, self.layout.pictures
+        yield from _files(root)
+        for name in _SOURCES:
+            yield from _files(root / name)
+        if self._asked.beats_file is not None:
+            beats = Path(self._asked.beats_file)
+            yield from _marked(beats)
+            yield from _files(beats)
+        yield from _marked(self.layout.ours / "run.json")
+        for style in _folders(pictures):
+            yield from _marked(style)
+            for shot in _folders(style):
+                # A picture is renamed into its folder, which tells of it.
+                yield from _marked(shot)
+
+
+def _board(project: Project, found: Standing) -> Board:
+    settings = project.settings
+    rows: dict[tuple[str, str], dict[str, tuple[Beat, BeatStanding]]] = {}
+    order: dict[tuple[str, str], int] = {}
+    for style, own in project.beats.items():
+        for beat, stands in zip(own, found.styles[style].beats, strict=True):
+            rows.setdefault(beat.key, {})[style] = (beat, stands)
+            order[beat.key] = max(order.get(beat.key, 0), beat.row)
+    return Board(
+        project=found.project,
+        provider=settings.provider,
+        model=settings.model,
+        image_size=settings.image_size,
+        aspect_ratio=settings.aspect_ratio,
+        styles={
+            style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
+        },
+        rows=tuple(_row(project.layout, rows[key]) for key in sorted(rows, key=order.__getitem__)),
+    )
+
+
+def _row(layout: Layout, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row:
+    first = next(iter(styles.values()))[0]
+    return Row(
+        shot=first.shot,
+        beat=first.beat,
+        phrase=next((beat.script_phrase for beat, _ in styles.values() if beat.script_phrase), ""),
+        prompt=first.words,
+        cells={
+            style: Cell(
+                status=stands.status,
+                version=version(layout.picture(style, *beat.key)) if stands.image_path else None,
+                error=stands.error,
+                changed=stands.changed,
+                prompt=beat.words if beat.words != first.words else None,
+            )
+            for style, (beat, stands) in styles.items()
+        },
+    )
+
+
+def _counts(beats: Sequence[Beat], stands: StyleStanding) -> StyleCounts:
+    written: dict[str, bool] = {}
+    for beat, one in zip(beats, stands.beats, strict=True):
+        written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN
+    return StyleCounts(
+        total=stands.total,
+        complete=stands.complete,
+        error=stands.error,
+        pending=stands.pending,
+        outdated=stands.outdated,
+        waived=stands.waived,
+        completed_beats=tuple(number for number, drawn in written.items() if drawn),
+    )
+
+
+def version(path: Path) -> str | None:
+    """Return a mark of a file's content that changes when it is replaced; None without one."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            # Choices are no part of it, and every one of them is written there.
+            names = sorted(e.path for e in entries if e.is_file() and e.name != selections.FILE)
+    except OSError:
+        return
+    for name in names:
+        yield from _marked(Path(name))
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)
+            )
+    except OSError:
+        return []
+
+
+def _marked(path: Path) -> Iterator[tuple[str, int, int]]:
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    yield str(path), found.st_mtime_ns, found.st_size

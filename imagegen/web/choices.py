@@ -1,0 +1,70 @@
+"""The best picture of each beat, as the page shows and saves it."""
+
+import threading
+import time
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from imagegen.errors import UsageError
+from imagegen.generation import choosing
+from imagegen.generation.choosing import ChoiceStanding, Pick
+from imagegen.generation.project import Project
+from imagegen.project import selections
+from imagegen.web.board import Boards, version
+
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A choice to save. Without a style only the mark changes; null: nothing is chosen."""
+
+    shot_number: Text
+    beat_number: Text
+    style: Text | UnsetType | None = UNSET
+    flagged: bool | UnsetType = msgspec.field(default=UNSET, name="isFlagged")
+
+
+class Choices:
+    """Reads and saves the choices of one project.
+
+    Its methods wait for files; any thread may call them. `_lock` lets one at a time save, and
+    guards what was looked at last: pictures that were redrawn are read for it.
+    """
+
+    def __init__(self, boards: Boards) -> None:
+        self._boards = boards
+        self._lock = threading.Lock()
+        self._looked: tuple[Project, str | None, list[ChoiceStanding]] | None = None
+
+    def read(self) -> list[ChoiceStanding]:
+        """Return every choice, and what has become of its picture since."""
+        with self._lock:
+            project = self._boards.project()
+            mark = version(project.root / selections.FILE)
+            if self._looked is None or self._looked[:2] != (project, mark):
+                self._looked = project, mark, choosing.look(project)
+            return self._looked[2]
+
+    def save(self, wanted: Wanted) -> ChoiceStanding | None:
+        """Save a choice and return it; None where nothing is chosen any more.
+
+        Raises `UsageError` for a beat or a picture that is not there.
+        """
+        key = (wanted.shot_number, wanted.beat_number)
+        with self._lock:
+            project = self._boards.project()
+            if key not in project.numbers:
+                raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
+            before = choosing.chosen(project).get(key)
+            flagged = before is not None and before.flagged
+            flagged = flagged if wanted.flagged is UNSET else wanted.flagged
+            if wanted.style is UNSET:
+                choosing.flag(project, [key], flagged=flagged)
+            elif wanted.style is not None:
+                choosing.choose(project, {key: Pick(wanted.style, flagged)}, time.time())
+            elif before is not None:
+                choosing.unchoose(project, [key])
+            now = choosing.chosen(project).get(key)
+            return choosing.stands(project, now) if now is not None else None

@@ -1,0 +1,99 @@
+"""Runs that the page begins and ends: each is the command itself, in a process of its own."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from imagegen.errors import Exit, RunActiveError
+from imagegen.generation import detach
+from imagegen.generation.events import Failed, iso_exact
+from imagegen.project import record
+from imagegen.project.layout import Layout
+from imagegen.project.record import RunRecord
+
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[\w.\-/ ]{1,200}\Z")]
+"""A style, a shot or a beat as a person may name it; which there are, the run itself knows."""
+Names = Name | int | Annotated[list[Name | int], msgspec.Meta(max_length=1000)] | None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to draw, as the run's options of the same names say it.
+
+    A beat's number is text: the number 1.10 would be 1.1.
+    """
+
+    style: Names = None
+    shot: Names = None
+    beat: Names = None
+    force: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=0, le=999_999_999)] | None = None
+
+    def options(self) -> list[str]:
+        """Return the command's options. No value can be taken for an option."""
+        named = {"style": self.style, "shot": self.shot, "beat": self.beat}
+        options = [f"--{name}={one}" for name, own in named.items() for one in _listed(own)]
+        if self.force:
+            options.append("--force")
+        if self.limit is not None:
+            options.append(f"--limit={self.limit}")
+        return options
+
+
+def _listed(names: Names) -> Sequence[str | int]:
+    if names is None:
+        return []
+    return names if isinstance(names, list) else [names]
+
+
+class Runs:
+    """The runs of one project. `options` are the command's that every run gets.
+
+    Its methods wait for files and processes.
+    """
+
+    def __init__(self, layout: Layout, options: Sequence[str] = ()) -> None:
+        self._layout = layout
+        self._options = list(options)
+        self._begun: set[str] = set()
+
+    def begin(self, asked: Asked) -> RunRecord | Failed:
+        """Begin a run; returns why, where it ended before it had the project.
+
+        Raises `RunActiveError` while another is active, and `UsageError` where no process
+        can be started.
+        """
+        active = record.active_run(self._layout)
+        if active is not None:
+            raise RunActiveError(
+                f"another run is active (process {active.pid}, since {active.started})",
+                hint="stop it first, or wait until it ends",
+            )
+        arguments = ["run", str(self._layout.root), *asked.options(), *self._options]
+        started = detach.start(self._layout, arguments, _environment())
+        if isinstance(started, RunRecord):
+            self._begun.add(started.run)
+            return started
+        code, said = started
+        message = said.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
+        if code == Exit.RUN_ACTIVE:
+            raise RunActiveError(message)
+        return Failed(seq=1, time=iso_exact(time.time()), exit_code=code, message=message)
+
+    def stop(self) -> RunRecord | None:
+        """Ask the active run to finish what is in flight and end; returns it, or None."""
+        active = record.active_run(self._layout)
+        if active is not None:
+            record.request_stop(self._layout, active.run)
+        return active
+
+    def is_ours(self, run: str) -> bool:
+        """Tell whether the page began this run, since the server has been started."""
+        return run in self._begun
+
+
+def _environment() -> dict[str, str]:
+    """Return what a run needs of this process's environment: its words come without colours."""
+    return {name: v for name, v in os.environ.items() if name != "FORCE_COLOR"} | {"NO_COLOR": "1"}

@@ -1,0 +1,155 @@
+"""What happens in the project's runs, for one client, from wherever it was before.
+
+The journal is the queue: each client reads it by itself at its own pace. So one that is slow, or
+never reads at all, costs nothing and holds up nobody, and one that comes back misses nothing.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import msgspec
+from anyio import to_thread
+
+from imagegen.errors import Exit
+from imagegen.generation import follow
+from imagegen.generation.events import Complete, Event, Failed, iso_exact
+from imagegen.generation.follow import Journal
+from imagegen.project import record
+from imagegen.project.layout import Layout
+from imagegen.shell import on_project
+from imagegen.web.lookout import Lookout
+
+QUIET: Final = 15.0
+"""Seconds after which a client is told that nothing has happened."""
+
+_PIECE: Final = 64 * 1024
+_LETS_GO: Final = 5.0
+_LETS_GO_LOOK: Final = 0.05
+_PLACE: Final = re.compile(r"([0-9A-Za-z-]{1,64}):([0-9]{1,9})")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How far a client has heard: a run, and the number of its last event."""
+
+    run: str
+    seq: int
+
+    @classmethod
+    def read(cls, text: str | None) -> "Place | None":
+        """Read a place as `str` writes it; None for anything else."""
+        match = _PLACE.fullmatch(text or "")
+        return cls(match[1], int(match[2])) if match else None
+
+    def __str__(self) -> str:
+        return f"{self.run}:{self.seq}"
+
+
+class Follower:
+    """Follows a project's runs. All that is yielded is an event, or None after quiet seconds."""
+
+    def __init__(self, layout: Layout, lookout: Lookout) -> None:
+        self._layout = layout
+        self._lookout = lookout
+
+    async def runs(self, since: Place | None) -> AsyncGenerator[Event | None]:
+        """Follow all runs from a place on, without an end.
+
+        Without one, or where its journal is not kept any more: the active run from its
+        beginning, or whichever comes next.
+        """
+        seen = await self._lookout.look()
+        journals = await to_thread.run_sync(self._journals)
+        if since is not None and since.run in journals:
+            run, seq = since.run, since.seq
+        elif seen.active:
+            run, seq = seen.run, 0
+        else:
+            run, seq = "", 0
+        before = journals[-1] if journals else ""
+        while not self._lookout.closed:
+            if run:
+                async with contextlib.aclosing(self.run(run, seq)) as events:
+                    async for event in events:
+                        yield event
+                before = run
+            seen = self._lookout.seen
+            run, seq = await to_thread.run_sync(self._after, before), 0
+            if not run and not await self._lookout.news_since(seen, QUIET):
+                yield None
+
+    async def run(self, run: str, seq: int = 0) -> AsyncGenerator[Event | None]:
+        """Follow one run from behind its event `seq` to its end, the last event.
+
+        By then another can begin. A run that died has no last event: an `error` stands for
+        it, without a place in the journal.
+        """
+        journal = Journal(self._layout.journal(run), _PIECE)
+        heard, over = seq, False
+        try:
+            while not self._lookout.closed:
+                seen = self._lookout.seen
+                events = await to_thread.run_sync(journal.read_piece)
+                for event in events or ():
+                    if isinstance(event, Complete):
+                        await self._let_go(run)
+                    if event.seq > heard:
+                        heard, seq = 0, max(seq, event.seq)
+                        yield event
+                    if isinstance(event, Complete):
+                        return
+                if events is not None:
+                    continue
+                if over:
+                    yield await to_thread.run_sync(self._broken_off, run, seq)
+                    return
+                if seen.run != run or not seen.active:
+                    # What it wrote before it died is read once more.
+                    over = not await to_thread.run_sync(follow.goes_on, self._layout, run)
+                if not over and not await self._lookout.news_since(seen, QUIET):
+                    yield None
+        finally:
+            journal.close()
+
+    async def _let_go(self, run: str) -> None:
+        """Wait until a run that has said its last word has let go of the project."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LETS_GO):
+                while await to_thread.run_sync(follow.goes_on, self._layout, run):
+                    await asyncio.sleep(_LETS_GO_LOOK)
+
+    def _broken_off(self, run: str, seq: int) -> Failed:
+        last = record.read(self._layout)
+        ended = last.reason if last and last.run == run else None
+        return Failed(
+            run=run,
+            seq=seq + 1,
+            time=iso_exact(time.time()),
+            exit_code=Exit.ENDED_EARLY,
+            message=f"the run ended: {ended}" if ended else "the run broke off: its process died",
+            hint=f"{on_project('resume', self._layout.root)} carries on",
+        )
+
+    def _after(self, run: str) -> str:
+        """Return the run that came after this one, or nothing."""
+        journals = self._journals()
+        if run in journals:
+            journals = journals[journals.index(run) + 1 :]
+        return journals[0] if journals else ""
+
+    def _journals(self) -> list[str]:
+        """Return the runs whose journals are kept, in their order.
+
+        Only one is written at a time. Names tell no order within a second.
+        """
+        found = []
+        with contextlib.suppress(OSError):
+            found = [
+                (path.lstat().st_mtime_ns, path.stem)
+                for path in self._layout.journal("").parent.iterdir()
+                if path.suffix == ".jsonl" and Place.read(f"{path.stem}:0")
+            ]
+        return [run for _, run in sorted(found)]

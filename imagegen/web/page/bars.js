@@ -1,0 +1,119 @@
+// A bar for each style: how far it is, what its beats are, and what it waits for.
+
+import { make, setAttribute, setText } from "./dom.js";
+import { GLYPHS, IN_WORDS, STATUSES, money, plural, span } from "./words.js";
+
+const PARTS = ["there", "generating", "error"];
+
+export class Bars {
+  // `now` and `left` are where the whole run is told of: what it does, and for how long.
+  constructor(place, now, left) {
+    this._place = place;
+    this._now = now;
+    this._left = left;
+    this._bars = new Map();
+  }
+
+  paint(state) {
+    if ([...this._bars.keys()].join() !== state.styles.join()) this._build(state.styles);
+    for (const [style, bar] of this._bars) this._paintOne(state, style, bar);
+    setText(this._now, doing(state));
+    setText(this._left, untilWhen(state));
+  }
+
+  _build(styles) {
+    this._bars = new Map(styles.map((style) => [style, build(style)]));
+    this._place.replaceChildren(...[...this._bars.values()].map((bar) => bar.whole));
+  }
+
+  _paintOne(state, style, bar) {
+    const counts = state.counts(style);
+    setText(bar.count, `${counts.there}/${counts.total}`);
+    setAttribute(bar.track, "aria-valuemax", String(counts.total));
+    setAttribute(bar.track, "aria-valuenow", String(counts.there));
+    setAttribute(bar.track, "aria-valuetext", inWords(counts));
+    for (const part of PARTS) {
+      bar.parts[part].style.flexGrow = String(counts[part] ?? 0);
+    }
+    bar.rest.style.flexGrow = String(PARTS.reduce((left, p) => left - (counts[p] ?? 0), counts.total));
+    for (const status of STATUSES) {
+      const count = counts[status] ?? 0;
+      setText(bar.counts[status].number, String(count));
+      bar.counts[status].whole.hidden = !count;
+    }
+    setText(bar.message, message(state, style, counts));
+  }
+}
+
+function build(style) {
+  const name = make("h3", { textContent: style, id: `bar-${style}` });
+  const count = make("p", { className: "count" });
+  const parts = Object.fromEntries(PARTS.map((part) => [part, make("span", { className: part })]));
+  const rest = make("span", { className: "rest" });
+  const track = make(
+    "div",
+    { className: "track", role: "progressbar", "aria-labelledby": name.id, "aria-valuemin": "0" },
+    ...Object.values(parts),
+    rest,
+  );
+  const counts = Object.fromEntries(STATUSES.map((status) => [status, countOf(status)]));
+  const glyphs = make("ul", { className: "counts" }, ...Object.values(counts).map((c) => c.whole));
+  const message = make("p", { className: "message muted" });
+  const whole = make(
+    "div",
+    { className: "bar" },
+    make("div", { className: "bar-top" }, name, count),
+    track,
+    make("div", { className: "bar-bottom" }, glyphs, message),
+  );
+  return { whole, count, track, parts, rest, counts, message };
+}
+
+function countOf(status) {
+  const number = make("span");
+  const whole = make(
+    "li",
+    { "data-status": status, title: IN_WORDS[status] },
+    make("span", { className: "glyph", "aria-hidden": "true", textContent: GLYPHS[status] }),
+    number,
+    make("span", { className: "unseen", textContent: ` ${IN_WORDS[status]}` }),
+  );
+  return { whole, number };
+}
+
+function inWords(counts) {
+  const failed = counts.error ? `, ${counts.error} failed` : "";
+  return `${counts.there} of ${plural(counts.total, "picture")}${failed}`;
+}
+
+function message(state, style, counts) {
+  if (!counts.total) return "no beats";
+  if (!state.run.active) return "";
+  const busy = (counts.generating ?? 0) + (counts.pending ?? 0) > 0;
+  if (!busy) return "done";
+  const wait = state.waits.get(style);
+  const seconds = wait?.until ? (Date.parse(wait.until) - Date.now()) / 1000 : 0;
+  if (seconds > 0 && !counts.generating) {
+    return wait.reason === "keys" ? `next in ${span(seconds)}` : wait.message;
+  }
+  const left = state.forecast?.styles?.[style];
+  return left ? `${span(secondsLeft(state.forecast, left))} left` : "";
+}
+
+function doing({ run, started, waits }) {
+  if (!run.active) return "";
+  if (run.stopping) return "Stopping: what is in flight is finished";
+  return waits.get(null)?.message ?? (started?.resumes ? "Carrying on" : "Drawing");
+}
+
+function untilWhen({ run, forecast }) {
+  if (!run.active || !forecast) return "";
+  const parts = [];
+  if (forecast.seconds) parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
+  if (forecast.cost_in_all) parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
+  return parts.join(" · ");
+}
+
+function secondsLeft(forecast, seconds) {
+  return seconds - (Date.now() - Date.parse(forecast.time)) / 1000;
+}

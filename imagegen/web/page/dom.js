@@ -1,0 +1,34 @@
+// Elements, made and filled without markup: whatever comes from files or services stays text.
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+// `properties` are the element's own (className, textContent, onclick …); `aria-*`, `role` and
+// `data-*` are attributes.
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "role" || name.includes("-")) element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+// Changes only what is different: a screen reader, and the layout, hear of no more.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function setAttribute(element, name, value) {
+  if (value === null) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== value) {
+    element.setAttribute(name, value);
+  }
+}
+
+export function setHidden(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}

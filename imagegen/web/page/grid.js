@@ -1,0 +1,181 @@
+// The grid: a row a beat, a column a style. Only the cells that changed are touched.
+
+import { make, setAttribute, setHidden, setText } from "./dom.js";
+import { FILTERS } from "./state.js";
+import { GLYPHS, IN_WORDS } from "./words.js";
+
+const AT_ONCE = 40; // rows: more than a screen
+const PIECE = 100;
+
+export class Grid {
+  // `actions` has open(row, style) and redraw(cell).
+  constructor(place, none, actions) {
+    this._place = place;
+    this._none = none;
+    this._actions = actions;
+    this._rows = new Map(); // by row
+    this._building = 0;
+    this._words = "";
+    this.filter = "all";
+  }
+
+  // Shows the board as it was read. Where its words are the same, only what changed is touched.
+  show(state) {
+    const words = JSON.stringify([state.styles, state.rows.map((row) => [row.key, row.phrase, row.prompt, ...row.cells.keys()])]);
+    if (words !== this._words) this._buildAll(state);
+    else state.rows.forEach((row) => this.paintRow(row));
+    this._words = words;
+  }
+
+  // Builds all rows: those of the first screen at once, the others when there is time.
+  _buildAll(state) {
+    this._building += 1;
+    this._rows.clear();
+    const head = make(
+      "div",
+      { role: "row", className: "row head" },
+      make("div", { role: "columnheader", className: "words", textContent: "Beat" }),
+      ...state.styles.map((style) => make("div", { role: "columnheader", textContent: style })),
+    );
+    this._place.replaceChildren(head);
+    this._add(state, 0, AT_ONCE, this._building);
+  }
+
+  _add(state, from, count, building) {
+    if (building !== this._building) return; // the board was read anew meanwhile
+    const rows = state.rows.slice(from, from + count);
+    this._place.append(...rows.map((row) => this._build(state, row)));
+    const left = state.rows.length - from - count;
+    if (left <= 0) {
+      this._place.setAttribute("aria-rowcount", String(state.rows.length + 1));
+      return;
+    }
+    const when = window.requestIdleCallback ?? ((act) => setTimeout(act, 1));
+    when(() => this._add(state, from + count, PIECE, building));
+  }
+
+  _build(state, row) {
+    const cells = new Map(state.styles.map((style) => [style, this._cell(row, style)]));
+    const number = make("p", { className: "number" }, make("span", { textContent: row.beat }));
+    const flag = make("span", { className: "flag", textContent: "flagged", hidden: true });
+    const redrawn = make("span", { className: "flag", textContent: "redrawn since chosen", hidden: true });
+    number.append(flag, redrawn);
+    const words = make(
+      "div",
+      { role: "rowheader", className: "words" },
+      number,
+      make("p", { className: "phrase", textContent: row.phrase }),
+      make("p", { className: "prompt muted", textContent: row.prompt, title: row.prompt }),
+    );
+    const whole = make("div", { role: "row", className: "row" }, words, ...[...cells.values()].map((c) => c.whole));
+    this._rows.set(row.key, { whole, cells, flag, redrawn });
+    this.paintRow(row);
+    setHidden(whole, !FILTERS[this.filter].keeps(row));
+    return whole;
+  }
+
+  _cell(row, style) {
+    const cell = row.cells.get(style);
+    if (!cell) {
+      const none = make("span", { className: "unseen", textContent: `no ${style} picture is asked for` });
+      return { whole: make("div", { role: "cell", className: "cell" }, none) };
+    }
+    const glyph = make("span", { className: "glyph", "aria-hidden": "true" });
+    const picture = make("button", { type: "button", className: "picture" }, glyph);
+    picture.onclick = () => this._actions.open(row, style);
+    const reason = make("span", { className: "reason" });
+    const again = make("button", { type: "button", className: "small", textContent: "Retry" });
+    again.setAttribute("aria-label", `Retry ${row.beat} in ${style}`);
+    again.onclick = () => this._actions.redraw(row.cells.get(style));
+    const failed = make("div", { className: "failed", hidden: true }, reason, again);
+    const whole = make("div", { role: "cell", className: "cell" }, picture, failed);
+    return { whole, glyph, picture, reason, again, failed, image: null, version: null };
+  }
+
+  // Shows what a row's cells are now.
+  paintRow(row) {
+    const built = this._rows.get(row.key);
+    if (!built) return; // built later, as it is then
+    setHidden(built.flag, !row.chosen?.isFlagged);
+    setHidden(built.redrawn, row.chosen?.since !== "redrawn");
+    for (const [style, cell] of row.cells) this._paintCell(built.cells.get(style), cell);
+  }
+
+  _paintCell(built, cell) {
+    const { row, style, status } = cell;
+    const chosen = row.chosen?.style === style;
+    setAttribute(built.whole, "data-status", status);
+    setAttribute(built.whole, "data-chosen", chosen ? "" : null);
+    setText(built.glyph, chosen && status !== "generating" ? GLYPHS.complete : GLYPHS[status]);
+    setAttribute(built.picture, "aria-label", label(cell, chosen));
+    setAttribute(built.picture, "title", title(cell));
+    if (cell.version !== built.version) this._show(built, cell);
+    setHidden(built.failed, !cell.error);
+    if (cell.error) {
+      setText(built.reason, cell.error.message || cell.error.reason);
+      setHidden(built.again, status !== "error");
+    }
+  }
+
+  _show(built, cell) {
+    built.version = cell.version;
+    if (cell.version === null) {
+      built.image?.remove();
+      built.image = null;
+      return;
+    }
+    if (!built.image) {
+      built.image = make("img", { alt: "", loading: "lazy", decoding: "async", width: 480, height: 270 });
+      built.image.onload = () => built.image?.classList.add("there");
+      built.picture.prepend(built.image);
+    }
+    // The one that is shown stays until the other has come.
+    built.image.src = `/thumbnails/${pathOf(cell)}.webp?v=${encodeURIComponent(cell.version)}`;
+  }
+
+  // Shows the rows that a filter keeps, and returns how many.
+  filterRows(state, filter) {
+    this.filter = filter;
+    let kept = 0;
+    for (const row of state.rows) {
+      const keeps = FILTERS[filter].keeps(row);
+      const built = this._rows.get(row.key);
+      if (built) setHidden(built.whole, !keeps);
+      kept += keeps ? 1 : 0;
+    }
+    setHidden(this._none, kept > 0);
+    setHidden(this._place, kept === 0);
+    setText(this._none, state.rows.length ? EMPTY[filter] : "This storyboard has no beats.");
+    return kept;
+  }
+
+  // Gives the focus to a beat's picture, where it is shown.
+  focus(row, style) {
+    this._rows.get(row.key)?.cells.get(style)?.picture?.focus();
+  }
+}
+
+const EMPTY = {
+  all: "This storyboard has no beats.",
+  unchosen: "Every beat has its best picture.",
+  failed: "No beat has failed.",
+  flagged: "No beat is flagged.",
+  redrawn: "No picture was redrawn since it was chosen.",
+};
+
+export function pathOf(cell) {
+  const { style, row } = cell;
+  return [style, row.shot, row.beat].map(encodeURIComponent).join("/");
+}
+
+function label(cell, chosen) {
+  const marks = [IN_WORDS[cell.status]];
+  if (cell.changed.length) marks.push(`${cell.changed.join(" and ")} changed`);
+  if (chosen) marks.push("chosen");
+  return `${cell.row.beat} in ${cell.style}: ${marks.join(", ")}. Review`;
+}
+
+function title(cell) {
+  const changed = cell.changed.length ? `: ${cell.changed.join(", ")} changed` : "";
+  return `${cell.style}: ${IN_WORDS[cell.status]}${changed}`;
+}

@@ -1,0 +1,250 @@
+// Puts the page together: reads the board, follows what happens, and hands on what is asked for.
+
+import * as api from "./api.js";
+import { Bars } from "./bars.js";
+import { byId, make, setHidden, setText } from "./dom.js";
+import { Grid } from "./grid.js";
+import { notices } from "./notices.js";
+import { Review } from "./review.js";
+import { FILTERS, State } from "./state.js";
+import { follow } from "./stream.js";
+import { plural } from "./words.js";
+
+const TICK = 1000;
+const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
+
+const state = new State(paint);
+const bars = new Bars(byId("bars"), byId("now"), byId("left"));
+const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
+const review = new Review(state, { changed, redraw, closed, rows: shownRows });
+let trouble = null;
+let filter = "all";
+let loading = null;
+let spoken = 0;
+let background = false;
+
+// -- What is known, and what happens
+
+function load() {
+  loading ??= api
+    .project()
+    .then((read) => {
+      trouble = null;
+      state.load(read);
+    })
+    .catch((error) => {
+      trouble = { message: error.message, hint: error.hint, faults: error.faults, reload: true };
+      state.touch("run");
+    })
+    .finally(() => {
+      loading = null;
+    });
+  return loading;
+}
+
+function heard(event) {
+  const known = state.hear(event);
+  if (event.type === "start") {
+    trouble = null;
+    spoken = Date.now();
+    say("Drawing has begun", event);
+  }
+  if (event.type === "error") say(event.message, event);
+  if (event.type === "complete") say(ending(event), event);
+  if (event.type === "progress" && event.status === "error") {
+    say(`${event.beat_number} in ${event.style} failed`, event);
+  }
+  // The disk knows better how a run has left it; and beats may have been edited before one.
+  if (!known || event.type === "complete" || event.type === "error") load();
+}
+
+function ending(event) {
+  let [there, total] = [0, 0];
+  for (const counts of Object.values(event.counts)) {
+    there += counts.complete + counts.skipped + counts.outdated;
+    total += counts.total;
+  }
+  return `Drawing has ended: ${there} of ${plural(total, "picture")}`;
+}
+
+let lost = false;
+
+function connected(there, refused = false) {
+  setHidden(byId("offline"), there);
+  const words = refused
+    ? "The server was started anew, or is busy. Open the address that imagegen serve shows now."
+    : "The server does not answer. Trying again; a run goes on without it.";
+  if (!there) setText(byId("offline"), words);
+  if (there && lost) load();
+  lost = !there;
+}
+
+// Says a sentence to a screen reader; not of what is told again of the past.
+function say(words, event) {
+  if (Date.now() - Date.parse(event.time) < 10_000) setText(byId("live"), words);
+}
+
+function sayHowFar() {
+  if (!state.run.active || Date.now() - spoken < SPOKEN) return;
+  spoken = Date.now();
+  const parts = state.styles.map((style) => {
+    const counts = state.counts(style);
+    return `${style} ${counts.there} of ${counts.total}`;
+  });
+  setText(byId("live"), parts.join(", "));
+}
+
+// -- What is shown
+
+function paint(dirty) {
+  if (!state.project) {
+    paintNotices();
+    return;
+  }
+  if (dirty.has("all")) {
+    setShape();
+    grid.filter = filter;
+    grid.show(state);
+    review.renew();
+  }
+  for (const row of dirty) {
+    if (typeof row === "object") grid.paintRow(row);
+  }
+  bars.paint(state);
+  paintTop();
+  paintFilters();
+  grid.filterRows(state, filter);
+  if (dirty.has("all") || dirty.has("run")) paintNotices();
+  if (dirty.has("all") || dirty.has(review.row)) review.paint();
+}
+
+function setShape() {
+  const [wide, high] = state.project.aspect_ratio.split(":").map(Number);
+  const { style } = document.documentElement;
+  style.setProperty("--styles", String(state.styles.length));
+  style.setProperty("--shape", `${wide} / ${high}`);
+  style.setProperty("--wide", String(wide / high));
+}
+
+function paintTop() {
+  const { project, run, styles } = state;
+  const all = styles.map((style) => state.counts(style));
+  const there = all.reduce((sum, counts) => sum + counts.there, 0);
+  const total = all.reduce((sum, counts) => sum + counts.total, 0);
+  const left = all.reduce((sum, counts) => sum + (counts.pending ?? 0) + (counts.error ?? 0), 0);
+  setText(byId("project"), project.project);
+  const what = [plural(state.rows.length, "beat"), plural(styles.length, "style"), `${project.image_size} ${project.aspect_ratio}`];
+  setText(byId("about"), [...what, project.provider].join(" · "));
+  document.title = run.active ? `${there}/${total} · ${project.project}` : `${project.project} · imagegen`;
+  setHidden(byId("start"), run.active);
+  byId("start").disabled = left === 0;
+  setText(byId("start"), left ? `Start · ${plural(left, "picture")}` : "Start");
+  setHidden(byId("stop"), !run.active);
+  byId("stop").disabled = run.stopping;
+  setHidden(byId("background"), !run.active);
+  setText(byId("background"), background ? "Show the run" : "Keep running in the background");
+  setHidden(byId("review-all"), there === 0);
+  byId("review-all").classList.toggle("primary", left === 0);
+  document.body.classList.toggle("running", run.active);
+  document.body.classList.toggle("background", background && run.active);
+}
+
+const filterInputs = new Map();
+
+function buildFilters() {
+  for (const [name, { words }] of Object.entries(FILTERS)) {
+    const input = make("input", { type: "radio", name: "filter", value: name, checked: name === filter });
+    input.onchange = () => show(name);
+    const count = make("span", { className: "number" });
+    byId("filters").append(make("label", {}, input, make("span", { textContent: words }), count));
+    filterInputs.set(name, { input, count });
+  }
+}
+
+function paintFilters() {
+  for (const [name, { count }] of filterInputs) {
+    setText(count, String(state.rows.filter(FILTERS[name].keeps).length));
+  }
+  const chosen = state.rows.filter((row) => row.chosen).length;
+  setText(byId("tally"), `${chosen} of ${state.rows.length} chosen`);
+}
+
+function paintNotices() {
+  const actions = { showFailed: () => show("failed"), reload: load };
+  byId("notices").replaceChildren(...notices(state, trouble, actions));
+}
+
+function show(name) {
+  filter = name;
+  filterInputs.get(name).input.checked = true;
+  state.touch("filter");
+}
+
+function shownRows() {
+  return state.rows.filter((row) => FILTERS[filter].keeps(row));
+}
+
+function changed(row) {
+  state.touch(row);
+}
+
+// -- What is asked for
+
+async function generate(asked, told = tell) {
+  try {
+    const first = await api.generate(asked);
+    if (first.type === "error") told(first.message, first);
+  } catch (error) {
+    told(error.message, error);
+  }
+}
+
+function tell(message, { hint = null, faults = [] } = {}) {
+  trouble = { message, hint, faults };
+  state.touch("run");
+}
+
+function redraw(cell, told = tell) {
+  const { row, style } = cell;
+  generate({ style, shot: row.shot, beat: row.beat, force: Boolean(cell.version) }, told);
+}
+
+function open(row, style) {
+  review.open(row, style);
+}
+
+function closed(row, style) {
+  grid.focus(row, style);
+}
+
+function reviewAll() {
+  const rows = shownRows();
+  const first = rows.find((row) => !row.chosen) ?? rows[0] ?? state.rows[0];
+  if (first) review.open(first, first.chosen?.style);
+}
+
+byId("start").onclick = () => generate({});
+byId("stop").onclick = () => {
+  state.run.stopping = true;
+  state.touch("run");
+  api.stop().catch((error) => tell(error.message, error));
+};
+byId("background").onclick = () => {
+  background = !background;
+  setText(byId("live"), background ? "The run goes on in the background; this page may be closed." : "");
+  state.touch("run");
+};
+byId("review-all").onclick = reviewAll;
+
+buildFilters();
+load();
+follow({ heard, connected });
+setInterval(() => {
+  if (!state.run.active || document.hidden) return;
+  if (state.project) bars.paint(state);
+  sayHowFar();
+}, TICK);
+document.addEventListener("visibilitychange", () => {
+  // Beats may have been edited meanwhile.
+  if (!document.hidden && !state.run.active) load();
+});

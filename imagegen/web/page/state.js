@@ -1,0 +1,182 @@
+// What the page knows: the board as it was read, and what has happened since.
+//
+// Changes are gathered until the next frame: each event costs what it changes, however many come.
+
+const DRAWN = new Set(["complete", "skipped", "outdated"]);
+
+export class State {
+  constructor(paint) {
+    this.project = null;
+    this.styles = [];
+    this.rows = [];
+    this.run = { active: false, id: null, stopping: false };
+    this.started = null; // the `start` event of the run that is active
+    this.ended = null; // the last word of the last run
+    this.forecast = null;
+    this.waits = new Map(); // by style, or null for all
+    this.warnings = [];
+    this.said = 0; // how many beats this run needs nothing more of
+    this._paint = paint;
+    this._cells = new Map();
+    this._live = new Map(); // the last event of each beat in this run
+    this._dirty = new Set();
+    this._asked = false;
+  }
+
+  // Takes over what the server read from the disk. What has been heard of the active run is newer.
+  load({ board, chosen, run, ended }) {
+    this.project = board;
+    this.styles = Object.keys(board.styles);
+    this._cells.clear();
+    const before = new Map(this.rows.map((row) => [row.key, row]));
+    this.rows = board.rows.map((row, at) => this._row(row, at, before.get(keyOf(row.shot, row.beat))));
+    const rows = new Map(this.rows.map((row) => [row.key, row]));
+    for (const one of chosen) {
+      const row = rows.get(keyOf(one.shot_number, one.beat_number));
+      if (row && !row.unsaved) row.chosen = one;
+    }
+    const known = run.active && run.run === this.ended?.run; // it has ended since
+    if (!this.run.active && !known) {
+      this.run = { active: run.active, id: run.run, stopping: false };
+      this.ended = ended ?? (run.run && !run.active ? { ...run, messages: [] } : null);
+    }
+    for (const event of this._live.values()) this._progress(event);
+    this.touch("all");
+  }
+
+  // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
+  _row(read, at, before) {
+    const row = before ?? { key: keyOf(read.shot, read.beat), cells: new Map(), saving: Promise.resolve(), unsaved: 0 };
+    const { shot, beat, phrase, prompt } = read;
+    Object.assign(row, { at, shot, beat, phrase, prompt });
+    // What is being saved is newer than what was read.
+    if (!row.unsaved) row.chosen = null;
+    const cells = new Map();
+    for (const [style, cell] of Object.entries(read.cells)) {
+      const own = row.cells.get(style) ?? { row, style };
+      Object.assign(own, { version: null, error: null, changed: [], prompt: null }, cell);
+      cells.set(style, own);
+      this._cells.set(`${style}/${row.key}`, own);
+    }
+    row.cells = cells;
+    return row;
+  }
+
+  // Takes note of an event; returns whether the page knows the beat that it is about.
+  hear(event) {
+    switch (event.type) {
+      case "start":
+        this._begin(event);
+        break;
+      case "progress":
+        this._live.set(`${event.style}/${keyOf(event.shot_number, event.beat_number)}`, event);
+        return this._progress(event);
+      case "forecast":
+        this.forecast = event;
+        break;
+      case "wait":
+        this._wait(event);
+        break;
+      case "warning":
+        this.warnings.push(event.message);
+        break;
+      case "complete":
+      case "error":
+        this._end(event);
+        break;
+      default: // of a later version
+        return true;
+    }
+    this.touch("run");
+    return true;
+  }
+
+  _begin(event) {
+    this.run = { active: true, id: event.run, stopping: false };
+    this.started = event;
+    this.ended = this.forecast = null;
+    this.warnings = [];
+    this.waits.clear();
+    this._live.clear();
+    this.said = 0;
+    for (const totals of Object.values(event.styles)) {
+      this.said += totals.complete + totals.skipped + totals.outdated + totals.waived;
+    }
+  }
+
+  _progress(event) {
+    const cell = this._cells.get(`${event.style}/${keyOf(event.shot_number, event.beat_number)}`);
+    if (!cell) return false;
+    if (event.status === "complete") {
+      cell.version = `${event.run}-${event.seq}`;
+      cell.changed = [];
+      if (cell.row.chosen?.style === cell.style) cell.row.chosen.since = "redrawn";
+    }
+    cell.status = event.status;
+    cell.error = event.error;
+    this.touch(cell.row);
+    return true;
+  }
+
+  _wait(event) {
+    if (event.reason === "stopping" || event.reason === "finishing") this.run.stopping = true;
+    if (event.reason === "online") this.waits.clear();
+    else this.waits.set(event.style, event);
+  }
+
+  _end(event) {
+    this.run = { active: false, id: event.run, stopping: false };
+    this.ended = event;
+    this.forecast = null;
+    this.waits.clear();
+    this._live.clear();
+    for (const cell of this._cells.values()) {
+      // What was in flight when a run broke off: the disk will tell.
+      if (cell.status !== "generating") continue;
+      cell.status = cell.version ? "complete" : "pending";
+      this.touch(cell.row);
+    }
+  }
+
+  // How many of a style's beats are of each status.
+  counts(style) {
+    const counts = { total: 0, there: 0 };
+    for (const row of this.rows) {
+      const cell = row.cells.get(style);
+      if (!cell) continue;
+      const status = cell.status === "skipped" ? "complete" : cell.status;
+      counts.total += 1;
+      counts[status] = (counts[status] ?? 0) + 1;
+      if (DRAWN.has(status)) counts.there += 1;
+    }
+    return counts;
+  }
+
+  // Marks a row, "run" or "all" as changed; it is painted with the next frame.
+  touch(what) {
+    this._dirty.add(what);
+    if (this._asked) return;
+    this._asked = true;
+    const paint = () => {
+      this._asked = false;
+      const dirty = this._dirty;
+      this._dirty = new Set();
+      this._paint(dirty);
+    };
+    // No frames come while the page is out of sight; its title still tells how far it is.
+    if (document.hidden) setTimeout(paint, 1000);
+    else requestAnimationFrame(paint);
+  }
+}
+
+export function keyOf(shot, beat) {
+  return `${shot}/${beat}`;
+}
+
+export const FILTERS = {
+  all: { words: "All", keeps: () => true },
+  unchosen: { words: "Unchosen", keeps: (row) => !row.chosen },
+  failed: { words: "Failed", keeps: (row) => [...row.cells.values()].some((c) => c.status === "error") },
+  flagged: { words: "Flagged", keeps: (row) => Boolean(row.chosen?.isFlagged) },
+  redrawn: { words: "Redrawn since chosen", keeps: (row) => row.chosen?.since === "redrawn" },
+};

@@ -1,0 +1,98 @@
+"""The server: listens, and ends when the command is asked to."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from imagegen.errors import UsageError
+from imagegen.web.access import Access
+from imagegen.web.app import application
+from imagegen.web.board import Boards
+from imagegen.web.lookout import Lookout
+
+_MOST_CONNECTIONS: Final = 300
+_LAST_SECONDS: Final = 1
+"""How long answers under way may take once the server ends."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address and a port, 0 for any that is free. Raises `UsageError`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":
+                # Elsewhere it would let another program take the port too.
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except BaseException:
+            listening.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"port {port} of {host} cannot be used: {error}", hint="--port 0 takes a free one"
+        ) from error
+    return listening
+
+
+def serve(
+    boards: Boards,
+    host: str,
+    listening: socket.socket,
+    options: Sequence[str],
+    ready: Callable[[Access], None],
+) -> None:
+    """Serve a project until the process is interrupted; `ready` is called once it listens.
+
+    Raises `KeyboardInterrupt` at the end, or what another signal's handler raises.
+    """
+    access = Access(host, listening.getsockname()[1])
+    # Requests are not logged: the first one has the token in its address.
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    logging.getLogger("uvicorn").propagate = False
+
+    async def run() -> None:
+        lookout = Lookout(boards.layout)
+        config = uvicorn.Config(
+            application(boards, access, lookout, options),
+            access_log=False,
+            log_config=None,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_LAST_SECONDS,
+        )
+        server = _Server(config, lambda: ready(access), lookout.close)
+        await server.serve([listening])
+
+    asyncio.run(run())
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens, and when it is asked to end."""
+
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._ending = ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ending()
+        super().handle_exit(sig, frame)

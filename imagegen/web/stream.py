@@ -1,0 +1,65 @@
+"""Server-Sent Events: the events of runs as a browser or a script receives them.
+
+Facts from the HTML standard (9.2, Server-sent events): a line `id:` is what a client says in
+Last-Event-ID when it comes back, and a line that begins with a colon is passed over.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+
+import anyio
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from imagegen.generation.events import Event, Failed
+from imagegen.web.follower import Place
+
+_STUCK: Final = 60.0
+"""Seconds after which a client that takes nothing is let go."""
+_RETRY: Final = b"retry: 1000\n\n"
+_HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+
+
+class EventStream:
+    """An answer that goes on as long as there are events, or until the client has left."""
+
+    def __init__(self, events: Callable[[], AsyncGenerator[Event | None]]) -> None:
+        self._events = events
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
+            await self._send(send)
+            tasks.cancel_scope.cancel()
+
+    async def _send(self, send: Send) -> None:
+        with anyio.move_on_after(_STUCK) as patience:
+            await _body(send, _RETRY)
+            async with contextlib.aclosing(self._events()) as events:
+                async for event in events:
+                    patience.deadline = anyio.current_time() + _STUCK
+                    await _body(send, _written(event))
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _written(event: Event | None) -> bytes:
+    if event is None:
+        return b":\n\n"
+    data = b"data: " + msgspec.json.encode(event) + b"\n\n"
+    if isinstance(event, Failed):
+        # It stands in no journal.
+        return data
+    return f"id: {Place(event.run, event.seq)}\n".encode() + data
+
+
+async def _body(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

@@ -1,0 +1,731 @@
+"""The page's server: what it answers, whom it lets in, and what it streams."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import requests
+from PIL import Image
+
+from commands import Commands, picture, pictures, row
+from gemini_server import Answer, GeminiServer
+from imagegen.errors import UsageError
+from imagegen.web.access import Access, is_loopback
+from serving import Served, Stream, journal, picture_path
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+OUTSIDE = (
+    "..%2f..%2fkeys.toml",
+    "%2e%2e",
+    "..",
+    ".",
+    "%00",
+    "1.1%00",
+    "%2fetc%2fpasswd",
+    "~",
+    "C:",
+)
+"""Names that lead out of the project, where one is taken for a path."""
+
+SKETCH = 'provider = "sketch"\n'
+MEMORY = 100 * 1024 * 1024
+
+
+@pytest.fixture
+def served(commands: Commands) -> Iterator[Served]:
+    """Return the server of a small project that draws without a network."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return the server of a project that is all drawn, and that no test changes."""
+    commands = Commands(tmp_path_factory.mktemp("still"))
+    root = commands.project(settings=SKETCH)
+    assert commands.run("run", root).code == 0
+    with Served(commands, root) as running:
+        yield running
+
+
+@pytest.fixture
+def held(commands: Commands, server: GeminiServer) -> Iterator[Served]:
+    """Return the server of a project whose pictures come from `server`."""
+    root = commands.project()
+    with Served(commands, root, "--base-url", server.address) as running:
+        yield running
+        with contextlib.suppress(requests.RequestException):
+            running.post("/api/stop-generation")
+    commands.run("status", root, "--watch")
+
+
+def runs(served: Served) -> list[Path]:
+    """Return the journals of all runs."""
+    return sorted((served.root / ".imagegen" / "runs").iterdir())
+
+
+def drawn(served: Served) -> Served:
+    """Draw all of it."""
+    served.generate().to_end()
+    return served
+
+
+# Who is let in
+
+
+def test_the_address_opens_the_page_and_hides_the_token(still: Served) -> None:
+    """The token is in the first address alone: a cookie has it from then on."""
+    browser = requests.Session()
+    browser.trust_env = False
+    first = browser.get(still.address, timeout=10, allow_redirects=False)
+    assert first.status_code == 303
+    assert first.headers["Location"] == "/"
+    cookie = first.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    page = browser.get(still.base + "/", timeout=10)
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert still.token not in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/main.js", "/api/project", "/api/events", "/nothing"])
+@pytest.mark.parametrize("given", [None, "wrong", ""])
+def test_nothing_is_told_without_the_token(still: Served, path: str, given: str | None) -> None:
+    """Every path wants it, the page's own files and those that do not exist too."""
+    headers = {} if given is None else {"Authorization": f"Bearer {given}"}
+    cookies = {} if given is None else {f"imagegen-{still.port}": given}
+    for more in ({"headers": headers}, {"cookies": cookies}, {"params": {"token": given or "x"}}):
+        found = requests.get(still.base + path, timeout=10, **more)  # type: ignore[arg-type]
+        assert found.status_code == 401
+        assert "Set-Cookie" not in found.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80"},
+        {"Host": "127.0.0.1"},
+        {"Host": "127.0.0.1.evil.example:{port}"},
+        {"Host": "127.0.0.1:1"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "https://127.0.0.1:{port}"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_sites_page_may_not_ask(still: Served, headers: dict[str, str]) -> None:
+    """Neither by a name that leads here (DNS rebinding), nor by a form, with the token or not."""
+    before = runs(still)
+    there = {name: value.format(port=still.port) for name, value in headers.items()}
+    for path, method in (("/", "GET"), ("/api/project", "GET"), ("/api/generate-images", "POST")):
+        status, said = still.raw(path, method, b"{}" if method == "POST" else None, there)
+        assert status == 403, said
+        assert json.loads(said)["success"] is False
+    assert runs(still) == before
+
+
+def test_our_own_page_may_ask(still: Served) -> None:
+    """By each of the machine's own names, as browsers say it."""
+    for name in ("127.0.0.1", "localhost", "[::1]"):
+        host = f"{name}:{still.port}"
+        headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+        assert still.raw("/api/project", headers=headers)[0] == 200
+
+
+def test_a_header_that_stands_twice_is_refused(still: Served) -> None:
+    """What is looked at must be what the other side meant."""
+    with still.connect("/api/project") as connection:
+        connection.recv(1024)
+        connection.sendall(
+            f"GET /api/project HTTP/1.1\r\nHost: {still.host}:{still.port}\r\n"
+            f"Origin: http://{still.host}:{still.port}\r\nOrigin: http://evil.example\r\n"
+            f"Authorization: Bearer {still.token}\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b"400" in b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_no_other_site_is_given_leave(still: Served) -> None:
+    """There is no CORS: a preflight gets no permission."""
+    status = still.session.options(
+        still.base + "/api/generate-images",
+        headers={"Access-Control-Request-Method": "POST"},
+        timeout=10,
+    )
+    assert status.status_code == 405
+    for answer in (status, still.get("/api/project")):
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize("path", ["/", "/main.js", "/api/project", "/api/no", "/images/a/b/c.png"])
+def test_every_answer_is_locked_down(still: Served, path: str) -> None:
+    """No inline script, no frame, no guess at types, no referrer; errors included."""
+    for answer in (still.get(path), requests.get(still.base + path, timeout=10)):
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_a_ticket_opens_the_page_once() -> None:
+    """A browser's arguments can be read by others: what stands there is used up."""
+    access = Access("127.0.0.1", 8000)
+    ticket = access.ticket()
+    assert ticket != access.token
+    assert access.admits(ticket)
+    assert not access.admits(ticket)
+    assert access.admits(access.token)
+
+
+def test_names_of_a_server_that_others_reach() -> None:
+    """By an address, which no name server can point elsewhere; by no name but the machine's."""
+    access = Access("0.0.0.0", 8000)
+    assert access.refusal({"host": "192.0.2.7:8000"}) is None
+    assert access.refusal({"host": f"{socket.gethostname()}:8000"}) is None
+    assert access.refusal({"host": "evil.example:8000"}) is not None
+    one = Access("192.0.2.7", 8000)
+    assert one.refusal({"host": "192.0.2.7:8000"}) is None
+    assert one.refusal({"host": "192.0.2.8:8000"}) is not None
+
+
+def test_loopback_addresses_are_told_from_others() -> None:
+    """A name is no address: it could lead anywhere."""
+    assert all(is_loopback(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"))
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.0.2.7"))
+    with pytest.raises(UsageError):
+        is_loopback("example.org")
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize("template", ["{}/1/1.1", "clear/{}/1.1", "clear/1/{}"])
+@pytest.mark.parametrize("kind", ["/images/{}.png", "/thumbnails/{}.webp"])
+def test_no_picture_outside_the_project(still: Served, kind: str, template: str) -> None:
+    """What is asked for is looked for among the beats, and makes no path."""
+    assert still.raw(kind.format("clear/1/1.1"))[0] == 200
+    for outside in OUTSIDE:
+        status, said = still.raw(kind.format(template.format(outside)))
+        assert status == 404
+        assert b"test-key" not in said
+
+
+def test_no_file_of_the_server_outside_the_page(still: Served) -> None:
+    """The page's own files are known by name."""
+    for name in (*OUTSIDE, "index.html/", "../api.py", "..%2fapi.py", "__init__.py", "api.py"):
+        assert still.raw(f"/{name}")[0] in {307, 404}, name
+
+
+def test_a_folder_that_is_a_link_is_not_followed(served: Served, tmp_path: Path) -> None:
+    """A project made by somebody else must not show what lies elsewhere."""
+    drawn(served)
+    shot = served.root / "generated_images" / "clear" / "Shot_1"
+    elsewhere = tmp_path / "elsewhere"
+    shot.rename(elsewhere)
+    shot.symlink_to(elsewhere)
+    assert served.get(picture_path("clear", "1", "1.1")).status_code == 404
+    own = served.root / "generated_images" / "illustration" / "Shot_1" / "Beat_1.1.png"
+    own.unlink()
+    own.symlink_to(elsewhere / "Beat_1.1.png")
+    assert served.get(picture_path("illustration", "1", "1.1")).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e%2fother", "other", "..%2Fmy-video"])
+def test_another_project_is_not_known(still: Served, name: str) -> None:
+    """A name is compared, and nothing of that name is opened."""
+    assert still.raw(f"/api/generation-status/{name}")[0] == 404
+    assert still.get("/api/generation-status/my-video").json()["project"] == "my-video"
+    assert still.post("/api/get-generation-progress", {"project": name}).status_code == 404
+    assert still.post("/api/get-generation-progress", {"project": "my-video"}).ok
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"project": "/tmp"},
+        {"provider": "gemini"},
+        {"keys": "/etc/passwd"},
+        {"style": {"a": 1}},
+        {"style": "--base-url=http://evil.example"},
+        {"beat": 1.1},
+        {"beat": "1.1\x00"},
+        {"shot": "1\n2"},
+        {"force": "yes"},
+        {"limit": -1},
+        {"limit": 1.5},
+        {"beat": ["1.1"] * 1001},
+        [],
+        "run",
+    ],
+)
+def test_what_is_not_understood_starts_nothing(still: Served, body: object) -> None:
+    """Anything but style, shot, beat, force and limit of the right types is refused."""
+    before = runs(still)
+    answer = still.post("/api/generate-images", body)
+    assert answer.status_code == 400
+    assert answer.json()["success"] is False
+    assert runs(still) == before
+
+
+@pytest.mark.parametrize(
+    "outside", ["../../x", "/etc/passwd", "..", "-x", "--force", "1.1 --force"]
+)
+@pytest.mark.parametrize("field", ["style", "shot", "beat"])
+def test_names_that_there_are_not_start_nothing(still: Served, field: str, outside: str) -> None:
+    """A run says of them what it says in a terminal; none is taken for an option."""
+    before = runs(still)
+    events = still.generate(**{field: outside}).to_end()
+    assert [event["type"] for event in events] == ["error"]
+    assert events[0]["exit_code"] == 2
+    assert runs(still) == before
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 60_000, b'{"style": "\\ud800"}', b"null"])
+def test_torn_bodies_are_refused(still: Served, data: bytes) -> None:
+    """Whatever comes, the answer says what is wrong."""
+    for path in ("/api/generate-images", "/api/save-image-selection"):
+        assert still.session.post(still.base + path, data=data, timeout=10).status_code == 400
+
+
+@LINUX
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_huge_request_is_refused_unread(served: Served, *, chunked: bool) -> None:
+    """100 MB are turned away by their length, or once they are more than a request may be."""
+    before = served.memory()
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {100 * 1024**2}"
+    sent = 0
+    with socket.create_connection((served.host, served.port), timeout=10) as connection:
+        connection.sendall(
+            f"POST /api/generate-images HTTP/1.1\r\nHost: {served.host}:{served.port}\r\n"
+            f"Authorization: Bearer {served.token}\r\n{length}\r\n\r\n".encode()
+        )
+        piece = b"x" * 65536
+        # The server closes the connection: what it does not read cannot be sent.
+        with contextlib.suppress(ConnectionError):
+            while sent < 100 * 1024**2:
+                connection.sendall(b"10000\r\n" + piece + b"\r\n" if chunked else piece)
+                sent += len(piece)
+    assert sent < 50 * 1024**2
+    assert served.memory() - before < 8 * 1024**2
+    big = b'{"style": "' + b"x" * 70_000 + b'"}'
+    assert served.session.post(f"{served.base}/api/generate-images", big).status_code == 413
+
+
+def test_unknown_paths_and_methods_are_told_in_json(still: Served) -> None:
+    """As every error is."""
+    for answer, status in (
+        (still.get("/api/nothing"), 404),
+        (still.post("/api/generation-status"), 405),
+        (still.get("/api/generate-images"), 405),
+        (still.session.delete(still.base + "/"), 405),
+    ):
+        assert answer.status_code == status
+        assert answer.json()["success"] is False
+        assert answer.json()["error"]
+
+
+# Runs
+
+
+def test_a_run_that_the_page_starts_streams_to_its_end(served: Served) -> None:
+    """`start` first, `complete` last, the very objects of the journal between them."""
+    events = served.generate().to_end()
+    assert events[0]["type"] == "start"
+    assert events[-1]["type"] == "complete"
+    assert events[-1]["exit_code"] == 0
+    assert events == journal(served.root, events[0]["run"])
+    assert len(pictures(served.root)) == 9
+    # By its last word the project is free.
+    again = served.generate(style="clear", shot=1, beat="1.2", force=True, limit=1).to_end()
+    assert again[-1]["counts"]["clear"]["complete"] == 1
+
+
+def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
+    """As `--progress json` says it."""
+    root = commands.project(keys={})
+    with Served(commands, root) as served:
+        stream = served.generate()
+        events = list(stream)
+    assert [event["type"] for event in events] == ["error"]
+    assert "no key" in events[0]["message"]
+    assert events[0]["exit_code"] == 2
+    assert not stream.last
+
+
+def test_one_run_at_a_time_that_nobody_need_watch(commands: Commands, server: GeminiServer) -> None:
+    """Whoever started it may leave; a second one is refused with 409; `stop` ends it."""
+    root = commands.project(beats=8, per_minute=2)
+    with Served(commands, root, "--base-url", server.address) as served:
+        with server.held():
+            first = served.generate()
+            run = first.until("start")["run"]
+            assert server.wait_for_requests(6)
+            first.close()
+            refused = served.post("/api/generate-images", {})
+            assert refused.status_code == 409
+            assert "another run is active" in refused.json()["error"]
+            status = served.get("/api/generation-status").json()
+            assert (status["active"], status["startedHere"], status["run"]) == (True, True, run)
+            assert status["styles"]["clear"]["pending"] == 8
+            stream = served.events()
+            assert served.post("/api/stop-generation").json()["active"]
+            stream.until("wait", reason="stopping")
+        assert stream.until("complete")["reason"] == "stopped"
+        stream.close()
+        assert len(pictures(root)) == 6
+        assert not served.post("/api/stop-generation").json()["active"]
+
+
+def test_a_terminals_run_is_followed(
+    commands: Commands, held: Served, server: GeminiServer
+) -> None:
+    """Whoever joins it late hears all of it, and what it prints itself."""
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    with server.held():
+        run = commands.start("run", held.root, "--progress", "json", "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        stream = held.events()
+        assert stream.until("start")["seq"] == 1
+        status = held.get("/api/generation-status").json()
+        assert status["active"]
+        assert status["pid"] == run.pid
+        assert not status["startedHere"]
+    heard = stream.to_end()
+    stream.close()
+    assert heard == commands.wait(run).events[1:]
+    assert held.get("/api/generation-status").json()["exit_code"] == 1
+
+
+def test_the_pages_run_is_followed_in_a_terminal(
+    commands: Commands, held: Served, server: GeminiServer
+) -> None:
+    """`status --watch` shows it, and the server may end before it does."""
+    with server.held():
+        run = held.generate().until("start")["run"]
+        assert server.wait_for_requests(9)
+        watcher = commands.start("status", held.root, "--watch", "--json")
+        assert watcher.stdout is not None
+        assert json.loads(watcher.stdout.readline())["run"] == run
+        done = held.close()
+        assert done.code == 0
+        assert "goes on" in done.out
+    assert '"complete"' in commands.wait(watcher).out.splitlines()[-1]
+    assert len(pictures(held.root)) == 9
+
+
+def test_whoever_comes_back_misses_nothing(served: Served) -> None:
+    """From the last id on: the rest of that run, and every run since."""
+    stream = served.generate(style="clear")
+    stream.until("progress", status="complete")
+    place = stream.last
+    stream.to_end()
+    first = journal(served.root, place.split(":")[0])
+    second = served.generate(style="consistent").to_end()
+    again = served.events(since=place)
+    assert again.to_end() == first[int(place.split(":")[1]) :]
+    assert again.to_end() == second
+    again.close()
+
+
+@pytest.mark.parametrize("place", ["x:1", "../run:1", "../../run.json:1", "1", "a:b", ":", "-:-1"])
+def test_a_place_that_there_is_not_is_no_place(served: Served, place: str) -> None:
+    """Nothing that ended before is told then, and no path is made of it."""
+    drawn(served)
+    stream = served.events(since=place)
+    second = served.generate(style="clear", beat="1.1", force=True).to_end()
+    assert stream.to_end() == second
+    stream.close()
+
+
+def test_a_run_that_dies_is_said_to_have(
+    commands: Commands, held: Served, server: GeminiServer
+) -> None:
+    """It has no last word of its own; what was heard before it is not told again."""
+    with server.held():
+        run = commands.start("run", held.root, "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        stream = held.events()
+        stream.until("start")
+        run.kill()
+        commands.wait(run)
+        event = stream.to_end()[-1]
+    assert event["type"] == "error"
+    assert "broke off" in event["message"]
+    place = stream.last
+    stream.close()
+    back = held.events(since=place)
+    assert [one["type"] for one in back.to_end()] == ["error"]
+    back.close()
+    assert not held.get("/api/generation-status").json()["active"]
+
+
+def test_a_journal_of_somebody_else_harms_nobody(held: Served, server: GeminiServer) -> None:
+    """Lines that are no events are passed over, and none can end a line of the stream."""
+    with server.held():
+        stream = held.generate()
+        run = stream.until("start")["run"]
+        with (held.root / ".imagegen" / "runs" / f"{run}.jsonl").open("ab") as file:
+            file.write(b'not json\n{"type": "later", "seq": 1}\n\xff\n')
+            file.write(b'{"type":"warning","seq":999,"message":"a\\n\\ndata: {}\\n\\nb <b>"}\n')
+        warning = stream.until("warning")
+        assert warning["message"] == "a\n\ndata: {}\n\nb <b>"
+    stream.to_end()
+
+
+@LINUX
+def test_fifty_clients_hear_the_same(held: Served, server: GeminiServer) -> None:
+    """And one that never reads holds up none of them, nor the server's memory."""
+    heard: list[list[object]] = []
+
+    def listen(stream: Stream) -> None:
+        heard.append(list(stream.to_end()))
+        stream.close()
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(held.connect())
+        with server.held():
+            first = held.generate()
+            first.until("start")
+            streams = [held.events() for _ in range(50)]
+            threads = [threading.Thread(target=listen, args=[one]) for one in streams]
+            for thread in threads:
+                thread.start()
+            assert server.wait_for_requests(9)
+        rest = first.to_end()
+        for thread in threads:
+            thread.join()
+    assert len(heard) == 50
+    assert all(events[1:] == rest for events in heard)
+    assert held.memory() < MEMORY
+
+
+# Pictures
+
+
+def test_pictures_are_sent_again_only_when_they_changed(served: Served) -> None:
+    """A whole picture is asked for again each time, and its tag answers with 304."""
+    drawn(served)
+    path = picture_path("clear", "1", "1.1")
+    first = served.get(path)
+    file = picture(served.root, "clear", 0)
+    assert first.content == file.read_bytes()
+    assert first.headers["Content-Type"] == "image/png"
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    tag = first.headers["ETag"]
+    assert served.get(path, headers={"If-None-Match": tag}).status_code == 304
+    assert served.session.head(served.base + path).headers["Content-Length"] == str(
+        len(first.content)
+    )
+    served.generate(style="clear", beat="1.1", force=True).to_end()
+    changed = served.get(path, headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != tag
+
+
+def test_a_thumbnail_is_made_once(served: Served) -> None:
+    """It is kept beside the project's own files, and made anew for another picture."""
+    drawn(served)
+    path = "/thumbnails/clear/1/1.1.webp"
+    small = served.get(path, params={"v": "1"})
+    assert small.headers["Content-Type"] == "image/webp"
+    assert small.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert served.get(path).headers["Cache-Control"] == "private, no-cache"
+    kept = list((served.root / ".imagegen" / "thumbnails").rglob("*.webp"))
+    assert len(kept) == 1
+    with Image.open(kept[0]) as image:
+        assert image.width == 480
+    kept[0].write_bytes(b"as it was kept")
+    assert served.get(path).content == b"as it was kept"
+    served.generate(style="clear", beat="1.1", force=True).to_end()
+    assert served.get(path).content.startswith(b"RIFF")
+    assert len(list((served.root / ".imagegen" / "thumbnails").rglob("*.webp"))) == 1
+
+
+def test_what_is_no_picture_is_not_shown(served: Served) -> None:
+    """A torn or foreign file is none; the bytes of a JPEG are told by what they are."""
+    drawn(served)
+    foreign, jpeg = (picture(served.root, "clear", n) for n in (0, 1))
+    foreign.write_text("<script>alert(1)</script>")
+    Image.new("RGB", (64, 36), "teal").save(jpeg, "JPEG")
+    for path in (picture_path("clear", "1", "1.1"), "/thumbnails/clear/1/1.1.webp"):
+        assert served.get(path).status_code == 404
+    assert served.get(picture_path("clear", "1", "1.2")).headers["Content-Type"] == "image/jpeg"
+    assert served.get("/thumbnails/clear/1/1.2.webp").ok
+
+
+# Choices
+
+
+def test_a_choice_is_saved_at_once(served: Served) -> None:
+    """It is what `imagegen choose` saves; a mark stays with it, and it can be taken back."""
+    drawn(served)
+    beat = {"shot_number": "1", "beat_number": "1.1"}
+    saved = served.post("/api/save-image-selection", beat | {"style": "clear"}).json()
+    assert saved["selection"]["style"] == "clear"
+    assert (served.root / "selected_images" / "Beat_1.1.png").is_file()
+    served.post("/api/save-image-selection", beat | {"isFlagged": True})
+    file = json.loads((served.root / "image_selections.json").read_text())
+    assert (file["1.1"]["style"], file["1.1"]["isFlagged"]) == ("clear", True)
+    served.generate(style="clear", beat="1.1", force=True).to_end()
+    chosen = served.get("/api/image-selections").json()["selections"]
+    assert [(one["beat_number"], one["since"]) for one in chosen] == [("1.1", "redrawn")]
+    assert served.get("/api/project").json()["chosen"] == chosen
+    taken = served.post("/api/save-image-selection", beat | {"style": None}).json()
+    assert taken["selection"] is None
+    assert json.loads((served.root / "image_selections.json").read_text()) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"shot_number": "1", "beat_number": "1.1", "path": "x"}, 400),
+        ({"shot_number": "1", "beat_number": "1.1", "isFlagged": True}, 422),
+        ({"shot_number": "1", "beat_number": "1.1", "style": "clear"}, 422),
+        ({"shot_number": "../..", "beat_number": "1.1", "style": "clear"}, 422),
+        ({"shot_number": "1", "beat_number": "../../x", "style": "clear"}, 422),
+        ({"shot_number": "1", "beat_number": "1.1", "style": "../../x"}, 422),
+    ],
+)
+def test_no_choice_of_what_is_not_there(
+    served: Served, body: dict[str, object], status: int
+) -> None:
+    """A beat, a style or a picture that there is not is refused, and nothing is written."""
+    answer = served.post("/api/save-image-selection", body)
+    assert answer.status_code == status
+    assert answer.json()["success"] is False
+    assert not (served.root / "image_selections.json").exists()
+
+
+# The project
+
+
+def test_the_board_follows_the_project(served: Served) -> None:
+    """What was edited or drawn since is there when it is read again; faults are told."""
+    rows = [row(0), row(1, ai_prompts={"clear": "its own words"})]
+    (served.root / "beats.json").write_text(json.dumps(rows))
+    board = served.get("/api/project").json()["board"]
+    assert [one["beat"] for one in board["rows"]] == ["1.1", "1.2"]
+    assert board["rows"][1]["cells"]["clear"]["prompt"] == "its own words"
+    served.generate(beat="1.1").to_end()
+    told = served.get("/api/project").json()
+    assert told["ended"]["reason"] == "complete"
+    assert told["board"]["styles"]["clear"]["completedBeats"] == ["1.1"]
+    assert {cell["status"] for cell in told["board"]["rows"][0]["cells"].values()} == {"complete"}
+    (served.root / "beats.json").write_text(json.dumps([{"shot_number": 1}]))
+    faulty = served.get("/api/project")
+    assert faulty.status_code == 422
+    assert faulty.json()["faults"][0]["row"] == 1
+
+
+def test_the_older_services_names_are_answered(still: Served) -> None:
+    """With what the progress files say."""
+    told = still.post("/api/get-generation-progress", {}).json()
+    assert told["success"]
+    assert not told["active"]
+    assert told["styles"]["clear"]["completedBeats"] == ["1.1", "1.2", "1.3"]
+
+
+# The command
+
+
+def test_ctrl_c_ends_the_page(served: Served) -> None:
+    """With exit 0, streams that are open included."""
+    stream = served.events()
+    done = served.close()
+    assert done.code == 0
+    assert "nothing is running" in done.out
+    assert list(stream) == []
+
+
+def test_faults_are_told_before_the_page_is_served(commands: Commands) -> None:
+    """As every command tells them."""
+    root = commands.project()
+    (root / "beats.json").write_text("[{}]")
+    done = commands.run("serve", root, "--no-browser")
+    assert done.code == 2
+    assert "beats.json" in done.err
+
+
+def test_other_machines_are_let_in_only_where_that_is_said(commands: Commands) -> None:
+    """`--host` alone is not enough."""
+    root = commands.project()
+    for host in ("0.0.0.0", "::", "192.0.2.7"):
+        done = commands.run("serve", root, "--no-browser", "--host", host)
+        assert done.code == 2
+        assert "--allow-other-machines" in done.err
+
+
+def test_a_port_that_is_taken_is_said(commands: Commands, still: Served) -> None:
+    """And what to do about it."""
+    done = commands.run("serve", still.root, "--no-browser", "--port", still.port)
+    assert done.code == 2
+    assert "--port 0" in done.err
+
+
+def test_without_the_extra_the_command_says_what_to_install(commands: Commands) -> None:
+    """And every other command does without it."""
+    root = commands.project(settings=SKETCH)
+    missing = commands.folder / "missing" / "starlette"
+    missing.mkdir(parents=True)
+    (missing / "__init__.py").write_text("raise ImportError(name='starlette')")
+    done = commands.run("serve", root, env={"PYTHONPATH": str(missing.parent)})
+    assert done.code == 2
+    assert "pip install 'imagegen-storyboard[web]'" in done.err
+    assert commands.run("run", root, env={"PYTHONPATH": str(missing.parent)}).code == 0
+
+
+def test_no_command_waits_for_what_serves_pages() -> None:
+    """Start-up imports none of it."""
+    code = (
+        "import sys, imagegen.cli.commands\n"
+        "print({name.split('.')[0] for name in sys.modules} & {'starlette', 'uvicorn', 'anyio'})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_address_is_not_in_any_log(served: Served) -> None:
+    """Requests are not logged: the first one has the token."""
+    requests.get(served.address, timeout=10)
+    done = served.close()
+    assert served.token not in done.text
+    for path in served.root.rglob("*"):
+        assert not path.is_file() or served.token.encode() not in path.read_bytes()
+
+
+# The page's own files
+
+
+def test_the_page_makes_no_markup_of_text() -> None:
+    """Nothing in it turns text into elements or code, and nothing stands inline."""
+    folder = resources.files("imagegen.web") / "page"
+    sources = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir()}
+    assert {"index.html", "main.js", "style.css"} <= sources.keys()
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|Function\("
+        r"|srcdoc|createContextualFragment|setAttribute\(\s*[\"']on|javascript:|https?://(?!www\.w3)"
+    )
+    for name, text in sources.items():
+        assert not forbidden.search(text), name
+    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", sources["index.html"])

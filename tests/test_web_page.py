@@ -1,0 +1,368 @@
+"""The page in a real browser: a run watched, reloaded, stopped and resumed; pictures chosen."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+import browser
+from commands import Commands, pictures, row
+from gemini_server import Answer, GeminiServer
+from serving import Served
+
+pytestmark = [
+    pytest.mark.skipif(browser.installed() is None, reason="no Chromium is installed"),
+    pytest.mark.xdist_group("browser"),
+]
+
+SKETCH = 'provider = "sketch"\n'
+STYLES = ("illustration", "clear", "consistent")
+MARKUP = '<img src=x onerror="document.title=1"><b>&lt;i&gt;'
+expect.set_options(timeout=30_000)
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1440, "height": 900}
+Scheme = Literal["dark", "light"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return a browser for all tests of this module."""
+    with browser.chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """Return a window that fails the test where the page's code or its policy complains."""
+    yield from _window(chromium, DESK)
+
+
+def _window(chromium: Browser, size: dict[str, int], scheme: Scheme = "light") -> Iterator[Page]:
+    context = chromium.new_context(
+        viewport={"width": size["width"], "height": size["height"]},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+    )
+    complaints: list[str] = []
+    opened = context.new_page()
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console",
+        lambda said: complaints.append(said.text) if "Content Security" in said.text else None,
+    )
+    yield opened
+    context.close()
+    assert not complaints
+
+
+def count_of(page: Page, style: str) -> Locator:
+    """Return where a style's bar says how many pictures are there."""
+    return page.locator(".bar", has=page.get_by_role("heading", name=style)).locator(".count")
+
+
+def cell(page: Page, style: str, beat: str) -> Locator:
+    """Return the grid's button of a beat in a style."""
+    return page.get_by_role("button", name=re.compile(rf"^{re.escape(beat)} in {style}:"))
+
+
+def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, page: Page) -> None:
+    """Start, bars that fill, pictures that arrive, stop, reload, resume, choose, files."""
+    root = commands.project(beats=8, per_minute=2)
+    with Served(commands, root, "--base-url", server.address) as served:
+        page.goto(served.address)
+        assert page.url == served.base + "/"
+        expect(count_of(page, "clear")).to_have_text("0/8")
+        with server.held():
+            page.get_by_role("button", name="Start · 24 pictures").click()
+            expect(page.get_by_text("Drawing", exact=True)).to_be_visible()
+            expect(cell(page, "clear", "1.1")).to_have_accessible_name(
+                "1.1 in clear: being drawn. Review"
+            )
+        for style in STYLES:
+            expect(count_of(page, style)).to_have_text("2/8")
+            expect(page.get_by_role("progressbar", name=style)).to_have_attribute(
+                "aria-valuenow", "2"
+            )
+        image = cell(page, "consistent", "1.2").locator("img.there")
+        expect(image).to_be_visible()
+        assert image.evaluate("image => image.naturalWidth") > 0
+        page.reload()
+        expect(count_of(page, "clear")).to_have_text("2/8")
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("Stopped on request.")).to_be_visible()
+        keys = root / "keys.toml"
+        keys.write_text(keys.read_text().replace("per_minute = 2", "per_minute = 99"))
+        page.get_by_role("button", name="Start · 18 pictures").click()
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        assert len(pictures(root)) == 24
+        assert len(server.requests) == 24
+        page.get_by_role("button", name="Review", exact=True).click()
+        page.keyboard.press("2")
+        expect(page.get_by_text("Saved: clear")).to_be_visible()
+        page.keyboard.press("f")
+        expect(page.get_by_text("Saved: clear, flagged")).to_be_visible()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("3")
+        expect(page.get_by_text("Saved: consistent")).to_be_visible()
+    chosen = json.loads((root / "image_selections.json").read_text())
+    assert {name: one["style"] for name, one in chosen.items()} == {
+        "1.1": "clear",
+        "1.2": "consistent",
+    }
+    assert chosen["1.1"]["isFlagged"]
+    own = (root / "generated_images/consistent/Shot_1/Beat_1.2.png").read_bytes()
+    assert (root / "selected_images/Beat_1.2.png").read_bytes() == own
+
+
+def test_a_terminals_run_is_shown(commands: Commands, server: GeminiServer, page: Page) -> None:
+    """Begun before or after the page was opened, and whatever becomes of it."""
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    root = commands.project()
+    with Served(commands, root) as served:
+        page.goto(served.address)
+        expect(page.get_by_role("button", name="Start")).to_be_visible()
+        with server.held():
+            run = commands.start("run", root, "--base-url", server.address)
+            expect(page.get_by_role("button", name="Stop")).to_be_visible()
+            assert server.wait_for_requests(9)
+            page.reload()
+            expect(cell(page, "clear", "1.3")).to_have_accessible_name(
+                "1.3 in clear: being drawn. Review"
+            )
+        commands.wait(run)
+        expect(count_of(page, "clear")).to_have_text("2/3")
+        expect(page.get_by_text("it names a real person").first).to_be_visible()
+        expect(page.get_by_role("button", name="Show 1 failed beat")).to_be_visible()
+
+
+def test_a_failed_beat_is_tried_again(commands: Commands, server: GeminiServer, page: Page) -> None:
+    """By its own button, alone; and the filter then keeps nothing any more."""
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    root = commands.project()
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        page.get_by_role("button", name="Show 1 failed beat").click()
+        expect(page.get_by_role("row")).to_have_count(2)
+        for style in STYLES:
+            page.get_by_role("button", name=f"Retry 1.2 in {style}").click()
+            expect(count_of(page, style)).to_have_text("3/3")
+            expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+        expect(page.get_by_text("No beat has failed.")).to_be_visible()
+    assert len(server.requests) == 12
+
+
+def test_choosing_needs_no_mouse(commands: Commands, page: Page) -> None:
+    """Every key does what it says; what is redrawn since is told, and focus comes back."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the beats")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("radio", name="All")).not_to_be_focused()
+        cell(page, "clear", "1.2").focus()
+        page.keyboard.press("Enter")
+        review = page.get_by_role("dialog")
+        expect(review.get_by_role("heading", name="Phrase 1.")).to_be_focused()
+        page.keyboard.press("f")
+        expect(review.get_by_text("Choose a picture first")).to_be_visible()
+        page.keyboard.press("2")
+        expect(review.get_by_role("button", name="clear", exact=True)).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        expect(review.get_by_text("Saved: clear")).to_be_visible()
+        page.keyboard.press("r")
+        expect(review.get_by_text("redrawn since chosen")).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(review.get_by_role("button", name="Redraw consistent")).to_be_visible()
+        page.keyboard.press("z")
+        expect(review.locator("figure:visible")).to_have_count(1)
+        page.keyboard.press("ArrowLeft")
+        expect(review.get_by_role("heading", name="Phrase 0.")).to_be_visible()
+        expect(review.get_by_role("button", name="Previous")).to_be_disabled()
+        page.keyboard.press("Escape")
+        expect(review).to_be_hidden()
+        expect(cell(page, "consistent", "1.1")).to_be_focused()
+        for name, beats in (("Redrawn since chosen", 1), ("Unchosen", 2), ("Flagged", 0)):
+            page.get_by_role("radio", name=name).focus()
+            page.keyboard.press("Space")
+            expect(page.get_by_role("rowheader")).to_have_count(beats)
+
+
+def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) -> None:
+    """As a person expects of a key that turns something on."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate(beat="1.1").to_end()
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        page.keyboard.press("1")
+        expect(page.get_by_text("Saved: illustration")).to_be_visible()
+        page.keyboard.press("1")
+        expect(page.get_by_text("Saved: nothing is chosen")).to_be_visible()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("1")
+        expect(page.get_by_text("illustration has no picture yet")).to_be_visible()
+    assert json.loads((root / "image_selections.json").read_text()) == {}
+
+
+def test_a_choice_that_cannot_be_saved_is_said(commands: Commands, page: Page) -> None:
+    """And shown as what it is."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate(beat="1.1").to_end()
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        (root / "image_selections.json").write_text("torn")
+        page.keyboard.press("1")
+        expect(page.get_by_text("Not saved:")).to_be_visible()
+        expect(page.locator("figure[data-chosen]")).to_have_count(0)
+
+
+def test_the_run_may_go_on_in_the_background(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """The bars make room, and the page says that it may be closed."""
+    root = commands.project()
+    with Served(commands, root, "--base-url", server.address) as served:
+        with server.held():
+            page.goto(served.address)
+            page.get_by_role("button", name="Start").click()
+            page.get_by_role("button", name="Keep running in the background").click()
+            expect(page.get_by_role("status").first).to_contain_text("may be closed")
+            expect(page.get_by_role("progressbar").first).to_be_hidden()
+            page.goto("about:blank")
+        page.goto(served.address)
+        expect(count_of(page, "clear")).to_have_text("3/3")
+
+
+def test_nothing_becomes_markup(commands: Commands, page: Page) -> None:
+    """Words of the beats file, errors and warnings are shown as they are."""
+    rows = [row(0, ai_prompt=MARKUP, script_phrase=MARKUP), row(1)]
+    root = commands.project(beats=rows, settings=SKETCH)
+    error = {"shot": "1", "beat": "1.1", "cause": "refused", "reason": MARKUP, "message": MARKUP}
+    (root / "image_progress_clear.json").write_text(
+        json.dumps({"completedBeats": [], "errors": [error]})
+    )
+    with Served(commands, root) as served:
+        page.goto(served.address)
+        expect(page.get_by_text(MARKUP, exact=True)).to_have_count(3)
+        cell(page, "clear", "1.1").click()
+        expect(page.get_by_role("heading", name=MARKUP)).to_be_visible()
+        assert page.title() == "my-video · imagegen"
+        assert page.locator("img[src='x']").count() == 0
+        page.keyboard.press("Escape")
+        (root / "beats.json").write_text(json.dumps([row(0, transition_type=[MARKUP])]))
+        page.reload()
+        expect(page.locator(".notice")).to_contain_text("beats.json")
+        assert page.title() == "imagegen"
+
+
+def test_a_server_that_is_gone_is_said(commands: Commands, page: Page) -> None:
+    """And when it is back, though not to whom it does not know any more."""
+    root = commands.project(settings=SKETCH)
+    served = Served(commands, root)
+    page.goto(served.address)
+    expect(page.get_by_role("heading", name="my-video")).to_be_visible()
+    served.close()
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    with Served(commands, root, "--port", str(served.port)) as again:
+        expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
+        page.goto(again.address)
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_an_event_touches_its_own_row_alone(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """Of 300 beats too: nothing else is built or changed anew."""
+    root = commands.project(beats=300)
+    with Served(commands, root, "--base-url", server.address) as served:
+        page.goto(served.address)
+        expect(page.get_by_role("rowheader")).to_have_count(300)
+        page.evaluate(
+            """() => {
+              window.touched = new Set();
+              new MutationObserver((changes) => {
+                for (const change of changes) {
+                  const row = change.target.closest(".row");
+                  window.touched.add(row ? row.querySelector(".number > span")?.textContent : "grid");
+                }
+              }).observe(document.getElementById("grid"), {
+                subtree: true, childList: true, attributes: true, attributeFilter: ["data-status"],
+              });
+            }"""
+        )
+        stream = served.generate(beat="7.3", style="clear")
+        stream.to_end()
+        expect(count_of(page, "clear")).to_have_text("1/300")
+        expect(cell(page, "clear", "7.3")).to_have_accessible_name("7.3 in clear: drawn. Review")
+        assert page.evaluate("() => [...window.touched]") == ["7.3"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_finds_no_serious_fault(
+    chromium: Browser,
+    commands: Commands,
+    server: GeminiServer,
+    size: dict[str, int],
+    scheme: Scheme,
+) -> None:
+    """While it draws, after it, and in review; and nothing is wider than the window."""
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    root = commands.project(per_minute=2)
+    with Served(commands, root, "--base-url", server.address) as served:
+        for page in _window(chromium, size, scheme):
+            page.goto(served.address)
+            with server.held():
+                page.get_by_role("button", name="Start").click()
+                expect(page.get_by_role("button", name="Stop")).to_be_visible()
+                assert serious(page) == []
+            expect(count_of(page, "clear")).to_have_text("1/3")
+            page.get_by_role("button", name="Stop").click()
+            expect(page.get_by_role("button", name="Show 1 failed beat")).to_be_visible()
+            cell(page, "clear", "1.1").click()
+            page.keyboard.press("2")
+            expect(page.get_by_text("Saved: clear")).to_be_visible()
+            assert serious(page) == []
+            page.keyboard.press("Escape")
+            assert serious(page) == []
+            wide = "() => document.scrollingElement.scrollWidth - window.innerWidth"
+            assert page.evaluate(wide) <= 0
+
+
+def serious(page: Page) -> list[Any]:
+    """Return what axe-core finds that is serious or worse: its rule, and where."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (fault["id"], [node["html"] for node in fault["nodes"]])
+        for fault in found
+        if fault["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_the_example_is_drawn_and_shown(commands: Commands, page: Page) -> None:
+    """The lighthouse, with words of its own for single styles."""
+    root = Path(
+        shutil.copytree(
+            Path(__file__).parents[1] / "examples/lighthouse", commands.folder / "lighthouse"
+        )
+    )
+    for left in ("generated_images", ".imagegen"):
+        shutil.rmtree(root / left, ignore_errors=True)
+    with Served(commands, root) as served:
+        page.goto(served.address)
+        page.get_by_role("button", name="Start · 45 pictures").click()
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        cell(page, "clear", "2.3").click()
+        expect(page.get_by_text("flat shapes, nothing else in the room")).to_be_visible()
