@@ -22,8 +22,9 @@ from imagegen.generation.choosing import Chosen, Pick, Since
 from imagegen.generation.project import Project
 from imagegen.project import png, selections
 from imagegen.project.layout import Layout
+from imagegen.project.moved_selections import moved, set_back
 from imagegen.project.record import Asked
-from imagegen.project.selections import Choice, Key, Names, moved
+from imagegen.project.selections import Choice, Key, Names
 
 WALL = 1_790_000_000.0
 AT = "2026-09-21T14:13:20Z"
@@ -459,7 +460,7 @@ def test_choices_move_with_the_pictures_of_their_style(board: Board) -> None:
         "1.1": "1",
     }
     assert (found.count, found.dropped) == (2, ())
-    assert selections.set_back(said, found.kept) == board.said
+    assert set_back(said, found.kept) == board.said
 
 
 def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> None:
@@ -479,7 +480,7 @@ def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> N
         "selected_images/Beat_1.2.png": "selected_images/Beat_1.1.png",
         "selected_images/Beat_2.1.png": "selected_images/Beat_1.2.png",
     }
-    assert selections.set_back(said, found.kept) == before
+    assert set_back(said, found.kept) == before
 
 
 def test_a_choice_that_stays_is_not_pushed_out(board: Board) -> None:
@@ -496,7 +497,7 @@ def test_choices_since_a_step_are_set_back_too(board: Board) -> None:
     moves = {"clear": {KEYS[1]: KEYS[0]}}
     found = moved(board.root, Names(KEYS[:1]), moves) or pytest.fail("nothing moves")
     since = {"1.1": entry("consistent", "1"), "7.7": {"style": "clear"}}
-    assert selections.set_back(since, found.kept) == {
+    assert set_back(since, found.kept) == {
         "1.1": entry(shot="1"),
         "1.2": entry("consistent", "1"),
         "7.7": {"style": "clear"},
