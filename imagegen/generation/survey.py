@@ -177,6 +177,7 @@ class _Style:
         self._index = index
         self._now = now
         self._folder = _Folder(str(path))
+        # None: there is no such folder, or all that lies in it is claimed.
         self._shots: dict[str, _Folder | None] = {}
 
     def look(self, beats: Iterable[Beat]) -> list[Surveyed]:

@@ -244,6 +244,8 @@ class Pool:
 
     def _note_departures(self) -> None:
         """Write down when requests left, those of one budget together."""
+        if not self._departed:
+            return
         by_slot: dict[int, dict[int, float]] = {}
         while self._departed:
             lease, at = self._departed.popleft()

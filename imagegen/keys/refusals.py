@@ -42,9 +42,11 @@ class Refusals:
         jitter = self._random.uniform(0.75, 1.25)
         quiet = now - slot.budget.cool_until
         self._slots.edit(slot, lambda b: b.refused(grant, now, limit, retry_after, jitter))
-        if slot.refused_since is None or quiet > _QUIET:
-            slot.refused_since = now
-        if now - slot.refused_since >= NOTHING_BUT_REFUSALS and slot.verdict is None:
+        # An answer that comes at this moment forgets it: see `Pool.answered`.
+        since = slot.refused_since
+        if since is None or quiet > _QUIET:
+            since = slot.refused_since = now
+        if now - since >= NOTHING_BUT_REFUSALS and slot.verdict is None:
             message = "nothing but 429s for 15 minutes"
             news = KeyNews(tail=tail, state=KeyState.SPENT, message=message)
             self._slots.judge(slot, news)
