@@ -28,7 +28,8 @@ MARA = ("Mara", "the keeper")
     [
         *("Mara", "Mara's lamp", "Mara\u2019s lamp", "(Mara)", "*Mara*", "_Mara_", "Mara-like"),
         *("MARA ENTERS", "and Mara.", "\u201cMara\u201d", "Mara\u2014alone", "der Mara", "X\nMara"),
-        *("the keeper", "The keeper", "THE KEEPER'S", "the\n  keeper", "The Keeper"),
+        *("the keeper", "The keeper", "THE KEEPER'S", "the\n  keeper", "The Keeper", "the Keeper"),
+        *("\uff2d\uff41\uff52\uff41",),
         *("Mara\u8d70\u8fdb\u6765", "\u8d70Mara", "Mara\u306e"),
     ],
 )
@@ -92,6 +93,7 @@ def test_the_longest_name_counts_and_the_order_is_that_of_the_words() -> None:
     cast = {"anna": ("Anna",), "both": ("Anna-Maria",), "tom": ("Tom",)}
     assert named("Tom, Anna-Maria and Tom", **cast) == ("tom", "both")
     assert named("Anna meets Anna-Maria", **cast) == ("anna", "both")
+    assert named("Anna\u2011Maria", **cast) == named("Anna\u2010Maria", **cast) == ("both",)
 
 
 def test_names_that_mean_something_to_a_pattern_are_names() -> None:

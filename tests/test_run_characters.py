@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from commands import STYLES, Commands, picture, pictures, row
-from gemini_server import GeminiServer
+from gemini_server import Answer, GeminiServer
 
 CAST = """
 [characters.mara]
@@ -199,6 +199,19 @@ def test_one_sheet_of_several_is_adopted_by_its_path(
     refused = commands.run("cast", root, "mara", "--keep", str(stranger))
     assert refused.code == 2
     assert "is no sheet of mara" in refused.text
+
+
+def test_a_broken_off_cast_is_not_to_be_resumed(commands: Commands, server: GeminiServer) -> None:
+    """What `resume` would carry on is a run of the project, which is something else."""
+    root = commands.project(beats=rows("Mara"), settings=ABOUT)
+    done = commands.run("cast", root, "--max-cost", "0.07", "--base-url", server.address)
+    assert done.code == 3
+    assert "resume" not in done.text.replace("resume carries on", "")
+    assert "the same command draws all of it anew" in done.text
+    server.fault("sheet", Answer.REFUSED, times=9)
+    done = commands.run("cast", root, "--base-url", server.address)
+    assert done.code == 1
+    assert "check" not in done.text
 
 
 def test_wrong_uses_of_cast_are_told(commands: Commands) -> None:

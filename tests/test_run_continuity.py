@@ -192,7 +192,7 @@ def test_a_selected_beat_never_draws_another(commands: Commands, server: GeminiS
     root = commands.project(beats=chains(1), settings=CLEAR)
     done = commands.run("run", root, "--beat", "1.3", "--base-url", server.address)
     assert (done.code, server.requests) == (1, [])
-    assert "the picture before" in done.text
+    assert "clear/1.3  waits for 1.2" in done.text
     by_hand(root, [1])
     assert commands.run("run", root, "--beat", "1.3", "--base-url", server.address).code == 0
     assert drawn(server) == [2]
@@ -359,6 +359,56 @@ def test_a_large_picture_is_scaled_down_and_its_follower_says_so(
     assert path.read_bytes() == before
     assert b'"scaled":true' in picture(root, "clear", 1).read_bytes()
     assert set(statuses(commands, root).values()) == {"complete"}
+
+
+def test_what_is_shown_is_what_is_sent(commands: Commands, server: GeminiServer) -> None:
+    """Word by word, also where a legend counts the picture before it."""
+    rows = chains(1, beats=2)
+    rows[1]["ai_prompt"] = "prompt <1> of Mara"
+    settings = CLEAR + '[characters.mara]\npicture = "mara.png"\n'
+    root = commands.project(beats=rows, settings=settings)
+    Image.new("RGB", (32, 18), "teal").save(root / "mara.png")
+    shown = commands.run("check", root, "--show", "clear/1.2").out
+    assert "which is not there yet" in shown
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    (legend,) = (r.prompt.splitlines()[-1] for r in server.requests if number(r) == 1)
+    assert "2: Mara (character)." in legend
+    assert " ".join(legend.split()) in " ".join(shown.split())
+    again = " ".join(commands.run("check", root, "--show", "clear/1.2").out.split())
+    assert " ".join(legend.split()) in again
+    assert "the picture before it: image/png" in again
+
+
+def test_accepting_the_first_settles_the_chain_and_a_follower_alone_cannot_be(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """What follows a beat that will be another will be another too, whoever accepted it."""
+    root = commands.project(beats=chains(1, beats=4), settings=CLEAR)
+    commands.run("run", root, "--base-url", server.address)
+    rows = chains(1, beats=4)
+    rows[1]["ai_prompt"] = "edited <1>"
+    (root / "beats.json").write_text(json.dumps(rows))
+    refused = commands.run("accept", root, "clear/1.3")
+    assert refused.code == 2
+    assert "follows a beat that is outdated" in refused.text
+    assert commands.run("accept", root, "--all").code == 0
+    assert set(statuses(commands, root).values()) == {"complete"}
+    rows[1]["ai_prompt"] = "edited again <1>"
+    (root / "beats.json").write_text(json.dumps(rows))
+    assert list(statuses(commands, root).values()) == ["complete", *["outdated"] * 3]
+    before = len(server.requests)
+    assert commands.run("run", root, "--outdated", "--base-url", server.address).code == 0
+    assert [number(request) for request in server.requests[before:]] == [1, 2, 3]
+
+
+def test_transitions_that_mean_nothing_are_named(commands: Commands) -> None:
+    """Where continuity makes a difference, and not elsewhere."""
+    beats = [row(0), row(1, transition_type="Dissolve"), row(2, transition_type="Continue")]
+    root = commands.project(beats=beats, settings=CLEAR)
+    out = commands.run("check", root).out
+    assert 'neither H nor C continue nothing: "Dissolve" (1)' in out
+    assert "1 from the picture before" in out
+    assert "neither H nor C" not in commands.run("check", root, "--no-continuity").out
 
 
 def test_check_shows_what_a_beat_continues(commands: Commands) -> None:

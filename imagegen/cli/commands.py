@@ -131,12 +131,13 @@ def check(
     )
     read = Project(project, asked, KeySource(file=keys))
     composer = read.composer
+    beats_of_all = [beat for own in read.beats.values() for beat in own]
     drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
         for beat in find_one(address, drawn):
             printer.request(
                 beat,
-                composer.request(beat),
+                composer.request(beat, composer.predecessor_shown(beat)),
                 overridden=bool(read.settled.of(beat).prompt),
                 before=composer.before(beat),
                 left_out=composer.left_out(beat),
@@ -148,14 +149,15 @@ def check(
             read.storyboard.source,
             read.beats,
             paid,
+            hard_cut=composer.hard_cut,
             chained={style: len(own) for style, own in read.predecessors.items()},
-            cast=read.cast(beat for own in read.beats.values() for beat in own),
+            cast=read.cast(beats_of_all),
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
             printer.keys(tails, read.ring.source)
-    short = composer.short(beat for own in read.beats.values() for beat in own)
-    for note in (*read.storyboard.notes, *read.ring.warnings, *filter(None, [short])):
+    told = (composer.short(beats_of_all), composer.strangers(beats_of_all))
+    for note in (*read.storyboard.notes, *read.ring.warnings, *filter(None, told)):
         printer.line(f"  note: {note}")
 
 

@@ -83,7 +83,10 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
                 session.plan(how.limit), listeners, limits=limits, started=signals.attach
             )
             with contextlib.suppress(OSError, ClosedOutputError):
-                screen.summary(complete, session.name, str(root), session.project.shown_folder)
+                own = session.project
+                screen.summary(
+                    complete, session.name, str(root), own.shown_folder, resumes=own.resumes
+                )
             if in_flight:
                 _leave(complete.exit_code)
     except ImagegenError as error:

@@ -114,7 +114,8 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
 def _same(found: Standing) -> list[str]:
     """Return the options that let the project be drawn by who drew it last."""
     by = found.last_run.drawer if found.last_run else Drawer()
-    return [*_option("--provider", by.provider), *_option("--model", by.model)]
+    continuity = {None: [], True: ["--continuity"], False: ["--no-continuity"]}[by.continuity]
+    return [*_option("--provider", by.provider), *_option("--model", by.model), *continuity]
 
 
 def _option(name: str, value: str | None) -> list[str]:

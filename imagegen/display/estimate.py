@@ -18,7 +18,7 @@ def show(
 
     `appear` are the project's characters, and which of the beats name each.
     """
-    exist = plan.total - plan.to_draw - plan.waived
+    exist = plan.total - plan.to_draw - plan.waived - plan.blocked
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
     paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
     paper.line()
@@ -27,7 +27,7 @@ def show(
     paper.line(f"  {'':<{width}}  to draw   exist  at least")
     for style, beats in styles.items():
         drawn = sum(planned.draw for planned in beats)
-        exist = sum(not planned.draw and not planned.waived for planned in beats)
+        exist = sum(planned.exists for planned in beats)
         least = _least(estimate, style) if drawn else ""
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
     if plan.again:

@@ -12,13 +12,15 @@ _HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
 class Heard:
     """A listener that remembers which beats ended in error, and which keys were held up.
 
-    `errors` are by style, shot and beat number, in the order in which they came; `limited`
-    are the tails of keys that the service told to wait, `drawn` the beats that were drawn.
+    `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
+    has the beats that wait in vain, each with the number of the one before; `limited` are the
+    tails of keys that the service told to wait, `drawn` the beats that were drawn.
     """
 
     def __init__(self) -> None:
         self.start: Start | None = None
         self.errors: dict[tuple[str, str, str], BeatError] = {}
+        self.blocked: dict[tuple[str, str, str], str] = {}
         self.limited: dict[str, None] = {}
         self.drawn: set[tuple[str, str, str]] = set()
 
@@ -31,6 +33,9 @@ class Heard:
                 self.limited[event.key] = None
             case Progress(status=Status.ERROR) if event.error is not None:
                 self.errors[event.style, event.shot_number, event.beat_number] = event.error
+            case Progress(status=Status.BLOCKED):
+                key = (event.style, event.shot_number, event.beat_number)
+                self.blocked[key] = event.blocked_by or ""
             case Progress(status=Status.COMPLETE):
                 self.drawn.add((event.style, event.shot_number, event.beat_number))
 

@@ -1,6 +1,6 @@
 """What is said once: each method prints one screen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagegen.display.paper import Paper
@@ -27,6 +27,10 @@ _WHAT: Final = {
 }
 
 # Each screen imports what it needs, so that none waits for what it does not.
+
+
+def _is_there(reference: "Reference") -> bool:
+    return bool(reference.data)
 
 
 class Printer(Paper):
@@ -79,13 +83,14 @@ class Printer(Paper):
         styles: Mapping[str, Sequence["Beat"]],
         paid: "Settings | None" = None,
         *,
+        hard_cut: Callable[["Beat"], bool],
         chained: Mapping[str, int],
         cast: Sequence["Appearance"] = (),
     ) -> None:
         """Say that a project's files are in order. `paid` are settings of what costs money.
 
-        `chained` counts the beats of each style that are drawn from the picture before them;
-        `cast` are the project's characters.
+        `hard_cut` tells which beats count as hard cuts, `chained` counts the beats of each
+        style that are drawn from the picture before them; `cast` are the characters.
         """
         from imagegen.display import cast as casts
         from imagegen.display import size
@@ -94,7 +99,7 @@ class Printer(Paper):
         self.line(f"{clean(name)}: {plural(total, 'beat')} in {clean(source)}, no faults.")
         width = max(map(len, styles), default=0)
         for style, beats in styles.items():
-            cuts = sum(beat.hard_cut for beat in beats)
+            cuts = sum(map(hard_cut, beats))
             shots = len({beat.shot for beat in beats})
             self.line(
                 f"  {style:<{width}}  {plural(len(beats), 'beat')} in {plural(shots, 'shot')}, "
@@ -137,8 +142,10 @@ class Printer(Paper):
             self.line("  the words are those of overrides.toml")
         self.line(f"  {request.aspect_ratio}, {request.image_size}")
         if before is not None:
-            self.line(f"  continues the picture of {clean('/'.join(before))}")
-        for reference in request.references:
+            there = all(map(_is_there, request.references))
+            yet = "" if there else ", which is not there yet"
+            self.line(f"  continues the picture of {clean('/'.join(before))}{yet}")
+        for reference in filter(_is_there, request.references):
             kib = len(reference.data) // 1024
             scaled = ", scaled down" if reference.original else ""
             what = clean(_WHAT[reference.role].format(reference.name))

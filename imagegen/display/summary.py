@@ -23,7 +23,8 @@ from imagegen.project.storyboard import Beat
 _BEATS_SHOWN: Final = 10
 _KEYS_SHOWN: Final = 3
 ERRORS: Final = "beats in error: "
-"""How the message begins that only counts what is listed below it."""
+_COUNTS: Final = (ERRORS, "not sent, for the beat before them was not drawn: ")
+"""How messages begin that only count what is listed above them."""
 
 _HEADINGS: Final = {
     "refused": "Refused: the same words will probably be refused again",
@@ -49,7 +50,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A run that has ended: of which project, and what was heard of it.
 
     `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
-    the wall clock's time, in seconds.
+    the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
+    carries on what was drawn beside the project.
     """
 
     complete: Complete
@@ -58,6 +60,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: str
     folder: str = "generated_images"
+    resumes: bool = True
     now: float
 
     @property
@@ -79,20 +82,34 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     @property
-    def not_redrawn(self) -> int:
-        """How many beats have the picture still that was to be drawn again."""
-        return sum(
-            one.draw and one.found is Found.WHOLE and (style, *one.beat.key) not in self.heard.drawn
+    def blocked(self) -> dict[tuple[str, str, str], str]:
+        """The beats that were not sent, and the number of the beat that each waits for."""
+        if not any(style.blocked for style in self.complete.counts.values()):
+            return {}
+        planned = {
+            (style, *one.beat.key): one.blocked_by[1]
             for style, own in (self.plan.styles.items() if self.plan else ())
             for one in own
-        )
+            if one.blocked_by is not None
+        }
+        return planned | self.heard.blocked
+
+    @property
+    def again(self) -> set[tuple[str, str, str]]:
+        """The beats that have the picture still that was to be drawn again."""
+        return {
+            (style, *one.beat.key)
+            for style, own in (self.plan.styles.items() if self.plan else ())
+            for one in own
+            if one.draw and one.found is Found.WHOLE
+        } - self.heard.drawn
 
 
 def show(paper: Paper, ended: Ended) -> None:
     """Print the summary of a run."""
     complete = ended.complete
     counts = complete.counts
-    old = ended.not_redrawn
+    old = len(ended.again)
     there = sum(style.there for style in counts.values()) + old
     total = sum(style.total for style in counts.values())
     left = total - there - sum(style.waived for style in counts.values())
@@ -126,14 +143,17 @@ def show(paper: Paper, ended: Ended) -> None:
 def problems(paper: Paper, ended: Ended) -> None:
     """Say which beats failed, why a run ended before all was drawn, and what to type next."""
     _errors(paper, ended)
+    _blocked(paper, ended)
     complete = ended.complete
-    messages = [message for message in complete.messages if not message.startswith(ERRORS)]
-    if messages and ended.heard.errors:
+    messages = [message for message in complete.messages if not message.startswith(_COUNTS)]
+    if messages and (ended.heard.errors or ended.blocked):
         paper.line()
     for message in messages:
         paper.wrapped("", clean(message, 600), indent=2)
     pending = sum(style.pending for style in complete.counts.values())
-    if pending:
+    if pending and not ended.resumes:
+        paper.line("Nothing carries this on: the same command draws all of it anew.")
+    elif pending:
         start = ended.heard.start
         price = start.price if start is not None else None
         paper.advice(*_next(complete, ended.path, ended.now, (price or 0.0) * pending))
@@ -214,8 +234,22 @@ def _errors(paper: Paper, ended: Ended) -> None:
             paper.line()
         paper.line(_HEADINGS.get(cause, clean(cause)), "bold")
         _beats(paper, names, group)
-        for line in _commands(cause, group, names, ended.path):
+        for line in _commands(cause, group, names, ended) if ended.resumes else ():
             paper.line(f"      {line}")
+
+
+def _blocked(paper: Paper, ended: Ended) -> None:
+    blocked = ended.blocked
+    if not blocked:
+        return
+    if ended.heard.errors:
+        paper.line()
+    paper.line("Not sent: each continues a beat that was not drawn", "bold")
+    names = ended.names
+    for key, by in list(blocked.items())[:_BEATS_SHOWN]:
+        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {names.full(*key)}  waits for {clean(by)}")
+    if len(blocked) > _BEATS_SHOWN:
+        paper.line(f"    … and {len(blocked) - _BEATS_SHOWN:,} more")
 
 
 def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) -> None:
@@ -232,13 +266,16 @@ def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) 
 
 
 def _commands(
-    cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, path: str
+    cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, ended: Ended
 ) -> list[str]:
     beat = group[0][0]
-    if cause not in _LOOK_AT_WORDS:
-        return [on_project("run", path)]
     name = names.full(beat.style, *beat.key)
-    return [f"{on_project('check', path, '--show', name)}   shows the exact words"]
+    if cause in _LOOK_AT_WORDS:
+        return [f"{on_project('check', ended.path, '--show', name)}   shows the exact words"]
+    if (beat.style, *beat.key) in ended.again:
+        # A run leaves what has its picture still.
+        return [on_project("redraw", ended.path, name)]
+    return [on_project("run", ended.path)]
 
 
 def _size_hint(ended: Ended) -> str | None:

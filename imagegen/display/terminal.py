@@ -120,11 +120,18 @@ class Screen:
             JsonLines(sys.stdout.buffer).handle(event)
 
     def summary(
-        self, complete: "Complete", name: str, path: str, folder: str = "generated_images"
+        self,
+        complete: "Complete",
+        name: str,
+        path: str,
+        folder: str = "generated_images",
+        *,
+        resumes: bool = True,
     ) -> None:
         """Say how the run ended.
 
-        `path` is the project's folder as it was typed, `folder` that of the pictures in it.
+        `path` is the project's folder as it was typed, `folder` that of the pictures in it;
+        `resumes` tells that `resume` can carry it on.
         """
         from imagegen.display.summary import Ended
 
@@ -135,6 +142,7 @@ class Screen:
             name=name,
             path=path,
             folder=folder,
+            resumes=resumes,
             now=time.time(),
         )
         if self._view == "none":

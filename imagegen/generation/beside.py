@@ -28,6 +28,8 @@ FOLDER: Final = "tries"
 class Beside(Project):
     """A project whose beats are others than the storyboard's, drawn into a folder of `tries`."""
 
+    resumes = False
+
     def set_aside(
         self,
         beats: Mapping[str, tuple[Beat, ...]],

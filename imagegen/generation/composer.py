@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -82,9 +83,29 @@ class Composer:
         """Return shot and number of the beat whose picture this one is drawn from."""
         return self._predecessors.get(beat.style, {}).get(beat.key)
 
+    def hard_cut(self, beat: Beat) -> bool:
+        """Tell whether a beat begins anew, with the style reference."""
+        if beat.hard_cut:
+            return True
+        continued = self._predecessors.get(beat.style)
+        return continued is not None and beat.continues and beat.key not in continued
+
+    def strangers(self, beats: Iterable[Beat]) -> str | None:
+        """Say of beats whose transition means nothing here, where it would make a difference."""
+        words = Counter(
+            beat.transition.strip()
+            for beat in beats
+            if beat.style in self._predecessors and beat.transition.strip()
+            if not (beat.hard_cut or beat.continues)
+        )
+        if not words:
+            return None
+        told = ", ".join(f'"{word[:20]}" ({count:,})' for word, count in words.most_common(3))
+        return f"transitions that are neither H nor C continue nothing: {told}"
+
     def kind(self, beat: Beat) -> tuple[object, ...]:
         """Return what is the same for beats of a style that differ in their words alone."""
-        kind = beat.own_words, self._hard_cut(beat)
+        kind = beat.own_words, self.hard_cut(beat)
         return (*kind, *self.references.kind(beat)) if self.references else kind
 
     def predecessor(self, beat: Beat) -> Reference | None:
@@ -114,6 +135,13 @@ class Composer:
             original=original,
             content=whole.content,
         )
+
+    def predecessor_shown(self, beat: Beat) -> Reference | None:
+        """Return the picture that a beat continues; without bytes while it is not there."""
+        try:
+            return self.predecessor(beat)
+        except NoPredecessorError:
+            return Reference(png.Format.PNG.value, b"", Role.PREDECESSOR)
 
     def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
         """Return what is sent for a beat, with the picture that it continues if there is one."""
@@ -156,7 +184,7 @@ class Composer:
         return self._others(beat)[len(self._sent(beat)) :]
 
     def _others(self, beat: Beat) -> tuple[Reference, ...]:
-        return self.references.of(beat, hard_cut=self._hard_cut(beat))
+        return self.references.of(beat, hard_cut=self.hard_cut(beat))
 
     def _sent(self, beat: Beat) -> tuple[Reference, ...]:
         """Return the references that are sent, beside the picture that the beat continues.
@@ -169,12 +197,6 @@ class Composer:
         room = self.limits.in_all - continues * self.limits.bytes
         sizes = itertools.accumulate(len(reference.data) for reference in others)
         return others[: sum(size <= room for size in sizes)]
-
-    def _hard_cut(self, beat: Beat) -> bool:
-        if beat.hard_cut:
-            return True
-        continued = self._predecessors.get(beat.style)
-        return continued is not None and beat.continues and beat.key not in continued
 
     @property
     def image_size(self) -> str:

@@ -25,7 +25,7 @@ _URGENCY = (
     Exit.BEATS_IN_ERROR,
 )
 
-_BLOCKED = "not sent, for the picture before them is not there"
+_BLOCKED = "not sent, for the beat before them was not drawn"
 
 
 class Engine:

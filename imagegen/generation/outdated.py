@@ -130,9 +130,13 @@ class _Style:
                 template, words=Hash(words), continues=self._content(before)
             )
             if self._is_accepted(beat, drawn, now):
-                return one
-        changed = others if same_words else (Reason.WORDS, *others)
-        return Surveyed(beat, one.found, one.whole, changed)
+                # What is about to be drawn anew before it makes it another all the same.
+                held = before is None or self._stays(before)
+                return one if held else self._outdated(one, (Reason.PREDECESSOR,))
+        return self._outdated(one, others if same_words else (Reason.WORDS, *others))
+
+    def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
+        return Surveyed(one.beat, one.found, one.whole, changed)
 
     def moves(
         self,
@@ -213,12 +217,15 @@ class _Style:
 
         What is about to be drawn anew will be another, too.
         """
-        if before is not None and drawn.continues is not None:
-            seen = self._seen.get(before)
-            stays = seen is not None and seen.there and not seen.changed
-            if stays and self._content(before) in {drawn.continues, None}:
-                return ()
-        return (Reason.PREDECESSOR,)
+        if before is None or drawn.continues is None or not self._stays(before):
+            return (Reason.PREDECESSOR,)
+        same = self._content(before) in {drawn.continues, None}
+        return () if same else (Reason.PREDECESSOR,)
+
+    def _stays(self, key: Key) -> bool:
+        """Tell whether a beat has a picture that no run would draw anew."""
+        seen = self._seen.get(key)
+        return seen is not None and seen.there and not seen.changed
 
     def _content(self, key: Key | None) -> int | None:
         """Return what tells the picture of a beat from others; None where it is not known."""

@@ -42,6 +42,11 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
         return Status.OUTDATED if self.changed else Status.SKIPPED
 
     @property
+    def exists(self) -> bool:
+        """Whether it has a picture that stays."""
+        return not self.draw and self.found in _THERE
+
+    @property
     def again(self) -> bool:
         """Whether it is drawn though it has a picture, which is kept."""
         return self.draw and self.found in _THERE
@@ -211,8 +216,8 @@ class _Chained:
             if before in self._drawn:
                 planned = msgspec.structs.replace(planned, after=before)
             elif before in self._lacking:
-                lacking = self._lacking[before]
-                planned = msgspec.structs.replace(planned, draw=False, blocked_by=lacking)
+                by = None if one.there else self._lacking[before]
+                planned = msgspec.structs.replace(planned, draw=False, blocked_by=by)
         if planned is not None and planned.draw:
             self._drawn.add(one.key)
         elif not one.there:

@@ -120,6 +120,9 @@ class Project:
             beats=Path(beats) if beats else None,
         )
 
+    resumes: bool = True
+    """Whether `resume` carries on a run of it."""
+
     @property
     def shown_folder(self) -> str:
         """Where its pictures lie, relative to the project."""

@@ -12,7 +12,7 @@ from imagegen.generation.project import Project
 from imagegen.generation.settled import address
 from imagegen.generation.survey import Survey, Surveyed
 from imagegen.project import overrides, png
-from imagegen.project.overrides import Accepted
+from imagegen.project.overrides import Accepted, Address
 from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
 
@@ -31,6 +31,7 @@ def accept(project: Project, wall: float) -> list[Surveyed]:
             hint=on_project("renumber", project.root),
         )
     outdated = {address(one.beat): one for one in asked if one.changed}
+    _refuse_followers(project, outdated)
 
     def accepted(beat: Beat) -> Accepted | None:
         drawn = outdated[address(beat)].provenance
@@ -42,6 +43,23 @@ def accept(project: Project, wall: float) -> list[Surveyed]:
     )
     overrides.edit(project.layout, changes)
     return list(outdated.values())
+
+
+def _refuse_followers(project: Project, outdated: dict[Address, Surveyed]) -> None:
+    """Leave out what is outdated for a beat before it alone; raise if that is all there is."""
+    following = [
+        where
+        for where, one in outdated.items()
+        if one.provenance is not None
+        and fingerprint(one.provenance) == fingerprint(project.target_in_place(one.beat))
+    ]
+    if following and len(following) == len(outdated):
+        raise UsageError(
+            f"{'/'.join(following[0])} follows a beat that is outdated, and will be another",
+            hint="accept or redraw that one: what follows it goes with it",
+        )
+    for where in following:
+        del outdated[where]
 
 
 def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:

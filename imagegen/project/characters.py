@@ -13,6 +13,7 @@ from imagegen.errors import InputFault
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MOST: Final = 200
 _BLANK: Final = re.compile(r"\s+")
+_ALIKE: Final = str.maketrans({"\u2019": "'", "\u2010": "-", "\u2011": "-"})
 
 # Scripts that put no space between words: there a name has no edge that could be looked for.
 # Of Katakana, in which Japanese writes foreign names, the run of one script is the word.
@@ -147,14 +148,16 @@ class Mentions:
 
 
 def _plain(text: str) -> str:
-    """Return the text with its characters composed, and one kind of blank and apostrophe."""
-    return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).replace("\u2019", "'").strip()
+    """Return the text with one kind of each character, blank, apostrophe and hyphen."""
+    composed = unicodedata.normalize("NFKC", text)
+    return _BLANK.sub(" ", composed).translate(_ALIKE).strip()
 
 
 def _spellings(name: str) -> set[str]:
     spellings = {name, name.upper()}
     if name[:1].islower():
-        spellings |= {name[:1].upper() + name[1:], name.title()}
+        words = name.title()
+        spellings |= {name[:1].upper() + name[1:], words, name[:1] + words[1:]}
     return spellings
 
 

@@ -23,6 +23,7 @@ _RECORD_PAUSE: Final = 0.1
 
 _CARRIED_ON: Final = frozenset(
     {
+        Exit.USAGE,
         Exit.ENDED_EARLY,
         Exit.INTERNAL,
         Exit.SIGHUP,

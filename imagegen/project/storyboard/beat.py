@@ -3,7 +3,7 @@
 import msgspec
 
 _HARD_CUTS = frozenset({"h", "hard cut", "cut"})
-_CONTINUATIONS = frozenset({"c", "continuous"})
+_CONTINUATIONS = frozenset({"c", "continuous", "continue", "continues", "continued"})
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
