@@ -63,11 +63,12 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as it was at one moment."""
+    """A project as it was at one moment. `price` is about what a picture costs, in US dollars."""
 
     project: str
     provider: str
     model: str | None
+    price: float | None
     image_size: str
     aspect_ratio: str
     styles: Mapping[str, StyleCounts]
@@ -153,6 +154,7 @@ def _board(project: Project, found: Standing) -> Board:
         project=found.project,
         provider=settings.provider,
         model=settings.model,
+        price=found.price,
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
         styles={

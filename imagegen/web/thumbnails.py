@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -19,29 +18,29 @@ WIDTH: Final = 480
 _QUALITY: Final = 80
 _FOLDER: Final = "thumbnails"
 _MAX_BYTES: Final = 1024 * 1024
-_SHARE: Final = 2
-_at_work: Final = threading.BoundedSemaphore(_SHARE)
-"""A picture is many times as large unpacked: only so many are at a time."""
 
 
-def thumbnail(layout: Layout, picture: Path, version: str) -> bytes | None:
-    """Return a picture as a WebP of `WIDTH` pixels; None where it is no picture.
+def kept(layout: Layout, picture: Path, version: str) -> bytes | None:
+    """Return the thumbnail that was made of a picture, or None.
 
     `version` tells its content from that of others that lay or will lie at its place.
     """
+    return files.read(_place(layout, picture, version), _MAX_BYTES)
+
+
+def made(layout: Layout, picture: Path, version: str) -> bytes | None:
+    """Make a picture's thumbnail, a WebP of `WIDTH` pixels, and keep it; None if it is none."""
+    data = _made(picture)
+    if data is not None:
+        _keep(layout, _place(layout, picture, version), data)
+    return data
+
+
+def _place(layout: Layout, picture: Path, version: str) -> Path:
     folder = layout.ours / _FOLDER
     refuse_link(folder)
-    # Of one picture the older ones go: they share the first part of the name.
-    place = hashlib.blake2s(layout.relative(picture).encode(), digest_size=12).hexdigest()
-    kept = folder / place[:2] / f"{place}-{version}-{WIDTH}.webp"
-    data = files.read(kept, _MAX_BYTES)
-    if data is not None:
-        return data
-    with _at_work:
-        data = _made(picture)
-    if data is not None:
-        _keep(layout, kept, place, data)
-    return data
+    name = hashlib.blake2s(layout.relative(picture).encode(), digest_size=12).hexdigest()
+    return folder / name[:2] / f"{name}-{version}-{WIDTH}.webp"
 
 
 def _made(picture: Path) -> bytes | None:
@@ -52,25 +51,26 @@ def _made(picture: Path) -> bytes | None:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
             if image.width * image.height > png.MAX_PIXELS:
                 return None
-            image.draft("RGB", (WIDTH, WIDTH))
-            small = image.convert("RGB")
+            # One of another mode is not made small before it is RGB: it would look rough.
+            small = image if image.mode == "RGB" else image.convert("RGB")
+            small.thumbnail((WIDTH, image.height), reducing_gap=2.0)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         # Torn: whoever draws next puts it aside.
         return None
-    small.thumbnail((WIDTH, small.height), reducing_gap=2.0)
-    made = io.BytesIO()
-    small.save(made, "WEBP", quality=_QUALITY, method=2)
-    return made.getvalue()
+    written = io.BytesIO()
+    small.save(written, "WEBP", quality=_QUALITY, method=2)
+    return written.getvalue()
 
 
-def _keep(layout: Layout, kept: Path, place: str, data: bytes) -> None:
+def _keep(layout: Layout, place: Path, data: bytes) -> None:
     try:
         layout.prepare()
-        refuse_link(kept.parent)
-        files.make_folder(kept.parent)
-        for older in kept.parent.glob(f"{place}-*"):
+        refuse_link(place.parent)
+        files.make_folder(place.parent)
+        # Of one picture the older ones go: they share the first part of the name.
+        for older in place.parent.glob(f"{place.name.partition('-')[0]}-*"):
             older.unlink(missing_ok=True)
-        files.write(kept, data)
+        files.write(place, data)
     except (StorageError, OSError):
         # A disk that takes no more: it is made anew whenever it is looked at.
         return

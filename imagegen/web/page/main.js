@@ -8,7 +8,7 @@ import { notices } from "./notices.js";
 import { Review } from "./review.js";
 import { FILTERS, State } from "./state.js";
 import { follow } from "./stream.js";
-import { plural } from "./words.js";
+import { money, plural } from "./words.js";
 
 const TICK = 1000;
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
@@ -138,7 +138,8 @@ function paintTop() {
   document.title = run.active ? `${there}/${total} · ${project.project}` : `${project.project} · imagegen`;
   setHidden(byId("start"), run.active);
   byId("start").disabled = left === 0;
-  setText(byId("start"), left ? `Start · ${plural(left, "picture")}` : "Start");
+  const cost = project.price ? ` · about ${money(left * project.price)}` : "";
+  setText(byId("start"), left ? `Start · ${plural(left, "picture")}${cost}` : "Start");
   setHidden(byId("stop"), !run.active);
   byId("stop").disabled = run.stopping;
   setHidden(byId("background"), !run.active);
