@@ -96,7 +96,6 @@ def serve(
             hint="python -m pip install 'imagegen-storyboard[web]'",
         ) from error
     from imagegen.cli.watch import ended_in_order
-    from imagegen.project.layout import Layout
     from imagegen.web.board import Boards
 
     if not access.is_loopback(host) and not other_machines:
@@ -105,8 +104,7 @@ def serve(
         )
     if port is not None and port > _LARGEST_PORT:
         raise UsageError(f"--port {port} is no port", hint=f"the largest is {_LARGEST_PORT}")
-    layout = Layout(project)
-    boards = Boards(layout, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
+    boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()
     named = {"provider": provider, "model": model, "beats": absolute(beats)}
@@ -115,7 +113,7 @@ def serve(
     gc.enable()
 
     def ready(opened: "Access") -> None:
-        _tell(layout, opened, alone=not other_machines)
+        _tell(boards.layout, opened, alone=not other_machines)
         if not no_browser and _has_screen():
             address = opened.address(opened.ticket())
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
@@ -124,7 +122,7 @@ def serve(
         with ended_in_order():
             server.serve(boards, host, server.listen(host, port or 0), options, ready)
     except KeyboardInterrupt:
-        _leave(layout, project)
+        _leave(boards.layout, project)
 
 
 def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:

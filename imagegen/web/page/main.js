@@ -97,6 +97,8 @@ function sayHowFar() {
 // -- What is shown
 
 function paint(dirty) {
+  setHidden(byId("progress"), !state.project);
+  setHidden(byId("board"), !state.project);
   if (!state.project) {
     paintNotices();
     return;

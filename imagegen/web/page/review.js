@@ -13,6 +13,7 @@ export class Review {
     this._dialog = byId("review");
     this._row = null;
     this._style = null; // the picture that R draws again
+    this._own = false;
     this._panels = new Map();
     this._dialog.addEventListener("keydown", (event) => this._key(event));
     this._dialog.addEventListener("close", () => this._actions.closed(this._row, this._style));
@@ -52,7 +53,9 @@ export class Review {
     const at = rows.indexOf(row);
     setText(byId("review-place"), `${row.beat}${at < 0 ? "" : ` · ${at + 1} of ${rows.length}`}`);
     setText(byId("review-title"), row.phrase || `Beat ${row.beat}`);
-    setText(byId("review-prompt"), row.prompt);
+    // Words that are a style's own stand below its picture, and then those of all do.
+    this._own = [...row.cells.values()].some((cell) => cell.prompt !== null);
+    setText(byId("review-prompt"), this._own ? "" : row.prompt);
     byId("review-before").disabled = at === 0;
     byId("review-next").disabled = at === rows.length - 1;
     const flagged = Boolean(row.chosen?.isFlagged);
@@ -184,8 +187,8 @@ export class Review {
     setText(panel.words, redrawn ? "redrawn since chosen" : chosen ? "chosen" : stateOf(cell));
     setHidden(panel.reason, !cell.error);
     setText(panel.reason, cell.error ? cell.error.message || cell.error.reason : "");
-    setHidden(panel.prompt, !cell.prompt);
-    setText(panel.prompt, cell.prompt ?? "");
+    setHidden(panel.prompt, !this._own);
+    setText(panel.prompt, cell.prompt ?? this._row.prompt);
     if (cell.version === panel.version) return;
     panel.version = cell.version;
     if (cell.version === null) {
