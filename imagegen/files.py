@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,14 @@ def write(path: Path, *parts: bytes | memoryview, mode: int = 0o666) -> None:
 
     Written beside its place, fsynced, renamed. `mode` is less what the umask takes away.
     Raises `StorageError`.
+    """
+    write_parts(path, parts, mode=mode)
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, mode: int = 0o666) -> None:
+    """Put at `path` what comes, part by part, as `write` does; not all of it is in memory.
+
+    What the parts raise goes on, and nothing is there then that was not before.
     """
     temporary = path.parent / f"{TEMPORARY}{os.urandom(6).hex()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS

@@ -399,6 +399,7 @@ def test_a_mounted_folder_of_pictures_is_put_right(disk: Disk, small: Path) -> N
 
 def test_a_copy_that_a_crash_left_is_swept(disk: Disk) -> None:
     """What was half-copied to old_images goes with the next run; what was kept stays."""
+    (disk.root / "old_images" / "selected_images").mkdir(parents=True)
     folder = disk.root / "old_images" / "2026-11-22T12-00-00Z" / "clear" / "Shot_1"
     folder.mkdir(parents=True)
     (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""The pages on faults and crash safety name tests that exist."""
+"""The pages on faults, crash safety and choosing name tests that exist."""
 
 import ast
 import re
@@ -10,7 +10,8 @@ TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
 FAULTS = (DOCS / "faults.md").read_text(encoding="utf-8")
 CRASHES = (DOCS / "crash-safety.md").read_text(encoding="utf-8")
-NAMES = sorted(set(re.findall(r"`(test_\w+)\.(test_\w+)`", FAULTS + CRASHES)))
+CHOICES = (DOCS / "choosing.md").read_text(encoding="utf-8")
+NAMES = sorted(set(re.findall(r"`(test_\w+)\.(test_\w+)`", FAULTS + CRASHES + CHOICES)))
 
 
 def _tests_of(module: str) -> set[str]:

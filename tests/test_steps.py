@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import picture
+from crashing import Crash, failing, full
 from imagegen.errors import StorageError, UsageError
 from imagegen.project import steps
 from imagegen.project.layout import Layout
@@ -85,49 +86,8 @@ def refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
 
 
-class Crash(BaseException):
-    """The end of a process: nothing catches it."""
-
-
-def full() -> BaseException:
-    """Return what a full disk raises."""
-    return OSError(errno.ENOSPC, "No space left on device")
-
-
 EVERY = 7
 """Of the moments at which a recovery is interrupted, how many are tried: 1 is all."""
-CALLS = ("link", "mkdir", "open", "fsync", "rename", "replace", "rmdir", "unlink", "write")
-"""What changes a disk."""
-
-
-@contextlib.contextmanager
-def failing(
-    at: int | None = None,
-    *,
-    raising: Callable[[], BaseException] = Crash,
-    only: bool = False,
-) -> Iterator[list[str]]:
-    """Let the disk's call number `at` fail and all after it, or that one only.
-
-    Yields the calls so far. Syncing is counted and not done: no power fails here.
-    """
-    calls: list[str] = []
-
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **options: Any) -> Any:
-            if name == "open" and not args[1] & (os.O_WRONLY | os.O_RDWR):
-                return call(*args, **options)
-            calls.append(name)
-            if at is not None and (len(calls) == at or (len(calls) > at and not only)):
-                raise raising()
-            return None if name == "fsync" else call(*args, **options)
-
-        return wrapped
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, watched(name, getattr(os, name)))
-        yield calls
 
 
 @pytest.fixture(params=[True, False], ids=["links", "no links"])

@@ -91,6 +91,8 @@ def choose(
     modes = {"--list": listed, "--all": every is not None, "--csv": csv is not None}
     _refuse_unclear(root, {**modes, "a beat": bool(words)})
     _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
+    if json and not listed:
+        raise UsageError("--json goes with --list alone")
     read, now = opened(root, beats=beats), time.time()
     printer, name = terminal.printer(), read.layout.name
     if listed:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from imagegen import __version__
-from imagegen.cli import choose, complete, keys, pictures, run, serve, status, trial
+from imagegen.cli import choose, complete, gallery, keys, pictures, run, serve, status, trial
 from imagegen.cli.help import App, examples
 from imagegen.cli.options import (
     BeatsOption,
@@ -137,6 +137,7 @@ app.command(rich_help_panel=_DRAW, epilog=run.RESUME_EPILOG)(run.resume)
 app.command(rich_help_panel=_DRAW, epilog=status.STOP_EPILOG)(status.stop)
 app.command(rich_help_panel=_LOOK, epilog=status.STATUS_EPILOG)(status.status)
 app.command(rich_help_panel=_LOOK, epilog=serve.SERVE_EPILOG)(serve.serve)
+app.command(rich_help_panel=_CHOOSE, epilog=gallery.GALLERY_EPILOG)(gallery.gallery)
 app.command(rich_help_panel=_CHOOSE, epilog=choose.CHOOSE_EPILOG)(choose.choose)
 app.command(rich_help_panel=_ONE, epilog=run.REDRAW_EPILOG)(run.redraw)
 app.command(rich_help_panel=_ONE, epilog=pictures.USE_EPILOG)(pictures.use)

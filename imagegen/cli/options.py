@@ -78,6 +78,15 @@ def csv_file(text: str) -> Path:
     return path
 
 
+def output_file(text: str) -> Path:
+    """Read the name of a file to write. Raises `UsageError` for none, or for a folder."""
+    path = Path(text)
+    if not text or path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if text and path.is_dir() else "is in no folder that there is"
+        raise UsageError(f'--output "{text}" {what}', hint="name a file: --output sheet.html")
+    return path
+
+
 def sentence(option: str) -> Callable[[str], str]:
     """Return what reads words that are sent; it raises `UsageError` for none, or for no text."""
 

@@ -1,6 +1,6 @@
 """What to type next, by where a project stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from imagegen.display.names import Names
@@ -77,19 +77,22 @@ def _moved(paper: Paper, found: Standing, path: str) -> None:
 
 
 def _left_over(paper: Paper, found: Standing, path: str) -> None:
-    """Say which pictures are of beats that are gone."""
+    """Say which pictures and choices are of beats that are gone."""
     over = [name for style in found.styles.values() for name in style.left_over]
-    if not over:
-        return
-    more = f" and {len(over) - _OVER_SHOWN:,} more" if len(over) > _OVER_SHOWN else ""
-    paper.wrapped(
-        "",
-        f"{plural(len(over), 'picture')} of beats that are gone: "
-        f"{clean(', '.join(over[:_OVER_SHOWN]), 600)}{more}",
-        indent=2,
-    )
-    paper.commands((on_project("clean", path), "moves them to old_images/"))
-    paper.line()
+    if over:
+        pictures = f"{plural(len(over), 'picture')} of beats that are gone: {_first(over)}"
+        paper.wrapped("", pictures, indent=2)
+    if found.choices_left_over:
+        choices = f"Choices of beats that are gone: {_first(found.choices_left_over)}"
+        paper.wrapped("", choices, indent=2)
+    if over or found.choices_left_over:
+        paper.commands((on_project("clean", path), "moves them to old_images/"))
+        paper.line()
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _OVER_SHOWN:,} more" if len(names) > _OVER_SHOWN else ""
+    return f"{clean(', '.join(names[:_OVER_SHOWN]), 600)}{more}"
 
 
 def _outdated(paper: Paper, found: Standing, path: str) -> None:
@@ -97,6 +100,11 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
     count = sum(style.outdated for style in found.styles.values())
     if not count:
         paper.line("Every picture is there.")
+        if found.chosen < found.beats and found.choices_fault is None:
+            paper.commands(
+                (on_project("gallery", path), "shows them side by side"),
+                (on_project("choose", path, "BEAT", "STYLE"), "chooses the best of a beat"),
+            )
         return
     cost = f", about {money(found.price * count)}" if found.price else ""
     again = on_project("run", path, *_same(found), "--outdated")

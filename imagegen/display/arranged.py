@@ -7,9 +7,7 @@ from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
 from imagegen.generation.arrange import Cleaned, Renumbered
-from imagegen.generation.choosing import LeftOver
 from imagegen.project.layout import PICTURES
-from imagegen.project.selections import FILE
 from imagegen.project.steps import Step
 
 _SHOWN: Final = 10
@@ -59,20 +57,13 @@ def cleaned(paper: Paper, name: str, path: str, over: Cleaned, *, dry_run: bool)
         paper.line(f"{clean(name)}: no picture is left over.")
         return
     would = "would move" if dry_run else "moved"
-    chosen = over.choices
-    what = [
-        plural(len(over.pictures), "picture") if over.pictures else "",
-        plural(len(chosen.names or chosen.paths), "choice") if chosen else "",
-    ]
-    said = " and ".join(filter(None, what))
+    choices = plural(len(over.choices.told), "choice") if over.choices else ""
+    pictures = plural(len(over.pictures), "picture") if over.pictures else ""
+    said = " and ".join(filter(None, [pictures, choices]))
     paper.line(f"{clean(name)}: {said} of beats that are gone {would} to old_images/.")
-    _listed(paper, "", [*over.pictures, *chosen.paths, *_entries(chosen)])
+    _listed(paper, "", [*over.pictures, *over.choices.told])
     if not dry_run:
         _takes_back(paper, path)
-
-
-def _entries(chosen: LeftOver) -> list[str]:
-    return [f"{FILE}: {name}" for name in chosen.names]
 
 
 def undone(paper: Paper, name: str, step: Step | None) -> None:

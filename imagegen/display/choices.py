@@ -7,7 +7,7 @@ from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import clock, on_project
 from imagegen.generation.choosing import ChoiceStanding, Chosen, LeftOver, Since
-from imagegen.project.selections import FILE, Key
+from imagegen.project.selections import Key
 
 _SHOWN: Final = 10
 _SAID: Final = {
@@ -49,14 +49,13 @@ def as_json(
         "beats": beats,
         "chosen": list(found),
         "redrawn_since_chosen": [one.name for one in found if one.since is Since.REDRAWN],
-        "left_over": list(over.names),
-        "left_over_files": list(over.paths),
+        "left_over": list(over.told),
     }
 
 
 def left_over(paper: Paper, path: str, over: LeftOver) -> None:
     """Say which choices are of no beat any more."""
-    names = [*(f"{FILE}: {name}" for name in over.names), *over.paths]
+    names = over.told
     if not names:
         return
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""

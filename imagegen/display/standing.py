@@ -10,12 +10,13 @@ from imagegen.display import advice
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import STYLES, clean, plural
-from imagegen.display.words import between, clock
+from imagegen.display.words import between, clock, on_project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
 from imagegen.project.status import Status
 
 _NUMBERS_SHOWN: Final = 5
 _ERRORS_SHOWN: Final = 5
+_CHOICES_SHOWN: Final = 10
 _BESIDE: Final = 40
 """Columns that the bars leave for what is in error, where it needs them."""
 
@@ -45,6 +46,7 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     for name, style in styles.items():
         _style(paper, f"{name:<{width}}", style, causes[name], cells)
     _reasons(paper, styles, names)
+    _choices(paper, found, path)
     advice.show(paper, found, names, path, now)
 
 
@@ -180,3 +182,31 @@ def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) ->
         )
     if len(failed) > _ERRORS_SHOWN:
         paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
+
+
+def _choices(paper: Paper, found: Standing, path: str) -> None:
+    """Say of how many beats the best picture is chosen, and which were redrawn since."""
+    if found.choices_fault is not None:
+        paper.line()
+        paper.wrapped("", clean(found.choices_fault, 600), indent=2)
+        return
+    if not found.chosen:
+        return
+    said = [f"{found.chosen:,} of {found.beats:,} chosen"]
+    for names, what in (
+        (found.redrawn_since_chosen, "redrawn since"),
+        (found.flagged, "flagged"),
+    ):
+        if names:
+            said.append(f"{len(names):,} {what}: {_few(names)}")
+    paper.line()
+    paper.wrapped("", ", ".join(said), indent=2)
+    if found.redrawn_since_chosen:
+        listing = on_project("choose", path, "--list")
+        paper.commands((listing, "shows what was chosen; choose again, or leave it"))
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _CHOICES_SHOWN
+    also = f" and {more:,} more" if more > 0 else ""
+    return f"{clean(', '.join(names[:_CHOICES_SHOWN]), 600)}{also}"

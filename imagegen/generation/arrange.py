@@ -20,11 +20,21 @@ from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
 from imagegen.generation.survey import Survey
-from imagegen.project import overrides, png, record, selected, selections, settings, steps
+from imagegen.project import (
+    moved_selections,
+    overrides,
+    png,
+    record,
+    selected,
+    selections,
+    settings,
+    steps,
+)
 from imagegen.project.layout import Layout
+from imagegen.project.moved_selections import Kept
 from imagegen.project.overrides import Address, Override
 from imagegen.project.record import Asked
-from imagegen.project.selections import Kept, Key
+from imagegen.project.selections import Key
 from imagegen.project.steps import Move, Step
 from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
@@ -119,7 +129,7 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
         for style, pairs in survey.moves.items()
         for before, now in pairs.items()
     ]
-    chosen = selections.moved(layout.root, project.names, survey.moves)
+    chosen = moved_selections.moved(layout.root, project.names, survey.moves)
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[selections.FILE] = chosen.data
@@ -267,7 +277,7 @@ def _choices_before(layout: Layout, settled: Mapping[str, Any]) -> dict[str, byt
     except msgspec.ValidationError:
         # The step may be somebody else's.
         return {}
-    back = selections.set_back(selections.read(layout.root), kept)
+    back = moved_selections.set_back(selections.read(layout.root), kept)
     return {selections.FILE: selections.encoded(back)}
 
 

@@ -6,11 +6,9 @@ its shot and beat number, whatever its styles.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
-from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.events import iso
 from imagegen.generation.project import Project
@@ -20,7 +18,8 @@ from imagegen.project.layout import Layout
 from imagegen.project.selections import FOLDER, Choice, Entries, Key, Names
 from imagegen.shell import on_project
 
-_Change = Callable[[Entries, Names], None]
+_Change = Callable[[Entries, Names], Iterable[Key]]
+"""Changes entries, and returns the beats whose choices it has made."""
 
 
 class Pick(msgspec.Struct, frozen=True):
@@ -69,16 +68,28 @@ class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices of beats that are gone, or that may be of several; and chosen pictures of none.
+    """Choices of beats that are gone, or that may be of several beats.
 
-    `names` are as in image_selections.json, `paths` relative to the project.
+    `names` are as in image_selections.json, `copies` their files, and `strays` files of beats
+    that are gone and of no choice. Paths are relative to the project.
     """
 
     names: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.paths)
+        return bool(self.names or self.strays)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is told of it: choices by their names, files that are of none by their paths."""
+        return self.names + self.strays
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of it."""
+        return self.copies + self.strays
 
 
 def chosen(project: Project) -> dict[Key, Chosen]:
@@ -97,10 +108,14 @@ def since(project: Project, one: Chosen) -> Since:
     Its content counts: not its number, its place or its time. It is read where its size and
     time are not those of the copy.
     """
+    # Texts, which are made much faster than paths where very much is chosen.
+    root = f"{project.layout.root}/"
+    if selected.unchanged(
+        root + one.image_path, root + project.layout.shown_picture(one.style, *one.key)
+    ):
+        return Since.SAME
     copy = project.layout.root / one.image_path
     picture = project.layout.picture(one.style, *one.key)
-    if selected.unchanged(copy, picture):
-        return Since.SAME
     data = selected.whole_bytes(picture)
     if data is None:
         return Since.GONE
@@ -144,13 +159,14 @@ def left_over(project: Project) -> LeftOver:
         for name, entry in entries.items()
         if (choice := selections.choice_of(entry)) is not None and names.key(name, choice) is None
     ]
-    files_of_lost = {file for name in lost for file in selections.files_of(name)}
-    strays = sorted(
-        file
-        for file in selections.names_in(project.root / FOLDER)
-        if file in files_of_lost or (file not in wanted and names.lost_file(file))
+    there = selections.names_in(project.root / FOLDER)
+    copies = [file for name in lost for file in selections.files_of(name) if file in there]
+    others = there - {*copies, *wanted}
+    return LeftOver(
+        names=tuple(lost),
+        copies=tuple(f"{FOLDER}/{file}" for file in copies),
+        strays=tuple(f"{FOLDER}/{file}" for file in sorted(others) if names.lost_file(file)),
     )
-    return LeftOver(names=tuple(lost), paths=tuple(f"{FOLDER}/{file}" for file in strays))
 
 
 def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key, Chosen]:
@@ -160,25 +176,15 @@ def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key
     `UsageError` for a beat or a picture that is not there, and where the disk refuses.
     """
     for key, pick in picks.items():
-        _refuse(picture_fault(project, key, pick.style), project)
-    at = iso(wall)
+        fault = picture_fault(project, key, pick.style)
+        if fault is not None:
+            raise UsageError(fault, hint=_styles(project))
 
-    def change(entries: Entries, names: Names) -> None:
-        for key, pick in picks.items():
-            name = names.name(key)
-            picture = project.layout.picture(pick.style, *key)
-            file = _file(name, flagged=pick.flagged)
-            choice = Choice(
-                style=pick.style,
-                flagged=pick.flagged,
-                selected_at=at,
-                shot=key[0],
-                sha256=_staged(project.layout, file, picture),
-            )
-            entries[name] = choice.entry(entries.get(name))
-        _refuse_same_file(entries, [names.name(key) for key in picks])
+    def change(entries: Entries, names: Names) -> Iterable[Key]:
+        _take(project.layout, picks, iso(wall), entries, names)
+        return picks
 
-    return _changed(project, change, picks)
+    return _changed(project, change)
 
 
 def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict[Key, Chosen]:
@@ -187,30 +193,31 @@ def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict
     Raises `UsageError` for beats of which nothing is chosen, and where the disk refuses.
     """
 
-    def change(entries: Entries, names: Names) -> None:
+    def change(entries: Entries, names: Names) -> Iterable[Key]:
         found = _placed(entries, names)
         _refuse_unchosen(project, keys, found)
         for key in keys:
             choice = msgspec.structs.replace(found[key].choice, flagged=flagged)
             entries[found[key].name] = choice.entry(entries[found[key].name])
         _refuse_same_file(entries, [found[key].name for key in keys])
+        return keys
 
-    return _changed(project, change, keys)
+    return _changed(project, change)
 
 
 def unchoose(project: Project, keys: Sequence[Key]) -> None:
     """Take choices back: nothing is chosen of these beats then. Raises as `flag` does."""
 
-    def change(entries: Entries, names: Names) -> None:
+    def change(entries: Entries, names: Names) -> Iterable[Key]:
         found = _placed(entries, names)
         _refuse_unchosen(project, keys, found)
         for key in keys:
-            # First the copy: one that is missing is made again after a crash.
             for file in selections.files_of(found[key].name):
-                selected.put_away(project.layout, file, key)
+                selected.withdraw(project.layout, file, key)
             del entries[found[key].name]
+        return ()
 
-    _changed(project, change, ())
+    _changed(project, change)
 
 
 def choose_rest(
@@ -224,11 +231,19 @@ def choose_rest(
     if style not in project.beats:
         raise UsageError(f'no style "{style}" in this project', hint=_styles(project))
     before = chosen(project)
-    open_ = [key for key in project.numbers if key not in before]
-    lacking = [key for key in open_ if picture_fault(project, key, style) is not None]
-    left = set(lacking)
-    picks = {key: Pick(style, flagged) for key in open_ if key not in left}
-    return choose(project, picks, wall) if picks else {}, lacking
+    left = [key for key in project.numbers if key not in before]
+    lacking = [key for key in left if picture_fault(project, key, style) is not None]
+    picks = dict.fromkeys(left, Pick(style, flagged))
+    for key in lacking:
+        del picks[key]
+
+    def change(entries: Entries, names: Names) -> Iterable[Key]:
+        since = _placed(entries, names)
+        mine = {key: pick for key, pick in picks.items() if key not in since}
+        _take(project.layout, mine, iso(wall), entries, names)
+        return mine
+
+    return _changed(project, change) if picks else {}, lacking
 
 
 def picture_fault(project: Project, key: Key, style: str) -> str | None:
@@ -246,8 +261,25 @@ def picture_fault(project: Project, key: Key, style: str) -> str | None:
     return None
 
 
-def _changed(project: Project, change: _Change, keys: Iterable[Key]) -> dict[Key, Chosen]:
-    """Change the file and the folder in one; returns what is then chosen of these beats."""
+def _take(
+    layout: Layout, picks: Mapping[Key, Pick], at: str, entries: Entries, names: Names
+) -> None:
+    """Stage the pictures that are picked, and enter them. `at` is the time in RFC 3339."""
+    for key, pick in picks.items():
+        name, picture = names.name(key), layout.picture(pick.style, *key)
+        try:
+            hashed = selected.stage(layout, _file(name, flagged=pick.flagged), picture)
+        except png.NotAPictureError as error:
+            raise UsageError(f"{layout.relative(picture)} cannot be chosen: {error}") from error
+        choice = Choice(
+            style=pick.style, flagged=pick.flagged, selected_at=at, shot=key[0], sha256=hashed
+        )
+        entries[name] = choice.entry(entries.get(name))
+    _refuse_same_file(entries, map(names.name, picks))
+
+
+def _changed(project: Project, change: _Change) -> dict[Key, Chosen]:
+    """Change the file and the folder in one; returns what is then chosen of what changed."""
     layout, names = project.layout, project.names
     try:
         with selected.locked(layout):
@@ -255,8 +287,8 @@ def _changed(project: Project, change: _Change, keys: Iterable[Key]) -> dict[Key
             entries = selections.called_anew(selections.read(layout.root), names)
             selected.begin(layout)
             try:
-                change(entries, names)
-                files.write(layout.root / selections.FILE, selections.encoded(entries))
+                keys = change(entries, names)
+                selected.commit(layout, entries)
             finally:
                 # What was staged gets its place, or is given up where nothing was chosen.
                 selected.finish(layout)
@@ -285,23 +317,11 @@ def _placed(entries: Entries, names: Names) -> dict[Key, Chosen]:
     return found
 
 
-def _staged(layout: Layout, file: str, picture: Path) -> str:
-    try:
-        return selected.stage(layout, file, picture)
-    except png.NotAPictureError as error:
-        raise UsageError(f"{layout.relative(picture)} cannot be chosen: {error}") from error
-
-
 def _file(name: str, *, flagged: bool) -> str:
     file = selections.file_of(name, flagged=flagged)
     if file is None:
         raise UsageError(f'"{name}" cannot be part of a file name')
     return file
-
-
-def _refuse(fault: str | None, project: Project) -> None:
-    if fault is not None:
-        raise UsageError(fault, hint=_styles(project))
 
 
 def _styles(project: Project) -> str:

@@ -1,5 +1,6 @@
 """Makes a project ready to be drawn, before the first request is paid for."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.survey import Found, Survey
-from imagegen.project import png
+from imagegen.project import png, steps
 from imagegen.project.layout import Layout, refuse_link
 
 _LEAST_FREE: Final = 32 * 1024 * 1024
@@ -69,7 +70,7 @@ def sweep(layout: Layout, survey: Survey) -> None:
             folders += [style, *_folders_in(style)]
     # Where there are no hard links, old pictures are copied. Only the last run can have left
     # one half-written; there may be many runs before it.
-    for run in sorted(_folders_in(layout.old))[-1:]:
+    for run in itertools.islice(steps.newest_first(layout), 1):
         for style in _folders_in(run):
             folders += _folders_in(style)
     for folder in folders:

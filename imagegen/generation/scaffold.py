@@ -46,6 +46,8 @@ generated_images/
 old_images/
 tries/
 image_progress_*.json
+gallery.html
+gallery.png
 """
 
 _MOST_IGNORED: Final = 1024 * 1024

@@ -3,10 +3,13 @@
 import contextlib
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
+from imagegen.generation import choosing
+from imagegen.generation.choosing import Since
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -64,6 +67,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     `price` is about what a picture costs, in US dollars; None where it is not known.
     `not_redrawn` counts pictures that the last run was to draw again and did not.
+
+    `beats` counts beats whatever their styles, `chosen` those of which a best picture is chosen.
+    Beats in lists are called as in image_selections.json; `choices_left_over` are entries and
+    files there of beats that are gone, `choices_fault` says why the file cannot be read.
     """
 
     schema: int = 1
@@ -74,6 +81,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last_run: RunRecord | None = None
     price: float | None = None
     not_redrawn: int = 0
+    beats: int = 0
+    chosen: int = 0
+    redrawn_since_chosen: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
+    choices_left_over: tuple[str, ...] = ()
+    choices_fault: str | None = None
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -138,8 +151,26 @@ def standing(project: Project, now: float) -> Standing:
         last_run=last,
         price=project.picture_price(),
         not_redrawn=_not_redrawn(project, found, last) if last and not active else 0,
+        beats=len(project.numbers),
         styles=styles,
+        **_choices(project),
     )
+
+
+def _choices(project: Project) -> dict[str, Any]:
+    """Return what is told of choices."""
+    try:
+        chosen = choosing.look(project)
+        over = choosing.left_over(project)
+    except UsageError as error:
+        # Whoever chooses next has to mend it; where the rest stands can be told.
+        return {"choices_fault": error.message}
+    return {
+        "chosen": len(chosen),
+        "redrawn_since_chosen": tuple(one.name for one in chosen if one.since is Since.REDRAWN),
+        "flagged": tuple(one.name for one in chosen if one.flagged),
+        "choices_left_over": over.told,
+    }
 
 
 def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:

@@ -5,6 +5,7 @@ the structure, 11.3.3.1 for the keywords and the format of a time, 11.3.3.2 for 
 11.3.3.4 for `iTXt`.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -238,6 +239,13 @@ def as_png(data: bytes) -> bytes:
     return data
 
 
+@contextlib.contextmanager
+def unpacking(width: int, height: int) -> Iterator[None]:
+    """Wait, with a large picture, until no other large one is in memory. Sizes in pixels."""
+    with _one_large_at_a_time if width * height > _LARGE else contextlib.nullcontext():
+        yield
+
+
 def _converted(data: bytes, kind: Format) -> bytes:
     # Pixels in smaller blocks stay with the thread that had them: 12 threads kept 2.2 GB.
     os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
@@ -257,10 +265,8 @@ def _converted(data: bytes, kind: Format) -> bytes:
 def _encoded(image: "Image") -> bytes:
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels are too many")
-    if image.width * image.height > _LARGE:
-        with _one_large_at_a_time:
-            return _reencoded(image)
-    return _reencoded(image)
+    with unpacking(image.width, image.height):
+        return _reencoded(image)
 
 
 def _reencoded(image: "Image") -> bytes:

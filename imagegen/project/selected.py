@@ -27,6 +27,8 @@ from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Key
 
 STAGED: Final = ".imagegen-new"
 """The folder of copies that are about to get their names; while it is there, work is under way."""
+_OUT: Final = ".out"
+"""How the name of a copy ends in there that is to go."""
 _LOCK: Final = "selections.lock"
 
 
@@ -98,13 +100,28 @@ def stage(layout: Layout, file: str, picture: Path) -> str:
     return sha256(whole)
 
 
-def put_away(layout: Layout, file: str, key: Key | None) -> None:
-    """Take a copy out of the folder; one without a twin is kept. Raises `StorageError`."""
+def commit(layout: Layout, entries: Entries) -> None:
+    """Write the file: from here on the choices stand. Raises `StorageError`.
+
+    It is written among what is staged: a run that begins sweeps half-written files where the
+    file itself is.
+    """
+    staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
+    files.write(staged, selections.encoded(entries))
+    try:
+        files.replace(staged, place)
+    except OSError as error:
+        raise files.refused(error, place) from error
+    files.sync_folder(layout.root)
+
+
+def withdraw(layout: Layout, file: str, key: Key | None) -> None:
+    """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`."""
     path = layout.root / FOLDER / file
     if os.path.lexists(path):
         _keep(layout, path, key)
         try:
-            path.unlink()
+            files.replace(path, layout.root / FOLDER / STAGED / f"{file}{_OUT}")
         except OSError as error:
             raise files.refused(error, path) from error
 
@@ -120,9 +137,13 @@ def finish(layout: Layout) -> None:
     there = selections.names_in(folder)
     try:
         for file in sorted(selections.names_in(folder / STAGED)):
-            _place_staged(layout, file, wanted, there)
+            if file.endswith(_OUT):
+                _give_back(layout, file.removesuffix(_OUT), wanted, there)
+            else:
+                _place_staged(layout, file, wanted, there)
         for file in wanted:
             _settle(layout, file, wanted, there)
+        files.sweep(folder)
         files.sync_folder(folder)
         if interrupted(layout):
             (folder / STAGED).rmdir()
@@ -156,6 +177,16 @@ def _place_staged(layout: Layout, file: str, wanted: Mapping[str, Wanted], there
     there.add(file)
 
 
+def _give_back(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
+    """Let go of a copy that was withdrawn, or put it back where the choice stands after all."""
+    staged = layout.root / FOLDER / STAGED / f"{file}{_OUT}"
+    if file in wanted and file not in there:
+        files.replace(staged, layout.root / FOLDER / file)
+        there.add(file)
+    else:
+        staged.unlink()
+
+
 def _settle(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
     """Let one choice have its copy under its name, and under no other."""
     _rename_other(layout, file, wanted, there)
@@ -175,7 +206,8 @@ def _rename_other(layout: Layout, file: str, wanted: Mapping[str, Wanted], there
         # A beat's own number may end in _flagged.
         if other in there and other not in wanted:
             if file in there:
-                put_away(layout, other, want.key)
+                _keep(layout, layout.root / FOLDER / other, want.key)
+                (layout.root / FOLDER / other).unlink()
                 there.discard(other)
             else:
                 _rename(layout, other, file, there)
@@ -224,10 +256,10 @@ def _pictures(layout: Layout, key: Key | None) -> list[Path]:
     return [layout.picture(style, *key) for style in selections.names_in(layout.pictures)]
 
 
-def unchanged(copy: Path, picture: Path) -> bool:
+def unchanged(copy: Path | str, picture: Path | str) -> bool:
     """Tell by size and time whether a copy and its picture are as they were when it was made."""
     try:
-        first, second = copy.lstat(), picture.lstat()
+        first, second = os.lstat(copy), os.lstat(picture)
     except OSError:
         return False
     return (

@@ -13,6 +13,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from imagegen.project.storyboard.numbers import file_number
 FILE: Final = "image_selections.json"
 FOLDER: Final = "selected_images"
 _MAX_BYTES: Final = 64 * 1024 * 1024
-_SHOT: Final = "shotNumber"
+SHOT: Final = "shotNumber"
 _STYLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _FILE: Final = re.compile(r"(?:Shot_(?P<shot>.+?)_)?Beat_(?P<beat>.+)\.png")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -57,7 +58,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             "style": self.style,
             "isFlagged": self.flagged,
             "selectedAt": self.selected_at,
-            _SHOT: self.shot,
+            SHOT: self.shot,
             "sha256": self.sha256,
         }
         return {**kept, **ours}
@@ -71,7 +72,7 @@ def choice_of(entry: object) -> Choice | None:
         style=entry["style"],
         flagged=entry.get("isFlagged") is True,
         selected_at=_text(entry.get("selectedAt")),
-        shot=_number(entry.get(_SHOT), "shot"),
+        shot=_number(entry.get(SHOT), "shot"),
         sha256=_text(entry.get("sha256")) or None,
     )
 
@@ -90,7 +91,9 @@ def read(root: Path) -> Entries:
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be understood: {error}", hint=_HINT) from error
+        why = str(error)
+        message = f"{path} cannot be understood: {why[:1].lower()}{why[1:]}"
+        raise UsageError(message, hint=_HINT) from error
 
 
 _HINT: Final = "mend it, or move it away to choose anew"
@@ -101,6 +104,8 @@ def encoded(entries: Mapping[str, Any]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entries), indent=1) + b"\n"
 
 
+# An entry's name is asked for several times over.
+@lru_cache(maxsize=1 << 16)
 def parts(name: str) -> tuple[str | None, str] | None:
     """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
     shot, slash, number = name.rpartition("/")
@@ -151,7 +156,7 @@ class Names:
 
     def keys(self, name: str, choice: Choice) -> list[Key]:
         """Return the beats that an entry may be of."""
-        shot, beat = _plain_place(name, choice)
+        shot, beat = plain_place(name, choice)
         return [
             key
             for key in self._by_number.get(folded(beat), ())
@@ -207,117 +212,6 @@ def called_anew(entries: Entries, names: Names) -> Entries:
     return {now.get(name, name): entry for name, entry in entries.items()}
 
 
-def _of_shot(entry: dict[str, Any], shot: str) -> dict[str, Any]:
-    """Return an entry with another shot, if it has one."""
-    return {**entry, _SHOT: shot} if _SHOT in entry else entry
-
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step keeps, so that undo can set choices back.
-
-    `names` has what entries were called before, what they are called since, and their shot
-    before; `dropped` are entries that were taken out.
-    """
-
-    names: dict[str, tuple[str, str | None]] = {}
-    dropped: dict[str, Any] = {}
-
-
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes where beats get other numbers: the file, and pictures from where to where.
-
-    `dropped` are choices whose picture gave way, or whose new number has a choice already;
-    `away` are their pictures. Paths are relative to the project.
-    """
-
-    data: bytes
-    pictures: dict[str, str]
-    kept: Kept
-    away: tuple[str, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """How many choices go along, to another number or another name."""
-        return len(self.kept.names)
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """The names of choices that could not go along."""
-        return tuple(self.kept.dropped)
-
-
-def moved(root: Path, names: Names, moves: Mapping[str, Mapping[Key, Key]]) -> Moved | None:
-    """Bring choices along where beats of a style get other numbers.
-
-    `moves` are each style's, from which beat to which. A choice follows the picture of the
-    style that was chosen. Returns None where nothing of it changes. Raises `UsageError` for a
-    file that cannot be read.
-    """
-    entries = read(root)
-    ways = {style: _Ways(own) for style, own in moves.items() if own}
-    going, gone = {}, set()
-    for name, entry in entries.items():
-        choice = choice_of(entry)
-        way = ways.get(choice.style) if choice is not None else None
-        if choice is None or way is None:
-            continue
-        key = way.of(name, choice)
-        if key is not None:
-            going[name] = key
-        elif way.ends(name, choice):
-            gone.add(name)
-    staying = without(entries, {*going, *gone})
-    found, now = called_anew(staying, names), names.renamed(staying)
-    for name, key in going.items():
-        new = names.name(key)
-        if new in found:
-            gone.add(name)
-        else:
-            found[new] = _of_shot(entries[name], key[0])
-            now[name] = new
-    if found == entries:
-        return None
-    there = names_in(root / FOLDER)
-    return Moved(
-        data=encoded(found),
-        pictures={
-            f"{FOLDER}/{before}": f"{FOLDER}/{after}"
-            for name, new in now.items()
-            for before, after in zip(files_of(name), files_of(new), strict=True)
-            if before in there and before != after
-        },
-        kept=Kept(
-            names={name: (new, _shot_in(entries[name])) for name, new in now.items()},
-            dropped={name: entry for name, entry in entries.items() if name in gone},
-        ),
-        away=tuple(f"{FOLDER}/{file}" for n in gone for file in files_of(n) if file in there),
-    )
-
-
-class _Ways:
-    """From where to where pictures of one style move, by beat number."""
-
-    def __init__(self, moves: Mapping[Key, Key]) -> None:
-        self._sources: dict[str, list[tuple[Key, Key]]] = {}
-        self._targets: dict[str, list[Key]] = {}
-        for source, target in moves.items():
-            self._sources.setdefault(plain(source[1]), []).append((source, target))
-            self._targets.setdefault(plain(target[1]), []).append(target)
-
-    def of(self, name: str, choice: Choice) -> Key | None:
-        """Return the beat that a chosen picture goes to; None if it is not known to go."""
-        shot, beat = _plain_place(name, choice)
-        found = [to for key, to in self._sources.get(beat, ()) if shot in {None, plain(key[0])}]
-        return found[0] if len(found) == 1 else None
-
-    def ends(self, name: str, choice: Choice) -> bool:
-        """Tell whether another comes to the place of a chosen picture, which does not go."""
-        shot, beat = _plain_place(name, choice)
-        sources = [key for key, _ in self._sources.get(beat, ()) if shot in {None, plain(key[0])}]
-        targets = [key for key in self._targets.get(beat, ()) if shot in {None, plain(key[0])}]
-        return not sources and len(targets) == 1
-
-
 def place(name: str, choice: Choice) -> Key | None:
     """Return the shot and beat number that an entry tells, where it tells both."""
     named = parts(name)
@@ -325,7 +219,8 @@ def place(name: str, choice: Choice) -> Key | None:
     return (shot, named[1]) if named is not None and shot is not None else None
 
 
-def _plain_place(name: str, choice: Choice) -> tuple[str | None, str]:
+def plain_place(name: str, choice: Choice) -> tuple[str | None, str]:
+    """Return the same as it compares: the shot where it is told, and the beat number."""
     shot, beat = parts(name) or (None, "")
     shot = shot or choice.shot
     return plain(shot) if shot is not None else None, plain(beat)
@@ -335,23 +230,6 @@ def without(entries: Entries, dropped: Iterable[str]) -> Entries:
     """Return the entries but for some."""
     gone = set(dropped)
     return {name: entry for name, entry in entries.items() if name not in gone}
-
-
-def set_back(entries: Entries, kept: Kept) -> Entries:
-    """Return the entries as they stood before a step, with what was chosen since."""
-    before = {now: (name, shot) for name, (now, shot) in kept.names.items()}
-    stayed = {name: entry for name, entry in entries.items() if name not in before}
-    back = {}
-    for now, (name, shot) in before.items():
-        entry = entries.get(now)
-        if isinstance(entry, dict):
-            back[name] = entry if shot is None else _of_shot(entry, shot)
-    return {**stayed, **kept.dropped, **back}
-
-
-def _shot_in(entry: object) -> str | None:
-    choice = choice_of(entry)
-    return choice.shot if choice is not None else None
 
 
 def names_in(folder: Path) -> set[str]:

@@ -13,7 +13,7 @@ Each part can be done again from its begin. With hard links no path that has a f
 after is ever without one.
 """
 
-from imagegen.project.steps.folders import STEP, new_folder
+from imagegen.project.steps.folders import STEP, new_folder, newest_first
 from imagegen.project.steps.history import last, note_run, undo, unreadable
 from imagegen.project.steps.perform import perform, recover, unfinished
 from imagegen.project.steps.places import is_place
@@ -26,6 +26,7 @@ __all__ = [
     "is_place",
     "last",
     "new_folder",
+    "newest_first",
     "note_run",
     "perform",
     "recover",

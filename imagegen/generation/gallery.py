@@ -1,0 +1,169 @@
+"""What a contact sheet shows: each beat with its pictures side by side, as values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.generation import choosing
+from imagegen.generation.choosing import Chosen, Since
+from imagegen.generation.project import Project
+from imagegen.generation.standing import BeatStanding, standing
+from imagegen.project.selections import Key
+from imagegen.project.status import Status
+from imagegen.project.storyboard import Beat
+
+CHOSEN: Final = "chosen"
+"""The only column of a sheet of the chosen pictures."""
+_MOST: Final = 6000
+"""Pictures on one sheet: about 80 MB of HTML, which browsers and mail hardly take."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture, or why there is none; `words` are those that were sent for it.
+
+    `problem` says why a beat is in error, `changed` what has changed since it was drawn.
+    """
+
+    style: str
+    status: Status
+    picture: Path | None = None
+    words: str = ""
+    problem: str = ""
+    changed: tuple[str, ...] = ()
+    chosen: bool = False
+    flagged: bool = False
+    redrawn: bool = False
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One beat, with a cell for each column; None where the style does not have the beat."""
+
+    key: Key
+    name: str
+    phrase: str
+    cells: tuple[Cell | None, ...]
+
+    @property
+    def words(self) -> str | None:
+        """The words of all its pictures where they are the same, else None."""
+        different = {cell.words for cell in self.cells if cell is not None}
+        return different.pop() if len(different) == 1 else None
+
+
+class Gallery(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole sheet. `columns` are styles, or `CHOSEN` alone; `made` is a time in seconds."""
+
+    project: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    aspect_ratio: str
+    made: float
+
+    @property
+    def shots(self) -> Iterator[tuple[str, list[Row]]]:
+        """The rows of each shot, in the storyboard's order."""
+        return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.key[0]))
+
+    @property
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, row by row."""
+        return (cell for row in self.rows for cell in row.cells if cell is not None)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Where its pictures lie, in the order of its cells."""
+        return [cell.picture for cell in self.cells if cell.picture is not None]
+
+
+def gather(project: Project, now: float, *, chosen_only: bool = False) -> Gallery:
+    """Gather the sheet of what is asked for: its beats, and the styles that have any of them.
+
+    With `chosen_only` it is of the chosen pictures alone. `now` is the wall clock's time, in
+    seconds. Raises `UsageError` where nothing is to be shown, or too much.
+    """
+    chosen = choosing.chosen(project)
+    asked = project.asked_for()
+    rows: dict[Key, dict[str, Beat]] = {}
+    for beat in asked:
+        rows.setdefault(beat.key, {})[beat.style] = beat
+    if chosen_only:
+        columns: tuple[str, ...] = (CHOSEN,)
+        found = [_chosen_row(project, rows[key], chosen[key]) for key in rows if key in chosen]
+    else:
+        columns = tuple(
+            style for style in project.styles if any(style in own for own in rows.values())
+        )
+        looked = _Looked(project, now, chosen)
+        found = [looked.row(key, own, columns) for key, own in rows.items()]
+    if not found:
+        what = "nothing is chosen" if chosen_only else "there are no beats"
+        raise UsageError(f"{project.layout.name}: {what}, so there is nothing to show")
+    sheet = Gallery(
+        project=project.layout.name,
+        columns=columns,
+        rows=tuple(found),
+        aspect_ratio=project.settings.aspect_ratio,
+        made=now,
+    )
+    count = len(sheet.pictures)
+    if count > _MOST:
+        hint = "take part of it: --style, --shot, or --chosen"
+        raise UsageError(f"{count:,} pictures are too many for one sheet", hint=hint)
+    return sheet
+
+
+class _Looked:
+    """A project's beats as `status` tells them, with what is chosen."""
+
+    def __init__(self, project: Project, now: float, chosen: Mapping[Key, Chosen]) -> None:
+        self._project = project
+        self._chosen = chosen
+        self._beats: dict[tuple[str, str, str], BeatStanding] = {
+            (style, beat.shot_number, beat.beat_number): beat
+            for style, own in standing(project, now).styles.items()
+            for beat in own.beats
+        }
+
+    def row(self, key: Key, beats: Mapping[str, Beat], columns: Sequence[str]) -> Row:
+        """Return one beat's row."""
+        cells = [self._cell(beats[style]) if style in beats else None for style in columns]
+        phrase = next((beat.script_phrase for beat in beats.values() if beat.script_phrase), "")
+        name = self._project.names.name(key)
+        return Row(key=key, name=name, phrase=phrase, cells=tuple(cells))
+
+    def _cell(self, beat: Beat) -> Cell:
+        stands = self._beats[beat.style, beat.shot, beat.beat]
+        one = self._chosen.get(beat.key)
+        is_it = one is not None and one.style == beat.style
+        error = stands.error
+        return Cell(
+            style=beat.style,
+            status=stands.status,
+            picture=self._project.root / stands.image_path if stands.image_path else None,
+            words=beat.words,
+            problem=f"{error.cause}: {error.message}" if error is not None else "",
+            changed=stands.changed,
+            chosen=is_it,
+            flagged=one is not None and is_it and one.flagged,
+            redrawn=one is not None
+            and is_it
+            and choosing.since(self._project, one) is Since.REDRAWN,
+        )
+
+
+def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
+    copy = project.root / one.image_path
+    beat = beats.get(one.style) or next(iter(beats.values()))
+    cell = Cell(
+        style=one.style,
+        status=Status.COMPLETE,
+        picture=copy if copy.is_file() else project.layout.picture(one.style, *one.key),
+        words=beat.words,
+        flagged=one.flagged,
+        redrawn=choosing.since(project, one) is Since.REDRAWN,
+    )
+    return Row(key=one.key, name=one.name, phrase=beat.script_phrase, cells=(cell,))

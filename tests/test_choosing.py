@@ -1,0 +1,695 @@
+"""The best picture of each beat: what is written, what is kept, and what a crash leaves."""
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import picture
+from crashing import Crash, failing, full
+from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.generation import choosing, interrupted
+from imagegen.generation.choosing import Chosen, Pick, Since
+from imagegen.generation.project import Project
+from imagegen.project import png, selections
+from imagegen.project.layout import Layout
+from imagegen.project.moved_selections import moved, set_back
+from imagegen.project.record import Asked
+from imagegen.project.selections import Choice, Key, Names
+
+WALL = 1_790_000_000.0
+AT = "2026-09-21T14:13:20Z"
+KEYS: tuple[Key, ...] = (("1", "1.1"), ("1", "1.2"), ("2", "2.1"))
+TWICE: tuple[Key, ...] = (("1", "1"), ("1", "2"), ("2", "1"))
+STYLES = ("illustration", "clear", "consistent")
+
+
+class Board:
+    """A project with a picture of each beat in each style, all of them different."""
+
+    def __init__(self, root: Path, keys: Sequence[Key] = KEYS) -> None:
+        root.mkdir(parents=True)
+        self.root = root
+        self.drawn = 0
+        self.storyboard(keys)
+        for style in STYLES:
+            for key in keys:
+                self.draw(style, key)
+
+    def storyboard(self, keys: Sequence[Key]) -> None:
+        """Let the storyboard have these beats."""
+        rows = [{"shot_number": s, "beat_number": b, "ai_prompt": f"of {s}/{b}"} for s, b in keys]
+        (self.root / "beats.json").write_text(json.dumps(rows))
+
+    def place(self, style: str, key: Key) -> Path:
+        """Return where a picture lies."""
+        return self.root / f"generated_images/{style}/Shot_{key[0]}/Beat_{key[1]}.png"
+
+    def draw(self, style: str, key: Key, kind: str = "PNG") -> bytes:
+        """Draw a picture that is like no other, as runs do: beside its place, and renamed."""
+        self.drawn += 1
+        place = self.place(style, key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.with_suffix(".new").write_bytes(picture(8 + self.drawn, 5, kind=kind))
+        place.with_suffix(".new").replace(place)
+        return place.read_bytes()
+
+    @property
+    def project(self) -> Project:
+        """The project as a command reads it."""
+        return Project(self.root, Asked())
+
+    def choose(self, key: Key, style: str, *, flagged: bool = False) -> Chosen:
+        """Choose one picture."""
+        return choosing.choose(self.project, {key: Pick(style, flagged)}, WALL)[key]
+
+    def say(self, said: object) -> bytes:
+        """Let the file of choices say this."""
+        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        (self.root / "image_selections.json").write_bytes(data)
+        return data
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the file of choices says."""
+        path = self.root / "image_selections.json"
+        return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+    @property
+    def selected(self) -> dict[str, bytes]:
+        """The chosen pictures."""
+        folder = self.root / "selected_images"
+        return (
+            {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the chosen pictures, whatever else a crash left there."""
+        return [path.name for path in self.root.glob("selected_images/*.png")]
+
+    @property
+    def kept(self) -> list[bytes]:
+        """What is kept of chosen pictures that gave way."""
+        return [p.read_bytes() for p in self.root.glob("old_images/selected_images/*.png")]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    """Return a project of three beats in two shots, drawn in three styles."""
+    return Board(tmp_path / "my-video")
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> Board:
+    """Return one whose number 1 occurs in two shots."""
+    return Board(tmp_path / "my-video", TWICE)
+
+
+# What is written
+
+
+def test_a_choice_is_a_copy_and_an_entry(board: Board) -> None:
+    """The picture's copy has the beat's name, and the file says style, flag and time."""
+    made = board.choose(KEYS[0], "clear")
+    assert board.selected == {"Beat_1.1.png": board.place("clear", KEYS[0]).read_bytes()}
+    entry = board.said["1.1"]
+    assert {name: entry[name] for name in ("style", "isFlagged", "selectedAt")} == {
+        "style": "clear",
+        "isFlagged": False,
+        "selectedAt": AT,
+    }
+    assert (made.name, made.image_path) == ("1.1", "selected_images/Beat_1.1.png")
+    assert choosing.chosen(board.project) == {KEYS[0]: made}
+
+
+def test_a_flagged_choice_has_one_file(board: Board) -> None:
+    """Flagged or plain, and never both, whichever way it became so."""
+    board.choose(KEYS[0], "clear")
+    board.choose(KEYS[0], "consistent", flagged=True)
+    consistent = board.place("consistent", KEYS[0]).read_bytes()
+    assert board.selected == {"Beat_1.1_flagged.png": consistent}
+    choosing.flag(board.project, KEYS[:1], flagged=False)
+    assert board.selected == {"Beat_1.1.png": consistent}
+    choosing.flag(board.project, KEYS[:1])
+    assert board.selected == {"Beat_1.1_flagged.png": consistent}
+    assert board.said["1.1"]["isFlagged"] is True
+    board.choose(KEYS[0], "clear")
+    assert list(board.selected) == ["Beat_1.1.png"]
+    assert not board.kept
+
+
+def test_a_mark_leaves_the_picture_that_was_chosen(board: Board) -> None:
+    """Marking does not take over what was drawn since, and the time stays."""
+    was = board.choose(KEYS[0], "clear")
+    before = board.selected["Beat_1.1.png"]
+    board.draw("clear", KEYS[0])
+    made = choosing.flag(board.project, KEYS[:1])[KEYS[0]]
+    assert board.selected == {"Beat_1.1_flagged.png": before}
+    assert made.selected_at == was.selected_at
+    assert choosing.since(board.project, made) is Since.REDRAWN
+
+
+def test_a_choice_can_be_taken_back(board: Board) -> None:
+    """Then nothing is chosen, and the copy is gone."""
+    board.choose(KEYS[0], "clear")
+    board.choose(KEYS[1], "clear", flagged=True)
+    choosing.unchoose(board.project, KEYS[1:2])
+    assert list(board.said) == ["1.1"]
+    assert list(board.selected) == ["Beat_1.1.png"]
+    with pytest.raises(UsageError, match=r"nothing is chosen for 1\.2"):
+        choosing.unchoose(board.project, KEYS[1:2])
+
+
+def test_the_copy_is_no_second_name(board: Board) -> None:
+    """Who writes into the chosen picture does not change the one that was drawn."""
+    board.choose(KEYS[0], "clear")
+    before = board.place("clear", KEYS[0]).read_bytes()
+    with (board.root / "selected_images/Beat_1.1.png").open("r+b") as file:
+        file.write(b"scribble")
+    assert board.place("clear", KEYS[0]).read_bytes() == before
+
+
+def test_what_other_tools_wrote_stays(board: Board) -> None:
+    """Their entries stay as they are, and their fields of a choice that changes."""
+    theirs = {"style": "clear", "isFlagged": True, "rating": 5}
+    others = {"2.1": {"style": "clear", "by": "somebody"}, "notes": ["a"], "1.2": {"seen": True}}
+    board.say({"1.1": theirs, **others})
+    board.choose(KEYS[0], "consistent")
+    said = board.said
+    assert {name: said[name] for name in others} == others
+    assert said["1.1"] == {**said["1.1"], "style": "consistent", "isFlagged": False, "rating": 5}
+
+
+@pytest.mark.parametrize("name", ["1.1", "Beat 1.1", "beat 1.1", "1/1.1"])
+def test_other_ways_to_write_a_number_are_read(board: Board, name: str) -> None:
+    """A choice of another tool is found under each, and there is one after choosing again."""
+    board.say({name: {"style": "consistent"}})
+    (found,) = choosing.chosen(board.project).values()
+    assert (found.key, found.style) == (KEYS[0], "consistent")
+    board.choose(KEYS[0], "clear")
+    assert [(name, entry["style"]) for name, entry in board.said.items()] == [("1.1", "clear")]
+    assert list(board.selected) == ["Beat_1.1.png"]
+
+
+def test_a_jpeg_under_a_pngs_name_becomes_a_png(board: Board) -> None:
+    """It is chosen as the PNG that a run converts it to, which is not redrawn then."""
+    data = board.draw("clear", KEYS[0], "JPEG")
+    made = board.choose(KEYS[0], "clear")
+    (copy,) = board.selected.values()
+    assert copy == png.as_png(data)
+    assert choosing.since(board.project, made) is Since.SAME
+    board.place("clear", KEYS[0]).write_bytes(copy)
+    assert choosing.since(board.project, made) is Since.SAME
+
+
+# What cannot be chosen
+
+
+def test_what_cannot_be_chosen_changes_nothing(board: Board) -> None:
+    """A beat, style or picture that is not there is named, and no other choice is made."""
+    board.place("clear", KEYS[1]).unlink()
+    board.place("clear", KEYS[2]).write_bytes(b"torn")
+    wrong = {
+        "clear/1/1.2 has no picture yet": {KEYS[1]: Pick("clear")},
+        "clear/2/2.1 has no whole picture": {KEYS[2]: Pick("clear")},
+        'no style "oil"': {KEYS[0]: Pick("oil")},
+        "no beat clear/9/9.9": {("9", "9.9"): Pick("clear")},
+    }
+    for message, picks in wrong.items():
+        with pytest.raises(UsageError, match=message):
+            choosing.choose(board.project, {KEYS[0]: Pick("clear"), **picks}, WALL)
+    assert (board.said, board.selected) == ({}, {})
+
+
+@pytest.mark.parametrize("torn", [b'{"1.1": {"sty', b"[]", b"\xff\xfe", b'"text"'])
+def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: bytes) -> None:
+    """Whoever would write it is told, and it stays as it is; nothing is copied either."""
+    board.say(torn)
+    todo: list[Callable[[], object]] = [
+        lambda: board.choose(KEYS[0], "clear"),
+        lambda: choosing.choose_rest(board.project, "clear", WALL),
+        lambda: choosing.flag(board.project, KEYS[:1]),
+        lambda: choosing.unchoose(board.project, KEYS[:1]),
+        lambda: choosing.chosen(board.project),
+    ]
+    for do in todo:
+        with pytest.raises(UsageError, match=r"image_selections\.json cannot be understood"):
+            do()
+    assert (board.root / "image_selections.json").read_bytes() == torn
+    assert board.selected == {}
+
+
+def test_nothing_is_written_through_a_link(board: Board, tmp_path: Path) -> None:
+    """Neither the file nor the folder may lead elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "theirs.json").write_text("{}")
+    (board.root / "image_selections.json").symlink_to(elsewhere / "theirs.json")
+    with pytest.raises(UsageError, match="cannot be read: it is a link"):
+        board.choose(KEYS[0], "clear")
+    (board.root / "image_selections.json").unlink()
+    (board.root / "selected_images").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        board.choose(KEYS[0], "clear")
+    assert [path.name for path in elsewhere.iterdir()] == ["theirs.json"]
+
+
+def test_entries_that_lead_elsewhere_are_no_choices(board: Board) -> None:
+    """Names and styles that are no names are left alone, and read nothing outside."""
+    hostile = {
+        "../../1.1": {"style": "clear"},
+        "1.1": {"style": "../../clear"},
+        "1.2": {"style": "clear", "shotNumber": "../1", "sha256": 7, "isFlagged": "yes"},
+        "2.1": {"style": ["clear"]},
+    }
+    board.say(hostile)
+    assert list(choosing.chosen(board.project)) == [KEYS[1]]
+    choosing.choose_rest(board.project, "consistent", WALL)
+    assert sorted(board.selected) == ["Beat_1.1.png", "Beat_2.1.png"]
+    assert board.said["../../1.1"] == {"style": "clear"}
+
+
+def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
+    """What is chosen stays, what has no picture is told."""
+    board.choose(KEYS[0], "consistent")
+    board.place("clear", KEYS[2]).unlink()
+    made, lacking = choosing.choose_rest(board.project, "clear", WALL)
+    assert (list(made), lacking) == ([KEYS[1]], [KEYS[2]])
+    assert {name: entry["style"] for name, entry in board.said.items()} == {
+        "1.1": "consistent",
+        "1.2": "clear",
+    }
+    assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [KEYS[2]])
+
+
+# Redrawn since
+
+
+def test_content_tells_what_was_redrawn(board: Board) -> None:
+    """A picture that moved or was touched is the same; one that came back is again."""
+    made = board.choose(KEYS[0], "clear")
+    place = board.place("clear", KEYS[0])
+
+    def since() -> Since:
+        return choosing.since(board.project, made)
+
+    before = place.read_bytes()
+    assert since() is Since.SAME
+    os.utime(place, (1, 1))
+    assert since() is Since.SAME
+    board.draw("clear", KEYS[0])
+    assert since() is Since.REDRAWN
+    assert choosing.redrawn_since(board.project, {made.key: made}) == [KEYS[0]]
+    place.write_bytes(before)
+    assert since() is Since.SAME
+    place.unlink()
+    assert since() is Since.GONE
+    assert board.selected == {"Beat_1.1.png": before}
+
+
+def test_a_retouched_copy_is_not_redrawn_and_never_lost(board: Board) -> None:
+    """It counts as what was chosen, and is kept when another choice takes its place."""
+    made = board.choose(KEYS[0], "clear")
+    (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
+    assert choosing.since(board.project, made) is Since.SAME
+    board.choose(KEYS[0], "consistent", flagged=True)
+    assert board.kept == [b"retouched"]
+    (board.root / "selected_images/Beat_1.1_flagged.png").write_bytes(b"once more")
+    choosing.unchoose(board.project, KEYS[:1])
+    assert sorted(board.kept) == [b"once more", b"retouched"]
+
+
+def test_a_choice_of_another_tool_is_known_by_its_copy(board: Board) -> None:
+    """Without a hash the copy tells; without a copy nothing can be told."""
+    board.say({"1.1": {"style": "clear"}, "1.2": {"style": "clear"}})
+    copy = board.root / "selected_images/Beat_1.1.png"
+    copy.parent.mkdir()
+    copy.write_bytes(board.place("clear", KEYS[0]).read_bytes())
+    board.draw("clear", KEYS[1])
+    assert [one.since for one in choosing.look(board.project)] == [Since.SAME, Since.SAME]
+    board.draw("clear", KEYS[0])
+    assert [one.since for one in choosing.look(board.project)] == [Since.REDRAWN, Since.SAME]
+
+
+def test_copies_that_are_missing_are_made_again(board: Board) -> None:
+    """With the next choice of any beat, if the picture is still the one that was chosen."""
+    for key in KEYS[:2]:
+        board.choose(key, "clear")
+    for path in (board.root / "selected_images").iterdir():
+        path.unlink()
+    board.draw("clear", KEYS[1])
+    board.choose(KEYS[2], "clear")
+    assert board.selected == {
+        f"Beat_{key[1]}.png": board.place("clear", key).read_bytes() for key in (KEYS[0], KEYS[2])
+    }
+    assert list(board.said) == ["1.1", "1.2", "2.1"]
+
+
+def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` of a project that is chosen as a whole looks at sizes and times alone."""
+    choosing.choose_rest(board.project, "clear", WALL)
+    project = board.project
+    found = choosing.chosen(project)
+    monkeypatch.setattr(files, "read", lambda *_: pytest.fail("a picture was read"))
+    assert choosing.redrawn_since(project, found) == []
+
+
+# Numbers that several shots have
+
+
+def test_numbers_of_two_shots_are_told_apart(twice: Board) -> None:
+    """Key and file have the shot where the number alone would be of two beats."""
+    for key, style in zip(TWICE, STYLES, strict=True):
+        twice.choose(key, style)
+    assert list(twice.said) == ["1/1", "2", "2/1"]
+    assert sorted(twice.selected) == ["Beat_2.png", "Shot_1_Beat_1.png", "Shot_2_Beat_1.png"]
+    assert [one.style for one in choosing.chosen(twice.project).values()] == list(STYLES)
+
+
+def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> None:
+    """After an edit the choice is still its beat's, and is called with its shot from then on."""
+    twice.storyboard(TWICE[:2])
+    twice.choose(TWICE[0], "clear", flagged=True)
+    assert list(twice.said) == ["1"]
+    twice.storyboard(TWICE)
+    assert list(choosing.chosen(twice.project)) == [TWICE[0]]
+    data = twice.selected["Beat_1_flagged.png"]
+    twice.choose(TWICE[2], "consistent")
+    assert sorted(twice.said) == ["1/1", "2/1"]
+    assert twice.selected == {
+        "Shot_1_Beat_1_flagged.png": data,
+        "Shot_2_Beat_1.png": twice.place("consistent", TWICE[2]).read_bytes(),
+    }
+    twice.storyboard(TWICE[1:])
+    assert list(choosing.chosen(twice.project)) == [TWICE[2]]
+    twice.choose(TWICE[1], "clear")
+    assert sorted(twice.said) == ["1", "1/1", "2"]
+    assert sorted(twice.selected) == ["Beat_1.png", "Beat_2.png", "Shot_1_Beat_1_flagged.png"]
+    over = choosing.left_over(twice.project)
+    assert (over.names, over.paths) == (("1/1",), ("selected_images/Shot_1_Beat_1_flagged.png",))
+
+
+def test_a_choice_that_may_be_of_two_beats_is_of_none(twice: Board) -> None:
+    """Another tool's entry without a shot is told, and stays until somebody decides."""
+    twice.say({"1": {"style": "clear"}})
+    assert choosing.chosen(twice.project) == {}
+    assert choosing.left_over(twice.project).told == ("1",)
+    twice.choose(TWICE[0], "clear")
+    assert sorted(twice.said) == ["1", "1/1"]
+
+
+def test_two_choices_never_have_one_file(tmp_path: Path) -> None:
+    """Where one beat's flagged name is another's plain one, the second is refused."""
+    board = Board(tmp_path / "odd", (("1", "1.1"), ("1", "1.1_flagged")))
+    board.choose(("1", "1.1"), "clear", flagged=True)
+    before = board.said, board.selected
+    with pytest.raises(UsageError, match=r"would be of 1\.1 and of 1\.1_flagged"):
+        board.choose(("1", "1.1_flagged"), "consistent")
+    assert (board.said, board.selected) == before
+
+
+def test_numbers_that_a_disk_takes_for_one_have_their_shots(tmp_path: Path) -> None:
+    """A and a are one file on some disks."""
+    keys = (("1", "A"), ("2", "a"))
+    board = Board(tmp_path / "case", keys)
+    for key in keys:
+        board.choose(key, "clear")
+    assert list(board.said) == ["1/A", "2/a"]
+
+
+# Beats that are gone, and beats that move
+
+
+def test_choices_of_beats_that_are_gone_are_told(board: Board) -> None:
+    """So are files of chosen pictures that no beat has and nobody chose; others are not ours."""
+    board.choose(KEYS[0], "clear")
+    board.choose(KEYS[2], "clear", flagged=True)
+    for name in ("Beat_8.8.png", "Shot_8_Beat_1.png", "Beat_1.2.png", "notes.txt"):
+        (board.root / "selected_images" / name).write_bytes(b"theirs")
+    board.storyboard(KEYS[:2])
+    over = choosing.left_over(board.project)
+    assert over.names == ("2.1",)
+    assert over.copies == ("selected_images/Beat_2.1_flagged.png",)
+    assert over.strays == ("selected_images/Beat_8.8.png", "selected_images/Shot_8_Beat_1.png")
+
+
+def entry(style: str = "clear", shot: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Return an entry of a shot."""
+    return {**Choice(style=style, shot=shot).entry(), **fields}
+
+
+def test_choices_move_with_the_pictures_of_their_style(board: Board) -> None:
+    """Swapped, and into another shot; a style that does not move keeps its own."""
+    board.say({"1.1": entry(shot="1"), "1.2": entry("consistent", "1"), "2.1": entry(shot="2")})
+    moves = {"clear": {KEYS[0]: KEYS[2], KEYS[2]: KEYS[0]}}
+    found = moved(board.root, Names(KEYS), moves) or pytest.fail("nothing moves")
+    said = json.loads(found.data)
+    assert {name: entry["shotNumber"] for name, entry in said.items()} == {
+        "1.2": "1",
+        "2.1": "2",
+        "1.1": "1",
+    }
+    assert (found.count, found.dropped) == (2, ())
+    assert set_back(said, found.kept) == board.said
+
+
+def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> None:
+    """The choice of a deleted beat does not become that of the beat that gets its number."""
+    for key in KEYS:
+        board.choose(key, "clear", flagged=key == KEYS[0])
+    before = board.said
+    moves = {"clear": {KEYS[1]: KEYS[0], KEYS[2]: KEYS[1]}}
+    found = moved(board.root, Names(KEYS[:2]), moves) or pytest.fail("nothing moves")
+    said = json.loads(found.data)
+    assert [entry["sha256"] for entry in said.values()] == [
+        before[name]["sha256"] for name in ("1.2", "2.1")
+    ]
+    assert (list(said), found.dropped) == (["1.1", "1.2"], ("1.1",))
+    assert found.away == ("selected_images/Beat_1.1_flagged.png",)
+    assert found.pictures == {
+        "selected_images/Beat_1.2.png": "selected_images/Beat_1.1.png",
+        "selected_images/Beat_2.1.png": "selected_images/Beat_1.2.png",
+    }
+    assert set_back(said, found.kept) == before
+
+
+def test_a_choice_that_stays_is_not_pushed_out(board: Board) -> None:
+    """Where two choices would be of one beat, the one whose picture lies there stays."""
+    board.say({"1.1": entry(shot="1"), "2.1": entry("consistent", "2")})
+    moves = {"clear": {KEYS[0]: KEYS[2], KEYS[2]: KEYS[0]}}
+    found = moved(board.root, Names(KEYS), moves) or pytest.fail("nothing moves")
+    assert (list(json.loads(found.data)), found.dropped) == (["2.1"], ("1.1",))
+
+
+def test_choices_since_a_step_are_set_back_too(board: Board) -> None:
+    """Undo gives what was chosen since its old number, and what was dropped its place."""
+    board.say({"1.1": entry(shot="1"), "1.2": entry(shot="1")})
+    moves = {"clear": {KEYS[1]: KEYS[0]}}
+    found = moved(board.root, Names(KEYS[:1]), moves) or pytest.fail("nothing moves")
+    since = {"1.1": entry("consistent", "1"), "7.7": {"style": "clear"}}
+    assert set_back(since, found.kept) == {
+        "1.1": entry(shot="1"),
+        "1.2": entry("consistent", "1"),
+        "7.7": {"style": "clear"},
+    }
+
+
+# Several at once, and crashes
+
+
+def test_choices_at_the_same_time_are_all_kept(board: Board) -> None:
+    """Each waits for the others, and none is overwritten."""
+    everything = [(key, style) for key in KEYS for style in STYLES]
+    threads = [threading.Thread(target=board.choose, args=one) for one in everything]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = choosing.chosen(board.project)
+    assert list(found) == list(KEYS)
+    assert board.selected == {
+        Path(one.image_path).name: board.place(one.style, key).read_bytes()
+        for key, one in found.items()
+    }
+
+
+def test_nothing_is_chosen_while_a_step_is_half_done(board: Board) -> None:
+    """What moves pictures moves choices too, and is finished first."""
+    folder = board.root / "old_images/2026-09-21T14-13-20Z"
+    folder.mkdir(parents=True)
+    (folder / "step.json").write_text('{"kind": "use", "state": "begun"}')
+    with pytest.raises(UsageError, match="pictures are being moved"):
+        board.choose(KEYS[0], "clear")
+    interrupted.finish(Layout(board.root), WALL)
+    board.choose(KEYS[0], "clear")
+
+
+OPERATIONS: dict[str, Callable[[Board], object]] = {
+    "first": lambda board: board.choose(KEYS[1], "clear"),
+    "another style": lambda board: board.choose(KEYS[0], "consistent"),
+    "flagged": lambda board: board.choose(KEYS[0], "consistent", flagged=True),
+    "flag": lambda board: choosing.flag(board.project, KEYS[:1]),
+    "all": lambda board: choosing.choose_rest(board.project, "illustration", WALL),
+    "back": lambda board: choosing.unchoose(board.project, KEYS[:1]),
+}
+
+
+def whole(board: Board) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what is chosen, after making sure that the folder is in line with the file."""
+    said, selected = board.said, board.selected
+    wanted = {}
+    for name, one in said.items():
+        choice = selections.choice_of(one) or pytest.fail(f"{name} is no choice")
+        file = selections.file_of(name, flagged=choice.flagged)
+        wanted[file] = board.place(choice.style, (name[0], name)).read_bytes()
+    assert selected == wanted
+    return said, selected
+
+
+def never_both(board: Board) -> None:
+    """Fail where a beat has a plain and a flagged picture at once."""
+    plain = [name.replace("_flagged", "") for name in board.names]
+    assert len(set(plain)) == len(plain), board.names
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("refusing", [False, True], ids=["killed", "disk full"])
+def test_a_crash_at_any_call_leaves_the_one_or_the_other(
+    tmp_path: Path, name: str, *, refusing: bool
+) -> None:
+    """The next command finishes it or gives it up, and never are there both files."""
+    operation = OPERATIONS[name]
+
+    def begun(number: object) -> Board:
+        board = Board(tmp_path / f"{number}")
+        board.choose(KEYS[0], "clear")
+        return board
+
+    board = begun("whole")
+    before = board.said
+    with failing() as calls:
+        operation(board)
+    after, _ = whole(board)
+    outcomes = set()
+    for at in range(1, len(calls) + 1):
+        board = begun(at)
+        expected = (Crash,) if not refusing else (UsageError, OSError)
+        with (
+            contextlib.suppress(*expected),
+            failing(at, raising=full if refusing else Crash, only=refusing),
+        ):
+            operation(board)
+        never_both(board)
+        interrupted.finish(Layout(board.root), WALL)
+        said, _ = whole(board)
+        assert said in (before, after)
+        outcomes.add(said == after)
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize(
+    "said", [None, {"1.1": {"style": "clear"}}], ids=["ours", "another tool's"]
+)
+def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
+    tmp_path: Path, said: dict[str, Any] | None
+) -> None:
+    """Choice and copy are both there, or neither, and then the copy is kept."""
+
+    def begun(number: object) -> Board:
+        board = Board(tmp_path / f"{number}")
+        board.choose(KEYS[0], "clear")
+        (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
+        if said is not None:
+            board.say(said)
+        return board
+
+    with failing() as calls:
+        choosing.unchoose(begun("whole").project, KEYS[:1])
+    outcomes = set()
+    for at in range(1, len(calls) + 1):
+        board = begun(at)
+        with contextlib.suppress(Crash), failing(at):
+            choosing.unchoose(board.project, KEYS[:1])
+        interrupted.finish(Layout(board.root), WALL)
+        if board.said:
+            assert board.selected == {"Beat_1.1.png": b"retouched"}
+        else:
+            assert (board.selected, board.kept) == ({}, [b"retouched"])
+        outcomes.add(bool(board.said))
+    assert outcomes == {True, False}
+
+
+def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choosing the rest leaves what was chosen while it looked for pictures."""
+    look = choosing.picture_fault
+
+    def looking(project: Project, key: Key, style: str) -> str | None:
+        if key == KEYS[2] and style == "clear":
+            board.choose(KEYS[0], "consistent")
+        return look(project, key, style)
+
+    monkeypatch.setattr(choosing, "picture_fault", looking)
+    made, _ = choosing.choose_rest(board.project, "clear", WALL)
+    assert list(made) == list(KEYS[1:])
+    assert board.said["1.1"]["style"] == "consistent"
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["choose", "flag", "unflag", "back", "draw", "rest"]),
+        st.sampled_from(KEYS),
+        st.sampled_from(STYLES),
+        st.booleans(),
+        st.one_of(st.none(), st.integers(1, 60)),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS)
+def test_whatever_is_done_and_wherever_it_ends(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, Key, str, bool, int | None]],
+) -> None:
+    """The file is always whole, no beat has both files, and each copy is what was chosen."""
+    board = Board(tmp_path_factory.mktemp("any") / "my-video")
+    for what, key, style, flagged, at in steps:
+        if what == "draw":
+            board.draw(style, key)
+            continue
+        with (
+            contextlib.suppress(UsageError, Crash),
+            failing(at) if at else contextlib.nullcontext(),
+        ):
+            if what == "choose":
+                board.choose(key, style, flagged=flagged)
+            elif what == "rest":
+                choosing.choose_rest(board.project, style, WALL, flagged=flagged)
+            elif what == "back":
+                choosing.unchoose(board.project, [key])
+            else:
+                choosing.flag(board.project, [key], flagged=what == "flag")
+        never_both(board)
+        interrupted.finish(Layout(board.root), WALL)
+        hashes = {name: one["sha256"] for name, one in board.said.items()}
+        copies = {
+            name.removeprefix("Beat_").removesuffix(".png").removesuffix("_flagged"): data
+            for name, data in board.selected.items()
+        }
+        for name, data in copies.items():
+            assert hashlib.sha256(data).hexdigest() == hashes[name]
+        if at is None:
+            assert copies.keys() == hashes.keys()
