@@ -66,7 +66,7 @@ class Pictures:
         headers = {"etag": f'"{mark}"', "cache-control": keep}
         if _has(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
-        return Response(data, 200, headers, "image/webp")
+        return Response(data, 200, headers, "image/jpeg")
 
     async def _thumbnail(self, path: Path, mark: str) -> bytes | None:
         layout = self._boards.layout

@@ -130,7 +130,7 @@ export class Grid {
       built.picture.prepend(built.image);
     }
     // The one that is shown stays until the other has come.
-    built.image.src = `/thumbnails/${pathOf(cell)}.webp?v=${encodeURIComponent(cell.version)}`;
+    built.image.src = `/thumbnails/${pathOf(cell)}.jpg?v=${encodeURIComponent(cell.version)}`;
   }
 
   // Shows the rows that a filter keeps, and returns how many.
