@@ -3,8 +3,6 @@
 import gc
 import os
 import sys
-import threading
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -115,14 +113,21 @@ def serve(
     def ready(opened: "Access") -> None:
         _tell(boards.layout, opened, alone=not other_machines)
         if not no_browser and _has_screen():
-            address = opened.address(opened.ticket())
-            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+            _open(opened.address(opened.ticket()))
 
     try:
         with ended_in_order():
             server.serve(boards, host, server.listen(host, port or 0), options, ready)
     except KeyboardInterrupt:
         _leave(boards.layout, project)
+
+
+def _open(address: str) -> None:
+    """Open a browser, without waiting for it."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
 
 def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:

@@ -41,8 +41,12 @@ export class Review {
     if (!this.row) return;
     const row = this._state.rows.find((one) => one.key === this._row.key);
     if (!row) this._dialog.close();
-    else if (row !== this._row || row.cells.size !== this._panels.size) this._show(row, this._style);
+    else if (row !== this._row || this._hasOtherStyles(row)) this._show(row, this._style);
     else this.paint();
+  }
+
+  _hasOtherStyles({ cells }) {
+    return cells.size !== this._panels.size || [...this._panels.keys()].some((s) => !cells.has(s));
   }
 
   // Shows what has changed of the beat.
@@ -69,7 +73,9 @@ export class Review {
     const rows = this._actions.rows();
     const at = rows.indexOf(this._row);
     // A beat that the filter no longer keeps stays until one moves on from it.
-    const next = at < 0 ? rows.find((row) => (by > 0 ? row.at > this._row.at : row.at < this._row.at)) : rows[at + by];
+    const { at: here } = this._row;
+    const near = by > 0 ? rows.find((row) => row.at > here) : rows.findLast((row) => row.at < here);
+    const next = at < 0 ? near : rows[at + by];
     if (!next) return;
     this._say("");
     this._show(next, this._style);
@@ -87,7 +93,9 @@ export class Review {
     }
     const taken = row.chosen?.style === style && row.chosen.since === "same";
     const isFlagged = Boolean(row.chosen?.isFlagged);
-    this._save(row, taken ? null : { style, isFlagged, since: "same" }, { style: taken ? null : style });
+    this._save(row, taken ? null : { style, isFlagged, since: "same" }, {
+      style: taken ? null : style,
+    });
   }
 
   flag() {
@@ -122,7 +130,11 @@ export class Review {
     row.saving = row.saving.then(async () => {
       try {
         await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
-        this._say(choice ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}` : "Saved: nothing is chosen");
+        this._say(
+          choice
+            ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}`
+            : "Saved: nothing is chosen",
+        );
       } catch (error) {
         if (row.chosen === choice) row.chosen = before;
         this._say(`Not saved: ${error.message}`);
@@ -138,7 +150,9 @@ export class Review {
     this._style = styles.includes(style) ? style : (row.chosen?.style ?? styles[0] ?? null);
     const order = this._state.styles.filter((one) => row.cells.has(one));
     this._panels = new Map(order.map((one) => [one, this._panel(one)]));
-    byId("review-pictures").replaceChildren(...[...this._panels.values()].map((panel) => panel.whole));
+    byId("review-pictures").replaceChildren(
+      ...[...this._panels.values()].map((panel) => panel.whole),
+    );
     this.paint();
   }
 
