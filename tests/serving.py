@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -44,6 +46,7 @@ class Served:
         self.host, self.port = parts.hostname, parts.port
         self.base = f"http://{self.host}:{self.port}"
         self.token = parts.query.removeprefix("token=")
+        self._streams: list[Stream] = []
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.headers["Authorization"] = f"Bearer {self.token}"
@@ -56,8 +59,13 @@ class Served:
 
     def close(self) -> Done:
         """End it as Ctrl-C does."""
+        for stream in self._streams:
+            stream.close()
         self.session.close()
-        self.process.send_signal(2)
+        if os.name == "posix":
+            self.process.send_signal(signal.SIGINT)
+        else:
+            self.process.terminate()
         return self._commands.wait(self.process)
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -94,12 +102,16 @@ class Served:
 
     def generate(self, **asked: object) -> "Stream":
         """Start a run, and follow it."""
-        return Stream(self.post("/api/generate-images", asked, stream=True))
+        return self._stream(self.post("/api/generate-images", asked, stream=True))
 
     def events(self, since: str | None = None) -> "Stream":
         """Follow whatever runs; `since` is the last id that was heard."""
         headers = {"Last-Event-ID": since} if since else {}
-        return Stream(self.get("/api/events", headers=headers, stream=True))
+        return self._stream(self.get("/api/events", headers=headers, stream=True))
+
+    def _stream(self, response: requests.Response) -> "Stream":
+        self._streams.append(Stream(response))
+        return self._streams[-1]
 
     def memory(self) -> int:
         """Return the most bytes that the server has held so far; Linux only."""

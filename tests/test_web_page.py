@@ -295,7 +295,8 @@ def test_an_event_touches_its_own_row_alone(
               new MutationObserver((changes) => {
                 for (const change of changes) {
                   const row = change.target.closest(".row");
-                  window.touched.add(row ? row.querySelector(".number > span")?.textContent : "grid");
+                  const number = row?.querySelector(".number > span");
+                  window.touched.add(number ? number.textContent : "grid");
                 }
               }).observe(document.getElementById("grid"), {
                 subtree: true, childList: true, attributes: true, attributeFilter: ["data-status"],

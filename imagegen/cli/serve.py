@@ -3,8 +3,6 @@
 import gc
 import os
 import sys
-import threading
-import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -96,7 +94,6 @@ def serve(
             hint="python -m pip install 'imagegen-storyboard[web]'",
         ) from error
     from imagegen.cli.watch import ended_in_order
-    from imagegen.project.layout import Layout
     from imagegen.web.board import Boards
 
     if not access.is_loopback(host) and not other_machines:
@@ -105,8 +102,7 @@ def serve(
         )
     if port is not None and port > _LARGEST_PORT:
         raise UsageError(f"--port {port} is no port", hint=f"the largest is {_LARGEST_PORT}")
-    layout = Layout(project)
-    boards = Boards(layout, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
+    boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()
     named = {"provider": provider, "model": model, "beats": absolute(beats)}
@@ -115,16 +111,23 @@ def serve(
     gc.enable()
 
     def ready(opened: "Access") -> None:
-        _tell(layout, opened, alone=not other_machines)
+        _tell(boards.layout, opened, alone=not other_machines)
         if not no_browser and _has_screen():
-            address = opened.address(opened.ticket())
-            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+            _open(opened.address(opened.ticket()))
 
     try:
         with ended_in_order():
             server.serve(boards, host, server.listen(host, port or 0), options, ready)
     except KeyboardInterrupt:
-        _leave(layout, project)
+        _leave(boards.layout, project)
+
+
+def _open(address: str) -> None:
+    """Open a browser, without waiting for it."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
 
 def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:

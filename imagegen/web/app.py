@@ -45,7 +45,7 @@ def application(
     routes = [
         *api.routes(),
         Route("/images/{style}/{shot}/{beat}.png", pictures.whole),
-        Route("/thumbnails/{style}/{shot}/{beat}.webp", pictures.small),
+        Route("/thumbnails/{style}/{shot}/{beat}.jpg", pictures.small),
         Route("/", _page),
         Route("/{name}", _page),
     ]

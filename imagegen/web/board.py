@@ -63,11 +63,12 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as it was at one moment."""
+    """A project as it was at one moment. `price` is about what a picture costs, in US dollars."""
 
     project: str
     provider: str
     model: str | None
+    price: float | None
     image_size: str
     aspect_ratio: str
     styles: Mapping[str, StyleCounts]
@@ -84,11 +85,13 @@ class _Read:
 class Boards:
     """Reads a project's board, anew whenever one of its files has changed.
 
-    Its methods wait for files; any thread may call them. `_lock` guards what was read last.
+    `root` is its folder as it was typed, for messages. The methods wait for files; any thread
+    may call them. `_lock` guards what was read last.
     """
 
-    def __init__(self, layout: Layout, asked: Asked) -> None:
-        self.layout = layout
+    def __init__(self, root: Path, asked: Asked) -> None:
+        self.layout = Layout(root)
+        self._root = root
         self._asked = asked
         self._lock = threading.Lock()
         self._read: _Read | None = None
@@ -106,8 +109,7 @@ class Boards:
             signature = tuple(self._signature())
             if self._read is None or self._read.signature != signature:
                 interrupted.finish(self.layout, time.time())
-                asked = as_last_drawn(self.layout.root, self._asked)
-                project = Project(self.layout.root, asked)
+                project = Project(self._root, as_last_drawn(self._root, self._asked))
                 board = _board(project, standing(project, time.time()))
                 self._read = _Read(signature, project, board)
             return self._read
@@ -153,6 +155,7 @@ def _board(project: Project, found: Standing) -> Board:
         project=found.project,
         provider=settings.provider,
         model=settings.model,
+        price=found.price,
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
         styles={

@@ -1,8 +1,10 @@
 """Pictures and their thumbnails, by the beat that they belong to."""
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +14,12 @@ from starlette.responses import Response, StreamingResponse
 
 from imagegen import files
 from imagegen.project import png
+from imagegen.web import thumbnails
 from imagegen.web.answers import RefusedError
 from imagegen.web.board import Boards, version
-from imagegen.web.thumbnails import thumbnail
 
-_PIECE: Final = 256 * 1024
+_MAKERS: Final = 2
+_PIECE: Final = 64 * 1024
 _HEAD: Final = 16
 _ASK_AGAIN: Final = "private, no-cache"
 _FOR_GOOD: Final = "private, max-age=31536000, immutable"
@@ -31,6 +34,8 @@ class Pictures:
 
     def __init__(self, boards: Boards) -> None:
         self._boards = boards
+        # A picture is many times as large unpacked, and a thread keeps that memory.
+        self._makers = ThreadPoolExecutor(_MAKERS, "thumbnails")
 
     async def whole(self, request: Request) -> Response:
         """Return a picture as it lies on the disk; it is asked for again, and sent if changed."""
@@ -54,16 +59,22 @@ class Pictures:
         """Return a picture's thumbnail; with a version in its address it is kept for good."""
         path = await to_thread.run_sync(self._place, request)
         mark = await to_thread.run_sync(version, path)
-        data = None
-        if mark is not None:
-            data = await to_thread.run_sync(thumbnail, self._boards.layout, path, mark)
+        data = await self._thumbnail(path, mark) if mark is not None else None
         if data is None:
             raise RefusedError(404, "this beat has no picture")
         keep = _FOR_GOOD if "v" in request.query_params else _ASK_AGAIN
         headers = {"etag": f'"{mark}"', "cache-control": keep}
         if _has(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
-        return Response(data, 200, headers, "image/webp")
+        return Response(data, 200, headers, "image/jpeg")
+
+    async def _thumbnail(self, path: Path, mark: str) -> bytes | None:
+        layout = self._boards.layout
+        data = await to_thread.run_sync(thumbnails.kept, layout, path, mark)
+        if data is not None:
+            return data
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._makers, thumbnails.made, layout, path, mark)
 
     def _place(self, request: Request) -> Path:
         named = request.path_params

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from anyio import to_thread
 
 from imagegen.errors import UsageError
 from imagegen.web.access import Access
@@ -17,6 +18,8 @@ from imagegen.web.board import Boards
 from imagegen.web.lookout import Lookout
 
 _MOST_CONNECTIONS: Final = 300
+_THREADS: Final = 8
+"""As many wait for files at a time: each costs memory, and files are fast."""
 _LAST_SECONDS: Final = 1
 """How long answers under way may take once the server ends."""
 
@@ -59,6 +62,7 @@ def serve(
     logging.getLogger("uvicorn").propagate = False
 
     async def run() -> None:
+        to_thread.current_default_thread_limiter().total_tokens = _THREADS
         lookout = Lookout(boards.layout)
         config = uvicorn.Config(
             application(boards, access, lookout, options),

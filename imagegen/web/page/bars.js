@@ -35,7 +35,9 @@ export class Bars {
     for (const part of PARTS) {
       bar.parts[part].style.flexGrow = String(counts[part] ?? 0);
     }
-    bar.rest.style.flexGrow = String(PARTS.reduce((left, p) => left - (counts[p] ?? 0), counts.total));
+    bar.rest.style.flexGrow = String(
+      PARTS.reduce((left, p) => left - (counts[p] ?? 0), counts.total),
+    );
     for (const status of STATUSES) {
       const count = counts[status] ?? 0;
       setText(bar.counts[status].number, String(count));
@@ -110,7 +112,8 @@ function untilWhen({ run, forecast }) {
   if (!run.active || !forecast) return "";
   const parts = [];
   if (forecast.seconds) parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
-  if (forecast.cost_in_all) parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
+  if (forecast.cost_in_all)
+    parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
   return parts.join(" · ");
 }
 

@@ -1,7 +1,6 @@
 // The grid: a row a beat, a column a style. Only the cells that changed are touched.
 
 import { make, setAttribute, setHidden, setText } from "./dom.js";
-import { FILTERS } from "./state.js";
 import { GLYPHS, IN_WORDS } from "./words.js";
 
 const AT_ONCE = 40; // rows: more than a screen
@@ -16,12 +15,16 @@ export class Grid {
     this._rows = new Map(); // by row
     this._building = 0;
     this._words = "";
-    this.filter = "all";
+    this._keeps = () => true;
   }
 
   // Shows the board as it was read. Where its words are the same, only what changed is touched.
-  show(state) {
-    const words = JSON.stringify([state.styles, state.rows.map((row) => [row.key, row.phrase, row.prompt, ...row.cells.keys()])]);
+  show(state, keeps) {
+    this._keeps = keeps;
+    const words = JSON.stringify([
+      state.styles,
+      state.rows.map((row) => [row.key, row.phrase, row.prompt, ...row.cells.keys()]),
+    ]);
     if (words !== this._words) this._buildAll(state);
     else state.rows.forEach((row) => this.paintRow(row));
     this._words = words;
@@ -58,7 +61,11 @@ export class Grid {
     const cells = new Map(state.styles.map((style) => [style, this._cell(row, style)]));
     const number = make("p", { className: "number" }, make("span", { textContent: row.beat }));
     const flag = make("span", { className: "flag", textContent: "flagged", hidden: true });
-    const redrawn = make("span", { className: "flag", textContent: "redrawn since chosen", hidden: true });
+    const redrawn = make("span", {
+      className: "flag",
+      textContent: "redrawn since chosen",
+      hidden: true,
+    });
     number.append(flag, redrawn);
     const words = make(
       "div",
@@ -67,17 +74,25 @@ export class Grid {
       make("p", { className: "phrase", textContent: row.phrase }),
       make("p", { className: "prompt muted", textContent: row.prompt, title: row.prompt }),
     );
-    const whole = make("div", { role: "row", className: "row" }, words, ...[...cells.values()].map((c) => c.whole));
+    const whole = make(
+      "div",
+      { role: "row", className: "row" },
+      words,
+      ...[...cells.values()].map((c) => c.whole),
+    );
     this._rows.set(row.key, { whole, cells, flag, redrawn });
     this.paintRow(row);
-    setHidden(whole, !FILTERS[this.filter].keeps(row));
+    setHidden(whole, !this._keeps(row));
     return whole;
   }
 
   _cell(row, style) {
     const cell = row.cells.get(style);
     if (!cell) {
-      const none = make("span", { className: "unseen", textContent: `no ${style} picture is asked for` });
+      const none = make("span", {
+        className: "unseen",
+        textContent: `no ${style} picture is asked for`,
+      });
       return { whole: make("div", { role: "cell", className: "cell" }, none) };
     }
     const glyph = make("span", { className: "glyph", "aria-hidden": "true" });
@@ -125,28 +140,32 @@ export class Grid {
       return;
     }
     if (!built.image) {
-      built.image = make("img", { alt: "", loading: "lazy", decoding: "async", width: 480, height: 270 });
+      built.image = make("img", {
+        alt: "",
+        loading: "lazy",
+        decoding: "async",
+        width: 480,
+        height: 270,
+      });
       built.image.onload = () => built.image?.classList.add("there");
       built.picture.prepend(built.image);
     }
     // The one that is shown stays until the other has come.
-    built.image.src = `/thumbnails/${pathOf(cell)}.webp?v=${encodeURIComponent(cell.version)}`;
+    built.image.src = `/thumbnails/${pathOf(cell)}.jpg?v=${encodeURIComponent(cell.version)}`;
   }
 
-  // Shows the rows that a filter keeps, and returns how many.
-  filterRows(state, filter) {
-    this.filter = filter;
+  // Shows the rows that a filter keeps.
+  filterRows(state, { keeps, none }) {
+    this._keeps = keeps;
     let kept = 0;
     for (const row of state.rows) {
-      const keeps = FILTERS[filter].keeps(row);
       const built = this._rows.get(row.key);
-      if (built) setHidden(built.whole, !keeps);
-      kept += keeps ? 1 : 0;
+      if (built) setHidden(built.whole, !keeps(row));
+      kept += keeps(row) ? 1 : 0;
     }
     setHidden(this._none, kept > 0);
     setHidden(this._place, kept === 0);
-    setText(this._none, state.rows.length ? EMPTY[filter] : "This storyboard has no beats.");
-    return kept;
+    setText(this._none, none);
   }
 
   // Gives the focus to a beat's picture, where it is shown.
@@ -154,14 +173,6 @@ export class Grid {
     this._rows.get(row.key)?.cells.get(style)?.picture?.focus();
   }
 }
-
-const EMPTY = {
-  all: "This storyboard has no beats.",
-  unchosen: "Every beat has its best picture.",
-  failed: "No beat has failed.",
-  flagged: "No beat is flagged.",
-  redrawn: "No picture was redrawn since it was chosen.",
-};
 
 export function pathOf(cell) {
   const { style, row } = cell;

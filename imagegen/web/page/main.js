@@ -2,13 +2,14 @@
 
 import * as api from "./api.js";
 import { Bars } from "./bars.js";
-import { byId, make, setHidden, setText } from "./dom.js";
+import { byId, setHidden, setText } from "./dom.js";
+import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { notices } from "./notices.js";
 import { Review } from "./review.js";
-import { FILTERS, State } from "./state.js";
+import { State } from "./state.js";
 import { follow } from "./stream.js";
-import { plural } from "./words.js";
+import { money, plural } from "./words.js";
 
 const TICK = 1000;
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
@@ -16,16 +17,18 @@ const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
 const state = new State(paint);
 const bars = new Bars(byId("bars"), byId("now"), byId("left"));
 const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
-const review = new Review(state, { changed, redraw, closed, rows: shownRows });
+const filters = new Filters(byId("filters"), byId("tally"), () => state.touch("filter"));
+const review = new Review(state, { changed, redraw, closed, rows: () => filters.of(state.rows) });
 let trouble = null;
-let filter = "all";
 let loading = null;
+let stale = false; // what is being loaded was asked for before something else happened
 let spoken = 0;
 let background = false;
 
 // -- What is known, and what happens
 
 function load() {
+  stale = loading !== null;
   loading ??= api
     .project()
     .then((read) => {
@@ -38,8 +41,8 @@ function load() {
     })
     .finally(() => {
       loading = null;
+      if (stale) load();
     });
-  return loading;
 }
 
 function heard(event) {
@@ -97,14 +100,15 @@ function sayHowFar() {
 // -- What is shown
 
 function paint(dirty) {
+  setHidden(byId("progress"), !state.project);
+  setHidden(byId("board"), !state.project);
   if (!state.project) {
     paintNotices();
     return;
   }
   if (dirty.has("all")) {
     setShape();
-    grid.filter = filter;
-    grid.show(state);
+    grid.show(state, filters.keeps);
     review.renew();
   }
   for (const row of dirty) {
@@ -112,8 +116,8 @@ function paint(dirty) {
   }
   bars.paint(state);
   paintTop();
-  paintFilters();
-  grid.filterRows(state, filter);
+  filters.paint(state.rows);
+  grid.filterRows(state, filters);
   if (dirty.has("all") || dirty.has("run")) paintNotices();
   if (dirty.has("all") || dirty.has(review.row)) review.paint();
 }
@@ -133,12 +137,19 @@ function paintTop() {
   const total = all.reduce((sum, counts) => sum + counts.total, 0);
   const left = all.reduce((sum, counts) => sum + (counts.pending ?? 0) + (counts.error ?? 0), 0);
   setText(byId("project"), project.project);
-  const what = [plural(state.rows.length, "beat"), plural(styles.length, "style"), `${project.image_size} ${project.aspect_ratio}`];
+  const what = [
+    plural(state.rows.length, "beat"),
+    plural(styles.length, "style"),
+    `${project.image_size} ${project.aspect_ratio}`,
+  ];
   setText(byId("about"), [...what, project.provider].join(" · "));
-  document.title = run.active ? `${there}/${total} · ${project.project}` : `${project.project} · imagegen`;
+  document.title = run.active
+    ? `${there}/${total} · ${project.project}`
+    : `${project.project} · imagegen`;
   setHidden(byId("start"), run.active);
   byId("start").disabled = left === 0;
-  setText(byId("start"), left ? `Start · ${plural(left, "picture")}` : "Start");
+  const cost = project.price ? ` · about ${money(left * project.price)}` : "";
+  setText(byId("start"), left ? `Start · ${plural(left, "picture")}${cost}` : "Start");
   setHidden(byId("stop"), !run.active);
   byId("stop").disabled = run.stopping;
   setHidden(byId("background"), !run.active);
@@ -149,39 +160,9 @@ function paintTop() {
   document.body.classList.toggle("background", background && run.active);
 }
 
-const filterInputs = new Map();
-
-function buildFilters() {
-  for (const [name, { words }] of Object.entries(FILTERS)) {
-    const input = make("input", { type: "radio", name: "filter", value: name, checked: name === filter });
-    input.onchange = () => show(name);
-    const count = make("span", { className: "number" });
-    byId("filters").append(make("label", {}, input, make("span", { textContent: words }), count));
-    filterInputs.set(name, { input, count });
-  }
-}
-
-function paintFilters() {
-  for (const [name, { count }] of filterInputs) {
-    setText(count, String(state.rows.filter(FILTERS[name].keeps).length));
-  }
-  const chosen = state.rows.filter((row) => row.chosen).length;
-  setText(byId("tally"), `${chosen} of ${state.rows.length} chosen`);
-}
-
 function paintNotices() {
-  const actions = { showFailed: () => show("failed"), reload: load };
+  const actions = { showFailed: () => filters.choose("failed"), reload: load };
   byId("notices").replaceChildren(...notices(state, trouble, actions));
-}
-
-function show(name) {
-  filter = name;
-  filterInputs.get(name).input.checked = true;
-  state.touch("filter");
-}
-
-function shownRows() {
-  return state.rows.filter((row) => FILTERS[filter].keeps(row));
 }
 
 function changed(row) {
@@ -218,7 +199,7 @@ function closed(row, style) {
 }
 
 function reviewAll() {
-  const rows = shownRows();
+  const rows = filters.of(state.rows);
   const first = rows.find((row) => !row.chosen) ?? rows[0] ?? state.rows[0];
   if (first) review.open(first, first.chosen?.style);
 }
@@ -227,16 +208,21 @@ byId("start").onclick = () => generate({});
 byId("stop").onclick = () => {
   state.run.stopping = true;
   state.touch("run");
-  api.stop().catch((error) => tell(error.message, error));
+  api.stop().catch((error) => {
+    state.run.stopping = false;
+    tell(error.message, error);
+  });
 };
 byId("background").onclick = () => {
   background = !background;
-  setText(byId("live"), background ? "The run goes on in the background; this page may be closed." : "");
+  setText(
+    byId("live"),
+    background ? "The run goes on in the background; this page may be closed." : "",
+  );
   state.touch("run");
 };
 byId("review-all").onclick = reviewAll;
 
-buildFilters();
 load();
 follow({ heard, connected });
 setInterval(() => {

@@ -9,7 +9,15 @@ const REASONS = {
   interrupted: "The run was interrupted.",
   internal: "A fault of imagegen ended the run.",
 };
-const GOES_ON = new Set(["stopped", "interrupted", "time", "money", "keys spent", "provider down", "disk"]);
+const GOES_ON = new Set([
+  "stopped",
+  "interrupted",
+  "time",
+  "money",
+  "keys spent",
+  "provider down",
+  "disk",
+]);
 
 // Returns the notices that there are, each as an element.
 export function notices(state, trouble, actions) {
@@ -18,19 +26,29 @@ export function notices(state, trouble, actions) {
   if (state.ended && !state.run.active) found.push(...ofEnding(state, actions));
   for (const warning of state.warnings) found.push(box("warn", [paragraph(warning)]));
   if (!found.length && !state.run.active && state.rows.length && isUndrawn(state)) {
-    found.push(box("plain", [paragraph("Nothing is drawn yet. Start draws every beat in every style.")]));
+    found.push(
+      box("plain", [paragraph("Nothing is drawn yet. Start draws every beat in every style.")]),
+    );
   }
   return found;
 }
 
 function ofEnding({ ended, rows }, actions) {
   if (ended.type === "error") return [ofTrouble(ended, actions)];
-  const failed = rows.filter((row) => [...row.cells.values()].some((c) => c.status === "error")).length;
+  const failed = rows.filter((row) =>
+    [...row.cells.values()].some((c) => c.status === "error"),
+  ).length;
   const words = (ended.messages ?? []).map(sentence);
-  if (!words.length) words.push(REASONS[ended.reason] ?? `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`);
+  if (!words.length)
+    words.push(
+      REASONS[ended.reason] ??
+        `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`,
+    );
   if (ended.resume_after) words.push(`It can go on from ${clock(ended.resume_after)}.`);
   if (!ended.reason || GOES_ON.has(ended.reason)) words.push("Start carries on with what is left.");
-  const buttons = failed ? [button(`Show ${plural(failed, "failed beat")}`, actions.showFailed)] : [];
+  const buttons = failed
+    ? [button(`Show ${plural(failed, "failed beat")}`, actions.showFailed)]
+    : [];
   const kind = failed ? "bad" : ended.reason === "complete" ? "good" : "plain";
   return [box(kind, words.map(paragraph), buttons)];
 }
@@ -39,7 +57,9 @@ function ofTrouble(trouble, actions) {
   const parts = [paragraph(trouble.message)];
   const faults = (trouble.faults ?? []).slice(0, 20);
   if (faults.length) {
-    parts.push(make("ul", {}, ...faults.map((fault) => make("li", { textContent: faultWords(fault) }))));
+    parts.push(
+      make("ul", {}, ...faults.map((fault) => make("li", { textContent: faultWords(fault) }))),
+    );
   }
   if (trouble.hint) parts.push(paragraph(trouble.hint));
   return box("bad trouble", parts, trouble.reload ? [button("Read it again", actions.reload)] : []);
@@ -55,7 +75,9 @@ function faultWords({ file, row, field, message, hint }) {
 }
 
 function isUndrawn(state) {
-  return state.rows.every((row) => [...row.cells.values()].every((cell) => !cell.version && !cell.error));
+  return state.rows.every((row) =>
+    [...row.cells.values()].every((cell) => !cell.version && !cell.error),
+  );
 }
 
 function box(kind, parts, buttons = []) {

@@ -13,6 +13,7 @@ export class Review {
     this._dialog = byId("review");
     this._row = null;
     this._style = null; // the picture that R draws again
+    this._own = false;
     this._panels = new Map();
     this._dialog.addEventListener("keydown", (event) => this._key(event));
     this._dialog.addEventListener("close", () => this._actions.closed(this._row, this._style));
@@ -40,8 +41,12 @@ export class Review {
     if (!this.row) return;
     const row = this._state.rows.find((one) => one.key === this._row.key);
     if (!row) this._dialog.close();
-    else if (row !== this._row || row.cells.size !== this._panels.size) this._show(row, this._style);
+    else if (row !== this._row || this._hasOtherStyles(row)) this._show(row, this._style);
     else this.paint();
+  }
+
+  _hasOtherStyles({ cells }) {
+    return cells.size !== this._panels.size || [...this._panels.keys()].some((s) => !cells.has(s));
   }
 
   // Shows what has changed of the beat.
@@ -52,7 +57,9 @@ export class Review {
     const at = rows.indexOf(row);
     setText(byId("review-place"), `${row.beat}${at < 0 ? "" : ` · ${at + 1} of ${rows.length}`}`);
     setText(byId("review-title"), row.phrase || `Beat ${row.beat}`);
-    setText(byId("review-prompt"), row.prompt);
+    // Words that are a style's own stand below its picture, and then those of all do.
+    this._own = [...row.cells.values()].some((cell) => cell.prompt !== null);
+    setText(byId("review-prompt"), this._own ? "" : row.prompt);
     byId("review-before").disabled = at === 0;
     byId("review-next").disabled = at === rows.length - 1;
     const flagged = Boolean(row.chosen?.isFlagged);
@@ -66,7 +73,9 @@ export class Review {
     const rows = this._actions.rows();
     const at = rows.indexOf(this._row);
     // A beat that the filter no longer keeps stays until one moves on from it.
-    const next = at < 0 ? rows.find((row) => (by > 0 ? row.at > this._row.at : row.at < this._row.at)) : rows[at + by];
+    const { at: here } = this._row;
+    const near = by > 0 ? rows.find((row) => row.at > here) : rows.findLast((row) => row.at < here);
+    const next = at < 0 ? near : rows[at + by];
     if (!next) return;
     this._say("");
     this._show(next, this._style);
@@ -84,7 +93,9 @@ export class Review {
     }
     const taken = row.chosen?.style === style && row.chosen.since === "same";
     const isFlagged = Boolean(row.chosen?.isFlagged);
-    this._save(row, taken ? null : { style, isFlagged, since: "same" }, { style: taken ? null : style });
+    this._save(row, taken ? null : { style, isFlagged, since: "same" }, {
+      style: taken ? null : style,
+    });
   }
 
   flag() {
@@ -119,7 +130,11 @@ export class Review {
     row.saving = row.saving.then(async () => {
       try {
         await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
-        this._say(choice ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}` : "Saved: nothing is chosen");
+        this._say(
+          choice
+            ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}`
+            : "Saved: nothing is chosen",
+        );
       } catch (error) {
         if (row.chosen === choice) row.chosen = before;
         this._say(`Not saved: ${error.message}`);
@@ -135,7 +150,9 @@ export class Review {
     this._style = styles.includes(style) ? style : (row.chosen?.style ?? styles[0] ?? null);
     const order = this._state.styles.filter((one) => row.cells.has(one));
     this._panels = new Map(order.map((one) => [one, this._panel(one)]));
-    byId("review-pictures").replaceChildren(...[...this._panels.values()].map((panel) => panel.whole));
+    byId("review-pictures").replaceChildren(
+      ...[...this._panels.values()].map((panel) => panel.whole),
+    );
     this.paint();
   }
 
@@ -184,8 +201,8 @@ export class Review {
     setText(panel.words, redrawn ? "redrawn since chosen" : chosen ? "chosen" : stateOf(cell));
     setHidden(panel.reason, !cell.error);
     setText(panel.reason, cell.error ? cell.error.message || cell.error.reason : "");
-    setHidden(panel.prompt, !cell.prompt);
-    setText(panel.prompt, cell.prompt ?? "");
+    setHidden(panel.prompt, !this._own);
+    setText(panel.prompt, cell.prompt ?? this._row.prompt);
     if (cell.version === panel.version) return;
     panel.version = cell.version;
     if (cell.version === null) {

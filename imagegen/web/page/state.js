@@ -29,7 +29,9 @@ export class State {
     this.styles = Object.keys(board.styles);
     this._cells.clear();
     const before = new Map(this.rows.map((row) => [row.key, row]));
-    this.rows = board.rows.map((row, at) => this._row(row, at, before.get(keyOf(row.shot, row.beat))));
+    this.rows = board.rows.map((row, at) =>
+      this._row(row, at, before.get(keyOf(row.shot, row.beat))),
+    );
     const rows = new Map(this.rows.map((row) => [row.key, row]));
     for (const one of chosen) {
       const row = rows.get(keyOf(one.shot_number, one.beat_number));
@@ -46,7 +48,12 @@ export class State {
 
   // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
   _row(read, at, before) {
-    const row = before ?? { key: keyOf(read.shot, read.beat), cells: new Map(), saving: Promise.resolve(), unsaved: 0 };
+    const row = before ?? {
+      key: keyOf(read.shot, read.beat),
+      cells: new Map(),
+      saving: Promise.resolve(),
+      unsaved: 0,
+    };
     const { shot, beat, phrase, prompt } = read;
     Object.assign(row, { at, shot, beat, phrase, prompt });
     // What is being saved is newer than what was read.
@@ -70,7 +77,8 @@ export class State {
         break;
       case "progress":
         this._live.set(`${event.style}/${keyOf(event.shot_number, event.beat_number)}`, event);
-        return this._progress(event);
+        // Before the board is there, what is heard waits for it.
+        return !this.project || this._progress(event);
       case "forecast":
         this.forecast = event;
         break;
@@ -172,11 +180,3 @@ export class State {
 export function keyOf(shot, beat) {
   return `${shot}/${beat}`;
 }
-
-export const FILTERS = {
-  all: { words: "All", keeps: () => true },
-  unchosen: { words: "Unchosen", keeps: (row) => !row.chosen },
-  failed: { words: "Failed", keeps: (row) => [...row.cells.values()].some((c) => c.status === "error") },
-  flagged: { words: "Flagged", keeps: (row) => Boolean(row.chosen?.isFlagged) },
-  redrawn: { words: "Redrawn since chosen", keeps: (row) => row.chosen?.since === "redrawn" },
-};

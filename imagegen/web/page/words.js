@@ -12,7 +12,15 @@ export const GLYPHS = {
 };
 
 // In the order in which counts are shown.
-export const STATUSES = ["complete", "generating", "pending", "blocked", "outdated", "waived", "error"];
+export const STATUSES = [
+  "complete",
+  "generating",
+  "pending",
+  "blocked",
+  "outdated",
+  "waived",
+  "error",
+];
 
 export const IN_WORDS = {
   pending: "not drawn yet",
@@ -32,7 +40,11 @@ export function plural(count, one, many = `${one}s`) {
 // 63 as 1:03, 4000 as 1:06:40.
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const [hours, minutes, rest] = [
+    Math.floor(whole / 3600),
+    Math.floor(whole / 60) % 60,
+    whole % 60,
+  ];
   const two = (number) => String(number).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
