@@ -135,7 +135,8 @@ function paintTop() {
   const all = styles.map((style) => state.counts(style));
   const there = all.reduce((sum, counts) => sum + counts.there, 0);
   const total = all.reduce((sum, counts) => sum + counts.total, 0);
-  const left = all.reduce((sum, counts) => sum + (counts.pending ?? 0) + (counts.error ?? 0), 0);
+  const missing = (counts) => ["pending", "blocked", "error"].map((name) => counts[name] ?? 0);
+  const left = all.flatMap(missing).reduce((sum, count) => sum + count, 0);
   setText(byId("project"), project.project);
   const what = [
     plural(state.rows.length, "beat"),
