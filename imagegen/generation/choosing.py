@@ -98,7 +98,9 @@ def chosen(project: Project) -> dict[Key, Chosen]:
     Choices of beats that are gone are left out: `left_over` has them. Raises `UsageError`
     where the file cannot be understood.
     """
-    found = _placed(selections.read(project.root), project.names)
+    entries = selections.read(project.root)
+    # Naming every beat of a large storyboard takes a while.
+    found = _placed(entries, project.names) if entries else {}
     return {key: found[key] for key in project.numbers if key in found} if found else {}
 
 
@@ -152,14 +154,16 @@ def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:
 
 def left_over(project: Project) -> LeftOver:
     """Return what is left of beats that are gone. Raises as `chosen` does."""
-    entries, names = selections.read(project.root), project.names
+    entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
+    if not entries and not there:
+        return LeftOver()
+    names = project.names
     wanted = selected.files_wanted(entries)
     lost = [
         name
         for name, entry in entries.items()
         if (choice := selections.choice_of(entry)) is not None and names.key(name, choice) is None
     ]
-    there = selections.names_in(project.root / FOLDER)
     copies = [file for name in lost for file in selections.files_of(name) if file in there]
     others = there - {*copies, *wanted}
     return LeftOver(

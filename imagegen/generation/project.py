@@ -152,6 +152,12 @@ class Project:
         """Every beat's shot and beat number once, whatever its styles, in file order."""
         return tuple(dict.fromkeys(b.key for own in self.beats.values() for b in own))
 
+    @property
+    def count(self) -> int:
+        """How many beats there are, whatever their styles."""
+        first, *others = [own for own in self.beats.values() if own] or [()]
+        return len(first) if all(_of_same_rows(first, own) for own in others) else len(self.numbers)
+
     @cached_property
     def names(self) -> Names:
         """What beats are called where pictures are chosen among their styles."""
@@ -329,6 +335,17 @@ class Project:
             model=self.settings.model, base_url=self.base_url, timeout=self.settings.timeout
         )
         return providers.create(self.settings.provider, options)
+
+
+def _of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
+    """Tell at one look that two styles have the same beats, if that can be told.
+
+    Beats of one row share their numbers' texts: of very many, comparing these is much faster
+    than counting the numbers.
+    """
+    return len(one) == len(other) and all(
+        a.beat is b.beat and a.shot is b.shot for a, b in zip(one, other, strict=True)
+    )
 
 
 class _Faults:

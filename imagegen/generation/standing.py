@@ -146,7 +146,7 @@ def standing(project: Project, now: float) -> Standing:
         last_run=last,
         price=project.picture_price(),
         not_redrawn=_not_redrawn(project, found, last) if last and not active else 0,
-        beats=len(project.numbers),
+        beats=project.count,
         styles=styles,
         **_choices(project),
     )
