@@ -152,6 +152,7 @@ def _choose(served: Served) -> None:
 
 
 def _picture(page: Page, path: Path) -> None:
+    page.mouse.move(0, 0)
     # Pictures that are on their way are waited for.
     page.wait_for_load_state("networkidle")
     data = page.screenshot(animations="disabled")

@@ -382,7 +382,7 @@ def test_one_run_at_a_time_that_nobody_need_watch(commands: Commands, server: Ge
             assert refused.status_code == 409
             assert "another run is active" in refused.json()["error"]
             status = served.get("/api/generation-status").json()
-            assert (status["active"], status["startedHere"], status["run"]) == (True, True, run)
+            assert (status["active"], status["started_here"], status["run"]) == (True, True, run)
             assert status["styles"]["clear"]["pending"] == 8
             stream = served.events()
             assert served.post("/api/stop-generation").json()["active"]
@@ -406,7 +406,7 @@ def test_a_terminals_run_is_followed(
         status = held.get("/api/generation-status").json()
         assert status["active"]
         assert status["pid"] == run.pid
-        assert not status["startedHere"]
+        assert not status["started_here"]
     heard = stream.to_end()
     stream.close()
     assert heard == commands.wait(run).events[1:]

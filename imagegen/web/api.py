@@ -8,12 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from imagegen.generation.events import Complete, Event, Failed
-from imagegen.generation.follow import Journal
-from imagegen.project import record
+from imagegen.generation.events import Event, Failed
 from imagegen.project.record import RunRecord
 from imagegen.web.answers import RefusedError, answer, body_of
-from imagegen.web.board import Board, Boards
+from imagegen.web.board import Boards
 from imagegen.web.choices import Choices, Text, Wanted
 from imagegen.web.drawing import Asked, Runs
 from imagegen.web.follower import Follower, Place
@@ -56,41 +54,14 @@ class Api:
 
     def _whole(self) -> dict[str, object]:
         # In this order: what happens meanwhile is heard of, or seen already.
-        run = self._run()
+        run = self._runs.standing()
         board = self._boards.read()
         return {
             "success": True,
             "run": run,
-            "ended": self._last_word(run),
+            "ended": self._runs.last_word(run),
             "board": board,
             "chosen": self._choices.read(),
-        }
-
-    def _last_word(self, run: dict[str, object]) -> Complete | None:
-        if run["active"] or not run["run"]:
-            return None
-        journal = Journal(self._layout.journal(str(run["run"])))
-        try:
-            last = None
-            while (events := journal.read_piece()) is not None:
-                last = events[-1] if events else last
-        finally:
-            journal.close()
-        return last if isinstance(last, Complete) else None
-
-    def _run(self) -> dict[str, object]:
-        last = record.read(self._layout)
-        active = last is not None and last.ended is None and record.is_active(self._layout)
-        return {
-            "active": active,
-            "run": last.run if last else None,
-            "pid": last.pid if last and active else None,
-            "startedHere": bool(last and active and self._runs.is_ours(last.run)),
-            "started": last.started if last else None,
-            "ended": last.ended if last else None,
-            "exit_code": last.exit_code if last else None,
-            "reason": last.reason if last else None,
-            "resume_after": last.resume_after if last and not active else None,
         }
 
     async def _events(self, request: Request) -> EventStream:
@@ -122,9 +93,10 @@ class Api:
         return answer(await to_thread.run_sync(self._counted))
 
     def _counted(self) -> dict[str, object]:
-        run = self._run()
-        board: Board = self._boards.read()
-        return {"success": True, "project": board.project, **run, "styles": board.styles}
+        run = self._runs.standing()
+        board = self._boards.read()
+        told = msgspec.structs.asdict(run)
+        return {"success": True, "project": board.project, **told, "styles": board.styles}
 
     def _refuse_other(self, project: str | None) -> None:
         """Compare a name with the project's; nothing of that name is looked for."""

@@ -9,7 +9,8 @@ import msgspec
 
 from imagegen.errors import Exit, RunActiveError
 from imagegen.generation import detach
-from imagegen.generation.events import Failed, iso_exact
+from imagegen.generation.events import Complete, Event, Failed, iso_exact
+from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
@@ -46,6 +47,24 @@ def _listed(names: Names) -> Sequence[str | int]:
     if names is None:
         return []
     return names if isinstance(names, list) else [names]
+
+
+class RunStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """The last run: whether it goes on, by which process, or how it ended.
+
+    `started_here` tells that the page began it, since the server has been started. Times are ISO
+    8601 in UTC; all is None where there has been no run.
+    """
+
+    active: bool = False
+    run: str | None = None
+    pid: int | None = None
+    started_here: bool = False
+    started: str | None = None
+    ended: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    resume_after: str | None = None
 
 
 class Runs:
@@ -89,9 +108,37 @@ class Runs:
             record.request_stop(self._layout, active.run)
         return active
 
-    def is_ours(self, run: str) -> bool:
-        """Tell whether the page began this run, since the server has been started."""
-        return run in self._begun
+    def standing(self) -> RunStanding:
+        """Return what the record of the last run tells."""
+        last = record.read(self._layout)
+        if last is None:
+            return RunStanding()
+        # A run that only begins has not replaced the record of the one before.
+        active = last.ended is None and record.is_active(self._layout)
+        return RunStanding(
+            active=active,
+            run=last.run,
+            pid=last.pid if active else None,
+            started_here=last.run in self._begun,
+            started=last.started,
+            ended=last.ended,
+            exit_code=last.exit_code,
+            reason=last.reason,
+            resume_after=last.resume_after,
+        )
+
+    def last_word(self, run: RunStanding) -> Complete | None:
+        """Return the last event of a run that has ended, if it had one."""
+        if run.active or run.run is None:
+            return None
+        last: Event | None = None
+        journal = Journal(self._layout.journal(run.run))
+        try:
+            while (events := journal.read_piece()) is not None:
+                last = events[-1] if events else last
+        finally:
+            journal.close()
+        return last if isinstance(last, Complete) else None
 
 
 def _environment() -> dict[str, str]:
