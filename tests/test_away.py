@@ -60,7 +60,7 @@ def test_a_detached_run_survives_its_window(
     root = commands.project()
     with server.held():
         # The shell stays, as one at a prompt would, until its terminal is taken away.
-        script = 'trap "" TERM; "$@" >/dev/null 2>&1; echo left; read line'
+        script = 'trap "" TERM; "$@" >/dev/null 2>&1; echo left; while :; do read line; done'
         started = [sys.executable, "-m", "imagegen", "run", str(root), "--detach"]
         pid, terminal = pty.fork()
         if pid == 0:

@@ -105,8 +105,10 @@ class Composer:
 
     def kind(self, beat: Beat) -> tuple[object, ...]:
         """Return what is the same for beats of a style that differ in their words alone."""
-        kind = beat.own_words, self.hard_cut(beat)
-        return (*kind, *self.references.kind(beat)) if self.references else kind
+        if not self.references and beat.style not in self._predecessors:
+            # Of very many beats, comparing texts is much faster than understanding them.
+            return beat.own_words, beat.transition
+        return beat.own_words, self.hard_cut(beat), *self.references.kind(beat)
 
     def predecessor(self, beat: Beat) -> Reference | None:
         """Return the picture that a beat continues: its bytes, unless they are too many.
