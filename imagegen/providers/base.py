@@ -39,6 +39,8 @@ class Kind(StrEnum):
     """The quota of the day is used up."""
     NO_QUOTA = "no quota"
     """This key's plan has no quota for the model at all."""
+    OUT_OF_CREDIT = "out of credit"
+    """The account has no credit left, or spent all that it may; a person must add some."""
     KEY_REJECTED = "key rejected"
     """The key is wrong, blocked or not allowed to use the service."""
 

@@ -9,7 +9,7 @@ const REASONS = {
   interrupted: "The run was interrupted.",
   internal: "A fault of imagegen ended the run.",
 };
-const GOES_ON = new Set(["stopped", "interrupted", "time", "money", "keys spent", "provider down", "disk"]);
+const GOES_ON = new Set(["stopped", "interrupted", "time", "money", "keys spent", "out of credit", "provider down", "disk"]);
 
 // Returns the notices that there are, each as an element.
 export function notices(state, trouble, actions) {
