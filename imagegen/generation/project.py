@@ -74,7 +74,7 @@ class Project:
         self.styles = self.settings.drawn_styles
         faults = _Faults()
         self.ring = Keyring()
-        if source is not None and self._takes_address:
+        if source is not None:
             self.ring = faults.gather(self._keys) or self.ring
         settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)
