@@ -90,6 +90,22 @@ def test_references_arrive_byte_for_byte_with_hard_cuts_alone(
     assert not any(r.references for r in others)
 
 
+def test_a_reference_of_a_type_that_it_does_not_take_stops_before_anything_is_sent(
+    commands: Commands, service: OpenAIServer
+) -> None:
+    """`check` and `run` say what helps; with another provider the same project is drawn."""
+    settings = '[characters.mara]\npicture = "mara.heic"\n'
+    root = project(commands, settings=settings)
+    (root / "mara.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    for done in (commands.run("check", root), run(commands, root, service)):
+        assert done.code == 2, done.text
+        text = " ".join(done.text.split())
+        assert "mara.heic: HEIC is not taken by openai" in text
+        assert "save it as JPEG" in text
+    assert not service.requests
+    assert commands.run("check", root, "--provider", "sketch").code == 0
+
+
 def test_a_429_goes_to_another_key(commands: Commands, service: OpenAIServer) -> None:
     """A key that is refused rests; its beat is drawn with another, and is not in error."""
     keys = {"default": [f"sk-test-key-{n}-000000000000{n}" for n in range(3)]}
