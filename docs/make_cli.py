@@ -30,7 +30,8 @@ The first that applies:
 | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP | `resume` |
 | 2 | wrong usage, settings, input or keys | give up: a person must mend it |
 | 4 | another run is active on the project | wait |
-| 3 | ended early: keys spent, service down, out of time or money, stopped, disk full | wait until \
+| 3 | ended early: keys spent or out of credit, service down, \
+out of time or money, stopped, disk full | wait until \
 `resume_after` (in `status --json`), then `resume`; give up if it is null |
 | 1 | some beats are in error | look: `status` lists them with their reasons |
 | 0 | all that was asked for is there | go on |

@@ -73,13 +73,11 @@ def convert(
     shown: str,
     faults: list[InputFault],
     prefix: str = "",
-    apart: Collection[str] = (),
 ) -> T:
     """Turn a table into a frozen struct, field by field, so that every fault is found.
 
     A field that is wrong is left at its default and reported. `prefix` stands before the
-    field's name in messages (`styles.clear.`). Every field of `kind` has a default. Names in
-    `apart` are somebody else's to read.
+    field's name in messages (`styles.clear.`). Every field of `kind` has a default.
     """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
@@ -88,8 +86,7 @@ def convert(
             faults.append(InputFault(file=shown, message="too many faults: the rest is not read"))
             break
         if name not in fields:
-            if name not in apart:
-                faults.append(unknown(name, [*fields, *apart], shown=shown, prefix=prefix))
+            faults.append(unknown(name, fields, shown=shown, prefix=prefix))
             continue
         try:
             values[fields[name].name] = msgspec.convert(value, fields[name].type)

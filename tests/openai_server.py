@@ -43,6 +43,7 @@ class Say(StrEnum):
     MODERATED = "moderation"
     INSUFFICIENT = "insufficient quota"
     HARD_LIMIT = "billing hard limit"
+    OVER_BUDGET = "over budget"
     UNVERIFIED = "unverified"
     ADDRESS = "address"
     BROKEN_BASE64 = "broken base64"
@@ -281,6 +282,7 @@ _ERRORS: dict[str, tuple[int, str | None, str, str]] = {
         "billing_limit_user_error",
         "Billing hard limit has been reached.",
     ),
+    Say.OVER_BUDGET: (400, "400", "budget_exceeded", "Budget has been exceeded!"),
     Say.UNVERIFIED: (
         403,
         None,
@@ -288,4 +290,4 @@ _ERRORS: dict[str, tuple[int, str | None, str, str]] = {
         "Your organization must be verified to use the model `{model}`.",
     ),
 }
-_REJECTED = frozenset({Answer.NO_KEY, Answer.BAD_KEY})
+_REJECTED = frozenset({Answer.NO_KEY, Answer.BAD_KEY, Say.OVER_BUDGET})

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from builders import beat, picture
+from imagegen import providers
 from imagegen.errors import InputFaultsError
-from imagegen.generation.composer import Composer, Limits
-from imagegen.generation.references import References, gather
+from imagegen.generation.composer import Composer
+from imagegen.generation.references import Limits, References, gather
 from imagegen.project.characters import Character, Mentions
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings, load
@@ -20,6 +21,7 @@ def named(words: str, **names: tuple[str, ...]) -> tuple[str, ...]:
     return Mentions({who: Character(names=own) for who, own in names.items()}).within(words)
 
 
+HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
 MARA = ("Mara", "the keeper")
 
 
@@ -178,7 +180,7 @@ class Project:
         """Return what is sent for a beat."""
         one = beat(**fields)
         settings = self.settings(text)
-        found = gather(Layout(self.root), settings, {"clear": [one]}, largest=7 * 1024 * 1024)
+        found = gather(Layout(self.root), settings, {"clear": [one]}, limits or Limits())
         return Composer(settings, found, limits=limits).request(one)
 
 
@@ -248,21 +250,54 @@ def test_a_style_without_a_picture_of_a_character_sends_none(project: Project) -
     project.picture("characters/mara.png", 5)
     one = beat(style="consistent", words="Tom and Mara.")
     settings = project.settings(CAST)
-    found = gather(Layout(project.root), settings, {"consistent": [one]}, largest=10_000_000)
+    found = gather(Layout(project.root), settings, {"consistent": [one]}, Limits())
     request = Composer(settings, found).request(one)
     assert [reference.name for reference in request.references] == ["Mara"]
 
 
-def told(project: Project, text: str, *, largest: int = 7 * 1024 * 1024, **fields: Any) -> str:
+def told(project: Project, text: str, limits: Limits | None = None, **fields: Any) -> str:
     """Return the faults of references that cannot be sent."""
     with pytest.raises(InputFaultsError) as caught:
         gather(
             Layout(project.root),
             project.settings(text),
             {"clear": [beat(**fields)]},
-            largest=largest,
+            limits or Limits(),
         )
     return "\n".join(f"{f.file} {f.row} {f.field} {f.message}" for f in caught.value.faults)
+
+
+@pytest.mark.parametrize("name", providers.NAMES)
+def test_a_type_that_the_provider_does_not_take_is_told_before(project: Project, name: str) -> None:
+    """With the setting or the row that names it; else each such beat would fail by itself."""
+    for path in ("mara.heic", "row.heic"):
+        (project.root / path).write_bytes(HEIC + path.encode())
+    (project.root / "p.webp").write_bytes(picture(8, 8, kind="WEBP"))
+    text = 'references = ["p.webp"]\n[characters.mara]\npicture = "mara.heic"\n'
+    limits = Limits(types=providers.named(name).reference_types, by=name)
+    fields: dict[str, Any] = {"references": ("row.heic",), "row": 7, "file": "beats.json"}
+    if name in {"openai", "sdwebui"}:
+        first, second = told(project, text, limits, **fields).splitlines()
+        assert "characters.mara.picture" in first
+        assert f"mara.heic: HEIC is not taken by {name}" in first
+        assert second.startswith("beats.json 7 references")
+        assert f"row.heic: HEIC is not taken by {name}" in second
+    else:
+        sent = project.request(text, limits, words="Mara.", **fields).references
+        assert [one.mime_type for one in sent] == ["image/heic", "image/heic", "image/webp"]
+
+
+@pytest.mark.parametrize("size", [20, 40, -4])
+def test_a_torn_picture_is_told_before(project: Project, size: int) -> None:
+    """A PNG is looked at whole, whoever names it: the service would refuse it."""
+    data = project.picture("whole.png", 40)
+    for path in ("tom.png", "row.png"):
+        (project.root / path).write_bytes(data[:size])
+    text = '[characters.tom]\npicture = "tom.png"\n'
+    first, second = told(project, text, references=("row.png", "whole.png"), row=3).splitlines()
+    assert "characters.tom.picture" in first
+    assert "tom.png is torn" in first
+    assert "row.png is torn" in second
 
 
 def test_every_picture_that_cannot_be_sent_is_told(project: Project) -> None:
@@ -289,10 +324,10 @@ def test_a_large_picture_is_scaled_down_once(project: Project) -> None:
     one = beat(words="Tom.")
     settings = project.settings('[characters.tom]\npicture = "tom.png"\n')
     limit = len(data) // 2
-    found = gather(Layout(project.root), settings, {"clear": [one]}, largest=limit)
+    found = gather(Layout(project.root), settings, {"clear": [one]}, Limits(bytes=limit))
     (sent,) = found.of(one, hard_cut=False)
     assert len(sent.data) <= limit
-    whole = gather(Layout(project.root), settings, {"clear": [one]}, largest=len(data))
+    whole = gather(Layout(project.root), settings, {"clear": [one]}, Limits(bytes=len(data)))
     (original,) = whole.of(one, hard_cut=False)
     assert original.data == data
     assert sent.digest == original.digest

@@ -254,6 +254,7 @@ def test_a_reference_may_be_a_link_within_the_project(tmp_path: Path, users: Pat
         (b"", "no picture"),
         (b"<svg></svg>", "no picture"),
         (b"\0\0\0\x18ftypheic" + bytes(7 * 1024 * 1024), "larger than 7 MB"),
+        (picture()[:40], "is torn"),
     ],
 )
 def test_a_reference_that_the_service_would_refuse_is_refused_before(

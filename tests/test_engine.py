@@ -191,7 +191,9 @@ def test_a_style_that_backs_off_leaves_its_turn_to_others(tmp_path: Path) -> Non
     assert complete.seconds == pytest.approx(7 * show.provider.latency, abs=0.5)
 
 
-@pytest.mark.parametrize("kind", [Kind.LIMITED, Kind.KEY_REJECTED, Kind.NO_QUOTA])
+@pytest.mark.parametrize(
+    "kind", [Kind.LIMITED, Kind.KEY_REJECTED, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT]
+)
 def test_a_provider_without_keys_that_speaks_of_quotas_does_not_go_on_for_ever(
     tmp_path: Path, kind: Kind
 ) -> None:
@@ -401,6 +403,49 @@ def test_a_spent_day_ends_its_style_until_midnight_pacific(tmp_path: Path) -> No
     assert (complete.exit_code, complete.resume_after) == (Exit.ENDED_EARLY, midnight)
     assert drawn(show) == 60
     assert len([r for _, _, r in show.provider.requests if r.style == "clear"]) <= 18
+
+
+@pytest.mark.parametrize(
+    ("others", "reason", "code"),
+    [
+        (Kind.OUT_OF_CREDIT, "out of credit", Exit.ENDED_EARLY),
+        # Credit helps, whatever else is wrong.
+        (Kind.KEY_REJECTED, "out of credit", Exit.ENDED_EARLY),
+        (Kind.SPENT_TODAY, "keys spent", Exit.ENDED_EARLY),
+    ],
+)
+def test_keys_without_credit_end_their_style(
+    tmp_path: Path, others: Kind, reason: str, code: Exit
+) -> None:
+    """A person must add some, unless time brings back another of its keys."""
+    show = Show(tmp_path, beats=BOTH, keys_a_style=2)
+    first = show.keys["clear"][0].secret.reveal()
+    show.provider.answer = lambda request, secret: (
+        DRAWN
+        if request.style != "clear"
+        else fault(Kind.OUT_OF_CREDIT if secret == first else others)
+    )
+    midnight = iso(next_pacific_midnight(show.clock.wall()))
+    complete = show.draw()
+
+    assert (complete.exit_code, complete.reason) == (code, reason)
+    assert complete.resume_after == (midnight if others is Kind.SPENT_TODAY else None)
+    assert ("Add credit, then resume" in complete.messages[0]) == (reason == "out of credit")
+    assert "out of credit (it is out of credit)" in complete.messages[0]
+    assert complete.counts["clear"].error == 0
+    assert complete.counts["consistent"].complete == 12
+
+
+def test_a_style_without_credit_does_not_hide_when_another_can_go_on(tmp_path: Path) -> None:
+    """Of two styles time mends one: the run says from when."""
+    show = Show(tmp_path, beats=BOTH)
+    kinds = {"clear": Kind.OUT_OF_CREDIT, "consistent": Kind.SPENT_TODAY}
+    show.provider.answer = lambda request, _secret: fault(kinds[request.style])
+    midnight = iso(next_pacific_midnight(show.clock.wall()))
+    complete = show.draw()
+
+    assert (complete.reason, complete.resume_after) == ("keys spent", midnight)
+    assert len(complete.messages) == 2
 
 
 def test_nothing_but_429s_for_15_minutes_ends_the_style(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.keys import keyfile, prices
-from imagegen.keys.keyfile import Key, Keyring, Limit, address, load
+from imagegen.keys.keyfile import Key, Keyring, Limit, Section, address, load
 from imagegen.project import settings
+from imagegen.providers import TABLES
 from imagegen.secret import Secret
 
 STYLES = ("illustration", "clear", "consistent")
@@ -311,14 +312,25 @@ def test_prices_know_the_sizes_that_settings_know() -> None:
     assert prices.SIZES == settings.IMAGE_SIZES
 
 
-def test_the_example_is_valid_with_all_that_it_shows(project: Path) -> None:
+def test_the_example_is_valid_with_all_that_it_shows(project: Path, home: Path) -> None:
     """keys.example.toml can be copied, and each line works without its mark of a comment."""
+    all_of_it = {name: Section(table=name, tables=TABLES) for name in ("", *TABLES)}
     example = Path(__file__).parents[1] / "keys.example.toml"
     text = example.read_text(encoding="utf-8")
     environ = {f"GEMINI_KEY_{n}": f"test-key-{n:06d}" for n in range(1, 6)}
     assert read(project, text, environ).warnings == ()
     shown = re.sub(r"^# (?=[\w\[\"-]+ ?(=|$)|\[)", "", text, flags=re.MULTILINE)
-    ring = read(project, shown, environ | {"GEMINI_API_KEY": "test-key-000009"})
+    environ |= {"GEMINI_API_KEY": "test-key-000009", "OPENAI_API_KEY": "test-key-000010"}
+    # An address may stand in one's own file alone.
+    (project / "keys.toml").unlink()
+    write(home, shown)
+    rings = {
+        name: load(project, STYLES, section=section, environ=environ)
+        for name, section in all_of_it.items()
+    }
+    ring = rings[""]
+    assert rings["openai"].pool("clear")
+    assert rings["sdwebui"].base_url
     assert ring.price("gemini-3-pro-image", "4K") == 0.2
     assert not ring.lend
     assert ring.warnings == ()

@@ -161,6 +161,62 @@ def test_a_file_that_says_nothing_of_the_provider_is_passed_over(project: Path, 
     ]
 
 
+@pytest.mark.parametrize("whose", ["project", "user"])
+@pytest.mark.parametrize("provider", ["openai", "sdwebui"])
+def test_a_misspelt_table_is_told_of_a_file_that_is_passed_over(
+    project: Path, home: Path, whose: str, provider: str
+) -> None:
+    """Else keys that were meant would be passed over, and another account be billed."""
+    near = {"openai": "opnai", "sdwebui": "sdwebiu"}[provider]
+    table = f'[keys]\nclear = ["{A}"]\n[{near}.keys]\nclear = ["{B}"]'
+    write(project if whose == "project" else home, table)
+    if whose == "project":
+        write(home, f'[openai.keys]\ndefault = ["{B}"]\n[sdwebui]\nbase_url = "http://127.0.0.1:1"')
+    (fault,) = faults(project, provider)
+    assert (fault.field, fault.hint) == (near, f'did you mean "{provider}"?')
+
+
+def test_faults_of_files_that_are_passed_over_are_told_with_those_of_the_one_that_decides(
+    project: Path, home: Path
+) -> None:
+    """Whoever mends one file is not sent back for the other."""
+    write(project, f'[opnai.keys]\nclear = ["{A}"]')
+    write(home, "[openai]\nlend = 7")
+    assert [fault.field for fault in faults(project, "openai")] == ["opnai", "openai.lend"]
+
+
+def test_what_is_wrong_in_the_table_of_another_does_not_matter(project: Path, home: Path) -> None:
+    """Of a file that is passed over nothing is read but what it says of everybody."""
+    write(project, '[openai]\nlend = 7\nkeys = "none"')
+    write(home, f'[keys]\ndefault = ["{B}"]')
+    assert read(project, "gemini").pool("clear")[0].secret.reveal() == B
+
+
+@pytest.mark.parametrize("provider", providers.NAMES)
+@pytest.mark.parametrize(
+    "field", ["base_url", *(f"{table}.base_url" for table in providers.TABLES)]
+)
+def test_an_address_in_a_projects_file_is_refused_whoever_draws(
+    project: Path, home: Path, provider: str, field: str
+) -> None:
+    """Also where the file has nothing else, and nothing for the provider."""
+    write(project, f'{field} = "https://evil.example"')
+    write(home, BOTH)
+    (fault,) = faults(project, provider)
+    assert fault.field == field
+    assert "evil" not in str(fault)
+
+
+def test_a_provider_without_keys_and_address_asks_nothing_of_ones_own_file(
+    project: Path, home: Path
+) -> None:
+    """To try things out with sketch no keys file has to be in order."""
+    write(home, "[opnai]")
+    assert read(project, "sketch") == Keyring()
+    write(project, "[keys]\nclear = 3")
+    assert read(project, "sketch") == Keyring()
+
+
 def test_a_named_file_decides_even_if_it_says_nothing(project: Path, home: Path) -> None:
     """Who names a file wants that one, and is told what it lacks."""
     write(home, f'[openai.keys]\ndefault = ["{B}"]')

@@ -93,7 +93,9 @@ def spend(styles: Iterable[str], kind: Kind = Kind.SPENT_TODAY) -> object:
     return answer
 
 
-@pytest.mark.parametrize("kind", [Kind.SPENT_TODAY, Kind.KEY_REJECTED, Kind.NO_QUOTA])
+@pytest.mark.parametrize(
+    "kind", [Kind.SPENT_TODAY, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED, Kind.NO_QUOTA]
+)
 def test_a_style_without_working_keys_goes_on_with_those_of_others(
     tmp_path: Path, kind: Kind
 ) -> None:

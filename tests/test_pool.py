@@ -343,6 +343,28 @@ def test_a_key_without_quota_is_used_no_more(run: Open) -> None:
     assert left.useless
 
 
+def test_a_key_without_credit_is_used_no_more_and_never_remembered(run: Open) -> None:
+    """It ends for this run, others go on; the next run asks anew, for there may be credit."""
+    pool = run({"clear": (A, B)})
+    got = send(pool)
+    news = pool.out_of_credit(got, "You have no credit")
+    tail = got.secret.tail
+    assert news == KeyNews(tail=tail, state=KeyState.OUT_OF_CREDIT, message="You have no credit")
+    assert {other.secret for other in send_all(pool)} == {A.secret, B.secret} - {got.secret}
+    pool.out_of_credit(send(run({"clear": (A, B)})))
+    left = run({"clear": (A, B)})
+    assert {news.state for news in left.states("clear")} <= {KeyState.READY, KeyState.WAITING}
+
+
+def test_keys_without_credit_are_mended_by_a_person_alone(run: Open) -> None:
+    """But unlike keys that are rejected they need not be replaced."""
+    pool = run({"clear": (A,)})
+    pool.out_of_credit(send(pool))
+    left = exhausted(pool)
+    assert (left.useless, left.lasting) == (False, True)
+    assert not any(news.until for news in left.keys)
+
+
 def test_a_rejected_key_is_used_no_more_and_never_remembered(run: Open) -> None:
     """A key that is not accepted ends for this run; the next one asks anew."""
     pool = run({"clear": (A,)})

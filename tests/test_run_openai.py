@@ -90,6 +90,22 @@ def test_references_arrive_byte_for_byte_with_hard_cuts_alone(
     assert not any(r.references for r in others)
 
 
+def test_a_reference_of_a_type_that_it_does_not_take_stops_before_anything_is_sent(
+    commands: Commands, service: OpenAIServer
+) -> None:
+    """`check` and `run` say what helps; with another provider the same project is drawn."""
+    settings = '[characters.mara]\npicture = "mara.heic"\n'
+    root = project(commands, settings=settings)
+    (root / "mara.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    for done in (commands.run("check", root), run(commands, root, service)):
+        assert done.code == 2, done.text
+        text = " ".join(done.text.split())
+        assert "mara.heic: HEIC is not taken by openai" in text
+        assert "save it as JPEG" in text
+    assert not service.requests
+    assert commands.run("check", root, "--provider", "sketch").code == 0
+
+
 def test_a_429_goes_to_another_key(commands: Commands, service: OpenAIServer) -> None:
     """A key that is refused rests; its beat is drawn with another, and is not in error."""
     keys = {"default": [f"sk-test-key-{n}-000000000000{n}" for n in range(3)]}
@@ -137,20 +153,26 @@ def test_a_refusal_is_the_beats_own(commands: Commands, service: OpenAIServer) -
 
 
 @pytest.mark.parametrize("kind", [Say.INSUFFICIENT, Say.HARD_LIMIT])
-def test_without_credit_a_key_is_spent(
+def test_without_credit_the_run_ends_and_goes_on_once_there_is_some(
     commands: Commands, service: OpenAIServer, kind: Say
 ) -> None:
-    """The run ends, says why and when to go on; no beat is in error."""
+    """The run ends in the service's words, and remembers nothing: the next one asks again."""
     key = "sk-test-key-alpha-000000001"
     root = project(commands, keys={"default": [key]}, settings='draw = ["clear"]\n')
     service.key_mode(key, kind)
     done = run(commands, root, service, "--progress", "json")
     assert done.code == 3, done.text
     last = done.events[-1]
-    assert last["reason"] == "keys spent"
-    assert last["resume_after"]
-    assert "quota" in done.text or "Billing hard limit" in done.text
+    assert (last["reason"], last["resume_after"]) == ("out of credit", None)
+    message = str(last["messages"])
+    assert "current quota" in message or "Billing hard limit" in message
+    assert "Add credit, then resume" in message
     assert not pictures(root)
+    assert "imagegen resume" in done.err
+    service.key_mode(key, None)
+    again = commands.run("resume", root, "--base-url", service.address)
+    assert again.code == 0, again.text
+    assert len(pictures(root)) == 3
 
 
 def test_a_key_with_credit_goes_on_where_another_has_none(
@@ -303,6 +325,19 @@ def test_keys_of_a_provider_are_listed_and_tried(commands: Commands, service: Op
     unknown = commands.run("keys", "list", root, "--provider", "opnai")
     assert unknown.code == 2
     assert 'did you mean "openai"?' in unknown.err
+
+
+def test_a_key_that_is_over_its_budget_need_not_be_replaced(
+    commands: Commands, service: OpenAIServer
+) -> None:
+    """Where a gateway says so of the list of models too, `keys check` says what helps."""
+    root = project(commands)
+    for own in KEYS.values():
+        service.key_mode(own[0], Say.OVER_BUDGET)
+    tried = commands.run("keys", "check", root, "--base-url", service.address)
+    assert tried.code == 2, tried.text
+    assert "out of credit: Budget has been exceeded!" in tried.out
+    assert "add credit, and check again" in tried.out
 
 
 def test_a_key_is_added_to_its_providers_table(commands: Commands) -> None:

@@ -351,7 +351,10 @@ def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
     assert seen <= named(section("`wait`"))
 
 
-@pytest.mark.parametrize("kind", [Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.KEY_REJECTED])
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.LIMITED, Kind.SPENT_TODAY, Kind.OUT_OF_CREDIT, Kind.NO_QUOTA, Kind.KEY_REJECTED],
+)
 def test_every_state_of_a_key(tmp_path: Path, check: Check, kind: Kind) -> None:
     """Whatever becomes of a key, its event is valid and its ending is named on the page."""
     show = Show(tmp_path, beats={"clear": 12})
@@ -359,5 +362,7 @@ def test_every_state_of_a_key(tmp_path: Path, check: Check, kind: Kind) -> None:
     events = events_of(show)
     check(events)
     states = {event["state"] for event in of_type(events, "key")}
-    assert states & {"cooling", "spent today", "no quota", "rejected"}
+    ends = states & {"cooling", "spent today", "out of credit", "no quota", "rejected"}
+    assert ends
+    assert ends <= named(section("`key`"))
     assert events[-1]["reason"] in named(section("`complete`"))

@@ -169,6 +169,10 @@ def test_many_beats_in_error_are_counted() -> None:
             [f"Raise it to carry on, what is left costs about $0.13:  {RESUME} --max-cost 1"],
         ),
         (
+            {"exit_code": 3, "reason": "out of credit"},
+            ["With credit added, carry on:  imagegen resume my-video"],
+        ),
+        (
             {"exit_code": 3, "reason": "time"},
             ["Carry on with a longer --max-time, or without:  imagegen resume my-video"],
         ),

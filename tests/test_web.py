@@ -85,18 +85,18 @@ def drawn(served: Served) -> Served:
 
 def test_the_address_opens_the_page_and_hides_the_token(still: Served) -> None:
     """The token is in the first address alone: a cookie has it from then on."""
-    browser = requests.Session()
-    browser.trust_env = False
-    first = browser.get(still.address, timeout=10, allow_redirects=False)
-    assert first.status_code == 303
-    assert first.headers["Location"] == "/"
-    cookie = first.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie
-    assert "samesite=strict" in cookie.lower()
-    page = browser.get(still.base + "/", timeout=10)
-    assert page.status_code == 200
-    assert page.headers["Content-Type"].startswith("text/html")
-    assert still.token not in page.text
+    with requests.Session() as browser:
+        browser.trust_env = False
+        first = browser.get(still.address, timeout=10, allow_redirects=False)
+        assert first.status_code == 303
+        assert first.headers["Location"] == "/"
+        cookie = first.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "samesite=strict" in cookie.lower()
+        page = browser.get(still.base + "/", timeout=10)
+        assert page.status_code == 200
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert still.token not in page.text
 
 
 @pytest.mark.parametrize("path", ["/", "/main.js", "/api/project", "/api/events", "/nothing"])

@@ -160,6 +160,7 @@ class ScriptedProvider:
         self.keys_table, self.takes_address, self.per_minute = "", True, 9
         self.most_references, self.largest_reference = 14, 7 * 1024 * 1024
         self.largest_references = 14 * 1024 * 1024
+        self.reference_types = frozenset({"image/png", "image/jpeg", "image/webp"})
         self.width = 4
         self.requests: list[tuple[float, str, Request]] = []
         self.answer: Callable[[Request, str], Outcome] = lambda _request, _key: Picture(data=PNG)

@@ -32,6 +32,7 @@ _KINDS: Final = {
     "passing": "failed",
     "limited": "too many requests",
     "spent today": "spent for today",
+    "out of credit": "out of credit",
     "no quota": "no quota",
     "key rejected": "key rejected",
 }

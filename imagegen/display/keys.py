@@ -13,6 +13,7 @@ from imagegen.generation.keycheck import Checked, Keys
 from imagegen.keys.keyfile import DEFAULT_POOL, FILE, Named, Place, in_the_clear, per_minute
 from imagegen.keys.ring import Key
 from imagegen.project.status import Status
+from imagegen.providers.base import Kind
 from imagegen.tables import did_you_mean
 
 _MOST_MODELS: Final = 8
@@ -130,6 +131,8 @@ def _advice(found: Sequence[Checked], model: str, source: str) -> str:
     failed = [one for one in found if not one.works]
     if not any(one.reached for one in failed):
         return "nothing is wrong with the keys themselves; try again when the service is there"
+    if all(one.fault is not None and one.fault.kind is Kind.OUT_OF_CREDIT for one in failed):
+        return "add credit, and check again"
     blind = [one for one in failed if one.fault is None]
     if len(blind) == len(failed):
         near = did_you_mean(model, dict.fromkeys(name for one in blind for name in one.models))

@@ -20,6 +20,7 @@ _MINOR: Final = 2
 _OVER: Final = {
     "spent today": "spent for today",
     "spent": "given up, nothing but refusals",
+    "out of credit": "out of credit",
     "no quota": "no quota for the model",
     "rejected": "rejected",
 }

@@ -42,6 +42,7 @@ _ANSWERS: Final = {
     "key rejected": "with a rejected key",
     "no quota": "without quota",
     "spent today": "past the day's quota",
+    "out of credit": "without credit",
 }
 """Kinds of answers in words; those that are a 429 are counted by `Complete.limited`."""
 
@@ -175,6 +176,8 @@ def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, 
             most = max(1, math.ceil(cost))
             left = f", what is left costs about {money(cost)}" if cost else ""
             return f"Raise it to carry on{left}", f"{resume} --max-cost {most}"
+        case "out of credit":
+            return "With credit added, carry on", resume
         case "time":
             return "Carry on with a longer --max-time, or without", resume
         case "stopped" | "fail-fast" | "interrupted":

@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
-
 from imagegen import __version__, files
 from imagegen.generation.continuity import Key, Predecessors
-from imagegen.generation.references import References
+from imagegen.generation.references import Limits, References
 from imagegen.project import png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Request, Role
+from imagegen.providers.base import Reference, Request, Role
 
 LOOKS: Final = {
     "illustration": (
@@ -35,17 +33,6 @@ LOOKS: Final = {
 
 
 _CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service takes: so many references with one request, and so many bytes.
-
-    `bytes` are those of each reference's file, `in_all` those of all files of a request.
-    """
-
-    references: int = 14
-    bytes: int = MAX_REFERENCE_BYTES
-    in_all: int = 2 * MAX_REFERENCE_BYTES
 
 
 class NoPredecessorError(Exception):

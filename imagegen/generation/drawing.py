@@ -1,17 +1,28 @@
 """One attempt at one beat: send, save, and settle the key's lease."""
 
+from collections.abc import Callable
+from typing import Final
+
 import msgspec
 
 from imagegen import files
 from imagegen.errors import ImagegenError
 from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
-from imagegen.keys.pool import Lease
+from imagegen.keys.pool import Lease, Pool
 from imagegen.keys.state import KeyNews
 from imagegen.project import png
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request, Usage
+
+_VERDICTS: Final[dict[Kind, Callable[[Pool, Lease, str], KeyNews]]] = {
+    Kind.SPENT_TODAY: Pool.spent_today,
+    Kind.OUT_OF_CREDIT: Pool.out_of_credit,
+    Kind.NO_QUOTA: Pool.no_quota,
+    Kind.KEY_REJECTED: Pool.reject,
+}
+"""What the pool is told of a key that is of no more use, in the service's words."""
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -108,19 +119,13 @@ def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> K
     said = outcome.allowance
     if said is not None:
         run.keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
-    if isinstance(outcome, Picture):
-        run.keys.answered(lease)
-        return None
-    match outcome.kind:
-        case Kind.LIMITED:
+    if isinstance(outcome, Fault):
+        if outcome.kind is Kind.LIMITED:
             return run.keys.limited(lease, outcome.retry_after)
-        case Kind.SPENT_TODAY:
-            return run.keys.spent_today(lease, outcome.message)
-        case Kind.NO_QUOTA:
-            return run.keys.no_quota(lease, outcome.message)
-        case Kind.KEY_REJECTED:
-            return run.keys.reject(lease, outcome.message)
-        case Kind.PASSING:
+        if outcome.kind is Kind.PASSING:
             return None
+        verdict = _VERDICTS.get(outcome.kind)
+        if verdict is not None:
+            return verdict(run.keys, lease, outcome.message)
     run.keys.answered(lease)
     return None

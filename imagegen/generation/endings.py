@@ -14,6 +14,9 @@ from imagegen.providers.base import Fault, Kind
 
 _SPENT_PAUSE: Final = 900.0
 _TRY_AGAIN_AFTER: Final = 600.0
+OUT_OF_CREDIT: Final = "out of credit"
+"""The reason of a style that ends because no key is left that has credit."""
+
 _START: Final = 1.0
 """Seconds that a run may need until its first request leaves."""
 _SIGNALS: Final = {
@@ -134,6 +137,9 @@ def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
     message = f"{style}: no key is left: {why}"
     if exhausted.useless:
         return Ending(exit_code=Exit.USAGE, reason="keys rejected", message=message)
+    if exhausted.lasting:
+        message += ". Add credit, then resume"
+        return Ending(exit_code=Exit.ENDED_EARLY, reason=OUT_OF_CREDIT, message=message)
     now = run.runtime.clock.now()
     waits = [
         key.until - now if key.until is not None else _SPENT_PAUSE

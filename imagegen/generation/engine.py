@@ -114,13 +114,14 @@ class Engine:
         if not any(totals.pending for totals in self._totals().values()):
             # Nothing was left to end early.
             found = [ending for ending in found if ending.exit_code is not Exit.ENDED_EARLY]
-        last = min(found, key=lambda ending: _URGENCY.index(ending.exit_code), default=None)
+        decisive = _decisive(found)
+        last = decisive[0] if decisive else None
         return Complete(
             exit_code=last.exit_code if last else Exit.OK,
             reason=last.reason if last else "complete",
             messages=tuple(dict.fromkeys(ending.message for ending in found)),
             counts=self._totals(),
-            resume_after=_resume_after(found, last),
+            resume_after=_resume_after(decisive),
             seconds=round(run.runtime.clock.now() - run.started, 1),
             # What is still under way when a run ends at once was sent, and is paid for.
             requests=counts.requests + self.in_flight,
@@ -159,12 +160,22 @@ def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout:
     return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
 
 
-def _resume_after(endings: Sequence[Ending], last: Ending | None) -> str | None:
+def _decisive(found: Sequence[Ending]) -> list[Ending]:
+    """Return the endings that say how the run ended: the most urgent ones.
+
+    Where some keys are without credit and others come back by themselves, the latter.
+    """
+    first = min((_URGENCY.index(ending.exit_code) for ending in found), default=0)
+    urgent = [ending for ending in found if ending.exit_code is _URGENCY[first]]
+    return [ending for ending in urgent if ending.reason != endings.OUT_OF_CREDIT] or urgent
+
+
+def _resume_after(decisive: Sequence[Ending]) -> str | None:
     """Return when `resume` can go on: the soonest of the endings that time alone mends."""
-    if last is None or last.exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
+    if not decisive or decisive[0].exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
         return None
-    same = [ending for ending in endings if ending.exit_code is last.exit_code]
-    if any(ending.resume_after is None for ending in same):
+    times = [ending.resume_after for ending in decisive if ending.resume_after is not None]
+    if len(times) < len(decisive):
         return None
     # A begun second counts: a script that comes back on the dot must not be early.
-    return iso(math.ceil(round(min(ending.resume_after or 0.0 for ending in same), 2)))
+    return iso(math.ceil(round(min(times), 2)))

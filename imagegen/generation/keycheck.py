@@ -13,7 +13,7 @@ from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
-from imagegen.keys.keyfile import DEFAULT_POOL, Keyring, Place
+from imagegen.keys.keyfile import DEFAULT_POOL, Place
 from imagegen.keys.ring import Key
 from imagegen.project import settings
 from imagegen.providers.base import Fault, Kind, Options, Provider
@@ -52,12 +52,10 @@ class Keys:
         self.styles = read.drawn_styles
         self._source = source
         self.places: tuple[Place, ...] = ()
-        self.ring = Keyring()
         if self.needed:
             self.places = ownkeys.places(root, self.provider, source.file)
-        self.used = next((place for place in self.places if place.decides), None)
-        if self.used is not None:
-            self.ring = keyfile.read(self.used, tuple(read.styles))
+        self.used = keyfile.deciding(self.places)
+        self.ring = keyfile.read(self.places, tuple(read.styles))
 
     @property
     def pools(self) -> dict[str, tuple[Key, ...]]:

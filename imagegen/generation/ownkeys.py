@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagegen import providers
+from imagegen.errors import InputFaultsError
 from imagegen.keys import keyfile
-from imagegen.keys.keyfile import Keyring, Place
+from imagegen.keys.keyfile import Keyring, Named, Place
 from imagegen.keys.section import Section
 
 
@@ -34,7 +35,17 @@ def places(root: Path, provider: str, named: Path | None = None) -> tuple[Place,
 
 
 def load(root: Path, provider: str, styles: Sequence[str], *, named: Path | None = None) -> Keyring:
-    """Find and read this provider's keys and address for a project; see `keyfile.load`."""
+    """Find and read this provider's keys and address for a project; see `keyfile.load`.
+
+    For a provider that needs neither none are read, but a project's file that says where
+    requests go is refused for it too.
+    """
+    if not providers.named(provider).takes_address:
+        own = [place for place in places(root, provider) if place.named is Named.PROJECT]
+        faults = keyfile.look_over(own)
+        if faults:
+            raise InputFaultsError(faults)
+        return Keyring()
     return keyfile.load(
         root,
         styles,

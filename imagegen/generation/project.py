@@ -12,10 +12,11 @@ from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation import ownkeys, references
 from imagegen.generation import plan as plans
 from imagegen.generation.appearances import Appearance, appearances
-from imagegen.generation.composer import Composer, Limits, words_hash
+from imagegen.generation.composer import Composer, words_hash
 from imagegen.generation.continuity import Predecessors, predecessors
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
+from imagegen.generation.references import Limits
 from imagegen.generation.selection import Selection
 from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
@@ -74,7 +75,7 @@ class Project:
         self.styles = self.settings.drawn_styles
         faults = _Faults()
         self.ring = Keyring()
-        if source is not None and self._takes_address:
+        if source is not None:
             self.ring = faults.gather(self._keys) or self.ring
         settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)
@@ -259,10 +260,10 @@ class Project:
             references=provider.most_references,
             bytes=provider.largest_reference,
             in_all=provider.largest_references,
+            types=provider.reference_types,
+            by=provider.name,
         )
-        found = references.gather(
-            self.layout, self.settings, self.beats, largest=provider.largest_reference
-        )
+        found = references.gather(self.layout, self.settings, self.beats, limits)
         return Composer(self.settings, found, self.predecessors, limits, pictures=self.layout)
 
     @cached_property

@@ -1,10 +1,13 @@
 """The reference images of a project: which there are, and which go with a beat."""
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+import msgspec
 
 from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
@@ -21,6 +24,24 @@ _KEPT: Final = 64
 """Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
 _MOST_FAULTS: Final = 1000
 _HEAD: Final = 16
+_AS_JPEG: Final = "save it as JPEG"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service takes: so many references with one request, of so many bytes and such types.
+
+    `bytes` are those of each reference's file, `in_all` those of all files of a request;
+    `types` are media types, and `by` is the name of whoever takes them.
+    """
+
+    references: int = 14
+    bytes: int = MAX_REFERENCE_BYTES
+    in_all: int = 2 * MAX_REFERENCE_BYTES
+    types: frozenset[str] = frozenset(png.Format)
+    by: str = "the service"
+
+
+_USUAL: Final = Limits()
 
 
 class References:
@@ -28,7 +49,7 @@ class References:
 
     `style` has each style's own for hard cuts; `common` those that go with every beat of a
     style; `characters` the picture of each by style and name of its table. A picture of more
-    than `largest` bytes is made smaller.
+    bytes than the `limits` allow is made smaller.
     """
 
     def __init__(
@@ -39,14 +60,14 @@ class References:
         characters: Mapping[tuple[str, str], Reference] | None = None,
         mentions: Mentions | None = None,
         root: Path | None = None,
-        largest: int = MAX_REFERENCE_BYTES,
+        limits: Limits = _USUAL,
     ) -> None:
         self._style = style or {}
         self._common = common or {}
         self._characters = characters or {}
         self._mentions = mentions or Mentions({})
         self._root = root
-        self._largest = largest
+        self._limits = limits
         self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
 
     def __bool__(self) -> bool:
@@ -81,11 +102,11 @@ class References:
         if self._root is None:
             raise UsageError(f'"{written}": no such file')
         path = _within(self._root, written, f'references: "{written}"')
-        return _read(path, self._largest, Role.OTHER, written)
+        return _read(path, self._limits, Role.OTHER, written)
 
 
 def gather(
-    layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]], *, largest: int
+    layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]], limits: Limits
 ) -> References:
     """Read what a project's settings name, and look whether all is there that rows name.
 
@@ -93,8 +114,8 @@ def gather(
     reference and `InputFaultsError` with every other fault: a picture that is missing, lies
     outside the project, or is none that can be sent.
     """
-    style = style_references(layout, settings, largest)
-    shelf = _Shelf(layout, largest)
+    style = style_references(layout, settings, limits)
+    shelf = _Shelf(layout, limits)
     project = shelf.all(settings.references, SETTINGS, "references")
     common = {}
     for name in settings.drawn_styles:
@@ -115,16 +136,16 @@ def gather(
         characters=characters,
         mentions=Mentions(settings.characters),
         root=layout.root if rows or characters or any(common.values()) else None,
-        largest=largest,
+        limits=limits,
     )
 
 
 class _Shelf:
     """Reads pictures once each, and gathers what is wrong with them."""
 
-    def __init__(self, layout: Layout, largest: int) -> None:
+    def __init__(self, layout: Layout, limits: Limits) -> None:
         self._layout = layout
-        self._largest = largest
+        self._limits = limits
         self._read: dict[tuple[str, Role, str], Reference | None] = {}
         self._faults: list[InputFault] = []
 
@@ -146,7 +167,7 @@ class _Shelf:
             self._read[known] = None
             try:
                 found = _within(self._layout.root, path, f'"{path}"')
-                self._read[known] = _read(found, self._largest, role, name)
+                self._read[known] = _read(found, self._limits, role, name)
             except UsageError as error:
                 self._fault(error, f"{self._layout.name}/{file}", field)
         return self._read[known]
@@ -160,7 +181,7 @@ class _Shelf:
                     continue
                 seen.add(path)
                 try:
-                    _look_at(_within(self._layout.root, path, f'"{path}"'), self._largest)
+                    _look_at(_within(self._layout.root, path, f'"{path}"'), self._limits)
                 except UsageError as error:
                     self._fault(error, beat.file, "references", beat.row)
 
@@ -177,7 +198,7 @@ class _Shelf:
 
 
 def style_references(
-    layout: Layout, settings: Settings, largest: int = MAX_REFERENCE_BYTES
+    layout: Layout, settings: Settings, limits: Limits = _USUAL
 ) -> dict[str, Reference]:
     """Read each drawn style's reference image: its own, the project's, or the user's.
 
@@ -198,7 +219,7 @@ def style_references(
         else:
             continue
         if path not in read:
-            read[path] = _read(path, largest, Role.STYLE)
+            read[path] = _read(path, limits, Role.STYLE)
         found[name] = read[path]
     return found
 
@@ -248,44 +269,51 @@ def _users() -> Path:
     return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
 
 
-def _read(path: Path, largest: int, role: Role, name: str = "") -> Reference:
+def _read(path: Path, limits: Limits, role: Role, name: str = "") -> Reference:
     data = files.read(path, png.MAX_BYTES)
     if data is None:
-        raise UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
-    kind = _kind(path, data[:_HEAD], len(data), largest)
-    if len(data) <= largest:
+        raise _too_large(path)
+    kind = _kind(path, io.BytesIO(data), len(data), limits)
+    if len(data) <= limits.bytes:
         return Reference(kind.value, data, role, name)
     try:
-        smaller = scaling.scaled_down(data, largest)
+        smaller = scaling.scaled_down(data, limits.bytes)
     except png.NotAPictureError as error:
         raise UsageError(f"{path} cannot be sent as a reference: {error}") from error
     original = Reference(kind.value, data).digest
     return Reference(png.Format.PNG.value, smaller, role, name, original)
 
 
-def _look_at(path: Path, largest: int) -> None:
-    """Raise `UsageError` for what, by its first bytes and its size, cannot be sent."""
+def _look_at(path: Path, limits: Limits) -> None:
+    """Raise `UsageError` for what can be told not to be sent without its pixels."""
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
             size = os.fstat(file.fileno()).st_size
+            if size > png.MAX_BYTES:
+                raise _too_large(path)
+            _kind(path, file, size, limits)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    if size > png.MAX_BYTES:
-        raise UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
-    _kind(path, head, size, largest)
 
 
-def _kind(path: Path, head: bytes, size: int, largest: int) -> png.Format:
-    kind = png.format_of(head)
+def _too_large(path: Path) -> UsageError:
+    return UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
+
+
+def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> png.Format:
+    kind = png.format_of(file.read(_HEAD))
     if kind is None:
         raise UsageError(
             f"{path} is no picture that can be sent as a reference",
-            hint="PNG, JPEG, WebP and HEIC can",
+            hint="PNG, JPEG and WebP can",
         )
-    if kind is png.Format.HEIC and size > largest:
+    if kind not in limits.types:
+        raise UsageError(f"{path}: {kind.name} is not taken by {limits.by}", hint=_AS_JPEG)
+    if kind is png.Format.HEIC and size > limits.bytes:
+        most = limits.bytes // 1024**2
         raise UsageError(
-            f"{path} is larger than {largest // 1024**2} MB, and HEIC cannot be scaled down here",
-            hint="save it as JPEG",
+            f"{path} is larger than {most} MB, and HEIC cannot be scaled down here", hint=_AS_JPEG
         )
+    if kind is png.Format.PNG and png.examine(file) is None:
+        raise UsageError(f"{path} is torn, or larger than 100 million pixels", hint="save it again")
     return kind

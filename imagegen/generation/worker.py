@@ -33,7 +33,9 @@ _FOREVER: Final = math.inf
 _MOMENT: Final = 0.001
 """Seconds after the last chance to send, when it is surely gone."""
 
-_QUOTA_OR_KEY: Final = frozenset({Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.KEY_REJECTED})
+_QUOTA_OR_KEY: Final = frozenset(
+    {Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED}
+)
 
 
 class Worker:

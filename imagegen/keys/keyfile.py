@@ -1,6 +1,5 @@
 """keys.toml: where keys are found, and what else the file says."""
 
-import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -13,7 +12,8 @@ import platformdirs
 
 from imagegen import tables
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.keys import exposure, pools, prices
+from imagegen.keys import anywhere, exposure, pools, prices
+from imagegen.keys.anywhere import ADDRESS, ADDRESS_VARIABLE
 from imagegen.keys.pools import PerDay, PerMinute, PoolReader
 from imagegen.keys.ring import DEFAULT_PER_MINUTE, DEFAULT_POOL, Key, Keyring, Limit, per_minute
 from imagegen.keys.section import Section
@@ -38,10 +38,7 @@ __all__ = [
 
 FILE: Final = "keys.toml"
 KEYS_VARIABLE: Final = "IMAGEGEN_KEYS"
-ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
-_ADDRESS: Final = "base_url"
 _PRICES: Final = "prices"
-_MOST_STRANGE: Final = 100
 _ADDRESS_HINT: Final = "write it as https://host or https://host/path"
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -168,16 +165,48 @@ def load(
     `variables` (it then serves every style). Without any of them the ring is empty. A file
     that was not named and has other providers' sections alone is passed over.
 
-    Raises `InputFaultsError` with every fault of the file, and `UsageError` when a file
-    that the user named is missing.
+    Raises `InputFaultsError` with every fault of the file and of those that were passed over,
+    and `UsageError` when a file that the user named is missing.
     """
     places = find(project, named=named, variables=variables, section=section, environ=environ)
-    place = next((place for place in places if place.decides), None)
-    return read(place, styles, environ) if place else Keyring()
+    return read(places, styles, environ)
 
 
-def read(place: Place, styles: Sequence[str], environ: Mapping[str, str] = os.environ) -> Keyring:
-    """Read the keys at a place; see `load`."""
+def deciding(places: Iterable[Place]) -> Place | None:
+    """Return the place whose keys are used; None where there is none."""
+    return next((place for place in places if place.decides), None)
+
+
+def read(
+    places: Sequence[Place], styles: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> Keyring:
+    """Read the keys at the deciding place; see `load`."""
+    place = deciding(places)
+    faults = look_over(places[: places.index(place)] if place else places)
+    ring = Keyring()
+    try:
+        if place is not None:
+            ring = _read(place, styles, environ)
+    except InputFaultsError as error:
+        faults += error.faults
+    if faults:
+        raise InputFaultsError(faults)
+    return ring
+
+
+def look_over(places: Iterable[Place]) -> list[InputFault]:
+    """Return what no keys file may say, of files that are not for this provider."""
+    faults: list[InputFault] = []
+    for place in places:
+        if place.path is None or not place.there:
+            continue
+        table = tables.read(place.path, place.shown, faults)
+        if table is not None:
+            faults += _anywhere(table, place)
+    return faults
+
+
+def _read(place: Place, styles: Sequence[str], environ: Mapping[str, str]) -> Keyring:
     if place.path is None:
         return _from_variable(place, environ[place.shown.removeprefix("$")].strip())
     how = str(place.named).removeprefix("$")
@@ -237,7 +266,7 @@ def parse(
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Read what stands in a keys file of this place; raises `InputFaultsError`."""
-    shown, section, faults = place.shown, place.section, list[InputFault]()
+    shown, section, faults = place.shown, place.section, _anywhere(table, place)
     own = _own(table, place, faults)
     if section.keyless:
         base_url = tables.convert(
@@ -252,7 +281,6 @@ def parse(
         shown=shown,
         faults=faults,
         prefix=section.prefix,
-        apart=() if section.table else (_PRICES, *section.tables),
     )
     own_prices = prices.read(table.get(_PRICES, {}), shown, faults)
     limit = Limit(file.requests_per_minute or section.per_minute, file.requests_per_day)
@@ -286,34 +314,25 @@ def parse(
     )
 
 
+def _anywhere(table: Mapping[str, Any], place: Place) -> list[InputFault]:
+    """Return what is wrong in a file whoever draws, whether it is for this provider or not."""
+    owned = place.section.tables
+    known = [*_Section.__struct_fields__, _PRICES, *owned]
+    return anywhere.faults(table, known, owned, shown=place.shown, trusted=place.trusted)
+
+
 def _own(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> dict[str, Any]:
-    """Return what the file says of the place's section; report what must not be anywhere."""
+    """Return what the file says of the place's section, but for an address that it may not say."""
     section = place.section
-    _refuse_addresses(table, place, faults)
-    if section.table:
-        known = [*_Section.__struct_fields__, _PRICES, *section.tables]
-        strange = itertools.islice((name for name in table if name not in known), _MOST_STRANGE)
-        faults += [tables.unknown(name, known, shown=place.shown) for name in strange]
     own = section.of(table)
     if not isinstance(own, dict):
         message = "expected a table"
         faults.append(InputFault(file=place.shown, field=section.table, message=message))
         return {}
-    return {name: value for name, value in own.items() if place.trusted or name != _ADDRESS}
-
-
-def _refuse_addresses(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> None:
-    """Report every address in a file that may not say where requests go, whosever it is."""
-    if place.trusted:
-        return
-    found = [_ADDRESS] if _ADDRESS in table else []
-    for name in place.section.tables:
-        own = table.get(name)
-        if isinstance(own, dict) and _ADDRESS in own:
-            found.append(f"{name}.{_ADDRESS}")
-    message = "a project's keys file may not say where keys are sent"
-    hint = f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
-    faults += [InputFault(file=place.shown, field=f, message=message, hint=hint) for f in found]
+    # What else stands at the top level is others', or has been told of.
+    names = own if section.table else _Section.__struct_fields__
+    refused = () if place.trusted else (ADDRESS,)
+    return {name: own[name] for name in names if name in own and name not in refused}
 
 
 def _look_at_style(

@@ -21,7 +21,7 @@ from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.refusals import Refusals
 from imagegen.keys.slots import Slots
-from imagegen.keys.state import USELESS, KeyNews, KeyState
+from imagegen.keys.state import LASTING, USELESS, KeyNews, KeyState
 from imagegen.keys.turns import Turns
 from imagegen.secret import Secret
 
@@ -54,8 +54,13 @@ class Exhausted(msgspec.Struct, frozen=True):
 
     @property
     def useless(self) -> bool:
-        """Whether only a person can help: no key, or none that is accepted."""
+        """Whether only other keys can help: there is none, or none that is accepted."""
         return all(key.state in USELESS for key in self.keys)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether only a person can help, with other keys or with credit."""
+        return all(key.state in LASTING for key in self.keys)
 
 
 class Pool:
@@ -217,10 +222,14 @@ class Pool:
 
     def no_quota(self, lease: Lease, message: str = "") -> KeyNews:
         """Record the service's word that the plan has no quota for the model."""
-        news = KeyNews(tail=lease.secret.tail, state=KeyState.NO_QUOTA, message=message)
-        with self._held:
-            self._slots.judge(self._slots[lease.slot], news)
-        return news
+        return self._give_up(lease, KeyState.NO_QUOTA, message)
+
+    def out_of_credit(self, lease: Lease, message: str = "") -> KeyNews:
+        """Record the service's word that there is no credit; forgotten when this run ends.
+
+        A person who has added some runs again at once.
+        """
+        return self._give_up(lease, KeyState.OUT_OF_CREDIT, message)
 
     def reject(self, lease: Lease, message: str = "") -> KeyNews:
         """Record that the service does not accept the key; forgotten when this run ends."""
@@ -237,6 +246,13 @@ class Pool:
         """Withdraw this process's limits and let go of the store."""
         with self._held:
             self._slots.close()
+
+    def _give_up(self, lease: Lease, state: KeyState, message: str) -> KeyNews:
+        """Use a budget no more in this run."""
+        news = KeyNews(tail=lease.secret.tail, state=state, message=message)
+        with self._held:
+            self._slots.judge(self._slots[lease.slot], news)
+        return news
 
     def _change(self, lease: Lease, change: Callable[[Budget], object]) -> None:
         with self._held:

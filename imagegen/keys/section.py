@@ -38,10 +38,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         return f"[{self.prefix}keys]"
 
     def of(self, table: Mapping[str, Any]) -> object:
-        """Return what a keys file says here: a table, if the file is as it should be."""
-        if self.table:
-            return table.get(self.table, {})
-        return {name: value for name, value in table.items() if name not in self.tables}
+        """Return what a keys file says here: a table, if the file is as it should be.
+
+        At the top level what is others' stands beside it.
+        """
+        return table.get(self.table, {}) if self.table else table
 
     def is_silent_in(self, table: Mapping[str, Any]) -> bool:
         """Tell whether a keys file says something of other providers and nothing of this one."""

@@ -17,12 +17,16 @@ class KeyState(StrEnum):
     SPENT_TODAY = "spent today"
     SPENT = "spent"
     """Nothing but refusals for a quarter of an hour: given up for this run."""
+    OUT_OF_CREDIT = "out of credit"
     NO_QUOTA = "no quota"
     REJECTED = "rejected"
 
 
 USELESS: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
-"""States that only a person can mend."""
+"""States of keys that have to be replaced: nothing here can be drawn with them."""
+
+LASTING: Final = USELESS | {KeyState.OUT_OF_CREDIT}
+"""States that time does not mend; only a person can."""
 
 
 class KeyNews(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ import msgspec
 from imagegen.secret import Secret
 
 MAX_REFERENCE_BYTES = 7 * 1024 * 1024
+USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
+"""Media types of reference images that every service takes."""
 
 
 class Kind(StrEnum):
@@ -39,6 +41,8 @@ class Kind(StrEnum):
     """The quota of the day is used up."""
     NO_QUOTA = "no quota"
     """This key's plan has no quota for the model at all."""
+    OUT_OF_CREDIT = "out of credit"
+    """The account has no credit left, or spent all that it may; a person must add some."""
     KEY_REJECTED = "key rejected"
     """The key is wrong, blocked or not allowed to use the service."""
 
@@ -213,6 +217,8 @@ class Provider(Protocol):
     """How many bytes each of their files may have."""
     largest_references: int
     """How many bytes all files of one request may have together."""
+    reference_types: frozenset[str]
+    """Their media types: of those that `png.Format` knows, which it takes."""
     width: int
     """How many requests may be under way at once where keys set no limit."""
 

@@ -16,6 +16,7 @@ import msgspec
 from imagegen.providers import gemini_answer
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
+    USUAL_TYPES,
     Fault,
     Kind,
     Options,
@@ -63,6 +64,7 @@ class Gemini:
     largest_reference = MAX_REFERENCE_BYTES
     # A request may have 20 MB, in which a file's bytes become a third more.
     largest_references = 14 * 1024 * 1024
+    reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

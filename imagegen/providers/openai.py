@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from imagegen.providers import openai_answer, sizes
-from imagegen.providers.base import Fault, Kind, Options, Outcome, Price, Request
+from imagegen.providers.base import USUAL_TYPES, Fault, Kind, Options, Outcome, Price, Request
 from imagegen.secret import Secret
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ _STEP, _LEAST, _MOST, _LONGEST, _WIDEST = 16, 655_360, 8_294_400, 3840, 3
 _IN_BASE64: Final = re.compile(r"gemini|imagen", re.IGNORECASE)
 """Models of others whose pictures come in base64 unasked; gateways refuse to be asked for it."""
 
-_TAKEN: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 _LIST_TIMEOUT: Final = 30.0
 
 
@@ -74,6 +73,7 @@ class OpenAI:
     # The API takes less than 50 MB; every request under way holds a copy of its own.
     largest_reference = 20 * 1024 * 1024
     largest_references = most_references * largest_reference
+    reference_types = USUAL_TYPES
 
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
@@ -89,7 +89,7 @@ class OpenAI:
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request; see `Provider.draw`."""
-        strange = {reference.mime_type for reference in request.references} - _TAKEN
+        strange = {reference.mime_type for reference in request.references} - self.reference_types
         if strange:
             message = f"A reference image is {strange.pop()}: this API takes PNG, JPEG and WebP."
             return Fault(kind=Kind.BAD_REQUEST, reason="reference", message=message)

@@ -37,16 +37,16 @@ _CODES: Final = {
     "content_policy_violation": Kind.REFUSED,
     "content_filter": Kind.REFUSED,
     "safety_violation": Kind.REFUSED,
-    # A person must pay or raise a limit; other keys may go on.
-    "insufficient_quota": Kind.SPENT_TODAY,
-    "billing_hard_limit_reached": Kind.SPENT_TODAY,
-    "billing_limit_user_error": Kind.SPENT_TODAY,
-    "billing_not_active": Kind.SPENT_TODAY,
-    "organization_spend_limit_exceeded": Kind.SPENT_TODAY,
-    "organization_usage_limit_exceeded": Kind.SPENT_TODAY,
-    "project_spend_limit_exceeded": Kind.SPENT_TODAY,
-    "credit_balance_exhausted": Kind.SPENT_TODAY,
-    "budget_exceeded": Kind.SPENT_TODAY,
+    # A person must pay or raise a limit, and may do so at any moment; other keys may go on.
+    "insufficient_quota": Kind.OUT_OF_CREDIT,
+    "billing_hard_limit_reached": Kind.OUT_OF_CREDIT,
+    "billing_limit_user_error": Kind.OUT_OF_CREDIT,
+    "billing_not_active": Kind.OUT_OF_CREDIT,
+    "organization_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "organization_usage_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "project_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "credit_balance_exhausted": Kind.OUT_OF_CREDIT,
+    "budget_exceeded": Kind.OUT_OF_CREDIT,
     "invalid_api_key": Kind.KEY_REJECTED,
     "account_deactivated": Kind.KEY_REJECTED,
     "expired_key": Kind.KEY_REJECTED,
@@ -59,7 +59,7 @@ _CODES: Final = {
 
 _STATUSES: Final = {
     401: Kind.KEY_REJECTED,
-    402: Kind.SPENT_TODAY,
+    402: Kind.OUT_OF_CREDIT,
     # Not verified, of a wrong region, or without the model: another key's account may be.
     403: Kind.KEY_REJECTED,
     404: Kind.MODEL_GONE,

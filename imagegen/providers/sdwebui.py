@@ -16,6 +16,7 @@ from imagegen.providers import sizes
 from imagegen.providers.answers import LONGEST_NAME, broken, decoded, picture, redirected, shown
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
+    USUAL_TYPES,
     Fault,
     Kind,
     Options,
@@ -85,6 +86,7 @@ class SdWebUi:
     most_references = 1
     largest_reference = MAX_REFERENCE_BYTES
     largest_references = most_references * largest_reference
+    reference_types = USUAL_TYPES
 
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
+    USUAL_TYPES,
     Fault,
     Kind,
     Options,
@@ -52,6 +53,7 @@ class Sketch:
     most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
     largest_references = 14 * 1024 * 1024
+    reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: Options) -> None:
         self.width = options.width or os.cpu_count() or 1

@@ -15,6 +15,7 @@ const GOES_ON = new Set([
   "time",
   "money",
   "keys spent",
+  "out of credit",
   "provider down",
   "disk",
 ]);
