@@ -58,15 +58,17 @@ def moves(
     most = max((len(row.words) for row in rows), default=0)
     by_words = [{r.key: r.words[n] for r in rows if n < len(r.words)} for n in range(most)]
     words = {picture.key: picture.words for picture in pictures}
-    ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
-    named = any(ids[0].values()) and any(ids[1].values())
+    named = any(row.id for row in rows) and any(picture.id for picture in pictures)
+    ids: tuple[dict[Key, Mark], dict[Key, Mark]] = {}, {}
+    if named:
+        ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
     for of_rows in by_words:
         # Of several with the same words the id decides, then the place, then the order.
         if named:
             found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
         found.keep(of_rows, words)
         found.pair(of_rows, words)
-    if _are_kept([(ids[1][one], ids[0][other]) for one, other in found.pairs.items()]):
+    if named and _are_kept([(ids[1][one], ids[0][other]) for one, other in found.pairs.items()]):
         found.pair(*ids)
     if any(picture != row for picture, row in found.pairs.items()):
         _pair_alike(found, text_of)
@@ -80,7 +82,7 @@ def _together(one: Mapping[Key, Mark], other: Mapping[Key, Mark]) -> dict[Key, M
     return {k: (mark, other[k]) for k, mark in one.items() if other.get(k) is not None}
 
 
-def _are_kept(ids: Sequence[tuple[str | None, str | None]]) -> bool:
+def _are_kept(ids: Sequence[tuple[Mark, Mark]]) -> bool:
     """Tell by beats that are the same whether ids are kept, or counted anew like numbers."""
     known = [one == other for one, other in ids if one is not None and other is not None]
     return 2 * sum(known) >= len(known)
@@ -101,6 +103,8 @@ class _Found:
         for key in reversed(self.rows):
             if (mark := of_rows.get(key)) is not None:
                 waiting[mark].append(key)
+        if not waiting:
+            return
         for key in list(self.pictures):
             mark = of_pictures.get(key)
             if mark is not None and (rows := waiting.get(mark)):

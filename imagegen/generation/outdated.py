@@ -39,6 +39,7 @@ class Reason(StrEnum):
     """The picture before it, which it continues, is another, or about to be."""
 
 
+_WORDS: Final = (Reason.WORDS,)
 _LACKING: Final = frozenset({Found.NOTHING, Found.FOREIGN})
 _MANY: Final = 20_000
 """Beats without their picture beyond which those are left out that only likeness could find."""
@@ -133,7 +134,9 @@ class _Style:
                 # What is about to be drawn anew before it makes it another all the same.
                 held = before is None or self._stays(before)
                 return one if held else self._outdated(one, (Reason.PREDECESSOR,))
-        return self._outdated(one, others if same_words else (Reason.WORDS, *others))
+        if not same_words:
+            others = (Reason.WORDS, *others) if others else _WORDS
+        return self._outdated(one, others)
 
     def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
         return Surveyed(one.beat, one.found, one.whole, changed)
@@ -160,12 +163,12 @@ class _Style:
         for one in pictures:
             drawn = one.provenance
             if drawn is not None:
-                yield Lying(one.key, self._words_of(one.key, drawn), drawn.id)
+                key = one.key
+                words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
+                yield Lying(key, words, drawn.id)
 
     def _words_of(self, key: Key, drawn: Provenance) -> str:
         """Return the hash of the words that a picture stands for."""
-        if not self._accepted:
-            return drawn.words.sha256
         bears, accepted = fingerprint(drawn), self._accepted_at(key)
         if accepted is not None and accepted.drawn == bears:
             return accepted.words
