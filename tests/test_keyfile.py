@@ -453,6 +453,18 @@ def test_the_first_address_decides() -> None:
         f"https://name:{A}@host?x=1",
         "http://[::1",
         "http://host:port",
+        f"http://127.0.0.1:9/ {A}",
+        "http://127.0.0.1:9/ x",
+        "http://ho st/",
+        " https://host",
+        "https://host ",
+        "https://host\n",
+        "https://ho\tst/v1",
+        "https://host/\x00",
+        "https://host/\x1b[31m",
+        "https://host/\u2028v1",
+        "https://host/\u00a0v1",
+        "https://host/\ud800",
     ],
 )
 def test_what_is_no_address_is_refused_without_quoting_a_key(wrong: str) -> None:

@@ -244,6 +244,24 @@ def test_add_reads_the_key_from_a_pipe(commands: Commands, home: Path) -> None:
     assert "imagegen keys check" in done.out
 
 
+@pytest.mark.parametrize("provider", ["gemini", "openai"])
+def test_add_speaks_of_the_styles_alone_that_the_project_draws(
+    commands: Commands, provider: str
+) -> None:
+    """A style that is not drawn needs no key."""
+    root = commands.project(keys={}, settings='draw = ["clear"]\n')
+    (root / "keys.toml").unlink()
+    add = ("keys", "add", "clear", "--project", root, "--provider", provider)
+    done = commands.run(*add, stdin=A.encode())
+    assert done.code == 0, done.text
+    assert "no key yet" not in done.out
+    (root / "imagegen.toml").write_text('draw = ["clear", "consistent"]\n')
+    done = commands.run(*add, stdin=B.encode())
+    assert f"no key yet for consistent: imagegen keys add default --provider {provider}" in (
+        one_line(done.out)
+    )
+
+
 @posix
 def test_add_leaves_the_file_to_the_user_alone(commands: Commands, home: Path) -> None:
     """Mode 0600 in a folder of 0700; what was wider is closed, and that is said."""

@@ -33,15 +33,16 @@ NOT_TAKEN_HINT: Final = (
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key is to go: a style's list in the file of a place, which is in order.
 
-    `before` is what the file holds; None where there is none yet. `project` is the folder
-    that was named, None for the user's own file. `named` is the option by which the provider
-    was.
+    `styles` are all that there are, `drawn` those of them that are drawn. `before` is what
+    the file holds; None where there is none yet. `project` is the folder that was named, None
+    for the user's own file. `named` is the option by which the provider was.
     """
 
     style: str
     place: Place
     others: tuple[Place, ...]
     styles: tuple[str, ...]
+    drawn: tuple[str, ...]
     project: Path | None
     before: Keyring | None
     named: tuple[str, ...] = ()
@@ -86,6 +87,7 @@ def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
         place=place,
         others=others,
         styles=styles,
+        drawn=read.drawn_styles if read else styles,
         project=project,
         before=before,
         named=named,
@@ -154,7 +156,7 @@ def _of_the_file(aim: Aim, change: Change) -> list[str]:
     ring, before = change.ring, aim.before or Keyring()
     if aim.style not in before.pools and before.pool(aim.style):
         notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
-    keyless = [style for style in aim.styles if not ring.pool(style)]
+    keyless = [style for style in aim.drawn if not ring.pool(style)]
     if keyless and not change.known:
         there = ("--project", str(aim.project)) if aim.project is not None else ()
         add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *there)

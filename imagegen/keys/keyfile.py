@@ -240,7 +240,10 @@ def address(
     except ValueError:
         # Brackets without an IPv6 address, or no port number.
         raise UsageError("the address is not a valid one", hint=_ADDRESS_HINT) from None
-    # Neither of these is quoted: it may hold a key.
+    # None of these is quoted: it may hold a key.
+    if not found.isprintable() or any(map(str.isspace, found)):
+        # `urlsplit` leaves some of them out: it would judge another address than is asked.
+        raise UsageError("the address holds a blank or a control character", hint=_ADDRESS_HINT)
     if parts.username or parts.password:
         raise UsageError("the address holds a name or password", hint="leave them out of it")
     if parts.query or parts.fragment:
