@@ -7,6 +7,7 @@ that changed outdates nothing. A picture whose words are another beat's now has 
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -66,11 +67,12 @@ def judge(
     `text_of` returns the words that the picture of a style and place was drawn from, where
     it tells them.
     """
-    beats, moves, hashes = {}, {}, _Hashes()
+    beats, moves, hashes, pairing = {}, {}, _Hashes(), _Pairing()
     for style, found in survey.beats.items():
         own = _Style(style, judging, settled, hashes)
         beats[style] = [own.judged(one) for one in found]
-        pairs = own.moves(found, survey.strays.get(style, ()), text_of)
+        rows, pictures = own.astray(found, survey.strays.get(style, ()))
+        pairs = pairing.moves(rows, pictures, partial(_text, text_of, style))
         if pairs:
             moves[style] = pairs
     return msgspec.structs.replace(survey, beats=beats, moves=moves)
@@ -82,6 +84,27 @@ class _Hashes(dict[str, str]):
     def __missing__(self, words: str) -> str:
         found = self[words] = words_hash(words)
         return found
+
+
+def _text(text_of: Callable[[str, Key], str | None], style: str, picture: Lying) -> str | None:
+    return text_of(style, picture.key)
+
+
+class _Pairing:
+    """Says which pictures have moved; styles mostly have the same rows and pictures."""
+
+    def __init__(self) -> None:
+        self._last: tuple[list[Row], list[Lying]] = [], []
+        self._found: dict[Key, Key] = {}
+
+    def moves(
+        self, rows: list[Row], pictures: list[Lying], text_of: Callable[[Lying], str | None]
+    ) -> dict[Key, Key]:
+        """Return from where to where pictures have moved."""
+        if (rows, pictures) != self._last:
+            self._last = rows, pictures
+            self._found = moved.moves(rows, pictures, text_of) if pictures else {}
+        return self._found
 
 
 class _Style:
@@ -141,23 +164,19 @@ class _Style:
     def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
         return Surveyed(one.beat, one.found, one.whole, changed)
 
-    def moves(
-        self,
-        found: Sequence[Surveyed],
-        strays: Sequence[Stray],
-        text_of: Callable[[str, Key], str | None],
-    ) -> dict[Key, Key]:
-        """Return from where to where pictures have moved."""
+    def astray(
+        self, found: Sequence[Surveyed], strays: Sequence[Stray]
+    ) -> tuple[list[Row], list[Lying]]:
+        """Return the pictures that are not surely in their place, and where they may belong."""
         if self._accepted:
             self._note_astray([*found, *strays])
         pictures = [*self._lying(self._doubtful), *self._lying(strays)]
         if not pictures:
-            return {}
+            return [], []
         beats = [one.beat for one in self._doubtful]
         beats += (one.beat for one in found if one.found in _LACKING)
         beats.sort(key=_row_of)
-        rows = self._rows(beats, {picture.words for picture in pictures})
-        return moved.moves(rows, pictures, lambda one: text_of(self._style, one.key))
+        return self._rows(beats, {picture.words for picture in pictures}), pictures
 
     def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
         for one in pictures:

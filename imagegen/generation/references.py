@@ -127,9 +127,8 @@ def gather(
             picture = shelf.of_character(name, character, drawn)
             if picture is not None:
                 characters[drawn, name] = picture
-    shelf.look_at_rows(beats)
+    rows = shelf.look_at_rows(beats)
     shelf.refuse()
-    rows = any(beat.references for own in beats.values() for beat in own)
     return References(
         style,
         common=common,
@@ -172,8 +171,8 @@ class _Shelf:
                 self._fault(error, f"{self._layout.name}/{file}", field)
         return self._read[known]
 
-    def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> None:
-        """Look whether the pictures that rows name can be sent, without reading them whole."""
+    def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> bool:
+        """Look whether the pictures that rows name can be sent; tell whether any names one."""
         seen: set[str] = set()
         for beat in (beat for own in beats.values() for beat in own if beat.references):
             for path in beat.references:
@@ -184,6 +183,7 @@ class _Shelf:
                     _look_at(_within(self._layout.root, path, f'"{path}"'), self._limits)
                 except UsageError as error:
                     self._fault(error, beat.file, "references", beat.row)
+        return bool(seen)
 
     def _fault(self, error: UsageError, file: str, field: str, row: int | None = None) -> None:
         if len(self._faults) < _MOST_FAULTS:

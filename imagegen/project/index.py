@@ -87,23 +87,14 @@ class Index:
             # The file may be somebody else's.
             return None
         origin = self._listed[entry.origin]
-        drawn = png.Provenance(
-            schema=origin.schema,
-            style=origin.style,
+        # Copied and amended: four times as fast as making it field by field.
+        drawn = msgspec.structs.replace(
+            origin,
             shot=entry.shot,
             beat=entry.beat,
-            provider=origin.provider,
-            model=origin.model,
-            aspect_ratio=origin.aspect_ratio,
-            image_size=origin.image_size,
             words=png.Hash(entry.words, origin.words.by),
-            look=origin.look,
-            references=origin.references,
-            run=origin.run,
             id=entry.id,
-            chosen=origin.chosen,
             continues=entry.continues,
-            scaled=origin.scaled,
         )
         return png.Whole(entry.width, entry.height, drawn, entry.content)
 

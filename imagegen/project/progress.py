@@ -44,6 +44,15 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     words: dict[str, str] = {}
 
 
+class _Read(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is read of a file; a hash for every picture is left unread."""
+
+    completed_beats: list[str] = []
+    last_updated: str = ""
+    drawn: list[tuple[str, str]] = []
+    errors: list[_Failed] = []
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What a progress file says: beats drawn, and errors, by shot and beat number.
 
@@ -62,7 +71,7 @@ def read(path: Path) -> Progress | None:
     if data is None:
         return None
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file = msgspec.json.decode(data, type=_Read)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     errors = {
