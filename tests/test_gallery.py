@@ -281,19 +281,38 @@ def test_a_style_that_leaves_a_beat_out_has_no_picture_there(commands: Commands)
 
 
 def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None:
-    """A sheet replaces a sheet; another file of that name only where it is named."""
+    """A sheet replaces a sheet and nothing else, also where it is named."""
     for options, name in (((), "gallery.html"), (("--png",), "gallery.png")):
         went_well(commands.run("gallery", root, *options))
-        went_well(commands.run("gallery", root, *options))
-        (root / name).write_bytes(b"mine")
-        done = commands.run("gallery", root, *options)
-        assert done.code == 2
-        assert "is left as it is" in done.err
-        assert (root / name).read_bytes() == b"mine"
         went_well(commands.run("gallery", root, *options, "--output", root / name))
+        (root / name).write_bytes(b"imagegen, and mine")
+        for again in (options, (*options, "--output", root / name)):
+            done = commands.run("gallery", root, *again)
+            assert done.code == 2
+            assert "is left as it is" in done.err
+        assert (root / name).read_bytes() == b"imagegen, and mine"
     for where in (root, root / "nowhere/sheet.html"):
         assert commands.run("gallery", root, "-o", where).code == 2
     assert not [path.name for path in root.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path) -> None:
+    """Neither by a name of another kind, nor in the folders that are kept."""
+    went_well(commands.run("choose", root, "1.1", "clear"))
+    drawn, copy = place(root, "clear", 0), root / "selected_images/Beat_1.1.png"
+    own = (root / "beats.json", root / "image_selections.json", drawn, copy)
+    before = [path.read_bytes() for path in own]
+    for path in own:
+        for options in ((), ("--png",)):
+            done = commands.run("gallery", root, *options, "-o", path)
+            assert (done.code, str(path) in done.err) == (2, True), done.text
+    assert [path.read_bytes() for path in own] == before
+    (root / "old_images").mkdir(exist_ok=True)
+    (root / "short").symlink_to(root / "generated_images")
+    for folder in ("generated_images/clear", "selected_images", "old_images", ".imagegen", "short"):
+        done = commands.run("gallery", root, "-o", root / folder / "sheet.html")
+        assert (done.code, "takes no sheet" in done.err) == (2, True), done.text
+        assert not (root / folder / "sheet.html").exists()
 
 
 def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:

@@ -16,7 +16,7 @@ from imagegen.providers.sketch import caption
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SOFTWARE: Final = "imagegen contact sheet"
+MARK: Final = "imagegen contact sheet"
 """What the picture names as its maker: by it a sheet of ours is known again."""
 _WIDTHS: Final = (WIDTH, 240, 160)
 _MOST_PIXELS: Final = 40_000_000
@@ -95,7 +95,7 @@ def picture(sheet: Gallery) -> bytes:
 
     drawn = _Drawing(sheet, _layout(sheet)).drawn()
     told = PngInfo()
-    told.add_text("Software", SOFTWARE)
+    told.add_text("Software", MARK)
     out = io.BytesIO()
     drawn.save(out, "PNG", pnginfo=told, compress_level=4)
     return out.getvalue()

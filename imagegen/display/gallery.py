@@ -21,8 +21,8 @@ from imagegen.project.status import Status
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GENERATOR: Final = "imagegen"
-"""What the page names as its maker: by it a sheet of ours is known again."""
+MARK: Final = '<meta name="generator" content="imagegen '
+"""How the page names its maker: by it a sheet of ours is known again."""
 WIDTH: Final = 360
 """Pixels of a picture's width; columns are never wider."""
 _LONGEST: Final = 400
@@ -169,7 +169,7 @@ def _head(sheet: Gallery) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="{GENERATOR} {__version__}">
+{MARK}{__version__}">
 <meta name="referrer" content="no-referrer">
 <title>{name}: contact sheet</title>
 <style>{style}</style>
