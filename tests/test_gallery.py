@@ -210,7 +210,7 @@ def test_a_storyboards_words_are_text(commands: Commands) -> None:
     found = page(commands, root)
     assert len(found.all("img")) == 3
     assert found.all("b") == []
-    assert "<img src=x onerror=alert(1)><!-- \\u202e\\u0007 </table>&amp;" in found.text
+    assert "<img src=x onerror=alert(1)><!-- \u202e\\u0007 </table>&amp;" in found.text
     # Long words are cut.
     assert found.text.count("…") < 1000
 
@@ -275,6 +275,20 @@ def test_a_style_that_leaves_a_beat_out_has_no_picture_there(commands: Commands)
     found = page(commands, root)
     assert len(found.all("img")) == 4
     assert found.text.count("not in this style") == 2
+
+
+def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
+    """In the page whole; the picture has a font of its own, and says once what that lacks."""
+    words = "A woman 👩\u200d🚀 می\u200cخواهم"
+    root = commands.project(beats=[row(0, script_phrase=words, ai_prompt=words)], settings=SKETCH)
+    went_well(commands.run("run", root))
+    assert page(commands, root).text.count(words) == 2
+    said = "letters that its font does not have"
+    assert went_well(commands.run("gallery", root, "--png")).text.count(said) == 1
+    assert "\\u200" not in went_well(commands.run("check", root, "--show", "1.1")).text
+    rows = [row(0, script_phrase="Élodie - “déjà vu”…")]
+    (root / "beats.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert said not in went_well(commands.run("gallery", root, "--png")).text
 
 
 # Where it is written

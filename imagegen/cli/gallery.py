@@ -108,6 +108,9 @@ def gallery(
             files.write_parts(place, pages.page(sheet))
     except StorageError as error:
         raise UsageError(error.message, hint=error.hint) from error
+    if png and not contact.writes_all(sheet):
+        said = "The picture shows bars for letters that its font does not have, and no emoji"
+        terminal.printer(errors=True).wrapped("", f"{said}: the page, without --png, has all.")
     terminal.printer().line(
         f"{place}: {plural(len(sheet.pictures), 'picture')} of {plural(len(sheet.rows), 'beat')}, "
         f"{place.stat().st_size / 1e6:.1f} MB"

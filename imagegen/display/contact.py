@@ -101,6 +101,12 @@ def picture(sheet: Gallery) -> bytes:
     return out.getvalue()
 
 
+def writes_all(sheet: Gallery) -> bool:
+    """Tell whether the picture's font has every letter that stands in a sheet."""
+    texts = (text for row in sheet.rows for text in (row.name, row.phrase))
+    return caption.writes(sheet.project) and all(map(caption.writes, texts))
+
+
 def _layout(sheet: Gallery) -> Layout:
     """Return the largest layout that is not too large, about as wide as it is high."""
     across, _, down = sheet.aspect_ratio.partition(":")

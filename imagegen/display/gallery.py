@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from imagegen import __version__
-from imagegen.display.text import clean, plural
+from imagegen.display.text import clean_for_page, plural
 from imagegen.generation.gallery import CHOSEN, Cell, Gallery, Row
 from imagegen.project import thumbnails
 from imagegen.project.status import Status
@@ -283,4 +283,4 @@ def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
 
 def _text(text: str, limit: int = _LONGEST) -> str:
     """Return text from outside as one line of HTML."""
-    return escape(clean(text, limit))
+    return escape(clean_for_page(text, limit))
