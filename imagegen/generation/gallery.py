@@ -156,12 +156,14 @@ class _Looked:
 
 
 def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
-    copy = project.root / one.image_path
+    places = (project.root / one.image_path, project.layout.picture(one.style, *one.key))
+    picture = next((place for place in places if place.is_file()), None)
     beat = beats.get(one.style) or next(iter(beats.values()))
     cell = Cell(
         style=one.style,
-        status=Status.COMPLETE,
-        picture=copy if copy.is_file() else project.layout.picture(one.style, *one.key),
+        status=Status.COMPLETE if picture is not None else Status.ERROR,
+        picture=picture,
+        problem="" if picture is not None else "its picture is gone",
         words=beat.words,
         flagged=one.flagged,
         redrawn=choosing.since(project, one) is Since.REDRAWN,

@@ -12,6 +12,7 @@ other tools wrote, fields and entries, stays as it is.
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -126,6 +127,11 @@ def file_of(name: str, *, flagged: bool = False) -> str | None:
     return f"{stem}_flagged.png" if flagged else f"{stem}.png"
 
 
+def is_copy(file: str) -> bool:
+    """Tell whether a file of `selected_images` is called like a chosen picture."""
+    return _FILE.fullmatch(file) is not None
+
+
 def files_of(name: str) -> tuple[str, ...]:
     """Return both, plain and flagged."""
     found = (file_of(name), file_of(name, flagged=True))
@@ -163,6 +169,19 @@ class Names:
             if plain(key[1]) == beat and shot in {None, plain(key[0])}
         ]
 
+    def standing(self, entries: Entries) -> dict[Key, str]:
+        """Return which entry's choice is a beat's: of several the one under its name, or the last.
+
+        Other tools may write `1.1` and `Beat 1.1`.
+        """
+        found: dict[Key, str] = {}
+        for name, entry in entries.items():
+            choice = choice_of(entry)
+            key = self.key(name, choice) if choice is not None else None
+            if key is not None and (key not in found or found[key] != self.name(key)):
+                found[key] = name
+        return found
+
     def lost_file(self, file: str) -> bool:
         """Tell whether a file of `selected_images` has the name of a beat that is gone."""
         named = _FILE.fullmatch(file)
@@ -182,14 +201,25 @@ class Names:
         return any(folded(key[0]) == folded(shot) for key in self._by_number.get(folded(beat), ()))
 
     def renamed(self, entries: Entries) -> dict[str, str]:
-        """Return what each entry is called now, where it is called otherwise than it stands."""
-        return {
+        """Return what each entry is called now, where it is called otherwise than it stands.
+
+        An entry whose name another has keeps its own, so that none is lost.
+        """
+        renamed = {
             name: now
             for name, entry in entries.items()
             if (choice := choice_of(entry)) is not None
             and (now := self._now(name, choice)) is not None
             and now != name
         }
+        while renamed:
+            count = Counter(renamed.get(name, name) for name in entries)
+            clashing = {name for name, now in renamed.items() if count[now] > 1}
+            if not clashing:
+                break
+            # What stays under its name may be in the way of a third.
+            renamed = without(renamed, clashing)
+        return renamed
 
     def _now(self, name: str, choice: Choice) -> str | None:
         key = self.key(name, choice)
