@@ -252,6 +252,17 @@ def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: 
     assert board.selected == {}
 
 
+def test_a_file_that_may_not_be_read_is_a_matter_of_permission(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which root, under whom tests may run, is never refused."""
+    board.say({})
+    monkeypatch.setattr(files, "read", lambda path, limit: None)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match=r"not permitted to read .*image_selections\.json"):
+        choosing.chosen(board.project)
+
+
 def test_nothing_is_written_through_a_link(board: Board, tmp_path: Path) -> None:
     """Neither the file nor the folder may lead elsewhere."""
     elsewhere = tmp_path / "elsewhere"

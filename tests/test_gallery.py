@@ -243,6 +243,22 @@ def test_what_is_chosen_missing_or_broken_is_said(commands: Commands, root: Path
     assert "Another sea" in found.text
 
 
+def test_a_torn_picture_is_told_and_a_chosen_ones_copy_shown(
+    commands: Commands, root: Path
+) -> None:
+    """It was drawn, so it is not called missing."""
+    went_well(commands.run("choose", root, "1.1", "clear"))
+    for style in ("clear", "consistent"):
+        data = place(root, style, 0).read_bytes()
+        place(root, style, 0).write_bytes(data[: len(data) // 2])
+    found = page(commands, root, "--beat", "1.1")
+    assert found.text.count("The picture cannot be read") == 1
+    assert "Not drawn yet" not in found.text
+    assert [image["alt"] for image in found.all("img")] == [
+        f"Beat 1.1 in {style}: Phrase 0." for style in ("illustration", "clear")
+    ]
+
+
 def test_the_chosen_pictures_alone(commands: Commands, root: Path) -> None:
     """One picture a beat, as it was chosen, with its style's name."""
     done = commands.run("gallery", root, "--chosen")

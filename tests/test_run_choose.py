@@ -108,19 +108,19 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
     picture(root, "clear", 2).unlink()
     table = commands.folder / "picks.csv"
     table.write_text(
-        "beat,style,flag\n1.1,clear,\n9.9,clear,\n1.2,cleer,maybe\n1.3,clear,\n1.1,clear,\n,,x\n"
+        "\nbeat,style,flag\n1.1,clear,\n9.9,clear,\n1.2,cleer,maybe\n1.3,clear,\n1.1,clear,\n,,x\n"
     )
     done = commands.run("choose", root, "--csv", table)
     refused(
         done,
         "7 faults in 6 rows",
-        'row 2  beat   no beat "9.9" in this project',
+        'row 2  beat   no beat "9.9" in this project (line 4)',
         'row 3  style  unknown style "cleer": did you mean "clear"?',
         'row 3  flag   "maybe" is neither yes nor no',
         "row 4  style  clear/1/1.3 has no picture yet",
         "row 5  beat   1.1 is already row 1",
         "row 6  beat   missing",
-        "row 6  style  missing",
+        "row 6  style  missing (line 8)",
         "imagegen choose",
     )
     assert (said(root), selected(root)) == ({}, {})
@@ -214,6 +214,8 @@ def test_beats_are_chosen_while_a_run_is_active(commands: Commands, server: Gemi
 def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
     """`status` tells the rest; whoever would write the file is refused."""
     torn = root / "image_selections.json"
+    torn.write_text('{"1.1": {"style": "clear",}}')
+    assert "understood: JSON is malformed" in status(commands, root)["choices_fault"]
     torn.write_text('{"1.1": {"style": "cl')
     told = status(commands, root)
     assert told["choices_fault"].endswith("input data was truncated")

@@ -199,7 +199,8 @@ class _Drawing:
         shown = next(self._small) if cell.picture is not None else None
         if shown is None:
             self._draw.rectangle((left, top, right, bottom), fill=_BOX, outline=_LINE)
-            words = cell.status.value if cell.picture is None else "cannot be read"
+            unread = cell.torn or cell.picture is not None
+            words = "cannot be read" if unread else cell.status.value
             middle = (left + layout.text, top + (height - layout.text) // 2)
             self._line(middle, words, width - 2 * layout.text, ink=_QUIET)
         else:

@@ -252,7 +252,7 @@ def _image(row: Row, cell: Cell, image: "Image") -> str:
 
 
 def _missing(cell: Cell) -> str:
-    if cell.picture is not None:
+    if cell.picture is not None or cell.torn:
         return '<div class="none error">The picture cannot be read</div>'
     wrong = " error" if cell.status is Status.ERROR else ""
     why = f"<small>{_text(cell.problem, 160)}</small>" if cell.problem else ""

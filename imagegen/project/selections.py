@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import UsageError
+from imagegen.errors import UsageError, within_sentence
 from imagegen.project.storyboard.numbers import file_number
 
 FILE: Final = "image_selections.json"
@@ -88,12 +88,13 @@ def read(root: Path) -> Entries:
         return {}
     data = files.read(path, _MAX_BYTES)
     if data is None:
+        if not path.is_symlink() and not os.access(path, os.R_OK):
+            raise UsageError(f"not permitted to read {path}", hint="see who may: chmod u+r, say")
         raise UsageError(f"{path} cannot be read: it is a link, no file, or too large", hint=_HINT)
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        why = str(error)
-        message = f"{path} cannot be understood: {why[:1].lower()}{why[1:]}"
+        message = f"{path} cannot be understood: {within_sentence(str(error))}"
         raise UsageError(message, hint=_HINT) from error
 
 
