@@ -34,6 +34,11 @@ def sendable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
+def within_sentence(text: str) -> str:
+    """Return what a library says as it goes on in a sentence of ours: `JSON is …` stays."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 class ImagegenError(Exception):
     """The base of every error that a command reports in one message.
 

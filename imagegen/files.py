@@ -198,7 +198,10 @@ def refused(error: OSError, path: Path) -> StorageError:
         return StorageError(f"{path.parent} is on a read-only disk")
     if error.errno in {errno.EACCES, errno.EPERM}:
         # What was refused may be a file beside it, or a folder above it.
-        there = Path(error.filename or path)
+        named = [name for name in (error.filename2, error.filename) if name is not None]
+        closed = (name for name in named if not os.access(Path(name).parent, os.W_OK))
+        # A file that is renamed may be refused by the folder it comes from, or goes to.
+        there = Path(next(closed, error.filename or path))
         where = str(path) if there == path else f"in {there.parent}"
         return StorageError(f"not permitted to write {where}")
     if error.errno == errno.EFBIG:

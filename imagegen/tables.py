@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from imagegen.errors import InputFault
+from imagegen.errors import InputFault, within_sentence
 
 MAX_BYTES = 4 * 1024 * 1024
 _MOST_FAULTS = 1000
@@ -128,4 +128,4 @@ def _in_plain_words(message: str) -> str:
         return " or ".join(_WORDS.get(name, name) for name in names if name != "null")
 
     plain = re.sub(r"`([^`]*)`", word, message)
-    return plain[:1].lower() + plain[1:]
+    return within_sentence(plain)

@@ -74,7 +74,8 @@ def _shown(error: errors.ImagegenError) -> object:
         msgspec.json.encode(fault)
         text.clean(f"{fault.file} {fault.field} {fault.message} {fault.hint}")
     assert isinstance(error, errors.UsageError), repr(error)
-    assert text.clean(error.message).isprintable()
+    joiners = dict.fromkeys(map(ord, "\u200c\u200d"))
+    assert text.clean(error.message).translate(joiners).isprintable()
     return msgspec.json.encode(error.message)
 
 

@@ -166,8 +166,11 @@ def test_a_choice_can_be_taken_back(board: Board) -> None:
     choosing.unchoose(board.project, KEYS[1:2])
     assert list(board.said) == ["1.1"]
     assert list(board.selected) == ["Beat_1.1.png"]
+    before = board.said
+    choosing.unchoose(board.project, KEYS[1:2])
+    assert board.said == before
     with pytest.raises(UsageError, match=r"nothing is chosen for 1\.2"):
-        choosing.unchoose(board.project, KEYS[1:2])
+        choosing.flag(board.project, KEYS[1:2])
 
 
 def test_the_copy_is_no_second_name(board: Board) -> None:
@@ -249,6 +252,17 @@ def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: 
     assert board.selected == {}
 
 
+def test_a_file_that_may_not_be_read_is_a_matter_of_permission(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which root, under whom tests may run, is never refused."""
+    board.say({})
+    monkeypatch.setattr(files, "read", lambda path, limit: None)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match=r"not permitted to read .*image_selections\.json"):
+        choosing.chosen(board.project)
+
+
 def test_nothing_is_written_through_a_link(board: Board, tmp_path: Path) -> None:
     """Neither the file nor the folder may lead elsewhere."""
     elsewhere = tmp_path / "elsewhere"
@@ -275,7 +289,7 @@ def test_entries_that_lead_elsewhere_are_no_choices(board: Board) -> None:
     board.say(hostile)
     assert list(choosing.chosen(board.project)) == [KEYS[1]]
     choosing.choose_rest(board.project, "consistent", WALL)
-    assert sorted(board.selected) == ["Beat_1.1.png", "Beat_2.1.png"]
+    assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png", "Beat_2.1.png"]
     assert board.said["../../1.1"] == {"style": "clear"}
 
 
@@ -355,6 +369,65 @@ def test_copies_that_are_missing_are_made_again(board: Board) -> None:
     assert list(board.said) == ["1.1", "1.2", "2.1"]
 
 
+def test_another_tools_choices_get_their_copies(board: Board) -> None:
+    """With the next choice, also where nothing is left to choose; until then no path is told."""
+    board.say({"1.1": {"style": "clear"}, "Beat 1.2": {"style": "nowhere"}})
+    before = board.said
+    (first, second) = choosing.look(board.project)
+    assert (first.image_path, first.lacks_copy, first.since) == (None, True, Since.SAME)
+    assert (second.image_path, second.lacks_copy, second.since) == (None, False, Since.GONE)
+    board.storyboard(KEYS[:2])
+    made, lacking = choosing.choose_rest(board.project, "clear", WALL)
+    assert (made, lacking) == ({}, [])
+    assert board.selected == {"Beat_1.1.png": board.place("clear", KEYS[0]).read_bytes()}
+    assert board.said["1.1"] == before["1.1"]
+    assert choosing.look(board.project)[0].image_path == "selected_images/Beat_1.1.png"
+
+
+def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> None:
+    """The one under the beat's own name counts, wherever it stands."""
+    for entries in (
+        {"1.1": {"style": "clear"}, "Beat 1.1": {"style": "consistent"}},
+        {"Beat 1.1": {"style": "consistent"}, "1.1": {"style": "clear"}},
+    ):
+        board.say(entries)
+        assert choosing.chosen(board.project)[KEYS[0]].style == "clear"
+        (unclear,) = choosing.left_over(board.project).unclear
+        assert (unclear.name, unclear.reason.split(",")[0]) == ("Beat 1.1", "gives way to 1.1")
+        board.choose(KEYS[1], "clear")
+        assert board.said.items() >= entries.items()
+        data = board.place("clear", KEYS[0]).read_bytes()
+        assert board.selected["Beat_1.1.png"] == data
+        choosing.flag(board.project, KEYS[:1])
+        assert list(board.said) == ["1.1", "1.2"]
+        board.say(entries)
+        choosing.unchoose(board.project, KEYS[:1])
+        assert board.said == {}
+
+
+def test_what_is_not_understood_stays_and_is_told(board: Board) -> None:
+    """Whatever else its neighbours become."""
+    entries = {"1.1": "clear", "1.2": {"style": "clear", "isFlagged": "yes"}, "notes": ["a"]}
+    board.say(entries)
+    assert [
+        (one.name, one.reason.split()[1]) for one in choosing.left_over(board.project).unclear
+    ] == [
+        ("1.1", "no"),
+        ("1.2", "taken"),
+        ("notes", "no"),
+    ]
+    board.choose(KEYS[2], "clear")
+    assert board.said.items() >= entries.items()
+
+
+def test_copies_without_the_file_of_choices_are_told(board: Board) -> None:
+    """They stay where they are."""
+    board.choose(KEYS[0], "clear")
+    (board.root / "image_selections.json").unlink()
+    over = choosing.left_over(board.project)
+    assert (over.unclaimed, over.paths) == (("selected_images/Beat_1.1.png",), ())
+
+
 def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` of a project that is chosen as a whole looks at sizes and times alone."""
     choosing.choose_rest(board.project, "clear", WALL)
@@ -403,9 +476,14 @@ def test_a_choice_that_may_be_of_two_beats_is_of_none(twice: Board) -> None:
     """Another tool's entry without a shot is told, and stays until somebody decides."""
     twice.say({"1": {"style": "clear"}})
     assert choosing.chosen(twice.project) == {}
-    assert choosing.left_over(twice.project).told == ("1",)
-    twice.choose(TWICE[0], "clear")
-    assert sorted(twice.said) == ["1", "1/1"]
+    (unclear,) = choosing.left_over(twice.project).unclear
+    assert (unclear.name, unclear.reason) == ("1", "could be 1/1 or 2/1: choose again")
+    assert not choosing.left_over(twice.project)
+    for key in (TWICE[0], TWICE[2]):
+        assert choosing.left_over(twice.project).unclear == (unclear,)
+        twice.choose(key, "clear")
+    assert sorted(twice.said) == ["1", "1/1", "2/1"]
+    assert choosing.left_over(twice.project).unclear == ()
 
 
 def test_two_choices_never_have_one_file(tmp_path: Path) -> None:
@@ -441,6 +519,8 @@ def test_choices_of_beats_that_are_gone_are_told(board: Board) -> None:
     assert over.names == ("2.1",)
     assert over.copies == ("selected_images/Beat_2.1_flagged.png",)
     assert over.strays == ("selected_images/Beat_8.8.png", "selected_images/Shot_8_Beat_1.png")
+    assert over.unclaimed == ("selected_images/Beat_1.2.png",)
+    assert set(over.paths) == {*over.copies, *over.strays}
 
 
 def entry(style: str = "clear", shot: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -249,3 +249,14 @@ def test_a_sweep_removes_only_what_we_left(tmp_path: Path) -> None:
     files.sweep(tmp_path)
     assert names(tmp_path) == sorted([*stay, f"{files.TEMPORARY}folder.tmp"])
     files.sweep(tmp_path / "missing")
+
+
+def test_a_refused_move_names_the_folder_that_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system names both files, and not which of their folders may not be written to."""
+    closed, open_ = tmp_path / "closed", tmp_path / "open"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    for source, target in ((open_ / "a", closed / "b"), (closed / "a", open_ / "b")):
+        error = PermissionError(errno.EACCES, "Permission denied", str(source), None, str(target))
+        assert files.refused(error, target).message.endswith((f"in {closed}", f"{closed / 'b'}"))

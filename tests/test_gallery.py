@@ -210,7 +210,7 @@ def test_a_storyboards_words_are_text(commands: Commands) -> None:
     found = page(commands, root)
     assert len(found.all("img")) == 3
     assert found.all("b") == []
-    assert "<img src=x onerror=alert(1)><!-- \\u202e\\u0007 </table>&amp;" in found.text
+    assert "<img src=x onerror=alert(1)><!-- \u202e\\u0007 </table>&amp;" in found.text
     # Long words are cut.
     assert found.text.count("…") < 1000
 
@@ -241,6 +241,22 @@ def test_what_is_chosen_missing_or_broken_is_said(commands: Commands, root: Path
     ):
         assert said in found.text
     assert "Another sea" in found.text
+
+
+def test_a_torn_picture_is_told_and_a_chosen_ones_copy_shown(
+    commands: Commands, root: Path
+) -> None:
+    """It was drawn, so it is not called missing."""
+    went_well(commands.run("choose", root, "1.1", "clear"))
+    for style in ("clear", "consistent"):
+        data = place(root, style, 0).read_bytes()
+        place(root, style, 0).write_bytes(data[: len(data) // 2])
+    found = page(commands, root, "--beat", "1.1")
+    assert found.text.count("The picture cannot be read") == 1
+    assert "Not drawn yet" not in found.text
+    assert [image["alt"] for image in found.all("img")] == [
+        f"Beat 1.1 in {style}: Phrase 0." for style in ("illustration", "clear")
+    ]
 
 
 def test_the_chosen_pictures_alone(commands: Commands, root: Path) -> None:
@@ -277,23 +293,56 @@ def test_a_style_that_leaves_a_beat_out_has_no_picture_there(commands: Commands)
     assert found.text.count("not in this style") == 2
 
 
+def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
+    """In the page whole; the picture has a font of its own, and says once what that lacks."""
+    words = "A woman 👩\u200d🚀 می\u200cخواهم"
+    root = commands.project(beats=[row(0, script_phrase=words, ai_prompt=words)], settings=SKETCH)
+    went_well(commands.run("run", root))
+    assert page(commands, root).text.count(words) == 2
+    said = "letters that its font does not have"
+    assert went_well(commands.run("gallery", root, "--png")).text.count(said) == 1
+    assert "\\u200" not in went_well(commands.run("check", root, "--show", "1.1")).text
+    rows = [row(0, script_phrase="Élodie - “déjà vu”…")]
+    (root / "beats.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert said not in went_well(commands.run("gallery", root, "--png")).text
+
+
 # Where it is written
 
 
 def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None:
-    """A sheet replaces a sheet; another file of that name only where it is named."""
+    """A sheet replaces a sheet and nothing else, also where it is named."""
     for options, name in (((), "gallery.html"), (("--png",), "gallery.png")):
         went_well(commands.run("gallery", root, *options))
-        went_well(commands.run("gallery", root, *options))
-        (root / name).write_bytes(b"mine")
-        done = commands.run("gallery", root, *options)
-        assert done.code == 2
-        assert "is left as it is" in done.err
-        assert (root / name).read_bytes() == b"mine"
         went_well(commands.run("gallery", root, *options, "--output", root / name))
+        (root / name).write_bytes(b"imagegen, and mine")
+        for again in (options, (*options, "--output", root / name)):
+            done = commands.run("gallery", root, *again)
+            assert done.code == 2
+            assert "is left as it is" in done.err
+        assert (root / name).read_bytes() == b"imagegen, and mine"
     for where in (root, root / "nowhere/sheet.html"):
         assert commands.run("gallery", root, "-o", where).code == 2
     assert not [path.name for path in root.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path) -> None:
+    """Neither by a name of another kind, nor in the folders that are kept."""
+    went_well(commands.run("choose", root, "1.1", "clear"))
+    drawn, copy = place(root, "clear", 0), root / "selected_images/Beat_1.1.png"
+    own = (root / "beats.json", root / "image_selections.json", drawn, copy)
+    before = [path.read_bytes() for path in own]
+    for path in own:
+        for options in ((), ("--png",)):
+            done = commands.run("gallery", root, *options, "-o", path)
+            assert (done.code, str(path) in done.err) == (2, True), done.text
+    assert [path.read_bytes() for path in own] == before
+    (root / "old_images").mkdir(exist_ok=True)
+    (root / "short").symlink_to(root / "generated_images")
+    for folder in ("generated_images/clear", "selected_images", "old_images", ".imagegen", "short"):
+        done = commands.run("gallery", root, "-o", root / folder / "sheet.html")
+        assert (done.code, "takes no sheet" in done.err) == (2, True), done.text
+        assert not (root / folder / "sheet.html").exists()
 
 
 def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:

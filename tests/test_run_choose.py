@@ -108,19 +108,19 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
     picture(root, "clear", 2).unlink()
     table = commands.folder / "picks.csv"
     table.write_text(
-        "beat,style,flag\n1.1,clear,\n9.9,clear,\n1.2,cleer,maybe\n1.3,clear,\n1.1,clear,\n,,x\n"
+        "\nbeat,style,flag\n1.1,clear,\n9.9,clear,\n1.2,cleer,maybe\n1.3,clear,\n1.1,clear,\n,,x\n"
     )
     done = commands.run("choose", root, "--csv", table)
     refused(
         done,
         "7 faults in 6 rows",
-        'row 2  beat   no beat "9.9" in this project',
+        'row 2  beat   no beat "9.9" in this project (line 4)',
         'row 3  style  unknown style "cleer": did you mean "clear"?',
         'row 3  flag   "maybe" is neither yes nor no',
         "row 4  style  clear/1/1.3 has no picture yet",
         "row 5  beat   1.1 is already row 1",
         "row 6  beat   missing",
-        "row 6  style  missing",
+        "row 6  style  missing (line 8)",
         "imagegen choose",
     )
     assert (said(root), selected(root)) == ({}, {})
@@ -214,6 +214,8 @@ def test_beats_are_chosen_while_a_run_is_active(commands: Commands, server: Gemi
 def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
     """`status` tells the rest; whoever would write the file is refused."""
     torn = root / "image_selections.json"
+    torn.write_text('{"1.1": {"style": "clear",}}')
+    assert "understood: JSON is malformed" in status(commands, root)["choices_fault"]
     torn.write_text('{"1.1": {"style": "cl')
     told = status(commands, root)
     assert told["choices_fault"].endswith("input data was truncated")
@@ -226,6 +228,53 @@ def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
             "mend it, or move it away",
         )
     assert torn.read_text() == '{"1.1": {"style": "cl'
+
+
+def test_status_tells_what_became_of_another_tools_choices(commands: Commands, root: Path) -> None:
+    """Without a picture, without a copy, or of no choice: in words and as JSON."""
+    went_well(commands.run("choose", root, "1.3", "clear"))
+    theirs = {"1.1": {"style": "clear"}, "1.2": {"style": "elsewhere"}, "notes": "mine"}
+    (root / "image_selections.json").write_text(json.dumps(theirs))
+    told = status(commands, root)
+    assert (told["chosen"], told["chosen_without_picture"]) == (2, ["1.2"])
+    assert told["copies_missing"] == ["1.1"]
+    assert told["copies_unclaimed"] == ["selected_images/Beat_1.3.png"]
+    assert told["choices_left_over"] == ["selected_images/Beat_1.3.png"]
+    assert [one["name"] for one in told["choices_unclear"]] == ["notes"]
+    words = " ".join(went_well(commands.run("status", root)).out.split())
+    for said_of_it in (
+        "1 without a picture any more: 1.2",
+        "1 without a copy in selected_images: 1.1",
+        "Copies of no choice, which are left: selected_images/Beat_1.3.png",
+        "notes is no choice",
+    ):
+        assert said_of_it in words
+    assert "of beats that are gone" not in words
+    listed = went_well(commands.run("choose", root, "--list")).out
+    assert "1 copy is missing in selected_images." in listed
+    assert listed.count("notes") == 1
+    told = json.loads(went_well(commands.run("choose", root, "--list", "--json")).out)
+    assert [one["imagePath"] for one in told["chosen"]] == [None, None]
+    done = went_well(commands.run("gallery", root, "--chosen"))
+    assert "1 picture of 2 beats" in done.out
+    went_well(commands.run("choose", root, "--all", "clear"))
+    assert status(commands, root)["copies_missing"] == []
+    assert "nothing was chosen for 1.1" not in commands.run("choose", root, "1.1", "--none").out
+    assert (
+        "nothing was chosen for 1.1" in went_well(commands.run("choose", root, "1.1", "--none")).out
+    )
+
+
+def test_a_choice_that_may_be_of_two_beats_is_told_and_left(commands: Commands) -> None:
+    """It is of no beat that is gone."""
+    rows = [{"shot_number": shot, "beat_number": "1", "ai_prompt": "A sea"} for shot in "12"]
+    made = commands.project(beats=rows, settings=f'{SKETCH}draw = ["clear"]\n')
+    (made / "image_selections.json").write_text('{"1": {"style": "clear"}}')
+    words = went_well(commands.run("status", made)).out
+    assert "1 could be 1/1 or 2/1: choose again" in words
+    assert "gone" not in words
+    went_well(commands.run("clean", made))
+    assert said(made) == {"1": "clear"}
 
 
 def test_choices_of_deleted_beats_are_told_put_away_and_come_back(

@@ -109,7 +109,8 @@ def choose(
     elif none:
         keys = picks.beats(read, words)
         choosing.unchoose(read, keys)
-        choices.unchose(printer, [read.names.name(key) for key in keys])
+        choices.unchose(printer, [read.names.name(key) for key in keys if key in before])
+        choices.unchosen(printer, [read.names.name(key) for key in keys if key not in before])
     elif (flag or unflag) and not picks.says_style(read, words):
         choices.chose(
             printer, name, choosing.flag(read, picks.beats(read, words), flagged=flag), before

@@ -1,8 +1,9 @@
 """The command that makes a contact sheet, to look at or to send to somebody."""
 
+import stat
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,6 +18,9 @@ from imagegen.cli.options import (
 )
 from imagegen.errors import StorageError, UsageError
 
+if TYPE_CHECKING:
+    from imagegen.project.layout import Layout
+
 GALLERY_EPILOG: Final = examples(
     ("imagegen gallery my-video", "my-video/gallery.html: every beat in every style"),
     ("imagegen gallery my-video --chosen", "the chosen pictures alone"),
@@ -25,6 +29,8 @@ GALLERY_EPILOG: Final = examples(
 )
 
 _HEAD: Final = 4096
+_KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
+"""The folders of a project into which no sheet goes."""
 
 
 def gallery(
@@ -87,14 +93,14 @@ def gallery(
     from imagegen.generation.project import Project, as_last_drawn
     from imagegen.project.layout import Layout
 
-    now = time.time()
-    interrupted.finish(Layout(project), now)
+    now, layout = time.time(), Layout(project)
+    place = output or project / ("gallery.png" if png else "gallery.html")
+    _refuse_place(place, layout, png=png)
+    _refuse_anothers(place, contact.MARK if png else pages.MARK)
+    interrupted.finish(layout, now)
     asked = asked_for(styles=style, shots=shot, beats=beat, beats_file=absolute(beats))
     read = Project(project, as_last_drawn(project, asked))
     sheet = sheets.gather(read, now, chosen_only=chosen)
-    place = output or project / ("gallery.png" if png else "gallery.html")
-    if output is None:
-        _refuse_anothers(place, contact.SOFTWARE if png else pages.GENERATOR)
     try:
         if png:
             files.write(place, contact.picture(sheet))
@@ -102,17 +108,43 @@ def gallery(
             files.write_parts(place, pages.page(sheet))
     except StorageError as error:
         raise UsageError(error.message, hint=error.hint) from error
+    if png and not contact.writes_all(sheet):
+        said = "The picture shows bars for letters that its font does not have, and no emoji"
+        terminal.printer(errors=True).wrapped("", f"{said}: the page, without --png, has all.")
     terminal.printer().line(
         f"{place}: {plural(len(sheet.pictures), 'picture')} of {plural(len(sheet.rows), 'beat')}, "
         f"{place.stat().st_size / 1e6:.1f} MB"
     )
 
 
+def _refuse_place(place: Path, layout: "Layout", *, png: bool) -> None:
+    """Raise `UsageError` where no sheet belongs: under another kind's name, among pictures."""
+    endings = (".png",) if png else (".html", ".htm")
+    if place.suffix.lower() not in endings:
+        what = "a picture of the sheet" if png else "the sheet's page"
+        raise UsageError(
+            f"{place}: {what} has a name that ends in {' or '.join(endings)}",
+            hint=f"--output {place.stem or 'sheet'}{endings[0]}",
+        )
+    folder = place.parent.resolve()
+    if folder.is_relative_to(layout.root):
+        # Some disks take capitals and small letters for the same.
+        first = (*folder.relative_to(layout.root).parts, "")[0].casefold()
+        if first in _KEPT:
+            raise UsageError(
+                f"{place}: {first} is for what imagegen keeps there, and takes no sheet",
+                hint=f"write it beside: --output {layout.name}{endings[0]}",
+            )
+
+
 def _refuse_anothers(place: Path, mark: str) -> None:
     """Raise `UsageError` where a file has the sheet's name and is none of ours."""
     try:
-        with place.open("rb") as file:
-            ours = mark.encode() in file.read(_HEAD)
+        # What is no file, a pipe say, may have no end.
+        ours = stat.S_ISREG(place.stat().st_mode)
+        if ours:
+            with place.open("rb") as file:
+                ours = mark.encode() in file.read(_HEAD)
     except FileNotFoundError:
         return
     except OSError as error:

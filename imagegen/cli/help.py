@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.errors import Exit, ImagegenError, UsageError, within_sentence
 
 # Typer carries its own copy of click since 0.26 and shares one before: what is click's has
 # no name here, and is `Any`.
@@ -220,7 +220,7 @@ def _wrong_usage(error: Any, ctx: Any) -> UsageError:
     name = getattr(error, "option_name", None)
     if name is None:
         message = error.format_message().rstrip(".")
-        return UsageError(message[:1].lower() + message[1:], hint=hint)
+        return UsageError(within_sentence(message), hint=hint)
     if hasattr(error, "possibilities"):
         before = f"{ctx.info_name} has " if ctx.parent else ""
         return UsageError(f"{before}no option {name}", hint=_meant(ctx, name) or hint)

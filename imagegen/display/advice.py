@@ -82,10 +82,10 @@ def _left_over(paper: Paper, found: Standing, path: str) -> None:
     if over:
         pictures = f"{plural(len(over), 'picture')} of beats that are gone: {_first(over)}"
         paper.wrapped("", pictures, indent=2)
-    if found.choices_left_over:
-        choices = f"Choices of beats that are gone: {_first(found.choices_left_over)}"
-        paper.wrapped("", choices, indent=2)
-    if over or found.choices_left_over:
+    lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
+    if lost:
+        paper.wrapped("", f"Choices of beats that are gone: {_first(lost)}", indent=2)
+    if over or lost:
         paper.commands((on_project("clean", path), "moves them to old_images/"))
         paper.line()
 

@@ -6,7 +6,7 @@ from typing import Final
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import clock, on_project
-from imagegen.generation.choosing import ChoiceStanding, Chosen, LeftOver, Since
+from imagegen.generation.choosing import ChoiceStanding, Chosen, LeftOver, Since, Unclear
 from imagegen.project.selections import Key
 
 _SHOWN: Final = 10
@@ -29,7 +29,7 @@ def listed(paper: Paper, path: str, found: Sequence[ChoiceStanding], now: float)
             f"{clean(one.style):<{widths[1]}}",
             *([f"{'flagged' if one.flagged else '':<{flags}}"] if flags else []),
             clock(one.selected_at, now),
-            _SAID[one.since],
+            "its copy is missing" if one.lacks_copy and not _SAID[one.since] else _SAID[one.since],
         ]
         paper.line(f"  {'  '.join(columns)}")
     first = next((one for one in found if one.since is Since.REDRAWN), None)
@@ -37,6 +37,13 @@ def listed(paper: Paper, path: str, found: Sequence[ChoiceStanding], now: float)
         paper.line()
         again = on_project("choose", path, first.name, first.style)
         paper.commands((again, "takes the picture as it is now"))
+    lacking = [one for one in found if one.lacks_copy]
+    if lacking:
+        paper.line()
+        missing = "1 copy is" if len(lacking) == 1 else f"{len(lacking):,} copies are"
+        paper.wrapped("", f"{missing} missing in selected_images.", indent=2)
+        again = on_project("choose", path, "--all", lacking[0].style)
+        paper.commands((again, "makes them, and chooses for beats that have none"))
 
 
 def as_json(
@@ -49,12 +56,16 @@ def as_json(
         "beats": beats,
         "chosen": list(found),
         "redrawn_since_chosen": [one.name for one in found if one.since is Since.REDRAWN],
-        "left_over": list(over.told),
+        "copies_missing": [one.name for one in found if one.lacks_copy],
+        "left_over": [*over.told, *over.unclaimed],
+        "unclear": list(over.unclear),
     }
 
 
 def left_over(paper: Paper, path: str, over: LeftOver) -> None:
-    """Say which choices are of no beat any more."""
+    """Say which choices are of no beat any more, and what is not understood."""
+    unclear(paper, over.unclear)
+    unclaimed(paper, over.unclaimed)
     names = over.told
     if not names:
         return
@@ -66,6 +77,22 @@ def left_over(paper: Paper, path: str, over: LeftOver) -> None:
         indent=2,
     )
     paper.commands((on_project("clean", path), "moves them to old_images/"))
+
+
+def unclear(paper: Paper, entries: Sequence[Unclear]) -> None:
+    """Say which entries of image_selections.json are not understood, and why."""
+    for one in entries[:_SHOWN]:
+        paper.wrapped("", f"{clean(one.name, 100)} {clean(one.reason)}", indent=2)
+    if len(entries) > _SHOWN:
+        paper.line(f"  … and {len(entries) - _SHOWN:,} more")
+
+
+def unclaimed(paper: Paper, files: Sequence[str]) -> None:
+    """Say which copies are of no choice."""
+    if files:
+        more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
+        shown = clean(", ".join(files[:_SHOWN]), 1000)
+        paper.wrapped("", f"Copies of no choice, which are left: {shown}{more}", indent=2)
 
 
 def chose(
@@ -87,6 +114,12 @@ def unchose(paper: Paper, names: Sequence[str]) -> None:
     """Say of which beats nothing is chosen any more."""
     for name in names:
         paper.line(f"{clean(name)}: nothing is chosen now")
+
+
+def unchosen(paper: Paper, names: Sequence[str]) -> None:
+    """Say of which beats nothing was chosen in the first place."""
+    for name in names:
+        paper.line(f"nothing was chosen for {clean(name)}")
 
 
 def lacking(paper: Paper, style: str, names: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from imagegen.providers.sketch import caption
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SOFTWARE: Final = "imagegen contact sheet"
+MARK: Final = "imagegen contact sheet"
 """What the picture names as its maker: by it a sheet of ours is known again."""
 _WIDTHS: Final = (WIDTH, 240, 160)
 _MOST_PIXELS: Final = 40_000_000
@@ -95,10 +95,16 @@ def picture(sheet: Gallery) -> bytes:
 
     drawn = _Drawing(sheet, _layout(sheet)).drawn()
     told = PngInfo()
-    told.add_text("Software", SOFTWARE)
+    told.add_text("Software", MARK)
     out = io.BytesIO()
     drawn.save(out, "PNG", pnginfo=told, compress_level=4)
     return out.getvalue()
+
+
+def writes_all(sheet: Gallery) -> bool:
+    """Tell whether the picture's font has every letter that stands in a sheet."""
+    texts = (text for row in sheet.rows for text in (row.name, row.phrase))
+    return caption.writes(sheet.project) and all(map(caption.writes, texts))
 
 
 def _layout(sheet: Gallery) -> Layout:
@@ -193,7 +199,8 @@ class _Drawing:
         shown = next(self._small) if cell.picture is not None else None
         if shown is None:
             self._draw.rectangle((left, top, right, bottom), fill=_BOX, outline=_LINE)
-            words = cell.status.value if cell.picture is None else "cannot be read"
+            unread = cell.torn or cell.picture is not None
+            words = "cannot be read" if unread else cell.status.value
             middle = (left + layout.text, top + (height - layout.text) // 2)
             self._line(middle, words, width - 2 * layout.text, ink=_QUIET)
         else:

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from imagegen import __version__
-from imagegen.display.text import clean, plural
+from imagegen.display.text import clean_for_page, plural
 from imagegen.generation.gallery import CHOSEN, Cell, Gallery, Row
 from imagegen.project import thumbnails
 from imagegen.project.status import Status
@@ -21,8 +21,8 @@ from imagegen.project.status import Status
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-GENERATOR: Final = "imagegen"
-"""What the page names as its maker: by it a sheet of ours is known again."""
+MARK: Final = '<meta name="generator" content="imagegen '
+"""How the page names its maker: by it a sheet of ours is known again."""
 WIDTH: Final = 360
 """Pixels of a picture's width; columns are never wider."""
 _LONGEST: Final = 400
@@ -169,7 +169,7 @@ def _head(sheet: Gallery) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="{GENERATOR} {__version__}">
+{MARK}{__version__}">
 <meta name="referrer" content="no-referrer">
 <title>{name}: contact sheet</title>
 <style>{style}</style>
@@ -252,7 +252,7 @@ def _image(row: Row, cell: Cell, image: "Image") -> str:
 
 
 def _missing(cell: Cell) -> str:
-    if cell.picture is not None:
+    if cell.picture is not None or cell.torn:
         return '<div class="none error">The picture cannot be read</div>'
     wrong = " error" if cell.status is Status.ERROR else ""
     why = f"<small>{_text(cell.problem, 160)}</small>" if cell.problem else ""
@@ -283,4 +283,4 @@ def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
 
 def _text(text: str, limit: int = _LONGEST) -> str:
     """Return text from outside as one line of HTML."""
-    return escape(clean(text, limit))
+    return escape(clean_for_page(text, limit))

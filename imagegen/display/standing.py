@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from imagegen.display import advice
+from imagegen.display import advice, choices
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import STYLES, clean, plural
@@ -193,18 +193,27 @@ def _choices(paper: Paper, found: Standing, path: str) -> None:
         paper.line()
         paper.wrapped("", clean(found.choices_fault, 600), indent=2)
         return
-    if not found.chosen:
-        return
+    if found.chosen:
+        _chosen(paper, found, path)
+    if found.choices_unclear or found.copies_unclaimed:
+        paper.line()
+        choices.unclear(paper, found.choices_unclear)
+        choices.unclaimed(paper, found.copies_unclaimed)
+
+
+def _chosen(paper: Paper, found: Standing, path: str) -> None:
     said = [f"{found.chosen:,} of {found.beats:,} chosen"]
     for names, what in (
         (found.redrawn_since_chosen, "redrawn since"),
         (found.flagged, "flagged"),
+        (found.chosen_without_picture, "without a picture any more"),
+        (found.copies_missing, "without a copy in selected_images"),
     ):
         if names:
             said.append(f"{len(names):,} {what}: {_few(names)}")
     paper.line()
     paper.wrapped("", ", ".join(said), indent=2)
-    if found.redrawn_since_chosen:
+    if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
         listing = on_project("choose", path, "--list")
         paper.commands((listing, "shows what was chosen; choose again, or leave it"))
 

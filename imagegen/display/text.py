@@ -1,6 +1,8 @@
 """Words and signs for the terminal: escaped, and in the characters that it can show."""
 
 import math
+import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -81,17 +83,45 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
     return msgspec.structs.replace(chosen, signs={**chosen.signs, Status.SKIPPED: "="})
 
 
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""They join or part letters in Persian, Indic scripts and emoji, and do nothing else."""
+_NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
+"""Unicode's categories of control characters, and of halves of characters."""
+
+
 def clean(text: str, limit: int = 300) -> str:
     """Return text from outside as one harmless line of at most `limit` characters."""
-    shown = printable(" ".join(text.split())[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return _line(text, limit, printable)
+
+
+def clean_for_page(text: str, limit: int) -> str:
+    """Return the same for an element of HTML that sets its own direction, before its markup.
+
+    There a mark that turns text around reaches no further than the element.
+    """
+    return _line(text, limit, _without_controls)
 
 
 def printable(text: str) -> str:
     """Return text in which nothing can move the cursor, colour the screen or turn it around."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if c.isprintable() or c in _JOINERS else _escaped(c) for c in text)
+
+
+def _without_controls(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in _NEVER_TEXT else c for c in text)
+
+
+def _line(text: str, limit: int, safe: Callable[[str], str]) -> str:
+    shown = safe(" ".join(text.split())[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def duration(seconds: float) -> str:

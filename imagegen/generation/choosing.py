@@ -4,8 +4,9 @@ Every function looks at the beats it is asked about alone, and at the file of ch
 its shot and beat number, whatever its styles.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from imagegen.project import png, selected, selections
 from imagegen.project.layout import Layout
 from imagegen.project.selections import FOLDER, Choice, Entries, Key, Names
 from imagegen.shell import on_project
+
+_WAYS: Final = 5
+"""Beats that are named of those an entry may be of."""
 
 _Change = Callable[[Entries, Names], Iterable[Key]]
 """Changes entries, and returns the beats whose choices it has made."""
@@ -55,7 +59,10 @@ class Since(StrEnum):
 
 
 class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """The choice of one beat, and what has become of the picture since; for people and JSON."""
+    """The choice of one beat, and what has become of the picture since; for people and JSON.
+
+    `image_path` is None where its copy is missing.
+    """
 
     name: str
     shot_number: str
@@ -63,20 +70,35 @@ class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
     style: str
     flagged: bool = msgspec.field(name="isFlagged")
     selected_at: str = msgspec.field(name="selectedAt")
-    image_path: str = msgspec.field(name="imagePath")
+    image_path: str | None = msgspec.field(name="imagePath")
     since: Since
+
+    @property
+    def lacks_copy(self) -> bool:
+        """Whether a copy is missing of a picture that is there."""
+        return self.image_path is None and self.since is not Since.GONE
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """An entry of image_selections.json that is not understood, or not all of it, and why."""
+
+    name: str
+    reason: str
 
 
 class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices of beats that are gone, or that may be of several beats.
+    """Choices of beats that are gone.
 
     `names` are as in image_selections.json, `copies` their files, and `strays` files of beats
-    that are gone and of no choice. Paths are relative to the project.
+    that are gone and of no choice. `unclaimed` are files of beats that are there, of no choice:
+    they stay, and so do entries that are `unclear`. Paths are relative to the project.
     """
 
     names: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    unclaimed: tuple[str, ...] = ()
+    unclear: tuple[Unclear, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.names or self.strays)
@@ -142,9 +164,14 @@ def stands(project: Project, one: Chosen) -> ChoiceStanding:
         style=one.style,
         flagged=one.flagged,
         selected_at=one.selected_at,
-        image_path=one.image_path,
+        image_path=one.image_path if has_copy(project, one) else None,
         since=since(project, one),
     )
+
+
+def has_copy(project: Project, one: Chosen) -> bool:
+    """Tell whether the copy of a chosen picture is where it belongs."""
+    return selected.is_file(f"{project.layout.root}/{one.image_path}")
 
 
 def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:
@@ -153,7 +180,10 @@ def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:
 
 
 def left_over(project: Project) -> LeftOver:
-    """Return what is left of beats that are gone. Raises as `chosen` does."""
+    """Return what is left of beats that are gone, and what is of none or not understood.
+
+    Raises as `chosen` does.
+    """
     entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
     if not entries and not there:
         return LeftOver()
@@ -162,15 +192,37 @@ def left_over(project: Project) -> LeftOver:
     lost = [
         name
         for name, entry in entries.items()
-        if (choice := selections.choice_of(entry)) is not None and names.key(name, choice) is None
+        if (choice := selections.choice_of(entry)) is not None and not names.keys(name, choice)
     ]
     copies = [file for name in lost for file in selections.files_of(name) if file in there]
     others = there - {*copies, *wanted}
+    of_entries = {file for name in entries for file in selections.files_of(name)}
+    lost_files = {file for file in others if names.lost_file(file)}
+    unclaimed = {file for file in others - lost_files - of_entries if selections.is_copy(file)}
     return LeftOver(
         names=tuple(lost),
         copies=tuple(f"{FOLDER}/{file}" for file in copies),
-        strays=tuple(f"{FOLDER}/{file}" for file in sorted(others) if names.lost_file(file)),
+        strays=tuple(f"{FOLDER}/{file}" for file in sorted(lost_files)),
+        unclaimed=tuple(f"{FOLDER}/{file}" for file in sorted(unclaimed)),
+        unclear=tuple(_unclear(entries, names)),
     )
+
+
+def _unclear(entries: Entries, names: Names) -> Iterator[Unclear]:
+    """Yield the entries of which something is not understood, in the file's order."""
+    standing = names.standing(entries)
+    for name, entry in entries.items():
+        choice = selections.choice_of(entry)
+        keys = names.keys(name, choice) if choice is not None else []
+        if choice is None:
+            yield Unclear(name, "is no choice: that is an object with a style's name in it")
+        elif len(keys) > 1 and not all(key in standing for key in keys):
+            ways = " or ".join(map(names.name, keys[:_WAYS]))
+            yield Unclear(name, f"could be {ways}: choose again")
+        elif len(keys) == 1 and standing[keys[0]] != name:
+            yield Unclear(name, f"gives way to {standing[keys[0]]}, which is of the same beat")
+        elif not isinstance(entry.get("isFlagged", False), bool):
+            yield Unclear(name, "is taken for not flagged: isFlagged is neither true nor false")
 
 
 def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key, Chosen]:
@@ -203,6 +255,7 @@ def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict
         for key in keys:
             choice = msgspec.structs.replace(found[key].choice, flagged=flagged)
             entries[found[key].name] = choice.entry(entries[found[key].name])
+        _drop_doubles(entries, names, {key: found[key].name for key in keys})
         _refuse_same_file(entries, [found[key].name for key in keys])
         return keys
 
@@ -210,12 +263,19 @@ def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict
 
 
 def unchoose(project: Project, keys: Sequence[Key]) -> None:
-    """Take choices back: nothing is chosen of these beats then. Raises as `flag` does."""
+    """Take choices back: nothing is chosen of these beats then.
+
+    Raises `UsageError` where the disk refuses.
+    """
+    before = chosen(project)
+    if not any(key in before for key in keys):
+        return
 
     def change(entries: Entries, names: Names) -> Iterable[Key]:
         found = _placed(entries, names)
-        _refuse_unchosen(project, keys, found)
-        for key in keys:
+        there = [key for key in keys if key in found]
+        _drop_doubles(entries, names, {key: found[key].name for key in there})
+        for key in there:
             for file in selections.files_of(found[key].name):
                 selected.withdraw(project.layout, file, key)
             del entries[found[key].name]
@@ -230,7 +290,8 @@ def choose_rest(
     """Choose a style's picture wherever nothing is chosen yet.
 
     Returns the new choices, and the beats that stay without for they have no picture in that
-    style. Raises as `choose` does.
+    style. Copies that are missing of earlier choices are made in any case, as with every change.
+    Raises as `choose` does.
     """
     if style not in project.beats:
         raise UsageError(f'no style "{style}" in this project', hint=_styles(project))
@@ -247,7 +308,8 @@ def choose_rest(
         _take(project.layout, mine, iso(wall), entries, names)
         return mine
 
-    return _changed(project, change) if picks else {}, lacking
+    incomplete = not all(has_copy(project, one) for one in before.values())
+    return _changed(project, change) if picks or incomplete else {}, lacking
 
 
 def picture_fault(project: Project, key: Key, style: str) -> str | None:
@@ -279,6 +341,7 @@ def _take(
             style=pick.style, flagged=pick.flagged, selected_at=at, shot=key[0], sha256=hashed
         )
         entries[name] = choice.entry(entries.get(name))
+    _drop_doubles(entries, names, {key: names.name(key) for key in picks})
     _refuse_same_file(entries, map(names.name, picks))
 
 
@@ -295,7 +358,7 @@ def _changed(project: Project, change: _Change) -> dict[Key, Chosen]:
                 selected.commit(layout, entries)
             finally:
                 # What was staged gets its place, or is given up where nothing was chosen.
-                selected.finish(layout)
+                selected.finish(layout, names)
     except StorageError as error:
         raise UsageError(error.message, hint=error.hint) from error
     found = _placed(entries, names)
@@ -303,12 +366,11 @@ def _changed(project: Project, change: _Change) -> dict[Key, Chosen]:
 
 
 def _placed(entries: Entries, names: Names) -> dict[Key, Chosen]:
-    """Return the choices by their beats; where two are of one beat, the last."""
+    """Return the choices by their beats."""
     found = {}
-    for name, entry in entries.items():
-        choice = selections.choice_of(entry)
-        key = names.key(name, choice) if choice is not None else None
-        if choice is not None and key is not None:
+    for key, name in names.standing(entries).items():
+        choice = selections.choice_of(entries[name])
+        if choice is not None:
             found[key] = Chosen(
                 key=key,
                 name=name,
@@ -319,6 +381,15 @@ def _placed(entries: Entries, names: Names) -> dict[Key, Chosen]:
                 choice=choice,
             )
     return found
+
+
+def _drop_doubles(entries: Entries, names: Names, kept: Mapping[Key, str]) -> None:
+    """Take out other entries of beats that a person has just decided on; `kept` stay."""
+    for name, entry in list(entries.items()):
+        choice = selections.choice_of(entry)
+        key = names.key(name, choice) if choice is not None else None
+        if key is not None and kept.get(key, name) != name:
+            del entries[name]
 
 
 def _file(name: str, *, flagged: bool) -> str:

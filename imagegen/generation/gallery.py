@@ -1,5 +1,6 @@
 """What a contact sheet shows: each beat with its pictures side by side, as values."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +38,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool = False
     flagged: bool = False
     redrawn: bool = False
+    torn: bool = False
+    """Something lies at the picture's place that is no whole picture."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,10 +143,15 @@ class _Looked:
         one = self._chosen.get(beat.key)
         is_it = one is not None and one.style == beat.style
         error = stands.error
+        root, place = self._project.root, self._project.layout.picture(beat.style, *beat.key)
+        whole = root / stands.image_path if stands.image_path else None
+        if whole is None and one is not None and is_it and (root / one.image_path).is_file():
+            whole = root / one.image_path
         return Cell(
             style=beat.style,
             status=stands.status,
-            picture=self._project.root / stands.image_path if stands.image_path else None,
+            picture=whole,
+            torn=whole is None and os.path.lexists(place),
             words=beat.words,
             problem=f"{error.cause}: {error.message}" if error is not None else "",
             changed=stands.changed,
@@ -156,12 +164,14 @@ class _Looked:
 
 
 def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
-    copy = project.root / one.image_path
+    places = (project.root / one.image_path, project.layout.picture(one.style, *one.key))
+    picture = next((place for place in places if place.is_file()), None)
     beat = beats.get(one.style) or next(iter(beats.values()))
     cell = Cell(
         style=one.style,
-        status=Status.COMPLETE,
-        picture=copy if copy.is_file() else project.layout.picture(one.style, *one.key),
+        status=Status.COMPLETE if picture is not None else Status.ERROR,
+        picture=picture,
+        problem="" if picture is not None else "its picture is gone",
         words=beat.words,
         flagged=one.flagged,
         redrawn=choosing.since(project, one) is Since.REDRAWN,

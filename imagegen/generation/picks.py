@@ -107,6 +107,8 @@ class _Table:
         self._shown = shown
         self.faults: list[InputFault] = []
         self.rows = 0
+        self._line = 0
+        """Where the row begins in the file."""
 
     def read(self, data: bytes) -> dict[Key, Pick]:
         try:
@@ -114,26 +116,34 @@ class _Table:
         except UnicodeDecodeError as error:
             self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
             return {}
-        lines = text.splitlines(keepends=True)
-        reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
-        rows = (cells for cells in reader if any(cell.strip() for cell in cells))
+        rows = self._filled(text.splitlines(keepends=True))
         picks: dict[Key, Pick] = {}
         at: dict[Key, int] = {}
-        try:
-            columns = self._columns(next(rows, []))
-            for cells in rows if columns else ():
-                self.rows += 1
-                found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
-                if found is None:
-                    continue
-                key, pick = found
-                if key in at:
-                    self._fault(f"{self._name(key)} is already row {at[key]}", field="beat")
-                at.setdefault(key, self.rows)
-                picks[key] = pick
-        except csv.Error as error:
-            self._fault(f"is no valid CSV: {error} (line {reader.line_num})")
+        columns = self._columns(next(rows, []))
+        for cells in rows if columns else ():
+            self.rows += 1
+            found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
+            if found is None:
+                continue
+            key, pick = found
+            if key in at:
+                self._fault(f"{self._name(key)} is already row {at[key]}", field="beat")
+            at.setdefault(key, self.rows)
+            picks[key] = pick
         return picks
+
+    def _filled(self, lines: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the rows that are not empty, and note where each begins."""
+        reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
+        before = 0
+        try:
+            for cells in reader:
+                self._line, before = before + 1, reader.line_num
+                if any(cell.strip() for cell in cells):
+                    yield cells
+        except csv.Error as error:
+            self._line = reader.line_num
+            self._fault(f"is no valid CSV: {error}")
 
     def _columns(self, cells: Sequence[str]) -> list[str]:
         names = [cell.strip().casefold().replace(" ", "_") for cell in cells]
@@ -188,6 +198,9 @@ class _Table:
 
     def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         row = self.rows or None
+        if self._line:
+            # Rows are those with data; an editor counts lines.
+            message = f"{message} (line {self._line})"
         self.faults.append(
             InputFault(file=self._shown, message=message, row=row, field=field, hint=hint)
         )

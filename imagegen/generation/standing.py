@@ -8,7 +8,7 @@ import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
 from imagegen.generation import choosing
-from imagegen.generation.choosing import Since
+from imagegen.generation.choosing import Since, Unclear
 from imagegen.generation.continuity import Key
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
@@ -72,8 +72,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     `not_redrawn` counts pictures that the last run was to draw again and did not.
 
     `beats` counts beats whatever their styles, `chosen` those of which a best picture is chosen.
-    Beats in lists are called as in image_selections.json; `choices_left_over` are entries and
-    files there of beats that are gone, `choices_fault` says why the file cannot be read.
+    Beats in lists are called as in image_selections.json. `chosen_without_picture` have none any
+    more in the style that was chosen, `copies_missing` have one and no copy of it;
+    `choices_left_over` are entries and files of beats that are gone, and files of no choice, which
+    `copies_unclaimed` has once more; `choices_unclear` are entries that are not understood, and
+    `choices_fault` says why the file cannot be read.
     """
 
     schema: int = 1
@@ -88,6 +91,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     chosen: int = 0
     redrawn_since_chosen: tuple[str, ...] = ()
     flagged: tuple[str, ...] = ()
+    chosen_without_picture: tuple[str, ...] = ()
+    copies_missing: tuple[str, ...] = ()
+    copies_unclaimed: tuple[str, ...] = ()
+    choices_unclear: tuple[Unclear, ...] = ()
     choices_left_over: tuple[str, ...] = ()
     choices_fault: str | None = None
     styles: Mapping[str, StyleStanding]
@@ -164,7 +171,11 @@ def _choices(project: Project) -> dict[str, Any]:
         "chosen": len(chosen),
         "redrawn_since_chosen": tuple(one.name for one in chosen if one.since is Since.REDRAWN),
         "flagged": tuple(one.name for one in chosen if one.flagged),
-        "choices_left_over": over.told,
+        "chosen_without_picture": tuple(one.name for one in chosen if one.since is Since.GONE),
+        "copies_missing": tuple(one.name for one in chosen if one.lacks_copy),
+        "copies_unclaimed": over.unclaimed,
+        "choices_unclear": over.unclear,
+        "choices_left_over": over.told + over.unclaimed,
     }
 
 

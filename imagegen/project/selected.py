@@ -23,7 +23,7 @@ from imagegen.errors import UsageError
 from imagegen.project import png, selections, steps
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Key
+from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Key, Names
 
 STAGED: Final = ".imagegen-new"
 """The folder of copies that are about to get their names; while it is there, work is under way."""
@@ -126,14 +126,15 @@ def withdraw(layout: Layout, file: str, key: Key | None) -> None:
             raise files.refused(error, path) from error
 
 
-def finish(layout: Layout) -> None:
+def finish(layout: Layout, names: Names | None = None) -> None:
     """Bring the folder in line with the file. For whoever holds the lock.
 
+    With the storyboard's `names` also copies are made of what other tools chose.
     Raises `StorageError`, and `UsageError` for a file that cannot be read.
     """
     folder = layout.root / FOLDER
     entries = selections.read(layout.root)
-    wanted = files_wanted(entries)
+    wanted = files_wanted(entries, names)
     there = selections.names_in(folder)
     try:
         for file in sorted(selections.names_in(folder / STAGED)):
@@ -151,14 +152,16 @@ def finish(layout: Layout) -> None:
         raise files.refused(error, Path(error.filename2 or error.filename or folder)) from error
 
 
-def files_wanted(entries: Entries) -> dict[str, Wanted]:
-    """Return which files should be in the folder."""
-    found = {}
+def files_wanted(entries: Entries, names: Names | None = None) -> dict[str, Wanted]:
+    """Return which files should be in the folder; `names` tell of more choices which beat's."""
+    found: dict[str, Wanted] = {}
+    beats = {name: key for key, name in names.standing(entries).items()} if names else {}
     for name, entry in entries.items():
         choice = selections.choice_of(entry)
         file = selections.file_of(name, flagged=choice.flagged) if choice is not None else None
-        if choice is not None and file is not None:
-            found[file] = Wanted(name, choice, selections.place(name, choice))
+        if choice is None or file is None or (file in found and name not in beats):
+            continue
+        found[file] = Wanted(name, choice, beats.get(name) or selections.place(name, choice))
     return found
 
 
@@ -231,11 +234,12 @@ def _rename(layout: Layout, before: str, now: str, there: set[str]) -> None:
 
 def _copy_anew(layout: Layout, file: str, want: Wanted, there: set[str]) -> None:
     """Make a copy that is missing, if the picture is still the one that was chosen."""
-    if want.key is None or want.choice.sha256 is None:
+    if want.key is None:
         return
     picture = layout.picture(want.choice.style, *want.key)
     data = whole_bytes(picture)
-    if data is not None and sha256(data) == want.choice.sha256:
+    # Without a hash it is another tool's choice, of the picture that is there.
+    if data is not None and want.choice.sha256 in {None, sha256(data)}:
         files.write(layout.root / FOLDER / file, data)
         _same_time(layout.root / FOLDER / file, picture)
         there.add(file)
@@ -267,6 +271,14 @@ def unchanged(copy: Path | str, picture: Path | str) -> bool:
         and stat.S_ISREG(second.st_mode)
         and (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
     )
+
+
+def is_file(path: str) -> bool:
+    """Tell whether a file is there, and no link."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _is_twin(copy: Path, picture: Path) -> bool:

@@ -12,6 +12,7 @@ other tools wrote, fields and entries, stays as it is.
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import UsageError
+from imagegen.errors import UsageError, within_sentence
 from imagegen.project.storyboard.numbers import file_number
 
 FILE: Final = "image_selections.json"
@@ -87,12 +88,13 @@ def read(root: Path) -> Entries:
         return {}
     data = files.read(path, _MAX_BYTES)
     if data is None:
+        if not path.is_symlink() and not os.access(path, os.R_OK):
+            raise UsageError(f"not permitted to read {path}", hint="see who may: chmod u+r, say")
         raise UsageError(f"{path} cannot be read: it is a link, no file, or too large", hint=_HINT)
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        why = str(error)
-        message = f"{path} cannot be understood: {why[:1].lower()}{why[1:]}"
+        message = f"{path} cannot be understood: {within_sentence(str(error))}"
         raise UsageError(message, hint=_HINT) from error
 
 
@@ -124,6 +126,11 @@ def file_of(name: str, *, flagged: bool = False) -> str | None:
     shot, beat = named
     stem = f"Beat_{beat}" if shot is None else f"Shot_{shot}_Beat_{beat}"
     return f"{stem}_flagged.png" if flagged else f"{stem}.png"
+
+
+def is_copy(file: str) -> bool:
+    """Tell whether a file of `selected_images` is called like a chosen picture."""
+    return _FILE.fullmatch(file) is not None
 
 
 def files_of(name: str) -> tuple[str, ...]:
@@ -163,6 +170,19 @@ class Names:
             if plain(key[1]) == beat and shot in {None, plain(key[0])}
         ]
 
+    def standing(self, entries: Entries) -> dict[Key, str]:
+        """Return which entry's choice is a beat's: of several the one under its name, or the last.
+
+        Other tools may write `1.1` and `Beat 1.1`.
+        """
+        found: dict[Key, str] = {}
+        for name, entry in entries.items():
+            choice = choice_of(entry)
+            key = self.key(name, choice) if choice is not None else None
+            if key is not None and (key not in found or found[key] != self.name(key)):
+                found[key] = name
+        return found
+
     def lost_file(self, file: str) -> bool:
         """Tell whether a file of `selected_images` has the name of a beat that is gone."""
         named = _FILE.fullmatch(file)
@@ -182,14 +202,25 @@ class Names:
         return any(folded(key[0]) == folded(shot) for key in self._by_number.get(folded(beat), ()))
 
     def renamed(self, entries: Entries) -> dict[str, str]:
-        """Return what each entry is called now, where it is called otherwise than it stands."""
-        return {
+        """Return what each entry is called now, where it is called otherwise than it stands.
+
+        An entry whose name another has keeps its own, so that none is lost.
+        """
+        renamed = {
             name: now
             for name, entry in entries.items()
             if (choice := choice_of(entry)) is not None
             and (now := self._now(name, choice)) is not None
             and now != name
         }
+        while renamed:
+            count = Counter(renamed.get(name, name) for name in entries)
+            clashing = {name for name, now in renamed.items() if count[now] > 1}
+            if not clashing:
+                break
+            # What stays under its name may be in the way of a third.
+            renamed = without(renamed, clashing)
+        return renamed
 
     def _now(self, name: str, choice: Choice) -> str | None:
         key = self.key(name, choice)

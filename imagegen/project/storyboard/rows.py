@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import InputFault
+from imagegen.errors import InputFault, within_sentence
 from imagegen.project.storyboard import source
 from imagegen.project.storyboard.numbers import Number
 
@@ -247,7 +247,7 @@ def _explained(error: Exception) -> tuple[str | None, str]:
     got = _GOT.match(str(error))
     if got is None:
         what = complaint["what"] if complaint else str(error)
-        return field, what[:1].lower() + what[1:]
+        return field, within_sentence(what)
     if field is None:
         return None, f"expected a row ({{…}}), got {_KINDS.get(got[1], got[1])}"
     return field, f"expected {_WANTED.get(field, 'text')}, got {_KINDS.get(got[1], got[1])}"

@@ -52,6 +52,16 @@ def folded(text: str) -> str:
     return " ".join(parted.split())
 
 
+def writes(text: str) -> bool:
+    """Tell whether `folded` keeps every letter and sign of a text, if maybe without accents."""
+    # A bar stands for a letter; signs, emoji among them, are left out.
+    return not any(
+        unicodedata.category(char)[0] in "LNS" and char not in _FOLDED and char not in _EXTRA
+        for char in unicodedata.normalize("NFKD", text[:_LONGEST])
+        if not char.isascii()
+    )
+
+
 @lru_cache(maxsize=128)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
