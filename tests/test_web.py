@@ -271,6 +271,7 @@ def test_another_project_is_not_known(still: Served, name: str) -> None:
         {"limit": -1},
         {"limit": 1.5},
         {"beat": ["1.1"] * 1001},
+        *({field: empty} for field in ("style", "shot", "beat") for empty in ([], "", " ", [""])),
         [],
         "run",
     ],
@@ -367,6 +368,20 @@ def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
     assert "no key" in events[0]["message"]
     assert events[0]["exit_code"] == 2
     assert not stream.last
+
+
+@pytest.mark.parametrize("asked", [{}, {"limit": 0}, {"beat": "1.1"}])
+def test_a_run_with_nothing_to_draw_is_told_as_one(
+    served: Served, asked: dict[str, object]
+) -> None:
+    """However soon it ends: its own events, and no error."""
+    drawn(served)
+    for _ in range(3):
+        events = served.generate(**asked).to_end()
+        assert events == journal(served.root, events[0]["run"])
+        assert [events[0]["type"], events[-1]["type"]] == ["start", "complete"]
+        assert events[-1]["exit_code"] == 0
+    assert len({one.name for one in runs(served)}) == 4
 
 
 def test_one_run_at_a_time_that_nobody_need_watch(commands: Commands, server: GeminiServer) -> None:
