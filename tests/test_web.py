@@ -608,6 +608,43 @@ def test_a_choice_is_saved_at_once(served: Served) -> None:
     assert json.loads((served.root / "image_selections.json").read_text()) == {}
 
 
+def test_choices_made_elsewhere_are_told(held: Served, server: GeminiServer) -> None:
+    """While a run goes on and while none does; each is no event of a run, and has no place."""
+    stream = held.events()
+    (held.root / "image_selections.json").write_text("{}")
+    assert next(iter(stream)) == {"type": "choices"}
+    assert stream.last == ""
+    with server.held():
+        held.generate()
+        stream.until("start")
+        place = stream.last
+        (held.root / "image_selections.json").unlink()
+        stream.until("choices")
+        assert stream.last.partition(":")[0] == place.partition(":")[0]
+    stream.until("complete")
+
+
+def test_a_torn_file_of_choices_leaves_the_board(served: Served) -> None:
+    """It is said with the board; whoever chooses is told, and the file stays as it is."""
+    drawn(served)
+    torn = served.root / "image_selections.json"
+    torn.write_text('{"1.1": ')
+    told = served.get("/api/project").json()
+    assert torn.name in told["choices_fault"]
+    assert told["chosen"] == []
+    assert len(told["board"]["rows"]) == 3
+    wanted = {"shot_number": "1", "beat_number": "1.1", "style": "clear"}
+    for answer in (
+        served.get("/api/image-selections"),
+        served.post("/api/save-image-selection", wanted),
+    ):
+        assert answer.status_code == 422
+        assert torn.name in answer.json()["error"]
+    assert torn.read_text() == '{"1.1": '
+    torn.unlink()
+    assert "choices_fault" not in served.get("/api/project").json()
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

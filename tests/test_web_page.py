@@ -226,6 +226,37 @@ def test_a_choice_that_cannot_be_saved_is_said(commands: Commands, page: Page) -
         page.keyboard.press("1")
         expect(page.get_by_text("Not saved:")).to_be_visible()
         expect(page.locator("figure[data-chosen]")).to_have_count(0)
+        page.keyboard.press("Escape")
+        expect(page.locator(".notice", has_text="image_selections.json")).to_be_visible()
+        expect(cell(page, "clear", "1.1")).to_be_visible()
+
+
+def test_choices_made_elsewhere_are_shown(commands: Commands, page: Page) -> None:
+    """Without a reload; only the row that they are about is touched."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        expect(page.get_by_text("0 of 3 chosen")).to_be_visible()
+        page.evaluate(
+            """() => {
+                window.touched = new Set();
+                new MutationObserver((changes) => {
+                    for (const { target } of changes) {
+                        const row = target.closest(".row");
+                        window.touched.add(row.querySelector(".number").textContent);
+                    }
+                }).observe(document.getElementById("grid"),
+                    { attributeFilter: ["aria-label", "data-chosen", "hidden"], subtree: true });
+            }"""
+        )
+        assert commands.run("choose", root, "1.2", "clear").code == 0
+        expect(page.get_by_text("1 of 3 chosen")).to_be_visible()
+        expect(cell(page, "clear", "1.2")).to_have_accessible_name(re.compile("chosen"))
+        touched = page.evaluate("() => [...window.touched]")
+        assert [one.removesuffix("flaggedredrawn since chosen") for one in touched] == ["1.2"]
+        assert commands.run("choose", root, "--none", "1.2").code == 0
+        expect(page.get_by_text("0 of 3 chosen")).to_be_visible()
 
 
 def test_the_run_may_go_on_in_the_background(

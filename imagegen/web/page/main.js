@@ -12,15 +12,23 @@ import { follow } from "./stream.js";
 import { money, plural } from "./words.js";
 
 const TICK = 1000;
+const FRESH = 5000; // milliseconds for which what was read of the disk is taken to be so
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
 
 const state = new State(paint);
 const bars = new Bars(byId("bars"), byId("now"), byId("left"));
 const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
 const filters = new Filters(byId("filters"), byId("tally"), () => state.touch("filter"));
-const review = new Review(state, { changed, redraw, closed, rows: () => filters.of(state.rows) });
+const review = new Review(state, {
+  changed,
+  redraw,
+  closed,
+  unsaved: load,
+  rows: () => filters.of(state.rows),
+});
 let trouble = null;
 let loading = null;
+let loaded = 0; // when that was
 let stale = false; // what is being loaded was asked for before something else happened
 let spoken = 0;
 let background = false;
@@ -33,6 +41,7 @@ function load() {
     .project()
     .then((read) => {
       trouble = null;
+      loaded = Date.now();
       state.load(read);
     })
     .catch((error) => {
@@ -43,6 +52,27 @@ function load() {
       loading = null;
       if (stale) load();
     });
+}
+
+// Somebody may have chosen. Answers come one after the other: the last one is the newest.
+let choosing = Promise.resolve();
+function chosen() {
+  if (loading) stale = true;
+  else
+    choosing = choosing.then(async () => {
+      try {
+        state.choose(await api.selections());
+      } catch (error) {
+        // The file is torn, or the project is: the board says which.
+        if (error.status === 422) load();
+      }
+    });
+}
+
+// What lies on the disk may have been edited, drawn or deleted while nobody looked here.
+function loadAgain() {
+  if (document.hidden || state.run.active || Date.now() - loaded < FRESH) return;
+  load();
 }
 
 function heard(event) {
@@ -79,6 +109,7 @@ function connected(there, refused = false) {
     : "The server does not answer. Trying again; a run goes on without it.";
   if (!there) setText(byId("offline"), words);
   if (there && lost) load();
+  else if (there) chosen(); // what was chosen before it listened
   lost = !there;
 }
 
@@ -225,13 +256,11 @@ byId("background").onclick = () => {
 byId("review-all").onclick = reviewAll;
 
 load();
-follow({ heard, connected });
+follow({ heard, chosen, connected });
 setInterval(() => {
   if (!state.run.active || document.hidden) return;
   if (state.project) bars.paint(state);
   sayHowFar();
 }, TICK);
-document.addEventListener("visibilitychange", () => {
-  // Beats may have been edited meanwhile.
-  if (!document.hidden && !state.run.active) load();
-});
+document.addEventListener("visibilitychange", loadAgain);
+window.addEventListener("focus", loadAgain);

@@ -25,6 +25,7 @@ export function notices(state, trouble, actions) {
   const found = [];
   if (trouble) found.push(ofTrouble(trouble, actions));
   if (state.ended && !state.run.active) found.push(...ofEnding(state, actions));
+  if (state.choicesFault) found.push(box("warn", [paragraph(state.choicesFault)]));
   for (const warning of state.warnings) found.push(box("warn", [paragraph(warning)]));
   if (!found.length && !state.run.active && state.rows.length && isUndrawn(state)) {
     found.push(

@@ -6,7 +6,8 @@ import { pathOf } from "./grid.js";
 import { GLYPHS, IN_WORDS } from "./words.js";
 
 export class Review {
-  // `actions` has changed(row), redraw(cell), closed(row, style) and rows(): those to move among.
+  // `actions` has changed(row), unsaved(), redraw(cell), closed(row, style) and rows(): those to
+  // move among.
   constructor(state, actions) {
     this._state = state;
     this._actions = actions;
@@ -128,6 +129,7 @@ export class Review {
     this._actions.changed(row);
     this._say("Saving");
     row.saving = row.saving.then(async () => {
+      let failed = false;
       try {
         await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
         this._say(
@@ -138,9 +140,12 @@ export class Review {
       } catch (error) {
         if (row.chosen === choice) row.chosen = before;
         this._say(`Not saved: ${error.message}`);
+        failed = true;
       }
       row.unsaved -= 1;
       this._actions.changed(row);
+      // What was shown is not what there is.
+      if (failed) this._actions.unsaved();
     });
   }
 

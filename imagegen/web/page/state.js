@@ -15,6 +15,7 @@ export class State {
     this.forecast = null;
     this.waits = new Map(); // by style, or null for all
     this.warnings = [];
+    this.choicesFault = null; // why the file of choices cannot be read
     this.said = 0; // how many beats this run needs nothing more of
     this._paint = paint;
     this._cells = new Map();
@@ -24,7 +25,7 @@ export class State {
   }
 
   // Takes over what the server read from the disk. What has been heard of the active run is newer.
-  load({ board, chosen, run, ended }) {
+  load({ board, chosen, choices_fault: fault = null, run, ended }) {
     this.project = board;
     this.styles = Object.keys(board.styles);
     this._cells.clear();
@@ -32,11 +33,7 @@ export class State {
     this.rows = board.rows.map((row, at) =>
       this._row(row, at, before.get(keyOf(row.shot, row.beat))),
     );
-    const rows = new Map(this.rows.map((row) => [row.key, row]));
-    for (const one of chosen) {
-      const row = rows.get(keyOf(one.shot_number, one.beat_number));
-      if (row && !row.unsaved) row.chosen = one;
-    }
+    this.choose(chosen, fault);
     const known = run.active && run.run === this.ended?.run; // it has ended since
     if (!this.run.active && !known) {
       this.run = { active: run.active, id: run.run, stopping: false };
@@ -46,18 +43,30 @@ export class State {
     this.touch("all");
   }
 
+  // Takes over what is chosen, or why that cannot be read. What is being saved is newer.
+  choose(chosen, fault = null) {
+    if (fault !== this.choicesFault) this.touch("run");
+    this.choicesFault = fault;
+    const choices = new Map(chosen.map((one) => [keyOf(one.shot_number, one.beat_number), one]));
+    for (const row of this.rows) {
+      const one = choices.get(row.key) ?? null;
+      if (row.unsaved || isSame(row.chosen, one)) continue;
+      row.chosen = one;
+      this.touch(row);
+    }
+  }
+
   // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
   _row(read, at, before) {
     const row = before ?? {
       key: keyOf(read.shot, read.beat),
       cells: new Map(),
+      chosen: null,
       saving: Promise.resolve(),
       unsaved: 0,
     };
     const { shot, beat, phrase, prompt } = read;
     Object.assign(row, { at, shot, beat, phrase, prompt });
-    // What is being saved is newer than what was read.
-    if (!row.unsaved) row.chosen = null;
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
@@ -175,6 +184,10 @@ export class State {
     if (document.hidden) setTimeout(paint, 1000);
     else requestAnimationFrame(paint);
   }
+}
+
+function isSame(one, other) {
+  return ["style", "isFlagged", "since"].every((name) => one?.[name] === other?.[name]);
 }
 
 export function keyOf(shot, beat) {
