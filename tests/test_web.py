@@ -8,18 +8,23 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from importlib import resources
 from pathlib import Path
 
+import anyio
 import pytest
 import requests
 from PIL import Image
+from starlette.types import Message
 
 from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import UsageError
+from imagegen.generation.events import Warned
 from imagegen.web.access import Access, is_loopback
+from imagegen.web.follower import News
+from imagegen.web.stream import EventStream
 from serving import Served, Stream, journal, picture_path
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -688,6 +693,24 @@ def test_the_board_follows_the_project(served: Served) -> None:
     assert faulty.json()["faults"][0]["row"] == 1
 
 
+def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer) -> None:
+    """Which beat must be mended first, and how many pictures have another beat's words."""
+    root = commands.project(settings='continuity = true\ndraw = ["clear"]\n')
+    server.fault(lambda request: "<1>" in request.prompt, Answer.BLOCKED)
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        board = served.get("/api/project").json()["board"]
+        cells = [one["cells"]["clear"] for one in board["rows"]]
+        assert [one["status"] for one in cells] == ["complete", "error", "blocked"]
+        assert [one.get("blocked_by") for one in cells] == [None, None, "1.2"]
+        assert board["moved"] == 0
+        rows = [row(0, ai_prompt="another"), row(1, ai_prompt="prompt <0>", transition_type="H")]
+        (root / "beats.json").write_text(json.dumps(rows))
+        board = served.get("/api/project").json()["board"]
+        assert board["moved"] == 1
+        assert board["renumber"] == f"imagegen renumber {root}"
+
+
 def test_the_older_services_names_are_answered(still: Served) -> None:
     """With what the progress files say."""
     told = still.post("/api/get-generation-progress", {}).json()
@@ -697,6 +720,33 @@ def test_the_older_services_names_are_answered(still: Served) -> None:
 
 
 # The command
+
+
+def test_nothing_is_sent_to_whoever_has_left() -> None:
+    """However much there is to say, and though sending it never has to wait."""
+
+    async def follow() -> int:
+        left = anyio.Event()
+        sent = 0
+
+        async def events() -> AsyncGenerator[News]:
+            for number in range(1000):
+                yield Warned(message="", run="run", seq=number + 1)
+
+        async def send(message: Message) -> None:
+            nonlocal sent
+            sent += 1
+            if sent == 5:
+                left.set()
+
+        async def receive() -> Message:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        await EventStream(events)({}, receive, send)
+        return sent
+
+    assert anyio.run(follow) < 20
 
 
 def test_ctrl_c_ends_the_page(served: Served) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 from starlette.types import Receive, Scope, Send
 
@@ -60,6 +61,8 @@ def _written(event: News) -> bytes:
 
 async def _body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
+    # Sending need not wait for anything; only in between is it heard that the client has left.
+    await anyio.lowlevel.checkpoint()
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

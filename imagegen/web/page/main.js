@@ -85,7 +85,7 @@ function heard(event) {
   if (event.type === "error") say(event.message, event);
   if (event.type === "complete") say(ending(event), event);
   if (event.type === "progress" && event.status === "error") {
-    say(`${event.beat_number} in ${event.style} failed`, event);
+    say(`${state.nameOf(event)} in ${event.style} failed`, event);
   }
   // The disk knows better how a run has left it; and beats may have been edited before one.
   if (!known || event.type === "complete" || event.type === "error") load();
@@ -163,11 +163,7 @@ function setShape() {
 
 function paintTop() {
   const { project, run, styles } = state;
-  const all = styles.map((style) => state.counts(style));
-  const there = all.reduce((sum, counts) => sum + counts.there, 0);
-  const total = all.reduce((sum, counts) => sum + counts.total, 0);
-  const missing = (counts) => ["pending", "blocked", "error"].map((name) => counts[name] ?? 0);
-  const left = all.flatMap(missing).reduce((sum, count) => sum + count, 0);
+  const { there, total, left } = state.sums();
   setText(byId("project"), project.project);
   const what = [
     plural(state.rows.length, "beat"),
@@ -185,7 +181,7 @@ function paintTop() {
   setHidden(byId("stop"), !run.active);
   byId("stop").disabled = run.stopping;
   setHidden(byId("background"), !run.active);
-  setText(byId("background"), background ? "Show the run" : "Keep running in the background");
+  setText(byId("background"), background ? "Show progress" : "Hide progress");
   setHidden(byId("review-all"), there === 0);
   byId("review-all").classList.toggle("primary", left === 0);
   document.body.classList.toggle("running", run.active);
@@ -249,7 +245,7 @@ byId("background").onclick = () => {
   background = !background;
   setText(
     byId("live"),
-    background ? "The run goes on in the background; this page may be closed." : "",
+    background ? "The run goes on by itself; this page may be closed." : "",
   );
   state.touch("run");
 };

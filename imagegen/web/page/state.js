@@ -3,6 +3,7 @@
 // Changes are gathered until the next frame: each event costs what it changes, however many come.
 
 const DRAWN = new Set(["complete", "skipped", "outdated"]);
+const LEFT = ["pending", "blocked", "error"];
 
 export class State {
   constructor(paint) {
@@ -19,6 +20,7 @@ export class State {
     this.said = 0; // how many beats this run needs nothing more of
     this._paint = paint;
     this._cells = new Map();
+    this._names = new Map(); // what each beat is called, by its key
     this._live = new Map(); // the last event of each beat in this run
     this._dirty = new Set();
     this._asked = false;
@@ -29,6 +31,7 @@ export class State {
     this.project = board;
     this.styles = Object.keys(board.styles);
     this._cells.clear();
+    this._names = namesOf(board.rows);
     const before = new Map(this.rows.map((row) => [row.key, row]));
     this.rows = board.rows.map((row, at) =>
       this._row(row, at, before.get(keyOf(row.shot, row.beat))),
@@ -66,16 +69,27 @@ export class State {
       unsaved: 0,
     };
     const { shot, beat, phrase, prompt } = read;
-    Object.assign(row, { at, shot, beat, phrase, prompt });
+    const name = this._names.get(row.key);
+    Object.assign(row, { at, shot, beat, name, phrase, prompt });
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
       Object.assign(own, { version: null, error: null, changed: [], prompt: null }, cell);
+      own.blockedBy = this._blocker(shot, cell.blocked_by);
       cells.set(style, own);
       this._cells.set(`${style}/${row.key}`, own);
     }
     row.cells = cells;
     return row;
+  }
+
+  // What the beat of an event is called.
+  nameOf({ shot_number: shot, beat_number: beat }) {
+    return this._names.get(keyOf(shot, beat)) ?? beat;
+  }
+
+  _blocker(shot, beat) {
+    return beat ? this.nameOf({ shot_number: shot, beat_number: beat }) : null;
   }
 
   // Takes note of an event; returns whether the page knows the beat that it is about.
@@ -119,6 +133,20 @@ export class State {
     for (const totals of Object.values(event.styles)) {
       this.said += totals.complete + totals.skipped + totals.outdated + totals.waived;
     }
+    for (const [style, { pending }] of Object.entries(event.styles)) this._renew(style, pending);
+  }
+
+  // What failed before is drawn anew by a run that draws all that a style lacks. Of one that draws
+  // a part nobody knows which, until it tells of each beat.
+  _renew(style, pending) {
+    const lacking = [...this._cells.values()].filter(
+      (cell) => cell.style === style && !cell.version && cell.status !== "waived",
+    );
+    if (pending < lacking.length) return;
+    for (const cell of lacking) {
+      Object.assign(cell, { status: "pending", error: null, blockedBy: null });
+      this.touch(cell.row);
+    }
   }
 
   _progress(event) {
@@ -131,6 +159,7 @@ export class State {
     }
     cell.status = event.status;
     cell.error = event.error;
+    cell.blockedBy = this._blocker(cell.row.shot, event.blocked_by);
     this.touch(cell.row);
     return true;
   }
@@ -169,6 +198,18 @@ export class State {
     return counts;
   }
 
+  // How many pictures there are, are wanted, and can still be drawn.
+  sums() {
+    const sums = { there: 0, total: 0, left: 0 };
+    for (const style of this.styles) {
+      const counts = this.counts(style);
+      sums.there += counts.there;
+      sums.total += counts.total;
+      for (const status of LEFT) sums.left += counts[status] ?? 0;
+    }
+    return sums;
+  }
+
   // Marks a row, "run" or "all" as changed; it is painted with the next frame.
   touch(what) {
     this._dirty.add(what);
@@ -184,6 +225,14 @@ export class State {
     if (document.hidden) setTimeout(paint, 1000);
     else requestAnimationFrame(paint);
   }
+}
+
+// What each beat is called, by its key: its number, with its shot's where several shots have it.
+function namesOf(rows) {
+  const shots = new Map();
+  for (const { beat } of rows) shots.set(beat, (shots.get(beat) ?? 0) + 1);
+  const name = ({ shot, beat }) => (shots.get(beat) > 1 ? `${shot}/${beat}` : beat);
+  return new Map(rows.map((row) => [keyOf(row.shot, row.beat), name(row)]));
 }
 
 function isSame(one, other) {
