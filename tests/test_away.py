@@ -15,7 +15,7 @@ from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
 from imagegen.display.log import RunLog
 from imagegen.errors import StorageError
-from imagegen.generation import follow
+from imagegen.generation import detach, follow
 from imagegen.generation.events import Warned
 from imagegen.project import record
 from imagegen.project.layout import Layout
@@ -99,6 +99,26 @@ def test_a_second_detached_run_is_told_of_the_first(
         assert done.code == 4
         assert "another run is active" in done.err
     commands.run("status", root, "--watch")
+
+
+def test_a_detached_run_that_ends_unseen_is_a_run(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One over before anybody looked has its record, and one that never began has none."""
+    root = commands.project(settings='provider = "sketch"\n')
+    monkeypatch.setattr(record, "active_run", lambda _: None)
+    layout = Layout(root)
+    for _ in range(2):
+        over = detach.start(layout, ["run", str(root), "--limit", "0"], commands.env)
+        assert isinstance(over, detach.Over)
+        assert over.run == record.read(layout)
+        assert over.run is not None
+        assert over.exit_code == over.run.exit_code
+    over = detach.start(layout, ["run", str(root), "--beat", "9.9"], commands.env)
+    assert isinstance(over, detach.Over)
+    assert over.run is None
+    assert over.exit_code == 2
+    assert "9.9" in over.said
 
 
 def test_detached_needs_no_events_and_draws(commands: Commands) -> None:

@@ -8,18 +8,23 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from importlib import resources
 from pathlib import Path
 
+import anyio
 import pytest
 import requests
 from PIL import Image
+from starlette.types import Message
 
 from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import UsageError
+from imagegen.generation.events import Warned
 from imagegen.web.access import Access, is_loopback
+from imagegen.web.follower import News
+from imagegen.web.stream import EventStream
 from serving import Served, Stream, journal, picture_path
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -271,6 +276,7 @@ def test_another_project_is_not_known(still: Served, name: str) -> None:
         {"limit": -1},
         {"limit": 1.5},
         {"beat": ["1.1"] * 1001},
+        *({field: empty} for field in ("style", "shot", "beat") for empty in ([], "", " ", [""])),
         [],
         "run",
     ],
@@ -367,6 +373,20 @@ def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
     assert "no key" in events[0]["message"]
     assert events[0]["exit_code"] == 2
     assert not stream.last
+
+
+@pytest.mark.parametrize("asked", [{}, {"limit": 0}, {"beat": "1.1"}])
+def test_a_run_with_nothing_to_draw_is_told_as_one(
+    served: Served, asked: dict[str, object]
+) -> None:
+    """However soon it ends: its own events, and no error."""
+    drawn(served)
+    for _ in range(3):
+        events = served.generate(**asked).to_end()
+        assert events == journal(served.root, events[0]["run"])
+        assert [events[0]["type"], events[-1]["type"]] == ["start", "complete"]
+        assert events[-1]["exit_code"] == 0
+    assert len({one.name for one in runs(served)}) == 4
 
 
 def test_one_run_at_a_time_that_nobody_need_watch(commands: Commands, server: GeminiServer) -> None:
@@ -593,6 +613,43 @@ def test_a_choice_is_saved_at_once(served: Served) -> None:
     assert json.loads((served.root / "image_selections.json").read_text()) == {}
 
 
+def test_choices_made_elsewhere_are_told(held: Served, server: GeminiServer) -> None:
+    """While a run goes on and while none does; each is no event of a run, and has no place."""
+    stream = held.events()
+    (held.root / "image_selections.json").write_text("{}")
+    assert next(iter(stream)) == {"type": "choices"}
+    assert stream.last == ""
+    with server.held():
+        held.generate()
+        stream.until("start")
+        place = stream.last
+        (held.root / "image_selections.json").unlink()
+        stream.until("choices")
+        assert stream.last.partition(":")[0] == place.partition(":")[0]
+    stream.until("complete")
+
+
+def test_a_torn_file_of_choices_leaves_the_board(served: Served) -> None:
+    """It is said with the board; whoever chooses is told, and the file stays as it is."""
+    drawn(served)
+    torn = served.root / "image_selections.json"
+    torn.write_text('{"1.1": ')
+    told = served.get("/api/project").json()
+    assert torn.name in told["choices_fault"]
+    assert told["chosen"] == []
+    assert len(told["board"]["rows"]) == 3
+    wanted = {"shot_number": "1", "beat_number": "1.1", "style": "clear"}
+    for answer in (
+        served.get("/api/image-selections"),
+        served.post("/api/save-image-selection", wanted),
+    ):
+        assert answer.status_code == 422
+        assert torn.name in answer.json()["error"]
+    assert torn.read_text() == '{"1.1": '
+    torn.unlink()
+    assert "choices_fault" not in served.get("/api/project").json()
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -636,6 +693,24 @@ def test_the_board_follows_the_project(served: Served) -> None:
     assert faulty.json()["faults"][0]["row"] == 1
 
 
+def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer) -> None:
+    """Which beat must be mended first, and how many pictures have another beat's words."""
+    root = commands.project(settings='continuity = true\ndraw = ["clear"]\n')
+    server.fault(lambda request: "<1>" in request.prompt, Answer.BLOCKED)
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        board = served.get("/api/project").json()["board"]
+        cells = [one["cells"]["clear"] for one in board["rows"]]
+        assert [one["status"] for one in cells] == ["complete", "error", "blocked"]
+        assert [one.get("blocked_by") for one in cells] == [None, None, "1.2"]
+        assert board["moved"] == 0
+        rows = [row(0, ai_prompt="another"), row(1, ai_prompt="prompt <0>", transition_type="H")]
+        (root / "beats.json").write_text(json.dumps(rows))
+        board = served.get("/api/project").json()["board"]
+        assert board["moved"] == 1
+        assert board["renumber"] == f"imagegen renumber {root}"
+
+
 def test_the_older_services_names_are_answered(still: Served) -> None:
     """With what the progress files say."""
     told = still.post("/api/get-generation-progress", {}).json()
@@ -645,6 +720,33 @@ def test_the_older_services_names_are_answered(still: Served) -> None:
 
 
 # The command
+
+
+def test_nothing_is_sent_to_whoever_has_left() -> None:
+    """However much there is to say, and though sending it never has to wait."""
+
+    async def follow() -> int:
+        left = anyio.Event()
+        sent = 0
+
+        async def events() -> AsyncGenerator[News]:
+            for number in range(1000):
+                yield Warned(message="", run="run", seq=number + 1)
+
+        async def send(message: Message) -> None:
+            nonlocal sent
+            sent += 1
+            if sent == 5:
+                left.set()
+
+        async def receive() -> Message:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        await EventStream(events)({}, receive, send)
+        return sent
+
+    assert anyio.run(follow) < 20
 
 
 def test_ctrl_c_ends_the_page(served: Served) -> None:

@@ -68,7 +68,9 @@ def count_of(page: Page, style: str) -> Locator:
 
 def cell(page: Page, style: str, beat: str) -> Locator:
     """Return the grid's button of a beat in a style."""
-    return page.get_by_role("button", name=re.compile(rf"^{re.escape(beat)} in {style}:"))
+    # A slash ends an expression where the browser reads it.
+    number = re.escape(beat).replace("/", r"\/")
+    return page.get_by_role("button", name=re.compile(rf"^{number} in {style}:"))
 
 
 def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, page: Page) -> None:
@@ -190,6 +192,8 @@ def test_choosing_needs_no_mouse(commands: Commands, page: Page) -> None:
         expect(review.get_by_role("heading", name="Phrase 0.")).to_be_visible()
         expect(review.get_by_role("button", name="Previous")).to_be_disabled()
         page.keyboard.press("Escape")
+        expect(review.locator("figure:visible")).to_have_count(3)
+        page.keyboard.press("Escape")
         expect(review).to_be_hidden()
         expect(cell(page, "consistent", "1.1")).to_be_focused()
         for name, beats in (("Redrawn since chosen", 1), ("Unchosen", 2), ("Flagged", 0)):
@@ -226,6 +230,79 @@ def test_a_choice_that_cannot_be_saved_is_said(commands: Commands, page: Page) -
         page.keyboard.press("1")
         expect(page.get_by_text("Not saved:")).to_be_visible()
         expect(page.locator("figure[data-chosen]")).to_have_count(0)
+        page.keyboard.press("Escape")
+        expect(page.locator(".notice", has_text="image_selections.json")).to_be_visible()
+        expect(cell(page, "clear", "1.1")).to_be_visible()
+
+
+def test_what_is_blocked_is_told_by_name(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """With its shot where the number is of several; and a new run begins without old faults."""
+    rows = [row(0, beat_number="1"), row(1, beat_number="2"), row(5, beat_number="1")]
+    root = commands.project(beats=rows, settings='continuity = true\ndraw = ["clear"]\n')
+    server.fault(lambda request: "<0>" in request.prompt, Answer.BLOCKED)
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        expect(cell(page, "clear", "1/1")).to_have_accessible_name(re.compile("failed"))
+        expect(cell(page, "clear", "2")).to_have_accessible_name(
+            "2 in clear: blocked by 1/1. Review"
+        )
+        expect(page.locator(".cell").get_by_text("blocked by 1/1")).to_be_visible()
+        expect(cell(page, "clear", "2/1")).to_be_visible()
+        expect(page.get_by_text("Shot 2", exact=True)).to_be_visible()
+        with server.held():
+            page.get_by_role("button", name="Start").click()
+            expect(page.get_by_role("button", name="Stop")).to_be_visible()
+            expect(page.locator('.cell[data-status="error"]')).to_have_count(0)
+            expect(page.locator('.cell[data-status="blocked"]')).to_have_count(0)
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+
+
+def test_no_notice_says_that_all_is_there_where_it_is_not(commands: Commands, page: Page) -> None:
+    """After a run of a part, and where numbers have moved since."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate(beat="1.1").to_end()
+        page.goto(served.address)
+        expect(page.get_by_text("6 pictures are missing.")).to_be_visible()
+        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+        served.generate().to_end()
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        (root / "beats.json").write_text(json.dumps([row(0), row(1, ai_prompt="prompt <2>")]))
+        page.reload()
+        expect(page.locator(".notice", has_text="Numbers have moved: 3 pictures")).to_be_visible()
+        expect(page.get_by_text(f"imagegen renumber {root}", exact=False)).to_be_visible()
+        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+
+
+def test_choices_made_elsewhere_are_shown(commands: Commands, page: Page) -> None:
+    """Without a reload; only the row that they are about is touched."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        expect(page.get_by_text("0 of 3 chosen")).to_be_visible()
+        page.evaluate(
+            """() => {
+                window.touched = new Set();
+                new MutationObserver((changes) => {
+                    for (const { target } of changes) {
+                        const row = target.closest(".row");
+                        window.touched.add(row.querySelector(".number").textContent);
+                    }
+                }).observe(document.getElementById("grid"),
+                    { attributeFilter: ["aria-label", "data-chosen", "hidden"], subtree: true });
+            }"""
+        )
+        assert commands.run("choose", root, "1.2", "clear").code == 0
+        expect(page.get_by_text("1 of 3 chosen")).to_be_visible()
+        expect(cell(page, "clear", "1.2")).to_have_accessible_name(re.compile("chosen"))
+        touched = page.evaluate("() => [...window.touched]")
+        assert [one.removesuffix("flaggedredrawn since chosen") for one in touched] == ["1.2"]
+        assert commands.run("choose", root, "--none", "1.2").code == 0
+        expect(page.get_by_text("0 of 3 chosen")).to_be_visible()
 
 
 def test_the_run_may_go_on_in_the_background(
@@ -237,7 +314,7 @@ def test_the_run_may_go_on_in_the_background(
         with server.held():
             page.goto(served.address)
             page.get_by_role("button", name="Start").click()
-            page.get_by_role("button", name="Keep running in the background").click()
+            page.get_by_role("button", name="Hide progress").click()
             expect(page.get_by_role("status").first).to_contain_text("may be closed")
             expect(page.get_by_role("progressbar").first).to_be_hidden()
             page.goto("about:blank")

@@ -155,10 +155,11 @@ def _detach(layout: "Layout", root: Path) -> int:
     from imagegen.generation import detach
 
     started = detach.start(layout, sys.argv[1:])
-    if isinstance(started, tuple):
-        code, said = started
-        sys.stderr.write(said)
-        return code
+    if isinstance(started, detach.Over):
+        sys.stderr.write(started.said)
+        if started.run is not None:
+            terminal.printer().over(layout.name, str(root))
+        return started.exit_code
     terminal.printer().detached(layout.name, str(root), started.pid)
     return Exit.OK
 

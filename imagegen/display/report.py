@@ -76,6 +76,11 @@ class Printer(Paper):
             (on_project("stop", path), "ends it; resume carries on"),
         )
 
+    def over(self, name: str, path: str) -> None:
+        """Say that a run which was to go on alone has ended already."""
+        self.line(f"{clean(name)}: the run has ended already.")
+        self.commands((on_project("status", path), "shows where the project stands"))
+
     def check(
         self,
         name: str,

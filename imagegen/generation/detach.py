@@ -8,14 +8,27 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from imagegen import files
-from imagegen.errors import ImagegenError, UsageError
+from imagegen.errors import Exit, ImagegenError, UsageError
 from imagegen.project import record
 from imagegen.project.layout import Layout, own_log, refuse_link
 from imagegen.project.record import RunRecord
 
 _LOOK: Final = 0.05
 _MOST_SHOWN: Final = 64 * 1024
+
+
+class Over(msgspec.Struct, frozen=True):
+    """A run that ended at once: its exit code and what it printed.
+
+    `run` is its record; None where it never had the project, so that nothing was begun.
+    """
+
+    exit_code: int
+    said: str
+    run: RunRecord | None
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -32,10 +45,10 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 def start(
     layout: Layout, arguments: Sequence[str], environment: Mapping[str, str] | None = None
-) -> RunRecord | tuple[int, str]:
+) -> RunRecord | Over:
     """Start a run apart from this process, and wait until it has the project.
 
-    Returns its record, or, if it was over before, its exit code and what it printed.
+    Returns its record, or how it ended, where it was over before that was seen.
     `environment` is the run's, None for this process's own. Raises `UsageError` where it
     cannot be started.
     """
@@ -77,7 +90,17 @@ def start(
         child.wait()
         raise
     said = files.read(layout.detached, _MOST_SHOWN) or b""
-    return child.returncode, said.decode("utf-8", "replace")
+    return Over(child.returncode, said.decode("utf-8", "replace"), _begun(layout, before, child))
+
+
+def _begun(
+    layout: Layout, before: RunRecord | None, child: subprocess.Popen[bytes]
+) -> RunRecord | None:
+    """Return the record that a run has left which is over; None if it left none."""
+    after = record.read(layout)
+    if child.returncode == Exit.RUN_ACTIVE or after is None:
+        return None
+    return after if before is None or after.run != before.run else None
 
 
 def _flags() -> int:

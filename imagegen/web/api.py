@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from imagegen.errors import UsageError
 from imagegen.generation.events import Event, Failed
 from imagegen.project.record import RunRecord
 from imagegen.web.answers import RefusedError, answer, body_of
 from imagegen.web.board import Boards
 from imagegen.web.choices import Choices, Text, Wanted
 from imagegen.web.drawing import Asked, Runs
-from imagegen.web.follower import Follower, Place
+from imagegen.web.follower import Follower, News, Place
 from imagegen.web.stream import EventStream
 
 
@@ -56,24 +57,30 @@ class Api:
         # In this order: what happens meanwhile is heard of, or seen already.
         run = self._runs.standing()
         board = self._boards.read()
-        return {
+        told = {
             "success": True,
             "run": run,
             "ended": self._runs.last_word(run),
             "board": board,
-            "chosen": self._choices.read(),
         }
+        try:
+            return told | {"chosen": self._choices.read()}
+        except UsageError as error:
+            # Whoever chooses has to mend it; the rest can be shown.
+            return told | {"chosen": [], "choices_fault": error.message}
 
     async def _events(self, request: Request) -> EventStream:
         since = Place.read(request.headers.get("last-event-id"))
-        return EventStream(lambda: self._follower.runs(since))
+        # Before the answer begins: whoever has it misses nothing that happens then.
+        seen = await self._follower.look()
+        return EventStream(lambda: self._follower.runs(since, seen))
 
     async def _generate(self, request: Request) -> EventStream:
         asked = await body_of(request, Asked)
         begun = await to_thread.run_sync(self._runs.begin, asked)
         return EventStream(lambda: self._of(begun))
 
-    def _of(self, begun: RunRecord | Failed) -> AsyncGenerator[Event | None]:
+    def _of(self, begun: RunRecord | Failed) -> AsyncGenerator[News]:
         if isinstance(begun, Failed):
             return _alone(begun)
         return self._follower.run(begun.run)
@@ -113,5 +120,5 @@ class Api:
         return answer({"success": True, "selection": saved})
 
 
-async def _alone(event: Event) -> AsyncGenerator[Event | None]:
+async def _alone(event: Event) -> AsyncGenerator[News]:
     yield event

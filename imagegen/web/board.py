@@ -19,6 +19,7 @@ from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.shell import on_project
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
 _SOURCES: Final = ("prompts", "storyboards")
@@ -30,13 +31,15 @@ Signature = tuple[tuple[str, int, int], ...]
 class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One style's picture of a beat. `version` changes with the file; None: there is none.
 
-    `prompt` is set where it is not the row's.
+    `prompt` is set where it is not the row's; `blocked_by` is the number of the beat of its shot
+    that must be mended first.
     """
 
     status: Status
     version: str | None = None
     error: BeatError | None = None
     changed: tuple[str, ...] = ()
+    blocked_by: str | None = None
     prompt: str | None = None
 
 
@@ -63,7 +66,11 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as it was at one moment. `price` is about what a picture costs, in US dollars."""
+    """A project as it was at one moment. `price` is about what a picture costs, in US dollars.
+
+    `moved` counts pictures with the words of another beat; `renumber` is the command that moves
+    them along.
+    """
 
     project: str
     provider: str
@@ -71,6 +78,8 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     price: float | None
     image_size: str
     aspect_ratio: str
+    moved: int
+    renumber: str
     styles: Mapping[str, StyleCounts]
     rows: tuple[Row, ...]
 
@@ -158,6 +167,8 @@ def _board(project: Project, found: Standing) -> Board:
         price=found.price,
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
+        moved=sum(stands.moved for stands in found.styles.values()),
+        renumber=on_project("renumber", project.root),
         styles={
             style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
         },
@@ -178,6 +189,7 @@ def _row(layout: Layout, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row
                 version=version(layout.picture(style, *beat.key)) if stands.image_path else None,
                 error=stands.error,
                 changed=stands.changed,
+                blocked_by=stands.blocked_by,
                 prompt=beat.words if beat.words != first.words else None,
             )
             for style, (beat, stands) in styles.items()

@@ -15,9 +15,10 @@ from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
 
-Name = Annotated[str, msgspec.Meta(pattern=r"\A[\w.\-/ ]{1,200}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"\A(?=.*\S)[\w.\-/ ]{1,200}\Z")]
 """A style, a shot or a beat as a person may name it; which there are, the run itself knows."""
-Names = Name | int | Annotated[list[Name | int], msgspec.Meta(max_length=1000)] | None
+Names = Name | int | Annotated[list[Name | int], msgspec.Meta(min_length=1, max_length=1000)] | None
+"""One or several. An empty list is refused: taken for no list at all, it would draw everything."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,14 +93,13 @@ class Runs:
             )
         arguments = ["run", str(self._layout.root), *asked.options(), *self._options]
         started = detach.start(self._layout, arguments, _environment())
-        if isinstance(started, RunRecord):
-            self._begun.add(started.run)
-            return started
-        code, said = started
-        message = said.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
-        if code == Exit.RUN_ACTIVE:
-            raise RunActiveError(message)
-        return Failed(seq=1, time=iso_exact(time.time()), exit_code=code, message=message)
+        if isinstance(started, detach.Over):
+            if started.run is None:
+                return _refusal(started)
+            # It had nothing to draw, say: its journal tells.
+            started = started.run
+        self._begun.add(started.run)
+        return started
 
     def stop(self) -> RunRecord | None:
         """Ask the active run to finish what is in flight and end; returns it, or None."""
@@ -139,6 +139,15 @@ class Runs:
         finally:
             journal.close()
         return last if isinstance(last, Complete) else None
+
+
+def _refusal(over: detach.Over) -> Failed:
+    """Return why a run never began. Raises `RunActiveError` if it was for another run."""
+    code = over.exit_code
+    message = over.said.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
+    if code == Exit.RUN_ACTIVE:
+        raise RunActiveError(message)
+    return Failed(seq=1, time=iso_exact(time.time()), exit_code=code, message=message)
 
 
 def _environment() -> dict[str, str]:

@@ -21,7 +21,7 @@ from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.shell import on_project
-from imagegen.web.lookout import Lookout
+from imagegen.web.lookout import Lookout, Seen
 
 QUIET: Final = 15.0
 """Seconds after which a client is told that nothing has happened."""
@@ -48,20 +48,45 @@ class Place(msgspec.Struct, frozen=True):
         return f"{self.run}:{self.seq}"
 
 
+class ChoicesChanged(msgspec.Struct, frozen=True, tag="choices"):
+    """Somebody has changed what is chosen. It is of no run, and has no place in a journal."""
+
+
+News = Event | ChoicesChanged | None
+"""What a client is told; None after quiet seconds."""
+
+
+class _Choices:
+    """How much one client knows of the file of choices."""
+
+    def __init__(self, lookout: Lookout, seen: Seen) -> None:
+        self._lookout = lookout
+        self._known = seen.choices
+
+    def have_changed(self) -> bool:
+        """Tell whether it has changed since this was asked last."""
+        before, self._known = self._known, self._lookout.seen.choices
+        return before != self._known
+
+
 class Follower:
-    """Follows a project's runs. All that is yielded is an event, or None after quiet seconds."""
+    """Follows a project's runs, and on the way what is chosen."""
 
     def __init__(self, layout: Layout, lookout: Lookout) -> None:
         self._layout = layout
         self._lookout = lookout
 
-    async def runs(self, since: Place | None) -> AsyncGenerator[Event | None]:
-        """Follow all runs from a place on, without an end.
+    async def look(self) -> Seen:
+        """Look at what there is now: what changes from here on is told of."""
+        return await self._lookout.look()
+
+    async def runs(self, since: Place | None, seen: Seen) -> AsyncGenerator[News]:
+        """Follow all runs from a place on, without an end, and tell of choices made after `seen`.
 
         Without one, or where its journal is not kept any more: the active run from its
         beginning, or whichever comes next.
         """
-        seen = await self._lookout.look()
+        choices = _Choices(self._lookout, seen)
         journals = await to_thread.run_sync(self._journals)
         if since is not None and since.run in journals:
             run, seq = since.run, since.seq
@@ -72,26 +97,32 @@ class Follower:
         before = journals[-1] if journals else ""
         while not self._lookout.closed:
             if run:
-                async with contextlib.aclosing(self.run(run, seq)) as events:
+                async with contextlib.aclosing(self.run(run, seq, choices)) as events:
                     async for event in events:
                         yield event
                 before = run
             seen = self._lookout.seen
+            if choices.have_changed():
+                yield ChoicesChanged()
             run, seq = await to_thread.run_sync(self._after, before), 0
             if not run and not await self._lookout.news_since(seen, QUIET):
                 yield None
 
-    async def run(self, run: str, seq: int = 0) -> AsyncGenerator[Event | None]:
+    async def run(
+        self, run: str, seq: int = 0, choices: _Choices | None = None
+    ) -> AsyncGenerator[News]:
         """Follow one run from behind its event `seq` to its end, the last event.
 
         By then another can begin. A run that died has no last event: an `error` stands for
-        it, without a place in the journal.
+        it, without a place in the journal. Meanwhile changes of `choices` are told.
         """
         journal = Journal(self._layout.journal(run), _PIECE)
         heard, over = seq, False
         try:
             while not self._lookout.closed:
                 seen = self._lookout.seen
+                if choices is not None and choices.have_changed():
+                    yield ChoicesChanged()
                 events = await to_thread.run_sync(journal.read_piece)
                 for event in events or ():
                     if isinstance(event, Complete):
@@ -106,13 +137,17 @@ class Follower:
                 if over:
                     yield await to_thread.run_sync(self._broken_off, run, seq)
                     return
-                if seen.run != run or not seen.active:
-                    # What it wrote before it died is read once more.
-                    over = not await to_thread.run_sync(follow.goes_on, self._layout, run)
+                # What it wrote before it died is read once more.
+                over = await self._is_over(run, seen)
                 if not over and not await self._lookout.news_since(seen, QUIET):
                     yield None
         finally:
             journal.close()
+
+    async def _is_over(self, run: str, seen: Seen) -> bool:
+        if seen.run == run and seen.active:
+            return False
+        return not await to_thread.run_sync(follow.goes_on, self._layout, run)
 
     async def _let_go(self, run: str) -> None:
         """Wait until a run that has said its last word has let go of the project."""

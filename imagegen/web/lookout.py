@@ -1,4 +1,4 @@
-"""Looks at the project's runs for everyone who follows them: once, however many they are."""
+"""Looks at runs and choices for everyone who follows them: once, however many they are."""
 
 import asyncio
 from typing import Final
@@ -6,19 +6,24 @@ from typing import Final
 import msgspec
 from anyio import to_thread
 
-from imagegen.project import record
+from imagegen.project import record, selections
 from imagegen.project.layout import Layout
+from imagegen.web.board import version
 
 LOOK: Final = 0.2
 """Seconds between two looks, while anybody waits for news."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The last run, whether it goes on, and how many bytes its journal has."""
+    """The last run, whether it goes on, and how many bytes its journal has.
+
+    `choices` is a mark of the file of choices, None where there is none.
+    """
 
     run: str = ""
     active: bool = False
     size: int = 0
+    choices: str | None = None
 
 
 class Lookout:
@@ -74,13 +79,14 @@ class Lookout:
             await self.look()
 
     def _look(self) -> Seen:
+        choices = version(self._layout.root / selections.FILE)
         last = record.read(self._layout)
         if last is None:
-            return Seen()
+            return Seen(choices=choices)
         # A run that only begins has not replaced the record of the one before.
         active = last.ended is None and record.is_active(self._layout)
         try:
             size = self._layout.journal(last.run).stat().st_size
         except OSError:
             size = 0
-        return Seen(run=last.run, active=active, size=size)
+        return Seen(run=last.run, active=active, size=size, choices=choices)

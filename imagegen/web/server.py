@@ -20,6 +20,8 @@ from imagegen.web.lookout import Lookout
 _MOST_CONNECTIONS: Final = 300
 _THREADS: Final = 8
 """As many wait for files at a time: each costs memory, and files are fast."""
+_SENT_TO_NOBODY: Final = "socket.send() raised exception."
+"""What asyncio warns of, over and over, where a client leaves while it is written to."""
 _LAST_SECONDS: Final = 1
 """How long answers under way may take once the server ends."""
 
@@ -60,6 +62,7 @@ def serve(
     # Requests are not logged: the first one has the token in its address.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     logging.getLogger("uvicorn").propagate = False
+    logging.getLogger("asyncio").addFilter(lambda said: said.msg != _SENT_TO_NOBODY)
 
     async def run() -> None:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS

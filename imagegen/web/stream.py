@@ -1,4 +1,4 @@
-"""Server-Sent Events: the events of runs as a browser or a script receives them.
+"""Server-Sent Events: what happens in a project as a browser or a script receives it.
 
 Facts from the HTML standard (9.2, Server-sent events): a line `id:` is what a client says in
 Last-Event-ID when it comes back, and a line that begins with a colon is passed over.
@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from imagegen.generation.events import Event, Failed
-from imagegen.web.follower import Place
+from imagegen.generation.events import Failed
+from imagegen.web.follower import ChoicesChanged, News, Place
 
 _STUCK: Final = 60.0
 """Seconds after which a client that takes nothing is let go."""
@@ -24,7 +25,7 @@ _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"cache-control", b
 class EventStream:
     """An answer that goes on as long as there are events, or until the client has left."""
 
-    def __init__(self, events: Callable[[], AsyncGenerator[Event | None]]) -> None:
+    def __init__(self, events: Callable[[], AsyncGenerator[News]]) -> None:
         self._events = events
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
@@ -45,10 +46,13 @@ class EventStream:
             await send({"type": "http.response.body", "body": b""})
 
 
-def _written(event: Event | None) -> bytes:
+def _written(event: News) -> bytes:
     if event is None:
         return b":\n\n"
     data = b"data: " + msgspec.json.encode(event) + b"\n\n"
+    if isinstance(event, ChoicesChanged):
+        # By a name of its own, so that it is not taken for an event of a run.
+        return b"event: choices\n" + data
     if isinstance(event, Failed):
         # It stands in no journal.
         return data
@@ -57,6 +61,8 @@ def _written(event: Event | None) -> bytes:
 
 async def _body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
+    # Sending need not wait for anything; only in between is it heard that the client has left.
+    await anyio.lowlevel.checkpoint()
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -29,6 +29,10 @@ export async function project() {
   return (await ask("/api/project")).json();
 }
 
+export async function selections() {
+  return (await (await ask("/api/image-selections")).json()).selections;
+}
+
 export async function save(choice) {
   return (await (await post("/api/save-image-selection", choice)).json()).selection;
 }

@@ -99,7 +99,7 @@ function message(state, style, counts) {
     return wait.reason === "keys" ? `next in ${span(seconds)}` : wait.message;
   }
   const left = state.forecast?.styles?.[style];
-  return left ? `${span(secondsLeft(state.forecast, left))} left` : "";
+  return left && !state.run.stopping ? `${span(secondsLeft(state.forecast, left))} left` : "";
 }
 
 function doing({ run, started, waits }) {
@@ -111,7 +111,9 @@ function doing({ run, started, waits }) {
 function untilWhen({ run, forecast }) {
   if (!run.active || !forecast) return "";
   const parts = [];
-  if (forecast.seconds) parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
+  // The forecast is of all that was asked for, which a run that stops does not draw.
+  if (forecast.seconds && !run.stopping)
+    parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
   if (forecast.cost_in_all)
     parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
   return parts.join(" · ");

@@ -1,7 +1,7 @@
 // The grid: a row a beat, a column a style. Only the cells that changed are touched.
 
 import { make, setAttribute, setHidden, setText } from "./dom.js";
-import { GLYPHS, IN_WORDS } from "./words.js";
+import { GLYPHS, inWords } from "./words.js";
 
 const AT_ONCE = 40; // rows: more than a screen
 const PIECE = 100;
@@ -23,7 +23,7 @@ export class Grid {
     this._keeps = keeps;
     const words = JSON.stringify([
       state.styles,
-      state.rows.map((row) => [row.key, row.phrase, row.prompt, ...row.cells.keys()]),
+      state.rows.map((row) => [row.key, row.name, row.phrase, row.prompt, ...row.cells.keys()]),
     ]);
     if (words !== this._words) this._buildAll(state);
     else state.rows.forEach((row) => this.paintRow(row));
@@ -59,7 +59,8 @@ export class Grid {
 
   _build(state, row) {
     const cells = new Map(state.styles.map((style) => [style, this._cell(row, style)]));
-    const number = make("p", { className: "number" }, make("span", { textContent: row.beat }));
+    const shot = make("p", { className: "shot", textContent: `Shot ${row.shot}`, hidden: true });
+    const number = make("p", { className: "number" }, make("span", { textContent: row.name }));
     const flag = make("span", { className: "flag", textContent: "flagged", hidden: true });
     const redrawn = make("span", {
       className: "flag",
@@ -70,6 +71,7 @@ export class Grid {
     const words = make(
       "div",
       { role: "rowheader", className: "words" },
+      shot,
       number,
       make("p", { className: "phrase", textContent: row.phrase }),
       make("p", { className: "prompt muted", textContent: row.prompt, title: row.prompt }),
@@ -80,9 +82,9 @@ export class Grid {
       words,
       ...[...cells.values()].map((c) => c.whole),
     );
-    this._rows.set(row.key, { whole, cells, flag, redrawn });
+    this._rows.set(row.key, { whole, cells, shot, flag, redrawn });
     this.paintRow(row);
-    setHidden(whole, !this._keeps(row));
+    this._arrange(row);
     return whole;
   }
 
@@ -100,7 +102,7 @@ export class Grid {
     picture.onclick = () => this._actions.open(row, style);
     const reason = make("span", { className: "reason" });
     const again = make("button", { type: "button", className: "small", textContent: "Retry" });
-    again.setAttribute("aria-label", `Retry ${row.beat} in ${style}`);
+    again.setAttribute("aria-label", `Retry ${row.name} in ${style}`);
     again.onclick = () => this._actions.redraw(row.cells.get(style));
     const failed = make("div", { className: "failed", hidden: true }, reason, again);
     const whole = make("div", { role: "cell", className: "cell" }, picture, failed);
@@ -125,9 +127,10 @@ export class Grid {
     setAttribute(built.picture, "aria-label", label(cell, chosen));
     setAttribute(built.picture, "title", title(cell));
     if (cell.version !== built.version) this._show(built, cell);
-    setHidden(built.failed, !cell.error);
-    if (cell.error) {
-      setText(built.reason, cell.error.message || cell.error.reason);
+    const reason = cell.error ? cell.error.message || cell.error.reason : blocker(cell);
+    setHidden(built.failed, !reason);
+    if (reason) {
+      setText(built.reason, reason);
       setHidden(built.again, status !== "error");
     }
   }
@@ -158,14 +161,29 @@ export class Grid {
   filterRows(state, { keeps, none }) {
     this._keeps = keeps;
     let kept = 0;
+    let shot = null;
+    const several = new Set(state.rows.map((row) => row.shot)).size > 1;
     for (const row of state.rows) {
-      const built = this._rows.get(row.key);
-      if (built) setHidden(built.whole, !keeps(row));
-      kept += keeps(row) ? 1 : 0;
+      const isKept = keeps(row);
+      row.opensShot = several && isKept && row.shot !== shot;
+      if (isKept) {
+        shot = row.shot;
+        kept += 1;
+      }
+      this._arrange(row);
     }
     setHidden(this._none, kept > 0);
     setHidden(this._place, kept === 0);
     setText(this._none, none);
+  }
+
+  // Shows a row or not, and names its shot where it is the first of it.
+  _arrange(row) {
+    const built = this._rows.get(row.key);
+    if (!built) return;
+    setHidden(built.whole, !this._keeps(row));
+    setHidden(built.shot, !row.opensShot);
+    setAttribute(built.whole, "data-opens", row.opensShot ? "" : null);
   }
 
   // Gives the focus to a beat's picture, where it is shown.
@@ -180,13 +198,17 @@ export function pathOf(cell) {
 }
 
 function label(cell, chosen) {
-  const marks = [IN_WORDS[cell.status]];
+  const marks = [inWords(cell)];
   if (cell.changed.length) marks.push(`${cell.changed.join(" and ")} changed`);
   if (chosen) marks.push("chosen");
-  return `${cell.row.beat} in ${cell.style}: ${marks.join(", ")}. Review`;
+  return `${cell.row.name} in ${cell.style}: ${marks.join(", ")}. Review`;
+}
+
+function blocker(cell) {
+  return cell.status === "blocked" ? inWords(cell) : "";
 }
 
 function title(cell) {
   const changed = cell.changed.length ? `: ${cell.changed.join(", ")} changed` : "";
-  return `${cell.style}: ${IN_WORDS[cell.status]}${changed}`;
+  return `${cell.style}: ${inWords(cell)}${changed}`;
 }

@@ -12,15 +12,23 @@ import { follow } from "./stream.js";
 import { money, plural } from "./words.js";
 
 const TICK = 1000;
+const FRESH = 5000; // milliseconds for which what was read of the disk is taken to be so
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
 
 const state = new State(paint);
 const bars = new Bars(byId("bars"), byId("now"), byId("left"));
 const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
 const filters = new Filters(byId("filters"), byId("tally"), () => state.touch("filter"));
-const review = new Review(state, { changed, redraw, closed, rows: () => filters.of(state.rows) });
+const review = new Review(state, {
+  changed,
+  redraw,
+  closed,
+  unsaved: load,
+  rows: () => filters.of(state.rows),
+});
 let trouble = null;
 let loading = null;
+let loaded = 0; // when that was
 let stale = false; // what is being loaded was asked for before something else happened
 let spoken = 0;
 let background = false;
@@ -33,6 +41,7 @@ function load() {
     .project()
     .then((read) => {
       trouble = null;
+      loaded = Date.now();
       state.load(read);
     })
     .catch((error) => {
@@ -45,6 +54,27 @@ function load() {
     });
 }
 
+// Somebody may have chosen. Answers come one after the other: the last one is the newest.
+let choosing = Promise.resolve();
+function chosen() {
+  if (loading) stale = true;
+  else
+    choosing = choosing.then(async () => {
+      try {
+        state.choose(await api.selections());
+      } catch (error) {
+        // The file is torn, or the project is: the board says which.
+        if (error.status === 422) load();
+      }
+    });
+}
+
+// What lies on the disk may have been edited, drawn or deleted while nobody looked here.
+function loadAgain() {
+  if (document.hidden || state.run.active || Date.now() - loaded < FRESH) return;
+  load();
+}
+
 function heard(event) {
   const known = state.hear(event);
   if (event.type === "start") {
@@ -55,7 +85,7 @@ function heard(event) {
   if (event.type === "error") say(event.message, event);
   if (event.type === "complete") say(ending(event), event);
   if (event.type === "progress" && event.status === "error") {
-    say(`${event.beat_number} in ${event.style} failed`, event);
+    say(`${state.nameOf(event)} in ${event.style} failed`, event);
   }
   // The disk knows better how a run has left it; and beats may have been edited before one.
   if (!known || event.type === "complete" || event.type === "error") load();
@@ -79,6 +109,7 @@ function connected(there, refused = false) {
     : "The server does not answer. Trying again; a run goes on without it.";
   if (!there) setText(byId("offline"), words);
   if (there && lost) load();
+  else if (there) chosen(); // what was chosen before it listened
   lost = !there;
 }
 
@@ -132,11 +163,7 @@ function setShape() {
 
 function paintTop() {
   const { project, run, styles } = state;
-  const all = styles.map((style) => state.counts(style));
-  const there = all.reduce((sum, counts) => sum + counts.there, 0);
-  const total = all.reduce((sum, counts) => sum + counts.total, 0);
-  const missing = (counts) => ["pending", "blocked", "error"].map((name) => counts[name] ?? 0);
-  const left = all.flatMap(missing).reduce((sum, count) => sum + count, 0);
+  const { there, total, left } = state.sums();
   setText(byId("project"), project.project);
   const what = [
     plural(state.rows.length, "beat"),
@@ -154,7 +181,7 @@ function paintTop() {
   setHidden(byId("stop"), !run.active);
   byId("stop").disabled = run.stopping;
   setHidden(byId("background"), !run.active);
-  setText(byId("background"), background ? "Show the run" : "Keep running in the background");
+  setText(byId("background"), background ? "Show progress" : "Hide progress");
   setHidden(byId("review-all"), there === 0);
   byId("review-all").classList.toggle("primary", left === 0);
   document.body.classList.toggle("running", run.active);
@@ -218,20 +245,18 @@ byId("background").onclick = () => {
   background = !background;
   setText(
     byId("live"),
-    background ? "The run goes on in the background; this page may be closed." : "",
+    background ? "The run goes on by itself; this page may be closed." : "",
   );
   state.touch("run");
 };
 byId("review-all").onclick = reviewAll;
 
 load();
-follow({ heard, connected });
+follow({ heard, chosen, connected });
 setInterval(() => {
   if (!state.run.active || document.hidden) return;
   if (state.project) bars.paint(state);
   sayHowFar();
 }, TICK);
-document.addEventListener("visibilitychange", () => {
-  // Beats may have been edited meanwhile.
-  if (!document.hidden && !state.run.active) load();
-});
+document.addEventListener("visibilitychange", loadAgain);
+window.addEventListener("focus", loadAgain);

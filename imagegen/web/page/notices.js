@@ -24,7 +24,9 @@ const GOES_ON = new Set([
 export function notices(state, trouble, actions) {
   const found = [];
   if (trouble) found.push(ofTrouble(trouble, actions));
+  if (state.project?.moved && !state.run.active) found.push(ofMoved(state.project));
   if (state.ended && !state.run.active) found.push(...ofEnding(state, actions));
+  if (state.choicesFault) found.push(box("warn", [paragraph(state.choicesFault)]));
   for (const warning of state.warnings) found.push(box("warn", [paragraph(warning)]));
   if (!found.length && !state.run.active && state.rows.length && isUndrawn(state)) {
     found.push(
@@ -34,13 +36,27 @@ export function notices(state, trouble, actions) {
   return found;
 }
 
-function ofEnding({ ended, rows }, actions) {
+// Such pictures are no good: nothing may say that all is there.
+function ofMoved({ moved, renumber }) {
+  const pictures = moved === 1 ? "1 picture has" : `${moved.toLocaleString("en")} pictures have`;
+  return box("warn", [
+    paragraph(`Numbers have moved: ${pictures} the words of another beat.`),
+    paragraph(`${renumber} moves them along, at no cost; with --dry-run it says which goes where.`),
+  ]);
+}
+
+function ofEnding(state, actions) {
+  const { ended, rows, project } = state;
   if (ended.type === "error") return [ofTrouble(ended, actions)];
   const failed = rows.filter((row) =>
     [...row.cells.values()].some((c) => c.status === "error"),
   ).length;
   const words = (ended.messages ?? []).map(sentence);
-  if (!words.length)
+  const left = state.sums().left;
+  const all = ended.reason === "complete" && !failed && !left;
+  if (all && project.moved) return [];
+  if (ended.reason === "complete" && !all) words.push(...ofPart(left));
+  else if (!words.length)
     words.push(
       REASONS[ended.reason] ??
         `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`,
@@ -50,8 +66,14 @@ function ofEnding({ ended, rows }, actions) {
   const buttons = failed
     ? [button(`Show ${plural(failed, "failed beat")}`, actions.showFailed)]
     : [];
-  const kind = failed ? "bad" : ended.reason === "complete" ? "good" : "plain";
+  const kind = failed ? "bad" : all ? "good" : "plain";
   return [box(kind, words.map(paragraph), buttons)];
+}
+
+// A run that drew a part, or one after which pictures went or beats came.
+function ofPart(left) {
+  const missing = left === 1 ? "1 picture is missing." : `${plural(left, "picture")} are missing.`;
+  return ["The last run drew what it was asked for.", missing];
 }
 
 function ofTrouble(trouble, actions) {

@@ -3,10 +3,11 @@
 import * as api from "./api.js";
 import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
 import { pathOf } from "./grid.js";
-import { GLYPHS, IN_WORDS } from "./words.js";
+import { GLYPHS, inWords } from "./words.js";
 
 export class Review {
-  // `actions` has changed(row), redraw(cell), closed(row, style) and rows(): those to move among.
+  // `actions` has changed(row), unsaved(), redraw(cell), closed(row, style) and rows(): those to
+  // move among.
   constructor(state, actions) {
     this._state = state;
     this._actions = actions;
@@ -16,7 +17,10 @@ export class Review {
     this._own = false;
     this._panels = new Map();
     this._dialog.addEventListener("keydown", (event) => this._key(event));
-    this._dialog.addEventListener("close", () => this._actions.closed(this._row, this._style));
+    this._dialog.addEventListener("close", () => {
+      this.zoom(false);
+      this._actions.closed(this._row, this._style);
+    });
     byId("review-close").onclick = () => this._dialog.close();
     byId("review-before").onclick = () => this.move(-1);
     byId("review-next").onclick = () => this.move(1);
@@ -55,8 +59,8 @@ export class Review {
     if (!row) return;
     const rows = this._actions.rows();
     const at = rows.indexOf(row);
-    setText(byId("review-place"), `${row.beat}${at < 0 ? "" : ` · ${at + 1} of ${rows.length}`}`);
-    setText(byId("review-title"), row.phrase || `Beat ${row.beat}`);
+    setText(byId("review-place"), `${row.name}${at < 0 ? "" : ` · ${at + 1} of ${rows.length}`}`);
+    setText(byId("review-title"), row.phrase || `Beat ${row.name}`);
     // Words that are a style's own stand below its picture, and then those of all do.
     this._own = [...row.cells.values()].some((cell) => cell.prompt !== null);
     setText(byId("review-prompt"), this._own ? "" : row.prompt);
@@ -67,6 +71,7 @@ export class Review {
     setText(byId("review-flag").querySelector("span"), flagged ? "Flagged" : "Flag");
     setText(byId("review-redraw").querySelector(".style"), this._style ?? "");
     for (const [style, panel] of this._panels) this._paintPanel(style, panel);
+    for (const words of this._dialog.querySelectorAll(".prompt")) letScroll(words);
   }
 
   move(by) {
@@ -109,9 +114,13 @@ export class Review {
   }
 
   // Shows the one picture as large as it fits, or all of them.
-  zoom() {
-    const zoomed = byId("review-pictures").classList.toggle("zoomed");
+  zoom(zoomed = !this._zoomed) {
+    byId("review-pictures").classList.toggle("zoomed", zoomed);
     setAttribute(byId("review-zoom"), "aria-pressed", String(zoomed));
+  }
+
+  get _zoomed() {
+    return byId("review-pictures").classList.contains("zoomed");
   }
 
   redraw() {
@@ -128,6 +137,7 @@ export class Review {
     this._actions.changed(row);
     this._say("Saving");
     row.saving = row.saving.then(async () => {
+      let failed = false;
       try {
         await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
         this._say(
@@ -138,9 +148,12 @@ export class Review {
       } catch (error) {
         if (row.chosen === choice) row.chosen = before;
         this._say(`Not saved: ${error.message}`);
+        failed = true;
       }
       row.unsaved -= 1;
       this._actions.changed(row);
+      // What was shown is not what there is.
+      if (failed) this._actions.unsaved();
     });
   }
 
@@ -211,7 +224,7 @@ export class Review {
       return;
     }
     if (!panel.image) {
-      panel.image = make("img", { alt: `${this._row.beat} in ${style}`, decoding: "async" });
+      panel.image = make("img", { alt: `${this._row.name} in ${style}`, decoding: "async" });
       panel.image.onload = () => panel.image?.classList.add("there");
       panel.frame.prepend(panel.image);
     }
@@ -220,6 +233,8 @@ export class Review {
 
   _key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Long words are scrolled by the same keys.
+    if (event.target.matches(".prompt") && /^Arrow(Up|Down)$/.test(event.key)) return;
     const act = this._acts(event.key);
     if (!act) return;
     event.preventDefault();
@@ -239,6 +254,7 @@ export class Review {
       R: () => this.redraw(),
       z: () => this.zoom(),
       Z: () => this.zoom(),
+      Escape: this._zoomed ? () => this.zoom(false) : null,
       ArrowLeft: () => this.move(-1),
       ArrowRight: () => this.move(1),
       ArrowUp: other(-1),
@@ -251,7 +267,12 @@ export class Review {
   }
 }
 
+// Words that do not fit can be scrolled with the keyboard too.
+function letScroll(element) {
+  setAttribute(element, "tabindex", element.scrollHeight > element.clientHeight ? "0" : null);
+}
+
 function stateOf(cell) {
   if (cell.changed.length) return `outdated: ${cell.changed.join(", ")} changed`;
-  return cell.status === "complete" ? "" : IN_WORDS[cell.status];
+  return cell.status === "complete" ? "" : inWords(cell);
 }

@@ -3,6 +3,7 @@
 // Changes are gathered until the next frame: each event costs what it changes, however many come.
 
 const DRAWN = new Set(["complete", "skipped", "outdated"]);
+const LEFT = ["pending", "blocked", "error"];
 
 export class State {
   constructor(paint) {
@@ -15,28 +16,27 @@ export class State {
     this.forecast = null;
     this.waits = new Map(); // by style, or null for all
     this.warnings = [];
+    this.choicesFault = null; // why the file of choices cannot be read
     this.said = 0; // how many beats this run needs nothing more of
     this._paint = paint;
     this._cells = new Map();
+    this._names = new Map(); // what each beat is called, by its key
     this._live = new Map(); // the last event of each beat in this run
     this._dirty = new Set();
     this._asked = false;
   }
 
   // Takes over what the server read from the disk. What has been heard of the active run is newer.
-  load({ board, chosen, run, ended }) {
+  load({ board, chosen, choices_fault: fault = null, run, ended }) {
     this.project = board;
     this.styles = Object.keys(board.styles);
     this._cells.clear();
+    this._names = namesOf(board.rows);
     const before = new Map(this.rows.map((row) => [row.key, row]));
     this.rows = board.rows.map((row, at) =>
       this._row(row, at, before.get(keyOf(row.shot, row.beat))),
     );
-    const rows = new Map(this.rows.map((row) => [row.key, row]));
-    for (const one of chosen) {
-      const row = rows.get(keyOf(one.shot_number, one.beat_number));
-      if (row && !row.unsaved) row.chosen = one;
-    }
+    this.choose(chosen, fault);
     const known = run.active && run.run === this.ended?.run; // it has ended since
     if (!this.run.active && !known) {
       this.run = { active: run.active, id: run.run, stopping: false };
@@ -46,27 +46,50 @@ export class State {
     this.touch("all");
   }
 
+  // Takes over what is chosen, or why that cannot be read. What is being saved is newer.
+  choose(chosen, fault = null) {
+    if (fault !== this.choicesFault) this.touch("run");
+    this.choicesFault = fault;
+    const choices = new Map(chosen.map((one) => [keyOf(one.shot_number, one.beat_number), one]));
+    for (const row of this.rows) {
+      const one = choices.get(row.key) ?? null;
+      if (row.unsaved || isSame(row.chosen, one)) continue;
+      row.chosen = one;
+      this.touch(row);
+    }
+  }
+
   // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
   _row(read, at, before) {
     const row = before ?? {
       key: keyOf(read.shot, read.beat),
       cells: new Map(),
+      chosen: null,
       saving: Promise.resolve(),
       unsaved: 0,
     };
     const { shot, beat, phrase, prompt } = read;
-    Object.assign(row, { at, shot, beat, phrase, prompt });
-    // What is being saved is newer than what was read.
-    if (!row.unsaved) row.chosen = null;
+    const name = this._names.get(row.key);
+    Object.assign(row, { at, shot, beat, name, phrase, prompt });
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
       Object.assign(own, { version: null, error: null, changed: [], prompt: null }, cell);
+      own.blockedBy = this._blocker(shot, cell.blocked_by);
       cells.set(style, own);
       this._cells.set(`${style}/${row.key}`, own);
     }
     row.cells = cells;
     return row;
+  }
+
+  // What the beat of an event is called.
+  nameOf({ shot_number: shot, beat_number: beat }) {
+    return this._names.get(keyOf(shot, beat)) ?? beat;
+  }
+
+  _blocker(shot, beat) {
+    return beat ? this.nameOf({ shot_number: shot, beat_number: beat }) : null;
   }
 
   // Takes note of an event; returns whether the page knows the beat that it is about.
@@ -110,6 +133,20 @@ export class State {
     for (const totals of Object.values(event.styles)) {
       this.said += totals.complete + totals.skipped + totals.outdated + totals.waived;
     }
+    for (const [style, { pending }] of Object.entries(event.styles)) this._renew(style, pending);
+  }
+
+  // What failed before is drawn anew by a run that draws all that a style lacks. Of one that draws
+  // a part nobody knows which, until it tells of each beat.
+  _renew(style, pending) {
+    const lacking = [...this._cells.values()].filter(
+      (cell) => cell.style === style && !cell.version && cell.status !== "waived",
+    );
+    if (pending < lacking.length) return;
+    for (const cell of lacking) {
+      Object.assign(cell, { status: "pending", error: null, blockedBy: null });
+      this.touch(cell.row);
+    }
   }
 
   _progress(event) {
@@ -122,6 +159,7 @@ export class State {
     }
     cell.status = event.status;
     cell.error = event.error;
+    cell.blockedBy = this._blocker(cell.row.shot, event.blocked_by);
     this.touch(cell.row);
     return true;
   }
@@ -160,6 +198,18 @@ export class State {
     return counts;
   }
 
+  // How many pictures there are, are wanted, and can still be drawn.
+  sums() {
+    const sums = { there: 0, total: 0, left: 0 };
+    for (const style of this.styles) {
+      const counts = this.counts(style);
+      sums.there += counts.there;
+      sums.total += counts.total;
+      for (const status of LEFT) sums.left += counts[status] ?? 0;
+    }
+    return sums;
+  }
+
   // Marks a row, "run" or "all" as changed; it is painted with the next frame.
   touch(what) {
     this._dirty.add(what);
@@ -175,6 +225,18 @@ export class State {
     if (document.hidden) setTimeout(paint, 1000);
     else requestAnimationFrame(paint);
   }
+}
+
+// What each beat is called, by its key: its number, with its shot's where several shots have it.
+function namesOf(rows) {
+  const shots = new Map();
+  for (const { beat } of rows) shots.set(beat, (shots.get(beat) ?? 0) + 1);
+  const name = ({ shot, beat }) => (shots.get(beat) > 1 ? `${shot}/${beat}` : beat);
+  return new Map(rows.map((row) => [keyOf(row.shot, row.beat), name(row)]));
+}
+
+function isSame(one, other) {
+  return ["style", "isFlagged", "since"].every((name) => one?.[name] === other?.[name]);
 }
 
 export function keyOf(shot, beat) {

@@ -33,6 +33,13 @@ export const IN_WORDS = {
   error: "failed",
 };
 
+// What has become of a beat, in words.
+export function inWords(cell) {
+  return cell.status === "blocked" && cell.blockedBy
+    ? `blocked by ${cell.blockedBy}`
+    : IN_WORDS[cell.status];
+}
+
 export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
