@@ -387,7 +387,10 @@ def test_another_tools_choices_get_their_copies(board: Board) -> None:
 def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> None:
     """The one under the beat's own name counts, wherever it stands."""
     for entries in (
-        {"1.1": {"style": "clear"}, "Beat 1.1": {"style": "consistent"}},
+        {
+            "1.1": {"style": "clear"},
+            "Beat 1.1": {"style": "consistent", "isFlagged": True, "shotNumber": "1"},
+        },
         {"Beat 1.1": {"style": "consistent"}, "1.1": {"style": "clear"}},
     ):
         board.say(entries)
@@ -398,6 +401,7 @@ def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> N
         assert board.said.items() >= entries.items()
         data = board.place("clear", KEYS[0]).read_bytes()
         assert board.selected["Beat_1.1.png"] == data
+        assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png"]
         choosing.flag(board.project, KEYS[:1])
         assert list(board.said) == ["1.1", "1.2"]
         board.say(entries)

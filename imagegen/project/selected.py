@@ -159,7 +159,10 @@ def files_wanted(entries: Entries, names: Names | None = None) -> dict[str, Want
     for name, entry in entries.items():
         choice = selections.choice_of(entry)
         file = selections.file_of(name, flagged=choice.flagged) if choice is not None else None
-        if choice is None or file is None or (file in found and name not in beats):
+        if choice is None or file is None:
+            continue
+        if names is not None and name not in beats and names.key(name, choice) is not None:
+            # Another entry is this beat's choice.
             continue
         found[file] = Wanted(name, choice, beats.get(name) or selections.place(name, choice))
     return found

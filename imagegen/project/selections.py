@@ -89,7 +89,9 @@ def read(root: Path) -> Entries:
     data = files.read(path, _MAX_BYTES)
     if data is None:
         if not path.is_symlink() and not os.access(path, os.R_OK):
-            raise UsageError(f"not permitted to read {path}", hint="see who may: chmod u+r, say")
+            raise UsageError(
+                f"not permitted to read {path}", hint="give yourself the right to read it"
+            )
         raise UsageError(f"{path} cannot be read: it is a link, no file, or too large", hint=_HINT)
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
