@@ -54,7 +54,7 @@ function ofEnding(state, actions) {
   const words = (ended.messages ?? []).map(sentence);
   const left = state.sums().left;
   const all = ended.reason === "complete" && !failed && !left;
-  if (all && project.moved) return [];
+  if (all && project?.moved) return [];
   if (ended.reason === "complete" && !all) words.push(...ofPart(left));
   else if (!words.length)
     words.push(
