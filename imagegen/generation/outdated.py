@@ -8,6 +8,7 @@ that changed outdates nothing. A picture whose words are another beat's now has 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -175,7 +176,7 @@ class _Style:
             return [], []
         beats = [one.beat for one in self._doubtful]
         beats += (one.beat for one in found if one.found in _LACKING)
-        beats.sort(key=_row_of)
+        beats.sort(key=attrgetter("row"))
         return self._rows(beats, {picture.words for picture in pictures}), pictures
 
     def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
@@ -218,6 +219,14 @@ class _Style:
     def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[Row]:
         """Return the beats that pictures may belong to; of very many, those that surely may."""
         few, owns = len(beats) <= _MANY, self._settled.own
+        if not few and not owns:
+            # The same for very many, without what only few have.
+            known = self._hashes
+            return [
+                Row((beat.shot, beat.beat), (said,), beat.words, beat.id)
+                for beat in beats
+                if (said := known[beat.words]) in drawn or beat.id
+            ]
         rows = []
         for beat in beats:
             words = self._hashes[beat.words]
@@ -303,10 +312,6 @@ def _same(drawn: Hash | None, now: Hash | None) -> bool:
     """Tell whether two are the same, or differ in a default alone."""
     alike = drawn is not None and now is not None and drawn.sha256 == now.sha256
     return alike or _users(drawn) == _users(now)
-
-
-def _row_of(beat: Beat) -> int:
-    return beat.row
 
 
 def _users(of: Hash | None) -> str | None:
