@@ -401,6 +401,21 @@ def test_accepting_the_first_settles_the_chain_and_a_follower_alone_cannot_be(
     assert [number(request) for request in server.requests[before:]] == [1, 2, 3]
 
 
+def test_room_for_a_picture_before_is_kept_only_where_there_is_one(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A beat that continues nothing is sent with one more, and neither is outdated by it."""
+    names = [f"p{n}.png" for n in range(14)]
+    settings = f"references = {json.dumps(names)}\n{CLEAR}"
+    beats = [row(0, transition_type="X"), row(1), row(2, transition_type="X")]
+    root = commands.project(beats=beats, settings=settings)
+    for n, name in enumerate(names):
+        Image.new("RGB", (32 + n, 18)).save(root / name)
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    assert {number(r): len(r.references) for r in server.requests} == dict.fromkeys(range(3), 14)
+    assert set(statuses(commands, root).values()) == {"complete"}
+
+
 def test_transitions_that_mean_nothing_are_named(commands: Commands) -> None:
     """Where continuity makes a difference, and not elsewhere."""
     beats = [row(0), row(1, transition_type="Dissolve"), row(2, transition_type="Continue")]

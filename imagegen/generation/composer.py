@@ -95,7 +95,8 @@ class Composer:
         if not self.references and beat.style not in self._predecessors:
             # Of very many beats, comparing texts is much faster than understanding them.
             return beat.own_words, beat.transition
-        return beat.own_words, self.hard_cut(beat), *self.references.kind(beat)
+        continues = self.before(beat) is not None
+        return beat.own_words, self.hard_cut(beat), continues, *self.references.kind(beat)
 
     def predecessor(self, beat: Beat) -> Reference | None:
         """Return the picture that a beat continues: its bytes, unless they are too many.
@@ -154,7 +155,7 @@ class Composer:
         known: dict[tuple[object, ...], bool] = {}
         count, first = 0, None
         for beat in beats:
-            kind = (beat.style, self.before(beat) is not None, self.kind(beat))
+            kind = (beat.style, *self.kind(beat))
             if kind not in known:
                 known[kind] = bool(self.left_out(beat))
             if known[kind]:
