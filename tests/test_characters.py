@@ -244,6 +244,16 @@ def test_the_same_picture_is_sent_once(project: Project) -> None:
     assert [one.role for one in request.references] == [Role.CHARACTER]
 
 
+def test_a_picture_that_is_named_twice_keeps_its_weight(project: Project) -> None:
+    """It stands where it was named first, and so gives way last."""
+    tom, mara = project.picture("tom.png", 4), project.picture("characters/mara.png", 5)
+    text = 'references = ["tom.png"]\n' + CAST
+    request = project.request(text, Limits(references=1), words="Tom and Mara.")
+    assert [one.data for one in request.references] == [tom]
+    both = project.request(text, words="Tom and Mara.")
+    assert [one.data for one in both.references] == [tom, mara]
+
+
 def test_a_style_without_a_picture_of_a_character_sends_none(project: Project) -> None:
     """A table of pictures serves the styles that it names."""
     project.picture("tom.png", 4)

@@ -90,13 +90,16 @@ class References:
         """
         style = self._style.get(beat.style) if hard_cut else None
         people = ((beat.style, name) for name in self.named(beat))
-        found = [
+        found = (
             *([style] if style else ()),
             *map(self._of_row, beat.references),
             *(self._characters[person] for person in people if person in self._characters),
             *self._common.get(beat.style, ()),
-        ]
-        return tuple({one.digest: one for one in reversed(found)}.values())[::-1]
+        )
+        once: dict[str, Reference] = {}
+        for one in found:
+            once.setdefault(one.digest, one)
+        return tuple(once.values())
 
     def _read_of_row(self, written: str) -> Reference:
         if self._root is None:
