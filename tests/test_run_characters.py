@@ -182,6 +182,23 @@ def test_a_lucky_picture_is_adopted_and_undone(commands: Commands, server: Gemin
     assert not (root / "characters/mara.png").exists()
 
 
+def test_a_lucky_picture_behind_an_outdated_one_is_adopted(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """What it continues is another matter: it is adopted, and stays outdated."""
+    beats = [row(0), row(1)]
+    settings = f'draw = ["clear"]\ncontinuity = true\n{ABOUT}'
+    root = commands.project(beats=beats, settings=settings)
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    beats[0]["ai_prompt"] = "edited <0>"
+    (root / "beats.json").write_text(json.dumps(beats))
+    done = commands.run("cast", root, "mara", "--from", "clear/1.2")
+    assert done.code == 0, done.text
+    assert (root / "characters/mara.png").exists()
+    told = json.loads(commands.run("status", root, "--json").out)["styles"]["clear"]["beats"]
+    assert [one["changed"] for one in told] == [["words"], ["predecessor"]]
+
+
 def test_one_sheet_of_several_is_adopted_by_its_path(
     commands: Commands, server: GeminiServer
 ) -> None:

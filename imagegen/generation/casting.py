@@ -10,6 +10,7 @@ from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import settling
 from imagegen.generation.beside import FOLDER, Beside, folders
+from imagegen.generation.outdated import Reason
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.selection import find_one
 from imagegen.generation.survey import look_at
@@ -136,7 +137,11 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
     asked = msgspec.structs.replace(project.asked, beats=("/".join((beat.style, *beat.key)),))
-    settling.accept(Project(project.root, asked), wall)
+    now = Project(project.root, asked)
+    found_now = now.survey(wall)
+    chosen = settling.chosen(now, found_now)
+    if not found_now.moves and any(Reason.REFERENCES in one.changed for one in chosen):
+        settling.accept(now, wall)
     return done
 
 
