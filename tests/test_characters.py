@@ -244,6 +244,19 @@ def test_the_same_picture_is_sent_once(project: Project) -> None:
     assert [one.role for one in request.references] == [Role.CHARACTER]
 
 
+def test_room_is_kept_for_the_largest_picture_that_a_beat_may_continue(project: Project) -> None:
+    """However large that one is in the end, for what goes with it must not depend on it."""
+    data = project.picture("p.png", 4)
+    first, second = beat("1.1"), beat("1.2")
+    settings = project.settings('references = ["p.png"]\n')
+    limits = Limits(bytes=1000, in_all=1000 + len(data) - 1)
+    found = gather(Layout(project.root), settings, {"clear": [first, second]}, limits)
+    made = Composer(settings, found, {"clear": {second.key: first.key}}, limits)
+    assert [one.data for one in made.request(first).references] == [data]
+    assert made.request(second).references == ()
+    assert [one.data for one in made.left_out(second)] == [data]
+
+
 def test_a_picture_that_is_named_twice_keeps_its_weight(project: Project) -> None:
     """It stands where it was named first, and so gives way last."""
     tom, mara = project.picture("tom.png", 4), project.picture("characters/mara.png", 5)
