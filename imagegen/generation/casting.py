@@ -12,7 +12,7 @@ from imagegen.generation import settling
 from imagegen.generation.beside import FOLDER, Beside, folders
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import KeySource, Project
-from imagegen.generation.selection import find_one
+from imagegen.generation.selection import find_one, known
 from imagegen.generation.survey import look_at
 from imagegen.project import png, record, settings, steps
 from imagegen.project.characters import Character
@@ -56,7 +56,7 @@ class Casting(Beside):
             for name, character in self.settings.characters.items()
             if character.about is not None
         }
-        styles = _known_styles(self, asked.styles)
+        chosen = known("style", asked.styles, self.styles)
         beats = {
             style: tuple(
                 _sheet(style, name, character, nth)
@@ -64,7 +64,8 @@ class Casting(Beside):
                 if wanted or character.picture_in(style) is None
                 for nth in range(1, count + 1)
             )
-            for style in styles
+            for style in self.styles
+            if not chosen or style in chosen
         }
         if not any(beats.values()):
             raise UsageError(
@@ -73,14 +74,6 @@ class Casting(Beside):
                 "character to draw it anew",
             )
         self.set_aside({style: own for style, own in beats.items() if own}, wall)
-
-
-def _known_styles(project: Project, asked: Collection[str]) -> tuple[str, ...]:
-    for style in asked:
-        if style not in project.styles:
-            hint = did_you_mean(style, project.styles) or f"there are: {', '.join(project.styles)}"
-            raise UsageError(f'no style "{style}" in this project', hint=hint)
-    return tuple(style for style in project.styles if not asked or style in asked)
 
 
 def _sheet(style: str, name: str, character: Character, nth: int) -> Beat:

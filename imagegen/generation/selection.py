@@ -31,9 +31,9 @@ class Selection:
         styles: Sequence[str],
         continues: Callable[[Beat], bool] = _never,
     ) -> None:
-        self._styles = _known("style", asked.styles, styles)
+        self._styles = known("style", asked.styles, styles)
         shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
-        self._shots = _known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
+        self._shots = known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
         left = msgspec.structs.replace(storyboard, beats=self._narrowed(storyboard))
         if not len(left) and len(storyboard):
             raise UsageError(
@@ -91,8 +91,9 @@ def find_one(address: str, storyboard: Storyboard) -> list[Beat]:
     ]
 
 
-def _known(what: str, asked: Iterable[str], known: Iterable[str]) -> frozenset[str]:
-    names = sorted(known)
+def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[str]:
+    """Return the names that were asked for. Raises `UsageError` for one that is not there."""
+    names = sorted(there)
     chosen = frozenset(asked)
     for name in sorted(chosen - set(names)):
         hint = did_you_mean(name, names) or f"there are: {', '.join(names[:20])}"
