@@ -487,11 +487,11 @@ def test_reference_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference that goes out with many requests is encoded for the first one only."""
     encoded: list[bytes] = []
 
-    def counting(data: bytes, encode: Any = base64.b64encode) -> bytes:
+    def counting(data: bytes) -> str:
         encoded.append(data)
-        return bytes(encode(data))
+        return base64.b64encode(data).decode()
 
-    monkeypatch.setattr("imagegen.providers.gemini.base64.b64encode", counting)
+    monkeypatch.setattr("imagegen.providers.gemini.pybase64.b64encode_as_string", counting)
     reference = Reference("image/webp", b"RIFF only this test")
     request = msgspec.structs.replace(REQUEST, references=(reference,))
     with responses.RequestsMock() as api:

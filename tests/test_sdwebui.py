@@ -159,7 +159,7 @@ def test_a_picture_may_be_written_as_an_address(ui: SdWebUi, server: WebUiServer
         (Trouble.BROKEN_BASE64, Kind.PASSING, "broken answer", "base64"),
         (Answer.EMPTY_JSON, Kind.NO_PICTURE, "no picture", "interrupted"),
         (Answer.NO_IMAGE, Kind.NO_PICTURE, "no picture", "interrupted"),
-        (Answer.WRONG_TYPES, Kind.PASSING, "broken answer", "not what it should be"),
+        (Answer.WRONG_TYPES, Kind.PASSING, "broken answer", "base64"),
         (Answer.NOT_A_PICTURE, Kind.PASSING, "broken answer", "no PNG"),
         (Answer.BAD_REQUEST, Kind.BAD_REQUEST, "HTTP 422", "not a valid integer"),
         (Answer.MODEL_GONE, Kind.MODEL_GONE, "unknown checkpoint", "Unknown checkpoint"),

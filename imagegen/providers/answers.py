@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+import pybase64
 
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
 from imagegen.secret import redact
@@ -59,12 +60,45 @@ def shown(text: str) -> str:
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def picture(data: bytes, usage: Usage | None = None) -> Outcome:
-    """Return a picture if its first bytes are one's, whatever media type was claimed."""
+def picture(coded: msgspec.Raw | str, usage: Usage | None = None) -> Outcome:
+    """Return a picture that came in base64, if its first bytes are one's.
+
+    Whatever media type was claimed. Text that is still JSON is not copied first: with a third
+    block of its size the allocator would give memory back to the system after every picture.
+    """
+    data = _from_base64(coded)
+    if data is None:
+        return broken("The service sent a picture that is no base64.", usage)
     webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
     if webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
         return Picture(data=data, usage=usage)
     return broken("The service sent a picture that is no PNG, JPEG or WebP.", usage)
+
+
+def is_text(value: msgspec.Raw) -> bool:
+    """Tell whether a piece of JSON is a string with something in it."""
+    return len(value) > len('""') and bytes(memoryview(value)[:1]) == b'"'
+
+
+def _from_base64(coded: msgspec.Raw | str) -> bytes | None:
+    """Return what the text holds; None where it is no base64.
+
+    Other threads stand still for as long as it takes: pybase64 needs a tenth of the time of
+    msgspec's decoder and a fortieth of the standard library's.
+    """
+    if not isinstance(coded, str) and not is_text(coded):
+        return None
+    plain = coded if isinstance(coded, str) else memoryview(coded)[1:-1]
+    try:
+        return pybase64.b64decode(plain, validate=True)
+    except ValueError:
+        # It may be written with escapes, or as an address: `data:image/png;base64,…`.
+        pass
+    try:
+        text = coded if isinstance(coded, str) else msgspec.json.decode(coded, type=str)
+        return pybase64.b64decode(text.rpartition(",")[2], validate=True)
+    except (ValueError, msgspec.DecodeError):
+        return None
 
 
 def broken(message: str, usage: Usage | None = None) -> Fault:

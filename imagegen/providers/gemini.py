@@ -4,7 +4,6 @@ Reference: https://ai.google.dev/api/generate-content and
 https://ai.google.dev/gemini-api/docs/image-generation.
 """
 
-import base64
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
+import pybase64
 
 from imagegen.providers import gemini_answer
 from imagegen.providers.base import (
@@ -200,7 +200,7 @@ def _encoded(reference: Reference) -> msgspec.Raw:
 
 
 def _encode(reference: Reference) -> msgspec.Raw:
-    data = base64.b64encode(reference.data).decode("ascii")
+    data = pybase64.b64encode_as_string(reference.data)
     return msgspec.Raw(
         msgspec.json.encode({"inlineData": {"mimeType": reference.mime_type, "data": data}})
     )

@@ -1,7 +1,7 @@
 """What the Gemini API answers, and what it means.
 
 Everything here comes from outside: types may be wrong, fields missing, reasons new.
-Answers without an error are decoded in one pass, base64 included.
+Answers without an error are decoded in one pass.
 """
 
 import re
@@ -50,7 +50,7 @@ _SECONDS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)s?\s*")
 
 
 class _InlineData(msgspec.Struct, frozen=True, gc=False):
-    data: bytes
+    data: msgspec.Raw
     # No mimeType: it is often wrong, the first bytes are not.
 
 

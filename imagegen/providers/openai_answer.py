@@ -16,6 +16,7 @@ from imagegen.providers.answers import (
     LONGEST_NAME,
     broken,
     decoded,
+    is_text,
     picture,
     redirected,
     shown,
@@ -91,7 +92,7 @@ _IMAGES = re.compile(
 
 
 class _Datum(msgspec.Struct, frozen=True, gc=False):
-    b64_json: bytes | None = None
+    b64_json: msgspec.Raw = msgspec.Raw(b"null")
     url: str | None = None
 
 
@@ -100,12 +101,6 @@ class _Answer(msgspec.Struct, frozen=True):
     # Any: a wrong count must not cost a picture.
     usage: Any = None
     error: Any = None
-
-
-class _Embedded(msgspec.Struct, frozen=True):
-    """A picture in an address, as some gateways write it: `data:image/png;base64,…`."""
-
-    data: bytes
 
 
 class _ErrorAnswer(msgspec.Struct, frozen=True):
@@ -143,7 +138,7 @@ def outcome(body: bytes) -> Outcome:
         return broken("The service's answer was not what it should be.")
     usage = _usage(answer.usage)
     first = answer.data[0] if answer.data else _Datum()
-    if first.b64_json:
+    if is_text(first.b64_json):
         return picture(first.b64_json, usage)
     if first.url:
         return _of_address(first.url, usage)
@@ -269,13 +264,12 @@ def _retry_after(reply: "Reply", error: _Error | None) -> float | None:
 
 
 def _of_address(url: str, usage: Usage | None) -> Outcome:
-    """Return the picture that an address itself holds; one elsewhere is not fetched."""
-    head, comma, data = url.partition(",")
-    if head.startswith("data:") and comma:
-        try:
-            return picture(msgspec.convert({"data": data}, _Embedded).data, usage)
-        except msgspec.ValidationError:
-            return broken("The service sent a picture that is no base64.", usage)
+    """Return the picture that an address itself holds; one elsewhere is not fetched.
+
+    Some gateways write it so: `data:image/png;base64,…`.
+    """
+    if url.startswith("data:"):
+        return picture(url, usage)
     message = (
         "The service sent the address of a picture and no picture, and addresses are not "
         "followed. Its operator can make it answer with b64_json."

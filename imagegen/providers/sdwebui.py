@@ -4,13 +4,13 @@ The API is the one that AUTOMATIC1111's stable-diffusion-webui began and that Fo
 others speak. Reference: https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/API.
 """
 
-import base64
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+import pybase64
 
 from imagegen.providers import sizes
 from imagegen.providers.answers import LONGEST_NAME, broken, decoded, picture, redirected, shown
@@ -48,7 +48,7 @@ _NO_MEMORY: Final = re.compile(r"out ?of ?memory", re.IGNORECASE)
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    images: list[str] = []
+    images: list[msgspec.Raw] = []
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -160,7 +160,7 @@ class SdWebUi:
             fields["override_settings"] = {"sd_model_checkpoint": self.model}
         if not request.references:
             return "/sdapi/v1/txt2img", msgspec.json.encode(fields)
-        coded = [base64.b64encode(reference.data).decode() for reference in request.references]
+        coded = [pybase64.b64encode_as_string(one.data) for one in request.references]
         fields |= {"init_images": coded[:1], "denoising_strength": DENOISING}
         return "/sdapi/v1/img2img", msgspec.json.encode(fields)
 
@@ -197,12 +197,7 @@ def _outcome(body: bytes) -> Outcome:
     if not answer.images:
         message = "The web UI gave no picture: somebody may have interrupted it."
         return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message)
-    # Some write it as an address: data:image/png;base64,…
-    _, _, data = answer.images[0].rpartition(",")
-    try:
-        return picture(base64.b64decode(data, validate=True))
-    except ValueError:
-        return broken("The web UI sent a picture that is no base64.")
+    return picture(answer.images[0])
 
 
 def _first(value: object) -> str:
