@@ -173,8 +173,10 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
     def room(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
-        oldest = now - WINDOW - MARGIN
-        return self.effective(limit) - len([1 for g in self.grants if g.holder or g.at > oldest])
+        oldest, taken = now - WINDOW - MARGIN, len(self.grants)
+        if self.grants and self.grants[0].at <= oldest:
+            taken = len([1 for g in self.grants if g.holder or g.at > oldest])
+        return self.effective(limit) - taken
 
     def granted(self, now: float) -> int:
         """Return how many requests of the last minute were not refused."""

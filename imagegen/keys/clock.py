@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 DAY: Final = 86_400.0
+_QUARTER: Final = 900.0
 
 _PACIFIC = "America/Los_Angeles"
 _PACIFIC_WINTER = dt.timezone(dt.timedelta(hours=-8))
@@ -82,7 +83,13 @@ def _pacific() -> dt.tzinfo:
 
 def pacific_day(wall: float) -> str:
     """Return the date on the US Pacific coast, where the API's day quotas begin anew."""
-    return dt.datetime.fromtimestamp(wall, _pacific()).date().isoformat()
+    return _day_of_quarter(int(wall // _QUARTER))
+
+
+@functools.lru_cache(maxsize=8)
+def _day_of_quarter(quarter: int) -> str:
+    """Return the date of a quarter of an hour: zones and their changes keep to whole ones."""
+    return dt.datetime.fromtimestamp(quarter * _QUARTER, _pacific()).date().isoformat()
 
 
 def next_pacific_midnight(wall: float) -> float:

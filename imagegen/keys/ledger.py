@@ -6,6 +6,7 @@ goes on from what it knows, in memory and at half pace, with one warning, and lo
 whether the store can be used again. A store that was deleted is made anew from what is known.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,9 @@ from imagegen.keys.store import (
 
 _JUST_USED: Final = "just used"
 _LOOK_AGAIN: Final = 60.0
+_SEEN: Final = 0.01
+"""Seconds for which a store that was there is taken to be there still: hundreds of threads may
+ask in that time. What is written to a file that is gone is written again to the new one."""
 _LOOK_SECONDS: Final = 0.2
 """How long the run is held up by such a look at a store that is still locked."""
 
@@ -63,6 +67,7 @@ class Ledger:
         self._folder = folder
         self._busy_seconds = busy_seconds
         self._look_again = clock.now() + _LOOK_AGAIN
+        self._seen_at = -math.inf
         self._store = store
         self._clock = clock
         self._warn = warn
@@ -110,8 +115,7 @@ class Ledger:
     def edit(self, account: Account, change: Callable[[Budget], object]) -> None:
         """Apply a change to the budget as it is now, however many others change it too."""
         try:
-            if self._store.gone:
-                self._begin_anew()
+            self._see_to_deletion()
             self._edit(account, change)
         except (StoreUnavailableError, StoreTornError) as error:
             damaged = isinstance(error, StoreTornError)
@@ -124,6 +128,7 @@ class Ledger:
         if self.alone:
             return self._look_again <= self._clock.now() and self._come_back()
         if self._accounts and self._store.gone:
+            self._seen_at = -math.inf
             self.edit(self._accounts[0], lambda _: None)
             return True
         return False
@@ -176,6 +181,14 @@ class Ledger:
 
     def _count_as_just_used(self) -> None:
         self.edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
+
+    def _see_to_deletion(self) -> None:
+        now = self._clock.now()
+        if now - self._seen_at < _SEEN:
+            return
+        if self._store.gone:
+            self._begin_anew()
+        self._seen_at = now
 
     def _begin_anew(self) -> None:
         """Write what is known into a new store, or into the one that others have made."""
