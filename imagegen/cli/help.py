@@ -1,10 +1,12 @@
 """How commands look in their help, and how they take words that they do not know."""
 
 import contextlib
+import copy
 import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import typer
@@ -39,6 +41,22 @@ class App(typer.Typer):
     def command(self, name: str | None = None, **options: Any) -> Callable[[F], F]:
         """Add a command; see `typer.Typer.command`."""
         return super().command(name, **{"cls": Command} | options)
+
+    def __call__(self, arguments: Sequence[str], **options: Any) -> Any:
+        """Run the command line. Of its commands only the one that is asked for is made."""
+        own = [info for info in self.registered_commands if [_name(info)] == arguments[:1]]
+        if not own:
+            return super().__call__(arguments, **options)
+        alone = copy.copy(self)
+        alone.registered_commands, alone.registered_groups = own, []
+        group: Any = typer.main.get_command(alone)
+        group.whole = partial(typer.main.get_command, self)
+        return group(arguments, **options)
+
+
+def _name(info: Any) -> str:
+    name: str = info.name or info.callback.__name__
+    return name
 
 
 def examples(*rows: str | tuple[str, str]) -> str:
@@ -88,7 +106,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands, listed in the order in which a person meets them."""
+    """A group of commands, listed in the order in which a person meets them.
+
+    `whole` returns the group with all its commands, for one that was made with only some.
+    """
+
+    whole: Callable[[], "Group"] | None = None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words before the command; without any show the help."""
@@ -240,10 +263,11 @@ def _meant(ctx: Any, wrong: str) -> str | None:
 
     near = did_you_mean(wrong, _options_of(ctx.command, ctx))
     root = ctx.find_root()
-    commands = {n: c for n, c in root.command.commands.items() if not hasattr(c, "commands")}
+    group = root.command.whole() if root.command.whole else root.command
+    commands = {n: c for n, c in group.commands.items() if not hasattr(c, "commands")}
     if ctx is not root:
         takers = [name for name, one in commands.items() if wrong in _options_of(one, ctx)]
-        return f"it is an option of {' and of '.join(takers)}" if takers else near
+        return f"it is an option of {', '.join(takers)}" if takers else near
     behind: dict[str, str] = {}
     for name, one in sorted(commands.items(), key=lambda item: -len(item[1].params)):
         for option in _options_of(one, ctx):
