@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import Exit
+from imagegen.generation.backlog import ROUND_PAUSE
 from imagegen.generation.events import Progress, Wait
-from imagegen.generation.worker import BACK_OFF, ROUND_PAUSE
+from imagegen.generation.worker import BACK_OFF
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request

@@ -102,7 +102,7 @@ class Engine:
         return width(style, keys, lend=lend, timeout=timeout)
 
     def _totals(self) -> dict[str, Totals]:
-        return {style: worker.totals for style, worker in self._workers.items()}
+        return {style: worker.backlog.totals for style, worker in self._workers.items()}
 
     def _complete(self) -> Complete:
         with self._run.runtime.lock:

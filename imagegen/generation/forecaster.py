@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from imagegen.generation.backlog import ROUND_PAUSE
 from imagegen.generation.estimate import Estimate, in_all
 from imagegen.generation.events import Forecast
 from imagegen.generation.run import Run
-from imagegen.generation.worker import ROUND_PAUSE, Worker
+from imagegen.generation.worker import Worker
 from imagegen.keys.forecast import Chained
 from imagegen.keys.pool import Pool
 from imagegen.providers.base import Price
@@ -69,7 +70,9 @@ class Forecaster:
         if run.keys is None:
             counts = _in_turns(counts)
         by_width = {w.style: _for_width(w, counts[w.style], answer, now) for w in self._workers}
-        chained = {w.style: w.chained(answer or 0.0) for w in self._workers if w.waiting}
+        chained = {
+            w.style: w.backlog.chained(answer or 0.0) for w in self._workers if w.backlog.waiting
+        }
         departures = _departures(left, run.keys, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
@@ -90,9 +93,9 @@ def _end(worker: Worker, departure: float | None, answer: float | None, now: flo
     if departure is None or answer is None:
         return None
     end = max(0.0, worker.last_sent + answer - now) if worker.in_flight else 0.0
-    if worker.left > worker.put_off:
-        end = max(departure, worker.due_by - now) + answer
-    if worker.put_off:
+    if worker.left > worker.backlog.put_off:
+        end = max(departure, worker.backlog.due_by - now) + answer
+    if worker.backlog.put_off:
         end = max(end + ROUND_PAUSE, departure) + answer
     return end
 

@@ -1,25 +1,23 @@
-"""One style's worker: a heap of its beats, and a pool of threads that send and save."""
+"""One style's worker: takes its beats one by one, and has a pool of threads send and save them."""
 
-import heapq
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from imagegen.errors import ImagegenError
 from imagegen.generation import endings
-from imagegen.generation.chains import Chains
+from imagegen.generation.backlog import ROUND_PAUSE, Backlog
 from imagegen.generation.counting import count
 from imagegen.generation.drawing import Attempt, Saved, attempt
-from imagegen.generation.events import Totals, Wait
+from imagegen.generation.events import Wait
 from imagegen.generation.plan import Planned
 from imagegen.generation.run import Run
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.task import Task
 from imagegen.generation.telling import Telling
-from imagegen.keys.forecast import Chained
 from imagegen.keys.pool import Exhausted, Lease
 from imagegen.keys.pool import Wait as KeyWait
 from imagegen.project.progress import BeatError
@@ -27,8 +25,6 @@ from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind
 
 BACK_OFF: Final = (2.0, 8.0, 30.0)
-ROUNDS: Final = 3
-ROUND_PAUSE: Final = 30.0
 _FOREVER: Final = math.inf
 _MOMENT: Final = 0.001
 """Seconds after the last chance to send, when it is surely gone."""
@@ -39,7 +35,10 @@ _QUOTA_OR_KEY: Final = frozenset(
 
 
 class Worker:
-    """Draws the beats of one style. Its state is guarded by the runtime's lock."""
+    """Draws the beats of one style, those of `backlog`.
+
+    Its state is guarded by the runtime's lock.
+    """
 
     def __init__(
         self, run: Run, style: str, beats: Sequence[Planned], width: int, seed: int | None = None
@@ -51,54 +50,21 @@ class Worker:
         self._width = width
         self._executor = run.runtime.executor(width, style)
         self._random = random.Random(seed)  # noqa: S311  # jitter
-        self._chains = Chains()
-        drawn = ((n, planned) for n, planned in enumerate(beats) if planned.draw)
-        self._heap = self._chains.begun(
-            (Task(self, n, planned.beat), planned.after) for n, planned in drawn
-        )
-        self._total = len(beats)
-        statuses = Counter(planned.status for planned in beats)
-        self._outdated = statuses[Status.OUTDATED]
-        self._waived = statuses[Status.WAIVED]
-        self._skipped = statuses[Status.SKIPPED]
-        self._blocked = statuses[Status.BLOCKED]
-        self._settled = self._outdated + self._waived + self._skipped
-        self._drawn = 0
-        self._errors = 0
+        self.backlog = Backlog(self, beats)
         self._in_flight = 0
         self._inbox: deque[tuple[Task, Attempt | BaseException]] = deque()
-        self._given_up: dict[Task, BeatError] = {}
-        self._rounds = 0
-        self._round_mended = False
         self._no_more = False
         self.last_sent = 0.0
         """When the latest request was begun, in `Clock.now()` seconds."""
-        self.due_by = 0.0
-        """When the last beat that backs off may be sent again."""
-        self._telling = Telling(run, style, self._total)
+        self._telling = Telling(run, style, self.backlog.total)
         self._began = False
-        if run.keys is not None and self._heap:
+        if run.keys is not None and self.backlog.next_due is not None:
             run.keys.want(style)
 
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
         return self._in_flight
-
-    @property
-    def totals(self) -> Totals:
-        """The style's beats by what has become of them."""
-        pending = self._total - self._settled - self._drawn - self._blocked - self._errors
-        return Totals(
-            total=self._total,
-            pending=pending,
-            complete=self._drawn,
-            skipped=self._skipped,
-            outdated=self._outdated,
-            waived=self._waived,
-            blocked=self._blocked,
-            error=self._errors,
-        )
 
     @property
     def width(self) -> int:
@@ -108,24 +74,7 @@ class Worker:
     @property
     def left(self) -> int:
         """How many beats are still to be sent in this run, as far as can be told."""
-        return 0 if self._no_more else len(self._heap) + len(self._chains) + self.put_off
-
-    @property
-    def waiting(self) -> int:
-        """How many beats wait for the picture that they continue."""
-        return len(self._chains)
-
-    def chained(self, answer: float) -> Chained:
-        """Return what is left by chains; `answer` is how many seconds a picture takes."""
-        able = [*self._heap, *(self._given_up if self._may_go_round else ())]
-        ready = Counter(task.behind + 1 for task in able)
-        coming = Counter(task.behind + 1 for task in self._chains.first(except_after=able))
-        return Chained(ready=ready, coming=coming, answer=answer)
-
-    @property
-    def put_off(self) -> int:
-        """How many of them failed in passing and wait for another round."""
-        return len(self._given_up) if self._may_go_round else 0
+        return 0 if self._no_more else self.backlog.left
 
     def step(self) -> float | None:
         """Take in what was answered, send what can be sent."""
@@ -143,8 +92,7 @@ class Worker:
     def take_back(self, task: Task) -> None:
         """Undo one fault that was counted against a beat and was the service's."""
         task.attempts = max(0, task.attempts - 1)
-        if self._given_up.pop(task, None) is not None:
-            self._return(task, self._run.runtime.clock.now())
+        self.backlog.reclaim(task, self._run.runtime.clock.now())
 
     def _go_on(self, now: float) -> float:
         """Do what comes next, if anything is left to do; returns when to look again."""
@@ -152,9 +100,9 @@ class Worker:
         if run.haste is not None or self._no_more:
             return now
         again = self._send(now)
-        if self._no_more or self._heap or self._in_flight:
+        if self._no_more or self.backlog.next_due is not None or self._in_flight:
             return again
-        if self._given_up and run.outage.ask_at() is not None:
+        if self.backlog.has_given_up and run.outage.ask_at() is not None:
             # Whose the faults were is about to be known.
             if not self._too_late(now):
                 return _FOREVER
@@ -176,8 +124,8 @@ class Worker:
         """Send while beats are due and keys free; returns when to go on."""
         run = self._run
         again = _FOREVER
-        while self._heap and self._in_flight < self._width:
-            due = max(self._heap[0].not_before, run.outage.may_send(now))
+        while (next_due := self.backlog.next_due) is not None and self._in_flight < self._width:
+            due = max(next_due, run.outage.may_send(now))
             # When an outage ends is not known: until then only the clock decides.
             if self._too_late(due if due < _FOREVER else now):
                 self._out_of_time(due if due < _FOREVER else now)
@@ -200,7 +148,7 @@ class Worker:
             if isinstance(lease, Exhausted):
                 self._exhausted(lease)
                 break
-            self._start(heapq.heappop(self._heap), lease)
+            self._start(self.backlog.take(), lease)
         self._ask_no_more()
         return again
 
@@ -210,10 +158,11 @@ class Worker:
             self._run.runtime.ring()
         if self._run.keys is None:
             return
-        if self._heap and self._in_flight >= MAX_WIDTH:
+        waiting = self.backlog.next_due is not None
+        if waiting and self._in_flight >= MAX_WIDTH:
             self._telling.at_most(MAX_WIDTH)
         self._run.keys.withdraw(self.style)
-        if not self._heap:
+        if not waiting:
             self._rest()
 
     def _start(self, task: Task, lease: Lease | None) -> None:
@@ -289,8 +238,7 @@ class Worker:
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered(task)
-        self._drawn += 1
-        self._round_mended = self._round_mended or task.round > 0
+        self.backlog.drawn(task)
         self._tell(
             task,
             Status.COMPLETE,
@@ -299,9 +247,6 @@ class Worker:
             bytes=saved.bytes,
             **told,
         )
-        next_one = self._chains.after(task)
-        if next_one is not None:
-            heapq.heappush(self._heap, next_one)
 
     def _fault(self, task: Task, fault: Fault, now: float, told: dict[str, Any]) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
@@ -357,54 +302,36 @@ class Worker:
         if task.attempts < self._run.options.max_attempts:
             self._later(task, error, now, told)
             return
-        self._given_up[task] = error
+        self.backlog.give_up(task, error)
         self._tell(task, Status.PENDING, error=error, **told)
 
     def _later(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
         pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
-        self._return(task, now + pause * self._random.uniform(0.75, 1.25))
+        self.backlog.put_back(task, now + pause * self._random.uniform(0.75, 1.25))
         self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
 
     def _put_back(self, task: Task, now: float, **told: object) -> None:
         """Let a beat be sent again at once: what it met is not counted against it."""
-        self._return(task, now)
+        self.backlog.put_back(task, now)
         self._tell(task, Status.PENDING, **told)
 
-    def _return(self, task: Task, at: float) -> None:
-        task.not_before = at
-        self.due_by = max(self.due_by, at)
-        heapq.heappush(self._heap, task)
-
     def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
-        self._errors += 1
+        blocked_by_it = self.backlog.in_error(task)
         self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
-        for blocked in self._chains.cut(task):
-            self._blocked += 1
+        for blocked in blocked_by_it:
             self._tell(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
         if self._run.options.fail_fast and self._run.haste is None:
             self._run.end(endings.first_error(self.style, task.beat))
 
-    @property
-    def _may_go_round(self) -> bool:
-        """Whether beats that failed in passing are tried once more."""
-        return self._rounds < ROUNDS and (not self._rounds or self._round_mended)
-
     def _another_round(self, now: float) -> bool:
         """Give beats that only met passing faults one more round, half a minute later."""
-        if not self._given_up or not self._may_go_round:
-            return False
-        self._rounds += 1
-        self._round_mended = False
-        for task in self._given_up:
-            task.attempts, task.round = 0, self._rounds
-            self._return(task, now + ROUND_PAUSE)
-        count, self._given_up = len(self._given_up), {}
-        self._telling.round(count, ROUND_PAUSE)
-        return True
+        beats = self.backlog.another_round(now)
+        if beats:
+            self._telling.round(beats, ROUND_PAUSE)
+        return beats > 0
 
     def _give_up_for_good(self) -> None:
-        given_up, self._given_up = self._given_up, {}
-        for task, error in given_up.items():
+        for task, error in self.backlog.take_given_up().items():
             self._in_error(task, error)
 
     def _wind_up(self) -> float | None:
@@ -430,4 +357,4 @@ class Worker:
         self._run.endings.append(endings.no_key_left(self.style, keys, self._run))
 
     def _tell(self, task: Task, status: Status, **fields: object) -> None:
-        self._telling.beat(task.beat, status, self._settled + self._drawn, **fields)
+        self._telling.beat(task.beat, status, self.backlog.completed, **fields)
