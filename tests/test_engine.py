@@ -547,6 +547,29 @@ def test_a_service_that_is_out_of_reach_is_asked_after_1_2_4_up_to_30_seconds(
     assert gaps(asked)[:7] == [pytest.approx(pause, abs=0.2) for pause in (1, 2, 4, 8, 16, 30, 30)]
 
 
+def test_a_request_that_never_left_tells_nothing_of_the_service(tmp_path: Path) -> None:
+    """The picture that a beat continues may be gone: between five faults it is no answer."""
+    show = Show(tmp_path, beats={"clear": 6})
+    began, asked = show.clock.now(), list[float]()
+    connecting = iter([0.0, 0.0, show.provider.latency])
+    gone = Fault(kind=Kind.BLOCKED, reason="no predecessor", message="it is gone")
+    faults = iter([None] * 5 + [gone])
+    show.provider.connecting = lambda: next(connecting, 0.0)
+    show.provider.unsent = lambda: next(faults, None)
+
+    def listing() -> Fault:
+        asked.append(show.clock.now())
+        return passing()
+
+    down(show, 0, 60)
+    show.provider.listing = listing
+    show.later(61, lambda: setattr(show.provider, "listing", lambda: ("model-1",)))
+    complete = show.draw()
+
+    assert asked[0] - began == pytest.approx(show.provider.latency, abs=0.2)
+    assert complete.counts["clear"].complete == 5
+
+
 def test_a_service_that_stays_down_ends_the_run_after_ten_minutes(tmp_path: Path) -> None:
     """Exit 3 with a time to resume, few requests, and no beat in error."""
     show = Show(tmp_path)

@@ -190,6 +190,16 @@ def test_while_trying_one_beat_at_a_time_is_sent() -> None:
     assert outage.may_send(3.0) == 5.0
 
 
+def test_a_probe_that_was_never_sent_makes_way_for_another() -> None:
+    """What it met was not the service, which may as well be asked at once."""
+    outage = trying()
+    outage.sending(7)
+    outage.unsent(7)
+
+    assert outage.suspended
+    assert outage.may_send(1.0) == 1.0
+
+
 def test_while_trying_the_endpoint_is_not_asked() -> None:
     """It answers, and that says nothing."""
     assert trying().ask_at() is None

@@ -73,6 +73,12 @@ class Outage(Generic[T]):
         if self.state is State.TRYING:
             self._trial = beat
 
+    def unsent(self, beat: T) -> None:
+        """Note that a beat was not sent after all, which tells nothing of the service."""
+        self._left.pop(beat, None)
+        if beat == self._trial:
+            self._trial = None
+
     def failed(self, beat: T, now: float) -> tuple[bool, list[T]]:
         """Note a passing fault.
 

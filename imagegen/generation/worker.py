@@ -230,7 +230,7 @@ class Worker:
                 self._put_back(task, now, **told)
                 self._run.end_with(result.result)
             else:
-                self._fault(task, result.result, now, told)
+                self._fault(task, result.result, now, told, sent=result.sent)
         if answered and self._run.purse.short:
             # Whether money is left after all concerns every style.
             self._run.purse.short = False
@@ -248,12 +248,17 @@ class Worker:
             **told,
         )
 
-    def _fault(self, task: Task, fault: Fault, now: float, told: dict[str, Any]) -> None:
+    def _fault(
+        self, task: Task, fault: Fault, now: float, told: dict[str, Any], *, sent: bool
+    ) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
         if fault.kind is Kind.PASSING:
             self._passing(task, error, now, told)
             return
-        self._answered(task)
+        if sent:
+            self._answered(task)
+        else:
+            self._run.outage.unsent(task)
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
             self._telling.together()
