@@ -17,8 +17,9 @@ from builders import picture
 from crashing import Crash, failing, full
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.generation import choosing, interrupted
-from imagegen.generation.choosing import Chosen, Pick, Since
+from imagegen.generation import choices, choosing, interrupted
+from imagegen.generation.choices import Chosen, Since
+from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
 from imagegen.project import png, selections
 from imagegen.project.layout import Layout
@@ -129,7 +130,7 @@ def test_a_choice_is_a_copy_and_an_entry(board: Board) -> None:
         "selectedAt": AT,
     }
     assert (made.name, made.image_path) == ("1.1", "selected_images/Beat_1.1.png")
-    assert choosing.chosen(board.project) == {KEYS[0]: made}
+    assert choices.chosen(board.project) == {KEYS[0]: made}
 
 
 def test_a_flagged_choice_has_one_file(board: Board) -> None:
@@ -156,7 +157,7 @@ def test_a_mark_leaves_the_picture_that_was_chosen(board: Board) -> None:
     made = choosing.flag(board.project, KEYS[:1])[KEYS[0]]
     assert board.selected == {"Beat_1.1_flagged.png": before}
     assert made.selected_at == was.selected_at
-    assert choosing.since(board.project, made) is Since.REDRAWN
+    assert choices.since(board.project, made) is Since.REDRAWN
 
 
 def test_a_choice_can_be_taken_back(board: Board) -> None:
@@ -197,7 +198,7 @@ def test_what_other_tools_wrote_stays(board: Board) -> None:
 def test_other_ways_to_write_a_number_are_read(board: Board, name: str) -> None:
     """A choice of another tool is found under each, and there is one after choosing again."""
     board.say({name: {"style": "consistent"}})
-    (found,) = choosing.chosen(board.project).values()
+    (found,) = choices.chosen(board.project).values()
     assert (found.key, found.style) == (KEYS[0], "consistent")
     board.choose(KEYS[0], "clear")
     assert [(name, entry["style"]) for name, entry in board.said.items()] == [("1.1", "clear")]
@@ -210,9 +211,9 @@ def test_a_jpeg_under_a_pngs_name_becomes_a_png(board: Board) -> None:
     made = board.choose(KEYS[0], "clear")
     (copy,) = board.selected.values()
     assert copy == png.as_png(data)
-    assert choosing.since(board.project, made) is Since.SAME
+    assert choices.since(board.project, made) is Since.SAME
     board.place("clear", KEYS[0]).write_bytes(copy)
-    assert choosing.since(board.project, made) is Since.SAME
+    assert choices.since(board.project, made) is Since.SAME
 
 
 # What cannot be chosen
@@ -243,7 +244,7 @@ def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: 
         lambda: choosing.choose_rest(board.project, "clear", WALL),
         lambda: choosing.flag(board.project, KEYS[:1]),
         lambda: choosing.unchoose(board.project, KEYS[:1]),
-        lambda: choosing.chosen(board.project),
+        lambda: choices.chosen(board.project),
     ]
     for do in todo:
         with pytest.raises(UsageError, match=r"image_selections\.json cannot be understood"):
@@ -260,7 +261,7 @@ def test_a_file_that_may_not_be_read_is_a_matter_of_permission(
     monkeypatch.setattr(files, "read", lambda path, limit: None)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(UsageError, match=r"not permitted to read .*image_selections\.json"):
-        choosing.chosen(board.project)
+        choices.chosen(board.project)
 
 
 def test_nothing_is_written_through_a_link(board: Board, tmp_path: Path) -> None:
@@ -287,7 +288,7 @@ def test_entries_that_lead_elsewhere_are_no_choices(board: Board) -> None:
         "2.1": {"style": ["clear"]},
     }
     board.say(hostile)
-    assert list(choosing.chosen(board.project)) == [KEYS[1]]
+    assert list(choices.chosen(board.project)) == [KEYS[1]]
     choosing.choose_rest(board.project, "consistent", WALL)
     assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png", "Beat_2.1.png"]
     assert board.said["../../1.1"] == {"style": "clear"}
@@ -315,7 +316,7 @@ def test_content_tells_what_was_redrawn(board: Board) -> None:
     place = board.place("clear", KEYS[0])
 
     def since() -> Since:
-        return choosing.since(board.project, made)
+        return choices.since(board.project, made)
 
     before = place.read_bytes()
     assert since() is Since.SAME
@@ -323,7 +324,7 @@ def test_content_tells_what_was_redrawn(board: Board) -> None:
     assert since() is Since.SAME
     board.draw("clear", KEYS[0])
     assert since() is Since.REDRAWN
-    assert choosing.redrawn_since(board.project, {made.key: made}) == [KEYS[0]]
+    assert choices.redrawn_since(board.project, {made.key: made}) == [KEYS[0]]
     place.write_bytes(before)
     assert since() is Since.SAME
     place.unlink()
@@ -335,7 +336,7 @@ def test_a_retouched_copy_is_not_redrawn_and_never_lost(board: Board) -> None:
     """It counts as what was chosen, and is kept when another choice takes its place."""
     made = board.choose(KEYS[0], "clear")
     (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
-    assert choosing.since(board.project, made) is Since.SAME
+    assert choices.since(board.project, made) is Since.SAME
     board.choose(KEYS[0], "consistent", flagged=True)
     assert board.kept == [b"retouched"]
     (board.root / "selected_images/Beat_1.1_flagged.png").write_bytes(b"once more")
@@ -350,9 +351,9 @@ def test_a_choice_of_another_tool_is_known_by_its_copy(board: Board) -> None:
     copy.parent.mkdir()
     copy.write_bytes(board.place("clear", KEYS[0]).read_bytes())
     board.draw("clear", KEYS[1])
-    assert [one.since for one in choosing.look(board.project)] == [Since.SAME, Since.SAME]
+    assert [one.since for one in choices.look(board.project)] == [Since.SAME, Since.SAME]
     board.draw("clear", KEYS[0])
-    assert [one.since for one in choosing.look(board.project)] == [Since.REDRAWN, Since.SAME]
+    assert [one.since for one in choices.look(board.project)] == [Since.REDRAWN, Since.SAME]
 
 
 def test_copies_that_are_missing_are_made_again(board: Board) -> None:
@@ -373,7 +374,7 @@ def test_another_tools_choices_get_their_copies(board: Board) -> None:
     """With the next choice, also where nothing is left to choose; until then no path is told."""
     board.say({"1.1": {"style": "clear"}, "Beat 1.2": {"style": "nowhere"}})
     before = board.said
-    (first, second) = choosing.look(board.project)
+    (first, second) = choices.look(board.project)
     assert (first.image_path, first.lacks_copy, first.since) == (None, True, Since.SAME)
     assert (second.image_path, second.lacks_copy, second.since) == (None, False, Since.GONE)
     board.storyboard(KEYS[:2])
@@ -381,7 +382,7 @@ def test_another_tools_choices_get_their_copies(board: Board) -> None:
     assert (made, lacking) == ({}, [])
     assert board.selected == {"Beat_1.1.png": board.place("clear", KEYS[0]).read_bytes()}
     assert board.said["1.1"] == before["1.1"]
-    assert choosing.look(board.project)[0].image_path == "selected_images/Beat_1.1.png"
+    assert choices.look(board.project)[0].image_path == "selected_images/Beat_1.1.png"
 
 
 def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> None:
@@ -394,8 +395,8 @@ def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> N
         {"Beat 1.1": {"style": "consistent"}, "1.1": {"style": "clear"}},
     ):
         board.say(entries)
-        assert choosing.chosen(board.project)[KEYS[0]].style == "clear"
-        (unclear,) = choosing.left_over(board.project).unclear
+        assert choices.chosen(board.project)[KEYS[0]].style == "clear"
+        (unclear,) = choices.left_over(board.project).unclear
         assert (unclear.name, unclear.reason.split(",")[0]) == ("Beat 1.1", "gives way to 1.1")
         board.choose(KEYS[1], "clear")
         assert board.said.items() >= entries.items()
@@ -414,7 +415,7 @@ def test_what_is_not_understood_stays_and_is_told(board: Board) -> None:
     entries = {"1.1": "clear", "1.2": {"style": "clear", "isFlagged": "yes"}, "notes": ["a"]}
     board.say(entries)
     assert [
-        (one.name, one.reason.split()[1]) for one in choosing.left_over(board.project).unclear
+        (one.name, one.reason.split()[1]) for one in choices.left_over(board.project).unclear
     ] == [
         ("1.1", "no"),
         ("1.2", "taken"),
@@ -428,7 +429,7 @@ def test_copies_without_the_file_of_choices_are_told(board: Board) -> None:
     """They stay where they are."""
     board.choose(KEYS[0], "clear")
     (board.root / "image_selections.json").unlink()
-    over = choosing.left_over(board.project)
+    over = choices.left_over(board.project)
     assert (over.unclaimed, over.paths) == (("selected_images/Beat_1.1.png",), ())
 
 
@@ -436,9 +437,9 @@ def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.Monke
     """`status` of a project that is chosen as a whole looks at sizes and times alone."""
     choosing.choose_rest(board.project, "clear", WALL)
     project = board.project
-    found = choosing.chosen(project)
+    found = choices.chosen(project)
     monkeypatch.setattr(files, "read", lambda *_: pytest.fail("a picture was read"))
-    assert choosing.redrawn_since(project, found) == []
+    assert choices.redrawn_since(project, found) == []
 
 
 # Numbers that several shots have
@@ -450,7 +451,7 @@ def test_numbers_of_two_shots_are_told_apart(twice: Board) -> None:
         twice.choose(key, style)
     assert list(twice.said) == ["1/1", "2", "2/1"]
     assert sorted(twice.selected) == ["Beat_2.png", "Shot_1_Beat_1.png", "Shot_2_Beat_1.png"]
-    assert [one.style for one in choosing.chosen(twice.project).values()] == list(STYLES)
+    assert [one.style for one in choices.chosen(twice.project).values()] == list(STYLES)
 
 
 def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> None:
@@ -459,7 +460,7 @@ def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> 
     twice.choose(TWICE[0], "clear", flagged=True)
     assert list(twice.said) == ["1"]
     twice.storyboard(TWICE)
-    assert list(choosing.chosen(twice.project)) == [TWICE[0]]
+    assert list(choices.chosen(twice.project)) == [TWICE[0]]
     data = twice.selected["Beat_1_flagged.png"]
     twice.choose(TWICE[2], "consistent")
     assert sorted(twice.said) == ["1/1", "2/1"]
@@ -468,26 +469,26 @@ def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> 
         "Shot_2_Beat_1.png": twice.place("consistent", TWICE[2]).read_bytes(),
     }
     twice.storyboard(TWICE[1:])
-    assert list(choosing.chosen(twice.project)) == [TWICE[2]]
+    assert list(choices.chosen(twice.project)) == [TWICE[2]]
     twice.choose(TWICE[1], "clear")
     assert sorted(twice.said) == ["1", "1/1", "2"]
     assert sorted(twice.selected) == ["Beat_1.png", "Beat_2.png", "Shot_1_Beat_1_flagged.png"]
-    over = choosing.left_over(twice.project)
+    over = choices.left_over(twice.project)
     assert (over.names, over.paths) == (("1/1",), ("selected_images/Shot_1_Beat_1_flagged.png",))
 
 
 def test_a_choice_that_may_be_of_two_beats_is_of_none(twice: Board) -> None:
     """Another tool's entry without a shot is told, and stays until somebody decides."""
     twice.say({"1": {"style": "clear"}})
-    assert choosing.chosen(twice.project) == {}
-    (unclear,) = choosing.left_over(twice.project).unclear
+    assert choices.chosen(twice.project) == {}
+    (unclear,) = choices.left_over(twice.project).unclear
     assert (unclear.name, unclear.reason) == ("1", "could be 1/1 or 2/1: choose again")
-    assert not choosing.left_over(twice.project)
+    assert not choices.left_over(twice.project)
     for key in (TWICE[0], TWICE[2]):
-        assert choosing.left_over(twice.project).unclear == (unclear,)
+        assert choices.left_over(twice.project).unclear == (unclear,)
         twice.choose(key, "clear")
     assert sorted(twice.said) == ["1", "1/1", "2/1"]
-    assert choosing.left_over(twice.project).unclear == ()
+    assert choices.left_over(twice.project).unclear == ()
 
 
 def test_two_choices_never_have_one_file(tmp_path: Path) -> None:
@@ -519,7 +520,7 @@ def test_choices_of_beats_that_are_gone_are_told(board: Board) -> None:
     for name in ("Beat_8.8.png", "Shot_8_Beat_1.png", "Beat_1.2.png", "notes.txt"):
         (board.root / "selected_images" / name).write_bytes(b"theirs")
     board.storyboard(KEYS[:2])
-    over = choosing.left_over(board.project)
+    over = choices.left_over(board.project)
     assert over.names == ("2.1",)
     assert over.copies == ("selected_images/Beat_2.1_flagged.png",)
     assert over.strays == ("selected_images/Beat_8.8.png", "selected_images/Shot_8_Beat_1.png")
@@ -599,7 +600,7 @@ def test_choices_at_the_same_time_are_all_kept(board: Board) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    found = choosing.chosen(board.project)
+    found = choices.chosen(board.project)
     assert list(found) == list(KEYS)
     assert board.selected == {
         Path(one.image_path).name: board.place(one.style, key).read_bytes()

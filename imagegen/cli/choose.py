@@ -86,6 +86,7 @@ def choose(
     """
     from imagegen.display import choices, terminal
     from imagegen.generation import choosing, picks
+    from imagegen.generation.choices import chosen
 
     root, words = named(project, beat)
     modes = {"--list": listed, "--all": every is not None, "--csv": csv is not None}
@@ -98,7 +99,7 @@ def choose(
     if listed:
         _list(printer, read, str(root), now, json=json)
         return
-    before = choosing.chosen(read)
+    before = chosen(read)
     if every is not None:
         made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
         choices.chose(printer, name, made, before)
@@ -118,14 +119,14 @@ def choose(
     else:
         made = choosing.choose(read, picks.named(read, words, flagged=flag), now)
         choices.chose(printer, name, made, before)
-    choices.counted(printer, name, len(choosing.chosen(read)), len(read.numbers))
+    choices.counted(printer, name, len(chosen(read)), len(read.numbers))
 
 
 def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
     from imagegen.display import choices
-    from imagegen.generation import choosing
+    from imagegen.generation.choices import left_over, look
 
-    found, over = choosing.look(read), choosing.left_over(read)
+    found, over = look(read), left_over(read)
     if not json:
         choices.counted(printer, read.layout.name, len(found), len(read.numbers))
         choices.listed(printer, path, found, now)

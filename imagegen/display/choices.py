@@ -6,7 +6,7 @@ from typing import Final
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import clock, on_project
-from imagegen.generation.choosing import ChoiceStanding, Chosen, LeftOver, Since, Unclear
+from imagegen.generation.choices import ChoiceStanding, Chosen, LeftOver, Since, Unclear
 from imagegen.project.selections import Key
 
 _SHOWN: Final = 10

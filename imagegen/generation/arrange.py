@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
-from imagegen.generation import choosing, recorder, settling
-from imagegen.generation.choosing import LeftOver
+from imagegen.generation import choices, recorder, settling
+from imagegen.generation.choices import LeftOver
 from imagegen.generation.events import iso
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
@@ -200,7 +200,7 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
 
 
 def _cleaned(project: Project, survey: Survey) -> Cleaned:
-    return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choosing.left_over(project))
+    return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choices.left_over(project))
 
 
 def _left_over(project: Project, survey: Survey) -> list[str]:

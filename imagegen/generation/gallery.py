@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.generation import choosing
-from imagegen.generation.choosing import Chosen, Since
+from imagegen.generation import choices
+from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, standing
 from imagegen.project.selections import Key
@@ -88,7 +88,7 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     With `chosen_only` it is of the chosen pictures alone. `now` is the wall clock's time, in
     seconds. Raises `UsageError` where nothing is to be shown, or too much.
     """
-    chosen = choosing.chosen(project)
+    chosen = choices.chosen(project)
     asked = project.asked_for()
     rows: dict[Key, dict[str, Beat]] = {}
     for beat in asked:
@@ -159,7 +159,7 @@ class _Looked:
             flagged=one is not None and is_it and one.flagged,
             redrawn=one is not None
             and is_it
-            and choosing.since(self._project, one) is Since.REDRAWN,
+            and choices.since(self._project, one) is Since.REDRAWN,
         )
 
 
@@ -174,6 +174,6 @@ def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row
         problem="" if picture is not None else "its picture is gone",
         words=beat.words,
         flagged=one.flagged,
-        redrawn=choosing.since(project, one) is Since.REDRAWN,
+        redrawn=choices.since(project, one) is Since.REDRAWN,
     )
     return Row(key=one.key, name=one.name, phrase=beat.script_phrase, cells=(cell,))

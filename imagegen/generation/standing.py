@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
-from imagegen.generation import choosing
-from imagegen.generation.choosing import Since, Unclear
+from imagegen.generation import choices
+from imagegen.generation.choices import Since, Unclear
 from imagegen.generation.continuity import Key
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
@@ -162,8 +162,8 @@ def standing(project: Project, now: float) -> Standing:
 def _choices(project: Project) -> dict[str, Any]:
     """Return what is told of choices."""
     try:
-        chosen = choosing.look(project)
-        over = choosing.left_over(project)
+        chosen = choices.look(project)
+        over = choices.left_over(project)
     except UsageError as error:
         # Whoever chooses next has to mend it; where the rest stands can be told.
         return {"choices_fault": error.message}

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from imagegen.errors import UsageError
-from imagegen.generation import choosing
-from imagegen.generation.choosing import ChoiceStanding, Pick
+from imagegen.generation import choices, choosing
+from imagegen.generation.choices import ChoiceStanding
+from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
 from imagegen.project import selections
 from imagegen.web.board import Boards, version
@@ -44,7 +45,7 @@ class Choices:
             project = self._boards.project()
             mark = version(project.root / selections.FILE)
             if self._looked is None or self._looked[:2] != (project, mark):
-                self._looked = project, mark, choosing.look(project)
+                self._looked = project, mark, choices.look(project)
             return self._looked[2]
 
     def save(self, wanted: Wanted) -> ChoiceStanding | None:
@@ -57,7 +58,7 @@ class Choices:
             project = self._boards.project()
             if key not in project.numbers:
                 raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
-            before = choosing.chosen(project).get(key)
+            before = choices.chosen(project).get(key)
             flagged = before is not None and before.flagged
             flagged = flagged if wanted.flagged is UNSET else wanted.flagged
             if wanted.style is UNSET:
@@ -66,5 +67,5 @@ class Choices:
                 choosing.choose(project, {key: Pick(wanted.style, flagged)}, time.time())
             elif before is not None:
                 choosing.unchoose(project, [key])
-            now = choosing.chosen(project).get(key)
-            return choosing.stands(project, now) if now is not None else None
+            now = choices.chosen(project).get(key)
+            return choices.stands(project, now) if now is not None else None
