@@ -98,7 +98,8 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
 def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
     """Read the project, after what a crash left half done, and what moves with `--renumber`."""
     from imagegen.generation import interrupted
-    from imagegen.generation.project import KeySource, Project, to_resume
+    from imagegen.generation.lastrun import to_resume
+    from imagegen.generation.project import KeySource, Project
     from imagegen.generation.session import Session
     from imagegen.project.layout import Layout
 

@@ -90,7 +90,8 @@ def gallery(
     from imagegen.display.text import plural
     from imagegen.generation import gallery as sheets
     from imagegen.generation import interrupted
-    from imagegen.generation.project import Project, as_last_drawn
+    from imagegen.generation.lastrun import as_last_drawn
+    from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
 
     now, layout = time.time(), Layout(project)

@@ -68,7 +68,8 @@ def named(project: Path, words: list[str] | None) -> tuple[Path, list[str]]:
 def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
     """Read the project as its last run drew it, after finishing what a crash left half done."""
     from imagegen.generation import interrupted
-    from imagegen.generation.project import Project, as_last_drawn
+    from imagegen.generation.lastrun import as_last_drawn
+    from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
 
     interrupted.finish(Layout(root), time.time())

@@ -55,7 +55,8 @@ def status(
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
     from imagegen.generation import interrupted
-    from imagegen.generation.project import Project, as_last_drawn
+    from imagegen.generation.lastrun import as_last_drawn
+    from imagegen.generation.project import Project
     from imagegen.generation.standing import standing
     from imagegen.project.layout import Layout
 

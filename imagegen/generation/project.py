@@ -1,19 +1,20 @@
 """A project as it lies on the disk, read whole: settings, beats, keys, references."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.generation import ownkeys, references
+from imagegen.errors import UsageError
+from imagegen.generation import ownkeys, ownsettings, references
 from imagegen.generation import plan as plans
 from imagegen.generation.appearances import Appearance, appearances
 from imagegen.generation.composer import Composer, words_hash
 from imagegen.generation.continuity import Predecessors, predecessors
+from imagegen.generation.faults import Faults
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
 from imagegen.generation.references import Limits
@@ -22,7 +23,7 @@ from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Keyring
-from imagegen.project import overrides, png, progress, record, settings, storyboard
+from imagegen.project import overrides, png, progress, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Address, Override
@@ -30,14 +31,10 @@ from imagegen.project.png import Provenance
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, Drawer, RunRecord
 from imagegen.project.selections import Key, Names
-from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Provider
-from imagegen.shell import on_project
-from imagegen.tables import did_you_mean
 
-T = TypeVar("T")
 _NAMED: Final = 3
 
 
@@ -71,9 +68,9 @@ class Project:
         self.asked = asked
         self.root = root
         self._source = source or KeySource()
-        self.settings = _settings(root, asked)
+        self.settings = ownsettings.load(root, asked)
         self.styles = self.settings.drawn_styles
-        faults = _Faults()
+        faults = Faults()
         self.ring = Keyring()
         if source is not None:
             self.ring = faults.gather(self._keys) or self.ring
@@ -347,86 +344,6 @@ def _of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
     return len(one) == len(other) and all(
         a.beat is b.beat and a.shot is b.shot for a, b in zip(one, other, strict=True)
     )
-
-
-class _Faults:
-    """Gathers the faults of several files, so that they are told together."""
-
-    def __init__(self) -> None:
-        self._faults: list[InputFault] = []
-        self._rows: dict[str, int] = {}
-
-    def gather(self, read: Callable[[], T]) -> T | None:
-        """Return what is read; on faults keep them and return None."""
-        try:
-            return read()
-        except InputFaultsError as error:
-            self._faults += error.faults
-            self._rows |= error.rows
-            return None
-
-    def unless_any(self, read: T | None) -> T:
-        """Return what was read last, or raise all faults that were gathered."""
-        if self._faults or read is None:
-            raise InputFaultsError(self._faults, self._rows)
-        return read
-
-
-def to_resume(root: Path) -> RunRecord | None:
-    """Return the run to carry on, or None where pictures or progress tell of one.
-
-    Raises `UsageError` where nothing tells that a run ever began.
-    """
-    layout = Layout(root)
-    last = record.read(layout)
-    if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
-        raise UsageError(
-            f"{layout.name} has no run to resume", hint=f"begin with: {on_project('run', root)}"
-        )
-    beats_file = last.asked.beats_file if last else None
-    if beats_file and Path(beats_file).is_absolute():
-        # The record may be somebody else's: it must not choose what of yours is read.
-        raise UsageError(
-            "the last run read its beats from outside the project",
-            hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
-        )
-    return last
-
-
-def as_last_drawn(root: Path, asked: Asked) -> Asked:
-    """Return what is asked with the last run's provider and model, for looking at pictures.
-
-    Else all that a run with `--provider` drew would be outdated as soon as it is looked at.
-    """
-    last = record.read(Layout(root))
-    if last is None or last.drawer.provider not in {None, *providers.NAMES}:
-        # The record may be somebody else's.
-        return asked
-    return msgspec.structs.replace(
-        asked,
-        provider=last.drawer.provider,
-        model=last.drawer.model,
-        continuity=last.drawer.continuity,
-    )
-
-
-def _settings(root: Path, asked: Asked) -> Settings:
-    read = settings.load(root)
-    if asked.provider is None and read.provider not in providers.NAMES:
-        near = did_you_mean(read.provider, providers.NAMES)
-        fault = InputFault(
-            file=f"{root.name or root}/{settings.FILE}",
-            field="provider",
-            message=f'unknown: "{read.provider}"',
-            hint=near or "one of " + ", ".join(providers.NAMES),
-        )
-        raise InputFaultsError([fault])
-    provider = asked.provider or read.provider
-    # A model belongs to the provider that the settings name.
-    model = asked.model or (read.model if provider == read.provider else None)
-    if asked.continuity is not None:
-        read = settings.with_continuity(read, on=asked.continuity)
-    return msgspec.structs.replace(read, provider=provider, model=model)
 
 
 def _inside(layout: Layout, beats: str) -> None:

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from imagegen.generation import interrupted
-from imagegen.generation.project import Project, as_last_drawn
+from imagegen.generation.lastrun import as_last_drawn
+from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
 from imagegen.project import selections
 from imagegen.project.layout import Layout

@@ -1,0 +1,31 @@
+"""Faults of several input files, told together."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from imagegen.errors import InputFault, InputFaultsError
+
+T = TypeVar("T")
+
+
+class Faults:
+    """Gathers the faults of files that are read one after another."""
+
+    def __init__(self) -> None:
+        self._faults: list[InputFault] = []
+        self._rows: dict[str, int] = {}
+
+    def gather(self, read: Callable[[], T]) -> T | None:
+        """Return what is read; on faults keep them and return None."""
+        try:
+            return read()
+        except InputFaultsError as error:
+            self._faults += error.faults
+            self._rows |= error.rows
+            return None
+
+    def unless_any(self, read: T | None) -> T:
+        """Return what was read last, or raise all faults that were gathered."""
+        if self._faults or read is None:
+            raise InputFaultsError(self._faults, self._rows)
+        return read
