@@ -35,7 +35,7 @@ out of time or money, stopped, disk full | wait until \
 `resume_after` (in `status --json`), then `resume`; give up if it is null |
 | 1 | some beats are in error | look: `status` lists them with their reasons |
 | 0 | all that was asked for is there | go on |
-| 141 | whoever read the output closed it | `resume` |
+| 141 | whoever read the output closed it, or it cannot be written | `resume` |
 | 70 | a fault of imagegen; the message says where the details are | report it |
 
 `status --check` ends with 3 while beats are pending, else with 1 if some are in error, else with 0.

@@ -387,14 +387,15 @@ def test_faults_of_beats_and_keys_are_told_together(commands: Commands) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_stdout_is_no_fault_of_ours(commands: Commands) -> None:
-    """A log that cannot be written ends a look at the project, and no run."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_stdout_is_no_fault_of_ours(commands: Commands, unbuffered: str) -> None:
+    """A log that cannot be written ends a look at the project, and no run, which says so too."""
     root = commands.project(beats=2)
     with open("/dev/full", "w") as full:  # noqa: PTH123
         for command in (("run", "--provider", "sketch"), ("status",)):
             done = subprocess.run(
                 [sys.executable, "-m", "imagegen", command[0], str(root), *command[1:]],
-                env=commands.env,
+                env=commands.env | {"PYTHONUNBUFFERED": unbuffered},
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -402,7 +403,9 @@ def test_full_stdout_is_no_fault_of_ours(commands: Commands) -> None:
                 check=False,
             )
             assert done.returncode == 141, done.stderr
+            assert "No space left" in done.stderr
             assert "Traceback" not in done.stderr
+    assert len(list(root.glob("generated_images/*/*/*.png"))) == 6
     assert len(pictures(root)) == 6
 
 

@@ -82,11 +82,15 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
             complete, in_flight = session.draw(
                 session.plan(how.limit), listeners, limits=limits, started=signals.attach
             )
-            with contextlib.suppress(OSError, ClosedOutputError):
-                own = session.project
+            own = session.project
+            try:
                 screen.summary(
                     complete, session.name, str(root), own.shown_folder, resumes=own.resumes
                 )
+            except (OSError, ClosedOutputError):
+                # How the run ended tells more; of one that went well, that nobody was told.
+                if complete.exit_code == Exit.OK:
+                    raise
             if in_flight:
                 _leave(complete.exit_code)
     except ImagegenError as error:

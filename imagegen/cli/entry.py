@@ -33,24 +33,29 @@ def main() -> NoReturn:
     # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
     # time; what goes on for long turns it on again.
     gc.disable()
+    code: int = Exit.OK
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = Exit.CLOSED_STDOUT
     except OSError as error:
-        sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
-        code = Exit.CLOSED_STDOUT
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
+        code = code or Exit.CLOSED_STDOUT
+        _write_to_nowhere()
     if code == Exit.INTERNAL:
         # Threads of a run that broke may be busy for minutes; Python would wait for them.
         os._exit(code)
     if code == Exit.CLOSED_STDOUT:
-        # Python flushes once more at its end, into the same closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_to_nowhere()
     # Python looks for garbage once more as it ends, which takes a fifth of a short command's
     # time and far more after 100,000 beats; what is left goes with the process.
     gc.freeze()
     sys.exit(code)
+
+
+def _write_to_nowhere() -> None:
+    """Let what Python writes out at its end go nowhere, for the output takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
