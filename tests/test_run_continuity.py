@@ -239,6 +239,24 @@ def test_an_edited_beat_is_redrawn_with_all_that_follow_it(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
+def test_to_draw_from_an_outdated_picture_is_warned_of(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """It is paid for once more when the one before is drawn anew."""
+    root = commands.project(beats=chains(1), settings=CLEAR)
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    rows = chains(1)
+    rows[1]["ai_prompt"] = "edited <1>"
+    (root / "beats.json").write_text(json.dumps(rows))
+    warned = "clear/1.3 continues a picture that is outdated itself"
+
+    run = ("run", root, "--outdated", "--base-url", server.address)
+    assert warned in commands.run(*run, "--beat", "1.3").text
+    assert warned not in commands.run(*run, "--beat", "1.2").text
+    assert warned not in commands.run(*run).text
+    assert set(statuses(commands, root).values()) == {"complete"}
+
+
 def test_what_follows_a_redrawn_beat_is_outdated(commands: Commands, server: GeminiServer) -> None:
     """Until it is drawn anew, or a person accepts it as it is."""
     root = commands.project(beats=chains(1), settings=CLEAR)

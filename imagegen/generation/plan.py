@@ -19,7 +19,8 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
 
     `changed` says why its picture is outdated, `waived` that it needs none. `after` is the
     beat that this run draws before it, because it continues that one; `blocked_by` the one
-    that it waits for in vain, which has no picture and is not drawn.
+    that it waits for in vain, which has no picture and is not drawn. `continues_outdated` tells
+    that it is drawn from a picture that is outdated and stays.
     """
 
     beat: Beat
@@ -29,6 +30,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     waived: bool = False
     after: Key | None = None
     blocked_by: Key | None = None
+    continues_outdated: bool = False
 
     @property
     def status(self) -> Status:
@@ -98,6 +100,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             for planned in beats
             if planned.changed and not planned.draw
         )
+
+    @property
+    def premature(self) -> list[Beat]:
+        """The beats that are drawn from a picture that is outdated and left as it is."""
+        return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
 
 
 def in_order(plan: Plan, predecessors: Predecessors) -> Plan:
@@ -208,6 +215,7 @@ class _Chained:
         self._drawn: set[Key] = set()
         self._lacking: dict[Key, Key] = {}
         """Beats without a picture that are not drawn, and which one must be mended first."""
+        self._outdated: set[Key] = set()
 
     def placed(self, one: Surveyed, planned: Planned | None) -> Planned | None:
         """Return the plan for a beat, by what becomes of the one before it."""
@@ -218,10 +226,14 @@ class _Chained:
             elif before in self._lacking:
                 by = None if one.there else self._lacking[before]
                 planned = msgspec.structs.replace(planned, draw=False, blocked_by=by)
+            elif before in self._outdated:
+                planned = msgspec.structs.replace(planned, continues_outdated=True)
         if planned is not None and planned.draw:
             self._drawn.add(one.key)
         elif not one.there:
             self._lacking[one.key] = (planned and planned.blocked_by) or one.key
+        elif one.changed:
+            self._outdated.add(one.key)
         return planned
 
 

@@ -305,6 +305,15 @@ class Session:
 
     def _warn_of_outdated(self, plan: Plan) -> None:
         """Warn of pictures of something else than would be drawn now, which are left."""
+        premature = plan.premature
+        if premature:
+            first, more = premature[0], len(premature) - 1
+            name = f"{first.style}/{self.project.names.name(first.key)}"
+            those = f"{name} and {more:,} more continue" if more else f"{name} continues"
+            self._warn(
+                f"{those} a picture that is outdated itself and stays: once that is drawn anew, "
+                "so is what continues it"
+            )
         counts = plan.outdated
         count = counts.total()
         if not count:
