@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError
-from imagegen.generation import arrange, ownkeys, prepare
+from imagegen.generation import arrange, beforehand, prepare
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
@@ -23,7 +23,6 @@ from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.generation.survey import Found, Survey
-from imagegen.keys import keyfile
 from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
@@ -31,9 +30,7 @@ from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.record import RunRecord
 from imagegen.providers.base import Price
-from imagegen.shell import on_project
 
-_MOVES_NAMED = 3
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
 
@@ -126,29 +123,9 @@ class Session:
             found = self._survey()
             plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
             if not self.project.asked.as_is:
-                self._refuse_moved(plan, found)
+                beforehand.require_places(self.project, plan, found)
             self._plans[limit] = plan
         return self._plans[limit]
-
-    def _refuse_moved(self, plan: Plan, found: Survey) -> None:
-        """Raise `UsageError` where pictures of what is asked for belong to other numbers now."""
-        moved = [
-            (f"{style}/{'/'.join(before)}", "/".join(now))
-            for style, pairs in found.moves.items()
-            if plan.styles.get(style)
-            for before, now in pairs.items()
-        ]
-        if not moved:
-            return
-        some = ", ".join(f"{before} is {now} now" for before, now in moved[:_MOVES_NAMED])
-        more = f" and {len(moved) - _MOVES_NAMED:,} more" if len(moved) > _MOVES_NAMED else ""
-        pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
-        raise UsageError(
-            f"numbers have moved: {pictures} the words of another beat ({some}{more}). "
-            "Nothing was drawn",
-            hint=f"{on_project('renumber', self.project.root)} moves them along, at no cost; "
-            "run --renumber does both, and run --as-is leaves them where they are",
-        )
 
     def _survey(self) -> Survey:
         if self._disk is None:
@@ -157,26 +134,7 @@ class Session:
 
     def require_keys(self, plan: Plan) -> None:
         """Raise `UsageError` if there are beats to draw and no style of them has a key."""
-        styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
-        if not self.project.needs_keys or not styles or any(self.pools[s] for s in styles):
-            return
-        ring = self.project.ring
-        variables = " or ".join(self._provider.key_variables)
-        heading = ownkeys.section(self._provider.name).heading
-        detail = "".join(f"\n  {warning}" for warning in ring.warnings)
-        command = on_project("run", self.project.root, "--provider", "sketch")
-        hint = f"without a key: {command}"
-        if ring.source is not None:
-            raise UsageError(
-                f"{ring.source} has no key for {' or '.join(styles)}: add one under {heading}, "
-                f"or default = [...] for every style{detail}",
-                hint=hint,
-            )
-        raise UsageError(
-            f"no key for {self._provider.name}: set {variables}, or write "
-            f"{self.project.root / keyfile.FILE} or {keyfile.user_file()}{detail}",
-            hint=hint,
-        )
+        beforehand.require_keys(self.project, plan, self._provider)
 
     def estimate(self, plan: Plan) -> Estimate:
         """Say how long drawing the plan would take and what it would cost."""
@@ -263,7 +221,8 @@ class Session:
         if short:
             self._warn(short)
         try:
-            self._warn_of_outdated(plan)
+            for warning in beforehand.of_outdated(project, plan):
+                self._warn(warning)
             plan = self._make_ready(plan, run)
             recorder = self._recorder(plan)
             heard = listeners(plan)
@@ -302,31 +261,6 @@ class Session:
             self.warnings.append(text)
         else:
             self._bus.emit(Warned(message=text))
-
-    def _warn_of_outdated(self, plan: Plan) -> None:
-        """Warn of pictures of something else than would be drawn now, which are left."""
-        premature = plan.premature
-        if premature:
-            first, more = premature[0], len(premature) - 1
-            name = f"{first.style}/{self.project.names.name(first.key)}"
-            those = f"{name} and {more:,} more continue" if more else f"{name} continues"
-            self._warn(
-                f"{those} a picture that is outdated itself and stays: once that is drawn anew, "
-                "so is what continues it"
-            )
-        counts = plan.outdated
-        count = counts.total()
-        if not count:
-            return
-        reasons = Counter[str]()
-        for changed, pictures in counts.items():
-            reasons.update(dict.fromkeys(changed, pictures))
-        why = ", ".join(
-            f"{reason} changed" + ("" if n == count else f" ({n:,})")
-            for reason, n in reasons.most_common()
-        )
-        are = "1 picture is" if count == 1 else f"{count:,} pictures are"
-        self._warn(f"{are} outdated: {why}. --outdated draws anew")
 
     def _pool(self) -> Pool | None:
         if not self.project.needs_keys:

@@ -1,0 +1,89 @@
+"""What is said before anything is sent: why nothing can be, and what is worth knowing."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from imagegen.errors import UsageError
+from imagegen.generation import ownkeys
+from imagegen.generation.plan import Plan
+from imagegen.generation.project import Project
+from imagegen.generation.survey import Survey
+from imagegen.keys import keyfile
+from imagegen.providers.base import Provider
+from imagegen.shell import on_project
+
+_NAMED: Final = 3
+
+
+def require_places(project: Project, plan: Plan, found: Survey) -> None:
+    """Raise `UsageError` where pictures of what is asked for belong to other numbers now."""
+    moved = [
+        (f"{style}/{'/'.join(before)}", "/".join(now))
+        for style, pairs in found.moves.items()
+        if plan.styles.get(style)
+        for before, now in pairs.items()
+    ]
+    if not moved:
+        return
+    some = ", ".join(f"{before} is {now} now" for before, now in moved[:_NAMED])
+    more = f" and {len(moved) - _NAMED:,} more" if len(moved) > _NAMED else ""
+    pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
+    raise UsageError(
+        f"numbers have moved: {pictures} the words of another beat ({some}{more}). "
+        "Nothing was drawn",
+        hint=f"{on_project('renumber', project.root)} moves them along, at no cost; "
+        "run --renumber does both, and run --as-is leaves them where they are",
+    )
+
+
+def require_keys(project: Project, plan: Plan, provider: Provider) -> None:
+    """Raise `UsageError` if there are beats to draw and no style of them has a key."""
+    ring = project.ring
+    styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
+    if not project.needs_keys or not styles or any(ring.pool(style) for style in styles):
+        return
+    detail = "".join(f"\n  {warning}" for warning in ring.warnings)
+    hint = f"without a key: {on_project('run', project.root, '--provider', 'sketch')}"
+    if ring.source is not None:
+        heading = ownkeys.section(provider.name).heading
+        raise UsageError(
+            f"{ring.source} has no key for {' or '.join(styles)}: add one under {heading}, "
+            f"or default = [...] for every style{detail}",
+            hint=hint,
+        )
+    variables = " or ".join(provider.key_variables)
+    raise UsageError(
+        f"no key for {provider.name}: set {variables}, or write "
+        f"{project.root / keyfile.FILE} or {keyfile.user_file()}{detail}",
+        hint=hint,
+    )
+
+
+def of_outdated(project: Project, plan: Plan) -> Iterator[str]:
+    """Yield what is to be said of pictures of something else than would be drawn now.
+
+    They are left; what is drawn from one of them will be outdated when it is not.
+    """
+    premature = plan.premature
+    if premature:
+        first, more = premature[0], len(premature) - 1
+        name = f"{first.style}/{project.names.name(first.key)}"
+        those = f"{name} and {more:,} more continue" if more else f"{name} continues"
+        yield (
+            f"{those} a picture that is outdated itself and stays: once that is drawn anew, "
+            "so is what continues it"
+        )
+    counts = plan.outdated
+    count = counts.total()
+    if not count:
+        return
+    reasons = Counter[str]()
+    for changed, pictures in counts.items():
+        reasons.update(dict.fromkeys(changed, pictures))
+    why = ", ".join(
+        f"{reason} changed" + ("" if n == count else f" ({n:,})")
+        for reason, n in reasons.most_common()
+    )
+    are = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    yield f"{are} outdated: {why}. --outdated draws anew"
