@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.keys import keyfile, prices
-from imagegen.keys.keyfile import Key, Keyring, Limit, Section, address, load
+from imagegen.keys import places, prices
+from imagegen.keys.address import address
+from imagegen.keys.keyfile import Key, Keyring, Limit, Section, load
 from imagegen.project import settings
 from imagegen.providers import TABLES
 from imagegen.secret import Secret
@@ -28,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    path = keyfile.user_file()
+    path = places.user_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -8,9 +8,10 @@ import pytest
 from imagegen import providers
 from imagegen.errors import InputFault, InputFaultsError
 from imagegen.generation import ownkeys
-from imagegen.keys import keyfile
+from imagegen.keys import places
 from imagegen.keys.edit import NewKey, add, with_key
-from imagegen.keys.keyfile import Keyring, Limit, Named
+from imagegen.keys.keyfile import Keyring, Limit
+from imagegen.keys.places import Named
 from imagegen.keys.pools import looks_like_a_key
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
@@ -48,7 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IMAGEGEN_STATE_DIR", str(tmp_path / "state"))
     for name in ("IMAGEGEN_KEYS", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    path = keyfile.user_file()
+    path = places.user_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -10,7 +10,9 @@ from imagegen.display.words import command
 from imagegen.errors import Exit
 from imagegen.generation.addkey import Added
 from imagegen.generation.keycheck import Checked, Keys
-from imagegen.keys.keyfile import DEFAULT_POOL, FILE, Named, Place, in_the_clear, per_minute
+from imagegen.keys.address import in_the_clear
+from imagegen.keys.keyfile import DEFAULT_POOL, per_minute
+from imagegen.keys.places import FILE, Named, Place
 from imagegen.keys.ring import Key
 from imagegen.project.status import Status
 from imagegen.providers.base import Kind

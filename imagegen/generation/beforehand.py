@@ -9,7 +9,7 @@ from imagegen.generation import ownkeys
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
-from imagegen.keys import keyfile
+from imagegen.keys import places
 from imagegen.providers.base import Provider
 from imagegen.shell import on_project
 
@@ -55,7 +55,7 @@ def require_keys(project: Project, plan: Plan, provider: Provider) -> None:
     variables = " or ".join(provider.key_variables)
     raise UsageError(
         f"no key for {provider.name}: set {variables}, or write "
-        f"{project.root / keyfile.FILE} or {keyfile.user_file()}{detail}",
+        f"{project.root / places.FILE} or {places.user_file()}{detail}",
         hint=hint,
     )
 

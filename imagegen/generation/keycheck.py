@@ -13,7 +13,9 @@ from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
-from imagegen.keys.keyfile import DEFAULT_POOL, Place
+from imagegen.keys.address import address
+from imagegen.keys.keyfile import DEFAULT_POOL
+from imagegen.keys.places import FILE, Place, deciding
 from imagegen.keys.ring import Key
 from imagegen.project import settings
 from imagegen.providers.base import Fault, Kind, Options, Provider
@@ -54,7 +56,7 @@ class Keys:
         self.places: tuple[Place, ...] = ()
         if self.needed:
             self.places = ownkeys.places(root, self.provider, source.file)
-        self.used = keyfile.deciding(self.places)
+        self.used = deciding(self.places)
         self.ring = keyfile.read(self.places, tuple(read.styles))
 
     @property
@@ -94,7 +96,7 @@ class Keys:
         where = f" in {self.ring.source}" if self.ring.source else ""
         unset = sorted({name for names in self.ring.unset.values() for name in names})
         detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
-        own = self.used is not None and self.used.path == self.root / keyfile.FILE
+        own = self.used is not None and self.used.path == self.root / FILE
         there = ("--project", str(self.root)) if own else ()
         add = command("imagegen", "keys", "add", DEFAULT_POOL, *self.named, *there)
         return UsageError(
@@ -103,7 +105,7 @@ class Keys:
 
     def base_url(self) -> str | None:
         """Return where requests go; None: to the provider's own address. Raises `UsageError`."""
-        return keyfile.address(self._source.base_url, self.ring)
+        return address(self._source.base_url, self.ring)
 
     def create_provider(self) -> Provider:
         """Return what asks the service. Raises `UsageError` for an address that is none."""

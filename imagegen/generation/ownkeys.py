@@ -6,7 +6,8 @@ from pathlib import Path
 from imagegen import providers
 from imagegen.errors import InputFaultsError
 from imagegen.keys import keyfile
-from imagegen.keys.keyfile import Keyring, Named, Place
+from imagegen.keys.keyfile import Keyring
+from imagegen.keys.places import Named, Place, find
 from imagegen.keys.section import Section
 
 
@@ -25,8 +26,8 @@ def section(provider: str) -> Section:
 
 
 def places(root: Path, provider: str, named: Path | None = None) -> tuple[Place, ...]:
-    """Return every place that may hold this provider's keys; see `keyfile.find`."""
-    return keyfile.find(
+    """Return every place that may hold this provider's keys; see `places.find`."""
+    return find(
         root,
         named=named,
         variables=providers.key_variables(provider),

@@ -21,7 +21,7 @@ from imagegen.generation.references import Limits
 from imagegen.generation.selection import Selection
 from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
-from imagegen.keys import keyfile
+from imagegen.keys.address import address, in_the_clear
 from imagegen.keys.keyfile import Keyring
 from imagegen.project import overrides, png, progress, storyboard
 from imagegen.project.index import Index
@@ -164,11 +164,11 @@ class Project:
     @property
     def base_url(self) -> str | None:
         """Where requests go; None: to the provider's own address. Raises `UsageError`."""
-        return keyfile.address(self._source.base_url, self.ring) if self._takes_address else None
+        return address(self._source.base_url, self.ring) if self._takes_address else None
 
     def address_warnings(self) -> list[str]:
         """Warn of an address to which keys would travel in the clear."""
-        warning = keyfile.in_the_clear(self.base_url) if self.needs_keys else None
+        warning = in_the_clear(self.base_url) if self.needs_keys else None
         return [warning] if warning else []
 
     def remembered(self) -> Asked:

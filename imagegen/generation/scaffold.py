@@ -7,7 +7,7 @@ from typing import Final
 from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation import ownkeys
-from imagegen.keys import keyfile
+from imagegen.keys.places import FILE
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES, Settings
 from imagegen.shell import on_project
@@ -92,7 +92,7 @@ def _uncovered(root: Path) -> list[str]:
     path = root / ".gitignore"
     if _ignored(files.read(path, _MOST_IGNORED) or b""):
         return []
-    return [f"{path} does not name {keyfile.FILE}: add it before you put keys there."]
+    return [f"{path} does not name {FILE}: add it before you put keys there."]
 
 
 def ignore_keys(root: Path) -> str | None:
@@ -107,8 +107,7 @@ def ignore_keys(root: Path) -> str | None:
         read = files.read(path, _MOST_IGNORED)
         if read is None:
             raise UsageError(
-                f"{path} is a link, too large, or no file: it cannot be told to leave out "
-                f"{keyfile.FILE}",
+                f"{path} is a link, too large, or no file: it cannot be told to leave out {FILE}",
                 hint="git follows no such link either: make it a file",
             )
         before = read
@@ -118,10 +117,10 @@ def ignore_keys(root: Path) -> str | None:
     gap = end if before and not before.endswith(b"\n") else b""
     mode = path.stat().st_mode & 0o777 if before else 0o666
     try:
-        files.write(path, before + gap + keyfile.FILE.encode() + end, mode=mode)
+        files.write(path, before + gap + FILE.encode() + end, mode=mode)
     except StorageError as error:
         raise UsageError(f"nothing was changed: {error.message}") from error
-    return f"{path} says now that git leaves {keyfile.FILE} alone"
+    return f"{path} says now that git leaves {FILE} alone"
 
 
 def _ignored(text: bytes) -> bool:
@@ -129,7 +128,7 @@ def _ignored(text: bytes) -> bool:
     found = False
     for line in text.decode("utf-8", "replace").removeprefix("\ufeff").splitlines():
         rule = line.rstrip()
-        if rule.removeprefix("!").removeprefix("/") in {keyfile.FILE, "*.toml", "*"}:
+        if rule.removeprefix("!").removeprefix("/") in {FILE, "*.toml", "*"}:
             found = not rule.startswith("!")
     return found
 

@@ -14,7 +14,7 @@ import msgspec
 from imagegen import files, tables
 from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
 from imagegen.keys import exposure, keyfile, pools
-from imagegen.keys.keyfile import Place
+from imagegen.keys.places import Place, user_file
 from imagegen.keys.ring import Keyring
 from imagegen.keys.section import Section
 from imagegen.keys.store import state_folder
@@ -273,7 +273,7 @@ def _target(place: Place) -> Path:
 
     The user's own may be a link: who keeps such files elsewhere wants that one changed.
     """
-    path = place.path or keyfile.user_file()
+    path = place.path or user_file()
     if not path.is_symlink():
         return path
     if not place.trusted:

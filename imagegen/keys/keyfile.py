@@ -1,19 +1,17 @@
-"""keys.toml: where keys are found, and what else the file says."""
+"""keys.toml: the keys of each style, and what else the file says."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
-import platformdirs
 
 from imagegen import tables
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.keys import anywhere, exposure, pools, prices
-from imagegen.keys.anywhere import ADDRESS, ADDRESS_VARIABLE
+from imagegen.keys.anywhere import ADDRESS
+from imagegen.keys.places import Named, Place, deciding, find
 from imagegen.keys.pools import PerDay, PerMinute, PoolReader
 from imagegen.keys.ring import DEFAULT_PER_MINUTE, DEFAULT_POOL, Key, Keyring, Limit, per_minute
 from imagegen.keys.section import Section
@@ -26,57 +24,13 @@ __all__ = [
     "Keyring",
     "Limit",
     "Section",
-    "address",
-    "find",
-    "in_the_clear",
     "load",
     "parse",
     "per_minute",
     "read",
-    "user_file",
 ]
 
-FILE: Final = "keys.toml"
-KEYS_VARIABLE: Final = "IMAGEGEN_KEYS"
 _PRICES: Final = "prices"
-_ADDRESS_HINT: Final = "write it as https://host or https://host/path"
-_OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class Named(StrEnum):
-    """How a place for keys comes to be one, in the order in which they are looked at."""
-
-    OPTION = "--keys"
-    VARIABLE = f"${KEYS_VARIABLE}"
-    PROJECT = "project"
-    USER = "user"
-    ENVIRONMENT = "environment"
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, or a variable of the environment, that may hold the keys of one provider.
-
-    `shown` is its name for the user; `path` is None for a variable, and `there` tells
-    whether the file exists or the variable is set. `section` is the part of the file that
-    counts; a file that has other providers' parts alone is `silent`.
-    """
-
-    named: Named
-    shown: str
-    path: Path | None
-    there: bool
-    section: Section = Section()
-    silent: bool = False
-
-    @property
-    def decides(self) -> bool:
-        """Whether no place after this one counts: keys are here, or were said to be."""
-        return (self.there and not self.silent) or self.named in {Named.OPTION, Named.VARIABLE}
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the file may say where keys are sent: the user's own, or named by the user."""
-        return self.named is not Named.PROJECT
 
 
 class _Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,65 +42,6 @@ class _Section(_Address, frozen=True, kw_only=True):
     requests_per_day: PerDay | None = None
     lend: bool = True
     keys: dict[str, Any] = {}  # copied by msgspec
-
-
-def user_file() -> Path:
-    """Return the path of the user's own keys.toml, whether it exists or not."""
-    return platformdirs.user_config_path("imagegen", appauthor=False) / FILE
-
-
-def find(
-    project: Path,
-    *,
-    named: Path | None = None,
-    variables: Iterable[str] = (),
-    section: Section = Section(),  # noqa: B008  # frozen
-    environ: Mapping[str, str] = os.environ,
-) -> tuple[Place, ...]:
-    """Return every place that may hold keys for a project; the first that `decides` is used.
-
-    `named` is what `--keys` names, `variables` are those that may hold a key, `section` is
-    the part of a file that counts.
-    """
-    own, chosen = project / FILE, environ.get(KEYS_VARIABLE)
-    files = [
-        (Named.OPTION, named, _harmless(str(named))),
-        (Named.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
-        (Named.PROJECT, own, f"{project.name or project}/{FILE}"),
-        (Named.USER, user_file(), str(user_file())),
-    ]
-    places = [
-        Place(
-            named=how,
-            shown=shown,
-            path=path,
-            there=path.exists(),
-            section=section,
-            silent=_is_silent(path, section),
-        )
-        for how, path, shown in files
-        if path is not None
-    ]
-    for name in variables:
-        there = bool(environ.get(name))
-        places.append(
-            Place(
-                named=Named.ENVIRONMENT,
-                shown=f"${name}",
-                path=None,
-                there=there,
-                section=section,
-            )
-        )
-    return tuple(places)
-
-
-def _is_silent(path: Path, section: Section) -> bool:
-    """Tell whether a file has nothing for this section; of one with faults they are told."""
-    if not section.tables or not path.exists():
-        return False
-    table = tables.read(path, "", [])
-    return table is not None and section.is_silent_in(table)
 
 
 def load(
@@ -170,11 +65,6 @@ def load(
     """
     places = find(project, named=named, variables=variables, section=section, environ=environ)
     return read(places, styles, environ)
-
-
-def deciding(places: Iterable[Place]) -> Place | None:
-    """Return the place whose keys are used; None where there is none."""
-    return next((place for place in places if place.decides), None)
 
 
 def read(
@@ -222,44 +112,6 @@ def _read(place: Place, styles: Sequence[str], environ: Mapping[str, str]) -> Ke
     ring = parse(table, place, styles, environ)
     warnings = (*exposure.warnings(place.path, place.shown), *ring.warnings)
     return msgspec.structs.replace(ring, warnings=warnings)
-
-
-def address(
-    option: str | None, ring: Keyring, environ: Mapping[str, str] = os.environ
-) -> str | None:
-    """Return where requests go: `--base-url`, `$IMAGEGEN_BASE_URL`, or the user's keys file.
-
-    None means the provider's own address. Raises `UsageError` for what is no http address.
-    """
-    found = option or environ.get(ADDRESS_VARIABLE) or ring.base_url
-    if not found:
-        return None
-    try:
-        parts = urlsplit(found)
-        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        # Brackets without an IPv6 address, or no port number.
-        raise UsageError("the address is not a valid one", hint=_ADDRESS_HINT) from None
-    # None of these is quoted: it may hold a key.
-    if not found.isprintable() or any(map(str.isspace, found)):
-        # `urlsplit` leaves some of them out: it would judge another address than is asked.
-        raise UsageError("the address holds a blank or a control character", hint=_ADDRESS_HINT)
-    if parts.username or parts.password:
-        raise UsageError("the address holds a name or password", hint="leave them out of it")
-    if parts.query or parts.fragment:
-        raise UsageError('the address holds a "?" or "#"', hint=_ADDRESS_HINT)
-    if not sound:
-        message = f'the address "{found}" is not one that requests can be sent to'
-        raise UsageError(message, hint=_ADDRESS_HINT)
-    return found.rstrip("/")
-
-
-def in_the_clear(base_url: str | None) -> str | None:
-    """Return a warning of an address to which keys would travel unencrypted, or None."""
-    url = urlsplit(base_url or "")
-    if url.scheme != "http" or url.hostname in _OWN_MACHINE:
-        return None
-    return f"keys are sent unencrypted to {url.hostname}: its address begins with http://"
 
 
 def parse(
@@ -355,11 +207,6 @@ def _look_at_style(
         faults.append(InputFault(file=place.shown, field=field, message=message, hint=near))
     elif near:
         warnings.append(f'{place.shown}: keys for an unknown style "{style}": {near}')
-
-
-def _harmless(name: str) -> str:
-    """Return a file's name as it is shown: of a key that stands in its place, the tail."""
-    return Secret(name).tail if pools.looks_like_a_key(name) else name
 
 
 def _from_variable(place: Place, value: str) -> Keyring:
