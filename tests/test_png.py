@@ -277,6 +277,28 @@ def test_a_colour_profile_is_kept_where_it_still_speaks_of_the_colours() -> None
             assert image.info.get("icc_profile") == kept
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "size", "corner"),
+    [(1, (8, 4), (0, 0)), (3, (8, 4), (7, 3)), (6, (4, 8), (3, 0)), (8, (4, 8), (0, 7))],
+)
+def test_a_photograph_stands_as_its_camera_was_held(
+    kind: str, orientation: int, size: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    """Nothing but pixels is kept of it, so they are turned; orientations are those of EXIF."""
+    image = Image.new("L", (8 * 8, 4 * 8))
+    image.paste(255, (0, 0, 8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    image.convert("RGB").save(out, kind, exif=exif, quality=95)
+    with Image.open(io.BytesIO(png.as_png(out.getvalue()))) as upright:
+        assert upright.size == (size[0] * 8, size[1] * 8)
+        bright = upright.convert("L").getpixel((corner[0] * 8 + 4, corner[1] * 8 + 4))
+    assert isinstance(bright, int)
+    assert bright > 200
+
+
 def test_odd_metadata_costs_neither_the_picture_nor_a_warning() -> None:
     """A JPEG whose EXIF is damaged is converted, and nothing is written to the terminal."""
     entry = struct.pack("<HHII", 0x8769, 4, 1, 10_000) + struct.pack("<HHII", 274, 2, 9_999, 500)

@@ -283,6 +283,7 @@ def _encoded(image: "Image") -> bytes:
 
 def _reencoded(image: "Image") -> bytes:
     image.load()
+    _turn_upright(image)
     profile = image.info.get("icc_profile")
     if image.mode not in {"L", "RGB", "RGBA"}:
         # The profile speaks of the colours before, as of the four inks of a CMYK.
@@ -290,6 +291,15 @@ def _reencoded(image: "Image") -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=_FAST, icc_profile=profile)
     return out.getvalue()
+
+
+def _turn_upright(image: "Image") -> None:
+    """Turn a photograph as its camera was held, for nothing but its pixels is kept."""
+    import PIL.ImageOps  # noqa: PLC0415  # slow to import
+
+    # Metadata that cannot be read costs no picture; its parser raises whatever it comes across.
+    with contextlib.suppress(Exception):
+        PIL.ImageOps.exif_transpose(image, in_place=True)
 
 
 def _at(stream: Stream, offset: int, size: int) -> bytes:
