@@ -139,12 +139,13 @@ def draw_beside(
 
     def once(asked: "Asked", source: "KeySource") -> "Project":
         drawn.append(read(asked, source))
+        # Before anything is drawn: a run that is ended at once comes back to nobody.
+        drawn[0].note()
         return drawn[0]
 
     try:
         draw(project, asked, how, read=once)
     except typer.Exit as done:
-        drawn[0].note()
         if done.exit_code == Exit.OK and how.view is not View.JSON:
             from imagegen.display import terminal
 

@@ -57,7 +57,7 @@ class Beside(Project):
         self.asked = Asked(provider=self.asked.provider, model=self.asked.model)
 
     def note(self) -> None:
-        """Write down what else must be known later of what was drawn. Raises `StorageError`."""
+        """Write down what else must be known later of what is drawn. Raises `StorageError`."""
 
     def forget(self) -> None:
         """Remove its folder, where nothing has come of it."""

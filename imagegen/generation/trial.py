@@ -1,5 +1,6 @@
 """Candidates to choose from, drawn beside the project: a look, or a beat several times."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,6 +67,12 @@ class Trial(Beside):
         """Write down which look was tried, for `keep`. Raises `StorageError`."""
         if self._tried is not None:
             files.write(self.layout.root / _FILE, msgspec.json.encode(self._tried))
+
+    def forget(self) -> None:
+        """Remove its folder, where nothing has come of it."""
+        with contextlib.suppress(OSError):
+            (self.layout.root / _FILE).unlink(missing_ok=True)
+        super().forget()
 
 
 def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
