@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -589,6 +590,49 @@ def test_a_look_is_tried_on_the_first_beat_and_adopted(
     assert (root / "imagegen.toml").read_text() == text
     left = changed(root, before)
     assert not [name for name in left if not name.startswith(("tries/", "old_images/"))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'styles.illustration.look = "Oil."\nprovider = "gemini"\n',
+        'styles = { illustration = { look = "Oil." } }\n',
+        'styles = { clear = { look = "Oil." }, illustration = {} }\n',
+        'styles.clear.look = "Oil."\ntimeout = 60\n',
+    ],
+)
+def test_a_look_is_kept_rightly_or_not_at_all(
+    commands: Commands, address: tuple[str, str], root: Path, text: str
+) -> None:
+    """However the styles are written: nothing else changes, and what cannot be done is said."""
+    (root / "imagegen.toml").write_text(text)
+    went_well(commands.run("try", root, "--style", "clear", "--look", "Ink.", *address))
+    done = commands.run("try", root, "--keep", "look")
+    now = (root / "imagegen.toml").read_text()
+    if done.code == 0:
+        expected = tomllib.loads(text)
+        expected["styles"].setdefault("clear", {})["look"] = "Ink."
+        assert tomllib.loads(now) == expected
+    else:
+        assert (done.code, now) == (2, text)
+        assert "[styles.clear]" in done.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a signal ends a process there, always")
+def test_a_look_whose_try_was_ended_at_once_is_the_one_that_is_kept(
+    commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
+) -> None:
+    """And not the one that was tried before it."""
+    went_well(commands.run("try", root, "--style", "clear", "--look", "Ink.", *address))
+    sent = len(server.requests)
+    with server.held():
+        process = commands.start("try", root, "--style", "clear", "--look", "Chalk.", *address)
+        assert server.wait_for_requests(sent + 2)
+        process.send_signal(signal.SIGTERM)
+        assert commands.wait(process).code == 143
+    went_well(commands.run("try", root, "--keep", "look"))
+    settings = tomllib.loads((root / "imagegen.toml").read_text())
+    assert settings == {"styles": {"clear": {"look": "Chalk."}}}
 
 
 def test_a_look_makes_settings_where_there_are_none(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -155,9 +156,16 @@ def _edited(
         inline = tomlkit.inline_table()
         inline.update({} if isinstance(value, str) else value)
         groups.setdefault(own, tomlkit.table())[name] = value if isinstance(value, str) else inline
-    except (TOMLKitError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
-    text: str = tomlkit.dumps(document)
+        text: str = tomlkit.dumps(document)
+        expected: dict[str, Any] = tomllib.loads(before.decode("utf-8-sig"))
+        expected.setdefault(group, {}).setdefault(own, {})[name] = value
+        if tomllib.loads(text) != expected:
+            raise ValueError(f"more would change than {group}.{own}.{name}")  # noqa: TRY301
+    except (TOMLKitError, AttributeError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path} cannot be changed: {error}",
+            hint=f"write [{group}.{own}] as a table of its own, or {name} by hand",
+        ) from error
     return text.encode()
 
 
