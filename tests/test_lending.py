@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from imagegen.generation.events import Forecast, Wait
+from imagegen.keys.clock import next_pacific_midnight
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
@@ -107,6 +108,33 @@ def test_a_style_without_working_keys_goes_on_with_those_of_others(
     waits = [event for event in show.events if isinstance(event, Wait) and event.style == "clear"]
     assert [event.reason for event in waits].count("lending") == 1
     assert max(show.provider.most_in_a_minute().values()) <= 9
+
+
+@pytest.mark.parametrize("others", [{}, {"clear": 3}, {"clear": 3, "consistent": 3}])
+def test_a_rejected_key_of_a_shared_project_is_replaced_by_another_style_s(
+    tmp_path: Path, others: dict[str, int]
+) -> None:
+    """Keys of one project are one budget: whose own is rejected sends with the others', lent."""
+    own = {
+        style: (Key(Secret(f"test-key-{style}-000001"), Limit(9), "studio"),) for style in STYLES
+    }
+    show = Show(tmp_path, beats={"illustration": 12, **others}, keys=own, lend=True)
+    show.provider.answer = spend({"illustration"}, Kind.KEY_REJECTED)  # type: ignore[assignment]
+    complete = show.draw()
+    assert (complete.exit_code, complete.counts["illustration"].complete) == (0, 12)
+    assert took(show) < 200
+
+
+def test_a_spent_key_sends_again_at_midnight_while_others_are_waited_for(tmp_path: Path) -> None:
+    """A new day has a new quota, though another style has much to send yet."""
+    show = Show(tmp_path, beats={"clear": 3, "illustration": 90}, keys=each(1), lend=True)
+    show.clock.set_wall(next_pacific_midnight(show.clock.wall()) - show.clock.wall() - 90)
+    show.provider.answer = spend({"clear", "consistent"})  # type: ignore[assignment]
+    show.later(89, lambda: setattr(show.provider, "answer", lambda *_: Picture(data=PNG)))
+    complete = show.draw()
+    assert complete.exit_code == 0
+    own = [at - show.began for at, key, _ in show.provider.requests if "clear" in key]
+    assert min(at for at in own if at > 60) == pytest.approx(90, abs=1)
 
 
 def test_the_run_ends_when_nobody_can_lend(tmp_path: Path) -> None:

@@ -121,8 +121,8 @@ class Supervisor:
         if self._run.haste is not None or now - self._stop_looked < _LOOK_FOR_STOP:
             return
         self._stop_looked = now
-        if self._run.keys is not None:
-            self._run.keys.look()
+        if self._run.keys is not None and self._run.keys.look():
+            self._run.runtime.ring()
         if record.stop_requested(self._run.layout, self._run.options.run):
             self._run.end(endings.stopped())
             in_flight = sum(worker.in_flight for worker in self._workers)

@@ -88,6 +88,7 @@ class Pool:
         self._slots = Slots(keys, provider=provider, model=model, ledger=ledger, clock=clock)
         self._turns = Turns(self._slots, clock, lend=lend)
         self._refusals = Refusals(self._slots, clock, seed)
+        self._revived = False
 
     @property
     def lends(self) -> bool:
@@ -116,7 +117,7 @@ class Pool:
         """Take a key for one request of this style, or learn when to ask again."""
         with self._held:
             now = self._clock.now()
-            self._slots.revive()
+            self._revived |= self._slots.revive()
             taken = self._turns.take(style, now)
             if taken is not None:
                 slot, key, grant = taken
@@ -237,10 +238,15 @@ class Pool:
             self._slots.reject(self._slots[lease.slot], lease.secret, message)
         return KeyNews(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
 
-    def look(self) -> None:
-        """See whether the ledger is still where it was; to be called every second or so."""
+    def look(self) -> bool:
+        """See whether the ledger is still where it was; to be called every second or so.
+
+        Returns whether a new day has given keys back that were spent: styles should ask again.
+        """
         with self._held:
             self._slots.look()
+            revived, self._revived = self._revived | self._slots.revive(), False
+            return revived
 
     def close(self) -> None:
         """Withdraw this process's limits and let go of the store."""

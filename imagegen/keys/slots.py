@@ -114,13 +114,14 @@ class Slots:
         self.judge(slot, news, ends)
         return news
 
-    def revive(self) -> None:
-        """Take back verdicts that ended: a new day has a new quota."""
+    def revive(self) -> bool:
+        """Take back verdicts that ended: a new day has a new quota. Returns whether any did."""
         if not self._ending or self._clock.wall() < min(self._ending.values()):
-            return
+            return False
         for slot in [self._all[index] for index in self._ending]:
             if slot.verdict_ends is not None and self._clock.wall() >= slot.verdict_ends:
                 self.judge(slot, None)
+        return True
 
     def reject(self, slot: Slot, secret: Secret, message: str) -> None:
         """Use a key no more, for the service does not accept it."""

@@ -79,8 +79,8 @@ class Turns:
         effective = budget.effective(limit)
         most = None if per_day is None else max(0, per_day - budget.used_today(wall))
         lent = self.lends and slot.verdict is None and slot.key(None) is not None
-        others = [s for s in left if s not in slot.styles and self._slots.secrets.get(s)]
         users = [s for s in left if s in slot.styles and self._slots.usable(slot, s)]
+        others = [s for s in left if s not in users and self._slots.secrets.get(s)]
         return Supply(
             styles=frozenset(users),
             borrowers=frozenset(others if lent else ()),
@@ -98,6 +98,16 @@ class Turns:
     def _may_use(self, shelf: Shelf, style: str) -> bool:
         return style in shelf.styles or (self._may_borrow(style) and shelf.styles <= self._resting)
 
+    def _key(self, slot: Slot, style: str) -> Key | None:
+        """Return the key by which the style may send on a budget: its own, or one that it is lent.
+
+        Of a budget that it shares with others, its own keys may be rejected and theirs not.
+        """
+        own = self._slots.key(slot, style)
+        if own is not None or not self._may_borrow(style):
+            return own
+        return slot.key(None) if slot.styles - {style} <= self._resting else None
+
     def _may_borrow(self, style: str) -> bool:
         return self.lends and bool(self._slots.secrets.get(style))
 
@@ -111,7 +121,11 @@ class Turns:
         """Return when the style may ask again, not before now; None: never again."""
         if not shelf.partly_rejected:
             return shelf.free_at(now)
-        usable = [slot.free_at for slot in shelf.slots if self._slots.usable(slot, style)]
+        usable = [
+            slot.free_at
+            for slot in shelf.slots
+            if slot.verdict is None and self._key(slot, style) is not None
+        ]
         return max(now, min(usable)) if usable else None
 
     def _waiting_for(self, shelf: Shelf) -> int:
@@ -140,7 +154,7 @@ class Turns:
         not_ours = []
         taken = None
         while taken is None and (slot := shelf.take(now)) is not None:
-            key = self._slots.key(slot, style)
+            key = self._key(slot, style)
             if key is None:
                 not_ours.append(slot)
                 continue
