@@ -6,6 +6,7 @@ the others, in the command's own process.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import signal
@@ -538,3 +539,24 @@ def test_names_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     synced.clear()
     aside = files.move(new / "Beat_1.1.png", tmp_path / "aside" / "Beat_1.1.png")
     assert aside.parent.stat().st_ino in synced
+
+
+@pytest.mark.parametrize(
+    "error", ['ImagegenError("no word for a user")', 'OSError(13, "Permission denied", "x")']
+)
+def test_an_error_that_nobody_saw_to_is_a_fault_of_ours_everywhere(disk: Disk, error: str) -> None:
+    """The exit code, the journal and the record say the same, and a resume carries on."""
+    code = f"""
+    from imagegen.errors import ImagegenError
+    from imagegen.generation.composer import Composer
+    def fails(self, *args, **more):
+        raise {error}
+    Composer.texts = fails
+    """
+    done = disk.draw("--progress", "json", code=code)
+    assert done.code == 70, done.text
+    assert [event["exit_code"] for event in done.events if "exit_code" in event] == [70]
+    assert "a fault of ours" in done.err
+    told = json.loads(disk.run("status", disk.root, "--json").out)
+    assert told["last_run"]["exit_code"] == 70
+    disk.is_mended()

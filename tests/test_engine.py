@@ -570,6 +570,26 @@ def test_a_request_that_never_left_tells_nothing_of_the_service(tmp_path: Path) 
     assert complete.counts["clear"].complete == 5
 
 
+@pytest.mark.parametrize("later", [0.02, 0.2])
+def test_an_answer_to_one_style_wakes_another_that_asked_for_the_endpoint(
+    tmp_path: Path, later: float
+) -> None:
+    """Before the endpoint is asked or after: what had five faults in a row goes on at once."""
+    show = Show(tmp_path, beats={"illustration": 20, "clear": 90}, keys_a_style=1, latency=0.0)
+    faults = iter([passing()] * 9)
+
+    def answer(request: Request, _key: str) -> Outcome:
+        own = request.style == "illustration"
+        show.runtime.sleep(8.02 + (0 if own else later))
+        return next(faults, DRAWN) if own else DRAWN
+
+    show.provider.answer = answer
+    show.draw()
+
+    left = sorted(at for at, _, r in show.provider.requests if r.style == "illustration")
+    assert left[9] - left[0] == pytest.approx(60.5, abs=0.5)
+
+
 def test_a_service_that_stays_down_ends_the_run_after_ten_minutes(tmp_path: Path) -> None:
     """Exit 3 with a time to resume, few requests, and no beat in error."""
     show = Show(tmp_path)
@@ -856,6 +876,16 @@ def test_a_provider_that_raises_is_a_fault_of_ours_and_is_raised(tmp_path: Path)
     with pytest.raises(ZeroDivisionError):
         show.draw()
     assert [e.exit_code for e in show.events if isinstance(e, Complete)] == [Exit.INTERNAL]
+
+
+def test_a_key_that_could_not_be_sent_is_used_no_more(tmp_path: Path) -> None:
+    """A provider that finds it malformed is asked once: else it would be asked for ever."""
+    show = Show(tmp_path, beats={"clear": 3}, keys_a_style=1)
+    show.provider.unsent = lambda: fault(Kind.KEY_REJECTED)
+    complete = show.draw()
+
+    assert (complete.exit_code, complete.requests) == (Exit.USAGE, 0)
+    assert not show.provider.requests
 
 
 def test_an_endpoint_that_raises_is_a_fault_of_ours_and_is_raised(tmp_path: Path) -> None:

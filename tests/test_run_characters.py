@@ -117,6 +117,27 @@ def test_a_row_s_own_references_go_with_it(commands: Commands, server: GeminiSer
     }
 
 
+def test_a_reference_that_goes_in_the_middle_of_a_run_costs_its_beats_alone(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """They are in error, and tell which file; the others are drawn."""
+    beats = rows(*map(str, range(70)))
+    settings = 'draw = ["clear"]\n'
+    root = commands.project(beats=beats, settings=settings, per_minute=100)
+    (root / "sketches").mkdir()
+    for n, beat in enumerate(beats):
+        beat["references"] = f"sketches/{n}.png"
+        Image.new("RGB", (32, 18), (n, 0, 0)).save(root / "sketches" / f"{n}.png")
+    (root / "beats.json").write_text(json.dumps(beats))
+    with server.held():
+        process = commands.start("run", root, "--base-url", server.address)
+        assert server.wait_for_requests(40)
+        (root / "sketches" / "69.png").unlink()
+    done = commands.wait(process)
+    assert done.code == 1, done.text
+    assert "sketches/69.png" in done.text
+
+
 def test_more_references_than_the_model_takes_are_told(
     commands: Commands, server: GeminiServer
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import ImagegenError
+from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease, Pool
@@ -67,6 +67,9 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
         outcome = run.provider.draw(request, lease.secret if lease else None, sending)
     except NoPredecessorError as error:
         outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
+    except UsageError as error:
+        # A file of its references was changed or taken away since the run began.
+        outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
     finally:
         news = _settle(run, lease, outcome, sent=sending.left)
     seconds = run.runtime.clock.now() - started
@@ -106,6 +109,8 @@ def _save(
         files.write(path, *parts)
     except ImagegenError as error:
         return error
+    except OSError as error:
+        return files.refused(error, path)
     return Saved(run.layout.relative(path), sum(map(len, parts)), picture.usage)
 
 
@@ -113,19 +118,18 @@ def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> K
     """Tell the pool what the answer says of the key; returns its new state, if that changed."""
     if lease is None or run.keys is None:
         return None
+    keys, said = run.keys, outcome.allowance
     if not sent:
-        run.keys.release(lease)
-        return None
-    said = outcome.allowance
-    if said is not None:
-        run.keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
+        keys.release(lease)
+    elif said is not None:
+        keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
     if isinstance(outcome, Fault):
+        if outcome.kind in _VERDICTS:
+            return _VERDICTS[outcome.kind](keys, lease, outcome.message)
         if outcome.kind is Kind.LIMITED:
-            return run.keys.limited(lease, outcome.retry_after)
+            return keys.limited(lease, outcome.retry_after)
         if outcome.kind is Kind.PASSING:
             return None
-        verdict = _VERDICTS.get(outcome.kind)
-        if verdict is not None:
-            return verdict(run.keys, lease, outcome.message)
-    run.keys.answered(lease)
+    if sent:
+        keys.answered(lease)
     return None

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from imagegen.errors import Exit, StorageError, UsageError
+from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.generation import arrange, beforehand, prepare
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
@@ -40,6 +40,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_time: float | None = None
     max_cost: float | None = None
+
+
+class BrokenRunError(Exception):
+    """The engine was broken by an error that somebody should have seen to."""
 
 
 class Session:
@@ -201,7 +205,8 @@ class Session:
 
         `listeners` returns who hears every event, each with its tick in seconds, for the
         plan as it is drawn. `started` is given the engine before it draws, for signals.
-        Raises only faults of ours, and `UsageError` where nothing could start.
+        Raises only faults of ours (`BrokenRunError` and others that are none of
+        `ImagegenError`), and `UsageError` where nothing could start.
         """
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
@@ -246,6 +251,10 @@ class Session:
         gc.enable()
         try:
             complete = engine.draw()
+        except (ImagegenError, OSError) as error:
+            bus.close(timeout=_LISTENERS_SECONDS)
+            # Those who hear the run were told of a fault of ours; no word of the user's would do.
+            raise BrokenRunError(f"{type(error).__name__}: {error}") from error
         except BaseException:
             bus.close(timeout=_LISTENERS_SECONDS)
             raise

@@ -13,6 +13,7 @@ from imagegen.generation.backlog import ROUND_PAUSE, Backlog
 from imagegen.generation.counting import count
 from imagegen.generation.drawing import Attempt, Saved, attempt
 from imagegen.generation.events import Wait
+from imagegen.generation.outage import State
 from imagegen.generation.plan import Planned
 from imagegen.generation.run import Run
 from imagegen.generation.runtime import MAX_WIDTH
@@ -259,6 +260,9 @@ class Worker:
             self._answered(task)
         else:
             self._run.outage.unsent(task)
+            if self._run.outage.suspended:
+                # Another beat may be the probe.
+                self._run.runtime.ring()
         if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
             self._run.counts.limited += fault.kind is Kind.LIMITED
             self._telling.together()
@@ -298,8 +302,11 @@ class Worker:
             self._run.runtime.ring()
 
     def _answered(self, task: Task) -> None:
+        held_up = self._run.outage.state is not State.UP
         if self._run.outage.answered(task):
             self._run.emit(Wait(reason="online", message="the service answers again"))
+        if held_up:
+            # Other styles may be waiting for no certain time.
             self._run.runtime.ring()
 
     def _once_more(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
