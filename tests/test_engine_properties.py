@@ -170,3 +170,78 @@ def test_every_run_ends_whatever_ends_it(world: World, when: float, what: str) -
             assert show.engine.in_flight == 0
             assert all(at - began <= when + world.slow + 0.2 for at in show.provider.times())
             assert Status.GENERATING not in show.statuses().values()
+
+
+_HOURS = 4 * 3600.0
+_FATES = (None, None, Kind.KEY_REJECTED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT)
+
+keyrings = st.fixed_dictionaries(
+    {
+        style: st.lists(
+            st.tuples(st.sampled_from([None, None, "one", "two"]), st.sampled_from(_FATES)),
+            max_size=2,
+        )
+        for style in STYLES
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    keyrings,
+    st.dictionaries(st.sampled_from(STYLES), st.sampled_from([0, 3, 12]), min_size=1),
+    st.booleans(),
+    st.sampled_from([(), (3, 2, 1)]),
+)
+def test_a_run_ends_whatever_becomes_of_its_keys(
+    rings: dict[str, list[tuple[str | None, Kind | None]]],
+    beats: dict[str, int],
+    lend: bool,  # noqa: FBT001
+    chains: tuple[int, ...],
+) -> None:
+    """Keys of their own or of shared projects, lent or not: nothing waits for ever for one."""
+    fates = {
+        f"test-key-{style}-{n:06d}": fate
+        for style, ring in rings.items()
+        for n, (_, fate) in enumerate(ring)
+    }
+    keys = {
+        style: tuple(
+            Key(Secret(f"test-key-{style}-{n:06d}"), Limit(9), project)
+            for n, (project, _) in enumerate(ring)
+        )
+        for style, ring in rings.items()
+    }
+
+    def answer(_request: Request, key: str) -> Outcome:
+        fate = fates[key]
+        if fate is None:
+            return Picture(data=PNG)
+        return Fault(kind=fate, reason="test", message="test")
+
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = {style: sum(chains) or count for style, count in beats.items() if count}
+        show = Show(Path(folder), beats=drawn, keys=keys, lend=lend, chains=chains)
+        show.provider.answer = answer
+        late: list[str] = []
+        show.later(_HOURS, lambda: late.append("too late"))
+        show.later(_HOURS, lambda: show.engine.supervisor.signal(Exit.SIGTERM))
+        complete = show.draw()
+
+        assert not late
+        undone = sum(totals.pending for totals in complete.counts.values())
+        assert (complete.exit_code == Exit.OK) == (undone == 0)
+        spoilt = {
+            project
+            for ring in rings.values()
+            for project, fate in ring
+            if project is not None and fate not in {None, Kind.KEY_REJECTED}
+        }
+        works = {
+            style
+            for style, ring in rings.items()
+            if any(fate is None and project not in spoilt for project, fate in ring)
+        }
+        for style, totals in complete.counts.items():
+            if style in works or (lend and rings[style] and works):
+                assert totals.pending == 0

@@ -111,15 +111,16 @@ def test_a_style_without_working_keys_goes_on_with_those_of_others(
 
 
 @pytest.mark.parametrize("others", [{}, {"clear": 3}, {"clear": 3, "consistent": 3}])
+@pytest.mark.parametrize("rejected", [{"illustration"}, {"illustration", "clear"}])
 def test_a_rejected_key_of_a_shared_project_is_replaced_by_another_style_s(
-    tmp_path: Path, others: dict[str, int]
+    tmp_path: Path, others: dict[str, int], rejected: set[str]
 ) -> None:
     """Keys of one project are one budget: whose own is rejected sends with the others', lent."""
     own = {
         style: (Key(Secret(f"test-key-{style}-000001"), Limit(9), "studio"),) for style in STYLES
     }
     show = Show(tmp_path, beats={"illustration": 12, **others}, keys=own, lend=True)
-    show.provider.answer = spend({"illustration"}, Kind.KEY_REJECTED)  # type: ignore[assignment]
+    show.provider.answer = spend(rejected, Kind.KEY_REJECTED)  # type: ignore[assignment]
     complete = show.draw()
     assert (complete.exit_code, complete.counts["illustration"].complete) == (0, 12)
     assert took(show) < 200

@@ -101,12 +101,14 @@ class Turns:
     def _key(self, slot: Slot, style: str) -> Key | None:
         """Return the key by which the style may send on a budget: its own, or one that it is lent.
 
-        Of a budget that it shares with others, its own keys may be rejected and theirs not.
+        Of a budget that it shares with others, its own keys may be rejected and theirs not. Who
+        has none that works there lends none, and others need not wait for that.
         """
         own = self._slots.key(slot, style)
         if own is not None or not self._may_borrow(style):
             return own
-        return slot.key(None) if slot.styles - {style} <= self._resting else None
+        lenders = {other for other in slot.styles if self._slots.key(slot, other) is not None}
+        return slot.key(None) if lenders <= self._resting else None
 
     def _may_borrow(self, style: str) -> bool:
         return self.lends and bool(self._slots.secrets.get(style))
