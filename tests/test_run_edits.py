@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -261,6 +262,10 @@ def test_more_than_ten_need_a_word_of_consent(
     assert "--yes" in refused.err
     assert not server.requests
     assert files(root) == before
+    if os.name == "posix":
+        closed = ("sh", "-c", 'exec "$@" <&-', "sh")
+        told = commands.wait(commands.start("run", root, option, *address, under=closed))
+        assert (told.code, told.err) == (refused.code, refused.err)
     went_well(commands.run("run", root, option, "--shot", 1, "--shot", 2, *address))
     assert len(server.requests) == 10
     went_well(commands.run("run", root, option, "--yes", *address))

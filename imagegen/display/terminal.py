@@ -89,7 +89,8 @@ class Screen:
             return
         cost = f" for about {money(price * count)}" if price else ""
         question = f"Draw {count:,} pictures again{cost}? The old ones are kept in old_images/."
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        # Closed before we began (`<&-`), stdin is none.
+        if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
                 f"{count:,} pictures that exist would be drawn again{cost}",
                 hint="add --yes to do it",
