@@ -459,6 +459,22 @@ def test_run_renumbers_and_draws_in_one(
     assert {style: progress(drawn, style) for style in STYLES} == dict.fromkeys(STYLES, numbers(61))
 
 
+@pytest.mark.parametrize("more", [[], ["--detach"]])
+def test_a_run_that_cannot_start_says_what_it_has_moved(
+    commands: Commands, drawn: Path, more: list[str]
+) -> None:
+    """Without a key nothing is drawn, yet pictures are elsewhere than they were."""
+    before, rows = lying(drawn), EDITS["inserted"].rows
+    write(drawn, rows)
+    (drawn / "keys.toml").unlink()
+    done = commands.run("run", drawn, "--renumber", *more)
+    assert done.code == 2
+    assert "no key" in done.err
+    assert "90 pictures moved to their beats' numbers" in done.err
+    assert f"imagegen undo {drawn}" in done.err
+    assert lying(drawn) == at_their_beats(rows, before)
+
+
 def test_undo_after_a_renumbering_run_keeps_what_it_drew(
     commands: Commands, server: GeminiServer, drawn: Path
 ) -> None:

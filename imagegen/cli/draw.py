@@ -112,16 +112,21 @@ def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> 
     if asked is None:
         asked = last.asked if last else asked_for()
     interrupted.finish(Layout(root), time.time())
-    moved = 0
     if how.renumber and not how.dry_run:
-        from imagegen.generation import arrange
-
-        moved = arrange.renumber(Project(root, asked), time.time()).count
+        _renumber(Project(root, asked), root)
     source = KeySource(file=how.keys, base_url=how.base_url)
-    session = Session(read(asked, source) if read else Project(root, asked, source), last=last)
-    if moved:
-        session.warnings.append(f"{moved:,} pictures moved to their beats' numbers first")
-    return session
+    return Session(read(asked, source) if read else Project(root, asked, source), last=last)
+
+
+def _renumber(project: "Project", root: Path) -> None:
+    """Move pictures to their beats' numbers, and say so at once: the run may yet not start."""
+    from imagegen.display import arranged, terminal
+    from imagegen.generation import arrange
+
+    found = arrange.renumber(project, time.time())
+    if found:
+        printer, name = terminal.printer(errors=True), project.layout.name
+        arranged.renumbered(printer, name, str(root), found, dry_run=False)
 
 
 def _view(how: How) -> str:
