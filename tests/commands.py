@@ -99,10 +99,11 @@ class Commands:
         *arguments: object,
         env: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
+        under: Sequence[str] = (),
     ) -> subprocess.Popen[str]:
-        """Start a command; `wait` for it, or kill it."""
+        """Start a command; `wait` for it, or kill it. `under` is one that is given it to run."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "imagegen", *map(str, arguments)],
+            [*under, sys.executable, "-m", "imagegen", *map(str, arguments)],
             cwd=self.folder,
             env=self.env | dict(env or {}),
             stdin=stdin or subprocess.DEVNULL,

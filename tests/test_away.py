@@ -309,6 +309,28 @@ def test_leaving_the_watch_leaves_the_run(commands: Commands, server: GeminiServ
     assert commands.wait(run).code == 0
 
 
+@POSIX
+def test_under_nohup_a_closed_terminal_ends_nothing(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A run, and whoever watches one or serves its page, ignore what nohup has them ignore."""
+    root = commands.project()
+    nohup = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+    with server.held():
+        run = commands.start("run", root, "--base-url", server.address, under=nohup)
+        assert server.wait_for_requests(9)
+        watcher = commands.start("status", root, "--watch", under=nohup)
+        page = commands.start("serve", root, "--no-browser", under=nohup)
+        for process in (watcher, page):
+            first_line(process)
+        for process in (run, watcher, page):
+            process.send_signal(signal.SIGHUP)
+    assert commands.wait(run).code == 0
+    assert commands.wait(watcher).code == 0
+    page.send_signal(signal.SIGINT)
+    assert commands.wait(page).code == 0
+
+
 def test_a_full_log_is_put_aside(tmp_path: Path) -> None:
     """Neither the log nor the one before it grows without end."""
     log = RunLog(tmp_path / "run.log", largest=500)

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +14,7 @@ import typer
 
 from commands import Commands, pictures
 from imagegen.cli.commands import app
+from imagegen.cli.help import told_apart
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTHS = (60, 80, 120)
@@ -198,6 +199,33 @@ def test_a_fault_names_the_project_and_not_an_options_value(commands: Commands) 
     done = Commands(root).run("check", "--provider", "sketch")
     assert done.code == 2
     assert "imagegen check sketch" not in done.err
+
+
+def test_a_beat_in_the_place_of_the_project_is_not_taken_for_it(commands: Commands) -> None:
+    """Inside a project with faults the suggested command has no folder."""
+    inside = Commands(commands.project())
+    (inside.folder / "beats.json").write_text("[{}]")
+    done = inside.run("redraw", "1.1", "--provider", "sketch")
+    assert done.code == 2
+    assert re.search(r"imagegen check( |$)", done.err, re.MULTILINE)
+    assert "check 1.1" not in done.err
+
+
+class _WindowsPath(PureWindowsPath):
+    """A path as Windows writes it, where nothing lies."""
+
+    def is_dir(self) -> bool:
+        """Tell that there is no such folder."""
+        return False
+
+
+def test_a_beat_in_the_place_of_the_project_keeps_its_slash(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no path, whatever the system writes between the names of folders."""
+    monkeypatch.chdir(commands.project())
+    path: Any = _WindowsPath("clear/7.3")
+    assert told_apart(path, ["7.4"]) == (Path(), ["clear/7.3", "7.4"])
 
 
 def test_a_provider_misspelt_in_the_settings_names_the_file(commands: Commands) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -235,6 +236,24 @@ def test_a_signal_reaches_the_run(job: Job, server: GeminiServer) -> None:
     assert done.code == 143
     status = json.loads(job.commands.run("status", root, "--json").out)
     assert not status["active"]
+
+
+def test_ctrl_c_reaches_the_run(job: Job, server: GeminiServer) -> None:
+    """So does SIGINT, although shells start what they run beside them deaf to it."""
+    root = job.commands.project(beats=8, per_minute=2)
+    path = f"{job.tools}{os.pathsep}{job.commands.env['PATH']}"
+    process = subprocess.Popen(
+        ["sh", str(SCRIPT), str(root), "--base-url", server.address],
+        env=job.commands.env | {"PATH": path, "PYTHON": sys.executable},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.wait_for_requests(6)
+    process.send_signal(signal.SIGINT)
+    assert job.commands.wait(process).code == 130
+    assert len(pictures(root)) == 6
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")

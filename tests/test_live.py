@@ -8,9 +8,11 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from imagegen.display.fit import wrap
 from imagegen.display.frame import Frames
 from imagegen.display.live import LiveView
 from imagegen.display.tally import Tally
@@ -491,13 +493,24 @@ def test_every_frame_fits_its_screen(data: st.DataObject) -> None:
     show.happens(start(project=data.draw(WORDS), price=data.draw(SECONDS)))
     for _ in range(3):
         show.happens(*data.draw(st.lists(_events(names, beats), max_size=30)))
-        width, height = data.draw(st.integers(20, 250)), data.draw(st.integers(5, 80))
+        width, height = data.draw(st.integers(1, 250)), data.draw(st.integers(1, 80))
         lines = show.texts(width, height)
         assert len(lines) <= height
         assert all(line.cell_len <= width for line in lines)
         assert all(line.plain.isprintable() for line in lines)
-        if height > count:
+        if width >= 20 and height > count:
             assert sum(f"/{beats:,}" in line.plain for line in lines) >= min(count, height - 4)
+
+
+@given(
+    words=st.text("ab \xa0中✗", max_size=60), width=st.integers(1, 12), indent=st.integers(0, 12)
+)
+@settings(max_examples=500)
+def test_words_are_broken_for_any_width(words: str, width: int, indent: int) -> None:
+    """Be it as narrow as a character, or as the indent, nothing is lost and nothing hangs."""
+    lines = wrap(words, width, indent)
+    assert "".join("".join(lines).split()) == "".join(words.split())
+    assert all(cell_len(line) <= max(width, 2) for line in lines)
 
 
 def _painted(console_options: dict[str, object], events: list[Event]) -> tuple[str, str]:

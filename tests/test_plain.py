@@ -247,6 +247,14 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "<img" not in text
 
 
+@pytest.mark.parametrize(("cost", "words"), [(1.2, r"about \$1.20"), (0.002, r"less than \$0.01")])
+def test_the_page_tells_the_cost(cost: float, words: str) -> None:
+    """A dollar sign begins no formula, and nothing else is marked."""
+    text = ci.table(reports.complete(cost=cost), "my-video", [], UNICODE)
+    assert words in text
+    assert text.count("\\") == 1
+
+
 def test_a_page_that_cannot_be_written_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

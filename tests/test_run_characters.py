@@ -252,6 +252,19 @@ def test_a_broken_off_cast_is_not_to_be_resumed(commands: Commands, server: Gemi
     assert "check" not in done.text
 
 
+def test_cast_works_inside_the_project(commands: Commands, server: GeminiServer) -> None:
+    """PROJECT is the current folder where it is left out, though a character comes in its place."""
+    root = commands.project(beats=rows("Mara"), settings=ABOUT)
+    inside = Commands(root)
+    inside.env, inside.keys = commands.env, commands.keys
+    drawn = inside.run("cast", "mara", "--style", "clear", "--base-url", server.address)
+    assert drawn.code == 0, drawn.text
+    assert len(list((root / "tries").rglob("*.png"))) == 1
+    adopted = inside.run("cast", "mara", "--keep", "sheets")
+    assert adopted.code == 0, adopted.text
+    assert 'no character "maria"' in inside.run("cast", "maria").err
+
+
 def test_wrong_uses_of_cast_are_told(commands: Commands) -> None:
     """Each with what to do; nothing changes."""
     root = commands.project(beats=rows("Mara"), settings=ABOUT)

@@ -103,6 +103,14 @@ def test_a_table_chooses(commands: Commands, root: Path, delimiter: str) -> None
     assert sorted(selected(root)) == ["Beat_1.1_flagged.png", "Beat_1.2.png"]
 
 
+def test_a_cell_holds_what_ends_no_line_of_a_table(commands: Commands, root: Path) -> None:
+    """Soft line breaks of spreadsheets and other odd characters are words like any other."""
+    table = commands.folder / "picks.csv"
+    table.write_text("remark,beat,style\nsoft\x0bbreak\x0c\x85\u2028there,1.1,clear\n", "utf-8")
+    went_well(commands.run("choose", root, "--csv", table))
+    assert said(root) == {"1.1": "clear"}
+
+
 def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, root: Path) -> None:
     """Each with its row and column; the rows that are right are not chosen either."""
     picture(root, "clear", 2).unlink()

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -261,6 +262,10 @@ def test_more_than_ten_need_a_word_of_consent(
     assert "--yes" in refused.err
     assert not server.requests
     assert files(root) == before
+    if os.name == "posix":
+        closed = ("sh", "-c", 'exec "$@" <&-', "sh")
+        told = commands.wait(commands.start("run", root, option, *address, under=closed))
+        assert (told.code, told.err) == (refused.code, refused.err)
     went_well(commands.run("run", root, option, "--shot", 1, "--shot", 2, *address))
     assert len(server.requests) == 10
     went_well(commands.run("run", root, option, "--yes", *address))
@@ -452,6 +457,22 @@ def test_run_renumbers_and_draws_in_one(
         assert any(answers(new, request.prompt) for request in server.requests)
     assert now == at_their_beats(rows, before)
     assert {style: progress(drawn, style) for style in STYLES} == dict.fromkeys(STYLES, numbers(61))
+
+
+@pytest.mark.parametrize("more", [[], ["--detach"]])
+def test_a_run_that_cannot_start_says_what_it_has_moved(
+    commands: Commands, drawn: Path, more: list[str]
+) -> None:
+    """Without a key nothing is drawn, yet pictures are elsewhere than they were."""
+    before, rows = lying(drawn), EDITS["inserted"].rows
+    write(drawn, rows)
+    (drawn / "keys.toml").unlink()
+    done = commands.run("run", drawn, "--renumber", *more)
+    assert done.code == 2
+    assert "no key" in done.err
+    assert "90 pictures moved to their beats' numbers" in done.err
+    assert f"imagegen undo {drawn}" in done.err
+    assert lying(drawn) == at_their_beats(rows, before)
 
 
 def test_undo_after_a_renumbering_run_keeps_what_it_drew(

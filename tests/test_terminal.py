@@ -163,6 +163,52 @@ def test_ctrl_z_gives_the_shell_its_screen(
         assert "ended: 0" in terminal.text
 
 
+def test_in_the_background_nothing_is_painted(commands: Commands, server: GeminiServer) -> None:
+    """After Ctrl-Z and `bg` the screen is the shell's; `fg` shows the run again."""
+    root = commands.project(beats=8, per_minute=2)
+    script = (
+        '"$@"; echo "stopped: $?"; bg; read line; echo "$line"; read line; fg; echo "ended: $?"'
+    )
+    arguments = ("run", root, "--base-url", server.address)
+    with ExitStack() as held:
+        held.enter_context(server.held())
+        with Terminal(commands, *arguments, under=("sh", "-m", "-c", script, "sh")) as terminal:
+            terminal.wait_for("6 in flight")
+            terminal.type(CTRL_Z)
+            terminal.wait_for("stopped: 1")
+            before = len(terminal.written)
+            held.close()
+            while "6/24 pictures" not in commands.run("status", root).out:
+                pass
+            # As long as these take the view, were there one, would be painted time and again.
+            for _ in range(3):
+                assert commands.run("status", root, "--check").code == 3
+            terminal.type(b"typed\n")
+            terminal.wait_for(lambda: terminal.text.count("typed") == 2)
+            assert terminal.given_back
+            assert terminal.echoes
+            assert b"\x1b" not in terminal.written[before:]
+            terminal.type(b"\n")
+            terminal.wait_for("6/24")
+            assert terminal.screen.alternate
+            terminal.type(CTRL_C)
+            terminal.end()
+            assert terminal.given_back
+            assert "ended: 130" in terminal.text
+
+
+def test_begun_in_the_background_a_run_prints_lines(commands: Commands) -> None:
+    """With `&` the prompt stays where it is, and what happens is told below it."""
+    root = commands.project(beats=2)
+    shell = ("sh", "-m", "-c", '"$@" & wait $!; echo "ended: $?"', "sh")
+    with Terminal(commands, "run", root, "--provider", "sketch", under=shell) as terminal:
+        terminal.end()
+        assert b"\x1b[?" not in terminal.written
+        assert "clear/1.2" in terminal.text
+        assert "6 of 6 pictures" in terminal.text
+        assert "ended: 0" in terminal.text
+
+
 def test_whoever_watches_leaves_without_harm(
     commands: Commands, server: GeminiServer, held: ExitStack
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
-from imagegen.cli.pictures import named, opened
+from imagegen.cli.pictures import opened
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,16 +88,16 @@ def choose(
     from imagegen.generation import choosing, picks
     from imagegen.generation.choices import chosen
 
-    root, words = named(project, beat)
+    words = beat or []
     modes = {"--list": listed, "--all": every is not None, "--csv": csv is not None}
-    _refuse_unclear(root, {**modes, "a beat": bool(words)})
+    _refuse_unclear(project, {**modes, "a beat": bool(words)})
     _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
     if json and not listed:
         raise UsageError("--json goes with --list alone")
-    read, now = opened(root, beats=beats), time.time()
+    read, now = opened(project, beats=beats), time.time()
     printer, name = terminal.printer(), read.layout.name
     if listed:
-        _list(printer, read, str(root), now, json=json)
+        _list(printer, read, str(project), now, json=json)
         return
     before = chosen(read)
     if every is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import typer
 
+from imagegen.cli import signals
 from imagegen.cli.awake import kept_awake
 from imagegen.cli.options import How, View, asked_for, seconds
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
@@ -76,11 +77,11 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
             if how.keep_awake:
                 stack.enter_context(kept_awake(session.warnings.append))
             stack.enter_context(session)
-            signals = stack.enter_context(_Signals())
+            heeding = stack.enter_context(_Signals())
             listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
             # Another run may have drawn some of it until this one had the project.
             complete, in_flight = session.draw(
-                session.plan(how.limit), listeners, limits=limits, started=signals.attach
+                session.plan(how.limit), listeners, limits=limits, started=heeding.attach
             )
             own = session.project
             try:
@@ -111,16 +112,21 @@ def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> 
     if asked is None:
         asked = last.asked if last else asked_for()
     interrupted.finish(Layout(root), time.time())
-    moved = 0
     if how.renumber and not how.dry_run:
-        from imagegen.generation import arrange
-
-        moved = arrange.renumber(Project(root, asked), time.time()).count
+        _renumber(Project(root, asked), root)
     source = KeySource(file=how.keys, base_url=how.base_url)
-    session = Session(read(asked, source) if read else Project(root, asked, source), last=last)
-    if moved:
-        session.warnings.append(f"{moved:,} pictures moved to their beats' numbers first")
-    return session
+    return Session(read(asked, source) if read else Project(root, asked, source), last=last)
+
+
+def _renumber(project: "Project", root: Path) -> None:
+    """Move pictures to their beats' numbers, and say so at once: the run may yet not start."""
+    from imagegen.display import arranged, terminal
+    from imagegen.generation import arrange
+
+    found = arrange.renumber(project, time.time())
+    if found:
+        printer, name = terminal.printer(errors=True), project.layout.name
+        arranged.renumbered(printer, name, str(root), found, dry_run=False)
 
 
 def _view(how: How) -> str:
@@ -185,10 +191,8 @@ class _Signals:
         self._engine = engine
 
     def __enter__(self) -> Self:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                self._before[number] = signal.signal(number, self._heed)
+        for number in (signal.SIGINT, *signals.ending()):
+            self._before[number] = signal.signal(number, self._heed)
         threading.Thread(target=self._guard, name="last resort", daemon=True).start()
         return self
 

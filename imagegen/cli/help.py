@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from imagegen.cli.complete import is_project
 from imagegen.errors import Exit, ImagegenError, UsageError, within_sentence
 
 # Typer carries its own copy of click since 0.26 and shares one before: what is click's has
@@ -91,6 +93,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; its errors know the project as it was typed."""
         try:
+            _find_project(ctx)
             return super().invoke(ctx)
         except ImagegenError as error:
             error.project = ctx.params.get("project")
@@ -206,6 +209,30 @@ def _write_epilog(text: str | None, formatter: Any) -> None:
                 formatter.write(f"  {command}\n")
                 if words:
                     formatter.write(f"      {words}\n")
+
+
+def _find_project(ctx: Any) -> None:
+    """Let a project that was left out be the current folder, though words stand in its place.
+
+    Raises `UsageError` where there is no such folder, before anything is said of the words.
+    """
+    arguments = [param for param in ctx.command.params if not _is_option(param)]
+    lists = [param.name for param in arguments if param.nargs == -1]
+    if not lists:
+        return
+    from imagegen.project.layout import Layout
+
+    root, words = told_apart(ctx.params["project"], ctx.params[lists[0]] or ())
+    ctx.params |= {"project": root, lists[0]: words}
+    Layout(root)
+
+
+def told_apart(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
+    """Tell a project from the first of the words behind it, where the project was left out."""
+    if project.is_dir() or not is_project(Path()):
+        return project, list(words)
+    # It is no path: beats are named with a slash on every system.
+    return Path(), [project.as_posix(), *words]
 
 
 def _refuse_extra(ctx: Any) -> None:

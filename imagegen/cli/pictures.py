@@ -53,18 +53,6 @@ DryRunOption = Annotated[
 ]
 
 
-def named(project: Path, words: list[str] | None) -> tuple[Path, list[str]]:
-    """Tell a project from the first of its beats, where the project was left out."""
-    from imagegen.project.layout import Layout
-
-    addresses = list(words or ())
-    if not project.is_dir() and complete.is_project(Path()):
-        return Path(), [str(project), *addresses]
-    # Says that there is no such folder, before anything is said of beats.
-    Layout(project)
-    return project, addresses
-
-
 def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
     """Read the project as its last run drew it, after finishing what a crash left half done."""
     from imagegen.generation import interrupted
@@ -137,12 +125,11 @@ def accept(
     from imagegen.display import terminal
     from imagegen.generation import settling
 
-    root, addresses = named(project, beat)
-    if bool(addresses) == every:
+    if bool(beat) == every:
         raise UsageError(
-            "which picture?", hint=f"imagegen accept {root} clear/1.2, or --all of them"
+            "which picture?", hint=f"imagegen accept {project} clear/1.2, or --all of them"
         )
-    read = opened(root, addresses, beats)
+    read = opened(project, beat, beats)
     accepted = settling.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
@@ -165,10 +152,9 @@ def skip(
     from imagegen.display import terminal
     from imagegen.generation import settling
 
-    root, addresses = named(project, beat)
-    if not addresses:
-        raise UsageError("which beat?", hint=f"imagegen skip {root} clear/7.3")
-    read = opened(root, addresses, beats)
+    if not beat:
+        raise UsageError("which beat?", hint=f"imagegen skip {project} clear/7.3")
+    read = opened(project, beat, beats)
     said = "is drawn by the next run" if again else "needs no picture"
     skipped = settling.skip(read, time.time(), again=again)
     for one in skipped:
@@ -198,10 +184,9 @@ def use(
     from imagegen.display import terminal
     from imagegen.generation import arrange
 
-    root, words = named(project, beat)
-    if len(words) != len(("beat", "picture")):
-        hint = f"imagegen use {root} clear/7.3 own.jpg"
+    if beat is None or len(beat) != len(("beat", "picture")):
+        hint = f"imagegen use {project} clear/7.3 own.jpg"
         raise UsageError("which beat, and which picture?", hint=hint)
-    read = opened(root, words[:1], beats)
-    place = arrange.use(read, picture_file(words[1]), time.time())
+    read = opened(project, beat[:1], beats)
+    place = arrange.use(read, picture_file(beat[1]), time.time())
     terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")

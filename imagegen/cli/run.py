@@ -35,7 +35,7 @@ from imagegen.cli.options import (
     sentence,
     whole_number,
 )
-from imagegen.cli.pictures import BeatsArgument, named
+from imagegen.cli.pictures import BeatsArgument
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -252,11 +252,10 @@ def redraw(
     verbose: VerboseOption = False,
 ) -> None:
     """Draw a beat once more, with other words if you like; the old picture is kept."""
-    root, addresses = named(project, beat)
-    if not addresses:
-        raise UsageError("which beat?", hint=f"imagegen redraw {root} clear/7.3")
+    if not beat:
+        raise UsageError("which beat?", hint=f"imagegen redraw {project} clear/7.3")
     asked = asked_for(
-        beats=addresses,
+        beats=beat,
         force=True,
         sure=yes,
         provider=provider,
@@ -282,9 +281,9 @@ def redraw(
     def read(asked: "Asked", source: "KeySource") -> "Project":
         from imagegen.generation.project import Project
 
-        return Project(root, asked, source, resettle=wanted)
+        return Project(project, asked, source, resettle=wanted)
 
-    draw(root, asked, how, read=read)
+    draw(project, asked, how, read=read)
 
 
 def resume(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from imagegen.cli import signals
 from imagegen.cli.draw import InterruptedRunError
 from imagegen.errors import Exit, UsageError
 from imagegen.project import record
@@ -48,8 +49,7 @@ def ended_in_order() -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         raise InterruptedRunError(Exit(128 + number))
 
-    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
-    before = {number: signal.signal(number, end) for number in numbers if number is not None}
+    before = {number: signal.signal(number, end) for number in signals.ending()}
     try:
         yield
     finally:

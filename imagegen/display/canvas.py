@@ -27,7 +27,7 @@ _BOTH: Final = (True, False)
 
 
 class Canvas:
-    """Owns the terminal from the first `paint` to `close`.
+    """Owns the terminal from the first `paint` to `close`, while this is its foreground.
 
     `_lock` guards all of it: Ctrl-Z comes between two lines of a frame too.
     """
@@ -50,10 +50,14 @@ class Canvas:
     def paint(self, lines: Sequence[Text], size: tuple[int, int]) -> None:
         """Show these lines, made for a screen of `size`, and nothing else.
 
-        A frame is one write, and terminals that can show it as one do.
+        A frame is one write, and terminals that can show it as one do. In the background
+        (`&`, `bg`) nothing is shown, and the terminal is given back if it was not yet.
         """
         with self._lock:
-            self._paint(lines, size)
+            if tty.in_foreground(self._console.file):
+                self._paint(lines, size)
+            else:
+                self.close()
 
     def close(self) -> None:
         """Give the terminal back as it was; another `paint` takes it again."""

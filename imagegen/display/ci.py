@@ -80,7 +80,9 @@ def table(
     counts = complete.counts
     there = sum(style.there for style in counts.values())
     total = sum(style.total for style in counts.values())
-    cost = f", about \\{money(complete.cost)}" if complete.cost else ""
+    # Two dollar signs are a formula to GitHub.
+    spent = money(complete.cost or 0).replace("$", r"\$")
+    cost = f", about {spent}" if complete.cost else ""
     reason = actions.markdown(clean(complete.reason))
     took = f"{duration(complete.seconds)}{cost}"
     lines = [

@@ -10,6 +10,7 @@ from imagegen.display.charset import in_ascii
 from imagegen.display.text import ASCII, Glyphs, clean
 
 _LEAST: Final = 8
+_WIDE: Final = 2
 
 
 def harmless(text: str, glyphs: Glyphs, limit: int = 300) -> str:
@@ -47,7 +48,12 @@ def ends(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyp
 
 
 def wrap(words: str, width: int, indent: int) -> list[str]:
-    """Break a line between words, or in one that is too long; later lines are indented."""
+    """Break a line between words, or in one that is too long; later lines are indented.
+
+    Where it is so narrow that not one character fits, each has a line, which is too long.
+    """
+    # Beside the indent there is room for a wide character.
+    indent = max(0, min(indent, width - _WIDE))
     lines: list[str] = []
     line = ""
     for word in words.split(" "):
@@ -59,9 +65,14 @@ def wrap(words: str, width: int, indent: int) -> list[str]:
         while cell_len(line) > width:
             head = Text(line)
             head.truncate(width)
-            lines.append(head.plain)
-            line = " " * indent + line[len(head.plain.rstrip()) :].lstrip()
-    return [*lines, line]
+            taken = len(head.plain.rstrip())
+            blanks = len(line) - len(line.lstrip())
+            # Where nothing but blanks would fit, those beyond the indent go.
+            if taken or blanks <= indent:
+                taken = taken or blanks + 1
+                lines.append(line[:taken])
+            line = " " * indent + line[taken:].lstrip()
+    return [*lines, line] if line.strip() or not lines else lines
 
 
 def _apart(left: Text, right: Text, width: int) -> Text:

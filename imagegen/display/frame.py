@@ -20,6 +20,9 @@ _FEW_ROWS: Final = 3
 _FEW_TROUBLES: Final = 3
 _MANY_TROUBLES: Final = 8
 _WARNINGS: Final = 2
+_NARROWEST: Final = 20
+"""Columns for which a frame is made at least; a narrower screen shows the left of it."""
+
 _TALL: Final = 14
 """Lines of a screen on which the last line may become two."""
 
@@ -84,6 +87,9 @@ class Frames:
 
     def lines(self, width: int, height: int) -> list[Text]:
         """Return the lines of a screen of this size, at most as many and as wide as it has."""
+        if width < _NARROWEST:
+            # Nobody reads it there: it only has to be harmless.
+            return [cut(line, width, self._glyphs) for line in self.lines(_NARROWEST, height)]
         foot = self._foot(width, height)
         room = _Room(height - len(foot))
         styles, more = self._styles(room)

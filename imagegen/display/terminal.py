@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from imagegen.display import actions
+from imagegen.display import actions, tty
 from imagegen.display.report import Printer
 from imagegen.display.text import Glyphs, glyphs_for
 from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
@@ -35,7 +35,9 @@ class Screen:
     """One run's output: a view while it lasts, and a summary after it.
 
     `view` is auto, live, plain, json, log or none; auto is live where stdout is a terminal
-    that can do more than print. `watching` tells that the run is another process's.
+    that can do more than print, and this program does not begin in its background (`&`): there
+    lines show that it goes on, beside whatever else is done there. `watching` tells that the
+    run is another process's.
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
@@ -45,6 +47,7 @@ class Screen:
         self._console = _console()
         # Not what Rich takes for a terminal: FORCE_COLOR asks for colours in a pipe too.
         able = sys.stdout.isatty() and not self._console.is_dumb_terminal
+        able = able and tty.in_foreground(sys.stdout)
         if view in {"auto", "live"}:
             # A pipe cannot be painted on, whoever asks for it.
             view = "live" if able else "plain"
@@ -86,7 +89,8 @@ class Screen:
             return
         cost = f" for about {money(price * count)}" if price else ""
         question = f"Draw {count:,} pictures again{cost}? The old ones are kept in old_images/."
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        # Closed before we began (`<&-`), stdin is none.
+        if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
                 f"{count:,} pictures that exist would be drawn again{cost}",
                 hint="add --yes to do it",

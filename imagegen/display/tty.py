@@ -1,4 +1,4 @@
-"""What the system does with a terminal beside what is written: echo, and Ctrl-Z."""
+"""What the system does with a terminal beside what is written: echo, Ctrl-Z, whose it is."""
 
 import contextlib
 import os
@@ -7,6 +7,19 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import IO
+
+
+def in_foreground(stream: IO[str]) -> bool:
+    """Tell whether the terminal behind a stream is this program's to paint on at the moment.
+
+    After `&` or `bg` it is the shell's or another program's. Where the system knows of no such
+    thing, or of no terminal, nothing else can be in the way.
+    """
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def silence() -> Callable[[], None]:
@@ -45,7 +58,9 @@ def on_suspend(aside: Callable[[], AbstractContextManager[None]]) -> None:
     Possible from the main thread only, and where the system has such a signal.
     """
     suspend = getattr(signal, "SIGTSTP", None)
-    if suspend is None or threading.current_thread() is not threading.main_thread():
+    if suspend is None or signal.getsignal(suspend) is signal.SIG_IGN:
+        return
+    if threading.current_thread() is not threading.main_thread():
         return
 
     def stop(number: int, _frame: object) -> None:

@@ -13,6 +13,7 @@ from imagegen.generation.choosing import Pick, picture_fault
 from imagegen.generation.project import Project
 from imagegen.generation.selection import find_one
 from imagegen.project.selections import Choice, Key
+from imagegen.project.storyboard.table import lines_of
 from imagegen.project.storyboard.wording import quoted, unknown_style
 from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
@@ -116,7 +117,7 @@ class _Table:
         except UnicodeDecodeError as error:
             self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
             return {}
-        rows = self._filled(text.splitlines(keepends=True))
+        rows = self._filled(list(lines_of(text)))
         picks: dict[Key, Pick] = {}
         at: dict[Key, int] = {}
         columns = self._columns(next(rows, []))

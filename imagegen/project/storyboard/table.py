@@ -42,7 +42,7 @@ def from_csv(text: str, file: str) -> Sheet:
     body = text[separator.end() :] if separator else text
     delimiter = separator["delimiter"] if separator else _delimiter(body)
     with _any_field_size(len(text)):
-        reader = csv.reader(_lines(body), delimiter=delimiter, strict=True)
+        reader = csv.reader(lines_of(body), delimiter=delimiter, strict=True)
         try:
             return _sheet(_filled(reader), file)
         except csv.Error as error:
@@ -66,7 +66,7 @@ def _delimiter(text: str) -> str:
     header = text.lstrip("\r\n")[:65536]
 
     def known(delimiter: str) -> int:
-        reader = csv.reader(_lines(header), delimiter=delimiter)
+        reader = csv.reader(lines_of(header), delimiter=delimiter)
         try:
             return len(_COLUMNS.intersection(_named(next(reader, []))))
         except csv.Error:
@@ -75,7 +75,12 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=known)
 
 
-def _lines(text: str) -> Iterator[str]:
+def lines_of(text: str) -> Iterator[str]:
+    """Yield the lines of a table, each with what ends it.
+
+    Only line breaks end them: a cell may hold what `str.splitlines` takes for one, as the soft
+    line break of a spreadsheet.
+    """
     return (line[0] for line in _LINE.finditer(text))
 
 
