@@ -42,6 +42,7 @@ OUTSIDE = (
 """Names that lead out of the project, where one is taken for a path."""
 
 SKETCH = 'provider = "sketch"\n'
+PRO = "gemini-3-pro-image"
 MEMORY = 100 * 1024 * 1024
 
 
@@ -373,6 +374,44 @@ def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
     assert "no key" in events[0]["message"]
     assert events[0]["exit_code"] == 2
     assert not stream.last
+
+
+@pytest.mark.parametrize(
+    ("before", "served", "shown", "price"),
+    [
+        (["--provider", "sketch"], [], ("sketch", None, None), 0),
+        (["--provider", "sketch", "--continuity"], [], ("sketch", None, True), 0),
+        (["--model", PRO], [], (None, PRO, None), 0.134),
+        ([], [], (None, None, None), 0.067),
+        (["--provider", "sketch"], ["--provider", "gemini"], ("gemini", None, None), 0.067),
+        (["--provider", "sketch"], ["--model", PRO], (None, PRO, None), 0.134),
+        (["--model", PRO], ["--provider", "sketch"], ("sketch", None, None), 0),
+    ],
+)
+def test_the_page_draws_as_it_shows(
+    commands: Commands,
+    server: GeminiServer,
+    before: list[str],
+    served: list[str],
+    shown: tuple[object, ...],
+    price: float,
+) -> None:
+    """As the command was told, else as the last run did: nothing is spent that was not shown."""
+    root = commands.project()
+    address = ("--base-url", server.address)
+    assert commands.run("run", root, "--sample", "1", *before, *address).code == 0
+    asked = len(server.requests)
+    with Served(commands, root, *served, *address) as running:
+        board = running.get("/api/project").json()["board"]
+        assert (board["provider"], board["model"]) == (shown[0] or "gemini", shown[1])
+        assert board["price"] == pytest.approx(price)
+        running.generate().to_end()
+        running.generate(style="clear", beat="1.1", force=True).to_end()
+        assert running.get("/api/project").json()["board"]["price"] == pytest.approx(price)
+    assert len(pictures(root)) == 9
+    assert (len(server.requests) > asked) == (price > 0)
+    run = json.loads((root / ".imagegen" / "run.json").read_text())
+    assert [run["asked"].get(n) for n in ("provider", "model", "continuity")] == list(shown)
 
 
 @pytest.mark.parametrize("asked", [{}, {"limit": 0}, {"beat": "1.1"}])

@@ -95,8 +95,8 @@ class _Read:
 class Boards:
     """Reads a project's board, anew whenever one of its files has changed.
 
-    `root` is its folder as it was typed, for messages. The methods wait for files; any thread
-    may call them. `_lock` guards what was read last.
+    `root` is its folder as it was typed, for messages; `asked` is what the command was told. The
+    methods wait for files; any thread may call them. `_lock` guards what was read last.
     """
 
     def __init__(self, root: Path, asked: Asked) -> None:
@@ -105,6 +105,13 @@ class Boards:
         self._asked = asked
         self._lock = threading.Lock()
         self._read: _Read | None = None
+
+    def asked(self) -> Asked:
+        """Return how the project is drawn now: as the command was told, else as it was last.
+
+        Its pictures are judged by that, and it is what the page's runs ask for.
+        """
+        return as_last_drawn(self._root, self._asked)
 
     def read(self) -> Board:
         """Return the board as it is now. Raises `ImagegenError` for a faulty project."""
@@ -119,7 +126,7 @@ class Boards:
             signature = tuple(self._signature())
             if self._read is None or self._read.signature != signature:
                 interrupted.finish(self.layout, time.time())
-                project = Project(self._root, as_last_drawn(self._root, self._asked))
+                project = Project(self._root, self.asked())
                 board = _board(project, standing(project, time.time()))
                 self._read = _Read(signature, project, board)
             return self._read
