@@ -200,6 +200,29 @@ def test_a_ticket_opens_the_page_once() -> None:
     assert access.admits(access.token)
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        'prefs={"theme":"dark"}',
+        "foo[bar]=1",
+        "a/b=1",
+        "name=Zoë",
+        "=",
+        "lonely",
+        'open="',
+        "imagegen-8000=of-the-server-before",
+    ],
+)
+def test_other_cookies_of_the_machine_shut_nobody_out(others: str) -> None:
+    """They belong to all its ports, and say what they like."""
+    access = Access("127.0.0.1", 8000)
+    own = f"{access.cookie}={access.token}"
+    assert access.knows({"cookie": f"{others}; {own}"})
+    assert access.knows({"cookie": f"{own};{others}"})
+    assert not access.knows({"cookie": others})
+    assert not access.knows({"cookie": f"{others}; not-{own}; {own}x"})
+
+
 def test_names_of_a_server_that_others_reach() -> None:
     """By an address, which no name server can point elsewhere; by no name but the machine's."""
     access = Access("0.0.0.0", 8000)

@@ -5,7 +5,6 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from imagegen.errors import UsageError
@@ -87,11 +86,12 @@ class Access:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return _same(bearer.strip(), self.token)
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return cookie is not None and _same(cookie.value, self.token)
+        # Other ports' cookies come along, in whatever form: only our own is looked at.
+        cookies = (one.partition("=") for one in headers.get("cookie", "").split(";"))
+        return any(
+            name.strip() == self.cookie and _same(value.strip(), self.token)
+            for name, _, value in cookies
+        )
 
     def _is_ours(self, host: str) -> bool:
         name, _, port = host.lower().rpartition(":")
