@@ -234,6 +234,31 @@ def test_names_of_a_server_that_others_reach() -> None:
     assert one.refusal({"host": "192.0.2.8:8000"}) is not None
 
 
+def test_the_usual_port_is_left_out_by_browsers() -> None:
+    """Of Host and Origin, and of no other port's."""
+    usual, another = Access("127.0.0.1", 80), Access("127.0.0.1", 8000)
+    for name in ("127.0.0.1", "localhost", "[::1]"):
+        for host in (name, f"{name}:80"):
+            headers = {"host": host, "origin": f"http://{host}"}
+            assert usual.refusal(headers) is None
+            assert another.refusal(headers) is not None
+        assert usual.refusal({"host": f"{name}:8000"}) is not None
+        assert usual.refusal({"host": name, "origin": f"http://{name}:8000"}) is not None
+    assert usual.refusal({"host": "evil.example"}) is not None
+    assert Access("0.0.0.0", 80).refusal({"host": "192.0.2.7"}) is None
+
+
+@pytest.mark.parametrize("host", ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:db8::1"])
+def test_an_address_is_known_however_it_is_written(host: str) -> None:
+    """Browsers say it in one way, whatever a person typed."""
+    access = Access(host, 8000)
+    assert access.address("t") == "http://[2001:db8::1]:8000/?token=t"
+    for said in ("[2001:db8::1]:8000", "[2001:DB8::1]:8000", "LocalHost:8000"):
+        assert access.refusal({"host": said, "origin": f"http://{said}"}) is None
+    for said in ("[2001:db8::2]:8000", "2001:db8::1:8000", "[2001:db8::1]", "[2001:db8::1", ""):
+        assert access.refusal({"host": said}) is not None
+
+
 def test_loopback_addresses_are_told_from_others() -> None:
     """A name is no address: it could lead anywhere."""
     assert all(is_loopback(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost"))
