@@ -790,6 +790,10 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         cells = [one["cells"]["clear"] for one in board["rows"]]
         assert [one["status"] for one in cells] == ["complete", "error", "blocked"]
         assert [one.get("blocked_by") for one in cells] == [None, None, "1.2"]
+        counts = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert counts.pop("completedBeats") == ["1.1"]
+        assert counts["blocked"] == 1
+        assert counts.pop("total") == sum(counts.values()) == 3
         assert board["moved"] == 0
         rows = [row(0, ai_prompt="another"), row(1, ai_prompt="prompt <0>", transition_type="H")]
         (root / "beats.json").write_text(json.dumps(rows))

@@ -61,6 +61,7 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     complete: int
     error: int
     pending: int
+    blocked: int
     outdated: int
     waived: int
     completed_beats: tuple[str, ...]
@@ -214,6 +215,7 @@ def _counts(beats: Sequence[Beat], stands: StyleStanding) -> StyleCounts:
         complete=stands.complete,
         error=stands.error,
         pending=stands.pending,
+        blocked=stands.blocked,
         outdated=stands.outdated,
         waived=stands.waived,
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
