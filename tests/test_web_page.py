@@ -219,6 +219,38 @@ def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) 
     assert json.loads((root / "image_selections.json").read_text()) == {}
 
 
+def test_a_key_that_is_held_does_once_what_it_does(commands: Commands, page: Page) -> None:
+    """It repeats itself: what it saves or sends would flicker; only moving goes on."""
+    root = commands.project(settings=SKETCH)
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+
+    def hold(key: str) -> None:
+        for _ in range(4):
+            page.keyboard.down(key)
+        page.keyboard.up(key)
+
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        hold("2")
+        expect(page.get_by_text("Saved: clear", exact=True)).to_be_visible()
+        hold("f")
+        expect(page.get_by_text("Saved: clear, flagged")).to_be_visible()
+        hold("z")
+        expect(page.locator("figure:visible")).to_have_count(1)
+        hold("r")
+        expect(page.get_by_text("redrawn since chosen").first).to_be_visible()
+        hold("ArrowRight")
+        expect(page.get_by_role("heading", name="Phrase 2.")).to_be_visible()
+        assert [url.removeprefix(served.base) for url in sent] == [
+            "/api/save-image-selection",
+            "/api/save-image-selection",
+            "/api/generate-images",
+        ]
+
+
 def test_a_choice_that_cannot_be_saved_is_said(commands: Commands, page: Page) -> None:
     """And shown as what it is."""
     root = commands.project(settings=SKETCH)

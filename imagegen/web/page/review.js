@@ -238,6 +238,8 @@ export class Review {
     const act = this._acts(event.key);
     if (!act) return;
     event.preventDefault();
+    // A key that is held moves on; it does not choose, save or draw over and over.
+    if (event.repeat && !event.key.startsWith("Arrow")) return;
     act();
   }
 
