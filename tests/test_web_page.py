@@ -202,6 +202,39 @@ def test_choosing_needs_no_mouse(commands: Commands, page: Page) -> None:
             expect(page.get_by_role("rowheader")).to_have_count(beats)
 
 
+def test_redrawn_is_what_was_drawn_after_it_was_chosen(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """While the run goes on; and what is told of it anew is no news of the picture."""
+    root = commands.project(keys={"clear": ["test-key-clear-000000"]}, settings='draw = ["clear"]')
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        assert commands.run("choose", root, "1.1", "clear").code == 0
+        choices = root / "image_selections.json"
+        chosen = json.loads(choices.read_text())
+        chosen["1.1"]["selectedAt"] = "2026-01-01T00:00:00Z"
+        choices.write_text(json.dumps(chosen))
+        # Of four a minute three are used: the run draws one more, and waits.
+        keys = root / "keys.toml"
+        keys.write_text(keys.read_text().replace("per_minute = 600", "per_minute = 4"))
+        page.goto(served.address)
+        expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("chosen"))
+        redrawn = page.locator(".row").get_by_text("redrawn since chosen")
+        expect(redrawn.filter(visible=True)).to_have_count(0)
+        run = served.generate(force=True).until("start")["run"]
+        expect(redrawn.filter(visible=True)).to_have_count(1)
+        cell(page, "clear", "1.1").click()
+        page.keyboard.press("1")
+        expect(page.get_by_text("Saved: clear")).to_be_visible()
+        page.reload()
+        image = cell(page, "clear", "1.1").locator("img")
+        expect(image).to_have_attribute("src", re.compile(run))
+        expect(redrawn.filter(visible=True)).to_have_count(0)
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        served.post("/api/stop-generation")
+    commands.run("status", root, "--watch")
+
+
 def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) -> None:
     """As a person expects of a key that turns something on."""
     root = commands.project(settings=SKETCH)

@@ -139,7 +139,8 @@ export class Review {
     row.saving = row.saving.then(async () => {
       let failed = false;
       try {
-        await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
+        const saved = await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
+        if (row.chosen === choice) row.chosen = saved;
         this._say(
           choice
             ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}`

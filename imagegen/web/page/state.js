@@ -52,10 +52,10 @@ export class State {
     this.choicesFault = fault;
     const choices = new Map(chosen.map((one) => [keyOf(one.shot_number, one.beat_number), one]));
     for (const row of this.rows) {
-      const one = choices.get(row.key) ?? null;
-      if (row.unsaved || isSame(row.chosen, one)) continue;
+      if (row.unsaved) continue;
+      const [before, one] = [row.chosen, choices.get(row.key) ?? null];
       row.chosen = one;
-      this.touch(row);
+      if (!isSame(before, one)) this.touch(row);
     }
   }
 
@@ -155,7 +155,8 @@ export class State {
     if (event.status === "complete") {
       cell.version = `${event.run}-${event.seq}`;
       cell.changed = [];
-      if (cell.row.chosen?.style === cell.style) cell.row.chosen.since = "redrawn";
+      const { chosen } = cell.row;
+      if (chosen?.style === cell.style && isDrawnAfter(event, chosen)) chosen.since = "redrawn";
     }
     cell.status = event.status;
     cell.error = event.error;
@@ -237,6 +238,12 @@ function namesOf(rows) {
 
 function isSame(one, other) {
   return ["style", "isFlagged", "since"].every((name) => one?.[name] === other?.[name]);
+}
+
+// Tells whether a picture was drawn after its style was chosen: a run is told of from its beginning.
+// Choices have their time to the second; of the same second the server has said what became of it.
+function isDrawnAfter(event, { selectedAt }) {
+  return !(Date.parse(event.time) < Date.parse(selectedAt) + 1000);
 }
 
 export function keyOf(shot, beat) {
