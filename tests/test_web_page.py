@@ -423,6 +423,36 @@ def test_a_server_that_is_gone_is_said(commands: Commands, page: Page) -> None:
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
+@pytest.mark.parametrize("another", [False, True], ids=["that run", "another since"])
+def test_an_end_that_nobody_told_is_seen(
+    commands: Commands, server: GeminiServer, page: Page, *, another: bool
+) -> None:
+    """Of a run that was shown when the server ended: an old window may go on with the next."""
+    root = commands.project()
+    address = ("--base-url", server.address)
+    served = Served(commands, root, *address)
+    page.goto(served.address)
+    with server.held():
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        assert server.wait_for_requests(9)
+        served.close()
+        expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    commands.run("status", root, "--watch")
+    if another:
+        done = commands.run("run", root, "--beat", "clear/1.1", "--force", *address)
+        assert done.code == 0
+    with Served(commands, root, *address, "--port", str(served.port)) as again:
+        expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
+        # Windows share their cookies: the new address lets the old one in too.
+        page.context.new_page().goto(again.address)
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+        expect(page.get_by_role("button", name="Start")).to_be_visible()
+        assert page.title() == "my-video · imagegen"
+
+
 def test_an_event_touches_its_own_row_alone(
     commands: Commands, server: GeminiServer, page: Page
 ) -> None:
