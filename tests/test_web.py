@@ -780,6 +780,103 @@ def test_the_board_follows_the_project(served: Served) -> None:
     assert faulty.json()["faults"][0]["row"] == 1
 
 
+def test_beats_elsewhere_in_the_project_are_followed(commands: Commands) -> None:
+    """A file or a folder that the settings name, whenever they come to name it."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+
+        def phrases() -> list[str]:
+            return [one["phrase"] for one in served.get("/api/project").json()["board"]["rows"]]
+
+        assert phrases() == ["Phrase 0.", "Phrase 1.", "Phrase 2."]
+        elsewhere = root / "data" / "beats.json"
+        elsewhere.parent.mkdir()
+        elsewhere.write_text(json.dumps([row(0, script_phrase="Elsewhere.")]))
+        (root / "imagegen.toml").write_text(SKETCH + 'beats = "data/beats.json"\n')
+        assert phrases() == ["Elsewhere."]
+        elsewhere.write_text(json.dumps([row(0, script_phrase="Edited.")]))
+        assert phrases() == ["Edited."]
+        elsewhere.unlink()
+        assert served.get("/api/project").status_code == 422
+        (root / "imagegen.toml").write_text(SKETCH + 'beats = "data"\n')
+        for words in ("In a folder.", "Edited there."):
+            (root / "data" / "clear.json").write_text(json.dumps([row(0, script_phrase=words)]))
+            assert phrases() == [words]
+
+
+def test_a_picture_that_is_saved_in_its_place_is_another(served: Served) -> None:
+    """As a painting program saves it: its thumbnail, which is kept for good, has a new address."""
+    drawn(served)
+
+    def told() -> tuple[str, str]:
+        read = served.get("/api/project").json()
+        return read["board"]["rows"][0]["cells"]["clear"]["version"], read["chosen"][0]["since"]
+
+    wanted = {"shot_number": "1", "beat_number": "1.1", "style": "clear"}
+    assert served.post("/api/save-image-selection", wanted).ok
+    before = told()
+    assert before[1] == "same"
+    assert told() == before
+    Image.new("RGB", (64, 36), "teal").save(picture(served.root, "clear", 0))
+    after = told()
+    assert after[0] != before[0]
+    assert after[1] == "redrawn"
+
+
+def test_references_that_are_edited_outdate_what_was_drawn(commands: Commands) -> None:
+    """Wherever they are named, and wherever they lie; one that is put back makes it as it was."""
+    settings = (
+        SKETCH
+        + 'draw = ["clear"]\nstyle_reference = "art/style.png"\nreferences = ["art/all.png"]\n'
+        + '[styles.clear]\nreferences = ["art/own.png"]\n[characters.mara]\n'
+        + 'picture = "art/mara.png"\n'
+    )
+    rows = [row(0, ai_prompt="Mara waits", references=["art/row.png"])]
+    root = commands.project(beats=rows, settings=settings)
+    (root / "art").mkdir()
+    files = [root / "art" / f"{name}.png" for name in ("style", "all", "own", "mara", "row")]
+    for number, file in enumerate(files):
+        Image.new("RGB", (16, 9), (number, 0, 0)).save(file)
+    with Served(commands, root) as served:
+
+        def changed() -> list[str]:
+            board = served.get("/api/project").json()["board"]
+            return list(board["rows"][0]["cells"]["clear"].get("changed", []))
+
+        served.generate().to_end()
+        for file in files:
+            assert changed() == []
+            before = file.read_bytes()
+            Image.new("RGB", (16, 9), "teal").save(file)
+            assert changed() == ["references"], file
+            file.write_bytes(before)
+        assert changed() == []
+
+
+def test_prices_and_references_of_the_users_own_are_followed(commands: Commands) -> None:
+    """They lie in the user's folder, outside of every project."""
+    root = commands.project(settings='draw = ["clear"]')
+    (root / "keys.toml").unlink()
+    own = commands.config / "imagegen"
+    own.mkdir(parents=True)
+
+    def price(dollars: float) -> None:
+        (own / "keys.toml").write_text(f'[prices]\n"gemini-3.1-flash-image" = {dollars}\n')
+
+    price(0.25)
+    with Served(commands, root) as served:
+        assert served.get("/api/project").json()["board"]["price"] == 0.25
+        price(0.125)
+        assert served.get("/api/project").json()["board"]["price"] == 0.125
+    with Served(commands, root, "--provider", "sketch") as served:
+        served.generate().to_end()
+        before = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert (before["complete"], before["outdated"]) == (3, 0)
+        Image.new("RGB", (16, 9), "teal").save(own / "style_reference.png")
+        after = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert (after["complete"], after["outdated"]) == (2, 1)
+
+
 def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer) -> None:
     """Which beat must be mended first, and how many pictures have another beat's words."""
     root = commands.project(settings='continuity = true\ndraw = ["clear"]\n')
