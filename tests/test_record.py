@@ -14,7 +14,7 @@ import pytest
 from imagegen.errors import RunActiveError, UsageError
 from imagegen.project import record
 from imagegen.project.layout import Layout
-from imagegen.project.record import Asked, RunLock, RunRecord
+from imagegen.project.record import Asked, Drawer, RunLock, RunRecord
 
 _HOLD = """
 import sys
@@ -205,6 +205,7 @@ def test_a_record_is_read_back(layout: Layout) -> None:
         msgspec.json.encode(RECORD).replace(b"4711", b'"4711"'),
         msgspec.json.encode(RECORD).replace(b"abc123", b"\\ud800"),
         msgspec.json.encode(RECORD)[:-1],
+        msgspec.json.encode(msgspec.structs.replace(RECORD, drawer=Drawer(model="a\0b"))),
         b'{"asked": ' + b"[" * 100_000,
         b" " * 2**20 + msgspec.json.encode(RECORD),
     ],

@@ -42,6 +42,7 @@ OUTSIDE = (
 """Names that lead out of the project, where one is taken for a path."""
 
 SKETCH = 'provider = "sketch"\n'
+PRO = "gemini-3-pro-image"
 MEMORY = 100 * 1024 * 1024
 
 
@@ -199,6 +200,29 @@ def test_a_ticket_opens_the_page_once() -> None:
     assert access.admits(access.token)
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        'prefs={"theme":"dark"}',
+        "foo[bar]=1",
+        "a/b=1",
+        "name=Zoë",
+        "=",
+        "lonely",
+        'open="',
+        "imagegen-8000=of-the-server-before",
+    ],
+)
+def test_other_cookies_of_the_machine_shut_nobody_out(others: str) -> None:
+    """They belong to all its ports, and say what they like."""
+    access = Access("127.0.0.1", 8000)
+    own = f"{access.cookie}={access.token}"
+    assert access.knows({"cookie": f"{others}; {own}"})
+    assert access.knows({"cookie": f"{own};{others}"})
+    assert not access.knows({"cookie": others})
+    assert not access.knows({"cookie": f"{others}; not-{own}; {own}x"})
+
+
 def test_names_of_a_server_that_others_reach() -> None:
     """By an address, which no name server can point elsewhere; by no name but the machine's."""
     access = Access("0.0.0.0", 8000)
@@ -208,6 +232,31 @@ def test_names_of_a_server_that_others_reach() -> None:
     one = Access("192.0.2.7", 8000)
     assert one.refusal({"host": "192.0.2.7:8000"}) is None
     assert one.refusal({"host": "192.0.2.8:8000"}) is not None
+
+
+def test_the_usual_port_is_left_out_by_browsers() -> None:
+    """Of Host and Origin, and of no other port's."""
+    usual, another = Access("127.0.0.1", 80), Access("127.0.0.1", 8000)
+    for name in ("127.0.0.1", "localhost", "[::1]"):
+        for host in (name, f"{name}:80"):
+            headers = {"host": host, "origin": f"http://{host}"}
+            assert usual.refusal(headers) is None
+            assert another.refusal(headers) is not None
+        assert usual.refusal({"host": f"{name}:8000"}) is not None
+        assert usual.refusal({"host": name, "origin": f"http://{name}:8000"}) is not None
+    assert usual.refusal({"host": "evil.example"}) is not None
+    assert Access("0.0.0.0", 80).refusal({"host": "192.0.2.7"}) is None
+
+
+@pytest.mark.parametrize("host", ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:db8::1"])
+def test_an_address_is_known_however_it_is_written(host: str) -> None:
+    """Browsers say it in one way, whatever a person typed."""
+    access = Access(host, 8000)
+    assert access.address("t") == "http://[2001:db8::1]:8000/?token=t"
+    for said in ("[2001:db8::1]:8000", "[2001:DB8::1]:8000", "LocalHost:8000"):
+        assert access.refusal({"host": said, "origin": f"http://{said}"}) is None
+    for said in ("[2001:db8::2]:8000", "2001:db8::1:8000", "[2001:db8::1]", "[2001:db8::1", ""):
+        assert access.refusal({"host": said}) is not None
 
 
 def test_loopback_addresses_are_told_from_others() -> None:
@@ -373,6 +422,44 @@ def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
     assert "no key" in events[0]["message"]
     assert events[0]["exit_code"] == 2
     assert not stream.last
+
+
+@pytest.mark.parametrize(
+    ("before", "served", "shown", "price"),
+    [
+        (["--provider", "sketch"], [], ("sketch", None, None), 0),
+        (["--provider", "sketch", "--continuity"], [], ("sketch", None, True), 0),
+        (["--model", PRO], [], (None, PRO, None), 0.134),
+        ([], [], (None, None, None), 0.067),
+        (["--provider", "sketch"], ["--provider", "gemini"], ("gemini", None, None), 0.067),
+        (["--provider", "sketch"], ["--model", PRO], (None, PRO, None), 0.134),
+        (["--model", PRO], ["--provider", "sketch"], ("sketch", None, None), 0),
+    ],
+)
+def test_the_page_draws_as_it_shows(
+    commands: Commands,
+    server: GeminiServer,
+    before: list[str],
+    served: list[str],
+    shown: tuple[object, ...],
+    price: float,
+) -> None:
+    """As the command was told, else as the last run did: nothing is spent that was not shown."""
+    root = commands.project()
+    address = ("--base-url", server.address)
+    assert commands.run("run", root, "--sample", "1", *before, *address).code == 0
+    asked = len(server.requests)
+    with Served(commands, root, *served, *address) as running:
+        board = running.get("/api/project").json()["board"]
+        assert (board["provider"], board["model"]) == (shown[0] or "gemini", shown[1])
+        assert board["price"] == pytest.approx(price)
+        running.generate().to_end()
+        running.generate(style="clear", beat="1.1", force=True).to_end()
+        assert running.get("/api/project").json()["board"]["price"] == pytest.approx(price)
+    assert len(pictures(root)) == 9
+    assert (len(server.requests) > asked) == (price > 0)
+    run = json.loads((root / ".imagegen" / "run.json").read_text())
+    assert [run["asked"].get(n) for n in ("provider", "model", "continuity")] == list(shown)
 
 
 @pytest.mark.parametrize("asked", [{}, {"limit": 0}, {"beat": "1.1"}])
@@ -693,6 +780,103 @@ def test_the_board_follows_the_project(served: Served) -> None:
     assert faulty.json()["faults"][0]["row"] == 1
 
 
+def test_beats_elsewhere_in_the_project_are_followed(commands: Commands) -> None:
+    """A file or a folder that the settings name, whenever they come to name it."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+
+        def phrases() -> list[str]:
+            return [one["phrase"] for one in served.get("/api/project").json()["board"]["rows"]]
+
+        assert phrases() == ["Phrase 0.", "Phrase 1.", "Phrase 2."]
+        elsewhere = root / "data" / "beats.json"
+        elsewhere.parent.mkdir()
+        elsewhere.write_text(json.dumps([row(0, script_phrase="Elsewhere.")]))
+        (root / "imagegen.toml").write_text(SKETCH + 'beats = "data/beats.json"\n')
+        assert phrases() == ["Elsewhere."]
+        elsewhere.write_text(json.dumps([row(0, script_phrase="Edited.")]))
+        assert phrases() == ["Edited."]
+        elsewhere.unlink()
+        assert served.get("/api/project").status_code == 422
+        (root / "imagegen.toml").write_text(SKETCH + 'beats = "data"\n')
+        for words in ("In a folder.", "Edited there."):
+            (root / "data" / "clear.json").write_text(json.dumps([row(0, script_phrase=words)]))
+            assert phrases() == [words]
+
+
+def test_a_picture_that_is_saved_in_its_place_is_another(served: Served) -> None:
+    """As a painting program saves it: its thumbnail, which is kept for good, has a new address."""
+    drawn(served)
+
+    def told() -> tuple[str, str]:
+        read = served.get("/api/project").json()
+        return read["board"]["rows"][0]["cells"]["clear"]["version"], read["chosen"][0]["since"]
+
+    wanted = {"shot_number": "1", "beat_number": "1.1", "style": "clear"}
+    assert served.post("/api/save-image-selection", wanted).ok
+    before = told()
+    assert before[1] == "same"
+    assert told() == before
+    Image.new("RGB", (64, 36), "teal").save(picture(served.root, "clear", 0))
+    after = told()
+    assert after[0] != before[0]
+    assert after[1] == "redrawn"
+
+
+def test_references_that_are_edited_outdate_what_was_drawn(commands: Commands) -> None:
+    """Wherever they are named, and wherever they lie; one that is put back makes it as it was."""
+    settings = (
+        SKETCH
+        + 'draw = ["clear"]\nstyle_reference = "art/style.png"\nreferences = ["art/all.png"]\n'
+        + '[styles.clear]\nreferences = ["art/own.png"]\n[characters.mara]\n'
+        + 'picture = "art/mara.png"\n'
+    )
+    rows = [row(0, ai_prompt="Mara waits", references=["art/row.png"])]
+    root = commands.project(beats=rows, settings=settings)
+    (root / "art").mkdir()
+    files = [root / "art" / f"{name}.png" for name in ("style", "all", "own", "mara", "row")]
+    for number, file in enumerate(files):
+        Image.new("RGB", (16, 9), (number, 0, 0)).save(file)
+    with Served(commands, root) as served:
+
+        def changed() -> list[str]:
+            board = served.get("/api/project").json()["board"]
+            return list(board["rows"][0]["cells"]["clear"].get("changed", []))
+
+        served.generate().to_end()
+        for file in files:
+            assert changed() == []
+            before = file.read_bytes()
+            Image.new("RGB", (16, 9), "teal").save(file)
+            assert changed() == ["references"], file
+            file.write_bytes(before)
+        assert changed() == []
+
+
+def test_prices_and_references_of_the_users_own_are_followed(commands: Commands) -> None:
+    """They lie in the user's folder, outside of every project."""
+    root = commands.project(settings='draw = ["clear"]')
+    (root / "keys.toml").unlink()
+    own = commands.config / "imagegen"
+    own.mkdir(parents=True)
+
+    def price(dollars: float) -> None:
+        (own / "keys.toml").write_text(f'[prices]\n"gemini-3.1-flash-image" = {dollars}\n')
+
+    price(0.25)
+    with Served(commands, root) as served:
+        assert served.get("/api/project").json()["board"]["price"] == 0.25
+        price(0.125)
+        assert served.get("/api/project").json()["board"]["price"] == 0.125
+    with Served(commands, root, "--provider", "sketch") as served:
+        served.generate().to_end()
+        before = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert (before["complete"], before["outdated"]) == (3, 0)
+        Image.new("RGB", (16, 9), "teal").save(own / "style_reference.png")
+        after = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert (after["complete"], after["outdated"]) == (2, 1)
+
+
 def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer) -> None:
     """Which beat must be mended first, and how many pictures have another beat's words."""
     root = commands.project(settings='continuity = true\ndraw = ["clear"]\n')
@@ -703,6 +887,10 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         cells = [one["cells"]["clear"] for one in board["rows"]]
         assert [one["status"] for one in cells] == ["complete", "error", "blocked"]
         assert [one.get("blocked_by") for one in cells] == [None, None, "1.2"]
+        counts = served.get("/api/generation-status").json()["styles"]["clear"]
+        assert counts.pop("completedBeats") == ["1.1"]
+        assert counts["blocked"] == 1
+        assert counts.pop("total") == sum(counts.values()) == 3
         assert board["moved"] == 0
         rows = [row(0, ai_prompt="another"), row(1, ai_prompt="prompt <0>", transition_type="H")]
         (root / "beats.json").write_text(json.dumps(rows))

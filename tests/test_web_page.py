@@ -202,6 +202,39 @@ def test_choosing_needs_no_mouse(commands: Commands, page: Page) -> None:
             expect(page.get_by_role("rowheader")).to_have_count(beats)
 
 
+def test_redrawn_is_what_was_drawn_after_it_was_chosen(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """While the run goes on; and what is told of it anew is no news of the picture."""
+    root = commands.project(keys={"clear": ["test-key-clear-000000"]}, settings='draw = ["clear"]')
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate().to_end()
+        assert commands.run("choose", root, "1.1", "clear").code == 0
+        choices = root / "image_selections.json"
+        chosen = json.loads(choices.read_text())
+        chosen["1.1"]["selectedAt"] = "2026-01-01T00:00:00Z"
+        choices.write_text(json.dumps(chosen))
+        # Of four a minute three are used: the run draws one more, and waits.
+        keys = root / "keys.toml"
+        keys.write_text(keys.read_text().replace("per_minute = 600", "per_minute = 4"))
+        page.goto(served.address)
+        expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("chosen"))
+        redrawn = page.locator(".row").get_by_text("redrawn since chosen")
+        expect(redrawn.filter(visible=True)).to_have_count(0)
+        run = served.generate(force=True).until("start")["run"]
+        expect(redrawn.filter(visible=True)).to_have_count(1)
+        cell(page, "clear", "1.1").click()
+        page.keyboard.press("1")
+        expect(page.get_by_text("Saved: clear")).to_be_visible()
+        page.reload()
+        image = cell(page, "clear", "1.1").locator("img")
+        expect(image).to_have_attribute("src", re.compile(run))
+        expect(redrawn.filter(visible=True)).to_have_count(0)
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        served.post("/api/stop-generation")
+    commands.run("status", root, "--watch")
+
+
 def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) -> None:
     """As a person expects of a key that turns something on."""
     root = commands.project(settings=SKETCH)
@@ -217,6 +250,38 @@ def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) 
         page.keyboard.press("1")
         expect(page.get_by_text("illustration has no picture yet")).to_be_visible()
     assert json.loads((root / "image_selections.json").read_text()) == {}
+
+
+def test_a_key_that_is_held_does_once_what_it_does(commands: Commands, page: Page) -> None:
+    """It repeats itself: what it saves or sends would flicker; only moving goes on."""
+    root = commands.project(settings=SKETCH)
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+
+    def hold(key: str) -> None:
+        for _ in range(4):
+            page.keyboard.down(key)
+        page.keyboard.up(key)
+
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        hold("2")
+        expect(page.get_by_text("Saved: clear", exact=True)).to_be_visible()
+        hold("f")
+        expect(page.get_by_text("Saved: clear, flagged")).to_be_visible()
+        hold("z")
+        expect(page.locator("figure:visible")).to_have_count(1)
+        hold("r")
+        expect(page.get_by_text("redrawn since chosen").first).to_be_visible()
+        hold("ArrowRight")
+        expect(page.get_by_role("heading", name="Phrase 2.")).to_be_visible()
+        assert [url.removeprefix(served.base) for url in sent] == [
+            "/api/save-image-selection",
+            "/api/save-image-selection",
+            "/api/generate-images",
+        ]
 
 
 def test_a_choice_that_cannot_be_saved_is_said(commands: Commands, page: Page) -> None:
@@ -356,6 +421,36 @@ def test_a_server_that_is_gone_is_said(commands: Commands, page: Page) -> None:
         expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
         page.goto(again.address)
         expect(page.get_by_role("alert")).to_be_hidden()
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["that run", "another since"])
+def test_an_end_that_nobody_told_is_seen(
+    commands: Commands, server: GeminiServer, page: Page, *, another: bool
+) -> None:
+    """Of a run that was shown when the server ended: an old window may go on with the next."""
+    root = commands.project()
+    address = ("--base-url", server.address)
+    served = Served(commands, root, *address)
+    page.goto(served.address)
+    with server.held():
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        assert server.wait_for_requests(9)
+        served.close()
+        expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    commands.run("status", root, "--watch")
+    if another:
+        done = commands.run("run", root, "--beat", "clear/1.1", "--force", *address)
+        assert done.code == 0
+    with Served(commands, root, *address, "--port", str(served.port)) as again:
+        expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
+        # Windows share their cookies: the new address lets the old one in too.
+        page.context.new_page().goto(again.address)
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+        expect(page.get_by_role("button", name="Start")).to_be_visible()
+        assert page.title() == "my-video · imagegen"
 
 
 def test_an_event_touches_its_own_row_alone(

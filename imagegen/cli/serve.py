@@ -84,7 +84,8 @@ def serve(
     """Open a page to watch a run, review the pictures and choose the best of each beat.
 
     A run that is started there is one like any other: it goes on when the page is closed or
-    this command ends. Ctrl-C ends the page.
+    this command ends. It draws with the provider and model of the last run, unless these are
+    named here. Ctrl-C ends the page.
     """
     try:
         from imagegen.web import access, server
@@ -105,8 +106,7 @@ def serve(
     boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()
-    named = {"provider": provider, "model": model, "beats": absolute(beats)}
-    named |= {"keys": absolute(keys), "base-url": base_url}
+    named = {"beats": absolute(beats), "keys": absolute(keys), "base-url": base_url}
     options = [f"--{name}={value}" for name, value in named.items() if value is not None]
     gc.enable()
 

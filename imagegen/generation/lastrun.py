@@ -34,17 +34,18 @@ def to_resume(root: Path) -> RunRecord | None:
 
 
 def as_last_drawn(root: Path, asked: Asked) -> Asked:
-    """Return what is asked with the last run's provider and model, for looking at pictures.
+    """Return what is asked with the last run's provider, model and continuity.
 
-    Else all that a run with `--provider` drew would be outdated as soon as it is looked at.
+    For looking at pictures: else all that a run with `--provider` drew would be outdated as soon
+    as it is looked at. What is asked for wins; provider and model belong together.
     """
     last = record.read(Layout(root))
     if last is None or last.drawer.provider not in {None, *providers.NAMES}:
         # The record may be somebody else's.
         return asked
-    return msgspec.structs.replace(
-        asked,
-        provider=last.drawer.provider,
-        model=last.drawer.model,
-        continuity=last.drawer.continuity,
-    )
+    by = last.drawer
+    if asked.continuity is None:
+        asked = msgspec.structs.replace(asked, continuity=by.continuity)
+    if asked.provider is None and asked.model is None:
+        asked = msgspec.structs.replace(asked, provider=by.provider, model=by.model)
+    return asked

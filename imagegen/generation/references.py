@@ -1,6 +1,7 @@
 """The reference images of a project: which there are, and which go with a beat."""
 
 import io
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -140,6 +141,17 @@ def gather(
         root=layout.root if rows or characters or any(common.values()) else None,
         limits=limits,
     )
+
+
+def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]]) -> list[Path]:
+    """Return every place where a reference image may lie; there need not be one."""
+    written = [settings.style_reference, *settings.references]
+    for style, own in settings.styles.items():
+        written += [own.style_reference, *own.references]
+        written += [character.picture_in(style) for character in settings.characters.values()]
+    rows = (path for own in beats.values() for beat in own for path in beat.references)
+    named = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
+    return [layout.root / REFERENCE_FILE, _users(), *(layout.root / path for path in named)]
 
 
 class _Shelf:

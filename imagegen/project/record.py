@@ -37,6 +37,10 @@ RunId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z")]
 """A run's id. It names a file, and a record may be somebody else's."""
 
 
+Option = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
+"""What can be an option's value: no program can be given a null character."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The options that choose what is drawn and how; never keys or addresses.
 
@@ -63,8 +67,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Drawer(msgspec.Struct, frozen=True, kw_only=True):
     """Who was asked to draw; None: as the settings say."""
 
-    provider: str | None = None
-    model: str | None = None
+    provider: Option | None = None
+    model: Option | None = None
     continuity: bool | None = None
 
 

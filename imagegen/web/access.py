@@ -2,17 +2,25 @@
 
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from imagegen.errors import UsageError
 
-_LOCAL_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
+_LOCAL_NAMES: Final = ("127.0.0.1", "localhost", "::1")
+_HTTP: Final = 80
+"""The port that browsers leave out of Host and Origin."""
+
+_HOST: Final = re.compile(
+    r"(?:\[(?P<bracketed>[^][]+)\]|(?P<plain>[^][:]+))(?::(?P<port>[0-9]{1,5}))?"
+)
 _OWN: Final = frozenset({"same-origin", "none"})
 """What browsers say in Sec-Fetch-Site of requests by our page, and of addresses typed."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
@@ -41,9 +49,10 @@ class Access:
         self.cookie = f"imagegen-{port}"
         self._tickets: set[str] = set()
         self._port = port
-        self._any_address = not is_loopback(host) and ipaddress.ip_address(host).is_unspecified
-        self._shown = f"[{host}]" if ":" in host else host
-        self._names = {*_LOCAL_NAMES, self._shown}
+        own = _name(host)
+        self._any_address = not isinstance(own, str) and own.is_unspecified
+        self._shown = f"[{own}]" if isinstance(own, ipaddress.IPv6Address) else str(own)
+        self._names = {own, *map(_name, _LOCAL_NAMES)}
         if self._any_address:
             self._names |= {socket.gethostname().lower()}
 
@@ -87,26 +96,28 @@ class Access:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return _same(bearer.strip(), self.token)
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        return cookie is not None and _same(cookie.value, self.token)
+        # Other ports' cookies come along, in whatever form: only our own is looked at.
+        cookies = (one.partition("=") for one in headers.get("cookie", "").split(";"))
+        return any(
+            name.strip() == self.cookie and _same(value.strip(), self.token)
+            for name, _, value in cookies
+        )
 
     def _is_ours(self, host: str) -> bool:
-        name, _, port = host.lower().rpartition(":")
-        if port != str(self._port):
+        match = _HOST.fullmatch(host)
+        if match is None or int(match["port"] or _HTTP) != self._port:
             return False
-        return name in self._names or (self._any_address and _is_address(name))
+        name = _name(match["bracketed"] or match["plain"])
+        # No name server can point an address elsewhere.
+        return name in self._names or (self._any_address and not isinstance(name, str))
 
 
-def _is_address(name: str) -> bool:
-    """Tell whether a name is an IP address, which no name server can point elsewhere."""
+def _name(host: str) -> str | Address:
+    """Return what a host is called, however it is written: an IPv6 address has many ways."""
     try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return host.lower()
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -37,10 +37,10 @@ def application(
 ) -> ASGIApp:
     """Return what serves one project to whoever `access` lets in.
 
-    `options` are the command's that every run gets which the page begins.
+    `options` are the command's that every run gets which the page begins, besides who draws.
     """
     layout = boards.layout
-    api = Api(boards, Runs(layout, options), Follower(layout, lookout), Choices(boards))
+    api = Api(boards, Runs(boards, options), Follower(layout, lookout), Choices(boards))
     pictures = Pictures(boards)
     routes = [
         *api.routes(),

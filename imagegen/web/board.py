@@ -1,9 +1,8 @@
 """What the page shows of a project: a row a beat, a cell a style."""
 
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,19 +13,15 @@ from imagegen.generation import interrupted
 from imagegen.generation.lastrun import as_last_drawn
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
-from imagegen.project import selections
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
+from imagegen.web.marks import named_by, signature, version
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
-_SOURCES: Final = ("prompts", "storyboards")
-"""Folders of a project that beats are read from, besides its own."""
-
-Signature = tuple[tuple[str, int, int], ...]
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -61,6 +56,7 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     complete: int
     error: int
     pending: int
+    blocked: int
     outdated: int
     waived: int
     completed_beats: tuple[str, ...]
@@ -87,7 +83,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class _Read:
-    signature: Signature
+    signature: int
     project: Project
     board: Board
 
@@ -95,8 +91,9 @@ class _Read:
 class Boards:
     """Reads a project's board, anew whenever one of its files has changed.
 
-    `root` is its folder as it was typed, for messages. The methods wait for files; any thread
-    may call them. `_lock` guards what was read last.
+    `root` is its folder as it was typed, for messages; `asked` is what the command was told. The
+    methods wait for files; any thread may call them. `_lock` guards what was read last, and
+    what the project names from which that was made.
     """
 
     def __init__(self, root: Path, asked: Asked) -> None:
@@ -105,6 +102,14 @@ class Boards:
         self._asked = asked
         self._lock = threading.Lock()
         self._read: _Read | None = None
+        self._named: tuple[str, ...] = ()
+
+    def asked(self) -> Asked:
+        """Return how the project is drawn now: as the command was told, else as it was last.
+
+        Its pictures are judged by that, and it is what the page's runs ask for.
+        """
+        return as_last_drawn(self._root, self._asked)
 
     def read(self) -> Board:
         """Return the board as it is now. Raises `ImagegenError` for a faulty project."""
@@ -116,13 +121,20 @@ class Boards:
 
     def _now(self) -> "_Read":
         with self._lock:
-            signature = tuple(self._signature())
-            if self._read is None or self._read.signature != signature:
-                interrupted.finish(self.layout, time.time())
-                project = Project(self._root, as_last_drawn(self._root, self._asked))
-                board = _board(project, standing(project, time.time()))
-                self._read = _Read(signature, project, board)
+            seen = signature(self.layout, self._named)
+            if self._read is None or self._read.signature != seen:
+                self._read = self._anew(seen)
             return self._read
+
+    def _anew(self, seen: int) -> "_Read":
+        interrupted.finish(self.layout, time.time())
+        project = Project(self._root, self.asked())
+        named = named_by(project)
+        if named != self._named:
+            # Files are marked before they are read: a change between the two would not be seen.
+            self._named = named
+            return self._anew(signature(self.layout, named))
+        return _Read(seen, project, _board(project, standing(project, time.time())))
 
     def picture(self, style: str, shot: str, beat: str) -> Path | None:
         """Return where a beat's picture belongs; None for what is no beat of the project.
@@ -134,23 +146,6 @@ class Boards:
             last = self._now()
         known = (shot, beat) in last.project.keys.get(style, ())
         return self.layout.picture(style, shot, beat) if known else None
-
-    def _signature(self) -> Iterator[tuple[str, int, int]]:
-        """Yield a mark of everything from which the board is made."""
-        root, pictures = self.layout.root, self.layout.pictures
-        yield from _files(root)
-        for name in _SOURCES:
-            yield from _files(root / name)
-        if self._asked.beats_file is not None:
-            beats = Path(self._asked.beats_file)
-            yield from _marked(beats)
-            yield from _files(beats)
-        yield from _marked(self.layout.ours / "run.json")
-        for style in _folders(pictures):
-            yield from _marked(style)
-            for shot in _folders(style):
-                # A picture is renamed into its folder, which tells of it.
-                yield from _marked(shot)
 
 
 def _board(project: Project, found: Standing) -> Board:
@@ -207,45 +202,8 @@ def _counts(beats: Sequence[Beat], stands: StyleStanding) -> StyleCounts:
         complete=stands.complete,
         error=stands.error,
         pending=stands.pending,
+        blocked=stands.blocked,
         outdated=stands.outdated,
         waived=stands.waived,
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
     )
-
-
-def version(path: Path) -> str | None:
-    """Return a mark of a file's content that changes when it is replaced; None without one."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
-
-
-def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
-    try:
-        with os.scandir(folder) as entries:
-            # Choices are no part of it, and every one of them is written there.
-            names = sorted(e.path for e in entries if e.is_file() and e.name != selections.FILE)
-    except OSError:
-        return
-    for name in names:
-        yield from _marked(Path(name))
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)
-            )
-    except OSError:
-        return []
-
-
-def _marked(path: Path) -> Iterator[tuple[str, int, int]]:
-    try:
-        found = path.stat()
-    except OSError:
-        return
-    yield str(path), found.st_mtime_ns, found.st_size

@@ -13,7 +13,8 @@ from imagegen.generation.choices import ChoiceStanding
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
 from imagegen.project import selections
-from imagegen.web.board import Boards, version
+from imagegen.web.board import Boards
+from imagegen.web.marks import version
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 

@@ -12,8 +12,8 @@ from imagegen.generation import detach
 from imagegen.generation.events import Complete, Event, Failed, iso_exact
 from imagegen.generation.follow import Journal
 from imagegen.project import record
-from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
+from imagegen.web.board import Boards
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A(?=.*\S)[\w.\-/ ]{1,200}\Z")]
 """A style, a shot or a beat as a person may name it; which there are, the run itself knows."""
@@ -71,11 +71,14 @@ class RunStanding(msgspec.Struct, frozen=True, kw_only=True):
 class Runs:
     """The runs of one project. `options` are the command's that every run gets.
 
-    Its methods wait for files and processes.
+    Who draws is said to each run as `boards` has it, by whom the page shows what it costs: a
+    run that is told nothing would draw as the settings say. Its methods wait for files and
+    processes.
     """
 
-    def __init__(self, layout: Layout, options: Sequence[str] = ()) -> None:
-        self._layout = layout
+    def __init__(self, boards: Boards, options: Sequence[str] = ()) -> None:
+        self._boards = boards
+        self._layout = boards.layout
         self._options = list(options)
         self._begun: set[str] = set()
 
@@ -91,7 +94,8 @@ class Runs:
                 f"another run is active (process {active.pid}, since {active.started})",
                 hint="stop it first, or wait until it ends",
             )
-        arguments = ["run", str(self._layout.root), *asked.options(), *self._options]
+        arguments = ["run", str(self._layout.root), *asked.options()]
+        arguments += [*_drawer(self._boards), *self._options]
         started = detach.start(self._layout, arguments, _environment())
         if isinstance(started, detach.Over):
             if started.run is None:
@@ -139,6 +143,16 @@ class Runs:
         finally:
             journal.close()
         return last if isinstance(last, Complete) else None
+
+
+def _drawer(boards: Boards) -> list[str]:
+    """Return the options that let a run draw as the page shows it."""
+    asked = boards.asked()
+    named = {"provider": asked.provider, "model": asked.model}
+    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    if asked.continuity is not None:
+        options.append("--continuity" if asked.continuity else "--no-continuity")
+    return options
 
 
 def _refusal(over: detach.Over) -> Failed:

@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from imagegen.project import record, selections
 from imagegen.project.layout import Layout
-from imagegen.web.board import version
+from imagegen.web.marks import version
 
 LOOK: Final = 0.2
 """Seconds between two looks, while anybody waits for news."""

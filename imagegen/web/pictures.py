@@ -16,7 +16,8 @@ from imagegen import files
 from imagegen.project import png
 from imagegen.web import thumbnails
 from imagegen.web.answers import RefusedError
-from imagegen.web.board import Boards, version
+from imagegen.web.board import Boards
+from imagegen.web.marks import version
 
 _MAKERS: Final = 2
 _PIECE: Final = 64 * 1024

@@ -37,12 +37,13 @@ let background = false;
 
 function load() {
   stale = loading !== null;
+  const { turns } = state;
   loading ??= api
     .project()
     .then((read) => {
       trouble = null;
       loaded = Date.now();
-      state.load(read);
+      state.load(read, turns);
     })
     .catch((error) => {
       trouble = { message: error.message, hint: error.hint, faults: error.faults, reload: true };

@@ -139,7 +139,8 @@ export class Review {
     row.saving = row.saving.then(async () => {
       let failed = false;
       try {
-        await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
+        const saved = await api.save({ shot_number: row.shot, beat_number: row.beat, ...change });
+        if (row.chosen === choice) row.chosen = saved;
         this._say(
           choice
             ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}`
@@ -238,6 +239,8 @@ export class Review {
     const act = this._acts(event.key);
     if (!act) return;
     event.preventDefault();
+    // A key that is held moves on; it does not choose, save or draw over and over.
+    if (event.repeat && !event.key.startsWith("Arrow")) return;
     act();
   }
 

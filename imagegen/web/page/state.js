@@ -17,6 +17,7 @@ export class State {
     this.waits = new Map(); // by style, or null for all
     this.warnings = [];
     this.choicesFault = null; // why the file of choices cannot be read
+    this.turns = 0; // how often a run was heard to begin or end
     this.said = 0; // how many beats this run needs nothing more of
     this._paint = paint;
     this._cells = new Map();
@@ -26,8 +27,9 @@ export class State {
     this._asked = false;
   }
 
-  // Takes over what the server read from the disk. What has been heard of the active run is newer.
-  load({ board, chosen, choices_fault: fault = null, run, ended }) {
+  // Takes over what the server read from the disk. What has been heard of the active run is newer,
+  // and so is which run there is, where `turns` have changed since it was asked.
+  load({ board, chosen, choices_fault: fault = null, run, ended }, turns) {
     this.project = board;
     this.styles = Object.keys(board.styles);
     this._cells.clear();
@@ -37,13 +39,18 @@ export class State {
       this._row(row, at, before.get(keyOf(row.shot, row.beat))),
     );
     this.choose(chosen, fault);
-    const known = run.active && run.run === this.ended?.run; // it has ended since
-    if (!this.run.active && !known) {
-      this.run = { active: run.active, id: run.run, stopping: false };
-      this.ended = ended ?? (run.run && !run.active ? { ...run, messages: [] } : null);
-    }
+    if (turns === this.turns) this._follow(run, ended);
     for (const event of this._live.values()) this._progress(event);
     this.touch("all");
+  }
+
+  // Takes over which run there is: its end may be missed while there is no connection.
+  _follow(run, ended) {
+    const known = this.run.active ? this.run.id : this.ended?.run;
+    if (run.active && run.run === known) return; // one that has ended only lets go of the project
+    if (this.run.active) this._rest();
+    this.run = { active: run.active, id: run.run, stopping: false };
+    this.ended = ended ?? (run.run && !run.active ? { ...run, messages: [] } : null);
   }
 
   // Takes over what is chosen, or why that cannot be read. What is being saved is newer.
@@ -52,10 +59,10 @@ export class State {
     this.choicesFault = fault;
     const choices = new Map(chosen.map((one) => [keyOf(one.shot_number, one.beat_number), one]));
     for (const row of this.rows) {
-      const one = choices.get(row.key) ?? null;
-      if (row.unsaved || isSame(row.chosen, one)) continue;
+      if (row.unsaved) continue;
+      const [before, one] = [row.chosen, choices.get(row.key) ?? null];
       row.chosen = one;
-      this.touch(row);
+      if (!isSame(before, one)) this.touch(row);
     }
   }
 
@@ -123,6 +130,7 @@ export class State {
   }
 
   _begin(event) {
+    this.turns += 1;
     this.run = { active: true, id: event.run, stopping: false };
     this.started = event;
     this.ended = this.forecast = null;
@@ -155,7 +163,8 @@ export class State {
     if (event.status === "complete") {
       cell.version = `${event.run}-${event.seq}`;
       cell.changed = [];
-      if (cell.row.chosen?.style === cell.style) cell.row.chosen.since = "redrawn";
+      const { chosen } = cell.row;
+      if (chosen?.style === cell.style && isDrawnAfter(event, chosen)) chosen.since = "redrawn";
     }
     cell.status = event.status;
     cell.error = event.error;
@@ -171,17 +180,23 @@ export class State {
   }
 
   _end(event) {
+    this.turns += 1;
     this.run = { active: false, id: event.run, stopping: false };
     this.ended = event;
-    this.forecast = null;
-    this.waits.clear();
-    this._live.clear();
+    this._rest();
     for (const cell of this._cells.values()) {
       // What was in flight when a run broke off: the disk will tell.
       if (cell.status !== "generating") continue;
       cell.status = cell.version ? "complete" : "pending";
       this.touch(cell.row);
     }
+  }
+
+  // Forgets what was heard of a run that is over.
+  _rest() {
+    this.forecast = null;
+    this.waits.clear();
+    this._live.clear();
   }
 
   // How many of a style's beats are of each status.
@@ -237,6 +252,12 @@ function namesOf(rows) {
 
 function isSame(one, other) {
   return ["style", "isFlagged", "since"].every((name) => one?.[name] === other?.[name]);
+}
+
+// Tells whether a picture was drawn after its style was chosen: a run is told of from its beginning.
+// Choices have their time to the second; of the same second the server has said what became of it.
+function isDrawnAfter(event, { selectedAt }) {
+  return !(Date.parse(event.time) < Date.parse(selectedAt) + 1000);
 }
 
 export function keyOf(shot, beat) {
