@@ -183,6 +183,30 @@ def test_a_record_that_is_deleted_is_noticed_by_the_next_request(
 
 
 @posix
+@pytest.mark.parametrize("harm", [_delete_file, _delete_folder, _replace])
+def test_what_no_run_under_way_knows_counts_as_just_used(
+    runs: Runs, clock: FakeClock, harm: Harm
+) -> None:
+    """Whoever makes the record anew does not know what another run sent that is over."""
+    over = runs.start(keys=2)
+    assert over.send_all() == 2 * LIMIT
+    over.pool.close()
+    clock.advance(10)
+    one = runs.start()
+    harm(runs.folder)
+    one.pool.look()
+    two = runs.start(keys=2)
+
+    assert (one.send_all(), two.send_all()) == (0, 0)
+    # What it does know is not held up for that.
+    clock.advance(MINUTE - 10)
+    assert one.send_all() == LIMIT
+    assert two.send_all() == 0
+    clock.advance(10)
+    assert two.send_all() == LIMIT
+
+
+@posix
 def test_leases_survive_the_record_that_they_were_written_in(runs: Runs) -> None:
     """A request that never leaves gives back its place, in the new record as in the old."""
     run = runs.start()
