@@ -62,7 +62,7 @@ def try_folders(layout: Layout, plan: Plan) -> None:
 
 
 def sweep(layout: Layout, survey: Survey) -> None:
-    """Remove what a crash left half-written. Only for whoever holds the run's lock."""
+    """Remove what a crash left half-written, and nothing that another command is writing."""
     folders = [layout.root, layout.ours, layout.pictures, *map(Path, survey.unfinished)]
     for style in _folders_in(layout.pictures):
         # There may be 60,000 folders of shots: those that were surveyed are not read again.
