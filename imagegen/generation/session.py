@@ -17,7 +17,7 @@ from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.forecaster import estimate
-from imagegen.generation.plan import Plan, chain_lengths, in_order
+from imagegen.generation.plan import Plan, chain_lengths
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
@@ -73,6 +73,7 @@ class Session:
         )
         self._disk: Survey | None = None
         self._plans: dict[int | None, Plan] = {}
+        self._limit: int | None = None
         self._busy = record.is_active(project.layout)
         self._bus: Bus | None = None
 
@@ -119,6 +120,7 @@ class Session:
         """
         if self._disk is None:
             self._plans = {}
+        self._limit = limit
         if limit not in self._plans:
             found = self._survey()
             plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
@@ -301,7 +303,9 @@ class Session:
         right = prepare.put_right(layout, plan, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
-        return in_order(right, self.project.predecessors)
+        # What was taken for pictures is none, and the limit holds all the same.
+        self._disk = None
+        return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:
         """Return what writes the run down. `plan` is as it is after what was put aside."""
