@@ -13,6 +13,9 @@ from typing import Final
 
 from imagegen.errors import StorageError
 
+if sys.platform != "win32":
+    import fcntl
+
 TEMPORARY: Final = ".imagegen-"
 """What the names of files that are being written begin with; a crash may leave them."""
 
@@ -43,16 +46,22 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, mode: int = 
 
     What the parts raise goes on, and nothing is there then that was not before.
     """
-    temporary = path.parent / f"{TEMPORARY}{os.urandom(6).hex()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
+    placed = False
     try:
-        descriptor = os.open(temporary, flags, mode)
+        temporary, descriptor = _begin(path.parent, mode)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 for part in parts:
                     _write_all(file.fileno(), part)
                 os.fsync(file.fileno())
-            replace(temporary, path)
+                if sys.platform != "win32":
+                    # As long as it is open it is known to be somebody's. Folders that are
+                    # shared from Windows want it closed first.
+                    with contextlib.suppress(OSError):
+                        replace(temporary, path)
+                        placed = True
+            if not placed:
+                replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -178,7 +187,7 @@ def is_temporary(name: str) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a crash left half-written in a folder. Nobody else may be writing there."""
+    """Remove what a crash left half-written in a folder; what is being written stays."""
     try:
         names = os.listdir(folder)  # noqa: PTH208  # names alone: there may be 60,000 folders
     except OSError:
@@ -186,7 +195,7 @@ def sweep(folder: Path) -> None:
     for name in names:
         if is_temporary(name):
             with contextlib.suppress(OSError):
-                (folder / name).unlink()
+                _sweep(folder / name)
 
 
 def refused(error: OSError, path: Path) -> StorageError:
@@ -213,6 +222,55 @@ def refused(error: OSError, path: Path) -> StorageError:
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
         return StorageError(f"{path} cannot be made: a file stands where a folder should be")
     return StorageError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def _begin(folder: Path, mode: int) -> tuple[Path, int]:
+    """Make a file to be written and renamed, and open it. Raises `OSError`.
+
+    It is locked while it is open: the system lets go of it at any death, and by that alone
+    are leftovers told from what is being written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
+    while True:
+        temporary = folder / f"{TEMPORARY}{os.urandom(6).hex()}.tmp"
+        descriptor = os.open(temporary, flags, mode)
+        if _lock(descriptor) and os.path.lexists(temporary):
+            return temporary, descriptor
+        # Somebody has swept it before it was locked.
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a new file, where that is needed and can be; returns whether nobody else has."""
+    # Windows deletes no file that is open.
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Some network file systems lock nothing.
+            return True
+    return True
+
+
+def _sweep(file: Path) -> None:
+    """Remove a file unless somebody is writing it. Raises `OSError`."""
+    if sys.platform == "win32":
+        file.unlink()
+        return
+    with contextlib.ExitStack() as opened:
+        try:
+            descriptor = os.open(file, os.O_RDONLY | READ_FLAGS)
+            opened.callback(os.close, descriptor)
+            # Not `LOCK_EX`: over NFS only what may be written to can have that.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError:
+            # A link, or on a file system that locks nothing.
+            pass
+        file.unlink()
 
 
 def _free(path: Path) -> Path:

@@ -53,18 +53,30 @@ def test_padding_may_be_escaped(sign: str) -> None:
         pytest.param(json_of(CODED[:8] + "\n" + CODED[8:]), id="line break"),
         pytest.param(json_of(CODED + "é"), id="no ASCII"),
         pytest.param(msgspec.Raw(b'"' + CODED.encode() + b'\xff"'), id="no Unicode"),
+        pytest.param(json_of(base64.b64encode(b"<html>").decode()), id="no picture"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_was_drawn(coded: msgspec.Raw | str) -> None:
+    """It costs an attempt, and what a picture does."""
+    outcome = answers.picture(coded)
+    assert isinstance(outcome, Fault)
+    assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken picture", True)
+
+
+@pytest.mark.parametrize(
+    "coded",
+    [
         pytest.param(msgspec.Raw(b'""'), id="empty"),
         pytest.param(msgspec.Raw(b"null"), id="null"),
         pytest.param(msgspec.Raw(b"1234567890"), id="number"),
         pytest.param(msgspec.Raw(f'["{CODED}"]'.encode()), id="list"),
-        pytest.param(json_of(base64.b64encode(b"<html>").decode()), id="no picture"),
     ],
 )
-def test_what_is_no_picture_is_a_broken_answer(coded: msgspec.Raw | str) -> None:
+def test_what_is_no_text_is_a_broken_answer(coded: msgspec.Raw) -> None:
     """It costs an attempt and no more."""
     outcome = answers.picture(coded)
     assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.reason) == (Kind.PASSING, "broken answer")
+    assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken answer", False)
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,13 @@ def test_a_day_spent_ends_at_pacific_midnight(desk: Desk) -> None:
     assert not desk.budget.spent_today(midnight + 1)
 
 
+@pytest.mark.parametrize("told", [1e15, -1e15, 2e11, -2e11])
+def test_a_day_that_no_calendar_has_is_not_spent(desk: Desk, told: float) -> None:
+    """Whatever a record says, no run ends for it."""
+    desk.budget.spent_wall = told
+    assert not desk.budget.spent_today(desk.clock.wall())
+
+
 def test_an_answer_ends_a_day_that_was_spent(desk: Desk) -> None:
     """A quota that was raised in the middle of the day counts at once."""
     desk.budget.spent_wall = desk.clock.wall()

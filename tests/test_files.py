@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,75 @@ def test_a_sweep_removes_only_what_we_left(tmp_path: Path) -> None:
     files.sweep(tmp_path)
     assert names(tmp_path) == sorted([*stay, f"{files.TEMPORARY}folder.tmp"])
     files.sweep(tmp_path / "missing")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
+def test_a_sweep_leaves_what_is_being_written(tmp_path: Path) -> None:
+    """However long that takes: a run may begin while a contact sheet is written."""
+
+    def parts() -> Iterator[bytes]:
+        yield b"first "
+        files.sweep(tmp_path)
+        yield b"second"
+        files.sweep(tmp_path)
+
+    files.write_parts(tmp_path / "gallery.html", parts())
+    assert names(tmp_path) == ["gallery.html"]
+    assert (tmp_path / "gallery.html").read_bytes() == b"first second"
+
+
+@pytest.mark.parametrize("moment", ["before it is locked", "while it is locked"])
+def test_a_file_that_is_swept_as_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whoever sweeps may come between the file and its lock."""
+    fcntl = pytest.importorskip("fcntl", reason="Windows deletes no file that is open")
+    lock = fcntl.flock
+    swept: list[Path] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+            if moment == "while it is locked":
+                raise BlockingIOError(errno.EWOULDBLOCK, "Resource temporarily unavailable")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    files.write(tmp_path / "a", b"whole")
+    assert len(swept) == 1
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has its own way")
+def test_a_disk_that_renames_no_open_file_is_written_to_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that are shared from Windows refuse to."""
+    replace, tries = Path.replace, []
+
+    def refusing(self: Path, target: Path) -> Path:
+        tries.append(target)
+        if len(tries) == 1:
+            raise OSError(errno.ETXTBSY, "Text file busy")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    files.write(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+def test_where_nothing_can_be_locked_leftovers_are_swept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems know no locks."""
+    fcntl = pytest.importorskip("fcntl", reason="Windows deletes no file that is open")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    files.write(tmp_path / "a", b"whole")
+    (tmp_path / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_refused_move_names_the_folder_that_is_closed(

@@ -291,12 +291,10 @@ def test_drafts_are_no_picture(api: responses.RequestsMock, gemini: Gemini) -> N
         b'{"candidates": [{}]}',
         b'{"candidates": [{"content": {"parts": "none"}}]}',
         b'{"candidates": [{"finishReason": 7}]}',
-        b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": "!!"}}]}}]}',
         b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": ""}}]}}]}',
         b'{"candidates": [{"content": {"parts": [{"text": "\xff"}]}}]}',
         b"<html>Sign in</html>",
         b"[" * 100_000,
-        msgspec.json.encode(gemini_replies.success(Answer.NOT_A_PICTURE, "")),
     ],
 )
 def test_broken_answers(api: responses.RequestsMock, gemini: Gemini, body: bytes) -> None:
@@ -304,6 +302,20 @@ def test_broken_answers(api: responses.RequestsMock, gemini: Gemini, body: bytes
     api.post(DRAW, body=body)
     fault = fault_of(gemini)
     assert (fault.kind, fault.reason) == (Kind.PASSING, "broken answer")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": "!!"}}]}}]}',
+        msgspec.json.encode(gemini_replies.success(Answer.NOT_A_PICTURE, "")),
+    ],
+)
+def test_broken_pictures(api: responses.RequestsMock, gemini: Gemini, body: bytes) -> None:
+    """A picture that cannot be used was drawn all the same."""
+    api.post(DRAW, body=body)
+    fault = fault_of(gemini)
+    assert (fault.kind, fault.reason, fault.drawn) == (Kind.PASSING, "broken picture", True)
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

@@ -3,8 +3,11 @@
 import io
 import shutil
 from collections import namedtuple
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -150,6 +153,21 @@ def test_what_is_no_picture_is_put_aside_and_drawn(layout: Layout, data: bytes) 
     assert not project.path.exists()
     assert "generated_images/clear/Shot_1/Beat_1.1.png" in project.warnings[-1]
     assert "old_images/2026-11-22T12-00-00Z/clear/Shot_1/Beat_1.1.png" in project.warnings[-1]
+
+
+@pytest.mark.parametrize("settled", [{"waived": True}, {"blocked_by": ("1", "1.0")}])
+def test_what_is_put_aside_is_drawn_only_where_its_beat_may_be(
+    layout: Layout, settled: Mapping[str, Any]
+) -> None:
+    """A beat that needs no picture, or waits for another, does so whatever lies in its place."""
+    project = Aside(layout, b"<html>")
+    (planned,) = project.plan.styles["clear"]
+    planned = msgspec.structs.replace(planned, **settled)
+    project.plan = Plan(styles={"clear": (planned,)}, others=3)
+    assert project.put_right() == msgspec.structs.replace(planned, found=Found.NOTHING)
+    assert project.kept.read_bytes() == b"<html>"
+    assert not project.path.exists()
+    assert "drawn again" not in project.warnings[-1]
 
 
 def test_a_second_thing_put_aside_leaves_the_first(layout: Layout) -> None:

@@ -11,7 +11,8 @@ from gemini_server import Answer, GeminiServer
 from imagegen.errors import Exit
 from imagegen.generation.events import Complete, Forecast, Progress
 from imagegen.generation.purse import Purse
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Price, Usage
+from imagegen.providers import answers
+from imagegen.providers.base import TOO_LARGE, Fault, Kind, Outcome, Picture, Price, Usage
 from virtual import PNG, Show, passing
 
 TEN_CENTS = Price(picture=0.1)
@@ -144,6 +145,36 @@ def test_the_limit_holds_with_answers_of_every_kind(tmp_path: Path, seed: int) -
     assert (complete.exit_code, complete.reason) == (3, "money")
     assert complete.cost == spent(one) == pytest.approx(3.0)
     assert complete.answers["picture"] == 30
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Picture(data=PNG[:-20]),
+        answers.picture("no base64"),
+        answers.picture("bm8gcGljdHVyZQ=="),
+        Fault(kind=Kind.PASSING, reason=TOO_LARGE, message="more than 64 MiB"),
+    ],
+    ids=["torn", "no base64", "no picture", "too large"],
+)
+def test_a_picture_that_cannot_be_used_is_paid_for(tmp_path: Path, answer: Outcome) -> None:
+    """The service has drawn it, and where pictures have a price wants to have that."""
+    one = show(tmp_path, max_cost=1.0)
+    one.provider.answer = lambda _request, _key: answer
+    complete = one.draw()
+
+    assert (complete.exit_code, complete.reason) == (3, "money")
+    assert len(one.provider.requests) == 10
+    assert complete.cost == spent(one) == pytest.approx(1.0)
+
+
+def test_what_is_still_to_be_paid_has_broken_pictures_in_it(tmp_path: Path) -> None:
+    """Where every other picture is broken, each that is drawn costs two."""
+    purse = Purse(TEN_CENTS)
+    purse.pay(None, pictures=1)
+    purse.pay(None, pictures=0, lost=1)
+    assert purse.spent == pytest.approx(0.2)
+    assert purse.in_all(3) == pytest.approx(0.8)
 
 
 def test_requests_that_turn_out_cheaper_leave_money_for_others(tmp_path: Path) -> None:

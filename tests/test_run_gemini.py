@@ -517,6 +517,25 @@ def test_torn_jpeg_counts_as_no_picture(commands: Commands, server: GeminiServer
     assert answers(path.read_bytes(), server.requests[-1].prompt)
 
 
+@pytest.mark.parametrize("settings", ["", "continuity = true\n"])
+def test_a_torn_jpeg_is_drawn_within_the_limit(
+    commands: Commands, server: GeminiServer, settings: str
+) -> None:
+    """What the limit leaves is the next run's, and nothing is drawn from what is not there."""
+    root = commands.project(beats=2, settings=f'draw = ["clear"]\n{settings}')
+    path = picture(root, "clear", 0)
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (640, 360), "orange").save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:400])
+    run = ("run", root, "--limit", 1, "--base-url", server.address)
+    for number in (0, 1):
+        assert commands.run(*run).code == 0
+        assert [request.prompt[:10] for request in server.requests][number:] == [
+            f"prompt <{number}>"
+        ]
+    assert len(pictures(root)) == 2
+
+
 def test_a_dry_run_of_force_says_what_exists(commands: Commands, server: GeminiServer) -> None:
     """Pictures that would be replaced are not passed over in silence."""
     root = commands.project()

@@ -498,6 +498,22 @@ def test_a_skipped_beat_is_settled(
     assert len(server.requests) == 6
 
 
+def test_a_skipped_beat_is_not_drawn_for_what_lies_in_its_place(
+    commands: Commands, server: GeminiServer, address: tuple[str, str]
+) -> None:
+    """What is no picture is put aside, and no more is sent than was said."""
+    root = commands.project(settings='draw = ["clear"]\n')
+    went_well(commands.run("skip", root, ADDRESS))
+    torn = picture(root, "clear", 1)
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(image()[:40])
+    assert "2 requests" in went_well(commands.run("run", root, "--dry-run", *address)).out
+    went_well(commands.run("run", root, *address))
+    assert len(server.requests) == 2
+    assert not torn.exists()
+    assert status(commands, root)["clear"]["1.2"] == "waived"
+
+
 def test_a_refused_beat_can_be_skipped(
     commands: Commands, server: GeminiServer, address: tuple[str, str]
 ) -> None:

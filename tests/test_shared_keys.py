@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from commands import Commands, Done, pictures
@@ -16,7 +17,7 @@ from fakes import FakeClock
 from gemini_server import GeminiServer
 from imagegen.errors import Exit
 from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.clock import Clock, SystemClock
+from imagegen.keys.clock import Clock, SystemClock, pacific_day
 from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
@@ -128,6 +129,14 @@ def _overwrite(folder: Path) -> None:
         path.write_bytes(b"\x5a" * path.stat().st_size)
 
 
+def row(**fields: object) -> bytes:
+    """Return a budget as it is stored, but for the fields that are given."""
+    clock = FakeClock()
+    return msgspec.msgpack.encode(
+        {"boot": clock.boot, "now": clock.now(), "wall": clock.wall()} | fields
+    )
+
+
 Harm = Callable[[Path], None]
 HARMS = (_delete_file, _delete_all_files, _delete_folder, _empty, _replace)
 
@@ -171,6 +180,30 @@ def test_a_record_that_is_deleted_is_noticed_by_the_next_request(
 
     assert (one.send_all(), two.send_all()) == (0, 0)
     assert len(one.warnings) == 1
+
+
+@posix
+@pytest.mark.parametrize("harm", [_delete_file, _delete_folder, _replace])
+def test_what_no_run_under_way_knows_counts_as_just_used(
+    runs: Runs, clock: FakeClock, harm: Harm
+) -> None:
+    """Whoever makes the record anew does not know what another run sent that is over."""
+    over = runs.start(keys=2)
+    assert over.send_all() == 2 * LIMIT
+    over.pool.close()
+    clock.advance(10)
+    one = runs.start()
+    harm(runs.folder)
+    one.pool.look()
+    two = runs.start(keys=2)
+
+    assert (one.send_all(), two.send_all()) == (0, 0)
+    # What it does know is not held up for that.
+    clock.advance(MINUTE - 10)
+    assert one.send_all() == LIMIT
+    assert two.send_all() == 0
+    clock.advance(10)
+    assert two.send_all() == LIMIT
 
 
 @posix
@@ -368,8 +401,12 @@ def test_a_record_of_another_shape_means_half_pace(runs: Runs) -> None:
         b"\x84\xa4boot\xa1b\xa3now\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00\xa4wall\x01\xa4pace\x05",
         b"\x84\xa4boot\xa1b\xa3now\x01\xa4wall\x01\xa4pace\x00",
         b"\x84\xa4boot\xa1b\xa3now\x01\xa4wall\x01\xa6limits\x81\xa1x\x00",
+        row(spent_wall=1e15),
+        row(wall=-1e300),
+        row(grants=[[1, -1e300]]),
+        row(day_used=2**64 - 1, day=pacific_day(FakeClock().wall())),
     ],
-    ids=["no row", "no time", "no pace", "no limit"],
+    ids=["no row", "no time", "no pace", "no limit", "no day", "no hour", "no minute", "no count"],
 )
 def test_rows_that_make_no_sense_count_as_just_used(
     runs: Runs, clock: FakeClock, state: bytes

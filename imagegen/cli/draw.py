@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imagegen.generation.events import Listener
     from imagegen.generation.plan import Plan
     from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.session import Session
+    from imagegen.generation.session import Limits, Session
     from imagegen.project.layout import Layout
     from imagegen.project.record import Asked
 
@@ -66,10 +66,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
             cast = session.project.cast(drawn)
             screen.dry_run(plan, session.name, session.estimate(plan), cast)
             return
-        session.require_price(limits)
-        session.require_keys(plan)
-        if not (how.sure or session.project.asked.sure):
-            screen.confirm(plan, session.price.picture if session.price else None)
+        session = _agreed(session, screen, how, limits)
         if how.detach:
             code = _detach(session.project.layout, root)
             raise typer.Exit(code)
@@ -127,6 +124,23 @@ def _renumber(project: "Project", root: Path) -> None:
     if found:
         printer, name = terminal.printer(errors=True), project.layout.name
         arranged.renumbered(printer, name, str(root), found, dry_run=False)
+
+
+def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") -> "Session":
+    """Ask before many pictures are drawn again; returns the session as the disk is then.
+
+    Raises `UsageError` unless the answer is yes, or where nothing can be drawn.
+    """
+    agreed = 0
+    while True:
+        plan = session.plan(how.limit)
+        session.require_price(limits)
+        session.require_keys(plan)
+        price = session.price.picture if session.price else None
+        sure = how.sure or session.project.asked.sure or plan.again <= agreed
+        if sure or not screen.confirm(plan, price):
+            return session
+        agreed, session = plan.again, session.anew()
 
 
 def _view(how: How) -> str:

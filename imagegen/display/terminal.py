@@ -77,16 +77,16 @@ class Screen:
             heard.append((JsonLines(sys.stdout.buffer), None))
         return heard
 
-    def confirm(self, plan: "Plan", price: float | None) -> None:
-        """Ask before many pictures are redrawn. Raises `UsageError` unless the answer is yes.
+    def confirm(self, plan: "Plan", price: float | None) -> bool:
+        """Ask before many pictures are redrawn; returns whether that was needed.
 
-        `price` is a picture's, in US dollars.
+        `price` is a picture's, in US dollars. Raises `UsageError` unless the answer is yes.
         """
         from imagegen.display.words import money
 
         count = plan.again
         if count <= _MANY:
-            return
+            return False
         cost = f" for about {money(price * count)}" if price else ""
         question = f"Draw {count:,} pictures again{cost}? The old ones are kept in old_images/."
         # Closed before we began (`<&-`), stdin is none.
@@ -99,6 +99,7 @@ class Screen:
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise UsageError("nothing was drawn")
+        return True
 
     def dry_run(
         self, plan: "Plan", name: str, estimate: "Estimate", cast: Sequence["Appearance"]

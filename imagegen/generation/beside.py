@@ -56,6 +56,10 @@ class Beside(Project):
         self.index = Index(self.layout.ours)
         self.asked = Asked(provider=self.asked.provider, model=self.asked.model)
 
+    def anew(self) -> Project:
+        """Return itself: nobody else draws into its folder."""
+        return self
+
     def note(self) -> None:
         """Write down what else must be known later of what is drawn. Raises `StorageError`."""
 

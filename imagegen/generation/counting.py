@@ -19,7 +19,7 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
     if isinstance(result, ImagegenError):
         # Drawn and paid for, and the disk refused it.
         return told | {"cost": run.purse.pay(None, pictures=1)}
-    pictures = 0
+    pictures = lost = 0
     if isinstance(result, Saved):
         counts.slowest = max(counts.slowest, done.seconds)
         counts.waited += done.seconds
@@ -27,11 +27,12 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
         pictures = 1
     elif done.sent:
         counts.answers[result.kind.value] += 1
+        lost = int(result.drawn)
     usage = result.usage or Usage()
     counts.input_tokens += usage.input_tokens
     counts.output_tokens += usage.output_tokens
     return told | {
-        "cost": run.purse.pay(usage, pictures=pictures),
+        "cost": run.purse.pay(usage, pictures=pictures, lost=lost),
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
     }

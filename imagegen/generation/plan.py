@@ -107,24 +107,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
 
 
-def in_order(plan: Plan, predecessors: Predecessors) -> Plan:
-    """Return the plan with every beat behind the one that it continues, if that is drawn too.
-
-    To be asked once more is drawn than was planned.
-    """
-    styles = {}
-    for style, beats in plan.styles.items():
-        before = predecessors.get(style, {})
-        drawn = {planned.beat.key for planned in beats if planned.draw}
-        styles[style] = tuple(
-            msgspec.structs.replace(planned, after=key)
-            if planned.draw and (key := before.get(planned.beat.key)) in drawn
-            else planned
-            for planned in beats
-        )
-    return Plan(styles=styles, others=plan.others)
-
-
 def chain_lengths(beats: Iterable[Planned]) -> list[int]:
     """Return for each chain of one style how many pictures it draws one after another."""
     lengths: dict[Key, int] = {}

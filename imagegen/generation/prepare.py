@@ -62,7 +62,7 @@ def try_folders(layout: Layout, plan: Plan) -> None:
 
 
 def sweep(layout: Layout, survey: Survey) -> None:
-    """Remove what a crash left half-written. Only for whoever holds the run's lock."""
+    """Remove what a crash left half-written, and nothing that another command is writing."""
     folders = [layout.root, layout.ours, layout.pictures, *map(Path, survey.unfinished)]
     for style in _folders_in(layout.pictures):
         # There may be 60,000 folders of shots: those that were surveyed are not read again.
@@ -94,8 +94,9 @@ def _moves(planned: Planned) -> bool:
 def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
     """Convert pictures of other types to PNG, and put aside what is none.
 
-    What was there before goes to the folder `old`. Returns the plan as it is afterwards.
-    Raises `StorageError`.
+    What was there before goes to the folder `old`. Returns the plan as it is afterwards: what
+    was taken for a picture and is none is to be drawn too, whatever the limit. Raises
+    `StorageError`.
     """
     return Plan(
         styles={
@@ -124,5 +125,8 @@ def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str]
             files.write(path, converted)
             return msgspec.structs.replace(planned, found=Found.WHOLE)
     aside = files.move(path, aside)
-    warn(f"{name} was torn or no picture: moved to {layout.relative(aside)}, drawn again")
-    return msgspec.structs.replace(planned, found=Found.NOTHING, draw=True)
+    # A waived beat needs none, and one that is blocked waits for another.
+    draw = planned.draw or not (planned.waived or planned.blocked_by)
+    again = ", drawn again" if draw else ""
+    warn(f"{name} was torn or no picture: moved to {layout.relative(aside)}{again}")
+    return msgspec.structs.replace(planned, found=Found.NOTHING, draw=draw)

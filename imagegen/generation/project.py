@@ -68,6 +68,7 @@ class Project:
         self.asked = asked
         self.root = root
         self._source = source or KeySource()
+        self._resettle = resettle
         self.settings = ownsettings.load(root, asked)
         self.styles = self.settings.drawn_styles
         faults = Faults()
@@ -88,6 +89,13 @@ class Project:
             board, beats=self.settled.beats, notes=(*board.notes, *self._unused())
         )
         self.index = Index(self.layout.ours)
+
+    def anew(self) -> "Project":
+        """Return the project as it lies on the disk by now, with its keys.
+
+        Raises as a new one does.
+        """
+        return Project(self.root, self.asked, self._source, resettle=self._resettle)
 
     def _unused(self) -> list[str]:
         """Say what was settled for words that are not in the storyboard any more."""

@@ -30,11 +30,14 @@ class Purse:
         """What all answers so far cost, to the millionth; None where prices are not known."""
         return None if self.price is None else round(self._spent, _DIGITS)
 
-    def pay(self, usage: Usage | None, *, pictures: int) -> float | None:
-        """Count an answer that brought so many pictures (0 or 1); returns what it cost."""
+    def pay(self, usage: Usage | None, *, pictures: int, lost: int = 0) -> float | None:
+        """Count an answer that brought so many pictures (0 or 1); returns what it cost.
+
+        `lost` counts those that cost as much and are of no use.
+        """
         if self.price is None:
             return None
-        cost = self.price.of(usage, pictures=pictures)
+        cost = self.price.of(usage, pictures=pictures + lost)
         self._spent += cost
         self._pictures += pictures
         self._dearest = max(self._dearest, cost)

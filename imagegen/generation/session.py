@@ -5,6 +5,7 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,7 @@ from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.forecaster import estimate
-from imagegen.generation.plan import Plan, chain_lengths, in_order
+from imagegen.generation.plan import Plan, chain_lengths
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
@@ -28,6 +29,7 @@ from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
+from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
 from imagegen.providers.base import Price
 
@@ -75,15 +77,19 @@ class Session:
         self.warnings += self._provider.notes(
             self._provider.model, project.settings.aspect_ratio, project.settings.image_size
         )
+        self._told = len(self.warnings)
         self._disk: Survey | None = None
+        self._newest_step: Path | None = None
         self._plans: dict[int | None, Plan] = {}
+        self._limit: int | None = None
         self._busy = record.is_active(project.layout)
         self._bus: Bus | None = None
 
     def __enter__(self) -> Self:
         """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
-        if self._claim.take() != self._last or self._busy:
-            # Another run had the project meanwhile: what it drew is not known here yet.
+        another_run = self._claim.take() != self._last or self._busy
+        if another_run or _newest_step(self.project.layout) != self._newest_step:
+            # What another command drew, moved or put there meanwhile is not known here yet.
             self._disk = None
         return self
 
@@ -99,6 +105,17 @@ class Session:
                 self._claim.end(exit_code=int(code), reason="not drawn", resume_after=None)
         self._provider.close()
         self._claim.release()
+
+    def anew(self) -> "Session":
+        """Return a session like this one on the project as it lies on the disk by now.
+
+        For after a question: a person may take hours to answer, and other commands are not kept
+        waiting by it. Raises as reading a project does.
+        """
+        self._provider.close()
+        session = Session(self.project.anew(), last=self._resumed)
+        session.warnings += self.warnings[self._told :]
+        return session
 
     @property
     def pools(self) -> dict[str, tuple[Key, ...]]:
@@ -118,11 +135,13 @@ class Session:
     def plan(self, limit: int | None = None) -> Plan:
         """Look at the disk and decide what is left to draw.
 
-        It is looked at once more only if another run had the project until this one took it.
+        It is looked at once more only if another command drew, moved or replaced pictures until
+        this one took the project.
         Raises `UsageError` where numbers have moved.
         """
         if self._disk is None:
             self._plans = {}
+        self._limit = limit
         if limit not in self._plans:
             found = self._survey()
             plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
@@ -133,6 +152,7 @@ class Session:
 
     def _survey(self) -> Survey:
         if self._disk is None:
+            self._newest_step = _newest_step(self.project.layout)
             self._disk = self.project.survey(self._runtime.clock.wall())
         return self._disk
 
@@ -310,7 +330,9 @@ class Session:
         right = prepare.put_right(layout, plan, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
-        return in_order(right, self.project.predecessors)
+        # What was taken for pictures is none, and the limit holds all the same.
+        self._disk = None
+        return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:
         """Return what writes the run down. `plan` is as it is after what was put aside."""
@@ -348,3 +370,8 @@ class Session:
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         return complete
+
+
+def _newest_step(layout: Layout) -> Path | None:
+    """Return the folder of the step that moved or replaced pictures last."""
+    return next(steps.newest_first(layout), None)

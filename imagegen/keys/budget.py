@@ -7,7 +7,6 @@ module is the arithmetic alone; `pool` owns budgets and `store` keeps them.
 All times are `Clock.now()` seconds unless a name says `wall`.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final
 
@@ -34,8 +33,13 @@ _SHORTEST_TOLD: Final = 1.0
 LONGEST_TOLD: Final = 3600.0
 
 
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_MOST: Final = 2**62
+"""No count comes near it, and one more can still be written."""
+_LATEST: Final = 2.5e11
+"""Seconds after which no calendar has a date: in the year 9892."""
+
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 
 
 class Grant(msgspec.Struct, array_like=True):
@@ -77,8 +81,8 @@ class Budget(msgspec.Struct, omit_defaults=True):
         """Raise `ValueError` at times that are none: what comes from a file may be damaged."""
         waits = (self.cool_until, self.empty_until, self.pace_grows_at, self.spent_wall or 0.0)
         times = (self.now, self.wall, *waits, *(grant.at for grant in self.grants))
-        if not all(map(math.isfinite, times)):
-            raise ValueError("a time that is not finite")
+        if not all(abs(time) < _LATEST for time in times):
+            raise ValueError("a time that is none")
 
     @classmethod
     def fresh(cls, clock: Clock) -> "Budget":
@@ -193,9 +197,9 @@ class Budget(msgspec.Struct, omit_defaults=True):
     def spent_today(self, wall: float) -> bool:
         """Whether the service said lately that the day's quota is used up."""
         told = self.spent_wall
-        if told is None or pacific_day(told) != pacific_day(wall):
+        if told is None or abs(wall - told) >= REMEMBER_SPENT:
             return False
-        return abs(wall - told) < REMEMBER_SPENT
+        return pacific_day(told) == pacific_day(wall)
 
     def grant(self, grant: Grant, limit: int, wall: float) -> None:
         """Record a request that is about to leave."""

@@ -36,12 +36,16 @@ _LOOK_SECONDS: Final = 0.2
 
 
 class Account:
-    """One budget's name in the store, and what was last read or written of it."""
+    """One budget's name in the store, and what was last read or written of it.
+
+    `known` tells that there is such a thing.
+    """
 
     def __init__(self, name: str, budget: Budget, owner: tuple[str, ...] = ()) -> None:
         self.name = name
         self.owner = owner
         self.version = 0
+        self.known = False
         self.budget = budget
         self.row = msgspec.msgpack.encode(budget)
 
@@ -146,6 +150,7 @@ class Ledger:
             row = msgspec.msgpack.encode(account.budget)
             if self._store.swap(account.name, account.version, row):
                 account.version += 1
+                account.known = True
                 account.row = row
                 return
             self._load(account)
@@ -154,7 +159,8 @@ class Ledger:
         account.version, account.budget = self._read(account.name)
         if account.version > 0:
             account.row = msgspec.msgpack.encode(account.budget)
-        else:
+        elif self.alone or not account.known:
+            # While others could be seen, what they had sent was known too.
             _, just_used = self._read(_JUST_USED)
             account.budget.cool_until = just_used.cool_until
 
@@ -193,7 +199,8 @@ class Ledger:
     def _begin_anew(self) -> None:
         """Write what is known into a new store, or into the one that others have made."""
         assert self._folder is not None  # noqa: S101  # only a file can be gone
-        self._move_to(SqliteStore(self._folder, busy_seconds=self._busy_seconds))
+        store = SqliteStore(self._folder, busy_seconds=self._busy_seconds)
+        self._move_to(store, forgotten=store.made)
         self._warn(
             "the record of sent requests was deleted: it is made anew from what this run knows"
         )
@@ -204,17 +211,23 @@ class Ledger:
         if self._folder is None:
             return False
         try:
-            self._move_to(SqliteStore(self._folder, busy_seconds=_LOOK_SECONDS))
+            store = SqliteStore(self._folder, busy_seconds=_LOOK_SECONDS)
+            self._move_to(store, forgotten=store.damaged or store.lost)
         except (StoreUnavailableError, StoreTornError):
             return False
         self.alone = False
         return True
 
-    def _move_to(self, store: SqliteStore) -> None:
+    def _move_to(self, store: SqliteStore, *, forgotten: bool) -> None:
+        """Write what is known into another store.
+
+        `forgotten` tells that this one knows nothing of runs that are over: budgets that no run
+        under way knows count as just used.
+        """
         before, self._store = self._store, store
         rows = [(a.name, a.version, a.budget, a.row) for a in self._accounts]
         try:
-            if store.damaged:
+            if forgotten:
                 self._edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
             for account in self._accounts:
                 known = msgspec.msgpack.decode(account.row, type=Budget)

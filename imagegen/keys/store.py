@@ -102,14 +102,15 @@ class MemoryStore:
 class SqliteStore:
     """Budgets of all processes of this user on this machine.
 
-    `damaged` tells that a damaged file was found and put aside when this one was opened, and
-    `lost` that there was none although runs have been here before. A file that others have
-    locked is waited for `busy_seconds`.
+    `made` tells that there was none when this one was opened, `damaged` that a damaged one was
+    found and put aside, and `lost` that there was none although runs have been here before. A
+    file that others have locked is waited for `busy_seconds`.
     Raises `StoreUnavailableError` where the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
 
     def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.made = False
         self.damaged = False
         self.lost = False
         self._busy_seconds = busy_seconds
@@ -242,7 +243,8 @@ class SqliteStore:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             raise StoreUnavailableError(f"{self._path} is of a newer version of imagegen")
-        self.lost = version == 0 and (self._folder / _HOLDERS).is_dir()
+        self.made = version == 0
+        self.lost = self.made and (self._folder / _HOLDERS).is_dir()
         connection.execute(
             "CREATE TABLE IF NOT EXISTS budget "
             "(name TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID"

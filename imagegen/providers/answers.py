@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pybase64
 
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import BROKEN_PICTURE, Fault, Kind, Outcome, Picture, Usage
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ def picture(coded: msgspec.Raw | str, usage: Usage | None = None) -> Outcome:
     Whatever media type was claimed. Text that is still JSON is not copied first: with a third
     block of its size the allocator would give memory back to the system after every picture.
     """
+    if not isinstance(coded, str) and not is_text(coded):
+        return broken("The service sent a picture that is no base64.", usage)
     data = _from_base64(coded)
     if data is None:
-        return broken("The service sent a picture that is no base64.", usage)
+        return _broken_picture("The service sent a picture that is no base64.", usage)
     webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
     if webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
         return Picture(data=data, usage=usage)
-    return broken("The service sent a picture that is no PNG, JPEG or WebP.", usage)
+    return _broken_picture("The service sent a picture that is no PNG, JPEG or WebP.", usage)
 
 
 def is_text(value: msgspec.Raw) -> bool:
@@ -86,8 +88,6 @@ def _from_base64(coded: msgspec.Raw | str) -> bytes | None:
     Other threads stand still for as long as it takes: pybase64 needs a tenth of the time of
     msgspec's decoder and a fortieth of the standard library's.
     """
-    if not isinstance(coded, str) and not is_text(coded):
-        return None
     plain = coded if isinstance(coded, str) else memoryview(coded)[1:-1]
     try:
         return pybase64.b64decode(plain, validate=True)
@@ -104,6 +104,10 @@ def _from_base64(coded: msgspec.Raw | str) -> bytes | None:
 def broken(message: str, usage: Usage | None = None) -> Fault:
     """Return the fault of an answer that makes no sense; another may."""
     return Fault(kind=Kind.PASSING, reason="broken answer", message=message, usage=usage)
+
+
+def _broken_picture(message: str, usage: Usage | None) -> Fault:
+    return Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage)
 
 
 def redirected(reply: "Reply", base_url: str) -> Fault:

@@ -8,7 +8,7 @@ key rotation and outages are the engine's.
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -53,6 +53,14 @@ class Kind(StrEnum):
     """The address answers with a redirect; keys are never sent after one."""
     UNUSABLE = "unusable"
     """What answers at the address cannot be used as it is set up; a person must mend that."""
+
+
+BROKEN_PICTURE: Final = "broken picture"
+"""The reason of a fault where a picture came that cannot be used."""
+TOO_LARGE: Final = "too large"
+"""The reason of a fault where an answer was given up, for nothing of use is so large."""
+
+_DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE})
 
 
 class Role(StrEnum):
@@ -191,6 +199,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     usage: Usage | None = None
     allowance: Allowance | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the service has drawn a picture all the same, for which it wants to be paid."""
+        return self.kind is Kind.PASSING and self.reason in _DRAWN
 
 
 Outcome = Picture | Fault

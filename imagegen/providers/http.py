@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from imagegen import __version__
 from imagegen.errors import UsageError
-from imagegen.providers.base import Fault, Kind
+from imagegen.providers.base import TOO_LARGE, Fault, Kind
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
 from imagegen.secret import Secret
 
@@ -130,7 +130,7 @@ class Http:
             if len(content) > self._limit:
                 megabytes = self._limit / (1024 * 1024)
                 what = f"{self.host} sent an answer of more than {megabytes:g} MiB"
-                return self._fault("too large", what)
+                return self._fault(TOO_LARGE, what)
             return Reply(response.status_code, response.headers, content)
 
     def _trouble(self, under_way: Exchange, error: Exception) -> Fault:

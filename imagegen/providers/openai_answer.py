@@ -73,11 +73,14 @@ _NO_MODEL = re.compile(
     r"invalid model|unknown model|no such model|\bmodel\b.{0,200}?\b(?:does not exist|not found)",
     re.IGNORECASE | re.DOTALL,
 )
+_UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = r"\d{1,6}(?:\.\d{1,9})?"
+_UNIT = r"(?:ms|milliseconds?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)(?![a-z])"
 _AGAIN = re.compile(
-    r"try again (?:in|after) (\d{1,6}(?:\.\d{1,9})?) ?"
-    r"(ms|milliseconds?|s|seconds?|m|minutes?|h)?\b",
+    rf"try again (?:in|after) ((?:{_NUMBER} ?{_UNIT},? ?(?:and )?){{1,5}}|{_NUMBER}\b)",
     re.IGNORECASE,
 )
+_STRETCH = re.compile(rf"({_NUMBER}) ?({_UNIT})?", re.IGNORECASE)
 _DURATION = re.compile(
     r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?"
 )
@@ -257,10 +260,14 @@ def _retry_after(reply: "Reply", error: _Error | None) -> float | None:
     waits.append(None if thousandths is None else thousandths / 1000)
     match = _AGAIN.search(error.message[:_LONGEST_TEXT]) if error else None
     if match:
-        number, unit = float(match[1]), (match[2] or "s").lower()
-        units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-        waits.append(number / 1000 if unit.startswith(("ms", "milli")) else number * units[unit[0]])
+        waits.append(sum(_in_seconds(*part) for part in _STRETCH.findall(match[1])))
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _in_seconds(number: str, unit: str) -> float:
+    """Return a stretch of time in seconds, by the first letters of its unit."""
+    unit = unit.lower()
+    return float(number) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[:1] or "s"]
 
 
 def _of_address(url: str, usage: Usage | None) -> Outcome:
