@@ -572,6 +572,37 @@ def test_candidates_change_nothing_else(
     assert (root / ".imagegen/run.json").read_bytes() == record
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a signal ends a process there, always")
+@pytest.mark.parametrize("options", [(), ("--force", "--yes")])
+@pytest.mark.parametrize("between", [("redraw", "clear/1.1"), ("run", "--beat", "clear/1.1")])
+def test_what_is_drawn_in_between_does_not_end_what_broke_off(
+    commands: Commands,
+    server: GeminiServer,
+    address: tuple[str, str],
+    options: tuple[str, ...],
+    between: tuple[str, ...],
+) -> None:
+    """Single beats that are named come in between of a run that `resume` carries on."""
+    root = commands.project(beats=6)
+    if options:
+        went_well(commands.run("run", root, *address))
+    sent = len(server.requests)
+    with server.held():
+        process = commands.start("run", root, *options, *address)
+        assert server.wait_for_requests(sent + 3)
+        process.send_signal(signal.SIGTERM)
+        assert commands.wait(process).code == 143
+    command, *words = between
+    went_well(commands.run(command, root, *words, *address))
+    assert "imagegen resume" in commands.run("status", root).out
+
+    sent = len(server.requests)
+    went_well(commands.run("resume", root, "--yes", *address))
+    assert len(server.requests) - sent == (18 if options else 17)
+    assert set(status(commands, root)["clear"].values()) == {"complete"}
+    assert "imagegen resume" not in commands.run("status", root).out
+
+
 def test_resume_carries_on_the_last_run_and_not_a_try(
     commands: Commands, server: GeminiServer, address: tuple[str, str]
 ) -> None:

@@ -41,7 +41,7 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
         show = on_project("check", path, "--show", refused)
         paper.line(f"Next: {show}     the words that were refused")
         return
-    last = found.last_run
+    last = found.last_run.to_carry_on if found.last_run else None
     pictures = plural(left, "picture")
     cost = f", about {money(found.price * left)}" if found.price else ""
     if last is None or not last.broke_off:

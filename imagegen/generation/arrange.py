@@ -251,7 +251,11 @@ def _refuse_unreadable(layout: Layout) -> None:
 def _end(layout: Layout, step: Step, wall: float) -> None:
     """Let nobody carry on the run whose drawing was taken back."""
     last = record.read(layout)
-    if last is not None and step.run == last.run and last.broke_off:
+    if last is None:
+        return
+    if last.left is not None and step.run == last.left.run:
+        record.write(layout, msgspec.structs.replace(last, left=None))
+    if step.run == last.run and last.broke_off:
         ended = last.ended or iso(wall)
         record.write(
             layout, msgspec.structs.replace(last, ended=ended, exit_code=0, reason="undone")

@@ -18,7 +18,8 @@ def to_resume(root: Path) -> RunRecord | None:
     Raises `UsageError` where nothing tells that a run ever began.
     """
     layout = Layout(root)
-    last = record.read(layout)
+    found = record.read(layout)
+    last = found.to_carry_on if found is not None else None
     if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
         raise UsageError(
             f"{layout.name} has no run to resume", hint=f"begin with: {on_project('run', root)}"
@@ -31,6 +32,22 @@ def to_resume(root: Path) -> RunRecord | None:
             hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
         )
     return last
+
+
+def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -> RunRecord | None:
+    """Return the run that is still to be carried on once this one is over.
+
+    `before` is the last run, `resumed` the one that this one carries on. Whoever names beats
+    draws these in between; any other run takes the place of the one before.
+    """
+    if before is None:
+        return None
+    if resumed is not None:
+        return before.left if before.run == resumed.run else None
+    earlier = before.to_carry_on
+    if not asked.beats or not earlier.broke_off:
+        return None
+    return msgspec.structs.replace(earlier, left=None)
 
 
 def as_last_drawn(root: Path, asked: Asked) -> Asked:

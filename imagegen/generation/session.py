@@ -18,6 +18,7 @@ from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
 from imagegen.generation.forecaster import estimate
+from imagegen.generation.lastrun import left_by
 from imagegen.generation.plan import Plan, chain_lengths
 from imagegen.generation.project import Project
 from imagegen.generation.recorder import Recorder
@@ -70,6 +71,7 @@ class Session:
             model=self._provider.model,
             answer_seconds=self._answer_seconds,
             drawer=project.drawer(self._last),
+            left=left_by(self._last, project.asked, last),
         )
         self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings

@@ -144,15 +144,16 @@ def standing(project: Project, now: float) -> Standing:
         with contextlib.suppress(StorageError):
             project.index.save()
     last = record.read(project.layout)
+    broken = last.to_carry_on if last and not active else None
     return Standing(
         project=project.layout.name,
         active=active,
         # A run that only begins has not replaced the record of the one before.
         pid=last.pid if last and active and last.ended is None else None,
-        resume_after=last.resume_after if last and not active else None,
+        resume_after=broken.resume_after if broken else None,
         last_run=last,
         price=project.picture_price(),
-        not_redrawn=_not_redrawn(project, found, last) if last and not active else 0,
+        not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
         beats=project.count,
         styles=styles,
         **_choices(project),

@@ -76,7 +76,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `lineage` is the id of the run that it resumes, or its own.
 
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
-    stays so if it was killed. `drawer` drew the project last, single beats left out.
+    stays so if it was killed. `drawer` drew the project last, single beats left out. `left` is
+    the run that had broken off when this one drew beats that were named to it.
     `answer_seconds` is how long a picture took to come, on the average.
     """
 
@@ -93,6 +94,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     answer_seconds: float | None = None
     drawer: Drawer = Drawer()
+    left: "RunRecord | None" = None
+
+    @property
+    def to_carry_on(self) -> "RunRecord":
+        """The run that `resume` carries on: this one, or the one that it came in between of."""
+        return self.left if self.left is not None and not self.broke_off else self
 
     @property
     def broke_off(self) -> bool:
