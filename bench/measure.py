@@ -28,6 +28,7 @@ class Measured:
     cpu: float
     peak: float
     out: str = ""
+    err: str = ""
 
 
 def run(
@@ -36,22 +37,30 @@ def run(
     """Run a command to its end and measure it, its children included.
 
     With `painted` its output is a terminal of 120 columns that somebody reads, else a file.
-    Modules may be kept compiled, as they are wherever a program is installed.
+    Modules may be kept compiled, as they are wherever a program is installed. What the user has
+    set for imagegen, keys say, does not count.
     """
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(env or {})
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("IMAGEGEN_", "GEMINI_API_KEY"))}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)
+    env = own | dict(env or {})
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+        errors = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
         stdout = stack.enter_context(_terminal()) if painted else out.fileno()
-        process = subprocess.Popen(list(map(str, command)), env=env, stdout=stdout)
+        process = subprocess.Popen(
+            list(map(str, command)), env=env, stdout=stdout, stderr=errors.fileno()
+        )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.monotonic() - began
         out.seek(0)
         text = out.read()
+        errors.seek(0)
+        said = errors.read()
     # Linux counts kilobytes, macOS bytes.
     peak = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return Measured(process.returncode, wall, used.ru_utime + used.ru_stime, peak, text)
+    return Measured(process.returncode, wall, used.ru_utime + used.ru_stime, peak, text, said)
 
 
 @contextlib.contextmanager
@@ -178,7 +187,9 @@ class Bench:
         assert isinstance(beats, list)
         drawn = sum(1 for _ in folder.rglob("*.png"))
         if done.code or drawn != len(beats):
-            raise SystemExit(f"{name} drew {drawn} of {len(beats)} pictures, exit {done.code}")
+            raise SystemExit(
+                f"{name} drew {drawn} of {len(beats)} pictures, exit {done.code}\n{done.err}"
+            )
         return done
 
     def clear(self) -> None:
