@@ -498,6 +498,20 @@ def test_a_skipped_beat_is_settled(
     assert len(server.requests) == 6
 
 
+def test_what_is_settled_during_a_run_is_said_to_be_for_the_next(
+    commands: Commands, server: GeminiServer, address: tuple[str, str]
+) -> None:
+    """The active one goes on as it began, and may draw the beat that is skipped."""
+    root = commands.project(beats=2)
+    with server.held():
+        process = commands.start("run", root, *address)
+        assert server.wait_for_requests(1)
+        done = commands.run("skip", root, ADDRESS)
+        assert "the next one heeds this" in went_well(done).err
+    assert commands.wait(process).code == 0
+    assert commands.run("skip", root, ADDRESS, "--undo").err == ""
+
+
 def test_a_skipped_beat_is_not_drawn_for_what_lies_in_its_place(
     commands: Commands, server: GeminiServer, address: tuple[str, str]
 ) -> None:

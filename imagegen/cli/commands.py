@@ -117,7 +117,10 @@ def check(
     continuity: ContinuityOption = None,
     keys: KeysOption = None,
 ) -> None:
-    """Read everything and draw nothing: tell every fault of the project's files."""
+    """Read everything and draw nothing: tell every fault of the project's files.
+
+    Those of imagegen.toml come first: what else is wrong depends on it.
+    """
     from imagegen.display import terminal
     from imagegen.generation import interrupted
     from imagegen.generation.project import KeySource, Project

@@ -53,6 +53,17 @@ DryRunOption = Annotated[
 ]
 
 
+def _warn_of_active(read: "Project") -> None:
+    """Say that what was just settled is news to the next run, and not to one that is active."""
+    from imagegen.display import terminal
+    from imagegen.project import record
+
+    if record.is_active(read.layout):
+        terminal.printer(errors=True).line(
+            "warning: a run is active, and goes on as it began: the next one heeds this"
+        )
+
+
 def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
     """Read the project as its last run drew it, after finishing what a crash left half done."""
     from imagegen.generation import interrupted
@@ -136,6 +147,7 @@ def accept(
         printer.line(f"{one.name} counts as current ({', '.join(one.changed)} changed)")
     if not accepted:
         printer.line(f"{read.layout.name}: nothing of it is outdated.")
+    _warn_of_active(read)
 
 
 def skip(
@@ -161,6 +173,7 @@ def skip(
         terminal.printer().line(f"{one.name} {said}")
     if not skipped:
         terminal.printer().line(f"{read.layout.name}: nothing of it was skipped.")
+    _warn_of_active(read)
 
 
 def use(
