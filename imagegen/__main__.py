@@ -9,7 +9,12 @@ def _forget_the_current_folder() -> None:
 
     It may be somebody else's project, with a `requests.py` in it.
     """
-    if sys.path and os.path.realpath(sys.path[0]) == os.path.realpath(os.getcwd()):  # noqa: PTH109 - pathlib is not imported yet
+    try:
+        here = os.path.realpath(os.getcwd())  # noqa: PTH109 - pathlib is not imported yet
+    except FileNotFoundError:
+        # It is gone, and with it all that could be imported from it.
+        return
+    if sys.path and os.path.realpath(sys.path[0]) == here:
         del sys.path[0]
 
 

@@ -282,3 +282,10 @@ def test_events_that_cannot_be_written_end_the_run(
     last = json.loads(commands.run("status", root, "--json").out)["last_run"]
     assert last["reason"] == "closed"
     assert commands.run("resume", root, "--base-url", server.address).code == 0
+
+
+@SHELL
+def test_a_current_folder_that_is_gone_is_told(commands: Commands) -> None:
+    """And not taken for an output that cannot be written."""
+    done = shell(commands, "mkdir gone && cd gone && rmdir ../gone && imagegen status")
+    assert (done.code, "current folder" in done.err) == (2, True)

@@ -541,4 +541,4 @@ def test_a_dry_run_of_force_says_what_exists(commands: Commands, server: GeminiS
     root = commands.project()
     commands.run("run", root, "--base-url", server.address)
     done = commands.run("run", root, "--force", "--dry-run")
-    assert "9 pictures of them exist" in done.out
+    assert "9 of them exist" in done.out

@@ -69,6 +69,10 @@ def _run(arguments: list[str]) -> int:
         return Exit.CLOSED_STDOUT
     except ImagegenError as error:
         return _told(error)
+    except FileNotFoundError as error:
+        # No output can be missing: without a name it is the folder that we are in.
+        sys.stderr.write(f"imagegen: {error.filename or 'the current folder'}: {error.strerror}\n")
+        return Exit.USAGE
     except OSError as error:
         if error.filename is None:
             # No file's: the output's.

@@ -16,6 +16,7 @@ from imagegen.cli.options import (
     picture_file,
 )
 from imagegen.errors import UsageError
+from imagegen.shell import on_project
 
 if TYPE_CHECKING:
     from imagegen.generation.project import Project
@@ -138,7 +139,8 @@ def accept(
 
     if bool(beat) == every:
         raise UsageError(
-            "which picture?", hint=f"imagegen accept {project} clear/1.2, or --all of them"
+            "which picture?",
+            hint=f"{on_project('accept', project, 'clear/1.2')}, or --all of them",
         )
     read = opened(project, beat, beats)
     accepted = settling.accept(read, time.time())
@@ -165,7 +167,7 @@ def skip(
     from imagegen.generation import settling
 
     if not beat:
-        raise UsageError("which beat?", hint=f"imagegen skip {project} clear/7.3")
+        raise UsageError("which beat?", hint=on_project("skip", project, "clear/7.3"))
     read = opened(project, beat, beats)
     said = "is drawn by the next run" if again else "needs no picture"
     skipped = settling.skip(read, time.time(), again=again)
@@ -198,7 +200,7 @@ def use(
     from imagegen.generation import arrange
 
     if beat is None or len(beat) != len(("beat", "picture")):
-        hint = f"imagegen use {project} clear/7.3 own.jpg"
+        hint = on_project("use", project, "clear/7.3", "own.jpg")
         raise UsageError("which beat, and which picture?", hint=hint)
     read = opened(project, beat[:1], beats)
     place = arrange.use(read, picture_file(beat[1]), time.time())

@@ -37,6 +37,7 @@ from imagegen.cli.options import (
 )
 from imagegen.cli.pictures import BeatsArgument
 from imagegen.errors import UsageError
+from imagegen.shell import on_project
 
 if TYPE_CHECKING:
     from imagegen.generation.project import KeySource, Project
@@ -253,7 +254,7 @@ def redraw(
 ) -> None:
     """Draw a beat once more, with other words if you like; the old picture is kept."""
     if not beat:
-        raise UsageError("which beat?", hint=f"imagegen redraw {project} clear/7.3")
+        raise UsageError("which beat?", hint=on_project("redraw", project, "clear/7.3"))
     asked = asked_for(
         beats=beat,
         force=True,

@@ -31,7 +31,7 @@ def show(
         least = _least(estimate, style) if drawn else ""
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
     if plan.again:
-        paper.line(f"  {plural(plan.again, 'picture')} of them exist; they are kept in old_images/")
+        paper.line(f"  {plan.again:,} of them exist; they are kept in old_images/")
     outdated = plan.outdated.total()
     if outdated:
         are = "is" if outdated == 1 else "are"
