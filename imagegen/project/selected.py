@@ -20,7 +20,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project import png, selections, steps
+from imagegen.project import png, selections
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Key, Names
@@ -61,7 +61,12 @@ def locked(layout: Layout) -> Iterator[None]:
 
 def refuse_moving(layout: Layout) -> None:
     """Raise `UsageError` where a step is half done: it may be about to move choices too."""
-    if layout.old.is_dir() and steps.unfinished(layout):
+    if not layout.old.is_dir():
+        return
+    # What most commands read of choices needs none of it.
+    from imagegen.project import steps  # noqa: PLC0415
+
+    if steps.unfinished(layout):
         raise UsageError("pictures are being moved", hint="try again in a moment")
 
 
