@@ -253,14 +253,17 @@ def test_force_keeps_the_old_picture(commands: Commands, server: GeminiServer) -
 
 
 def test_detail_of_a_request_is_shown_by_check(commands: Commands) -> None:
-    """`check --show` prints the exact words that would be sent."""
+    """`check --show` prints the exact words that would be sent, however many."""
+    many = "\n".join(" ".join(f"word-{n}-{m}" for m in range(3000)) for n in range(2))
     root = commands.project(
-        beats=[row(0, ai_prompts={"clear": "only these words"})],
+        beats=[row(0, ai_prompts={"clear": f"only these words\n{many}"})],
         settings='[styles.clear]\nlook = "In two colours."\n',
     )
     done = commands.run("check", root, "--show", "clear/1.1")
     assert done.code == 0, done.text
     assert "only these words" in done.out
+    assert done.out.split().count("word-1-2999") == 1
+    assert set(many.split()) <= set(done.out.split())
     assert "In two colours." in done.out
 
 

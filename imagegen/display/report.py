@@ -162,5 +162,6 @@ class Printer(Paper):
             self.line("  no reference")
         self.line()
         for line in request.prompt.splitlines():
-            self.wrapped("  ", clean(line, 10_000))
+            # All of it: an escaped character takes up to eight.
+            self.wrapped("  ", clean(line, 8 * len(line)))
         self.line()
