@@ -122,8 +122,9 @@ def test_a_reference_that_goes_in_the_middle_of_a_run_costs_its_beats_alone(
 ) -> None:
     """They are in error, and tell which file; the others are drawn."""
     beats = rows(*map(str, range(70)))
-    settings = 'draw = ["clear"]\n'
-    root = commands.project(beats=beats, settings=settings, per_minute=100)
+    # Fifty at once: of the others none has been read for its request, nor is 52 kept from before.
+    settings = 'draw = ["clear"]\ntimeout = 30\n'
+    root = commands.project(beats=beats, settings=settings, per_minute=100, lend=False)
     (root / "sketches").mkdir()
     for n, beat in enumerate(beats):
         beat["references"] = f"sketches/{n}.png"
@@ -131,11 +132,12 @@ def test_a_reference_that_goes_in_the_middle_of_a_run_costs_its_beats_alone(
     (root / "beats.json").write_text(json.dumps(beats))
     with server.held():
         process = commands.start("run", root, "--base-url", server.address)
-        assert server.wait_for_requests(40)
-        (root / "sketches" / "69.png").unlink()
+        assert server.wait_for_requests(50)
+        (root / "sketches" / "52.png").unlink()
     done = commands.wait(process)
     assert done.code == 1, done.text
-    assert "sketches/69.png" in done.text
+    assert "sketches/52.png" in done.text
+    assert len(pictures(root)) == 69
 
 
 def test_more_references_than_the_model_takes_are_told(
