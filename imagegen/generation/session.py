@@ -273,12 +273,11 @@ class Session:
         gc.enable()
         try:
             complete = engine.draw()
-        except (ImagegenError, OSError) as error:
+        except BaseException as error:
             bus.close(timeout=_LISTENERS_SECONDS)
-            # Those who hear the run were told of a fault of ours; no word of the user's would do.
-            raise BrokenRunError(f"{type(error).__name__}: {error}") from error
-        except BaseException:
-            bus.close(timeout=_LISTENERS_SECONDS)
+            if isinstance(error, ImagegenError | OSError):
+                # Who hears the run was told of a fault of ours: the exit code must say the same.
+                raise BrokenRunError(f"{type(error).__name__}: {error}") from error
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
         complete = self._finish(engine.with_late_faults(complete), run.mean_answer)
