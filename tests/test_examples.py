@@ -53,10 +53,10 @@ echo $((n + 1)) > told
 cat status.$n""",
         )
 
-    def run(self, *arguments: object, **env: str) -> Done:
-        """Run the script to its end."""
+    def start(self, *arguments: object, **env: str) -> "subprocess.Popen[str]":
+        """Start the script."""
         path = f"{self.tools}{os.pathsep}{self.commands.env['PATH']}"
-        process = subprocess.Popen(
+        return subprocess.Popen(
             ["sh", str(SCRIPT), *map(str, arguments)],
             cwd=self.commands.folder,
             env=self.commands.env | {"PATH": path, "PYTHON": sys.executable} | env,
@@ -65,6 +65,10 @@ cat status.$n""",
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def run(self, *arguments: object, **env: str) -> Done:
+        """Run the script to its end."""
+        process = self.start(*arguments, **env)
         return self.commands.wait(process)
 
     def lines(self, name: str) -> list[str]:
@@ -220,16 +224,8 @@ def test_other_endings_are_passed_on(job: Job, code: int, runs: int) -> None:
 def test_a_signal_reaches_the_run(job: Job, server: GeminiServer) -> None:
     """SIGTERM to the script, which is all that a CI runner sends, ends imagegen too."""
     root = job.commands.project()
-    path = f"{job.tools}{os.pathsep}{job.commands.env['PATH']}"
     with server.held():
-        process = subprocess.Popen(
-            ["sh", str(SCRIPT), str(root), "--base-url", server.address],
-            env=job.commands.env | {"PATH": path, "PYTHON": sys.executable},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = job.start(root, "--base-url", server.address)
         assert server.wait_for_requests(9)
         process.terminate()
         done = job.commands.wait(process)
@@ -241,15 +237,7 @@ def test_a_signal_reaches_the_run(job: Job, server: GeminiServer) -> None:
 def test_ctrl_c_reaches_the_run(job: Job, server: GeminiServer) -> None:
     """So does SIGINT, although shells start what they run beside them deaf to it."""
     root = job.commands.project(beats=8, per_minute=2)
-    path = f"{job.tools}{os.pathsep}{job.commands.env['PATH']}"
-    process = subprocess.Popen(
-        ["sh", str(SCRIPT), str(root), "--base-url", server.address],
-        env=job.commands.env | {"PATH": path, "PYTHON": sys.executable},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = job.start(root, "--base-url", server.address)
     assert server.wait_for_requests(6)
     process.send_signal(signal.SIGINT)
     assert job.commands.wait(process).code == 130
