@@ -560,3 +560,20 @@ def test_an_error_that_nobody_saw_to_is_a_fault_of_ours_everywhere(disk: Disk, e
     told = json.loads(disk.run("status", disk.root, "--json").out)
     assert told["last_run"]["exit_code"] == 70
     disk.is_mended()
+
+
+def test_a_place_that_cannot_be_looked_at_ends_the_run_in_order(disk: Disk) -> None:
+    """A folder may be closed to us in the middle of a run: that is the disk's refusal."""
+    code = """
+    from pathlib import Path
+    exists = Path.exists
+    def closed(self, **more):
+        if self.name.startswith("Beat_"):
+            raise PermissionError(13, "Permission denied", str(self))
+        return exists(self, **more)
+    Path.exists = closed
+    """
+    done = disk.draw(code=code)
+    assert done.code == 3, done.text
+    assert "not permitted to write" in done.text
+    disk.is_mended()

@@ -8,6 +8,7 @@ import pytest
 from imagegen.generation.events import Forecast, Wait
 from imagegen.keys.clock import next_pacific_midnight
 from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.pool import Lease
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing
@@ -124,6 +125,16 @@ def test_a_rejected_key_of_a_shared_project_is_replaced_by_another_style_s(
     complete = show.draw()
     assert (complete.exit_code, complete.counts["illustration"].complete) == (0, 12)
     assert took(show) < 200
+
+
+def test_the_forecast_counts_on_what_a_shared_project_lends(tmp_path: Path) -> None:
+    """A rejected key is no reason to say that its style cannot be drawn."""
+    own = {style: (Key(Secret(f"test-key-{style}-01"), Limit(9), "studio"),) for style in STYLES}
+    show = Show(tmp_path, beats={"illustration": 3}, keys=own, lend=True)
+    lease = show.pool.lease("illustration")
+    assert isinstance(lease, Lease)
+    show.pool.reject(lease)
+    assert show.pool.forecast({"illustration": 3})["illustration"] is not None
 
 
 def test_a_spent_key_sends_again_at_midnight_while_others_are_waited_for(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imagegen.errors import RunActiveError, UsageError
+from imagegen.errors import Exit, RunActiveError, UsageError
+from imagegen.generation.lastrun import left_by
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, Drawer, RunLock, RunRecord
@@ -249,3 +250,46 @@ def test_ids_of_runs_sort_by_time_and_never_repeat() -> None:
     assert max(ids) < record.new_id("2026-11-22T12:00:01Z")
     assert all(part.isalnum() for one in ids for part in one.split("-"))
     assert os.sep not in "".join(ids)
+
+
+def run_of(name: str, code: Exit, left: RunRecord | None = None) -> RunRecord:
+    """Return the record of a run that ended so."""
+    ended = "2026-11-22T12:05:00Z"
+    return msgspec.structs.replace(RECORD, run=name, ended=ended, exit_code=code, left=left)
+
+
+BROKEN = run_of("run-1", Exit.SIGTERM)
+NAMED, ALL = Asked(beats=("1.1",)), Asked()
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "resumed", "left"),
+    [
+        pytest.param(None, NAMED, None, None, id="the first run"),
+        pytest.param(BROKEN, NAMED, None, BROKEN, id="beats in between"),
+        pytest.param(BROKEN, ALL, None, None, id="a whole run takes its place"),
+        pytest.param(BROKEN, ALL, BROKEN, None, id="it is carried on"),
+        pytest.param(run_of("run-2", Exit.OK), NAMED, None, None, id="nothing had broken off"),
+        pytest.param(run_of("run-2", Exit.OK, BROKEN), NAMED, None, BROKEN, id="beats twice"),
+        pytest.param(run_of("run-2", Exit.OK, BROKEN), ALL, BROKEN, None, id="carried on later"),
+        pytest.param(
+            run_of("run-2", Exit.SIGINT, BROKEN),
+            NAMED,
+            run_of("run-2", Exit.SIGINT, BROKEN),
+            BROKEN,
+            id="what came in between broke off too and is carried on first",
+        ),
+    ],
+)
+def test_what_broke_off_is_left_until_it_is_carried_on(
+    before: RunRecord | None, asked: Asked, resumed: RunRecord | None, left: RunRecord | None
+) -> None:
+    """Single beats come in between; a run of all, or `resume`, ends the waiting."""
+    assert left_by(before, asked, resumed) == left
+
+
+def test_resume_carries_on_what_broke_off_last() -> None:
+    """The run itself, or the one that it came in between of once it is over."""
+    assert run_of("run-2", Exit.OK, BROKEN).to_carry_on == BROKEN
+    last = run_of("run-2", Exit.SIGINT, BROKEN)
+    assert last.to_carry_on == last

@@ -617,6 +617,20 @@ def test_what_is_drawn_in_between_does_not_end_what_broke_off(
     assert "imagegen resume" not in commands.run("status", root).out
 
 
+def test_what_was_taken_back_is_not_carried_on(
+    commands: Commands, address: tuple[str, str]
+) -> None:
+    """Neither the redraw that came in between nor the forced run before it, once it is undone."""
+    root = commands.project(beats=2)
+    went_well(commands.run("run", root, *address))
+    assert commands.run("run", root, "--force", "--yes", "--max-cost", "0.2", *address).code == 3
+    assert "imagegen resume" in commands.run("status", root).out
+    went_well(commands.run("redraw", root, "clear/1.1", *address))
+    went_well(commands.run("undo", root))
+    went_well(commands.run("undo", root))
+    assert "imagegen resume" not in commands.run("status", root).out
+
+
 def test_resume_carries_on_the_last_run_and_not_a_try(
     commands: Commands, server: GeminiServer, address: tuple[str, str]
 ) -> None:
