@@ -28,6 +28,12 @@ expect.set_options(timeout=30_000)
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
 Scheme = Literal["dark", "light"]
+FADING = """() => [...document.querySelectorAll("*")]
+  .filter((element) => {
+    const { transitionDuration, animationName } = getComputedStyle(element);
+    return /[1-9]/.test(transitionDuration) || animationName !== "none";
+  })
+  .map((element) => element.outerHTML)"""
 
 
 @pytest.fixture(scope="module")
@@ -512,6 +518,20 @@ def test_axe_finds_no_serious_fault(
             assert serious(page) == []
             wide = "() => document.scrollingElement.scrollWidth - window.innerWidth"
             assert page.evaluate(wide) <= 0
+
+
+def test_nothing_fades_for_who_asks_for_less_motion(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """Words on a ground that is half way to another colour would be hard to read."""
+    root = commands.project(beats=1)
+    with Served(commands, root, "--base-url", server.address) as served:
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert page.evaluate(FADING) == []
+        page.emulate_media(reduced_motion="no-preference")
+        assert page.evaluate(FADING) != []
 
 
 def serious(page: Page) -> list[Any]:
