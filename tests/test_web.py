@@ -22,8 +22,12 @@ from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import UsageError
 from imagegen.generation.events import Warned
+from imagegen.project.record import Asked
 from imagegen.web.access import Access, is_loopback
+from imagegen.web.app import application
+from imagegen.web.board import Boards
 from imagegen.web.follower import News
+from imagegen.web.lookout import Lookout
 from imagegen.web.stream import EventStream
 from serving import Served, Stream, journal, picture_path
 
@@ -935,6 +939,35 @@ def test_nothing_is_sent_to_whoever_has_left() -> None:
         return sent
 
     assert anyio.run(follow) < 20
+
+
+@LINUX
+def test_a_client_that_has_left_leaves_no_picture_open(still: Served) -> None:
+    """Though it took nothing before it left: browsers give up what is scrolled out of sight."""
+    boards, access = Boards(still.root, Asked()), Access("127.0.0.1", 80)
+    headers = {"host": "127.0.0.1", "authorization": f"Bearer {access.token}"}
+    asked = {
+        "type": "http",
+        "method": "GET",
+        "path": picture_path("clear", "1", "1.1"),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        await anyio.sleep_forever()
+
+    async def ask() -> None:
+        app = application(boards, access, Lookout(boards.layout))
+        for _ in range(5):
+            await app(asked, receive, send)
+
+    anyio.run(ask)
+    opened = [os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()]
+    assert not [name for name in opened if name.endswith(".png")]
 
 
 def test_ctrl_c_ends_the_page(served: Served) -> None:

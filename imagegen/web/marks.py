@@ -18,9 +18,13 @@ _SOURCES: Final = ("prompts", "storyboards")
 def version(path: Path) -> str | None:
     """Return a mark of a file that changes with its content; None without one."""
     try:
-        found = path.lstat()
+        return version_of(path.lstat())
     except OSError:
         return None
+
+
+def version_of(found: os.stat_result) -> str:
+    """Return the same mark of a file that has been looked at."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -11,13 +11,14 @@ from typing import Final
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from imagegen import files
 from imagegen.project import png
 from imagegen.web import thumbnails
 from imagegen.web.answers import RefusedError
 from imagegen.web.board import Boards
-from imagegen.web.marks import version
+from imagegen.web.marks import version, version_of
 
 _MAKERS: Final = 2
 _PIECE: Final = 64 * 1024
@@ -45,7 +46,7 @@ class Pictures:
         if opened is None:
             raise RefusedError(404, "this beat has no picture")
         descriptor, found, kind = opened
-        headers = {"etag": f'"{_mark(found)}"', "cache-control": _ASK_AGAIN}
+        headers = {"etag": f'"{version_of(found)}"', "cache-control": _ASK_AGAIN}
         if _has(request, headers["etag"]):
             os.close(descriptor)
             return Response(status_code=304, headers=headers)
@@ -54,7 +55,7 @@ class Pictures:
             headers["content-length"] = str(found.st_size)
             return Response(headers=headers, media_type=kind)
         headers["content-length"] = str(found.st_size)
-        return StreamingResponse(_bytes(descriptor, found.st_size), 200, headers, kind)
+        return _Whole(descriptor, found.st_size, headers, kind)
 
     async def small(self, request: Request) -> Response:
         """Return a picture's thumbnail; with a version in its address it is kept for good."""
@@ -87,6 +88,21 @@ class Pictures:
         return path
 
 
+class _Whole(StreamingResponse):
+    """An open file as an answer: closed at its end, and where nobody takes even its beginning."""
+
+    def __init__(self, descriptor: int, size: int, headers: Mapping[str, str], kind: str) -> None:
+        super().__init__(_bytes(descriptor, size), 200, headers, kind)
+        self._descriptor = descriptor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._descriptor)
+
+
 def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
     """Open a picture, and tell its type by its first bytes; None for what is none."""
     try:
@@ -107,19 +123,12 @@ def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
 async def _bytes(descriptor: int, size: int) -> AsyncIterator[bytes]:
     """Yield the file; no more than it was said to have, whoever writes to it meanwhile."""
     left = size
-    try:
-        while left:
-            piece = await to_thread.run_sync(os.read, descriptor, min(left, _PIECE))
-            if not piece:
-                return
-            left -= len(piece)
-            yield piece
-    finally:
-        os.close(descriptor)
-
-
-def _mark(found: os.stat_result) -> str:
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+    while left:
+        piece = await to_thread.run_sync(os.read, descriptor, min(left, _PIECE))
+        if not piece:
+            return
+        left -= len(piece)
+        yield piece
 
 
 def _has(request: Request, etag: str) -> bool:
