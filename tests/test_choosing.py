@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from builders import picture
 from crashing import Crash, failing, full
 from imagegen import files
-from imagegen.errors import UsageError
-from imagegen.generation import choices, choosing, interrupted
+from imagegen.errors import InputFaultsError, UsageError
+from imagegen.generation import choices, choosing, interrupted, picks
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
@@ -229,9 +229,9 @@ def test_what_cannot_be_chosen_changes_nothing(board: Board) -> None:
         'no style "oil"': {KEYS[0]: Pick("oil")},
         "no beat clear/9/9.9": {("9", "9.9"): Pick("clear")},
     }
-    for message, picks in wrong.items():
+    for message, wanted in wrong.items():
         with pytest.raises(UsageError, match=message):
-            choosing.choose(board.project, {KEYS[0]: Pick("clear"), **picks}, WALL)
+            choosing.choose(board.project, {KEYS[0]: Pick("clear"), **wanted}, WALL)
     assert (board.said, board.selected) == ({}, {})
 
 
@@ -305,6 +305,18 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
         "1.2": "clear",
     }
     assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [KEYS[2]])
+
+
+def test_a_table_of_nothing_but_faults_is_told_soon(board: Board, tmp_path: Path) -> None:
+    """What was meant is sought for what is shown, and after ten thousand faults nothing is read."""
+    table = tmp_path / "picks.csv"
+    table.write_text("beat,style\n" + "1.3,clear\n" * 20_000)
+    with pytest.raises(InputFaultsError) as told:
+        picks.from_csv(board.project, table)
+    faults = told.value.faults
+    assert [fault.hint is not None for fault in faults[:21]] == [True] * 20 + [False]
+    assert len(faults) == 10_001
+    assert "too many faults" in faults[-1].message
 
 
 # Redrawn since

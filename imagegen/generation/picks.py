@@ -13,6 +13,7 @@ from imagegen.generation.choosing import Pick, picture_fault
 from imagegen.generation.project import Project
 from imagegen.generation.selection import find_one
 from imagegen.project.selections import Choice, Key
+from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
 from imagegen.project.storyboard.table import lines_of
 from imagegen.project.storyboard.wording import quoted, unknown_style
 from imagegen.shell import on_project
@@ -25,6 +26,9 @@ _COLUMNS: Final = {"beat_number": "beat", "shot_number": "shot", "flagged": "fla
 _KNOWN: Final = ("beat", "shot", "style", "flag")
 _YES: Final = frozenset({"1", "true", "yes", "y", "x", "flag", "flagged"})
 _NO: Final = frozenset({"", "0", "false", "no", "n"})
+_GUESSED: Final = 20
+"""Faults up to which the beat is sought that was meant: each time all of them are looked at, and
+no more faults are shown."""
 
 
 def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[Key, Pick]:
@@ -123,6 +127,9 @@ class _Table:
         columns = self._columns(next(rows, []))
         for cells in rows if columns else ():
             self.rows += 1
+            if len(self.faults) >= MOST_FAULTS:
+                self._fault(TOO_MANY)
+                break
             found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
             if found is None:
                 continue
@@ -189,10 +196,12 @@ class _Table:
             message, hint = f"{quoted(name)} occurs in {len(keys)} shots", f"write one of {ways}"
             self._fault(message, field="beat", hint=hint)
         else:
-            known = (self._name(key) for key in self._project.numbers)
-            near = did_you_mean(name, known)
+            near = self._nearest(name) if len(self.faults) < _GUESSED else None
             self._fault(f"no beat {quoted(name)} in this project", field="beat", hint=near)
         return None
+
+    def _nearest(self, name: str) -> str | None:
+        return did_you_mean(name, map(self._name, self._project.numbers))
 
     def _name(self, key: Key) -> str:
         return self._project.names.name(key)
