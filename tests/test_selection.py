@@ -1,5 +1,7 @@
 """Which beats --style, --shot and --beat mean."""
 
+from collections import UserDict
+from collections.abc import ItemsView, ValuesView
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 from builders import beat, storyboard
 from commands import Commands, pictures, row
 from imagegen.errors import UsageError
-from imagegen.generation.selection import Selection, find_one
+from imagegen.generation.selection import Addresses, Selection
 from imagegen.project.record import Asked
-from imagegen.project.storyboard import Storyboard
+from imagegen.project.storyboard import Beat, Storyboard
 
 STYLES = ("illustration", "clear", "consistent")
 BOARD = storyboard(
@@ -30,7 +32,7 @@ def chosen(**asked: tuple[str, ...] | int) -> list[str]:
 
 def chosen_of(board: Storyboard, asked: Asked) -> list[str]:
     """Return the same for any storyboard."""
-    selection = Selection(asked, board, STYLES)
+    selection = Selection(asked, board.beats)
     return [
         "/".join((one.style, *one.key))
         for beats in board.beats.values()
@@ -41,7 +43,7 @@ def chosen_of(board: Storyboard, asked: Asked) -> list[str]:
 
 def found(address: str) -> list[str]:
     """Return the beats that an address names."""
-    return ["/".join((one.style, *one.key)) for one in find_one(address, BOARD)]
+    return ["/".join((one.style, *one.key)) for one in Addresses(BOARD.beats).find(address)]
 
 
 def refused(**asked: tuple[str, ...] | int) -> UsageError:
@@ -95,6 +97,30 @@ def test_addresses_add_up() -> None:
     assert chosen(beats=("1.1", "clear/1.2"), styles=("clear",)) == ["clear/1/1.1", "clear/1/1.2"]
 
 
+class Counted(UserDict[str, tuple[Beat, ...]]):
+    """Beats by style that tell how often they were looked through."""
+
+    looks = 0
+
+    def values(self) -> ValuesView[tuple[Beat, ...]]:
+        """Return the styles' beats."""
+        self.looks += 1
+        return super().values()
+
+    def items(self) -> ItemsView[str, tuple[Beat, ...]]:
+        """Return the styles and their beats."""
+        self.looks += 1
+        return super().items()
+
+
+def test_many_addresses_cost_one_look_at_the_storyboard() -> None:
+    """A script may name hundreds of beats of a large one."""
+    few, many = Counted(BOARD.beats), Counted(BOARD.beats)
+    Selection(Asked(beats=("1.1",)), few)
+    Selection(Asked(beats=("1.1", "1.2", "clear/1.1", "1/9", "2/9", "2.1")), many)
+    assert many.looks == few.looks
+
+
 @pytest.mark.parametrize("address", ["9", "clear/9"])
 def test_a_number_in_several_shots_must_say_which(address: str) -> None:
     """A number that shots share is refused, and the ways to write it are given."""
@@ -143,7 +169,7 @@ def chosen_nothing() -> UsageError:
     """Return the error for a style without the shot that is asked for."""
     board = storyboard(beat("1", style="clear", shot="1"), beat("2", style="consistent", shot="2"))
     with pytest.raises(UsageError) as caught:
-        Selection(Asked(styles=("clear",), shots=("2",)), board, STYLES)
+        Selection(Asked(styles=("clear",), shots=("2",)), board.beats)
     return caught.value
 
 
@@ -261,6 +287,7 @@ def test_a_sample_of_nothing_is_refused(commands: Commands) -> None:
 )
 def test_what_was_probably_meant_keeps_its_style(address: str, meant: str) -> None:
     """Following the suggestion draws, and pays for, no more than was asked for."""
+    board = storyboard(beat("1.1", style="clear"), beat("1.1", style="consistent"))
     with pytest.raises(UsageError) as found:
-        find_one(address, storyboard(beat("1.1", style="clear"), beat("1.1", style="consistent")))
+        Addresses(board.beats).find(address)
     assert found.value.hint == f'did you mean "{meant}"?'

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from imagegen import __version__
@@ -124,7 +123,6 @@ def check(
     from imagegen.display import terminal
     from imagegen.generation import interrupted
     from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.selection import find_one
     from imagegen.project.layout import Layout
 
     printer = terminal.printer()
@@ -135,9 +133,8 @@ def check(
     read = Project(project, asked, KeySource(file=keys))
     composer = read.composer
     beats_of_all = [beat for own in read.beats.values() for beat in own]
-    drawn = msgspec.structs.replace(read.storyboard, beats=read.beats)
     for address in show or ():
-        for beat in find_one(address, drawn):
+        for beat in read.addresses.find(address):
             printer.request(
                 beat,
                 composer.request(beat, composer.predecessor_shown(beat)),

@@ -12,12 +12,12 @@ from imagegen.generation import settling
 from imagegen.generation.beside import FOLDER, Beside, folders
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import KeySource, Project
-from imagegen.generation.selection import find_one, known
+from imagegen.generation.selection import known
 from imagegen.generation.survey import look_at
 from imagegen.project import png, record, settings, steps
 from imagegen.project.characters import Character
 from imagegen.project.record import Asked
-from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.project.storyboard import Beat
 from imagegen.shell import on_project
 from imagegen.tables import did_you_mean
 
@@ -94,13 +94,13 @@ def _sheet(style: str, name: str, character: Character, nth: int) -> Beat:
 
 def character(project: Project, name: str) -> Character:
     """Return a character by the name of its table. Raises `UsageError`."""
-    known = project.settings.characters
-    if name not in known:
-        hint = did_you_mean(name, known) or (
-            f"there are: {', '.join(known)}" if known else f"write [characters.{name}] first"
+    there = project.settings.characters
+    if name not in there:
+        hint = did_you_mean(name, there) or (
+            f"there are: {', '.join(there)}" if there else f"write [characters.{name}] first"
         )
         raise UsageError(f'no character "{name}" in imagegen.toml', hint=hint)
-    return known[name]
+    return there[name]
 
 
 def described(project: Project, name: str) -> Character:
@@ -119,8 +119,7 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     the one for all. Raises `UsageError`, `RunActiveError` and `StorageError`.
     """
     found = character(project, name)
-    board = Storyboard(source="", beats=project.beats)
-    beats = find_one(address, board)
+    beats = project.addresses.find(address)
     if len(beats) != 1:
         one = f"{beats[0].style}/{address}"
         raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")

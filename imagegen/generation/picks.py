@@ -5,13 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation.choosing import Pick, picture_fault
 from imagegen.generation.project import Project
-from imagegen.generation.selection import find_one
 from imagegen.project.selections import Choice, Key
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
 from imagegen.project.storyboard.table import lines_of
@@ -98,10 +95,9 @@ def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str |
 
 def _found(project: Project, address: str) -> tuple[Key, str | None]:
     """Return the beat of an address, and the style if it names one."""
-    board = msgspec.structs.replace(project.storyboard, beats=project.beats)
     first, slash, _ = address.partition("/")
     of_address = first if slash and first in project.beats else None
-    return find_one(address, board)[0].key, of_address
+    return project.addresses.find(address)[0].key, of_address
 
 
 class _Table:

@@ -18,7 +18,7 @@ from imagegen.generation.faults import Faults
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
 from imagegen.generation.references import Limits
-from imagegen.generation.selection import Selection
+from imagegen.generation.selection import Addresses, Selection
 from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys.address import address, in_the_clear
@@ -113,7 +113,7 @@ class Project:
 
     def _chosen(self, beats: Mapping[str, tuple[Beat, ...]]) -> list[Beat]:
         drawn = {style: beats.get(style, ()) for style in self.styles}
-        chosen = Selection(self.asked, Storyboard(source="", beats=drawn), self.styles)
+        chosen = Selection(self.asked, drawn)
         return [beat for own in drawn.values() for beat in own if chosen(beat)]
 
     def _storyboard(self) -> Storyboard:
@@ -168,6 +168,11 @@ class Project:
     def names(self) -> Names:
         """What beats are called where pictures are chosen among their styles."""
         return Names(beat.key for own in self.storyboard.beats.values() for beat in own)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """What finds beats by what a person types."""
+        return Addresses(self.beats)
 
     @property
     def base_url(self) -> str | None:
@@ -296,10 +301,9 @@ class Project:
         limit: int | None = None,
     ) -> Plan:
         """Hold what was asked for against the disk."""
-        drawn = msgspec.structs.replace(self.storyboard, beats=self.beats)
         return plans.make(
             surveyed,
-            Selection(self.asked, drawn, self.styles, self.continues),
+            Selection(self.asked, self.beats, self.continues),
             again=Again(
                 force=self.asked.force,
                 outdated=self.asked.outdated,

@@ -1,12 +1,11 @@
 """Which beats a person asked for, by style, shot and address."""
 
-from collections.abc import Callable, Iterable, Sequence
-
-import msgspec
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from imagegen.errors import UsageError
 from imagegen.project.record import Asked
-from imagegen.project.storyboard import Beat, Storyboard, file_number
+from imagegen.project.storyboard import Beat, file_number
 from imagegen.tables import did_you_mean
 
 
@@ -15,7 +14,7 @@ def _never(_: Beat) -> bool:
 
 
 class Selection:
-    """The beats that `--style`, `--shot` and `--beat` name; all of them without any.
+    """The beats that `--style`, `--shot` and `--beat` name of `beats`; all of them without any.
 
     Of these `--sample` takes so many of each style, evenly spread; none that `continues`
     another says, for they would wait for one that is not drawn.
@@ -27,27 +26,27 @@ class Selection:
     def __init__(
         self,
         asked: Asked,
-        storyboard: Storyboard,
-        styles: Sequence[str],
+        beats: Mapping[str, Sequence[Beat]],
         continues: Callable[[Beat], bool] = _never,
     ) -> None:
-        self._styles = known("style", asked.styles, styles)
-        shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
+        self._styles = known("style", asked.styles, beats)
+        shots = {beat.shot for own in beats.values() for beat in own}
         self._shots = known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
-        left = msgspec.structs.replace(storyboard, beats=self._narrowed(storyboard))
-        if not len(left) and len(storyboard):
+        left = self._narrowed(beats)
+        if not any(left.values()) and any(beats.values()):
             raise UsageError(
                 "no beat is selected", hint="--style and --shot have no beat in common"
             )
-        named = {key for address in asked.beats for key in _find(address, left)}
-        self._chosen: set[tuple[str, str, str]] | None = named if asked.beats else None
+        self._chosen: set[tuple[str, str, str]] | None = None
+        if asked.beats:
+            addresses = Addresses(left)
+            found = (beat for address in asked.beats for beat in addresses.find(address))
+            self._chosen = {(beat.style, *beat.key) for beat in found}
         if asked.sample:
             self._chosen = {
                 (style, *beat.key)
-                for style, beats in left.beats.items()
-                for beat in _spread(
-                    [b for b in beats if self(b) and not continues(b)], asked.sample
-                )
+                for style, own in left.items()
+                for beat in _spread([b for b in own if self(b) and not continues(b)], asked.sample)
             }
 
     def __call__(self, beat: Beat) -> bool:
@@ -61,14 +60,11 @@ class Selection:
             not self._shots or beat.shot in self._shots
         )
 
-    def _narrowed(self, storyboard: Storyboard) -> dict[str, tuple[Beat, ...]]:
+    def _narrowed(self, beats: Mapping[str, Sequence[Beat]]) -> Mapping[str, Sequence[Beat]]:
         """Leave what `--style` and `--shot` select, so that `--beat` is looked for in that."""
         if not self._styles and not self._shots:
-            return storyboard.beats
-        return {
-            style: tuple(filter(self._in_style_and_shot, beats))
-            for style, beats in storyboard.beats.items()
-        }
+            return beats
+        return {style: list(filter(self._in_style_and_shot, own)) for style, own in beats.items()}
 
 
 def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
@@ -78,17 +74,6 @@ def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
     if count == 1:
         return [beats[0]]
     return [beats[round(n * (len(beats) - 1) / (count - 1))] for n in range(count)]
-
-
-def find_one(address: str, storyboard: Storyboard) -> list[Beat]:
-    """Return the beats of one address, one for each style that it does not leave out."""
-    keys = _find(address, storyboard)
-    return [
-        beat
-        for style, beats in storyboard.beats.items()
-        for beat in beats
-        if (style, *beat.key) in keys
-    ]
 
 
 def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[str]:
@@ -101,52 +86,69 @@ def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[st
     return chosen
 
 
-def _find(address: str, storyboard: Storyboard) -> set[tuple[str, str, str]]:
-    """Resolve `1.1`, `2/1`, `clear/1.1` or `clear/2/1`."""
-    style, shot, number = _parts(address, storyboard)
-    beats = [
-        beat
-        for name, own in storyboard.beats.items()
-        if style in {None, name}
-        for beat in own
-        if beat.beat == number and shot in {None, beat.shot}
-    ]
-    if not beats:
-        numbers = dict.fromkeys(
-            b.beat
-            for name, own in storyboard.beats.items()
-            if style in {None, name}
-            for b in own
-            if shot in {None, b.shot}
-        )
-        known = [f"{address[: -len(number)]}{one}" for one in numbers]
-        hint = did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
-        raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
-    shots = sorted({beat.shot for beat in beats})
-    if len(shots) > 1:
-        prefix = f"{style}/" if style else ""
-        ways = ", ".join(f"{prefix}{shot}/{number}" for shot in shots[:10])
-        raise UsageError(f'beat "{address}" occurs in {len(shots)} shots', hint=f"one of: {ways}")
-    return {(beat.style, *beat.key) for beat in beats}
+class Addresses:
+    """Finds beats by what a person types: `1.1`, `2/1`, `clear/1.1` or `clear/2/1`.
 
+    `beats` are those among which is looked, by style. They are looked through once, however
+    many are then sought.
+    """
 
-def _parts(address: str, storyboard: Storyboard) -> tuple[str | None, str | None, str]:
-    *before, number = address.split("/")
-    style = before.pop(0) if before and before[0] in storyboard.beats else None
-    shot = before.pop(0) if before else None
-    shots = {beat.shot for beats in storyboard.beats.values() for beat in beats}
-    if before or (shot is not None and _plain(shot, "shot") not in shots):
-        near = did_you_mean(shot or "", storyboard.beats)
-        if near and style is None:
-            right = near.removeprefix('did you mean "').removesuffix('"?')
-            near = f'did you mean "{right}{address[len(shot or "") :]}"?'
-            raise UsageError(f'"{address}" is no beat: unknown style "{shot}"', hint=near)
-    if before:
-        raise UsageError(
-            f'"{address}" is no beat: unknown style "{shot}"',
-            hint=did_you_mean(shot or "", storyboard.beats) or "write clear/2/1",
+    def __init__(self, beats: Mapping[str, Sequence[Beat]]) -> None:
+        self._beats = beats
+        self._shots: set[str] = set()
+        self._of_number: dict[str, list[Beat]] = {}
+        for beat in itertools.chain.from_iterable(beats.values()):
+            self._shots.add(beat.shot)
+            self._of_number.setdefault(beat.beat, []).append(beat)
+
+    def find(self, address: str) -> list[Beat]:
+        """Return the beats of an address, one for each style that it does not leave out.
+
+        Raises `UsageError` where there is none, or where its number occurs in several shots.
+        """
+        style, shot, number = self._parts(address)
+        found = [
+            beat
+            for beat in self._of_number.get(number, ())
+            if style in {None, beat.style} and shot in {None, beat.shot}
+        ]
+        if not found:
+            hint = self._near(address, style, shot, number)
+            raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
+        shots = sorted({beat.shot for beat in found})
+        if len(shots) > 1:
+            prefix = f"{style}/" if style else ""
+            ways = ", ".join(f"{prefix}{shot}/{number}" for shot in shots[:10])
+            message = f'beat "{address}" occurs in {len(shots)} shots'
+            raise UsageError(message, hint=f"one of: {ways}")
+        return found
+
+    def _near(self, address: str, style: str | None, shot: str | None, number: str) -> str:
+        """Return what was probably meant, within the style and the shot that were named."""
+        others = (
+            other
+            for other, beats in self._of_number.items()
+            if any(style in {None, b.style} and shot in {None, b.shot} for b in beats)
         )
-    return style, _plain(shot, "shot") if shot is not None else None, _plain(number, "beat")
+        known = [f"{address[: -len(number)]}{other}" for other in others]
+        return did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
+
+    def _parts(self, address: str) -> tuple[str | None, str | None, str]:
+        *before, number = address.split("/")
+        style = before.pop(0) if before and before[0] in self._beats else None
+        shot = before.pop(0) if before else None
+        if before or (shot is not None and _plain(shot, "shot") not in self._shots):
+            near = did_you_mean(shot or "", self._beats)
+            if near and style is None:
+                right = near.removeprefix('did you mean "').removesuffix('"?')
+                near = f'did you mean "{right}{address[len(shot or "") :]}"?'
+                raise UsageError(f'"{address}" is no beat: unknown style "{shot}"', hint=near)
+        if before:
+            raise UsageError(
+                f'"{address}" is no beat: unknown style "{shot}"',
+                hint=did_you_mean(shot or "", self._beats) or "write clear/2/1",
+            )
+        return style, _plain(shot, "shot") if shot is not None else None, _plain(number, "beat")
 
 
 def _plain(number: str, kind: str) -> str:

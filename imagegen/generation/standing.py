@@ -184,9 +184,8 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     """Return how many pictures `resume` would draw again."""
     if not last.asked.force or not last.broke_off:
         return 0
-    board = msgspec.structs.replace(project.storyboard, beats=project.beats)
     try:
-        chosen = Selection(last.asked, board, project.styles, project.continues)
+        chosen = Selection(last.asked, project.beats, project.continues)
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0
