@@ -307,6 +307,14 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
     assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [KEYS[2]])
 
 
+def test_a_lock_that_cannot_be_taken_is_told(board: Board) -> None:
+    """As every refusal of the disk is, and nothing is chosen."""
+    (board.root / ".imagegen" / "selections.lock").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"selections\.lock cannot be written: a folder stands"):
+        board.choose(KEYS[0], "clear")
+    assert board.said == {}
+
+
 def test_a_table_of_nothing_but_faults_is_told_soon(board: Board, tmp_path: Path) -> None:
     """What was meant is sought for what is shown, and after ten thousand faults nothing is read."""
     table = tmp_path / "picks.csv"

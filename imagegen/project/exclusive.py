@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.project.layout import Layout, refuse_alias
 
@@ -16,7 +17,7 @@ def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS
 
     `name` is the lock's, in our own folder; `file` the one that is changed, for messages. A
     run may be active. Raises `UsageError` where that takes too long, or the lock is no file of
-    ours, and `StorageError`.
+    ours, and `StorageError` where the disk refuses.
     """
     import filelock  # noqa: PLC0415  # slow to import
 
@@ -28,6 +29,8 @@ def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS
         lock.acquire()
     except filelock.Timeout:
         raise UsageError(f"another command is changing {file}", hint="try again") from None
+    except OSError as error:
+        raise files.refused(error, path) from error
     try:
         yield
     finally:
