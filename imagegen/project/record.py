@@ -216,9 +216,9 @@ class RunLock:
 
     def release(self) -> None:
         """Let go of the project."""
-        with contextlib.suppress(OSError):
-            self._active.release()
-            self._run.release()
+        for lock in (self._active, self._run):
+            with contextlib.suppress(OSError):
+                lock.release()
 
     def _safe(self, name: str) -> Path:
         refuse_link(self._layout.ours)
