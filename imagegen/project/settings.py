@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -143,7 +142,9 @@ def with_picture(project: Path, character: str, picture: str | Mapping[str, str]
 def _edited(
     project: Path, table: tuple[str, str], name: str, value: str | Mapping[str, str]
 ) -> bytes:
-    import tomlkit  # noqa: PLC0415  # slow to import, and only edits need it
+    import tomllib  # noqa: PLC0415  # only edits need these, and they are slow to import
+
+    import tomlkit  # noqa: PLC0415
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
     path, (group, own) = project / FILE, table
