@@ -6,6 +6,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from imagegen import files
+
 LARGEST = 256 * 1024 * 1024
 """Bytes of the largest beats file that is read."""
 
@@ -14,14 +16,6 @@ MARK = b"\xef\xbb\xbf"
 
 _PIECE = 1024 * 1024
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-# A named pipe must not block, and what was just resolved must not become a link.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 class UnreadableError(ValueError):
@@ -93,7 +87,8 @@ def _read(path: Path) -> bytes:
         # Windows cannot open a folder at all; elsewhere the check after opening is the one
         # that counts.
         _require_regular(path.stat())
-        descriptor = os.open(path, _FLAGS)
+        # Nor must what was just resolved have become a link.
+        descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
         with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
             facts = os.fstat(descriptor)
             _require_regular(facts)
