@@ -70,7 +70,7 @@ def _boot() -> str:
         return done.stdout.strip() or "darwin"
     # Windows names no boot session. Its start, to a quarter of an hour, changes with a
     # boot; a clock set by hand changes it too, which only makes budgets wait.
-    return f"{sys.platform}-{round((time.time() - time.monotonic()) / 900)}"
+    return f"{sys.platform}-{round((time.time() - time.monotonic()) / _QUARTER)}"
 
 
 def _pacific() -> dt.tzinfo:
