@@ -18,7 +18,7 @@ from imagegen.providers.base import Fault, Kind
 _LOOK: Final = 0.1
 """Seconds between looks at signals: a handler may not ring, only leave a note."""
 
-_LOOK_FOR_STOP: Final = 0.5
+_LOOK_AT_DISK: Final = 0.5
 
 
 class Supervisor:
@@ -35,7 +35,7 @@ class Supervisor:
         self._answers: deque[tuple[str, ...] | Fault | BaseException] = deque()
         self._signalled = False
         self._asking = False
-        self._stop_looked = 0.0
+        self._looked = 0.0
         self._forecaster = Forecaster(run, workers)
 
     def signal(self, code: Exit) -> None:
@@ -67,7 +67,7 @@ class Supervisor:
         run, now = self._run, self._run.runtime.clock.now()
         self._heed_signals()
         self._heed_listeners()
-        self._heed_stop(now)
+        self._look_at_disk(now)
         self._heed_answers(now)
         if run.hurried or all(worker.ended for worker in self._workers):
             self._executor.shutdown(wait=False)
@@ -117,10 +117,11 @@ class Supervisor:
             self._heed_listeners()
         return found
 
-    def _heed_stop(self, now: float) -> None:
-        if self._run.haste is not None or now - self._stop_looked < _LOOK_FOR_STOP:
+    def _look_at_disk(self, now: float) -> None:
+        """See whether the ledger is still there, and whether somebody asks the run to stop."""
+        if self._run.haste is not None or now - self._looked < _LOOK_AT_DISK:
             return
-        self._stop_looked = now
+        self._looked = now
         if self._run.keys is not None and self._run.keys.look():
             self._run.runtime.ring()
         if record.stop_requested(self._run.layout, self._run.options.run):
