@@ -344,7 +344,7 @@ def test_content_tells_what_was_redrawn(board: Board) -> None:
     assert since() is Since.SAME
     board.draw("clear", KEYS[0])
     assert since() is Since.REDRAWN
-    assert choices.redrawn_since(board.project, {made.key: made}) == [KEYS[0]]
+    assert choices.since(board.project, made) is Since.REDRAWN
     place.write_bytes(before)
     assert since() is Since.SAME
     place.unlink()
@@ -459,7 +459,7 @@ def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.Monke
     project = board.project
     found = choices.chosen(project)
     monkeypatch.setattr(files, "read", lambda *_: pytest.fail("a picture was read"))
-    assert choices.redrawn_since(project, found) == []
+    assert {choices.since(project, one) for one in found.values()} == {Since.SAME}
 
 
 # Numbers that several shots have

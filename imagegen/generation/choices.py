@@ -4,7 +4,7 @@ Every function looks at the beats it is asked about alone, and at the file of ch
 its shot and beat number, whatever its styles.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -157,11 +157,6 @@ def stands(project: Project, one: Chosen) -> ChoiceStanding:
 def has_copy(project: Project, one: Chosen) -> bool:
     """Tell whether the copy of a chosen picture is where it belongs."""
     return selected.is_file(f"{project.layout.root}/{one.image_path}")
-
-
-def redrawn_since(project: Project, found: Mapping[Key, Chosen]) -> list[Key]:
-    """Return which of these were redrawn since they were chosen, in their order."""
-    return [key for key, one in found.items() if since(project, one) is Since.REDRAWN]
 
 
 def left_over(project: Project) -> LeftOver:
