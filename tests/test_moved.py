@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from imagegen.generation import moved
-from imagegen.generation.moved import Key, Lying, Row
+from imagegen.generation.moved import Lying, Row
+from imagegen.project.storyboard import Key
 
 Numbers = dict[str, str]
 """From which beat number to which."""

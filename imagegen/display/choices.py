@@ -7,7 +7,7 @@ from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import clock, on_project
 from imagegen.generation.choices import ChoiceStanding, Chosen, LeftOver, Since, Unclear
-from imagegen.project.selections import Key
+from imagegen.project.storyboard import Key
 
 _SHOWN: Final = 10
 _SAID: Final = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from imagegen.generation.plan import Plan
     from imagegen.generation.standing import Standing
     from imagegen.project.settings import Settings
-    from imagegen.project.storyboard import Beat
+    from imagegen.project.storyboard import Beat, Key
     from imagegen.providers.base import Reference, Request
 
 _WHAT: Final = {
@@ -132,7 +132,7 @@ class Printer(Paper):
         request: "Request",
         *,
         overridden: bool = False,
-        before: tuple[str, str] | None = None,
+        before: "Key | None" = None,
         left_out: Sequence["Reference"] = (),
     ) -> None:
         """Print the exact words and references that would be sent for a beat.

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from imagegen.display.text import STYLES, Glyphs
 from imagegen.project.status import Status
+from imagegen.project.storyboard import Key
 
-Key = tuple[str, str]
 INDENT: Final = "  "
 _ORDER: Final = (
     Status.COMPLETE,

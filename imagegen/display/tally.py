@@ -22,8 +22,8 @@ from imagegen.generation.events import (
 from imagegen.generation.plan import Plan
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
+from imagegen.project.storyboard import Key
 
-Key = tuple[str, str]
 ENDING: Final = frozenset({"finishing", "stopping"})
 """Reasons of waits after which nothing new is sent."""
 

@@ -6,7 +6,7 @@ import msgspec
 
 from imagegen.generation.references import References
 from imagegen.project.settings import Settings
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class Appearance(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     names: tuple[str, ...]
-    beats: tuple[tuple[str, str], ...]
+    beats: tuple[Key, ...]
     without: tuple[str, ...] = ()
 
 
@@ -26,7 +26,7 @@ def appearances(
     """Return every character of a project, and which of these beats name it."""
     if not settings.characters:
         return ()
-    found: dict[str, dict[tuple[str, str], None]] = {name: {} for name in settings.characters}
+    found: dict[str, dict[Key, None]] = {name: {} for name in settings.characters}
     for beat in beats:
         for name in references.named(beat):
             found[name][beat.key] = None

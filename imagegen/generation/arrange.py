@@ -34,9 +34,8 @@ from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import Kept
 from imagegen.project.overrides import Address, Override
 from imagegen.project.record import Asked
-from imagegen.project.selections import Key
 from imagegen.project.steps import Move, Step
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 from imagegen.shell import on_project
 
 OVERRIDES: Final = "overrides"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from imagegen.generation.continuity import Key
 from imagegen.generation.task import Task
+from imagegen.project.storyboard import Key
 
 
 class Chains:

@@ -12,7 +12,8 @@ import msgspec
 
 from imagegen.generation.project import Project
 from imagegen.project import selected, selections
-from imagegen.project.selections import FOLDER, Choice, Entries, Key, Names
+from imagegen.project.selections import FOLDER, Choice, Entries, Names
+from imagegen.project.storyboard import Key
 
 _WAYS: Final = 5
 """Beats that are named of those an entry may be of."""

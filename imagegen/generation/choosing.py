@@ -15,7 +15,8 @@ from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, look_at
 from imagegen.project import png, selected, selections
 from imagegen.project.layout import Layout
-from imagegen.project.selections import FOLDER, Choice, Entries, Key, Names
+from imagegen.project.selections import FOLDER, Choice, Entries, Names
+from imagegen.project.storyboard import Key
 from imagegen.shell import on_project
 
 _Change = Callable[[Entries, Names], Iterable[Key]]

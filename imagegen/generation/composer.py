@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from imagegen import __version__, files
-from imagegen.generation.continuity import Key, Predecessors
+from imagegen.generation.continuity import Predecessors
 from imagegen.generation.references import Limits, References
 from imagegen.project import png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 from imagegen.providers.base import Reference, Request, Role
 
 LOOKS: Final = {

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
-Key = tuple[str, str]
 Predecessors = Mapping[str, Mapping[Key, Key]]
 """For each style: the beats that continue another, and which."""
 

@@ -13,9 +13,8 @@ from imagegen.generation import choices
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, standing
-from imagegen.project.selections import Key
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 CHOSEN: Final = "chosen"
 """The only column of a sheet of the chosen pictures."""

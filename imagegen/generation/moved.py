@@ -12,8 +12,7 @@ from typing import Final
 
 import msgspec
 
-Key = tuple[str, str]
-"""Shot and beat number."""
+from imagegen.project.storyboard import Key
 
 _ALIKE: Final = 0.5
 """Share of two texts that must be the same: git's own measure for a file that was renamed."""

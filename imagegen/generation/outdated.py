@@ -16,12 +16,12 @@ import msgspec
 from imagegen.generation import moved
 from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
-from imagegen.generation.moved import Key, Lying, Row
+from imagegen.generation.moved import Lying, Row
 from imagegen.generation.settled import Settled, address
 from imagegen.generation.survey import Found, Stray, Survey, Surveyed
 from imagegen.project.overrides import Accepted
 from imagegen.project.png import Hash, Provenance
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 OWN: Final = "own"
 """The provider of a picture that a person put there."""

@@ -9,7 +9,8 @@ from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation.choosing import Pick, picture_fault
 from imagegen.generation.project import Project
-from imagegen.project.selections import Choice, Key
+from imagegen.project.selections import Choice
+from imagegen.project.storyboard import Key
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
 from imagegen.project.storyboard.table import lines_of
 from imagegen.project.storyboard.wording import quoted, unknown_style

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from imagegen.generation.continuity import Key, Predecessors
+from imagegen.generation.continuity import Predecessors
 from imagegen.generation.outdated import OWN
 from imagegen.generation.survey import Found, Surveyed
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 
 class Planned(msgspec.Struct, frozen=True, gc=False):

@@ -30,8 +30,8 @@ from imagegen.project.overrides import Address, Override
 from imagegen.project.png import Provenance
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, Drawer, RunRecord
-from imagegen.project.selections import Key, Names
-from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.project.selections import Names
+from imagegen.project.storyboard import Beat, Key, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Provider
 
@@ -232,14 +232,14 @@ class Project:
         continues = whole.content if whole is not None else None
         return msgspec.structs.replace(self.target(beat), continues=continues)
 
-    def _text_of(self, style: str, key: tuple[str, str]) -> str | None:
+    def _text_of(self, style: str, key: Key) -> str | None:
         try:
             with self.layout.picture(style, *key).open("rb", buffering=0) as file:
                 return png.description(file)
         except OSError:
             return None
 
-    def errors(self) -> dict[str, dict[tuple[str, str], BeatError]]:
+    def errors(self) -> dict[str, dict[Key, BeatError]]:
         """Return what went wrong with beats last time, from the progress files.
 
         An error belongs to the words that went wrong: where a row has others now, they have
@@ -247,7 +247,7 @@ class Project:
         """
         return {style: self._errors(style) for style in self.styles}
 
-    def _errors(self, style: str) -> dict[tuple[str, str], BeatError]:
+    def _errors(self, style: str) -> dict[Key, BeatError]:
         read = progress.read(self.layout.progress(style))
         if read is None or not read.errors:
             return {}

@@ -23,7 +23,7 @@ from imagegen.project import progress
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 _SMALL: Final = 16 * 1024
 _SHARE: Final = 0.01
@@ -43,8 +43,8 @@ class Recorder:
         run: str,
         *,
         beats: Mapping[str, Sequence[Beat]],
-        there: Mapping[str, Mapping[tuple[str, str], str | None]],
-        errors: Mapping[str, Mapping[tuple[str, str], BeatError]],
+        there: Mapping[str, Mapping[Key, str | None]],
+        errors: Mapping[str, Mapping[Key, BeatError]],
         clock: Clock,
     ) -> None:
         self._styles = {
@@ -91,8 +91,8 @@ def rewrite(
     layout: Layout,
     *,
     beats: Mapping[str, Sequence[Beat]],
-    there: Mapping[str, Mapping[tuple[str, str], str | None]],
-    errors: Mapping[str, Mapping[tuple[str, str], BeatError]],
+    there: Mapping[str, Mapping[Key, str | None]],
+    errors: Mapping[str, Mapping[Key, BeatError]],
     wall: float,
 ) -> None:
     """Write the progress files anew, outside of a run; see `Recorder`. Raises `StorageError`."""
@@ -108,8 +108,8 @@ class _StyleFile:
         layout: Layout,
         style: str,
         beats: Sequence[Beat],
-        there: Mapping[tuple[str, str], str | None],
-        errors: Mapping[tuple[str, str], BeatError],
+        there: Mapping[Key, str | None],
+        errors: Mapping[Key, BeatError],
     ) -> None:
         self._path = layout.progress(style)
         self._beats = beats
@@ -126,7 +126,7 @@ class _StyleFile:
         self._behind = True
 
     @cached_property
-    def _words_of(self) -> dict[tuple[str, str], str]:
+    def _words_of(self) -> dict[Key, str]:
         """Each beat's words; a run that draws nothing of a large storyboard needs none."""
         return {(beat.shot, beat.beat): beat.words for beat in self._beats}
 

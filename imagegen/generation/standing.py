@@ -9,7 +9,6 @@ import msgspec
 from imagegen.errors import Exit, StorageError, UsageError
 from imagegen.generation import choices
 from imagegen.generation.choices import Since, Unclear
-from imagegen.generation.continuity import Key
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -18,6 +17,7 @@ from imagegen.project import record
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
 from imagegen.project.status import Status
+from imagegen.project.storyboard import Key
 
 
 class BeatStanding(msgspec.Struct, frozen=True, gc=False):

@@ -17,7 +17,7 @@ from imagegen.errors import UsageError
 from imagegen.project import png
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 _HEAD: Final = 16
 _SHOT: Final = re.compile(r"Shot_(.+)")
@@ -54,7 +54,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     waived: bool = False
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Shot and beat number."""
         return self.beat.key
 
@@ -77,7 +77,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
 class Stray(msgspec.Struct, frozen=True, gc=False):
     """What lies where a picture would, and is no beat's; `key` is its shot and beat number."""
 
-    key: tuple[str, str]
+    key: Key
     found: Found
     whole: png.Whole | None = None
 
@@ -97,11 +97,11 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
     beats: dict[str, list[Surveyed]]
     strays: dict[str, list[Stray]] = {}
-    moves: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
+    moves: dict[str, dict[Key, Key]] = {}
     unfinished: tuple[str, ...] = ()
 
     @property
-    def there(self) -> dict[str, dict[tuple[str, str], str | None]]:
+    def there(self) -> dict[str, dict[Key, str | None]]:
         """The beats of each style that have their picture, with the hash of its words if known."""
         return {
             style: {one.key: _words_in(one.whole) for one in beats if one.found in _THERE}

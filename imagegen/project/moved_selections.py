@@ -11,7 +11,6 @@ from imagegen.project.selections import (
     SHOT,
     Choice,
     Entries,
-    Key,
     Names,
     called_anew,
     choice_of,
@@ -23,6 +22,7 @@ from imagegen.project.selections import (
     read,
     without,
 )
+from imagegen.project.storyboard import Key
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

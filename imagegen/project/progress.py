@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 
 PATTERN: Final = "image_progress_*.json"
 _MAX_BYTES: Final = 256 * 1024 * 1024
@@ -39,7 +39,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     completed_beats: list[str] = []
     last_updated: str = ""
     schema: int = 1
-    drawn: list[tuple[str, str]] = []
+    drawn: list[Key] = []
     errors: list[_Failed] = []
     words: dict[str, str] = {}
 
@@ -49,7 +49,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     completed_beats: list[str] = []
     last_updated: str = ""
-    drawn: list[tuple[str, str]] = []
+    drawn: list[Key] = []
     errors: list[_Failed] = []
 
 
@@ -59,9 +59,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     `words` are the hashes of the words that went wrong, where they are known.
     """
 
-    drawn: frozenset[tuple[str, str]] = frozenset()
-    errors: dict[tuple[str, str], BeatError] = {}
-    words: dict[tuple[str, str], str] = {}
+    drawn: frozenset[Key] = frozenset()
+    errors: dict[Key, BeatError] = {}
+    words: dict[Key, str] = {}
     last_updated: str = ""
 
 
@@ -90,9 +90,9 @@ def read(path: Path) -> Progress | None:
 
 def render(
     beats: Iterable[Beat],
-    drawn: set[tuple[str, str]],
-    errors: Mapping[tuple[str, str], BeatError],
-    words: Mapping[tuple[str, str], str],
+    drawn: set[Key],
+    errors: Mapping[Key, BeatError],
+    words: Mapping[Key, str],
     now: float,
 ) -> bytes:
     """Return a progress file's bytes.

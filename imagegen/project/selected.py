@@ -23,7 +23,8 @@ from imagegen.errors import UsageError
 from imagegen.project import png, selections
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Key, Names
+from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Names
+from imagegen.project.storyboard import Key
 
 STAGED: Final = ".imagegen-new"
 """The folder of copies that are about to get their names; while it is there, work is under way."""

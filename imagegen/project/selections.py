@@ -22,7 +22,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError, within_sentence
-from imagegen.project.storyboard.numbers import file_number
+from imagegen.project.storyboard import Key, file_number
 
 FILE: Final = "image_selections.json"
 FOLDER: Final = "selected_images"
@@ -31,9 +31,6 @@ SHOT: Final = "shotNumber"
 _STYLE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _FILE: Final = re.compile(r"(?:Shot_(?P<shot>.+?)_)?Beat_(?P<beat>.+)\.png")
 _BOM: Final = b"\xef\xbb\xbf"
-
-Key = tuple[str, str]
-"""Shot and beat number."""
 
 Entries = dict[str, Any]
 """What the file says, by the names that stand there; not all need be choices."""

@@ -17,7 +17,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, Key
 from imagegen.shell import on_project
 from imagegen.web.marks import named_by, signature, version
 
@@ -150,8 +150,8 @@ class Boards:
 
 def _board(project: Project, found: Standing) -> Board:
     settings = project.settings
-    rows: dict[tuple[str, str], dict[str, tuple[Beat, BeatStanding]]] = {}
-    order: dict[tuple[str, str], int] = {}
+    rows: dict[Key, dict[str, tuple[Beat, BeatStanding]]] = {}
+    order: dict[Key, int] = {}
     for style, own in project.beats.items():
         for beat, stands in zip(own, found.styles[style].beats, strict=True):
             rows.setdefault(beat.key, {})[style] = (beat, stands)

@@ -2,6 +2,9 @@
 
 import msgspec
 
+Key = tuple[str, str]
+"""Shot and beat number: what a beat is within its style."""
+
 _HARD_CUTS = frozenset({"h", "hard cut", "cut"})
 _CONTINUATIONS = frozenset({"c", "continuous", "continue", "continues", "continued"})
 
@@ -30,7 +33,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     references: tuple[str, ...] = ()
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Shot and beat number: the identity within the style."""
         return (self.shot, self.beat)
 
