@@ -296,9 +296,9 @@ def _many_keys(options: Options) -> Rows:
 def pool(options: Options) -> Rows:
     """Pick one of a thousand keys, from a hundred threads; beside it the least that it can be."""
     from imagegen.keys.clock import SystemClock
-    from imagegen.keys.keyfile import Key, Limit
     from imagegen.keys.ledger import Ledger
     from imagegen.keys.pool import Lease, Pool
+    from imagegen.keys.ring import Key, Limit
     from imagegen.secret import Secret
 
     count, each = (50, 5) if options.short else (1000, 100)

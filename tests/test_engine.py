@@ -21,7 +21,7 @@ from imagegen.generation.events import (
     iso,
 )
 from imagegen.keys.clock import next_pacific_midnight
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.project import record
 from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imagegen.errors import Exit
 from imagegen.generation.events import Complete, Progress
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret

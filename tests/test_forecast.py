@@ -13,9 +13,9 @@ from fakes import FakeClock
 from imagegen.generation.events import Forecast, Progress
 from imagegen.generation.forecaster import estimate
 from imagegen.keys.forecast import Supply, last_departures
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.store import MemoryStore
 from imagegen.project.status import Status
 from imagegen.providers.base import Outcome, Picture, Price, Request

@@ -12,7 +12,9 @@ import pytest
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.keys import places, prices
 from imagegen.keys.address import address
-from imagegen.keys.keyfile import Key, Keyring, Limit, Section, load
+from imagegen.keys.keyfile import load
+from imagegen.keys.ring import Key, Keyring, Limit
+from imagegen.keys.section import Section
 from imagegen.project import settings
 from imagegen.providers import TABLES
 from imagegen.secret import Secret

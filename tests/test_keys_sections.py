@@ -10,9 +10,9 @@ from imagegen.errors import InputFault, InputFaultsError
 from imagegen.generation import ownkeys
 from imagegen.keys import places
 from imagegen.keys.edit import NewKey, add, with_key
-from imagegen.keys.keyfile import Keyring, Limit
 from imagegen.keys.places import Named
 from imagegen.keys.pools import looks_like_a_key
+from imagegen.keys.ring import Keyring, Limit
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
 

@@ -7,8 +7,8 @@ import pytest
 
 from imagegen.generation.events import Forecast, Wait
 from imagegen.keys.clock import next_pacific_midnight
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.pool import Lease
+from imagegen.keys.ring import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fakes import FakeClock
 from imagegen.generation.events import Event, KeyChange, Warned
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from virtual import PNG, Show

@@ -9,9 +9,9 @@ import pytest
 
 from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Exhausted, Lease, Pool, Wait
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.state import KeyNews, KeyState
 from imagegen.keys.store import MemoryStore
 from imagegen.secret import Secret

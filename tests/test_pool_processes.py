@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from imagegen.keys.clock import SystemClock
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
+from imagegen.keys.ring import Key, Limit
 from imagegen.secret import Secret
 
 LIMIT = 120
@@ -20,7 +20,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from imagegen.keys.clock import SystemClock
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
 from imagegen.secret import Secret

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool, Wait
+from imagegen.keys.ring import Key, Limit
 from imagegen.secret import Secret
 
 SMALL = Key(Secret("test-key-small-000002"), Limit(2))

@@ -19,7 +19,7 @@ from gemini_server import Answer, GeminiServer
 from imagegen.errors import Exit
 from imagegen.generation.events import AnyEvent, Event, Totals
 from imagegen.generation.schema import schema
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.state import KeyState
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status

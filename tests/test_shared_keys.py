@@ -18,9 +18,9 @@ from gemini_server import GeminiServer
 from imagegen.errors import Exit
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.clock import Clock, SystemClock, pacific_day
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.store import SqliteStore
 from imagegen.secret import Secret
 

@@ -14,9 +14,9 @@ import pytest
 
 from fakes import FakeClock
 from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool, Wait
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.store import SqliteStore, StoreUnavailableError, state_folder
 from imagegen.secret import Secret
 

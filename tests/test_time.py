@@ -12,9 +12,9 @@ from imagegen.errors import Exit
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.keys.budget import MARGIN, WINDOW, Budget
 from imagegen.keys.clock import next_pacific_midnight, pacific_day
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Exhausted, Lease, Pool, Wait
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.state import KeyState
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret

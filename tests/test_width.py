@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imagegen.generation.events import Warned
 from imagegen.generation.runtime import MAX_WIDTH
-from imagegen.keys.keyfile import Key, Limit
+from imagegen.keys.ring import Key, Limit
 from imagegen.secret import Secret
 from virtual import Show
 

@@ -23,9 +23,9 @@ from imagegen.generation.run import Options, Run
 from imagegen.generation.runtime import Stepper
 from imagegen.generation.survey import Found
 from imagegen.keys.clock import Clock
-from imagegen.keys.keyfile import Key, Limit
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
+from imagegen.keys.ring import Key, Limit
 from imagegen.keys.store import MemoryStore
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings

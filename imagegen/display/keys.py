@@ -11,9 +11,8 @@ from imagegen.errors import Exit
 from imagegen.generation.addkey import Added
 from imagegen.generation.keycheck import Checked, Keys
 from imagegen.keys.address import in_the_clear
-from imagegen.keys.keyfile import DEFAULT_POOL, per_minute
 from imagegen.keys.places import FILE, Named, Place
-from imagegen.keys.ring import Key
+from imagegen.keys.ring import DEFAULT_POOL, Key, per_minute
 from imagegen.project.status import Status
 from imagegen.providers.base import Kind
 from imagegen.tables import did_you_mean

@@ -12,8 +12,8 @@ from imagegen.errors import UsageError
 from imagegen.generation import ownkeys, scaffold
 from imagegen.keys import edit, exposure, pools
 from imagegen.keys.edit import Change, NewKey
-from imagegen.keys.keyfile import DEFAULT_POOL, Keyring
 from imagegen.keys.places import Named, Place
+from imagegen.keys.ring import DEFAULT_POOL, Keyring
 from imagegen.project import settings
 from imagegen.project.settings import STYLES, Settings
 from imagegen.shell import command, on_project

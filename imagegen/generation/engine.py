@@ -11,8 +11,8 @@ from imagegen.generation.run import Ending, Run
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.supervisor import Supervisor
 from imagegen.generation.worker import Worker
-from imagegen.keys import keyfile
-from imagegen.keys.keyfile import Key
+from imagegen.keys import ring
+from imagegen.keys.ring import Key
 
 _URGENCY = (
     Exit.INTERNAL,
@@ -156,7 +156,7 @@ def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout:
     """
     own = keys.get(style, ())
     lent = [key for pool in keys.values() for key in pool] if lend else ()
-    a_minute = keyfile.per_minute({*own, *lent} if own else own)
+    a_minute = ring.per_minute({*own, *lent} if own else own)
     return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
 
 

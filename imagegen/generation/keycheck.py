@@ -14,9 +14,8 @@ from imagegen.generation import ownkeys
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
 from imagegen.keys.address import address
-from imagegen.keys.keyfile import DEFAULT_POOL
 from imagegen.keys.places import FILE, Place, deciding
-from imagegen.keys.ring import Key
+from imagegen.keys.ring import DEFAULT_POOL, Key
 from imagegen.project import settings
 from imagegen.providers.base import Fault, Kind, Options, Provider
 from imagegen.secret import Secret

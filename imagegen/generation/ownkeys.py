@@ -6,8 +6,8 @@ from pathlib import Path
 from imagegen import providers
 from imagegen.errors import InputFaultsError
 from imagegen.keys import keyfile
-from imagegen.keys.keyfile import Keyring
 from imagegen.keys.places import Named, Place, find
+from imagegen.keys.ring import Keyring
 from imagegen.keys.section import Section
 
 

@@ -22,7 +22,7 @@ from imagegen.generation.selection import Addresses, Selection
 from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys.address import address, in_the_clear
-from imagegen.keys.keyfile import Keyring
+from imagegen.keys.ring import Keyring
 from imagegen.project import overrides, png, progress, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout

@@ -25,9 +25,9 @@ from imagegen.generation.recorder import Recorder
 from imagegen.generation.run import DISK, Options, Run
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.generation.survey import Found, Survey
-from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
+from imagegen.keys.ring import Key
 from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import Layout

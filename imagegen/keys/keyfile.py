@@ -13,22 +13,9 @@ from imagegen.keys import anywhere, exposure, pools, prices
 from imagegen.keys.anywhere import ADDRESS
 from imagegen.keys.places import Named, Place, deciding, find
 from imagegen.keys.pools import PerDay, PerMinute, PoolReader
-from imagegen.keys.ring import DEFAULT_PER_MINUTE, DEFAULT_POOL, Key, Keyring, Limit, per_minute
+from imagegen.keys.ring import DEFAULT_POOL, Key, Keyring, Limit
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
-
-__all__ = [
-    "DEFAULT_PER_MINUTE",
-    "DEFAULT_POOL",
-    "Key",
-    "Keyring",
-    "Limit",
-    "Section",
-    "load",
-    "parse",
-    "per_minute",
-    "read",
-]
 
 _PRICES: Final = "prices"
 

@@ -17,9 +17,9 @@ import msgspec
 from imagegen.keys.budget import LONGEST_TOLD, Budget
 from imagegen.keys.clock import Clock
 from imagegen.keys.forecast import Chained, last_departures
-from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.refusals import Refusals
+from imagegen.keys.ring import Key
 from imagegen.keys.slots import Slots
 from imagegen.keys.state import LASTING, USELESS, KeyNews, KeyState
 from imagegen.keys.turns import Turns

@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Collection, Iterable
 
 from imagegen.keys.budget import Budget
-from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Account
+from imagegen.keys.ring import Key
 from imagegen.keys.state import KeyNews
 from imagegen.secret import Secret
 

@@ -10,8 +10,8 @@ import msgspec
 
 from imagegen.keys.budget import Budget, Grant
 from imagegen.keys.clock import Clock, next_pacific_midnight
-from imagegen.keys.keyfile import Key
 from imagegen.keys.ledger import Ledger
+from imagegen.keys.ring import Key
 from imagegen.keys.shelf import Shelf, Slot
 from imagegen.keys.state import KeyNews, KeyState
 from imagegen.secret import Secret

@@ -7,7 +7,7 @@ from typing import Final
 from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.clock import Clock
 from imagegen.keys.forecast import Supply
-from imagegen.keys.keyfile import Key
+from imagegen.keys.ring import Key
 from imagegen.keys.shelf import Shelf, Slot
 from imagegen.keys.slots import Slots
 
