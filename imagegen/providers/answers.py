@@ -110,6 +110,13 @@ def _broken_picture(message: str, usage: Usage | None) -> Fault:
     return Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage)
 
 
+def of_no_model(fault: Fault) -> Fault:
+    """Return the fault of a request that named no model: then none can be gone."""
+    if fault.kind is Kind.MODEL_GONE:
+        return msgspec.structs.replace(fault, kind=Kind.BAD_REQUEST)
+    return fault
+
+
 def redirected(reply: "Reply", base_url: str) -> Fault:
     """Return the fault of an answer that sends us elsewhere, which nobody follows."""
     here = urlsplit(base_url).hostname

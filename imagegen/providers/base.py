@@ -208,6 +208,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 Outcome = Picture | Fault
 
+NO_TEXT: Final = Fault(
+    kind=Kind.BAD_REQUEST,
+    reason="prompt",
+    message="The prompt has half a character (a lone surrogate), which cannot be sent.",
+)
+"""What becomes of words that no request can hold."""
+
+
+def uncounted() -> None:
+    """Take note of nothing as a request leaves: it counts against no quota."""
+
 
 class Provider(Protocol):
     """An image API, or something that draws like one. Used from many threads at once."""

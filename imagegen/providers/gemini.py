@@ -14,17 +14,19 @@ import msgspec
 import pybase64
 
 from imagegen.providers import gemini_answer
+from imagegen.providers.answers import of_no_model
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
+    NO_TEXT,
     USUAL_TYPES,
     Fault,
-    Kind,
     Options,
     Outcome,
     Price,
     Reference,
     Request,
     Role,
+    uncounted,
 )
 from imagegen.secret import Secret
 
@@ -80,8 +82,7 @@ class Gemini:
         try:
             body = _body(request)
         except UnicodeEncodeError:
-            message = "The prompt has half a character (a lone surrogate), which cannot be sent."
-            return Fault(kind=Kind.BAD_REQUEST, reason="prompt", message=message)
+            return NO_TEXT
         path = f"/v1beta/models/{quote(self.model, safe='-._')}:generateContent"
         reply = self._exchange("POST", path, key, timeout=self._timeout, sent=sent, body=body)
         if isinstance(reply, Fault):
@@ -99,11 +100,11 @@ class Gemini:
             if token:
                 path += f"&pageToken={quote(token, safe='')}"
             timeout = min(self._timeout, _LIST_TIMEOUT)
-            reply = self._exchange("GET", path, key, timeout=timeout, sent=_no_quota_used)
+            reply = self._exchange("GET", path, key, timeout=timeout)
             if isinstance(reply, Fault):
                 return reply
             if not 200 <= reply.status < 300:
-                return _of_the_list(gemini_answer.fault(reply, self._base_url))
+                return of_no_model(gemini_answer.fault(reply, self._base_url))
             page = gemini_answer.image_models(reply.body)
             if isinstance(page, Fault):
                 return page
@@ -137,10 +138,10 @@ class Gemini:
         key: Secret | None,
         *,
         timeout: float,
-        sent: Callable[[], None],
+        sent: Callable[[], None] = uncounted,
         body: bytes | None = None,
     ) -> "Reply | Fault":
-        headers = {"Accept": "application/json"}
+        headers = {}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
@@ -151,17 +152,6 @@ class Gemini:
         return self._http.exchange(
             method, path, headers=headers, body=body, timeout=timeout, sent=sent
         )
-
-
-def _no_quota_used() -> None:
-    """Do nothing: the list of models is free."""
-
-
-def _of_the_list(fault: Fault) -> Fault:
-    """Return the fault of a request that named no model."""
-    if fault.kind is Kind.MODEL_GONE:
-        return msgspec.structs.replace(fault, kind=Kind.BAD_REQUEST)
-    return fault
 
 
 def _body(request: Request) -> bytes:

@@ -52,6 +52,7 @@ class Http:
         self._verify = _ca_bundle()
         self._proxies = _proxies(base_url)
         self._headers = {
+            "Accept": "application/json",
             # Unpacking gzip costs 14-18 ms an answer and saves only a quarter of its bytes.
             "Accept-Encoding": "identity",
             "User-Agent": f"imagegen/{__version__}",

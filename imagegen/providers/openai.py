@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from imagegen.providers import openai_answer, sizes
-from imagegen.providers.base import USUAL_TYPES, Fault, Kind, Options, Outcome, Price, Request
+from imagegen.providers.answers import of_no_model
+from imagegen.providers.base import (
+    NO_TEXT,
+    USUAL_TYPES,
+    Fault,
+    Kind,
+    Options,
+    Outcome,
+    Price,
+    Request,
+    uncounted,
+)
 from imagegen.secret import Secret
 
 if TYPE_CHECKING:
@@ -97,8 +108,7 @@ class OpenAI:
         try:
             path, media_type, body = _encoded(fields, request)
         except UnicodeEncodeError:
-            message = "The prompt has half a character (a lone surrogate), which cannot be sent."
-            return Fault(kind=Kind.BAD_REQUEST, reason="prompt", message=message)
+            return NO_TEXT
         reply = self._exchange(
             "POST", path, key, timeout=self._timeout, sent=sent, body=body, media_type=media_type
         )
@@ -118,16 +128,12 @@ class OpenAI:
         Gateways name theirs as they like: where no name tells of images, all are returned.
         """
         timeout = min(self._timeout, _LIST_TIMEOUT)
-        reply = self._exchange("GET", "/v1/models", key, timeout=timeout, sent=_no_quota_used)
+        reply = self._exchange("GET", "/v1/models", key, timeout=timeout)
         if isinstance(reply, Fault):
             return reply
         if 200 <= reply.status < 300:
             return openai_answer.image_models(reply.body, self.model)
-        fault = openai_answer.fault(reply, self._base_url)
-        if fault.kind is Kind.MODEL_GONE:
-            # No model was named.
-            return msgspec.structs.replace(fault, kind=Kind.BAD_REQUEST)
-        return fault
+        return of_no_model(openai_answer.fault(reply, self._base_url))
 
     @staticmethod
     def price(model: str, image_size: str) -> Price | None:
@@ -189,11 +195,11 @@ class OpenAI:
         key: Secret | None,
         *,
         timeout: float,
-        sent: Callable[[], None],
+        sent: Callable[[], None] = uncounted,
         body: bytes | None = None,
         media_type: str | None = None,
     ) -> "Reply | Fault":
-        headers = {"Accept": "application/json"}
+        headers = {}
         if media_type is not None:
             headers["Content-Type"] = media_type
         if key is not None:
@@ -204,10 +210,6 @@ class OpenAI:
         return self._http.exchange(
             method, path, headers=headers, body=body, timeout=timeout, sent=sent
         )
-
-
-def _no_quota_used() -> None:
-    """Do nothing: the list of models is free."""
 
 
 def _encoded(fields: dict[str, object], request: Request) -> tuple[str, str, bytes]:

@@ -16,6 +16,7 @@ from imagegen.providers import sizes
 from imagegen.providers.answers import LONGEST_NAME, broken, decoded, picture, redirected, shown
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
+    NO_TEXT,
     USUAL_TYPES,
     Fault,
     Kind,
@@ -23,6 +24,7 @@ from imagegen.providers.base import (
     Outcome,
     Price,
     Request,
+    uncounted,
 )
 from imagegen.secret import Secret
 
@@ -103,9 +105,8 @@ class SdWebUi:
         try:
             path, body = self._body(request)
         except UnicodeEncodeError:
-            message = "The prompt has half a character (a lone surrogate), which cannot be sent."
-            return Fault(kind=Kind.BAD_REQUEST, reason="prompt", message=message)
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+            return NO_TEXT
+        headers = {"Content-Type": "application/json"}
         reply = self._http.exchange(
             "POST", path, headers=headers, body=body, timeout=self._timeout, sent=sent
         )
@@ -118,9 +119,9 @@ class SdWebUi:
         reply = self._http.exchange(
             "GET",
             "/sdapi/v1/sd-models",
-            headers={"Accept": "application/json"},
+            headers={},
             timeout=min(self._timeout, _LIST_TIMEOUT),
-            sent=_nothing_used,
+            sent=uncounted,
         )
         if isinstance(reply, Fault):
             return reply
@@ -205,7 +206,3 @@ def _first(value: object) -> str:
     first = value[0] if isinstance(value, list) and value else None
     found = first.get("msg") if isinstance(first, dict) else None
     return found if isinstance(found, str) else ""
-
-
-def _nothing_used() -> None:
-    """Do nothing: the list of models is free."""
