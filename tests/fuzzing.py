@@ -26,7 +26,7 @@ from imagegen.keys import keyfile
 from imagegen.keys.clock import SystemClock
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.store import MemoryStore, digest
-from imagegen.project import png, progress, record, settings, storyboard
+from imagegen.project import formats, png, progress, record, settings, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
 from imagegen.providers import gemini_answer
@@ -132,8 +132,8 @@ def _png(data: bytes) -> object:
 
 def _picture(data: bytes) -> object:
     try:
-        whole = png.as_png(data)
-    except png.NotAPictureError as error:
+        whole = formats.as_png(data)
+    except formats.NotAPictureError as error:
         return text.clean(str(error))
     assert png.examine(io.BytesIO(whole)) is not None
     return None

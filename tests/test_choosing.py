@@ -21,7 +21,7 @@ from imagegen.generation import choices, choosing, interrupted, picks
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
-from imagegen.project import png, selections
+from imagegen.project import formats, selections
 from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import moved, set_back
 from imagegen.project.record import Asked
@@ -210,7 +210,7 @@ def test_a_jpeg_under_a_pngs_name_becomes_a_png(board: Board) -> None:
     data = board.draw("clear", KEYS[0], "JPEG")
     made = board.choose(KEYS[0], "clear")
     (copy,) = board.selected.values()
-    assert copy == png.as_png(data)
+    assert copy == formats.as_png(data)
     assert choices.since(board.project, made) is Since.SAME
     board.place("clear", KEYS[0]).write_bytes(copy)
     assert choices.since(board.project, made) is Since.SAME

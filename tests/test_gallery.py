@@ -17,7 +17,7 @@ from builders import picture
 from commands import STYLES, Commands, Done, row
 from commands import picture as place
 from imagegen.project import png, thumbnails
-from imagegen.project.png import NotAPictureError
+from imagegen.project.formats import NotAPictureError
 
 SKETCH = 'provider = "sketch"\nimage_size = "512"\n'
 RESERVED = {"link", "script", "iframe", "object", "embed", "base", "form", "a", "svg", "meta"}

@@ -26,7 +26,7 @@ from gemini_server import GeminiServer
 from imagegen import __version__
 from imagegen.generation.composer import Composer
 from imagegen.generation.references import References
-from imagegen.project import png
+from imagegen.project import formats, png
 from imagegen.project.settings import Settings
 
 WALL = 1_777_777_777.9
@@ -202,7 +202,7 @@ def test_the_pixels_are_those_that_came() -> None:
     noise.save(out, "PNG")
     data = out.getvalue()
     assert len(pixels(data)) > 1
-    once = told(texts(), png.as_png(data))
+    once = told(texts(), formats.as_png(data))
     assert pixels(once) == pixels(data)
     assert pixels(restamped(once, texts("夜"))) == pixels(data)
     with Image.open(io.BytesIO(once)) as image:
@@ -242,7 +242,7 @@ def test_the_largest_picture_stays_whole_with_the_longest_words(
     data = picture(300, 300)
     monkeypatch.setattr(png, "MAX_BYTES", 4 * 64 * 1024 + len(data))
     longest = texts("a" * 100_000, software="b" * 100_000)
-    assert examined(told(longest, png.as_png(data))) == png.Whole(300, 300, provenance())
+    assert examined(told(longest, formats.as_png(data))) == png.Whole(300, 300, provenance())
 
 
 def test_what_no_png_can_hold_is_left_out() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from builders import picture, provenance
-from imagegen.project import png
-from imagegen.project.png import NotAPictureError
+from imagegen.project import formats, png
+from imagegen.project.formats import NotAPictureError
 
 IHDR_END = 33
 
@@ -245,7 +245,7 @@ def test_a_whole_png_stays_as_it_is() -> None:
     """A PNG of any kind of pixels is returned byte by byte."""
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         data = picture(mode=mode)
-        assert png.as_png(data) is data
+        assert formats.as_png(data) is data
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_whole_png_stays_as_it_is() -> None:
 def test_other_types_become_png(kind: str, mode: str, comes_as: str) -> None:
     """A JPEG or WebP of any kind of pixels becomes a whole PNG of the same pixels."""
     data = picture(64, 36, kind=kind, mode=mode)
-    converted = png.as_png(data)
+    converted = formats.as_png(data)
     assert examine(converted) == png.Whole(64, 36)
     with Image.open(io.BytesIO(data)) as image:
         expected = image.convert(comes_as)
@@ -272,7 +272,7 @@ def test_other_types_become_png(kind: str, mode: str, comes_as: str) -> None:
 def test_a_colour_profile_is_kept_where_it_still_speaks_of_the_colours() -> None:
     """The profile of a colour JPEG stays; that of four inks goes with the inks."""
     for mode, kept in (("RGB", b"a profile"), ("CMYK", None)):
-        data = png.as_png(picture(kind="JPEG", mode=mode, icc_profile=b"a profile"))
+        data = formats.as_png(picture(kind="JPEG", mode=mode, icc_profile=b"a profile"))
         with Image.open(io.BytesIO(data)) as image:
             assert image.info.get("icc_profile") == kept
 
@@ -292,7 +292,7 @@ def test_a_photograph_stands_as_its_camera_was_held(
     exif[0x0112] = orientation
     out = io.BytesIO()
     image.convert("RGB").save(out, kind, exif=exif, quality=95)
-    with Image.open(io.BytesIO(png.as_png(out.getvalue()))) as upright:
+    with Image.open(io.BytesIO(formats.as_png(out.getvalue()))) as upright:
         assert upright.size == (size[0] * 8, size[1] * 8)
         bright = upright.convert("L").getpixel((corner[0] * 8 + 4, corner[1] * 8 + 4))
     assert isinstance(bright, int)
@@ -304,7 +304,7 @@ def test_odd_metadata_costs_neither_the_picture_nor_a_warning() -> None:
     entry = struct.pack("<HHII", 0x8769, 4, 1, 10_000) + struct.pack("<HHII", 274, 2, 9_999, 500)
     exif = b"Exif\0\0II*\0\x08\0\0\0\x07\0" + entry
     for data in (picture(kind="JPEG", exif=exif), picture(kind="JPEG", exif=exif[:-6])):
-        assert examine(png.as_png(data)) == png.Whole(8, 5)
+        assert examine(formats.as_png(data)) == png.Whole(8, 5)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -313,7 +313,7 @@ def test_a_torn_picture_of_another_type_is_refused(kind: str) -> None:
     data = picture(64, 64, kind=kind)
     for size in (12, 30, len(data) // 2, len(data) - 20):
         with pytest.raises(NotAPictureError):
-            png.as_png(data[:size])
+            formats.as_png(data[:size])
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_a_torn_picture_of_another_type_is_refused(kind: str) -> None:
 def test_a_small_file_that_claims_a_huge_picture_is_refused(data: bytes) -> None:
     """Nothing is unpacked for a file that says it is larger than any picture of ours."""
     with pytest.raises(NotAPictureError):
-        png.as_png(data)
+        formats.as_png(data)
 
 
 def test_a_picture_too_large_for_a_file_of_ours_is_refused(
@@ -335,13 +335,13 @@ def test_a_picture_too_large_for_a_file_of_ours_is_refused(
 ) -> None:
     """What would not be taken for whole once it is saved is refused before."""
     data = picture(300, 300, kind="JPEG")
-    monkeypatch.setattr(png, "MAX_BYTES", 4 * 64 * 1024 + len(png.as_png(data)))
-    told = signed(png.as_png(data), provenance())
+    monkeypatch.setattr(png, "MAX_BYTES", 4 * 64 * 1024 + len(formats.as_png(data)))
+    told = signed(formats.as_png(data), provenance())
     assert examine(told) is not None
     monkeypatch.setattr(png, "MAX_BYTES", png.MAX_BYTES - 1)
     for refused in (data, told):
         with pytest.raises(NotAPictureError, match="MB as PNG"):
-            png.as_png(refused)
+            formats.as_png(refused)
 
 
 @pytest.mark.parametrize(
@@ -351,23 +351,23 @@ def test_a_picture_too_large_for_a_file_of_ours_is_refused(
 def test_foreign_bytes_are_no_picture(data: bytes) -> None:
     """A page of an error, another type or nothing at all is refused."""
     with pytest.raises(NotAPictureError):
-        png.as_png(data)
+        formats.as_png(data)
 
 
 def test_types_are_told_by_first_bytes() -> None:
     """A picture's type is what its bytes say, not its name."""
-    assert png.format_of(picture()) is png.Format.PNG
-    assert png.format_of(picture(kind="JPEG")) is png.Format.JPEG
-    assert png.format_of(picture(kind="WEBP")) is png.Format.WEBP
-    assert png.format_of(b"\0\0\0\x18ftypheic") is png.Format.HEIC
-    assert png.format_of(b"RIFF\0\0\0\0WAVE") is None
+    assert formats.format_of(picture()) is formats.Format.PNG
+    assert formats.format_of(picture(kind="JPEG")) is formats.Format.JPEG
+    assert formats.format_of(picture(kind="WEBP")) is formats.Format.WEBP
+    assert formats.format_of(b"\0\0\0\x18ftypheic") is formats.Format.HEIC
+    assert formats.format_of(b"RIFF\0\0\0\0WAVE") is None
 
 
 def never_worse(data: bytes) -> None:
     """Assert that bytes are a picture or refused in words."""
     examine(data)
     try:
-        converted = png.as_png(data)
+        converted = formats.as_png(data)
     except NotAPictureError as error:
         assert str(error)  # noqa: PT017
     else:

@@ -21,6 +21,7 @@ from imagegen.generation.project import Project
 from imagegen.generation.settled import address
 from imagegen.generation.survey import Survey
 from imagegen.project import (
+    formats,
     moved_selections,
     overrides,
     png,
@@ -323,8 +324,8 @@ def adopt(
     It counts as current, whatever would be drawn. Returns its path; raises as `use` does.
     """
     try:
-        whole = png.as_png(data)
-    except png.NotAPictureError as error:
+        whole = formats.as_png(data)
+    except formats.NotAPictureError as error:
         raise UsageError(f"that is no picture that can be used: {error}") from error
     told = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id

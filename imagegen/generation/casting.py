@@ -14,7 +14,7 @@ from imagegen.generation.outdated import Reason
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.selection import known
 from imagegen.generation.survey import look_at
-from imagegen.project import png, record, settings, steps
+from imagegen.project import formats, png, record, settings, steps
 from imagegen.project.characters import Character
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
@@ -182,7 +182,7 @@ def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wal
     contents, chosen = {}, dict[str | None, str]()
     for style, path in pictures.items():
         data = files.read(path, png.MAX_BYTES)
-        if data is None or png.format_of(data) is None:
+        if data is None or formats.format_of(data) is None:
             raise UsageError(f"{project.layout.relative(path)} is no picture")
         chosen[style] = f"{PICTURES}/{name}{f'-{style}' if style else ''}.png"
         contents[chosen[style]] = data

@@ -13,7 +13,7 @@ from imagegen.generation.choices import Chosen, chosen, has_copy, placed
 from imagegen.generation.events import iso
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, look_at
-from imagegen.project import png, selected, selections
+from imagegen.project import formats, selected, selections
 from imagegen.project.layout import Layout
 from imagegen.project.selections import FOLDER, Choice, Entries, Names
 from imagegen.project.storyboard import Key
@@ -140,7 +140,7 @@ def _take(
         name, picture = names.name(key), layout.picture(pick.style, *key)
         try:
             hashed = selected.stage(layout, _file(name, flagged=pick.flagged), picture)
-        except png.NotAPictureError as error:
+        except formats.NotAPictureError as error:
             raise UsageError(f"{layout.relative(picture)} cannot be chosen: {error}") from error
         choice = Choice(
             style=pick.style, flagged=pick.flagged, selected_at=at, shot=key[0], sha256=hashed

@@ -9,7 +9,7 @@ from typing import Final
 from imagegen import __version__, files
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.references import Limits, References
-from imagegen.project import png, scaling
+from imagegen.project import formats, png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Key
@@ -115,11 +115,11 @@ class Composer:
         if len(data) > self.limits.bytes:
             try:
                 data = scaling.scaled_down(data, self.limits.bytes)
-            except png.NotAPictureError as error:
+            except formats.NotAPictureError as error:
                 raise NoPredecessorError(f"the picture before it cannot be sent: {error}") from None
             original = f"{whole.content:08x}"
         return Reference(
-            png.Format.PNG.value,
+            formats.Format.PNG.value,
             data,
             Role.PREDECESSOR,
             original=original,
@@ -131,7 +131,7 @@ class Composer:
         try:
             return self.predecessor(beat)
         except NoPredecessorError:
-            return Reference(png.Format.PNG.value, b"", Role.PREDECESSOR)
+            return Reference(formats.Format.PNG.value, b"", Role.PREDECESSOR)
 
     def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
         """Return what is sent for a beat, with the picture that it continues if there is one."""

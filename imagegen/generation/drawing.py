@@ -11,7 +11,7 @@ from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease, Pool
 from imagegen.keys.state import KeyNews
-from imagegen.project import png
+from imagegen.project import formats, png
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request, Usage
@@ -86,8 +86,8 @@ def _save(
     run: Run, beat: Beat, request: Request, picture: Picture
 ) -> Saved | Fault | ImagegenError:
     try:
-        data = png.as_png(picture.data)
-    except png.NotAPictureError as error:
+        data = formats.as_png(picture.data)
+    except formats.NotAPictureError as error:
         return Fault(
             kind=Kind.PASSING, reason="broken picture", message=str(error), usage=picture.usage
         )

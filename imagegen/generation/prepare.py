@@ -13,7 +13,7 @@ from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.survey import Found, Survey
-from imagegen.project import png, steps
+from imagegen.project import formats, png, steps
 from imagegen.project.layout import Layout, refuse_link
 
 _LEAST_FREE: Final = 32 * 1024 * 1024
@@ -117,8 +117,8 @@ def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str]
     if planned.found is Found.CONVERTIBLE:
         data = files.read(path, png.MAX_BYTES)
         try:
-            converted = png.as_png(data or b"")
-        except png.NotAPictureError as error:
+            converted = formats.as_png(data or b"")
+        except formats.NotAPictureError as error:
             warn(f"{name} is no whole picture ({error})")
         else:
             files.keep_old(path, aside)

@@ -12,7 +12,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.project import png, scaling
+from imagegen.project import formats, png, scaling
 from imagegen.project.characters import Character, Mentions
 from imagegen.project.layout import Layout
 from imagegen.project.settings import FILE as SETTINGS
@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     references: int = 14
     bytes: int = MAX_REFERENCE_BYTES
     in_all: int = 2 * MAX_REFERENCE_BYTES
-    types: frozenset[str] = frozenset(png.Format)
+    types: frozenset[str] = frozenset(formats.Format)
     by: str = "the service"
 
 
@@ -293,10 +293,10 @@ def _read(path: Path, limits: Limits, role: Role, name: str = "") -> Reference:
         return Reference(kind.value, data, role, name)
     try:
         smaller = scaling.scaled_down(data, limits.bytes)
-    except png.NotAPictureError as error:
+    except formats.NotAPictureError as error:
         raise UsageError(f"{path} cannot be sent as a reference: {error}") from error
     original = Reference(kind.value, data).digest
-    return Reference(png.Format.PNG.value, smaller, role, name, original)
+    return Reference(formats.Format.PNG.value, smaller, role, name, original)
 
 
 def _look_at(path: Path, limits: Limits) -> None:
@@ -315,8 +315,8 @@ def _too_large(path: Path) -> UsageError:
     return UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
 
 
-def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> png.Format:
-    kind = png.format_of(file.read(_HEAD))
+def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> formats.Format:
+    kind = formats.format_of(file.read(_HEAD))
     if kind is None:
         raise UsageError(
             f"{path} is no picture that can be sent as a reference",
@@ -324,11 +324,11 @@ def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> png.Format:
         )
     if kind not in limits.types:
         raise UsageError(f"{path}: {kind.name} is not taken by {limits.by}", hint=_AS_JPEG)
-    if kind is png.Format.HEIC and size > limits.bytes:
+    if kind is formats.Format.HEIC and size > limits.bytes:
         most = limits.bytes // 1024**2
         raise UsageError(
             f"{path} is larger than {most} MB, and HEIC cannot be scaled down here", hint=_AS_JPEG
         )
-    if kind is png.Format.PNG and png.examine(file) is None:
+    if kind is formats.Format.PNG and png.examine(file) is None:
         raise UsageError(f"{path} is torn, or larger than 100 million pixels", hint="save it again")
     return kind

@@ -14,7 +14,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project import png
+from imagegen.project import formats, png
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.storyboard import Beat, Key
@@ -260,8 +260,8 @@ def look_at(path: Path) -> tuple[Found, png.Whole | None]:
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEAD) or b""
-            kind = png.format_of(head)
-            if kind is png.Format.PNG:
+            kind = formats.format_of(head)
+            if kind is formats.Format.PNG:
                 whole = png.examine(file)
                 return (Found.WHOLE, whole) if whole else (Found.FOREIGN, None)
     except FileNotFoundError:
@@ -269,6 +269,6 @@ def look_at(path: Path) -> tuple[Found, png.Whole | None]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     # Whether a JPEG or WebP is whole shows when it is converted.
-    if kind in {png.Format.JPEG, png.Format.WEBP}:
+    if kind in {formats.Format.JPEG, formats.Format.WEBP}:
         return Found.CONVERTIBLE, None
     return Found.FOREIGN, None

@@ -5,23 +5,15 @@ the structure, 11.3.3.1 for the keywords and the format of a time, 11.3.3.2 for 
 11.3.3.4 for `iTXt`.
 """
 
-import contextlib
 import io
-import os
 import re
 import struct
-import threading
 import time
-import warnings
 import zlib
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -38,32 +30,13 @@ _LATIN: Final = re.compile("[\n -~\xa0-\xff]*")
 """What `tEXt` has a meaning for: printable Latin-1, and a line feed as the end of a line."""
 _MAX_TEXT: Final = 64 * 1024
 """Bytes of a chunk's body beyond which none of ours is read, nor a text written."""
-_MAX_TOLD: Final = 4 * _MAX_TEXT
+MAX_TOLD: Final = 4 * _MAX_TEXT
 """Bytes that saving a picture may add: its provenance and three texts."""
 _MAX_CHUNKS: Final = 100_000
 """Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _IHDR_END: Final = 8 + 8 + 13 + 4
 _HEAD: Final = struct.Struct(">4sI4s")
-_LARGE: Final = 20_000_000
-"""Pixels beyond which pictures are converted one at a time: a few kilobytes may unpack to
-half a gigabyte, and every thread of a run may be sent such an answer at once."""
-_one_large_at_a_time: Final = threading.Lock()
-_FAST: Final = 1
-"""zlib level for pictures that come as JPEG or WebP: three times as fast as the default."""
-
-
-class Format(StrEnum):
-    """A picture's real type, by its first bytes."""
-
-    PNG = "image/png"
-    JPEG = "image/jpeg"
-    WEBP = "image/webp"
-    HEIC = "image/heic"
-
-
-class NotAPictureError(Exception):
-    """The bytes are no whole picture of a known type; the message says why."""
 
 
 class Stream(Protocol):
@@ -137,19 +110,6 @@ class Whole(msgspec.Struct, frozen=True, gc=False):
     height: int
     provenance: Provenance | None = None
     content: int = 0
-
-
-def format_of(data: bytes) -> Format | None:
-    """Tell a picture's type by its first bytes, or None."""
-    if data.startswith(SIGNATURE):
-        return Format.PNG
-    if data.startswith(b"\xff\xd8\xff"):
-        return Format.JPEG
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return Format.WEBP
-    if data[4:8] == b"ftyp" and data[8:12] in {b"heic", b"heix", b"mif1", b"heif"}:
-        return Format.HEIC
-    return None
 
 
 def examine(stream: Stream) -> Whole | None:
@@ -229,77 +189,6 @@ def restamped(png: bytes, provenance: Provenance, texts: Texts) -> tuple[bytes, 
             kept.append(png[at - 8 : end])
     head = png[:_IHDR_END] + _told(provenance, texts) + b"".join(kept)
     return head, memoryview(png)[end:]
-
-
-def as_png(data: bytes) -> bytes:
-    """Return a whole PNG of the same pixels: the bytes themselves if they are one.
-
-    Raises `NotAPictureError` for what is torn, too large or of another type than PNG, JPEG
-    or WebP.
-    """
-    kind = format_of(data)
-    if kind is Format.PNG:
-        if examine(io.BytesIO(data)) is None:
-            raise NotAPictureError("the PNG is not whole")
-    elif kind in {Format.JPEG, Format.WEBP}:
-        data = _converted(data, kind)
-    else:
-        raise NotAPictureError("neither PNG, JPEG nor WebP")
-    # What `examine` would not take back with what it tells would be drawn again and again.
-    if len(data) > MAX_BYTES - _MAX_TOLD:
-        raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
-    return data
-
-
-@contextlib.contextmanager
-def unpacking(width: int, height: int) -> Iterator[None]:
-    """Wait, with a large picture, until no other large one is in memory. Sizes in pixels."""
-    with _one_large_at_a_time if width * height > _LARGE else contextlib.nullcontext():
-        yield
-
-
-def _converted(data: bytes, kind: Format) -> bytes:
-    # Pixels in smaller blocks stay with the thread that had them: 12 threads kept 2.2 GB.
-    os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
-    import PIL.Image  # noqa: PLC0415  # slow to import
-
-    name = kind.name
-    # It warns of odd metadata, which nobody needs. Not `catch_warnings`: threads share that.
-    warnings.filterwarnings("ignore", module="PIL")
-    try:
-        with PIL.Image.open(io.BytesIO(data), formats=[name]) as image:
-            return _encoded(image)
-    except Exception as error:
-        # Its parsers raise whatever they come across in hostile bytes.
-        raise NotAPictureError(f"the {name} cannot be read: {error}") from error
-
-
-def _encoded(image: "Image") -> bytes:
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
-    with unpacking(image.width, image.height):
-        return _reencoded(image)
-
-
-def _reencoded(image: "Image") -> bytes:
-    image.load()
-    _turn_upright(image)
-    profile = image.info.get("icc_profile")
-    if image.mode not in {"L", "RGB", "RGBA"}:
-        # The profile speaks of the colours before, as of the four inks of a CMYK.
-        image, profile = image.convert("RGB"), None
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=_FAST, icc_profile=profile)
-    return out.getvalue()
-
-
-def _turn_upright(image: "Image") -> None:
-    """Turn a photograph as its camera was held, for nothing but its pixels is kept."""
-    import PIL.ImageOps  # noqa: PLC0415  # slow to import
-
-    # Metadata that cannot be read costs no picture; its parser raises whatever it comes across.
-    with contextlib.suppress(Exception):
-        PIL.ImageOps.exif_transpose(image, in_place=True)
 
 
 def _at(stream: Stream, offset: int, size: int) -> bytes:

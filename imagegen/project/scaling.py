@@ -4,7 +4,7 @@ import io
 import math
 from typing import Final
 
-from imagegen.project import png
+from imagegen.project import formats
 
 _SPARE: Final = 0.9
 """Files do not shrink quite as their areas do."""
@@ -18,7 +18,7 @@ def scaled_down(data: bytes, most: int) -> bytes:
 
     Raises `NotAPictureError` for what is no PNG, JPEG or WebP.
     """
-    whole = png.as_png(data)
+    whole = formats.as_png(data)
     import PIL.Image  # noqa: PLC0415  # slow to import
 
     with PIL.Image.open(io.BytesIO(whole), formats=["PNG"]) as image:

@@ -20,7 +20,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project import png, selections
+from imagegen.project import formats, png, selections
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Names
@@ -98,7 +98,7 @@ def stage(layout: Layout, file: str, picture: Path) -> str:
     Raises `NotAPictureError` and `StorageError`.
     """
     data = files.read(picture, png.MAX_BYTES)
-    whole = png.as_png(data or b"")
+    whole = formats.as_png(data or b"")
     staged = layout.root / FOLDER / STAGED / file
     files.write(staged, whole)
     if whole is data:
@@ -301,8 +301,8 @@ def whole_bytes(picture: Path) -> bytes | None:
     """Return a picture as the PNG that it is, or will be converted to; None if it is none."""
     data = files.read(picture, png.MAX_BYTES)
     try:
-        return png.as_png(data or b"")
-    except png.NotAPictureError:
+        return formats.as_png(data or b"")
+    except formats.NotAPictureError:
         return None
 
 

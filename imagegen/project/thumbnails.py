@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imagegen import files
-from imagegen.project import png
-from imagegen.project.png import NotAPictureError
+from imagegen.project import formats, png
+from imagegen.project.formats import NotAPictureError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +43,7 @@ def small(path: Path, width: int) -> "Image":
     try:
         with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             size = _size(image.size, width)
-            with png.unpacking(*image.size):
+            with formats.unpacking(*image.size):
                 # A JPEG is unpacked in an eighth of its size where that is enough.
                 image.draft("RGB", size)
                 return _on_paper(_plain(image), size)

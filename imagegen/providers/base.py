@@ -242,7 +242,7 @@ class Provider(Protocol):
     largest_references: int
     """How many bytes all files of one request may have together."""
     reference_types: frozenset[str]
-    """Their media types: of those that `png.Format` knows, which it takes."""
+    """Their media types: of those that `formats.Format` knows, which it takes."""
     width: int
     """How many requests may be under way at once where keys set no limit."""
 

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from imagegen import files
-from imagegen.project import png
+from imagegen.project import formats, png
 from imagegen.web import thumbnails
 from imagegen.web.answers import RefusedError
 from imagegen.web.board import Boards
@@ -112,7 +112,7 @@ def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
     found = os.fstat(descriptor)
     kind = None
     if stat.S_ISREG(found.st_mode) and found.st_size <= png.MAX_BYTES:
-        kind = png.format_of(os.read(descriptor, _HEAD))
+        kind = formats.format_of(os.read(descriptor, _HEAD))
         os.lseek(descriptor, 0, os.SEEK_SET)
     if kind is None:
         os.close(descriptor)

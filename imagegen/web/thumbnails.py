@@ -6,8 +6,8 @@ from typing import Final
 
 from imagegen import files
 from imagegen.errors import StorageError
+from imagegen.project.formats import NotAPictureError
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.png import NotAPictureError
 from imagegen.project.thumbnails import thumbnail
 
 WIDTH: Final = 480
