@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from builders import picture
 from imagegen import files
-from imagegen.generation import arrange
+from imagegen.generation import renumbering, undoing
 from imagegen.generation.composer import words_hash
 from imagegen.generation.project import Project
 from imagegen.generation.survey import look_at
@@ -124,9 +124,9 @@ class Board:
             found[path.split("/")[1]][drawn_from(self.root / path)] += 1
         return found
 
-    def renumber(self) -> arrange.Renumbered:
+    def renumber(self) -> renumbering.Renumbered:
         """Move pictures to the numbers that their beats have now."""
-        return arrange.renumber(self.project(), WALL)
+        return renumbering.renumber(self.project(), WALL)
 
 
 def drawn_from(path: Path) -> str:
@@ -238,7 +238,7 @@ def test_edited_storyboards_get_right_with_the_fewest_requests(
             assert board.renumber().count == 0
             assert board.tree() == after
             if found.count:
-                assert arrange.undo(Layout(board.root), WALL) is not None
+                assert undoing.undo(Layout(board.root), WALL) is not None
                 assert board.tree() == before
                 assert board.renumber().moves == found.moves
                 assert board.tree() == after

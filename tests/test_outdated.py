@@ -13,7 +13,7 @@ import pytest
 
 from builders import picture
 from imagegen.errors import UsageError
-from imagegen.generation import arrange, composer, settling
+from imagegen.generation import adopting, composer, renumbering, settling
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey, Surveyed
@@ -325,7 +325,7 @@ def test_a_picture_that_says_nothing_of_itself_is_current(board: Board, kind: st
 def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
     """What a person put there is what they want, whatever becomes of words and settings."""
     board.draw("1.1", "1.3")
-    arrange.use(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
+    adopting.use(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
     board.write(rows("x", "y", "z"))
     board.set('model = "m"\n[styles.clear]\nlook = "Flat."')
     assert board.changed() == dict.fromkeys(("1.1", "1.3"), ("words", "look", "model"))
@@ -333,7 +333,7 @@ def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
 
 def test_a_person_s_own_picture_moves_with_its_beat(board: Board) -> None:
     """A beat whose picture is a person's own is found by its words as any other."""
-    arrange.use(board.project("clear/1.2"), picture(), WALL)
+    adopting.use(board.project("clear/1.2"), picture(), WALL)
     board.write(rows("new", "a", "b"))
     assert board.moves() == {"1.2": "1.3"}
 
@@ -506,7 +506,7 @@ def test_pictures_of_one_size_and_time_are_told_apart_once_they_have_moved(board
     project.layout.prepare()
     project.index.save()
     board.write(rows("b", "a", "c"))
-    assert arrange.renumber(board.project(), WALL).count == 2
+    assert renumbering.renumber(board.project(), WALL).count == 2
     assert (board.moves(), board.changed()) == ({}, {})
 
 
@@ -519,5 +519,5 @@ def test_a_picture_under_a_decomposed_name_moves_as_well(board: Board) -> None:
         path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
     assert board.changed() == {}
     board.write([{**named[0], "ai_prompt": "b"}, {**named[1], "ai_prompt": "a"}])
-    assert arrange.renumber(board.project(), WALL).count == 2
+    assert renumbering.renumber(board.project(), WALL).count == 2
     assert (board.moves(), board.changed()) == ({}, {})

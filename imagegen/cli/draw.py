@@ -118,9 +118,9 @@ def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> 
 def _renumber(project: "Project", root: Path) -> None:
     """Move pictures to their beats' numbers, and say so at once: the run may yet not start."""
     from imagegen.display import arranged, terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import renumbering
 
-    found = arrange.renumber(project, time.time())
+    found = renumbering.renumber(project, time.time())
     if found:
         printer, name = terminal.printer(errors=True), project.layout.name
         arranged.renumbered(printer, name, str(root), found, dry_run=False)

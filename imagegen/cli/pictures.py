@@ -87,10 +87,10 @@ def renumber(
     swapped or moved, and edited at that. What was settled or chosen for a beat goes along.
     """
     from imagegen.display import arranged, terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import renumbering
 
     read = opened(project, beats=beats)
-    found = arrange.renumber(read, time.time(), dry_run=dry_run)
+    found = renumbering.renumber(read, time.time(), dry_run=dry_run)
     name, path = read.layout.name, str(project)
     arranged.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
 
@@ -100,10 +100,10 @@ def clean(
 ) -> None:
     """Move pictures of beats that are no longer in the storyboard to old_images/."""
     from imagegen.display import arranged, terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import renumbering
 
     read = opened(project, beats=beats)
-    over = arrange.clean(read, time.time(), dry_run=dry_run)
+    over = renumbering.clean(read, time.time(), dry_run=dry_run)
     arranged.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
 
 
@@ -114,11 +114,11 @@ def undo(project: ProjectArgument = Path()) -> None:
     What was drawn since is kept in old_images/.
     """
     from imagegen.display import arranged, terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import undoing
     from imagegen.project.layout import Layout
 
     layout = Layout(project)
-    arranged.undone(terminal.printer(), layout.name, arrange.undo(layout, time.time()))
+    arranged.undone(terminal.printer(), layout.name, undoing.undo(layout, time.time()))
 
 
 def accept(
@@ -197,11 +197,11 @@ def use(
     It becomes a PNG, is never outdated, and no run draws over it but one that names the beat.
     """
     from imagegen.display import terminal
-    from imagegen.generation import arrange
+    from imagegen.generation import adopting
 
     if beat is None or len(beat) != len(("beat", "picture")):
         hint = on_project("use", project, "clear/7.3", "own.jpg")
         raise UsageError("which beat, and which picture?", hint=hint)
     read = opened(project, beat[:1], beats)
-    place = arrange.use(read, picture_file(beat[1]), time.time())
+    place = adopting.use(read, picture_file(beat[1]), time.time())
     terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")

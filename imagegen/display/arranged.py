@@ -6,7 +6,7 @@ from typing import Final
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
-from imagegen.generation.arrange import Cleaned, Renumbered
+from imagegen.generation.renumbering import Cleaned, Renumbered
 from imagegen.project.layout import PICTURES
 from imagegen.project.steps import Step
 

@@ -26,7 +26,7 @@ def _finish_step(layout: Layout, wall: float) -> None:
     if not steps.unfinished(layout):
         return
     from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415
-    from imagegen.generation.arrange import write_progress  # noqa: PLC0415
+    from imagegen.generation import recorder  # noqa: PLC0415
     from imagegen.generation.project import Project  # noqa: PLC0415
     from imagegen.project import record, selected  # noqa: PLC0415
     from imagegen.project.record import Asked  # noqa: PLC0415
@@ -35,4 +35,4 @@ def _finish_step(layout: Layout, wall: float) -> None:
         if steps.recover(layout) is not None:
             # Faults of the project's files are told by whoever goes on.
             with contextlib.suppress(ImagegenError):
-                write_progress(Project(layout.root, Asked()), wall)
+                recorder.rewrite(Project(layout.root, Asked()), wall)

@@ -18,6 +18,7 @@ import msgspec
 from imagegen import files
 from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress
+from imagegen.generation.project import Project
 from imagegen.keys.clock import Clock
 from imagegen.project import progress
 from imagegen.project.layout import Layout
@@ -87,16 +88,13 @@ class Recorder:
         os.close(self._journal)
 
 
-def rewrite(
-    layout: Layout,
-    *,
-    beats: Mapping[str, Sequence[Beat]],
-    there: Mapping[str, Mapping[Key, str | None]],
-    errors: Mapping[str, Mapping[Key, BeatError]],
-    wall: float,
-) -> None:
-    """Write the progress files anew, outside of a run; see `Recorder`. Raises `StorageError`."""
-    for style, own in beats.items():
+def rewrite(project: Project, wall: float) -> None:
+    """Write a project's progress files as the disk has it, outside of a run.
+
+    `wall` is the wall clock's time, in seconds. Raises `StorageError`.
+    """
+    layout, there, errors = project.layout, project.survey(wall).there, project.errors()
+    for style, own in project.beats.items():
         if own or layout.progress(style).exists():
             of_style = there.get(style, {}), errors.get(style, {})
             _StyleFile(layout, style, own, *of_style).write(wall)

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
-from imagegen.generation import arrange, beforehand, prepare
+from imagegen.generation import beforehand, prepare, undoing
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
@@ -326,7 +326,7 @@ class Session:
         prepare.sweep(layout, self._survey())
         if plan.again or changes:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
-            steps.note_run(run.old_folder, run.options.run, arrange.before(self.project, changes))
+            steps.note_run(run.old_folder, run.options.run, undoing.before(self.project, changes))
         overrides.edit(layout, changes)
         right = prepare.put_right(layout, plan, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:

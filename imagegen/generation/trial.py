@@ -10,13 +10,13 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.generation import arrange
+from imagegen.generation import adopting
 from imagegen.generation.beside import FOLDER, Beside, folders
 from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.survey import look_at
-from imagegen.project import settings
+from imagegen.project import record, settings, steps
 from imagegen.project.png import MAX_BYTES
 from imagegen.project.record import Asked
 from imagegen.project.settings import Style
@@ -150,7 +150,7 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
             f"{path} is of words that the storyboard does not have any more",
             hint=on_project("use", project.root, f"{origin.style}/{nth[1]}", str(path)),
         )
-    place = arrange.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
+    place = adopting.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
     return f"{place} is that candidate now"
 
 
@@ -169,5 +169,8 @@ def _keep_look(project: Project, folder: Path, wall: float) -> str:
         raise UsageError(f"{folder} holds no look that was tried") from None
     if tried.style not in project.settings.styles:
         raise UsageError(f'the style "{tried.style}" is not in this project any more')
-    arrange.set_look(project, tried.style, tried.look, wall)
+    contents = {settings.FILE: settings.with_look(project.root, tried.style, tried.look)}
+    with record.held(project.layout):
+        steps.recover(project.layout)
+        steps.perform(project.layout, "look", wall=wall, contents=contents)
     return f"{tried.style} has that look now"

@@ -1,0 +1,66 @@
+"""Puts pictures in their beats' places without drawing: a person's own, or a candidate."""
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.generation import recorder, settling, undoing
+from imagegen.generation.outdated import OWN
+from imagegen.generation.project import Project
+from imagegen.generation.settled import address
+from imagegen.project import formats, overrides, png, record, steps
+from imagegen.project.overrides import Override
+from imagegen.project.storyboard import Beat
+
+
+def use(project: Project, data: bytes, wall: float) -> str:
+    """Put a person's own picture in the place of the one beat that is asked for.
+
+    `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the picture's
+    path. Raises `UsageError` for anything else or for several beats, `RunActiveError` and
+    `StorageError`.
+    """
+    beats = project.asked_for()
+    if len(beats) != 1:
+        several = ", ".join("/".join(address(beat)) for beat in beats[:3])
+        asked = ", ".join(project.asked.beats)
+        raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
+    return adopt(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)
+
+
+def adopt(
+    project: Project,
+    beat: Beat,
+    data: bytes,
+    origin: png.Provenance,
+    *,
+    provider: str,
+    wall: float,
+) -> str:
+    """Put a picture in a beat's place, to say that it is of `origin` by `provider`.
+
+    It counts as current, whatever would be drawn. Returns its path; raises as `use` does.
+    """
+    try:
+        whole = formats.as_png(data)
+    except formats.NotAPictureError as error:
+        raise UsageError(f"that is no picture that can be used: {error}") from error
+    told = msgspec.structs.replace(
+        origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
+    )
+    parts = png.restamped(whole, told, project.composer.texts(beat, wall))
+    place = project.layout.shown_picture(beat.style, *beat.key)
+    changes = project.settled.changed([beat], lambda had, one: _adopted(project, had, one, told))
+    with record.held(project.layout), overrides.locked(project.layout):
+        steps.recover(project.layout)
+        contents = {place: b"".join(parts)}
+        if any(project.placed.get(where) != change for where, change in changes.items()):
+            contents[overrides.FILE] = overrides.edited(project.root, changes)
+        settled = undoing.before(project, changes)
+        steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
+        recorder.rewrite(Project(project.root, project.asked), wall)
+    return place
+
+
+def _adopted(project: Project, had: Override, beat: Beat, told: png.Provenance) -> Override:
+    accepted = None if told.provider == OWN else settling.acceptance(project, beat, told)
+    return msgspec.structs.replace(had, waived=False, accepted=accepted)

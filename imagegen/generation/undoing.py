@@ -1,0 +1,101 @@
+"""Takes back the last step that moved or replaced pictures, and says what steps keep for that."""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from imagegen.errors import ImagegenError, UsageError
+from imagegen.generation import recorder
+from imagegen.generation.events import iso
+from imagegen.generation.project import Project
+from imagegen.project import moved_selections, overrides, record, selected, selections, steps
+from imagegen.project.layout import Layout
+from imagegen.project.moved_selections import Kept
+from imagegen.project.overrides import Address, Override
+from imagegen.project.record import Asked
+from imagegen.project.steps import Step
+
+OVERRIDES: Final = "overrides"
+"""Under which name a step keeps what overrides.toml said before."""
+
+CHOICES: Final = "selections"
+"""Under which name a step keeps what happened to choices."""
+
+
+def undo(layout: Layout, wall: float) -> Step | None:
+    """Take the last step back that moved or replaced pictures; None if there is none.
+
+    Raises `RunActiveError`, `UsageError` and `StorageError`.
+    """
+    if not layout.old.is_dir() and not layout.ours.is_dir():
+        return None
+    with record.held(layout), overrides.locked(layout), selected.locked(layout):
+        steps.recover(layout)
+        _refuse_unreadable(layout)
+        last = steps.last(layout)
+        if last is None:
+            return None
+        before = _kept(last[1].settled)
+        contents = {overrides.FILE: overrides.edited(layout.root, before)} if before else {}
+        contents |= _choices_before(layout, last[1].settled)
+        undone = steps.undo(layout, wall, contents=contents)
+        _end(layout, last[1], wall)
+        # What is wrong with the project's files is no reason to keep what was taken back.
+        with contextlib.suppress(ImagegenError):
+            recorder.rewrite(Project(layout.root, Asked()), wall)
+    return undone[0] if undone else None
+
+
+def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+    """Return what a step keeps of overrides.toml, to undo these changes."""
+    kept = {"/".join(where): msgspec.to_builtins(project.placed.get(where)) for where in changes}
+    return {OVERRIDES: kept} if kept else {}
+
+
+def _refuse_unreadable(layout: Layout) -> None:
+    """Raise `UsageError` where the last step cannot be read: the one before is not meant."""
+    unreadable = steps.unreadable(layout)
+    if unreadable is not None:
+        raise UsageError(
+            f"{unreadable} cannot be understood: it is torn, or of a newer version",
+            hint="move its folder out of old_images to take back the step before it",
+        )
+
+
+def _end(layout: Layout, step: Step, wall: float) -> None:
+    """Let nobody carry on the run whose drawing was taken back."""
+    last = record.read(layout)
+    if last is None:
+        return
+    if last.left is not None and step.run == last.left.run:
+        record.write(layout, msgspec.structs.replace(last, left=None))
+    if step.run == last.run and last.broke_off:
+        ended = last.ended or iso(wall)
+        record.write(
+            layout, msgspec.structs.replace(last, ended=ended, exit_code=0, reason="undone")
+        )
+
+
+def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
+    """Read what overrides.toml said before a step; the file may be somebody else's."""
+    try:
+        kept = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
+    except msgspec.ValidationError:
+        return {}
+    parts = {tuple(name.split("/")): override for name, override in kept.items()}
+    return {(a[0], a[1], a[2]): override for a, override in parts.items() if len(a) == len("abc")}
+
+
+def _choices_before(layout: Layout, settled: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the file of choices as it was before a step, with what was chosen since."""
+    if CHOICES not in settled:
+        return {}
+    try:
+        kept = msgspec.convert(settled[CHOICES], Kept)
+    except msgspec.ValidationError:
+        # The step may be somebody else's.
+        return {}
+    back = moved_selections.set_back(selections.read(layout.root), kept)
+    return {selections.FILE: selections.encoded(back)}
