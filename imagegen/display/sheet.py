@@ -1,8 +1,9 @@
 """One style's glyphs in lines, a space between shots; only lines that changed are rebuilt."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Final, TypeVar
 
 from rich.text import Text
 
@@ -10,6 +11,7 @@ from imagegen.display.text import STYLES, Glyphs
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Key
 
+T = TypeVar("T")
 INDENT: Final = "  "
 _ORDER: Final = (
     Status.COMPLETE,
@@ -33,7 +35,7 @@ class Sheet:
         self.width = width
         self._statuses = statuses
         self._glyphs = glyphs
-        self._lines = _lay_out(statuses, max(1, width - len(INDENT)))
+        self._lines = lay_out(statuses, itemgetter(0), max(1, width - len(INDENT)))
         self._line_of = {key: n for n, line in enumerate(self._lines) for key in line if key}
         self._texts: list[Text | None] = [None] * len(self._lines)
         self._counted = dict(statuses)
@@ -107,15 +109,9 @@ class Sheet:
     def _row(self, number: int) -> Text:
         text = self._texts[number]
         if text is None:
-            text = Text(INDENT)
-            signs = (None if key is None else self._statuses[key] for key in self._lines[number])
-            for status, run in itertools.groupby(signs):
-                count = sum(1 for _ in run)
-                if status is None:
-                    text.append(" " * count)
-                else:
-                    text.append(self._glyphs[status] * count, style=STYLES[status])
-            self._texts[number] = text
+            keys = self._lines[number]
+            statuses = (None if key is None else self._statuses[key] for key in keys)
+            text = self._texts[number] = signs(statuses, self._glyphs)
         return text
 
     def _sum(self, first: int, last: int, where: str) -> Text:
@@ -149,16 +145,31 @@ def _densest(moving: Sequence[tuple[int, int]], size: int) -> tuple[int, tuple[i
     return best, ends
 
 
-def _lay_out(keys: Iterable[Key], width: int) -> list[list[Key | None]]:
-    """Put shots in lines of at most so many signs; None is the space between two shots."""
-    lines: list[list[Key | None]] = [[]]
-    for _, shot in itertools.groupby(keys, lambda key: key[0]):
-        beats = list(shot)
-        if lines[-1] and len(lines[-1]) + 1 + len(beats) > width:
+def signs(statuses: Iterable[Status | None], glyphs: Glyphs) -> Text:
+    """Return a line of signs, one for each beat; None is the space between two shots."""
+    text = Text(INDENT)
+    for status, run in itertools.groupby(statuses):
+        count = sum(1 for _ in run)
+        if status is None:
+            text.append(" " * count)
+        else:
+            text.append(glyphs[status] * count, style=STYLES[status])
+    return text
+
+
+def lay_out(beats: Iterable[T], shot: Callable[[T], str], width: int) -> list[list[T | None]]:
+    """Put beats in lines of at most so many signs, shots together where they fit.
+
+    `shot` returns a beat's shot; None is the space between two shots.
+    """
+    lines: list[list[T | None]] = [[]]
+    for _, group in itertools.groupby(beats, shot):
+        own = list(group)
+        if lines[-1] and len(lines[-1]) + 1 + len(own) > width:
             lines.append([])
         elif lines[-1]:
             lines[-1].append(None)
-        for beat in beats:
+        for beat in own:
             if len(lines[-1]) >= width:
                 lines.append([])
             lines[-1].append(beat)

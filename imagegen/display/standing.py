@@ -10,6 +10,7 @@ from rich.text import Text
 from imagegen.display import advice, choices
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
+from imagegen.display.sheet import lay_out, signs
 from imagegen.display.text import STYLES, clean, plural
 from imagegen.display.words import between, clock, on_project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
@@ -119,7 +120,7 @@ def _cause(beat: BeatStanding) -> str | None:
 
 def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
     """Return lines of signs, a blank between shots; many alike are told in words."""
-    rows = _lay_out(beats, max(20, min(100, paper.width - 4)))
+    rows = lay_out(beats, attrgetter("shot_number"), max(20, min(100, paper.width - 4)))
     shown = 0
     kinds = ({beat.status for beat in row if beat is not None} for row in rows)
     alike = [next(iter(kind)) if len(kind) == 1 else None for kind in kinds]
@@ -131,38 +132,10 @@ def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
             yield Text.assemble("  … ", (f"{count:,} {status.value}", STYLES[status]))
             continue
         for row in own[: max(0, _ROWS_SHOWN - shown)]:
-            yield _signs(paper, row)
+            yield signs((None if beat is None else beat.status for beat in row), paper.glyphs)
         shown += len(own)
     if shown > _ROWS_SHOWN:
         yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows")
-
-
-def _signs(paper: Paper, row: Sequence[BeatStanding | None]) -> Text:
-    line = Text("  ")
-    signs = (None if beat is None else beat.status for beat in row)
-    for status, run in itertools.groupby(signs):
-        count = sum(1 for _ in run)
-        if status is None:
-            line.append(" " * count)
-        else:
-            line.append(paper.glyphs[status] * count, style=STYLES[status])
-    return line
-
-
-def _lay_out(beats: Sequence[BeatStanding], width: int) -> list[list[BeatStanding | None]]:
-    """Put beats in rows of at most so many signs; None stands between two shots."""
-    rows: list[list[BeatStanding | None]] = [[]]
-    for _, shot in itertools.groupby(beats, attrgetter("shot_number")):
-        own = list(shot)
-        if rows[-1] and len(rows[-1]) + 1 + len(own) > width:
-            rows.append([])
-        elif rows[-1]:
-            rows[-1].append(None)
-        for beat in own:
-            if len(rows[-1]) >= width:
-                rows.append([])
-            rows[-1].append(beat)
-    return rows
 
 
 def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) -> None:
