@@ -1,11 +1,11 @@
 """What to type next, by where a project stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
-from imagegen.display.text import clean, plural
+from imagegen.display.text import clean, plural, some
 from imagegen.display.words import clock, minutes, money, on_project, seconds_until
 from imagegen.generation.standing import Standing, StyleStanding
 from imagegen.project.record import Asked, Drawer
@@ -80,19 +80,16 @@ def _left_over(paper: Paper, found: Standing, path: str) -> None:
     """Say which pictures and choices are of beats that are gone."""
     over = [name for style in found.styles.values() for name in style.left_over]
     if over:
-        pictures = f"{plural(len(over), 'picture')} of beats that are gone: {_first(over)}"
+        pictures = (
+            f"{plural(len(over), 'picture')} of beats that are gone: {some(over, _OVER_SHOWN)}"
+        )
         paper.wrapped("", pictures, indent=2)
     lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
     if lost:
-        paper.wrapped("", f"Choices of beats that are gone: {_first(lost)}", indent=2)
+        paper.wrapped("", f"Choices of beats that are gone: {some(lost, _OVER_SHOWN)}", indent=2)
     if over or lost:
         paper.commands((on_project("clean", path), "moves them to old_images/"))
         paper.line()
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _OVER_SHOWN:,} more" if len(names) > _OVER_SHOWN else ""
-    return f"{clean(', '.join(names[:_OVER_SHOWN]), 600)}{more}"
 
 
 def _outdated(paper: Paper, found: Standing, path: str) -> None:

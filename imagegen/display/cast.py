@@ -5,7 +5,7 @@ from typing import Final
 
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
-from imagegen.display.text import clean, plural
+from imagegen.display.text import clean, plural, some
 from imagegen.generation.appearances import Appearance
 from imagegen.project.storyboard import Beat
 
@@ -29,7 +29,6 @@ def show(paper: Paper, cast: Sequence[Appearance], beats: Iterable[Beat]) -> Non
 def _where(one: Appearance, names: Names, style: str) -> str:
     if not one.beats:
         return "no beat names it"
-    numbers = ", ".join(names.short(style, *key) for key in one.beats[:_SHOWN])
-    more = f" and {len(one.beats) - _SHOWN:,} more" if len(one.beats) > _SHOWN else ""
+    numbers = some([names.short(style, *key) for key in one.beats], _SHOWN)
     without = f"; no picture in {', '.join(one.without)}" if one.without else ""
-    return f"{plural(len(one.beats), 'beat')}: {numbers}{more}{without}"
+    return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from imagegen.display.paper import Paper
-from imagegen.display.text import clean, plural
+from imagegen.display.text import clean, plural, some
 from imagegen.display.words import clock, on_project
 from imagegen.generation.choices import ChoiceStanding, Chosen, LeftOver, Since, Unclear
 from imagegen.project.storyboard import Key
@@ -69,13 +69,8 @@ def left_over(paper: Paper, path: str, over: LeftOver) -> None:
     names = over.told
     if not names:
         return
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     paper.line()
-    paper.wrapped(
-        "",
-        f"Choices of beats that are gone: {clean(', '.join(names[:_SHOWN]), 1000)}{more}",
-        indent=2,
-    )
+    paper.wrapped("", f"Choices of beats that are gone: {some(names, _SHOWN)}", indent=2)
     paper.commands((on_project("clean", path), "moves them to old_images/"))
 
 
@@ -90,9 +85,8 @@ def unclear(paper: Paper, entries: Sequence[Unclear]) -> None:
 def unclaimed(paper: Paper, files: Sequence[str]) -> None:
     """Say which copies are of no choice."""
     if files:
-        more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
-        shown = clean(", ".join(files[:_SHOWN]), 1000)
-        paper.wrapped("", f"Copies of no choice, which are left: {shown}{more}", indent=2)
+        left = f"Copies of no choice, which are left: {some(files, _SHOWN)}"
+        paper.wrapped("", left, indent=2)
 
 
 def chose(
@@ -126,12 +120,8 @@ def lacking(paper: Paper, style: str, names: Sequence[str]) -> None:
     """Say which beats stay without a choice, for they have no picture in a style."""
     if not names:
         return
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    have = "has" if len(names) == 1 else "have"
-    shown = clean(", ".join(names[:_SHOWN]), 1000)
-    paper.wrapped(
-        "", f"{plural(len(names), 'beat')} {have} no picture in {style}: {shown}{more}", indent=2
-    )
+    have = f"{plural(len(names), 'beat')} {'has' if len(names) == 1 else 'have'}"
+    paper.wrapped("", f"{have} no picture in {style}: {some(names, _SHOWN)}", indent=2)
 
 
 def counted(paper: Paper, name: str, chosen: int, beats: int) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagegen.display.paper import Paper
-from imagegen.display.text import STYLES, clean, plural
-from imagegen.display.words import command
+from imagegen.display.text import STYLES, clean, plural, some
+from imagegen.display.words import command, on_project
 from imagegen.errors import Exit
 from imagegen.generation.addkey import Added
 from imagegen.generation.keycheck import Checked, Keys
@@ -93,7 +93,7 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
     if not together:
         _next(paper, _add_command(keys, path), "asks for a key")
     else:
-        _next(paper, _keys_command("check", path, *keys.named), "tries them; costs no quota")
+        _next(paper, on_project("keys check", path, *keys.named), "tries them; costs no quota")
 
 
 def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -> None:
@@ -164,7 +164,7 @@ def show_added(paper: Paper, added: Added, path: str) -> None:
     paper.line(f"  {whose} {keys}, {minute} a minute")
     for note in added.notes:
         paper.wrapped("  note: ", clean(note, 1000))
-    _next(paper, _keys_command("check", path, *aim.named), "tries it; costs no quota")
+    _next(paper, on_project("keys check", path, *aim.named), "tries it; costs no quota")
 
 
 def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
@@ -182,7 +182,7 @@ def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
             command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named),
             "one key, for every project",
         ),
-        (_keys_command("add", path, *keys.named, option=True), "for this project alone"),
+        (_to_project(keys, path), "for this project alone"),
     )
 
 
@@ -249,8 +249,7 @@ def _drawing(keys: Keys) -> list[Key]:
 
 def _said(one: Checked, model: str) -> str:
     models = [clean(name, 60) for name in one.models if name != model]
-    more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
-    listed = ", ".join(models[:_MOST_MODELS]) + more
+    listed = some(models, _MOST_MODELS)
     if one.fault is not None:
         if not one.reached:
             return "not reached"
@@ -277,17 +276,16 @@ def _verdict(count: int, bad: int, unreached: int) -> str:
     return f"{bad} of {count} keys did not pass."
 
 
-def _keys_command(name: str, path: str, *options: str, option: bool = False) -> str:
-    words = [] if path in {"", "."} else [f"./{path}" if path.startswith("-") else path]
-    if option:
-        words = [DEFAULT_POOL, "--project", *(words or ["."])]
-    return command("imagegen", "keys", name, *words, *options)
+def _to_project(keys: Keys, path: str) -> str:
+    """Return what adds a key to the project's own file."""
+    root = f"./{path}" if path.startswith("-") else path or "."
+    return command("imagegen", "keys", "add", DEFAULT_POOL, "--project", root, *keys.named)
 
 
 def _add_command(keys: Keys, path: str) -> str:
     """Return what adds a key to the file that decides, or to the user's own."""
     if keys.used is not None and keys.used.path == keys.root / FILE:
-        return _keys_command("add", path, *keys.named, option=True)
+        return _to_project(keys, path)
     return command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named)
 
 

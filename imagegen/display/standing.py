@@ -11,7 +11,7 @@ from imagegen.display import advice, choices
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.sheet import lay_out, signs
-from imagegen.display.text import STYLES, clean, plural
+from imagegen.display.text import STYLES, clean, plural, some
 from imagegen.display.words import between, clock, on_project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
 from imagegen.project.status import Status
@@ -99,11 +99,9 @@ def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict
             by_cause.setdefault((beat.status, cause), []).append(short)
     said = {}
     for (status, cause), beats in by_cause.items():
-        more = len(beats) - _NUMBERS_SHOWN
-        also = f" and {more:,} more" if more > 0 else ""
-        numbers = ", ".join(beats[:_NUMBERS_SHOWN])
+        numbers = some(beats, _NUMBERS_SHOWN)
         colour = "bold red" if status is Status.ERROR else STYLES[status]
-        said[f"{paper.glyphs[status]} {len(beats):,} {clean(cause)}: {numbers}{also}"] = colour
+        said[f"{paper.glyphs[status]} {len(beats):,} {clean(cause)}: {numbers}"] = colour
     return said
 
 
@@ -183,15 +181,9 @@ def _chosen(paper: Paper, found: Standing, path: str) -> None:
         (found.copies_missing, "without a copy in selected_images"),
     ):
         if names:
-            said.append(f"{len(names):,} {what}: {_few(names)}")
+            said.append(f"{len(names):,} {what}: {some(names, _CHOICES_SHOWN)}")
     paper.line()
     paper.wrapped("", ", ".join(said), indent=2)
     if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
         listing = on_project("choose", path, "--list")
         paper.commands((listing, "shows what was chosen; choose again, or leave it"))
-
-
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - _CHOICES_SHOWN
-    also = f" and {more:,} more" if more > 0 else ""
-    return f"{clean(', '.join(names[:_CHOICES_SHOWN]), 600)}{also}"

@@ -11,7 +11,7 @@ from imagegen.display import size
 from imagegen.display.heard import Heard
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
-from imagegen.display.text import clean, duration, plural
+from imagegen.display.text import clean, duration, plural, some
 from imagegen.display.words import clock, minutes, money, on_project, seconds_until, tokens
 from imagegen.generation.events import Complete
 from imagegen.generation.plan import Plan
@@ -215,8 +215,7 @@ def _answers(paper: Paper, ended: Ended) -> None:
     parts += [f"{n:,} {_ANSWERS.get(kind, clean(kind))}" for kind, n in answers.items() if n]
     if limited:
         tails = list(ended.heard.limited)
-        more = f" and {len(tails) - _KEYS_SHOWN} more" if len(tails) > _KEYS_SHOWN else ""
-        keys = f" ({clean(', '.join(tails[:_KEYS_SHOWN]))}{more})" if tails else ""
+        keys = f" ({some(tails, _KEYS_SHOWN)})" if tails else ""
         parts.append(f"{limited:,} × 429{keys}")
     if complete.input_tokens or complete.output_tokens:
         used = f"tokens: {tokens(complete.input_tokens)} in, {tokens(complete.output_tokens)} out"

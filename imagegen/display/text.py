@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -85,6 +85,7 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
 
 _JOINERS: Final = frozenset("\u200c\u200d")
 """They join or part letters in Persian, Indic scripts and emoji, and do nothing else."""
+_LONGEST_LIST: Final = 1000
 _NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
 """Unicode's categories of control characters, and of halves of characters."""
 
@@ -92,6 +93,12 @@ _NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
 def clean(text: str, limit: int = 300) -> str:
     """Return text from outside as one harmless line of at most `limit` characters."""
     return _line(text, limit, printable)
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first of many names as one harmless line: `a, b and 3 more`."""
+    shown = clean(", ".join(names[:most]), _LONGEST_LIST)
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
 def clean_for_page(text: str, limit: int) -> str:
