@@ -94,7 +94,7 @@ def choose(
     _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
     if json and not listed:
         raise UsageError("--json goes with --list alone")
-    read, now = opened(project, beats=beats), time.time()
+    read, now = opened(project, beats), time.time()
     printer, name = terminal.printer(), read.layout.name
     if listed:
         _list(printer, read, str(project), now, json=json)

@@ -9,13 +9,8 @@ import typer
 
 from imagegen.cli import complete
 from imagegen.cli.help import examples
-from imagegen.cli.options import (
-    BeatsOption,
-    ProjectArgument,
-    absolute,
-    asked_for,
-    output_file,
-)
+from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
+from imagegen.cli.pictures import opened
 from imagegen.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -89,19 +84,13 @@ def gallery(
     from imagegen.display import gallery as pages
     from imagegen.display.text import plural
     from imagegen.generation import gallery as sheets
-    from imagegen.generation import interrupted
-    from imagegen.generation.lastrun import as_last_drawn
-    from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
 
-    now, layout = time.time(), Layout(project)
     place = output or project / ("gallery.png" if png else "gallery.html")
-    _refuse_place(place, layout, png=png)
+    _refuse_place(place, Layout(project), png=png)
     _refuse_anothers(place, contact.MARK if png else pages.MARK)
-    interrupted.finish(layout, now)
-    asked = asked_for(styles=style, shots=shot, beats=beat, beats_file=absolute(beats))
-    read = Project(project, as_last_drawn(project, asked))
-    sheet = sheets.gather(read, now, chosen_only=chosen)
+    read = opened(project, beats, styles=style, shots=shot, beats=beat)
+    sheet = sheets.gather(read, time.time(), chosen_only=chosen)
     try:
         if png:
             files.write(place, contact.picture(sheet))

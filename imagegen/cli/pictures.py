@@ -65,17 +65,19 @@ def _warn_of_active(read: "Project") -> None:
         )
 
 
-def opened(root: Path, addresses: list[str] | None = None, beats: Path | None = None) -> "Project":
-    """Read the project as its last run drew it, after finishing what a crash left half done."""
+def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
+    """Read the project as its last run drew it, after finishing what a crash left half done.
+
+    `options` are what else is asked for.
+    """
     from imagegen.generation import interrupted
     from imagegen.generation.lastrun import as_last_drawn
     from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
 
     interrupted.finish(Layout(root), time.time())
-    return Project(
-        root, as_last_drawn(root, asked_for(beats=addresses, beats_file=absolute(beats)))
-    )
+    asked = asked_for(beats_file=absolute(beats_file), **options)
+    return Project(root, as_last_drawn(root, asked))
 
 
 def renumber(
@@ -89,7 +91,7 @@ def renumber(
     from imagegen.display import arranged, terminal
     from imagegen.generation import renumbering
 
-    read = opened(project, beats=beats)
+    read = opened(project, beats)
     found = renumbering.renumber(read, time.time(), dry_run=dry_run)
     name, path = read.layout.name, str(project)
     arranged.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
@@ -102,7 +104,7 @@ def clean(
     from imagegen.display import arranged, terminal
     from imagegen.generation import renumbering
 
-    read = opened(project, beats=beats)
+    read = opened(project, beats)
     over = renumbering.clean(read, time.time(), dry_run=dry_run)
     arranged.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
 
@@ -142,7 +144,7 @@ def accept(
             "which picture?",
             hint=f"{on_project('accept', project, 'clear/1.2')}, or --all of them",
         )
-    read = opened(project, beat, beats)
+    read = opened(project, beats, beats=beat)
     accepted = settling.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
@@ -168,7 +170,7 @@ def skip(
 
     if not beat:
         raise UsageError("which beat?", hint=on_project("skip", project, "clear/7.3"))
-    read = opened(project, beat, beats)
+    read = opened(project, beats, beats=beat)
     said = "is drawn by the next run" if again else "needs no picture"
     skipped = settling.skip(read, time.time(), again=again)
     for one in skipped:
@@ -202,6 +204,6 @@ def use(
     if beat is None or len(beat) != len(("beat", "picture")):
         hint = on_project("use", project, "clear/7.3", "own.jpg")
         raise UsageError("which beat, and which picture?", hint=hint)
-    read = opened(project, beat[:1], beats)
+    read = opened(project, beats, beats=beat[:1])
     place = adopting.use(read, picture_file(beat[1]), time.time())
     terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")
