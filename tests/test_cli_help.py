@@ -14,7 +14,7 @@ import typer
 
 from commands import Commands, pictures
 from imagegen.cli.commands import app
-from imagegen.cli.help import told_apart
+from imagegen.cli.usage import told_apart
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTHS = (60, 80, 120)

@@ -1,0 +1,125 @@
+"""What is said of words that a command does not take, and which of them is the project."""
+
+import contextlib
+import difflib
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from imagegen.cli.complete import is_project
+from imagegen.errors import UsageError, within_sentence
+
+# As in `help`, what is click's has no name here, and is `Any`.
+
+_UNIT: Final = re.compile(r"h(ours?)?|m(in(ute)?s?)?|s(ec(ond)?s?)?")
+
+# What every click raises for wrong usage.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def find_project(ctx: Any) -> None:
+    """Let a project that was left out be the current folder, though words stand in its place.
+
+    Raises `UsageError` where there is no such folder, before anything is said of the words.
+    """
+    arguments = [param for param in ctx.command.params if not is_option(param)]
+    lists = [param.name for param in arguments if param.nargs == -1]
+    if not lists:
+        return
+    from imagegen.project.layout import Layout
+
+    root, words = told_apart(ctx.params["project"], ctx.params[lists[0]] or ())
+    ctx.params |= {"project": root, lists[0]: words}
+    Layout(root)
+
+
+def told_apart(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
+    """Tell a project from the first of the words behind it, where the project was left out."""
+    if project.is_dir() or not is_project(Path()):
+        return project, list(words)
+    # It is no path: beats are named with a slash on every system.
+    return Path(), [project.as_posix(), *words]
+
+
+def refuse_extra(ctx: Any) -> None:
+    """Raise `UsageError` for words that no argument takes."""
+    taken, span = ctx.params.get("project"), ctx.params.get("max_time")
+    extra = list(ctx.args)
+    if span and _UNIT.fullmatch(str(taken)) and not taken.exists():
+        # `--max-time 25 min`: the second word was taken for the project.
+        extra = [str(taken)]
+    if not extra:
+        return
+    words, first = shlex.join(extra), extra[0]
+    if span and _UNIT.fullmatch(first):
+        hint = f"write a span of time as one word: --max-time {span}{first[0]}"
+        raise UsageError(f'"{words}" is one word too many', hint=hint)
+    hint = f"{ctx.command_path} -h tells what it takes"
+    if "beat" in ctx.params and first[:1].isdigit():
+        hint = f"a beat is named with --beat {first}"
+    if taken is None:
+        raise UsageError(f'{ctx.info_name} takes no "{words}"', hint=hint)
+    raise UsageError(f'"{words}" is too much: the project is "{taken}" already', hint=hint)
+
+
+@contextlib.contextmanager
+def in_our_words(ctx: Any) -> Iterator[None]:
+    """Say in our words what click finds wrong in the words of a command."""
+    try:
+        yield
+    except _WrongUsage as error:
+        raise _wrong_usage(error, ctx) from error
+
+
+def _wrong_usage(error: Any, ctx: Any) -> UsageError:
+    hint = f"{ctx.command_path} -h tells what it takes"
+    name = getattr(error, "option_name", None)
+    if name is None:
+        message = error.format_message().rstrip(".")
+        return UsageError(within_sentence(message), hint=hint)
+    if hasattr(error, "possibilities"):
+        before = f"{ctx.info_name} has " if ctx.parent else ""
+        return UsageError(f"{before}no option {name}", hint=_meant(ctx, name) or hint)
+    if name in valued(ctx.command):
+        return UsageError(f"{name} needs a value", hint=hint)
+    return UsageError(f"{name} takes no value", hint=hint)
+
+
+def valued(command: Any) -> set[str]:
+    """Return the options that take a value."""
+    options = [p for p in command.params if is_option(p) and not p.is_flag]
+    return {name for option in options for name in option.opts}
+
+
+def _meant(ctx: Any, wrong: str) -> str | None:
+    from imagegen.tables import did_you_mean
+
+    near = did_you_mean(wrong, _options_of(ctx.command, ctx))
+    root = ctx.find_root()
+    group = root.command.whole() if root.command.whole else root.command
+    commands = {n: c for n, c in group.commands.items() if not hasattr(c, "commands")}
+    if ctx is not root:
+        takers = [name for name, one in commands.items() if wrong in _options_of(one, ctx)]
+        return f"it is an option of {', '.join(takers)}" if takers else near
+    behind: dict[str, str] = {}
+    for name, one in sorted(commands.items(), key=lambda item: -len(item[1].params)):
+        for option in _options_of(one, ctx):
+            behind.setdefault(option, name)
+    meant = None if near else difflib.get_close_matches(wrong, behind, n=1)
+    if not meant:
+        return near
+    command = f"{root.command_path} {behind[meant[0]]} {meant[0]}"
+    return f"options stand behind the command: {command}"
+
+
+def _options_of(command: Any, ctx: Any) -> list[str]:
+    return [name for p in command.get_params(ctx) if is_option(p) for name in p.opts]
+
+
+def is_option(param: Any) -> bool:
+    """Tell whether a parameter is an option, and no argument."""
+    return bool(param.param_type_name == "option")
