@@ -85,24 +85,24 @@ def follow(
     is brought first.
     """
     journal = Journal(layout.journal(run))
-    heard = [(listener, tick, [now()]) for listener, tick in listeners]
+    heard_at = [now()] * len(listeners)
     looked = now()
     over = False
     try:
         while True:
             events = journal.read()
             for event in events:
-                for listener, _, last in heard:
+                for nth, (listener, _) in enumerate(listeners):
                     listener.handle(event)
-                    last[0] = now()
+                    heard_at[nth] = now()
                 if isinstance(event, Complete):
                     return event
             if over:
                 return None
-            for listener, tick, last in heard:
-                if tick is not None and now() - last[0] >= tick:
+            for nth, (listener, tick) in enumerate(listeners):
+                if tick is not None and now() - heard_at[nth] >= tick:
                     listener.tick()
-                    last[0] = now()
+                    heard_at[nth] = now()
             if now() - looked >= _LOOK_FOR_RUN:
                 looked = now()
                 # What it wrote before it died is read once more.
@@ -110,7 +110,7 @@ def follow(
             sleep(LOOK)
     finally:
         journal.close()
-        for listener, _, _ in heard:
+        for listener, _ in listeners:
             listener.close()
 
 

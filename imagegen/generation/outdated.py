@@ -18,7 +18,7 @@ from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.moved import Lying, Row
 from imagegen.generation.settled import Settled, address
-from imagegen.generation.survey import Found, Stray, Survey, Surveyed
+from imagegen.generation.survey import THERE, Stray, Survey, Surveyed
 from imagegen.project.overrides import Accepted
 from imagegen.project.png import Hash, Provenance
 from imagegen.project.storyboard import Beat, Key
@@ -42,7 +42,6 @@ class Reason(StrEnum):
 
 
 _WORDS: Final = (Reason.WORDS,)
-_LACKING: Final = frozenset({Found.NOTHING, Found.FOREIGN})
 _MANY: Final = 20_000
 """Beats without their picture beyond which those are left out that only likeness could find."""
 
@@ -175,7 +174,7 @@ class _Style:
         if not pictures:
             return [], []
         beats = [one.beat for one in self._doubtful]
-        beats += (one.beat for one in found if one.found in _LACKING)
+        beats += (one.beat for one in found if one.found not in THERE)
         beats.sort(key=attrgetter("row"))
         return self._rows(beats, {picture.words for picture in pictures}), pictures
 

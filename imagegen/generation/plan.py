@@ -9,7 +9,7 @@ import msgspec
 
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.outdated import OWN
-from imagegen.generation.survey import Found, Surveyed
+from imagegen.generation.survey import THERE, Found, Surveyed
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
 
@@ -46,15 +46,12 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     @property
     def exists(self) -> bool:
         """Whether it has a picture that stays."""
-        return not self.draw and self.found in _THERE
+        return not self.draw and self.found in THERE
 
     @property
     def again(self) -> bool:
         """Whether it is drawn though it has a picture, which is kept."""
-        return self.draw and self.found in _THERE
-
-
-_THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE})
+        return self.draw and self.found in THERE
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +169,7 @@ def make(
 
 
 def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
-    draw = again(one) if one.found in _THERE else not one.waived
+    draw = again(one) if one.there else not one.waived
     return Planned(one.beat, one.found, draw, one.changed, one.waived)
 
 

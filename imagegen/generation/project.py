@@ -56,6 +56,9 @@ class Project:
     in overrides.toml, which is written by whoever draws them.
     """
 
+    resumes: bool = True
+    """Whether `resume` carries on a run of it."""
+
     def __init__(
         self,
         root: Path,
@@ -125,9 +128,6 @@ class Project:
             tuple(self.settings.styles),
             beats=Path(beats) if beats else None,
         )
-
-    resumes: bool = True
-    """Whether `resume` carries on a run of it."""
 
     @property
     def shown_folder(self) -> str:

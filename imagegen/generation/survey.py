@@ -38,7 +38,8 @@ class Found(StrEnum):
     """Torn, or no picture: to be put aside and drawn."""
 
 
-_THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE})
+THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE})
+"""What is a beat's picture."""
 
 
 class Surveyed(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +72,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     @property
     def there(self) -> bool:
         """Whether the beat has its picture."""
-        return self.found in _THERE
+        return self.found in THERE
 
 
 class Stray(msgspec.Struct, frozen=True, gc=False):
@@ -104,7 +105,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def there(self) -> dict[str, dict[Key, str | None]]:
         """The beats of each style that have their picture, with the hash of its words if known."""
         return {
-            style: {one.key: _words_in(one.whole) for one in beats if one.found in _THERE}
+            style: {one.key: _words_in(one.whole) for one in beats if one.found in THERE}
             for style, beats in self.beats.items()
         }
 
