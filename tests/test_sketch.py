@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import math
 import os
 import subprocess
@@ -12,6 +13,7 @@ from fractions import Fraction
 import pytest
 from PIL import Image, ImageStat
 
+from commands import Commands
 from imagegen.providers.base import Fault, Kind, Options, Picture, Reference, Request
 from imagegen.providers.sketch import Sketch
 
@@ -258,3 +260,11 @@ def test_a_draw_says_once_that_it_was_sent(ratio: str) -> None:
     )
     Sketch(Options()).draw(request, None, lambda: calls.append(None))
     assert len(calls) == 1
+
+
+def test_its_pictures_are_not_outdated_whatever_model_is_named(commands: Commands) -> None:
+    """A project may try its storyboard out while its settings name the model that will draw it."""
+    root = commands.project(beats=1, settings='provider = "sketch"\nmodel = "gemini-3-pro-image"\n')
+    assert commands.run("run", root).code == 0
+    told = json.loads(commands.run("status", root, "--json").out)
+    assert [style["outdated"] for style in told["styles"].values()] == [0, 0, 0]

@@ -44,7 +44,7 @@ class Sketch:
     """Draws each request as a storyboard frame, its words below."""
 
     name = "sketch"
-    model = default_model = "sketch"
+    default_model = "sketch"
     key_variables: tuple[str, ...] = ()
     keys_table = ""
     takes_address = False
@@ -56,6 +56,8 @@ class Sketch:
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: Options) -> None:
+        # It draws alike whatever the name; a picture says by which it was asked for.
+        self.model = options.model or self.default_model
         self.width = options.width or os.cpu_count() or 1
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
