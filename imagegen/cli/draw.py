@@ -136,9 +136,9 @@ def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") ->
         plan = session.plan(how.limit)
         session.require_price(limits)
         session.require_keys(plan)
-        price = session.price.picture if session.price else None
+        price = session.project.price
         sure = how.sure or session.project.asked.sure or plan.again <= agreed
-        if sure or not screen.confirm(plan, price):
+        if sure or not screen.confirm(plan, price.picture if price else None):
             return session
         agreed, session = plan.again, session.anew()
 

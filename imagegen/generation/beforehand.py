@@ -60,6 +60,16 @@ def require_keys(project: Project, plan: Plan, provider: Provider) -> None:
     )
 
 
+def require_price(project: Project) -> None:
+    """Raise `UsageError` if nobody knows what a picture costs."""
+    if project.price is None:
+        model, size = project.model, project.settings.image_size
+        raise UsageError(
+            f'--max-cost: what a {size} picture of "{model}" costs is not known',
+            hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
+        )
+
+
 def of_outdated(project: Project, plan: Plan) -> Iterator[str]:
     """Yield what is to be said of pictures of something else than would be drawn now.
 

@@ -33,7 +33,7 @@ from imagegen.project.record import Asked, Drawer, RunRecord
 from imagegen.project.selections import Names
 from imagegen.project.storyboard import Beat, Key, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
-from imagegen.providers.base import Provider
+from imagegen.providers.base import Price, Provider
 
 _NAMED: Final = 3
 
@@ -135,6 +135,11 @@ class Project:
         return self.layout.pictures.name
 
     @property
+    def model(self) -> str:
+        """The model that draws: the one that is named, else the provider's own."""
+        return self.settings.model or providers.named(self.settings.provider).default_model
+
+    @property
     def needs_keys(self) -> bool:
         """Whether the provider needs a key."""
         return bool(providers.key_variables(self.settings.provider))
@@ -214,12 +219,11 @@ class Project:
 
     def target(self, beat: Beat) -> Provenance:
         """Return from what the beat would be drawn now, but for the picture that it continues."""
-        provider = providers.named(self.settings.provider)
         return self.composer.provenance(
             beat,
             self.composer.request(beat),
             provider=self.settings.provider,
-            model=self.settings.model or provider.default_model,
+            model=self.model,
             run="",
         )
 
@@ -322,10 +326,15 @@ class Project:
             named=self._source.file,
         )
 
+    @property
+    def price(self) -> Price | None:
+        """What a picture costs: as the keys file says, if that was read, else by the list."""
+        return self._price_by(self.ring)
+
     def picture_price(self) -> float | None:
         """Return about what a picture costs, in US dollars; None where it is not known.
 
-        As the keys file says, which is read for it if it was not, else by the list.
+        The keys file is read for it if it was not.
         """
         ring = self.ring
         if ring.source is None and self.needs_keys:
@@ -334,10 +343,15 @@ class Project:
             except UsageError:
                 # Its faults are told where keys are needed.
                 return None
-        provider = providers.named(self.settings.provider)
-        model, size = self.settings.model or provider.default_model, self.settings.image_size
-        own, listed = ring.price(model, size), provider.price(model, size)
-        return own if own is not None or listed is None else listed.picture
+        price = self._price_by(ring)
+        return None if price is None else price.picture
+
+    def _price_by(self, ring: Keyring) -> Price | None:
+        size = self.settings.image_size
+        own = ring.price(self.model, size)
+        if own is not None:
+            return Price(picture=own)
+        return providers.named(self.settings.provider).price(self.model, size)
 
     def provider(self) -> Provider:
         """Return the provider that the project or the command names."""

@@ -32,7 +32,6 @@ from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
-from imagegen.providers.base import Price
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
@@ -177,7 +176,7 @@ class Session:
             chains,
             pool=pool,
             widths=widths,
-            price=self.price,
+            price=self.project.price,
             answer_seconds=self._answer_seconds,
         )
         if pool is not None:
@@ -190,13 +189,6 @@ class Session:
         )
 
     @property
-    def price(self) -> Price | None:
-        """What a picture costs: as the keys file says, else by the provider's list."""
-        model, size = self._provider.model, self.project.settings.image_size
-        own = self.project.ring.price(model, size)
-        return Price(picture=own) if own is not None else self._provider.price(model, size)
-
-    @property
     def _answer_seconds(self) -> float | None:
         """How long pictures of this model took to come last time."""
         last = self._last
@@ -207,13 +199,8 @@ class Session:
 
     def require_price(self, limits: Limits) -> None:
         """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
-        if limits.max_cost is None or self.price is not None:
-            return
-        model, size = self._provider.model, self.project.settings.image_size
-        raise UsageError(
-            f'--max-cost: what a {size} picture of "{model}" costs is not known',
-            hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
-        )
+        if limits.max_cost is not None:
+            beforehand.require_price(self.project)
 
     def draw(
         self,
@@ -314,7 +301,7 @@ class Session:
             max_attempts=self.project.settings.max_attempts,
             max_time=limits.max_time,
             max_cost=limits.max_cost,
-            price=self.price,
+            price=self.project.price,
             answer_seconds=self._answer_seconds,
             fail_fast=self.project.asked.fail_fast,
         )
