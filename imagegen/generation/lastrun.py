@@ -1,14 +1,18 @@
 """What the last run of a project tells those that come after it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from imagegen import providers
 from imagegen.errors import UsageError
+from imagegen.generation.composer import words_hash
 from imagegen.project import progress, record
 from imagegen.project.layout import Layout
+from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
+from imagegen.project.storyboard import Beat, Key
 from imagegen.shell import on_project
 
 
@@ -66,3 +70,24 @@ def as_last_drawn(root: Path, asked: Asked) -> Asked:
     if asked.provider is None and asked.model is None:
         asked = msgspec.structs.replace(asked, provider=by.provider, model=by.model)
     return asked
+
+
+def errors(layout: Layout, style: str, beats: Sequence[Beat]) -> dict[Key, BeatError]:
+    """Return what went wrong with beats of a style last time, from its progress file.
+
+    An error belongs to the words that went wrong: where a row has others now, they have not been
+    tried.
+    """
+    read = progress.read(layout.progress(style))
+    if read is None or not read.errors:
+        return {}
+    now = {beat.key: words_hash(beat.words) for beat in beats}
+    astray = {read.words[key]: e for key, e in read.errors.items() if key in read.words}
+    found = {}
+    for key, words in now.items():
+        error = read.errors.get(key)
+        if error is None or read.words.get(key, words) != words:
+            error = astray.get(words)
+        if error is not None:
+            found[key] = error
+    return found

@@ -9,10 +9,10 @@ import msgspec
 
 from imagegen import providers
 from imagegen.errors import UsageError
-from imagegen.generation import ownkeys, ownsettings, references
+from imagegen.generation import lastrun, ownkeys, ownsettings, references
 from imagegen.generation import plan as plans
 from imagegen.generation.appearances import Appearance, appearances
-from imagegen.generation.composer import Composer, words_hash
+from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import Predecessors, predecessors
 from imagegen.generation.faults import Faults
 from imagegen.generation.outdated import Judging, judge
@@ -23,7 +23,7 @@ from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys.address import address, in_the_clear
 from imagegen.keys.ring import Keyring
-from imagegen.project import overrides, png, progress, storyboard
+from imagegen.project import overrides, png, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Address, Override
@@ -244,27 +244,8 @@ class Project:
             return None
 
     def errors(self) -> dict[str, dict[Key, BeatError]]:
-        """Return what went wrong with beats last time, from the progress files.
-
-        An error belongs to the words that went wrong: where a row has others now, they have
-        not been tried.
-        """
-        return {style: self._errors(style) for style in self.styles}
-
-    def _errors(self, style: str) -> dict[Key, BeatError]:
-        read = progress.read(self.layout.progress(style))
-        if read is None or not read.errors:
-            return {}
-        now = {beat.key: words_hash(beat.words) for beat in self.beats[style]}
-        astray = {read.words[key]: e for key, e in read.errors.items() if key in read.words}
-        found = {}
-        for key, words in now.items():
-            error = read.errors.get(key)
-            if error is None or read.words.get(key, words) != words:
-                error = astray.get(words)
-            if error is not None:
-                found[key] = error
-        return found
+        """Return what went wrong with beats last time, by style."""
+        return {style: lastrun.errors(self.layout, style, own) for style, own in self.beats.items()}
 
     @cached_property
     def composer(self) -> Composer:
