@@ -7,7 +7,6 @@ https://ai.google.dev/gemini-api/docs/image-generation.
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -26,12 +25,8 @@ from imagegen.providers.base import (
     Reference,
     Request,
     Role,
-    uncounted,
 )
 from imagegen.secret import Secret
-
-if TYPE_CHECKING:
-    from imagegen.providers.http import Reply
 
 DEFAULT_MODEL = "gemini-3.1-flash-image"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -75,7 +70,7 @@ class Gemini:
         self.width = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
         self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
-        self._http = Http(self._base_url, width=self.width)
+        self._http = Http(self._base_url, width=self.width, key_header=("x-goog-api-key", ""))
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request; see `Provider.draw`."""
@@ -84,7 +79,7 @@ class Gemini:
         except UnicodeEncodeError:
             return NO_TEXT
         path = f"/v1beta/models/{quote(self.model, safe='-._')}:generateContent"
-        reply = self._exchange("POST", path, key, timeout=self._timeout, sent=sent, body=body)
+        reply = self._http.ask("POST", path, key, timeout=self._timeout, sent=sent, body=body)
         if isinstance(reply, Fault):
             return reply
         if not 200 <= reply.status < 300:
@@ -100,7 +95,7 @@ class Gemini:
             if token:
                 path += f"&pageToken={quote(token, safe='')}"
             timeout = min(self._timeout, _LIST_TIMEOUT)
-            reply = self._exchange("GET", path, key, timeout=timeout)
+            reply = self._http.ask("GET", path, key, timeout=timeout)
             if isinstance(reply, Fault):
                 return reply
             if not 200 <= reply.status < 300:
@@ -130,28 +125,6 @@ class Gemini:
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        key: Secret | None,
-        *,
-        timeout: float,
-        sent: Callable[[], None] = uncounted,
-        body: bytes | None = None,
-    ) -> "Reply | Fault":
-        headers = {}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if key is not None:
-            revealed = self._http.sendable(key)
-            if isinstance(revealed, Fault):
-                return revealed
-            headers["x-goog-api-key"] = revealed
-        return self._http.exchange(
-            method, path, headers=headers, body=body, timeout=timeout, sent=sent
-        )
 
 
 def _body(request: Request) -> bytes:

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from imagegen import __version__
 from imagegen.errors import UsageError
-from imagegen.providers.base import TOO_LARGE, Fault, Kind
+from imagegen.providers.base import TOO_LARGE, Fault, Kind, uncounted
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
 from imagegen.secret import Secret
 
@@ -40,13 +40,22 @@ class Http:
     """Exchanges with the server at one address.
 
     `base_url` has no trailing slash. `width` is how many connections are kept for reuse.
+    `key_header` is the header that carries a key, and what stands there before it.
     Proxy and CA bundle come from the environment and are read here, once
     (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY; REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).
     Raises UsageError where they name something that cannot be used.
     """
 
-    def __init__(self, base_url: str, *, width: int, limit: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        width: int,
+        key_header: tuple[str, str] = ("", ""),
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._base_url = base_url
+        self._key_header, self._key_prefix = key_header
         self._limit = limit
         self.host = _host(base_url)
         self._verify = _ca_bundle()
@@ -58,6 +67,31 @@ class Http:
             "User-Agent": f"imagegen/{__version__}",
         }
         self._adapter = Adapter(pool_connections=4, pool_maxsize=width)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        key: Secret | None = None,
+        *,
+        timeout: float,
+        sent: Callable[[], None] = uncounted,
+        body: bytes | None = None,
+        media_type: str = "application/json",
+    ) -> Reply | Fault:
+        """Send one request, with the key if there is one; see `exchange`.
+
+        `media_type` is the body's. A key that would break its header is a fault.
+        """
+        headers = {} if body is None else {"Content-Type": media_type}
+        if key is not None:
+            # In a header alone: addresses end up in logs.
+            revealed = key.reveal()
+            if not (revealed.isascii() and revealed.isprintable() and revealed == revealed.strip()):
+                message = f"The key {key} has characters that no key has; copy it again."
+                return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
+            headers[self._key_header] = f"{self._key_prefix}{revealed}"
+        return self.exchange(method, path, headers=headers, body=body, timeout=timeout, sent=sent)
 
     def exchange(
         self,
@@ -89,18 +123,6 @@ class Http:
             # Headers that were cut by the watchdog look like an empty answer.
             return self._fault("timeout", f"{self.host} did not answer within {timeout:g} s")
         return outcome
-
-    @staticmethod
-    def sendable(key: Secret) -> str | Fault:
-        """Return a key as a header may carry it; a fault where it would break the header.
-
-        Headers only: addresses end up in logs.
-        """
-        revealed = key.reveal()
-        if revealed.isascii() and revealed.isprintable() and revealed == revealed.strip():
-            return revealed
-        message = f"The key {key} has characters that no key has; copy it again."
-        return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
 
     def close(self) -> None:
         """Close idle connections; exchanges under way may fail."""

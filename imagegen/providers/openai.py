@@ -22,7 +22,6 @@ from imagegen.providers.base import (
     Outcome,
     Price,
     Request,
-    uncounted,
 )
 from imagegen.secret import Secret
 
@@ -94,7 +93,7 @@ class OpenAI:
         self._timeout = options.timeout
         # Addresses of such servers are mostly written with the version.
         self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
-        self._http = Http(self._base_url, width=self.width)
+        self._http = Http(self._base_url, width=self.width, key_header=("Authorization", "Bearer "))
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
 
@@ -109,7 +108,7 @@ class OpenAI:
             path, media_type, body = _encoded(fields, request)
         except UnicodeEncodeError:
             return NO_TEXT
-        reply = self._exchange(
+        reply = self._http.ask(
             "POST", path, key, timeout=self._timeout, sent=sent, body=body, media_type=media_type
         )
         if isinstance(reply, Fault):
@@ -128,7 +127,7 @@ class OpenAI:
         Gateways name theirs as they like: where no name tells of images, all are returned.
         """
         timeout = min(self._timeout, _LIST_TIMEOUT)
-        reply = self._exchange("GET", "/v1/models", key, timeout=timeout)
+        reply = self._http.ask("GET", "/v1/models", key, timeout=timeout)
         if isinstance(reply, Fault):
             return reply
         if 200 <= reply.status < 300:
@@ -187,29 +186,6 @@ class OpenAI:
             self._left_out.add(name)
         message = f"The service does not take {name}: it is left out from now on."
         return Fault(kind=Kind.PASSING, reason="unknown field", message=message)
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        key: Secret | None,
-        *,
-        timeout: float,
-        sent: Callable[[], None] = uncounted,
-        body: bytes | None = None,
-        media_type: str | None = None,
-    ) -> "Reply | Fault":
-        headers = {}
-        if media_type is not None:
-            headers["Content-Type"] = media_type
-        if key is not None:
-            revealed = self._http.sendable(key)
-            if isinstance(revealed, Fault):
-                return revealed
-            headers["Authorization"] = f"Bearer {revealed}"
-        return self._http.exchange(
-            method, path, headers=headers, body=body, timeout=timeout, sent=sent
-        )
 
 
 def _encoded(fields: dict[str, object], request: Request) -> tuple[str, str, bytes]:

@@ -24,7 +24,6 @@ from imagegen.providers.base import (
     Outcome,
     Price,
     Request,
-    uncounted,
 )
 from imagegen.secret import Secret
 
@@ -106,23 +105,15 @@ class SdWebUi:
             path, body = self._body(request)
         except UnicodeEncodeError:
             return NO_TEXT
-        headers = {"Content-Type": "application/json"}
-        reply = self._http.exchange(
-            "POST", path, headers=headers, body=body, timeout=self._timeout, sent=sent
-        )
+        reply = self._http.ask("POST", path, body=body, timeout=self._timeout, sent=sent)
         if isinstance(reply, Fault):
             return reply
         return _outcome(reply.body) if 200 <= reply.status < 300 else self._fault(reply)
 
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
         """Return the names of the checkpoints that the web UI has."""
-        reply = self._http.exchange(
-            "GET",
-            "/sdapi/v1/sd-models",
-            headers={},
-            timeout=min(self._timeout, _LIST_TIMEOUT),
-            sent=uncounted,
-        )
+        timeout = min(self._timeout, _LIST_TIMEOUT)
+        reply = self._http.ask("GET", "/sdapi/v1/sd-models", timeout=timeout)
         if isinstance(reply, Fault):
             return reply
         if not 200 <= reply.status < 300:
