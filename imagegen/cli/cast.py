@@ -62,7 +62,7 @@ def cast(
             "-n",
             metavar="N",
             help="How many sheets of each character and style.  [default: 1]",
-            parser=whole_number("-n", 1),
+            parser=whole_number("-n", 1, _MOST),
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -101,9 +101,6 @@ def cast(
     if keep is not None or picture_of is not None:
         _adopt(project, names or [], keep, picture_of, style or [])
         return
-    many = count if count is not None else 1
-    if many > _MOST:
-        raise UsageError(f"-n {many} is too many", hint=f"at most {_MOST}")
     asked = asked_for(styles=style, provider=provider, model=model)
     how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
 
@@ -111,7 +108,7 @@ def cast(
         from imagegen.generation.casting import Casting
 
         wanted = names or []
-        return Casting(project, asked, source, wanted=wanted, count=many, wall=time.time())
+        return Casting(project, asked, source, wanted=wanted, count=count or 1, wall=time.time())
 
     name = names[0] if names else "NAME"
     keeps = {on_project("cast", project, name, "--keep", "sheets"): "makes them the character's"}

@@ -103,14 +103,15 @@ def sentence(option: str) -> Callable[[str], str]:
     return read
 
 
-def whole_number(option: str, least: int) -> Callable[[str], int]:
-    """Return what reads a whole number of at least `least`; it raises `UsageError`."""
+def whole_number(option: str, least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what reads a whole number between two bounds; it raises `UsageError`."""
+    wanted = f"of {least} or more" if most is None else f"from {least} to {most:,}"
 
     def read(text: str) -> int:
         number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
-        if number is None or number < least:
-            wanted = f"a whole number of {least} or more"
-            raise UsageError(f'{option} "{text}" is not {wanted}', hint=f"write {option} 3, say")
+        if number is None or number < least or (most is not None and number > most):
+            message = f'{option} "{text}" is not a whole number {wanted}'
+            raise UsageError(message, hint=f"write {option} 3, say")
         return number
 
     return read

@@ -45,7 +45,7 @@ def serve(
             "--port",
             metavar="N",
             help="The port; 0 is any that is free.  [default: 0]",
-            parser=whole_number("--port", 0),
+            parser=whole_number("--port", 0, _LARGEST_PORT),
             show_default=False,
             rich_help_panel=SERVE,
         ),
@@ -101,8 +101,6 @@ def serve(
         raise UsageError(
             f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
         )
-    if port is not None and port > _LARGEST_PORT:
-        raise UsageError(f"--port {port} is no port", hint=f"the largest is {_LARGEST_PORT}")
     boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()

@@ -30,7 +30,7 @@ from imagegen.cli.options import (
     whole_number,
 )
 from imagegen.cli.pictures import opened
-from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.errors import Exit, ImagegenError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def attempt(
             "-n",
             metavar="N",
             help="How many candidates of each.  [default: 2]",
-            parser=whole_number("-n", 1),
+            parser=whole_number("-n", 1, _MOST),
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -98,9 +98,6 @@ def attempt(
     if keep is not None:
         _keep(project, keep)
         return
-    many = count if count is not None else 2
-    if many > _MOST:
-        raise UsageError(f"-n {many} is too many", hint=f"at most {_MOST}")
     sample = None if beat else 1
     asked = asked_for(
         styles=style,
@@ -115,7 +112,7 @@ def attempt(
     def read(asked: "Asked", source: "KeySource") -> "Beside":
         from imagegen.generation.trial import Trial
 
-        return Trial(project, asked, source, look=look, count=many, wall=time.time())
+        return Trial(project, asked, source, look=look, count=count or 2, wall=time.time())
 
     keeps = {on_project("try", project, "--keep", "PICTURE"): "makes it the beat's picture"}
     if look is not None:
