@@ -18,7 +18,6 @@ from imagegen.generation.events import (
     Start,
     Wait,
     Warned,
-    iso,
 )
 from imagegen.keys.clock import next_pacific_midnight
 from imagegen.keys.ring import Key, Limit
@@ -26,6 +25,7 @@ from imagegen.project import record
 from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
+from imagegen.times import iso
 from virtual import PNG, STYLES, Notes, Show, passing
 
 DRAWN = Picture(data=PNG)

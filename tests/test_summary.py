@@ -15,13 +15,14 @@ from imagegen.display import size, words
 from imagegen.display.text import ASCII
 from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
 from imagegen.generation.estimate import Estimate
-from imagegen.generation.events import KeyChange, iso
+from imagegen.generation.events import KeyChange
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
 from imagegen.project.status import Status
+from imagegen.times import iso
 from reports import NOW, Printed, complete, counts, ended, failed, plan, start
 
 RESUME = "imagegen resume my-video"

@@ -111,7 +111,8 @@ class Screen:
         """Tell programs that nothing started; people are told by whoever ends the command."""
         if self._view == "json":
             from imagegen.display.ndjson import JsonLines
-            from imagegen.generation.events import Failed, iso_exact
+            from imagegen.generation.events import Failed
+            from imagegen.times import iso_exact
 
             faults = error.faults if isinstance(error, InputFaultsError) else ()
             event = Failed(

@@ -15,12 +15,12 @@ import msgspec
 from imagegen import files
 from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import Predecessors
-from imagegen.generation.events import iso
 from imagegen.generation.project import Project
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.times import in_name
 
 FOLDER: Final = "tries"
 
@@ -87,7 +87,7 @@ class _Tries(Layout):
         """Make a new one in a project, to be called by its name."""
         tries = project.root / FOLDER
         refuse_link(tries)
-        time, taken = iso(wall).replace(":", "-"), set(folders(tries))
+        time, taken = in_name(wall), set(folders(tries))
         names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
         folder = tries / next(name for name in names if name not in taken)
         files.make_folder(folder)

@@ -10,7 +10,6 @@ import msgspec
 
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation.choices import Chosen, chosen, has_copy, placed
-from imagegen.generation.events import iso
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, look_at
 from imagegen.project import formats, selected, selections
@@ -18,6 +17,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.selections import FOLDER, Choice, Entries, Names
 from imagegen.project.storyboard import Key
 from imagegen.shell import on_project
+from imagegen.times import iso
 
 _Change = Callable[[Entries, Names], Iterable[Key]]
 """Changes entries, and returns the beats whose choices it has made."""

@@ -3,11 +3,11 @@
 import msgspec
 
 from imagegen.errors import ImagegenError, StorageError, UsageError
-from imagegen.generation.events import iso
 from imagegen.keys.clock import Clock
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunLock, RunRecord
+from imagegen.times import iso
 
 
 class Claim:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from imagegen.errors import Exit
 from imagegen.generation import endings
-from imagegen.generation.events import Complete, Start, Totals, Warned, iso
+from imagegen.generation.events import Complete, Start, Totals, Warned
 from imagegen.generation.plan import Plan
 from imagegen.generation.run import Ending, Run
 from imagegen.generation.runtime import MAX_WIDTH
@@ -13,6 +13,7 @@ from imagegen.generation.supervisor import Supervisor
 from imagegen.generation.worker import Worker
 from imagegen.keys import ring
 from imagegen.keys.ring import Key
+from imagegen.times import iso
 
 _URGENCY = (
     Exit.INTERNAL,

@@ -1,6 +1,5 @@
 """What happens in a run, as values: the only thing that displays and the journal read."""
 
-import datetime as dt
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from imagegen.errors import InputFault, sendable
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 from imagegen.secret import redact
+from imagegen.times import iso_exact
 
 SCHEMA = 1
 
@@ -272,20 +272,6 @@ def _failure_of(act: Callable[[], None]) -> BaseException | None:
     except BaseException as error:  # noqa: BLE001  # handed to whoever runs the run
         return error
     return None
-
-
-def iso(wall: float) -> str:
-    """Write a time as ISO 8601 in UTC, to the second."""
-    return _utc(int(wall)).isoformat().replace("+00:00", "Z")
-
-
-def iso_exact(wall: float) -> str:
-    """Write a time as ISO 8601 in UTC, to the millisecond."""
-    return _utc(wall).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _utc(wall: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(wall, dt.UTC)
 
 
 AnyEvent = Start | Progress | Wait | KeyChange | Forecast | Warned | Complete | Failed

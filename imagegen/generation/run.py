@@ -9,7 +9,7 @@ import msgspec
 
 from imagegen.errors import Exit, ImagegenError
 from imagegen.generation.composer import Composer
-from imagegen.generation.events import Bus, Event, Wait, iso
+from imagegen.generation.events import Bus, Event, Wait
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
 from imagegen.generation.purse import Purse
@@ -17,6 +17,7 @@ from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
 from imagegen.providers.base import Price, Provider
+from imagegen.times import in_name
 
 PICTURE: Final = "picture"
 """What an answer with a picture is counted as; others go by their fault's kind."""
@@ -120,7 +121,7 @@ class Run:
         self.model_gone: str | None = None
         self.started = runtime.clock.now()
         self.deadline = None if options.max_time is None else self.started + options.max_time
-        self.old_folder = layout.old / iso(runtime.clock.wall()).replace(":", "-")
+        self.old_folder = layout.old / in_name(runtime.clock.wall())
 
     @property
     def mean_answer(self) -> float | None:

@@ -16,7 +16,7 @@ from imagegen.generation import beforehand, prepare, undoing
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
-from imagegen.generation.events import Bus, Complete, Listener, Warned, iso
+from imagegen.generation.events import Bus, Complete, Listener, Warned
 from imagegen.generation.forecaster import estimate
 from imagegen.generation.lastrun import left_by
 from imagegen.generation.plan import Plan, chain_lengths
@@ -32,6 +32,7 @@ from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
+from imagegen.times import iso
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""

@@ -7,13 +7,14 @@ from typing import Final
 
 from imagegen.errors import ClosedOutputError, Exit, StorageError
 from imagegen.generation import endings
-from imagegen.generation.events import Wait, Warned, iso_exact
+from imagegen.generation.events import Wait, Warned
 from imagegen.generation.forecaster import Forecaster
 from imagegen.generation.outage import State
 from imagegen.generation.run import Haste, Run
 from imagegen.generation.worker import Worker
 from imagegen.project import record
 from imagegen.providers.base import Fault, Kind
+from imagegen.times import iso_exact
 
 _LOOK: Final = 0.1
 """Seconds between looks at signals: a handler may not ring, only leave a note."""

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 
-from imagegen.generation.events import KeyChange, Progress, Wait, Warned, iso_exact
+from imagegen.generation.events import KeyChange, Progress, Wait, Warned
 from imagegen.generation.run import Run
 from imagegen.keys.state import KeyNews
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.times import iso_exact
 
 
 class Telling:

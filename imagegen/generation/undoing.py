@@ -8,7 +8,6 @@ import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation import recorder
-from imagegen.generation.events import iso
 from imagegen.generation.project import Project
 from imagegen.project import moved_selections, overrides, record, selected, selections, steps
 from imagegen.project.layout import Layout
@@ -16,6 +15,7 @@ from imagegen.project.moved_selections import Kept
 from imagegen.project.overrides import Address, Override
 from imagegen.project.record import Asked
 from imagegen.project.steps import Step
+from imagegen.times import iso
 
 OVERRIDES: Final = "overrides"
 """Under which name a step keeps what overrides.toml said before."""

@@ -4,7 +4,6 @@
 on disk are the truth: the file follows them and is rebuilt from them.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.project.storyboard import Beat, Key
+from imagegen.times import iso
 
 PATTERN: Final = "image_progress_*.json"
 _MAX_BYTES: Final = 256 * 1024 * 1024
@@ -110,10 +110,9 @@ def render(
             numbers.append(beat.written)
         else:
             missing.add(beat.written)
-    time = dt.datetime.fromtimestamp(int(now), dt.UTC).isoformat().replace("+00:00", "Z")
     file = _File(
         completed_beats=[number for number in dict.fromkeys(numbers) if number not in missing],
-        last_updated=time,
+        last_updated=iso(now),
         drawn=pairs,
         errors=[
             _Failed(

@@ -9,10 +9,11 @@ import msgspec
 
 from imagegen.errors import Exit, RunActiveError
 from imagegen.generation import detach
-from imagegen.generation.events import Complete, Event, Failed, iso_exact
+from imagegen.generation.events import Complete, Event, Failed
 from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.record import RunRecord
+from imagegen.times import iso_exact
 from imagegen.web.board import Boards
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A(?=.*\S)[\w.\-/ ]{1,200}\Z")]

@@ -16,11 +16,12 @@ from anyio import to_thread
 
 from imagegen.errors import Exit
 from imagegen.generation import follow
-from imagegen.generation.events import Complete, Event, Failed, iso_exact
+from imagegen.generation.events import Complete, Event, Failed
 from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.shell import on_project
+from imagegen.times import iso_exact
 from imagegen.web.lookout import Lookout, Seen
 
 QUIET: Final = 15.0

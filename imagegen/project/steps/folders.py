@@ -1,7 +1,6 @@
 """The folders in `old_images`: one for each step and each run, by name in their order."""
 
 import contextlib
-import datetime as dt
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.project.layout import Layout
+from imagegen.times import in_name
 
 STEP: Final = "step.json"
 """The file in which a step says what it is."""
@@ -47,9 +47,8 @@ def newest_first(layout: Layout) -> Iterator[Path]:
 
 def free_name(layout: Layout, wall: float) -> str:
     """Return the name of the folder that `new_folder` would make."""
-    now = dt.datetime.fromtimestamp(int(wall), dt.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     # By name alone does a step come after another, also where the clock was set back.
-    time, number, _ = max([*_named(layout), (now, 0, "")])
+    time, number, _ = max([*_named(layout), (in_name(wall), 0, "")])
     number += 1
     while os.path.lexists(layout.old / _numbered(time, number)):
         number += 1
