@@ -112,7 +112,7 @@ def _record(root: Path) -> object:
 def _journal(root: Path) -> object:
     journal = Journal(root / "j.jsonl")
     try:
-        return [log.describe(event) for event in journal.read()]
+        return [log.describe(event) for event in journal.events()]
     finally:
         journal.close()
 

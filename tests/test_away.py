@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from commands import Commands, pictures
@@ -16,7 +17,8 @@ from gemini_server import Answer, GeminiServer
 from imagegen.display.log import RunLog
 from imagegen.errors import StorageError
 from imagegen.generation import detach, follow
-from imagegen.generation.events import Warned
+from imagegen.generation.events import Complete, Warned
+from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunLock, RunRecord
@@ -371,3 +373,16 @@ def test_a_run_that_died_is_not_followed_into_the_next(tmp_path: Path) -> None:
     )
     lock.release()
     assert ended is None
+
+
+def test_how_a_long_run_ended_is_read_from_the_end_of_its_journal(tmp_path: Path) -> None:
+    """A journal of 300,000 beats has hundreds of megabytes."""
+    path = tmp_path / "run.jsonl"
+    told = [Warned(message=f"the {n}th") for n in range(1000)]
+    events = [*told, Complete(exit_code=0, reason="complete", counts={})]
+    path.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+    journal = Journal(path, last=1000)
+    read = list(journal.events())
+    journal.close()
+    assert read == events[-len(read) :]
+    assert len(read) < 20

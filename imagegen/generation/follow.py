@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,27 +27,29 @@ class Journal:
 
     The file may be somebody else's: it is not opened through a link, lines that are no
     events of ours are passed over, and one without an end is given up. It is read `piece`
-    bytes at a time.
+    bytes at a time, and with `last` from so many bytes before its end on.
     """
 
-    def __init__(self, path: Path, piece: int = _CHUNK) -> None:
+    def __init__(self, path: Path, piece: int = _CHUNK, *, last: int | None = None) -> None:
         self._path = path
         self._piece = piece
+        self._last = last
         self._descriptor: int | None = None
         self._rest = b""
         self._decoder = msgspec.json.Decoder(AnyEvent)
 
-    def read(self) -> list[Event]:
-        """Return what was written since the last call; nothing while there is no file."""
-        events: list[Event] = []
-        while (more := self.read_piece()) is not None:
-            events += more
-        return events
+    def events(self) -> Iterator[Event]:
+        """Yield what was written since it was read last; nothing while there is no file.
+
+        Of very many events few are in memory.
+        """
+        while (piece := self.read_piece()) is not None:
+            yield from piece
 
     def read_piece(self) -> list[Event] | None:
         """Return the events of the next piece; None where there is no more for now."""
         if self._descriptor is None:
-            self._descriptor = _open(self._path)
+            self._descriptor = _open(self._path, self._last)
         chunk = os.read(self._descriptor, self._piece) if self._descriptor is not None else b""
         if not chunk:
             return None
@@ -90,8 +92,7 @@ def follow(
     over = False
     try:
         while True:
-            events = journal.read()
-            for event in events:
+            for event in journal.events():
                 for nth, (listener, _) in enumerate(listeners):
                     listener.handle(event)
                     heard_at[nth] = now()
@@ -120,12 +121,16 @@ def goes_on(layout: Layout, run: str) -> bool:
     return record.is_active(layout) and (last is None or last.run == run)
 
 
-def _open(path: Path) -> int | None:
+def _open(path: Path, last: int | None) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
     except OSError:
         return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         return None
+    if last is not None:
+        # In the middle of a line, mostly, which is then no event.
+        os.lseek(descriptor, max(0, found.st_size - last), os.SEEK_SET)
     return descriptor

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from imagegen.project import record
 from imagegen.project.record import RunRecord
 from imagegen.times import iso_exact
 from imagegen.web.board import Boards
+
+_LAST_BYTES: Final = 1024 * 1024
+"""As many of a journal have its last event, however long it is."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A(?=.*\S)[\w.\-/ ]{1,200}\Z")]
 """A style, a shot or a beat as a person may name it; which there are, the run itself knows."""
@@ -137,10 +140,10 @@ class Runs:
         if run.active or run.run is None:
             return None
         last: Event | None = None
-        journal = Journal(self._layout.journal(run.run))
+        journal = Journal(self._layout.journal(run.run), last=_LAST_BYTES)
         try:
-            while (events := journal.read_piece()) is not None:
-                last = events[-1] if events else last
+            for event in journal.events():
+                last = event
         finally:
             journal.close()
         return last if isinstance(last, Complete) else None
