@@ -242,9 +242,24 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         actions.append(ci.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE)) is None
     )
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n### my&#124;video: 2 of 3 pictures\n")
-    assert "| clear | 2 | 0 | 1 | 0 |" in text
+    assert text.startswith("before\n### my&#124;video: 2 of 3 pictures are there, 1 is missing\n")
+    assert "| style | drawn | existed | error |\n| --- | ---: | ---: | ---: |\n" in text
+    assert "| clear | 2 | 0 | 1 |\n" in text
     assert "<img" not in text
+
+
+def test_the_page_counts_as_the_summary_does() -> None:
+    """Every beat is in a column, and what was not drawn again is there still."""
+    totals = reports.counts(
+        clear={"complete": 1, "skipped": 2, "outdated": 3, "waived": 4, "blocked": 5, "pending": 6}
+    )
+    text = ci.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
+    printed = reports.Printed()
+    printed.printer.summary(reports.ended(reports.complete(counts=totals)))
+    assert "### my&#45;video: 12 of 21 pictures are there, 5 are missing, 6 not redrawn\n" in text
+    assert "| style | drawn | existed | error | outdated | waived | blocked | pending |" in text
+    assert "| clear | 1 | 2 | 0 | 3 | 4 | 5 | 6 |" in text
+    assert printed.lines[2].split() == text.splitlines()[4].strip("| ").split(" | ")[1:]
 
 
 @pytest.mark.parametrize(("cost", "words"), [(1.2, r"about \$1.20"), (0.002, r"less than \$0.01")])
