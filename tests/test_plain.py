@@ -109,6 +109,27 @@ def test_the_start_tells_size_price_and_what_exists() -> None:
     ]
 
 
+def test_an_outdated_picture_exists() -> None:
+    """It is there in a dry run, in the summary and in status; a waived beat has none."""
+    styles = {"clear": Totals(total=5, pending=1, skipped=1, outdated=2, waived=1)}
+    assert "1 picture to draw, 3 exist (" in lines_of(reports.start(styles=styles))[0]
+
+
+def test_a_waived_beat_is_no_picture() -> None:
+    """Lines and heartbeat count pictures that are there, as the summary after them does."""
+    waived = Planned(reports.beat("clear", 1), Found.NOTHING, draw=False, waived=True)
+    drawn = reports.plan(1, styles=("clear",)).styles["clear"]
+    clock, out = Clock(), io.StringIO()
+    view = Plain(Plan(styles={"clear": (*drawn, waived)}), out, UNICODE, now=clock)
+    view.handle(reports.start())
+    view.handle(reports.progress(Status.COMPLETE, completed=2, total=2))
+    clock.now += 30
+    view.tick()
+    done, heartbeat = out.getvalue().splitlines()[1:]
+    assert done.split()[:3] == ["✓", "clear/1.1", "1/2"]
+    assert heartbeat == "  1/2 pictures"
+
+
 def test_the_first_forecast_is_a_line() -> None:
     """As soon as it can be told, a line says how long it takes and what it costs; once."""
     unknown = Forecast(seconds=None, cost_in_all=0.6)
