@@ -173,7 +173,7 @@ def test_a_file_is_read_as_a_person_writes_it(root: Path) -> None:
 def test_a_fault_is_told_with_its_field(root: Path, written: str, field: str, message: str) -> None:
     """What is wrong is told with the file, the entry and its field."""
     found = faults(root, written)
-    assert [(file, place) for file, place, _ in found] == [("my-video/overrides.toml", field)]
+    assert [(file, place) for file, place, _ in found] == [(str(root / overrides.FILE), field)]
     assert found[0][2].startswith(message)
 
 
@@ -213,7 +213,7 @@ def test_a_file_that_was_made_to_harm_is_refused(root: Path, data: bytes, messag
     with pytest.raises(InputFaultsError) as caught:
         overrides.load(root)
     (fault,) = caught.value.faults
-    assert fault.file == "my-video/overrides.toml"
+    assert fault.file == str(root / overrides.FILE)
     assert fault.message.startswith(message)
 
 

@@ -18,7 +18,7 @@ def load(root: Path, asked: Asked) -> Settings:
     if asked.provider is None and read.provider not in providers.NAMES:
         near = did_you_mean(read.provider, providers.NAMES)
         fault = InputFault(
-            file=f"{root.name or root}/{settings.FILE}",
+            file=str(root / settings.FILE),
             field="provider",
             message=f'unknown: "{read.provider}"',
             hint=near or "one of " + ", ".join(providers.NAMES),

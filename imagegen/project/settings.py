@@ -108,7 +108,7 @@ def load(project: Path) -> Settings:
     path = project / FILE
     if not os.path.lexists(path):
         return Settings()
-    shown = f"{project.name or project}/{FILE}"
+    shown = str(path)
     faults: list[InputFault] = []
     table = tables.read(path, shown, faults)
     if table is None:
