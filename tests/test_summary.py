@@ -473,6 +473,17 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     assert printed.lines[-1].endswith("exit 2")
 
 
+def test_few_faults_are_not_hidden_behind_many() -> None:
+    """What is wrong with the settings stands above the beats, whatever the files' names."""
+    printed = Printed()
+    faults = [InputFault(file="beats.json", row=n + 1, message="missing") for n in range(30)]
+    faults.append(InputFault(file="imagegen.toml", field="timeout", message="too short"))
+    printed.printer.error(InputFaultsError(faults), ".")
+    assert "  timeout  too short" in printed.lines
+    assert "  row 19  missing" in printed.lines
+    assert "11 more" in printed.text
+
+
 def test_an_error_has_its_hint_below_it() -> None:
     """What went wrong stands first, what to do comes after it."""
     printed = Printed()
