@@ -316,6 +316,33 @@ def test_a_picture_of_ones_own_becomes_the_beats(
     assert picture(root, "clear", 1).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("size", "unlike"),
+    [
+        ((1376, 768), None),
+        ((1920, 1080), None),
+        ((683, 384), None),
+        ((600, 800), "it has 600 x 800 pixels, the project's pictures are 16:9"),
+        ((640, 360), "it has 640 x 360 pixels, the project's pictures have about 768 lines"),
+        (
+            (96, 96),
+            "it has 96 x 96 pixels, the project's pictures are 16:9 and have about 768 lines",
+        ),
+    ],
+)
+def test_a_picture_that_is_not_like_the_others_is_used_with_a_warning(
+    commands: Commands, size: tuple[int, int], unlike: str | None
+) -> None:
+    """Another shape or far fewer pixels may be meant, and may be the wrong file."""
+    root = commands.project(beats=2)
+    own = commands.folder / "own.png"
+    Image.new("RGB", size).save(own)
+    done = went_well(commands.run("use", root, ADDRESS, own))
+    assert done.err == (f"warning: {unlike}\n" if unlike else "")
+    with Image.open(picture(root, "clear", 1)) as shown:
+        assert shown.size == size
+
+
 def test_only_a_run_that_names_the_beat_draws_over_ones_own_picture(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
