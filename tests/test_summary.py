@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 import reports
@@ -17,7 +18,7 @@ from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import KeyChange, iso
 from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.generation.standing import BeatStanding, FailedRedraw, Standing, StyleStanding
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
@@ -380,6 +381,21 @@ def test_a_status_with_many_errors_counts_them() -> None:
     lines = status(standing("✗" * 30))
     assert "  ✗ 30 refused: 1.1, 1.2, 1.3, 1.4, 1.5 and 25 more" in lines
     assert "    … and 25 more" in lines
+
+
+def test_a_status_names_what_could_not_be_redrawn() -> None:
+    """Counted as the picture that is there, and told apart from beats without one."""
+    found = standing("✓✓✗")
+    error = BeatError(cause="no picture", reason="TEXT", message="A poem.")
+    failed = tuple(
+        FailedRedraw(shot_number="1", beat_number=f"1.{n % 2 + 1}", error=error) for n in range(7)
+    )
+    own = msgspec.structs.replace(found.styles["clear"], failed_redraws=failed)
+    lines = status(msgspec.structs.replace(found, styles={"clear": own}))
+    assert lines[2].split()[2:] == ["2/3", "66", "%", "✗", "1", "refused:", "1.3"]
+    at = lines.index("Not drawn again in the last run: the pictures are those of before")
+    assert lines[at + 1] == "  clear/1.1  no picture, TEXT: A poem."
+    assert lines[at + 6] == "    … and 2 more"
 
 
 def test_a_status_of_very_many_beats_is_condensed() -> None:
