@@ -231,7 +231,7 @@ def test_on_github_actions_a_run_has_its_page(
     assert not [line for line in done.text.splitlines() if line.startswith((" ::", "##["))]
     assert "##[" not in done.text
     text = page.read_text(encoding="utf-8")
-    assert "| clear | 2 | 0 | 1 | 0 |" in text
+    assert "| clear | 2 | 0 | 1 |\n" in text
     assert "<b>" not in text
     again = commands.run("run", root, "--base-url", server.address, "--progress", "json", env=env)
     assert again.code == 0

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 import reports
@@ -17,7 +18,7 @@ from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import KeyChange, iso
 from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.generation.standing import BeatStanding, FailedRedraw, Standing, StyleStanding
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
@@ -382,6 +383,21 @@ def test_a_status_with_many_errors_counts_them() -> None:
     assert "    … and 25 more" in lines
 
 
+def test_a_status_names_what_could_not_be_redrawn() -> None:
+    """Counted as the picture that is there, and told apart from beats without one."""
+    found = standing("✓✓✗")
+    error = BeatError(cause="no picture", reason="TEXT", message="A poem.")
+    failed = tuple(
+        FailedRedraw(shot_number="1", beat_number=f"1.{n % 2 + 1}", error=error) for n in range(7)
+    )
+    own = msgspec.structs.replace(found.styles["clear"], failed_redraws=failed)
+    lines = status(msgspec.structs.replace(found, styles={"clear": own}))
+    assert lines[2].split()[2:] == ["2/3", "66", "%", "✗", "1", "refused:", "1.3"]
+    at = lines.index("Not drawn again in the last run: the pictures are those of before")
+    assert lines[at + 1] == "  clear/1.1  no picture, TEXT: A poem."
+    assert lines[at + 6] == "    … and 2 more"
+
+
 def test_a_status_of_very_many_beats_is_condensed() -> None:
     """Rows that are alike are counted; those in which something is missing are shown."""
     lines = status(standing(*["✓" * 50] * 100, "✓◦✓", *["✓" * 50] * 100))
@@ -471,6 +487,17 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     assert "10 more" in shown
     assert printed.lines[-1].startswith("Mend them, then try without drawing:  imagegen check v  ")
     assert printed.lines[-1].endswith("exit 2")
+
+
+def test_few_faults_are_not_hidden_behind_many() -> None:
+    """What is wrong with the settings stands above the beats, whatever the files' names."""
+    printed = Printed()
+    faults = [InputFault(file="beats.json", row=n + 1, message="missing") for n in range(30)]
+    faults.append(InputFault(file="imagegen.toml", field="timeout", message="too short"))
+    printed.printer.error(InputFaultsError(faults), ".")
+    assert "  timeout  too short" in printed.lines
+    assert "  row 19  missing" in printed.lines
+    assert "11 more" in printed.text
 
 
 def test_an_error_has_its_hint_below_it() -> None:

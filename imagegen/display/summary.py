@@ -1,7 +1,7 @@
 """How a run ended: what is there, what it took, what is missing, and what to type next."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, duration, plural, some
 from imagegen.display.words import clock, minutes, money, on_project, seconds_until, tokens
-from imagegen.generation.events import Complete
+from imagegen.generation.events import Complete, Totals
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
@@ -110,13 +110,7 @@ def show(paper: Paper, ended: Ended) -> None:
     """Print the summary of a run."""
     complete = ended.complete
     counts = complete.counts
-    old = len(ended.again)
-    there = sum(style.there for style in counts.values()) + old
-    total = sum(style.total for style in counts.values())
-    left = total - there - sum(style.waived for style in counts.values())
-    missing = f", {left:,} {_are(left)} missing" if left else ""
-    missing += f", {old:,} not redrawn" if old else ""
-    pictures = f"{there:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+    pictures = there(complete, len(ended.again))
     cost = f" {paper.glyphs.dot} about {money(complete.cost)}" if complete.cost else ""
     paper.ends(f"{clean(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
     paper.line()
@@ -139,6 +133,30 @@ def show(paper: Paper, ended: Ended) -> None:
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
+
+
+def there(complete: Complete, again: int) -> str:
+    """Say how many pictures are there, and how many are not.
+
+    `again` counts those that were to be drawn again and were not.
+    """
+    counts = complete.counts.values()
+    has = sum(style.there for style in counts) + again
+    total = sum(style.total for style in counts)
+    left = total - has - sum(style.waived for style in counts)
+    missing = f", {left:,} {_are(left)} missing" if left else ""
+    missing += f", {again:,} not redrawn" if again else ""
+    return f"{has:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+
+
+def columns(counts: Collection[Totals]) -> dict[str, str]:
+    """Return the headings of a table of such counts, each with the name of what it counts.
+
+    The first ones are always told, the others where there are any.
+    """
+    always = {"drawn": "complete", "existed": "skipped", "error": "error"}
+    seldom = ("outdated", "waived", "blocked", "pending")
+    return always | {name: name for name in seldom if any(getattr(c, name) for c in counts)}
 
 
 def problems(paper: Paper, ended: Ended) -> None:
@@ -190,15 +208,12 @@ def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, 
 def _table(paper: Paper, complete: Complete) -> None:
     counts = {name: style for name, style in complete.counts.items() if style.total}
     width = max(map(len, counts), default=0)
-    # The first ones are always told, the others where there are any.
-    columns = {"drawn": "complete", "existed": "skipped", "error": "error"}
-    seldom = ("outdated", "waived", "blocked", "pending")
-    columns |= {n: n for n in seldom if any(getattr(s, n) for s in counts.values())}
-    cells = {heading: max(6, len(heading)) for heading in columns}
+    told = columns(counts.values())
+    cells = {heading: max(6, len(heading)) for heading in told}
     heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())
     paper.line(f"  {'':<{width}}{heads}")
     for name, style in counts.items():
-        row = "".join(f"  {getattr(style, columns[h]):>{wide},}" for h, wide in cells.items())
+        row = "".join(f"  {getattr(style, told[h]):>{wide},}" for h, wide in cells.items())
         paper.line(f"  {clean(name):<{width}}{row}")
 
 

@@ -168,7 +168,8 @@ class Screen:
             (names.full(beat.style, *beat.key), beat.script_phrase, error)
             for beat, error in ended.errors
         ]
-        text = ci.table(ended.complete, ended.name, errors, _glyphs(self._console))
+        glyphs, again = _glyphs(self._console), len(ended.again)
+        text = ci.table(ended.complete, ended.name, errors, glyphs, again=again)
         refused = actions.append(text)
         if refused is not None:
             warning = actions.command("warning", refused, title="imagegen")
