@@ -196,6 +196,18 @@ def test_a_full_output_is_said(commands: Commands) -> None:
     assert "No space left" in done.err
 
 
+@SHELL
+@pytest.mark.parametrize("to", ["2>/dev/full", "2>&1 | true", "2>&-"])
+def test_where_stderr_takes_nothing_the_exit_code_tells(commands: Commands, to: str) -> None:
+    """As it would be if the words could be read: 1 would say that beats are in error."""
+    commands.project(beats=2)
+    line = f"imagegen run my-video --provider sketch --style claer {to}; exit ${{PIPESTATUS[0]}}"
+    assert shell(commands, line).code == 2
+    line = f"imagegen run my-video --provider sketch --progress json {to.replace(' | true', '')}"
+    assert shell(commands, f"{line} >/dev/null").code == 0
+    assert shell(commands, f"imagegen nonsense {to}; exit ${{PIPESTATUS[0]}}").code == 2
+
+
 def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     """Every line on stdout is an event; people read stderr."""
     root = commands.project(beats=2)
