@@ -1,9 +1,12 @@
 """The command line's entry: every ending has its exit code."""
 
+import contextlib
 import gc
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,7 +56,7 @@ def _run(arguments: list[str]) -> int:
     except ClosedOutputError:
         return Exit.CLOSED_STDOUT
     except ImagegenError as error:
-        return _told(error)
+        return _told(error, arguments)
     except FileNotFoundError as error:
         # No output can be missing: without a name it is the folder that we are in.
         sys.stderr.write(f"imagegen: {error.filename or 'the current folder'}: {error.strerror}\n")
@@ -69,10 +72,15 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.OK
 
 
-def _told(error: ImagegenError) -> int:
+def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
     """Tell of an error, with the project's folder in the command that it suggests."""
     from imagegen.display import terminal
 
+    # Looked for in the words themselves: some of them may be what is wrong.
+    if "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments):
+        # Where that cannot be written, the exit code tells.
+        with contextlib.suppress(OSError, ClosedOutputError):
+            terminal.tell_program(error)
     named = error.project not in {None, Path()}
     terminal.printer(errors=True).error(error, str(error.project) if named else "")
     return error.exit_code

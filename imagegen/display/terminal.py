@@ -107,23 +107,6 @@ class Screen:
         """Say what a run would do, and who appears in it."""
         self._printer.dry_run(plan, name, estimate, cast)
 
-    def failed(self, error: ImagegenError) -> None:
-        """Tell programs that nothing started; people are told by whoever ends the command."""
-        if self._view == "json":
-            from imagegen.display.ndjson import JsonLines
-            from imagegen.generation.events import Failed, iso_exact
-
-            faults = error.faults if isinstance(error, InputFaultsError) else ()
-            event = Failed(
-                seq=1,
-                time=iso_exact(time.time()),
-                exit_code=error.exit_code,
-                message=error.message,
-                hint=error.hint,
-                faults=faults,
-            )
-            JsonLines(sys.stdout.buffer).handle(event)
-
     def summary(
         self,
         complete: "Complete",
@@ -176,6 +159,23 @@ class Screen:
             stream = sys.stdout if self._view == "plain" else sys.stderr
             stream.write(f"{warning}\n")
             stream.flush()
+
+
+def tell_program(error: ImagegenError) -> None:
+    """Print the event that nothing could start, for a program that reads events on stdout."""
+    from imagegen.display.ndjson import JsonLines
+    from imagegen.generation.events import Failed, iso_exact
+
+    faults = error.faults if isinstance(error, InputFaultsError) else ()
+    event = Failed(
+        seq=1,
+        time=iso_exact(time.time()),
+        exit_code=error.exit_code,
+        message=error.message,
+        hint=error.hint,
+        faults=faults,
+    )
+    JsonLines(sys.stdout.buffer).handle(event)
 
 
 class _Console(Console):
