@@ -274,6 +274,18 @@ def test_suggested_commands_name_the_folder_as_typed(
     assert "imagegen check --show illustration/1.1" in folder.run("status").out
 
 
+def test_what_carries_on_names_the_keys_that_were_named(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Without them `resume` would pay with those of the project."""
+    root = commands.project(beats=2, keys=0)
+    named = commands.project("other", keys=1) / "keys.toml"
+    sources = ("--keys", named, "--base-url", server.address)
+    done = commands.run("run", root, "--style", "clear", "--max-cost", "0.1", *sources)
+    carry_on = f"imagegen resume {root} --keys {named} --base-url {server.address} --max-cost 1"
+    assert (done.code, carry_on in done.out) == (3, True), done.text
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_events_that_cannot_be_written_end_the_run(
     commands: Commands, server: GeminiServer

@@ -48,7 +48,7 @@ def at(hours: int, minutes: int = 0, days: int = 0) -> float:
 
 def summary(*args: Any, **fields: Any) -> Printed:
     """Return the summary of a run that ended so."""
-    printed = Printed()
+    printed = Printed(width=200)
     printed.printer.summary(ended(*args, **fields))
     return printed
 
@@ -128,12 +128,38 @@ def test_beats_in_error_are_grouped_with_what_helps() -> None:
         "Refused: the same words will probably be refused again",
         '  ✗ clear/1.1  "Phrase 0."  SAFETY: I will not draw that.',
         '  ✗ clear/1.3  "Phrase 2."  SAFETY: I will not draw that.',
-        "      imagegen check 'my video' --show clear/1.1   shows the exact words",
+        "      imagegen check 'my video' --show clear/1.1          shows the exact words",
+        "      imagegen redraw 'my video' clear/1.1 --prompt '…'   sends others",
+        "      imagegen skip 'my video' clear/1.1                  does without",
         "",
         "Worth another try: answered without a picture",
         '  ✗ clear/1.2  "Phrase 1."  TEXT: Here is a poem.',
         "      imagegen run 'my video'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "carries_on"),
+    [
+        ("stopped", "imagegen resume my-video --keys 'my keys.toml' --base-url http://host"),
+        (
+            "money",
+            "imagegen resume my-video --keys 'my keys.toml' --base-url http://host --max-cost 1",
+        ),
+        (
+            "model gone",
+            "imagegen run my-video --model NAME --keys 'my keys.toml' --base-url http://host",
+        ),
+    ],
+)
+def test_what_carries_on_uses_the_same_keys(reason: str, carries_on: str) -> None:
+    """No project remembers them: without these words others would be used."""
+    totals = counts(clear={"complete": 1, "error": 1, "pending": 1})
+    sources = ("--keys", "my keys.toml", "--base-url", "http://host")
+    how = complete(exit_code=3, reason=reason, counts=totals)
+    told = summary(how, failed(1, cause="passing"), sources=sources).lines
+    assert told[-1].endswith(f":  {carries_on}")
+    assert "      imagegen run my-video --keys 'my keys.toml' --base-url http://host" in told
 
 
 def test_many_beats_in_error_are_counted() -> None:
@@ -307,8 +333,14 @@ def test_a_dry_run_with_nothing_to_do_says_so() -> None:
 
 
 def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
-    """Return where a project stands: a string of ✓, ✗ (refused), ! (passing) and ◦ a shot."""
-    kinds = {"✓": Status.COMPLETE, "✗": Status.ERROR, "!": Status.ERROR, "◦": Status.PENDING}
+    """Return where a project stands: a string of ✓, ↻, ✗ (refused), ! (passing) and ◦ a shot."""
+    kinds = {
+        "✓": Status.COMPLETE,
+        "↻": Status.OUTDATED,
+        "✗": Status.ERROR,
+        "!": Status.ERROR,
+        "◦": Status.PENDING,
+    }
     errors = {
         "✗": BeatError(cause="refused", reason="SAFETY", message="No."),
         "!": BeatError(cause="passing", reason="HTTP 503", message="Busy."),
@@ -327,6 +359,7 @@ def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
     own = StyleStanding(
         total=len(beats),
         complete=found.count(Status.COMPLETE),
+        outdated=found.count(Status.OUTDATED),
         error=found.count(Status.ERROR),
         pending=found.count(Status.PENDING),
         beats=beats,
@@ -422,7 +455,19 @@ def test_a_status_fits_its_width() -> None:
         (standing("✗◦"), ["Next: imagegen run my-video     2 pictures, about $0.20"]),
         (
             standing("✓✗"),
-            ["Next: imagegen check my-video --show clear/1.2     the words that were refused"],
+            [
+                "Next:",
+                "  imagegen check my-video --show clear/1.2          shows the exact words",
+                "  imagegen redraw my-video clear/1.2 --prompt '…'   sends others",
+                "  imagegen skip my-video clear/1.2                  does without",
+            ],
+        ),
+        (
+            standing("↻✗"),
+            [
+                "  imagegen skip my-video clear/1.2                  does without",
+                "Next: imagegen run my-video --outdated     1 picture, about $0.10",
+            ],
         ),
         (
             standing("✓◦", last_run=last_run()),

@@ -81,7 +81,14 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
         )
         own = session.project
         try:
-            screen.summary(complete, session.name, str(root), own.shown_folder, resumes=own.resumes)
+            screen.summary(
+                complete,
+                session.name,
+                str(root),
+                own.shown_folder,
+                resumes=own.resumes,
+                sources=how.sources,
+            )
         except (OSError, ClosedOutputError):
             # How the run ended tells more; of one that went well, that nobody was told.
             if complete.exit_code == Exit.OK:

@@ -115,12 +115,9 @@ class Screen:
         folder: str = "generated_images",
         *,
         resumes: bool = True,
+        sources: Sequence[str] = (),
     ) -> None:
-        """Say how the run ended.
-
-        `path` is the project's folder as it was typed, `folder` that of the pictures in it;
-        `resumes` tells that `resume` can carry it on.
-        """
+        """Say how the run ended: see `imagegen.display.summary.Ended`."""
         from imagegen.display.summary import Ended
 
         ended = Ended(
@@ -131,6 +128,7 @@ class Screen:
             path=path,
             folder=folder,
             resumes=resumes,
+            sources=sources,
             now=time.time(),
         )
         if self._view == "none":
