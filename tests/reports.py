@@ -1,7 +1,7 @@
 """Plans, events and runs that have ended, for tests of what is printed."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -103,14 +103,24 @@ def complete(**fields: Any) -> Complete:
 
 
 def ended(
-    how: Complete, *events: Event, drawn: Plan | None = None, path: str = "my-video"
+    how: Complete,
+    *events: Event,
+    drawn: Plan | None = None,
+    path: str = "my-video",
+    sources: Sequence[str] = (),
 ) -> Ended:
     """Return a run that has ended so, after these events."""
     heard = Heard()
     for event in events or (start(),):
         heard.handle(event)
     return Ended(
-        complete=how, plan=drawn or plan(), heard=heard, name="my-video", path=path, now=NOW
+        complete=how,
+        plan=drawn or plan(),
+        heard=heard,
+        name="my-video",
+        path=path,
+        sources=sources,
+        now=NOW,
     )
 
 

@@ -129,8 +129,17 @@ class Terminal:
     @property
     def echoes(self) -> bool:
         """Whether keys that are pressed appear on the screen."""
+        return bool(self._modes & termios.ECHO)
+
+    @property
+    def loses(self) -> bool:
+        """Whether Ctrl-C throws away what was written and not read yet."""
+        return not self._modes & termios.NOFLSH
+
+    @property
+    def _modes(self) -> int:
         modes: int = termios.tcgetattr(self._ours)[3]
-        return bool(modes & termios.ECHO)
+        return modes
 
     def wait_for(self, there: str | Callable[[], bool]) -> None:
         """Read until whole frames show a text, or fulfil a condition."""

@@ -14,6 +14,7 @@ import pytest
 
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
+from imagegen.cli import extras
 from imagegen.display.log import RunLog
 from imagegen.errors import StorageError
 from imagegen.generation import detach, follow
@@ -22,6 +23,7 @@ from imagegen.generation.follow import Journal
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunLock, RunRecord
+from imagegen.shell import command
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="terminals of this kind are Unix's")
 
@@ -295,6 +297,39 @@ def test_keep_awake_asks_the_system(commands: Commands, server: GeminiServer) ->
     )
     assert done.code == 0, done.text
     assert "--keep-awake" in done.text
+
+
+def test_without_the_extra_nothing_is_drawn(commands: Commands, server: GeminiServer) -> None:
+    """Whoever asked for it would leave, and the machine would sleep."""
+    root = commands.project(beats=1)
+    missing = commands.folder / "missing"
+    missing.mkdir()
+    (missing / "wakepy.py").write_text("raise ImportError(name='wakepy')")
+    env = {"PYTHONPATH": str(missing)}
+    done = commands.run("run", root, "--keep-awake", "--base-url", server.address, env=env)
+    assert done.code == 2
+    assert done.err.splitlines()[1].strip() == extras.lacking("--keep-awake", "awake").hint
+    assert not server.requests
+
+
+def test_what_is_missing_is_installed_where_imagegen_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is for the Python that runs imagegen, and for what installs packages there."""
+    package, python = "imagegen-storyboard[web]", tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.with_suffix(".exe" if os.name == "nt" else "").touch(0o700)
+    monkeypatch.setattr("sys.executable", str(python))
+
+    def told() -> str | None:
+        return extras.lacking("serve", "web").hint
+
+    monkeypatch.setenv("PATH", str(python.parent))
+    assert told() == command("python", "-m", "pip", "install", package)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert told() == command(str(python), "-m", "pip", "install", package)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert told() == command("uv", "pip", "install", "--python", str(python), package)
 
 
 @POSIX

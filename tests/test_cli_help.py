@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from commands import Commands, pictures
+from commands import Commands, pictures, row
 from imagegen.cli.commands import app
 from imagegen.cli.usage import told_apart
 
@@ -236,6 +236,31 @@ def test_a_provider_misspelt_in_the_settings_names_the_file(commands: Commands) 
     assert "my-video/imagegen.toml" in done.err
     assert re.search(r'provider +unknown: "gemni"\n +did you mean "gemini"', done.err)
     assert commands.run("run", "my-video", "--provider", "sketch", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("typed", ["my-video", "../{}/my-video", "."])
+def test_a_faulty_file_is_named_so_that_it_can_be_opened(commands: Commands, typed: str) -> None:
+    """Whichever file it is: by its path from the current folder, as the project's was typed."""
+    root = commands.project(beats=[row(0, references=["gone.png"])])
+    typed = typed.format(commands.folder.name)
+    if typed == ".":
+        commands.folder = root
+
+    def named() -> set[str]:
+        done = commands.run("check", typed)
+        assert done.code == 2
+        return set(re.findall(r"^(\S+): \d+ faults?", done.err, re.MULTILINE))
+
+    def path(name: str) -> str:
+        return str(Path(typed) / name)
+
+    assert named() == {path("beats.json")}
+    for name in ("overrides.toml", "keys.toml"):
+        (root / name).write_text("odd = 1\n", encoding="utf-8")
+    (root / "beats.json").write_text('[{"shot_number": 1}]', encoding="utf-8")
+    assert named() == {path("beats.json"), path("overrides.toml"), path("keys.toml")}
+    (root / "imagegen.toml").write_text("odd = 1\n", encoding="utf-8")
+    assert path("imagegen.toml") in named()
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])

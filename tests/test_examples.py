@@ -45,7 +45,6 @@ class Job:
             f"""cd {self.tools}; echo "$@" >> asked
 case "$*" in
   run*) exit {code} ;;
-  *--check) exit {code} ;;
 esac
 n=$(cat told 2>/dev/null || echo 0)
 echo $((n + 1)) > told
@@ -108,6 +107,15 @@ def said(complete: int, resume_after: datetime | None) -> str:
 def soon(seconds: float) -> datetime:
     """Return a time so many seconds from now."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def test_what_was_not_asked_for_is_not_waited_for(job: Job, server: GeminiServer) -> None:
+    """With options of a run it has done its work when that is drawn."""
+    root = job.commands.project()
+    done = job.run(root, "--style", "clear", "--shot", "1", "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert {path.parts[-3] for path in pictures(root)} == {"clear"}
+    assert not job.slept
 
 
 def test_it_draws_everything(job: Job, server: GeminiServer) -> None:

@@ -80,7 +80,7 @@ def test_each_style_has_its_own_pool(project: Path) -> None:
     assert revealed(ring.pool("clear")) == [A, B]
     assert revealed(ring.pool("consistent")) == [C]
     assert ring.pool("illustration") == ()
-    assert ring.source == "my-video/keys.toml"
+    assert ring.source == str(project / "keys.toml")
     assert ring.warnings == ()
 
 
@@ -264,7 +264,7 @@ def test_a_file_that_is_no_toml_is_a_fault_without_the_key(project: Path, conten
     with pytest.raises(InputFaultsError) as caught:
         load(project, STYLES, environ={})
     (fault,) = caught.value.faults
-    assert fault.file == "my-video/keys.toml"
+    assert fault.file == str(project / "keys.toml")
     assert A not in repr(fault) + str(caught.value)
 
 
@@ -361,7 +361,7 @@ def test_the_first_source_of_keys_decides(project: Path, home: Path, tmp_path: P
     assert found(named) == ("test-key-from-option", str(named))
     assert found() == ("test-key-from-variable", str(variable))
     del environ["IMAGEGEN_KEYS"]
-    assert found() == ("test-key-from-project", "my-video/keys.toml")
+    assert found() == ("test-key-from-project", str(own))
     own.unlink()
     assert found() == ("test-key-from-user", str(user))
     user.unlink()

@@ -155,6 +155,19 @@ def test_a_bar_tells_count_share_errors_and_time() -> None:
     assert "━" in bar
 
 
+def test_a_waived_beat_is_settled_and_no_picture() -> None:
+    """A style whose last picture is there is done; the count is that of status and summary."""
+    waived = Planned(_beat("clear", 1), Found.NOTHING, draw=False, waived=True)
+    tally = Tally(Plan(styles={"clear": (*plan(1, ("clear",)).styles["clear"], waived)}))
+    done = {"completed": 2, "total": 2, "shot_number": "1", "beat_number": "1.1"}
+    for event in (start(), Progress(style="clear", status=Status.COMPLETE, **done)):  # type: ignore[arg-type]
+        tally.handle(event)
+    lines = [line.plain.rstrip() for line in Frames(tally, UNICODE).lines(100, 40)]
+    bar = next(line for line in lines if line.startswith("clear"))
+    assert bar.split("━")[-1].strip("─").split() == ["1/2", "50", "%", "done"]
+    assert lines[-1].startswith("1/2 pictures")
+
+
 def test_bars_stand_under_each_other() -> None:
     """Names and numbers of any length leave the columns in line."""
     show = Show(10, ("a", "b" * 40, "clear"))

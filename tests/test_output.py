@@ -196,6 +196,18 @@ def test_a_full_output_is_said(commands: Commands) -> None:
     assert "No space left" in done.err
 
 
+@SHELL
+@pytest.mark.parametrize("to", ["2>/dev/full", "2>&1 | true", "2>&-"])
+def test_where_stderr_takes_nothing_the_exit_code_tells(commands: Commands, to: str) -> None:
+    """As it would be if the words could be read: 1 would say that beats are in error."""
+    commands.project(beats=2)
+    line = f"imagegen run my-video --provider sketch --style claer {to}; exit ${{PIPESTATUS[0]}}"
+    assert shell(commands, line).code == 2
+    line = f"imagegen run my-video --provider sketch --progress json {to.replace(' | true', '')}"
+    assert shell(commands, f"{line} >/dev/null").code == 0
+    assert shell(commands, f"imagegen nonsense {to}; exit ${{PIPESTATUS[0]}}").code == 2
+
+
 def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     """Every line on stdout is an event; people read stderr."""
     root = commands.project(beats=2)
@@ -231,7 +243,7 @@ def test_on_github_actions_a_run_has_its_page(
     assert not [line for line in done.text.splitlines() if line.startswith((" ::", "##["))]
     assert "##[" not in done.text
     text = page.read_text(encoding="utf-8")
-    assert "| clear | 2 | 0 | 1 | 0 |" in text
+    assert "| clear | 2 | 0 | 1 |\n" in text
     assert "<b>" not in text
     again = commands.run("run", root, "--base-url", server.address, "--progress", "json", env=env)
     assert again.code == 0
@@ -260,6 +272,18 @@ def test_suggested_commands_name_the_folder_as_typed(
     folder = Commands(commands.folder)
     folder.folder = root
     assert "imagegen check --show illustration/1.1" in folder.run("status").out
+
+
+def test_what_carries_on_names_the_keys_that_were_named(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Without them `resume` would pay with those of the project."""
+    root = commands.project(beats=2, keys=0)
+    named = commands.project("other", keys=1) / "keys.toml"
+    sources = ("--keys", named, "--base-url", server.address)
+    done = commands.run("run", root, "--style", "clear", "--max-cost", "0.1", *sources)
+    carry_on = f"imagegen resume {root} --keys {named} --base-url {server.address} --max-cost 1"
+    assert (done.code, carry_on in done.out) == (3, True), done.text
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -14,7 +14,7 @@ from imagegen import files
 from imagegen.errors import InputFaultsError, UsageError
 from imagegen.generation import settling
 from imagegen.generation.composer import LOOKS, words_hash
-from imagegen.generation.project import Project
+from imagegen.generation.project import KeySource, Project
 from imagegen.generation.settled import address
 from imagegen.project import overrides, png
 from imagegen.project.layout import Layout
@@ -173,7 +173,7 @@ def test_a_file_is_read_as_a_person_writes_it(root: Path) -> None:
 def test_a_fault_is_told_with_its_field(root: Path, written: str, field: str, message: str) -> None:
     """What is wrong is told with the file, the entry and its field."""
     found = faults(root, written)
-    assert [(file, place) for file, place, _ in found] == [("my-video/overrides.toml", field)]
+    assert [(file, place) for file, place, _ in found] == [(str(root / overrides.FILE), field)]
     assert found[0][2].startswith(message)
 
 
@@ -195,6 +195,66 @@ def test_all_faults_are_told_together(root: Path) -> None:
     }
 
 
+def all_faults(root: Path, settings: str) -> set[tuple[str, str | None]]:
+    """Return file and field of everything that is wrong with a project of these settings."""
+    (root / "imagegen.toml").write_text(settings)
+    (root / "keys.toml").write_text("odd = 1")
+    (root / "keys.toml").chmod(0o600)
+    (root / "beats.json").write_text('[{"shot_number": 1, "beat_number": "1.1"}]')
+    write(root, "odd = 1")
+    with pytest.raises(InputFaultsError) as caught:
+        Project(root, Asked(), KeySource())
+    return {(Path(fault.file).name, fault.field) for fault in caught.value.faults}
+
+
+OTHERS = {("keys.toml", "odd"), ("overrides.toml", "odd"), ("beats.json", "ai_prompt")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        ("timeout = 0\nodd = 1", {"timeout", "odd"}),
+        ("[styles.clear]\nlook = 7", {"styles.clear.look"}),
+        ('draw = ["claer"]', {"draw"}),
+    ],
+)
+def test_faults_of_settings_hide_no_others(root: Path, settings: str, fields: set[str]) -> None:
+    """Whatever does not decide which beats are meant is told together with theirs."""
+    assert all_faults(root, settings) == {("imagegen.toml", one) for one in fields} | OTHERS
+
+
+@pytest.mark.parametrize("provider", ['"gemni"', "7"])
+def test_keys_of_an_unknown_provider_are_not_judged(root: Path, provider: str) -> None:
+    """Nobody knows which part of keys.toml is meant; the beats are the same for each."""
+    others = OTHERS - {("keys.toml", "odd")}
+    found = all_faults(root, f"timeout = 0\nprovider = {provider}")
+    assert found == {("imagegen.toml", "timeout"), ("imagegen.toml", "provider")} | others
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ("beats = 7", "beats"),
+        ("beats = ", None),
+        ("styles = 7", "styles"),
+        ("[styles.Noir]", "styles.Noir"),
+    ],
+)
+def test_where_it_is_open_which_beats_are_meant_none_are_judged(
+    root: Path, settings: str, field: str | None
+) -> None:
+    """Faults of the wrong file, or of words for a style that is misspelt, would help nobody."""
+    assert all_faults(root, settings) == {("imagegen.toml", field)}
+
+
+def test_what_cannot_be_read_at_all_hides_no_fault(root: Path) -> None:
+    """A project without beats has the faults of its other files told all the same."""
+    write(root, "odd = 1")
+    with pytest.raises(InputFaultsError) as caught:
+        project(root)
+    assert [fault.field for fault in caught.value.faults] == ["odd"]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -213,7 +273,7 @@ def test_a_file_that_was_made_to_harm_is_refused(root: Path, data: bytes, messag
     with pytest.raises(InputFaultsError) as caught:
         overrides.load(root)
     (fault,) = caught.value.faults
-    assert fault.file == "my-video/overrides.toml"
+    assert fault.file == str(root / overrides.FILE)
     assert fault.message.startswith(message)
 
 

@@ -109,6 +109,27 @@ def test_the_start_tells_size_price_and_what_exists() -> None:
     ]
 
 
+def test_an_outdated_picture_exists() -> None:
+    """It is there in a dry run, in the summary and in status; a waived beat has none."""
+    styles = {"clear": Totals(total=5, pending=1, skipped=1, outdated=2, waived=1)}
+    assert "1 picture to draw, 3 exist (" in lines_of(reports.start(styles=styles))[0]
+
+
+def test_a_waived_beat_is_no_picture() -> None:
+    """Lines and heartbeat count pictures that are there, as the summary after them does."""
+    waived = Planned(reports.beat("clear", 1), Found.NOTHING, draw=False, waived=True)
+    drawn = reports.plan(1, styles=("clear",)).styles["clear"]
+    clock, out = Clock(), io.StringIO()
+    view = Plain(Plan(styles={"clear": (*drawn, waived)}), out, UNICODE, now=clock)
+    view.handle(reports.start())
+    view.handle(reports.progress(Status.COMPLETE, completed=2, total=2))
+    clock.now += 30
+    view.tick()
+    done, heartbeat = out.getvalue().splitlines()[1:]
+    assert done.split()[:3] == ["✓", "clear/1.1", "1/2"]
+    assert heartbeat == "  1/2 pictures"
+
+
 def test_the_first_forecast_is_a_line() -> None:
     """As soon as it can be told, a line says how long it takes and what it costs; once."""
     unknown = Forecast(seconds=None, cost_in_all=0.6)
@@ -242,9 +263,24 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         actions.append(ci.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE)) is None
     )
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n### my&#124;video: 2 of 3 pictures\n")
-    assert "| clear | 2 | 0 | 1 | 0 |" in text
+    assert text.startswith("before\n### my&#124;video: 2 of 3 pictures are there, 1 is missing\n")
+    assert "| style | drawn | existed | error |\n| --- | ---: | ---: | ---: |\n" in text
+    assert "| clear | 2 | 0 | 1 |\n" in text
     assert "<img" not in text
+
+
+def test_the_page_counts_as_the_summary_does() -> None:
+    """Every beat is in a column, and what was not drawn again is there still."""
+    totals = reports.counts(
+        clear={"complete": 1, "skipped": 2, "outdated": 3, "waived": 4, "blocked": 5, "pending": 6}
+    )
+    text = ci.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
+    printed = reports.Printed()
+    printed.printer.summary(reports.ended(reports.complete(counts=totals)))
+    assert "### my&#45;video: 12 of 21 pictures are there, 5 are missing, 6 not redrawn\n" in text
+    assert "| style | drawn | existed | error | outdated | waived | blocked | pending |" in text
+    assert "| clear | 1 | 2 | 0 | 3 | 4 | 5 | 6 |" in text
+    assert printed.lines[2].split() == text.splitlines()[4].strip("| ").split(" | ")[1:]
 
 
 @pytest.mark.parametrize(("cost", "words"), [(1.2, r"about \$1.20"), (0.002, r"less than \$0.01")])

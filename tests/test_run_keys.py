@@ -99,7 +99,7 @@ def test_list_for_programs_has_tails_alone(commands: Commands) -> None:
     done = commands.run("keys", "list", root, "--json", env={"GEMINI_API_KEY": C})
     found = json.loads(done.out)
     assert found["schema"] == 1
-    assert found["source"] == "my-video/keys.toml"
+    assert found["source"] == str(root / "keys.toml")
     assert [(p["named"], p["exists"], p["used"]) for p in found["places"]] == [
         ("project", True, True),
         ("user", False, False),

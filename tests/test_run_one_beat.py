@@ -316,6 +316,33 @@ def test_a_picture_of_ones_own_becomes_the_beats(
     assert picture(root, "clear", 1).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("size", "unlike"),
+    [
+        ((1376, 768), None),
+        ((1920, 1080), None),
+        ((683, 384), None),
+        ((600, 800), "it has 600 x 800 pixels, the project's pictures are 16:9"),
+        ((640, 360), "it has 640 x 360 pixels, the project's pictures have about 768 lines"),
+        (
+            (96, 96),
+            "it has 96 x 96 pixels, the project's pictures are 16:9 and have about 768 lines",
+        ),
+    ],
+)
+def test_a_picture_that_is_not_like_the_others_is_used_with_a_warning(
+    commands: Commands, size: tuple[int, int], unlike: str | None
+) -> None:
+    """Another shape or far fewer pixels may be meant, and may be the wrong file."""
+    root = commands.project(beats=2)
+    own = commands.folder / "own.png"
+    Image.new("RGB", size).save(own)
+    done = went_well(commands.run("use", root, ADDRESS, own))
+    assert done.err == (f"warning: {unlike}\n" if unlike else "")
+    with Image.open(picture(root, "clear", 1)) as shown:
+        assert shown.size == size
+
+
 def test_only_a_run_that_names_the_beat_draws_over_ones_own_picture(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -541,6 +568,57 @@ def test_a_refused_beat_can_be_skipped(
     assert commands.run("status", root, "--check").code == 0
     went_well(commands.run("run", root, *address))
     assert len(server.requests) == 6
+
+
+def test_a_beat_that_could_not_be_redrawn_is_told_with_its_reason(
+    commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
+) -> None:
+    """It counts as the picture that it has, until another run or picture takes its place."""
+
+    def told() -> list[tuple[str, str, str]]:
+        clear = json.loads(commands.run("status", root, "--json").out)["styles"]["clear"]
+        assert clear["error"] == 0
+        return [
+            (one["shot_number"], one["beat_number"], one["error"]["cause"])
+            for one in clear["failed_redraws"]
+        ]
+
+    def fails() -> None:
+        server.fault(lambda request: request.prompt.startswith(OTHER), Answer.BLOCKED)
+        assert commands.run("run", root, "--outdated", "--style", "clear", *address).code == 1
+
+    assert told() == []
+    write(root, [row(0), row(1, ai_prompt=OTHER), row(2)])
+    fails()
+    assert told() == [("1", "1.2", "refused")]
+    assert status(commands, root)["clear"]["1.2"] == "outdated"
+    assert commands.run("status", root, "--check").code == 0
+    said = went_well(commands.run("status", root)).out
+    assert "Not drawn again in the last run" in said
+    assert "  clear/1.2  refused, " in said
+
+    went_well(commands.run("accept", root, ADDRESS))
+    assert told() == []
+    write(root, [row(0), row(1, ai_prompt=f"{OTHER}, at night"), row(2)])
+    assert told() == []
+    fails()
+    assert told() == [("1", "1.2", "refused")]
+    own = commands.folder / "own.png"
+    own.write_bytes(image())
+    went_well(commands.run("use", root, ADDRESS, own))
+    assert told() == []
+
+
+def test_a_beat_that_failed_and_has_a_picture_now_is_well(
+    commands: Commands, server: GeminiServer, address: tuple[str, str]
+) -> None:
+    """A file that somebody has put there is what was missing, not something to draw again."""
+    root = commands.project(beats=2, settings='draw = ["clear"]\n')
+    server.fault(lambda request: request.prompt.startswith("prompt <1>"), Answer.BLOCKED)
+    assert commands.run("run", root, *address).code == 1
+    picture(root, "clear", 1).write_bytes(image())
+    clear = json.loads(commands.run("status", root, "--json").out)["styles"]["clear"]
+    assert (clear["complete"], clear["failed_redraws"]) == (2, [])
 
 
 def test_a_beat_with_its_picture_cannot_be_skipped(commands: Commands, root: Path) -> None:

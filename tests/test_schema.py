@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -247,6 +249,47 @@ def test_nothing_started(commands: Commands, check: Check) -> None:
     (event,) = lines(done.out)
     check([event])
     assert (event["exit_code"], event["faults"]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--progress=json", "--bogus"],
+        ["--max-cost", "-1", "--progress", "json"],
+        ["--progress", "json", "--limit", "x"],
+        ["--progress", "json", "--shot", "9"],
+        ["--progress", "json", "--max-time", "soon"],
+        ["--progress", "json", "--dry-run", "--detach"],
+    ],
+)
+def test_wrong_words_are_told_as_all_that_nothing_can_start_with(
+    commands: Commands, check: Check, wrong: list[str]
+) -> None:
+    """A program that reads events need not look for them anywhere else."""
+    done = commands.run("run", commands.project(beats=1), *wrong)
+    (event,) = lines(done.out)
+    check([event])
+    assert (event["type"], event["exit_code"], done.code) == ("error", 2, 2)
+    assert event["message"] in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_error_that_no_program_can_be_told_has_its_exit_code(commands: Commands) -> None:
+    """The words are on stderr."""
+    command = [sys.executable, "-m", "imagegen", "run", "nowhere", "--progress", "json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command,
+            env=commands.env,
+            cwd=commands.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nowhere" in done.stderr
 
 
 def test_a_run_that_draws_nothing(commands: Commands, check: Check) -> None:

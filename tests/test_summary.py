@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 import reports
@@ -17,7 +18,7 @@ from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
 from imagegen.generation.estimate import Estimate
 from imagegen.generation.events import KeyChange
 from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.generation.standing import BeatStanding, FailedRedraw, Standing, StyleStanding
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
@@ -48,7 +49,7 @@ def at(hours: int, minutes: int = 0, days: int = 0) -> float:
 
 def summary(*args: Any, **fields: Any) -> Printed:
     """Return the summary of a run that ended so."""
-    printed = Printed()
+    printed = Printed(width=200)
     printed.printer.summary(ended(*args, **fields))
     return printed
 
@@ -128,12 +129,38 @@ def test_beats_in_error_are_grouped_with_what_helps() -> None:
         "Refused: the same words will probably be refused again",
         '  ✗ clear/1.1  "Phrase 0."  SAFETY: I will not draw that.',
         '  ✗ clear/1.3  "Phrase 2."  SAFETY: I will not draw that.',
-        "      imagegen check 'my video' --show clear/1.1   shows the exact words",
+        "      imagegen check 'my video' --show clear/1.1          shows the exact words",
+        "      imagegen redraw 'my video' clear/1.1 --prompt '…'   sends others",
+        "      imagegen skip 'my video' clear/1.1                  does without",
         "",
         "Worth another try: answered without a picture",
         '  ✗ clear/1.2  "Phrase 1."  TEXT: Here is a poem.',
         "      imagegen run 'my video'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "carries_on"),
+    [
+        ("stopped", "imagegen resume my-video --keys 'my keys.toml' --base-url http://host"),
+        (
+            "money",
+            "imagegen resume my-video --keys 'my keys.toml' --base-url http://host --max-cost 1",
+        ),
+        (
+            "model gone",
+            "imagegen run my-video --model NAME --keys 'my keys.toml' --base-url http://host",
+        ),
+    ],
+)
+def test_what_carries_on_uses_the_same_keys(reason: str, carries_on: str) -> None:
+    """No project remembers them: without these words others would be used."""
+    totals = counts(clear={"complete": 1, "error": 1, "pending": 1})
+    sources = ("--keys", "my keys.toml", "--base-url", "http://host")
+    how = complete(exit_code=3, reason=reason, counts=totals)
+    told = summary(how, failed(1, cause="passing"), sources=sources).lines
+    assert told[-1].endswith(f":  {carries_on}")
+    assert "      imagegen run my-video --keys 'my keys.toml' --base-url http://host" in told
 
 
 def test_many_beats_in_error_are_counted() -> None:
@@ -307,8 +334,14 @@ def test_a_dry_run_with_nothing_to_do_says_so() -> None:
 
 
 def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
-    """Return where a project stands: a string of ✓, ✗ (refused), ! (passing) and ◦ a shot."""
-    kinds = {"✓": Status.COMPLETE, "✗": Status.ERROR, "!": Status.ERROR, "◦": Status.PENDING}
+    """Return where a project stands: a string of ✓, ↻, ✗ (refused), ! (passing) and ◦ a shot."""
+    kinds = {
+        "✓": Status.COMPLETE,
+        "↻": Status.OUTDATED,
+        "✗": Status.ERROR,
+        "!": Status.ERROR,
+        "◦": Status.PENDING,
+    }
     errors = {
         "✗": BeatError(cause="refused", reason="SAFETY", message="No."),
         "!": BeatError(cause="passing", reason="HTTP 503", message="Busy."),
@@ -327,6 +360,7 @@ def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
     own = StyleStanding(
         total=len(beats),
         complete=found.count(Status.COMPLETE),
+        outdated=found.count(Status.OUTDATED),
         error=found.count(Status.ERROR),
         pending=found.count(Status.PENDING),
         beats=beats,
@@ -383,6 +417,21 @@ def test_a_status_with_many_errors_counts_them() -> None:
     assert "    … and 25 more" in lines
 
 
+def test_a_status_names_what_could_not_be_redrawn() -> None:
+    """Counted as the picture that is there, and told apart from beats without one."""
+    found = standing("✓✓✗")
+    error = BeatError(cause="no picture", reason="TEXT", message="A poem.")
+    failed = tuple(
+        FailedRedraw(shot_number="1", beat_number=f"1.{n % 2 + 1}", error=error) for n in range(7)
+    )
+    own = msgspec.structs.replace(found.styles["clear"], failed_redraws=failed)
+    lines = status(msgspec.structs.replace(found, styles={"clear": own}))
+    assert lines[2].split()[2:] == ["2/3", "66", "%", "✗", "1", "refused:", "1.3"]
+    at = lines.index("Not drawn again in the last run: the pictures are those of before")
+    assert lines[at + 1] == "  clear/1.1  no picture, TEXT: A poem."
+    assert lines[at + 6] == "    … and 2 more"
+
+
 def test_a_status_of_very_many_beats_is_condensed() -> None:
     """Rows that are alike are counted; those in which something is missing are shown."""
     lines = status(standing(*["✓" * 50] * 100, "✓◦✓", *["✓" * 50] * 100))
@@ -407,7 +456,19 @@ def test_a_status_fits_its_width() -> None:
         (standing("✗◦"), ["Next: imagegen run my-video     2 pictures, about $0.20"]),
         (
             standing("✓✗"),
-            ["Next: imagegen check my-video --show clear/1.2     the words that were refused"],
+            [
+                "Next:",
+                "  imagegen check my-video --show clear/1.2          shows the exact words",
+                "  imagegen redraw my-video clear/1.2 --prompt '…'   sends others",
+                "  imagegen skip my-video clear/1.2                  does without",
+            ],
+        ),
+        (
+            standing("↻✗"),
+            [
+                "  imagegen skip my-video clear/1.2                  does without",
+                "Next: imagegen run my-video --outdated     1 picture, about $0.10",
+            ],
         ),
         (
             standing("✓◦", last_run=last_run()),
@@ -472,6 +533,17 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     assert "10 more" in shown
     assert printed.lines[-1].startswith("Mend them, then try without drawing:  imagegen check v  ")
     assert printed.lines[-1].endswith("exit 2")
+
+
+def test_few_faults_are_not_hidden_behind_many() -> None:
+    """What is wrong with the settings stands above the beats, whatever the files' names."""
+    printed = Printed()
+    faults = [InputFault(file="beats.json", row=n + 1, message="missing") for n in range(30)]
+    faults.append(InputFault(file="imagegen.toml", field="timeout", message="too short"))
+    printed.printer.error(InputFaultsError(faults), ".")
+    assert "  timeout  too short" in printed.lines
+    assert "  row 19  missing" in printed.lines
+    assert "11 more" in printed.text
 
 
 def test_an_error_has_its_hint_below_it() -> None:

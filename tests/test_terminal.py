@@ -128,6 +128,7 @@ def test_keys_pressed_meanwhile_leave_no_trace(
     with Terminal(commands, "run", root, "--base-url", server.address) as terminal:
         terminal.wait_for("6 in flight")
         assert not terminal.echoes
+        assert not terminal.loses
         terminal.type(b"typed\r\n")
         terminal.type(CTRL_C)
         terminal.wait_for("Ctrl-C again: stop at once")
@@ -137,6 +138,7 @@ def test_keys_pressed_meanwhile_leave_no_trace(
         held.close()
         assert terminal.end() == 130
         assert terminal.echoes
+        assert terminal.loses
 
 
 def test_ctrl_z_gives_the_shell_its_screen(

@@ -20,6 +20,7 @@ from starlette.types import Message
 
 from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
+from imagegen.cli import extras
 from imagegen.errors import UsageError
 from imagegen.generation.events import Warned
 from imagegen.project.record import Asked
@@ -1012,7 +1013,7 @@ def test_without_the_extra_the_command_says_what_to_install(commands: Commands) 
     (missing / "__init__.py").write_text("raise ImportError(name='starlette')")
     done = commands.run("serve", root, env={"PYTHONPATH": str(missing.parent)})
     assert done.code == 2
-    assert "pip install 'imagegen-storyboard[web]'" in done.err
+    assert done.err.splitlines()[1].strip() == extras.lacking("serve", "web").hint
     assert commands.run("run", root, env={"PYTHONPATH": str(missing.parent)}).code == 0
 
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from imagegen.errors import UsageError
+from imagegen.cli import extras
 
 
 @contextlib.contextmanager
@@ -16,10 +16,7 @@ def kept_awake(warn: Callable[[str], None]) -> Iterator[None]:
     try:
         from wakepy import keep
     except ImportError as error:
-        raise UsageError(
-            "--keep-awake needs an extra that is not installed",
-            hint="python -m pip install 'imagegen-storyboard[awake]'",
-        ) from error
+        raise extras.lacking("--keep-awake", "awake") from error
     with keep.running(on_fail="pass") as mode:
         if not mode.active:
             warn("--keep-awake: this system offers no way to keep it awake; the run goes on")

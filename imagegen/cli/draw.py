@@ -16,7 +16,7 @@ import typer
 from imagegen.cli import signals
 from imagegen.cli.awake import kept_awake
 from imagegen.cli.options import How, View, asked_for, seconds
-from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
+from imagegen.errors import ClosedOutputError, Exit, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,44 +56,45 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
     from imagegen.generation.session import Limits
 
     screen = terminal.Screen(_view(how))
-    try:
-        _refuse_together(how)
-        limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
-        session = _session(root, asked, how, read)
-        plan = session.plan(how.limit)
-        if how.dry_run:
-            drawn = (one.beat for beats in plan.styles.values() for one in beats if one.draw)
-            cast = session.project.cast(drawn)
-            screen.dry_run(plan, session.name, session.estimate(plan), cast)
-            return
-        session = _agreed(session, screen, how, limits)
-        if how.detach:
-            code = _detach(session.project.layout, root)
-            raise typer.Exit(code)
-        with contextlib.ExitStack() as stack:
-            if how.keep_awake:
-                stack.enter_context(kept_awake(session.warnings.append))
-            stack.enter_context(session)
-            heeding = stack.enter_context(_Signals())
-            listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
-            # Another run may have drawn some of it until this one had the project.
-            complete, in_flight = session.draw(
-                session.plan(how.limit), listeners, limits=limits, started=heeding.attach
+    _refuse_together(how)
+    limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
+    session = _session(root, asked, how, read)
+    plan = session.plan(how.limit)
+    if how.dry_run:
+        drawn = (one.beat for beats in plan.styles.values() for one in beats if one.draw)
+        cast = session.project.cast(drawn)
+        screen.dry_run(plan, session.name, session.estimate(plan), cast)
+        return
+    session = _agreed(session, screen, how, limits)
+    if how.detach:
+        code = _detach(session.project.layout, root)
+        raise typer.Exit(code)
+    with contextlib.ExitStack() as stack:
+        if how.keep_awake:
+            stack.enter_context(kept_awake(session.warnings.append))
+        stack.enter_context(session)
+        heeding = stack.enter_context(_Signals())
+        listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
+        # Another run may have drawn some of it until this one had the project.
+        complete, in_flight = session.draw(
+            session.plan(how.limit), listeners, limits=limits, started=heeding.attach
+        )
+        own = session.project
+        try:
+            screen.summary(
+                complete,
+                session.name,
+                str(root),
+                own.shown_folder,
+                resumes=own.resumes,
+                sources=how.sources,
             )
-            own = session.project
-            try:
-                screen.summary(
-                    complete, session.name, str(root), own.shown_folder, resumes=own.resumes
-                )
-            except (OSError, ClosedOutputError):
-                # How the run ended tells more; of one that went well, that nobody was told.
-                if complete.exit_code == Exit.OK:
-                    raise
-            if in_flight:
-                _leave(complete.exit_code)
-    except ImagegenError as error:
-        screen.failed(error)
-        raise
+        except (OSError, ClosedOutputError):
+            # How the run ended tells more; of one that went well, that nobody was told.
+            if complete.exit_code == Exit.OK:
+                raise
+        if in_flight:
+            _leave(complete.exit_code)
     raise typer.Exit(complete.exit_code)
 
 

@@ -1,35 +1,28 @@
 """The command line's entry: every ending has its exit code."""
 
+import contextlib
 import gc
-import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from imagegen import __version__
+from imagegen.cli import streams
 from imagegen.cli.commands import app
 from imagegen.cli.draw import InterruptedRunError
-from imagegen.display import charset
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError
 from imagegen.secret import redact
 
 
 def main() -> NoReturn:
     """Run the command line; every ending has its exit code."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            # Closed before we began (`>&-`): write to nowhere.
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
-            setattr(sys, name, nowhere)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character shows another one, not a traceback.
-            encoding = "ascii" if charset.wants_ascii() else None
-            stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
+    streams.prepare()
     # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
     # time; what goes on for long turns it on again.
     gc.disable()
@@ -41,21 +34,16 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
         code = code or Exit.CLOSED_STDOUT
-        _write_to_nowhere()
+        streams.stdout_to_nowhere()
     if code == Exit.INTERNAL:
         # Threads of a run that broke may be busy for minutes; Python would wait for them.
         os._exit(code)
     if code == Exit.CLOSED_STDOUT:
-        _write_to_nowhere()
+        streams.stdout_to_nowhere()
     # Python looks for garbage once more as it ends, which takes a fifth of a short command's
     # time and far more after 100,000 beats; what is left goes with the process.
     gc.freeze()
     sys.exit(code)
-
-
-def _write_to_nowhere() -> None:
-    """Let what Python writes out at its end go nowhere, for the output takes nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
@@ -68,7 +56,7 @@ def _run(arguments: list[str]) -> int:
     except ClosedOutputError:
         return Exit.CLOSED_STDOUT
     except ImagegenError as error:
-        return _told(error)
+        return _told(error, arguments)
     except FileNotFoundError as error:
         # No output can be missing: without a name it is the folder that we are in.
         sys.stderr.write(f"imagegen: {error.filename or 'the current folder'}: {error.strerror}\n")
@@ -84,10 +72,15 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.OK
 
 
-def _told(error: ImagegenError) -> int:
+def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
     """Tell of an error, with the project's folder in the command that it suggests."""
     from imagegen.display import terminal
 
+    # Looked for in the words themselves: some of them may be what is wrong.
+    if "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments):
+        # Where that cannot be written, the exit code tells.
+        with contextlib.suppress(OSError, ClosedOutputError):
+            terminal.tell_program(error)
     named = error.project not in {None, Path()}
     terminal.printer(errors=True).error(error, str(error.project) if named else "")
     return error.exit_code

@@ -326,6 +326,12 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     sure: bool = False
 
+    @property
+    def sources(self) -> list[str]:
+        """The options that say where keys and the address come from, as they were typed."""
+        keys = ["--keys", str(self.keys)] if self.keys else []
+        return [*keys, *(["--base-url", self.base_url] if self.base_url else [])]
+
 
 def asked_for(**options: object) -> "Asked":
     """Return what a command asks for, from the options that were given."""

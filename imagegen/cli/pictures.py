@@ -197,6 +197,7 @@ def use(
     """Put a picture of your own in a beat's place; what was there is kept in old_images/.
 
     It becomes a PNG, is never outdated, and no run draws over it but one that names the beat.
+    Where it has another shape than the project's pictures, or far fewer pixels, that is said.
     """
     from imagegen.display import terminal
     from imagegen.generation import adopting
@@ -207,3 +208,18 @@ def use(
     read = opened(project, beats, beats=beat[:1])
     place = adopting.use(read, picture_file(beat[1]), time.time())
     terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")
+    _warn_of_misfit(read, place)
+
+
+def _warn_of_misfit(read: "Project", place: str) -> None:
+    """Say that a person's own picture is not like the project's others; it is used all the same."""
+    from imagegen.display import size, terminal
+    from imagegen.generation.survey import look_at
+
+    _, whole = look_at(read.layout.root / place)
+    if whole is None:
+        return
+    now = read.settings
+    unlike = size.misfit(whole.width, whole.height, now.image_size, now.aspect_ratio)
+    if unlike is not None:
+        terminal.printer(errors=True).line(f"warning: {unlike}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from imagegen.cli import extras
 from imagegen.cli.help import examples
 from imagegen.cli.options import (
     BaseUrlOption,
@@ -90,10 +91,7 @@ def serve(
     try:
         from imagegen.web import access, server
     except ImportError as error:
-        raise UsageError(
-            "serve needs an extra that is not installed",
-            hint="python -m pip install 'imagegen-storyboard[web]'",
-        ) from error
+        raise extras.lacking("serve", "web") from error
     from imagegen.cli.watch import ended_in_order
     from imagegen.web.board import Boards
 

@@ -1,6 +1,6 @@
 """What to type next, by where a project stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from imagegen.display.names import Names
@@ -12,7 +12,7 @@ from imagegen.project.record import Asked, Drawer
 from imagegen.project.status import Status
 
 _OVER_SHOWN: Final = 3
-_REFUSED: Final = frozenset({"refused", "bad request"})
+REFUSED: Final = frozenset({"refused", "bad request"})
 
 
 def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
@@ -38,8 +38,10 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
         return
     refused = _first_refused(found.styles, names)
     if refused is not None:
-        show = on_project("check", path, "--show", refused)
-        paper.line(f"Next: {show}     the words that were refused")
+        paper.line("Next:")
+        paper.commands(*on_refused(path, *refused))
+        if any(style.outdated for style in found.styles.values()):
+            _outdated(paper, found, path)
         return
     last = found.last_run.to_carry_on if found.last_run else None
     pictures = plural(left, "picture")
@@ -62,6 +64,20 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
     wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
     if wait >= 1:
         paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
+
+
+def on_refused(
+    path: str, name: str, cause: str, sources: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Return what helps where the same words would be refused again, and what each does.
+
+    `sources` are options that every command that draws is to have.
+    """
+    rows = [(on_project("check", path, "--show", name), "shows the exact words")]
+    if cause == "refused":
+        other = on_project("redraw", path, name, "--prompt", "…", *sources)
+        rows += [(other, "sends others"), (on_project("skip", path, name), "does without")]
+    return rows
 
 
 def _moved(paper: Paper, found: Standing, path: str) -> None:
@@ -123,14 +139,15 @@ def _is_part(asked: Asked) -> bool:
     return bool(asked.styles or asked.shots or asked.beats or asked.sample)
 
 
-def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> str | None:
-    """Return the first beat in error, if none is left that another run may draw."""
+def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> tuple[str, str] | None:
+    """Return the first beat in error and the cause, if none is left that another run may draw."""
     first = None
     for name, style in styles.items():
         for beat in style.beats:
             if beat.status in {Status.COMPLETE, Status.OUTDATED, Status.WAIVED}:
                 continue
-            if beat.error is None or beat.error.cause not in _REFUSED:
+            if beat.error is None or beat.error.cause not in REFUSED:
                 return None
-            first = first or names.full(name, beat.shot_number, beat.beat_number)
+            full = names.full(name, beat.shot_number, beat.beat_number)
+            first = first or (full, beat.error.cause)
     return first

@@ -69,8 +69,8 @@ class Bars:
         line = cut(Text(style.name), self._name, self._glyphs).copy()
         line.stylize("bold")
         line.append(" " * (self._name - line.cell_len + self._gap))
-        full = self._bar * style.completed // style.total if style.total else self._bar
-        full = max(full, min(self._bar, style.completed, 1))
+        full = self._bar * style.there // style.total if style.total else self._bar
+        full = max(full, min(self._bar, style.there, 1))
         line.append(self._glyphs.full * full, style="green")
         line.append(self._glyphs.empty * (self._bar - full), style="dim")
         for name, size in self._widths.items():
@@ -89,8 +89,8 @@ class Bars:
         total = style.total
         failed = len(style.errors)
         return _Row(
-            count=f"{style.completed:,}/{total:,}",
-            percent=f"{100 * style.completed // total if total else 100} %",
+            count=f"{style.there:,}/{total:,}",
+            percent=f"{100 * style.there // total if total else 100} %",
             errors=f"{self._glyphs[Status.ERROR]} {failed:,}" if failed else "",
             left=_left(style, tally),
         )

@@ -6,7 +6,7 @@ from typing import Final, TextIO
 from imagegen.display import actions
 from imagegen.display.heard import Heard
 from imagegen.display.plain import Plain
-from imagegen.display.summary import ERRORS
+from imagegen.display.summary import ERRORS, columns, there
 from imagegen.display.text import Glyphs, clean, duration, plural
 from imagegen.display.words import money
 from imagegen.generation.events import Complete, Event, Start, Warned
@@ -71,33 +71,36 @@ class ActionsView(Plain):
 
 
 def table(
-    complete: Complete, name: str, errors: Sequence[tuple[str, str, BeatError]], glyphs: Glyphs
+    complete: Complete,
+    name: str,
+    errors: Sequence[tuple[str, str, BeatError]],
+    glyphs: Glyphs,
+    *,
+    again: int = 0,
 ) -> str:
     """Return Markdown that tells how a run ended.
 
-    `errors` are each a beat's name, its phrase and why it has no picture.
+    `errors` are each a beat's name, its phrase and why it was not drawn; `again` counts
+    pictures that were to be drawn again and were not.
     """
-    counts = complete.counts
-    there = sum(style.there for style in counts.values())
-    total = sum(style.total for style in counts.values())
+    counts = {style: own for style, own in complete.counts.items() if own.total}
+    told = columns(counts.values())
     # Two dollar signs are a formula to GitHub.
     spent = money(complete.cost or 0).replace("$", r"\$")
     cost = f", about {spent}" if complete.cost else ""
     reason = actions.markdown(clean(complete.reason))
     took = f"{duration(complete.seconds)}{cost}"
     lines = [
-        f"### {actions.markdown(clean(name))}: {there:,} of {plural(total, 'picture')}",
+        f"### {actions.markdown(clean(name))}: {there(complete, again)}",
         "",
         f"{took}, exit {complete.exit_code} ({reason})",
         "",
-        "| style | drawn | existed | error | pending |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"| style | {' | '.join(told)} |",
+        f"| --- |{' ---: |' * len(told)}",
     ]
-    lines += [
-        f"| {actions.markdown(style)} | {own.complete:,} | {own.skipped:,} | {own.error:,} "
-        f"| {own.pending:,} |"
-        for style, own in counts.items()
-    ]
+    for style, own in counts.items():
+        cells = " | ".join(f"{getattr(own, name):,}" for name in told.values())
+        lines.append(f"| {actions.markdown(style)} | {cells} |")
     said = [message for message in complete.messages if not message.startswith(ERRORS)]
     lines += ["", *(f"- {actions.markdown(clean(message, 600))}" for message in said), ""]
     if errors:

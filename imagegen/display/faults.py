@@ -1,6 +1,5 @@
 """What stopped a command before it began, and what to do about it."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,9 +26,12 @@ def show(paper: Paper, error: ImagegenError, project: str) -> None:
 
 def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
     shown = 0
-    by_file = itertools.groupby(sorted(error.faults, key=lambda f: f.file), lambda f: f.file)
-    for file, group in by_file:
-        faults = sorted(group, key=lambda fault: fault.row or 0)
+    by_file: dict[str, list[InputFault]] = {}
+    for fault in error.faults:
+        by_file.setdefault(fault.file, []).append(fault)
+    # Few are not hidden behind the many of another file.
+    for file, own in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
+        faults = sorted(own, key=lambda fault: fault.row or 0)
         rows = error.rows.get(file)
         among = f" in {plural(rows, 'row')}" if rows else ""
         paper.line(

@@ -242,7 +242,7 @@ class Frames:
 
     def _foot(self, width: int, height: int) -> list[Text]:
         tally, dot = self._tally, f" {self._glyphs.dot} "
-        done = f"{tally.completed:,}/{tally.total:,}"
+        done = f"{tally.there:,}/{tally.total:,}"
         flying = f"{tally.in_flight:,} in flight"
         spent = self._spent()
         pictures = f"{done} {'picture' if tally.total == 1 else 'pictures'}"

@@ -71,11 +71,18 @@ class Paper:
         else:
             self.line(f"{does}:  {command}")
 
-    def commands(self, *rows: tuple[str, str]) -> None:
-        """Print commands to type, each with what it does."""
-        width = max(cell_len(command) for command, _ in rows)
+    def commands(self, *rows: tuple[str, str], indent: int = 2) -> None:
+        """Print commands to type, each with what it does: beside it, or below where it is long."""
+        wide = max(cell_len(command) for command, _ in rows)
+        beside = all(indent + wide + 3 + cell_len(does) <= self.width for _, does in rows)
+        head = " " * indent
         for command, does in rows:
-            self.line(f"  {command:<{width}}   {does}")
+            if beside and does:
+                self.line(f"{head}{command:<{wide}}   {does}")
+                continue
+            self.line(f"{head}{command}")
+            if does:
+                self.line(f"{head}    {does}")
 
     def _shown(self, text: str) -> str:
         text = printable(text)

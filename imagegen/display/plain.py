@@ -69,7 +69,7 @@ class Plain:
 
     def _heartbeat(self) -> str:
         tally = self._tally
-        parts = [f"{tally.completed:,}/{tally.total:,} pictures"]
+        parts = [f"{tally.there:,}/{tally.total:,} pictures"]
         if tally.in_flight:
             parts.append(f"{tally.in_flight:,} in flight")
         waits = [style.waits_for for style in tally.styles.values()]
@@ -109,7 +109,9 @@ class Plain:
     def _beat(self, event: Progress) -> str | None:
         name = self._names.full(event.style, event.shot_number, event.beat_number)
         head = f"{self._glyphs[event.status]} {name:<{self._width}}"
-        count = f"{event.completed:,}/{event.total:,}"
+        style = self._tally.styles.get(event.style)
+        there = event.completed - (style.waived if style else 0)
+        count = f"{there:,}/{event.total:,}"
         if event.status is Status.COMPLETE:
             seconds = f"  {event.seconds:.1f} s" if event.seconds is not None else ""
             return f"{head} {count:>9}{seconds}"
@@ -136,7 +138,7 @@ class Plain:
 
 def _start(event: Start) -> str:
     left = sum(style.pending for style in event.styles.values())
-    there = sum(style.skipped for style in event.styles.values())
+    there = sum(style.there for style in event.styles.values())
     exists = f", {there:,} exist" if there else ""
     size = clean(f"{event.image_size} {event.aspect_ratio}")
     cost = f"about {price(event.price)} a picture" if event.price else ""

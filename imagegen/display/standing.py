@@ -14,6 +14,7 @@ from imagegen.display.sheet import lay_out, signs
 from imagegen.display.text import STYLES, clean, plural, some
 from imagegen.display.words import between, clock, on_project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 
 _NUMBERS_SHOWN: Final = 5
@@ -137,21 +138,32 @@ def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
 
 
 def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) -> None:
-    """Say why beats are in error: of the first few, in full words."""
+    """Say why beats are in error, and why others were not drawn again: of the first few each."""
     failed = [
         (names.full(name, beat.shot_number, beat.beat_number), beat.error)
         for name, style in styles.items()
         for beat in style.beats
         if beat.error is not None
     ]
-    if not failed:
-        return
-    paper.line()
-    sign = paper.glyphs[Status.ERROR]
+    if failed:
+        paper.line()
+        _in_full(paper, f"  {paper.glyphs[Status.ERROR]} ", failed)
+    old = [
+        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        for name, style in styles.items()
+        for beat in style.failed_redraws
+    ]
+    if old:
+        paper.line()
+        paper.line("Not drawn again in the last run: the pictures are those of before")
+        _in_full(paper, "  ", old)
+
+
+def _in_full(paper: Paper, head: str, failed: Sequence[tuple[str, BeatError]]) -> None:
     width = max(len(name) for name, _ in failed[:_ERRORS_SHOWN])
     for name, error in failed[:_ERRORS_SHOWN]:
         paper.wrapped(
-            f"  {sign} {name:<{width}}  ",
+            f"{head}{name:<{width}}  ",
             f"{clean(error.cause)}, {clean(error.reason)}: {clean(error.message)}",
         )
     if len(failed) > _ERRORS_SHOWN:

@@ -1,19 +1,20 @@
 """How a run ended: what is there, what it took, what is missing, and what to type next."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from imagegen.display import size
+from imagegen.display import advice, size
+from imagegen.display.advice import REFUSED
 from imagegen.display.heard import Heard
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, duration, plural, some
 from imagegen.display.words import clock, minutes, money, on_project, seconds_until, tokens
-from imagegen.generation.events import Complete
+from imagegen.generation.events import Complete, Totals
 from imagegen.generation.plan import Plan
 from imagegen.generation.survey import Found
 from imagegen.project.progress import BeatError
@@ -33,7 +34,6 @@ _HEADINGS: Final = {
     "passing": "Worth another try: network or service trouble",
     "blocked": "Not sent: the picture that it continues is not there",
 }
-_LOOK_AT_WORDS: Final = frozenset({"refused", "bad request"})
 _ANSWERS: Final = {
     "refused": "refused",
     "no picture": "without picture",
@@ -52,7 +52,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
     the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
-    carries on what was drawn beside the project.
+    carries on what was drawn beside the project. `sources` are the options that named a keys file
+    and an address, which no project remembers.
     """
 
     complete: Complete
@@ -62,6 +63,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     folder: str = "generated_images"
     resumes: bool = True
+    sources: Sequence[str] = ()
     now: float
 
     @property
@@ -110,13 +112,7 @@ def show(paper: Paper, ended: Ended) -> None:
     """Print the summary of a run."""
     complete = ended.complete
     counts = complete.counts
-    old = len(ended.again)
-    there = sum(style.there for style in counts.values()) + old
-    total = sum(style.total for style in counts.values())
-    left = total - there - sum(style.waived for style in counts.values())
-    missing = f", {left:,} {_are(left)} missing" if left else ""
-    missing += f", {old:,} not redrawn" if old else ""
-    pictures = f"{there:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+    pictures = there(complete, len(ended.again))
     cost = f" {paper.glyphs.dot} about {money(complete.cost)}" if complete.cost else ""
     paper.ends(f"{clean(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
     paper.line()
@@ -141,6 +137,30 @@ def show(paper: Paper, ended: Ended) -> None:
         problems(paper, ended)
 
 
+def there(complete: Complete, again: int) -> str:
+    """Say how many pictures are there, and how many are not.
+
+    `again` counts those that were to be drawn again and were not.
+    """
+    counts = complete.counts.values()
+    has = sum(style.there for style in counts) + again
+    total = sum(style.total for style in counts)
+    left = total - has - sum(style.waived for style in counts)
+    missing = f", {left:,} {_are(left)} missing" if left else ""
+    missing += f", {again:,} not redrawn" if again else ""
+    return f"{has:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+
+
+def columns(counts: Collection[Totals]) -> dict[str, str]:
+    """Return the headings of a table of such counts, each with the name of what it counts.
+
+    The first ones are always told, the others where there are any.
+    """
+    always = {"drawn": "complete", "existed": "skipped", "error": "error"}
+    seldom = ("outdated", "waived", "blocked", "pending")
+    return always | {name: name for name in seldom if any(getattr(c, name) for c in counts)}
+
+
 def problems(paper: Paper, ended: Ended) -> None:
     """Say which beats failed, why a run ended before all was drawn, and what to type next."""
     _errors(paper, ended)
@@ -157,21 +177,24 @@ def problems(paper: Paper, ended: Ended) -> None:
     elif pending:
         start = ended.heard.start
         price = start.price if start is not None else None
-        paper.advice(*_next(complete, ended.path, ended.now, (price or 0.0) * pending))
+        paper.advice(*_next(ended, (price or 0.0) * pending))
 
 
-def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, str]:
-    """Return what a command does, and the command."""
-    resume = on_project("resume", path)
+def _next(ended: Ended, cost: float) -> tuple[str, str]:
+    """Return what a command does, and the command; `cost` is that of what is left."""
+    complete, path = ended.complete, ended.path
+    resume = on_project("resume", path, *ended.sources)
     if complete.resume_after is not None:
-        wait = seconds_until(complete.resume_after, now)
+        wait = seconds_until(complete.resume_after, ended.now)
         if wait < 1:
             return "Carry on", resume
-        when = clock(complete.resume_after, now)
+        when = clock(complete.resume_after, ended.now)
         return f"Carry on from {when}, in {minutes(wait)}", resume
     match complete.reason:
         case "model gone":
-            return "Draw with one of those", on_project("run", path, "--model", "NAME")
+            return "Draw with one of those", on_project(
+                "run", path, "--model", "NAME", *ended.sources
+            )
         case "money":
             most = max(1, math.ceil(cost))
             left = f", what is left costs about {money(cost)}" if cost else ""
@@ -190,15 +213,12 @@ def _next(complete: Complete, path: str, now: float, cost: float) -> tuple[str, 
 def _table(paper: Paper, complete: Complete) -> None:
     counts = {name: style for name, style in complete.counts.items() if style.total}
     width = max(map(len, counts), default=0)
-    # The first ones are always told, the others where there are any.
-    columns = {"drawn": "complete", "existed": "skipped", "error": "error"}
-    seldom = ("outdated", "waived", "blocked", "pending")
-    columns |= {n: n for n in seldom if any(getattr(s, n) for s in counts.values())}
-    cells = {heading: max(6, len(heading)) for heading in columns}
+    told = columns(counts.values())
+    cells = {heading: max(6, len(heading)) for heading in told}
     heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())
     paper.line(f"  {'':<{width}}{heads}")
     for name, style in counts.items():
-        row = "".join(f"  {getattr(style, columns[h]):>{wide},}" for h, wide in cells.items())
+        row = "".join(f"  {getattr(style, told[h]):>{wide},}" for h, wide in cells.items())
         paper.line(f"  {clean(name):<{width}}{row}")
 
 
@@ -236,8 +256,8 @@ def _errors(paper: Paper, ended: Ended) -> None:
             paper.line()
         paper.line(_HEADINGS.get(cause, clean(cause)), "bold")
         _beats(paper, names, group)
-        for line in _commands(cause, group, names, ended) if ended.resumes else ():
-            paper.line(f"      {line}")
+        if ended.resumes:
+            paper.commands(*_commands(cause, group, names, ended), indent=6)
 
 
 def _blocked(paper: Paper, ended: Ended) -> None:
@@ -269,15 +289,16 @@ def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) 
 
 def _commands(
     cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, ended: Ended
-) -> list[str]:
+) -> list[tuple[str, str]]:
+    """Return what helps, with what each command does where that must be said."""
     beat = group[0][0]
     name = names.full(beat.style, *beat.key)
-    if cause in _LOOK_AT_WORDS:
-        return [f"{on_project('check', ended.path, '--show', name)}   shows the exact words"]
+    if cause in REFUSED:
+        return advice.on_refused(ended.path, name, cause, ended.sources)
     if (beat.style, *beat.key) in ended.again:
         # A run leaves what has its picture still.
-        return [on_project("redraw", ended.path, name)]
-    return [on_project("run", ended.path)]
+        return [(on_project("redraw", ended.path, name, *ended.sources), "")]
+    return [(on_project("run", ended.path, *ended.sources), "")]
 
 
 def _size_hint(ended: Ended) -> str | None:

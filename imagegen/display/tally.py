@@ -68,6 +68,7 @@ class StyleTally:
         self.total = len(self.statuses)
         counts = Counter(self.statuses.values())
         self.blocked = counts[Status.BLOCKED]
+        self.waived = counts[Status.WAIVED]
         self.completed = self.total - self.blocked - counts[Status.PENDING]
         self.errors: dict[Key, BeatError] = {}
         self.keys: dict[str, KeyTally] = {}
@@ -80,6 +81,11 @@ class StyleTally:
         """Beats that have changed, for whoever draws them."""
         self.retrying: set[Key] = set()
         """Beats that failed and will be tried again."""
+
+    @property
+    def there(self) -> int:
+        """How many beats need nothing more of this run and have a picture."""
+        return self.completed - self.waived
 
     @property
     def unsent(self) -> int:
@@ -95,7 +101,7 @@ class StyleTally:
 
     @property
     def settled(self) -> bool:
-        """Whether every beat has its picture, is in error, or blocked by one that is."""
+        """Whether every beat has its picture or needs none, is in error, or blocked by one."""
         return self.completed + len(self.errors) + self.blocked >= self.total
 
     @property
@@ -136,9 +142,9 @@ class Tally:
         self.complete: Complete | None = None
 
     @property
-    def completed(self) -> int:
-        """How many beats have their picture."""
-        return sum(style.completed for style in self.styles.values())
+    def there(self) -> int:
+        """How many beats need nothing more of this run and have a picture."""
+        return sum(style.there for style in self.styles.values())
 
     @property
     def total(self) -> int:
@@ -199,6 +205,7 @@ class Tally:
         style.completed = event.completed
         style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
         style.blocked += (event.status is Status.BLOCKED) - (before is Status.BLOCKED)
+        style.waived -= before is Status.WAIVED
         style.changes.add(key)
         if event.cost is not None:
             self.spent = (self.spent or 0.0) + event.cost

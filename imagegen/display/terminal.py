@@ -107,24 +107,6 @@ class Screen:
         """Say what a run would do, and who appears in it."""
         self._printer.dry_run(plan, name, estimate, cast)
 
-    def failed(self, error: ImagegenError) -> None:
-        """Tell programs that nothing started; people are told by whoever ends the command."""
-        if self._view == "json":
-            from imagegen.display.ndjson import JsonLines
-            from imagegen.generation.events import Failed
-            from imagegen.times import iso_exact
-
-            faults = error.faults if isinstance(error, InputFaultsError) else ()
-            event = Failed(
-                seq=1,
-                time=iso_exact(time.time()),
-                exit_code=error.exit_code,
-                message=error.message,
-                hint=error.hint,
-                faults=faults,
-            )
-            JsonLines(sys.stdout.buffer).handle(event)
-
     def summary(
         self,
         complete: "Complete",
@@ -133,12 +115,9 @@ class Screen:
         folder: str = "generated_images",
         *,
         resumes: bool = True,
+        sources: Sequence[str] = (),
     ) -> None:
-        """Say how the run ended.
-
-        `path` is the project's folder as it was typed, `folder` that of the pictures in it;
-        `resumes` tells that `resume` can carry it on.
-        """
+        """Say how the run ended: see `imagegen.display.summary.Ended`."""
         from imagegen.display.summary import Ended
 
         ended = Ended(
@@ -149,6 +128,7 @@ class Screen:
             path=path,
             folder=folder,
             resumes=resumes,
+            sources=sources,
             now=time.time(),
         )
         if self._view == "none":
@@ -169,13 +149,32 @@ class Screen:
             (names.full(beat.style, *beat.key), beat.script_phrase, error)
             for beat, error in ended.errors
         ]
-        text = ci.table(ended.complete, ended.name, errors, _glyphs(self._console))
+        glyphs, again = _glyphs(self._console), len(ended.again)
+        text = ci.table(ended.complete, ended.name, errors, glyphs, again=again)
         refused = actions.append(text)
         if refused is not None:
             warning = actions.command("warning", refused, title="imagegen")
             stream = sys.stdout if self._view == "plain" else sys.stderr
             stream.write(f"{warning}\n")
             stream.flush()
+
+
+def tell_program(error: ImagegenError) -> None:
+    """Print the event that nothing could start, for a program that reads events on stdout."""
+    from imagegen.display.ndjson import JsonLines
+    from imagegen.generation.events import Failed
+    from imagegen.times import iso_exact
+
+    faults = error.faults if isinstance(error, InputFaultsError) else ()
+    event = Failed(
+        seq=1,
+        time=iso_exact(time.time()),
+        exit_code=error.exit_code,
+        message=error.message,
+        hint=error.hint,
+        faults=faults,
+    )
+    JsonLines(sys.stdout.buffer).handle(event)
 
 
 class _Console(Console):

@@ -25,8 +25,9 @@ def in_foreground(stream: IO[str]) -> bool:
 def silence() -> Callable[[], None]:
     """Stop typed keys from appearing on the screen; returns what lets them appear again.
 
-    An echoed `^C` or a line break would stand in, or scroll away, what is drawn. Does
-    nothing where stdin is no terminal, or another program's at the moment.
+    An echoed `^C` or a line break would stand in, or scroll away, what is drawn. Nor does
+    Ctrl-C throw away what was written and is not shown yet: parts of a frame, which are not
+    written again. Does nothing where stdin is no terminal, or another program's at the moment.
     """
     try:
         import termios  # noqa: PLC0415  # not there on Windows
@@ -38,7 +39,7 @@ def silence() -> Callable[[], None]:
         if os.tcgetpgrp(keyboard) != os.getpgrp():
             return _nothing
         silent = [*before]
-        silent[3] &= ~termios.ECHO
+        silent[3] = silent[3] & ~termios.ECHO | termios.NOFLSH
         termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
     except (OSError, ValueError, AttributeError, termios.error):
         return _nothing

@@ -1,27 +1,34 @@
 """Faults of several input files, told together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen.errors import InputFault, InputFaultsError, UsageError
 
 T = TypeVar("T")
 
 
 class Faults:
-    """Gathers the faults of files that are read one after another."""
+    """Gathers the faults of files that are read one after another, beside those known before."""
 
-    def __init__(self) -> None:
-        self._faults: list[InputFault] = []
+    def __init__(self, known: Iterable[InputFault] = ()) -> None:
+        self._faults = list(known)
         self._rows: dict[str, int] = {}
 
     def gather(self, read: Callable[[], T]) -> T | None:
-        """Return what is read; on faults keep them and return None."""
+        """Return what is read; on faults keep them and return None.
+
+        Raises `UsageError` for what cannot be read at all, unless there are faults to be told.
+        """
         try:
             return read()
         except InputFaultsError as error:
             self._faults += error.faults
             self._rows |= error.rows
+            return None
+        except UsageError:
+            if not self._faults:
+                raise
             return None
 
     def unless_any(self, read: T | None) -> T:

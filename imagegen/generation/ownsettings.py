@@ -1,32 +1,44 @@
 """The settings of a project, with what a command asks for in their place."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen.errors import InputFault
 from imagegen.project import settings
 from imagegen.project.record import Asked
 from imagegen.project.settings import Settings
 from imagegen.tables import did_you_mean
 
 
-def load(root: Path, asked: Asked) -> Settings:
-    """Read imagegen.toml; raises `InputFaultsError` for its faults and an unknown provider."""
-    read = settings.load(root)
+def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
+    """Read imagegen.toml; returns its faults, and an unknown provider, beside what is right."""
+    read, faults = settings.read(root)
     if asked.provider is None and read.provider not in providers.NAMES:
         near = did_you_mean(read.provider, providers.NAMES)
         fault = InputFault(
-            file=f"{root.name or root}/{settings.FILE}",
+            file=str(root / settings.FILE),
             field="provider",
             message=f'unknown: "{read.provider}"',
             hint=near or "one of " + ", ".join(providers.NAMES),
         )
-        raise InputFaultsError([fault])
+        faults.append(fault)
     provider = asked.provider or read.provider
     # A model belongs to the provider that the settings name.
     model = asked.model or (read.model if provider == read.provider else None)
     if asked.continuity is not None:
         read = settings.with_continuity(read, on=asked.continuity)
-    return msgspec.structs.replace(read, provider=provider, model=model)
+    return msgspec.structs.replace(read, provider=provider, model=model), faults
+
+
+def hides_beats(fault: InputFault, styles: Collection[str]) -> bool:
+    """Tell whether a fault of imagegen.toml leaves open which beats are meant.
+
+    `styles` are those that could be read: each word for another would be a fault too.
+    """
+    setting, _, name = (fault.field or "").partition(".")
+    if setting == "styles":
+        return name.partition(".")[0] not in styles
+    return setting in {"", "beats"}

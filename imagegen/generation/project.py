@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import UsageError
+from imagegen.errors import InputFaultsError, UsageError
 from imagegen.generation import lastrun, ownkeys, ownsettings, references
 from imagegen.generation import plan as plans
 from imagegen.generation.appearances import Appearance, appearances
@@ -49,8 +49,9 @@ class Project:
     """A project as it lies on the disk: its settings, its beats, and its keys if wanted.
 
     `source` says where to look for keys; without it none are read. Raises
-    `InputFaultsError` with every fault of imagegen.toml, and if that is right with every
-    fault of the beats and keys files together; `UsageError` for what cannot be read at all.
+    `InputFaultsError` with every fault of imagegen.toml, the beats and the keys files together,
+    as far as imagegen.toml leaves no doubt of what is to be read; `UsageError` for what cannot
+    be read at all.
 
     `resettle` settles the beats that are asked for anew; `changes` are then what that changes
     in overrides.toml, which is written by whoever draws them.
@@ -72,11 +73,13 @@ class Project:
         self.root = root
         self._source = source or KeySource()
         self._resettle = resettle
-        self.settings = ownsettings.load(root, asked)
+        self.settings, wrong = ownsettings.read(root, asked)
         self.styles = self.settings.drawn_styles
-        faults = Faults()
+        faults = Faults(wrong)
+        if any(ownsettings.hides_beats(fault, self.settings.styles) for fault in wrong):
+            raise InputFaultsError(wrong)
         self.ring = Keyring()
-        if source is not None:
+        if source is not None and all(fault.field != "provider" for fault in wrong):
             self.ring = faults.gather(self._keys) or self.ring
         settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)

@@ -183,7 +183,7 @@ class _Shelf:
                 found = _within(self._layout.root, path, f'"{path}"')
                 self._read[known] = _read(found, self._limits, role, name)
             except UsageError as error:
-                self._fault(error, f"{self._layout.name}/{file}", field)
+                self._fault(error, file, field)
         return self._read[known]
 
     def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> bool:
@@ -203,8 +203,9 @@ class _Shelf:
     def _fault(self, error: UsageError, file: str, field: str, row: int | None = None) -> None:
         if len(self._faults) < _MOST_FAULTS:
             message, hint = error.message, error.hint
+            shown = str(self._layout.typed / file)
             self._faults.append(
-                InputFault(file=file, field=field, row=row, message=message, hint=hint)
+                InputFault(file=shown, field=field, row=row, message=message, hint=hint)
             )
 
     def refuse(self) -> None:

@@ -13,7 +13,7 @@ from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
 from imagegen.generation.survey import Survey, Surveyed
-from imagegen.project import record
+from imagegen.project import progress, record
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
 from imagegen.project.status import Status
@@ -36,11 +36,19 @@ class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     blocked_by: str | None = None
 
 
+class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
+    """A beat that the last run was to draw again and could not: it has its picture still."""
+
+    shot_number: str
+    beat_number: str
+    error: BeatError
+
+
 class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     """One style: how many beats are of each status, and every beat in file order.
 
     `moved` counts pictures with the words of another beat, `left_over` has the paths of those
-    of beats that are gone.
+    of beats that are gone. `failed_redraws` are counted as what their pictures are.
     """
 
     total: int
@@ -52,6 +60,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     waived: int = 0
     moved: int = 0
     left_over: tuple[str, ...] = ()
+    failed_redraws: tuple[FailedRedraw, ...] = ()
     beats: tuple[BeatStanding, ...]
 
     @property
@@ -134,6 +143,7 @@ def standing(project: Project, now: float) -> Standing:
             waived=statuses.count(Status.WAIVED),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
+            failed_redraws=_failed_redraws(project, style, surveyed, failed),
             beats=tuple(beats),
         )
     # In this order: a run records its end before it lets go of the project.
@@ -195,6 +205,26 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
         for beats in found.beats.values()
         for one in beats
     )
+
+
+def _failed_redraws(
+    project: Project, style: str, surveyed: Sequence[Surveyed], failed: Mapping[Key, BeatError]
+) -> tuple[FailedRedraw, ...]:
+    there = [one for one in surveyed if one.there and one.key in failed] if failed else []
+    if not there:
+        return ()
+    read = progress.read(project.layout.progress(style))
+    # Of others there was no picture yet when they failed: somebody has put one there since.
+    had = read.drawn if read is not None else frozenset()
+    return tuple(
+        FailedRedraw(shot_number=one.beat.shot, beat_number=one.beat.beat, error=failed[one.key])
+        for one in there
+        if one.key in had and not _is_accepted(project, one)
+    )
+
+
+def _is_accepted(project: Project, one: Surveyed) -> bool:
+    return not one.changed and project.settled.of(one.beat).accepted is not None
 
 
 def _blocked(

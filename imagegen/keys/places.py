@@ -76,7 +76,7 @@ def find(
     files = [
         (Named.OPTION, named, _harmless(str(named))),
         (Named.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
-        (Named.PROJECT, own, f"{project.name or project}/{FILE}"),
+        (Named.PROJECT, own, str(own)),
         (Named.USER, user_file(), str(user_file())),
     ]
     places = [

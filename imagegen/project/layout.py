@@ -31,6 +31,8 @@ class Layout:
                 raise UsageError(f"{root} is not a folder", hint=hint)
             hint = _near(root) or f"{on_project('init', root)} makes a new project"
             raise UsageError(f"{root}: no such folder", hint=hint)
+        self.typed = root
+        """The project's folder as it was typed, for messages."""
         self.root = root.resolve()
         self.name = sendable(self.root.name or str(self.root))
         self.ours = self.root / OURS

@@ -70,7 +70,7 @@ def load(root: Path) -> dict[Address, Override]:
     path = root / FILE
     if not os.path.lexists(path):
         return {}
-    shown = f"{root.name or root}/{FILE}"
+    shown = str(path)
     faults: list[InputFault] = []
     if path.is_symlink():
         hint = "put the file itself there"

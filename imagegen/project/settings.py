@@ -104,23 +104,32 @@ def load(project: Path) -> Settings:
 
     Raises `InputFaultsError` with every fault of the file.
     """
+    settings, faults = read(project)
+    if faults:
+        raise InputFaultsError(faults)
+    return settings
+
+
+def read(project: Path) -> tuple[Settings, list[InputFault]]:
+    """Read `imagegen.toml` as `load` does; returns its faults beside what is right.
+
+    A setting that is wrong has its default.
+    """
     path = project / FILE
-    if not os.path.lexists(path):
-        return Settings()
-    shown = f"{project.name or project}/{FILE}"
     faults: list[InputFault] = []
+    if not os.path.lexists(path):
+        return Settings(), faults
+    shown = str(path)
     table = tables.read(path, shown, faults)
     if table is None:
-        raise InputFaultsError(faults)
+        return Settings(), faults
     table = _without_foreign(table, shown, faults)
     styles = _styles(table.pop("styles", {}), shown, faults)
     cast = characters.read(table.pop("characters", {}), styles, shown, faults)
     settings = tables.convert(table, Settings, shown=shown, faults=faults)
     settings = msgspec.structs.replace(settings, styles=styles, characters=cast)
     _check(settings, shown, faults)
-    if faults:
-        raise InputFaultsError(faults)
-    return settings
+    return settings, faults
 
 
 def with_look(project: Path, style: str, look: str) -> bytes:

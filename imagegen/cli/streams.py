@@ -1,0 +1,68 @@
+"""Stdout and stderr as the commands need them, whatever they were given."""
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagegen.display import charset
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+def prepare() -> None:
+    """Let stdout and stderr take whatever is printed; only stdout tells that it cannot.
+
+    Where stderr is on a full disk or its reader is gone, what stands there is lost, and the
+    exit code tells alone.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Closed before we began (`>&-`): write to nowhere.
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows another one, not a traceback.
+            encoding = "ascii" if charset.wants_ascii() else None
+            stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
+    said = sys.stderr
+    if isinstance(said, io.TextIOWrapper):
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_Unfailing(said)),
+            encoding=said.encoding,
+            errors=said.errors,
+            line_buffering=True,
+        )
+
+
+def stdout_to_nowhere() -> None:
+    """Let what Python writes out at its end go nowhere, for the output takes nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Unfailing(io.RawIOBase):
+    """Writes to a stream at once; what that does not take is lost."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        # The stream would close the file if nobody held it.
+        self._stream = stream
+        self._raw: Any = getattr(stream.buffer, "raw", stream.buffer)
+
+    def write(self, data: "ReadableBuffer", /) -> int | None:
+        try:
+            written: int | None = self._raw.write(data)
+        except OSError:
+            return memoryview(data).nbytes
+        return written
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
