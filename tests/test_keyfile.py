@@ -534,3 +534,11 @@ def test_a_repository_of_somebody_else_starts_no_program(repository: Path, tmp_p
     write(repository, f'[keys]\nclear = ["{A}"]')
     load(repository, STYLES, environ={})
     assert not ran.exists()
+
+
+def test_more_lists_than_anybody_has_styles_are_a_fault(project: Path) -> None:
+    """For each the style is sought that was meant."""
+    lists = "".join(f'x{n} = ["{"k" * 20}"]\n' for n in range(1001))
+    found = faults(project, "[keys]\n" + lists)
+    told = next(fault for fault in found if fault.field == "keys")
+    assert told.message == "has 1,001 lists: 1,000 at most"

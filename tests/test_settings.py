@@ -237,3 +237,19 @@ def test_what_stands_in_the_keys_file_is_sent_there(tmp_path: Path, name: str) -
     (fault,) = found.value.faults
     assert fault.field == name
     assert "keys.toml" in fault.message
+
+
+def test_more_styles_than_anybody_draws_are_a_fault(tmp_path: Path) -> None:
+    """Somebody else's file of very many, and of names that are none, would be read for hours."""
+    styles = "".join(f"[styles.s{n}]\n" for n in range(5000))
+    strange = ", ".join(f'"x{n}"' for n in range(1000))
+    found = faults(tmp_path, f"draw = [{strange}]\n{styles}")
+    assert found["styles"].message == "has 5,000 styles: 200 at most"
+
+
+def test_only_so_many_pictures_in_unknown_styles_are_told(tmp_path: Path) -> None:
+    """For each the style is sought that was meant."""
+    pictures = "".join(f'x{n} = "a.png"\n' for n in range(5000))
+    with pytest.raises(InputFaultsError) as caught:
+        load(write(tmp_path, f"[characters.mara.picture]\n{pictures}"))
+    assert len(caught.value.faults) == 1000

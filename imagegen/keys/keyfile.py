@@ -1,5 +1,6 @@
 """keys.toml: the keys of each style, and what else the file says."""
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from imagegen.keys.section import Section
 from imagegen.secret import Secret
 
 _PRICES: Final = "prices"
+_MOST_LISTS: Final = 1000
 
 
 class _Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +131,10 @@ def parse(
     warnings: list[str] = []
     written: dict[str, list[Key]] = {}
     unset: dict[str, tuple[str, ...]] = {}
-    for style, entries in file.keys.items():
+    if len(file.keys) > _MOST_LISTS:
+        message = f"has {len(file.keys):,} lists: {_MOST_LISTS:,} at most"
+        faults.append(InputFault(file=shown, field=f"{section.prefix}keys", message=message))
+    for style, entries in itertools.islice(file.keys.items(), _MOST_LISTS):
         _look_at_style(style, place, styles, faults, warnings)
         field = f"{section.prefix}keys.{style}"
         reader = PoolReader(limit, shown, field, environ, faults)

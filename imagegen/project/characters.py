@@ -1,5 +1,6 @@
 """The characters of a project: who is who, and whom a beat's words name."""
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from imagegen.errors import InputFault
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MOST: Final = 200
+_MOST_STRANGE: Final = 1000
+"""Unknown styles that are told: for each the nearest that there is has to be found."""
 _BLANK: Final = re.compile(r"\s+")
 _ALIKE: Final = str.maketrans({"\u2019": "'", "\u2010": "-", "\u2011": "-"})
 
@@ -78,7 +81,8 @@ def read(
             fault(field, f'expected a table, as in [{field}] with picture = "mara.png"')
         else:
             found[name] = _character(name, value, shown, faults)
-    for name, style in ((n, s) for n, c in found.items() for s in c.styles if s not in styles):
+    strange = ((n, s) for n, c in found.items() for s in c.styles if s not in styles)
+    for name, style in itertools.islice(strange, _MOST_STRANGE):
         hint = tables.did_you_mean(style, styles)
         fault(f"characters.{name}.picture", f'unknown style "{style[:100]}"', hint)
     for name, shared, owner in _shared_names(found):

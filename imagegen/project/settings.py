@@ -26,6 +26,7 @@ _STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _ADDRESSES = ("base_url", "api_url", "endpoint", "address")
 _MOST_NAMED = 1000
+_MOST_STYLES = 200
 _OF_KEYS = ("prices", "lend", "requests_per_minute", "requests_per_day")
 _SECRETS = ("key", "keys", "api_key", "api_keys")
 
@@ -207,6 +208,11 @@ def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, St
         message = "expected tables, as in [styles.clear]"
         hint = 'draw = ["clear"] selects styles'
         faults.append(InputFault(file=shown, field="styles", message=message, hint=hint))
+        return styles
+    if len(table) > _MOST_STYLES:
+        # Each name that is none would be compared with all of them.
+        message = f"has {len(table):,} styles: {_MOST_STYLES} at most"
+        faults.append(InputFault(file=shown, field="styles", message=message))
         return styles
     for name, value in table.items():
         field = f"styles.{name}"
