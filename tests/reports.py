@@ -108,6 +108,7 @@ def ended(
     drawn: Plan | None = None,
     path: str = "my-video",
     sources: Sequence[str] = (),
+    vanished: bool = False,
 ) -> Ended:
     """Return a run that has ended so, after these events."""
     heard = Heard()
@@ -120,6 +121,7 @@ def ended(
         name="my-video",
         path=path,
         sources=sources,
+        vanished=vanished,
         now=NOW,
     )
 

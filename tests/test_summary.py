@@ -16,7 +16,7 @@ from imagegen.display import size, words
 from imagegen.display.text import ASCII
 from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
 from imagegen.generation.estimate import Estimate
-from imagegen.generation.events import KeyChange
+from imagegen.generation.events import KeyChange, Warned
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.standing import BeatStanding, FailedRedraw, Standing, StyleStanding
 from imagegen.generation.survey import Found
@@ -161,6 +161,17 @@ def test_what_carries_on_uses_the_same_keys(reason: str, carries_on: str) -> Non
     told = summary(how, failed(1, cause="passing"), sources=sources).lines
     assert told[-1].endswith(f":  {carries_on}")
     assert "      imagegen run my-video --keys 'my keys.toml' --base-url http://host" in told
+
+
+def test_warnings_outlive_a_view_that_vanishes() -> None:
+    """Where they were printed they stand above; of the second screen nothing is left."""
+    told = [Warned(message=f"warning {n}, [bold]") for n in (*range(7), 0)]
+    lines = summary(complete(), start(), *told, vanished=True).lines
+    assert [line for line in lines if "warning" in line] == [
+        *(f"  warning: warning {n}, [bold]" for n in range(5)),
+        "  … and 2 more warnings in the log",
+    ]
+    assert "warning" not in summary(complete(), start(), *told).text
 
 
 def test_many_beats_in_error_are_counted() -> None:

@@ -141,6 +141,22 @@ def test_keys_pressed_meanwhile_leave_no_trace(
         assert terminal.loses
 
 
+def test_an_edit_meanwhile_is_told_and_kept(
+    commands: Commands, server: GeminiServer, held: ExitStack
+) -> None:
+    """Who edits a storyboard that is being drawn sees that it is too late for this run."""
+    root = commands.project(beats=2)
+    with Terminal(commands, "run", root, "--base-url", server.address) as terminal:
+        terminal.wait_for("6 in flight")
+        assert "has changed" not in terminal.text
+        (root / "beats.json").write_text((root / "beats.json").read_text() + "\n")
+        terminal.wait_for("beats.json has changed")
+        held.close()
+        assert terminal.end() == 0
+        kept = terminal.written.rpartition(b"\x1b[?1049l")[2]
+        assert b"warning: beats.json has changed" in kept
+
+
 def test_ctrl_z_gives_the_shell_its_screen(
     commands: Commands, server: GeminiServer, held: ExitStack
 ) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from imagegen.generation.events import Event, KeyChange, Progress, Start
+from imagegen.generation.events import Event, KeyChange, Progress, Start, Warned
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 
@@ -14,7 +14,8 @@ class Heard:
 
     `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
     has the beats that wait in vain, each with the number of the one before; `limited` are the
-    tails of keys that the service told to wait, `drawn` the beats that were drawn.
+    tails of keys that the service told to wait, `drawn` the beats that were drawn, `warnings` what
+    was warned of, each once.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class Heard:
         self.blocked: dict[tuple[str, str, str], str] = {}
         self.limited: dict[str, None] = {}
         self.drawn: set[tuple[str, str, str]] = set()
+        self.warnings: dict[str, None] = {}
 
     def handle(self, event: Event) -> None:
         """Take note of an event."""
@@ -36,6 +38,8 @@ class Heard:
             case Progress(status=Status.BLOCKED):
                 key = (event.style, event.shot_number, event.beat_number)
                 self.blocked[key] = event.blocked_by or ""
+            case Warned():
+                self.warnings[event.message] = None
             case Progress(status=Status.COMPLETE):
                 self.drawn.add((event.style, event.shot_number, event.beat_number))
 

@@ -23,6 +23,7 @@ from imagegen.project.storyboard import Beat
 
 _BEATS_SHOWN: Final = 10
 _KEYS_SHOWN: Final = 3
+_WARNINGS_SHOWN: Final = 5
 ERRORS: Final = "beats in error: "
 _COUNTS: Final = (ERRORS, "not sent, for the beat before them was not drawn: ")
 """How messages begin that only count what is listed above them."""
@@ -53,7 +54,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
     the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
     carries on what was drawn beside the project. `sources` are the options that named a keys file
-    and an address, which no project remembers.
+    and an address, which no project remembers. `vanished` tells that what was shown before is not
+    on the screen any more.
     """
 
     complete: Complete
@@ -64,6 +66,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "generated_images"
     resumes: bool = True
     sources: Sequence[str] = ()
+    vanished: bool = False
     now: float
 
     @property
@@ -132,9 +135,19 @@ def show(paper: Paper, ended: Ended) -> None:
     hint = _size_hint(ended)
     if hint:
         paper.wrapped("  ", hint, indent=4)
+    _warnings(paper, ended)
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
+
+
+def _warnings(paper: Paper, ended: Ended) -> None:
+    """Say again what was warned of where that has gone with the view."""
+    warnings = list(ended.heard.warnings) if ended.vanished else []
+    for warning in warnings[:_WARNINGS_SHOWN]:
+        paper.wrapped("  warning: ", clean(warning, 600), indent=4)
+    if len(warnings) > _WARNINGS_SHOWN:
+        paper.line(f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in the log")
 
 
 def there(complete: Complete, again: int) -> str:

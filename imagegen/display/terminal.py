@@ -129,6 +129,7 @@ class Screen:
             folder=folder,
             resumes=resumes,
             sources=sources,
+            vanished=self._view == "live",
             now=time.time(),
         )
         if self._view == "none":

@@ -14,6 +14,7 @@ from imagegen.generation import plan as plans
 from imagegen.generation.appearances import Appearance, appearances
 from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import Predecessors, predecessors
+from imagegen.generation.edited import Edited
 from imagegen.generation.faults import Faults
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
@@ -23,7 +24,7 @@ from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys.address import address, in_the_clear
 from imagegen.keys.ring import Keyring
-from imagegen.project import overrides, png, storyboard
+from imagegen.project import overrides, png, settings, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Address, Override
@@ -84,6 +85,8 @@ class Project:
         settled = faults.gather(lambda: overrides.load(root))
         read = faults.gather(self._storyboard)
         board = faults.unless_any(read)
+        self.edited = Edited(root, (settings.FILE, *board.files))
+        """Notices when what it was read from is edited."""
         self.placed = settled or {}
         """What overrides.toml says."""
         self.settled = settle(board.beats, self.placed)

@@ -9,6 +9,7 @@ import msgspec
 
 from imagegen.errors import Exit, ImagegenError
 from imagegen.generation.composer import Composer
+from imagegen.generation.edited import Edited
 from imagegen.generation.events import Bus, Event, Wait
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
@@ -92,6 +93,7 @@ class Run:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
     `keys` is None for a provider that needs none; then `places` bound what is under way.
+    `edited` notices when what it is drawn from is edited.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Run:
         options: Options,
         runtime: Runtime,
         bus: Bus,
+        edited: Edited | None = None,
     ) -> None:
         self.layout = layout
         self.provider = provider
@@ -113,6 +116,7 @@ class Run:
         self.options = options
         self.runtime = runtime
         self.bus = bus
+        self.edited = edited or Edited(layout.root)
         self.outage: Outage[Any] = Outage()
         self.counts = Counts()
         self.purse = Purse(options.price, options.max_cost)

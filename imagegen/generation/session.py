@@ -229,6 +229,7 @@ class Session:
             options=self._options(limits),
             runtime=self._runtime,
             bus=bus,
+            edited=project.edited,
         )
         short = self._composer.short(
             one.beat for beats in plan.styles.values() for one in beats if one.draw

@@ -21,6 +21,8 @@ _LOOK: Final = 0.1
 
 _LOOK_AT_DISK: Final = 0.5
 
+_ANEW: Final = "To draw what stands there now, stop it and resume"
+
 
 class Supervisor:
     """Runs in the main thread until the run is over."""
@@ -119,12 +121,15 @@ class Supervisor:
         return found
 
     def _look_at_disk(self, now: float) -> None:
-        """See whether the ledger is still there, and whether somebody asks the run to stop."""
+        """See whether the ledger is there, what was edited, and whether a stop is asked for."""
         if self._run.haste is not None or now - self._looked < _LOOK_AT_DISK:
             return
         self._looked = now
         if self._run.keys is not None and self._run.keys.look():
             self._run.runtime.ring()
+        for name in self._run.edited.since():
+            message = f"{name} has changed: this run draws what it read at its start. {_ANEW}"
+            self._run.emit(Warned(message=message))
         if record.stop_requested(self._run.layout, self._run.options.run):
             self._run.end(endings.stopped())
             in_flight = sum(worker.in_flight for worker in self._workers)

@@ -51,13 +51,15 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Storyboard(msgspec.Struct, frozen=True, kw_only=True):
     """The beats of every style, in file order.
 
-    `source` is what they were read from, relative to the project where it lies inside;
+    `source` is what they were read from, relative to the project where it lies inside, and
+    `files` are its files, named in the same way;
     `notes` are remarks for the user that are no faults (which of two files is used).
     A style without beats has an empty tuple.
     """
 
     source: str
     beats: dict[str, tuple[Beat, ...]]
+    files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -106,7 +106,12 @@ def _storyboard(chosen: _Candidate, styles: Sequence[str], notes: Sequence[str])
         raise InputFaultsError(
             faults, {part.sheet.file: len(part.sheet.rows) for part in chosen.parts}
         )
-    return Storyboard(source=chosen.source, beats=beats, notes=(*notes, *chosen.notes))
+    return Storyboard(
+        source=chosen.source,
+        beats=beats,
+        files=tuple(part.file for part in chosen.parts),
+        notes=(*notes, *chosen.notes),
+    )
 
 
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
