@@ -338,6 +338,47 @@ def test_moved_numbers_stop_a_run_before_anything_is_sent(
     assert files(drawn) == before
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("accept", "--all"),
+        ("clean",),
+        ("use", "clear/7.1", "own.png"),
+        ("choose", "7.1", "clear"),
+        ("choose", "7.1", "--none"),
+        ("choose", "--all", "clear"),
+        ("choose", "--csv", "picks.csv"),
+        ("cast", "mara", "--from", "clear/7.1"),
+        ("skip", "clear/7.1"),
+        ("redraw", "clear/7.1"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_done_with_another_beats_picture(
+    commands: Commands, drawn: Path, asked: Sequence[str]
+) -> None:
+    """Where numbers have moved, every command that would take or replace one is refused."""
+    went_well(commands.run("choose", drawn, "7.1", "clear"))
+    (commands.folder / "own.png").write_bytes(picture(drawn, "clear", 0).read_bytes())
+    (commands.folder / "picks.csv").write_text("beat,style\n7.1,clear\n")
+    (drawn / "imagegen.toml").write_text('[characters.mara]\nnames = ["Nobody else"]\n')
+    write(drawn, EDITS["inserted"].rows)
+    before = files(drawn)
+    done = commands.run(asked[0], drawn, *asked[1:])
+    assert done.code == 2
+    assert "numbers have moved" in done.err
+    assert "7/7.1 is 7/7.2 now" in done.err
+    assert f"imagegen renumber {drawn} moves them along, at no cost" in " ".join(done.err.split())
+    assert files(drawn) == before
+
+
+def test_what_is_chosen_is_told_where_numbers_have_moved(commands: Commands, drawn: Path) -> None:
+    """Looking changes nothing."""
+    went_well(commands.run("choose", drawn, "7.1", "clear"))
+    write(drawn, EDITS["inserted"].rows)
+    assert "7.1" in went_well(commands.run("choose", drawn, "--list")).out
+
+
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_renumber_moves_exactly_what_has_another_number_now(
     commands: Commands, server: GeminiServer, drawn: Path, edit: Edit

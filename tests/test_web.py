@@ -902,6 +902,11 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         board = served.get("/api/project").json()["board"]
         assert board["moved"] == 1
         assert board["renumber"] == f"imagegen renumber {root}"
+        choice = {"shot_number": "1", "beat_number": "1.2", "style": "clear"}
+        refused = served.post("/api/save-image-selection", choice)
+        assert refused.status_code == 422
+        assert "numbers have moved: 1 picture has the words" in refused.text
+        assert not (root / "image_selections.json").exists()
 
 
 def test_the_older_services_names_are_answered(still: Served) -> None:

@@ -22,7 +22,8 @@ CHOOSE_EPILOG: Final = (
     exit_codes(
         {
             0: "chosen; with --all: wherever there is a picture",
-            2: "no such beat, style or picture, or a fault in a file: nothing was changed",
+            2: "no such beat, style or picture, numbers have moved, or a fault in a file: nothing "
+            "was changed",
         }
     )
     + "\n\n"
@@ -85,7 +86,7 @@ def choose(
     drawn; a run may be active. `status` tells what was redrawn since it was chosen.
     """
     from imagegen.display import choices, terminal
-    from imagegen.generation import choosing, picks
+    from imagegen.generation import choosing, numbering, picks
     from imagegen.generation.choices import chosen
 
     words = beat or []
@@ -99,6 +100,8 @@ def choose(
     if listed:
         _list(printer, read, str(project), now, json=json)
         return
+    # Styles are compared by beats: all of their pictures have to be at them.
+    numbering.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
     before = chosen(read)
     if every is not None:
         made, lacking = choosing.choose_rest(read, every, now, flagged=flag)

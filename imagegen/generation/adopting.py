@@ -3,7 +3,7 @@
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.generation import recorder, settling, undoing
+from imagegen.generation import numbering, recorder, settling, undoing
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
@@ -16,8 +16,8 @@ def use(project: Project, data: bytes, wall: float) -> str:
     """Put a person's own picture in the place of the one beat that is asked for.
 
     `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the picture's
-    path. Raises `UsageError` for anything else or for several beats, `RunActiveError` and
-    `StorageError`.
+    path. Raises `UsageError` for anything else, for several beats and where numbers have moved,
+    `RunActiveError` and `StorageError`.
     """
     beats = project.asked_for()
     if len(beats) != 1:
@@ -40,6 +40,9 @@ def adopt(
 
     It counts as current, whatever would be drawn. Returns its path; raises as `use` does.
     """
+    # What lies there may be another beat's picture, and this one would be in its way.
+    found = project.survey(wall)
+    numbering.require_places(project, found, [beat.style], "Nothing was replaced")
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:

@@ -2,39 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
 from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
-from imagegen.generation.survey import Survey
 from imagegen.keys import places
 from imagegen.providers.base import Provider
 from imagegen.shell import on_project
-
-_NAMED: Final = 3
-
-
-def require_places(project: Project, plan: Plan, found: Survey) -> None:
-    """Raise `UsageError` where pictures of what is asked for belong to other numbers now."""
-    moved = [
-        (f"{style}/{'/'.join(before)}", "/".join(now))
-        for style, pairs in found.moves.items()
-        if plan.styles.get(style)
-        for before, now in pairs.items()
-    ]
-    if not moved:
-        return
-    some = ", ".join(f"{before} is {now} now" for before, now in moved[:_NAMED])
-    more = f" and {len(moved) - _NAMED:,} more" if len(moved) > _NAMED else ""
-    pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
-    raise UsageError(
-        f"numbers have moved: {pictures} the words of another beat ({some}{more}). "
-        "Nothing was drawn",
-        hint=f"{on_project('renumber', project.root)} moves them along, at no cost; "
-        "run --renumber does both, and run --as-is leaves them where they are",
-    )
 
 
 def require_keys(project: Project, plan: Plan, provider: Provider) -> None:

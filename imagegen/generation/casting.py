@@ -8,7 +8,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.generation import settling
+from imagegen.generation import choosing, numbering, settling
 from imagegen.generation.beside import FOLDER, Beside, folders
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import KeySource, Project
@@ -124,6 +124,10 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
         one = f"{beats[0].style}/{address}"
         raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")
     beat = beats[0]
+    numbering.require_places(project, project.survey(wall), [beat.style], "Nothing was adopted")
+    fault = choosing.picture_fault(project, beat.key, beat.style)
+    if fault is not None:
+        raise UsageError(fault)
     style = beat.style if found.styles else None
     path = project.layout.picture(beat.style, *beat.key)
     done = _adopt(project, name, {style: path}, wall)

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import UsageError
-from imagegen.generation import choices, recorder, undoing
+from imagegen.generation import choices, numbering, recorder, undoing
 from imagegen.generation.choices import LeftOver
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
@@ -20,7 +19,6 @@ from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import Kept
 from imagegen.project.steps import Move
 from imagegen.project.storyboard import Key
-from imagegen.shell import on_project
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,11 +177,8 @@ def _cleaned(project: Project, survey: Survey) -> Cleaned:
 
 
 def _left_over(project: Project, survey: Survey) -> list[str]:
-    if survey.moves:
-        raise UsageError(
-            "numbers have moved: what is left over is known once pictures are at their beats",
-            hint=on_project("renumber", project.root),
-        )
+    # What is left over is known once pictures are at their beats.
+    numbering.require_places(project, survey, project.styles, "Nothing was cleaned away")
     return [
         _lies(project.layout, style, one.key) for style, own in survey.strays.items() for one in own
     ]

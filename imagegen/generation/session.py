@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
-from imagegen.generation import beforehand, prepare, undoing
+from imagegen.generation import beforehand, numbering, prepare, undoing
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate
@@ -148,7 +148,13 @@ class Session:
             found = self._survey()
             plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
             if not self.project.asked.as_is:
-                beforehand.require_places(self.project, plan, found)
+                numbering.require_places(
+                    self.project,
+                    found,
+                    [style for style, beats in plan.styles.items() if beats],
+                    "Nothing was drawn",
+                    ways="run --renumber does both, and run --as-is leaves them where they are",
+                )
             self._plans[limit] = plan
         return self._plans[limit]
 

@@ -6,6 +6,7 @@ It is kept in overrides.toml. A run may be active: it goes on as it began.
 import msgspec
 
 from imagegen.errors import UsageError
+from imagegen.generation import numbering
 from imagegen.generation.composer import words_hash
 from imagegen.generation.outdated import fingerprint
 from imagegen.generation.project import Project
@@ -25,11 +26,7 @@ def accept(project: Project, wall: float) -> list[Surveyed]:
     """
     found = project.survey(wall)
     asked = chosen(project, found)
-    if any(one.beat.style in found.moves for one in asked):
-        raise UsageError(
-            "numbers have moved: what is outdated is known once pictures are at their beats",
-            hint=on_project("renumber", project.root),
-        )
+    numbering.require_places(project, found, _styles(asked), "Nothing was accepted")
     outdated = {address(one.beat): one for one in asked if one.changed}
     _refuse_followers(project, outdated)
 
@@ -68,9 +65,11 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
     With `again` those that were waived are wanted after all. Raises `UsageError`, also where
     every one has its picture, and `StorageError`.
     """
-    found, settled = chosen(project, project.survey(wall)), project.settled
+    surveyed, settled = project.survey(wall), project.settled
+    found = chosen(project, surveyed)
     left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
     if not left and not again:
+        numbering.require_places(project, surveyed, _styles(found), "Nothing was skipped")
         raise UsageError(
             f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
             hint=f"{on_project('redraw', project.root, *project.asked.beats)} draws it anew",
@@ -87,6 +86,10 @@ def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
     """Return what says that a picture is current though it was drawn from something else."""
     now = project.target_in_place(beat)
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
+
+
+def _styles(found: list[Surveyed]) -> set[str]:
+    return {one.beat.style for one in found}
 
 
 def chosen(project: Project, found: Survey) -> list[Surveyed]:

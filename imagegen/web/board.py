@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.generation import interrupted
+from imagegen.generation import interrupted, numbering
 from imagegen.generation.lastrun import as_last_drawn
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
@@ -118,6 +118,14 @@ class Boards:
     def project(self) -> Project:
         """Return the project as it is now: the same one, until something has changed."""
         return self._now().project
+
+    def in_place(self) -> Project:
+        """Return the project as `project` does. Raises `UsageError` where numbers have moved."""
+        now = self._now()
+        if now.board.moved:
+            found = now.project.survey(time.time())
+            numbering.require_places(now.project, found, now.project.styles, "Nothing was chosen")
+        return now.project
 
     def _now(self) -> "_Read":
         with self._lock:

@@ -52,11 +52,11 @@ class Choices:
     def save(self, wanted: Wanted) -> ChoiceStanding | None:
         """Save a choice and return it; None where nothing is chosen any more.
 
-        Raises `UsageError` for a beat or a picture that is not there.
+        Raises `UsageError` for a beat or a picture that is not there, and where numbers have moved.
         """
         key = (wanted.shot_number, wanted.beat_number)
         with self._lock:
-            project = self._boards.project()
+            project = self._boards.in_place()
             if key not in project.numbers:
                 raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
             before = choices.chosen(project).get(key)
