@@ -38,7 +38,8 @@ out of time or money, stopped, disk full | wait until \
 | 141 | whoever read the output closed it, or it cannot be written | `resume` |
 | 70 | a fault of imagegen; the message says where the details are | report it |
 
-`status --check` ends with 3 while beats are pending, else with 1 if some are in error, else with 0.
+`status --check` ends with 2 where numbers have moved, with 3 while beats are pending, else with 1
+if some are in error, else with 0.
 [examples/ci.sh](../examples/ci.sh) acts on all of them.
 
 ## Completion

@@ -426,6 +426,20 @@ def test_status_says_that_numbers_have_moved(commands: Commands, drawn: Path) ->
     assert f"imagegen renumber {drawn} --dry-run" in said
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_check_does_not_pass_where_numbers_have_moved(
+    commands: Commands, drawn: Path, form: Sequence[str]
+) -> None:
+    """Scripts are told as by `run`: exit 2, and why on stderr; where it stands on stdout."""
+    assert commands.run("status", drawn, "--check").code == 0
+    write(drawn, EDITS["swapped"].rows)
+    done = commands.run("status", drawn, "--check", *form)
+    assert done.code == 2
+    assert "numbers have moved: 6 pictures have the words of another beat" in done.err
+    assert f"imagegen renumber {drawn} moves them along" in " ".join(done.err.split())
+    assert done.out == commands.run("status", drawn, *form).out
+
+
 def test_renumber_tells_beforehand_what_it_would_do(commands: Commands, drawn: Path) -> None:
     """With --dry-run it names where each picture goes, and nothing changes."""
     write(drawn, EDITS["swapped"].rows)

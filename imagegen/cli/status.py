@@ -16,7 +16,7 @@ STATUS_EPILOG: Final = (
         {
             0: "told; with --check: every picture is there",
             1: "with --check: no beat is pending, but some are in error",
-            2: "wrong usage, settings or input",
+            2: "wrong usage, settings or input; with --check: numbers have moved",
             3: "with --check: some beats are pending",
         }
     )
@@ -39,7 +39,11 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     exit_code: Annotated[
         bool,
-        typer.Option("--check", help="Exit 3 if beats are pending, else 1 if some are in error."),
+        typer.Option(
+            "--check",
+            help="Exit 2 if numbers have moved, 3 if beats are pending, else 1 if some are in "
+            "error.",
+        ),
     ] = False,
     watch: Annotated[
         bool,
@@ -54,7 +58,7 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.generation import interrupted
+    from imagegen.generation import interrupted, numbering
     from imagegen.generation.lastrun import as_last_drawn
     from imagegen.generation.project import Project
     from imagegen.generation.standing import standing
@@ -63,15 +67,18 @@ def status(
     interrupted.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     asked = as_last_drawn(project, asked_for(beats_file=absolute(beats)))
-    found = standing(Project(project, asked), time.time())
+    read, now = Project(project, asked), time.time()
+    surveyed = read.survey(now)
+    found = standing(read, now, surveyed)
     if followed:
         pass
     elif json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
     else:
-        terminal.printer().status(found, str(project), time.time())
+        terminal.printer().status(found, str(project), now)
     if exit_code:
+        numbering.require_places(read, surveyed, read.styles, "What is missing is not known")
         raise typer.Exit(found.check)
 
 

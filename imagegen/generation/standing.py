@@ -110,7 +110,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def check(self) -> Exit:
-        """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0."""
+        """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0.
+
+        It means nothing where numbers have moved.
+        """
         if any(style.pending for style in self.styles.values()):
             return Exit.ENDED_EARLY
         if any(style.error or style.blocked for style in self.styles.values()):
@@ -118,16 +121,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return Exit.OK
 
 
-def standing(project: Project, now: float) -> Standing:
-    """Look at the disk and the last run's record. `now` is the wall clock's time."""
+def standing(project: Project, now: float, surveyed: Survey | None = None) -> Standing:
+    """Look at the disk and the last run's record. `now` is the wall clock's time.
+
+    `surveyed` is the disk, where it has been looked at.
+    """
     errors = project.errors()
-    found = project.survey(now)
+    found = surveyed or project.survey(now)
     shown = project.layout.shown_picture
     styles = {}
-    for style, surveyed in found.beats.items():
+    for style, its in found.beats.items():
         failed = errors[style]
-        blocked = _blocked(surveyed, failed, project.predecessors.get(style, {}))
-        beats = [_beat(one, failed.get(one.key) if failed else None, shown) for one in surveyed]
+        blocked = _blocked(its, failed, project.predecessors.get(style, {}))
+        beats = [_beat(one, failed.get(one.key) if failed else None, shown) for one in its]
         if blocked:
             beats = [_held_up(beat, blocked) for beat in beats]
         statuses = [beat.status for beat in beats]
@@ -143,7 +149,7 @@ def standing(project: Project, now: float) -> Standing:
             waived=statuses.count(Status.WAIVED),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
-            failed_redraws=_failed_redraws(project, style, surveyed, failed),
+            failed_redraws=_failed_redraws(project, style, its, failed),
             beats=tuple(beats),
         )
     # In this order: a run records its end before it lets go of the project.
