@@ -345,6 +345,23 @@ def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path)
         assert not (root / folder / "sheet.html").exists()
 
 
+def test_a_sheet_says_that_numbers_have_moved(commands: Commands, root: Path) -> None:
+    """Once, with what mends it; a picture is told by the beat that it belongs to."""
+    rows = [row(0), row(1, ai_prompt="new"), row(2, ai_prompt="prompt <1>")]
+    (root / "beats.json").write_text(json.dumps(rows))
+    done = went_well(commands.run("gallery", root))
+    assert "warning: Numbers have moved: 3 pictures" in done.err
+    assert f"imagegen renumber {root} moves them along" in " ".join(done.err.split())
+    text = Page((root / "gallery.html").read_text(encoding="utf-8")).text
+    assert text.count("Numbers have moved: 3 pictures have the words of another beat.") == 1
+    assert text.count("belongs to 1.3") == 3
+    # What lies at 1.3 has words that are gone.
+    assert text.count("outdated") == 3
+    assert "warning: Numbers" in went_well(commands.run("gallery", root, "--png")).err
+    went_well(commands.run("renumber", root))
+    assert "moved" not in page(commands, root).text
+
+
 def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:
     """A PNG that is about as wide as it is high, with all the pictures in it."""
     went_well(commands.run("choose", root, "--all", "clear"))

@@ -6,7 +6,7 @@ from typing import Final
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural, some
-from imagegen.display.words import clock, minutes, money, on_project, seconds_until
+from imagegen.display.words import clock, minutes, money, moved, on_project, seconds_until
 from imagegen.generation.standing import Standing, StyleStanding
 from imagegen.project.record import Asked, Drawer
 from imagegen.project.status import Status
@@ -83,8 +83,7 @@ def on_refused(
 def _moved(paper: Paper, found: Standing, path: str) -> None:
     """Say that numbers have moved, and what brings the pictures along."""
     count = sum(style.moved for style in found.styles.values())
-    pictures = "1 picture has" if count == 1 else f"{count:,} pictures have"
-    paper.wrapped("", f"Numbers have moved: {pictures} the words of another beat.", indent=2)
+    paper.wrapped("", moved(count), indent=2)
     paper.line("Next:")
     paper.commands(
         (on_project("renumber", path, "--dry-run"), "says which goes where"),

@@ -8,6 +8,7 @@ import msgspec
 
 from imagegen.display.gallery import WIDTH
 from imagegen.display.text import clean, plural
+from imagegen.display.words import moved
 from imagegen.errors import UsageError
 from imagegen.generation.gallery import CHOSEN, Cell, Gallery, Row
 from imagegen.project import thumbnails
@@ -172,7 +173,10 @@ class _Drawing:
         room = layout.size[0] - 2 * layout.margin
         self._line((left, top), clean(sheet.project), room, size=round(layout.text * 1.7))
         below = (left, top + round(layout.text * 2.3))
-        self._line(below, ", ".join(facts), room, ink=_QUIET)
+        said = ", ".join(facts)
+        if sheet.moved:
+            said = f"{said}. {moved(sheet.moved)}"
+        self._line(below, said, room, ink=_FLAG if sheet.moved else _QUIET)
 
     def _columns(self, at: tuple[int, int]) -> None:
         layout = self._layout

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from imagegen import __version__
 from imagegen.display.text import clean_for_page, plural
+from imagegen.display.words import moved
 from imagegen.generation.gallery import CHOSEN, Cell, Gallery, Row
 from imagegen.project import thumbnails
 from imagegen.project.status import Status
@@ -51,6 +52,7 @@ header { margin-bottom: 1.5rem; }
 h1 { margin: 0; font-size: 1.75rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.02em;
   overflow-wrap: anywhere; }
 .facts { margin: 0.375rem 0 0; color: var(--quiet); font-variant-numeric: tabular-nums; }
+.warning { margin: 0.75rem 0 0; color: var(--flag); font-weight: 600; }
 .facts span { display: inline-block; }
 .facts span:not(:last-child)::after { content: "·"; margin-inline: 0.375em; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; table-layout: fixed; }
@@ -162,6 +164,7 @@ def _head(sheet: Gallery) -> str:
     name, only = _text(sheet.project), sheet.columns == (CHOSEN,)
     columns = "".join(f'<th scope="col" role="columnheader">{c}</th>' for c in sheet.columns)
     facts = "".join(f"<span>{fact}</span>" for fact in _facts(sheet, only=only))
+    warning = f'<p class="warning">{moved(sheet.moved)}</p>\n' if sheet.moved else ""
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -178,7 +181,7 @@ def _head(sheet: Gallery) -> str:
 <header>
 <h1>{name}</h1>
 <p class="facts">{facts}</p>
-</header>
+{warning}</header>
 <main>
 <table role="table">
 <caption>The pictures of each beat, {"as chosen" if only else "a column for each style"}</caption>
@@ -275,6 +278,8 @@ def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
         yield '<span class="flag">⚑ flagged</span>'
     if cell.redrawn:
         yield "<span>redrawn since</span>"
+    if cell.belongs_to:
+        yield f'<span class="flag">belongs to {_text(cell.belongs_to)}</span>'
     if cell.changed:
         yield f"<span>outdated: {_text(' and '.join(cell.changed))} changed</span>"
     if own_words and cell.words:

@@ -9,6 +9,12 @@ from imagegen.display.text import clean, plural
 _DAY: Final = 86400
 
 
+def moved(count: int) -> str:
+    """Say that numbers have moved, and how many pictures have the words of another beat."""
+    pictures = "1 picture has" if count == 1 else f"{count:,} pictures have"
+    return f"Numbers have moved: {pictures} the words of another beat."
+
+
 def money(dollars: float) -> str:
     """Write US dollars as $16.77; less than a cent is said to be so."""
     return f"${dollars:,.2f}" if dollars >= 0.005 or not dollars else "less than $0.01"

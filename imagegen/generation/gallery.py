@@ -13,6 +13,7 @@ from imagegen.generation import choices
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, standing
+from imagegen.generation.survey import Survey
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
 
@@ -25,7 +26,8 @@ _MOST: Final = 6000
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One picture, or why there is none; `words` are those that were sent for it.
 
-    `problem` says why a beat is in error, `changed` what has changed since it was drawn.
+    `problem` says why a beat is in error, `changed` what has changed since it was drawn. Where
+    numbers have moved, `belongs_to` is the beat whose words the picture has.
     """
 
     style: str
@@ -34,6 +36,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""
     problem: str = ""
     changed: tuple[str, ...] = ()
+    belongs_to: str = ""
     chosen: bool = False
     flagged: bool = False
     redrawn: bool = False
@@ -57,13 +60,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gallery(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole sheet. `columns` are styles, or `CHOSEN` alone; `made` is a time in seconds."""
+    """A whole sheet. `columns` are styles, or `CHOSEN` alone; `made` is a time in seconds.
+
+    `moved` counts pictures in its styles that have the words of another beat.
+    """
 
     project: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     aspect_ratio: str
     made: float
+    moved: int = 0
 
     @property
     def shots(self) -> Iterator[tuple[str, list[Row]]]:
@@ -88,6 +95,7 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     seconds. Raises `UsageError` where nothing is to be shown, or too much.
     """
     chosen = choices.chosen(project)
+    surveyed = project.survey(now)
     asked = project.asked_for()
     rows: dict[Key, dict[str, Beat]] = {}
     for beat in asked:
@@ -99,7 +107,7 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
         columns = tuple(
             style for style in project.styles if any(style in own for own in rows.values())
         )
-        looked = _Looked(project, now, chosen)
+        looked = _Looked(project, now, surveyed, chosen)
         found = [looked.row(key, own, columns) for key, own in rows.items()]
     if not found:
         what = "nothing is chosen" if chosen_only else "there are no beats"
@@ -110,6 +118,7 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
         rows=tuple(found),
         aspect_ratio=project.settings.aspect_ratio,
         made=now,
+        moved=sum(len(surveyed.moves.get(style, ())) for style in {one.style for one in asked}),
     )
     count = len(sheet.pictures)
     if count > _MOST:
@@ -121,12 +130,15 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
 class _Looked:
     """A project's beats as `status` tells them, with what is chosen."""
 
-    def __init__(self, project: Project, now: float, chosen: Mapping[Key, Chosen]) -> None:
+    def __init__(
+        self, project: Project, now: float, surveyed: Survey, chosen: Mapping[Key, Chosen]
+    ) -> None:
         self._project = project
+        self._moves = surveyed.moves
         self._chosen = chosen
         self._beats: dict[tuple[str, str, str], BeatStanding] = {
             (style, beat.shot_number, beat.beat_number): beat
-            for style, own in standing(project, now).styles.items()
+            for style, own in standing(project, now, surveyed).styles.items()
             for beat in own.beats
         }
 
@@ -142,6 +154,7 @@ class _Looked:
         one = self._chosen.get(beat.key)
         is_it = one is not None and one.style == beat.style
         error = stands.error
+        its = self._moves.get(beat.style, {}).get(beat.key)
         root, place = self._project.root, self._project.layout.picture(beat.style, *beat.key)
         whole = root / stands.image_path if stands.image_path else None
         if whole is None and one is not None and is_it and (root / one.image_path).is_file():
@@ -153,7 +166,8 @@ class _Looked:
             torn=whole is None and os.path.lexists(place),
             words=beat.words,
             problem=f"{error.cause}: {error.message}" if error is not None else "",
-            changed=stands.changed,
+            changed=stands.changed if its is None else (),
+            belongs_to=self._project.names.name(its) if its is not None else "",
             chosen=is_it,
             flagged=one is not None and is_it and one.flagged,
             redrawn=one is not None
