@@ -65,6 +65,21 @@ def test_says_which_file_is_used(commands: Commands) -> None:
     assert "beats.json" in done.text
 
 
+def test_says_what_is_passed_over(commands: Commands) -> None:
+    """Beats behind those that are used are told in one line, unless they were named."""
+    root = commands.project()
+    assert "not used" not in commands.run("check", root).text
+    shutil.copy(FORMATS / "f-beats-csv" / "beats.csv", root)
+    note = "note: beats.csv is not used: beats.json comes before it"
+    assert commands.run("check", root).text.count(note) == 1
+    shutil.copytree(FORMATS / "b-prompts-json" / "prompts", root / "prompts")
+    note = "note: beats.csv and prompts/ are not used: beats.json comes before them"
+    assert note in commands.run("check", root).text
+    assert "not used" not in commands.run("check", root, "--beats", root / "beats.json").text
+    (root / "imagegen.toml").write_text('beats = "beats.csv"')
+    assert "not used" not in commands.run("check", root).text
+
+
 def test_draws_the_example(commands: Commands) -> None:
     """The example of the README draws 45 pictures."""
     root = commands.folder / "lighthouse"

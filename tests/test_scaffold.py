@@ -72,6 +72,48 @@ def test_nothing_is_overwritten(tmp_path: Path, name: str, *, dangling: bool) ->
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+PROMPTS = '[{"shot_number": 1, "beat_number": "1.1", "ai_prompt": "x"}]'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "source"),
+    [
+        ("beats.csv", "shot_number,beat_number,ai_prompt\n1,1.1,x\n", "beats.csv"),
+        ("beats.csv", "no heading that is known\n", "beats.csv"),
+        ("prompts/prompts-clear.json", PROMPTS, "prompts/"),
+        ("prompts/prompts-oil.js", f"module.exports = {PROMPTS};", "prompts/"),
+        ("storyboards/consistent.json", PROMPTS, "storyboards/"),
+    ],
+)
+def test_a_folder_that_has_beats_gets_no_sample(
+    tmp_path: Path, name: str, text: str, source: str
+) -> None:
+    """The sample would be drawn in their place; it says which are used."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    told = "\n".join(scaffold.create(tmp_path))
+    assert not (tmp_path / "beats.json").exists()
+    assert settings.load(tmp_path) == Settings()
+    assert f"with the beats of {source}: no sample is written" in told
+    assert f"imagegen check {tmp_path}" in told
+
+
+def test_of_two_places_the_one_that_is_used_is_told(tmp_path: Path) -> None:
+    """As every command reads them: the first that holds prompts."""
+    (tmp_path / "beats.csv").write_text("shot_number,beat_number\n1,1.1\n")
+    (tmp_path / "storyboards").mkdir()
+    (tmp_path / "storyboards" / "clear.json").write_text(PROMPTS)
+    assert "with the beats of storyboards/:" in scaffold.create(tmp_path)[0]
+
+
+def test_empty_folders_hold_no_beats(tmp_path: Path) -> None:
+    """They get the sample as any other."""
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "storyboards").mkdir()
+    scaffold.create(tmp_path)
+    assert storyboard.load(tmp_path, STYLES).source == "beats.json"
+
+
 def test_a_gitignore_of_one_s_own_stays(tmp_path: Path) -> None:
     """An existing .gitignore is kept, and the rest is made beside it."""
     (tmp_path / ".gitignore").write_text("mine")

@@ -80,7 +80,8 @@ def _options(
 def init(project: ProjectArgument = Path()) -> None:
     """Make a new project: sample beats, settings and a .gitignore.
 
-    Nothing that exists is overwritten. It says which keys the project will use.
+    Nothing that exists is overwritten, and a folder that has beats gets no sample. It says which
+    keys the project will use.
     """
     from imagegen.display import terminal
     from imagegen.generation import scaffold
@@ -123,6 +124,7 @@ def check(
     from imagegen.display import terminal
     from imagegen.generation import interrupted
     from imagegen.generation.project import KeySource, Project
+    from imagegen.project import storyboard
     from imagegen.project.layout import Layout
 
     printer = terminal.printer()
@@ -156,7 +158,9 @@ def check(
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
             printer.keys(tails, read.ring.source)
-    told = (composer.short(beats_of_all), composer.strangers(beats_of_all))
+    named = read.asked.beats_file or read.settings.beats
+    unused = None if named else storyboard.unused(read.root, read.storyboard.source)
+    told = (unused, composer.short(beats_of_all), composer.strangers(beats_of_all))
     for note in (*read.storyboard.notes, *read.ring.warnings, *filter(None, told)):
         printer.line(f"  note: {note}")
 

@@ -8,10 +8,12 @@ from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation import ownkeys
 from imagegen.keys.places import FILE
+from imagegen.project import storyboard
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES, Settings
 from imagegen.shell import on_project
 
+_SAMPLE: Final = "beats.json"
 _BEATS: Final = """\
 [
   {"shot_number": 1, "beat_number": "1.1", "transition_type": "H",
@@ -56,19 +58,23 @@ _MOST_IGNORED: Final = 1024 * 1024
 
 
 def create(root: Path) -> list[str]:
-    """Make a project folder with a sample; returns what to tell the user.
+    """Make a project folder, with a sample unless beats are there; returns what to tell the user.
 
     Raises `UsageError` rather than overwrite anything, and if the disk refuses.
     """
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, and a project is a folder")
-    contents = {"beats.json": _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
+    contents = {_SAMPLE: _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
     taken = [name for name in contents if os.path.lexists(root / name) and name != ".gitignore"]
     if taken:
         raise UsageError(
             f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
             hint=f"{on_project('check', root)} reads what is there",
         )
+    beats = _beats(root)
+    if beats is not None:
+        # In front of them a sample would be what is drawn, and paid for.
+        del contents[_SAMPLE]
     try:
         files.make_folder(root)
         for name, text in contents.items():
@@ -76,15 +82,34 @@ def create(root: Path) -> list[str]:
                 files.write(root / name, text.encode())
     except StorageError as error:
         raise UsageError(f"no project can be made: {error.message}") from error
+    name, draws = root.resolve().name or str(root), on_project("run", root, "--provider", "sketch")
+    if beats is None:
+        head = f"{name} is ready: 3 beats in 2 shots, in three styles."
+        then = f"{root / _SAMPLE}   is yours to edit"
+    else:
+        head = f"{name} is ready, with the beats of {beats}: no sample is written."
+        then = f"{on_project('check', root)}   reads them, and draws nothing"
     return [
-        f"{root.resolve().name or root} is ready: 3 beats in 2 shots, in three styles.",
+        head,
         "",
-        f"  {on_project('run', root, '--provider', 'sketch')}   draws it now, without a key",
-        f"  {root / 'beats.json'}   is yours to edit",
+        f"  {draws}   draws it now, without a key",
+        f"  {then}",
         "",
         *_keys(root),
         *_uncovered(root),
     ]
+
+
+def _beats(root: Path) -> str | None:
+    """Return where the folder's beats are read from; None where it has none."""
+    places = storyboard.places(root)
+    if not places:
+        return None
+    try:
+        return storyboard.load(root, STYLES).source
+    except UsageError:
+        # `check` tells their faults.
+        return places[0]
 
 
 def _uncovered(root: Path) -> list[str]:

@@ -90,6 +90,32 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     return _storyboard(first, styles, [])
 
 
+def places(project: Path) -> list[str]:
+    """Return the places that `load` would look at, in its order, where anything lies at them.
+
+    Of a folder, anything is a file of one of its patterns, whatever the style. Nothing is read.
+    """
+    found = [name for name in _SHARED if os.path.lexists(project / name)]
+    for name, patterns in _FOLDERS:
+        shapes = [pattern.format(style="?*") for pattern in patterns]
+        if any(next((project / name).glob(shape), None) for shape in shapes):
+            found.append(f"{name}/")
+    return found
+
+
+def unused(project: Path, source: str) -> str | None:
+    """Say which places are not used for the beats are those of `source`; None if there is none.
+
+    Those that come before it hold no prompts, which the storyboard itself notes.
+    """
+    found = places(project)
+    others = found[found.index(source) + 1 :] if source in found else []
+    if not others:
+        return None
+    are, them = ("is", "it") if len(others) == 1 else ("are", "them")
+    return f"{' and '.join(others)} {are} not used: {source} comes before {them}"
+
+
 def _passed_over(passed: Sequence[_Candidate], chosen: _Candidate) -> list[str]:
     notes = [f"{other.source} holds no prompts: {chosen.source} is used" for other in passed]
     return [*notes, *(note for other in passed for note in other.notes)]
