@@ -207,6 +207,7 @@ def test_a_record_is_read_back(layout: Layout) -> None:
         msgspec.json.encode(RECORD).replace(b"abc123", b"\\ud800"),
         msgspec.json.encode(RECORD)[:-1],
         msgspec.json.encode(msgspec.structs.replace(RECORD, drawer=Drawer(model="a\0b"))),
+        msgspec.json.encode(msgspec.structs.replace(RECORD, drawer=Drawer(beats_file="a\0b"))),
         b'{"asked": ' + b"[" * 100_000,
         b" " * 2**20 + msgspec.json.encode(RECORD),
     ],

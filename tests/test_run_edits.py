@@ -667,6 +667,45 @@ def test_nothing_is_cleaned_away_while_numbers_have_moved(commands: Commands, dr
     assert files(drawn) == before
 
 
+def test_nothing_is_advised_or_cleaned_after_a_run_of_other_beats(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """What is left over of one storyboard may be the other's; both ways on are told."""
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\n')
+    (root / "y2").mkdir()
+    other = root / "y2" / "alt.json"
+    other.write_text(json.dumps([row(0), row(1, ai_prompt="other words"), row(7)]))
+    went_well(commands.run("run", root))
+    went_well(commands.run("run", root, "--beats", other))
+    for again in (False, True):
+        if again:
+            # Single beats in between change nothing of it.
+            went_well(commands.run("redraw", root, "clear/1.1"))
+        said = went_well(commands.run("status", root)).out
+        assert "The last run was of y2/alt.json (--beats), and this is beats.json." in said
+        assert 'beats = "y2/alt.json" in imagegen.toml' in said
+        assert "clean" not in said
+        assert "imagegen run" not in said
+    before = files(root)
+    for options in ((), ("--dry-run",)):
+        done = commands.run("clean", root, *options)
+        assert done.code == 2
+        assert "the last run was of y2/alt.json (--beats), and this is beats.json" in done.err
+        assert f"imagegen clean {root} --beats {root / 'beats.json'}" in done.err
+        assert 'beats = "y2/alt.json" in imagegen.toml' in done.err
+    assert files(root) == before
+
+    of_it = went_well(commands.run("status", root, "--beats", other)).out
+    assert "The last run was" not in of_it
+    assert f"imagegen clean {root} --beats {other}" in of_it
+    named = commands.run("clean", root, "--beats", root / "beats.json", "--dry-run")
+    assert went_well(named).out.count("Beat_2.3.png") == 3
+    settings = (root / "imagegen.toml").read_text()
+    (root / "imagegen.toml").write_text(f'beats = "y2/alt.json"\n{settings}')
+    assert "The last run was" not in went_well(commands.run("status", root)).out
+    assert went_well(commands.run("clean", root, "--dry-run")).out.count("Beat_1.3.png") == 3
+
+
 # Without PROJECT, with nothing drawn.
 
 

@@ -505,6 +505,25 @@ def test_a_status_fits_its_width() -> None:
             ],
         ),
         (
+            standing("✓◦", beats_file="beats.json", last_beats_file="y2/alt.json"),
+            [
+                "The last run was of y2/alt.json (--beats), and this is beats.json.",
+                'beats = "y2/alt.json" in imagegen.toml makes it its own',
+                "  imagegen status my-video --beats my-video/y2/alt.json   shows where it stands",
+            ],
+        ),
+        (
+            standing("✓✓", beats_file="beats.json", last_beats_file="/x/\x1b[2J\nrm ~"),
+            [
+                "The last run was of /x/\\u001b[2J rm ~ (--beats), and this is beats.json.",
+                "  imagegen status my-video --beats '/x/\\u001b[2J rm ~'   shows where it stands",
+            ],
+        ),
+        (
+            standing("✓◦", beats_file="y2/alt.json", beats_named=True),
+            ["Next: imagegen run my-video --beats my-video/y2/alt.json     1 picture, about $0.10"],
+        ),
+        (
             standing("◦", active=True, pid=7, last_run=last_run()),
             [
                 "  imagegen status my-video --watch   follows the run",

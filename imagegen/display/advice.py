@@ -1,12 +1,14 @@
 """What to type next, by where a project stands."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural, some
 from imagegen.display.words import clock, minutes, money, moved, on_project, seconds_until
+from imagegen.generation.lastrun import as_own
 from imagegen.generation.standing import Standing, StyleStanding
 from imagegen.project.record import Asked, Drawer
 from imagegen.project.status import Status
@@ -18,12 +20,20 @@ REFUSED: Final = frozenset({"refused", "bad request"})
 def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
     """Say what to type next. `path` and `now` are as for `standing.show`."""
     paper.line()
+    if found.last_beats_file is not None:
+        _drawn_from_another(paper, found, found.last_beats_file, path)
     if found.active:
         paper.commands(
             (on_project("status", path, "--watch"), "follows the run"),
             (on_project("stop", path), "ends it; resume carries on"),
         )
         return
+    if found.last_beats_file is None:
+        _next(paper, found, names, path, now)
+
+
+def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+    """Say it of a project that nothing runs on."""
     if any(style.moved for style in found.styles.values()):
         _moved(paper, found, path)
         return
@@ -39,7 +49,7 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
     refused = _first_refused(found.styles, names)
     if refused is not None:
         paper.line("Next:")
-        paper.commands(*on_refused(path, *refused))
+        paper.commands(*on_refused(path, *refused, beats=_beats(found, path)))
         if any(style.outdated for style in found.styles.values()):
             _outdated(paper, found, path)
         return
@@ -47,7 +57,7 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
     pictures = plural(left, "picture")
     cost = f", about {money(found.price * left)}" if found.price else ""
     if last is None or not last.broke_off:
-        run = on_project("run", path, *_same(found))
+        run = _on("run", found, path, *_same(found))
         paper.line(f"Next: {run}     {pictures}{cost}")
         return
     resume = on_project("resume", path)
@@ -55,7 +65,7 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
         paper.line("Next:")
         paper.commands(
             (resume, "carries on what the last run was asked for"),
-            (on_project("run", path, *_same(found)), f"all that is missing: {pictures}{cost}"),
+            (_on("run", found, path, *_same(found)), f"all that is missing: {pictures}{cost}"),
         )
     else:
         # Another provider or model has other prices.
@@ -67,17 +77,34 @@ def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> 
 
 
 def on_refused(
-    path: str, name: str, cause: str, sources: Sequence[str] = ()
+    path: str,
+    name: str,
+    cause: str,
+    *,
+    beats: Sequence[str] = (),
+    sources: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
     """Return what helps where the same words would be refused again, and what each does.
 
-    `sources` are options that every command that draws is to have.
+    `beats` are options that name the beats file, `sources` those that every command that draws
+    is to have.
     """
-    rows = [(on_project("check", path, "--show", name), "shows the exact words")]
+    rows = [(on_project("check", path, "--show", name, *beats), "shows the exact words")]
     if cause == "refused":
-        other = on_project("redraw", path, name, "--prompt", "…", *sources)
-        rows += [(other, "sends others"), (on_project("skip", path, name), "does without")]
+        other = on_project("redraw", path, name, "--prompt", "…", *beats, *sources)
+        rows += [(other, "sends others"), (on_project("skip", path, name, *beats), "does without")]
     return rows
+
+
+def _drawn_from_another(paper: Paper, found: Standing, other: str, path: str) -> None:
+    """Say that the last run was of other beats: what to do about these is not known."""
+    said = f"The last run was of {other} (--beats), and this is {found.beats_file}."
+    paper.wrapped("", clean(said, 2000), indent=2)
+    own = as_own(other)
+    if own is not None:
+        paper.wrapped("", clean(own, 2000), indent=2)
+    named = str(Path(path) / other)
+    paper.commands((on_project("status", path, "--beats", named), "shows where it stands"))
 
 
 def _moved(paper: Paper, found: Standing, path: str) -> None:
@@ -86,8 +113,8 @@ def _moved(paper: Paper, found: Standing, path: str) -> None:
     paper.wrapped("", moved(count), indent=2)
     paper.line("Next:")
     paper.commands(
-        (on_project("renumber", path, "--dry-run"), "says which goes where"),
-        (on_project("renumber", path), "moves them along, at no cost"),
+        (_on("renumber", found, path, "--dry-run"), "says which goes where"),
+        (_on("renumber", found, path), "moves them along, at no cost"),
     )
 
 
@@ -103,7 +130,7 @@ def _left_over(paper: Paper, found: Standing, path: str) -> None:
     if lost:
         paper.wrapped("", f"Choices of beats that are gone: {some(lost, _OVER_SHOWN)}", indent=2)
     if over or lost:
-        paper.commands((on_project("clean", path), "moves them to old_images/"))
+        paper.commands((_on("clean", found, path), "moves them to old_images/"))
         paper.line()
 
 
@@ -114,13 +141,23 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
         paper.line("Every picture is there.")
         if found.chosen < found.beats and found.choices_fault is None:
             paper.commands(
-                (on_project("gallery", path), "shows them side by side"),
-                (on_project("choose", path, "BEAT", "STYLE"), "chooses the best of a beat"),
+                (_on("gallery", found, path), "shows them side by side"),
+                (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best of a beat"),
             )
         return
     cost = f", about {money(found.price * count)}" if found.price else ""
-    again = on_project("run", path, *_same(found), "--outdated")
+    again = _on("run", found, path, *_same(found), "--outdated")
     paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+
+
+def _on(name: str, found: Standing, path: str, *options: str) -> str:
+    """Return a command on the same beats."""
+    return on_project(name, path, *options, *_beats(found, path))
+
+
+def _beats(found: Standing, path: str) -> list[str]:
+    """Return the options that name the beats file, where this command was told of one."""
+    return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
 
 
 def _same(found: Standing) -> list[str]:

@@ -307,7 +307,7 @@ def _commands(
     beat = group[0][0]
     name = names.full(beat.style, *beat.key)
     if cause in REFUSED:
-        return advice.on_refused(ended.path, name, cause, ended.sources)
+        return advice.on_refused(ended.path, name, cause, sources=ended.sources)
     if (beat.style, *beat.key) in ended.again:
         # A run leaves what has its picture still.
         return [(on_project("redraw", ended.path, name, *ended.sources), "")]

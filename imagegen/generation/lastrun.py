@@ -54,6 +54,29 @@ def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -
     return msgspec.structs.replace(earlier, left=None)
 
 
+def drawn_from_another(
+    layout: Layout, asked: Asked, source: str, last: RunRecord | None
+) -> str | None:
+    """Return the beats file that the last run was told of, where it is not the project's.
+
+    `source` is what the beats are read from. None also where this command was told of a file
+    itself. What is returned is as the record has it, which may be somebody else's: it is shown,
+    and never read.
+    """
+    named = last.drawer.beats_file if last is not None else None
+    if named is None or asked.beats_file is not None:
+        return None
+    own = (layout.root / source).resolve()
+    return None if own.is_relative_to(layout.root) and named == layout.relative(own) else named
+
+
+def as_own(beats_file: str) -> str | None:
+    """Say what makes a beats file the project's own; None for one that lies outside."""
+    if Path(beats_file).is_absolute():
+        return None
+    return f"beats = {msgspec.json.encode(beats_file).decode()} in imagegen.toml makes it its own"
+
+
 def as_last_drawn(root: Path, asked: Asked) -> Asked:
     """Return what is asked with the last run's provider, model and continuity.
 

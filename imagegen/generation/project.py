@@ -210,8 +210,13 @@ class Project:
         """
         if self.asked.beats and last is not None:
             return last.drawer
-        asked = self.asked
-        return Drawer(provider=asked.provider, model=asked.model, continuity=asked.continuity)
+        asked = self.remembered()
+        return Drawer(
+            provider=asked.provider,
+            model=asked.model,
+            continuity=asked.continuity,
+            beats_file=asked.beats_file,
+        )
 
     def survey(self, now: float) -> Survey:
         """Look at every picture, and hold it against what would be drawn now.

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from imagegen.errors import UsageError
 from imagegen.generation import choices, numbering, recorder, undoing
 from imagegen.generation.choices import LeftOver
+from imagegen.generation.lastrun import as_own, drawn_from_another
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
 from imagegen.project import moved_selections, overrides, record, selected, selections, steps
@@ -19,6 +21,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import Kept
 from imagegen.project.steps import Move
 from imagegen.project.storyboard import Key
+from imagegen.shell import on_project
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,8 +152,8 @@ def _spelled(folder: Path, name: str) -> str:
 def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
     """Move pictures and choices of beats that are gone to `old_images`; returns what did.
 
-    Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved: then
-    it is not known yet what is left over.
+    Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved, or where
+    the last run was of another beats file: then it is not known what is left over.
     """
     if dry_run:
         return _cleaned(project, project.survey(wall))
@@ -176,7 +179,22 @@ def _cleaned(project: Project, survey: Survey) -> Cleaned:
     return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choices.left_over(project))
 
 
+def _require_same_beats(project: Project) -> None:
+    """Raise `UsageError` where the last run was of other beats: they are not gone."""
+    own, layout = project.storyboard.source, project.layout
+    other = drawn_from_another(layout, project.asked, own, record.read(layout))
+    if other is None:
+        return
+    anyway = on_project("clean", project.root, "--beats", str(project.root / own))
+    raise UsageError(
+        f"the last run was of {other} (--beats), and this is {own}: what is left over of the one "
+        "may be the other's. Nothing was cleaned away",
+        hint="; ".join(filter(None, (f"{anyway} goes by this one", as_own(other)))),
+    )
+
+
 def _left_over(project: Project, survey: Survey) -> list[str]:
+    _require_same_beats(project)
     # What is left over is known once pictures are at their beats.
     numbering.require_places(project, survey, project.styles, "Nothing was cleaned away")
     return [

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import Exit, StorageError, UsageError
+from imagegen.errors import Exit, StorageError, UsageError, sendable
 from imagegen.generation import choices
 from imagegen.generation.choices import Since, Unclear
+from imagegen.generation.lastrun import drawn_from_another
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -79,6 +80,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     `price` is about what a picture costs, in US dollars; None where it is not known.
     `not_redrawn` counts pictures that the last run was to draw again and did not.
+    `beats_file` is where the beats were read from, `beats_named` whether the command was told so;
+    `last_beats_file` is where the last run read others from, else None: what is outdated or left
+    over may be that one's.
 
     `beats` counts beats whatever their styles, `chosen` those of which a best picture is chosen.
     Beats in lists are called as in image_selections.json. `chosen_without_picture` have none any
@@ -96,6 +100,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last_run: RunRecord | None = None
     price: float | None = None
     not_redrawn: int = 0
+    beats_file: str = ""
+    beats_named: bool = False
+    last_beats_file: str | None = None
     beats: int = 0
     chosen: int = 0
     redrawn_since_chosen: tuple[str, ...] = ()
@@ -170,6 +177,11 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         last_run=last,
         price=project.picture_price(),
         not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
+        beats_file=sendable(project.storyboard.source),
+        beats_named=project.asked.beats_file is not None,
+        last_beats_file=drawn_from_another(
+            project.layout, project.asked, project.storyboard.source, last
+        ),
         beats=project.count,
         styles=styles,
         **_choices(project),

@@ -65,11 +65,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Drawer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who was asked to draw; None: as the settings say."""
+    """Who was asked to draw, and from which beats file; None: as the settings say."""
 
     provider: Option | None = None
     model: Option | None = None
     continuity: bool | None = None
+    beats_file: Option | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
