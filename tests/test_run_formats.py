@@ -88,3 +88,16 @@ def test_draws_the_example(commands: Commands) -> None:
     done = commands.run("run", root)
     assert done.code == 0, done.text
     assert len(pictures(root)) == 45
+
+
+def test_a_style_that_may_be_misspelt_is_told(commands: Commands) -> None:
+    """It would be drawn besides the others; one that `draw` names is meant."""
+    root = commands.project(beats=1)
+    toml = root / "imagegen.toml"
+    toml.write_text('[styles.claer]\nlook = "Flat shapes."\n[styles.noir]\nlook = "Ink."\n')
+    note = 'imagegen.toml: [styles.claer] adds a style: did you mean "clear"?'
+    checked = commands.run("check", root)
+    assert checked.text.count("adds a style") == checked.text.count(note) == 1
+    assert note in commands.run("run", root, "--provider", "sketch").text
+    toml.write_text(f'draw = ["clear", "claer"]\n{toml.read_text()}')
+    assert "adds a style" not in commands.run("check", root).text

@@ -9,7 +9,7 @@ from imagegen import providers
 from imagegen.errors import InputFault
 from imagegen.project import settings
 from imagegen.project.record import Asked
-from imagegen.project.settings import Settings
+from imagegen.project.settings import STYLES, Settings
 from imagegen.tables import did_you_mean
 
 
@@ -31,6 +31,20 @@ def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
     if asked.continuity is not None:
         read = settings.with_continuity(read, on=asked.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model), faults
+
+
+def doubtful(read: Settings) -> list[str]:
+    """Say which styles of the file's own may be misspelt: each is drawn, and paid for, besides.
+
+    One that `draw` names is meant.
+    """
+    own = (name for name in read.styles if name not in STYLES and name not in (read.draw or ()))
+    near = ((name, did_you_mean(name, STYLES)) for name in own)
+    return [
+        f"{settings.FILE}: [styles.{name}] adds a style: {meant} If not, name it in draw"
+        for name, meant in near
+        if meant is not None
+    ]
 
 
 def hides_beats(fault: InputFault, styles: Collection[str]) -> bool:

@@ -95,7 +95,9 @@ class Project:
             self.changes = self.settled.changed(self._chosen(self.settled.beats), resettle)
             self.settled = settle(board.beats, self.settled.applied(self.changes))
         self.storyboard = msgspec.structs.replace(
-            board, beats=self.settled.beats, notes=(*board.notes, *self._unused())
+            board,
+            beats=self.settled.beats,
+            notes=(*board.notes, *ownsettings.doubtful(self.settings), *self._unused()),
         )
         self.index = Index(self.layout.ours)
 
