@@ -1,5 +1,7 @@
 """Every shape of project draws, without a key, on the sketch provider."""
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from commands import Commands, pictures
 
 FORMATS = Path(__file__).parent / "formats"
 EXAMPLES = Path(__file__).parent.parent / "examples"
+README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,17 @@ def test_draws_the_example(commands: Commands) -> None:
     done = commands.run("run", root)
     assert done.code == 0, done.text
     assert len(pictures(root)) == 45
+
+
+def test_the_readmes_first_project_tells_its_whole_cost(commands: Commands) -> None:
+    """Beats that have a frame of the sketch provider are to be paid for as all others."""
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    steps = [shlex.split(line) for line in re.findall(r"`imagegen (run my-video[^`]*)`", text)]
+    frames = next(words for words in steps if "sketch" in words)
+    estimate = next(words for words in steps if "--dry-run" in words)
+    commands.project(beats=12)
+    assert commands.run(*frames).code == 0
+    assert "36 requests" in commands.run(*estimate).out
 
 
 def test_a_style_that_may_be_misspelt_is_told(commands: Commands) -> None:
