@@ -85,6 +85,14 @@ def test_shots_and_beats_are_the_projects(tab: Tab) -> None:
     assert tab("check", "my-video", "--show", "cl")[-1] == "clear/2.1"
 
 
+def test_a_picture_of_ones_own_is_the_shells_to_complete(tab: Tab) -> None:
+    """Behind the beat nothing is offered, and shells then offer files."""
+    tab.commands.project()
+    assert tab("use", "my-video", "clear/1") == ["clear/1.1", "clear/1.2", "clear/1.3"]
+    assert tab("use", "my-video", "clear/1.1", "") == []
+    assert tab("use", "my-video", "clear/1.1", "1") == []
+
+
 def test_a_number_of_several_shots_is_offered_with_its_shot(tab: Tab) -> None:
     """What is offered is what the command accepts."""
     tab.commands.project(beats=[row(0, beat_number="1"), row(5, beat_number="1")])

@@ -365,7 +365,7 @@ def test_a_deleted_beats_choice_gives_way_to_the_one_that_gets_its_number(
 
 
 def test_styles_and_beats_are_offered(commands: Commands, root: Path) -> None:
-    """The Tab key knows beats first, and the styles once one is begun."""
+    """The Tab key knows beats first, and the styles once one is begun or named."""
     env = {
         "_IMAGEGEN_COMPLETE": "complete_bash",
         "COMP_WORDS": f"imagegen choose {root} 1.1 c",
@@ -381,3 +381,5 @@ def test_styles_and_beats_are_offered(commands: Commands, root: Path) -> None:
         "1.2",
         "1.3",
     ]
+    named = env | {"COMP_WORDS": f"imagegen choose {root} 1.1 ", "COMP_CWORD": "4"}
+    assert commands.run(env=named).out.split()[:3] == list(STYLES)

@@ -989,8 +989,12 @@ def test_beats_are_settled_while_a_run_is_active(
     (busy / "beats.json").write_text(
         json.dumps([row(0, ai_prompt="prompt <mended>"), *(row(n) for n in range(1, 5))])
     )
-    went_well(commands.run("skip", busy, "clear/1.4"))
-    went_well(commands.run("accept", busy, "clear/1.1"))
+    news = "the next one heeds this"
+    assert news in went_well(commands.run("skip", busy, "clear/1.4")).err
+    assert news in went_well(commands.run("accept", busy, "clear/1.1")).err
+    # Where nothing was settled there is nothing to heed.
+    assert news not in went_well(commands.run("accept", busy, "clear/1.1")).err
+    assert news not in went_well(commands.run("skip", busy, "clear/1.5", "--undo")).err
     told = status(commands, busy)["clear"]
     assert (told["1.1"], told["1.4"]) == ("complete", "waived")
 

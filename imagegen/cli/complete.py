@@ -104,10 +104,15 @@ def beats(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def picks(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer beats, and the styles among which a beat's best picture is chosen."""
+    """Offer beats, and once one is begun or named the styles that may have its best picture."""
     settings = _settings(ctx)
-    names = settings.drawn_styles if settings and incomplete else ()
+    names = settings.drawn_styles if settings and (incomplete or ctx.params.get("beat")) else ()
     return [*_offered(names, incomplete), *beats(ctx, incomplete)][:_MOST]
+
+
+def beat_and_file(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer beats, and nothing once one is named: shells then offer files."""
+    return [] if ctx.params.get("beat") else beats(ctx, incomplete)
 
 
 def providers(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name

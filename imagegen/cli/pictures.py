@@ -151,6 +151,7 @@ def accept(
         printer.line(f"{one.name} counts as current ({', '.join(one.changed)} changed)")
     if not accepted:
         printer.line(f"{read.layout.name}: nothing of it is outdated.")
+        return
     _warn_of_active(read)
 
 
@@ -177,6 +178,7 @@ def skip(
         terminal.printer().line(f"{one.name} {said}")
     if not skipped:
         terminal.printer().line(f"{read.layout.name}: nothing of it was skipped.")
+        return
     _warn_of_active(read)
 
 
@@ -188,7 +190,7 @@ def use(
             metavar="BEAT PICTURE",
             help="The beat, with its style (clear/7.3), and a PNG, JPEG or WebP file.",
             show_default=False,
-            autocompletion=complete.beats,
+            autocompletion=complete.beat_and_file,
         ),
     ] = None,
     *,
