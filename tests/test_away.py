@@ -196,6 +196,8 @@ def test_stop_ends_a_watched_run(commands: Commands, server: GeminiServer) -> No
     run = commands.start("run", root, "--base-url", server.address)
     assert server.wait_for_requests(6)
     watcher = commands.start("status", root, "--watch")
+    assert watcher.stdout is not None
+    assert watcher.stdout.readline()
     assert commands.run("stop", root).code == 0
     ran, seen = commands.wait(run), commands.wait(watcher)
     assert ran.code == 3
