@@ -116,6 +116,9 @@ class ClosedOutputError(ImagegenError):
 
 
 class StorageError(ImagegenError):
-    """The project's disk refused a write: full, read-only or not permitted."""
+    """The disk refused a write: full, read-only or not permitted.
 
-    exit_code = Exit.ENDED_EARLY
+    A run that it ends has ended early; for all else nothing is left to be carried on.
+    """
+
+    exit_code = Exit.USAGE

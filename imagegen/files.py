@@ -201,8 +201,8 @@ def sweep(folder: Path) -> None:
 def refused(error: OSError, path: Path) -> StorageError:
     """Say in words why the disk refused, and what helps."""
     if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:
-        hint = "free some space, then: imagegen resume"
-        return StorageError(f"the disk is full: {path.parent} takes no more files", hint=hint)
+        message = f"the disk is full: {path.parent} takes no more files"
+        return StorageError(message, hint="free some space first")
     if error.errno == errno.EROFS:
         return StorageError(f"{path.parent} is on a read-only disk")
     if error.errno in {errno.EACCES, errno.EPERM}:
@@ -214,7 +214,7 @@ def refused(error: OSError, path: Path) -> StorageError:
         where = str(path) if there == path else f"in {there.parent}"
         return StorageError(f"not permitted to write {where}")
     if error.errno == errno.EFBIG:
-        hint = "see ulimit -f, or whether the disk takes large files, then: imagegen resume"
+        hint = "see ulimit -f, or whether the disk takes large files"
         return StorageError(f"{path} cannot be written: no file may be so large", hint=hint)
     if error.errno == errno.EISDIR:
         message = f"{path} cannot be written: a folder stands where a file should be"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from builders import picture
 from crashing import Crash, failing, full
 from imagegen import files
-from imagegen.errors import InputFaultsError, UsageError
+from imagegen.errors import InputFaultsError, StorageError, UsageError
 from imagegen.generation import choices, choosing, interrupted, picks
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.choosing import Pick
@@ -310,7 +310,7 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
 def test_a_lock_that_cannot_be_taken_is_told(board: Board) -> None:
     """As every refusal of the disk is, and nothing is chosen."""
     (board.root / ".imagegen" / "selections.lock").mkdir(parents=True)
-    with pytest.raises(UsageError, match=r"selections\.lock cannot be written: a folder stands"):
+    with pytest.raises(StorageError, match=r"selections\.lock cannot be written: a folder stands"):
         board.choose(KEYS[0], "clear")
     assert board.said == {}
 
@@ -687,7 +687,7 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
     outcomes = set()
     for at in range(1, len(calls) + 1):
         board = begun(at)
-        expected = (Crash,) if not refusing else (UsageError, OSError)
+        expected = (Crash,) if not refusing else (StorageError, OSError)
         with (
             contextlib.suppress(*expected),
             failing(at, raising=full if refusing else Crash, only=refusing),

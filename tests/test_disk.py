@@ -48,6 +48,35 @@ _FULL = """
 """
 """A disk that is full after so many bytes."""
 
+_READ_ONLY = """
+    import errno
+    opened, mkdir = os.open, os.mkdir
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", os.fspath(path))
+    def opening(path, flags, *args, **more):
+        if "my-video" in str(path) and flags & (os.O_WRONLY | os.O_RDWR):
+            refuse(path)
+        return opened(path, flags, *args, **more)
+    def making(path, *args, **more):
+        return refuse(path) if "my-video" in str(path) else mkdir(path, *args, **more)
+    os.open, os.mkdir = opening, making
+"""
+"""The project's disk, mounted to be read alone."""
+
+_DRAWING_NOTHING = [
+    ("gallery",),
+    ("choose", "1.1", "clear"),
+    ("use", "clear/1.1", "own.png"),
+    ("renumber",),
+    ("cast", "mara", "--from", "clear/1.1"),
+    ("try", "--keep", "look"),
+    ("skip", "clear/1.3"),
+]
+_DRAWING_BESIDE = [
+    ("try", "--style", "clear", "--look", "Ink.", "--provider", "sketch"),
+    ("cast", "mara", "--provider", "sketch"),
+]
+
 
 class Disk:
     """A project, and the command on it under the faults of a disk."""
@@ -144,6 +173,19 @@ def _told_once(done: Done, words: str) -> None:
     assert [words in line for line in done.text.splitlines()].count(True) == 1, done.text
 
 
+def _with_all_that_can_be_changed(disk: Disk) -> None:
+    """Draw, so that commands that change what is there have something to change."""
+    settings = '[characters.mara]\nabout = "A keeper."\n'
+    (disk.root / "imagegen.toml").write_text(settings)
+    sketched = ("--provider", "sketch", "--progress", "none")
+    assert disk.run("run", disk.root, *sketched).code == 0
+    look = ("--style", "clear", "--look", "Ink.")
+    assert disk.run("try", disk.root, *look, *sketched).code == 0
+    drawn_one = picture(disk.root, "clear", 2)
+    shutil.copy(drawn_one, disk.commands.folder / "own.png")
+    drawn_one.rename(drawn_one.with_name("Beat_9.9.png"))
+
+
 def _nothing_sent(disk: Disk, done: Done, words: str) -> None:
     assert done.code == 2, done.text
     _told_once(done, words)
@@ -156,9 +198,23 @@ def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
     done = disk.draw(code=_FULL.format(room=450_000))
     assert done.code == 3, done.text
     _told_once(done, "the disk is full")
+    _told_once(done, "free some space")
+    _told_once(done, "imagegen resume")
     assert 0 < len(pictures(disk.root)) < 9
     disk.is_sound()
     disk.is_mended()
+
+
+@pytest.mark.parametrize("words", _DRAWING_NOTHING, ids=" ".join)
+def test_a_full_disk_is_told_where_nothing_is_drawn(disk: Disk, words: tuple[str, ...]) -> None:
+    """What helps is room, and the same command again: not a run, which costs money. Exit 2."""
+    _with_all_that_can_be_changed(disk)
+    name, *arguments = words
+    done = disk.run(name, disk.root, *arguments, code=_FULL.format(room=0))
+    assert done.code == 2, done.text
+    _told_once(done, "the disk is full")
+    _told_once(done, "free some space first")
+    assert "resume" not in done.text
 
 
 def test_a_real_disk_that_becomes_full_ends_the_run_once(disk: Disk, small: Path) -> None:
@@ -231,6 +287,19 @@ def test_a_read_only_disk_starts_nothing(disk: Disk, small: Path) -> None:
     assert "broke off" in status.out
     _remount(small, "rw")
     disk.is_mended()
+
+
+@pytest.mark.parametrize("words", [*_DRAWING_NOTHING, *_DRAWING_BESIDE], ids=" ".join)
+def test_a_read_only_disk_is_told_alike(disk: Disk, words: tuple[str, ...]) -> None:
+    """Whatever was to be done, the same words and exit 2; nothing is left behind."""
+    _with_all_that_can_be_changed(disk)
+    before = sorted(disk.root.rglob("*"))
+    name, *arguments = words
+    done = disk.run(name, disk.root, *arguments, code=_READ_ONLY)
+    assert done.code == 2, done.text
+    _told_once(done, "is on a read-only disk")
+    assert "drawn" not in done.text
+    assert sorted(disk.root.rglob("*")) == before
 
 
 @POSIX

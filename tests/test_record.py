@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from imagegen.errors import Exit, RunActiveError, UsageError
+from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
 from imagegen.generation.lastrun import left_by
 from imagegen.project import record
 from imagegen.project.layout import Layout
@@ -177,7 +177,7 @@ def test_locks_are_not_taken_through_links(layout: Layout, name: str) -> None:
 def test_a_lock_that_cannot_be_taken_is_told_in_words(layout: Layout) -> None:
     """A folder where a lock belongs ends the command before anything starts, exit 2."""
     (layout.ours / "active.lock").mkdir()
-    with pytest.raises(UsageError, match="nothing can be drawn") as caught:
+    with pytest.raises(StorageError, match=r"active\.lock cannot be written: a folder") as caught:
         RunLock(layout).acquire()
     assert caught.value.exit_code == 2
     (layout.ours / "active.lock").rmdir()

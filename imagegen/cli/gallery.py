@@ -11,7 +11,7 @@ from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
 from imagegen.cli.pictures import opened
-from imagegen.errors import StorageError, UsageError
+from imagegen.errors import UsageError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
@@ -93,13 +93,10 @@ def gallery(
     _refuse_anothers(place, contact.MARK if png else pages.MARK)
     read = opened(project, beats, styles=style, shots=shot, beats=beat)
     sheet = sheets.gather(read, time.time(), chosen_only=chosen)
-    try:
-        if png:
-            files.write(place, contact.picture(sheet))
-        else:
-            files.write_parts(place, pages.page(sheet))
-    except StorageError as error:
-        raise UsageError(error.message, hint=error.hint) from error
+    if png:
+        files.write(place, contact.picture(sheet))
+    else:
+        files.write_parts(place, pages.page(sheet))
     if sheet.moved:
         mend = f"{on_project('renumber', project)} moves them along, at no cost"
         terminal.printer(errors=True).line(f"warning: {moved(sheet.moved)} {mend}")

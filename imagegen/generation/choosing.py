@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from imagegen.errors import StorageError, UsageError
+from imagegen.errors import UsageError
 from imagegen.generation.choices import Chosen, chosen, has_copy, placed
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, look_at
@@ -34,7 +34,7 @@ def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key
     """Take pictures for the best of their beats, all of them or none; returns the choices.
 
     What was chosen before is replaced. `wall` is the wall clock's time, in seconds. Raises
-    `UsageError` for a beat or a picture that is not there, and where the disk refuses.
+    `UsageError` for a beat or a picture that is not there, and `StorageError`.
     """
     for key, pick in picks.items():
         fault = picture_fault(project, key, pick.style)
@@ -51,7 +51,7 @@ def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key
 def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict[Key, Chosen]:
     """Mark what is chosen, or take the mark away; the picture stays the one that was chosen.
 
-    Raises `UsageError` for beats of which nothing is chosen, and where the disk refuses.
+    Raises `UsageError` for beats of which nothing is chosen, and `StorageError`.
     """
 
     def change(entries: Entries, names: Names) -> Iterable[Key]:
@@ -70,7 +70,7 @@ def flag(project: Project, keys: Sequence[Key], *, flagged: bool = True) -> dict
 def unchoose(project: Project, keys: Sequence[Key]) -> None:
     """Take choices back: nothing is chosen of these beats then.
 
-    Raises `UsageError` where the disk refuses.
+    Raises `StorageError`.
     """
     before = chosen(project)
     if not any(key in before for key in keys):
@@ -153,19 +153,16 @@ def _take(
 def _changed(project: Project, change: _Change) -> dict[Key, Chosen]:
     """Change the file and the folder in one; returns what is then chosen of what changed."""
     layout, names = project.layout, project.names
-    try:
-        with selected.locked(layout):
-            selected.refuse_moving(layout)
-            entries = selections.called_anew(selections.read(layout.root), names)
-            selected.begin(layout)
-            try:
-                keys = change(entries, names)
-                selected.commit(layout, entries)
-            finally:
-                # What was staged gets its place, or is given up where nothing was chosen.
-                selected.finish(layout, names)
-    except StorageError as error:
-        raise UsageError(error.message, hint=error.hint) from error
+    with selected.locked(layout):
+        selected.refuse_moving(layout)
+        entries = selections.called_anew(selections.read(layout.root), names)
+        selected.begin(layout)
+        try:
+            keys = change(entries, names)
+            selected.commit(layout, entries)
+        finally:
+            # What was staged gets its place, or is given up where nothing was chosen.
+            selected.finish(layout, names)
     found = placed(entries, names)
     return {key: found[key] for key in keys}
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from imagegen.errors import ImagegenError, StorageError, UsageError
+from imagegen.errors import StorageError, UsageError
 from imagegen.keys.clock import Clock
 from imagegen.project import record
 from imagegen.project.layout import Layout
@@ -28,10 +28,10 @@ class Claim:
         """
         try:
             self._layout.prepare()
-        except ImagegenError as error:
+            self._lock = RunLock(self._layout)
+            self._lock.acquire()
+        except (StorageError, UsageError) as error:
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
-        self._lock = RunLock(self._layout)
-        self._lock.acquire()
         before = record.read(self._layout)
         try:
             # From here on `stop` finds this run, even while it only prepares.

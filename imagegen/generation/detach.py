@@ -59,8 +59,11 @@ def start(
         own_log(layout.detached)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
         output = os.open(layout.detached, flags, 0o600)
-    except (OSError, ImagegenError) as error:
-        raise UsageError(f"nothing can be drawn: {error}") from error
+    except OSError as error:
+        refused = files.refused(error, layout.detached)
+        raise UsageError(f"nothing can be drawn: {refused.message}", hint=refused.hint) from error
+    except ImagegenError as error:
+        raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
     try:
         child = subprocess.Popen(  # noqa: S603  # our own command, no shell
             command(arguments),

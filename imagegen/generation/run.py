@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.errors import Exit, ImagegenError
+from imagegen.errors import Exit, ImagegenError, StorageError
 from imagegen.generation.composer import Composer
 from imagegen.generation.edited import Edited
 from imagegen.generation.events import Bus, Event, Wait
@@ -155,8 +155,9 @@ class Run:
         """
         if any(ending.reason == DISK for ending in self.endings):
             return
-        message = f"{error.message}. {error.hint}" if error.hint else error.message
-        self.end(Ending(exit_code=error.exit_code, reason=DISK, message=message))
+        message = f"{error.message}; {error.hint}" if error.hint else error.message
+        code = Exit.ENDED_EARLY if isinstance(error, StorageError) else error.exit_code
+        self.end(Ending(exit_code=code, reason=DISK, message=message))
 
     @property
     def hurried(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files, tables
-from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
+from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout
 
@@ -166,17 +166,14 @@ def _understood(data: bytes) -> dict[Address, Override]:
 
 
 def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
-    """Set or take out entries. Raises `UsageError`, also where the disk refuses.
+    """Set or take out entries. Raises `UsageError` and `StorageError`.
 
     Waits for whoever edits the file at the same time; a run may be active.
     """
     if not changes:
         return
-    try:
-        with locked(layout):
-            files.write(layout.root / FILE, edited(layout.root, changes))
-    except StorageError as error:
-        raise UsageError(error.message, hint=error.hint) from error
+    with locked(layout):
+        files.write(layout.root / FILE, edited(layout.root, changes))
 
 
 def locked(layout: Layout) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
+from imagegen.errors import Exit, RunActiveError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
 
@@ -190,7 +190,7 @@ class RunLock:
         )
 
     def acquire(self) -> None:
-        """Take the project. Raises `RunActiveError` naming the other run, `UsageError`."""
+        """Take the project. Raises `RunActiveError` naming the other run, `StorageError`."""
         import filelock  # noqa: PLC0415
 
         try:
@@ -212,8 +212,9 @@ class RunLock:
             ) from None
         except OSError as error:
             self.release()
-            refused = files.refused(error, Path(error.filename or self._layout.ours / "lock"))
-            raise UsageError(f"nothing can be drawn: {refused}", hint=refused.hint) from error
+            raise files.refused(
+                error, Path(error.filename or self._layout.ours / "lock")
+            ) from error
 
     def release(self) -> None:
         """Let go of the project."""
@@ -232,20 +233,15 @@ class RunLock:
 def held(layout: Layout) -> Iterator[None]:
     """Hold the project as a run does, for a command that moves pictures.
 
-    Raises `RunActiveError` while a run is active, and `UsageError` where the disk refuses,
-    then or until it is let go.
+    Raises `RunActiveError` while a run is active, and `StorageError` where the disk refuses.
     """
+    layout.prepare()
+    lock = RunLock(layout)
+    lock.acquire()
     try:
-        layout.prepare()
-        lock = RunLock(layout)
-        lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-    except StorageError as error:
-        # Nothing of it is left for `resume` to carry on.
-        raise UsageError(error.message, hint=error.hint) from error
+        yield
+    finally:
+        lock.release()
 
 
 def new_id(started: str) -> str:
