@@ -430,5 +430,6 @@ def test_pictures_that_are_bombs_are_put_aside(commands: Commands) -> None:
     done = measured(commands, "run", root, "--progress", "json")
     sound(done, 0)
     assert done.megabytes < 700
+    assert "Beat_1.1.png cannot be used (50000 x 50000 pixels are too many" in done.text
     kept = [path for path in (root / "old_images").rglob("*") if path.is_file()]
     assert len(kept) == len(bombs)

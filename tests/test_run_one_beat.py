@@ -5,7 +5,9 @@ import io
 import json
 import os
 import signal
+import struct
 import tomllib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -394,9 +396,27 @@ def test_a_picture_for_a_beat_without_one_can_be_taken_back(commands: Commands) 
     assert completed(root) == []
 
 
+def enlarged(data: bytes, width: int = 12_000) -> bytes:
+    """Return a picture that says it has 9000 lines of so many pixels."""
+    if data.startswith(b"\xff\xd8"):
+        at = data.index(b"\xff\xc0") + 5
+        return data[:at] + struct.pack(">HH", 9000, width) + data[at + 4 :]
+    head = data[12:16] + struct.pack(">II", width, 9000) + data[24:29]
+    return data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
+
+
 WRONG = {
     "text": (b"no picture", "neither PNG, JPEG nor WebP"),
     "torn PNG": (image()[:-20], "not whole"),
+    "large PNG": (enlarged(image()), "12000 x 9000 pixels are too many: 100 million at most"),
+    "large JPEG": (
+        enlarged(image("JPEG")),
+        "12000 x 9000 pixels are too many: 100 million at most",
+    ),
+    "larger JPEG": (
+        enlarged(image("JPEG"), 20_000),
+        "pixels are too many: 100 million at most",
+    ),
     "torn JPEG": (image("JPEG")[:300], "cannot be read"),
     "HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "neither PNG, JPEG nor WebP"),
     "GIF": (image("GIF"), "neither PNG, JPEG nor WebP"),

@@ -199,6 +199,7 @@ def use(
     """Put a picture of your own in a beat's place; what was there is kept in old_images/.
 
     It becomes a PNG, is never outdated, and no run draws over it but one that names the beat.
+    It may have up to 100 million pixels and 64 MB.
     Where it has another shape than the project's pictures, or far fewer pixels, that is said.
     """
     from imagegen.display import terminal

@@ -124,9 +124,11 @@ def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str]
             files.keep_old(path, aside)
             files.write(path, converted)
             return msgspec.structs.replace(planned, found=Found.WHOLE)
+    many = formats.too_many(files.read(path, png.MAX_BYTES) or b"")
+    fault = f"cannot be used ({many})" if many else "was torn or no picture"
     aside = files.move(path, aside)
     # A waived beat needs none, and one that is blocked waits for another.
     draw = planned.draw or not (planned.waived or planned.blocked_by)
     again = ", drawn again" if draw else ""
-    warn(f"{name} was torn or no picture: moved to {layout.relative(aside)}{again}")
+    warn(f"{name} {fault}: moved to {layout.relative(aside)}{again}")
     return msgspec.structs.replace(planned, found=Found.NOTHING, draw=draw)

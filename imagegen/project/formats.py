@@ -18,6 +18,7 @@ _LARGE: Final = 20_000_000
 """Pixels beyond which pictures are converted one at a time: a few kilobytes may unpack to
 half a gigabyte, and every thread of a run may be sent such an answer at once."""
 _one_large_at_a_time: Final = threading.Lock()
+_TOO_MANY: Final = f"{{}} pixels are too many: {png.MAX_PIXELS // 10**6} million at most"
 _FAST: Final = 1
 """zlib level for pictures that come as JPEG or WebP: three times as fast as the default."""
 
@@ -57,7 +58,7 @@ def as_png(data: bytes) -> bytes:
     kind = format_of(data)
     if kind is Format.PNG:
         if png.examine(io.BytesIO(data)) is None:
-            raise NotAPictureError("the PNG is not whole")
+            raise NotAPictureError(too_many(data) or "the PNG is not whole")
     elif kind in {Format.JPEG, Format.WEBP}:
         data = _converted(data, kind)
     else:
@@ -66,6 +67,14 @@ def as_png(data: bytes) -> bytes:
     if len(data) > png.MAX_BYTES - png.MAX_TOLD:
         raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
     return data
+
+
+def too_many(data: bytes) -> str | None:
+    """Say of a PNG that it has more pixels than any picture may have; None where it has not."""
+    size = png.size_of(data)
+    if size is None or size[0] * size[1] <= png.MAX_PIXELS:
+        return None
+    return _TOO_MANY.format(f"{size[0]} x {size[1]}")
 
 
 @contextlib.contextmanager
@@ -86,6 +95,10 @@ def _converted(data: bytes, kind: Format) -> bytes:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=[name]) as image:
             return _encoded(image)
+    except NotAPictureError:
+        raise
+    except PIL.Image.DecompressionBombError as error:
+        raise NotAPictureError(_TOO_MANY.format("its")) from error
     except Exception as error:
         # Its parsers raise whatever they come across in hostile bytes.
         raise NotAPictureError(f"the {name} cannot be read: {error}") from error
@@ -93,7 +106,7 @@ def _converted(data: bytes, kind: Format) -> bytes:
 
 def _encoded(image: "Image") -> bytes:
     if image.width * image.height > png.MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+        raise NotAPictureError(_TOO_MANY.format(f"{image.width} x {image.height}"))
     with unpacking(image.width, image.height):
         return _reencoded(image)
 

@@ -218,6 +218,15 @@ def _chunks(stream: Stream) -> Iterator[tuple[bytes, int, int, bytes]]:
 
 
 def _dimensions(header: bytes) -> tuple[int, int] | None:
+    size = size_of(header)
+    return size if size is not None and size[0] * size[1] <= MAX_PIXELS else None
+
+
+def size_of(header: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a PNG's first bytes tell, though it be too large.
+
+    None where they are no PNG's.
+    """
     if len(header) < _IHDR_END or not header.startswith(SIGNATURE):
         return None
     length, kind, width, height, depth, colour, compression, filters, interlace = struct.unpack(
@@ -225,7 +234,7 @@ def _dimensions(header: bytes) -> tuple[int, int] | None:
     )
     if (length, kind, compression, filters) != (13, b"IHDR", 0, 0) or interlace > 1:
         return None
-    if depth not in _DEPTHS.get(colour, ()) or not 0 < width * height <= MAX_PIXELS:
+    if depth not in _DEPTHS.get(colour, ()) or not width * height:
         return None
     return width, height
 
