@@ -791,6 +791,19 @@ def test_max_time_holds_in_a_back_off(tmp_path: Path) -> None:
     assert complete.counts["clear"].pending == 1
 
 
+def test_max_time_that_one_try_uses_up_was_not_too_short(tmp_path: Path) -> None:
+    """What was tried and failed is not said to have never been sent, and may be tried again."""
+    show = Show(tmp_path, beats={"clear": 1}, max_time=121.0)
+    script(show, {"clear 1": [passing()] * 99})
+    complete = show.draw()
+
+    assert (complete.exit_code, complete.reason) == (Exit.ENDED_EARLY, "time")
+    assert complete.messages == (
+        "clear: nothing more could finish within the time allowed (--max-time)",
+    )
+    assert complete.resume_after is not None
+
+
 def test_max_time_that_suffices_is_no_ending(tmp_path: Path) -> None:
     """What was all sent in time is complete, however late the last answer comes."""
     assert Show(tmp_path, beats={"clear": 18}, max_time=120.0).draw().exit_code == 0

@@ -14,6 +14,7 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
     Called under the runtime's lock. The names are those of fields of `Progress`.
     """
     counts, result = run.counts, done.result
+    counts.tried += 1
     counts.requests += done.sent
     told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
     if isinstance(result, ImagegenError):

@@ -66,7 +66,7 @@ def out_of_time(style: str, at: float, run: Run) -> Ending:
 
     Where not even the first could finish in time, trying again would change nothing.
     """
-    if run.last_chance <= run.started + _START:
+    if not run.counts.tried and run.last_chance <= run.started + _START:
         message = (
             "nothing could be sent: --max-time must be longer than "
             f"timeout = {run.options.timeout:g} (seconds for one request)"

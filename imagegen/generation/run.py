@@ -69,10 +69,12 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(msgspec.Struct):
     """What the run has used.
 
-    `answers` counts answers by kind. `slowest` is the longest wait for a picture so far,
+    `tried` counts what was begun and is over, `requests` what of it left. `answers` counts
+    answers by kind. `slowest` is the longest wait for a picture so far,
     `waited` all of them together, in seconds.
     """
 
+    tried: int = 0
     requests: int = 0
     limited: int = 0
     in_flight: int = 0
