@@ -168,6 +168,13 @@ def _remount(folder: Path, option: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
 
 
+def _fill(folder: Path) -> None:
+    """Leave no room on a disk, not for one byte."""
+    with contextlib.suppress(OSError), (folder / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
 def _told_once(done: Done, words: str) -> None:
     """Fail unless one line has the words, however many threads met the fault."""
     assert [words in line for line in done.text.splitlines()].count(True) == 1, done.text
@@ -231,6 +238,21 @@ def test_a_real_disk_that_becomes_full_ends_the_run_once(disk: Disk, small: Path
     _told_once(refused, "MB free")
     assert len(disk.server.requests) == sent
     _remount(small, "size=200m")
+    disk.is_mended()
+
+
+def test_how_a_run_ended_finds_room_on_a_full_disk(disk: Disk, small: Path) -> None:
+    """A run that ended in order is not taken for one that was killed."""
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    with disk.server.held():
+        process = disk.commands.start("run", disk.root, "--base-url", disk.server.address)
+        assert disk.server.wait_for_requests(1)
+        _fill(small)
+    done = disk.commands.wait(process)
+    assert done.code == 3, done.text
+    _told_once(done, "the disk is full")
+    assert "exit 3" in disk.run("status", disk.root).out
+    (small / "fill").unlink()
     disk.is_mended()
 
 
@@ -521,9 +543,7 @@ def test_a_state_folder_that_must_not_be_written_in_ends_no_run(
 def test_a_full_disk_of_the_state_folder_ends_no_run(disk: Disk, small: Path) -> None:
     """No room for the budgets: one warning, and everything is drawn."""
     disk.commands.env["IMAGEGEN_STATE_DIR"] = str(small / "state")
-    with contextlib.suppress(OSError), (small / "fill").open("wb", buffering=0) as file:
-        while file.write(bytes(65536)):
-            pass
+    _fill(small)
     done = disk.draw()
     assert done.code == 0, done.text
     _told_once(done, "half pace")

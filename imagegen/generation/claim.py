@@ -36,6 +36,7 @@ class Claim:
         try:
             # From here on `stop` finds this run, even while it only prepares.
             record.clear_stop(self._layout)
+            record.keep_room(self._layout)
             record.write(self._layout, self.record)
         except StorageError as error:
             self._lock.release()
@@ -63,6 +64,7 @@ class Claim:
             resume_after=resume_after,
             answer_seconds=answer_seconds or self.record.answer_seconds,
         )
+        record.give_room(self._layout)
         record.write(self._layout, ended)
 
     def release(self) -> None:

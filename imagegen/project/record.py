@@ -16,6 +16,7 @@ from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
 
 _MAX_BYTES: Final = 1024 * 1024
+_ROOM: Final = 16 * 1024
 _PROBE_SECONDS: Final = 2.0
 _RECORD_LOOKS: Final = 20
 _RECORD_PAUSE: Final = 0.1
@@ -122,6 +123,20 @@ def read(layout: Layout) -> RunRecord | None:
 def write(layout: Layout, record: RunRecord) -> None:
     """Write the record of the last run. Raises `StorageError`."""
     files.write(layout.ours / "run.json", msgspec.json.encode(record) + b"\n")
+
+
+def keep_room(layout: Layout) -> None:
+    """Take room for what a run writes down as it ends: the disk may be full by then.
+
+    Raises `StorageError`.
+    """
+    files.write(layout.ours / "room", bytes(_ROOM))
+
+
+def give_room(layout: Layout) -> None:
+    """Let go of that room."""
+    with contextlib.suppress(OSError):
+        (layout.ours / "room").unlink()
 
 
 def is_active(layout: Layout) -> bool:
