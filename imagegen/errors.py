@@ -66,12 +66,14 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong in a file that a person wrote.
 
     `file` is the path as shown to the user, `row` counts from 1 (a list's item or a
-    table's data row), `field` is the setting or column.
+    table's data row), `line` is where a table's row begins, as an editor counts, `field` is
+    the setting or column.
     """
 
     file: str
     message: str
     row: int | None = None
+    line: int | None = None
     field: str | None = None
     hint: str | None = None
 

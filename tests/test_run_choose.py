@@ -122,13 +122,13 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
     refused(
         done,
         "7 faults in 6 rows",
-        'row 2  beat   no beat "9.9" in this project (line 4)',
-        'row 3  style  unknown style "cleer": did you mean "clear"?',
-        'row 3  flag   "maybe" is neither yes nor no',
-        "row 4  style  clear/1/1.3 has no picture yet",
-        "row 5  beat   1.1 is already row 1",
-        "row 6  beat   missing",
-        "row 6  style  missing (line 8)",
+        'row 2 (line 4)  beat   no beat "9.9" in this project',
+        'row 3 (line 5)  style  unknown style "cleer": did you mean "clear"?',
+        'row 3 (line 5)  flag   "maybe" is neither yes nor no',
+        "row 4 (line 6)  style  clear/1/1.3 has no picture yet",
+        "row 5 (line 7)  beat   1.1 is already row 1",
+        "row 6 (line 8)  beat   missing",
+        "row 6 (line 8)  style  missing",
         "imagegen choose",
     )
     assert (said(root), selected(root)) == ({}, {})

@@ -579,6 +579,23 @@ class TestTables:
         assert storyboard.beats["clear"][0].words == "A boat, at; sea\nat\tnight"
         assert storyboard.beats["clear"][1].row == 2
 
+    @pytest.mark.parametrize(("before", "first"), [("", 0), ("sep=,\n", 1), ("\n\n", 2)])
+    def test_faults_of_a_table_tell_lines_too(
+        self, tmp_path: Path, before: str, first: int
+    ) -> None:
+        """Rows are those with data; an editor counts all lines, those within a cell too."""
+        text = 'shot_number,beat_number,ai_prompt\n\n1,1,"A\nboat"\n,,\n1,1,A tree\n1,2\n1,3,a,b\n'
+        (tmp_path / "beats.csv").write_text(before + text, encoding="utf-8")
+        with pytest.raises(InputFaultsError) as caught:
+            load(tmp_path, STYLES)
+        faults = caught.value.faults
+        assert [(fault.row, fault.line) for fault in faults] == [
+            (2, first + 6),
+            (3, first + 7),
+            (4, first + 8),
+        ]
+        assert faults[0].message == f"1 is already row 1 (line {first + 3})"
+
     def test_separator_line_of_a_spreadsheet(self, tmp_path: Path) -> None:
         """A first line `sep=;` names the delimiter and is no header."""
         text = "sep=;\r\nshot_number;beat_number;ai_prompt\r\n1;1;A boat\r\n"

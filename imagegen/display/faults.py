@@ -52,8 +52,16 @@ def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
     paper.ends(f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}")
 
 
+def _place(fault: InputFault) -> str:
+    """Say where in its file a fault is: rows are those with data, an editor counts lines."""
+    line = f"line {fault.line}" if fault.line else ""
+    if not fault.row:
+        return line
+    return f"row {fault.row} ({line})" if line else f"row {fault.row}"
+
+
 def _lines(paper: Paper, faults: Sequence[InputFault]) -> None:
-    places = [f"row {fault.row}" if fault.row else "" for fault in faults]
+    places = list(map(_place, faults))
     first = max(map(len, places), default=0)
     second = max((len(fault.field or "") for fault in faults), default=0)
     for place, fault in zip(places, faults, strict=True):

@@ -204,12 +204,11 @@ class _Table:
         return self._project.names.name(key)
 
     def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
-        row = self.rows or None
-        if self._line:
-            # Rows are those with data; an editor counts lines.
-            message = f"{message} (line {self._line})"
+        row, line = self.rows or None, self._line or None
         self.faults.append(
-            InputFault(file=self._shown, message=message, row=row, field=field, hint=hint)
+            InputFault(
+                file=self._shown, message=message, row=row, line=line, field=field, hint=hint
+            )
         )
 
 

@@ -53,7 +53,8 @@ def beats_of(
         if row is None:
             continue
         if len(faults) > MOST_FAULTS:
-            faults.append(InputFault(file=sheet.file, row=at, message=TOO_MANY))
+            line = sheet.line(at)
+            faults.append(InputFault(file=sheet.file, row=at, line=line, message=TOO_MANY))
             break
         numbers = _numbers(row)
         # Nearly all rows are plain; what is wrong with others takes three times as long to tell.
@@ -63,16 +64,23 @@ def beats_of(
         for beat in drawn:
             first = places[beat.style].setdefault(path, at)
             if first != at:
-                wrong = [_taken(beat, row, first, sheet.rows[first - 1])]
+                wrong = [_taken(beat, row, first, sheet)]
                 break
             beats[beat.style].append(beat)
-        faults += [_fault(one, sheet.file, at) for one in wrong]
+        faults += [_fault(one, sheet, at) for one in wrong]
     faults.sort(key=lambda fault: fault.row or 0)
     return {style: tuple(listed) for style, listed in beats.items()}, tuple(faults)
 
 
-def _fault(wrong: _Wrong, file: str, row: int) -> InputFault:
-    return InputFault(file=file, row=row, field=wrong.field, message=wrong.message, hint=wrong.hint)
+def _fault(wrong: _Wrong, sheet: Sheet, row: int) -> InputFault:
+    return InputFault(
+        file=sheet.file,
+        row=row,
+        line=sheet.line(row),
+        field=wrong.field,
+        message=wrong.message,
+        hint=wrong.hint,
+    )
 
 
 def _numbers(row: Row) -> tuple[str, str, str] | None:
@@ -217,18 +225,20 @@ def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def _taken(beat: Beat, row: Row, first: int, first_row: Row | None) -> _Wrong:
+def _taken(beat: Beat, row: Row, first: int, sheet: Sheet) -> _Wrong:
     """Say that a beat's path belongs to an earlier row."""
+    first_row, line = sheet.rows[first - 1], sheet.line(first)
+    named = f"row {first}" + (f" (line {line})" if line else "")
     if first_row is None or first_row.shot_number is None or first_row.beat_number is None:
-        return _Wrong("beat_number", f"{beat.beat} is already row {first}")
+        return _Wrong("beat_number", f"{beat.beat} is already {named}")
     shot = file_number(first_row.shot_number, "shot")
     number = file_number(first_row.beat_number, "beat")
     if (shot, number) != beat.key:
         ours, theirs = f"Shot_{beat.shot}/Beat_{beat.beat}", f"Shot_{shot}/Beat_{number}"
         return _Wrong(
             "beat_number" if shot == beat.shot else "shot_number",
-            f"{ours}.png and {theirs}.png of row {first} are one file on Windows and macOS",
+            f"{ours}.png and {theirs}.png of {named} are one file on Windows and macOS",
         )
     unquoted = isinstance(row.beat_number, float) or isinstance(first_row.beat_number, float)
     hint = f'an unquoted {number}0 loses its last zero: write "{number}0"' if unquoted else None
-    return _Wrong("beat_number", f"{number} is already row {first}", hint)
+    return _Wrong("beat_number", f"{number} is already {named}", hint)

@@ -75,13 +75,19 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """What one file holds.
 
     `file` is its path as shown to the user. A row that could not be read is None and has
-    its fault among `faults`. `holds_prompts` is true also where that cannot be told.
+    its fault among `faults`. `holds_prompts` is true also where that cannot be told. `lines`
+    says of a table where in the file each row begins, from 1.
     """
 
     file: str
     holds_prompts: bool
     rows: tuple[Row | None, ...] = ()
     faults: tuple[InputFault, ...] = ()
+    lines: tuple[int, ...] = ()
+
+    def line(self, row: int) -> int | None:
+        """Return the line at which a row begins, if the file is a table."""
+        return self.lines[row - 1] if row <= len(self.lines) else None
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -111,11 +117,15 @@ def broken(file: str, message: str, *, hint: str | None = None) -> Sheet:
     return Sheet(file=file, holds_prompts=True, faults=(fault,))
 
 
-def from_rows(rows: Iterable[Row], file: str, faults: Iterable[InputFault] = ()) -> Sheet:
+def from_rows(
+    rows: Iterable[Row], file: str, faults: Iterable[InputFault] = (), lines: Iterable[int] = ()
+) -> Sheet:
     """Return the sheet of rows that are typed already."""
     kept = tuple(rows)
     prompted = any(row.has_prompt for row in kept)
-    return Sheet(file=file, rows=kept, faults=tuple(faults), holds_prompts=prompted)
+    return Sheet(
+        file=file, rows=kept, faults=tuple(faults), lines=tuple(lines), holds_prompts=prompted
+    )
 
 
 def from_json(data: bytes, file: str) -> Sheet:

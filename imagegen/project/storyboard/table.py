@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from imagegen.errors import InputFault
 from imagegen.project.storyboard.rows import (
@@ -18,6 +19,9 @@ from imagegen.project.storyboard.rows import (
     from_rows,
 )
 from imagegen.project.storyboard.wording import quoted
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 _DELIMITERS = (",", ";", "\t")
 _COLUMNS = frozenset(
@@ -41,13 +45,14 @@ def from_csv(text: str, file: str) -> Sheet:
     separator = _SEPARATOR_LINE.match(text)
     body = text[separator.end() :] if separator else text
     delimiter = separator["delimiter"] if separator else _delimiter(body)
+    before = 1 if separator else 0
     with _any_field_size(len(text)):
         reader = csv.reader(lines_of(body), delimiter=delimiter, strict=True)
         try:
-            return _sheet(_filled(reader), file)
+            return _sheet(_filled(reader, before), file)
         except csv.Error as error:
-            lines = reader.line_num + (1 if separator else 0)
-            return broken(file, f"is no valid CSV: {error} (line {lines})")
+            line = reader.line_num + before
+            return broken(file, f"is no valid CSV: {error} (line {line})")
 
 
 @contextmanager
@@ -84,22 +89,31 @@ def lines_of(text: str) -> Iterator[str]:
     return (line[0] for line in _LINE.finditer(text))
 
 
-def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    return (cells for cells in reader if any(cell.strip() for cell in cells))
+def _filled(reader: "Reader", before: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, each with the line at which it begins.
+
+    `before` is how many lines of the file the reader does not see.
+    """
+    line = before + 1
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+        line = before + reader.line_num + 1
 
 
 def _named(cells: Sequence[str]) -> list[str]:
     return [cell.strip().casefold().replace(" ", "_") for cell in cells]
 
 
-def _sheet(lines: Iterator[list[str]], file: str) -> Sheet:
-    header = _named(next(lines, []))
+def _sheet(filled: Iterator[tuple[int, list[str]]], file: str) -> Sheet:
+    _, names = next(filled, (0, []))
+    header = _named(names)
     if not header:
         return from_rows((), file)
     places = {name: at for at, name in enumerate(header) if name}
     for required in ("shot_number", "beat_number"):
         if required not in places:
-            return _without_column(required, lines, header, file)
+            return _without_column(required, filled, header, file)
     twice = next((name for name in places if header.count(name) > 1), None)
     if twice is not None:
         return broken(file, f"has two columns named {quoted(twice)}: keep one")
@@ -110,23 +124,25 @@ def _sheet(lines: Iterator[list[str]], file: str) -> Sheet:
     }
     rows: list[Row] = []
     faults: list[InputFault] = []
-    for number, cells in enumerate(lines, 1):
+    lines: list[int] = []
+    for number, (line, cells) in enumerate(filled, 1):
         if number > MOST_ROWS or len(faults) >= MOST_FAULTS:
             message = TOO_MANY if faults else f"a storyboard has {MOST_ROWS:,} rows at most"
-            faults.append(InputFault(file=file, message=message, row=number))
+            faults.append(InputFault(file=file, message=message, row=number, line=line))
             break
         if any(cell.strip() for cell in cells[len(header) :]):
             message = (
                 f"{len(cells)} cells under {len(header)} column names: "
                 "a text that holds the delimiter must stand in quotes"
             )
-            faults.append(InputFault(file=file, message=message, row=number))
+            faults.append(InputFault(file=file, message=message, row=number, line=line))
         rows.append(_row(cells, places, styles))
-    return from_rows(rows, file, faults)
+        lines.append(line)
+    return from_rows(rows, file, faults, lines)
 
 
 def _without_column(
-    required: str, lines: Iterator[list[str]], header: Sequence[str], file: str
+    required: str, filled: Iterator[object], header: Sequence[str], file: str
 ) -> Sheet:
     message = f'has no column "{required}": the first row must name the columns'
     fault = InputFault(
@@ -136,7 +152,7 @@ def _without_column(
     )
     # A list of phrases without prompts is passed over for a file that has them.
     listed = _COLUMNS.intersection(header) and not any("ai_prompt" in name for name in header)
-    rows = tuple(None for _ in itertools.islice(lines, MOST_ROWS))
+    rows = tuple(None for _ in itertools.islice(filled, MOST_ROWS))
     return Sheet(file=file, rows=rows, faults=(fault,), holds_prompts=not listed)
 
 

@@ -92,8 +92,10 @@ function sentence(words) {
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 }
 
-function faultWords({ file, row, field, message, hint }) {
-  const place = [file, row ? `row ${row}` : "", field ?? ""].filter(Boolean).join(", ");
+function faultWords({ file, row, line, field, message, hint }) {
+  const place = [file, row ? `row ${row}` : "", line ? `line ${line}` : "", field ?? ""]
+    .filter(Boolean)
+    .join(", ");
   return `${place}: ${message}${hint ? `. ${hint}` : ""}`;
 }
 
