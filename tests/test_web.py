@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -424,9 +425,27 @@ def test_what_cannot_start_is_said_in_one_event(commands: Commands) -> None:
         stream = served.generate()
         events = list(stream)
     assert [event["type"] for event in events] == ["error"]
+    told = commands.run("run", root, "--progress", "json").events
+    assert [_timeless(event) for event in events] == [_timeless(event) for event in told]
     assert "no key" in events[0]["message"]
+    assert events[0]["hint"]
     assert events[0]["exit_code"] == 2
     assert not stream.last
+
+
+def test_faults_that_stop_a_run_are_told_one_by_one(commands: Commands) -> None:
+    """The project was edited since it was opened: the event has its file, row and field."""
+    root = commands.project()
+    with Served(commands, root) as served:
+        (root / "beats.json").write_text(json.dumps([row(0), row(1, shot_number=None)]))
+        (event,) = served.generate()
+    (fault,) = event["faults"]
+    assert (fault["row"], fault["field"], fault["message"]) == (2, "shot_number", "missing")
+    assert event["message"] == "1 fault in the input"
+
+
+def _timeless(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in {"time", "seq"}}
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,22 @@ def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
     """Tell of an error, with the project's folder in the command that it suggests."""
     from imagegen.display import terminal
 
-    # Looked for in the words themselves: some of them may be what is wrong.
-    if "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments):
+    if _is_for_program(arguments):
         # Where that cannot be written, the exit code tells.
         with contextlib.suppress(OSError, ClosedOutputError):
             terminal.tell_program(error)
     named = error.project not in {None, Path()}
     terminal.printer(errors=True).error(error, str(error.project) if named else "")
     return error.exit_code
+
+
+def _is_for_program(arguments: Sequence[str]) -> bool:
+    """Tell whether a program waits for an event that says why nothing could start."""
+    from imagegen.generation.detach import TELLS_FAILURE
+
+    # Looked for in the words themselves: some of them may be what is wrong.
+    asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
+    return asked or TELLS_FAILURE in os.environ
 
 
 def _crashed(error: Exception) -> int:

@@ -16,8 +16,12 @@ from imagegen.project import record
 from imagegen.project.layout import Layout, own_log, refuse_link
 from imagegen.project.record import RunRecord
 
+TELLS_FAILURE: Final = "IMAGEGEN_TELLS_FAILURE"
+"""Set in its environment, a run whose view is another prints its `error` event all the same."""
+
 _LOOK: Final = 0.05
-_MOST_SHOWN: Final = 64 * 1024
+_MOST_SHOWN: Final = 64 * 1024 * 1024
+"""An `error` event may tell of ten thousand faults."""
 
 
 class Over(msgspec.Struct, frozen=True):

@@ -102,8 +102,11 @@ class Runs:
         arguments += [*_drawer(self._boards), *self._options]
         started = detach.start(self._layout, arguments, _environment())
         if isinstance(started, detach.Over):
+            failed = _failure(started)
+            if failed is not None:
+                return failed
             if started.run is None:
-                return _refusal(started)
+                return _unsaid(started)
             # It had nothing to draw, say: its journal tells.
             started = started.run
         self._begun.add(started.run)
@@ -159,15 +162,25 @@ def _drawer(boards: Boards) -> list[str]:
     return options
 
 
-def _refusal(over: detach.Over) -> Failed:
-    """Return why a run never began. Raises `RunActiveError` if it was for another run."""
+def _failure(over: detach.Over) -> Failed | None:
+    """Return why a run never began, as it says so. Raises `RunActiveError` for another run."""
+    try:
+        failed = msgspec.json.decode(over.said.partition("\n")[0], type=Failed)
+    except msgspec.MsgspecError:
+        return None
+    if failed.exit_code == Exit.RUN_ACTIVE:
+        raise RunActiveError(failed.message, hint=failed.hint)
+    return failed
+
+
+def _unsaid(over: detach.Over) -> Failed:
+    """Return all that is known of a run that ended before it could say so to programs."""
     code = over.exit_code
     message = over.said.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
-    if code == Exit.RUN_ACTIVE:
-        raise RunActiveError(message)
     return Failed(seq=1, time=iso_exact(time.time()), exit_code=code, message=message)
 
 
 def _environment() -> dict[str, str]:
-    """Return what a run needs of this process's environment: its words come without colours."""
-    return {name: v for name, v in os.environ.items() if name != "FORCE_COLOR"} | {"NO_COLOR": "1"}
+    """Return a run's environment: this process's, so that words come without colours."""
+    ours = {"NO_COLOR": "1", detach.TELLS_FAILURE: "1"}
+    return {name: v for name, v in os.environ.items() if name != "FORCE_COLOR"} | ours
