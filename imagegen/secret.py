@@ -16,8 +16,8 @@ _seen: dict[str, str] = {}
 class Secret:
     """An API key.
 
-    `repr`, `str`, formatting and pickling give `…abcd` (or `…` for a text so short that
-    four characters would be a good part of it). Only `reveal` gives the key itself; call
+    `repr`, `str`, formatting and pickling give `…abcd` (or `a short key` for a text so short
+    that four characters would be a good part of it). Only `reveal` gives the key itself; call
     it where the request is built and nowhere else.
     """
 
@@ -31,7 +31,9 @@ class Secret:
     @property
     def tail(self) -> str:
         """The key's name in everything that is shown: `…abcd`."""
-        return "…" + (self._value[-_SHOWN:] if len(self._value) >= _SHORTEST_WITH_TAIL else "")
+        if len(self._value) < _SHORTEST_WITH_TAIL:
+            return "a short key"
+        return f"…{self._value[-_SHOWN:]}"
 
     def reveal(self) -> str:
         """Return the key itself."""
