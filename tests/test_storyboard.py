@@ -228,6 +228,26 @@ class TestChoice:
         with pytest.raises(UsageError):
             load(tmp_path, STYLES, beats=Path(name))
 
+    @pytest.mark.parametrize("name", ["beats.json", "beats.csv", "prompts/prompts-clear.json"])
+    def test_a_project_named_as_beats_is_answered_with_its_beats(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        """A folder of one file per style is meant, and a project's is often given."""
+        write(tmp_path / "other" / name, [row()])
+        with pytest.raises(UsageError, match="is a project's folder") as caught:
+            load(tmp_path, STYLES, beats=Path("other"))
+        beats = tmp_path / "other" / name.partition("/")[0]
+        assert caught.value.hint == f"--beats {beats}"
+
+    def test_a_folder_that_serves_no_style_says_how_its_files_are_named(
+        self, tmp_path: Path
+    ) -> None:
+        """The project is there: another need not be made."""
+        write(tmp_path / "words" / "prompts-ilustration.json", [row()])
+        with pytest.raises(UsageError, match='did you mean "illustration"') as caught:
+            load(tmp_path, STYLES, beats=Path("words"))
+        assert caught.value.hint == "name each file after its style"
+
     def test_file_for_an_unknown_style_is_noted(self, tmp_path: Path) -> None:
         """A misspelt style in a file's name is pointed out."""
         write(tmp_path / "prompts" / "prompts-clear.json", [row()])
@@ -261,7 +281,9 @@ class TestChoice:
         (tmp_path / name).write_text(text, encoding="utf-8")
         with pytest.raises(UsageError, match="has no rows") as caught:
             load(tmp_path, STYLES)
-        assert "ai_prompt" in (caught.value.hint or "")
+        hint = caught.value.hint or ""
+        assert "ai_prompt" in hint
+        assert ("{" in hint) == name.endswith(".json")
 
 
 class TestNumbers:
@@ -472,6 +494,7 @@ class TestFaults:
         [
             ('[\n {"a": 1,}\n]', "line 2, column"),
             ("[1", "line 1, column 3"),
+            ('["a', "Unterminated string starting at line 1, column 2"),
             ("7", "expected a list of rows"),
             ('{"rows": []}', "expected a list of rows"),
             ('{"beats": 7}', "expected a list of rows"),

@@ -12,7 +12,7 @@ from imagegen.project.storyboard import rows, source
 from imagegen.project.storyboard.assemble import Part, beats_of
 from imagegen.project.storyboard.beat import Beat, Storyboard
 from imagegen.project.storyboard.wording import unknown_style
-from imagegen.shell import on_project
+from imagegen.shell import command, on_project
 
 _SHARED = ("beats.json", "beats.csv")
 _PROMPTS = ("prompts-{style}.json", "prompts-{style}.js", "prompts-{style}.mjs")
@@ -23,6 +23,7 @@ _EXAMPLE = (
     '[{"shot_number": 1, "beat_number": "1.1", "transition_type": "H", '
     '"script_phrase": "…", "ai_prompt": "…"}]'
 )
+_EXAMPLE_CSV = "1,1.1,H,…,… under shot_number,beat_number,transition_type,script_phrase,ai_prompt"
 _NOTED = 20
 
 
@@ -150,9 +151,10 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not first.parts:
         return UsageError(
             f"{first.shown} has no file for any style" + "".join(f"; {n}" for n in first.notes),
-            hint=on_project("init", project),
+            hint="name each file after its style",
         )
-    return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {_EXAMPLE}")
+    example = _EXAMPLE_CSV if first.shown.lower().endswith(".csv") else _EXAMPLE
+    return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {example}")
 
 
 def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
@@ -189,12 +191,24 @@ def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candid
         one for patterns in (_PROMPTS, _STORYBOARDS) for one in _folder(path, patterns, place)
     ]
     with_files = [one for one in candidates if one.parts]
+    if not with_files:
+        _refuse_project(path)
     yield from with_files or candidates[:1]
     if not candidates:
         raise UsageError(
             f"{path} has no beats: it should hold prompts-{{style}}.json, prompts-{{style}}.js "
             "or {style}.json"
         )
+
+
+def _refuse_project(folder: Path) -> None:
+    """Raise `UsageError` for a folder that is a project, and not one of a file per style."""
+    for name in (*_SHARED, *(name for name, _ in _FOLDERS)):
+        if os.path.lexists(folder / name):
+            raise UsageError(
+                f"{folder} is a project's folder, and its beats are in {name}",
+                hint=command("--beats", str(folder / name)),
+            )
 
 
 def _file(path: Path, place: _Place) -> _Candidate:

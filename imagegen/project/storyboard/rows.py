@@ -203,7 +203,8 @@ def _from_lenient_json(text: str, file: str) -> Sheet:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        return broken(file, f"is no valid JSON: {error.msg} at {place}")
+        # Some of its messages end with a word that wants the place.
+        return broken(file, f"is no valid JSON: {error.msg.removesuffix(' at')} at {place}")
     except RecursionError:
         return broken(file, "is nested too deeply")
     except ValueError as error:
