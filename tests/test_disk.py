@@ -256,6 +256,21 @@ def test_how_a_run_ended_finds_room_on_a_full_disk(disk: Disk, small: Path) -> N
     disk.is_mended()
 
 
+@pytest.mark.parametrize("words", _DRAWING_BESIDE, ids=" ".join)
+def test_what_could_not_begin_leaves_no_folder_of_tries(disk: Disk, words: tuple[str, ...]) -> None:
+    """A disk that is nearly full: nothing has come of it."""
+    (disk.root / "imagegen.toml").write_text('[characters.mara]\nabout = "A keeper."\n')
+    nearly = """
+    import shutil
+    shutil.disk_usage = lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**6)
+    """
+    name, *arguments = words
+    done = disk.run(name, disk.root, *arguments, code=nearly)
+    assert done.code == 2, done.text
+    _told_once(done, "MB free")
+    assert not (disk.root / "tries").exists()
+
+
 @POSIX
 def test_a_limit_on_files_is_told_of(disk: Disk) -> None:
     """Where no file may be as large as a picture, the message says where to look."""

@@ -6,6 +6,7 @@ in the way of a run.
 
 import contextlib
 import itertools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -65,6 +66,9 @@ class Beside(Project):
 
     def forget(self) -> None:
         """Remove its folder, where nothing has come of it."""
+        if any(self.layout.pictures.rglob("*.png")):
+            return
+        shutil.rmtree(self.layout.ours, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.layout.root.rmdir()
             self.layout.root.parent.rmdir()
