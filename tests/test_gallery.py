@@ -326,6 +326,13 @@ def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None
     assert not [path.name for path in root.iterdir() if path.name.endswith(".tmp")]
 
 
+def test_a_name_without_its_ending_is_answered_with_one(commands: Commands, root: Path) -> None:
+    """No name that would be taken for an option."""
+    for name, better in (("sheet.txt", "sheet.html"), ("-", "gallery.html")):
+        done = commands.run("gallery", root, "-o", name)
+        assert (done.code, f"  --output {better}\n" in done.err) == (2, True), done.text
+
+
 def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path) -> None:
     """Neither by a name of another kind, nor in the folders that are kept."""
     went_well(commands.run("choose", root, "1.1", "clear"))

@@ -112,6 +112,24 @@ def test_what_costs_nothing_says_nothing_of_money() -> None:
         assert "$" not in summary(complete(cost=cost)).text
 
 
+def test_beats_that_were_not_sent_stand_in_columns() -> None:
+    """As those in error do, whatever their styles are called."""
+    drawn = plan(2)
+    blocked = {
+        style: tuple(msgspec.structs.replace(one, blocked_by=("1", "1.0")) for one in own)
+        for style, own in drawn.styles.items()
+        if style != "consistent"
+    }
+    how = complete(exit_code=1, counts=counts(illustration={"blocked": 2}, clear={"blocked": 2}))
+    printed = summary(how, drawn=msgspec.structs.replace(drawn, styles=blocked))
+    assert [line for line in printed.lines if "waits for" in line] == [
+        "  ⊘ illustration/1.1  waits for 1.0",
+        "  ⊘ illustration/1.2  waits for 1.0",
+        "  ⊘ clear/1.1         waits for 1.0",
+        "  ⊘ clear/1.2         waits for 1.0",
+    ]
+
+
 def test_beats_in_error_are_grouped_with_what_helps() -> None:
     """Each cause is one group, in the storyboard's order, ending with a command to type."""
     beats = [reports.beat("clear", n, script_phrase=f"Phrase {n}.") for n in range(3)]

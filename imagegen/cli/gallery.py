@@ -116,7 +116,7 @@ def _refuse_place(place: Path, layout: "Layout", *, png: bool) -> None:
         what = "a picture of the sheet" if png else "the sheet's page"
         raise UsageError(
             f"{place}: {what} has a name that ends in {' or '.join(endings)}",
-            hint=f"--output {place.stem or 'sheet'}{endings[0]}",
+            hint=f"--output {place.stem.lstrip('-') or 'gallery'}{endings[0]}",
         )
     folder = place.parent.resolve()
     if folder.is_relative_to(layout.root):

@@ -281,8 +281,10 @@ def _blocked(paper: Paper, ended: Ended) -> None:
         paper.line()
     paper.line("Not sent: each continues a beat that was not drawn", "bold")
     names = ended.names
-    for key, by in list(blocked.items())[:_BEATS_SHOWN]:
-        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {names.full(*key)}  waits for {clean(by)}")
+    shown = {names.full(*key): by for key, by in list(blocked.items())[:_BEATS_SHOWN]}
+    width = max(map(len, shown))
+    for name, by in shown.items():
+        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {clean(by)}")
     if len(blocked) > _BEATS_SHOWN:
         paper.line(f"    … and {len(blocked) - _BEATS_SHOWN:,} more")
 

@@ -51,7 +51,10 @@ class Telling:
 
     def round(self, beats: int, pause: float) -> None:
         """Tell that so many beats get another round in `pause` seconds."""
-        self._wait("round", f"{beats} beats that failed in passing are tried once more", pause)
+        those = "1 beat that failed in passing is"
+        if beats != 1:
+            those = f"{beats} beats that failed in passing are"
+        self._wait("round", f"{those} tried once more", pause)
 
     def at_most(self, requests: int) -> None:
         """Tell, once, that so many requests are under way and none may be added."""
