@@ -180,8 +180,8 @@ def _told_once(done: Done, words: str) -> None:
     assert [words in line for line in done.text.splitlines()].count(True) == 1, done.text
 
 
-def _with_all_that_can_be_changed(disk: Disk) -> None:
-    """Draw, so that commands that change what is there have something to change."""
+def _with_what_can_be_changed(disk: Disk, name: str) -> None:
+    """Draw, so that a command that changes what is there has something to change."""
     settings = '[characters.mara]\nabout = "A keeper."\n'
     (disk.root / "imagegen.toml").write_text(settings)
     sketched = ("--provider", "sketch", "--progress", "none")
@@ -190,7 +190,10 @@ def _with_all_that_can_be_changed(disk: Disk) -> None:
     assert disk.run("try", disk.root, *look, *sketched).code == 0
     drawn_one = picture(disk.root, "clear", 2)
     shutil.copy(drawn_one, disk.commands.folder / "own.png")
-    drawn_one.rename(drawn_one.with_name("Beat_9.9.png"))
+    if name == "renumber":
+        drawn_one.rename(drawn_one.with_name("Beat_9.9.png"))
+    else:
+        drawn_one.unlink()
 
 
 def _nothing_sent(disk: Disk, done: Done, words: str) -> None:
@@ -215,8 +218,8 @@ def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
 @pytest.mark.parametrize("words", _DRAWING_NOTHING, ids=" ".join)
 def test_a_full_disk_is_told_where_nothing_is_drawn(disk: Disk, words: tuple[str, ...]) -> None:
     """What helps is room, and the same command again: not a run, which costs money. Exit 2."""
-    _with_all_that_can_be_changed(disk)
     name, *arguments = words
+    _with_what_can_be_changed(disk, name)
     done = disk.run(name, disk.root, *arguments, code=_FULL.format(room=0))
     assert done.code == 2, done.text
     _told_once(done, "the disk is full")
@@ -329,9 +332,9 @@ def test_a_read_only_disk_starts_nothing(disk: Disk, small: Path) -> None:
 @pytest.mark.parametrize("words", [*_DRAWING_NOTHING, *_DRAWING_BESIDE], ids=" ".join)
 def test_a_read_only_disk_is_told_alike(disk: Disk, words: tuple[str, ...]) -> None:
     """Whatever was to be done, the same words and exit 2; nothing is left behind."""
-    _with_all_that_can_be_changed(disk)
-    before = sorted(disk.root.rglob("*"))
     name, *arguments = words
+    _with_what_can_be_changed(disk, name)
+    before = sorted(disk.root.rglob("*"))
     done = disk.run(name, disk.root, *arguments, code=_READ_ONLY)
     assert done.code == 2, done.text
     _told_once(done, "is on a read-only disk")
