@@ -74,8 +74,8 @@ def main() -> None:
         root = _project(commands)
         server.fault(_asks_for("prompt <32>", "5b1d", "e71a"), Answer.REFUSED)
         server.fault(_asks_for("prompt <16>", "093e", "d4c8"), Answer.TEXT_ONLY, times=4)
-        run = ("run", root.name, "--base-url", server.address)
-        with Terminal(commands, *run, columns=100, lines=24) as terminal:
+        away = {"IMAGEGEN_BASE_URL": server.address}
+        with Terminal(commands, "run", root.name, columns=100, lines=24, env=away) as terminal:
             _wait(terminal, "next request in 0:3")
             server.fault(lambda request: bool(request.key and "e71a" in request.key), Answer.MINUTE)
             _wait(terminal, "cooling down")
