@@ -482,7 +482,16 @@ def test_a_status_fits_its_width() -> None:
         (standing("✓✓"), ["Every picture is there."]),
         (standing("✓◦"), ["Next: imagegen run my-video     1 picture, about $0.10"]),
         (standing("✓◦", price=None), ["Next: imagegen run my-video     1 picture"]),
-        (standing("✗◦"), ["Next: imagegen run my-video     2 pictures, about $0.20"]),
+        (
+            standing("✗◦"),
+            [
+                "Next: imagegen run my-video     2 pictures, about $0.20",
+                "What was refused will probably be refused again:",
+                "  imagegen check my-video --show clear/1.1          shows the exact words",
+                "  imagegen redraw my-video clear/1.1 --prompt '…'   sends others",
+                "  imagegen skip my-video clear/1.1                  does without",
+            ],
+        ),
         (
             standing("✓✗"),
             [

@@ -46,10 +46,11 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
     if not left:
         _outdated(paper, found, path)
         return
-    refused = _first_refused(found.styles, names)
-    if refused is not None:
+    wrong, others = _refused(found.styles, names)
+    helps = on_refused(path, *wrong, beats=_beats(found, path)) if wrong else []
+    if not others:
         paper.line("Next:")
-        paper.commands(*on_refused(path, *refused, beats=_beats(found, path)))
+        paper.commands(*helps)
         if any(style.outdated for style in found.styles.values()):
             _outdated(paper, found, path)
         return
@@ -59,6 +60,9 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
     if last is None or not last.broke_off:
         run = _on("run", found, path, *_same(found))
         paper.line(f"Next: {run}     {pictures}{cost}")
+        if helps:
+            paper.line("What was refused will probably be refused again:")
+            paper.commands(*helps)
         return
     resume = on_project("resume", path)
     if _is_part(last.asked):
@@ -175,15 +179,18 @@ def _is_part(asked: Asked) -> bool:
     return bool(asked.styles or asked.shots or asked.beats or asked.sample)
 
 
-def _first_refused(styles: Mapping[str, StyleStanding], names: Names) -> tuple[str, str] | None:
-    """Return the first beat in error and the cause, if none is left that another run may draw."""
-    first = None
+def _refused(
+    styles: Mapping[str, StyleStanding], names: Names
+) -> tuple[tuple[str, str] | None, bool]:
+    """Return the first beat that was refused and the cause, and whether others are left to draw."""
+    first, others = None, False
     for name, style in styles.items():
         for beat in style.beats:
             if beat.status in {Status.COMPLETE, Status.OUTDATED, Status.WAIVED}:
                 continue
             if beat.error is None or beat.error.cause not in REFUSED:
-                return None
-            full = names.full(name, beat.shot_number, beat.beat_number)
-            first = first or (full, beat.error.cause)
-    return first
+                others = True
+            elif first is None:
+                full = names.full(name, beat.shot_number, beat.beat_number)
+                first = (full, beat.error.cause)
+    return first, others
