@@ -208,6 +208,22 @@ def test_where_stderr_takes_nothing_the_exit_code_tells(commands: Commands, to: 
     assert shell(commands, f"imagegen nonsense {to}; exit ${{PIPESTATUS[0]}}").code == 2
 
 
+@SHELL
+@pytest.mark.parametrize(
+    "words",
+    ["status my-video --json", "status my-video", "keys list --json", "--version", "run -h"],
+)
+def test_a_reader_that_left_before_the_first_word_is_told_by_the_exit_code(
+    commands: Commands, words: str
+) -> None:
+    """1 would say that beats are in error."""
+    commands.project(beats=1)
+    # The pipe is closed before the command begins.
+    line = f"exec 3> >(exec 0<&-; echo gone >&2); while ! wait $!; do :; done; imagegen {words} >&3"
+    done = shell(commands, line)
+    assert (done.code, done.err) == (141, "gone\n")
+
+
 def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     """Every line on stdout is an event; people read stderr."""
     root = commands.project(beats=2)

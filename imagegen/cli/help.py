@@ -1,7 +1,8 @@
 """How commands look in their help."""
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -9,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from imagegen.cli.usage import find_project, in_our_words, is_option, refuse_extra, valued
-from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
 # Typer carries its own copy of click since 0.26 and shares one before: what is click's has
 # no name here, and is `Any`.
@@ -108,6 +109,16 @@ class Group(TyperGroup):
 
     whole: Callable[[], "Group"] | None = None
 
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Read the words; raises `ClosedOutputError` where the help is not read to its end."""
+        with _closed_pipe_told():
+            return super().make_context(*words, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; raises `ClosedOutputError` where whoever read its output has left."""
+        with _closed_pipe_told():
+            return super().invoke(ctx)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words before the command; without any show the help."""
         if not args and not ctx.resilient_parsing:
@@ -147,6 +158,15 @@ class Group(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # click's
         """Write examples."""
         _write_epilog(self.epilog, formatter)
+
+
+@contextlib.contextmanager
+def _closed_pipe_told() -> Iterator[None]:
+    """Say of a pipe that is closed what it is: click would end the program with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedOutputError("whoever read the output has closed it") from error
 
 
 def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
