@@ -21,7 +21,7 @@ _LOOK: Final = 0.1
 
 _LOOK_AT_DISK: Final = 0.5
 
-_ANEW: Final = "To draw what stands there now, stop it and resume"
+_AFTER: Final = "status tells afterwards which pictures are outdated"
 
 
 class Supervisor:
@@ -128,7 +128,7 @@ class Supervisor:
         if self._run.keys is not None and self._run.keys.look():
             self._run.runtime.ring()
         for name in self._run.edited.since():
-            message = f"{name} has changed: this run draws what it read at its start. {_ANEW}"
+            message = f"{name} has changed: this run draws what it read at its start. {_AFTER}"
             self._run.emit(Warned(message=message))
         if record.stop_requested(self._run.layout, self._run.options.run):
             self._run.end(endings.stopped())
