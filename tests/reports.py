@@ -108,6 +108,7 @@ def ended(
     drawn: Plan | None = None,
     path: str = "my-video",
     sources: Sequence[str] = (),
+    limited: bool = False,
     vanished: bool = False,
 ) -> Ended:
     """Return a run that has ended so, after these events."""
@@ -121,6 +122,7 @@ def ended(
         name="my-video",
         path=path,
         sources=sources,
+        limited=limited,
         vanished=vanished,
         now=NOW,
     )

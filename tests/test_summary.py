@@ -181,6 +181,29 @@ def test_what_carries_on_uses_the_same_keys(reason: str, carries_on: str) -> Non
     assert "      imagegen run my-video --keys 'my keys.toml' --base-url http://host" in told
 
 
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("stopped", "Carry on without --limit:  imagegen resume my-video"),
+        ("money", "Raise it to carry on without --limit:  imagegen resume my-video --max-cost 1"),
+    ],
+)
+def test_what_carries_on_forgets_a_limit_and_says_so(reason: str, says: str) -> None:
+    """What is left of a few beats costs less than what `resume` would draw."""
+    totals = counts(clear={"complete": 2, "pending": 2})
+    how = complete(exit_code=3, reason=reason, counts=totals)
+    assert summary(how, start(), limited=True).lines[-1] == says
+
+
+def test_a_refused_beat_that_has_its_picture_cannot_be_skipped() -> None:
+    """It needs nothing: what helps is other words, or to leave it."""
+    drawn = plan(1, styles=("clear",), found=Found.WHOLE)
+    how = complete(exit_code=1, reason="errors", counts=counts(clear={"error": 1}))
+    text = summary(how, start(), failed(0), drawn=drawn).text
+    assert "imagegen redraw my-video clear/1.1 --prompt" in text
+    assert "imagegen skip" not in text
+
+
 def test_warnings_outlive_a_view_that_vanishes() -> None:
     """Where they were printed they stand above; of the second screen nothing is left."""
     told = [Warned(message=f"warning {n}, [bold]") for n in (*range(7), 0)]

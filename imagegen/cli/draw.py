@@ -88,6 +88,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
                 own.shown_folder,
                 resumes=own.resumes,
                 sources=how.sources,
+                limited=how.limit is not None,
             )
         except (OSError, ClosedOutputError):
             # How the run ended tells more; of one that went well, that nobody was told.

@@ -87,16 +87,19 @@ def on_refused(
     *,
     beats: Sequence[str] = (),
     sources: Sequence[str] = (),
+    has_picture: bool = False,
 ) -> list[tuple[str, str]]:
     """Return what helps where the same words would be refused again, and what each does.
 
     `beats` are options that name the beats file, `sources` those that every command that draws
-    is to have.
+    is to have. A beat that has a picture still can be left at that.
     """
     rows = [(on_project("check", path, "--show", name, *beats), "shows the exact words")]
     if cause == "refused":
         other = on_project("redraw", path, name, "--prompt", "…", *beats, *sources)
-        rows += [(other, "sends others"), (on_project("skip", path, name, *beats), "does without")]
+        rows.append((other, "sends others"))
+        if not has_picture:
+            rows.append((on_project("skip", path, name, *beats), "does without"))
     return rows
 
 

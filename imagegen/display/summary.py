@@ -54,8 +54,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
     the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
     carries on what was drawn beside the project. `sources` are the options that named a keys file
-    and an address, which no project remembers. `vanished` tells that what was shown before is not
-    on the screen any more.
+    and an address, which no project remembers, and `limited` tells of a `--limit`, which none
+    remembers either. `vanished` tells that what was shown before is not before a person's eyes.
     """
 
     complete: Complete
@@ -66,6 +66,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "generated_images"
     resumes: bool = True
     sources: Sequence[str] = ()
+    limited: bool = False
     vanished: bool = False
     now: float
 
@@ -197,12 +198,13 @@ def _next(ended: Ended, cost: float) -> tuple[str, str]:
     """Return what a command does, and the command; `cost` is that of what is left."""
     complete, path = ended.complete, ended.path
     resume = on_project("resume", path, *ended.sources)
+    go_on = "carry on without --limit" if ended.limited else "carry on"
     if complete.resume_after is not None:
         wait = seconds_until(complete.resume_after, ended.now)
         if wait < 1:
-            return "Carry on", resume
+            return go_on.capitalize(), resume
         when = clock(complete.resume_after, ended.now)
-        return f"Carry on from {when}, in {minutes(wait)}", resume
+        return f"{go_on.capitalize()} from {when}, in {minutes(wait)}", resume
     match complete.reason:
         case "model gone":
             return "Draw with one of those", on_project(
@@ -210,17 +212,18 @@ def _next(ended: Ended, cost: float) -> tuple[str, str]:
             )
         case "money":
             most = max(1, math.ceil(cost))
-            left = f", what is left costs about {money(cost)}" if cost else ""
-            return f"Raise it to carry on{left}", f"{resume} --max-cost {most}"
+            known = cost and not ended.limited
+            left = f", what is left costs about {money(cost)}" if known else ""
+            return f"Raise it to {go_on}{left}", f"{resume} --max-cost {most}"
         case "out of credit":
-            return "With credit added, carry on", resume
+            return f"With credit added, {go_on}", resume
         case "time":
-            return "Carry on with a longer --max-time, or without", resume
+            return f"{go_on.capitalize()} with a longer --max-time, or without", resume
         case "stopped" | "fail-fast" | "interrupted":
-            return "Carry on", resume
+            return go_on.capitalize(), resume
         case "internal":
             return "Try again", resume
-    return "Mend that, then carry on", resume
+    return f"Mend that, then {go_on}", resume
 
 
 def _table(paper: Paper, complete: Complete) -> None:
@@ -308,9 +311,12 @@ def _commands(
     """Return what helps, with what each command does where that must be said."""
     beat = group[0][0]
     name = names.full(beat.style, *beat.key)
+    has_picture = (beat.style, *beat.key) in ended.again
     if cause in REFUSED:
-        return advice.on_refused(ended.path, name, cause, sources=ended.sources)
-    if (beat.style, *beat.key) in ended.again:
+        return advice.on_refused(
+            ended.path, name, cause, sources=ended.sources, has_picture=has_picture
+        )
+    if has_picture:
         # A run leaves what has its picture still.
         return [(on_project("redraw", ended.path, name, *ended.sources), "")]
     return [(on_project("run", ended.path, *ended.sources), "")]

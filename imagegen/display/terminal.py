@@ -116,6 +116,7 @@ class Screen:
         *,
         resumes: bool = True,
         sources: Sequence[str] = (),
+        limited: bool = False,
     ) -> None:
         """Say how the run ended: see `imagegen.display.summary.Ended`."""
         from imagegen.display.summary import Ended
@@ -129,7 +130,8 @@ class Screen:
             folder=folder,
             resumes=resumes,
             sources=sources,
-            vanished=self._view == "live",
+            limited=limited,
+            vanished=self._view in {"live", "json"},
             now=time.time(),
         )
         if self._view == "none":
