@@ -29,6 +29,15 @@ total_seconds=$((${TOTAL_MINUTES:-50} * 60))
 max_tries=${MAX_TRIES:-10}
 min_wait=${MIN_WAIT:-30}
 
+# `imagegen status` is to look at the same beats.
+beats=
+previous=
+for word in "$@"; do
+  [ "$previous" != --beats ] || beats=$word
+  case $word in --beats=*) beats=${word#--beats=} ;; esac
+  previous=$word
+done
+
 started=$(date +%s)
 child=
 signalled=0
@@ -68,7 +77,7 @@ find_python() {
 # Prints how many seconds to wait ("never" where a person must act), and how many pictures
 # there are.
 standing() {
-  json=$(imagegen status "$project" --json) || return
+  json=$(imagegen status "$project" ${beats:+--beats "$beats"} --json) || return
   printf '%s\n' "$json" | "$python" -c '
 import datetime, json, math, sys
 try:
@@ -88,7 +97,7 @@ print(wait, there)
 }
 
 list_errors() {
-  imagegen status "$project" --json | "$python" -c '
+  imagegen status "$project" ${beats:+--beats "$beats"} --json | "$python" -c '
 import json, sys
 def plain(text):
     return "".join(c if c.isprintable() else " " for c in str(text))

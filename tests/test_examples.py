@@ -118,6 +118,17 @@ def test_what_was_not_asked_for_is_not_waited_for(job: Job, server: GeminiServer
     assert not job.slept
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_another_beats_file_may_be_named(job: Job, server: GeminiServer, *, joined: bool) -> None:
+    """Though the project has none of its own: with a blank in its name, too."""
+    root = job.commands.project()
+    other = (root / "beats.json").rename(root / "the other.json")
+    beats = [f"--beats={other}"] if joined else ["--beats", other]
+    done = job.run(root, *beats, "--base-url", server.address)
+    assert done.code == 0, done.text
+    assert len(pictures(root)) == 9
+
+
 def test_it_draws_everything(job: Job, server: GeminiServer) -> None:
     """Where nothing goes wrong it draws once, waits for nothing and ends with 0."""
     root = job.commands.project()
