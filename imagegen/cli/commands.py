@@ -119,7 +119,7 @@ def check(
 ) -> None:
     """Read everything and draw nothing: tell every fault of the project's files.
 
-    Those of imagegen.toml come first: what else is wrong depends on it.
+    Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
     """
     from imagegen.display import terminal
     from imagegen.generation import interrupted
