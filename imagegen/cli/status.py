@@ -3,13 +3,17 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, asked_for
+from imagegen.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagegen.generation.standing import Standing
 
 STATUS_EPILOG: Final = (
     exit_codes(
@@ -58,28 +62,43 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.generation import interrupted, numbering
-    from imagegen.generation.lastrun import as_last_drawn
-    from imagegen.generation.project import Project
-    from imagegen.generation.standing import standing
+    from imagegen.generation import interrupted
     from imagegen.project.layout import Layout
 
     interrupted.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
-    asked = as_last_drawn(project, asked_for(beats_file=absolute(beats)))
-    read, now = Project(project, asked), time.time()
-    surveyed = read.survey(now)
-    found = standing(read, now, surveyed)
+    found, astray = _look(project, absolute(beats))
     if followed:
         pass
     elif json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
     else:
-        terminal.printer().status(found, str(project), now)
+        terminal.printer().status(found, str(project), time.time())
     if exit_code:
-        numbering.require_places(read, surveyed, read.styles, "What is missing is not known")
+        if astray is not None:
+            raise astray
         raise typer.Exit(found.check)
+
+
+def _look(root: Path, beats_file: str | None) -> "tuple[Standing, UsageError | None]":
+    """Return where a project stands, and the error of numbers that have moved.
+
+    Of a large project only these are kept while they are told.
+    """
+    from imagegen.generation import numbering
+    from imagegen.generation.lastrun import as_last_drawn
+    from imagegen.generation.project import Project
+    from imagegen.generation.standing import standing
+
+    project, now = Project(root, as_last_drawn(root, asked_for(beats_file=beats_file))), time.time()
+    surveyed = project.survey(now)
+    found = standing(project, now, surveyed)
+    try:
+        numbering.require_places(project, surveyed, project.styles, "What is missing is not known")
+    except UsageError as error:
+        return found, error.with_traceback(None)
+    return found, None
 
 
 def stop(project: ProjectArgument = Path()) -> None:
