@@ -1,0 +1,85 @@
+"""Beats files that are named with `--beats`: commands on one never take it for another."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import Commands, Done, pictures, row
+
+ONE_STYLE = 'provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
+
+
+def went_well(done: Done) -> Done:
+    """Fail with what a command has said, unless it did what it was asked for."""
+    assert done.code == 0, done.text
+    return done
+
+
+def said(done: Done) -> str:
+    """Return what a refused command said, on one line."""
+    assert done.code == 2, done.text
+    return " ".join(done.err.split())
+
+
+def insert(path: Path, rows: int = 3) -> Path:
+    """Write a beats file in which a new beat stands before those of `Commands.project`."""
+    new = row(0, ai_prompt="Something that nobody has drawn yet: zebras.")
+    old = [row(n + 1, ai_prompt=f"prompt <{n}>") for n in range(rows)]
+    path.write_text(json.dumps([new, *old]))
+    return path
+
+
+@pytest.fixture
+def other(commands: Commands) -> Path:
+    """Return a beats file of which the last run of `my-video` was, and not of its own beats."""
+    root = commands.project(settings=ONE_STYLE)
+    path = insert(root / "other.json")
+    went_well(commands.run("run", root, "--beats", path))
+    return path
+
+
+@pytest.mark.parametrize("how", [("renumber",), ("renumber", "--dry-run"), ("run", "--renumber")])
+def test_no_picture_of_other_beats_is_renumbered(
+    commands: Commands, other: Path, how: tuple[str, ...]
+) -> None:
+    """What the last run drew of another storyboard is at its places, and stays there."""
+    root = other.parent
+    before = {path: path.read_bytes() for path in pictures(root)}
+    told = said(commands.run(how[0], root, *how[1:]))
+    assert "the last run was of other.json (--beats), and this is beats.json" in told
+    assert "Nothing was moved" in told
+    assert f"imagegen renumber {root} --beats {root / 'beats.json'} goes by this one" in told
+    assert 'beats = "other.json" in imagegen.toml' in told
+    assert {path: path.read_bytes() for path in pictures(root)} == before
+
+
+def test_beats_that_are_named_are_renumbered(commands: Commands, other: Path) -> None:
+    """Whoever names a file means it."""
+    named = ("--beats", other.parent / "beats.json")
+    done = went_well(commands.run("renumber", other.parent, *named, "--dry-run"))
+    assert "3 pictures would move" in done.out
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("run",),
+        ("choose", "1.1", "clear"),
+        ("status", "--check"),
+        ("accept", "--all"),
+        ("redraw", "clear/1.1"),
+    ],
+    ids=" ".join,
+)
+def test_after_a_run_of_other_beats_these_are_named(
+    commands: Commands, other: Path, asked: tuple[str, ...]
+) -> None:
+    """Numbers seem to have moved: what helps is the other file, and not to renumber."""
+    root = other.parent
+    told = said(commands.run(asked[0], root, *asked[1:]))
+    assert "numbers have moved" in told
+    assert "the last run was of other.json, and this is beats.json" in told
+    assert f"--beats {other} goes by that one" in told
+    assert f"--beats {root / 'beats.json'} by this" in told
+    assert "renumber" not in told
