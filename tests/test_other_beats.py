@@ -83,3 +83,53 @@ def test_after_a_run_of_other_beats_these_are_named(
     assert f"--beats {other} goes by that one" in told
     assert f"--beats {root / 'beats.json'} by this" in told
     assert "renumber" not in told
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("run",),
+        ("choose", "1.1", "clear"),
+        ("use", "clear/1.1", "own.png"),
+        ("skip", "clear/1.1"),
+        ("accept", "--all"),
+        ("redraw", "clear/1.1"),
+        ("clean",),
+        ("gallery",),
+        ("status", "--check"),
+    ],
+    ids=" ".join,
+)
+def test_what_moves_pictures_along_names_the_beats(
+    commands: Commands, asked: tuple[str, ...]
+) -> None:
+    """Where numbers of beats that were named have moved, to renumber others would do nothing."""
+    root = commands.project(settings=ONE_STYLE)
+    named = ("--beats", insert(root / "other.json"))
+    own = root / "beats.json"
+    went_well(commands.run("run", root, "--beats", own))
+    (commands.folder / "own.png").write_bytes(pictures(root)[0].read_bytes())
+    done = commands.run(asked[0], root, *asked[1:], *named)
+    assert done.code == (0 if asked == ("gallery",) else 2)
+    helps = f"imagegen renumber {root} --beats {named[1]}"
+    assert f"{helps} moves them along, at no cost" in " ".join(done.err.split())
+
+
+def test_a_resumed_run_names_the_beats_that_it_remembers(commands: Commands) -> None:
+    """It was told of them by the run before."""
+    root = commands.project(settings=ONE_STYLE)
+    other = root / "other.json"
+    other.write_text((root / "beats.json").read_text())
+    went_well(commands.run("run", root, "--beats", other))
+    insert(other)
+    told = said(commands.run("resume", root))
+    assert f"imagegen renumber {root} --beats {other} moves them along" in told
+
+
+def test_what_has_its_picture_is_redrawn_from_the_same_beats(commands: Commands) -> None:
+    """The hint of a refused `skip` names them too."""
+    root = commands.project(settings=ONE_STYLE)
+    named = ("--beats", insert(root / "other.json"))
+    went_well(commands.run("run", root, *named))
+    told = said(commands.run("skip", root, "clear/1.4", *named))
+    assert f"imagegen redraw {root} clear/1.4 --beats {named[1]} draws it anew" in told

@@ -51,7 +51,8 @@ def way_out(project: Project) -> str:
     """
     other = other_beats(project)
     if other is None:
-        return f"{on_project('renumber', project.root)} moves them along, at no cost"
+        renumber = on_project("renumber", project.root, *project.named_beats)
+        return f"{renumber} moves them along, at no cost"
     own = project.storyboard.source
     that, this = (command("--beats", str(project.root / file)) for file in (other, own))
     said = f"the last run was of {other}, and this is {own}"

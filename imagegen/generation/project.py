@@ -138,6 +138,13 @@ class Project:
         )
 
     @property
+    def named_beats(self) -> list[str]:
+        """The options that name the beats file in a command, where this one was told of it."""
+        if self.asked.beats_file is None:
+            return []
+        return ["--beats", str(self.root / self.storyboard.source)]
+
+    @property
     def shown_folder(self) -> str:
         """Where its pictures lie, relative to the project."""
         return self.layout.pictures.name

@@ -70,9 +70,10 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
     left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
     if not left and not again:
         numbering.require_places(project, surveyed, _styles(found), "Nothing was skipped")
+        again_by = on_project("redraw", project.root, *project.asked.beats, *project.named_beats)
         raise UsageError(
             f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
-            hint=f"{on_project('redraw', project.root, *project.asked.beats)} draws it anew",
+            hint=f"{again_by} draws it anew",
         )
     changes = project.settled.changed(
         [one.beat for one in left],
