@@ -133,3 +133,28 @@ def test_what_has_its_picture_is_redrawn_from_the_same_beats(commands: Commands)
     went_well(commands.run("run", root, *named))
     told = said(commands.run("skip", root, "clear/1.4", *named))
     assert f"imagegen redraw {root} clear/1.4 --beats {named[1]} draws it anew" in told
+
+
+def test_a_candidate_of_named_beats_is_kept_for_these(commands: Commands) -> None:
+    """Every hint on the way names the file; without it the candidate is of unknown words."""
+    root = commands.project(settings=ONE_STYLE)
+    named = ("--beats", insert(root / "other.json"))
+    asked = ("--beat", "clear/1.1", "--look", "Ink.", "-n", 1)
+    tried = " ".join(went_well(commands.run("try", root, *asked, *named)).out.split())
+    assert f"imagegen try {root} --keep PICTURE --beats {named[1]} makes it the beat's" in tried
+    assert f"imagegen try {root} --keep look --beats {named[1]} makes it the style's" in tried
+    (candidate,) = (root / "tries").rglob("*.png")
+    assert commands.run("try", root, "--keep", candidate).code == 2
+    kept = went_well(commands.run("try", root, "--keep", candidate, *named)).out
+    assert "Beat_1.1.png is that candidate now" in kept
+
+
+def test_what_is_no_candidate_is_used_for_the_named_beats(commands: Commands) -> None:
+    """The hint of a refused `try --keep` names the file."""
+    root = commands.project(settings=ONE_STYLE)
+    named = ("--beats", insert(root / "other.json"))
+    went_well(commands.run("try", root, "--beat", "clear/1.1", "-n", 1, *named))
+    (candidate,) = (root / "tries").rglob("*.png")
+    named[1].write_text((root / "beats.json").read_text())
+    told = said(commands.run("try", root, "--keep", candidate, *named))
+    assert f"imagegen use {root} clear/1.1 {candidate} --beats {named[1]}" in told
