@@ -158,3 +158,29 @@ def test_what_is_no_candidate_is_used_for_the_named_beats(commands: Commands) ->
     named[1].write_text((root / "beats.json").read_text())
     told = said(commands.run("try", root, "--keep", candidate, *named))
     assert f"imagegen use {root} clear/1.1 {candidate} --beats {named[1]}" in told
+
+
+def test_no_choice_is_left_over_of_other_beats(commands: Commands) -> None:
+    """Choices of the last run's beats are not of beats that are gone; `clean` is refused."""
+    root = commands.project(settings=ONE_STYLE)
+    (root / "other.json").write_text(json.dumps([row(0), row(7)]))
+    named = ("--beats", root / "other.json")
+    went_well(commands.run("run", root, *named))
+    went_well(commands.run("choose", root, "2.3", "clear", *named))
+    listed = went_well(commands.run("choose", root, "--list")).text
+    assert "gone" not in listed
+    assert "clean" not in listed
+
+
+def test_what_is_said_of_choices_names_the_beats(commands: Commands, other: Path) -> None:
+    """To choose again, and to clean, among the beats that were named."""
+    root, named = other.parent, ("--beats", other)
+    went_well(commands.run("choose", root, "1.1", "clear", *named))
+    went_well(commands.run("choose", root, "1.4", "clear", *named))
+    went_well(commands.run("redraw", root, "clear/1.1", "--prompt", "Another.", *named))
+    insert(other, rows=2)
+    stands = went_well(commands.run("status", root, *named)).out
+    assert f"imagegen choose {root} --list --beats {other}" in stands
+    listed = went_well(commands.run("choose", root, "--list", *named)).out
+    assert f"imagegen choose {root} 1.1 clear --beats {other}" in listed
+    assert f"imagegen clean {root} --beats {other}" in listed
