@@ -184,3 +184,17 @@ def test_what_is_said_of_choices_names_the_beats(commands: Commands, other: Path
     listed = went_well(commands.run("choose", root, "--list", *named)).out
     assert f"imagegen choose {root} 1.1 clear --beats {other}" in listed
     assert f"imagegen clean {root} --beats {other}" in listed
+
+
+def test_a_project_of_named_beats_alone_is_told_which(commands: Commands, other: Path) -> None:
+    """Where it has none of its own the last run's are told, and no sample is advised."""
+    root = other.parent
+    for name in ("beats.json", "imagegen.toml"):
+        (root / name).unlink()
+        for asked in ("status", "check", "gallery"):
+            told = said(commands.run(asked, root))
+            assert f"no beats in {root}" in told
+            assert f"the last run was of other.json: name it with --beats {other}" in told
+            assert 'beats = "other.json" in imagegen.toml makes it its own' in told
+            assert "imagegen init" not in told
+    went_well(commands.run("status", root, "--beats", other))
