@@ -350,6 +350,7 @@ def test_moved_numbers_stop_a_run_before_anything_is_sent(
         ("choose", "--csv", "picks.csv"),
         ("cast", "mara", "--from", "clear/7.1"),
         ("skip", "clear/7.1"),
+        ("skip", "clear/13.1"),
         ("redraw", "clear/7.1"),
     ],
     ids=" ".join,
@@ -373,10 +374,18 @@ def test_nothing_is_done_with_another_beats_picture(
 
 
 def test_what_is_chosen_is_told_where_numbers_have_moved(commands: Commands, drawn: Path) -> None:
-    """Looking changes nothing."""
+    """Looking changes nothing; what is left over is not known, and what to do first is told."""
     went_well(commands.run("choose", drawn, "7.1", "clear"))
-    write(drawn, EDITS["inserted"].rows)
-    assert "7.1" in went_well(commands.run("choose", drawn, "--list")).out
+    went_well(commands.run("choose", drawn, "12.5", "clear"))
+    write(drawn, EDITS["deleted"].rows)
+    for options in ((), ("--json",)):
+        done = went_well(commands.run("choose", drawn, "--list", *options))
+        assert "7.1" in done.out
+        told = " ".join(done.err.split())
+        assert "pictures have the words of another beat." in told
+        assert f"imagegen renumber {drawn} moves them along, at no cost" in told
+        assert "clean" not in done.text
+    assert "of beats that are gone" not in went_well(commands.run("choose", drawn, "--list")).out
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)

@@ -264,6 +264,14 @@ class TestChoice:
         with pytest.raises(UsageError, match=r"no beats in .*beats\.json") as caught:
             load(tmp_path, STYLES)
         assert caught.value.hint == f"imagegen init {tmp_path}"
+        # Where that would be refused, what to write is told.
+        (tmp_path / "imagegen.toml").touch()
+        with pytest.raises(UsageError, match=r"no beats in .*beats\.json") as caught:
+            load(tmp_path, STYLES)
+        hint = str(caught.value.hint)
+        assert hint.startswith(
+            f'write {tmp_path / "beats.json"}, one row for each beat: [{{"shot_n'
+        )
         with pytest.raises(UsageError, match="is no folder"):
             load(tmp_path / "nowhere", STYLES)
 

@@ -920,12 +920,30 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         (root / "beats.json").write_text(json.dumps(rows))
         board = served.get("/api/project").json()["board"]
         assert board["moved"] == 1
-        assert board["renumber"] == f"imagegen renumber {root}"
+        assert board["way_out"] == f"imagegen renumber {root} moves them along, at no cost"
         choice = {"shot_number": "1", "beat_number": "1.2", "style": "clear"}
         refused = served.post("/api/save-image-selection", choice)
         assert refused.status_code == 422
         assert "numbers have moved: 1 picture has the words" in refused.text
         assert not (root / "image_selections.json").exists()
+
+
+def test_what_helps_where_numbers_have_moved_goes_by_the_beats(commands: Commands) -> None:
+    """After a run of other beats these are named, and so they are where the page shows them."""
+    root = commands.project(settings='provider = "sketch"\ndraw = ["clear"]\n')
+    other = root / "other.json"
+    rows = [row(0, ai_prompt="another"), *(row(n + 1, ai_prompt=f"prompt <{n}>") for n in range(3))]
+    other.write_text(json.dumps(rows))
+    assert commands.run("run", root, "--beats", other).code == 0
+    with Served(commands, root) as served:
+        board = served.get("/api/project").json()["board"]
+        assert board["moved"] == 3
+        helps = f"the last run was of other.json, and this is beats.json: --beats {other}"
+        assert helps in board["way_out"]
+    other.write_text((root / "beats.json").read_text())
+    with Served(commands, root, "--beats", str(other)) as served:
+        board = served.get("/api/project").json()["board"]
+        assert board["way_out"].startswith(f"imagegen renumber {root} --beats {other} moves")
 
 
 def test_the_older_services_names_are_answered(still: Served) -> None:

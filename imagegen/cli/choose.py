@@ -11,7 +11,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
-from imagegen.cli.pictures import opened
+from imagegen.cli.pictures import opened, warn_of_moved
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,17 +127,27 @@ def choose(
 
 def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
     from imagegen.display import choices
+    from imagegen.generation import numbering
     from imagegen.generation.choices import left_over, look
 
     found, over = look(read), left_over(read)
-    if not json:
-        choices.counted(printer, read.layout.name, len(found), len(read.numbers))
-        choices.listed(printer, path, found, now)
-        choices.left_over(printer, path, over)
+    moved = sum(map(len, read.survey(now).moves.values()))
+    if json:
+        told = choices.as_json(read.layout.name, found, len(read.numbers), over)
+        sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+        sys.stdout.buffer.flush()
+        warn_of_moved(read, moved)
         return
-    told = choices.as_json(read.layout.name, found, len(read.numbers), over)
-    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
-    sys.stdout.buffer.flush()
+    choices.counted(printer, read.layout.name, len(found), len(read.numbers))
+    choices.listed(printer, found, now)
+    if not moved:
+        choices.again(printer, path, found, read.named_beats)
+    choices.unclear(printer, over.unclear)
+    choices.unclaimed(printer, over.unclaimed)
+    # Else they may be of beats that are there: `clean` is refused then.
+    if not moved and numbering.other_beats(read) is None:
+        choices.left_over(printer, path, over, read.named_beats)
+    warn_of_moved(read, moved)
 
 
 def _refuse_unclear(root: Path, modes: dict[str, bool]) -> None:

@@ -10,9 +10,8 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
-from imagegen.cli.pictures import opened
+from imagegen.cli.pictures import opened, warn_of_moved
 from imagegen.errors import UsageError
-from imagegen.shell import on_project
 
 if TYPE_CHECKING:
     from imagegen.project.layout import Layout
@@ -84,7 +83,6 @@ def gallery(
     from imagegen.display import contact, terminal
     from imagegen.display import gallery as pages
     from imagegen.display.text import plural
-    from imagegen.display.words import moved
     from imagegen.generation import gallery as sheets
     from imagegen.project.layout import Layout
 
@@ -97,9 +95,7 @@ def gallery(
         files.write(place, contact.picture(sheet))
     else:
         files.write_parts(place, pages.page(sheet))
-    if sheet.moved:
-        mend = f"{on_project('renumber', project)} moves them along, at no cost"
-        terminal.printer(errors=True).line(f"warning: {moved(sheet.moved)} {mend}")
+    warn_of_moved(read, sheet.moved)
     if png and not contact.writes_all(sheet):
         said = "The picture shows bars for letters that its font does not have, and no emoji"
         terminal.printer(errors=True).wrapped("", f"{said}: the page, without --png, has all.")

@@ -80,6 +80,18 @@ def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Pr
     return Project(root, as_last_drawn(root, asked))
 
 
+def warn_of_moved(read: "Project", count: int) -> None:
+    """Say that so many pictures have the words of another beat, and what helps."""
+    from imagegen.display import terminal
+    from imagegen.display.text import clean
+    from imagegen.display.words import moved
+    from imagegen.generation import numbering
+
+    if count:
+        way_out = clean(numbering.way_out(read), 4096)
+        terminal.printer(errors=True).line(f"warning: {moved(count)} {way_out}")
+
+
 def renumber(
     project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
 ) -> None:

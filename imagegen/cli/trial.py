@@ -96,7 +96,7 @@ def attempt(
     `--keep` then adopts the look, or one picture for its beat.
     """
     if keep is not None:
-        _keep(project, keep)
+        _keep(project, keep, beats)
         return
     sample = None if beat else 1
     asked = asked_for(
@@ -114,9 +114,10 @@ def attempt(
 
         return Trial(project, asked, source, look=look, count=count or 2, wall=time.time())
 
-    keeps = {on_project("try", project, "--keep", "PICTURE"): "makes it the beat's picture"}
+    named = ["--beats", str(beats)] if beats is not None else []
+    keeps = {on_project("try", project, "--keep", "PICTURE", *named): "makes it the beat's picture"}
     if look is not None:
-        keeps[on_project("try", project, "--keep", "look")] = "makes it the style's look"
+        keeps[on_project("try", project, "--keep", "look", *named)] = "makes it the style's look"
     draw_beside(project, asked, how, read, keeps)
 
 
@@ -154,9 +155,9 @@ def draw_beside(
         raise
 
 
-def _keep(project: Path, what: str) -> None:
+def _keep(project: Path, what: str, beats: Path | None) -> None:
     from imagegen.display import terminal
     from imagegen.generation import trial
 
-    done = trial.keep(opened(project), what, time.time())
+    done = trial.keep(opened(project, beats), what, time.time())
     terminal.printer().line(f"{done}; imagegen undo takes it back")

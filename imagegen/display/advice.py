@@ -47,7 +47,7 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
         _outdated(paper, found, path)
         return
     wrong, others = _refused(found.styles, names)
-    helps = on_refused(path, *wrong, beats=_beats(found, path)) if wrong else []
+    helps = on_refused(path, *wrong, beats=named_beats(found, path)) if wrong else []
     if not others:
         paper.line("Next:")
         paper.commands(*helps)
@@ -159,10 +159,10 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
 
 def _on(name: str, found: Standing, path: str, *options: str) -> str:
     """Return a command on the same beats."""
-    return on_project(name, path, *options, *_beats(found, path))
+    return on_project(name, path, *options, *named_beats(found, path))
 
 
-def _beats(found: Standing, path: str) -> list[str]:
+def named_beats(found: Standing, path: str) -> list[str]:
     """Return the options that name the beats file, where this command was told of one."""
     return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
 

@@ -17,8 +17,8 @@ _SAID: Final = {
 }
 
 
-def listed(paper: Paper, path: str, found: Sequence[ChoiceStanding], now: float) -> None:
-    """List what is chosen. `path` is the project's folder as typed, `now` the wall clock's time."""
+def listed(paper: Paper, found: Sequence[ChoiceStanding], now: float) -> None:
+    """List what is chosen. `now` is the wall clock's time."""
     widths = [
         max((len(getattr(one, field)) for one in found), default=0) for field in ("name", "style")
     ]
@@ -32,18 +32,27 @@ def listed(paper: Paper, path: str, found: Sequence[ChoiceStanding], now: float)
             "its copy is missing" if one.lacks_copy and not _SAID[one.since] else _SAID[one.since],
         ]
         paper.line(f"  {'  '.join(columns)}")
+
+
+def again(
+    paper: Paper, path: str, found: Sequence[ChoiceStanding], beats: Sequence[str] = ()
+) -> None:
+    """Say how to choose again what was redrawn since, and what lacks its copy.
+
+    `path` is the project's folder as typed, `beats` are options that name the beats file.
+    """
     first = next((one for one in found if one.since is Since.REDRAWN), None)
     if first is not None:
         paper.line()
-        again = on_project("choose", path, first.name, first.style)
-        paper.commands((again, "takes the picture as it is now"))
+        choose = on_project("choose", path, first.name, first.style, *beats)
+        paper.commands((choose, "takes the picture as it is now"))
     lacking = [one for one in found if one.lacks_copy]
     if lacking:
         paper.line()
         missing = "1 copy is" if len(lacking) == 1 else f"{len(lacking):,} copies are"
         paper.wrapped("", f"{missing} missing in selected_images.", indent=2)
-        again = on_project("choose", path, "--all", lacking[0].style)
-        paper.commands((again, "makes them, and chooses for beats that have none"))
+        choose = on_project("choose", path, "--all", lacking[0].style, *beats)
+        paper.commands((choose, "makes them, and chooses for beats that have none"))
 
 
 def as_json(
@@ -62,16 +71,14 @@ def as_json(
     }
 
 
-def left_over(paper: Paper, path: str, over: LeftOver) -> None:
-    """Say which choices are of no beat any more, and what is not understood."""
-    unclear(paper, over.unclear)
-    unclaimed(paper, over.unclaimed)
+def left_over(paper: Paper, path: str, over: LeftOver, beats: Sequence[str] = ()) -> None:
+    """Say which choices are of no beat any more; `path` and `beats` are as for `again`."""
     names = over.told
     if not names:
         return
     paper.line()
     paper.wrapped("", f"Choices of beats that are gone: {some(names, _SHOWN)}", indent=2)
-    paper.commands((on_project("clean", path), "moves them to old_images/"))
+    paper.commands((on_project("clean", path, *beats), "moves them to old_images/"))
 
 
 def unclear(paper: Paper, entries: Sequence[Unclear]) -> None:

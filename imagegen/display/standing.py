@@ -197,5 +197,5 @@ def _chosen(paper: Paper, found: Standing, path: str) -> None:
     paper.line()
     paper.wrapped("", ", ".join(said), indent=2)
     if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
-        listing = on_project("choose", path, "--list")
+        listing = on_project("choose", path, "--list", *advice.named_beats(found, path))
         paper.commands((listing, "shows what was chosen; choose again, or leave it"))

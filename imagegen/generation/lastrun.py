@@ -13,7 +13,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
 from imagegen.project.storyboard import Beat, Key
-from imagegen.shell import on_project
+from imagegen.shell import command, on_project
 
 
 def to_resume(root: Path) -> RunRecord | None:
@@ -68,6 +68,16 @@ def drawn_from_another(
         return None
     own = (layout.root / source).resolve()
     return None if own.is_relative_to(layout.root) and named == layout.relative(own) else named
+
+
+def names_beats(root: Path) -> str | None:
+    """Say from which file the last run read, of a project that has no beats of its own."""
+    last = record.read(Layout(root))
+    named = last.drawer.beats_file if last is not None else None
+    if named is None:
+        return None
+    said = f"the last run was of {named}: name it with {command('--beats', str(root / named))}"
+    return "; ".join(filter(None, (said, as_own(named))))
 
 
 def as_own(beats_file: str) -> str | None:

@@ -4,9 +4,11 @@ from collections.abc import Collection
 from typing import Final
 
 from imagegen.errors import UsageError
+from imagegen.generation.lastrun import as_own, drawn_from_another
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
-from imagegen.shell import on_project
+from imagegen.project import record
+from imagegen.shell import command, on_project
 
 _NAMED: Final = 3
 
@@ -22,7 +24,7 @@ def require_places(
     """Raise `UsageError` where pictures of one of these styles belong to other numbers now.
 
     `consequence` ends the message: what was not done, or cannot be known. `ways` are ways out
-    besides `renumber`.
+    besides `renumber`; where the last run was of other beats, neither is told.
     """
     moved = [
         (f"{style}/{'/'.join(before)}", "/".join(now))
@@ -35,8 +37,46 @@ def require_places(
     some = ", ".join(f"{before} is {now} now" for before, now in moved[:_NAMED])
     more = f" and {len(moved) - _NAMED:,} more" if len(moved) > _NAMED else ""
     pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
-    renumber = f"{on_project('renumber', project.root)} moves them along, at no cost"
+    same = other_beats(project) is None
     raise UsageError(
         f"numbers have moved: {pictures} the words of another beat ({some}{more}). {consequence}",
-        hint=f"{renumber}; {ways}" if ways else renumber,
+        hint="; ".join(filter(None, (way_out(project), ways if same else None))),
+    )
+
+
+def way_out(project: Project) -> str:
+    """Say what helps where numbers have moved.
+
+    Where the last run was of other beats, the pictures may be these, and at their places.
+    """
+    other = other_beats(project)
+    if other is None:
+        renumber = on_project("renumber", project.root, *project.named_beats)
+        return f"{renumber} moves them along, at no cost"
+    own = project.storyboard.source
+    that, this = (command("--beats", str(project.root / file)) for file in (other, own))
+    said = f"the last run was of {other}, and this is {own}"
+    ways = f"{that} goes by that one, {this} by this"
+    return "; ".join(filter(None, (f"{said}: {ways}", as_own(other))))
+
+
+def other_beats(project: Project) -> str | None:
+    """Return the beats file that the last run was told of, where it is not the one of this."""
+    layout, own = project.layout, project.storyboard.source
+    return drawn_from_another(layout, project.asked, own, record.read(layout))
+
+
+def require_same_beats(project: Project, name: str, doubt: str) -> None:
+    """Raise `UsageError` where the last run was of other beats, whose pictures may be at hand.
+
+    `name` is the command that is refused, `doubt` what cannot be known and was not done.
+    """
+    other = other_beats(project)
+    if other is None:
+        return
+    own = project.storyboard.source
+    anyway = on_project(name, project.root, "--beats", str(project.root / own))
+    raise UsageError(
+        f"the last run was of {other} (--beats), and this is {own}: {doubt}",
+        hint="; ".join(filter(None, (f"{anyway} goes by this one", as_own(other)))),
     )

@@ -131,11 +131,22 @@ class Project:
         beats = self.asked.beats_file or self.settings.beats
         if beats and not (self.asked.beats_file and Path(beats).is_absolute()):
             _inside(self.layout, beats)
-        return storyboard.load(
-            self.root,
-            tuple(self.settings.styles),
-            beats=Path(beats) if beats else None,
-        )
+        try:
+            return storyboard.load(
+                self.root,
+                tuple(self.settings.styles),
+                beats=Path(beats) if beats else None,
+            )
+        except storyboard.NoBeatsError as error:
+            hint = lastrun.names_beats(self.root) or error.hint
+            raise UsageError(error.message, hint=hint) from None
+
+    @property
+    def named_beats(self) -> list[str]:
+        """The options that name the beats file in a command, where this one was told of it."""
+        if self.asked.beats_file is None:
+            return []
+        return ["--beats", str(self.root / self.storyboard.source)]
 
     @property
     def shown_folder(self) -> str:

@@ -10,10 +10,8 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import UsageError
 from imagegen.generation import choices, numbering, recorder, undoing
 from imagegen.generation.choices import LeftOver
-from imagegen.generation.lastrun import as_own, drawn_from_another
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
 from imagegen.project import moved_selections, overrides, record, selected, selections, steps
@@ -21,7 +19,6 @@ from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import Kept
 from imagegen.project.steps import Move
 from imagegen.project.storyboard import Key
-from imagegen.shell import on_project
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +69,8 @@ class _Moving(msgspec.Struct, frozen=True, kw_only=True):
 def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
     """Move pictures, choices and overrides to the numbers that their beats have now.
 
-    Raises `RunActiveError`, `UsageError` and `StorageError`.
+    Raises `RunActiveError`, `StorageError`, and `UsageError`, also where the last run was of
+    another beats file: then its pictures may be where they belong.
     """
     if dry_run:
         return _renumbered(project, project.survey(wall)).found
@@ -100,6 +98,9 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
 
 
 def _renumbered(project: Project, survey: Survey) -> _Moving:
+    numbering.require_same_beats(
+        project, "renumber", "the pictures may be that one's. Nothing was moved"
+    )
     layout, settled = project.layout, project.settled.moved
     contents, kept = {}, undoing.before(project, settled)
     moves = [
@@ -179,22 +180,12 @@ def _cleaned(project: Project, survey: Survey) -> Cleaned:
     return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choices.left_over(project))
 
 
-def _require_same_beats(project: Project) -> None:
-    """Raise `UsageError` where the last run was of other beats: they are not gone."""
-    own, layout = project.storyboard.source, project.layout
-    other = drawn_from_another(layout, project.asked, own, record.read(layout))
-    if other is None:
-        return
-    anyway = on_project("clean", project.root, "--beats", str(project.root / own))
-    raise UsageError(
-        f"the last run was of {other} (--beats), and this is {own}: what is left over of the one "
-        "may be the other's. Nothing was cleaned away",
-        hint="; ".join(filter(None, (f"{anyway} goes by this one", as_own(other)))),
-    )
-
-
 def _left_over(project: Project, survey: Survey) -> list[str]:
-    _require_same_beats(project)
+    numbering.require_same_beats(
+        project,
+        "clean",
+        "what is left over of the one may be the other's. Nothing was cleaned away",
+    )
     # What is left over is known once pictures are at their beats.
     numbering.require_places(project, survey, project.styles, "Nothing was cleaned away")
     return [

@@ -62,17 +62,20 @@ def _refuse_followers(project: Project, outdated: dict[Address, Surveyed]) -> No
 def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
     """Do without the pictures of what is asked for and has none; returns those beats.
 
-    With `again` those that were waived are wanted after all. Raises `UsageError`, also where
-    every one has its picture, and `StorageError`.
+    With `again` those that were waived are wanted after all. Else raises `UsageError` where
+    numbers have moved, for the picture may lie at another, or where every one has its picture;
+    and `StorageError`.
     """
     surveyed, settled = project.survey(wall), project.settled
     found = chosen(project, surveyed)
+    if not again:
+        numbering.require_places(project, surveyed, _styles(found), "Nothing was skipped")
     left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
     if not left and not again:
-        numbering.require_places(project, surveyed, _styles(found), "Nothing was skipped")
+        again_by = on_project("redraw", project.root, *project.asked.beats, *project.named_beats)
         raise UsageError(
             f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
-            hint=f"{on_project('redraw', project.root, *project.asked.beats)} draws it anew",
+            hint=f"{again_by} draws it anew",
         )
     changes = project.settled.changed(
         [one.beat for one in left],

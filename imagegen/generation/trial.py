@@ -138,7 +138,7 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
     if origin is None or nth is None or data is None:
         raise UsageError(
             f"{path} was not drawn by imagegen try",
-            hint=on_project("use", project.root, "clear/1.1", str(path)),
+            hint=_use(project, "clear/1.1", path),
         )
     # Numbers may have moved since: it belongs to its words.
     its = [
@@ -148,10 +148,14 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
     if beat is None:
         raise UsageError(
             f"{path} is of words that the storyboard does not have any more",
-            hint=on_project("use", project.root, f"{origin.style}/{nth[1]}", str(path)),
+            hint=_use(project, f"{origin.style}/{nth[1]}", path),
         )
     place = adopting.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
     return f"{place} is that candidate now"
+
+
+def _use(project: Project, beat: str, picture: Path) -> str:
+    return on_project("use", project.root, beat, str(picture), *project.named_beats)
 
 
 def _last_tried(project: Project) -> Path:

@@ -18,7 +18,6 @@ from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
-from imagegen.shell import on_project
 from imagegen.web.marks import named_by, signature, version
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
@@ -65,8 +64,7 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Board(msgspec.Struct, frozen=True, kw_only=True):
     """A project as it was at one moment. `price` is about what a picture costs, in US dollars.
 
-    `moved` counts pictures with the words of another beat; `renumber` is the command that moves
-    them along.
+    `moved` counts pictures with the words of another beat; `way_out` says what helps then.
     """
 
     project: str
@@ -76,7 +74,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     image_size: str
     aspect_ratio: str
     moved: int
-    renumber: str
+    way_out: str
     styles: Mapping[str, StyleCounts]
     rows: tuple[Row, ...]
 
@@ -172,7 +170,7 @@ def _board(project: Project, found: Standing) -> Board:
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
         moved=sum(stands.moved for stands in found.styles.values()),
-        renumber=on_project("renumber", project.root),
+        way_out=numbering.way_out(project),
         styles={
             style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
         },

@@ -1,7 +1,16 @@
 """Storyboards: the beats of a project, from whichever file holds their prompts."""
 
 from imagegen.project.storyboard.beat import Beat, Key, Storyboard
-from imagegen.project.storyboard.load import load, places, unused
+from imagegen.project.storyboard.load import NoBeatsError, load, places, unused
 from imagegen.project.storyboard.numbers import file_number
 
-__all__ = ["Beat", "Key", "Storyboard", "file_number", "load", "places", "unused"]
+__all__ = [
+    "Beat",
+    "Key",
+    "NoBeatsError",
+    "Storyboard",
+    "file_number",
+    "load",
+    "places",
+    "unused",
+]

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.storyboard import rows, source
 from imagegen.project.storyboard.assemble import Part, beats_of
 from imagegen.project.storyboard.beat import Beat, Storyboard
@@ -25,6 +26,10 @@ _EXAMPLE = (
 )
 _EXAMPLE_CSV = "1,1.1,H,…,… under shot_number,beat_number,transition_type,script_phrase,ai_prompt"
 _NOTED = 20
+
+
+class NoBeatsError(UsageError):
+    """Nothing lies at any place where beats are looked for, and no place was named."""
 
 
 class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +78,8 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     these kinds that all styles share, or a folder of files per style. `styles` are all that
     the project knows; a prompt for any other is a fault.
 
-    Raises InputFaultsError with the faults of all files that were chosen, and UsageError
-    where there is no beats file, or no row in it.
+    Raises InputFaultsError with the faults of all files that were chosen, NoBeatsError where
+    there is no beats file, and UsageError where there is no row in it.
     """
     candidates = (
         _found(project, styles) if beats is None else _named(project, styles, project / beats)
@@ -143,9 +148,12 @@ def _storyboard(chosen: _Candidate, styles: Sequence[str], notes: Sequence[str])
 
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not passed:
-        return UsageError(
+        # A sample is made where there are no settings yet.
+        begun = os.path.lexists(project / SETTINGS)
+        rows_of_its_own = f"write {project / _SHARED[0]}, one row for each beat: {_EXAMPLE}"
+        return NoBeatsError(
             f"no beats in {project}: it has no beats.json, beats.csv, prompts/ or storyboards/",
-            hint=on_project("init", project),
+            hint=rows_of_its_own if begun else on_project("init", project),
         )
     first = passed[0]
     if not first.parts:

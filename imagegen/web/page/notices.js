@@ -37,11 +37,11 @@ export function notices(state, trouble, actions) {
 }
 
 // Such pictures are no good: nothing may say that all is there.
-function ofMoved({ moved, renumber }) {
+function ofMoved({ moved, way_out: wayOut }) {
   const pictures = moved === 1 ? "1 picture has" : `${moved.toLocaleString("en")} pictures have`;
   return box("warn", [
     paragraph(`Numbers have moved: ${pictures} the words of another beat.`),
-    paragraph(`${renumber} moves them along, at no cost; with --dry-run it says which goes where.`),
+    paragraph(`${wayOut}.`),
   ]);
 }
 
