@@ -66,16 +66,16 @@ def status(
 
     interrupted.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
+    if followed and not exit_code:
+        return
     asked = as_last_drawn(project, asked_for(beats_file=absolute(beats)))
     read, now = Project(project, asked), time.time()
     surveyed = read.survey(now)
     found = standing(read, now, surveyed)
-    if followed:
-        pass
-    elif json:
+    if json and not followed:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
-    else:
+    elif not followed:
         terminal.printer().status(found, str(project), now)
     if exit_code:
         numbering.require_places(read, surveyed, read.styles, "What is missing is not known")
