@@ -65,10 +65,9 @@ def create(root: Path) -> list[str]:
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, and a project is a folder")
     contents = {_SAMPLE: _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
-    taken = [name for name in contents if os.path.lexists(root / name) and name != ".gitignore"]
-    if taken:
+    if os.path.lexists(root / SETTINGS):
         raise UsageError(
-            f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
+            f"{root} has {SETTINGS} already, and nothing is overwritten",
             hint=f"{on_project('check', root)} reads what is there",
         )
     beats = _beats(root)
