@@ -1,10 +1,12 @@
 """imagegen init: a project to begin with."""
 
+import errno
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import scaffold
 from imagegen.project import settings, storyboard
@@ -220,3 +222,26 @@ def test_a_place_that_takes_no_project_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError):
         scaffold.create(tmp_path / "file" / "my-video")
+
+
+def test_a_full_disk_leaves_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What helps is told; a folder that was there before stays."""
+
+    def refuse(path: Path, _: bytes) -> None:
+        raise files.refused(OSError(errno.ENOSPC, "No space left on device"), path)
+
+    monkeypatch.setattr(files, "write", refuse)
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with pytest.raises(UsageError, match="the disk is full") as caught:
+            scaffold.create(tmp_path / name)
+        assert caught.value.hint == "free some space first"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_what_to_do_next_stands_in_columns(tmp_path: Path) -> None:
+    """Whatever the folder is called."""
+    told = scaffold.create(tmp_path / "my-video")
+    assert told[2].index("draws it now") == told[3].index("is yours to edit")
