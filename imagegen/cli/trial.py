@@ -159,4 +159,4 @@ def _keep(project: Path, what: str) -> None:
     from imagegen.generation import trial
 
     done = trial.keep(opened(project), what, time.time())
-    terminal.printer().line(f"{done}; imagegen undo takes it back")
+    terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")
