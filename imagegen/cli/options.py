@@ -88,16 +88,19 @@ def output_file(text: str) -> Path:
 
 
 def sentence(option: str) -> Callable[[str], str]:
-    """Return what reads words that are sent; it raises `UsageError` for none, or for no text."""
+    """Return what reads words that are sent; it raises `UsageError` for no words, or no text."""
 
     def read(text: str) -> str:
-        if not text.strip():
-            raise UsageError(f"{option} is empty", hint=f'write {option} "A cat at dawn", say')
         try:
             text.encode()
         except UnicodeEncodeError:
             hint = "the terminal sends another encoding than UTF-8"
             raise UsageError(f"{option} is no text", hint=hint) from None
+        if not any(character.isalnum() for character in text):
+            # `--prompt '…'`, say, as advice has it for words that a person is to write.
+            fault = f'"{text}" has no words' if text.strip() else "is empty"
+            hint = f'write {option} "A cat at dawn", say'
+            raise UsageError(f"{option} {fault}", hint=hint)
         return text
 
     return read
