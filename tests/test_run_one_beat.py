@@ -327,6 +327,7 @@ def test_a_picture_of_ones_own_becomes_the_beats(
         ((683, 384), None),
         ((600, 800), "it has 600 x 800 pixels, the project's pictures are 16:9"),
         ((640, 360), "it has 640 x 360 pixels, the project's pictures have about 768 lines"),
+        ((3000, 4000), "it has 3000 x 4000 pixels, the project's pictures are 16:9"),
         (
             (96, 96),
             "it has 96 x 96 pixels, the project's pictures are 16:9 and have about 768 lines",
