@@ -106,7 +106,9 @@ def sentence(option: str) -> Callable[[str], str]:
     return read
 
 
-def whole_number(option: str, least: int, most: int | None = None) -> Callable[[str], int]:
+def whole_number(
+    option: str, least: int, most: int | None = None, *, example: int = 3
+) -> Callable[[str], int]:
     """Return what reads a whole number between two bounds; it raises `UsageError`."""
     wanted = f"of {least} or more" if most is None else f"from {least} to {most:,}"
 
@@ -114,7 +116,7 @@ def whole_number(option: str, least: int, most: int | None = None) -> Callable[[
         number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
         if number is None or number < least or (most is not None and number > most):
             message = f'{option} "{text}" is not a whole number {wanted}'
-            raise UsageError(message, hint=f"write {option} 3, say")
+            raise UsageError(message, hint=f"write {option} {example}, say")
         return number
 
     return read
