@@ -25,10 +25,16 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
     """Return `did you mean "…"?` for the known name nearest to `wrong`, or None."""
+    near = nearest(wrong, known)
+    return f'did you mean "{near}"?' if near is not None else None
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str | None:
+    """Return the name that is most like `wrong`, or None if none is like it."""
     if len(wrong) > _LONGEST_GUESSED:
         return None
     near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else None
+    return near[0] if near else None
 
 
 def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | None:

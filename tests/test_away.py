@@ -178,6 +178,31 @@ def test_watching_shows_the_run_to_its_end(commands: Commands, server: GeminiSer
     assert [json.loads(line) for line in [first[1], *events.splitlines()]] == ran.events
 
 
+@pytest.mark.parametrize("name", ["imagegen.toml", "beats.json"])
+def test_watching_goes_on_while_a_file_is_half_edited(
+    commands: Commands, server: GeminiServer, name: str
+) -> None:
+    """The run does not read it again, and what it does stands in its journal."""
+    root = commands.project()
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    with server.held():
+        run = commands.start("run", root, "--progress", "json", "--base-url", server.address)
+        assert server.wait_for_requests(9)
+        (root / name).write_text("[half")
+        watchers = [commands.start("status", root, "--watch", *more) for more in ([], ["--json"])]
+        first = [first_line(watcher) for watcher in watchers]
+    seen, events = map(rest, watchers)
+    ran, *watched = map(commands.wait, (run, *watchers))
+    assert ran.code == 1
+    assert [watcher.code for watcher in watched] == [0, 0]
+    assert watched[0].err.startswith("my-video has faults in its files now (imagegen check ")
+    assert "9 pictures to draw" in first[0]
+    assert "clear/1.3" in seen
+    assert "SAFETY" in seen
+    assert "6 of 9" in seen
+    assert [json.loads(line) for line in [first[1], *events.splitlines()]] == ran.events
+
+
 def first_line(process: subprocess.Popen[str]) -> str:
     """Wait for the first line that a command prints."""
     assert process.stdout is not None

@@ -154,6 +154,7 @@ WRONG = [
     (["run", "my-video", "1.1"], "--beat 1.1"),
     (["run", "my-video", "other"], "the project is"),
     (["run", ""], "write . for the current folder"),
+    (["serve", "my-video", "--port", "abc"], "write --port 8765"),
     (["init", ""], "write . for the current folder"),
     (["check", "my-video", "--keys", ""], "--keys"),
     (["check", "my-video", "--keys", "my-video"], "no file"),

@@ -28,6 +28,7 @@ from imagegen.errors import StorageError
 from imagegen.generation.survey import Found, survey
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
+from serving import Served
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
 _WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--")
@@ -89,16 +90,10 @@ class Disk:
 
     def run(self, *arguments: object, rights: Sequence[str] = (), code: str = "") -> Done:
         """Run a command, behind another that takes `rights`, and with `code` in its Python."""
-        paths = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
-        if code:
-            self._changed += 1
-            folder = changed(self.commands.folder / f"changed-{self._changed}", code)
-            paths.insert(0, str(folder))
-        env = self.commands.env | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
         process = subprocess.Popen(
             [*rights, sys.executable, "-m", "imagegen", *map(str, arguments)],
             cwd=self.commands.folder,
-            env=env,
+            env=self.commands.env | self.python(code),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,6 +101,15 @@ class Disk:
             encoding="utf-8",
         )
         return self.commands.wait(process)
+
+    def python(self, code: str) -> dict[str, str]:
+        """Return the environment in which every Python begins with `code`."""
+        paths = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+        if code:
+            self._changed += 1
+            folder = changed(self.commands.folder / f"changed-{self._changed}", code)
+            paths.insert(0, str(folder))
+        return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}
 
     def draw(self, *options: object, rights: Sequence[str] = (), code: str = "") -> Done:
         """Run the project against the server."""
@@ -213,6 +217,33 @@ def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
     assert 0 < len(pictures(disk.root)) < 9
     disk.is_sound()
     disk.is_mended()
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [(_FULL.format(room=0), "the disk is full"), (_READ_ONLY, "is on a read-only disk")],
+    ids=["full", "read-only"],
+)
+def test_a_run_that_the_page_cannot_begin_is_507(disk: Disk, code: str, why: str) -> None:
+    """No run is started whose words would be lost: the reason is told as of a refused choice."""
+    disk.run("run", disk.root, "--provider", "sketch", "--limit", "1", "--progress", "none")
+    with Served(disk.commands, disk.root, env=disk.python(code)) as served:
+        refused = served.post("/api/generate-images", {})
+    assert refused.status_code == 507
+    assert refused.json()["error"].startswith("nothing can be drawn: ")
+    assert why in refused.json()["error"]
+
+
+def test_a_page_on_a_real_disk_that_is_full_says_so(disk: Disk, small: Path) -> None:
+    """A file of no bytes can be made there still, and takes none."""
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    disk.run("run", disk.root, "--provider", "sketch", "--limit", "1", "--progress", "none")
+    with Served(disk.commands, disk.root) as served:
+        _fill(small)
+        refused = served.post("/api/generate-images", {})
+    assert refused.status_code == 507
+    assert "the disk is full" in refused.json()["error"]
+    assert refused.json()["hint"] == "free some space first"
 
 
 @pytest.mark.parametrize("words", _DRAWING_NOTHING, ids=" ".join)

@@ -561,6 +561,16 @@ def test_what_follows_its_words_gives_way_to_an_entry_without_a_hash(root: Path)
     assert words(root)[1] == "Mine."
 
 
+def test_several_that_settle_nothing_are_told_as_several(root: Path) -> None:
+    """In one note."""
+    board(root, "a", "b")
+    settle(root, "1.1", prompt="Mine")
+    settle(root, "1.2", prompt="Mine too")
+    board(root, "new")
+    (note,) = (note for note in project(root).storyboard.notes if "not used" in note)
+    assert "clear/1/1.1, clear/1/1.2 are not used: no beats have their numbers and words" in note
+
+
 @pytest.mark.parametrize("after", [["a", "edited", "c"], ["a", "c"]], ids=["edited", "deleted"])
 def test_what_was_settled_for_words_that_are_gone_settles_nothing(
     root: Path, after: list[str]

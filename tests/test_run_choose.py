@@ -167,7 +167,7 @@ def test_what_is_no_table_is_told(
         (["1.1", "clear", "--flag", "--none"], "--flag and --none do not go together"),
         (["1.1", "--all", "clear"], "--all and a beat do not go together"),
         (["1.1", "clear", "--json"], "--json goes with --list alone"),
-        (["--all", "cleer"], 'no style "cleer"'),
+        (["--all", "cleer"], 'did you mean "clear"?'),
         (["1.1", "--flag"], "nothing is chosen for 1.1"),
         (["1.3", "clear"], "clear/1/1.3 has no picture yet"),
     ],

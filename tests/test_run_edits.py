@@ -212,7 +212,8 @@ def test_outdated_draws_just_those_and_undo_brings_them_back(
     assert kept.read_bytes() == before["clear", 12]
     assert "outdated" not in done.out.splitlines()[-1]
     assert status(commands, one_style)["clear"]["complete"] == 30
-    went_well(commands.run("undo", one_style))
+    undone = went_well(commands.run("undo", one_style)).out
+    assert "What stood in their place is in old_images/." in undone
     assert lying(one_style) == before
     assert status(commands, one_style)["clear"]["outdated"] == 1
     assert progress(one_style) == numbers(30)
@@ -662,7 +663,9 @@ def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
     assert progress(drawn) == [number for number in numbers(60) if number != "5.1"]
     assert "no picture is left over" in went_well(commands.run("clean", drawn)).out
 
-    went_well(commands.run("undo", drawn))
+    undone = went_well(commands.run("undo", drawn)).out
+    assert "3 pictures went back" in undone
+    assert "What stood in their place" not in undone
     assert lying(drawn) == before
 
 

@@ -265,11 +265,11 @@ def test_an_interrupted_redraw_is_carried_on_with_its_words(
     assert status(commands, root)["clear"]["1.2"] == "complete"
 
 
-@pytest.mark.parametrize("prompt", ["", " \n"])
+@pytest.mark.parametrize("prompt", ["", " \n", "…", "...", " '…' "])
 def test_empty_words_are_refused(
     commands: Commands, server: GeminiServer, root: Path, prompt: str
 ) -> None:
-    """An empty --prompt is a slip: exit 2, nothing changes."""
+    """An empty --prompt is a slip, or the one of an advice as it stands: nothing changes."""
     before = files(root)
     done = commands.run("redraw", root, ADDRESS, "--prompt", prompt)
     assert done.code == 2
@@ -301,7 +301,8 @@ def test_a_picture_of_ones_own_becomes_the_beats(
     before = picture(root, "clear", 1).read_bytes()
     own = commands.folder / "own.picture"
     own.write_bytes(image(kind, "black"))
-    went_well(commands.run("use", root, ADDRESS, own))
+    used = went_well(commands.run("use", root, ADDRESS, own))
+    assert f"imagegen undo {root} takes it back" in used.out
     data = picture(root, "clear", 1).read_bytes()
     whole = png.examine(io.BytesIO(data))
     assert whole is not None
@@ -326,6 +327,7 @@ def test_a_picture_of_ones_own_becomes_the_beats(
         ((683, 384), None),
         ((600, 800), "it has 600 x 800 pixels, the project's pictures are 16:9"),
         ((640, 360), "it has 640 x 360 pixels, the project's pictures have about 768 lines"),
+        ((3000, 4000), "it has 3000 x 4000 pixels, the project's pictures are 16:9"),
         (
             (96, 96),
             "it has 96 x 96 pixels, the project's pictures are 16:9 and have about 768 lines",
@@ -754,7 +756,8 @@ def test_a_look_is_tried_on_the_first_beat_and_adopted(
     assert [r.prompt for r in server.requests[sent:]] == ["prompt <0>\n\nInk."] * 2
     assert f"imagegen try {root} --keep look" in said
     assert (root / "imagegen.toml").read_text() == text
-    went_well(commands.run("try", root, "--keep", "look"))
+    kept = went_well(commands.run("try", root, "--keep", "look")).out
+    assert f"imagegen undo {root} takes it back" in kept
     edited = (root / "imagegen.toml").read_text()
     assert tomllib.loads(edited) == {"timeout": 60, "styles": {"clear": {"look": "Ink."}}}
     assert edited == text.replace("Pencil.", "Ink.")
@@ -890,6 +893,7 @@ def test_what_no_try_has_drawn_is_not_kept(commands: Commands, root: Path) -> No
     none = commands.run("try", root, "--keep", "look")
     assert none.code == 2
     assert "no look was tried yet" in none.err
+    assert f"imagegen try {root} --style clear --look " in none.err
     assert commands.run("try", root, "--keep", "tries/none.png").code == 2
     assert not changed(root, before)
 

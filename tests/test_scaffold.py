@@ -1,10 +1,12 @@
 """imagegen init: a project to begin with."""
 
+import errno
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.generation import scaffold
 from imagegen.project import settings, storyboard
@@ -58,18 +60,25 @@ def test_keys_and_our_own_files_stay_out_of_version_control(tmp_path: Path) -> N
     assert {"keys.toml", ".imagegen/", "generated_images/", "old_images/"} <= set(ignored)
 
 
-@pytest.mark.parametrize("name", ["beats.json", "imagegen.toml"])
 @pytest.mark.parametrize("dangling", [True, False])
-def test_nothing_is_overwritten(tmp_path: Path, name: str, *, dangling: bool) -> None:
-    """A folder that has such a file, or a link of that name, is left as it is."""
+def test_nothing_is_overwritten(tmp_path: Path, *, dangling: bool) -> None:
+    """A folder that has settings, or a link of that name, is left as it is."""
     if dangling:
-        (tmp_path / name).symlink_to("elsewhere")
+        (tmp_path / "imagegen.toml").symlink_to("elsewhere")
     else:
-        (tmp_path / name).write_text("mine")
-    with pytest.raises(UsageError, match=f"has {name} already") as caught:
+        (tmp_path / "imagegen.toml").write_text("mine")
+    with pytest.raises(UsageError, match=r"has imagegen\.toml already") as caught:
         scaffold.create(tmp_path)
     assert "imagegen check" in (caught.value.hint or "")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in tmp_path.iterdir()] == ["imagegen.toml"]
+
+
+def test_a_link_that_leads_nowhere_is_no_place_for_a_sample(tmp_path: Path) -> None:
+    """It stays, whatever `check` then says of it."""
+    (tmp_path / "beats.json").symlink_to("elsewhere")
+    assert "with the beats of beats.json:" in scaffold.create(tmp_path)[0]
+    assert (tmp_path / "beats.json").is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 PROMPTS = '[{"shot_number": 1, "beat_number": "1.1", "ai_prompt": "x"}]'
@@ -78,6 +87,8 @@ PROMPTS = '[{"shot_number": 1, "beat_number": "1.1", "ai_prompt": "x"}]'
 @pytest.mark.parametrize(
     ("name", "text", "source"),
     [
+        ("beats.json", PROMPTS, "beats.json"),
+        ("beats.json", "half an edit", "beats.json"),
         ("beats.csv", "shot_number,beat_number,ai_prompt\n1,1.1,x\n", "beats.csv"),
         ("beats.csv", "no heading that is known\n", "beats.csv"),
         ("prompts/prompts-clear.json", PROMPTS, "prompts/"),
@@ -92,7 +103,9 @@ def test_a_folder_that_has_beats_gets_no_sample(
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     told = "\n".join(scaffold.create(tmp_path))
-    assert not (tmp_path / "beats.json").exists()
+    assert (tmp_path / name).read_text() == text
+    assert (tmp_path / "beats.json").exists() is (name == "beats.json")
+    assert (tmp_path / ".gitignore").exists()
     assert settings.load(tmp_path) == Settings()
     assert f"with the beats of {source}: no sample is written" in told
     assert f"imagegen check {tmp_path}" in told
@@ -209,3 +222,26 @@ def test_a_place_that_takes_no_project_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError):
         scaffold.create(tmp_path / "file" / "my-video")
+
+
+def test_a_full_disk_leaves_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What helps is told; a folder that was there before stays."""
+
+    def refuse(path: Path, _: bytes) -> None:
+        raise files.refused(OSError(errno.ENOSPC, "No space left on device"), path)
+
+    monkeypatch.setattr(files, "write", refuse)
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with pytest.raises(UsageError, match="the disk is full") as caught:
+            scaffold.create(tmp_path / name)
+        assert caught.value.hint == "free some space first"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_what_to_do_next_stands_in_columns(tmp_path: Path) -> None:
+    """Whatever the folder is called."""
+    told = scaffold.create(tmp_path / "my-video")
+    assert told[2].index("draws it now") == told[3].index("is yours to edit")

@@ -677,3 +677,43 @@ class TestTables:
         (tmp_path / "beats.csv").write_text("beat_number,script_phrase\n1,Yes\n", encoding="utf-8")
         write(tmp_path / "prompts" / "prompts-clear.json", [row()])
         assert load(tmp_path, STYLES).notes == ("beats.csv holds no prompts: prompts/ is used",)
+
+    @pytest.mark.parametrize("cell", ["A keeper.", ""])
+    @pytest.mark.parametrize("before", ["", "sep=,\n"])
+    def test_a_column_of_no_style_is_told_once(
+        self, tmp_path: Path, cell: str, before: str
+    ) -> None:
+        """At the line of the headings, by its name, whatever its cells hold."""
+        text = "shot_number,beat_number,ai_prompt,AI_prompt_claer\n"
+        text += "".join(f"1,1.{n},A boat,{cell}\n" for n in range(3))
+        (tmp_path / "beats.csv").write_text(before + text, encoding="utf-8")
+        with pytest.raises(InputFaultsError) as caught:
+            load(tmp_path, STYLES)
+        (fault,) = caught.value.faults
+        assert (fault.line, fault.row) == (2 if before else 1, None)
+        assert fault.field == "ai_prompt_claer"
+        assert fault.message == 'unknown style "claer": did you mean "clear"?'
+
+    @pytest.mark.parametrize(
+        ("header", "missing", "hint"),
+        [
+            (
+                "shot_number,beat_number,prompt",
+                "ai_prompt",
+                'by "prompt", did you mean "ai_prompt"?',
+            ),
+            ("shot_number,beat_no,ai_prompt", "beat_number", 'did you mean "beat_number"?'),
+            ("shot_number,beat_number,words", "ai_prompt", "script_phrase,ai_prompt"),
+        ],
+    )
+    def test_a_column_that_is_missing_is_told_once(
+        self, tmp_path: Path, header: str, missing: str, hint: str
+    ) -> None:
+        """With the heading that is most like it."""
+        (tmp_path / "beats.csv").write_text(f"{header}\n1,1.1,A boat\n1,1.2,A cat\n")
+        with pytest.raises(InputFaultsError) as caught:
+            load(tmp_path, STYLES)
+        (fault,) = caught.value.faults
+        assert (fault.line, fault.row) == (1, None)
+        assert f'has no column "{missing}"' in fault.message
+        assert (fault.hint or "").endswith(hint)

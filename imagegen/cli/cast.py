@@ -131,4 +131,4 @@ def _adopt(
         done = casting.adopt_beat(read, names[0], beat, time.time())
     else:
         done = casting.adopt_sheets(read, names[0], keep or "", styles, time.time())
-    terminal.printer().line(f"{done}; imagegen undo takes it back")
+    terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")

@@ -88,22 +88,27 @@ def output_file(text: str) -> Path:
 
 
 def sentence(option: str) -> Callable[[str], str]:
-    """Return what reads words that are sent; it raises `UsageError` for none, or for no text."""
+    """Return what reads words that are sent; it raises `UsageError` for no words, or no text."""
 
     def read(text: str) -> str:
-        if not text.strip():
-            raise UsageError(f"{option} is empty", hint=f'write {option} "A cat at dawn", say')
         try:
             text.encode()
         except UnicodeEncodeError:
             hint = "the terminal sends another encoding than UTF-8"
             raise UsageError(f"{option} is no text", hint=hint) from None
+        if not any(character.isalnum() for character in text):
+            # `--prompt '…'`, say, as advice has it for words that a person is to write.
+            fault = f'"{text}" has no words' if text.strip() else "is empty"
+            hint = f'write {option} "A cat at dawn", say'
+            raise UsageError(f"{option} {fault}", hint=hint)
         return text
 
     return read
 
 
-def whole_number(option: str, least: int, most: int | None = None) -> Callable[[str], int]:
+def whole_number(
+    option: str, least: int, most: int | None = None, *, example: int = 3
+) -> Callable[[str], int]:
     """Return what reads a whole number between two bounds; it raises `UsageError`."""
     wanted = f"of {least} or more" if most is None else f"from {least} to {most:,}"
 
@@ -111,7 +116,7 @@ def whole_number(option: str, least: int, most: int | None = None) -> Callable[[
         number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
         if number is None or number < least or (most is not None and number > most):
             message = f'{option} "{text}" is not a whole number {wanted}'
-            raise UsageError(message, hint=f"write {option} 3, say")
+            raise UsageError(message, hint=f"write {option} {example}, say")
         return number
 
     return read

@@ -222,7 +222,7 @@ def use(
         raise UsageError("which beat, and which picture?", hint=hint)
     read = opened(project, beats, beats=beat[:1])
     place = adopting.use(read, picture_file(beat[1]), time.time())
-    terminal.printer().line(f"{place} is yours now; imagegen undo takes it back")
+    terminal.printer().line(f"{place} is yours now; {on_project('undo', project)} takes it back")
     _warn_of_misfit(read, place)
 
 

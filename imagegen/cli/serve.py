@@ -46,7 +46,7 @@ def serve(
             "--port",
             metavar="N",
             help="The port; 0 is any that is free.  [default: 0]",
-            parser=whole_number("--port", 0, _LARGEST_PORT),
+            parser=whole_number("--port", 0, _LARGEST_PORT, example=8765),
             show_default=False,
             rich_help_panel=SERVE,
         ),

@@ -67,13 +67,13 @@ def status(
 
     interrupted.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
+    if followed and not exit_code:
+        return
     found, astray = _look(project, absolute(beats))
-    if followed:
-        pass
-    elif json:
+    if json and not followed:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         sys.stdout.buffer.flush()
-    else:
+    elif not followed:
         terminal.printer().status(found, str(project), time.time())
     if exit_code:
         if astray is not None:

@@ -160,4 +160,4 @@ def _keep(project: Path, what: str, beats: Path | None) -> None:
     from imagegen.generation import trial
 
     done = trial.keep(opened(project, beats), what, time.time())
-    terminal.printer().line(f"{done}; imagegen undo takes it back")
+    terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")

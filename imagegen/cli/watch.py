@@ -6,33 +6,48 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from imagegen.cli import signals
 from imagegen.cli.draw import InterruptedRunError
-from imagegen.errors import Exit, UsageError
+from imagegen.errors import Exit, InputFaultsError, UsageError
+from imagegen.generation.plan import Plan
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunRecord
+from imagegen.shell import on_project
+
+_UNKNOWN: Final = Plan(styles={}, others=1)
+"""Of a run whose beats cannot be read, or need not be."""
 
 
 def watch(root: Path, beats_file: str | None, view: str) -> bool:
     """Show the active run until it ends; returns False where more is to be said.
 
     That is so where none is active, or where it broke off; not of `view` json, which
-    prints events alone. Else `view` is auto. Leaving does nothing to the run.
+    prints events alone. Else `view` is auto; where the project's files have a fault just now,
+    it is lines of what happens. Leaving does nothing to the run.
     """
     from imagegen.display import terminal
     from imagegen.generation import follow
-    from imagegen.generation.project import Project
 
     layout = Layout(root)
     active = record.active_run(layout)
     if active is None:
         return view == "json"
-    project = Project(root, _asked(active, beats_file))
-    plan = project.plan(project.survey(time.time()).beats, lineage=active.lineage)
+    plan = _UNKNOWN
+    if view != "json":
+        try:
+            plan = _plan(root, active, beats_file)
+        except InputFaultsError:
+            # Somebody edits them; the run goes on with what it has read.
+            view = "plain"
+            terminal.printer(errors=True).line(
+                f"{layout.name} has faults in its files now ({on_project('check', root)} tells "
+                "them): what the run does is shown as lines."
+            )
     gc.enable()
     screen = terminal.Screen(view, watching=True)
     with ended_in_order():
@@ -55,6 +70,14 @@ def ended_in_order() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
+    """Return what the run draws. Raises `UsageError`."""
+    from imagegen.generation.project import Project
+
+    project = Project(root, _asked(active, beats_file))
+    return project.plan(project.survey(time.time()).beats, lineage=active.lineage)
 
 
 def _asked(active: RunRecord, beats_file: str | None) -> Asked:

@@ -7,8 +7,8 @@ from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
 from imagegen.generation.renumbering import Cleaned, Renumbered
-from imagegen.project.layout import PICTURES
-from imagegen.project.steps import Step
+from imagegen.project.layout import OLD, PICTURES
+from imagegen.project.steps import Move, Step
 
 _SHOWN: Final = 10
 
@@ -66,18 +66,23 @@ def cleaned(paper: Paper, name: str, path: str, over: Cleaned, *, dry_run: bool)
         _takes_back(paper, path)
 
 
-def undone(paper: Paper, name: str, step: Step | None) -> None:
-    """Say what was taken back."""
-    if step is None:
+def undone(paper: Paper, name: str, steps: tuple[Step, Step] | None) -> None:
+    """Say what was taken back: a step, and the one that did it."""
+    if steps is None:
         paper.line(f"{clean(name)}: there is nothing to undo.")
         return
+    step, back = steps
     count = sum(move.source.startswith(f"{PICTURES}/") for move in step.moves)
     what = f"{plural(count, 'picture')} went back" if count else "all is as before"
     paper.line(
         f"{clean(name)}: the last {_KINDS.get(step.kind, clean(step.kind))} is undone: {what}."
     )
-    if count:
+    if count and any(_put_away(move) for move in back.moves):
         paper.line("  What stood in their place is in old_images/.")
+
+
+def _put_away(move: Move) -> bool:
+    return move.source.startswith(f"{PICTURES}/") and move.target.startswith(f"{OLD}/")
 
 
 _KINDS: Final = {

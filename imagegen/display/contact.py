@@ -119,7 +119,7 @@ def _layout(sheet: Gallery) -> Layout:
             return layout
     across_in_all, down_in_all = layout.size
     raise UsageError(
-        f"as one picture the sheet would have {across_in_all:,} x {down_in_all:,} pixels",
+        f"as one picture the sheet would have {across_in_all} x {down_in_all} pixels",
         hint="take part of it (--style, --shot, --chosen), or the page, without --png",
     )
 

@@ -69,7 +69,8 @@ class Plain:
 
     def _heartbeat(self) -> str:
         tally = self._tally
-        parts = [f"{tally.there:,}/{tally.total:,} pictures"]
+        # Where its beats cannot be read, a run that is watched has no total.
+        parts = [f"{tally.there:,}/{tally.total:,} pictures" if tally.total else "goes on"]
         if tally.in_flight:
             parts.append(f"{tally.in_flight:,} in flight")
         waits = [style.waits_for for style in tally.styles.values()]

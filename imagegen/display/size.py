@@ -54,4 +54,4 @@ def misfit(width: int, height: int, image_size: str, aspect_ratio: str) -> str |
         others.append(f"have about {usual:,} lines")
     if not others:
         return None
-    return f"it has {width:,} x {height:,} pixels, the project's pictures {' and '.join(others)}"
+    return f"it has {width} x {height} pixels, the project's pictures {' and '.join(others)}"

@@ -17,6 +17,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.selections import FOLDER, Choice, Entries, Names
 from imagegen.project.storyboard import Key
 from imagegen.shell import on_project
+from imagegen.tables import did_you_mean
 from imagegen.times import iso
 
 _Change = Callable[[Entries, Names], Iterable[Key]]
@@ -99,7 +100,8 @@ def choose_rest(
     Raises as `choose` does.
     """
     if style not in project.beats:
-        raise UsageError(f'no style "{style}" in this project', hint=_styles(project))
+        hint = did_you_mean(style, project.beats) or _styles(project)
+        raise UsageError(f'no style "{style}" in this project', hint=hint)
     before = chosen(project)
     left = [key for key in project.numbers if key not in before]
     lacking = [key for key in left if picture_fault(project, key, style) is not None]

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import Exit, ImagegenError, UsageError
+from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.project import record
 from imagegen.project.layout import Layout, own_log, refuse_link
 from imagegen.project.record import RunRecord
@@ -54,20 +54,10 @@ def start(
 
     Returns its record, or how it ended, where it was over before that was seen.
     `environment` is the run's, None for this process's own. Raises `UsageError` where it
-    cannot be started.
+    cannot be started, and `StorageError` where the disk would take nothing that it says.
     """
     before = record.read(layout)
-    try:
-        layout.prepare()
-        refuse_link(layout.ours)
-        own_log(layout.detached)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
-        output = os.open(layout.detached, flags, 0o600)
-    except OSError as error:
-        refused = files.refused(error, layout.detached)
-        raise UsageError(f"nothing can be drawn: {refused.message}", hint=refused.hint) from error
-    except ImagegenError as error:
-        raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
+    output = _output(layout)
     try:
         child = subprocess.Popen(  # noqa: S603  # our own command, no shell
             command(arguments),
@@ -98,6 +88,26 @@ def start(
         raise
     said = files.read(layout.detached, _MOST_SHOWN) or b""
     return Over(child.returncode, said.decode("utf-8", "replace"), _begun(layout, before, child))
+
+
+def _output(layout: Layout) -> int:
+    """Open what a run's words go to. Raises `UsageError`, and `StorageError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
+    try:
+        layout.prepare()
+        refuse_link(layout.ours)
+        own_log(layout.detached)
+        # On a full disk a file is opened all the same, and the reason would be lost.
+        files.write(layout.detached, b"\n", mode=0o600)
+        return os.open(layout.detached, flags, 0o600)
+    except (StorageError, OSError) as error:
+        refused = (
+            error if isinstance(error, StorageError) else files.refused(error, layout.detached)
+        )
+        message = f"nothing can be drawn: {refused.message}"
+        raise StorageError(message, hint=refused.hint) from error
+    except ImagegenError as error:
+        raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
 
 
 def _begun(

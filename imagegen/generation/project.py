@@ -116,7 +116,10 @@ class Project:
             return []
         more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
         names = f"{', '.join(unused[:_NAMED])}{more}"
-        return [f"{overrides.FILE}: {names} is not used: no beat has its number and words"]
+        said = "is not used: no beat has its number and words"
+        if len(unused) > 1:
+            said = "are not used: no beats have their numbers and words"
+        return [f"{overrides.FILE}: {names} {said}"]
 
     def asked_for(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""

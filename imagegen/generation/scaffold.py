@@ -1,5 +1,6 @@
 """A new project: files to begin with."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
@@ -65,35 +66,40 @@ def create(root: Path) -> list[str]:
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, and a project is a folder")
     contents = {_SAMPLE: _BEATS, SETTINGS: _SETTINGS, ".gitignore": _IGNORE}
-    taken = [name for name in contents if os.path.lexists(root / name) and name != ".gitignore"]
-    if taken:
+    if os.path.lexists(root / SETTINGS):
         raise UsageError(
-            f"{root} has {' and '.join(taken)} already, and nothing is overwritten",
+            f"{root} has {SETTINGS} already, and nothing is overwritten",
             hint=f"{on_project('check', root)} reads what is there",
         )
     beats = _beats(root)
     if beats is not None:
         # In front of them a sample would be what is drawn, and paid for.
         del contents[_SAMPLE]
+    new = not root.exists()
     try:
         files.make_folder(root)
         for name, text in contents.items():
             if not os.path.lexists(root / name):
                 files.write(root / name, text.encode())
     except StorageError as error:
-        raise UsageError(f"no project can be made: {error.message}") from error
+        if new:
+            # Only as long as nothing is in it.
+            with contextlib.suppress(OSError):
+                root.rmdir()
+        raise UsageError(f"no project can be made: {error.message}", hint=error.hint) from error
     name, draws = root.resolve().name or str(root), on_project("run", root, "--provider", "sketch")
     if beats is None:
         head = f"{name} is ready: 3 beats in 2 shots, in three styles."
-        then = f"{root / _SAMPLE}   is yours to edit"
+        then, does = str(root / _SAMPLE), "is yours to edit"
     else:
         head = f"{name} is ready, with the beats of {beats}: no sample is written."
-        then = f"{on_project('check', root)}   reads them, and draws nothing"
+        then, does = on_project("check", root), "reads them, and draws nothing"
+    width = max(len(draws), len(then))
     return [
         head,
         "",
-        f"  {draws}   draws it now, without a key",
-        f"  {then}",
+        f"  {draws:<{width}}   draws it now, without a key",
+        f"  {then:<{width}}   {does}",
         "",
         *_keys(root),
         *_uncovered(root),

@@ -163,7 +163,8 @@ def _last_tried(project: Project) -> Path:
     for name in reversed(folders(tries)):
         if (tries / name / _FILE).is_file():
             return tries / name
-    raise UsageError("no look was tried yet", hint='imagegen try --style clear --look "…"')
+    again = on_project("try", project.layout.typed, "--style", "clear", "--look", "…")
+    raise UsageError("no look was tried yet", hint=again)
 
 
 def _keep_look(project: Project, folder: Path, wall: float) -> str:

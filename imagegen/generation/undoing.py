@@ -24,8 +24,10 @@ CHOICES: Final = "selections"
 """Under which name a step keeps what happened to choices."""
 
 
-def undo(layout: Layout, wall: float) -> Step | None:
+def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
     """Take the last step back that moved or replaced pictures; None if there is none.
+
+    Returns it, and the step that took it back.
 
     Raises `RunActiveError`, `UsageError` and `StorageError`.
     """
@@ -45,7 +47,7 @@ def undo(layout: Layout, wall: float) -> Step | None:
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
             recorder.rewrite(Project(layout.root, Asked()), wall)
-    return undone[0] if undone else None
+    return undone
 
 
 def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:

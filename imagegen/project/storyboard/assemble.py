@@ -9,7 +9,7 @@ import msgspec
 from imagegen.errors import InputFault
 from imagegen.project.storyboard.beat import Beat
 from imagegen.project.storyboard.numbers import as_written, file_number
-from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, Row, Sheet
+from imagegen.project.storyboard.rows import MOST_FAULTS, PER_STYLE, TOO_MANY, Row, Sheet
 from imagegen.project.storyboard.wording import quoted, unknown_style
 
 _MOST_IN_A_ROW = 50
@@ -48,7 +48,9 @@ def beats_of(
     sheet = part.sheet
     beats: dict[str, list[Beat]] = {style: [] for style in part.styles}
     places: dict[str, dict[str, int]] = {style: {} for style in part.styles}
-    faults = list(sheet.faults)
+    faults = [*itertools.islice(_wrong_headings(sheet, styles), _MOST_IN_A_ROW), *sheet.faults]
+    # What is wrong with a heading is told once, and not of each of its cells.
+    known = frozenset((*styles, *sheet.headed))
     for at, row in enumerate(sheet.rows, 1):
         if row is None:
             continue
@@ -58,7 +60,7 @@ def beats_of(
             break
         numbers = _numbers(row)
         # Nearly all rows are plain; what is wrong with others takes three times as long to tell.
-        wrong = [] if numbers is not None and _is_plain(row) else _wrong_in(row, styles)
+        wrong = [] if numbers is not None and _is_plain(row) else _wrong_in(row, styles, known)
         drawn = [] if wrong or numbers is None else _beats(row, numbers, at, part)
         path = _folded(f"{drawn[0].shot}/{drawn[0].beat}") if drawn else ""
         for beat in drawn:
@@ -70,6 +72,18 @@ def beats_of(
         faults += [_fault(one, sheet, at) for one in wrong]
     faults.sort(key=lambda fault: fault.row or 0)
     return {style: tuple(listed) for style, listed in beats.items()}, tuple(faults)
+
+
+def _wrong_headings(sheet: Sheet, styles: tuple[str, ...]) -> Iterator[InputFault]:
+    """Yield a fault for each column that is of no style."""
+    for style in sheet.headed:
+        if style not in styles:
+            yield InputFault(
+                file=sheet.file,
+                line=sheet.heading,
+                field=PER_STYLE + style,
+                message=unknown_style(style, styles),
+            )
 
 
 def _fault(wrong: _Wrong, sheet: Sheet, row: int) -> InputFault:
@@ -105,9 +119,13 @@ def _is_plain(row: Row) -> bool:
     return texts.isascii() and "\0" not in texts
 
 
-def _wrong_in(row: Row, styles: tuple[str, ...]) -> list[_Wrong]:
-    """Return what is wrong with a row taken by itself, at most so much as a person reads."""
-    wrong = itertools.chain(_wrong_numbers(row), _wrong_texts(row), _wrong_prompts(row, styles))
+def _wrong_in(row: Row, styles: tuple[str, ...], known: frozenset[str]) -> list[_Wrong]:
+    """Return what is wrong with a row taken by itself, at most so much as a person reads.
+
+    No style that is `known` is told as a wrong one.
+    """
+    prompts = _wrong_prompts(row, styles, known)
+    wrong = itertools.chain(_wrong_numbers(row), _wrong_texts(row), prompts)
     return list(itertools.islice(wrong, _MOST_IN_A_ROW))
 
 
@@ -134,12 +152,12 @@ def _wrong_texts(row: Row) -> Iterator[_Wrong]:
         yield _Wrong("references", f"names more than {_MOST_REFERENCES} pictures")
 
 
-def _wrong_prompts(row: Row, styles: tuple[str, ...]) -> Iterator[_Wrong]:
+def _wrong_prompts(row: Row, styles: tuple[str, ...], known: frozenset[str]) -> Iterator[_Wrong]:
     if not row.has_prompt:
         phrase = f" ({quoted(row.script_phrase)})" if row.script_phrase else ""
         yield _Wrong("ai_prompt", f"missing, and no ai_prompts{phrase}")
     for style, words in (row.ai_prompts or {}).items():
-        if style not in styles:
+        if style not in known:
             yield _Wrong("ai_prompts", unknown_style(style, styles))
         elif words is not None and not words.strip():
             yield _Wrong("ai_prompts", f'the prompt for "{style}" is empty')

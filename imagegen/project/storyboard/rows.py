@@ -36,6 +36,8 @@ MOST_FAULTS = 10_000
 
 TOO_MANY = "from here on nothing was read: there are too many faults"
 MOST_ROWS = 1_000_000
+PER_STYLE = "ai_prompt_"
+"""What a table's heading begins with that ends with the name of a style."""
 
 # A file of nothing but empty rows or texts takes fifty times its size in memory. 100,000
 # beats of three prompts have a third of these, dialogue in the prompts included.
@@ -76,7 +78,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
     `file` is its path as shown to the user. A row that could not be read is None and has
     its fault among `faults`. `holds_prompts` is true also where that cannot be told. `lines`
-    says of a table where in the file each row begins, from 1.
+    says of a table where in the file each row begins, from 1; `headed` are the styles that have
+    a column of their own there, `heading` the line of its headings.
     """
 
     file: str
@@ -84,6 +87,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row | None, ...] = ()
     faults: tuple[InputFault, ...] = ()
     lines: tuple[int, ...] = ()
+    headed: tuple[str, ...] = ()
+    heading: int | None = None
 
     def line(self, row: int) -> int | None:
         """Return the line at which a row begins, if the file is a table."""

@@ -4,14 +4,17 @@ import csv
 import itertools
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from imagegen.errors import InputFault
 from imagegen.project.storyboard.rows import (
     MOST_FAULTS,
     MOST_ROWS,
+    PER_STYLE,
     TOO_MANY,
     Row,
     Sheet,
@@ -19,15 +22,14 @@ from imagegen.project.storyboard.rows import (
     from_rows,
 )
 from imagegen.project.storyboard.wording import quoted
+from imagegen.tables import nearest
 
 if TYPE_CHECKING:
     from _csv import Reader
 
 _DELIMITERS = (",", ";", "\t")
-_COLUMNS = frozenset(
-    {"shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt"}
-)
-_PER_STYLE = "ai_prompt_"
+_IN_ORDER = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
+_COLUMNS = frozenset(_IN_ORDER)
 # Excel's own first line, which names the delimiter.
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^\r\n"])"?(?:\r\n|\r|\n)')
 # Without going back, and not `io.StringIO`, which holds four bytes for every character.
@@ -106,21 +108,21 @@ def _named(cells: Sequence[str]) -> list[str]:
 
 
 def _sheet(filled: Iterator[tuple[int, list[str]]], file: str) -> Sheet:
-    _, names = next(filled, (0, []))
+    heading, names = next(filled, (0, []))
     header = _named(names)
     if not header:
         return from_rows((), file)
     places = {name: at for at, name in enumerate(header) if name}
-    for required in ("shot_number", "beat_number"):
-        if required not in places:
-            return _without_column(required, filled, header, file)
+    missing = _missing(places)
+    if missing is not None:
+        return _without_column(missing, filled, places, file, heading)
     twice = next((name for name in places if header.count(name) > 1), None)
     if twice is not None:
         return broken(file, f"has two columns named {quoted(twice)}: keep one")
     styles = {
-        name.removeprefix(_PER_STYLE): at
+        name.removeprefix(PER_STYLE): at
         for name, at in places.items()
-        if name.startswith(_PER_STYLE)
+        if name.startswith(PER_STYLE)
     }
     rows: list[Row] = []
     faults: list[InputFault] = []
@@ -138,17 +140,28 @@ def _sheet(filled: Iterator[tuple[int, list[str]]], file: str) -> Sheet:
             faults.append(InputFault(file=file, message=message, row=number, line=line))
         rows.append(_row(cells, places, styles))
         lines.append(line)
-    return from_rows(rows, file, faults, lines)
+    sheet = from_rows(rows, file, faults, lines)
+    return msgspec.structs.replace(sheet, headed=tuple(styles), heading=heading)
+
+
+def _missing(header: Collection[str]) -> str | None:
+    """Return the first column that a table needs and has not."""
+    for required in ("shot_number", "beat_number"):
+        if required not in header:
+            return required
+    prompts = "ai_prompt" in header or any(name.startswith(PER_STYLE) for name in header)
+    return None if prompts else "ai_prompt"
 
 
 def _without_column(
-    required: str, filled: Iterator[object], header: Sequence[str], file: str
+    required: str, filled: Iterator[object], header: Collection[str], file: str, heading: int
 ) -> Sheet:
-    message = f'has no column "{required}": the first row must name the columns'
+    near = nearest(required, [name for name in header if name not in _COLUMNS])
     fault = InputFault(
         file=file,
-        message=message,
-        hint="shot_number,beat_number,transition_type,script_phrase,ai_prompt",
+        line=heading,
+        message=f'has no column "{required}": the first row must name the columns',
+        hint=f'by {quoted(near)}, did you mean "{required}"?' if near else ",".join(_IN_ORDER),
     )
     # A list of phrases without prompts is passed over for a file that has them.
     listed = _COLUMNS.intersection(header) and not any("ai_prompt" in name for name in header)
