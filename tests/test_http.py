@@ -19,6 +19,7 @@ import pytest
 from gemini_server import MODELS, Answer, GeminiServer
 from imagegen.errors import UsageError
 from imagegen.providers.base import Fault, Kind
+from imagegen.providers.connections import Exchange
 from imagegen.providers.http import Http, Reply
 
 KEY = "test-key-alpha-000001"
@@ -209,6 +210,20 @@ def test_deadline_on_an_upload_that_nobody_reads() -> None:
     listener.close()
     assert trouble(outcome) == "timeout"
     assert sent.times == 1
+
+
+def test_deadline_on_an_upload_of_which_the_watchdog_comes_to_know_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine the socket's own limit may be over first: it is the same."""
+    monkeypatch.setattr(Exchange, "expire", lambda exchange: None)
+    listener = socket.create_server(("127.0.0.1", 0))
+    http = Http(f"http://127.0.0.1:{listener.getsockname()[1]}", width=1)
+    body = bytes(32 * MEBIBYTE)
+    outcome = http.exchange("POST", PATH, headers={}, body=body, timeout=BRIEF, sent=Sent())
+    http.close()
+    listener.close()
+    assert trouble(outcome) == "timeout"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no full queue")

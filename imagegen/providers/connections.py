@@ -44,6 +44,11 @@ class Exchange:
         """Return the seconds left, never zero (which means "do not wait" to a socket)."""
         return max(0.001, self.deadline - time.monotonic())
 
+    @property
+    def late(self) -> bool:
+        """Whether the deadline has passed, though the watchdog may not have seen it yet."""
+        return time.monotonic() >= self.deadline
+
     def watch(self, fileno: int) -> None:
         """Let the watchdog end the connection behind this descriptor.
 
