@@ -157,7 +157,7 @@ class Http:
             return Reply(response.status_code, response.headers, content)
 
     def _trouble(self, under_way: Exchange, error: Exception) -> Fault:
-        # A socket that gives up on an upload in time is told of as a connection that broke.
+        # An upload that took too long looks like a connection that broke.
         if under_way.late or isinstance(error, requests.Timeout | TimeoutError):
             late = "did not answer" if under_way.connected else "could not be reached"
             return self._fault("timeout", f"{self.host} {late} in time")
