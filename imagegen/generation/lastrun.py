@@ -54,22 +54,6 @@ def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -
     return msgspec.structs.replace(earlier, left=None)
 
 
-def drawn_from_another(
-    layout: Layout, asked: Asked, source: str, last: RunRecord | None
-) -> str | None:
-    """Return the beats file that the last run was told of, where it is not the project's.
-
-    `source` is what the beats are read from. None also where this command was told of a file
-    itself. What is returned is as the record has it, which may be somebody else's: it is shown,
-    and never read.
-    """
-    named = last.drawer.beats_file if last is not None else None
-    if named is None or asked.beats_file is not None:
-        return None
-    own = (layout.root / source).resolve()
-    return None if own.is_relative_to(layout.root) and named == layout.relative(own) else named
-
-
 def names_beats(root: Path) -> str | None:
     """Say from which file the last run read, of a project that has no beats of its own."""
     last = record.read(Layout(root))

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from imagegen.errors import UsageError
-from imagegen.generation.lastrun import as_own, drawn_from_another
+from imagegen.generation.lastrun import as_own
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
 from imagegen.project import record
@@ -61,9 +61,18 @@ def way_out(project: Project) -> str:
 
 
 def other_beats(project: Project) -> str | None:
-    """Return the beats file that the last run was told of, where it is not the one of this."""
-    layout, own = project.layout, project.storyboard.source
-    return drawn_from_another(layout, project.asked, own, record.read(layout))
+    """Return the beats file that the last run was told of, where it is not the project's.
+
+    None also where this command was told of one itself. It is as the record has it, which may be
+    somebody else's: it is shown, and never read.
+    """
+    layout = project.layout
+    last = record.read(layout)
+    named = last.drawer.beats_file if last is not None else None
+    if named is None or project.asked.beats_file is not None:
+        return None
+    own = (layout.root / project.storyboard.source).resolve()
+    return None if own.is_relative_to(layout.root) and named == layout.relative(own) else named
 
 
 def require_same_beats(project: Project, name: str, doubt: str) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError, sendable
-from imagegen.generation import choices
+from imagegen.generation import choices, numbering
 from imagegen.generation.choices import Since, Unclear
-from imagegen.generation.lastrun import drawn_from_another
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -179,9 +178,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
         beats_file=sendable(project.storyboard.source),
         beats_named=project.asked.beats_file is not None,
-        last_beats_file=drawn_from_another(
-            project.layout, project.asked, project.storyboard.source, last
-        ),
+        last_beats_file=numbering.other_beats(project),
         beats=project.count,
         styles=styles,
         **_choices(project),
