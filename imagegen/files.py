@@ -94,6 +94,14 @@ def read(path: Path, limit: int) -> bytes | None:
         os.close(descriptor)
 
 
+def mark(found: os.stat_result) -> tuple[int, int, int]:
+    """Return by what a file is known to be the same still; its size comes first.
+
+    What a folder's listing tells on Windows has no inode, and says 0.
+    """
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, to stay. Raises `StorageError`."""
     if path.is_dir():

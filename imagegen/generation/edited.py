@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from imagegen import files
+
 _Mark = tuple[int, int, int] | None
 
 
 class Edited:
     """Files of a project, named relative to it, as they were when this was made."""
 
-    def __init__(self, root: Path, files: Iterable[str] = ()) -> None:
+    def __init__(self, root: Path, names: Iterable[str] = ()) -> None:
         self._root = root
-        self._marks = {name: self._mark(name) for name in files}
+        self._marks = {name: self._mark(name) for name in names}
 
     def since(self) -> Iterator[str]:
         """Yield the names of files that have changed since, each once."""
@@ -25,4 +27,4 @@ class Edited:
             found = (self._root / name).stat()
         except (OSError, ValueError):
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return files.mark(found)

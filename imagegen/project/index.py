@@ -104,7 +104,7 @@ class Index:
             drawn = whole.provenance
             told = () if drawn is None else self._told(drawn)
             self._entries[path] = _Entry(
-                *_seen(found), whole.width, whole.height, whole.content, *told
+                *files.mark(found), whole.width, whole.height, whole.content, *told
             )
             self._dirty = True
 
@@ -130,8 +130,3 @@ class Index:
                 self._path, msgspec.msgpack.encode(_File(_SCHEMA, self._listed, self._entries))
             )
             self._dirty = False
-
-
-def _seen(found: os.stat_result) -> tuple[int, int, int]:
-    """Return by what a file is known again; Windows tells no inode here, and says 0."""
-    return found.st_size, found.st_mtime_ns, found.st_ino

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from imagegen import files
 from imagegen.generation import ownkeys, references
 from imagegen.generation.project import Project
 from imagegen.project import selections
@@ -25,7 +26,7 @@ def version(path: Path) -> str | None:
 
 def version_of(found: os.stat_result) -> str:
     """Return the same mark of a file that has been looked at."""
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+    return "-".join(f"{part:x}" for part in files.mark(found))
 
 
 def signature(layout: Layout, named: Iterable[str]) -> int:
@@ -93,4 +94,4 @@ def _look(path: str | Path) -> os.stat_result | None:
 
 
 def _mark(found: os.stat_result | None) -> Hashable:
-    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
+    return found and files.mark(found)
