@@ -90,6 +90,8 @@ def test_a_picture_of_ones_own_is_the_shells_to_complete(tab: Tab) -> None:
     tab.commands.project()
     assert tab("use", "my-video", "clear/1") == ["clear/1.1", "clear/1.2", "clear/1.3"]
     assert tab("use", "my-video", "clear/1.1", "") == []
+    assert "consistent" not in tab("choose", "my-video", "")
+    assert "consistent" in tab("choose", "my-video", "1.1", "")
     assert tab("use", "my-video", "clear/1.1", "1") == []
 
 

@@ -168,6 +168,15 @@ def test_a_waived_beat_is_settled_and_no_picture() -> None:
     assert lines[-1].startswith("1/2 pictures")
 
 
+def test_a_waived_beat_that_a_watched_run_draws_is_a_picture() -> None:
+    """The run was told of it by name, and who watches was not."""
+    waived = Planned(_beat("clear", 0), Found.NOTHING, draw=False, waived=True)
+    tally = Tally(Plan(styles={"clear": (waived,)}))
+    done = {"completed": 1, "total": 1, "shot_number": "1", "beat_number": "1.1"}
+    tally.handle(Progress(style="clear", status=Status.COMPLETE, **done))  # type: ignore[arg-type]
+    assert (tally.there, tally.total) == (1, 1)
+
+
 def test_bars_stand_under_each_other() -> None:
     """Names and numbers of any length leave the columns in line."""
     show = Show(10, ("a", "b" * 40, "clear"))

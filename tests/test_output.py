@@ -300,6 +300,8 @@ def test_what_carries_on_names_the_keys_that_were_named(
     done = commands.run("run", root, "--style", "clear", "--max-cost", "0.1", *sources)
     carry_on = f"imagegen resume {root} --keys {named} --base-url {server.address} --max-cost 1"
     assert (done.code, carry_on in done.out) == (3, True), done.text
+    few = commands.run("run", root, "--limit", "2", "--max-cost", "0.1", *sources)
+    assert (few.code, "Raise it to carry on without --limit:" in few.out) == (3, True), few.text
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
