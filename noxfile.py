@@ -12,7 +12,7 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
-# In CI nox would fail for each Python that a machine does not have.
+# Skip a Python that is not installed, even if CI is set.
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS: Final = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
@@ -37,11 +37,9 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the direction of imports."""
+    """Run the pre-commit hooks: style, formatting, direction of imports, GitHub's YAML files."""
     session.install("--editable", ".[dev]")
-    session.run("ruff", "check")
-    session.run("ruff", "format", "--check")
-    session.run("lint-imports")
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure")
 
 
 @nox.session
