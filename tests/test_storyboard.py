@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.project.storyboard import Beat, Storyboard, load
+from imagegen.project.storyboard import Beat, Storyboard, file_number, load
+from imagegen.project.storyboard.numbers import looks_like_date
 
 STYLES = ("illustration", "clear", "consistent")
 FORMATS = Path(__file__).parent / "formats"
@@ -310,6 +311,8 @@ class TestNumbers:
             ("-3_b", "-3_b", "-3_b"),
             ("é", "é", "é"),
             ("x" * 60, "x" * 60, "x" * 60),
+            (1.0, "1", "1"),
+            ("1.0", "1.0", "1.0"),
         ],
     )
     def test_beat_number(self, tmp_path: Path, value: object, number: str, written: str) -> None:
@@ -317,7 +320,63 @@ class TestNumbers:
         (beat,) = read(tmp_path, row(beat_number=value)).beats["clear"]
         assert (beat.beat, beat.written) == (number, written)
 
-    @pytest.mark.parametrize("value", ["Shot 2", "shot 2", "2", 2])
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "Beat_1.1",
+            "beat-1.1",
+            "BEAT #1.1",
+            "Beat: 1.1",
+            "Beat no. 1.1",
+            "Beat1.1",
+            "#1.1",
+            "**Beat 1.1**",
+            "“1.1”",
+            "[1.1]",
+            "1.1.",
+            "1.1: The door",
+            "Beat 1.1: 3 doors",
+            "Beat 1.1 – The door",
+            "Beat 1.1 - The door",
+            "Beat 1.1. The door",
+            "Beat 1.1 (night)",
+            " 1.1\n",
+            "Beat\u00a01.1",
+            "\ufeff1.\u200b1",
+            "１．１",
+            "1,1",
+        ],
+    )
+    def test_spellings_of_one_number(self, written: str) -> None:
+        """A beat number gives one file name, however a person or a model writes it."""
+        assert file_number(written, "beat") == "1.1"
+
+    @pytest.mark.parametrize(
+        ("written", "number"),
+        [
+            ("Beat 1\ufe0f\u20e3", "1"),
+            ("6 - The door", "6 - The door"),
+            ("1-2", "1-2"),
+            ("Beat 1.1-b", "1.1-b"),
+            ("e\u0301te\u0301", "\u00e9t\u00e9"),
+            ("दरवाज़ा", "दरवाज़ा"),
+        ],
+    )
+    def test_number_keeps_its_letters(self, written: str, number: str) -> None:
+        """Combining marks belong to letters, and a name is in NFC."""
+        assert file_number(written, "beat") == number
+
+    @pytest.mark.parametrize(
+        "date", ["1-Jan", "Jan-10", "10. Okt", "2026-01-10", "2026-01-10 00:00:00", "10.01.2026"]
+    )
+    def test_number_that_looks_like_a_date(self, date: str) -> None:
+        """What a spreadsheet makes of 1.10 is known for a date; a number is not."""
+        assert looks_like_date(date)
+        assert not any(map(looks_like_date, ("1.10", "1-10", "Beat 1", "Jan", "marble 2", 1.1)))
+
+    @pytest.mark.parametrize(
+        "value", ["Shot 2", "shot 2", "Shot_2", "Shot 2: Kitchen", "2", 2, 2.0]
+    )
     def test_shot_number(self, tmp_path: Path, value: object) -> None:
         """A shot's number loses its word too."""
         assert read(tmp_path, row(shot_number=value)).beats["clear"][0].shot == "2"
@@ -329,11 +388,11 @@ class TestNumbers:
             ("  ", "is empty"),
             ("../up", '"/" is not allowed'),
             ("1:2", '":" is not allowed'),
-            ("1\n2", "U\\+000A is not allowed"),
-            ("1.", "ends with a dot"),
+            ("1\a2", "U\\+0007 is not allowed"),
+            ("\u0301", "is not allowed"),
+            ("a.", "ends with a dot"),
             ("..", "ends with a dot"),
-            ("1 ", "begins or ends with a space"),
-            (" 1", "begins or ends with a space"),
+            ("x" * 100_000, "is 100,000 characters long"),
             ("x" * 61, "is 61 characters long, 60 are allowed"),
             (10**70, "too long|out of range"),
             (1e22, "is not allowed"),
@@ -380,9 +439,7 @@ class TestNumbers:
         assert keys(storyboard) == [("1", "1.1"), ("2", "1.1"), ("3", "1.1")]
         assert len(storyboard) == 8
 
-    @pytest.mark.parametrize(
-        ("first", "second"), [("a", "A"), ("é", "É"), ("straße", "STRASSE"), ("K", "\u212a")]
-    )
+    @pytest.mark.parametrize(("first", "second"), [("a", "A"), ("é", "É"), ("straße", "STRASSE")])
     def test_paths_differ_in_more_than_case(self, tmp_path: Path, first: str, second: str) -> None:
         """Two numbers that are one file on some system are a fault that names both."""
         fault = one_fault(tmp_path, row(beat_number=first), row(beat_number=second))

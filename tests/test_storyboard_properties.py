@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagegen.errors import ImagegenError
-from imagegen.project.storyboard import load
+from imagegen.project.storyboard import file_number, load
 
 STYLES = ("illustration", "clear", "consistent")
 COLUMNS = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
@@ -155,9 +156,22 @@ def test_numbers_are_safe_file_names(number: str | float) -> None:
             (beat,) = load(Path(folder), ["clear"]).beats["clear"]
         except ImagegenError:
             return
-    for accepted in (beat.shot, beat.beat):
-        assert re.fullmatch(r"[\w.\- ]{1,60}", accepted)
-        assert accepted == accepted.strip(" ").rstrip(".")
+    for kind, accepted in (("shot", beat.shot), ("beat", beat.beat)):
+        letters = "".join(c for c in accepted if unicodedata.category(c)[0] != "M")
+        assert re.fullmatch(r"[\w.\- ]{1,60}", letters)
+        assert len(accepted) <= 60
+        assert accepted == unicodedata.normalize("NFC", accepted).strip(" ").rstrip(".")
+        assert file_number(accepted, kind) == accepted
+
+
+@given(st.text("Beatshon #_-:.,()[]\"'*№1２é\u0301\u200b", max_size=30))
+@settings(deadline=None)
+def test_number_is_read_once(text: str) -> None:
+    """What a number is read as is read as itself, whatever was around it."""
+    for kind in ("shot", "beat"):
+        with contextlib.suppress(ValueError):
+            number = file_number(text, kind)
+            assert file_number(number, kind) == number
 
 
 @pytest.mark.parametrize("bad", range(0, 50, 7))
