@@ -16,6 +16,7 @@ from PIL import Image, ImageStat
 from commands import Commands
 from imagegen.providers.base import Fault, Kind, Options, Picture, Reference, Request
 from imagegen.providers.sketch import Sketch
+from imagegen.providers.sketch.field import time_of
 
 RATIOS = [
     "1:1",
@@ -172,6 +173,32 @@ def test_the_words_decide_the_picture() -> None:
     assert sum(mean_colour(noon)) > sum(mean_colour(night)) + 60
     assert drawn("A boat on the sea, calm") != drawn("A boat on the sea, quiet")
     assert drawn(beat="1.1") != drawn(beat="1.2")
+
+
+def test_no_subject_is_guessed_from_the_words() -> None:
+    """Two prompts at the same time of day have one picture: the words say what is to be seen."""
+    pictures = [
+        opened(drawn(words)).crop((0, 0, 672, 200)).tobytes()
+        for words in ("A red kite over a beach", "A white lighthouse", "灯台守は階段を登る")
+    ]
+    assert pictures[0] == pictures[1] == pictures[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "time"),
+    [
+        ("The village at Midnight", "night"),
+        ("By moonlight, before dawn", "night"),
+        ("One morning after the storm", "dawn"),
+        ("A stormy evening", "storm"),
+        ("Twilight", "dusk"),
+        ("The knight trained", "day"),
+        ("", "day"),
+    ],
+)
+def test_the_first_time_of_day_that_is_named_sets_the_colours(words: str, time: str) -> None:
+    """Whole words count, in any case; without one it is day."""
+    assert time_of(words) == time
 
 
 @pytest.mark.parametrize(

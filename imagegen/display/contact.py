@@ -11,8 +11,8 @@ from imagegen.display.text import clean, plural
 from imagegen.display.words import moved
 from imagegen.errors import UsageError
 from imagegen.generation.gallery import CHOSEN, Cell, Gallery, Row
+from imagegen.images import lettering
 from imagegen.project import thumbnails
-from imagegen.providers.sketch import caption
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,7 +105,7 @@ def picture(sheet: Gallery) -> bytes:
 def writes_all(sheet: Gallery) -> bool:
     """Tell whether the picture's font has every letter that stands in a sheet."""
     texts = (text for row in sheet.rows for text in (row.name, row.phrase))
-    return caption.writes(sheet.project) and all(map(caption.writes, texts))
+    return lettering.writes(sheet.project) and all(map(lettering.writes, texts))
 
 
 def _layout(sheet: Gallery) -> Layout:
@@ -231,11 +231,13 @@ class _Drawing:
     ) -> None:
         """Set one line of text, cut where it would be too long."""
         size = size or self._layout.text
-        caption.fit_line(caption.folded(text), width, size, size).draw(self._draw, at, ink, _PAPER)
+        lettering.fit_line(lettering.folded(text), width, size, size).draw(
+            self._draw, at, ink, _PAPER
+        )
 
     def _lines(self, at: tuple[int, int], text: str, box: tuple[int, int]) -> None:
         size = self._layout.text
-        lines = caption.fit_lines(caption.folded(clean(text)), box, size, size) if text else ()
+        lines = lettering.fit_lines(lettering.folded(clean(text)), box, size, size) if text else ()
         for number, line in enumerate(lines):
-            down = at[1] + number * caption.leading(size)
+            down = at[1] + number * lettering.leading(size)
             line.draw(self._draw, (at[0], down), _QUIET, _PAPER)

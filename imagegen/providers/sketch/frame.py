@@ -7,12 +7,14 @@ import re
 import msgspec
 from PIL import Image, ImageDraw
 
+from imagegen.images.colour import Colour, mix
+from imagegen.images.lettering import Line, fit_line, fit_lines, folded, leading, width_of
 from imagegen.providers.base import Request
-from imagegen.providers.sketch.caption import Line, fit_line, fit_lines, folded, leading, width_of
-from imagegen.providers.sketch.look import Colour, Look, look_of, mix
-from imagegen.providers.sketch.pen import jagged
-from imagegen.providers.sketch.places import draw_scene
-from imagegen.providers.sketch.scene import read_scene, seeded
+from imagegen.providers.sketch.field import draw_field, jagged, seeded
+from imagegen.providers.sketch.look import Look, look_of
+
+_LARGE = 2.0
+"""How much larger than usual type the words of a short prompt are set."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
@@ -32,8 +34,8 @@ def draw_frame(request: Request, size: tuple[int, int]) -> bytes:
     layout = layout_of(size, look)
     frame = Image.new("RGB", size, look.paper)
     box = layout.picture
-    scene = read_scene(request.words, request.shot, request.beat)
-    picture = draw_scene(scene, look, (box[2] - box[0], box[3] - box[1]))
+    size_of_picture = (box[2] - box[0], box[3] - box[1])
+    picture = draw_field(request.words, request.shot, request.beat, look, size_of_picture)
     frame.paste(picture, box[:2], _edge(picture, look, request) if look.bloom else None)
     draw = ImageDraw.Draw(frame)
     if look.guides:
@@ -51,9 +53,9 @@ def layout_of(size: tuple[int, int], look: Look) -> Layout:
     width, height = size
     side = math.sqrt(width * height)
     margin = round(side * look.margin)
-    text = max(11, round(side / 37))
-    # Room for about 200 characters in the usual size, whatever the frame's shape.
-    share = 0.105 * width * height
+    text = max(11, round(side / 30))
+    # Room for about 250 characters in the usual size, whatever the frame's shape.
+    share = 0.25 * width * height
     if width >= height * 3:
         cut = width - round(share / height + 5 * text) - margin
         return Layout(
@@ -101,7 +103,8 @@ def _caption(draw: ImageDraw.ImageDraw, layout: Layout, look: Look, request: Req
 def _words(draw: ImageDraw.ImageDraw, box: Box, look: Look, request: Request, text: int) -> None:
     left, top, right, bottom = box
     smallest = max(10, round(text * 0.74))
-    lines = fit_lines(folded(request.words), (right - left, bottom - top), text, smallest)
+    room = (right - left, bottom - top)
+    lines = fit_lines(folded(request.words), room, round(text * _LARGE), smallest)
     for number, line in enumerate(lines):
         line.draw(draw, (left, top + number * leading(line.size)), look.text, look.paper)
 

@@ -5,32 +5,28 @@ import hashlib
 
 import msgspec
 
-Colour = tuple[int, int, int]
+from imagegen.images.colour import Colour, hexed, mix
 
 TIMES = ("day", "dawn", "dusk", "night", "storm")
 
 
 class Palette(msgspec.Struct, frozen=True):
-    """The colours of one picture, by what they are for."""
+    """The colours of one picture: its ground from top to low, three arcs, a disc, outlines."""
 
     top: Colour
     low: Colour
     far: Colour
     mid: Colour
     near: Colour
-    sea: Colour
-    light: Colour
-    body: Colour
-    accent: Colour
+    disc: Colour
     ink: Colour
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """A style's way of drawing.
 
-    `wobble` and `stroke` are in thousandths of the picture's mean side (0: ruled lines, no
-    outlines); `bloom` is how far washes vary in tone, 0 to 1. A `spare` look keeps to one
-    subject; a `guides` look shows crop marks and thirds.
+    `margin` and `stroke` are shares and thousandths of the picture's side (a stroke of 0: no
+    outlines); `bloom` is how far washes vary in tone, 0 to 1. `guides` are crop marks and thirds.
     """
 
     palettes: dict[str, Palette]
@@ -38,27 +34,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     text: Colour
     tag: Colour
     margin: float
-    wobble: float = 0.0
     stroke: float = 0.0
     bloom: float = 0.0
-    spare: bool = False
     guides: bool = False
-
-
-def hexed(code: str) -> Colour:
-    """Return the colour of six hexadecimal digits."""
-    return int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)
-
-
-def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """Return `one` with `share` (0 to 1) of `other` in it."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-    return red, green, blue
-
-
-def lightness(colour: Colour) -> float:
-    """Return the perceived lightness of a colour, 0 to 255."""
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
 def _palettes(*rows: str) -> dict[str, Palette]:
@@ -69,27 +47,27 @@ def _palettes(*rows: str) -> dict[str, Palette]:
     }
 
 
-# In the order of Palette's fields: top low far mid near sea light body accent ink.
+# In the order of Palette's fields: top low far mid near disc ink.
 _ILLUSTRATION = _palettes(
-    "58B4DE FDEBC0 A3CDA0 6FB25F 37804A 2A93B0 FFD04F FFF5DF E2512B 3A2A24",
-    "EF8E6B FFE2A6 E9A583 BC7480 70486A 5C93AA FFF0AE FFF2DC D8463C 3A2530",
-    "57478C FF9A62 A96392 6F4679 3F2D57 48609B FFC64E FCE2C8 EA4E36 291C36",
-    "152550 4A6FA0 35568A 274270 182B4E 215578 FFE59A E6ECEA E8632F 0D1730",
-    "43536A A9BBB4 75908E 51706F 33504F 34737A F6EBC0 F2EEDD EBA51F 1E2A30",
+    "58B4DE FDEBC0 A3CDA0 6FB25F 37804A FFD04F 3A2A24",
+    "EF8E6B FFE2A6 E9A583 BC7480 70486A FFF0AE 3A2530",
+    "57478C FF9A62 A96392 6F4679 3F2D57 FFC64E 291C36",
+    "152550 4A6FA0 35568A 274270 182B4E FFE59A 0D1730",
+    "43536A A9BBB4 75908E 51706F 33504F F6EBC0 1E2A30",
 )
 _CLEAR = _palettes(
-    "F4F2EC F4F2EC E5E8E2 D5DEDA B7C9C6 BCD8DF F6BE45 25343D EF6A4C 25343D",
-    "FCEFE4 FCEFE4 F7DFCD F2CDB6 E3B39B D5D3DB F58F5F 35293B D94F57 35293B",
-    "EFE6EF EFE6EF E0D0E0 CDB7D1 AE95B8 B5B0D2 F7A35C 33264A E0546B 33264A",
-    "1C2742 1C2742 253354 2F4066 3B4F78 31507A F5D67B F1EEE4 F2A03D 0F172A",
-    "E2E7E9 E2E7E9 D2DADD BECACE 9FB0B6 A6BDC4 F8FAFA 27363E E9A52B 27363E",
+    "F4F2EC F4F2EC E5E8E2 D5DEDA B7C9C6 F6BE45 25343D",
+    "FCEFE4 FCEFE4 F7DFCD F2CDB6 E3B39B F58F5F 35293B",
+    "EFE6EF EFE6EF E0D0E0 CDB7D1 AE95B8 F7A35C 33264A",
+    "1C2742 1C2742 253354 2F4066 3B4F78 F5D67B 0F172A",
+    "E2E7E9 E2E7E9 D2DADD BECACE 9FB0B6 F8FAFA 27363E",
 )
 _CONSISTENT = _palettes(
-    "B4C6D4 EAF0F3 A9BDCC 7F9BB0 3C5A75 5F82A0 F6C575 F5F7F8 F0982C 15263A",
-    "A5B9C9 F6EDDC A9BDCC 7F9BB0 3C5A75 5F82A0 F6C575 F5F7F8 F0982C 15263A",
-    "6E8BA3 F3DDBB 7F9BB0 5C7A94 2E4A65 4B6E8E F6C575 F0F4F6 F0982C 15263A",
-    "15263A 45647F 2E4A65 24405A 182E45 2B4F6F F6C575 DDE6EC F0982C 0B1624",
-    "5C7489 B9C7D0 7F96A7 5C778C 34506A 47687F EFE3C8 EEF2F4 F0982C 15263A",
+    "B4C6D4 EAF0F3 A9BDCC 7F9BB0 3C5A75 F6C575 15263A",
+    "A5B9C9 F6EDDC A9BDCC 7F9BB0 3C5A75 F6C575 15263A",
+    "6E8BA3 F3DDBB 7F9BB0 5C7A94 2E4A65 F6C575 15263A",
+    "15263A 45647F 2E4A65 24405A 182E45 F6C575 0B1624",
+    "5C7489 B9C7D0 7F96A7 5C778C 34506A EFE3C8 15263A",
 )
 
 _KNOWN = {
@@ -99,7 +77,6 @@ _KNOWN = {
         text=hexed("3A2A24"),
         tag=hexed("C8431F"),
         margin=0.03,
-        wobble=2.0,
         stroke=3.2,
         bloom=1.0,
     ),
@@ -109,7 +86,6 @@ _KNOWN = {
         text=hexed("1F2A30"),
         tag=hexed("1F2A30"),
         margin=0.0,
-        spare=True,
     ),
     "consistent": Look(
         palettes=_CONSISTENT,
@@ -145,10 +121,7 @@ def _derived(style: str) -> Look:
             far=tone(hue + 0.02, ground + 0.22, 0.32),
             mid=tone(hue + 0.04, ground + 0.08, 0.36),
             near=tone(hue - 0.03, ground - 0.06, 0.42),
-            sea=tone(hue - 0.06, ground + 0.1, 0.42),
-            light=mix(hexed("FFE2A0"), tone(partner, 0.8, 0.9), 0.22),
-            body=tone(hue, 0.95, 0.4),
-            accent=tone(partner, 0.52, 0.75),
+            disc=mix(hexed("FFE2A0"), tone(partner, 0.8, 0.9), 0.22),
             ink=tone(hue, 0.13, 0.4),
         )
 
@@ -160,7 +133,6 @@ def _derived(style: str) -> Look:
         text=tone(hue, 0.16, 0.4),
         tag=tone(partner, 0.36, 0.7),
         margin=(0.0, 0.02, 0.03)[digest[2] % 3],
-        wobble=(0.0, 1.2)[digest[3] % 2],
         stroke=(0.0, 2.0, 3.4)[digest[4] % 3],
         bloom=(0.0, 0.6)[digest[5] % 2],
     )

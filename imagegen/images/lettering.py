@@ -1,4 +1,4 @@
-"""The words under a sketch: folded to what the bundled font has, wrapped, and set to fit."""
+"""Text set in an image: folded to what the bundled font has, wrapped, and set to fit."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 from PIL import ImageDraw, ImageFont
 
-from imagegen.providers.sketch.look import Colour, mix
+from imagegen.images.colour import Colour, mix
 
 # Pillow's own font has ASCII and a few signs. Letters of other alphabets are written with
 # Latin ones where that is common; the rest is set as a soft bar, like text in a layout.

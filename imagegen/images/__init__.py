@@ -1,0 +1,1 @@
+"""Image files: colours and lettering."""

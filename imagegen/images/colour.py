@@ -1,0 +1,14 @@
+"""Colours as three bytes: red, green, blue."""
+
+Colour = tuple[int, int, int]
+
+
+def hexed(code: str) -> Colour:
+    """Return the colour of six hexadecimal digits."""
+    return int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)
+
+
+def mix(one: Colour, other: Colour, share: float) -> Colour:
+    """Return `one` with `share` (0 to 1) of `other` in it."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
