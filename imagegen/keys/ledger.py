@@ -3,10 +3,9 @@
 A change is made to the budget as last read and written back if nobody else wrote in
 between; if somebody did, it is made anew to what they wrote. When the store fails, the run
 goes on from what it knows, in memory and at half pace, with one warning, and looks every minute
-whether the store can be used again. A store that was deleted is made anew from what is known.
+whether the store can be used again. After a store was deleted under it, it stays at half pace.
 """
 
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,9 +27,6 @@ from imagegen.keys.store import (
 
 _JUST_USED: Final = "just used"
 _LOOK_AGAIN: Final = 60.0
-_SEEN: Final = 0.01
-"""Seconds for which a store that was there is taken to be there still: hundreds of threads may
-ask in that time. What is written to a file that is gone is written again to the new one."""
 _LOOK_SECONDS: Final = 0.2
 """How long the run is held up by such a look at a store that is still locked."""
 
@@ -65,13 +61,10 @@ class Ledger:
         *,
         alone: bool = False,
         folder: Path | None = None,
-        busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         self.alone = alone
         self._folder = folder
-        self._busy_seconds = busy_seconds
         self._look_again = clock.now() + _LOOK_AGAIN
-        self._seen_at = -math.inf
         self._store = store
         self._clock = clock
         self._warn = warn
@@ -98,7 +91,7 @@ class Ledger:
         except (StoreUnavailableError, StoreTornError) as error:
             warn(_alone_because(f"cannot be used ({error})"))
             return cls(MemoryStore(), clock, warn, alone=True, folder=folder)
-        ledger = cls(store, clock, warn, folder=folder, busy_seconds=busy_seconds)
+        ledger = cls(store, clock, warn, folder=folder)
         if store.damaged or store.lost:
             what = "was damaged and was put aside" if store.damaged else "was deleted"
             warn(f"the record of sent requests {what}: nothing is sent for a minute")
@@ -119,7 +112,6 @@ class Ledger:
     def edit(self, account: Account, change: Callable[[Budget], object]) -> None:
         """Apply a change to the budget as it is now, however many others change it too."""
         try:
-            self._see_to_deletion()
             self._edit(account, change)
         except (StoreUnavailableError, StoreTornError) as error:
             damaged = isinstance(error, StoreTornError)
@@ -128,13 +120,14 @@ class Ledger:
             self._edit(account, change)
 
     def look(self) -> bool:
-        """See to a store that was deleted, or that can be used again; returns whether it was."""
+        """Fall back if the store was deleted; return whether a store can be used again."""
         if self.alone:
             return self._look_again <= self._clock.now() and self._come_back()
-        if self._accounts and self._store.gone:
-            self._seen_at = -math.inf
-            self.edit(self._accounts[0], lambda _: None)
-            return True
+        if self._store.gone:
+            self._warn(_alone_because("was deleted"))
+            self._go_on_alone(just_used=False)
+            # Other runs use a new one, which knows nothing of what this run has sent.
+            self._folder = None
         return False
 
     def close(self) -> None:
@@ -187,23 +180,6 @@ class Ledger:
 
     def _count_as_just_used(self) -> None:
         self.edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
-
-    def _see_to_deletion(self) -> None:
-        now = self._clock.now()
-        if now - self._seen_at < _SEEN:
-            return
-        if self._store.gone:
-            self._begin_anew()
-        self._seen_at = now
-
-    def _begin_anew(self) -> None:
-        """Write what is known into a new store, or into the one that others have made."""
-        assert self._folder is not None  # noqa: S101  # only a file can be gone
-        store = SqliteStore(self._folder, busy_seconds=self._busy_seconds)
-        self._move_to(store, forgotten=store.made)
-        self._warn(
-            "the record of sent requests was deleted: it is made anew from what this run knows"
-        )
 
     def _come_back(self) -> bool:
         """Use the store again, if that is possible now."""

@@ -116,7 +116,6 @@ class SqliteStore:
         self._busy_seconds = busy_seconds
         self._folder = folder
         self._path = folder / _FILE
-        self._place = str(self._path)
         self._known_dead: set[str] = set()
         with _unavailable():
             self._prepare()
@@ -177,8 +176,7 @@ class SqliteStore:
     def gone(self) -> bool:
         """Whether the file was deleted or replaced by somebody since it was opened."""
         try:
-            # Before every lease: a `Path` takes twice as long to ask.
-            found = os.stat(self._place)  # noqa: PTH116
+            found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
