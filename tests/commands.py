@@ -1,9 +1,8 @@
 """The real command, run as users run it, on projects in a folder of the test.
 
-Whatever a command prints, logs or writes is searched for keys after every run.
+What a command prints is searched for keys after every run, what it writes after every test.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from fork_client import POSSIBLE, ForkServer
 
 STYLES = ("illustration", "clear", "consistent")
 SECONDS = 60
@@ -39,6 +40,38 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def environment() -> dict[str, str]:
+    """Return what every command has in its environment, wherever its folders are."""
+    kept = ("PATH", "SYSTEMROOT", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {
+        "PYTHONWARNINGS": "error",
+        "PYTHONUTF8": "1",
+    }
+
+
+def fresh_command(words: Sequence[str]) -> list[str]:
+    """Return what starts an interpreter that runs a command."""
+    return [sys.executable, "-m", "imagegen", *words]
+
+
+_server: list[ForkServer] = []
+
+
+def fork_server(env: Mapping[str, str]) -> ForkServer | None:
+    """Return what starts a command in this environment; None if only a fresh interpreter can."""
+    if not POSSIBLE:
+        return None
+    if not _server:
+        _server.append(ForkServer(environment()))
+    return _server[0] if _server[0].fits(env) else None
+
+
+def end_fork_server() -> None:
+    """End the server that this process has started, and all that still runs there."""
+    while _server:
+        _server.pop().close()
+
+
 class Commands:
     """Runs `imagegen` with folders of its own for configuration and state."""
 
@@ -48,13 +81,10 @@ class Commands:
         self.config = folder / "config"
         self.keys: set[str] = set()
         self._started: list[subprocess.Popen[str]] = []
-        kept = ("PATH", "SYSTEMROOT", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
-        self.env = {name: os.environ[name] for name in kept if name in os.environ} | {
+        self.env = environment() | {
             "HOME": str(folder / "home"),
             "XDG_CONFIG_HOME": str(self.config),
             "IMAGEGEN_STATE_DIR": str(self.state),
-            "PYTHONWARNINGS": "error",
-            "PYTHONUTF8": "1",
         }
 
     def project(
@@ -84,15 +114,19 @@ class Commands:
         return root
 
     def run(
-        self, *arguments: object, env: Mapping[str, str] | None = None, stdin: bytes | None = None
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        fresh: bool = False,
     ) -> Done:
-        """Run a command to its end; `stdin` is what is piped into it."""
+        """Run a command to its end; `stdin` is what is piped into it. `fresh`: see `start`."""
         if stdin is None:
-            return self.wait(self.start(*arguments, env=env))
+            return self.wait(self.start(*arguments, env=env, fresh=fresh))
         with tempfile.TemporaryFile() as piped:
             piped.write(stdin)
             piped.seek(0)
-            return self.wait(self.start(*arguments, env=env, stdin=piped))
+            return self.wait(self.start(*arguments, env=env, stdin=piped, fresh=fresh))
 
     def start(
         self,
@@ -100,17 +134,31 @@ class Commands:
         env: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
         under: Sequence[str] = (),
+        fresh: bool = False,
     ) -> subprocess.Popen[str]:
-        """Start a command; `wait` for it, or kill it. `under` is one that is given it to run."""
-        process = subprocess.Popen(
-            [*under, sys.executable, "-m", "imagegen", *map(str, arguments)],
-            cwd=self.folder,
-            env=self.env | dict(env or {}),
-            stdin=stdin or subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
+        """Start a command; `wait` for it, or kill it. `under` is one that is given it to run.
+
+        It starts in a fork of a process that has imported the package. A test of the start itself
+        asks for a `fresh` interpreter; what no fork can have, such as another `PYTHONPATH`, gets
+        one by itself.
+        """
+        words = [str(argument) for argument in arguments]
+        env = self.env | dict(env or {})
+        forks = None if fresh or under else fork_server(env)
+        process: subprocess.Popen[str] = (
+            forks.start(words, self.folder, env, stdin)
+            if forks
+            else subprocess.Popen(
+                [*under, *fresh_command(words)],
+                cwd=self.folder,
+                env=env,
+                stdin=stdin or subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
         )
         self._started.append(process)
         return process
@@ -123,7 +171,10 @@ class Commands:
                     process.kill()
 
     def wait(self, process: subprocess.Popen[str]) -> Done:
-        """Wait for a command, and search all that it left behind for keys."""
+        """Wait for a command, and search what it printed for keys.
+
+        What it wrote is searched when the test is over (`conftest.no_key_left_behind`).
+        """
         try:
             out, err = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -132,21 +183,8 @@ class Commands:
             raise
         done = Done(process.returncode, out, err)
         assert "Traceback" not in done.text, done.text
-        self._search(done)
+        assert not [key for key in self.keys if key in done.text]
         return done
-
-    def _search(self, done: Done) -> None:
-        """Fail if a key is anywhere but in a keys file."""
-        for key in self.keys:
-            assert key not in done.text
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        for path in files:
-            if not path.name.endswith("keys.toml"):
-                # A run beside this command may rename its temporary files; what a test made
-                # unreadable holds what it held before.
-                with contextlib.suppress(FileNotFoundError, PermissionError):
-                    data = path.read_bytes()
-                    assert not [key for key in self.keys if key.encode() in data], path
 
 
 def row(number: int, **fields: object) -> dict[str, object]:

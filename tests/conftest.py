@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import markers
-from commands import Commands
+from commands import Commands, end_fork_server
 from gemini_server import GeminiServer
 
 
@@ -31,6 +31,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes: --real-time"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[None]:
+    """End the process that forked the commands."""
+    yield
+    end_fork_server()
+
+
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
     """Return what runs the command in folders of this test."""
@@ -46,9 +53,27 @@ def server() -> Iterator[GeminiServer]:
         yield running
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_key_left_anywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Search all that the tests of this process left behind for the keys that they planted."""
+@pytest.fixture(autouse=True)
+def no_key_left_behind(request: pytest.FixtureRequest, searched: set[Path]) -> Iterator[None]:
+    """Search all that a test left behind for the keys that it planted."""
     yield
-    found = markers.search(tmp_path_factory.getbasetemp())
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is not None:
+        searched.add(folder)
+        assert_no_key(markers.search(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[Path]]:
+    """Return the folders that were searched for keys; at the end, search all others."""
+    folders: set[Path] = set()
+    yield folders
+    others = set(tmp_path_factory.getbasetemp().iterdir()) - folders
+    # Among them are links to folders that were searched.
+    kept = [path for path in others if not path.is_symlink()]
+    assert_no_key([found for path in kept for found in markers.search(path)])
+
+
+def assert_no_key(found: list[Path]) -> None:
+    """Fail if any file holds a key."""
     assert not found, "keys outside of keys files:\n" + "\n".join(map(str, found))

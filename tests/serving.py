@@ -22,15 +22,20 @@ SECONDS = 60
 
 
 class Served:
-    """`imagegen serve` on a project; `with` it, or `close` it."""
+    """`imagegen serve` on a project; `with` it, or `close` it. `fresh`: see `Commands.start`."""
 
     def __init__(
-        self, commands: Commands, root: Path, *options: str, env: Mapping[str, str] | None = None
+        self,
+        commands: Commands,
+        root: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        fresh: bool = False,
     ) -> None:
         self._commands = commands
         self.root = root
         self.process: subprocess.Popen[str] = commands.start(
-            "serve", root, "--no-browser", *options, env=env
+            "serve", root, "--no-browser", *options, env=env, fresh=fresh
         )
         assert self.process.stdout is not None
         found = None

@@ -24,7 +24,7 @@ from typing import Any, Self
 import pyte
 from pyte.screens import StaticDefaultDict
 
-from commands import SECONDS, Commands
+from commands import SECONDS, Commands, fork_server, fresh_command
 
 CTRL_C = b"\x03"
 CTRL_Z = b"\x1a"
@@ -89,15 +89,21 @@ class Terminal:
         self.written = b""
         self._ours, theirs = os.openpty()
         self._set_size(columns, lines)
-        command = [sys.executable, "-m", "imagegen", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *under, *command],
-            cwd=commands.folder,
-            env=commands.env | {"TERM": "xterm-256color"} | dict(env or {}),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
+        words = [str(argument) for argument in arguments]
+        env = commands.env | {"TERM": "xterm-256color"} | dict(env or {})
+        forks = None if under else fork_server(env)
+        self.process: subprocess.Popen[Any] = (
+            forks.start_in_terminal(words, commands.folder, env, theirs)
+            if forks
+            else subprocess.Popen(
+                [sys.executable, "-c", _TAKE_TERMINAL, *under, *fresh_command(words)],
+                cwd=commands.folder,
+                env=env,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+            )
         )
         os.close(theirs)
 
