@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 import typer
 
+from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
@@ -134,7 +134,7 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
         told = choices.as_json(read.layout.name, found, len(read.numbers), over)
-        sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+        sys.stdout.buffer.write(encoding.to_json(told) + b"\n")
         sys.stdout.buffer.flush()
         warn_of_moved(read, moved)
         return

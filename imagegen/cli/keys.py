@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import App, Command, Group, examples, exit_codes
 from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument, folder
@@ -129,7 +130,7 @@ def list_keys(
 
     found = Keys(project, KeySource(file=keys), provider)
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(shown.as_json(found)) + b"\n")
+        sys.stdout.buffer.write(encoding.to_json(shown.as_json(found)) + b"\n")
         sys.stdout.buffer.flush()
     else:
         shown.show_list(terminal.printer(), found, str(project))

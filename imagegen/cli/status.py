@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 import typer
 
+from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, asked_for
 from imagegen.errors import UsageError
@@ -71,7 +71,7 @@ def status(
         return
     found, astray = _look(project, absolute(beats))
     if json and not followed:
-        sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+        sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
         sys.stdout.buffer.flush()
     elif not followed:
         terminal.printer().status(found, str(project), time.time())

@@ -3,9 +3,7 @@
 import errno
 from typing import BinaryIO
 
-import msgspec
-
-from imagegen.display import actions
+from imagegen import encoding
 from imagegen.errors import ClosedOutputError
 from imagegen.generation.events import Event
 
@@ -18,16 +16,11 @@ class JsonLines:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._encoder = msgspec.json.Encoder()
 
     def handle(self, event: Event) -> None:
         """Print the event."""
-        line = self._encoder.encode(event)
-        if actions.running():
-            # Its runner takes this for a command wherever it stands in a line.
-            line = line.replace(b"##[", b"\\u0023#[")
         try:
-            self._out.write(line + b"\n")
+            self._out.write(encoding.to_json(event) + b"\n")
             self._out.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:

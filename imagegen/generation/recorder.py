@@ -13,9 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress
 from imagegen.generation.project import Project
@@ -54,14 +52,13 @@ class Recorder:
             if own or layout.progress(style).exists()
         }
         self._clock = clock
-        self._encoder = msgspec.json.Encoder()
         self._path = layout.journal(run)
         self._journal = _open_journal(self._path)
 
     def handle(self, event: Event) -> None:
         """Write an event down. Raises `StorageError`."""
         try:
-            line = memoryview(self._encoder.encode(event) + b"\n")
+            line = memoryview(encoding.to_json(event) + b"\n")
             while line:
                 # A disk that is nearly full takes a part and refuses the next.
                 line = line[os.write(self._journal, line) :]

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.errors import UsageError
 from imagegen.generation import adopting
 from imagegen.generation.beside import FOLDER, Beside, folders
@@ -66,7 +66,7 @@ class Trial(Beside):
     def note(self) -> None:
         """Write down which look was tried, for `keep`. Raises `StorageError`."""
         if self._tried is not None:
-            files.write(self.layout.root / _FILE, msgspec.json.encode(self._tried))
+            files.write(self.layout.root / _FILE, encoding.to_json(self._tried))
 
     def forget(self) -> None:
         """Remove its folder, where nothing has come of it."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.project.storyboard import Beat, Key
 from imagegen.times import iso
 
@@ -127,4 +127,4 @@ def render(
         ],
         words={"/".join(key): words[key] for key in pairs if key in words},
     )
-    return msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
+    return encoding.to_indented_json(file)

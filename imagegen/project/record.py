@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.errors import Exit, RunActiveError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
@@ -122,7 +122,7 @@ def read(layout: Layout) -> RunRecord | None:
 
 def write(layout: Layout, record: RunRecord) -> None:
     """Write the record of the last run. Raises `StorageError`."""
-    files.write(layout.ours / "run.json", msgspec.json.encode(record) + b"\n")
+    files.write(layout.ours / "run.json", encoding.to_json(record) + b"\n")
 
 
 def keep_room(layout: Layout) -> None:

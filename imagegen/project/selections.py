@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.errors import UsageError, within_sentence
 from imagegen.project.storyboard import Key, file_number
 
@@ -102,7 +102,7 @@ _HINT: Final = "mend it, or move it away to choose anew"
 
 def encoded(entries: Mapping[str, Any]) -> bytes:
     """Return the file's content."""
-    return msgspec.json.format(msgspec.json.encode(entries), indent=1) + b"\n"
+    return encoding.to_indented_json(entries)
 
 
 # An entry's name is asked for several times over.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.errors import StorageError
 from imagegen.project.record import RunId
 from imagegen.project.steps.folders import STEP, FolderName
@@ -54,7 +54,7 @@ _heads: Final = msgspec.json.Decoder(_Head)
 
 def write_step(folder: Path, step: Step) -> None:
     """Write a folder's step down. Raises `StorageError`."""
-    data = msgspec.json.encode(step) + b"\n"
+    data = encoding.to_json(step) + b"\n"
     if len(data) > _MAX_BYTES - 1024:
         raise StorageError(f"{folder / STEP} would be too large: too many files move at once")
     files.write(folder / STEP, data)
