@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
+import anyio
 import requests
+from starlette.types import ASGIApp, Message
 
 from commands import Commands, Done
 
@@ -178,3 +180,31 @@ def journal(root: Path, run: str) -> list[dict[str, Any]]:
     """Return what a run wrote down."""
     lines = (root / ".imagegen" / "runs" / f"{run}.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def ask(app: ASGIApp, target: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Ask an application in this process; `headers` have `_` for `-`. Returns its answer."""
+    path, _, query = target.partition("?")
+    named = {"host": "127.0.0.1:8000"} | {n.replace("_", "-"): v for n, v in headers.items()}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
+    }
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def answer() -> None:
+        await app(scope, receive, send)
+
+    anyio.run(answer)
+    first, *rest = said
+    got = {name.decode(): value.decode() for name, value in first["headers"]}
+    return first["status"], got, b"".join(one.get("body", b"") for one in rest).decode()

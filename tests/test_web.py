@@ -17,7 +17,8 @@ import anyio
 import pytest
 import requests
 from PIL import Image
-from starlette.types import Message
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
@@ -29,10 +30,12 @@ from imagegen.web.access import Access, is_loopback
 from imagegen.web.app import application
 from imagegen.web.board import Boards
 from imagegen.web.follower import News
+from imagegen.web.gate import MOST_AT_A_TIME, Gate
 from imagegen.web.lookout import Lookout
 from imagegen.web.stream import EventStream
-from serving import Served, Stream, journal, picture_path
+from serving import Served, Stream, ask, journal, picture_path
 
+POSIX = pytest.mark.skipif(os.name != "posix", reason="names of bytes are POSIX's")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 OUTSIDE = (
     "..%2f..%2fkeys.toml",
@@ -96,19 +99,46 @@ def drawn(served: Served) -> Served:
 
 
 def test_the_address_opens_the_page_and_hides_the_token(still: Served) -> None:
-    """The token is in the first address alone: a cookie has it from then on."""
+    """The token is in the first address alone; a path and a cookie of its own follow it."""
     with requests.Session() as browser:
         browser.trust_env = False
         first = browser.get(still.address, timeout=10, allow_redirects=False)
         assert first.status_code == 303
-        assert first.headers["Location"] == "/"
+        home = first.headers["Location"]
+        assert re.fullmatch(r"/[\w-]{22}/", home)
         cookie = first.headers["Set-Cookie"]
+        assert f"; Path={home};" in cookie
         assert "HttpOnly" in cookie
         assert "samesite=strict" in cookie.lower()
-        page = browser.get(still.base + "/", timeout=10)
+        browser.headers["Sec-Fetch-Site"] = "same-origin"
+        page = browser.get(still.base + home, timeout=10)
         assert page.status_code == 200
         assert page.headers["Content-Type"].startswith("text/html")
-        assert still.token not in page.text
+        for text in (page.text, home, cookie):
+            assert still.token not in text
+
+
+def test_the_cookie_is_of_use_to_nobody_else(still: Served) -> None:
+    """It is no token, and counts below the page's path alone, when the page itself asks."""
+    first = requests.get(still.address, timeout=10, allow_redirects=False)
+    home, cookie = first.headers["Location"], dict(first.cookies)
+    (value,) = cookie.values()
+
+    def status(path: str, **headers: str) -> int:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return requests.get(
+            still.base + path, headers=named, cookies=cookie, timeout=10
+        ).status_code
+
+    assert status(f"{home}api/project", Sec_Fetch_Site="same-origin") == 200
+    assert status(home, Sec_Fetch_Site="none") == 200
+    # As another server of the machine would try it, that the browser sent it to.
+    assert status("/api/project", Sec_Fetch_Site="same-origin") == 401
+    assert status("/api/project", Authorization=f"Bearer {value}") == 401
+    assert status(f"/?token={value}") == 401
+    assert status(f"{home}api/project") == 401
+    assert status(f"{home}api/project", Sec_Fetch_Site="same-site") == 403
+    assert status(f"/{'x' * 22}/api/project", Sec_Fetch_Site="same-origin") == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/main.js", "/api/project", "/api/events", "/nothing"])
@@ -197,13 +227,24 @@ def test_every_answer_is_locked_down(still: Served, path: str) -> None:
 
 
 def test_a_ticket_opens_the_page_once() -> None:
-    """A browser's arguments can be read by others: what stands there is used up."""
+    """By a link too, as from a file; whoever comes second with it gets nothing."""
     access = Access("127.0.0.1", 8000)
-    ticket = access.ticket()
-    assert ticket != access.token
-    assert access.admits(ticket)
-    assert not access.admits(ticket)
-    assert access.admits(access.token)
+    used: list[bool] = []
+    ticket = access.ticket(lambda: used.append(True))
+    gate = Gate(PlainTextResponse("inside"), access)
+    status, headers, text = ask(gate, f"/?token={ticket}", sec_fetch_site="cross-site")
+    assert status == 200
+    assert f"url={access.home}" in text
+    assert access.token not in text
+    assert used == [True]
+    cookie = headers["set-cookie"].partition(";")[0]
+    inside = ask(gate, access.home, cookie=cookie, sec_fetch_site="same-origin")
+    assert (inside[0], inside[2]) == (200, "inside")
+    assert ask(gate, f"/?token={ticket}")[0] == 401
+    # The token itself is typed, and no site leads in with it.
+    assert ask(gate, f"/?token={access.token}", sec_fetch_site="cross-site")[0] == 403
+    assert ask(gate, f"/?token={access.token}", sec_fetch_site="none")[0] == 303
+    assert used == [True]
 
 
 @pytest.mark.parametrize(
@@ -222,22 +263,95 @@ def test_a_ticket_opens_the_page_once() -> None:
 def test_other_cookies_of_the_machine_shut_nobody_out(others: str) -> None:
     """They belong to all its ports, and say what they like."""
     access = Access("127.0.0.1", 8000)
-    own = f"{access.cookie}={access.token}"
-    assert access.knows({"cookie": f"{others}; {own}"})
-    assert access.knows({"cookie": f"{own};{others}"})
-    assert not access.knows({"cookie": others})
-    assert not access.knows({"cookie": f"{others}; not-{own}; {own}x"})
+    own = f"{access.cookie}={access.cookie_value}"
+
+    def knows(cookie: str) -> bool:
+        return access.has_cookie(
+            {"host": "127.0.0.1:8000", "sec-fetch-site": "none"} | {"cookie": cookie}
+        )
+
+    assert knows(f"{others}; {own}")
+    assert knows(f"{own};{others}")
+    assert not knows(others)
+    assert not knows(f"{others}; not-{own}; {own}x")
+
+
+def test_no_more_requests_are_answered_than_there_is_room_for() -> None:
+    """Of those who may ask: one more is told so, with every header, and none waits for it."""
+
+    async def flood() -> list[int]:
+        done = anyio.Event()
+        statuses: list[int] = []
+        access = Access("127.0.0.1", 8000)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await done.wait()
+            await PlainTextResponse("done")(scope, receive, send)
+
+        gate = Gate(app, access)
+        headers = {"host": "127.0.0.1:8000", "authorization": f"Bearer {access.token}"}
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/api/project",
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+                assert b"content-security-policy" in dict(message["headers"])
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(MOST_AT_A_TIME + 1):
+                tasks.start_soon(gate, scope, receive, send)
+            await anyio.wait_all_tasks_blocked()
+            assert statuses == [503]
+            done.set()
+        return statuses
+
+    assert anyio.run(flood) == [503] + [200] * MOST_AT_A_TIME
+
+
+@POSIX
+def test_a_folder_whose_name_is_no_text_is_served(commands: Commands) -> None:
+    """Whatever an answer tells of it: the board, faults, what helps, a run and a choice."""
+    made = commands.project(beats=2, settings=SKETCH)
+    folder = Path(os.fsdecode(os.fsencode(made.parent) + b"/caf\xe9"))
+    folder.mkdir()
+    root = made.rename(folder / os.fsdecode(b"v\xeddeo"))
+    with Served(commands, root) as served:
+        assert served.get("/api/project").json()["board"]["project"] == "v?deo"
+        assert served.generate().to_end()[-1]["exit_code"] == 0
+        wanted = {"shot_number": "1", "beat_number": "1.1", "style": "clear"}
+        assert served.post("/api/save-image-selection", wanted).ok
+        assert served.get(picture_path("clear", "1", "1.1")).ok
+        named = {"projectPath": served.get("/api/generation-status").json()["project"]}
+        assert served.post("/api/get-generated-images", named).ok
+        (root / "beats.json").write_text(json.dumps([row(1, beat_number="1.1")]))
+        board = served.get("/api/project").json()["board"]
+        assert board["moved"] == 3
+        assert "caf?/v?deo" in board["way_out"]
+        (root / "beats.json").write_text("[{}]")
+        answer = served.get("/api/project")
+        assert answer.status_code == 422
+        assert "caf?/v?deo" in answer.text
+        assert served.generate().to_end()[-1]["type"] == "error"
 
 
 def test_names_of_a_server_that_others_reach() -> None:
     """By an address, which no name server can point elsewhere; by no name but the machine's."""
     access = Access("0.0.0.0", 8000)
-    assert access.refusal({"host": "192.0.2.7:8000"}) is None
-    assert access.refusal({"host": f"{socket.gethostname()}:8000"}) is None
-    assert access.refusal({"host": "evil.example:8000"}) is not None
+    assert access.wrong_host({"host": "192.0.2.7:8000"}) is None
+    assert access.wrong_host({"host": f"{socket.gethostname()}:8000"}) is None
+    assert access.wrong_host({"host": "evil.example:8000"}) is not None
     one = Access("192.0.2.7", 8000)
-    assert one.refusal({"host": "192.0.2.7:8000"}) is None
-    assert one.refusal({"host": "192.0.2.8:8000"}) is not None
+    assert one.wrong_host({"host": "192.0.2.7:8000"}) is None
+    assert one.wrong_host({"host": "192.0.2.8:8000"}) is not None
 
 
 def test_the_usual_port_is_left_out_by_browsers() -> None:
@@ -246,12 +360,13 @@ def test_the_usual_port_is_left_out_by_browsers() -> None:
     for name in ("127.0.0.1", "localhost", "[::1]"):
         for host in (name, f"{name}:80"):
             headers = {"host": host, "origin": f"http://{host}"}
-            assert usual.refusal(headers) is None
-            assert another.refusal(headers) is not None
-        assert usual.refusal({"host": f"{name}:8000"}) is not None
+            for check in (Access.wrong_host, Access.refusal):
+                assert check(usual, headers) is None
+                assert check(another, headers) is not None
+        assert usual.wrong_host({"host": f"{name}:8000"}) is not None
         assert usual.refusal({"host": name, "origin": f"http://{name}:8000"}) is not None
-    assert usual.refusal({"host": "evil.example"}) is not None
-    assert Access("0.0.0.0", 80).refusal({"host": "192.0.2.7"}) is None
+    assert usual.wrong_host({"host": "evil.example"}) is not None
+    assert Access("0.0.0.0", 80).wrong_host({"host": "192.0.2.7"}) is None
 
 
 @pytest.mark.parametrize("host", ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:db8::1"])
@@ -260,9 +375,10 @@ def test_an_address_is_known_however_it_is_written(host: str) -> None:
     access = Access(host, 8000)
     assert access.address("t") == "http://[2001:db8::1]:8000/?token=t"
     for said in ("[2001:db8::1]:8000", "[2001:DB8::1]:8000", "LocalHost:8000"):
-        assert access.refusal({"host": said, "origin": f"http://{said}"}) is None
+        assert access.wrong_host({"host": said}) is None
+        assert access.refusal({"origin": f"http://{said}"}) is None
     for said in ("[2001:db8::2]:8000", "2001:db8::1:8000", "[2001:db8::1]", "[2001:db8::1", ""):
-        assert access.refusal({"host": said}) is not None
+        assert access.wrong_host({"host": said}) is not None
 
 
 def test_loopback_addresses_are_told_from_others() -> None:
@@ -385,7 +501,7 @@ def test_a_huge_request_is_refused_unread(served: Served, *, chunked: bool) -> N
                 sent += len(piece)
     assert sent < 50 * 1024**2
     assert served.memory() - before < 8 * 1024**2
-    big = b'{"style": "' + b"x" * 70_000 + b'"}'
+    big = b'{"style": "' + b"x" * 1024**2 + b'"}'
     assert served.session.post(f"{served.base}/api/generate-images", big).status_code == 413
 
 

@@ -1,5 +1,6 @@
 """The page in the browser: `serve`."""
 
+import contextlib
 import gc
 import os
 import sys
@@ -76,6 +77,16 @@ def serve(
             rich_help_panel=SERVE,
         ),
     ] = False,
+    allow_origin: Annotated[
+        str | None,
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="Let pages of this origin ask too, with the token: http://localhost:3000, say.",
+            show_default=False,
+            rich_help_panel=SERVE,
+        ),
+    ] = None,
     provider: ProviderOption = None,
     model: ModelOption = None,
     beats: BeatsOption = None,
@@ -94,11 +105,14 @@ def serve(
         raise extras.lacking("serve", "web") from error
     from imagegen.cli.watch import ended_in_order
     from imagegen.web.board import Boards
+    from imagegen.web.entrance import entrance
 
     if not access.is_loopback(host) and not other_machines:
         raise UsageError(
             f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
         )
+    if allow_origin is not None:
+        access.require_origin(allow_origin)
     boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()
@@ -106,24 +120,33 @@ def serve(
     options = [f"--{name}={value}" for name, value in named.items() if value is not None]
     gc.enable()
 
-    def ready(opened: "Access") -> None:
-        _tell(boards.layout, opened, alone=not other_machines)
-        if not no_browser and _has_screen():
-            _open(opened.address(opened.ticket()))
+    listening = server.listen(host, port or 0)
+    opened = access.Access(host, listening.getsockname()[1], allow_origin)
+    with contextlib.ExitStack() as at_end:
 
-    try:
-        with ended_in_order():
-            server.serve(boards, host, server.listen(host, port or 0), options, ready)
-    except KeyboardInterrupt:
-        _leave(boards.layout, project)
+        def ready() -> None:
+            _tell(boards.layout, opened, alone=not other_machines)
+            if not no_browser and _has_screen():
+                _open(at_end.enter_context(entrance(opened)))
+
+        try:
+            with ended_in_order():
+                server.serve(boards, listening, opened, options, ready)
+        except KeyboardInterrupt:
+            _leave(boards.layout, project)
 
 
-def _open(address: str) -> None:
-    """Open a browser, without waiting for it."""
+def _open(file: Path | None) -> None:
+    """Open a file in the browser, without waiting for it."""
     import threading
     import webbrowser
 
-    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+    if file is None:
+        from imagegen.display import terminal
+
+        terminal.printer().line("The browser was not opened: the state folder takes no file.")
+        return
+    threading.Thread(target=webbrowser.open, args=[file.as_uri()], daemon=True).start()
 
 
 def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:

@@ -1,11 +1,11 @@
-"""Who may ask: whoever has the token, under a name of ours, from our own page."""
+"""Who may ask: a program with the token, or the browser that opened the page with it."""
 
 import hmac
 import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from imagegen.errors import UsageError
@@ -17,14 +17,15 @@ _HTTP: Final = 80
 _HOST: Final = re.compile(
     r"(?:\[(?P<bracketed>[^][]+)\]|(?P<plain>[^][:]+))(?::(?P<port>[0-9]{1,5}))?"
 )
-_OWN: Final = frozenset({"same-origin", "none"})
-"""What browsers say in Sec-Fetch-Site of requests by our page, and of addresses typed."""
+_ORIGIN: Final = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::[0-9]{1,5})?")
+_SAME: Final = frozenset({"same-origin", "none"})
+"""Values of Sec-Fetch-Site for requests by our page, and for addresses that a person typed."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's alone. Raises `UsageError` if it is none."""
+    """Return whether an address reaches this machine alone. Raises `UsageError` if it is none."""
     if host == "localhost":
         return True
     try:
@@ -35,19 +36,36 @@ def is_loopback(host: str) -> bool:
         ) from None
 
 
+def require_origin(origin: str) -> None:
+    """Raise `UsageError` unless this is an origin exactly as browsers send it."""
+    if _ORIGIN.fullmatch(origin) is None:
+        raise UsageError(
+            f'--allow-origin "{origin}" is no origin',
+            hint="write it as browsers do, in small letters and without a path: "
+            "--allow-origin http://localhost:3000",
+        )
+
+
 class Access:
     """What a server lets in, once it listens on `host` and `port`.
 
-    Another site's page can make a browser ask us, and by its own name's server can even make
-    us look like itself (DNS rebinding). It does not know the token, and it cannot forge what
-    the browser says in Host, Origin and Sec-Fetch-Site.
+    Programs send the `token`. The browser gets a cookie of another value, for a path that only
+    it knows: cookies belong to a host with all its ports, and without the path the browser would
+    send it to every other server of the machine. The cookie counts under that path alone.
+
+    Another site's page can make a browser ask us, and with its own name server can even make
+    us look like itself (DNS rebinding). It knows neither token nor path, and it cannot forge
+    what the browser writes in Host, Origin and Sec-Fetch-Site. Pages of the origin `shared` may
+    ask too, with the token.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, shared: str | None = None) -> None:
         self.token = secrets.token_urlsafe(32)
-        # Cookies belong to a host with all its ports: each server needs a name of its own.
+        self.home = f"/{secrets.token_urlsafe(16)}/"
         self.cookie = f"imagegen-{port}"
-        self._tickets: set[str] = set()
+        self.cookie_value = secrets.token_urlsafe(32)
+        self._shared = shared
+        self._tickets: dict[str, Callable[[], None]] = {}
         self._port = port
         own = _name(host)
         self._any_address = not isinstance(own, str) and own.is_unspecified
@@ -61,47 +79,67 @@ class Access:
         shown = socket.gethostname() if self._any_address else self._shown
         return f"http://{shown}:{self._port}/?token={token}"
 
-    def ticket(self) -> str:
-        """Return a token that opens the page once.
-
-        For a browser that is started: other users of the machine can read its arguments.
-        """
+    def ticket(self, used: Callable[[], None]) -> str:
+        """Return a token that opens the page once, even by a link; `used` is called then."""
         ticket = secrets.token_urlsafe(32)
-        self._tickets.add(ticket)
+        self._tickets[ticket] = used
         return ticket
 
-    def admits(self, token: str) -> bool:
-        """Tell whether a token opens the page; a ticket is used up."""
-        for ticket in self._tickets:
+    def use_ticket(self, token: str) -> bool:
+        """Return whether a token is a ticket; it is none from then on."""
+        for ticket, used in self._tickets.items():
             if _same(token, ticket):
-                self._tickets.remove(ticket)
+                del self._tickets[ticket]
+                used()
                 return True
+        return False
+
+    def is_token(self, token: str) -> bool:
+        """Return whether this is the token."""
         return _same(token, self.token)
 
+    def is_shared(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a page of the other origin asks, which was allowed to."""
+        return self._shared is not None and headers.get("origin") == self._shared
+
+    def wrong_host(self, headers: Mapping[str, str]) -> str | None:
+        """Return why a request was not sent to this server; None if it was."""
+        return None if self._is_ours(headers.get("host", "")) else "invalid Host header"
+
     def refusal(self, headers: Mapping[str, str]) -> str | None:
-        """Say why a request does not come from our page; None if it may."""
-        if not self._is_ours(headers.get("host", "")):
-            return "this server does not go by that name"
+        """Return why a request does not come from our page; None if it may."""
         origin = headers.get("origin")
         if origin is not None and not (
             origin.startswith("http://") and self._is_ours(origin.removeprefix("http://"))
         ):
             return "another site's page may not ask"
-        if headers.get("sec-fetch-site", "none") not in _OWN:
+        if headers.get("sec-fetch-site", "none") not in _SAME:
             return "another site's page may not ask; paste the address into the browser instead"
         return None
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request brings the token, in its cookie or as a bearer."""
+    def has_token(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request brings the token as a bearer."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return _same(bearer.strip(), self.token)
+        return scheme.lower() == "bearer" and self.is_token(bearer.strip())
+
+    def has_cookie(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request under `home` brings its cookie, from the page itself.
+
+        Browsers leave out Sec-Fetch-Site where another machine is asked without encryption.
+        """
+        if self._is_local(headers.get("host", "")) and "sec-fetch-site" not in headers:
+            return False
         # Other ports' cookies come along, in whatever form: only our own is looked at.
         cookies = (one.partition("=") for one in headers.get("cookie", "").split(";"))
         return any(
-            name.strip() == self.cookie and _same(value.strip(), self.token)
+            name.strip() == self.cookie and _same(value.strip(), self.cookie_value)
             for name, _, value in cookies
         )
+
+    def below_home(self, path: str) -> str | None:
+        """Return a path as it is below `home`; None for one that is elsewhere."""
+        first, slash, rest = path[1:].partition("/")
+        return f"/{rest}" if slash and _same(first, self.home.strip("/")) else None
 
     def _is_ours(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
@@ -110,6 +148,11 @@ class Access:
         name = _name(match["bracketed"] or match["plain"])
         # No name server can point an address elsewhere.
         return name in self._names or (self._any_address and not isinstance(name, str))
+
+    def _is_local(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        name = _name(match["bracketed"] or match["plain"]) if match else ""
+        return name == "localhost" or (not isinstance(name, str) and name.is_loopback)
 
 
 def _name(host: str) -> str | Address:

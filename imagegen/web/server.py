@@ -15,9 +15,9 @@ from imagegen.errors import UsageError
 from imagegen.web.access import Access
 from imagegen.web.app import application
 from imagegen.web.board import Boards
+from imagegen.web.connections import Connection
 from imagegen.web.lookout import Lookout
 
-_MOST_CONNECTIONS: Final = 300
 _THREADS: Final = 8
 """As many wait for files at a time: each costs memory, and files are fast."""
 _SENT_TO_NOBODY: Final = "socket.send() raised exception."
@@ -49,16 +49,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(
     boards: Boards,
-    host: str,
     listening: socket.socket,
+    access: Access,
     options: Sequence[str],
-    ready: Callable[[Access], None],
+    ready: Callable[[], None],
 ) -> None:
     """Serve a project until the process is interrupted; `ready` is called once it listens.
 
     Raises `KeyboardInterrupt` at the end, or what another signal's handler raises.
     """
-    access = Access(host, listening.getsockname()[1])
     # Requests are not logged: the first one has the token in its address.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     logging.getLogger("uvicorn").propagate = False
@@ -71,16 +70,15 @@ def serve(
             application(boards, access, lookout, options),
             access_log=False,
             log_config=None,
-            http="h11",
+            http=Connection,
             ws="none",
             loop="asyncio",
             lifespan="off",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_LAST_SECONDS,
         )
-        server = _Server(config, lambda: ready(access), lookout.close)
+        server = _Server(config, ready, lookout.close)
         await server.serve([listening])
 
     asyncio.run(run())
