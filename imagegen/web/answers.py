@@ -6,12 +6,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from imagegen import encoding
 from imagegen.errors import ImagegenError, InputFaultsError, RunActiveError, StorageError
 
 T = TypeVar("T")
 _JSON: Final = "application/json"
 
-MOST_BYTES: Final = 64 * 1024
+MOST_BYTES: Final = 1024 * 1024
 """The largest body of a request."""
 
 
@@ -31,7 +32,7 @@ class TooLargeError(Exception):
 def answer(value: object, status: int = 200, **headers: str) -> Response:
     """Return a value as JSON; `headers` are written with `_` for `-`."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Response(msgspec.json.encode(value), status, named, _JSON)
+    return Response(encoding.to_json(value), status, named, _JSON)
 
 
 def refused(status: int, message: str, **more: object) -> Response:
@@ -41,7 +42,7 @@ def refused(status: int, message: str, **more: object) -> Response:
 
 def too_large() -> Response:
     """Return the answer to a request that is too large; what is left of it is not waited for."""
-    large = refused(413, f"the request is larger than {MOST_BYTES // 1024} KiB")
+    large = refused(413, f"the request is larger than {MOST_BYTES // 1024**2} MiB")
     large.headers["connection"] = "close"
     return large
 
@@ -56,7 +57,11 @@ def told(error: ImagegenError) -> Response:
 
 async def body_of(request: Request, kind: type[T]) -> T:
     """Read a request's body; without one as if it were `{}`. Raises `RefusedError`."""
-    data = await request.body()
+    return decoded(await request.body(), kind)
+
+
+def decoded(data: bytes, kind: type[T]) -> T:
+    """Return a body as what it should be; nothing is taken for `{}`. Raises `RefusedError`."""
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

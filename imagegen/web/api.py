@@ -1,6 +1,7 @@
 """What the page and other tools may ask, as JSON."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import msgspec
 from anyio import to_thread
@@ -11,18 +12,13 @@ from starlette.routing import Route
 from imagegen.errors import UsageError
 from imagegen.generation.events import Event, Failed
 from imagegen.project.record import RunRecord
-from imagegen.web.answers import RefusedError, answer, body_of
+from imagegen.web import older
+from imagegen.web.answers import RefusedError, answer, body_of, decoded
 from imagegen.web.board import Boards
-from imagegen.web.choices import Choices, Text, Wanted
+from imagegen.web.choices import Choices, Wanted
 from imagegen.web.drawing import Asked, Runs
 from imagegen.web.follower import Follower, News, Place
 from imagegen.web.stream import EventStream
-
-
-class _Project(msgspec.Struct, frozen=True, kw_only=True):
-    """A project that a tool names; of the older service's other fields none is looked at."""
-
-    project: Text | None = None
 
 
 class Api:
@@ -43,8 +39,10 @@ class Api:
             Route("/api/generate-images", self._generate, methods=["POST"]),
             Route("/api/stop-generation", self._stop, methods=["POST"]),
             Route("/api/generation-status", self._status),
-            Route("/api/generation-status/{project}", self._status),
+            Route("/api/generation-status/{project:path}", self._status),
             Route("/api/get-generation-progress", self._progress, methods=["POST"]),
+            Route("/api/get-generated-images", self._images, methods=["POST"]),
+            Route("/api/get-image-selections", self._entries, methods=["POST"]),
             Route("/api/image-selections", self._selections),
             Route("/api/save-image-selection", self._select, methods=["POST"]),
         ]
@@ -77,15 +75,20 @@ class Api:
 
     async def _generate(self, request: Request) -> EventStream:
         asked = await body_of(request, Asked)
+        self._refuse_other(asked.project_path)
         begun = await to_thread.run_sync(self._runs.begin, asked)
-        return EventStream(lambda: self._of(begun))
+        if asked.project_path is None:
+            return EventStream(lambda: self._of(begun))
+        numbers = older.written(await to_thread.run_sync(self._boards.project))
+        return EventStream(lambda: older.translated(self._of(begun), numbers), b"")
 
     def _of(self, begun: RunRecord | Failed) -> AsyncGenerator[News]:
         if isinstance(begun, Failed):
             return _alone(begun)
         return self._follower.run(begun.run)
 
-    async def _stop(self, _: Request) -> Response:
+    async def _stop(self, request: Request) -> Response:
+        await self._named(request)
         stopped = await to_thread.run_sync(self._runs.stop)
         run = stopped.run if stopped else None
         message = "it finishes what is in flight" if stopped else "nothing is running"
@@ -96,27 +99,52 @@ class Api:
         return answer(await to_thread.run_sync(self._counted))
 
     async def _progress(self, request: Request) -> Response:
-        self._refuse_other((await body_of(request, _Project)).project)
+        await self._named(request)
         return answer(await to_thread.run_sync(self._counted))
 
     def _counted(self) -> dict[str, object]:
         run = self._runs.standing()
         board = self._boards.read()
-        told = msgspec.structs.asdict(run)
-        return {"success": True, "project": board.project, **told, "styles": board.styles}
+        told = msgspec.structs.asdict(run) | {"isGenerating": run.active}
+        completed = {style: counts.completed_beats for style, counts in board.styles.items()}
+        done = older.progress_of(self._boards.project(), completed)
+        named = {"success": True, "project": board.project}
+        return {**named, **told, "styles": board.styles, "progress": done}
 
-    def _refuse_other(self, project: str | None) -> None:
-        """Compare a name with the project's; nothing of that name is looked for."""
-        if project is not None and project != self._layout.name:
+    async def _named(self, request: Request) -> None:
+        """Refuse a request that names another project."""
+        named = await body_of(request, older.Named)
+        self._refuse_other(named.project)
+        self._refuse_other(named.project_path)
+
+    def _refuse_other(self, named: str | None) -> None:
+        """Compare a name or path with the project's; nothing is looked for there."""
+        if named is not None and not older.is_project(self._layout, named):
             raise RefusedError(404, "this server has another project")
+
+    async def _images(self, request: Request) -> Response:
+        await self._named(request)
+        found = await to_thread.run_sync(lambda: older.images(self._boards.project()))
+        return answer({"success": True, "images": found})
+
+    async def _entries(self, request: Request) -> Response:
+        await self._named(request)
+        entries = await to_thread.run_sync(self._choices.entries)
+        return answer({"success": True, "selections": entries})
 
     async def _selections(self, _: Request) -> Response:
         chosen = await to_thread.run_sync(self._choices.read)
         return answer({"success": True, "selections": chosen})
 
     async def _select(self, request: Request) -> Response:
-        wanted = await body_of(request, Wanted)
-        saved = await to_thread.run_sync(self._choices.save, wanted)
+        data = await request.body()
+        if "beatNumber" in decoded(data, dict[str, Any]):
+            named = decoded(data, older.Choice)
+            self._refuse_other(named.project_path)
+            saved = await to_thread.run_sync(self._choices.save_as_older, named)
+        else:
+            wanted = decoded(data, Wanted)
+            saved = await to_thread.run_sync(self._choices.save, wanted)
         return answer({"success": True, "selection": saved})
 
 

@@ -8,11 +8,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from imagegen.errors import UsageError
-from imagegen.generation import choices, choosing
+from imagegen.generation import choices, choosing, picks
 from imagegen.generation.choices import ChoiceStanding
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
 from imagegen.project import selections
+from imagegen.project.selections import Entries
+from imagegen.web import older
 from imagegen.web.board import Boards
 from imagegen.web.marks import version
 
@@ -48,6 +50,25 @@ class Choices:
             if self._looked is None or self._looked[:2] != (project, mark):
                 self._looked = project, mark, choices.look(project)
             return self._looked[2]
+
+    def entries(self) -> Entries:
+        """Return the file of choices as it stands. Raises `UsageError` if it is torn."""
+        return selections.read(self._boards.layout.root)
+
+    def save_as_older(self, wanted: older.Choice) -> ChoiceStanding | None:
+        """Save a choice of a beat by its number, as anybody writes it, and return it.
+
+        Raises as `save` does.
+        """
+        with self._lock:
+            project = self._boards.in_place()
+            if wanted.style is None:
+                choosing.unchoose(project, picks.beats(project, [wanted.beat_number]))
+                return None
+            words = [wanted.beat_number, wanted.style]
+            picked = picks.named(project, words, flagged=wanted.flagged)
+            (saved,) = choosing.choose(project, picked, time.time()).values()
+            return choices.stands(project, saved)
 
     def save(self, wanted: Wanted) -> ChoiceStanding | None:
         """Save a choice and return it; None where nothing is chosen any more.

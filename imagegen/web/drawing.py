@@ -15,6 +15,7 @@ from imagegen.project import record
 from imagegen.project.record import RunRecord
 from imagegen.times import iso_exact
 from imagegen.web.board import Boards
+from imagegen.web.older import ProjectPath
 
 _LAST_BYTES: Final = 1024 * 1024
 """As many of a journal have its last event, however long it is."""
@@ -28,7 +29,8 @@ Names = Name | int | Annotated[list[Name | int], msgspec.Meta(min_length=1, max_
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to draw, as the run's options of the same names say it.
 
-    A beat's number is text: the number 1.10 would be 1.1.
+    A beat's number is text: the number 1.10 would be 1.1. With `project_path` the older service
+    is asked; the prompts that it was sent are passed over, for the project has them.
     """
 
     style: Names = None
@@ -36,6 +38,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     beat: Names = None
     force: bool = False
     limit: Annotated[int, msgspec.Meta(ge=0, le=999_999_999)] | None = None
+    project_path: ProjectPath | None = msgspec.field(default=None, name="projectPath")
+    prompts: object = msgspec.field(default=None, name="promptsByStyle")
 
     def options(self) -> list[str]:
         """Return the command's options. No value can be taken for an option."""

@@ -6,27 +6,34 @@ Last-Event-ID when it comes back, and a line that begins with a colon is passed 
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
-import msgspec
 from starlette.types import Receive, Scope, Send
 
+from imagegen import encoding
 from imagegen.generation.events import Failed
 from imagegen.web.follower import ChoicesChanged, News, Place
 
 _STUCK: Final = 60.0
 """Seconds after which a client that takes nothing is let go."""
-_RETRY: Final = b"retry: 1000\n\n"
+RETRY: Final = b"retry: 1000\n\n"
+"""How soon a browser comes back, in milliseconds."""
 _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
 
 
 class EventStream:
-    """An answer that goes on as long as there are events, or until the client has left."""
+    """An answer that goes on as long as there are events, or until the client has left.
 
-    def __init__(self, events: Callable[[], AsyncGenerator[News]]) -> None:
+    `opening` is what it begins with.
+    """
+
+    def __init__(
+        self, events: Callable[[], AsyncGenerator[News | dict[str, Any]]], opening: bytes = RETRY
+    ) -> None:
         self._events = events
+        self._opening = opening
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
@@ -38,7 +45,7 @@ class EventStream:
 
     async def _send(self, send: Send) -> None:
         with anyio.move_on_after(_STUCK) as patience:
-            await _body(send, _RETRY)
+            await _body(send, self._opening)
             async with contextlib.aclosing(self._events()) as events:
                 async for event in events:
                     patience.deadline = anyio.current_time() + _STUCK
@@ -46,10 +53,13 @@ class EventStream:
             await send({"type": "http.response.body", "body": b""})
 
 
-def _written(event: News) -> bytes:
+def _written(event: News | dict[str, Any]) -> bytes:
     if event is None:
         return b":\n\n"
-    data = b"data: " + msgspec.json.encode(event) + b"\n\n"
+    data = b"data: " + encoding.to_json(event) + b"\n\n"
+    if isinstance(event, dict):
+        # The older service's clients read lines of data, and no others.
+        return data
     if isinstance(event, ChoicesChanged):
         # By a name of its own, so that it is not taken for an event of a run.
         return b"event: choices\n" + data
