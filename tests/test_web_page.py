@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +86,7 @@ def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, pa
     root = commands.project(beats=8, per_minute=2)
     with Served(commands, root, "--base-url", server.address) as served:
         page.goto(served.address)
-        assert page.url == served.base + "/"
+        assert re.fullmatch(rf"{served.base}/[\w-]{{22}}/", page.url)
         expect(count_of(page, "clear")).to_have_text("0/8")
         with server.held():
             page.get_by_role("button", name="Start · 24 pictures").click()
@@ -105,6 +107,7 @@ def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, pa
         expect(page.get_by_role("button", name="Stop")).to_be_visible()
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_text("Stopped on request.")).to_be_visible()
+        page.mouse.move(5, 5)
         keys = root / "keys.toml"
         keys.write_text(keys.read_text().replace("per_minute = 2", "per_minute = 99"))
         page.get_by_role("button", name="Start · 18 pictures").click()
@@ -283,10 +286,10 @@ def test_a_key_that_is_held_does_once_what_it_does(commands: Commands, page: Pag
         expect(page.get_by_text("redrawn since chosen").first).to_be_visible()
         hold("ArrowRight")
         expect(page.get_by_role("heading", name="Phrase 2.")).to_be_visible()
-        assert [url.removeprefix(served.base) for url in sent] == [
-            "/api/save-image-selection",
-            "/api/save-image-selection",
-            "/api/generate-images",
+        assert [url.removeprefix(page.url) for url in sent] == [
+            "api/save-image-selection",
+            "api/save-image-selection",
+            "api/generate-images",
         ]
 
 
@@ -371,7 +374,7 @@ def test_choices_made_elsewhere_are_shown(commands: Commands, page: Page) -> Non
         expect(page.get_by_text("1 of 3 chosen")).to_be_visible()
         expect(cell(page, "clear", "1.2")).to_have_accessible_name(re.compile("chosen"))
         touched = page.evaluate("() => [...window.touched]")
-        assert [one.removesuffix("flaggedredrawn since chosen") for one in touched] == ["1.2"]
+        assert [one.partition("flagged")[0] for one in touched] == ["1.2"]
         assert commands.run("choose", root, "--none", "1.2").code == 0
         expect(page.get_by_text("0 of 3 chosen")).to_be_visible()
 
@@ -429,29 +432,190 @@ def test_a_server_that_is_gone_is_said(commands: Commands, page: Page) -> None:
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_no_button_comes_under_the_pointer_that_was_on_stop(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """Neither with the first picture nor when the run ends: a second click would draw or open."""
+    root = commands.project(per_minute=2)
+    with Served(commands, root, "--base-url", server.address) as served:
+        page.goto(served.address)
+        expect(page.get_by_role("button", name="Review", exact=True)).to_be_disabled()
+        stop = page.get_by_role("button", name=re.compile("^(Stop|Stopping|Ended)$"))
+
+        def under_the_pointer() -> object:
+            return page.evaluate("([x, y]) => document.elementFromPoint(x, y).id", [at_x, at_y])
+
+        with server.held():
+            page.get_by_role("button", name="Start").click()
+            expect(stop).to_be_visible()
+            box = stop.bounding_box()
+            assert box is not None
+            at_x, at_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+            page.mouse.move(at_x, at_y)
+        expect(count_of(page, "clear")).to_have_text("2/3")
+        assert under_the_pointer() == "stop"
+        page.mouse.click(at_x, at_y)
+        expect(page.get_by_text("Stopped on request.")).to_be_visible()
+        expect(stop).to_be_disabled()
+        assert under_the_pointer() == "stop"
+        page.mouse.click(at_x, at_y)
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.get_by_role("button", name="Start")).to_be_hidden()
+        page.mouse.move(5, 400)
+        expect(stop).to_be_hidden()
+        expect(page.get_by_role("button", name="Start · 3 pictures")).to_be_enabled()
+
+
+def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None:
+    """Start carries on where it can, a time is one to come, and outdated is not all there."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate(beat="1.1").to_end()
+        run = root / ".imagegen" / "run.json"
+
+        def ended(reason: str, after: str | None, message: str) -> None:
+            # As a run leaves it whose keys are spent, say.
+            record = json.loads(run.read_text())
+            record |= {"reason": reason, "resume_after": after, "exit_code": 3}
+            run.write_text(json.dumps(record))
+            journal = root / ".imagegen" / "runs" / f"{record['run']}.jsonl"
+            lines = journal.read_text().splitlines()
+            last = json.loads(lines[-1])
+            last |= {"reason": reason, "resume_after": after, "messages": [message]}
+            journal.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n")
+            page.goto("about:blank")
+            page.goto(served.address)
+            expect(page.get_by_text(f"{message.capitalize()}.")).to_be_visible()
+
+        carries_on = page.get_by_text("Start carries on with what is left.")
+        go_on = page.get_by_text("It can go on from")
+        ended("keys spent", "2999-01-01T00:00:00Z", "no key is left")
+        expect(carries_on).to_be_visible()
+        expect(go_on).to_be_visible()
+        expect(page.get_by_role("button", name="Start · 6 pictures")).to_be_enabled()
+        ended("keys spent", "2020-01-01T00:00:00Z", "no key is left")
+        expect(carries_on).to_be_visible()
+        expect(go_on).to_have_count(0)
+        assert commands.run("run", root).code == 0
+        ended("stopped", "2999-01-01T00:00:00Z", "stopped on request")
+        expect(page.get_by_role("button", name="Start · nothing left to draw")).to_be_disabled()
+        expect(carries_on).to_have_count(0)
+        expect(go_on).to_have_count(0)
+        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        beats = root / "beats.json"
+        rows = [row(0), row(1), row(2, ai_prompt="another, as nobody drew it")]
+        beats.write_text(json.dumps(rows))
+        page.reload()
+        expect(page.get_by_text("Every picture is there; 3 are outdated")).to_be_visible()
+        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+        beats.write_text(json.dumps([row(1, beat_number="1.1"), row(0, beat_number="1.2"), row(2)]))
+        page.reload()
+        expect(page.get_by_text("Numbers have moved:")).to_be_visible()
+        expect(page.get_by_role("button", name="Start · numbers have moved")).to_be_disabled()
+        expect(carries_on).to_have_count(0)
+
+
+def test_a_redraw_while_a_run_is_active_says_so(
+    commands: Commands, server: GeminiServer, page: Page
+) -> None:
+    """In words for people, without a process's number; and no longer than the run is active."""
+    server.fault("prompt <1>", Answer.REFUSED, times=3)
+    root = commands.project(per_minute=3)
+    with Served(commands, root, "--base-url", server.address) as served:
+        served.generate(beat=["1.1", "1.2"]).to_end()
+        keys = root / "keys.toml"
+        keys.write_text(keys.read_text().replace("per_minute = 3", "per_minute = 99"))
+        with server.held():
+            run = commands.start("run", root, "--beat", "1.3", "--base-url", server.address)
+            page.goto(served.address)
+            expect(page.get_by_role("button", name="Stop")).to_be_visible()
+            cell(page, "clear", "1.1").click()
+            page.keyboard.press("r")
+            said = page.locator("#review-said")
+            expect(said).to_contain_text("A run is active: stop it, or try again")
+            expect(said).not_to_contain_text("process")
+            page.keyboard.press("Escape")
+            page.get_by_role("button", name="Retry 1.2 in clear").click()
+            expect(page.locator(".notice", has_text="A run is active")).to_be_visible()
+        commands.wait(run)
+        expect(page.locator(".notice", has_text="A run is active")).to_have_count(0)
+
+
+def test_a_click_enlarges_and_enter_chooses(commands: Commands, page: Page) -> None:
+    """A picture is looked at before it is taken; and what is chosen may be outdated."""
+    root = commands.project(settings=SKETCH)
+    with Served(commands, root) as served:
+        served.generate().to_end()
+        page.goto(served.address)
+        cell(page, "clear", "1.1").click()
+        review = page.get_by_role("dialog")
+        frame = review.locator("figure").nth(2).locator(".frame")
+        frame.click()
+        expect(review.locator("figure:visible")).to_have_count(1)
+        expect(review.locator("figure[data-chosen]")).to_have_count(0)
+        frame.click()
+        expect(review.locator("figure:visible")).to_have_count(3)
+        expect(review.locator("figure[data-chosen]")).to_have_count(0)
+        page.keyboard.press("Enter")
+        expect(review.get_by_text("Saved: consistent")).to_be_visible()
+        review.get_by_role("button", name="clear", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(review.get_by_text("Saved: clear")).to_be_visible()
+        (root / "beats.json").write_text(json.dumps([row(0, ai_prompt="other words")]))
+        page.reload()
+        expect(page.locator(".row").get_by_text("chosen one is outdated")).to_be_visible()
+        cell(page, "clear", "1.1").click()
+        expect(review.get_by_text("chosen, outdated: words changed")).to_be_visible()
+
+
+def test_no_other_port_gets_the_cookie(commands: Commands, page: Page) -> None:
+    """Browsers send cookies to all ports of a host; this one is sent to the page alone."""
+    heard: list[str | None] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers["Cookie"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with (
+        Served(commands, commands.project(settings=SKETCH)) as served,
+        ThreadingHTTPServer(("127.0.0.1", 0), Other) as other,
+    ):
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page.goto(served.address)
+        expect(page.get_by_role("heading", name="my-video")).to_be_visible()
+        assert [cookie["name"] for cookie in page.context.cookies(page.url)]
+        for path in ("/", "/api/project", "/favicon.ico"):
+            page.goto(f"http://127.0.0.1:{other.server_port}{path}")
+        other.shutdown()
+    assert heard
+    assert set(heard) == {None}
+
+
 @pytest.mark.parametrize("another", [False, True], ids=["that run", "another since"])
 def test_an_end_that_nobody_told_is_seen(
     commands: Commands, server: GeminiServer, page: Page, *, another: bool
 ) -> None:
-    """Of a run that was shown when the server ended: an old window may go on with the next."""
+    """Of a run that was shown when the connection was lost, whatever was drawn since."""
     root = commands.project()
     address = ("--base-url", server.address)
-    served = Served(commands, root, *address)
-    page.goto(served.address)
-    with server.held():
-        page.get_by_role("button", name="Start").click()
-        expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        assert server.wait_for_requests(9)
-        served.close()
-        expect(page.get_by_role("alert")).to_contain_text("does not answer")
-    commands.run("status", root, "--watch")
-    if another:
-        done = commands.run("run", root, "--beat", "clear/1.1", "--force", *address)
-        assert done.code == 0
-    with Served(commands, root, *address, "--port", str(served.port)) as again:
-        expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
-        # Windows share their cookies: the new address lets the old one in too.
-        page.context.new_page().goto(again.address)
+    with Served(commands, root, *address) as served:
+        page.route("**/api/events", lambda route: route.abort())
+        with server.held():
+            run = commands.start("run", root, *address)
+            assert server.wait_for_requests(9)
+            page.goto(served.address)
+            expect(page.get_by_role("alert")).to_contain_text("does not answer")
+            expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        commands.wait(run)
+        if another:
+            done = commands.run("run", root, "--beat", "clear/1.1", "--force", *address)
+            assert done.code == 0
+        page.unroute("**/api/events")
         expect(page.get_by_role("alert")).to_be_hidden()
         expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
         expect(page.get_by_role("button", name="Stop")).to_be_hidden()

@@ -26,25 +26,25 @@ function post(path, body) {
 }
 
 export async function project() {
-  return (await ask("/api/project")).json();
+  return (await ask("api/project")).json();
 }
 
 export async function selections() {
-  return (await (await ask("/api/image-selections")).json()).selections;
+  return (await (await ask("api/image-selections")).json()).selections;
 }
 
 export async function save(choice) {
-  return (await (await post("/api/save-image-selection", choice)).json()).selection;
+  return (await (await post("api/save-image-selection", choice)).json()).selection;
 }
 
 export async function stop() {
-  return (await post("/api/stop-generation", {})).json();
+  return (await post("api/stop-generation", {})).json();
 }
 
 // Begins a run and returns its first event, `start` or `error`. What follows is heard of on the
 // stream that is open already.
 export async function generate(asked) {
-  const response = await post("/api/generate-images", asked);
+  const response = await post("api/generate-images", asked);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let heard = "";
   try {

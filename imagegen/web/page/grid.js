@@ -67,7 +67,12 @@ export class Grid {
       textContent: "redrawn since chosen",
       hidden: true,
     });
-    number.append(flag, redrawn);
+    const outdated = make("span", {
+      className: "flag",
+      textContent: "chosen one is outdated",
+      hidden: true,
+    });
+    number.append(flag, redrawn, outdated);
     const words = make(
       "div",
       { role: "rowheader", className: "words" },
@@ -82,7 +87,7 @@ export class Grid {
       words,
       ...[...cells.values()].map((c) => c.whole),
     );
-    this._rows.set(row.key, { whole, cells, shot, flag, redrawn });
+    this._rows.set(row.key, { whole, cells, shot, flag, redrawn, outdated });
     this.paintRow(row);
     this._arrange(row);
     return whole;
@@ -115,6 +120,7 @@ export class Grid {
     if (!built) return; // built later, as it is then
     setHidden(built.flag, !row.chosen?.isFlagged);
     setHidden(built.redrawn, row.chosen?.since !== "redrawn");
+    setHidden(built.outdated, row.cells.get(row.chosen?.style)?.status !== "outdated");
     for (const [style, cell] of row.cells) this._paintCell(built.cells.get(style), cell);
   }
 
@@ -123,7 +129,7 @@ export class Grid {
     const chosen = row.chosen?.style === style;
     setAttribute(built.whole, "data-status", status);
     setAttribute(built.whole, "data-chosen", chosen ? "" : null);
-    setText(built.glyph, chosen && status !== "generating" ? GLYPHS.complete : GLYPHS[status]);
+    setText(built.glyph, GLYPHS[status]);
     setAttribute(built.picture, "aria-label", label(cell, chosen));
     setAttribute(built.picture, "title", title(cell));
     if (cell.version !== built.version) this._show(built, cell);
@@ -154,7 +160,7 @@ export class Grid {
       built.picture.prepend(built.image);
     }
     // The one that is shown stays until the other has come.
-    built.image.src = `/thumbnails/${pathOf(cell)}.jpg?v=${encodeURIComponent(cell.version)}`;
+    built.image.src = `thumbnails/${pathOf(cell)}.jpg?v=${encodeURIComponent(cell.version)}`;
   }
 
   // Shows the rows that a filter keeps.

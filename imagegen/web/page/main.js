@@ -5,7 +5,7 @@ import { Bars } from "./bars.js";
 import { byId, setHidden, setText } from "./dom.js";
 import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
-import { notices } from "./notices.js";
+import { isToCome, notices } from "./notices.js";
 import { Review } from "./review.js";
 import { State } from "./state.js";
 import { follow } from "./stream.js";
@@ -14,7 +14,9 @@ import { money, plural } from "./words.js";
 const TICK = 1000;
 const FRESH = 5000; // milliseconds for which what was read of the disk is taken to be so
 const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
+const BUSY = "A run is active: stop it, or try again once it has ended.";
 
+const CAN_HOVER = matchMedia("(hover: hover)");
 const state = new State(paint);
 const bars = new Bars(byId("bars"), byId("now"), byId("left"));
 const grid = new Grid(byId("grid"), byId("none"), { open, redraw });
@@ -88,6 +90,7 @@ function heard(event) {
   if (event.type === "progress" && event.status === "error") {
     say(`${state.nameOf(event)} in ${event.style} failed`, event);
   }
+  if (trouble?.message === BUSY && !state.run.active) trouble = null;
   // The disk knows better how a run has left it; and beats may have been edited before one.
   if (!known || event.type === "complete" || event.type === "error") load();
 }
@@ -175,16 +178,22 @@ function paintTop() {
   document.title = run.active
     ? `${there}/${total} · ${project.project}`
     : `${project.project} · imagegen`;
-  setHidden(byId("start"), run.active);
-  byId("start").disabled = left === 0;
+  // Nothing else comes under a pointer that is on Stop, however soon a run ends.
+  const stopping = run.active || (CAN_HOVER.matches && byId("stop").matches(":hover"));
+  setHidden(byId("start"), stopping);
+  const { whyNoStart } = state;
+  byId("start").disabled = whyNoStart !== null;
   const cost = project.price ? ` · about ${money(left * project.price)}` : "";
-  setText(byId("start"), left ? `Start · ${plural(left, "picture")}${cost}` : "Start");
-  setHidden(byId("stop"), !run.active);
-  byId("stop").disabled = run.stopping;
-  setHidden(byId("background"), !run.active);
+  setText(byId("start"), `Start · ${whyNoStart ?? `${plural(left, "picture")}${cost}`}`);
+  setHidden(byId("stop"), !stopping);
+  byId("stop").disabled = run.stopping || !run.active;
+  setText(byId("stop"), run.active ? (run.stopping ? "Stopping" : "Stop") : "Ended");
+  byId("stop").title = run.stopping ? "What is in flight is finished first" : "";
+  setHidden(byId("background"), !stopping);
   setText(byId("background"), background ? "Show progress" : "Hide progress");
-  setHidden(byId("review-all"), there === 0);
-  byId("review-all").classList.toggle("primary", left === 0);
+  byId("review-all").disabled = there === 0;
+  byId("review-all").title = there ? "" : "No picture is there yet";
+  byId("review-all").classList.toggle("primary", left === 0 && there > 0);
   document.body.classList.toggle("running", run.active);
   document.body.classList.toggle("background", background && run.active);
 }
@@ -205,7 +214,8 @@ async function generate(asked, told = tell) {
     const first = await api.generate(asked);
     if (first.type === "error") told(first.message, first);
   } catch (error) {
-    told(error.message, error);
+    if (error.status === 409) told(BUSY);
+    else told(error.message, error);
   }
 }
 
@@ -216,6 +226,10 @@ function tell(message, { hint = null, faults = [] } = {}) {
 
 function redraw(cell, told = tell) {
   const { row, style } = cell;
+  if (state.run.active) {
+    told(BUSY);
+    return;
+  }
   generate({ style, shot: row.shot, beat: row.beat, force: Boolean(cell.version) }, told);
 }
 
@@ -242,6 +256,7 @@ byId("stop").onclick = () => {
     tell(error.message, error);
   });
 };
+byId("stop").onpointerleave = () => state.touch("run");
 byId("background").onclick = () => {
   background = !background;
   setText(
@@ -254,7 +269,11 @@ byId("review-all").onclick = reviewAll;
 
 load();
 follow({ heard, chosen, connected });
+let awaited = false; // a time that a notice names is still to come
 setInterval(() => {
+  const toCome = isToCome(state.ended?.resume_after);
+  if (awaited && !toCome) state.touch("run");
+  awaited = toCome;
   if (!state.run.active || document.hidden) return;
   if (state.project) bars.paint(state);
   sayHowFar();

@@ -4,8 +4,6 @@ import { make } from "./dom.js";
 import { clock, plural } from "./words.js";
 
 const REASONS = {
-  complete: "All that was asked for is there.",
-  errors: "Some beats could not be drawn.",
   interrupted: "The run was interrupted.",
   internal: "A fault of imagegen ended the run.",
 };
@@ -25,10 +23,10 @@ export function notices(state, trouble, actions) {
   const found = [];
   if (trouble) found.push(ofTrouble(trouble, actions));
   if (state.project?.moved && !state.run.active) found.push(ofMoved(state.project));
-  if (state.ended && !state.run.active) found.push(...ofEnding(state, actions));
+  if (state.project && state.ended && !state.run.active) found.push(...ofEnding(state, actions));
   if (state.choicesFault) found.push(box("warn", [paragraph(state.choicesFault)]));
   for (const warning of state.warnings) found.push(box("warn", [paragraph(warning)]));
-  if (!found.length && !state.run.active && state.rows.length && isUndrawn(state)) {
+  if (!found.length && state.project && !state.run.active && isUndrawn(state)) {
     found.push(
       box("plain", [paragraph("Nothing is drawn yet. Start draws every beat in every style.")]),
     );
@@ -45,35 +43,65 @@ function ofMoved({ moved, way_out: wayOut }) {
   ]);
 }
 
+// How the last run ended, and what there is now: it may have been of a part, and pictures come and
+// go without a run too. What is said of Start is what Start does.
 function ofEnding(state, actions) {
-  const { ended, rows, project } = state;
+  const { ended, rows } = state;
   if (ended.type === "error") return [ofTrouble(ended, actions)];
-  const failed = rows.filter((row) =>
-    [...row.cells.values()].some((c) => c.status === "error"),
-  ).length;
+  const { left, failed, outdated } = state.sums();
+  const words = [...ofRun(ended, left), ...ofPictures(state)];
+  if (!state.whyNoStart && (!ended.reason || GOES_ON.has(ended.reason)))
+    words.push("Start carries on with what is left.");
+  if (!words.length) return [];
+  const beats = rows.filter((row) => [...row.cells.values()].some((c) => c.status === "error"));
+  const buttons = failed
+    ? [button(`Show ${plural(beats.length, "failed beat")}`, actions.showFailed)]
+    : [];
+  const kind = failed ? "bad" : left || outdated ? "plain" : "good";
+  return [box(kind, words.map(paragraph), buttons)];
+}
+
+function ofRun(ended, left) {
   const words = (ended.messages ?? []).map(sentence);
-  const left = state.sums().left;
-  const all = ended.reason === "complete" && !failed && !left;
-  if (all && project?.moved) return [];
-  if (ended.reason === "complete" && !all) words.push(...ofPart(left));
-  else if (!words.length)
+  const drew = ended.reason === "complete" || ended.reason === "errors";
+  if (drew && ended.reason === "complete" && left)
+    words.push("The last run drew what it was asked for.");
+  else if (!drew && !words.length)
     words.push(
       REASONS[ended.reason] ??
         `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`,
     );
-  if (ended.resume_after) words.push(`It can go on from ${clock(ended.resume_after)}.`);
-  if (!ended.reason || GOES_ON.has(ended.reason)) words.push("Start carries on with what is left.");
-  const buttons = failed
-    ? [button(`Show ${plural(failed, "failed beat")}`, actions.showFailed)]
-    : [];
-  const kind = failed ? "bad" : all ? "good" : "plain";
-  return [box(kind, words.map(paragraph), buttons)];
+  if (left && isToCome(ended.resume_after))
+    words.push(`It can go on from ${clock(ended.resume_after)}.`);
+  return words;
 }
 
-// A run that drew a part, or one after which pictures went or beats came.
-function ofPart(left) {
-  const missing = left === 1 ? "1 picture is missing." : `${plural(left, "picture")} are missing.`;
-  return ["The last run drew what it was asked for.", missing];
+function ofPictures(state) {
+  const { left, failed, outdated, total } = state.sums();
+  // Such pictures are no good, and have a notice of their own.
+  if (state.project.moved || !total) return [];
+  const words = [];
+  if (failed) words.push(`${plural(failed, "picture")} could not be drawn.`);
+  if (left > failed) {
+    const missing = left - failed;
+    words.push(missing === 1 ? "1 picture is missing." : `${plural(missing, "picture")} are missing.`);
+  }
+  if (!left && !outdated) words.push("All that was asked for is there.");
+  if (outdated) {
+    const changed = outdated === 1 ? "1 is outdated" : `${outdated.toLocaleString("en")} are outdated`;
+    words.push(
+      left
+        ? `Of the pictures that are there ${changed}.`
+        : `Every picture is there; ${changed}, since what it was drawn from has changed.`,
+      "R in the review draws one again, imagegen run with --outdated all of them.",
+    );
+  }
+  return words;
+}
+
+// Whether a time is still to come; the notice is painted again once it has passed.
+export function isToCome(iso) {
+  return Boolean(iso) && Date.parse(iso) > Date.now();
 }
 
 function ofTrouble(trouble, actions) {
@@ -100,7 +128,7 @@ function faultWords({ file, row, line, field, message, hint }) {
 }
 
 function isUndrawn(state) {
-  return state.rows.every((row) =>
+  return !state.whyNoStart && state.rows.every((row) =>
     [...row.cells.values()].every((cell) => !cell.version && !cell.error),
   );
 }

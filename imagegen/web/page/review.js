@@ -64,8 +64,8 @@ export class Review {
     // Words that are a style's own stand below its picture, and then those of all do.
     this._own = [...row.cells.values()].some((cell) => cell.prompt !== null);
     setText(byId("review-prompt"), this._own ? "" : row.prompt);
-    byId("review-before").disabled = at === 0;
-    byId("review-next").disabled = at === rows.length - 1;
+    letMove(byId("review-before"), at !== 0, "This is the first beat");
+    letMove(byId("review-next"), at !== rows.length - 1, "This is the last beat");
     const flagged = Boolean(row.chosen?.isFlagged);
     setAttribute(byId("review-flag"), "aria-pressed", String(flagged));
     setText(byId("review-flag").querySelector("span"), flagged ? "Flagged" : "Flag");
@@ -121,6 +121,12 @@ export class Review {
 
   get _zoomed() {
     return byId("review-pictures").classList.contains("zoomed");
+  }
+
+  _enlarge(style) {
+    this._style = style;
+    this.zoom();
+    this.paint();
   }
 
   redraw() {
@@ -183,7 +189,7 @@ export class Review {
     );
     choose.onclick = () => this.choose(style);
     const frame = make("div", { className: "frame" }, glyph);
-    frame.onclick = () => this.choose(style);
+    frame.onclick = () => this._enlarge(style);
     const reason = make("p", { className: "reason", hidden: true });
     const prompt = make("p", { className: "prompt muted", hidden: true });
     const whole = make(
@@ -212,7 +218,8 @@ export class Review {
     setAttribute(panel.choose, "aria-pressed", String(chosen));
     setText(panel.glyph, GLYPHS[cell.status]);
     const redrawn = chosen && this._row.chosen.since === "redrawn";
-    setText(panel.words, redrawn ? "redrawn since chosen" : chosen ? "chosen" : stateOf(cell));
+    const marks = [redrawn ? "redrawn since chosen" : chosen ? "chosen" : "", stateOf(cell)];
+    setText(panel.words, marks.filter(Boolean).join(", "));
     setHidden(panel.reason, !cell.error);
     setText(panel.reason, cell.error ? cell.error.message || cell.error.reason : "");
     setHidden(panel.prompt, !this._own);
@@ -229,13 +236,15 @@ export class Review {
       panel.image.onload = () => panel.image?.classList.add("there");
       panel.frame.prepend(panel.image);
     }
-    panel.image.src = `/images/${pathOf(cell)}.png?v=${encodeURIComponent(cell.version)}`;
+    panel.image.src = `images/${pathOf(cell)}.png?v=${encodeURIComponent(cell.version)}`;
   }
 
   _key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     // Long words are scrolled by the same keys.
     if (event.target.matches(".prompt") && /^Arrow(Up|Down)$/.test(event.key)) return;
+    // A button that has the focus does what it says.
+    if (event.key === "Enter" && event.target.matches("button")) return;
     const act = this._acts(event.key);
     if (!act) return;
     event.preventDefault();
@@ -258,6 +267,7 @@ export class Review {
       z: () => this.zoom(),
       Z: () => this.zoom(),
       Escape: this._zoomed ? () => this.zoom(false) : null,
+      Enter: this._style ? () => this.choose(this._style) : null,
       ArrowLeft: () => this.move(-1),
       ArrowRight: () => this.move(1),
       ArrowUp: other(-1),
@@ -268,6 +278,12 @@ export class Review {
   _say(words) {
     setText(byId("review-said"), words);
   }
+}
+
+// A button that is disabled says why.
+function letMove(button, can, why) {
+  button.disabled = !can;
+  button.title = can ? "" : why;
 }
 
 // Words that do not fit can be scrolled with the keyboard too.

@@ -213,16 +213,24 @@ export class State {
     return counts;
   }
 
-  // How many pictures there are, are wanted, and can still be drawn.
+  // How many pictures there are, are wanted, can still be drawn, failed, and are outdated.
   sums() {
-    const sums = { there: 0, total: 0, left: 0 };
+    const sums = { there: 0, total: 0, left: 0, failed: 0, outdated: 0 };
     for (const style of this.styles) {
       const counts = this.counts(style);
       sums.there += counts.there;
       sums.total += counts.total;
+      sums.failed += counts.error ?? 0;
+      sums.outdated += counts.outdated ?? 0;
       for (const status of LEFT) sums.left += counts[status] ?? 0;
     }
     return sums;
+  }
+
+  // Why Start would draw nothing; null where it would.
+  get whyNoStart() {
+    if (this.project.moved) return "numbers have moved";
+    return this.sums().left ? null : "nothing left to draw";
   }
 
   // Marks a row, "run" or "all" as changed; it is painted with the next frame.

@@ -6,7 +6,7 @@ const AGAIN = 2000;
 // refuses one. A browser comes back alone after a loss and says how far it had heard; after a
 // refusal it gives up, and it is tried anew here.
 export function follow({ heard, chosen, connected }) {
-  const source = new EventSource("/api/events");
+  const source = new EventSource("api/events");
   source.onopen = () => connected(true);
   source.onmessage = (message) => heard(JSON.parse(message.data));
   source.addEventListener("choices", chosen);
