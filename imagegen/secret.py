@@ -1,16 +1,17 @@
 """API keys in memory: a type that shows nothing but its last four characters."""
 
+import re
+import sys
 from collections.abc import Iterator
-from typing import Final, Self
-from urllib.parse import quote, quote_plus
+from typing import Final, NamedTuple, Self
 
 _SHOWN: Final = 4
 _SHORTEST_WITH_TAIL: Final = 16
 _SHORTEST_SOUGHT: Final = 8
 """A text shorter than this is no service's key, and would be found in harmless words."""
 _URL_SAFE: Final = str.maketrans("+/", "-_")
-_seen: dict[str, str] = {}
-"""Every spelling of every key that this process has read, and what is shown instead."""
+_seen: dict[str, "_Needle"] = {}
+"""Every spelling of every key that this process has read."""
 
 
 class Secret:
@@ -26,7 +27,7 @@ class Secret:
     def __init__(self, value: str) -> None:
         self._value = value
         if len(value) >= _SHORTEST_SOUGHT and value not in _seen:
-            _seen.update(dict.fromkeys(_spellings(value), self.tail))
+            _seen.update({one: _needle(one, self.tail) for one in _spellings(value)})
 
     @property
     def tail(self) -> str:
@@ -67,31 +68,135 @@ class Secret:
 def redact(text: str) -> str:
     """Return `text` with every key that this process has seen replaced by its tail.
 
-    A key is also found as it stands in an address, in JSON, in HTML, in base64 and in
-    hexadecimal. For text that comes from outside and may quote a key: an API's error message, a
-    traceback. Our own messages never hold one.
+    A key is also found in an address, JSON, HTML, base64 and hexadecimal, broken over lines, and
+    where one end is cut off (two thirds of it must be there). For text that comes from outside and
+    may quote a key: an API's error message, a traceback. Our own messages never hold one.
     """
+    if not _seen:
+        return text
+    found = list(_spans(text))
+    plain, starts, ends = _unescaped(text)
+    if plain != text:
+        found += [_Span(starts[s.start], ends[s.end - 1], s.tail) for s in _spans(plain)]
     # The longest first: one key may begin with another.
-    for value, tail in sorted(_seen.items(), key=lambda item: -len(item[0])):
-        if value and value in text:
-            text = text.replace(value, tail)
+    found.sort(key=lambda span: span.start - span.end)
+    kept: list[_Span] = []
+    for span in found:
+        if not any(span.start < other.end and other.start < span.end for other in kept):
+            kept.append(span)
+    for span in sorted(kept, reverse=True):
+        text = text[: span.start] + span.tail + text[span.end :]
     return text
 
 
+class _Span(NamedTuple):
+    start: int
+    end: int
+    tail: str
+
+
+def _spans(text: str) -> Iterator[_Span]:
+    """Yield where a text has a key, or so much of one that it must not be shown."""
+    # Adding a key in another thread changes the table.
+    for needle in list(_seen.values()):
+        if needle.common in text:
+            yield from _spans_of(text, needle)
+
+
+def _spans_of(text: str, needle: "_Needle") -> Iterator[_Span]:
+    spelling, length = needle.spelling, len(needle.spelling)
+    at = text.find(needle.common)
+    while at >= 0:
+        start, end = at, at + len(needle.common)
+        first, last = length - needle.least, needle.least
+        while first and start and text[start - 1] == spelling[first - 1]:
+            start, first = start - 1, first - 1
+        while last < length and end < len(text) and text[end] == spelling[last]:
+            end, last = end + 1, last + 1
+        if end - start >= needle.least:
+            yield _Span(start, end, needle.tail)
+        at = text.find(needle.common, at + 1)
+
+
+class _Needle(NamedTuple):
+    """A spelling of a key, of which at least so many characters in a row must not be shown.
+
+    `common` is what all such parts of it have in common: one search finds them all.
+    """
+
+    spelling: str
+    least: int
+    common: str
+    tail: str
+
+
+def _needle(spelling: str, tail: str) -> _Needle:
+    length = len(spelling)
+    least = length - 1 if length < _SHORTEST_WITH_TAIL else -(-length * 2 // 3)
+    return _Needle(spelling, least, spelling[length - least : least], tail)
+
+
+_ESCAPED: Final = re.compile(
+    r"""
+      %[0-9a-fA-F]{2}
+    | \\u[0-9a-fA-F]{4} | \\u\{[0-9a-fA-F]{1,6}\} | \\x[0-9a-fA-F]{2} | \\[^ux]
+    | &\#[0-9]{1,7};? | &\#[xX][0-9a-fA-F]{1,6};? | &[a-zA-Z]{2,31};
+    | <w?br\s*/?>
+    | [\s\u00ad\u200b-\u200f\u2060\ufeff]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""A character as addresses, JSON and HTML spell it, and what may break a line."""
+_MOST_ROUNDS: Final = 4
+"""JSON may stand in JSON, and an address in that."""
+
+
+def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
+    """Return a text without escapes and spaces, and where each character began and ended."""
+    starts, ends = list(range(len(text))), list(range(1, len(text) + 1))
+    for _ in range(_MOST_ROUNDS):
+        pieces, from_, to, at = [], [], [], 0
+        for match in _ESCAPED.finditer(text):
+            pieces += [text[at : match.start()]]
+            from_ += starts[at : match.start()]
+            to += ends[at : match.start()]
+            character = _meant(match[0])
+            if character:
+                pieces.append(character)
+                from_.append(starts[match.start()])
+                to.append(ends[match.end() - 1])
+            at = match.end()
+        if not pieces:
+            break
+        text = "".join([*pieces, text[at:]])
+        starts, ends = from_ + starts[at:], to + ends[at:]
+    return text, starts, ends
+
+
+def _meant(escaped: str) -> str:
+    """Return the character that is meant, or nothing where a line is broken."""
+    first = escaped[0]
+    if first == "&":
+        import html  # noqa: PLC0415
+
+        return html.unescape(escaped)[:1]
+    if first == "%" or escaped[1:2] in {"u", "x"}:
+        code = int(escaped.lstrip("%\\ux{").rstrip("}"), 16)
+        return chr(code) if code <= sys.maxunicode else ""
+    if first == "\\":
+        return "" if escaped[1] in "nrtbf\r\n" else escaped[1]
+    return ""
+
+
 def _spellings(value: str) -> Iterator[str]:
-    """Yield a key as it is, and as somebody may quote it."""
+    """Yield a key as it is, and as somebody may quote it, without spaces."""
     # What only reads no key does not wait for these.
     import base64  # noqa: PLC0415
-    import html  # noqa: PLC0415
-    import json  # noqa: PLC0415
 
-    yield value
+    yield "".join(value.split())
     data = value.encode("utf-8", "surrogatepass")
-    yield quote(data, safe="")
-    yield quote(data)
-    yield quote_plus(data)
-    yield json.dumps(value)[1:-1]
-    yield html.escape(value)
+    # In an address each byte is by itself.
+    yield data.decode("latin-1")
     yield data.hex()
     yield data.hex().upper()
     for before in range(3):

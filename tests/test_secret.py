@@ -1,11 +1,14 @@
 """API keys in memory show nothing but their last four characters."""
 
+import base64
 import copy
 import pickle
 from collections.abc import Callable
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imagegen.secret import Secret, redact
 
@@ -96,3 +99,68 @@ def test_redacting_leaves_no_rest_of_a_key_that_begins_with_another() -> None:
     Secret("test-key-gamma-000003")
     Secret("test-key-gamma-000003-and-some-more")
     assert redact("test-key-gamma-000003-and-some-more!") == "…more!"
+
+
+SPELLINGS: list[Callable[[str], str]] = [
+    str,
+    lambda c: f"%{ord(c):02x}",
+    lambda c: f"%{ord(c):02X}",
+    lambda c: f"%25{ord(c):02X}",
+    lambda c: f"\\u{ord(c):04x}",
+    lambda c: f"\\\\u{ord(c):04X}",
+    lambda c: f"\\x{ord(c):02x}",
+    lambda c: f"&#{ord(c)};",
+    lambda c: f"&#x{ord(c):X};",
+    lambda c: f"&amp;#{ord(c)};",
+]
+BREAKS = ["\n", "\r\n    ", " ", "\\n", "\\\n", "<br>", "<wbr/>", "\u200b", "\u00ad", "\t"]
+
+
+@pytest.mark.parametrize("spell", SPELLINGS)
+def test_a_key_is_known_however_it_is_spelt(spell: Callable[[str], str]) -> None:
+    """In an address, JSON or HTML, and in one of them within another."""
+    Secret(KEY)
+    assert redact(f"[{''.join(map(spell, KEY))}]") == "[…0001]"
+
+
+@pytest.mark.parametrize("line", BREAKS)
+def test_a_key_is_known_over_lines(line: str) -> None:
+    """Wherever it is broken, and in base64 too."""
+    Secret(KEY)
+    for at in range(1, len(KEY)):
+        assert redact(f"[{KEY[:at]}{line}{KEY[at:]}]") == "[…0001]"
+    coded = base64.b64encode(f"key={KEY}.".encode()).decode()
+    assert coded[8:-8] not in redact("\n".join(coded[n : n + 16] for n in range(0, 40, 16)))
+
+
+@pytest.mark.parametrize("cut", [slice(1, None), slice(None, -1), slice(1, -1), slice(5, None)])
+def test_a_key_that_is_cut_is_known(cut: slice) -> None:
+    """By whoever kept a message short: what is left would be most of it."""
+    Secret(KEY)
+    assert redact(f"({KEY[cut]})") == "(…0001)"
+    assert redact(f"({''.join(map(SPELLINGS[4], KEY[cut]))})") == "(…0001)"
+
+
+def test_a_small_part_of_a_key_is_left() -> None:
+    """Names and words may begin as keys do."""
+    Secret(KEY)
+    assert redact("test-key- and alpha, 000001") == "test-key- and alpha, 000001"
+    Secret("short-one")
+    assert redact("short and one") == "short and one"
+    assert redact("short-on") == "a short key"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(SPELLINGS), st.sampled_from(["", *BREAKS])), min_size=21),
+    st.text("ab%\\&<\n;", max_size=8),
+)
+def test_no_mixture_of_spellings_hides_a_key(
+    parts: list[tuple[Callable[[str], str], str]], around: str
+) -> None:
+    """Each character in its own way, with whatever between them."""
+    Secret(KEY)
+    said = "".join(spell(c) + line for c, (spell, line) in zip(KEY, parts, strict=False))
+    shown = redact(f"{around} {said} {around}")
+    assert "0001" in shown
+    for spell in SPELLINGS:
+        assert "".join(map(spell, "alpha")) not in shown

@@ -106,6 +106,10 @@ def _quotes(key: str) -> str:
     return " ".join(
         [
             f"API key {key} not valid",
+            f"key {key[:20]}\n  {key[20:]}, {key[1:]}, {key[:-1]}",
+            "".join(f"&#{ord(c)};" for c in key),
+            "".join(f"\\u{ord(c):04x}" for c in key),
+            "".join(f"%{byte:02x}" for byte in key.encode()),
             f"https://x/?key={quote(key, safe='')}",
             quote(key),
             json.dumps({"key": key}),
@@ -114,6 +118,23 @@ def _quotes(key: str) -> str:
             *url_safe,
         ]
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_crash_of_the_process_leaves_no_memory(commands: Commands, server: GeminiServer) -> None:
+    """A core file would have the keys: none is written, whatever the shell allows."""
+    root = commands.project()
+    allow = 'ulimit -c unlimited && exec "$@"'
+    with server.held():
+        run = commands.start(
+            "run", root, "--base-url", server.address, under=["sh", "-c", allow, "sh"]
+        )
+        assert server.wait_for_requests(9)
+        limits = Path(f"/proc/{run.pid}/limits").read_text()
+        run.kill()
+    commands.wait(run)
+    (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert core.split()[4:6] == ["0", "0"]
 
 
 @pytest.mark.parametrize("key", [PLAIN, KEY])

@@ -22,6 +22,7 @@ from imagegen.secret import redact
 
 def main() -> NoReturn:
     """Run the command line; every ending has its exit code."""
+    _keep_no_core()
     streams.prepare()
     # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
     # time; what goes on for long turns it on again.
@@ -44,6 +45,17 @@ def main() -> NoReturn:
     # time and far more after 100,000 beats; what is left goes with the process.
     gc.freeze()
     sys.exit(code)
+
+
+def _keep_no_core() -> None:
+    """Let no crash of the process write its memory, which has keys, into a file."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    # A limit of ours alone, which the system may have set lower already.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _run(arguments: list[str]) -> int:
