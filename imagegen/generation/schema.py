@@ -72,6 +72,8 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 def _field(name: str, field: dict[str, Any]) -> dict[str, Any]:
     told = {key: value for key, value in field.items() if key != "default"}
+    if "anyOf" in told:  # msgspec's versions order it in their own ways
+        told["anyOf"] = sorted(told["anyOf"], key=lambda kind: kind.get("type") == "null")
     if name in _TIMES:
         return _with(told, "string", format="date-time")
     return _with(_with(told, "integer", minimum=0), "number", minimum=0)
