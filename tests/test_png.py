@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from builders import picture, provenance
-from imagegen.project import formats, png
+from imagegen.project import formats, integrity, png
 from imagegen.project.formats import NotAPictureError
 
 IHDR_END = 33
@@ -396,3 +396,77 @@ def test_a_damaged_picture_is_a_picture_or_refused(
         place = at % len(data)
         data[place : place + len(wound)] = wound
     never_worse(bytes(data))
+
+
+INTACT = [
+    *(picture(mode=mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+    picture(1, 1),
+    picture(700, 500),
+]
+
+
+def interlaced(width: int, height: int) -> bytes:
+    """Return an interlaced RGB image of zeros, as seven passes of rows."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
+    rows = b""
+    for left, top, across, down in (*passes, (0, 1, 1, 2)):
+        columns = len(range(left, width, across))
+        rows += bytes(1 + 3 * columns) * len(range(top, height, down)) if columns else b""
+    body = chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND")
+    return made(*body, head=header(width, height, b"\x08\x02\0\0\x01"))
+
+
+@pytest.mark.parametrize("data", [*INTACT, interlaced(1, 1), interlaced(5, 3), interlaced(40, 33)])
+def test_an_undamaged_picture_is_taken(data: bytes) -> None:
+    """Every kind of pixels, interlaced or not, unpacks to the size that its header says."""
+    assert integrity.damage(data) is None
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+
+
+@pytest.mark.parametrize("data", INTACT[:8])
+def test_any_flipped_bit_is_seen(data: bytes) -> None:
+    """Whatever byte changes on the way, the image is refused."""
+    for at in range(len(png.SIGNATURE), len(data)):
+        flipped = bytearray(data)
+        flipped[at] ^= 0x10
+        with pytest.raises(NotAPictureError):
+            formats.as_png(bytes(flipped))
+
+
+def rgb(pixels: bytes, head: bytes | None = None) -> bytes:
+    """Return a PNG of 4 × 3 pixels with this stream, its checksums right."""
+    return made(chunk(b"IDAT", pixels), chunk(b"IEND"), head=head)
+
+
+ROWS = (b"\0" + bytes(12)) * 3
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (rgb(b"not zlib at all"), "cannot be unpacked"),
+        (rgb(zlib.compress(ROWS)[:-5]), "end early"),
+        (rgb(zlib.compress(ROWS[:-1])), "end early"),
+        (rgb(zlib.compress(bytes(100))), "more pixels"),
+        (rgb(zlib.compress(ROWS + b"\0")), "more pixels"),
+        (rgb(zlib.compress(b"\x05" + ROWS[1:])), "no known filter"),
+        (rgb(zlib.compress(ROWS[:26] + b"\x09" + ROWS[27:])), "no known filter"),
+        (rgb(zlib.compress(bytes(15)), header(rest=b"\x08\x03\0\0\0")), "no palette"),
+        (
+            made(chunk(b"IDAT", b"x"), chunk(b"tEXt", b"a\0b"), chunk(b"IDAT"), chunk(b"IEND")),
+            "interrupted",
+        ),
+    ],
+)
+def test_what_only_looks_like_a_picture_is_refused(data: bytes, fault: str) -> None:
+    """Chunks that are all there and right by their checksums still have to unpack to pixels."""
+    assert examine(data) is not None
+    with pytest.raises(NotAPictureError, match=fault):
+        formats.as_png(data)
+
+
+def test_pixels_that_unpack_to_gigabytes_are_given_up_at_once() -> None:
+    """No more is unpacked than the header says, however small the file is."""
+    bomb = zlib.compress(bytes(64 * 1024 * 1024), 9)
+    assert integrity.damage(rgb(bomb)) == "it has more pixels than it should have"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from imagegen.project import png
+from imagegen.project import integrity, png
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,13 +52,16 @@ def format_of(data: bytes) -> Format | None:
 def as_png(data: bytes) -> bytes:
     """Return a whole PNG of the same pixels: the bytes themselves if they are one.
 
-    Raises `NotAPictureError` for what is torn, too large or of another type than PNG, JPEG
-    or WebP.
+    A PNG is checked to its last pixel. Raises `NotAPictureError` for what is torn, damaged, too
+    large or of another type than PNG, JPEG or WebP.
     """
     kind = format_of(data)
     if kind is Format.PNG:
         if png.examine(io.BytesIO(data)) is None:
             raise NotAPictureError(too_many(data) or "the PNG is not whole")
+        damaged = integrity.damage(data)
+        if damaged is not None:
+            raise NotAPictureError(f"the PNG is damaged: {damaged}")
     elif kind in {Format.JPEG, Format.WEBP}:
         data = _converted(data, kind)
     else:
