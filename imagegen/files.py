@@ -6,6 +6,7 @@ import itertools
 import os
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +28,22 @@ OPEN_FLAGS: Final = _NOFOLLOW | _BINARY
 """No symbolic link is followed, and bytes stay bytes, where the system knows these flags."""
 READ_FLAGS: Final = OPEN_FLAGS | _NONBLOCK
 """The same, and a pipe that lies in the way is not waited for."""
+
+_ABSENT: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG),
+        # What other systems say of a link that must not be followed.
+        *(getattr(errno, name) for name in ("EMLINK", "EFTYPE") if hasattr(errno, name)),
+    }
+)
+"""What opening a file fails with if it is not there, or is a link or another thing than a file."""
+
+_UNLOCKABLE_SECONDS: Final = 3600.0
+"""How old a temporary file is before it counts as left over, if locks do not show it."""
+swept: Final[set[str]] = set()
+"""The folders from which this process has removed leftovers; guarded by `_sweeping`."""
+_sweeping: Final = threading.Lock()
+
 
 _REPLACE_TRIES: Final = 10
 _REPLACE_PAUSE: Final = 0.05
@@ -75,23 +92,49 @@ def read(path: Path, limit: int) -> bytes | None:
     """Return the bytes of a regular file, or None if it is missing, foreign or too large.
 
     Symbolic links are not followed. For our own files, which may come from somebody else.
+    Raises `StorageError` if the file may be there and cannot be read, as on a faulty disk or
+    with too many files open: nothing may take that for a file that is missing.
     """
     if not _NOFOLLOW and path.is_symlink():
         return None
     try:
         descriptor = os.open(path, os.O_RDONLY | READ_FLAGS)
-    except OSError:
-        return None
+    except OSError as error:
+        # Windows opens no folder, and says that this is not permitted.
+        if error.errno in _ABSENT or path.is_dir():
+            return None
+        raise unreadable(error, path) from error
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             return None
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return file.readall()
-    except OSError:
-        return None
+    except OSError as error:
+        raise unreadable(error, path) from error
     finally:
         os.close(descriptor)
+
+
+def read_cached(path: Path, limit: int) -> bytes | None:
+    """Return what `read` does, or None if it cannot be read: for what can be made again."""
+    with contextlib.suppress(StorageError):
+        return read(path, limit)
+    return None
+
+
+def exists(path: Path) -> bool:
+    """Return whether anything is at a path, a link itself included.
+
+    Raises `StorageError` if the disk does not say: `os.path.lexists` takes that for a no.
+    """
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise unreadable(error, path) from error
+    return True
 
 
 def mark(found: os.stat_result) -> tuple[int, int, int]:
@@ -194,6 +237,19 @@ def is_temporary(name: str) -> bool:
     return name.startswith(TEMPORARY) and name.endswith(".tmp")
 
 
+def sweep_once(folder: Path) -> None:
+    """Sweep a folder unless this process has done so before.
+
+    Every write does this first. A command that only reads in a folder in which a crash may have
+    left secrets calls it too.
+    """
+    name = os.path.abspath(folder)  # noqa: PTH100  # does not follow links
+    with _sweeping:
+        if name not in swept:
+            sweep(folder)
+            swept.add(name)
+
+
 def sweep(folder: Path) -> None:
     """Remove what a crash left half-written in a folder; what is being written stays."""
     try:
@@ -204,6 +260,12 @@ def sweep(folder: Path) -> None:
         if is_temporary(name):
             with contextlib.suppress(OSError):
                 _sweep(folder / name)
+
+
+def unreadable(error: OSError, path: Path | str) -> StorageError:
+    """Say in words that something cannot be read, and why."""
+    hint = "close some programs, or see ulimit -n" if error.errno == errno.EMFILE else None
+    return StorageError(f"{path} cannot be read: {error.strerror or error}", hint=hint)
 
 
 def refused(error: OSError, path: Path) -> StorageError:
@@ -238,6 +300,7 @@ def _begin(folder: Path, mode: int) -> tuple[Path, int]:
     It is locked while it is open: the system lets go of it at any death, and by that alone
     are leftovers told from what is being written.
     """
+    sweep_once(folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
     while True:
         temporary = folder / f"{TEMPORARY}{os.urandom(6).hex()}.tmp"
@@ -270,14 +333,20 @@ def _sweep(file: Path) -> None:
     with contextlib.ExitStack() as opened:
         try:
             descriptor = os.open(file, os.O_RDONLY | READ_FLAGS)
-            opened.callback(os.close, descriptor)
+        except OSError:
+            # A link: nobody writes through one.
+            file.unlink()
+            return
+        opened.callback(os.close, descriptor)
+        try:
             # Not `LOCK_EX`: over NFS only what may be written to can have that.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         except OSError:
-            # A link, or on a file system that locks nothing.
-            pass
+            # Some network file systems lock nothing: then its age tells.
+            if time.time() - os.fstat(descriptor).st_mtime < _UNLOCKABLE_SECONDS:
+                return
         file.unlink()
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -312,12 +313,47 @@ def test_a_disk_that_renames_no_open_file_is_written_to_as_well(
 def test_where_nothing_can_be_locked_leftovers_are_swept_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some network file systems know no locks."""
+    """Some network file systems know no locks: there an hour is long enough for any write."""
     fcntl = pytest.importorskip("fcntl", reason="Windows deletes no file that is open")
     monkeypatch.setattr(fcntl, "flock", refuse)
     files.write(tmp_path / "a", b"whole")
-    (tmp_path / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    half = tmp_path / f"{files.TEMPORARY}0123456789ab.tmp"
+    half.write_bytes(b"half")
     files.sweep(tmp_path)
+    assert names(tmp_path) == [half.name, "a"]
+    os.utime(half, (0, time.time() - 3601))
+    files.sweep(tmp_path)
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES])
+def test_what_cannot_be_read_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A disk that fails, or too many open files, is an error with its reason."""
+    (tmp_path / "a").write_bytes(b"whole")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for name in ("open", "fstat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fail)
+            with pytest.raises(StorageError, match="a cannot be read: "):
+                files.read(tmp_path / "a", 10)
+            assert files.read_cached(tmp_path / "a", 10) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", fail)
+        with pytest.raises(StorageError, match="a cannot be read: "):
+            files.exists(tmp_path / "a")
+    assert files.exists(tmp_path / "a")
+    assert not files.exists(tmp_path / "b")
+
+
+def test_the_first_write_in_a_folder_sweeps_it(tmp_path: Path) -> None:
+    """Whatever command is next removes what a crash left where it writes, wherever that is."""
+    (tmp_path / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    files.write(tmp_path / "a", b"whole")
     assert names(tmp_path) == ["a"]
 
 

@@ -171,12 +171,13 @@ def test_a_folder_that_has_keys_already_becomes_a_project(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (None, "keys.toml\n"),
-        ("", "keys.toml\n"),
+        (None, "keys.toml\n.imagegen-*\n"),
+        ("", "keys.toml\n.imagegen-*\n"),
+        ("keys.toml", "keys.toml\n.imagegen-*\n"),
         ("*.tmp", "*.tmp\nkeys.toml\n"),
         ("*.tmp\r\n", "*.tmp\r\nkeys.toml\r\n"),
-        ("keys.toml\n!keys.toml\n", "keys.toml\n!keys.toml\nkeys.toml\n"),
-        ("# keys.toml\n", "# keys.toml\nkeys.toml\n"),
+        ("*.tmp\nkeys.toml\n!keys.toml\n", "*.tmp\nkeys.toml\n!keys.toml\nkeys.toml\n"),
+        ("# keys.toml\n", "# keys.toml\nkeys.toml\n.imagegen-*\n"),
     ],
 )
 def test_a_line_keeps_git_from_the_keys(tmp_path: Path, before: str | None, after: str) -> None:
@@ -190,7 +191,10 @@ def test_a_line_keeps_git_from_the_keys(tmp_path: Path, before: str | None, afte
     assert path.read_bytes() == after.encode()
 
 
-@pytest.mark.parametrize("before", ["keys.toml", "/keys.toml\n", "!x\n*.toml\n", "*\n!x\n"])
+@pytest.mark.parametrize(
+    "before",
+    ["keys.toml\n.imagegen-*", "/keys.toml\n*.tmp\n", "!x\n*.toml\n.imagegen-*.tmp\n", "*\n!x\n"],
+)
 def test_a_line_that_is_there_is_enough(tmp_path: Path, before: str) -> None:
     """Nothing is added where git leaves the keys file alone already."""
     (tmp_path / ".gitignore").write_text(before)

@@ -108,5 +108,7 @@ def folders(tries: Path) -> list[str]:
     """Return the names of the folders in a project's `tries`, the oldest first."""
     try:
         return sorted(path.name for path in tries.iterdir())
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise files.unreadable(error, tries) from error

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import ImagegenError, UsageError
+from imagegen.errors import ImagegenError, StorageError, UsageError
 from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease, Pool
@@ -70,6 +70,9 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
     except UsageError as error:
         # A file of its references was changed or taken away since the run began.
         outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
+    except StorageError as error:
+        # A read that fails, as with too many files open, may succeed the next time.
+        outcome = Fault(kind=Kind.PASSING, reason="unreadable", message=error.message)
     finally:
         news = _settle(run, lease, outcome, sent=sending.left)
     seconds = run.runtime.clock.now() - started
@@ -104,7 +107,7 @@ def _save(
     try:
         files.make_folder(path.parent)
         refuse_link(path.parent)
-        if path.exists():
+        if files.exists(path):
             files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
         files.write(path, *parts)
     except ImagegenError as error:

@@ -117,7 +117,7 @@ def follow(
 
 def goes_on(layout: Layout, run: str) -> bool:
     """Tell whether this run works on the project, and not one that came after its death."""
-    last = record.read(layout)
+    last = record.peek(layout)
     return record.is_active(layout) and (last is None or last.run == run)
 
 

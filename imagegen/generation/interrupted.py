@@ -2,14 +2,20 @@
 
 import contextlib
 
+from imagegen import files
 from imagegen.project.layout import Layout
 
 
 def finish(layout: Layout, wall: float) -> None:
-    """Finish an interrupted step or choice; nothing, while whoever does it is at it.
+    """Finish an interrupted step or choice, and remove half-written files.
+
+    Nothing, while another command is at it.
 
     `wall` is the wall clock's time, in seconds. Raises `StorageError` and `UsageError`.
     """
+    # A keys file of the project is written in its root, so a crash may have left one there.
+    files.sweep_once(layout.root)
+    files.sweep_once(layout.ours)
     # Few projects have ever replaced a picture or chosen one: the others do not wait for these.
     if layout.old.is_dir():
         _finish_step(layout, wall)
@@ -23,6 +29,9 @@ def finish(layout: Layout, wall: float) -> None:
 def _finish_step(layout: Layout, wall: float) -> None:
     from imagegen.project import steps  # noqa: PLC0415
 
+    newest = next(steps.newest_first(layout), None)
+    if newest is not None:
+        files.sweep_once(newest)
     if not steps.unfinished(layout):
         return
     from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415

@@ -69,8 +69,9 @@ def sweep(layout: Layout, survey: Survey) -> None:
         if style.name not in survey.beats:
             folders += [style, *_folders_in(style)]
     # Where there are no hard links, old pictures are copied. Only the last run can have left
-    # one half-written; there may be many runs before it.
+    # one half-written, or its own step.json; there may be many runs before it.
     for run in itertools.islice(steps.newest_first(layout), 1):
+        folders.append(run)
         for style in _folders_in(run):
             folders += _folders_in(style)
     for folder in folders:

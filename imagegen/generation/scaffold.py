@@ -46,6 +46,7 @@ _SETTINGS: Final = """\
 
 _IGNORE: Final = """\
 keys.toml
+.imagegen-*
 .imagegen/
 generated_images/
 old_images/
@@ -56,6 +57,13 @@ gallery.png
 """
 
 _MOST_IGNORED: Final = 1024 * 1024
+_SECRET: Final = {
+    FILE: frozenset({FILE, "*.toml", "*"}),
+    f"{files.TEMPORARY}*": frozenset(
+        {f"{files.TEMPORARY}*", f"{files.TEMPORARY}*.tmp", "*.tmp", "*"}
+    ),
+}
+"""What git must leave alone, and the rules that do so: a keys file, and one half written."""
 
 
 def create(root: Path) -> list[str]:
@@ -121,7 +129,7 @@ def _beats(root: Path) -> str | None:
 def _uncovered(root: Path) -> list[str]:
     """Tell of a .gitignore of one's own that lets git take a keys file."""
     path = root / ".gitignore"
-    if _ignored(files.read(path, _MOST_IGNORED) or b""):
+    if FILE not in _lacking(files.read(path, _MOST_IGNORED) or b""):
         return []
     return [f"{path} does not name {FILE}: add it before you put keys there."]
 
@@ -129,8 +137,8 @@ def _uncovered(root: Path) -> list[str]:
 def ignore_keys(root: Path) -> str | None:
     """See to it that git does not take the project's keys file; returns what was done.
 
-    A line is added to its .gitignore unless there is one; what else it says stays. Raises
-    `UsageError` where it cannot be read or written.
+    Nor a half-written one, which a crash may leave. Lines are added to its .gitignore unless they
+    are there; what else it says stays. Raises `UsageError` if it cannot be read or written.
     """
     path = root / ".gitignore"
     before = b""
@@ -142,26 +150,29 @@ def ignore_keys(root: Path) -> str | None:
                 hint="git follows no such link either: make it a file",
             )
         before = read
-    if _ignored(before):
+    lacking = _lacking(before)
+    if not lacking:
         return None
     end = b"\r\n" if b"\r\n" in before else b"\n"
     gap = end if before and not before.endswith(b"\n") else b""
     mode = path.stat().st_mode & 0o777 if before else 0o666
     try:
-        files.write(path, before + gap + FILE.encode() + end, mode=mode)
+        added = b"".join(name.encode() + end for name in lacking)
+        files.write(path, before + gap + added, mode=mode)
     except StorageError as error:
         raise UsageError(f"nothing was changed: {error.message}") from error
-    return f"{path} says now that git leaves {FILE} alone"
+    return f"{path} says now that git leaves {' and '.join(lacking)} alone"
 
 
-def _ignored(text: bytes) -> bool:
-    """Tell whether the last line about the keys file is one that leaves it out."""
-    found = False
+def _lacking(text: bytes) -> list[str]:
+    """Return what of `_SECRET` a .gitignore does not leave out: the last rule about it counts."""
+    found = dict.fromkeys(_SECRET, False)
     for line in text.decode("utf-8", "replace").removeprefix("\ufeff").splitlines():
         rule = line.rstrip()
-        if rule.removeprefix("!").removeprefix("/") in {FILE, "*.toml", "*"}:
-            found = not rule.startswith("!")
-    return found
+        for name, rules in _SECRET.items():
+            if rule.removeprefix("!").removeprefix("/") in rules:
+                found[name] = not rule.startswith("!")
+    return [name for name, ignored in found.items() if not ignored]
 
 
 def _keys(root: Path) -> list[str]:

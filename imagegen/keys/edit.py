@@ -311,12 +311,17 @@ def _make_folder(folder: Path) -> None:
 def _alone() -> Iterator[None]:
     """Keep other processes that add keys waiting: each reads what the one before has written."""
     folder = state_folder()
-    with contextlib.ExitStack() as held:
-        # Without the folder, or where locks are not known, there is nobody else to be seen.
-        with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
-            folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-            held.enter_context(filelock.FileLock(folder / _LOCK, timeout=_LOCK_SECONDS))
+    lock = filelock.FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
+    # Without the folder, or where locks are not known, there is nobody else to be seen.
+    with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
+        folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        # The key is saved by then, and the lock ends with the process.
+        with contextlib.suppress(OSError):
+            lock.release()
 
 
 def _sorted(table: Mapping[str, Any], name: str) -> dict[str, Any]:

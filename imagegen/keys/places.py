@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import platformdirs
 
-from imagegen import tables
+from imagegen import files, tables
 from imagegen.keys import pools
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
@@ -70,10 +70,13 @@ def find(
     """Return every place that may hold keys for a project; the first that `decides` is used.
 
     `named` is what `--keys` names, `variables` are those that may hold a key, `section` is
-    the part of a file that counts.
+    the part of a file that counts. A half-written keys file, which a crash left beside one of
+    ours, is removed: it has every key in it.
     """
+    for file in (project / FILE, user_file()):
+        files.sweep_once(file.parent)
     own, chosen = project / FILE, environ.get(KEYS_VARIABLE)
-    files = [
+    candidates = [
         (Named.OPTION, named, _harmless(str(named))),
         (Named.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
         (Named.PROJECT, own, str(own)),
@@ -88,7 +91,7 @@ def find(
             section=section,
             silent=_is_silent(path, section),
         )
-        for how, path, shown in files
+        for how, path, shown in candidates
         if path is not None
     ]
     for name in variables:

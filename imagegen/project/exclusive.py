@@ -33,5 +33,11 @@ def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS
         raise files.refused(error, path) from error
     try:
         yield
-    finally:
+    except BaseException:
+        with contextlib.suppress(OSError):
+            lock.release()
+        raise
+    try:
         lock.release()
+    except OSError as error:
+        raise files.refused(error, path) from error

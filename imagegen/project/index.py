@@ -58,7 +58,7 @@ class Index:
         self._origins: dict[png.Provenance, int] = {}
         self._listed: list[png.Provenance] = []
         self._dirty = False
-        data = files.read(self._path, _MAX_BYTES)
+        data = files.read_cached(self._path, _MAX_BYTES)
         if data is not None:
             try:
                 file = msgspec.msgpack.decode(data, type=_File)

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen import encoding, files
-from imagegen.errors import Exit, RunActiveError
+from imagegen.errors import Exit, RunActiveError, StorageError
 from imagegen.project.layout import Layout, refuse_alias, refuse_link
 from imagegen.shell import on_project
 
@@ -47,7 +47,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
     is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws though numbers
-    have moved; `sure` is a person's yes to drawing many pictures again.
+    have moved. A yes to drawing many images again is not kept: the record may come with a project
+    that somebody else made.
     """
 
     styles: tuple[str, ...] = ()
@@ -57,7 +58,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     force: bool = False
     outdated: bool = False
     as_is: bool = False
-    sure: bool = False
     fail_fast: bool = False
     provider: str | None = None
     model: str | None = None
@@ -110,7 +110,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(layout: Layout) -> RunRecord | None:
-    """Return the record of the last run, or None if there is none that can be read."""
+    """Return the record of the last run, or None if there is none, or none of ours.
+
+    Raises `StorageError` if the disk cannot be read.
+    """
     data = files.read(layout.ours / "run.json", _MAX_BYTES)
     if data is None:
         return None
@@ -118,6 +121,13 @@ def read(layout: Layout) -> RunRecord | None:
         return msgspec.json.decode(data, type=RunRecord)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
+
+
+def peek(layout: Layout) -> RunRecord | None:
+    """Return what `read` does, or None if the disk cannot be read: for a caller that polls."""
+    with contextlib.suppress(StorageError):
+        return read(layout)
+    return None
 
 
 def write(layout: Layout, record: RunRecord) -> None:
@@ -271,8 +281,8 @@ def request_stop(layout: Layout, run: str) -> None:
 
 
 def stop_requested(layout: Layout, run: str) -> bool:
-    """Tell whether the run with this id was asked to stop."""
-    return files.read(layout.ours / "stop", 1024) == run.encode()
+    """Tell whether the run with this id was asked to stop. Looked at again and again."""
+    return files.read_cached(layout.ours / "stop", 1024) == run.encode()
 
 
 def clear_stop(layout: Layout) -> None:

@@ -263,11 +263,13 @@ def without(entries: Entries, dropped: Iterable[str]) -> Entries:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Return the names in a folder; none where there is none, or it cannot be read."""
+    """Return the names in a folder; none if it does not exist. Raises `StorageError`."""
     try:
         return set(os.listdir(folder))  # noqa: PTH208  # names alone: there may be very many
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return set()
+    except OSError as error:
+        raise files.unreadable(error, folder) from error
 
 
 def _text(value: object) -> str:

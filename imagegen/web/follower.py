@@ -158,7 +158,7 @@ class Follower:
                     await asyncio.sleep(_LETS_GO_LOOK)
 
     def _broken_off(self, run: str, seq: int) -> Failed:
-        last = record.read(self._layout)
+        last = record.peek(self._layout)
         ended = last.reason if last and last.run == run else None
         return Failed(
             run=run,

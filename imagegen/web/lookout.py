@@ -80,7 +80,7 @@ class Lookout:
 
     def _look(self) -> Seen:
         choices = version(self._layout.root / selections.FILE)
-        last = record.read(self._layout)
+        last = record.peek(self._layout)
         if last is None:
             return Seen(choices=choices)
         # A run that only begins has not replaced the record of the one before.

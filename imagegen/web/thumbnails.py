@@ -23,7 +23,7 @@ def kept(layout: Layout, picture: Path, version: str) -> bytes | None:
     `version` tells its content from that of others that lay or will lie at its place. Raises
     `UsageError` where the folder is a symbolic link.
     """
-    return files.read(_place(layout, picture, version), _MAX_BYTES)
+    return files.read_cached(_place(layout, picture, version), _MAX_BYTES)
 
 
 def made(layout: Layout, picture: Path, version: str) -> bytes | None:

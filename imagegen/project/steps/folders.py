@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen import files
+from imagegen.errors import StorageError
 from imagegen.project.layout import Layout
 from imagegen.times import in_name
 
@@ -41,7 +42,10 @@ def new_folder(layout: Layout, wall: float) -> Path:
 
 
 def newest_first(layout: Layout) -> Iterator[Path]:
-    """Return the folders in `old_images`, those of no step of ours left out."""
+    """Return the folders in `old_images`, those of no step of ours left out.
+
+    Raises `StorageError` if it cannot be read.
+    """
     return (layout.old / name for _, _, name in sorted(_named(layout), reverse=True))
 
 
@@ -57,9 +61,9 @@ def free_name(layout: Layout, wall: float) -> str:
 
 def tidy(folder: Path) -> None:
     """Remove what a crash before its `step.json` left of a step, which had moved nothing."""
-    if os.path.lexists(folder / STEP):
+    if files.exists(folder / STEP):
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, StorageError):
         files.sweep(folder)
         new = folder / NEW
         if new.is_dir() and not new.is_symlink():
@@ -81,12 +85,14 @@ def numbers_in(folder: str) -> dict[int, int]:
 
 
 def _named(layout: Layout) -> list[tuple[str, int, str]]:
-    """Return time, number and name of each folder in `old_images`."""
+    """Return time, number and name of each folder in `old_images`. Raises `StorageError`."""
     try:
         with os.scandir(layout.old) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise files.unreadable(error, layout.old) from error
     matches = filter(None, map(_name.search, names))
     return [(match[1], int(match[2] or 1), match[0]) for match in matches]
 

@@ -47,7 +47,7 @@ def last(layout: Layout) -> tuple[Path, Step] | None:
 def unreadable(layout: Layout) -> Path | None:
     """Return a step.json that is newer than the last step and cannot be read, or None."""
     for folder in newest_first(layout):
-        if os.path.lexists(folder / STEP) and read_step(folder) is None:
+        if files.exists(folder / STEP) and read_step(folder) is None:
             return folder / STEP
         if _to_take_back(folder) is not None:
             return None
@@ -90,7 +90,7 @@ def undo(
 
 def _to_take_back(folder: Path) -> Step | None:
     """Return the step of a folder, but None for what cannot or must not be taken back."""
-    if not os.path.lexists(folder / STEP):
+    if not files.exists(folder / STEP):
         return Step(kind="run", state="done", moves=tuple(_replaced(folder)))
     step = read_standing(folder)
     if step is None or step.kind != "run":
@@ -110,14 +110,14 @@ def _replaced(folder: Path) -> Iterator[Move]:
 
 
 def _folders_in(folder: str, name: re.Pattern[str]) -> list[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with _readable(folder), os.scandir(folder) as entries:
         folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
         return sorted(entry.path for entry in folders if name.fullmatch(entry.name))
     return []
 
 
 def _pictures_in(folder: str) -> list[str]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with _readable(folder), os.scandir(folder) as entries:
         found = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
         named = sorted(entry.path for entry in found if _beat.fullmatch(entry.name))
         return [path for path in named if _is_whole(path)]
@@ -125,9 +125,22 @@ def _pictures_in(folder: str) -> list[str]:
 
 
 def _is_whole(path: str) -> bool:
-    try:
+    with _readable(path):
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             return png.examine(file) is not None
-    except OSError:
-        return False
+    return False
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Pass over what is not there, and raise `StorageError` for what cannot be read.
+
+    An undo that takes that for missing would take back less than the step.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise files.unreadable(error, path) from error

@@ -1,7 +1,6 @@
 """A step is performed, and finished where a crash interrupted it."""
 
 import errno
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +55,7 @@ def recover(layout: Layout) -> Step | None:
     folder = next(newest_first(layout), None)
     if folder is None:
         return None
-    if not os.path.lexists(folder / STEP):
+    if not files.exists(folder / STEP):
         tidy(folder)
         return None
     step = read_unfinished(folder)
@@ -127,7 +126,7 @@ def _mark_undone(folder: Path) -> None:
         return
     files.sweep(folder)
     step = read_step(folder)
-    if step is None and not os.path.lexists(folder / STEP):
+    if step is None and not files.exists(folder / STEP):
         step = Step(kind="run", state="done")
     if step is not None and not step.undone:
         write_step(folder, msgspec.structs.replace(step, undone=True))

@@ -118,7 +118,7 @@ class Relocation:
 
     def _give_back(self) -> None:
         """Take back what was staged, as far as the disk lets us; `recover` goes on else."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StorageError):
             for at in self._second_names():
                 source, staged = f"{self._root}/{self._moves[at].source}", f"{self._staged}/{at}"
                 if one_file(source, staged):
