@@ -61,8 +61,11 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
     session = _session(root, asked, how, read)
     plan = session.plan(how.limit)
     if how.dry_run:
-        drawn = (one.beat for beats in plan.styles.values() for one in beats if one.draw)
-        cast = session.project.cast(drawn)
+        planned = [one for beats in plan.styles.values() for one in beats]
+        cast = session.project.cast(
+            (one.beat for one in planned if one.draw),
+            (one.beat for one in planned if not one.draw),
+        )
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
         return
     session = _agreed(session, screen, how, limits)
@@ -137,12 +140,40 @@ def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") ->
     while True:
         plan = session.plan(how.limit)
         session.require_price(limits)
-        session.require_keys(plan)
+        session.require_keys(plan, _keyless(session.project.root, sys.argv[1:]))
         price = session.project.price
-        sure = how.sure or session.project.asked.sure or plan.again <= agreed
-        if sure or not screen.confirm(plan, price.picture if price else None):
+        if (
+            how.sure
+            or plan.again <= agreed
+            or not screen.confirm(plan, price.picture if price else None)
+        ):
             return session
         agreed, session = plan.again, session.anew()
+
+
+_TAKEN_OUT: Final = frozenset({"--provider", "--model", "--keys", "--base-url", "--progress"})
+"""Options that say who draws or who looks on, each with a value."""
+
+
+def _keyless(root: Path, typed: "Sequence[str]") -> str:
+    """Return the command that was typed, to be drawn by the sketch provider."""
+    from imagegen.shell import command, on_project
+
+    words = list(typed)
+    if words[:1] == ["resume"]:
+        # It asks for what its run did, which had a provider of its own.
+        return on_project("run", root, "--provider", "sketch")
+    end = words.index("--") if "--" in words else len(words)
+    kept: list[str] = []
+    options = iter(words[:end])
+    for word in options:
+        name, _, value = word.partition("=")
+        if name in _TAKEN_OUT:
+            if not value:
+                next(options, None)
+        elif word not in {"--yes", "--detach"}:
+            kept.append(word)
+    return command("imagegen", *kept, "--provider", "sketch", *words[end:])
 
 
 def _view(how: How) -> str:

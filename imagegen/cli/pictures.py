@@ -66,18 +66,17 @@ def _warn_of_active(read: "Project") -> None:
 
 
 def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
-    """Read the project as its last run drew it, after finishing what a crash left half done.
+    """Read the project, after finishing what a crash left half done.
 
     `options` are what else is asked for.
     """
     from imagegen.generation import interrupted
-    from imagegen.generation.lastrun import as_last_drawn
     from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
 
     interrupted.finish(Layout(root), time.time())
     asked = asked_for(beats_file=absolute(beats_file), **options)
-    return Project(root, as_last_drawn(root, asked))
+    return Project(root, asked)
 
 
 def warn_of_moved(read: "Project", count: int) -> None:

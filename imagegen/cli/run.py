@@ -192,7 +192,6 @@ def run(
         force=force,
         outdated=outdated,
         as_is=as_is,
-        sure=yes,
         fail_fast=fail_fast,
         provider=provider,
         model=model,
@@ -258,7 +257,6 @@ def redraw(
     asked = asked_for(
         beats=beat,
         force=True,
-        sure=yes,
         provider=provider,
         model=model,
         beats_file=absolute(beats),

@@ -96,8 +96,8 @@ def serve(
     """Open a page to watch a run, review the pictures and choose the best of each beat.
 
     A run that is started there is one like any other: it goes on when the page is closed or
-    this command ends. It draws with the provider and model of the last run, unless these are
-    named here. Ctrl-C ends the page.
+    this command ends. It draws with the provider and model that are named here, else with those
+    of imagegen.toml. Ctrl-C ends the page.
     """
     try:
         from imagegen.web import access, server

@@ -87,11 +87,10 @@ def _look(root: Path, beats_file: str | None) -> "tuple[Standing, UsageError | N
     Of a large project only these are kept while they are told.
     """
     from imagegen.generation import numbering
-    from imagegen.generation.lastrun import as_last_drawn
     from imagegen.generation.project import Project
     from imagegen.generation.standing import standing
 
-    project, now = Project(root, as_last_drawn(root, asked_for(beats_file=beats_file))), time.time()
+    project, now = Project(root, asked_for(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
     found = standing(project, now, surveyed)
     try:

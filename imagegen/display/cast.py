@@ -28,7 +28,8 @@ def show(paper: Paper, cast: Sequence[Appearance], beats: Iterable[Beat]) -> Non
 
 def _where(one: Appearance, names: Names, style: str) -> str:
     if not one.beats:
-        return "no beat names it"
+        drawn = f"in {plural(one.elsewhere, 'beat')}, and none of them would be drawn"
+        return drawn if one.elsewhere else "no beat names it"
     numbers = some([names.short(style, *key) for key in one.beats], _SHOWN)
     without = f"; no picture in {', '.join(one.without)}" if one.without else ""
     return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"

@@ -1,6 +1,6 @@
 """What a run would do, how long it would take and what it would cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from imagegen.display import cast, size
 from imagegen.display.paper import Paper
@@ -8,7 +8,7 @@ from imagegen.display.text import clean, duration, plural
 from imagegen.display.words import money
 from imagegen.generation.appearances import Appearance
 from imagegen.generation.estimate import Estimate
-from imagegen.generation.plan import Plan
+from imagegen.generation.plan import Plan, Planned
 
 
 def show(
@@ -40,14 +40,7 @@ def show(
         )
     if plan.others:
         paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
-    counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}
-    able = {s: n for s, n in counts.items() if n and _can_be_drawn(estimate, s)}
-    if able:
-        paper.line()
-        paper.line(f"  {_in_all(sum(able.values()), estimate, paper.glyphs.dot)}")
-    for style in [s for s in counts if s not in able]:
-        if counts[style]:
-            paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
+    _requests(paper, styles, estimate)
     if plan.blocked:
         paper.line(
             f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
@@ -56,6 +49,26 @@ def show(
     hint = size.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
     if hint:
         paper.wrapped("  ", hint, indent=4)
+
+
+def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: Estimate) -> None:
+    """Say how many requests leave, how long that takes and what it costs, without a key too."""
+    counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}
+    able = {s: n for s, n in counts.items() if n and _can_be_drawn(estimate, s)}
+    unable = {s: n for s, n in counts.items() if n and s not in able}
+    if not able and not unable:
+        return
+    paper.line()
+    paper.line(f"  {_in_all(sum((able or unable).values()), estimate, paper.glyphs.dot)}")
+    if able:
+        for style in unable:
+            paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
+    supposed = estimate.supposed
+    if supposed is not None:
+        at_least = f"at least {duration(supposed.seconds)}, and " if supposed.seconds else ""
+        head = "with" if able else "no key yet; with"
+        keys = f"{supposed.keys} keys of {supposed.per_minute} a minute"
+        paper.line(f"  {head} {keys}: {at_least}one answer's time")
 
 
 def _can_be_drawn(estimate: Estimate, style: str) -> bool:

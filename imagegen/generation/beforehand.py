@@ -8,18 +8,27 @@ from imagegen.generation import ownkeys
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
 from imagegen.keys import places
+from imagegen.keys.ring import DEFAULT_POOL
+from imagegen.project.settings import Settings
 from imagegen.providers.base import Provider
-from imagegen.shell import on_project
+from imagegen.shell import command
 
 
-def require_keys(project: Project, plan: Plan, provider: Provider) -> None:
-    """Raise `UsageError` if there are beats to draw and no style of them has a key."""
+def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str) -> None:
+    """Raise `UsageError` if there are beats to draw and no style of them has a key.
+
+    `keyless` is the command that draws without one.
+    """
     ring = project.ring
     styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
     if not project.needs_keys or not styles or any(ring.pool(style) for style in styles):
         return
     detail = "".join(f"\n  {warning}" for warning in ring.warnings)
-    hint = f"without a key: {on_project('run', project.root, '--provider', 'sketch')}"
+    named = ("--provider", provider.name) if provider.name != Settings().provider else ()
+    own = project.root / places.FILE
+    there = ("--project", str(project.layout.typed)) if ring.source == str(own) else ()
+    add = command("imagegen", "keys", "add", DEFAULT_POOL, *named, *there)
+    hint = f"{add} adds one; without a key: {keyless}"
     if ring.source is not None:
         heading = ownkeys.section(provider.name).heading
         raise UsageError(

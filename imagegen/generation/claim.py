@@ -11,7 +11,11 @@ from imagegen.times import iso
 
 
 class Claim:
-    """Holds a project for the run that `begun` describes, from `take` to `release`."""
+    """Holds a project for the run that `begun` describes, from `take` to `release`.
+
+    Only a run that draws is written down, by `begin`: after any other, the run before is still
+    the last.
+    """
 
     def __init__(self, layout: Layout, begun: RunRecord, clock: Clock) -> None:
         self.record = begun
@@ -20,6 +24,7 @@ class Claim:
         self._layout = layout
         self._clock = clock
         self._lock: RunLock | None = None
+        self._recorded = False
 
     def take(self) -> RunRecord | None:
         """Take the project, and return the record of the run that had it before.
@@ -32,16 +37,26 @@ class Claim:
             self._lock.acquire()
         except (StorageError, UsageError) as error:
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
-        before = record.read(self._layout)
         try:
-            # From here on `stop` finds this run, even while it only prepares.
+            return record.read(self._layout)
+        except StorageError as error:
+            self._lock.release()
+            raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
+
+    def begin(self) -> None:
+        """Write the run down: from here on `stop` finds it, even while it only prepares.
+
+        Raises `UsageError` where the disk refuses.
+        """
+        if self._recorded:
+            return
+        try:
             record.clear_stop(self._layout)
             record.keep_room(self._layout)
             record.write(self._layout, self.record)
         except StorageError as error:
-            self._lock.release()
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
-        return before
+        self._recorded = True
 
     def end(
         self,
@@ -56,6 +71,8 @@ class Claim:
         `answer_seconds` is how long its pictures took to come; None where none came.
         """
         self.ended = True
+        if not self._recorded:
+            return
         ended = msgspec.structs.replace(
             self.record,
             ended=iso(self._clock.wall()),

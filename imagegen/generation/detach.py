@@ -1,5 +1,6 @@
 """Starts a run that goes on when whoever started it has left."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -27,12 +28,13 @@ _MOST_SHOWN: Final = 64 * 1024 * 1024
 class Over(msgspec.Struct, frozen=True):
     """A run that ended at once: its exit code and what it printed.
 
-    `run` is its record; None where it never had the project, so that nothing was begun.
+    `run` is its id; None where it never had the project, so that nothing was begun. A run that
+    had nothing to draw has left a journal alone, and no record.
     """
 
     exit_code: int
     said: str
-    run: RunRecord | None
+    run: str | None
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -56,7 +58,7 @@ def start(
     `environment` is the run's, None for this process's own. Raises `UsageError` where it
     cannot be started, and `StorageError` where the disk would take nothing that it says.
     """
-    before = record.read(layout)
+    before, journals = record.read(layout), _journals(layout)
     output = _output(layout)
     try:
         child = subprocess.Popen(  # noqa: S603  # our own command, no shell
@@ -87,7 +89,12 @@ def start(
         child.wait()
         raise
     said = files.read(layout.detached, _MOST_SHOWN) or b""
-    return Over(child.returncode, said.decode("utf-8", "replace"), _begun(layout, before, child))
+    run = None
+    if child.returncode != Exit.RUN_ACTIVE:
+        after = record.read(layout)
+        recorded = after is not None and (before is None or after.run != before.run)
+        run = after.run if after and recorded else next(iter(_journals(layout) - journals), None)
+    return Over(child.returncode, said.decode("utf-8", "replace"), run)
 
 
 def _output(layout: Layout) -> int:
@@ -110,14 +117,11 @@ def _output(layout: Layout) -> int:
         raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
 
 
-def _begun(
-    layout: Layout, before: RunRecord | None, child: subprocess.Popen[bytes]
-) -> RunRecord | None:
-    """Return the record that a run has left which is over; None if it left none."""
-    after = record.read(layout)
-    if child.returncode == Exit.RUN_ACTIVE or after is None:
-        return None
-    return after if before is None or after.run != before.run else None
+def _journals(layout: Layout) -> set[str]:
+    """Return the runs whose journals are kept."""
+    with contextlib.suppress(OSError):
+        return {path.stem for path in layout.journal("").parent.iterdir()}
+    return set()
 
 
 def _flags() -> int:

@@ -1,8 +1,30 @@
 """What a run would take and cost, as a value: the engine that works it out stays out of sight."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
+
+_SUPPOSED_KEYS: Final = 2
+
+
+class Supposed(msgspec.Struct, frozen=True):
+    """How long drawing would take with so many keys, of so many requests a minute each.
+
+    `seconds` is when the last request could leave.
+    """
+
+    keys: int
+    per_minute: int
+    seconds: float
+
+
+def suppose(requests: int, per_minute: int) -> Supposed | None:
+    """Return how long so many requests would take with two keys; None if there are none."""
+    if not requests:
+        return None
+    minutes = (requests - 1) // (_SUPPOSED_KEYS * per_minute)
+    return Supposed(_SUPPOSED_KEYS, per_minute, 60.0 * minutes)
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +35,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     `longest_chain` is how many pictures at most are drawn one after another, each from the one
     before. `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
     None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
+    `supposed` is for the styles that have no key.
     """
 
     departures: Mapping[str, float | None]
@@ -23,6 +46,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     answer_seconds: float | None = None
     price: float | None = None
     cost: float | None = None
+    supposed: Supposed | None = None
 
     @property
     def seconds(self) -> float | None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.generation.composer import words_hash
 from imagegen.project import progress, record
@@ -69,24 +68,6 @@ def as_own(beats_file: str) -> str | None:
     if Path(beats_file).is_absolute():
         return None
     return f"beats = {msgspec.json.encode(beats_file).decode()} in imagegen.toml makes it its own"
-
-
-def as_last_drawn(root: Path, asked: Asked) -> Asked:
-    """Return what is asked with the last run's provider, model and continuity.
-
-    For looking at pictures: else all that a run with `--provider` drew would be outdated as soon
-    as it is looked at. What is asked for wins; provider and model belong together.
-    """
-    last = record.read(Layout(root))
-    if last is None or last.drawer.provider not in {None, *providers.NAMES}:
-        # The record may be somebody else's.
-        return asked
-    by = last.drawer
-    if asked.continuity is None:
-        asked = msgspec.structs.replace(asked, continuity=by.continuity)
-    if asked.provider is None and asked.model is None:
-        asked = msgspec.structs.replace(asked, provider=by.provider, model=by.model)
-    return asked
 
 
 def errors(layout: Layout, style: str, beats: Sequence[Beat]) -> dict[Key, BeatError]:

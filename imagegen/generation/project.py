@@ -301,9 +301,9 @@ class Project:
         """Tell whether the beat is drawn from the picture of another."""
         return beat.key in self.predecessors.get(beat.style, ())
 
-    def cast(self, beats: Iterable[Beat]) -> tuple[Appearance, ...]:
-        """Return the project's characters, and which of these beats name each."""
-        return appearances(self.settings, self.composer.references, beats)
+    def cast(self, beats: Iterable[Beat], others: Iterable[Beat] = ()) -> tuple[Appearance, ...]:
+        """Return the project's characters, and which of these beats and others name each."""
+        return appearances(self.settings, self.composer.references, beats, others)
 
     def plan(
         self,

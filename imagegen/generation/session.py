@@ -12,10 +12,10 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
-from imagegen.generation import beforehand, numbering, prepare, undoing
+from imagegen.generation import beforehand, numbering, ownkeys, prepare, undoing
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
-from imagegen.generation.estimate import Estimate
+from imagegen.generation.estimate import Estimate, suppose
 from imagegen.generation.events import Bus, Complete, Listener, Warned
 from imagegen.generation.forecaster import estimate
 from imagegen.generation.lastrun import left_by
@@ -90,6 +90,13 @@ class Session:
     def __enter__(self) -> Self:
         """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
         another_run = self._claim.take() != self._last or self._busy
+        plan = self._plans.get(self._limit)
+        if another_run or plan is None or plan.to_draw:
+            try:
+                self._claim.begin()
+            except UsageError:
+                self._claim.release()
+                raise
         if another_run or _newest_step(self.project.layout) != self._newest_step:
             # What another command drew, moved or put there meanwhile is not known here yet.
             self._disk = None
@@ -164,9 +171,12 @@ class Session:
             self._disk = self.project.survey(self._runtime.clock.wall())
         return self._disk
 
-    def require_keys(self, plan: Plan) -> None:
-        """Raise `UsageError` if there are beats to draw and no style of them has a key."""
-        beforehand.require_keys(self.project, plan, self._provider)
+    def require_keys(self, plan: Plan, hint: str) -> None:
+        """Raise `UsageError` if there are beats to draw and no style of them has a key.
+
+        `hint` says how to draw without one.
+        """
+        beforehand.require_keys(self.project, plan, self._provider, hint)
 
     def estimate(self, plan: Plan) -> Estimate:
         """Say how long drawing the plan would take and what it would cost."""
@@ -188,8 +198,11 @@ class Session:
         )
         if pool is not None:
             pool.close()
+        keyless = [style for style in chains if pool is not None and not pools[style]]
+        without = sum(p.draw for style in keyless for p in plan.styles[style])
         return msgspec.structs.replace(
             found,
+            supposed=suppose(without, ownkeys.section(self._provider.name).per_minute),
             keys=None if pool is None else {style: len(pools[style]) for style in chains},
             image_size=settings.image_size,
             aspect_ratio=settings.aspect_ratio,
@@ -315,6 +328,8 @@ class Session:
         )
 
     def _make_ready(self, plan: Plan, run: Run) -> Plan:
+        if plan.to_draw:
+            self._claim.begin()
         layout, changes = self.project.layout, self.project.changes
         prepare.try_disk(layout)
         prepare.try_folders(layout, plan)

@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from imagegen.errors import UsageError
 from imagegen.generation.events import Event, Failed
-from imagegen.project.record import RunRecord
 from imagegen.web import older
 from imagegen.web.answers import RefusedError, answer, body_of, decoded
 from imagegen.web.board import Boards
@@ -82,10 +81,10 @@ class Api:
         numbers = older.written(await to_thread.run_sync(self._boards.project))
         return EventStream(lambda: older.translated(self._of(begun), numbers), b"")
 
-    def _of(self, begun: RunRecord | Failed) -> AsyncGenerator[News]:
+    def _of(self, begun: str | Failed) -> AsyncGenerator[News]:
         if isinstance(begun, Failed):
             return _alone(begun)
-        return self._follower.run(begun.run)
+        return self._follower.run(begun)
 
     async def _stop(self, request: Request) -> Response:
         await self._named(request)

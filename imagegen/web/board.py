@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from imagegen.generation import interrupted, numbering
-from imagegen.generation.lastrun import as_last_drawn
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
 from imagegen.project.layout import Layout
@@ -89,25 +88,19 @@ class _Read:
 class Boards:
     """Reads a project's board, anew whenever one of its files has changed.
 
-    `root` is its folder as it was typed, for messages; `asked` is what the command was told. The
-    methods wait for files; any thread may call them. `_lock` guards what was read last, and
-    what the project names from which that was made.
+    `root` is its folder as it was typed, for messages; `asked` is what the command was told: its
+    images are judged by that, and it is what the page's runs ask for. The methods wait for files;
+    any thread may call them. `_lock` guards what was read last, and what the project names from
+    which that was made.
     """
 
     def __init__(self, root: Path, asked: Asked) -> None:
         self.layout = Layout(root)
+        self.asked = asked
         self._root = root
-        self._asked = asked
         self._lock = threading.Lock()
         self._read: _Read | None = None
         self._named: tuple[str, ...] = ()
-
-    def asked(self) -> Asked:
-        """Return how the project is drawn now: as the command was told, else as it was last.
-
-        Its pictures are judged by that, and it is what the page's runs ask for.
-        """
-        return as_last_drawn(self._root, self._asked)
 
     def read(self) -> Board:
         """Return the board as it is now. Raises `ImagegenError` for a faulty project."""
@@ -134,7 +127,7 @@ class Boards:
 
     def _anew(self, seen: int) -> "_Read":
         interrupted.finish(self.layout, time.time())
-        project = Project(self._root, self.asked())
+        project = Project(self._root, self.asked)
         named = named_by(project)
         if named != self._named:
             # Files are marked before they are read: a change between the two would not be seen.

@@ -90,8 +90,8 @@ class Runs:
         self._options = list(options)
         self._begun: set[str] = set()
 
-    def begin(self, asked: Asked) -> RunRecord | Failed:
-        """Begin a run; returns why, where it ended before it had the project.
+    def begin(self, asked: Asked) -> str | Failed:
+        """Begin a run and return its id; or why, where it ended before it had the project.
 
         Raises `RunActiveError` while another is active, and `UsageError` where no process
         can be started.
@@ -111,10 +111,9 @@ class Runs:
                 return failed
             if started.run is None:
                 return _unsaid(started)
-            # It had nothing to draw, say: its journal tells.
-            started = started.run
+        # Of one that is over its journal tells: it had nothing to draw, say.
         self._begun.add(started.run)
-        return started
+        return started.run
 
     def stop(self) -> RunRecord | None:
         """Ask the active run to finish what is in flight and end; returns it, or None."""
@@ -158,7 +157,7 @@ class Runs:
 
 def _drawer(boards: Boards) -> list[str]:
     """Return the options that let a run draw as the page shows it."""
-    asked = boards.asked()
+    asked = boards.asked
     named = {"provider": asked.provider, "model": asked.model}
     options = [f"--{name}={value}" for name, value in named.items() if value is not None]
     if asked.continuity is not None:
