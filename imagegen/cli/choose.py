@@ -102,7 +102,7 @@ def choose(
         return
     # Styles are compared by beats: all of their pictures have to be at them.
     numbering.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
-    before = chosen(read)
+    before, made = chosen(read), {}
     if every is not None:
         made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
         choices.chose(printer, name, made, before)
@@ -122,6 +122,10 @@ def choose(
     else:
         made = choosing.choose(read, picks.named(read, words, flagged=flag), now)
         choices.chose(printer, name, made, before)
+    placeholders = (
+        key for key, one in made.items() if choosing.is_placeholder(read, key, one.style)
+    )
+    choices.sketches(printer, [read.names.name(key) for key in placeholders])
     choices.counted(printer, name, len(chosen(read)), len(read.numbers))
 
 

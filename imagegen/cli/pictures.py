@@ -159,7 +159,8 @@ def accept(
     accepted = settling.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
-        printer.line(f"{one.name} counts as current ({', '.join(one.changed)} changed)")
+        why = "a sketch" if one.placeholder else f"{', '.join(one.changed)} changed"
+        printer.line(f"{one.name} counts as current ({why})")
     if not accepted:
         printer.line(f"{read.layout.name}: nothing of it is outdated.")
         return

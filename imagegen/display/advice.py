@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural, some
@@ -58,7 +60,7 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
     pictures = plural(left, "picture")
     cost = f", about {money(found.price * left)}" if found.price else ""
     if last is None or not last.broke_off:
-        run = _on("run", found, path, *_same(found))
+        run = _on("run", found, path)
         paper.line(f"Next: {run}     {pictures}{cost}")
         if helps:
             paper.line("What was refused will probably be refused again:")
@@ -69,7 +71,7 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
         paper.line("Next:")
         paper.commands(
             (resume, "carries on what the last run was asked for"),
-            (_on("run", found, path, *_same(found)), f"all that is missing: {pictures}{cost}"),
+            (_on("run", found, path), f"all that is missing: {pictures}{cost}"),
         )
     else:
         # Another provider or model has other prices.
@@ -152,9 +154,25 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
                 (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best of a beat"),
             )
         return
+    _by_another(paper, found)
     cost = f", about {money(found.price * count)}" if found.price else ""
-    again = _on("run", found, path, *_same(found), "--outdated")
+    again = _on("run", found, path, "--outdated")
     paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+
+
+def _by_another(paper: Paper, found: Standing) -> None:
+    """Say how to keep what the last run drew with another provider or model than the project's."""
+    by = found.last_run.drawer if found.last_run else Drawer()
+    asked = {"provider": by.provider, "model": by.model}
+    lines = [
+        f"{name} = {msgspec.json.encode(value).decode()}" for name, value in asked.items() if value
+    ]
+    changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
+    if lines and changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
+        said = (
+            f"The last run was told who draws. {' and '.join(lines)} in imagegen.toml keeps that."
+        )
+        paper.wrapped("", clean(said, 600), indent=2)
 
 
 def _on(name: str, found: Standing, path: str, *options: str) -> str:
@@ -165,17 +183,6 @@ def _on(name: str, found: Standing, path: str, *options: str) -> str:
 def named_beats(found: Standing, path: str) -> list[str]:
     """Return the options that name the beats file, where this command was told of one."""
     return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
-
-
-def _same(found: Standing) -> list[str]:
-    """Return the options that let the project be drawn by who drew it last."""
-    by = found.last_run.drawer if found.last_run else Drawer()
-    continuity = {None: [], True: ["--continuity"], False: ["--no-continuity"]}[by.continuity]
-    return [*_option("--provider", by.provider), *_option("--model", by.model), *continuity]
-
-
-def _option(name: str, value: str | None) -> list[str]:
-    return [name, clean(value)] if value else []
 
 
 def _is_part(asked: Asked) -> bool:

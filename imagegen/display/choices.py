@@ -111,6 +111,14 @@ def chose(
         paper.line(f"{clean(name)}: nothing was left to choose.")
 
 
+def sketches(paper: Paper, names: Sequence[str]) -> None:
+    """Say which choices are of placeholders."""
+    if names:
+        are = "is a placeholder" if len(names) == 1 else "are placeholders"
+        said = f"{some(names, _SHOWN)} {are}, so flagged: choose again once drawn"
+        paper.wrapped("", said, indent=2)
+
+
 def unchose(paper: Paper, names: Sequence[str]) -> None:
     """Say of which beats nothing is chosen any more."""
     for name in names:

@@ -32,6 +32,9 @@ def show(
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
     if plan.again:
         paper.line(f"  {plan.again:,} of them exist; they are kept in old_images/")
+    if plan.placeholders:
+        drawn_over = plural(plan.placeholders, "placeholder")
+        paper.line(f"  {drawn_over} would be drawn over; they are kept in old_images/")
     outdated = plan.outdated.total()
     if outdated:
         are = "is" if outdated == 1 else "are"

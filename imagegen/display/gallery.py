@@ -278,6 +278,8 @@ def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
         yield '<span class="flag">⚑ flagged</span>'
     if cell.redrawn:
         yield "<span>redrawn since</span>"
+    if cell.placeholder:
+        yield "<span>placeholder</span>"
     if cell.belongs_to:
         yield f'<span class="flag">belongs to {_text(cell.belongs_to)}</span>'
     if cell.changed:

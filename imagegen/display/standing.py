@@ -35,6 +35,8 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     total = sum(style.total for style in styles.values())
     dot = f" {paper.glyphs.dot} "
     counts = f"{done:,}/{plural(total, 'picture')}"
+    sketches = sum(style.placeholder for style in styles.values())
+    counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
     paper.wrapped("", dot.join([clean(found.project), counts, *_run(found, now)]), indent=2)
     paper.line()
     names = Names(
@@ -93,7 +95,7 @@ def _style(
 def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict[str, str]:
     """Say of each cause how many beats it has, and the first of them; with its colour."""
     by_cause: dict[tuple[Status, str], list[str]] = {}
-    for beat in style.beats if style.error + style.outdated + style.waived else ():
+    for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
         if cause is not None:
             short = names.short(name, beat.shot_number, beat.beat_number)
@@ -106,6 +108,10 @@ def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict
     return said
 
 
+def _has_causes(style: StyleStanding) -> bool:
+    return bool(style.error or style.outdated or style.waived or style.placeholder)
+
+
 def _cause(beat: BeatStanding) -> str | None:
     """Return why a beat is not simply complete or pending."""
     if beat.error is not None:
@@ -114,7 +120,9 @@ def _cause(beat: BeatStanding) -> str | None:
         return f"blocked by {beat.blocked_by}"
     if beat.changed:
         return f"outdated, {' and '.join(beat.changed)} changed"
-    return "waived" if beat.status is Status.WAIVED else None
+    if beat.status is Status.WAIVED:
+        return "waived"
+    return "placeholder, which run draws over" if beat.placeholder else None
 
 
 def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
@@ -189,6 +197,7 @@ def _chosen(paper: Paper, found: Standing, path: str) -> None:
     for names, what in (
         (found.redrawn_since_chosen, "redrawn since"),
         (found.flagged, "flagged"),
+        (found.placeholders_chosen, "of a placeholder"),
         (found.chosen_without_picture, "without a picture any more"),
         (found.copies_missing, "without a copy in selected_images"),
     ):

@@ -108,7 +108,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
             (style, *one.beat.key)
             for style, own in (self.plan.styles.items() if self.plan else ())
             for one in own
-            if one.draw and one.found is Found.WHOLE
+            if one.again and one.found is Found.WHOLE
         } - self.heard.drawn
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.generation.choices import Chosen, chosen, has_copy, placed
 from imagegen.generation.project import Project
@@ -34,13 +35,16 @@ class Pick(msgspec.Struct, frozen=True):
 def choose(project: Project, picks: Mapping[Key, Pick], wall: float) -> dict[Key, Chosen]:
     """Take pictures for the best of their beats, all of them or none; returns the choices.
 
-    What was chosen before is replaced. `wall` is the wall clock's time, in seconds. Raises
+    What was chosen before is replaced. The choice of a placeholder is flagged: it wants another
+    look once the beat is drawn. `wall` is the wall clock's time, in seconds. Raises
     `UsageError` for a beat or a picture that is not there, and `StorageError`.
     """
     for key, pick in picks.items():
         fault = picture_fault(project, key, pick.style)
         if fault is not None:
             raise UsageError(fault, hint=_styles(project))
+
+    picks = _with_flags(project, picks)
 
     def change(entries: Entries, names: Names) -> Iterable[Key]:
         _take(project.layout, picks, iso(wall), entries, names)
@@ -108,6 +112,7 @@ def choose_rest(
     picks = dict.fromkeys(left, Pick(style, flagged))
     for key in lacking:
         del picks[key]
+    picks = _with_flags(project, picks)
 
     def change(entries: Entries, names: Names) -> Iterable[Key]:
         since = placed(entries, names)
@@ -132,6 +137,23 @@ def picture_fault(project: Project, key: Key, style: str) -> str | None:
     if found is Found.FOREIGN:
         return f"{name} has no whole picture"
     return None
+
+
+def is_placeholder(project: Project, key: Key, style: str) -> bool:
+    """Tell whether a beat's picture in a style is a sketch that the next run draws over."""
+    if project.settings.provider in providers.PLACEHOLDERS:
+        return False
+    _, whole = look_at(project.layout.picture(style, *key))
+    drawn = whole.provenance if whole is not None else None
+    return drawn is not None and drawn.provider in providers.PLACEHOLDERS
+
+
+def _with_flags(project: Project, picks: Mapping[Key, Pick]) -> dict[Key, Pick]:
+    """Return the picks, those of placeholders flagged."""
+    return {
+        key: Pick(pick.style, pick.flagged or is_placeholder(project, key, pick.style))
+        for key, pick in picks.items()
+    }
 
 
 def _take(

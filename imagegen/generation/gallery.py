@@ -40,6 +40,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool = False
     flagged: bool = False
     redrawn: bool = False
+    placeholder: bool = False
     torn: bool = False
     """Something lies at the picture's place that is no whole picture."""
 
@@ -170,6 +171,7 @@ class _Looked:
             belongs_to=self._project.names.name(its) if its is not None else "",
             chosen=is_it,
             flagged=one is not None and is_it and one.flagged,
+            placeholder=stands.placeholder,
             redrawn=one is not None
             and is_it
             and choices.since(self._project, one) is Since.REDRAWN,

@@ -18,7 +18,7 @@ from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.moved import Lying, Row
 from imagegen.generation.settled import Settled, address
-from imagegen.generation.survey import THERE, Stray, Survey, Surveyed
+from imagegen.generation.survey import Stray, Survey, Surveyed
 from imagegen.project.overrides import Accepted
 from imagegen.project.png import Hash, Provenance
 from imagegen.project.storyboard import Beat, Key
@@ -51,12 +51,14 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
     `target` says from what a beat would be drawn now, but for the picture that it continues:
     the same for all beats of a style that have the same `kind`, but for their words. `before`
-    tells which beats continue which.
+    tells which beats continue which. Pictures by one of the providers `placeholders` stand in for
+    others.
     """
 
     target: Callable[[Beat], Provenance]
     kind: Callable[[Beat], tuple[object, ...]]
     before: Predecessors = {}  # copied by msgspec
+    placeholders: frozenset[str] = frozenset()
 
 
 def judge(
@@ -136,6 +138,8 @@ class _Style:
             waived = not one.there and self._settled.waived(beat)
             return msgspec.structs.replace(one, waived=True) if waived else one
         words = self._hashes[beat.words]
+        if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
+            return msgspec.structs.replace(one, placeholder=True, waived=self._settled.waived(beat))
         same_words = drawn.words.sha256 == words
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
             self._doubtful.append(one)
@@ -149,17 +153,23 @@ class _Style:
             others += self._followed(drawn, before)
         if same_words and not others:
             return one
-        if self._accepted:
-            now = msgspec.structs.replace(
-                template, words=Hash(words), continues=self._content(before)
-            )
-            if self._is_accepted(beat, drawn, now):
-                # What is about to be drawn anew before it makes it another all the same.
-                held = before is None or self._stays(before)
-                return one if held else self._outdated(one, (Reason.PREDECESSOR,))
+        if self._holds(beat, drawn, words):
+            # What is about to be drawn anew before it makes it another all the same.
+            held = before is None or self._stays(before)
+            return one if held else self._outdated(one, (Reason.PREDECESSOR,))
         if not same_words:
             others = (Reason.WORDS, *others) if others else _WORDS
         return self._outdated(one, others)
+
+    def _holds(self, beat: Beat, drawn: Provenance, words: str) -> bool:
+        """Tell whether a person accepted the picture as it is, and what it is held against."""
+        if not self._accepted:
+            return False
+        before = self._before.get(beat.key) if self._before else None
+        now = msgspec.structs.replace(
+            self._template(beat), words=Hash(words), continues=self._content(before)
+        )
+        return self._is_accepted(beat, drawn, now)
 
     def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
         return Surveyed(one.beat, one.found, one.whole, changed)
@@ -174,14 +184,15 @@ class _Style:
         if not pictures:
             return [], []
         beats = [one.beat for one in self._doubtful]
-        beats += (one.beat for one in found if one.found not in THERE)
+        beats += (one.beat for one in found if not one.there)
         beats.sort(key=attrgetter("row"))
         return self._rows(beats, {picture.words for picture in pictures}), pictures
 
     def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
         for one in pictures:
             drawn = one.provenance
-            if drawn is not None:
+            # A placeholder is drawn again and not moved.
+            if drawn is not None and drawn.provider not in self._judging.placeholders:
                 key = one.key
                 words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
                 yield Lying(key, words, drawn.id)

@@ -20,7 +20,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     `changed` says why its picture is outdated, `waived` that it needs none. `after` is the
     beat that this run draws before it, because it continues that one; `blocked_by` the one
     that it waits for in vain, which has no picture and is not drawn. `continues_outdated` tells
-    that it is drawn from a picture that is outdated and stays.
+    that it is drawn from a picture that is outdated and stays. A `placeholder` is drawn over.
     """
 
     beat: Beat
@@ -31,6 +31,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     after: Key | None = None
     blocked_by: Key | None = None
     continues_outdated: bool = False
+    placeholder: bool = False
 
     @property
     def status(self) -> Status:
@@ -46,12 +47,12 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     @property
     def exists(self) -> bool:
         """Whether it has a picture that stays."""
-        return not self.draw and self.found in THERE
+        return not self.draw and self.found in THERE and not self.placeholder
 
     @property
     def again(self) -> bool:
         """Whether it is drawn though it has a picture, which is kept."""
-        return self.draw and self.found in THERE
+        return self.draw and self.found in THERE and not self.placeholder
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def again(self) -> int:
         """How many pictures are replaced; the old ones are kept."""
         return sum(planned.again for beats in self.styles.values() for planned in beats)
+
+    @property
+    def placeholders(self) -> int:
+        """How many placeholders are drawn over; they are kept too."""
+        return sum(p.draw and p.placeholder for beats in self.styles.values() for p in beats)
 
     @property
     def outdated(self) -> Counter[tuple[str, ...]]:
@@ -170,7 +176,7 @@ def make(
 
 def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
     draw = again(one) if one.there else not one.waived
-    return Planned(one.beat, one.found, draw, one.changed, one.waived)
+    return Planned(one.beat, one.found, draw, one.changed, one.waived, placeholder=one.placeholder)
 
 
 def _in_chains(

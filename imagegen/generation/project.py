@@ -241,7 +241,12 @@ class Project:
         reference images that cannot be read.
         """
         found = survey(self.layout, self.beats, self.index, now)
-        judging = Judging(target=self.target, kind=self.composer.kind, before=self.predecessors)
+        judging = Judging(
+            target=self.target,
+            kind=self.composer.kind,
+            before=self.predecessors,
+            placeholders=providers.PLACEHOLDERS - {self.settings.provider},
+        )
         return judge(found, judging, self.settled, self._text_of)
 
     def target(self, beat: Beat) -> Provenance:

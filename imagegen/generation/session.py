@@ -334,7 +334,7 @@ class Session:
         prepare.try_disk(layout)
         prepare.try_folders(layout, plan)
         prepare.sweep(layout, self._survey())
-        if plan.again or changes:
+        if plan.again or plan.placeholders or changes:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
             steps.note_run(run.old_folder, run.options.run, undoing.before(self.project, changes))
         overrides.edit(layout, changes)

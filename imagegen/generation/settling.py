@@ -27,7 +27,7 @@ def accept(project: Project, wall: float) -> list[Surveyed]:
     found = project.survey(wall)
     asked = chosen(project, found)
     numbering.require_places(project, found, _styles(asked), "Nothing was accepted")
-    outdated = {address(one.beat): one for one in asked if one.changed}
+    outdated = {address(one.beat): one for one in asked if one.changed or one.placeholder}
     _refuse_followers(project, outdated)
 
     def accepted(beat: Beat) -> Accepted | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError, sendable
 from imagegen.generation import choices, numbering
-from imagegen.generation.choices import Since, Unclear
+from imagegen.generation.choices import ChoiceStanding, Since, Unclear
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -24,7 +24,8 @@ class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
     `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
-    number of the beat of its shot that must be mended first.
+    number of the beat of its shot that must be mended first. A `placeholder` is a sketch that the
+    next run draws over: the beat counts as one without a picture, and the path is the sketch's.
     """
 
     shot_number: str
@@ -34,6 +35,7 @@ class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     error: BeatError | None = None
     changed: tuple[str, ...] = ()
     blocked_by: str | None = None
+    placeholder: bool = False
 
 
 class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,8 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     """One style: how many beats are of each status, and every beat in file order.
 
     `moved` counts pictures with the words of another beat, `left_over` has the paths of those
-    of beats that are gone. `failed_redraws` are counted as what their pictures are.
+    of beats that are gone. `failed_redraws` are counted as what their pictures are. `placeholder`
+    counts beats that are pending, blocked or in error and have a sketch meanwhile.
     """
 
     total: int
@@ -58,6 +61,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     blocked: int = 0
     outdated: int = 0
     waived: int = 0
+    placeholder: int = 0
     moved: int = 0
     left_over: tuple[str, ...] = ()
     failed_redraws: tuple[FailedRedraw, ...] = ()
@@ -88,7 +92,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     more in the style that was chosen, `copies_missing` have one and no copy of it;
     `choices_left_over` are entries and files of beats that are gone, and files of no choice, which
     `copies_unclaimed` has once more; `choices_unclear` are entries that are not understood, and
-    `choices_fault` says why the file cannot be read.
+    `choices_fault` says why the file cannot be read. `placeholders_chosen` are choices of sketches
+    that the next run draws over.
+
+    `provider` is who draws the project, by whom its pictures are judged.
     """
 
     schema: int = 1
@@ -112,6 +119,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     choices_unclear: tuple[Unclear, ...] = ()
     choices_left_over: tuple[str, ...] = ()
     choices_fault: str | None = None
+    placeholders_chosen: tuple[str, ...] = ()
+    provider: str = ""
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -153,6 +162,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
             blocked=statuses.count(Status.BLOCKED),
             outdated=statuses.count(Status.OUTDATED),
             waived=statuses.count(Status.WAIVED),
+            placeholder=sum(b.placeholder and b.status is not Status.WAIVED for b in beats),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
             failed_redraws=_failed_redraws(project, style, its, failed),
@@ -180,12 +190,13 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         beats_named=project.asked.beats_file is not None,
         last_beats_file=numbering.other_beats(project),
         beats=project.count,
+        provider=project.settings.provider,
         styles=styles,
-        **_choices(project),
+        **_choices(project, found),
     )
 
 
-def _choices(project: Project) -> dict[str, Any]:
+def _choices(project: Project, found: Survey) -> dict[str, Any]:
     """Return what is told of choices."""
     try:
         chosen = choices.look(project)
@@ -200,9 +211,21 @@ def _choices(project: Project) -> dict[str, Any]:
         "chosen_without_picture": tuple(one.name for one in chosen if one.since is Since.GONE),
         "copies_missing": tuple(one.name for one in chosen if one.lacks_copy),
         "copies_unclaimed": over.unclaimed,
+        "placeholders_chosen": _placeholders(found, chosen),
         "choices_unclear": over.unclear,
         "choices_left_over": over.told + over.unclaimed,
     }
+
+
+def _placeholders(found: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str, ...]:
+    """Return which choices are of placeholders, as they are now."""
+    sketches = {
+        (style, one.key) for style, own in found.beats.items() for one in own if one.placeholder
+    }
+    if not sketches:
+        return ()
+    of = ((one, (one.style, (one.shot_number, one.beat_number))) for one in chosen)
+    return tuple(one.name for one, its in of if its in sketches and one.since is Since.SAME)
 
 
 def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
@@ -274,13 +297,14 @@ def _beat(
     one: Surveyed, error: BeatError | None, shown: Callable[[str, str, str], str]
 ) -> BeatStanding:
     """Return where a beat stands; `shown` tells the path of a picture that is there."""
-    beat = one.beat
+    beat, number = one.beat, (one.beat.shot, one.beat.beat)
+    path = shown(beat.style, *beat.key) if one.there or one.placeholder else None
     if one.there:
         status = Status.OUTDATED if one.changed else Status.COMPLETE
-        path = shown(beat.style, beat.shot, beat.beat)
-        return BeatStanding(beat.shot, beat.beat, status, path, changed=one.changed)
+        return BeatStanding(*number, status, path, changed=one.changed)
+    status = Status.PENDING
     if one.waived:
-        return BeatStanding(beat.shot, beat.beat, Status.WAIVED)
-    if error is not None:
-        return BeatStanding(beat.shot, beat.beat, Status.ERROR, error=error)
-    return BeatStanding(beat.shot, beat.beat, Status.PENDING)
+        status, error = Status.WAIVED, None
+    elif error is not None:
+        status = Status.ERROR
+    return BeatStanding(*number, status, path, error, placeholder=one.placeholder)

@@ -46,6 +46,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     """A beat and what lies at its place; `whole` is set for a whole PNG.
 
     `changed` says what has changed since its picture was drawn, `waived` that it needs none.
+    `placeholder` marks a sketch in a project that is drawn by another provider.
     """
 
     beat: Beat
@@ -53,6 +54,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     whole: png.Whole | None = None
     changed: tuple[str, ...] = ()
     waived: bool = False
+    placeholder: bool = False
 
     @property
     def key(self) -> Key:
@@ -71,8 +73,8 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def there(self) -> bool:
-        """Whether the beat has its picture."""
-        return self.found in THERE
+        """Whether the beat has its picture, and not only a placeholder."""
+        return self.found in THERE and not self.placeholder
 
 
 class Stray(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +107,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def there(self) -> dict[str, dict[Key, str | None]]:
         """The beats of each style that have their picture, with the hash of its words if known."""
         return {
-            style: {one.key: _words_in(one.whole) for one in beats if one.found in THERE}
+            style: {one.key: _words_in(one.whole) for one in beats if one.there}
             for style, beats in self.beats.items()
         }
 

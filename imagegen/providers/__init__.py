@@ -17,6 +17,9 @@ NAMES: Final = tuple(_CLASSES)
 TABLES: Final = ("openai", "sdwebui")
 """The tables of keys.toml that are one provider's each; see `Provider.keys_table`."""
 
+PLACEHOLDERS: Final = frozenset({"sketch"})
+"""Those whose images stand in for real ones, unless they are what a project is drawn with."""
+
 MODELS: Final = {
     "gemini": ("gemini-3.1-flash-image", "gemini-3-pro-image"),
     "openai": (

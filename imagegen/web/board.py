@@ -26,7 +26,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     """One style's picture of a beat. `version` changes with the file; None: there is none.
 
     `prompt` is set where it is not the row's; `blocked_by` is the number of the beat of its shot
-    that must be mended first.
+    that must be mended first. A `placeholder` is a sketch that the next run draws over.
     """
 
     status: Status
@@ -34,6 +34,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     error: BeatError | None = None
     changed: tuple[str, ...] = ()
     blocked_by: str | None = None
+    placeholder: bool = False
     prompt: str | None = None
 
 
@@ -185,6 +186,7 @@ def _row(layout: Layout, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row
                 error=stands.error,
                 changed=stands.changed,
                 blocked_by=stands.blocked_by,
+                placeholder=stands.placeholder,
                 prompt=beat.words if beat.words != first.words else None,
             )
             for style, (beat, stands) in styles.items()

@@ -1,0 +1,97 @@
+"""Sketches stand in for images until another provider draws them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from commands import STYLES, Commands, pictures
+from gemini_server import GeminiServer
+from imagegen.project import png
+
+ONE_STYLE = 'draw = ["clear"]\n'
+
+
+def status(commands: Commands, root: Path) -> dict[str, Any]:
+    """Return what `status --json` prints."""
+    return dict(json.loads(commands.run("status", root, "--json").out))
+
+
+def providers(root: Path) -> set[str]:
+    """Return who drew the images of a project."""
+    drawn = set()
+    for path in pictures(root):
+        with path.open("rb") as file:
+            whole = png.examine(file)
+        assert whole is not None
+        assert whole.provenance is not None
+        drawn.add(whole.provenance.provider)
+    return drawn
+
+
+def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: GeminiServer) -> None:
+    """Preview by sketch, then `run`: every beat is sent once, nothing is asked or given twice."""
+    root = commands.project(beats=12)
+    assert commands.run("run", root, "--provider", "sketch").code == 0
+    found = status(commands, root)
+    counts = [found["styles"][style] for style in STYLES]
+    assert [(c["complete"], c["pending"], c["outdated"], c["placeholder"]) for c in counts] == [
+        (0, 12, 0, 12)
+    ] * 3
+    beat = counts[0]["beats"][0]
+    assert (beat["status"], beat["placeholder"], bool(beat["imagePath"])) == ("pending", True, True)
+    assert commands.run("status", root, "--check").code == 3
+    done = commands.run("run", root, "--base-url", server.address)
+    assert done.code == 0, done.text
+    sent = [request.prompt for request in server.requests]
+    assert len(sent) == len(set(sent)) == 36
+    assert providers(root) == {"gemini"}
+    assert len(list((root / "old_images").rglob("*.png"))) == 36
+    found = status(commands, root)
+    assert [found["styles"][style]["placeholder"] for style in STYLES] == [0, 0, 0]
+    assert commands.run("undo", root).code == 0
+    assert providers(root) == {"sketch"}
+
+
+def test_sketches_are_images_where_the_project_is_drawn_by_them(commands: Commands) -> None:
+    """With `provider = "sketch"` a sketch is what was asked for."""
+    root = commands.project(settings='provider = "sketch"\n' + ONE_STYLE)
+    commands.run("run", root)
+    found = status(commands, root)["styles"]["clear"]
+    assert (found["complete"], found["pending"], found["placeholder"]) == (3, 0, 0)
+    assert "3 exist" in commands.run("run", root, "--dry-run").out
+    (root / "imagegen.toml").write_text(ONE_STYLE, encoding="utf-8")
+    found = status(commands, root)["styles"]["clear"]
+    assert (found["complete"], found["pending"], found["placeholder"]) == (0, 3, 3)
+
+
+def test_the_choice_of_a_placeholder_is_flagged(commands: Commands, server: GeminiServer) -> None:
+    """It wants another look: `choose` says so, and `status` until the beat is drawn."""
+    root = commands.project(settings=ONE_STYLE)
+    commands.run("run", root, "--provider", "sketch")
+    done = commands.run("choose", root, "1.1", "clear")
+    assert "1.1 is a placeholder, so flagged: choose again once drawn" in done.out
+    assert json.loads((root / "image_selections.json").read_text())["1.1"]["isFlagged"]
+    assert (root / "selected_images/Beat_1.1_flagged.png").is_file()
+    assert status(commands, root)["placeholders_chosen"] == ["1.1"]
+    commands.run("run", root, "--base-url", server.address)
+    found = status(commands, root)
+    assert found["placeholders_chosen"] == []
+    assert found["redrawn_since_chosen"] == ["1.1"]
+    assert "flagged" not in commands.run("choose", root, "1.1", "clear").out
+
+
+def test_a_placeholder_is_skipped_accepted_or_continued_by_nothing(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """A beat may do without its image, or keep the sketch; none is drawn from a sketch."""
+    root = commands.project(settings=ONE_STYLE + "continuity = true\n")
+    commands.run("run", root, "--provider", "sketch")
+    done = commands.run("run", root, "--beat", "1.2", "--base-url", server.address)
+    assert server.requests == []
+    assert "waits for 1.1" in done.text
+    assert commands.run("skip", root, "clear/1.3").code == 0
+    assert "a sketch" in commands.run("accept", root, "clear/1.1").out
+    found = status(commands, root)["styles"]["clear"]
+    assert (found["complete"], found["pending"], found["waived"]) == (1, 1, 1)
+    commands.run("run", root, "--base-url", server.address)
+    assert len(server.requests) == 1
