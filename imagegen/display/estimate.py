@@ -18,7 +18,7 @@ def show(
 
     `appear` are the project's characters, and which of the beats name each.
     """
-    exist = plan.total - plan.to_draw - plan.waived - plan.blocked
+    exist = plan.total - plan.to_draw - plan.reused - plan.waived - plan.blocked
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
     paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
     paper.line()
@@ -32,6 +32,9 @@ def show(
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
     if plan.again:
         paper.line(f"  {plan.again:,} of them exist; they are kept in old_images/")
+    if plan.reused:
+        were = "was" if plan.reused == 1 else "were"
+        paper.line(f"  {plan.reused:,} {were} drawn before from the same inputs: taken, at no cost")
     if plan.placeholders:
         drawn_over = plural(plan.placeholders, "placeholder")
         paper.line(f"  {drawn_over} would be drawn over; they are kept in old_images/")

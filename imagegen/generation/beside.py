@@ -30,6 +30,7 @@ class Beside(Project):
     """A project whose beats are others than the storyboard's, drawn into a folder of `tries`."""
 
     resumes = False
+    reuses = False
 
     def set_aside(
         self,

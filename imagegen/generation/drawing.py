@@ -7,6 +7,7 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import ImagegenError, StorageError, UsageError
+from imagegen.generation import rescue
 from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease, Pool
@@ -111,10 +112,19 @@ def _save(
             files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
         files.write(path, *parts)
     except ImagegenError as error:
-        return error
+        return _rescued(run, parts, error)
     except OSError as error:
-        return files.refused(error, path)
+        return _rescued(run, parts, files.refused(error, path))
     return Saved(run.layout.relative(path), sum(map(len, parts)), picture.usage)
+
+
+def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
+    """Keep elsewhere what the project's disk refused, and say where: it was paid for."""
+    folder = rescue.keep(run.layout, parts)
+    if folder is None:
+        return error
+    message = f"{error.message}. Images that came all the same are in {folder}, and the next run"
+    return StorageError(f"{message} takes them from there", hint=error.hint)
 
 
 def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from imagegen.errors import Exit
 from imagegen.generation.outage import GIVE_UP_AFTER
-from imagegen.generation.run import Ending, Run
+from imagegen.generation.run import DISK, Ending, Run
 from imagegen.keys.pool import Exhausted
 from imagegen.keys.section import Section
 from imagegen.keys.state import KeyState
@@ -88,6 +88,15 @@ def out_of_money(run: Run) -> Ending:
         reason="money",
         message=f"about {_dollars(spent)} is spent, and another picture could pass "
         f"{_dollars(limit)} (--max-cost)",
+    )
+
+
+def out_of_room(run: Run) -> Ending:
+    """Return the ending for a disk that has no room for another image."""
+    return Ending(
+        exit_code=Exit.ENDED_EARLY,
+        reason=DISK,
+        message=f"{run.room.shortage()}; free some space first",
     )
 
 

@@ -14,6 +14,13 @@ from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
 
 
+class Reused(msgspec.Struct, frozen=True, gc=False):
+    """An image that was drawn before from the same inputs: its file, and what its pixels are."""
+
+    path: str
+    content: int
+
+
 class Planned(msgspec.Struct, frozen=True, gc=False):
     """A beat that was asked for. `draw` tells whether this run draws it.
 
@@ -21,6 +28,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     beat that this run draws before it, because it continues that one; `blocked_by` the one
     that it waits for in vain, which has no picture and is not drawn. `continues_outdated` tells
     that it is drawn from a picture that is outdated and stays. A `placeholder` is drawn over.
+    `reused` is the image that it gets without a request.
     """
 
     beat: Beat
@@ -32,11 +40,12 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     blocked_by: Key | None = None
     continues_outdated: bool = False
     placeholder: bool = False
+    reused: Reused | None = None
 
     @property
     def status(self) -> Status:
         """The beat's status when the run begins."""
-        if self.draw:
+        if self.draw or self.reused is not None:
             return Status.PENDING
         if self.blocked_by is not None:
             return Status.BLOCKED
@@ -47,7 +56,8 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     @property
     def exists(self) -> bool:
         """Whether it has a picture that stays."""
-        return not self.draw and self.found in THERE and not self.placeholder
+        stays = not self.draw and self.reused is None
+        return stays and self.found in THERE and not self.placeholder
 
     @property
     def again(self) -> bool:
@@ -68,6 +78,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def to_draw(self) -> int:
         """How many requests are needed at least."""
         return sum(planned.draw for beats in self.styles.values() for planned in beats)
+
+    @property
+    def reused(self) -> int:
+        """How many images are taken from where they were drawn before, without a request."""
+        return sum(p.reused is not None for beats in self.styles.values() for p in beats)
 
     @property
     def total(self) -> int:
@@ -101,7 +116,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             planned.changed
             for beats in self.styles.values()
             for planned in beats
-            if planned.changed and not planned.draw
+            if planned.changed and not planned.draw and planned.reused is None
         )
 
     @property

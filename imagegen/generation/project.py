@@ -60,6 +60,8 @@ class Project:
 
     resumes: bool = True
     """Whether `resume` carries on a run of it."""
+    reuses: bool = True
+    """Whether an image that was drawn before from the same inputs is taken and not drawn."""
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from imagegen.generation.events import Bus, Event, Wait
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
 from imagegen.generation.purse import Purse
+from imagegen.generation.room import Room
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
@@ -122,6 +123,7 @@ class Run:
         self.outage: Outage[Any] = Outage()
         self.counts = Counts()
         self.purse = Purse(options.price, options.max_cost)
+        self.room = Room(layout.pictures, composer.image_size)
         self.endings: list[Ending] = []
         self.haste: Haste | None = None
         self.model_gone: str | None = None

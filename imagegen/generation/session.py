@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
-from imagegen.generation import beforehand, numbering, ownkeys, prepare, undoing
+from imagegen.generation import beforehand, numbering, ownkeys, prepare, reuse, undoing
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate, suppose
@@ -84,6 +84,7 @@ class Session:
         self._newest_step: Path | None = None
         self._plans: dict[int | None, Plan] = {}
         self._limit: int | None = None
+        self._reuses = project.reuses
         self._busy = record.is_active(project.layout)
         self._bus: Bus | None = None
 
@@ -91,7 +92,7 @@ class Session:
         """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
         another_run = self._claim.take() != self._last or self._busy
         plan = self._plans.get(self._limit)
-        if another_run or plan is None or plan.to_draw:
+        if another_run or plan is None or plan.to_draw or plan.reused:
             try:
                 self._claim.begin()
             except UsageError:
@@ -161,6 +162,14 @@ class Session:
                     [style for style, beats in plan.styles.items() if beats],
                     "Nothing was drawn",
                     ways="run --renumber does both, and run --as-is leaves them where they are",
+                )
+            if self._reuses:
+                plan = reuse.reuse(
+                    self.project,
+                    plan,
+                    found.beats,
+                    lineage=self.lineage,
+                    now=self._runtime.clock.wall(),
                 )
             self._plans[limit] = plan
         return self._plans[limit]
@@ -328,21 +337,22 @@ class Session:
         )
 
     def _make_ready(self, plan: Plan, run: Run) -> Plan:
-        if plan.to_draw:
+        if plan.to_draw or plan.reused:
             self._claim.begin()
         layout, changes = self.project.layout, self.project.changes
         prepare.try_disk(layout)
         prepare.try_folders(layout, plan)
         prepare.sweep(layout, self._survey())
-        if plan.again or plan.placeholders or changes:
+        if plan.again or plan.placeholders or plan.reused or changes:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
             steps.note_run(run.old_folder, run.options.run, undoing.before(self.project, changes))
         overrides.edit(layout, changes)
-        right = prepare.put_right(layout, plan, run.old_folder, self._warn)
+        right = reuse.take(self.project, plan, run.old_folder, self._warn)
+        right = prepare.put_right(layout, right, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
         # What was taken for pictures is none, and the limit holds all the same.
-        self._disk = None
+        self._disk, self._reuses = None, False
         return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:

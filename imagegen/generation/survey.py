@@ -133,7 +133,7 @@ def _words_in(whole: png.Whole | None) -> str | None:
     return drawn.words.sha256 if drawn is not None else None
 
 
-def _counted(number: str) -> list[tuple[int, str]]:
+def counted(number: str) -> list[tuple[int, str]]:
     """Return what sorts numbers as people do: 2 before 10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(number)]
 
@@ -202,7 +202,7 @@ class _Style:
                 if number:
                     looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
                     found.append(Stray((shot.removeprefix("Shot_"), number[1]), *looked))
-        return sorted(found, key=lambda stray: [_counted(number) for number in stray.key])
+        return sorted(found, key=lambda stray: [counted(number) for number in stray.key])
 
     def unfinished(self) -> Iterator[str]:
         """Return the folders that hold what a crash left half-written."""

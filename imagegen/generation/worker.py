@@ -134,10 +134,7 @@ class Worker:
             if due > now or now > run.last_chance or run.model_gone is not None:
                 again = due if due > now else _FOREVER
                 break
-            if not run.purse.allows(run.counts.in_flight + 1):
-                if not run.counts.in_flight:
-                    run.end(endings.out_of_money(run))
-                # Those under way may turn out cheaper than they could.
+            if not self._has_means():
                 again = _FOREVER
                 break
             if run.places is not None and not run.places.take(self.style):
@@ -152,6 +149,18 @@ class Worker:
             self._start(self.backlog.take(), lease)
         self._ask_no_more()
         return again
+
+    def _has_means(self) -> bool:
+        """Return whether money and room allow one more request; end the run if none ever will."""
+        run = self._run
+        means = {run.purse.allows: endings.out_of_money, run.room.allows: endings.out_of_room}
+        for allows, ending in means.items():
+            if not allows(run.counts.in_flight + 1):
+                # Those in flight may turn out cheaper or smaller than they could.
+                if not run.counts.in_flight:
+                    run.end(ending(run))
+                return False
+        return True
 
     def _ask_no_more(self) -> None:
         """Leave the keys, or the places, to others for now."""
@@ -232,13 +241,14 @@ class Worker:
                 self._run.end_with(result.result)
             else:
                 self._fault(task, result.result, now, told, sent=result.sent)
-        if answered and self._run.purse.short:
-            # Whether money is left after all concerns every style.
-            self._run.purse.short = False
+        if answered and (self._run.purse.short or self._run.room.short):
+            # Whether money or room is left after all concerns every style.
+            self._run.purse.short = self._run.room.short = False
             self._run.runtime.ring()
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered(task)
+        self._run.room.saved(saved.bytes)
         self.backlog.drawn(task)
         self._tell(
             task,
