@@ -25,6 +25,7 @@ from evidence import whole
 from gemini_server import GeminiServer
 from imagegen import files
 from imagegen.errors import StorageError
+from imagegen.generation import rescue
 from imagegen.generation.survey import Found, survey
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
@@ -122,14 +123,15 @@ class Disk:
         assert all(whole(path.read_bytes()) for path in pictures(self.root))
 
     def is_mended(self) -> None:
-        """Fail unless a resume draws the rest, and only that."""
+        """Fail unless a resume draws the rest, and only that: not what is kept elsewhere."""
+        rescued = len(list((self.commands.state / "rescued").rglob("*.png")))
         there = {path: path.stat().st_mtime_ns for path in pictures(self.root)}
         sent = len(self.server.requests)
         done = self.run("resume", self.root, "--base-url", self.server.address, "--yes")
         assert done.code == 0, done.text
         self.is_sound()
         assert len(pictures(self.root)) == 9
-        assert len(self.server.requests) - sent == 9 - len(there)
+        assert len(self.server.requests) - sent == 9 - len(there) - rescued
         assert all(path.stat().st_mtime_ns == time for path, time in there.items())
 
 
@@ -186,7 +188,7 @@ def _told_once(done: Done, words: str) -> None:
 
 def _with_what_can_be_changed(disk: Disk, name: str) -> None:
     """Draw, so that a command that changes what is there has something to change."""
-    settings = '[characters.mara]\nabout = "A keeper."\n'
+    settings = 'provider = "sketch"\n[characters.mara]\nabout = "A keeper."\n'
     (disk.root / "imagegen.toml").write_text(settings)
     sketched = ("--provider", "sketch", "--progress", "none")
     assert disk.run("run", disk.root, *sketched).code == 0
@@ -703,15 +705,68 @@ def test_an_error_that_nobody_saw_to_is_a_fault_of_ours_everywhere(disk: Disk, e
 def test_a_place_that_cannot_be_looked_at_ends_the_run_in_order(disk: Disk) -> None:
     """A folder may be closed to us in the middle of a run: that is the disk's refusal."""
     code = """
-    from pathlib import Path
-    exists = Path.exists
-    def closed(self, **more):
-        if self.name.startswith("Beat_"):
-            raise PermissionError(13, "Permission denied", str(self))
-        return exists(self, **more)
-    Path.exists = closed
+    lstat = os.lstat
+    def closed(path, **more):
+        if "/Beat_" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return lstat(path, **more)
+    os.lstat = closed
     """
     done = disk.draw(code=code)
     assert done.code == 3, done.text
     assert "not permitted to write" in done.text
     disk.is_mended()
+
+
+def test_no_request_leaves_whose_image_would_find_no_room(disk: Disk, small: Path) -> None:
+    """What is in flight is held against the free space: every image that was sent for is there."""
+    disk.server.picture_bytes = 1_500_000
+    disk.root = disk.commands.project("wide", beats=40, settings='draw = ["clear"]\n')
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    done = disk.draw()
+    assert done.code == 3, done.text
+    _told_once(done, "the disk is full")
+    assert len(pictures(disk.root)) == len(disk.server.requests) > 10
+    _remount(small, "size=200m")
+    assert disk.draw().code == 0
+    assert len(disk.server.requests) == 40
+
+
+def test_what_the_disk_refuses_is_kept_elsewhere_and_taken_home(disk: Disk, small: Path) -> None:
+    """Images that were paid for wait in the state folder, and the next run sends for none."""
+    disk.root = disk.commands.project("wide", beats=8, settings='draw = ["clear"]\n')
+    disk.root = Path(shutil.move(disk.root, small / "my-video"))
+    with disk.server.held():
+        process = disk.commands.start("run", disk.root, "--base-url", disk.server.address)
+        assert disk.server.wait_for_requests(8)
+        _fill(small)
+    done = disk.commands.wait(process)
+    assert done.code == 3, done.text
+    rescued = list((disk.commands.state / "rescued").rglob("*.png"))
+    assert len(rescued) == 8
+    _told_once(done, str(rescued[0].parent))
+    (small / "fill").unlink()
+    assert disk.run("resume", disk.root, "--base-url", disk.server.address).code == 0
+    assert len(disk.server.requests) == 8
+    assert len(pictures(disk.root)) == 8
+    assert not list((disk.commands.state / "rescued").rglob("*.png"))
+
+
+def test_what_no_folder_takes_is_an_error_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the state folder refuses too the temporary one is tried; then nothing is left to do."""
+    (tmp_path / "state").write_bytes(b"a file")
+    monkeypatch.setenv("IMAGEGEN_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    layout = Layout(tmp_path)
+    folder = rescue.keep(layout, [drawn()])
+    assert folder is not None
+    assert folder.is_relative_to(tmp_path / "temporary")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.read_bytes() for path in rescue.kept(layout)] == [drawn()]
+    shutil.rmtree(tmp_path / "temporary")
+    (tmp_path / "temporary").write_bytes(b"a file")
+    assert rescue.keep(layout, [drawn()]) is None
+    assert list(rescue.kept(layout)) == []

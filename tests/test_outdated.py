@@ -209,9 +209,21 @@ def test_a_look_that_was_reworded_outdates_its_style(board: Board) -> None:
 def test_another_provider_is_the_only_reason(board: Board) -> None:
     """What another provider drew is outdated for that alone: its models are others anyway."""
     board.set('model = "m"\nimage_size = "2K"')
-    board.draw()
+    board.draw(provider="openai")
     board.set('draw = ["clear"]\nmodel = "n"\nprovider = "gemini"', start="")
     assert board.changed() == dict.fromkeys(("1.1", "1.2", "1.3"), ("provider",))
+
+
+def test_a_sketch_is_no_image_of_another_provider_s(board: Board) -> None:
+    """It stands in for one: neither outdated nor moved, whatever its words are."""
+    board.draw()
+    board.set('draw = ["clear"]\nprovider = "gemini"', start="")
+    board.write(rows("b", "a", "new"))
+    found = board.survey()
+    assert [one.placeholder for one in found.beats["clear"]] == [True] * 3
+    assert not any(one.there or one.changed for one in found.beats["clear"])
+    assert found.moves == {}
+    assert found.there == {"clear": {}}
 
 
 def test_all_reasons_are_told_together(board: Board) -> None:

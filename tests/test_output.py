@@ -110,8 +110,8 @@ def test_errors_are_readable_in_ascii(
 
 def test_colour_can_be_forced_into_a_pipe(commands: Commands) -> None:
     """FORCE_COLOR colours what is printed, and makes no live view of a pipe."""
-    root = commands.project(beats=2)
-    done = commands.run("run", root, "--provider", "sketch", env={"FORCE_COLOR": "1"})
+    root = commands.project(beats=2, settings='provider = "sketch"\n')
+    done = commands.run("run", root, env={"FORCE_COLOR": "1"})
     assert every_beat_has_its_line(done.out)
     assert "\x1b[?" not in done.text
     status = commands.run("status", root, env={"FORCE_COLOR": "1", "TERM": "xterm-256color"})

@@ -29,7 +29,7 @@ def main() -> NoReturn:
     gc.disable()
     code: int = Exit.OK
     try:
-        code = _run(sys.argv[1:])
+        code = run(sys.argv[1:])
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
@@ -58,7 +58,11 @@ def _keep_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code, with what went wrong told on stderr.
+
+    Raises `OSError` if the output cannot be written.
+    """
     try:
         result = app(arguments, standalone_mode=False, prog_name="imagegen")
     except (typer.Exit, InterruptedRunError) as done:

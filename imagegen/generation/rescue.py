@@ -43,7 +43,8 @@ def kept(layout: Layout) -> Iterator[Path]:
             if not _is_own(folder):
                 continue
             names = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".png")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            # Nothing could be kept there.
             continue
         except OSError as error:
             raise files.unreadable(error, folder) from error
