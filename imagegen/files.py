@@ -265,6 +265,8 @@ def sweep(folder: Path) -> None:
 def unreadable(error: OSError, path: Path | str) -> StorageError:
     """Say in words that something cannot be read, and why."""
     hint = "close some programs, or see ulimit -n" if error.errno == errno.EMFILE else None
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return StorageError(f"not permitted to read {path}")
     return StorageError(f"{path} cannot be read: {error.strerror or error}", hint=hint)
 
 

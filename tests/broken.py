@@ -41,8 +41,7 @@ BREAKS = {
         png.with_provenance = lambda data, *told: (data, memoryview(b""))
     """,
     "not swept": """
-        from imagegen.generation import prepare
-        prepare.sweep = lambda layout: None
+        files.sweep = lambda folder: None
     """,
     "saved late": """
         import threading

@@ -714,7 +714,7 @@ def test_a_place_that_cannot_be_looked_at_ends_the_run_in_order(disk: Disk) -> N
     """
     done = disk.draw(code=code)
     assert done.code == 3, done.text
-    assert "not permitted to write" in done.text
+    assert "not permitted to read" in done.text
     disk.is_mended()
 
 

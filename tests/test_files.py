@@ -326,7 +326,7 @@ def test_where_nothing_can_be_locked_leftovers_are_swept_all_the_same(
     assert names(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE])
 def test_what_cannot_be_read_is_not_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -52,7 +52,15 @@ def test_a_run_that_draws_nothing_changes_nothing(
 def test_without_a_key_the_command_that_was_typed_draws_sketches(commands: Commands) -> None:
     """The hint can be typed as it stands, whatever options were given; `keys add` is beside it."""
     root = commands.project(keys={})
-    typed = ("--style", "clear", "--model=m", "--keys", str(root / "keys.toml"), "--max-cost", "2")
+    typed = (
+        "--style",
+        "clear",
+        "--model=gemini-3-pro-image",
+        "--keys",
+        str(root / "keys.toml"),
+        "--max-cost",
+        "2",
+    )
     done = commands.run("run", root, *typed)
     assert done.code == 2
     told = " ".join(done.err.split())
