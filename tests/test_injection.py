@@ -392,7 +392,7 @@ def _recovers(
     """Hold that the next commands find all as it was or as it should be, and clear up."""
     root = place / "my-video"
     before, after = ends
-    looks = [("keys", "list", root)] if root.is_dir() else []
+    looks: list[tuple[object, ...]] = [("keys", "list", root)] if root.is_dir() else []
     if root.is_dir() and (root / "beats.json").is_file():
         looks.append(("status", root))
     for look in looks:

@@ -15,8 +15,12 @@ from imagegen.cli.pictures import opened, warn_of_moved
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imagegen.display.report import Printer
+    from imagegen.generation.choices import Chosen
     from imagegen.generation.project import Project
+    from imagegen.project.storyboard import Key
 
 CHOOSE_EPILOG: Final = (
     exit_codes(
@@ -102,7 +106,8 @@ def choose(
         return
     # Styles are compared by beats: all of their pictures have to be at them.
     numbering.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
-    before, made = chosen(read), {}
+    before = chosen(read)
+    made: Mapping[Key, Chosen] = {}
     if every is not None:
         made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
         choices.chose(printer, name, made, before)

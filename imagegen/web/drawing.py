@@ -105,15 +105,18 @@ class Runs:
         arguments = ["run", str(self._layout.root), *asked.options()]
         arguments += [*_drawer(self._boards), *self._options]
         started = detach.start(self._layout, arguments, _environment())
-        if isinstance(started, detach.Over):
+        if not isinstance(started, detach.Over):
+            run = started.run
+        else:
             failed = _failure(started)
             if failed is not None:
                 return failed
             if started.run is None:
                 return _unsaid(started)
-        # Of one that is over its journal tells: it had nothing to draw, say.
-        self._begun.add(started.run)
-        return started.run
+            # It had nothing to draw, say: its journal tells.
+            run = started.run
+        self._begun.add(run)
+        return run
 
     def stop(self) -> RunRecord | None:
         """Ask the active run to finish what is in flight and end; returns it, or None."""
