@@ -145,6 +145,7 @@ def _start(event: Start) -> str:
     cost = f"about {price(event.price)} a picture" if event.price else ""
     how = filter(None, [clean(event.provider), clean(event.model), size, cost])
     resumes = ", carrying on the last run" if event.resumes else ""
+    exists += f", {event.reused:,} of them from before" if event.reused else ""
     return (
         f"{clean(event.project)}: {plural(left, 'picture')} to draw{exists} "
         f"({', '.join(how)}){resumes}"

@@ -122,6 +122,11 @@ def show(paper: Paper, ended: Ended) -> None:
     paper.line()
     _table(paper, complete)
     _answers(paper, ended)
+    reused = ended.heard.start.reused if ended.heard.start is not None else 0
+    if reused:
+        paper.line(
+            f"  {reused:,} {_were(reused)} drawn before from the same inputs: taken, at no cost"
+        )
     others = ended.plan.others if ended.plan else 0
     if others:
         paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")

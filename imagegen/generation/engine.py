@@ -72,6 +72,7 @@ class Engine:
                 aspect_ratio=run.composer.aspect_ratio,
                 price=run.options.price.picture if run.options.price else None,
                 resumes=self._resumes,
+                reused=run.reused,
                 styles=self._totals(),
             )
         )

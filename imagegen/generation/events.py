@@ -57,6 +57,8 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     price: float | None = None
     """US dollars a picture, about; None where it is not known."""
     resumes: str | None = None
+    reused: int = 0
+    """Images that were drawn before from the same inputs, and taken from there; they exist now."""
     styles: Mapping[str, Totals]
 
 

@@ -9,7 +9,7 @@ import io
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -79,22 +79,19 @@ def reuse(
     return msgspec.structs.replace(plan, styles=styles)
 
 
-def take(project: Project, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
-    """Put the images that a plan takes in their beats' places; returns the plan afterwards.
+def take(project: Project, plan: Plan, old: Path) -> tuple[Plan, int]:
+    """Put the images that a plan takes in their beats' places.
 
-    What was there goes to the folder `old`. An image that turns out to be damaged is to be drawn
-    after all. Raises `StorageError` and `UsageError`.
+    Returns the plan afterwards, and how many were taken. What was there goes to the folder `old`.
+    An image that turns out to be damaged is to be drawn after all. Raises `StorageError` and
+    `UsageError`.
     """
     styles = {
         style: tuple(_taken(project, one, one.reused, old) if one.reused else one for one in beats)
         for style, beats in plan.styles.items()
     }
     after = msgspec.structs.replace(plan, styles=styles)
-    taken = plan.reused - (after.to_draw - plan.to_draw)
-    if taken:
-        those = "1 image was" if taken == 1 else f"{taken:,} images were"
-        warn(f"{those} drawn before from the same inputs and taken from there: nothing is paid")
-    return after
+    return after, plan.reused - (after.to_draw - plan.to_draw)
 
 
 class _Known:

@@ -129,6 +129,8 @@ class Run:
         self.model_gone: str | None = None
         self.started = runtime.clock.now()
         self.deadline = None if options.max_time is None else self.started + options.max_time
+        self.reused = 0
+        """Images that were drawn before and taken from there, before the run began."""
         self.old_folder = layout.old / in_name(runtime.clock.wall())
 
     @property

@@ -347,7 +347,7 @@ class Session:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
             steps.note_run(run.old_folder, run.options.run, undoing.before(self.project, changes))
         overrides.edit(layout, changes)
-        right = reuse.take(self.project, plan, run.old_folder, self._warn)
+        right, run.reused = reuse.take(self.project, plan, run.old_folder)
         right = prepare.put_right(layout, right, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
