@@ -40,7 +40,7 @@ _ABSENT: Final = frozenset(
 
 _UNLOCKABLE_SECONDS: Final = 3600.0
 """How old a temporary file is before it counts as left over, if locks do not show it."""
-swept: Final[set[str]] = set()
+swept_folders: Final[set[str]] = set()
 """The folders from which this process has removed leftovers; guarded by `_sweeping`."""
 _sweeping: Final = threading.Lock()
 
@@ -245,9 +245,9 @@ def sweep_once(folder: Path) -> None:
     """
     name = os.path.abspath(folder)  # noqa: PTH100  # does not follow links
     with _sweeping:
-        if name not in swept:
+        if name not in swept_folders:
             sweep(folder)
-            swept.add(name)
+            swept_folders.add(name)
 
 
 def sweep(folder: Path) -> None:

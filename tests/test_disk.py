@@ -765,8 +765,8 @@ def test_what_no_folder_takes_is_an_error_all_the_same(
     assert folder is not None
     assert folder.is_relative_to(tmp_path / "temporary")
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert [path.read_bytes() for path in rescue.kept(layout)] == [drawn()]
+    assert [path.read_bytes() for path in rescue.images(layout)] == [drawn()]
     shutil.rmtree(tmp_path / "temporary")
     (tmp_path / "temporary").write_bytes(b"a file")
     assert rescue.keep(layout, [drawn()]) is None
-    assert list(rescue.kept(layout)) == []
+    assert list(rescue.images(layout)) == []

@@ -78,7 +78,7 @@ class Case(NamedTuple):
 def command(*arguments: object, piped: bytes = b"") -> int:
     """Run a command in this process; returns its exit code."""
     # A new process has swept nothing.
-    files.swept.clear()
+    files.swept_folders.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
         patch.setattr(sys, "argv", ["imagegen", *map(str, arguments)])

@@ -126,6 +126,24 @@ def test_a_chain_comes_back_whole(commands: Commands, server: GeminiServer) -> N
     assert [pixels(video.at(n)) for n in range(3)] == before
     video.write(["new", "b", "c"])
     assert video.sent("run", "--outdated") == 3
+    video.write(["a", "fresh", "c"])
+    assert video.sent("run", "--outdated") == 2
+
+
+def test_what_continues_an_image_that_is_back_is_current_again(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """Only the image before it was redrawn: its own image is the one to stay."""
+    video = Video(commands, server, "continuity = true\n")
+    video.write(["a", "b", "c"])
+    assert video.sent("run") == 3
+    before = video.at(1)
+    video.write(["other", "b", "c"])
+    assert video.sent("run", "--outdated", "--beat", "1.1") == 1
+    video.write(["a", "b", "c"])
+    assert video.sent("run", "--outdated") == 0
+    assert video.at(1) == before
+    assert commands.run("status", video.root, "--check").code == 0
 
 
 def test_a_damaged_image_is_drawn(commands: Commands, server: GeminiServer) -> None:

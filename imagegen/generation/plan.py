@@ -14,7 +14,7 @@ from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
 
 
-class Reused(msgspec.Struct, frozen=True, gc=False):
+class EarlierImage(msgspec.Struct, frozen=True, gc=False):
     """An image that was drawn before from the same inputs: its file, and what its pixels are."""
 
     path: str
@@ -40,7 +40,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     blocked_by: Key | None = None
     continues_outdated: bool = False
     placeholder: bool = False
-    reused: Reused | None = None
+    reused: EarlierImage | None = None
 
     @property
     def status(self) -> Status:

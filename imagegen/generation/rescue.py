@@ -36,7 +36,7 @@ def keep(layout: Layout, parts: Iterable[bytes | memoryview]) -> Path | None:
     return None
 
 
-def kept(layout: Layout) -> Iterator[Path]:
+def images(layout: Layout) -> Iterator[Path]:
     """Yield the images of a project that are kept elsewhere. Raises `StorageError`."""
     for folder in _folders(layout):
         try:

@@ -5,10 +5,12 @@ an image was drawn from stands in its metadata, as hashes: where all of these ar
 request that would be sent, nothing is sent.
 """
 
+import contextlib
 import io
 import itertools
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,7 @@ import msgspec
 from imagegen import files
 from imagegen.generation import beside, rescue
 from imagegen.generation.composer import words_hash
-from imagegen.generation.plan import Plan, Planned, Reused
+from imagegen.generation.plan import EarlierImage, Plan, Planned
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, Surveyed, counted, look_at
 from imagegen.project import formats, png, steps
@@ -31,19 +33,19 @@ _BEAT: Final = re.compile(r"Beat_(.+)\.png")
 _CANDIDATE: Final = re.compile(r"(.+)_[0-9]+")
 
 
-class Drawn(msgspec.Struct, frozen=True, gc=False):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """An image that was drawn before: where it lies, and what it was drawn from."""
 
     path: Path
     content: int
     origin: Provenance
 
-    def is_of(self, beat: Beat) -> bool:
-        """Tell whether it was drawn for this very beat, or as a candidate for it."""
-        if self.origin.shot != beat.shot:
-            return False
-        candidate = _CANDIDATE.fullmatch(self.origin.beat)
-        return beat.beat in {self.origin.beat, candidate and candidate[1]}
+    @property
+    def keys(self) -> set[Key]:
+        """The beats that it was drawn for: its own, or the one that it is a candidate for."""
+        own = self.origin.beat
+        of = _CANDIDATE.fullmatch(own)
+        return {(self.origin.shot, number) for number in (own, of[1] if of else own)}
 
 
 def reuse(
@@ -59,7 +61,7 @@ def reuse(
     With `--force` only those that the run `lineage` drew itself. `now` is the wall clock's time,
     in seconds. Raises `UsageError` and `StorageError` for what cannot be read.
     """
-    folders, rescued = _folders(project.layout), list(rescue.kept(project.layout))
+    folders, rescued = _folders(project.layout), list(rescue.images(project.layout))
     if not plan.to_draw or not (folders or rescued):
         return plan
     words = {
@@ -69,11 +71,11 @@ def reuse(
         if planned.draw
     }
     drawn = itertools.chain(_read(rescued), _find(project, folders, words, now))
-    known = _Known(drawn, lineage if project.asked.force else None)
+    known = _Catalogue(drawn, lineage if project.asked.force else None)
     if not known:
         return plan
     styles = {
-        style: _reused(project, beats, surveyed[style], known)
+        style: _of_style(project, beats, surveyed[style], known)
         for style, beats in plan.styles.items()
     }
     return msgspec.structs.replace(plan, styles=styles)
@@ -87,47 +89,50 @@ def take(project: Project, plan: Plan, old: Path) -> tuple[Plan, int]:
     `UsageError`.
     """
     styles = {
-        style: tuple(_taken(project, one, one.reused, old) if one.reused else one for one in beats)
+        style: tuple(_place(project, one, one.reused, old) if one.reused else one for one in beats)
         for style, beats in plan.styles.items()
     }
     after = msgspec.structs.replace(plan, styles=styles)
     return after, plan.reused - (after.to_draw - plan.to_draw)
 
 
-class _Known:
-    """The images that may be taken, by style and hash of their words; each serves one beat."""
+class _Catalogue:
+    """The images that may be taken, by their inputs; each serves one beat."""
 
-    def __init__(self, drawn: Iterable[Drawn], run: str | None) -> None:
-        self._by_words: dict[tuple[str, str], list[Drawn]] = {}
+    def __init__(self, drawn: Iterable[Candidate], run: str | None) -> None:
+        self._words: set[tuple[str, str]] = set()
+        self._by_inputs: dict[object, deque[Candidate]] = {}
         self._used: set[int] = set()
         for one in drawn:
             if run is None or one.origin.run == run:
-                found = self._by_words.setdefault((one.origin.style, one.origin.words.sha256), [])
-                found.append(one)
+                self._words.add((one.origin.style, one.origin.words.sha256))
+                inputs = _inputs(one.origin)
+                for place in (inputs, *((inputs, key) for key in one.keys)):
+                    self._by_inputs.setdefault(place, deque()).append(one)
 
     def __bool__(self) -> bool:
-        return bool(self._by_words)
+        return bool(self._words)
 
     def has(self, style: str, words: str) -> bool:
         """Tell whether any image was drawn from these words."""
-        return (style, words) in self._by_words
+        return (style, words) in self._words
 
     def leave(self, contents: Iterable[int]) -> None:
         """Let these images be, which are in a beat's place."""
         self._used.update(contents)
 
-    def take(self, beat: Beat, wanted: Provenance) -> Drawn | None:
+    def take(self, beat: Beat, wanted: Provenance) -> Candidate | None:
         """Return an image of these inputs: of this beat rather than another, then the newest."""
-        same = _inputs(wanted)
-        fitting = [
-            one
-            for one in self._by_words.get((wanted.style, wanted.words.sha256), ())
-            if one.content not in self._used and _inputs(one.origin) == same
-        ]
-        found = next((one for one in fitting if one.is_of(beat)), next(iter(fitting), None))
-        if found is not None:
-            self._used.add(found.content)
-        return found
+        inputs = _inputs(wanted)
+        for place in ((inputs, beat.key), inputs):
+            waiting = self._by_inputs.get(place, deque())
+            # Each is passed over once, however many beats have the same words.
+            while waiting:
+                found = waiting.popleft()
+                if found.content not in self._used:
+                    self._used.add(found.content)
+                    return found
+        return None
 
 
 def _inputs(of: Provenance) -> tuple[object, ...]:
@@ -142,8 +147,8 @@ def _sha256(of: Hash | None) -> str | None:
     return of.sha256 if of is not None else None
 
 
-def _reused(
-    project: Project, beats: Sequence[Planned], surveyed: Sequence[Surveyed], known: _Known
+def _of_style(
+    project: Project, beats: Sequence[Planned], surveyed: Sequence[Surveyed], known: _Catalogue
 ) -> tuple[Planned, ...]:
     """Return one style's plan with what is taken. Beats come after those that they continue."""
     before = project.predecessors.get(beats[0].beat.style, {}) if beats else {}
@@ -171,38 +176,47 @@ def _without_drawing(
     planned: Planned,
     there: png.Whole | None,
     continues: int | None,
-    known: _Known,
+    known: _Catalogue,
 ) -> Planned:
     """Return the plan for a beat whose image is known; else that it is drawn after all."""
-    beat = planned.beat
-    if not known.has(beat.style, words_hash(beat.words)):
+    beat, follows = planned.beat, continues is not None
+    if planned.after is not None:
+        # The image before it is not drawn after all.
+        planned = msgspec.structs.replace(planned, after=None)
+    if not follows and not known.has(beat.style, words_hash(beat.words)):
         return planned
     wanted = msgspec.structs.replace(project.target(beat), continues=continues)
-    loose = msgspec.structs.replace(planned, after=None)
-    origin = there.provenance if there is not None else None
+    origin = there.provenance if follows and there is not None else None
     if origin and not project.asked.force and _inputs(origin) == _inputs(wanted):
         # It was to follow the image before it, which is back.
-        return msgspec.structs.replace(loose, draw=False, changed=())
+        return msgspec.structs.replace(planned, draw=False, changed=())
     drawn = known.take(beat, wanted)
     if drawn is None:
-        return loose
+        return planned
     return msgspec.structs.replace(
-        loose, draw=False, reused=Reused(str(drawn.path), drawn.content), continues_outdated=False
+        planned,
+        draw=False,
+        reused=EarlierImage(str(drawn.path), drawn.content),
+        continues_outdated=False,
     )
 
 
-def _taken(project: Project, planned: Planned, reused: Reused, old: Path) -> Planned:
+def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) -> Planned:
     """Put an image in a beat's place, or have it drawn where it is not whole."""
     source, beat, layout = Path(reused.path), planned.beat, project.layout
     data = files.read(source, png.MAX_BYTES) or b""
-    origin = _sound(data)
+    origin = _origin(data)
     if origin is None:
         return msgspec.structs.replace(planned, draw=True, reused=None)
     now = project.target(beat)
     told = msgspec.structs.replace(
         now, run=origin.run, continues=origin.continues, scaled=origin.scaled
     )
-    parts = png.restamped(data, told, project.composer.texts(beat, source.stat().st_mtime))
+    try:
+        created = source.stat().st_mtime
+    except OSError as error:
+        raise files.unreadable(error, source) from error
+    parts = png.restamped(data, told, project.composer.texts(beat, created))
     path = layout.picture(beat.style, *beat.key)
     files.make_folder(path.parent)
     refuse_link(path.parent)
@@ -211,11 +225,12 @@ def _taken(project: Project, planned: Planned, reused: Reused, old: Path) -> Pla
     files.write(path, *parts)
     if not source.is_relative_to(layout.root):
         # It was kept elsewhere for want of room.
-        source.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            source.unlink()
     return msgspec.structs.replace(planned, found=Found.WHOLE, reused=None, changed=())
 
 
-def _sound(data: bytes) -> Provenance | None:
+def _origin(data: bytes) -> Provenance | None:
     """Return what an image says of its origin, unless it is torn or damaged."""
     whole = png.examine(io.BytesIO(data))
     if whole is None:
@@ -234,16 +249,16 @@ def _folders(layout: Layout) -> list[Path]:
     return sorted(folders, key=lambda folder: folder.name, reverse=True)
 
 
-def _read(paths: Iterable[Path]) -> Iterator[Drawn]:
+def _read(paths: Iterable[Path]) -> Iterator[Candidate]:
     for path in paths:
         _, whole = look_at(path)
         if whole is not None and whole.provenance is not None:
-            yield Drawn(path, whole.content, whole.provenance)
+            yield Candidate(path, whole.content, whole.provenance)
 
 
 def _find(
     project: Project, folders: Iterable[Path], words: set[tuple[str, str]], now: float
-) -> Iterator[Drawn]:
+) -> Iterator[Candidate]:
     """Yield the images that were drawn from these words, the newest folder's first."""
     styles = sorted({style for style, _ in words})
     for folder in folders:
@@ -252,7 +267,7 @@ def _find(
                 whole = _whole(project, entry, now)
                 origin = whole.provenance if whole is not None else None
                 if whole and origin and (origin.style, origin.words.sha256) in words:
-                    yield Drawn(Path(entry.path), whole.content, origin)
+                    yield Candidate(Path(entry.path), whole.content, origin)
 
 
 def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.Whole | None:
