@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Self
 
 _SHOWN: Final = 4
@@ -22,19 +22,20 @@ class Secret:
     it where the request is built and nowhere else.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_number", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._number = 0
         if len(value) >= _SHORTEST_SOUGHT and value not in _seen:
             _seen.update({one: _needle(one, self.tail) for one in _spellings(value)})
 
     @property
     def tail(self) -> str:
-        """The key's name in everything that is shown: `…abcd`."""
-        if len(self._value) < _SHORTEST_WITH_TAIL:
-            return "a short key"
-        return f"…{self._value[-_SHOWN:]}"
+        """The key's name in everything that is shown: `…abcd`, or of several `…abcd (2)`."""
+        short = len(self._value) < _SHORTEST_WITH_TAIL
+        name = "a short key" if short else f"…{self._value[-_SHOWN:]}"
+        return f"{name} ({self._number})" if self._number else name
 
     def reveal(self) -> str:
         """Return the key itself."""
@@ -63,6 +64,20 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return (str, (self.tail,))
+
+
+def tell_apart(keys: Iterable[Secret]) -> None:
+    """Give keys that end alike names of their own: they are numbered in this order.
+
+    Those that have names of their own already keep them.
+    """
+    alike: dict[str, dict[Secret, list[Secret]]] = {}
+    for key in keys:
+        alike.setdefault(key.tail, {}).setdefault(key, []).append(key)
+    for others in alike.values():
+        for number, same in enumerate(others.values(), 1):
+            for key in same if len(others) > 1 else ():
+                key._number = number  # noqa: SLF001  # this module's own
 
 
 def redact(text: str) -> str:

@@ -230,6 +230,20 @@ def test_back_off_is_jittered(tmp_path: Path) -> None:
     assert len(set(show.provider.times()[4:])) == 4
 
 
+def test_a_pause_before_another_try_is_told_with_its_end(tmp_path: Path) -> None:
+    """Once each time, when nothing else is left to send: so a view can count it down."""
+    show = Show(tmp_path, beats={"clear": 1})
+    script(show, {"clear 0": [passing()] * 3})
+    assert show.draw().exit_code == 0
+    told = [one for one in show.events if isinstance(one, Wait) and one.reason == "retry"]
+    sent = show.provider.times("clear 0")
+    assert len(told) == 3
+    for wait, pause in zip(told, gaps(sent), strict=True):
+        assert wait.style == "clear"
+        assert wait.until is not None
+        assert wait.seconds == pytest.approx(pause - show.provider.latency, abs=0.3)
+
+
 def test_used_up_attempts_earn_one_more_round_half_a_minute_later(tmp_path: Path) -> None:
     """A beat that met nothing but passing faults is tried once more at the end."""
     show = Show(tmp_path, beats={"clear": 2})
@@ -1082,6 +1096,6 @@ def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
     )
     assert show.draw().exit_code == 0
     told = [event.state for event in key_events(show)]
-    assert {event.key for event in key_events(show)} == {"…0001"}
+    assert {event.key for event in key_events(show)} == {"…0001 (1)", "…0001 (2)"}
     assert 1 <= told.count("rejected") <= 2
     assert told.count("ready") == 2

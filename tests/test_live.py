@@ -93,6 +93,45 @@ class Show:
         return list(itertools.takewhile(bool, lines[first:]))[-1].strip()
 
 
+def test_time_left_is_never_less_than_the_next_requests_countdown() -> None:
+    """A forecast counts down alone; a key may be told to wait long after it."""
+    show = Show(beats=4, styles=("clear", "consistent"))
+    show.happens(Forecast(seconds=10.0, styles={"clear": 10.0, "consistent": 10.0}))
+    show.beat(0, Status.GENERATING)
+    show.happens(key("…0001", "cooling", 50.0))
+    assert "next" not in show.under("consistent")
+    assert left_of(show.lines()[0]) >= 49
+    show.happens(Wait(style="clear", reason="keys", message="", seconds=90.0))
+    bar = next(line for line in show.lines() if line.startswith("clear"))
+    assert left_of(bar) >= 89
+    assert left_of(show.lines()[0]) >= 89
+    # Of a style that has sent all of its own nothing is waited for.
+    for number in range(4):
+        show.beat(number, Status.GENERATING, style="consistent")
+    bar = next(line for line in show.lines() if line.startswith("consistent"))
+    assert left_of(bar) <= 10
+
+
+def test_a_pause_before_another_try_counts_down() -> None:
+    """As a round's does: how many beats it is about, and when they are sent."""
+    show = Show(beats=2)
+    error = BeatError(cause="passing", reason="HTTP 503", message="busy")
+    show.beat(0, Status.GENERATING, Status.COMPLETE)
+    show.beat(1, Status.GENERATING, Status.PENDING, error=error)
+    show.happens(Wait(style="clear", reason="retry", message="", seconds=8.0))
+    assert "1 failed beat tried once more in 0:0" in show.under("clear")
+    assert "to be tried again" not in show.under("clear")
+    show.beat(1, Status.GENERATING)
+    assert "once more" not in show.under("clear")
+
+
+def left_of(line: str) -> int:
+    """Return the seconds that a line says are left."""
+    found = re.search(r"(\d+):(\d\d) left", line)
+    assert found is not None, line
+    return int(found[1]) * 60 + int(found[2])
+
+
 def plan(beats: int, styles: tuple[str, ...] = STYLES) -> Plan:
     """Return a plan of so many beats a style, five a shot."""
     return Plan(

@@ -96,14 +96,15 @@ class KeyLine:
             if style.in_flight:
                 parts.append(_Part(f"{style.in_flight:,} in flight", 2))
             again = len(style.retrying)
-            if again and not self._tally.ending and not self._in_round:
+            if again and not self._tally.ending and not self._pauses:
                 parts.append(_Part(f"{again:,} to be tried again", 3))
         return parts + self._ended_keys()
 
     @property
-    def _in_round(self) -> bool:
+    def _pauses(self) -> bool:
+        """Whether beats that failed wait for a moment that is known, and nothing else does."""
         wait = self._style.wait
-        return wait is not None and wait.reason == "round"
+        return wait is not None and wait.reason in {"retry", "round"}
 
     def _sending(self) -> list[_Part]:
         """Say when the next request leaves, as far as this style has a say in it."""
@@ -119,7 +120,7 @@ class KeyLine:
             return [_Part("nothing more is sent", 1)]
         if self._tally.wait is not None:
             return []
-        if self._in_round and wait is not None:
+        if self._pauses and wait is not None:
             count = len(style.retrying)
             words = f"{plural(count, 'failed beat')} tried once more in {duration(wait)}"
             return [_Part(words, 1, "yellow", f"once more in {duration(wait)}")]

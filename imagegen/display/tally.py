@@ -106,8 +106,25 @@ class StyleTally:
 
     @property
     def left(self) -> float | None:
-        """Seconds until its last picture is there, about; None where nothing can tell."""
-        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+        """Seconds until its last picture is there, about; None where nothing can tell.
+
+        Never less than until its next request may leave: a forecast counts down alone, while a
+        key may be told to wait.
+        """
+        if self.ends_at is None:
+            return None
+        return max(0.0, self.ends_at - time.monotonic(), self.next_request or 0.0)
+
+    @property
+    def next_request(self) -> float | None:
+        """Seconds until its next request may leave; None where none waits for a certain time."""
+        if not self.unsent:
+            return None
+        if self.waits_for is not None:
+            return self.waits_for
+        keys = [key for key in self.keys.values() if key.state in {"ready", "waiting", "cooling"}]
+        # A key that is ready may send at once.
+        return min((key.left for key in keys), default=None)
 
 
 class Tally:
@@ -159,7 +176,10 @@ class Tally:
     @property
     def left(self) -> float | None:
         """Seconds until the last picture is there, about; None where nothing can tell."""
-        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+        if self.ends_at is None:
+            return None
+        styles = [style.next_request or 0.0 for style in self.styles.values()]
+        return max(0.0, self.ends_at - time.monotonic(), *styles)
 
     @property
     def ending(self) -> bool:

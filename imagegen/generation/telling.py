@@ -1,7 +1,6 @@
 """What a style's worker tells while it draws: of its beats, its keys, and what it waits for."""
 
 import math
-from collections import Counter
 
 from imagegen.generation.events import KeyChange, Progress, Wait, Warned
 from imagegen.generation.run import Run
@@ -20,7 +19,7 @@ class Telling:
         self._total = total
         self._waiting_until = 0.0
         self._told_at_most = False
-        self._told_keys: dict[tuple[str, int], KeyNews] = {}
+        self._told_keys: dict[str, KeyNews] = {}
 
     def beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
         """Tell what has become of a beat; `fields` are others of `Progress`."""
@@ -49,11 +48,19 @@ class Telling:
             seconds = round(until - now, 1)
             self._wait("keys", f"next request in {seconds:.0f} s", seconds)
 
+    def retries(self, until: float, now: float) -> None:
+        """Tell that nothing is left but beats that failed, the first of which is due at `until`."""
+        if until - now > 1 and abs(until - self._waiting_until) > 1:
+            self._waiting_until = until
+            seconds = round(until - now, 1)
+            self._wait("retry", f"what failed is tried once more in {seconds:.0f} s", seconds)
+
     def round(self, beats: int, pause: float) -> None:
         """Tell that so many beats get another round in `pause` seconds."""
         those = "1 beat that failed in passing is"
         if beats != 1:
             those = f"{beats} beats that failed in passing are"
+        self._waiting_until = self._run.runtime.clock.now() + pause
         self._wait("round", f"{those} tried once more", pause)
 
     def at_most(self, requests: int) -> None:
@@ -70,17 +77,15 @@ class Telling:
         """Tell the state of each key that is in another than was told last."""
         if self._run.keys is None or not self._total:
             return
-        alike: Counter[str] = Counter()
         for news in self._run.keys.states(self._style):
-            self.key(news, alike[news.tail])
-            alike[news.tail] += 1
+            self.key(news)
 
-    def key(self, news: KeyNews, nth: int = 0) -> None:
-        """Tell a key's state if it is new; `nth` tells apart keys that end alike."""
-        before = self._told_keys.get((news.tail, nth))
+    def key(self, news: KeyNews) -> None:
+        """Tell a key's state if it is new."""
+        before = self._told_keys.get(news.tail)
         if before is not None and _same(before, news):
             return
-        self._told_keys[news.tail, nth] = news
+        self._told_keys[news.tail] = news
         seconds, until = None, None
         if news.until is not None:
             seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)

@@ -132,6 +132,8 @@ class Worker:
                 self._out_of_time(due if due < _FOREVER else now)
                 break
             if due > now or now > run.last_chance or run.model_gone is not None:
+                if now < next_due == due:
+                    self._telling.retries(due, now)
                 again = due if due > now else _FOREVER
                 break
             if not self._has_means():

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.secret import Secret
+from imagegen.secret import Secret, tell_apart
 
 DEFAULT_PER_MINUTE: Final = 9
 DEFAULT_POOL: Final = "default"
@@ -57,6 +57,9 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Prices] = {}  # copied by msgspec
     lend: bool = True
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        tell_apart(key.secret for own in self.pools.values() for key in own)
 
     def price(self, model: str, image_size: str) -> float | None:
         """Return what the file says a picture costs, in US dollars; None where it does not."""

@@ -14,7 +14,7 @@ from imagegen.keys.ledger import Ledger
 from imagegen.keys.ring import Key
 from imagegen.keys.shelf import Shelf, Slot
 from imagegen.keys.state import KeyNews, KeyState
-from imagegen.secret import Secret
+from imagegen.secret import Secret, tell_apart
 
 
 class Slots:
@@ -37,6 +37,7 @@ class Slots:
         self._ending: dict[int, float] = {}
         # Other processes' grants stand beside ours: numbers begin anywhere.
         self._grants = itertools.count(secrets.randbits(48))
+        tell_apart(key.secret for pool in keys.values() for key in pool)
         self.secrets = {style: {key.secret for key in pool} for style, pool in keys.items()}
         self._of_style: dict[str, list[Slot]] = {style: [] for style in keys}
         self._all = self._sort_into_budgets(keys, provider, model)

@@ -96,10 +96,11 @@ function message(state, style, counts) {
   const wait = state.waits.get(style);
   const seconds = wait?.until ? (Date.parse(wait.until) - Date.now()) / 1000 : 0;
   if (seconds > 0 && !counts.generating) {
-    return wait.reason === "keys" ? `next in ${span(seconds)}` : wait.message;
+    return `${wait.reason === "keys" ? "next" : "once more"} in ${span(seconds)}`;
   }
   const left = state.forecast?.styles?.[style];
-  return left && !state.run.stopping ? `${span(secondsLeft(state.forecast, left))} left` : "";
+  if (!left || state.run.stopping) return "";
+  return `${span(Math.max(secondsLeft(state.forecast, left), seconds))} left`;
 }
 
 function doing({ run, started, waits }) {
@@ -108,15 +109,22 @@ function doing({ run, started, waits }) {
   return waits.get(null)?.message ?? (started?.resumes ? "Carrying on" : "Drawing");
 }
 
-function untilWhen({ run, forecast }) {
+function untilWhen({ run, forecast, waits }) {
   if (!run.active || !forecast) return "";
   const parts = [];
   // The forecast is of all that was asked for, which a run that stops does not draw.
   if (forecast.seconds && !run.stopping)
-    parts.push(`About ${span(secondsLeft(forecast, forecast.seconds))} left`);
+    parts.push(`About ${span(leftOfAll(forecast, waits))} left`);
   if (forecast.cost_in_all)
     parts.push(`${money(forecast.cost ?? 0)} of about ${money(forecast.cost_in_all)}`);
   return parts.join(" · ");
+}
+
+// Never less than until a request leaves that is told to wait.
+function leftOfAll(forecast, waits) {
+  const untils = [...waits.values()].map(({ until }) => (until ? Date.parse(until) : 0));
+  const next = (Math.max(0, ...untils) - Date.now()) / 1000;
+  return Math.max(secondsLeft(forecast, forecast.seconds), next);
 }
 
 function secondsLeft(forecast, seconds) {
