@@ -307,6 +307,19 @@ def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
     assert said not in went_well(commands.run("gallery", root, "--png")).text
 
 
+@pytest.mark.parametrize("options", [(), ("--chosen",)])
+def test_the_picture_marks_what_is_chosen(
+    commands: Commands, root: Path, options: tuple[str, ...]
+) -> None:
+    """By a green line around it, as the page does; on a sheet of the chosen ones too."""
+    went_well(commands.run("choose", root, "1.1", "clear"))
+    went_well(commands.run("gallery", root, "--png", *options))
+    green = (23, 114, 74)
+    with Image.open(root / "gallery.png") as drawn:
+        colours = dict(map(reversed, drawn.getcolors(1 << 24) or ()))
+    assert colours.get(green, 0) > 1000
+
+
 # Where it is written
 
 

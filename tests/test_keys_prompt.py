@@ -48,3 +48,51 @@ def test_a_terminal_is_given_back(commands: Commands, home: Path, how: str, code
         assert terminal.end() == code
         assert terminal.echoes
     assert not home.exists()
+
+
+def test_it_is_said_where_keys_are_made(commands: Commands) -> None:
+    """Of the service that the key is for."""
+    for options, address in (
+        ((), "aistudio.google.com/apikey"),
+        (("--provider", "openai"), "platform.openai.com/api-keys"),
+    ):
+        with Terminal(commands, "keys", "add", "clear", *options) as terminal:
+            terminal.wait_for("not shown")
+            assert address in terminal.text
+            terminal.type(CTRL_C)
+            assert terminal.end() == 130
+
+
+def test_a_style_that_no_project_has_is_asked_about(commands: Commands, home: Path) -> None:
+    """It is a slip, most of the time; one of the project in this folder is none."""
+    with Terminal(commands, "keys", "add", "clea", columns=120) as terminal:
+        terminal.wait_for("[y/N]")
+        assert 'did you mean "clear"?' in terminal.text
+        terminal.type(b"n\r")
+        assert terminal.end() == 2
+        assert "nothing was added" in terminal.text
+    assert not home.exists()
+    with Terminal(commands, "keys", "add", "ink", columns=120) as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.type(b"y\r")
+        terminal.wait_for("not shown")
+        terminal.type(f"{KEY}\r".encode())
+        assert terminal.end() == 0
+    (commands.folder / "imagegen.toml").write_text("[styles.water]\n")
+    with Terminal(commands, "keys", "add", "water", columns=120) as terminal:
+        terminal.wait_for("not shown")
+        assert "[y/N]" not in terminal.text
+        terminal.type(CTRL_C)
+        terminal.end()
+
+
+def test_keys_that_end_alike_are_two(commands: Commands, home: Path) -> None:
+    """In the list, in what was added, and in what a run says."""
+    alike = [f"test-key-{name}-000001" for name in ("one", "two")]
+    commands.keys |= set(alike)
+    for number, key in enumerate(alike, 1):
+        said = commands.run("keys", "add", "clear", stdin=key.encode()).out
+        assert ("…0001 (2)" in said) == (number == 2)
+    listed = commands.run("keys", "list").out
+    assert "…0001 (1)" in listed
+    assert "…0001 (2)" in listed

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from commands import STYLES, Commands, picture, pictures, row
@@ -265,6 +266,26 @@ def test_cast_works_inside_the_project(commands: Commands, server: GeminiServer)
     adopted = inside.run("cast", "mara", "--keep", "sheets")
     assert adopted.code == 0, adopted.text
     assert 'no character "maria"' in inside.run("cast", "maria").err
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "words"),
+    [
+        ("", (), "imagegen.toml has no characters"),
+        ('[characters.mara]\n[characters.tom]\nabout = "x"\npicture = "t.png"\n', (), "mara.about"),
+        ("[characters.mara]\n", ("mara",), "not set in imagegen.toml: characters.mara.about"),
+        ('[characters.tom]\nabout = "x"\npicture = "t.png"\n', (), "every character has its"),
+    ],
+)
+def test_cast_names_the_setting_that_is_missing(
+    commands: Commands, settings: str, arguments: tuple[str, ...], words: str
+) -> None:
+    """As it stands in imagegen.toml."""
+    root = commands.project(beats=rows("Mara"), settings=settings)
+    Image.new("RGB", (16, 9)).save(root / "t.png")
+    done = commands.run("cast", root, *arguments)
+    assert done.code == 2
+    assert words in done.err
 
 
 def test_wrong_uses_of_cast_are_told(commands: Commands) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import struct
 import tomllib
@@ -663,6 +664,15 @@ def test_wanting_a_beat_that_was_not_skipped_promises_nothing(
     assert not changed(root, before)
 
 
+def test_skip_says_which_pictures_stay(commands: Commands, root: Path) -> None:
+    """Of several beats those without a picture are skipped, and the others are named."""
+    missing = picture(root, "clear", 1)
+    missing.unlink()
+    said = went_well(commands.run("skip", root, "1.2")).out
+    assert "clear/1/1.2 needs no picture" in said or "clear/1.2 needs no picture" in said
+    assert said.count("has its picture, and is not skipped") == 2
+
+
 # try
 
 
@@ -679,7 +689,9 @@ def test_candidates_change_nothing_else(
     shot = folder / "clear/Shot_1"
     names = sorted(path.name for path in shot.iterdir())
     assert names == ["Beat_1.2_1.png", "Beat_1.2_2.png", "Beat_1.2_3.png"]
-    assert f"imagegen try {root} --keep PICTURE" in said
+    shown = re.search(rf"imagegen try {root} --keep (\S+\.png)", said)
+    assert shown is not None
+    assert Path(shown[1]).is_file()
     assert {name for name in changed(root, before) if not name.startswith("tries/")} == set()
     assert files(root)["image_progress_clear.json"] == before["image_progress_clear.json"]
     assert status(commands, root) == told
@@ -1049,3 +1061,28 @@ def test_a_sketch_of_one_beat_leaves_all_others_current(
     went_well(commands.run("redraw", root, ADDRESS, "--provider", "sketch"))
     told = status(commands, root)["clear"]
     assert told["1.1"] == told["1.3"] == "complete"
+
+
+@pytest.mark.parametrize("named", ["{shown}", "clear/Shot_1/Beat_1.2_2.png", "clear/1.2_2"])
+def test_a_candidate_is_kept_by_whatever_name_was_shown(
+    commands: Commands, root: Path, address: tuple[str, str], named: str
+) -> None:
+    """The command that `try` prints, the path in its events, and the name of its lines."""
+    said = went_well(commands.run("try", root, "--beat", ADDRESS, *address)).out
+    shown = re.search(rf"imagegen try {root} --keep (\S+\.png)", said)
+    assert shown is not None
+    what = named.format(shown=shown[1])
+    kept = went_well(commands.run("try", root, "--keep", what)).out
+    assert "Beat_1.2.png is that candidate now" in kept
+    for outside in ("../clear/Shot_1/Beat_1.2_2.png", "clear/1.2_9", "clear/../../x"):
+        assert commands.run("try", root, "--keep", outside).code == 2
+
+
+def test_undo_says_what_is_chosen_of_another_picture(commands: Commands, root: Path) -> None:
+    """The choice stays, with its copy: it is named, with what shows it."""
+    went_well(commands.run("redraw", root, ADDRESS, "--provider", "sketch"))
+    went_well(commands.run("choose", root, "1.2", "clear"))
+    said = went_well(commands.run("undo", root)).out
+    assert "Chosen as another picture than is there now: 1.2." in said
+    assert f"imagegen choose {root} --list" in said
+    assert "redrawn since" in went_well(commands.run("choose", root, "--list")).out

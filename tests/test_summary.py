@@ -71,6 +71,17 @@ def test_a_summary_counts_pictures_time_and_money() -> None:
     assert "pending" not in printed.text
 
 
+@pytest.mark.parametrize("vanished", [False, True])
+def test_what_was_warned_of_is_not_said_twice(*, vanished: bool) -> None:
+    """Of outdated pictures the summary speaks if no warning did; else it has the warning alone."""
+    totals = counts(clear={"skipped": 2, "outdated": 1})
+    words = "1 picture is outdated: words changed. --outdated draws anew"
+    quiet = summary(complete(counts=totals), vanished=vanished)
+    assert quiet.text.count("--outdated draws anew") == 1
+    warned = summary(complete(counts=totals), start(), Warned(message=words), vanished=vanished)
+    assert warned.text.count("outdated: ") == int(vanished)
+
+
 def test_what_is_pending_has_a_column_of_its_own() -> None:
     """A run that ended early tells how much is left of each style, and how much is missing."""
     totals = counts(clear={"complete": 1, "pending": 2})

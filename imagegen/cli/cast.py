@@ -111,8 +111,8 @@ def cast(
         return Casting(project, asked, source, wanted=wanted, count=count or 1, wall=time.time())
 
     name = names[0] if names else "NAME"
-    keeps = {on_project("cast", project, name, "--keep", "sheets"): "makes them the character's"}
-    draw_beside(project, asked, how, read, keeps)
+    keep_them = on_project("cast", project, name, "--keep", "sheets")
+    draw_beside(project, asked, how, read, lambda _: {keep_them: "makes them the character's"})
 
 
 def _adopt(

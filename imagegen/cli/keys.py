@@ -232,6 +232,9 @@ def add(
 ) -> None:
     """Add a key to your own keys.toml, or to a project's.
 
+    Gemini's are made at https://aistudio.google.com/apikey, OpenAI's at
+    https://platform.openai.com/api-keys.
+
     The key is asked for and not shown, or read from a pipe; never from the command line,
     which other programs can see. env:NAME is taken too: the key is then read from that
     variable whenever it is used. Comments in the file stay, and only you can read it.
@@ -242,7 +245,9 @@ def add(
     from imagegen.keys import edit
 
     aim = addkey.aim(style, project, provider)
-    new = edit.typed(ask.key(style, aim.place.shown))
+    if aim.strange is not None and not ask.anyhow(f"{aim.strange}. Add a key for it?"):
+        raise UsageError("nothing was added")
+    new = edit.typed(ask.key(style, aim.place.shown, aim.made_at))
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )

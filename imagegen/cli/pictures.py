@@ -1,5 +1,6 @@
 """The commands that change which picture belongs to which beat, and draw nothing."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,11 +16,14 @@ from imagegen.cli.options import (
     asked_for,
     picture_file,
 )
-from imagegen.errors import UsageError
+from imagegen.errors import ImagegenError, UsageError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
     from imagegen.generation.project import Project
+
+_NAMED: Final = 5
+"""Beats that are named of many."""
 
 RENUMBER_EPILOG: Final = examples(
     ("imagegen renumber my-video --dry-run", "says which picture goes where"),
@@ -127,11 +131,30 @@ def undo(project: ProjectArgument = Path()) -> None:
     What was drawn since is kept in old_images/.
     """
     from imagegen.display import arranged, terminal
+    from imagegen.display.text import some
     from imagegen.generation import undoing
     from imagegen.project.layout import Layout
 
-    layout = Layout(project)
-    arranged.undone(terminal.printer(), layout.name, undoing.undo(layout, time.time()))
+    layout, printer = Layout(project), terminal.printer()
+    undone = undoing.undo(layout, time.time())
+    arranged.undone(printer, layout.name, undone)
+    # What was chosen stays chosen, and its copy with it.
+    changed = _chosen_before(project) if undone is not None else []
+    if changed:
+        what = some(changed, _NAMED)
+        printer.line(f"  Chosen as another picture than is there now: {what}.")
+        printer.commands((on_project("choose", project, "--list"), "shows what is chosen"))
+
+
+def _chosen_before(project: Path) -> list[str]:
+    """Return the beats whose choice is of a picture that is not at its place any more."""
+    from imagegen.generation import choices
+    from imagegen.generation.choices import Since
+
+    with contextlib.suppress(ImagegenError):
+        found = choices.look(opened(project))
+        return [one.name for one in found if one.since is not Since.SAME]
+    return []
 
 
 def accept(
@@ -185,9 +208,11 @@ def skip(
         raise UsageError("which beat?", hint=on_project("skip", project, "clear/7.3"))
     read = opened(project, beats, beats=beat)
     said = "is drawn by the next run" if again else "needs no picture"
-    skipped = settling.skip(read, time.time(), again=again)
+    skipped, kept = settling.skip(read, time.time(), again=again)
     for one in skipped:
         terminal.printer().line(f"{one.name} {said}")
+    for one in kept:
+        terminal.printer().line(f"{one.name} has its picture, and is not skipped")
     if not skipped:
         terminal.printer().line(f"{read.layout.name}: nothing of it was skipped.")
         return

@@ -77,7 +77,8 @@ def attempt(
         typer.Option(
             "--keep",
             metavar="WHAT",
-            help="Adopt the look that was tried last (look), or a candidate by its path.",
+            help="Adopt the look that was tried last (look), or a candidate by its path or its "
+            "name as it was shown (clear/7.3_2).",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -115,9 +116,16 @@ def attempt(
         return Trial(project, asked, source, look=look, count=count or 2, wall=time.time())
 
     named = ["--beats", str(beats)] if beats is not None else []
-    keeps = {on_project("try", project, "--keep", "PICTURE", *named): "makes it the beat's picture"}
-    if look is not None:
-        keeps[on_project("try", project, "--keep", "look", *named)] = "makes it the style's look"
+
+    def keeps(drawn: "Beside") -> dict[str, str]:
+        found = {}
+        if drawn.first_picture is not None:
+            path = (project / drawn.first_picture).as_posix()
+            found[on_project("try", project, "--keep", path, *named)] = "makes it the beat's"
+        if look is not None:
+            found[on_project("try", project, "--keep", "look", *named)] = "makes it the style's"
+        return found
+
     draw_beside(project, asked, how, read, keeps)
 
 
@@ -126,11 +134,11 @@ def draw_beside(
     asked: "Asked",
     how: How,
     read: Callable[["Asked", "KeySource"], "Beside"],
-    keeps: Mapping[str, str],
+    keeps: Callable[["Beside"], Mapping[str, str]],
 ) -> None:
     """Draw into tries/, and say with which commands what was drawn is kept.
 
-    `read` reads what is drawn, `keeps` has commands and what they do. Ends the command with the
+    `read` reads what is drawn, `keeps` returns commands and what they do. Ends the command with the
     run's exit code. Raises `ImagegenError` where nothing could start.
     """
     drawn: list[Beside] = []
@@ -147,7 +155,7 @@ def draw_beside(
         if done.exit_code == Exit.OK and how.view is not View.JSON:
             from imagegen.display import terminal
 
-            terminal.printer().commands(*keeps.items())
+            terminal.printer().commands(*keeps(drawn[-1]).items())
         raise
     except ImagegenError:
         for one in drawn:

@@ -15,15 +15,27 @@ from imagegen.errors import UsageError
 _MOST_TYPED: Final = 8192
 
 
-def key(style: str, file: str) -> str:
+def anyhow(question: str) -> bool:
+    """Ask a person to go on in spite of something; where nobody can answer, go on."""
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    sys.stderr.write(f"{clean(question, 1000)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def key(style: str, file: str, made_at: str | None = None) -> str:
     """Return the line that somebody types without seeing it, or the first one of a pipe.
 
-    `file` is where the key of this style will stand, as it is told.
+    `file` is where the key of this style will stand, as it is told, and `made_at` the address
+    at which its service makes keys.
 
     Raises `UsageError` where nothing comes, or where the terminal would show it.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return _piped()
+    if made_at is not None:
+        sys.stderr.write(f"Keys are made at {made_at}\n")
     sys.stderr.write(f"The key for {style} goes to {clean(file)}.\n")
     sys.stderr.flush()
     try:

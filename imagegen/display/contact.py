@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -135,6 +136,22 @@ def _blocks(size: tuple[int, int], columns: int, rows: int) -> Layout:
         blocks += 1
 
 
+def _marks(cell: Cell, *, style: bool) -> Iterator[str]:
+    """Yield what the page says of a picture too; its style's name where no column says it."""
+    if style:
+        yield cell.style
+    if cell.chosen or style:
+        yield "chosen"
+    if cell.flagged:
+        yield "flagged"
+    if cell.redrawn:
+        yield "redrawn since"
+    if cell.belongs_to:
+        yield f"belongs to {cell.belongs_to}"
+    if cell.changed:
+        yield f"outdated: {' and '.join(cell.changed)} changed"
+
+
 class _Drawing:
     """A sheet that is being drawn. Places are pixels from the left and the top."""
 
@@ -143,6 +160,8 @@ class _Drawing:
         import PIL.ImageDraw  # noqa: PLC0415
 
         self._sheet = sheet
+        self._only = sheet.columns == (CHOSEN,)
+        """Whether it is of the chosen pictures alone."""
         self._layout = layout
         self._image = PIL.Image.new("RGB", layout.size, _PAPER)
         self._draw = PIL.ImageDraw.Draw(self._image)
@@ -165,7 +184,7 @@ class _Drawing:
         sheet, layout = self._sheet, self._layout
         facts = [plural(len(sheet.rows), "beat"), plural(len(sheet.pictures), "picture")]
         counts = {
-            "chosen": sum(cell.chosen for cell in sheet.cells),
+            "chosen": sum(cell.chosen or self._only for cell in sheet.cells),
             "flagged": sum(cell.flagged for cell in sheet.cells),
         }
         facts += [f"{count:,} {what}" for what, count in counts.items() if count]
@@ -212,13 +231,13 @@ class _Drawing:
             free = width - shown.width, height - shown.height
             self._image.paste(shown, (left + free[0] // 2, top + free[1] // 2))
         edge = max(2, width // 90)
-        if cell.chosen:
+        if cell.chosen or self._only:
             around = (left - edge, top - edge, right + edge, bottom + edge)
             self._draw.rectangle(around, outline=_CHOSEN, width=edge)
-        marks = {"chosen": cell.chosen, "flagged": cell.flagged}
-        said = ", ".join(mark for mark, bears in marks.items() if bears)
+        wrong = cell.flagged or cell.redrawn or cell.changed or cell.belongs_to
         below = (left, bottom + edge + layout.gap // 3)
-        self._line(below, said, width, ink=_FLAG if cell.flagged else _CHOSEN)
+        said = ", ".join(_marks(cell, style=self._only))
+        self._line(below, said, width, ink=_FLAG if wrong else _CHOSEN)
 
     def _line(
         self,

@@ -24,6 +24,8 @@ from imagegen.project.storyboard import Beat
 _BEATS_SHOWN: Final = 10
 _KEYS_SHOWN: Final = 3
 _WARNINGS_SHOWN: Final = 5
+OUTDATED: Final = "--outdated draws anew"
+"""What a warning says of outdated pictures: it is not said twice."""
 ERRORS: Final = "beats in error: "
 _COUNTS: Final = (ERRORS, "not sent, for the beat before them was not drawn: ")
 """How messages begin that only count what is listed above them."""
@@ -131,10 +133,8 @@ def show(paper: Paper, ended: Ended) -> None:
     if others:
         paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
     outdated = sum(style.outdated for style in counts.values())
-    if outdated:
-        paper.line(
-            f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: --outdated draws anew"
-        )
+    if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
+        paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {OUTDATED}")
     if not complete.exit_code and any(style.complete for style in counts.values()):
         folder = (Path(ended.path) / ended.folder).as_posix()
         paper.line(f"  They are in {clean(folder, 4096)}")

@@ -1,5 +1,6 @@
 """A key on its way into a keys file: which file, what that changes, and what it does not."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import UsageError
+from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation import ownkeys, scaffold
 from imagegen.keys import edit, exposure, pools
 from imagegen.keys.edit import Change, NewKey
@@ -20,6 +21,11 @@ from imagegen.shell import command, on_project
 from imagegen.tables import did_you_mean
 
 _USUAL: Final = Settings().provider
+_MADE_AT: Final = {
+    "gemini": "https://aistudio.google.com/apikey",
+    "openai": "https://platform.openai.com/api-keys",
+}
+"""Where people make keys of these services."""
 
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
 """What is hardly a style's name, and may be a key."""
@@ -36,7 +42,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
 
     `styles` are all that there are, `drawn` those of them that are drawn. `before` is what
     the file holds; None where there is none yet. `project` is the folder that was named, None
-    for the user's own file. `named` is the option by which the provider was.
+    for the user's own file. `named` is the option by which the provider was. `strange` says that
+    no project at hand has the style, and `made_at` where the service makes keys.
     """
 
     style: str
@@ -47,6 +54,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     project: Path | None
     before: Keyring | None
     named: tuple[str, ...] = ()
+    strange: str | None = None
+    made_at: str | None = None
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +101,21 @@ def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
         project=project,
         before=before,
         named=named,
+        strange=None if project is not None else _strange(style),
+        made_at=_MADE_AT.get(provider),
     )
+
+
+def _strange(style: str) -> str | None:
+    """Say that neither imagegen nor the project in the current folder has a style; None if so."""
+    known = dict.fromkeys((*STYLES, DEFAULT_POOL))
+    # Of faults of a folder that was not named nobody wants to hear.
+    with contextlib.suppress(ImagegenError):
+        known |= dict.fromkeys(settings.load(Path()).styles)
+    if style in known:
+        return None
+    near = did_you_mean(style, known) or f"there are: {', '.join(known)}"
+    return f'"{style}" is no style that comes with imagegen, nor of a project here: {near}'
 
 
 def _meant(read: Settings | None) -> str:
@@ -108,7 +131,10 @@ def save(aim: Aim, new: NewKey) -> Added:
     notes = [ignored] if ignored else []
     notes += _of_the_key(aim, new, change.ring)
     notes += _of_the_file(aim, change)
-    return Added(aim=aim, change=change, name=new.shown, notes=tuple(notes))
+    # Of keys that end alike each has a name of its own among the others.
+    pool = change.ring.pools.get(aim.style, ())
+    name = next((key.secret.tail for key in pool if key.secret == new.secret), new.shown)
+    return Added(aim=aim, change=change, name=name, notes=tuple(notes))
 
 
 def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> None:
@@ -134,9 +160,8 @@ def _of_the_key(aim: Aim, new: NewKey, ring: Keyring) -> list[str]:
         lists = [name for name in among if name != aim.style]
         if lists:
             notes.append(f"it stands under {_and(lists)} too: one key has one quota, used by both")
-    near = did_you_mean(aim.style, (*STYLES, DEFAULT_POOL))
-    if aim.project is None and aim.style not in {*STYLES, DEFAULT_POOL} and near:
-        notes.append(f'"{aim.style}" is no style that comes with imagegen: {near}')
+    if aim.strange is not None:
+        notes.append(aim.strange)
     return notes
 
 

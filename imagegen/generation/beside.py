@@ -75,6 +75,15 @@ class Beside(Project):
             self.layout.root.parent.rmdir()
 
     @property
+    def first_picture(self) -> str | None:
+        """Where the first of its pictures is that is there, relative to the project."""
+        for own in self.storyboard.beats.values():
+            for beat in own:
+                if (path := self.layout.picture(beat.style, *beat.key)).is_file():
+                    return f"{self.shown_folder}/{self.layout.relative(path)}"
+        return None
+
+    @property
     def shown_folder(self) -> str:
         """Where its pictures lie, relative to the project."""
         return f"{FOLDER}/{self.layout.root.name}"

@@ -68,12 +68,25 @@ class Casting(Beside):
             if not chosen or style in chosen
         }
         if not any(beats.values()):
-            raise UsageError(
-                "no character has a description and no picture",
-                hint='write about = "…" under [characters.NAME] in imagegen.toml, or name the '
-                "character to draw it anew",
-            )
+            raise _nothing_to_draw(self.settings.characters)
         self.set_aside({style: own for style, own in beats.items() if own}, wall)
+
+
+def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
+    """Return which setting is missing, so that no sheet can be drawn."""
+    lacking = [name for name, one in characters.items() if one.about is None]
+    if not characters:
+        return UsageError(
+            "imagegen.toml has no characters",
+            hint='write [characters.NAME], and under it about = "…": what the character looks like',
+        )
+    if not lacking:
+        return UsageError("every character has its picture", hint="name one to draw it anew")
+    missing = ", ".join(f"characters.{name}.about" for name in lacking)
+    return UsageError(
+        f"not set in imagegen.toml: {missing}",
+        hint='write about = "…": what the character looks like',
+    )
 
 
 def _sheet(style: str, name: str, character: Character, nth: int) -> Beat:
@@ -107,8 +120,8 @@ def described(project: Project, name: str) -> Character:
     """Return a character that has a description. Raises `UsageError`."""
     found = character(project, name)
     if found.about is None:
-        hint = f'write about = "…" under [characters.{name}] in imagegen.toml'
-        raise UsageError(f"{name} has no description to be drawn from", hint=hint)
+        hint = 'write about = "…": what the character looks like'
+        raise UsageError(f"not set in imagegen.toml: characters.{name}.about", hint=hint)
     return found
 
 

@@ -59,22 +59,27 @@ def _refuse_followers(project: Project, outdated: dict[Address, Surveyed]) -> No
         del outdated[where]
 
 
-def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
-    """Do without the pictures of what is asked for and has none; returns those beats.
+def skip(project: Project, wall: float, *, again: bool) -> tuple[list[Surveyed], list[Surveyed]]:
+    """Do without the pictures of what is asked for and has none.
 
-    With `again` those that were waived are wanted after all. Else raises `UsageError` where
-    numbers have moved, for the picture may lie at another, or where every one has its picture;
-    and `StorageError`.
+    Returns those beats, and those that have their picture, which stay as they are. With `again`
+    those that were waived are wanted after all. Else raises `UsageError` where numbers have
+    moved, for the picture may lie at another, or where every one has its picture; and
+    `StorageError`.
     """
     surveyed, settled = project.survey(wall), project.settled
     found = chosen(project, surveyed)
     if not again:
         numbering.require_places(project, surveyed, _styles(found), "Nothing was skipped")
     left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
+    kept = [] if again else [one for one in found if one.there]
     if not left and not again:
-        again_by = on_project("redraw", project.root, *project.asked.beats, *project.named_beats)
+        again_by = on_project(
+            "redraw", project.layout.typed, *project.asked.beats, *project.named_beats
+        )
+        has = "has its picture" if len(kept) == 1 else "have their pictures"
         raise UsageError(
-            f"{', '.join(project.asked.beats)} has its picture: there is nothing to skip",
+            f"{', '.join(project.asked.beats)} {has}: there is nothing to skip",
             hint=f"{again_by} draws it anew",
         )
     changes = project.settled.changed(
@@ -82,7 +87,7 @@ def skip(project: Project, wall: float, *, again: bool) -> list[Surveyed]:
         lambda had, _: msgspec.structs.replace(had, waived=not again),
     )
     overrides.edit(project.layout, changes)
-    return left
+    return left, kept
 
 
 def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:

@@ -115,19 +115,37 @@ def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> 
 
 
 def keep(project: Project, what: str, wall: float) -> str:
-    """Adopt a candidate, named by its path, or with `look` the look that was tried last.
+    """Adopt a candidate, or with `look` the look that was tried last.
 
-    A folder of `tries` means the look that was tried there. Returns what was done, in words.
-    Raises `UsageError`, `RunActiveError` and `StorageError`.
+    A candidate is named by its path: from the current folder, the project's, or that of the last
+    candidates; or by its name as it was shown, `clear/7.3_2`. A folder of `tries` means the look
+    that was tried there. Returns what was done, in words. Raises `UsageError`, `RunActiveError`
+    and `StorageError`.
     """
     if what == LOOK:
         return _keep_look(project, _last_tried(project), wall)
-    path = next((p for p in (Path(what), project.root / what) if p.exists()), None)
+    places = [Path(what), project.root / what, *_in_last(project, what)]
+    path = next((p for p in places if p.exists()), None)
     if path is None:
         raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep a picture")
     if path.is_dir():
         return _keep_look(project, path, wall)
     return _keep_picture(project, path, wall)
+
+
+def _in_last(project: Project, what: str) -> list[Path]:
+    """Return where a candidate may be among the last ones, by its path there or its name."""
+    tries = project.root / FOLDER
+    last = next(reversed(folders(tries)), None)
+    if last is None or ".." in Path(what).parts:
+        return []
+    found = [tries / last / what]
+    style, *shot, number = what.split("/") if what.count("/") in {1, 2} else ("", "")
+    if style in project.settings.styles:
+        in_shots = sorted((tries / last / style).glob("Shot_*"))
+        named = [folder for folder in in_shots if not shot or folder.name == f"Shot_{shot[0]}"]
+        found += [folder / f"Beat_{number}.png" for folder in named]
+    return found
 
 
 def _keep_picture(project: Project, path: Path, wall: float) -> str:
