@@ -71,8 +71,8 @@ class Forked(subprocess.Popen[str]):
 
     def communicate(
         self,
-        input: str | None = None,
-        timeout: float | None = None,  # noqa: A002  # Popen's name
+        input: str | None = None,  # noqa: A002  # Popen's name
+        timeout: float | None = None,
     ) -> tuple[str, str]:
         """Read both outputs to their ends, and wait for the process."""
         assert input is None
@@ -240,8 +240,9 @@ class ForkServer:
             ours.sendall(json.dumps(request).encode() + b"\n")
             return Forked(ours, arguments, outputs or (None, None))
         except OSError as error:
-            for file in (ours, *(outputs or ())):
-                file.close()
+            ours.close()
+            for output in outputs or ():
+                output.close()
             raise ServerGoneError from error
 
 

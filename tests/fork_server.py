@@ -129,24 +129,25 @@ def become(request: Request, streams: list[int]) -> None:
     os.setsid()
     if request.terminal:
         fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     os.chdir(request.folder)
     os.umask(request.umask)
     os.environ.clear()
     os.environ.update(request.env)
     time.tzset()
-    sys.stdin = sys.__stdin__ = _stream(sys.stdin, "r")
-    sys.stdout = sys.__stdout__ = _stream(sys.stdout, "w")
-    sys.stderr = sys.__stderr__ = _stream(sys.stderr, "w")
+    for name, mode in (("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb")):
+        stream = _stream(getattr(sys, name), mode)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     sys.argv = [str(PACKAGE / "__main__.py"), *request.arguments]
     sys.orig_argv = [sys.executable, "-m", "imagegen", *request.arguments]
 
 
 def _stream(old: Any, mode: str) -> io.TextIOWrapper:
     """Return a standard stream as Python makes it (`create_stdio` in pylifecycle.c)."""
-    file = open(old.fileno(), f"{mode}b", closefd=False)  # noqa: SIM115  # a descriptor
+    file = open(old.fileno(), mode, closefd=False)  # noqa: SIM115  # a descriptor
     return io.TextIOWrapper(
         file,
         encoding=old.encoding,
