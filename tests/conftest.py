@@ -1,6 +1,9 @@
 """What tests share."""
 
+import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,15 @@ import markers
 from commands import Commands, end_fork_server
 from gemini_server import GeminiServer
 
+_INHERITED = re.compile(
+    r"(?i:.*_proxy)|.*_API_KEY|LANG|LANGUAGE|LC_.*|TZ|TERM|COLUMNS|LINES|NO_COLOR|FORCE_COLOR"
+    r"|CI|GITHUB_.*|IMAGEGEN_(?!LITELLM).*|XDG_(CONFIG|STATE)_HOME|SSL_CERT_.*|(REQUESTS|CURL)_CA_BUNDLE|NETRC"
+)
+"""Variables that change what the package or its tests do; each test sets those that it is about."""
+
+_IGNORED_BY_PYTHON = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}
+"""Of these `subprocess` takes care."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for tests that wait for real minutes."""
@@ -17,9 +29,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let commands be interrupted: a script's background jobs are born deaf to Ctrl-C."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Begin with what every test may count on, whatever this process was started with."""
+    for name in list(os.environ):
+        if _INHERITED.fullmatch(name):
+            del os.environ[name]
+    if os.name == "posix":
+        os.environ["LANG"] = "C.UTF-8"
+        os.environ["TZ"] = "UTC"
+        time.tzset()
+    os.umask(0o022)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Start more workers than there are processors: tests wait for a third of their time."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -29,6 +55,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("real_time"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: --real-time"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Let every signal reach the commands, which inherit what is ignored or blocked here.
+
+    Shells start background jobs deaf to Ctrl-C, and `nohup` starts what it runs deaf to a closed
+    terminal. A handler is not inherited; this one leaves the tests themselves as deaf as they
+    were. The process that starts the workers has nothing but workers to start, which must
+    inherit that.
+    """
+    for number in signal.valid_signals():
+        if number not in _IGNORED_BY_PYTHON and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 @pytest.fixture(scope="session", autouse=True)

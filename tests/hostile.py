@@ -8,7 +8,8 @@ from pathlib import Path
 
 from commands import Commands, Done
 
-SECONDS = 60
+SECONDS = 180
+"""A command that takes longer than this has hung, beside whatever else runs."""
 
 
 @dataclass(frozen=True)

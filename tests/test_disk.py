@@ -91,16 +91,7 @@ class Disk:
 
     def run(self, *arguments: object, rights: Sequence[str] = (), code: str = "") -> Done:
         """Run a command, behind another that takes `rights`, and with `code` in its Python."""
-        process = subprocess.Popen(
-            [*rights, sys.executable, "-m", "imagegen", *map(str, arguments)],
-            cwd=self.commands.folder,
-            env=self.commands.env | self.python(code),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        process = self.commands.start(*arguments, env=self.python(code), under=rights)
         return self.commands.wait(process)
 
     def python(self, code: str) -> dict[str, str]:

@@ -77,60 +77,8 @@ def error(http: int, **fields: object) -> Reply:
     return Reply(json.dumps({"error": fields}).encode(), http)
 
 
-ZEROS = gzip.compress(bytes(500 * MEGABYTE), 9)
 GOOD = encoded(success(Answer.PICTURE, "another prompt"))
 DEEP = b"[" * 200_000
-
-HOSTILE: dict[str, Reply] = {
-    "deep": Reply(b'{"candidates":' + DEEP),
-    "deep where nobody looks": Reply(b'{"x":' + DEEP + b"]" * 200_000 + b"}"),
-    "deep counts": Reply(b'{"usageMetadata":' + DEEP + b"]" * 200_000 + b"}"),
-    "deep details": Reply(b'{"error":{"details":' + DEEP + b"]" * 200_000 + b"}}", 500),
-    "violations": Reply(
-        b'{"error":{"details":' + b'[{"violations":' * 480 + b"1" + b"}]" * 480 + b"}}", 500
-    ),
-    "empty lists": Reply(b'{"candidates":[' + b",".join([b"{}"] * 5_000_000) + b"]}"),
-    "empty details": Reply(b'{"error":{"details":[' + b",".join([b"[]"] * 5_000_000) + b"]}}", 503),
-    "spaces": Reply(
-        b'{"candidates":[{"content":{"parts":[{"text":"' + b"a " * 8_000_000 + b'"}]}}]}'
-    ),
-    "a bomb": Reply(ZEROS, Content_Encoding="gzip"),
-    "a bomb in a bomb": Reply(gzip.compress(ZEROS), Content_Encoding="gzip, gzip"),
-    "many wrappers": Reply(b"", Content_Encoding=", ".join(["gzip"] * 500)),
-    "no gzip at all": Reply(b"plain", Content_Encoding="gzip"),
-    "unknown wrapper": Reply(GOOD[:-9], Content_Encoding="x-unknown"),
-    "three gigabytes": Reply(b"", Content_Length=3 * 1024**3).then(endless(bytes(MEGABYTE), 3000)),
-    "a gigabyte of base64": Reply(
-        b'{"candidates":[{"content":{"parts":[{"inlineData":{"data":"', Content_Length=1024**3
-    ).then(endless(b"iVBO" * (MEGABYTE // 4), 1000)),
-    "shorter than it says": Reply(GOOD, Content_Length=len(GOOD) + 100),
-    "longer than it says": Reply(GOOD, Content_Length=len(GOOD) // 2),
-    "a negative length": Reply(GOOD, Content_Length=-1),
-    "a length that is none": Reply(GOOD[:-1], Content_Length="1e9"),
-    "a long header": Reply(GOOD, X="x" * 200_000),
-    "many headers": Reply(GOOD, 200, **{f"X{n}": "x" for n in range(1000)}),
-    "a huge picture": Reply(inline(png_claiming(50_000, 50_000, zlib.compress(bytes(MEGABYTE))))),
-    "a huge JPEG": Reply(inline(jpeg_claiming(65_500, 65_500))),
-    "torn": Reply(inline(png_file()[:-20])),
-    "no pixels": Reply(inline(b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""))),
-    "not base64": Reply(inline(b"").replace(b'""', b'"%%%%"')),
-    "half a pair": Reply(b'{"candidates":[{"content":{"parts":[{"text":"\\ud800"}]}}]}'),
-    "no unicode": Reply(b'{"candidates":[{"content":{"parts":[{"text":"\xff\xfe"}]}}]}'),
-    "candidates are text": Reply(b'{"candidates":"none"}'),
-    "candidates are null": Reply(b'{"candidates":null}'),
-    "parts are a number": Reply(b'{"candidates":[{"content":{"parts":7}}]}'),
-    "a list": Reply(b"[]"),
-    "null": Reply(b"null"),
-    "a number": Reply(b"1e400"),
-    "nothing": Reply(b""),
-    "an error that is text": Reply(b'{"error":"no"}', 500),
-    "an error of nulls": error(500, message=None, status=None, details=None),
-    "an error of numbers": error(500, message=1, status=[], details={}),
-    "odd retry": error(503, message=NASTY, status=NASTY, details=[{"retryDelay": 7}, None, []]),
-    "an unknown status": Reply(b"{}", 799),
-    "no content": Reply(b"", 204),
-}
-"""Each costs an attempt and no more."""
 
 SINGLE: dict[str, Reply] = {
     "huge counts": Reply(
@@ -144,6 +92,66 @@ SINGLE: dict[str, Reply] = {
     "a foolish type": Reply(inline(png_file()).replace(b"image/png", b"text/html")),
 }
 """These are pictures, whatever stands beside them."""
+
+
+def hostile() -> dict[str, Reply]:
+    """Return answers of which each costs an attempt and no more; they take seconds to make."""
+    zeros = gzip.compress(bytes(500 * MEGABYTE), 9)
+    return {
+        "deep": Reply(b'{"candidates":' + DEEP),
+        "deep where nobody looks": Reply(b'{"x":' + DEEP + b"]" * 200_000 + b"}"),
+        "deep counts": Reply(b'{"usageMetadata":' + DEEP + b"]" * 200_000 + b"}"),
+        "deep details": Reply(b'{"error":{"details":' + DEEP + b"]" * 200_000 + b"}}", 500),
+        "violations": Reply(
+            b'{"error":{"details":' + b'[{"violations":' * 480 + b"1" + b"}]" * 480 + b"}}", 500
+        ),
+        "empty lists": Reply(b'{"candidates":[' + b",".join([b"{}"] * 5_000_000) + b"]}"),
+        "empty details": Reply(
+            b'{"error":{"details":[' + b",".join([b"[]"] * 5_000_000) + b"]}}", 503
+        ),
+        "spaces": Reply(
+            b'{"candidates":[{"content":{"parts":[{"text":"' + b"a " * 8_000_000 + b'"}]}}]}'
+        ),
+        "a bomb": Reply(zeros, Content_Encoding="gzip"),
+        "a bomb in a bomb": Reply(gzip.compress(zeros), Content_Encoding="gzip, gzip"),
+        "many wrappers": Reply(b"", Content_Encoding=", ".join(["gzip"] * 500)),
+        "no gzip at all": Reply(b"plain", Content_Encoding="gzip"),
+        "unknown wrapper": Reply(GOOD[:-9], Content_Encoding="x-unknown"),
+        "three gigabytes": Reply(b"", Content_Length=3 * 1024**3).then(
+            endless(bytes(MEGABYTE), 3000)
+        ),
+        "a gigabyte of base64": Reply(
+            b'{"candidates":[{"content":{"parts":[{"inlineData":{"data":"', Content_Length=1024**3
+        ).then(endless(b"iVBO" * (MEGABYTE // 4), 1000)),
+        "shorter than it says": Reply(GOOD, Content_Length=len(GOOD) + 100),
+        "longer than it says": Reply(GOOD, Content_Length=len(GOOD) // 2),
+        "a negative length": Reply(GOOD, Content_Length=-1),
+        "a length that is none": Reply(GOOD[:-1], Content_Length="1e9"),
+        "a long header": Reply(GOOD, X="x" * 200_000),
+        "many headers": Reply(GOOD, 200, **{f"X{n}": "x" for n in range(1000)}),
+        "a huge picture": Reply(
+            inline(png_claiming(50_000, 50_000, zlib.compress(bytes(MEGABYTE))))
+        ),
+        "a huge JPEG": Reply(inline(jpeg_claiming(65_500, 65_500))),
+        "torn": Reply(inline(png_file()[:-20])),
+        "no pixels": Reply(inline(b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""))),
+        "not base64": Reply(inline(b"").replace(b'""', b'"%%%%"')),
+        "half a pair": Reply(b'{"candidates":[{"content":{"parts":[{"text":"\\ud800"}]}}]}'),
+        "no unicode": Reply(b'{"candidates":[{"content":{"parts":[{"text":"\xff\xfe"}]}}]}'),
+        "candidates are text": Reply(b'{"candidates":"none"}'),
+        "candidates are null": Reply(b'{"candidates":null}'),
+        "parts are a number": Reply(b'{"candidates":[{"content":{"parts":7}}]}'),
+        "a list": Reply(b"[]"),
+        "null": Reply(b"null"),
+        "a number": Reply(b"1e400"),
+        "nothing": Reply(b""),
+        "an error that is text": Reply(b'{"error":"no"}', 500),
+        "an error of nulls": error(500, message=None, status=None, details=None),
+        "an error of numbers": error(500, message=1, status=[], details={}),
+        "odd retry": error(503, message=NASTY, status=NASTY, details=[{"retryDelay": 7}, None, []]),
+        "an unknown status": Reply(b"{}", 799),
+        "no content": Reply(b"", 204),
+    }
 
 
 class Hostile(ThreadingHTTPServer):
@@ -223,12 +231,13 @@ def drawn(commands: Commands, answers: dict[int, Reply], beats: int) -> tuple[Me
 
 def test_every_hostile_answer_is_survived(commands: Commands) -> None:
     """Nothing that a server sends ends a run: the beat is asked for again, and drawn."""
+    replies = hostile()
     # Two good answers between hostile ones, so that no outage is suspected.
-    answers = {3 * n: reply for n, reply in enumerate(HOSTILE.values())}
-    done, asked = drawn(commands, answers, 3 * len(HOSTILE))
-    again = {name for n, name in enumerate(HOSTILE) if asked.count(_prompt(asked, 3 * n)) == 2}
+    answers = {3 * n: reply for n, reply in enumerate(replies.values())}
+    done, asked = drawn(commands, answers, 3 * len(replies))
+    again = {name for n, name in enumerate(replies) if asked.count(_prompt(asked, 3 * n)) == 2}
     # Of these the part that counts is whole.
-    assert set(HOSTILE) - again <= {"longer than it says", "a negative length"}
+    assert set(replies) - again <= {"longer than it says", "a negative length"}
     assert done.megabytes < 1500
 
 
