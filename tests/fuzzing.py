@@ -353,6 +353,6 @@ READERS = (
         st.tuples(_STATUSES, _HEADERS, mutated(_ERRORS) | DOCUMENTS.map(as_json)),
         _fault,
     ),
-    Reader("list of models", blobs(_MODELS), gemini_answer.image_models),
+    Reader("list of models", blobs(_MODELS), gemini_answer.listed_models),
     Reader("HTTP", mutated(_HTTP).map(lambda data: (data,)), _wire, costly=True),
 )

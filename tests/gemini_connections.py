@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gemini_replies import REJECTIONS, Answer, encoded, error, success
-from gemini_requests import Recorded, parse
+from gemini_requests import Recorded, read
 
 if TYPE_CHECKING:
     from gemini_server import GeminiServer
@@ -93,7 +93,9 @@ class Connection(BaseHTTPRequestHandler):
             self.answer(request, *error(Answer(turned_away), ""))
             return
         url = urlsplit(self.path)
-        name = url.path.removeprefix("/v1beta/models").removeprefix("/")
+        # Google's own client asks for the list under /v1.
+        name = url.path.replace("/v1/", "/v1beta/", 1)
+        name = name.removeprefix("/v1beta/models").removeprefix("/")
         if name and name not in api.models:
             request.kind = Answer.MODEL_GONE
             self.answer(request, *error(Answer.MODEL_GONE, name))
@@ -126,17 +128,19 @@ class Connection(BaseHTTPRequestHandler):
         kind = request.kind
         if kind in REJECTIONS or kind in (Answer.ERROR_500, Answer.UNAVAILABLE):
             return *error(Answer(kind), request.model, retry=retry, why=why), {}
-        return 200, success(Answer(kind), request.prompt, self.server.api.picture_bytes), {}
+        answer = success(Answer(kind), request.prompt, self.server.api.picture_bytes)
+        if "usageMetadata" in answer:
+            answer = {**answer, "usageMetadata": _counted(answer["usageMetadata"], request)}
+        return 200, answer, {}
 
     def judge(self, request: Recorded, body: bytes) -> tuple[Answer | str, float, str]:
         """Return what to answer, the retry delay, and what is wrong with the request."""
         api = self.server.api
         try:
-            drawing = parse(body)
+            read(request, body, api.unknown_fields)
         except ValueError as wrong:
             api.record(request)
             return api.of_the_key(request.key) or Answer.BAD_REQUEST, 0.0, str(wrong)
-        request.prompt, request.references = drawing
         api.record(request)
         turned_away = api.of_the_key(request.key)
         if turned_away is not None:
@@ -191,6 +195,28 @@ class Connection(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Stay silent; the server has its own log."""
+
+
+_REFERENCE_TOKENS = 1120
+_PICTURE_TOKENS = {"512": 747, "1K": 1120, "2K": 1680, "4K": 2520}
+_OF_MODELS = {"gemini-nano-banana-2.1": {"1K": 1120, "2K": 1680, "4K": 3767}}
+
+
+def _counted(usage: dict[str, int], request: Recorded) -> dict[str, object]:
+    """Return the tokens of an answer with those of references and of the size's pixels."""
+    brought = len(request.references) * _REFERENCE_TOKENS
+    counted: dict[str, object] = {**usage}
+    if brought:
+        text = usage["promptTokenCount"]
+        counted["promptTokenCount"] = text + brought
+        counted["promptTokensDetails"] = [
+            {"modality": "TEXT", "tokenCount": text},
+            {"modality": "IMAGE", "tokenCount": brought},
+        ]
+    if "candidatesTokenCount" in usage:
+        sizes = _OF_MODELS.get(request.model, _PICTURE_TOKENS)
+        counted["candidatesTokenCount"] = sizes.get(request.size, usage["candidatesTokenCount"])
+    return counted
 
 
 def _half_body(connection: Connection, request: Recorded) -> None:

@@ -27,7 +27,12 @@ from gemini_requests import Recorded
 
 __all__ = ["Answer", "GeminiServer", "Recorded", "answers", "expected_pixels"]
 
-MODELS = ("gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-3.1-pro")
+MODELS = (
+    "gemini-nano-banana-2.1",
+    "gemini-3.1-flash-image",
+    "gemini-3-pro-image",
+    "gemini-3.1-pro",
+)
 
 Kind = Answer | str
 """What to do with a request; other APIs have words of their own."""
@@ -52,7 +57,8 @@ class GeminiServer:
     `limit` requests in any `window` seconds, and `daily` in all, are allowed to every
     group of keys; `groups` names the group of a key (its project), a key without one is its
     own. `latency` in seconds precedes every answer of the drawing endpoint.
-    `picture_bytes` pads pictures to a realistic size.
+    `picture_bytes` pads pictures to a realistic size. `unknown_fields` are optional fields of
+    a request that this server does not know.
 
     `connection` is what speaks the API, `rejections` what costs no quota. `_lock` guards
     the log, the faults, the key modes and the windows.
@@ -71,6 +77,7 @@ class GeminiServer:
         latency: float = 0.0,
         models: tuple[str, ...] = MODELS,
         picture_bytes: int = 0,
+        unknown_fields: frozenset[str] = frozenset(),
         port: int = 0,
     ) -> None:
         self.limit = limit
@@ -80,6 +87,7 @@ class GeminiServer:
         self.latency = latency
         self.models = models
         self.picture_bytes = picture_bytes
+        self.unknown_fields = unknown_fields
         self.page_size = 1000
         self.redirect_to = "http://127.0.0.1:9/elsewhere"
         self.on_answered: Callable[[Recorded], None] = lambda _: None

@@ -216,8 +216,6 @@ def test_references_go_in_the_order_of_their_weight(project: Project) -> None:
     }
     request = project.request(text, **fields)
     assert [reference.data for reference in request.references] == data
-    few = project.request(text, Limits(references=3), **fields)
-    assert [reference.data for reference in few.references] == data[:3]
     room = sum(map(len, data[:4]))
     small = project.request(text, Limits(in_all=room), **fields)
     assert [reference.data for reference in small.references] == data[:4]
@@ -257,11 +255,24 @@ def test_room_is_kept_for_the_largest_picture_that_a_beat_may_continue(project: 
     assert [one.data for one in made.left_out(second)] == [data]
 
 
+def test_larger_references_than_a_request_takes_are_left_out(project: Project) -> None:
+    """The last ones; a warning counts the beats."""
+    data = project.picture("p.png", 4)
+    project.picture("q.png", 5)
+    settings = project.settings('references = ["p.png", "q.png"]\n')
+    limits = Limits(bytes=1000, in_all=len(data))
+    found = gather(Layout(project.root), settings, {"clear": [beat()]}, limits)
+    made = Composer(settings, found, None, limits)
+    assert [one.data for one in made.request(beat()).references] == [data]
+    assert (made.short([beat()]) or "").startswith("1 beat has larger references than one request")
+    assert made.excess([beat()]) is None
+
+
 def test_a_picture_that_is_named_twice_keeps_its_weight(project: Project) -> None:
     """It stands where it was named first, and so gives way last."""
     tom, mara = project.picture("tom.png", 4), project.picture("characters/mara.png", 5)
     text = 'references = ["tom.png"]\n' + CAST
-    request = project.request(text, Limits(references=1), words="Tom and Mara.")
+    request = project.request(text, Limits(in_all=len(tom)), words="Tom and Mara.")
     assert [one.data for one in request.references] == [tom]
     both = project.request(text, words="Tom and Mara.")
     assert [one.data for one in both.references] == [tom, mara]

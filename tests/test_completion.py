@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import Commands, Done, row
-from imagegen.providers import MODELS, NAMES, named
+from imagegen.providers import NAMES, catalogue
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -124,14 +124,15 @@ def test_known_names_are_offered(tab: Tab) -> None:
     assert tab("run", "my-video", "--provider", "") == list(NAMES)
     assert tab("run", "my-video", "--model", "") == ["sketch"]
     assert tab("run", "--provider", "gemini", "--model", "gemini-3-") == ["gemini-3-pro-image"]
+    assert tab("run", "--provider", "gemini", "--model", "")[0] == "gemini-nano-banana-2.1"
     assert tab("resume", "--progress", "") == ["auto", "live", "plain", "json", "none"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_models_that_are_offered_have_a_price(name: str) -> None:
     """The list is the providers' own."""
-    for model in MODELS[name]:
-        assert named(name).price(model, "1K") is not None
+    for model in catalogue(name).offered:
+        assert catalogue(name).find(model).price("1K") is not None
 
 
 @pytest.mark.parametrize("shell", SHELLS)

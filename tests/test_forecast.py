@@ -280,7 +280,7 @@ def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, obje
             left,
             pool=show.pool,
             widths=dict.fromkeys(left, 256),
-            price=Price(picture=0.1),
+            each=0.1,
             answer_seconds=show.provider.latency,
         )
         complete = show.draw()

@@ -13,9 +13,11 @@ from PIL import Image
 import gemini_replies
 from gemini_server import Answer, GeminiServer, answers
 from imagegen.providers.base import Fault, Kind, Options, Picture, Provider, Reference, Request
-from imagegen.providers.gemini import DEFAULT_BASE_URL, DEFAULT_MODEL, Gemini
+from imagegen.providers.gemini import DEFAULT_BASE_URL, Gemini
+from imagegen.providers.gemini_models import MODELS
 from imagegen.secret import Secret
 
+DEFAULT_MODEL = MODELS.default.name
 KEY = Secret("test-key-alpha-000001")
 LIST = f"{DEFAULT_BASE_URL}/v1beta/models"
 DRAW = f"{LIST}/{DEFAULT_MODEL}:generateContent"
@@ -95,10 +97,10 @@ def finished(reason: str | None, text: str = "", **more: Any) -> dict[str, Any]:
 def test_it_is_a_provider(gemini: Gemini) -> None:
     """The engine can use it, and finds keys where Google's own tools look for them."""
     provider: Provider = gemini
-    assert (provider.name, provider.model) == ("gemini", "gemini-3.1-flash-image")
+    assert (provider.name, provider.model) == ("gemini", "gemini-nano-banana-2.1")
     assert provider.key_variables == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     assert provider.width >= 1
-    assert (Gemini.most_references, Gemini.largest_reference) == (14, 7 * 1024 * 1024)
+    assert Gemini.largest_reference == 7 * 1024 * 1024
 
 
 def test_request_body(api: responses.RequestsMock, gemini: Gemini) -> None:
@@ -124,6 +126,7 @@ def test_request_body(api: responses.RequestsMock, gemini: Gemini) -> None:
             "responseModalities": ["TEXT", "IMAGE"],
             "imageConfig": {"aspectRatio": "4:3", "imageSize": "2K"},
         },
+        "store": False,
     }
 
 

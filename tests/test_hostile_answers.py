@@ -17,7 +17,7 @@ import pytest
 from builders import picture as png_file
 from commands import Commands, pictures
 from gemini_replies import Answer, encoded, success
-from gemini_requests import parse
+from gemini_requests import Recorded, read
 from hostile import Measured, measured
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there")
@@ -188,7 +188,9 @@ class _Connection(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        prompt, _ = parse(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = Recorded(0.0, "POST", self.path, None)
+        read(asked, self.rfile.read(int(self.headers["Content-Length"])))
+        prompt = asked.prompt
         number = int(prompt.partition("<")[2].partition(">")[0])
         with self.server.lock:
             first = prompt not in self.server.asked

@@ -20,8 +20,10 @@ from imagegen.generation.survey import Survey, Surveyed
 from imagegen.project import overrides, png
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
+from imagegen.providers.models import Catalogue, Model
 from imagegen.providers.sketch.provider import Sketch
 
+NEW = Model(name="sketch-2", sizes={"1K": 0.0}, thinking=("high",))
 WALL = 4_000_000_000.0
 """Long after every file of a test was written."""
 SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
@@ -232,8 +234,11 @@ def test_all_reasons_are_told_together(board: Board) -> None:
     board.draw()
     board.write(rows("edited", "b", transition_type="H"))
     (board.root / "style_reference.png").write_bytes(picture())
-    board.set('model = "m"\nimage_size = "2K"\naspect_ratio = "1:1"\n[styles.clear]\nlook = "L."')
-    others = ("look", "references", "model", "size", "aspect ratio")
+    board.set(
+        'model = "m"\nimage_size = "2K"\naspect_ratio = "1:1"\nthinking = "high"\n'
+        '[styles.clear]\nlook = "L."'
+    )
+    others = ("look", "references", "model", "size", "aspect ratio", "thinking")
     assert board.changed() == {"1.1": ("words", *others), "1.2": others}
     assert {*others, "words", "provider", "predecessor"} == set(Reason)
 
@@ -295,7 +300,7 @@ def test_a_default_model_that_changed_outdates_nothing(
 ) -> None:
     """A provider that draws with another model by itself is no choice of the user's."""
     board.draw()
-    monkeypatch.setattr(Sketch, "default_model", "sketch-2")
+    monkeypatch.setattr(Sketch, "catalogue", Catalogue((NEW,), default="sketch-2", other=NEW))
     assert board.changed() == {}
 
 
@@ -411,7 +416,7 @@ def test_a_default_that_changed_leaves_accepted_what_was(
     board.draw("1.1")
     board.write(rows("edited", "b", "c"))
     board.accept("1.1")
-    monkeypatch.setattr(Sketch, "default_model", "sketch-2")
+    monkeypatch.setattr(Sketch, "catalogue", Catalogue((NEW,), default="sketch-2", other=NEW))
     monkeypatch.setitem(composer.LOOKS, "clear", "Another look.")
     assert board.changed() == {}
 

@@ -12,7 +12,16 @@ from imagegen.errors import Exit
 from imagegen.generation.events import Complete, Forecast, Progress
 from imagegen.generation.purse import Purse
 from imagegen.providers import answers
-from imagegen.providers.base import TOO_LARGE, Fault, Kind, Outcome, Picture, Price, Usage
+from imagegen.providers.base import (
+    TOO_LARGE,
+    Fault,
+    Kind,
+    Outcome,
+    Picture,
+    Price,
+    TokenPrices,
+    Usage,
+)
 from virtual import PNG, Show, passing
 
 TEN_CENTS = Price(picture=0.1)
@@ -59,17 +68,18 @@ def test_a_limit_for_exactly_so_many_pictures_pays_for_all_of_them(price: float)
 
 
 def test_tokens_decide_where_the_service_tells_them() -> None:
-    """By the list's price for tokens, those of thoughts left out."""
-    purse = Purse(Price(picture=0.067, per_million_output=60.0))
+    """Each kind of tokens at its own price: of the image, of thoughts, of what was sent."""
+    prices = TokenPrices(picture=60.0, text_in=0.5, text_out=3.0)
+    purse = Purse(Price(picture=0.067, tokens=prices))
     usage = Usage(input_tokens=20, output_tokens=1200, thought_tokens=80)
-    assert purse.pay(usage, pictures=1) == pytest.approx(0.0672)
+    assert purse.pay(usage, pictures=1) == pytest.approx(0.0672 + 0.00024 + 0.00001)
     assert purse.pay(None, pictures=1) == pytest.approx(0.067)
-    assert purse.spent == pytest.approx(0.1342)
+    assert purse.spent == pytest.approx(0.13445)
 
 
 def test_an_answer_without_a_picture_costs_its_tokens_at_most() -> None:
     """Nothing where none are told."""
-    purse = Purse(Price(picture=0.067, per_million_output=60.0))
+    purse = Purse(Price(picture=0.067, tokens=TokenPrices(picture=60.0)))
     assert purse.pay(None, pictures=0) == 0.0
     assert purse.pay(Usage(input_tokens=20), pictures=0) == 0.0
     assert purse.pay(Usage(output_tokens=100), pictures=0) == pytest.approx(0.006)
@@ -77,7 +87,7 @@ def test_an_answer_without_a_picture_costs_its_tokens_at_most() -> None:
 
 def test_what_is_dearer_than_the_list_is_expected_of_the_next_too() -> None:
     """A picture of more tokens than the list's makes room for fewer."""
-    purse = Purse(Price(picture=0.067, per_million_output=60.0), 0.28)
+    purse = Purse(Price(picture=0.067, tokens=TokenPrices(picture=60.0)), 0.28)
     assert purse.allows(4)
     purse.pay(Usage(output_tokens=2000), pictures=1)
     assert purse.allows(1)
@@ -204,7 +214,7 @@ def test_requests_that_turn_out_cheaper_leave_money_for_others(tmp_path: Path) -
 
 def test_pictures_dearer_than_the_list_end_the_run_sooner(tmp_path: Path) -> None:
     """Once answers tell what they cost, no more is sent than that pays for."""
-    price = Price(picture=0.05, per_million_output=100.0)
+    price = Price(picture=0.05, tokens=TokenPrices(picture=100.0))
     one = show(tmp_path, beats={"clear": 40}, max_cost=2.0, price=price, keys_a_style=1)
     one.provider.answer = lambda _request, _key: Picture(data=PNG, usage=Usage(output_tokens=1000))
     complete = one.draw()
@@ -215,7 +225,7 @@ def test_pictures_dearer_than_the_list_end_the_run_sooner(tmp_path: Path) -> Non
 
 def test_pictures_cheaper_than_the_list_are_as_many_as_the_money_pays_for(tmp_path: Path) -> None:
     """The last dollar is used too, when answers show that they cost less than feared."""
-    price = Price(picture=0.2, per_million_output=100.0)
+    price = Price(picture=0.2, tokens=TokenPrices(picture=100.0))
     one = show(tmp_path, beats={"clear": 40}, max_cost=2.0, price=price, keys_a_style=1)
     one.provider.answer = lambda _request, _key: Picture(data=PNG, usage=Usage(output_tokens=1000))
     complete = one.draw()
@@ -236,7 +246,7 @@ def test_what_is_under_way_when_a_run_ends_at_once_is_paid_for(tmp_path: Path) -
 
 def test_the_forecast_tells_what_it_costs_in_all(tmp_path: Path) -> None:
     """At the start by the list, later by what answers cost."""
-    price = Price(picture=0.1, per_million_output=100.0)
+    price = Price(picture=0.1, tokens=TokenPrices(picture=100.0))
     one = Show(tmp_path, keys_a_style=1, price=price, answer_seconds=8.0)
     one.provider.answer = lambda _request, _key: Picture(data=PNG, usage=Usage(output_tokens=1500))
     complete = one.draw()
@@ -262,13 +272,13 @@ def test_a_run_stops_at_its_money_and_resume_goes_on_with_more(
     """Exit 3 and no time to wait for; `resume` takes a limit of its own, or none."""
     root = commands.project(beats=4)
     gemini = ("--base-url", server.address, "--progress", "json")
-    first = commands.run("run", root, *gemini, "--max-cost", "0.34")
+    first = commands.run("run", root, *gemini, "--max-cost", "0.175")
     assert first.code == 3, first.err
     assert (ending(first.events).reason, ending(first.events).resume_after) == ("money", None)
-    assert ending(first.events).cost == pytest.approx(5 * 0.0672)
+    assert ending(first.events).cost == pytest.approx(5 * (0.0336 + 80 * 7.5e-6 + 20 * 1.5e-6))
     assert len(server.requests) == len(pictures(root)) == 5
 
-    second = commands.run("resume", root, *gemini, "--max-cost", "0.07")
+    second = commands.run("resume", root, *gemini, "--max-cost", "0.04")
     assert second.code == 3
     assert len(server.requests) == 6
     third = commands.run("resume", root, *gemini)
@@ -282,7 +292,7 @@ def test_drawing_again_has_its_limit_too(commands: Commands, server: GeminiServe
     )
     gemini = ("--base-url", server.address)
     assert commands.run("run", root, *gemini).code == 0
-    assert commands.run("run", root, *gemini, "--force", "--max-cost", "0.1").code == 3
+    assert commands.run("run", root, *gemini, "--force", "--max-cost", "0.05").code == 3
     assert len(server.requests) == 3
     assert commands.run("resume", root, *gemini).code == 0
     assert len(server.requests) == 4
@@ -335,7 +345,7 @@ def test_the_estimate_is_what_a_run_then_costs(commands: Commands, server: Gemin
     assert dry.code == 0
     assert server.requests == []
     assert "15 pictures" in dry.out
-    (told,) = [word for word in dry.out.split() if word.startswith("$1")]
+    (told,) = [word for word in dry.out.split() if word.startswith("$0")]
     done = commands.run("run", root, "--base-url", server.address, "--progress", "json")
     assert ending(done.events).cost == pytest.approx(float(told[1:].rstrip(".,")), rel=0.05)
     journal = next((root / ".imagegen/runs").glob("*.jsonl")).read_text().splitlines()

@@ -141,24 +141,6 @@ def test_a_reference_that_goes_in_the_middle_of_a_run_costs_its_beats_alone(
     assert len(pictures(root)) == 69
 
 
-def test_more_references_than_the_model_takes_are_told(
-    commands: Commands, server: GeminiServer
-) -> None:
-    """The first fourteen go; a warning names a beat, and `check --show` what is left out."""
-    names = [f"p{n}.png" for n in range(16)]
-    settings = f'draw = ["clear"]\nreferences = {json.dumps(names)}\n'
-    root = commands.project(beats=rows("a"), settings=settings)
-    for n, name in enumerate(names):
-        Image.new("RGB", (32 + n, 18)).save(root / name)
-    done = commands.run("run", root, "--base-url", server.address)
-    assert done.code == 0
-    assert "1 beat has more references than the model takes" in done.text
-    (request,) = server.requests
-    assert len(request.references) == 14
-    shown = commands.run("check", root, "--show", "clear/1.1").out
-    assert "left out, the model takes no more: reference p15.png" in shown
-
-
 ABOUT = """
 [characters.mara]
 names = ["Mara"]

@@ -259,7 +259,7 @@ def test_more_than_ten_need_a_word_of_consent(
     address = ("--base-url", server.address)
     refused = commands.run("run", root, option, *address)
     assert refused.code == 2
-    assert "11 pictures that exist would be drawn again for about $0.74" in refused.err
+    assert "11 pictures that exist would be drawn again for about $0.37" in refused.err
     assert "--yes" in refused.err
     assert not server.requests
     assert files(root) == before

@@ -66,11 +66,11 @@ def test_every_picture_answers_its_own_prompt(commands: Commands, service: OpenA
 
 
 def test_what_it_cost_is_counted_from_the_tokens(commands: Commands, service: OpenAIServer) -> None:
-    """300 tokens at 30 dollars a million, three times."""
+    """300 tokens at 30 dollars a million and 50 of the prompt at 5, three times."""
     root = project(commands, beats=1)
     done = run(commands, root, service, "--progress", "json")
     assert done.code == 0, done.text
-    assert done.events[-1]["cost"] == pytest.approx(0.027)
+    assert done.events[-1]["cost"] == pytest.approx(0.02775)
 
 
 def test_references_arrive_byte_for_byte_with_hard_cuts_alone(
@@ -232,17 +232,6 @@ def test_a_field_that_a_gateway_does_not_know_is_left_out(
     assert done.code == 0, done.text
     assert len(pictures(root)) == 9
     assert [r for r in service.asked if "response_format" not in r.fields and r.status == 200]
-
-
-def test_pictures_of_another_shape_are_told_of_once(
-    commands: Commands, service: OpenAIServer
-) -> None:
-    """A model that draws no 16:9 is told of when the run begins."""
-    root = project(commands, settings='model = "gpt-image-1.5"\n')
-    done = run(commands, root, service)
-    assert done.code == 0, done.text
-    text = " ".join(done.text.split())
-    assert text.count("gpt-image-1.5 draws no 16:9: pictures will be 1536 x 1024") == 1
 
 
 def test_a_project_cannot_say_where_keys_go(commands: Commands, service: OpenAIServer) -> None:

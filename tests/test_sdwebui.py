@@ -66,8 +66,8 @@ def test_it_is_a_provider(ui: SdWebUi) -> None:
     provider: Provider = ui
     assert (provider.name, provider.model, provider.width) == ("sdwebui", LOADED, 1)
     assert (provider.key_variables, provider.takes_address) == ((), True)
-    assert (SdWebUi.most_references, SdWebUi.keys_table) == (1, "sdwebui")
-    price = provider.price("any", "4K")
+    assert (provider.catalogue.default.references, SdWebUi.keys_table) == (1, "sdwebui")
+    price = provider.catalogue.find("any").price("4K")
     assert price is not None
     assert price.picture == 0.0
 
@@ -131,7 +131,6 @@ def test_ratio_and_size_become_pixels(
     assert isinstance(draw(ui, request), Picture)
     fields = server.asked[0].fields
     assert (fields["width"], fields["height"]) == wanted
-    assert SdWebUi.notes(LOADED, ratio, size) == ()
 
 
 def test_half_a_character_is_not_sent(ui: SdWebUi, server: WebUiServer) -> None:

@@ -567,10 +567,10 @@ def _timeless(event: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("before", "served", "shown", "price"),
     [
-        (["--provider", "sketch", "--continuity"], [], (None, None, None), 0.067),
-        (["--model", PRO], [], (None, None, None), 0.067),
-        ([], [], (None, None, None), 0.067),
-        (["--provider", "sketch"], ["--provider", "gemini"], ("gemini", None, None), 0.067),
+        (["--provider", "sketch", "--continuity"], [], (None, None, None), 0.0336),
+        (["--model", PRO], [], (None, None, None), 0.0336),
+        ([], [], (None, None, None), 0.0336),
+        (["--provider", "sketch"], ["--provider", "gemini"], ("gemini", None, None), 0.0336),
         (["--provider", "sketch"], ["--model", PRO], (None, PRO, None), 0.134),
         (["--model", PRO], ["--provider", "sketch"], ("sketch", None, None), 0),
     ],
@@ -1000,7 +1000,7 @@ def test_prices_and_references_of_the_users_own_are_followed(commands: Commands)
     own.mkdir(parents=True)
 
     def price(dollars: float) -> None:
-        (own / "keys.toml").write_text(f'[prices]\n"gemini-3.1-flash-image" = {dollars}\n')
+        (own / "keys.toml").write_text(f'[prices]\n"gemini-nano-banana-2.1" = {dollars}\n')
 
     price(0.25)
     with Served(commands, root) as served:

@@ -31,7 +31,8 @@ from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Price, Request
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.models import Catalogue, Model
 from imagegen.secret import Secret
 
 PNG = bytes.fromhex(
@@ -151,14 +152,18 @@ class VirtualRuntime:
             heapq.heappush(self._sleeping, (job.wakes_at, next(self._order), job))
 
 
+TEN_CENTS = Model(name="model-1", sizes={"1K": 0.1}, references=14)
+
+
 class ScriptedProvider:
     """Answers as a test says; remembers when which request left, with which key."""
 
     def __init__(self, clock: FakeClock, sleep: Callable[[float], None]) -> None:
-        self.name, self.model, self.default_model = "scripted", "model-1", "model-1"
+        self.name, self.model = "scripted", "model-1"
+        self.catalogue = Catalogue((TEN_CENTS,), default="model-1", other=TEN_CENTS)
         self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
         self.keys_table, self.takes_address, self.per_minute = "", True, 9
-        self.most_references, self.largest_reference = 14, 7 * 1024 * 1024
+        self.largest_reference = 7 * 1024 * 1024
         self.largest_references = 14 * 1024 * 1024
         self.reference_types = frozenset({"image/png", "image/jpeg", "image/webp"})
         self.width = 4
@@ -189,16 +194,6 @@ class ScriptedProvider:
         """Answer as the test says."""
         self.listed += 1
         return self.listing()
-
-    @staticmethod
-    def price(model: str, image_size: str) -> Price | None:
-        """Return a price that is easy to count with: ten cents a picture."""
-        return Price(picture=0.1)
-
-    @staticmethod
-    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:
-        """Return nothing: every ratio and size is drawn as it is asked for."""
-        return ()
 
     def close(self) -> None:
         """Do nothing."""

@@ -124,11 +124,11 @@ def providers(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001
 
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the models that are known of the provider that would draw."""
-    from imagegen.providers import MODELS
+    from imagegen.providers import NAMES, catalogue
 
     settings = _settings(ctx)
-    name = ctx.params.get("provider") or (settings.provider if settings else "gemini")
-    return _offered(MODELS.get(str(name), ()), incomplete)
+    name = str(ctx.params.get("provider") or (settings.provider if settings else "gemini"))
+    return _offered(catalogue(name).offered if name in NAMES else (), incomplete)
 
 
 def _settings(ctx: typer.Context) -> "Settings | None":

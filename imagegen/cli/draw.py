@@ -61,11 +61,8 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
     session = _session(root, asked, how, read)
     plan = session.plan(how.limit)
     if how.dry_run:
-        planned = [one for beats in plan.styles.values() for one in beats]
-        cast = session.project.cast(
-            (one.beat for one in planned if one.draw),
-            (one.beat for one in planned if not one.draw),
-        )
+        planned = (one for beats in plan.styles.values() for one in beats)
+        cast = session.project.cast(plan.drawn, (one.beat for one in planned if not one.draw))
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
         return
     session = _agreed(session, screen, how, limits)
@@ -105,19 +102,22 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
 def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
     """Read the project, after what a crash left half done, and what moves with `--renumber`."""
     from imagegen.generation import interrupted
-    from imagegen.generation.lastrun import to_resume
+    from imagegen.generation.lastrun import drawn_with, to_resume
     from imagegen.generation.project import KeySource, Project
     from imagegen.generation.session import Session
     from imagegen.project.layout import Layout
 
     last = to_resume(root) if asked is None else None
+    default_model = drawn_with(root, last) if asked is None else None
     if asked is None:
         asked = last.asked if last else asked_for()
     interrupted.finish(Layout(root), time.time())
     if how.renumber and not how.dry_run:
         _renumber(Project(root, asked), root)
     source = KeySource(file=how.keys, base_url=how.base_url)
-    return Session(read(asked, source) if read else Project(root, asked, source), last=last)
+    if read:
+        return Session(read(asked, source), last=last)
+    return Session(Project(root, asked, source, default_model=default_model), last=last)
 
 
 def _renumber(project: "Project", root: Path) -> None:

@@ -52,9 +52,15 @@ def show(
             f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
         )
     cast.show(paper, appear, [p.beat for beats in styles.values() for p in beats])
+    _notes(paper, estimate)
+
+
+def _notes(paper: Paper, estimate: Estimate) -> None:
     hint = size.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
     if hint:
         paper.wrapped("  ", hint, indent=4)
+    for note in estimate.notes:
+        paper.wrapped("  note: ", clean(note))
 
 
 def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: Estimate) -> None:
@@ -105,7 +111,9 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
     elif departures:
         parts.append(f"as long as {plural(chain, 'answer')} {'takes' if chain < 2 else 'take'}")
     if estimate.price:
-        parts.append(f"about {money(estimate.price * requests)}")
+        thoughts = estimate.thoughts_price
+        more = f" and thoughts, ${thoughts:g} a million tokens" if thoughts else ""
+        parts.append(f"about {money(estimate.price * requests)}{more}")
     elif estimate.price is None:
         parts.append("what it costs is not known")
     return f" {dot} ".join(parts)

@@ -46,7 +46,7 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
 
 def require_price(project: Project) -> None:
     """Raise `UsageError` if nobody knows what a picture costs."""
-    if project.price is None:
+    if project.price is None or project.price.picture is None:
         model, size = project.model, project.settings.image_size
         raise UsageError(
             f'--max-cost: what a {size} picture of "{model}" costs is not known',

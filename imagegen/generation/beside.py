@@ -49,6 +49,7 @@ class Beside(Project):
             predecessors,
             self.composer.limits,
             pictures=self.layout,
+            model=self.table_entry,
         )
         self.predecessors = {}
         self.styles = tuple(beats)

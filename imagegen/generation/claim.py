@@ -65,10 +65,12 @@ class Claim:
         reason: str,
         resume_after: str | None,
         answer_seconds: float | None = None,
+        thought_tokens: float | None = None,
     ) -> None:
         """Write down how the run ended. Raises `StorageError`.
 
-        `answer_seconds` is how long its pictures took to come; None where none came.
+        `answer_seconds` is how long its pictures took to come, `thought_tokens` how many tokens
+        the model thought about one; None where none came.
         """
         self.ended = True
         if not self._recorded:
@@ -80,6 +82,7 @@ class Claim:
             reason=reason,
             resume_after=resume_after,
             answer_seconds=answer_seconds or self.record.answer_seconds,
+            thought_tokens=self.record.thought_tokens if thought_tokens is None else thought_tokens,
         )
         record.give_room(self._layout)
         record.write(self._layout, ended)

@@ -3,7 +3,7 @@
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from imagegen import __version__, files
@@ -14,6 +14,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Key
 from imagegen.providers.base import Reference, Request, Role
+from imagegen.providers.models import Model
 
 LOOKS: Final = {
     "illustration": (
@@ -40,7 +41,7 @@ class NoPredecessorError(Exception):
 
 
 class Composer:
-    """Makes requests for the beats of one project.
+    """Makes requests for the beats of one project, for one model.
 
     `predecessors` tell of the styles that have continuity which beats continue which, whose
     pictures lie in `pictures`; a beat that would continue another where there is none before
@@ -55,8 +56,10 @@ class Composer:
         limits: Limits | None = None,
         *,
         pictures: Layout | None = None,
+        model: Model | None = None,
     ) -> None:
         self._settings = settings
+        self._model = model or Model(name="")
         self.references = references
         self._predecessors: Mapping[str, Mapping[Key, Key]] = predecessors or {}
         self.limits = limits or Limits()
@@ -146,32 +149,67 @@ class Composer:
             references=(*first, *self._sent(beat)),
             aspect_ratio=self._settings.aspect_ratio,
             image_size=self._settings.image_size,
+            thinking=self._settings.thinking_in(beat.style),
         )
 
     def short(self, beats: Iterable[Beat]) -> str | None:
         """Say of how many beats not all references can be sent; None where of none."""
+        found = self._first(beats, lambda beat: bool(self.left_out(beat)))
+        if found is None:
+            return None
+        name, count = "/".join((found[0].style, *found[0].key)), found[1]
+        many = "1 beat has" if count == 1 else f"{count:,} beats have"
+        return (
+            f"{many} larger references than one request takes ({self.limits.in_all // 1024**2} "
+            f"MB): the last are left out (check --show {name})"
+        )
+
+    def excess(self, beats: Iterable[Beat]) -> tuple[Beat, int] | None:
+        """Return the first beat with more references than the model takes, and how many have.
+
+        More of one kind than it takes count too. None if there are none.
+        """
+        return self._first(beats, lambda beat: not self._model.takes(self._all(beat)))
+
+    def reference_counts(self, beats: Iterable[Beat]) -> Counter[int]:
+        """Return how many beats are sent with how many reference images."""
+        counts: Counter[int] = Counter()
+        if self.references.empty and not self._predecessors:
+            return counts
+        known: dict[tuple[object, ...], int] = {}
+        for beat in beats:
+            kind = (beat.style, *self.kind(beat))
+            if kind not in known:
+                known[kind] = len(self._sent(beat)) + (self.before(beat) is not None)
+            counts[known[kind]] += 1
+        return counts
+
+    def _first(
+        self, beats: Iterable[Beat], is_one: Callable[[Beat], bool]
+    ) -> tuple[Beat, int] | None:
+        """Return the first of such beats and their number; beats of one kind are all alike."""
         if not self.references:
+            # None has more than one.
             return None
         known: dict[tuple[object, ...], bool] = {}
         count, first = 0, None
         for beat in beats:
             kind = (beat.style, *self.kind(beat))
             if kind not in known:
-                known[kind] = bool(self.left_out(beat))
+                known[kind] = is_one(beat)
             if known[kind]:
                 count, first = count + 1, first or beat
-        if first is None:
-            return None
-        name = "/".join((first.style, *first.key))
-        many = "1 beat has" if count == 1 else f"{count:,} beats have"
-        return (
-            f"{many} more references than the model takes ({self.limits.references}, and "
-            f"{self.limits.in_all // 1024**2} MB): the last are left out (check --show {name})"
-        )
+        return None if first is None else (first, count)
 
     def left_out(self, beat: Beat) -> tuple[Reference, ...]:
         """Return the references that are not sent, because the service takes no more."""
         return self._others(beat)[len(self._sent(beat)) :]
+
+    def _all(self, beat: Beat) -> tuple[Reference, ...]:
+        """Return all references that a beat should be sent with, whatever fits."""
+        before = self.before(beat)
+        first = () if before is None else (Reference("image/png", b"", Role.PREDECESSOR),)
+        return (*first, *self._others(beat))
 
     def _others(self, beat: Beat) -> tuple[Reference, ...]:
         return self.references.of(beat, hard_cut=self.hard_cut(beat))
@@ -183,7 +221,7 @@ class Composer:
         or it would be outdated at once.
         """
         continues = self.before(beat) is not None
-        others = self._others(beat)[: max(0, self.limits.references - continues)]
+        others = self._others(beat)
         room = self.limits.in_all - continues * self.limits.bytes
         sizes = itertools.accumulate(len(reference.data) for reference in others)
         return others[: sum(size <= room for size in sizes)]
@@ -218,6 +256,8 @@ class Composer:
             words=png.Hash(words_hash(beat.words)),
             look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
             references=png.Hash(words_hash(together)) if together else None,
+            # Asking for what the model does unasked makes no other picture.
+            thinking=None if request.thinking == self._model.default_thinking else request.thinking,
             run=run,
             id=beat.id,
             chosen=self._chosen,

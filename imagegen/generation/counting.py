@@ -19,7 +19,7 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
     told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
     if isinstance(result, ImagegenError):
         # Drawn and paid for, and the disk refused it.
-        return told | {"cost": run.purse.pay(None, pictures=1)}
+        return told | {"cost": run.purse.pay(None, pictures=1, references=done.references)}
     pictures = lost = 0
     if isinstance(result, Saved):
         counts.slowest = max(counts.slowest, done.seconds)
@@ -32,8 +32,12 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
     usage = result.usage or Usage()
     counts.input_tokens += usage.input_tokens
     counts.output_tokens += usage.output_tokens
+    counts.thought_tokens += usage.thought_tokens * pictures
+    cost = run.purse.pay(
+        result.usage, pictures=pictures, lost=lost, references=done.references * done.sent
+    )
     return told | {
-        "cost": run.purse.pay(usage, pictures=pictures, lost=lost),
+        "cost": cost,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
     }

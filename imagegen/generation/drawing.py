@@ -35,13 +35,17 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request. `news` is set where it changed the key's state."""
+    """What became of one request. `news` is set where it changed the key's state.
+
+    `references` is how many reference images it had.
+    """
 
     result: Saved | Fault | ImagegenError
     seconds: float
     sent: bool
     key: str | None = None
     news: KeyNews | None = None
+    references: int = 0
 
 
 class _Sending:
@@ -62,9 +66,11 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
     """Draw a beat once and save its picture. Blocks for at most the run's timeout."""
     started = run.runtime.clock.now()
     sending = _Sending(run, lease)
+    references = 0
     outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
     try:
         request = run.composer.request(beat, run.composer.predecessor(beat))
+        references = len(request.references)
         outcome = run.provider.draw(request, lease.secret if lease else None, sending)
     except NoPredecessorError as error:
         outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
@@ -83,6 +89,7 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
         sent=sending.left,
         key=lease.secret.tail if lease else None,
         news=news,
+        references=references,
     )
 
 

@@ -31,9 +31,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run would take and cost, before it starts.
 
     `departures` are the seconds until each style's last request can leave, None where not
-    all of them ever can; `answer_seconds` is how long a picture took to come last time.
+    all of them ever can; `answer_seconds` is how long a picture takes to come.
     `longest_chain` is how many pictures at most are drawn one after another, each from the one
-    before. `price` is a picture's, `cost` that of all, in US dollars. `keys` counts each style's;
+    before. `price` is a picture's with its references, `cost` that of all, in US dollars;
+    `thoughts_price` is set where the model thinks for so many US dollars a million tokens, and
+    nothing says yet for how many. `notes` are about the model. `keys` counts each style's;
     None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
     `supposed` is for the styles that have no key.
     """
@@ -47,6 +49,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     price: float | None = None
     cost: float | None = None
     supposed: Supposed | None = None
+    thoughts_price: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float | None:

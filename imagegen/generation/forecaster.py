@@ -10,7 +10,6 @@ from imagegen.generation.run import Run
 from imagegen.generation.worker import Worker
 from imagegen.keys.forecast import Chained
 from imagegen.keys.pool import Pool
-from imagegen.providers.base import Price
 
 _EVERY: Final = 1.0
 _IDLE: Final = 50.0
@@ -105,7 +104,7 @@ def estimate(
     *,
     pool: Pool | None,
     widths: Mapping[str, int],
-    price: Price | None = None,
+    each: float | None = None,
     answer_seconds: float | None = None,
 ) -> Estimate:
     """Say how long the pictures of each style would take, and what they would cost.
@@ -113,6 +112,7 @@ def estimate(
     `chains` say how many of each style are drawn one after another: how many chains have how
     many pictures. `pool` is None for a provider that needs no keys. `widths` are how many
     requests of each style may be under way at once; without keys, of all styles together.
+    `each` is what one picture costs with its references.
     """
     left = {s: sum(n * count for n, count in own.items()) for s, own in chains.items()}
     longest = {s: max(own, default=0) for s, own in chains.items()}
@@ -129,8 +129,8 @@ def estimate(
         departures=_departures(left, pool, by_width, chained),
         longest_chain=max(longest.values(), default=0),
         answer_seconds=answer_seconds,
-        price=None if price is None else price.picture,
-        cost=None if price is None else round(price.picture * sum(left.values()), 6),
+        price=each,
+        cost=None if each is None else round(each * sum(left.values()), 6),
     )
 
 

@@ -1,18 +1,23 @@
 """What the last run of a project tells those that come after it."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from imagegen.errors import UsageError
 from imagegen.generation.composer import words_hash
+from imagegen.generation.survey import look_at
 from imagegen.project import progress, record
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
 from imagegen.project.storyboard import Beat, Key
 from imagegen.shell import command, on_project
+
+_MOST_LOOKED_AT: Final = 20
 
 
 def to_resume(root: Path) -> RunRecord | None:
@@ -35,6 +40,22 @@ def to_resume(root: Path) -> RunRecord | None:
             hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
         )
     return last
+
+
+def drawn_with(root: Path, last: RunRecord | None) -> str | None:
+    """Return the model that `resume` goes on with if none is named: the one that drew the rest.
+
+    As the record of the run says, or else a picture that the default of its time has drawn.
+    """
+    if last is not None and last.model is not None:
+        return last.model
+    paths = itertools.islice(Layout(root).pictures.glob("*/*/*.png"), _MOST_LOOKED_AT)
+    for path in paths:
+        _, whole = look_at(path)
+        drawn = whole.provenance if whole is not None else None
+        if drawn is not None and "model" not in drawn.chosen:
+            return drawn.model
+    return None
 
 
 def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -> RunRecord | None:

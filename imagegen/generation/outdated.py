@@ -1,8 +1,8 @@
 """Which pictures are of something else than would be drawn now: why, or of which beat.
 
 A picture is *outdated* where what the user chose has changed since it was drawn: words, look,
-references, provider, model, size or shape, or the picture that it continues. A default of ours
-that changed outdates nothing. A picture whose words are another beat's now has *moved*.
+references, provider, model, thinking, size or shape, or the picture that it continues. A default
+of ours that changed outdates nothing. A picture whose words are another beat's now has *moved*.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -35,6 +35,7 @@ class Reason(StrEnum):
     REFERENCES = "references"
     PROVIDER = "provider"
     MODEL = "model"
+    THINKING = "thinking"
     SIZE = "size"
     SHAPE = "aspect ratio"
     PREDECESSOR = "predecessor"
@@ -280,6 +281,7 @@ class _Style:
             and drawn.references == now.references
             and drawn.model == now.model
             and drawn.provider == now.provider
+            and drawn.thinking == now.thinking
             and drawn.image_size == now.image_size
             and drawn.aspect_ratio == now.aspect_ratio
         ):
@@ -287,6 +289,7 @@ class _Style:
         seen = (
             *(drawn.look, drawn.references, drawn.provider, drawn.model),
             *(drawn.image_size, drawn.aspect_ratio, drawn.chosen, now.look, now.references),
+            *(drawn.thinking, now.thinking),
         )
         if seen not in self._known:
             self._known[seen] = tuple(_differences(drawn, now))
@@ -313,6 +316,8 @@ def _differences(drawn: Provenance, now: Provenance) -> Iterator[Reason]:
         chosen = name in drawn.chosen or name in now.chosen
         if chosen and getattr(drawn, name) != getattr(now, name):
             yield reason
+    if drawn.thinking != now.thinking:
+        yield Reason.THINKING
 
 
 _SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": Reason.SHAPE}
@@ -341,4 +346,6 @@ def fingerprint(drawn: Provenance) -> str:
     parts += [getattr(drawn, name) if name in drawn.chosen else None for name in _SETTINGS]
     if drawn.continues is not None:
         parts.append(f"{drawn.continues:08x}")
+    if drawn.thinking is not None:
+        parts.append(f"thinking {drawn.thinking}")
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -26,8 +26,10 @@ def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
         )
         faults.append(fault)
     provider = asked.provider or read.provider
-    # A model belongs to the provider that the settings name.
+    # A model and its thinking belong to the provider that the settings name.
     model = asked.model or (read.model if provider == read.provider else None)
+    if provider != read.provider:
+        read = settings.without_thinking(read)
     if asked.continuity is not None:
         read = settings.with_continuity(read, on=asked.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model), faults

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -83,6 +83,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def reused(self) -> int:
         """How many images are taken from where they were drawn before, without a request."""
         return sum(p.reused is not None for beats in self.styles.values() for p in beats)
+
+    @property
+    def drawn(self) -> Iterator[Beat]:
+        """The beats that are drawn."""
+        return (planned.beat for beats in self.styles.values() for planned in beats if planned.draw)
 
     @property
     def total(self) -> int:

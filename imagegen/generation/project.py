@@ -1,5 +1,6 @@
 """A project as it lies on the disk, read whole: settings, beats, keys, references."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from imagegen.generation.edited import Edited
 from imagegen.generation.faults import Faults
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
+from imagegen.generation.purse import expected
 from imagegen.generation.references import Limits
 from imagegen.generation.selection import Addresses, Selection
 from imagegen.generation.settled import Resettle, settle
@@ -35,6 +37,7 @@ from imagegen.project.selections import Names
 from imagegen.project.storyboard import Beat, Key, Storyboard
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Price, Provider
+from imagegen.providers.models import Catalogue, Model
 
 _NAMED: Final = 3
 
@@ -54,6 +57,7 @@ class Project:
     as far as imagegen.toml leaves no doubt of what is to be read; `UsageError` for what cannot
     be read at all.
 
+    `default_model` draws in place of the provider's default if no model is named.
     `resettle` settles the beats that are asked for anew; `changes` are then what that changes
     in overrides.toml, which is written by whoever draws them.
     """
@@ -70,9 +74,11 @@ class Project:
         source: KeySource | None = None,
         *,
         resettle: Resettle | None = None,
+        default_model: str | None = None,
     ) -> None:
         self.layout = Layout(root)
         self.asked = asked
+        self._default_model = default_model
         self.root = root
         self._source = source or KeySource()
         self._resettle = resettle
@@ -108,7 +114,13 @@ class Project:
 
         Raises as a new one does.
         """
-        return Project(self.root, self.asked, self._source, resettle=self._resettle)
+        return Project(
+            self.root,
+            self.asked,
+            self._source,
+            resettle=self._resettle,
+            default_model=self._default_model,
+        )
 
     def _unused(self) -> list[str]:
         """Say what was settled for words that are not in the storyboard any more."""
@@ -160,8 +172,21 @@ class Project:
 
     @property
     def model(self) -> str:
-        """The model that draws: the one that is named, else the provider's own."""
-        return self.settings.model or providers.named(self.settings.provider).default_model
+        """The model that draws: the one that is named, else the provider's default."""
+        own = self._default_model
+        # It may be another provider's, and is read from files that may be somebody else's.
+        default = own if own and self.catalogue.find(own).known else self.catalogue.default.name
+        return self.settings.model or default
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models of the provider."""
+        return providers.catalogue(self.settings.provider)
+
+    @property
+    def table_entry(self) -> Model:
+        """What is known of the model that draws."""
+        return self.catalogue.find(self.model)
 
     @property
     def needs_keys(self) -> bool:
@@ -286,14 +311,20 @@ class Project:
         """What makes requests. Raises `UsageError` for faulty reference images."""
         provider = providers.named(self.settings.provider)
         limits = Limits(
-            references=provider.most_references,
             bytes=provider.largest_reference,
             in_all=provider.largest_references,
             types=provider.reference_types,
             by=provider.name,
         )
         found = references.gather(self.layout, self.settings, self.beats, limits)
-        return Composer(self.settings, found, self.predecessors, limits, pictures=self.layout)
+        return Composer(
+            self.settings,
+            found,
+            self.predecessors,
+            limits,
+            pictures=self.layout,
+            model=self.table_entry,
+        )
 
     @cached_property
     def predecessors(self) -> Predecessors:
@@ -344,10 +375,12 @@ class Project:
     @property
     def price(self) -> Price | None:
         """What a picture costs: as the keys file says, if that was read, else by the list."""
-        return self._price_by(self.ring)
+        return self._price_by(self.ring, self.table_entry)
 
     def picture_price(self) -> float | None:
-        """Return about what a picture costs, in US dollars; None where it is not known.
+        """Return about what a picture costs with its references, in US dollars.
+
+        None if that is not known.
 
         The keys file is read for it if it was not.
         """
@@ -358,20 +391,29 @@ class Project:
             except UsageError:
                 # Its faults are told where keys are needed.
                 return None
-        price = self._price_by(ring)
-        return None if price is None else price.picture
+        price = self._price_by(ring, self.table_entry)
+        counts: Mapping[int, int] = {}
+        if price is not None and price.reference:
+            beats = itertools.chain.from_iterable(self.beats.values())
+            counts = self.composer.reference_counts(beats)
+        return expected(price, counts).mean
 
-    def _price_by(self, ring: Keyring) -> Price | None:
+    def price_of(self, model: Model) -> Price | None:
+        """Return what a picture of a model would cost; see `price`."""
+        return self._price_by(self.ring, model)
+
+    def _price_by(self, ring: Keyring, model: Model) -> Price | None:
         size = self.settings.image_size
-        own = ring.price(self.model, size)
-        if own is not None:
-            return Price(picture=own)
-        return providers.named(self.settings.provider).price(self.model, size)
+        own = ring.price(model.name, size)
+        return model.price(size) if own is None else Price(picture=own)
 
     def provider(self) -> Provider:
         """Return the provider that the project or the command names."""
         options = ProviderOptions(
-            model=self.settings.model, base_url=self.base_url, timeout=self.settings.timeout
+            model=self.model,
+            base_url=self.base_url,
+            store=self.settings.store,
+            timeout=self.settings.timeout,
         )
         return providers.create(self.settings.provider, options)
 

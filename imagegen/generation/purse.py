@@ -1,6 +1,9 @@
 """What a run has spent and may spend, about, in US dollars."""
 
+from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from imagegen.providers.base import Price, Usage
 
@@ -9,35 +12,70 @@ _GRAIN: Final = 1e-6
 """Sums of cents are not exact: `--max-cost 0.3` pays for three pictures of 0.1."""
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """What pictures are expected to cost, in US dollars: one on average, and the dearest.
+
+    None if that is not known before the first answers.
+    """
+
+    mean: float | None = None
+    dearest: float | None = None
+
+
+def expected(price: Price | None, references: Mapping[int, int], thoughts: float = 0.0) -> Expected:
+    """Return what pictures should cost.
+
+    `references` counts pictures by how many reference images are sent with each, `thoughts` is
+    how many tokens the model thinks about one.
+    """
+    if price is None or price.picture is None:
+        return Expected()
+    pictures = sum(references.values())
+    sent = sum(number * count for number, count in references.items())
+    return Expected(
+        price.expected(references=sent / pictures if pictures else 0.0, thoughts=thoughts),
+        price.expected(references=max(references, default=0), thoughts=thoughts),
+    )
+
+
 class Purse:
     """Counts what answers cost, and what requests under way may cost yet.
 
     `price` is a picture's, None where it is not known; `limit` is the most to spend. What
-    one picture costs is believed to be its price, or the dearest so far if that was more.
+    one picture costs is believed to be what is `expected` (without it, its price), or the
+    dearest so far if that was more.
     """
 
-    def __init__(self, price: Price | None, limit: float | None = None) -> None:
+    def __init__(
+        self, price: Price | None, limit: float | None = None, expected: Expected | None = None
+    ) -> None:
         self.price = price
         self.short = False
         """Whether somebody was refused since this was last set."""
         self._limit = limit
         self._spent = 0.0
         self._pictures = 0
-        self._dearest = price.picture if price is not None else 0.0
+        picture = price.picture if price is not None else None
+        self._mean = expected.mean if expected is not None else picture
+        dearest = expected.dearest if expected is not None else picture
+        self._dearest = dearest or 0.0
 
     @property
     def spent(self) -> float | None:
         """What all answers so far cost, to the millionth; None where prices are not known."""
         return None if self.price is None else round(self._spent, _DIGITS)
 
-    def pay(self, usage: Usage | None, *, pictures: int, lost: int = 0) -> float | None:
+    def pay(
+        self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
+    ) -> float | None:
         """Count an answer that brought so many pictures (0 or 1); returns what it cost.
 
-        `lost` counts those that cost as much and are of no use.
+        `lost` counts those that cost as much and are of no use, `references` the reference
+        images that were sent.
         """
         if self.price is None:
             return None
-        cost = self.price.of(usage, pictures=pictures + lost)
+        cost = self.price.of(usage, pictures=pictures + lost, references=references)
         self._spent += cost
         self._pictures += pictures
         self._dearest = max(self._dearest, cost)
@@ -55,9 +93,11 @@ class Purse:
         """Return what it will have cost when so many more pictures are drawn.
 
         Each of them costs what one did on the average, answers without a picture included;
-        before the first, its price.
+        before the first, what is expected. None if that is not known.
         """
         if self.price is None:
             return None
-        each = self._spent / self._pictures if self._pictures else self.price.picture
+        each = self._spent / self._pictures if self._pictures else self._mean
+        if each is None:
+            return round(self._spent, _DIGITS) if not pictures else None
         return round(self._spent + pictures * each, _DIGITS)

@@ -29,13 +29,12 @@ _AS_JPEG: Final = "save it as JPEG"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service takes: so many references with one request, of so many bytes and such types.
+    """What files a service takes as references.
 
     `bytes` are those of each reference's file, `in_all` those of all files of a request;
     `types` are media types, and `by` is the name of whoever takes them.
     """
 
-    references: int = 14
     bytes: int = MAX_REFERENCE_BYTES
     in_all: int = 2 * MAX_REFERENCE_BYTES
     types: frozenset[str] = frozenset(formats.Format)
@@ -74,6 +73,11 @@ class References:
     def __bool__(self) -> bool:
         """Tell whether a beat may have others than its style's reference."""
         return self._root is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether no beat has any."""
+        return not self and not self._style
 
     def named(self, beat: Beat) -> tuple[str, ...]:
         """Return the characters that the beat's words name, in the order of the words."""

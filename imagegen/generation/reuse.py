@@ -139,7 +139,7 @@ def _inputs(of: Provenance) -> tuple[object, ...]:
     """Return all that a request is made of, whoever chose it."""
     return (
         *(of.style, of.words.sha256, _sha256(of.look), _sha256(of.references)),
-        *(of.provider, of.model, of.aspect_ratio, of.image_size, of.continues),
+        *(of.provider, of.model, of.thinking, of.aspect_ratio, of.image_size, of.continues),
     )
 
 

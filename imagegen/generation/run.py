@@ -10,10 +10,10 @@ import msgspec
 from imagegen.errors import Exit, ImagegenError, StorageError
 from imagegen.generation.composer import Composer
 from imagegen.generation.edited import Edited
-from imagegen.generation.events import Bus, Event, Wait
+from imagegen.generation.events import Bus, Event, Wait, Warned
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
-from imagegen.generation.purse import Purse
+from imagegen.generation.purse import Expected, Purse
 from imagegen.generation.room import Room
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
@@ -40,8 +40,8 @@ class Haste(Enum):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine draws. `timeout` and `max_time` are in seconds, `max_cost` in US dollars.
 
-    `price` is a picture's, and `answer_seconds` how long one took to come last time; None
-    where that is not known.
+    `price` is a picture's, `expected` what those of this run should cost with all that is sent;
+    `answer_seconds` is how long one takes to come. None where that is not known.
     """
 
     run: str
@@ -51,6 +51,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_time: float | None = None
     max_cost: float | None = None
     price: Price | None = None
+    expected: Expected | None = None
     answer_seconds: float | None = None
     fail_fast: bool = False
 
@@ -71,8 +72,8 @@ class Counts(msgspec.Struct):
     """What the run has used.
 
     `tried` counts what was begun and is over, `requests` what of it left. `answers` counts
-    answers by kind. `slowest` is the longest wait for a picture so far,
-    `waited` all of them together, in seconds.
+    answers by kind, `thought_tokens` those of answers with a picture. `slowest` is the longest
+    wait for a picture so far, `waited` all of them together, in seconds.
     """
 
     tried: int = 0
@@ -82,6 +83,7 @@ class Counts(msgspec.Struct):
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     input_tokens: int = 0
     output_tokens: int = 0
+    thought_tokens: int = 0
     slowest: float = 0.0
     waited: float = 0.0
 
@@ -90,6 +92,12 @@ class Counts(msgspec.Struct):
         """How long a picture takes to come on the average, in seconds; None before the first."""
         pictures = self.answers[PICTURE]
         return self.waited / pictures if pictures else None
+
+    @property
+    def mean_thoughts(self) -> float | None:
+        """How many tokens the model thinks about a picture; None before the first."""
+        pictures = self.answers[PICTURE]
+        return self.thought_tokens / pictures if pictures else None
 
 
 class Run:
@@ -122,11 +130,12 @@ class Run:
         self.edited = edited or Edited(layout.root)
         self.outage: Outage[Any] = Outage()
         self.counts = Counts()
-        self.purse = Purse(options.price, options.max_cost)
+        self.purse = Purse(options.price, options.max_cost, options.expected)
         self.room = Room(layout.pictures, composer.image_size)
         self.endings: list[Ending] = []
         self.haste: Haste | None = None
         self.model_gone: str | None = None
+        self._warned: set[str] = set()
         self.started = runtime.clock.now()
         self.deadline = None if options.max_time is None else self.started + options.max_time
         self.reused = 0
@@ -135,12 +144,18 @@ class Run:
 
     @property
     def mean_answer(self) -> float | None:
-        """How long a picture takes to come, in seconds; before the first, as last time."""
+        """How long a picture takes to come, in seconds; before the first, as expected."""
         return self.counts.mean or self.options.answer_seconds
 
     def emit(self, event: Event) -> None:
         """Tell every listener."""
         self.bus.emit(event)
+
+    def warn_once(self, message: str) -> None:
+        """Warn of something that many answers may say, the first time."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self.emit(Warned(message=message))
 
     def tell_trying(self) -> None:
         """Say that beats are sent one at a time, for none comes through."""

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from imagegen import files
+from imagegen import files, providers
 from imagegen.errors import StorageError, UsageError
 from imagegen.generation import ownkeys
 from imagegen.keys.places import FILE
@@ -29,13 +29,14 @@ _BEATS: Final = """\
 ]
 """
 
-_SETTINGS: Final = """\
+_SETTINGS: Final = f"""\
 # What this project draws, and how. Every line is optional; keys never stand here.
 
 # provider = "gemini"          # or "openai", "sdwebui"; "sketch": no key, no network
-# model = "gemini-3.1-flash-image"
+# model = "{providers.catalogue(Settings().provider).default.name}"
 # aspect_ratio = "16:9"
-# image_size = "1K"            # 512, 1K, 2K (full HD), 4K
+# image_size = "1K"            # 1K, 2K (full HD), 4K
+# thinking = "medium"          # minimal, medium, high
 # style_reference = "style_reference.png"   # sent with every hard cut
 # continuity = true                         # a C beat is drawn from the picture before it
 # draw = ["clear"]             # only these styles

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,15 @@ from typing import Self
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
-from imagegen.generation import beforehand, numbering, ownkeys, prepare, reuse, undoing
+from imagegen.generation import (
+    beforehand,
+    model_checks,
+    numbering,
+    ownkeys,
+    prepare,
+    reuse,
+    undoing,
+)
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate, suppose
@@ -21,8 +29,9 @@ from imagegen.generation.forecaster import estimate
 from imagegen.generation.lastrun import left_by
 from imagegen.generation.plan import Plan, chain_lengths
 from imagegen.generation.project import Project
+from imagegen.generation.purse import Expected
 from imagegen.generation.recorder import Recorder
-from imagegen.generation.run import DISK, Options, Run
+from imagegen.generation.run import DISK, Counts, Options, Run
 from imagegen.generation.runtime import ThreadRuntime
 from imagegen.generation.survey import Found, Survey
 from imagegen.keys.ledger import Ledger
@@ -32,10 +41,14 @@ from imagegen.keys.store import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
-from imagegen.times import iso
+from imagegen.times import day, iso
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
+
+
+_MOST_THOUGHTS = 1_000_000.0
+"""Tokens for one picture; more in a record is somebody's joke."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +67,7 @@ class Session:
 
     def __init__(self, project: Project, *, last: RunRecord | None) -> None:
         self.project = project
+        model_checks.require_settings(project)
         self.warnings: list[str] = list(project.storyboard.notes)
         self._resumed = last
         self._runtime = ThreadRuntime()
@@ -69,16 +83,14 @@ class Session:
             started=started,
             asked=project.remembered(),
             model=self._provider.model,
-            answer_seconds=self._answer_seconds,
+            answer_seconds=self._last_seconds,
+            thought_tokens=self._thought_tokens,
             drawer=project.drawer(self._last),
             left=left_by(self._last, project.asked, last),
         )
         self._claim = Claim(project.layout, begun, self._runtime.clock)
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
-        self.warnings += self._provider.notes(
-            self._provider.model, project.settings.aspect_ratio, project.settings.image_size
-        )
         self._told = len(self.warnings)
         self._disk: Survey | None = None
         self._newest_step: Path | None = None
@@ -171,6 +183,7 @@ class Session:
                     lineage=self.lineage,
                     now=self._runtime.clock.wall(),
                 )
+            model_checks.require_references(self.project, plan.drawn)
             self._plans[limit] = plan
         return self._plans[limit]
 
@@ -198,11 +211,12 @@ class Session:
             else width(style, pools, lend=pool.lends, timeout=settings.timeout)
             for style in chains
         }
+        each = self._expected(plan).mean
         found = estimate(
             chains,
             pool=pool,
             widths=widths,
-            price=self.project.price,
+            each=each,
             answer_seconds=self._answer_seconds,
         )
         if pool is not None:
@@ -215,16 +229,48 @@ class Session:
             keys=None if pool is None else {style: len(pools[style]) for style in chains},
             image_size=settings.image_size,
             aspect_ratio=settings.aspect_ratio,
+            thoughts_price=None if each is None else self._unknown_thoughts,
+            notes=tuple(self._about_model(plan)),
         )
+
+    def _expected(self, plan: Plan) -> Expected:
+        """Return what the pictures of a plan should cost."""
+        return model_checks.expected_cost(self.project, plan.drawn, self._thought_tokens or 0.0)
+
+    def _about_model(self, plan: Plan) -> Iterator[str]:
+        today = day(self._runtime.clock.wall())
+        return model_checks.notes(self.project, plan.drawn, today)
 
     @property
     def _answer_seconds(self) -> float | None:
+        """How long pictures take to come: as last time with this model, else as it is listed."""
+        if self._last_seconds is not None:
+            return self._last_seconds
+        return self.project.table_entry.seconds
+
+    @property
+    def _last_seconds(self) -> float | None:
         """How long pictures of this model took to come last time."""
         last = self._last
         if last is None or last.model != self._provider.model or last.answer_seconds is None:
             return None
         # The record may be somebody else's.
         return min(max(0.0, last.answer_seconds), self.project.settings.timeout)
+
+    @property
+    def _thought_tokens(self) -> float | None:
+        """How many tokens this model thought about a picture last time."""
+        last = self._last
+        if last is None or last.model != self._provider.model or last.thought_tokens is None:
+            return None
+        return min(max(0.0, last.thought_tokens), _MOST_THOUGHTS)
+
+    @property
+    def _unknown_thoughts(self) -> float | None:
+        """US dollars a million tokens of thoughts, while nobody knows how many there will be."""
+        model, price = self.project.table_entry, self.project.price
+        thinks = bool(model.thinking) and self._thought_tokens is None
+        return price.tokens.text_out if thinks and price and price.tokens else None
 
     def require_price(self, limits: Limits) -> None:
         """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
@@ -254,14 +300,14 @@ class Session:
             provider=self._provider,
             composer=self._composer,
             keys=pool,
-            options=self._options(limits),
+            options=self._options(limits, plan),
             runtime=self._runtime,
             bus=bus,
             edited=project.edited,
         )
-        short = self._composer.short(
-            one.beat for beats in plan.styles.values() for one in beats if one.draw
-        )
+        for note in self._about_model(plan):
+            self._warn(note)
+        short = self._composer.short(plan.drawn)
         if short:
             self._warn(short)
         try:
@@ -297,7 +343,7 @@ class Session:
                 raise BrokenRunError(f"{type(error).__name__}: {error}") from error
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
-        complete = self._finish(engine.with_late_faults(complete), run.mean_answer)
+        complete = self._finish(engine.with_late_faults(complete), run.counts)
         if pool is not None and not engine.in_flight:
             pool.close()
         return complete, engine.in_flight
@@ -323,7 +369,7 @@ class Session:
             lend=self.project.ring.lend,
         )
 
-    def _options(self, limits: Limits) -> Options:
+    def _options(self, limits: Limits, plan: Plan) -> Options:
         return Options(
             run=self._claim.record.run,
             lineage=self._claim.record.lineage,
@@ -332,6 +378,7 @@ class Session:
             max_time=limits.max_time,
             max_cost=limits.max_cost,
             price=self.project.price,
+            expected=self._expected(plan),
             answer_seconds=self._answer_seconds,
             fail_fast=self.project.asked.fail_fast,
         )
@@ -375,14 +422,15 @@ class Session:
         recorder.write_all()
         return recorder
 
-    def _finish(self, complete: Complete, answer_seconds: float | None) -> Complete:
+    def _finish(self, complete: Complete, counts: Counts) -> Complete:
         """Record how the run ended; if the disk refuses that, say so."""
         try:
             self._claim.end(
                 exit_code=complete.exit_code,
                 reason=complete.reason,
                 resume_after=complete.resume_after,
-                answer_seconds=answer_seconds,
+                answer_seconds=counts.mean,
+                thought_tokens=counts.mean_thoughts,
             )
         except StorageError as error:
             if complete.reason == DISK:

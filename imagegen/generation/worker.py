@@ -279,6 +279,9 @@ class Worker:
             self._run.counts.limited += fault.kind is Kind.LIMITED
             self._telling.together()
             self._put_back(task, now, **told)
+        elif fault.kind is Kind.UNKNOWN_FIELD:
+            self._put_back(task, now, **told)
+            self._run.warn_once(fault.message)
         elif fault.kind is Kind.MODEL_GONE:
             self._put_back(task, now, **told)
             self._run.model_gone = self._run.model_gone or fault.message

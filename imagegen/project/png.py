@@ -62,6 +62,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """What a picture was drawn from, as its PNG tells.
 
     `words` are the row's own; `look` and `references` are absent where there were none.
+    `thinking` is the level that was asked for, None if that was left to the model.
     `run` names the run that drew it; a resumed run keeps the name of the first. `id` is the
     row's own where it has one. `chosen` names which of provider, model, aspect_ratio and
     image_size were the user's choice; those that it leaves out were defaults. `continues` is
@@ -80,6 +81,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     words: Hash
     look: Hash | None = None
     references: Hash | None = None
+    thinking: str | None = None
     run: str = ""
     id: str | None = None
     chosen: tuple[str, ...] = ()

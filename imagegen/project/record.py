@@ -80,7 +80,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
     stays so if it was killed. `drawer` drew the project last, single beats left out. `left` is
     the run that had broken off when this one drew beats that were named to it.
-    `answer_seconds` is how long a picture took to come, on the average.
+    `answer_seconds` is how long a picture took to come, on the average, and `thought_tokens` how
+    many tokens the model thought about it.
     """
 
     run: RunId
@@ -95,6 +96,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     resume_after: str | None = None
     model: str | None = None
     answer_seconds: float | None = None
+    thought_tokens: float | None = None
     drawer: Drawer = Drawer()
     left: "RunRecord | None" = None
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -33,19 +33,21 @@ _SECRETS = ("key", "keys", "api_key", "api_keys")
 Seconds = Annotated[float, msgspec.Meta(ge=1, le=3600)]
 Attempts = Annotated[int, msgspec.Meta(ge=1, le=20)]
 Words = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+Thinking = Literal["minimal", "medium", "high"]
 Paths = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
     """One `[styles.NAME]` table: the sentence and the pictures that make a style.
 
-    `continuity` is the project's where it is None.
+    `continuity` and `thinking` are the project's if they are None.
     """
 
     look: Words | None = None
     style_reference: str | None = None
     references: Paths = ()
     continuity: bool | None = None
+    thinking: Thinking | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +56,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `timeout` is in seconds for one whole request; paths are as written, relative to the
     project. `provenance` false leaves a beat's words out of its picture, never their hash.
     With `continuity` a beat that continues the one before it is drawn from its picture.
-    `references` are sent with every beat. `styles` holds the built-in styles and those that
-    the file adds.
+    `references` are sent with every beat. `thinking` None leaves it to the model; `store`
+    lets the service keep the requests, if it asks. `styles` holds the built-in styles and those
+    that the file adds.
     """
 
     provider: str = "gemini"
     model: str | None = None
     aspect_ratio: str = "16:9"
     image_size: str = "1K"
+    thinking: Thinking | None = None
+    store: bool = False
     timeout: Seconds = 120.0
     max_attempts: Attempts = 4
     style_reference: str | None = None
@@ -84,6 +89,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether beats of this style are drawn from the picture before them."""
         own = self.styles[style].continuity if style in self.styles else None
         return self.continuity if own is None else own
+
+    def thinking_in(self, style: str) -> Thinking | None:
+        """Return how much the model thinks about images of this style; None: as it likes."""
+        own = self.styles[style].thinking if style in self.styles else None
+        return self.thinking if own is None else own
+
+
+def without_thinking(settings: Settings) -> Settings:
+    """Return the settings with thinking left to the model in every style."""
+    styles = {
+        name: msgspec.structs.replace(style, thinking=None)
+        for name, style in settings.styles.items()
+    }
+    return msgspec.structs.replace(settings, thinking=None, styles=styles)
 
 
 def with_continuity(settings: Settings, *, on: bool) -> Settings:

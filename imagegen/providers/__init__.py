@@ -1,11 +1,14 @@
 """Image APIs: one file each behind the interface in `base`, chosen by name."""
 
 import importlib
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from imagegen.errors import UsageError
 from imagegen.providers.base import Options, Provider
 from imagegen.tables import did_you_mean
+
+if TYPE_CHECKING:
+    from imagegen.providers.models import Catalogue
 
 _CLASSES: Final = {
     "gemini": "imagegen.providers.gemini:Gemini",
@@ -20,20 +23,6 @@ TABLES: Final = ("openai", "sdwebui")
 PLACEHOLDERS: Final = frozenset({"sketch"})
 """Those whose images stand in for real ones, unless they are what a project is drawn with."""
 
-MODELS: Final = {
-    "gemini": ("gemini-3.1-flash-image", "gemini-3-pro-image"),
-    "openai": (
-        "gpt-image-2.5-flare",
-        "gpt-image-2.5-sunburst",
-        "gpt-image-2",
-        "gpt-image-1.5",
-        "gpt-image-1-mini",
-    ),
-    "sdwebui": (),
-    "sketch": ("sketch",),
-}
-"""Models whose prices are known, to be offered; a provider may know more."""
-
 
 def create(name: str, options: Options) -> Provider:
     """Return the provider of this name; what it needs is imported only now.
@@ -41,6 +30,14 @@ def create(name: str, options: Options) -> Provider:
     Raises `UsageError` for a name that is not known.
     """
     return named(name)(options)
+
+
+def catalogue(name: str) -> "Catalogue":
+    """Return the models of the provider of this name.
+
+    Raises `UsageError` for a name that is not known.
+    """
+    return named(name).catalogue
 
 
 def key_variables(name: str) -> tuple[str, ...]:

@@ -8,11 +8,14 @@ key rotation and outages are the engine's.
 from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from imagegen.secret import Secret
+
+if TYPE_CHECKING:
+    from imagegen.providers.models import Catalogue
 
 MAX_REFERENCE_BYTES = 7 * 1024 * 1024
 USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
@@ -33,6 +36,8 @@ class Kind(StrEnum):
     """An answer without a picture where a second try may help."""
     PASSING = "passing"
     """Network trouble, an overloaded service or a broken answer: try again later."""
+    UNKNOWN_FIELD = "unknown field"
+    """The server does not know an optional field, which is left out from now on: ask again."""
 
     # The quota's or the key's: never counted against the beat.
     LIMITED = "limited"
@@ -109,7 +114,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One picture to draw.
 
     `words` are the row's own, `look` the sentence that its style adds (empty: none). The
-    aspect ratio is written `16:9`; the size is the API's word: 512, 1K, 2K or 4K.
+    aspect ratio is written `16:9`; the size is the API's word: 512, 1K, 2K or 4K. `thinking`
+    is the level that is asked for; None leaves it to the model.
     """
 
     style: str
@@ -120,6 +126,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     references: tuple[Reference, ...] = ()
     aspect_ratio: str = "16:9"
     image_size: str = "1K"
+    thinking: str | None = None
 
     @property
     def prompt(self) -> str:
@@ -140,29 +147,82 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that the service says it used; `thought_tokens` are among the output's."""
+    """Tokens that the service says it used.
+
+    `picture_input_tokens`, those of reference images, are among the input's; `thought_tokens`
+    and `text_output_tokens`, those of words beside the image, are among the output's.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     thought_tokens: int = 0
+    picture_input_tokens: int = 0
+    text_output_tokens: int = 0
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What a picture costs, about, in US dollars.
+class TokenPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars for a million tokens.
 
-    Where `per_million_output` is set and the service tells its tokens, they decide: those
-    of the answer, without the far cheaper ones of its thoughts.
+    `picture` of images that are drawn, `text_in` of the prompt, `picture_in` of reference
+    images (None: as of text), `text_out` of thoughts and words (None: as of images).
     """
 
     picture: float
-    per_million_output: float | None = None
+    text_in: float = 0.0
+    text_out: float | None = None
+    picture_in: float | None = None
 
-    def of(self, usage: Usage | None, *, pictures: int) -> float:
-        """Return what one answer costs that brought so many pictures: 0 or 1."""
-        tokens = usage.output_tokens - usage.thought_tokens if usage else 0
-        if self.per_million_output is not None and tokens > 0:
-            return tokens * self.per_million_output / 1e6
-        return self.picture * pictures
+    def input(self, usage: Usage) -> float:
+        """Return what the prompt and the reference images cost, in US dollars."""
+        pictures = min(usage.picture_input_tokens, usage.input_tokens)
+        picture_in = self.text_in if self.picture_in is None else self.picture_in
+        text = (usage.input_tokens - pictures) * self.text_in
+        return (text + pictures * picture_in) / 1e6
+
+    def output(self, usage: Usage) -> float:
+        """Return what the image, the thoughts and the words cost, in US dollars."""
+        text = min(usage.thought_tokens + usage.text_output_tokens, usage.output_tokens)
+        text_out = self.picture if self.text_out is None else self.text_out
+        return ((usage.output_tokens - text) * self.picture + text * text_out) / 1e6
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What drawing costs, about, in US dollars.
+
+    `picture` is one image's, None if only `tokens` are priced; `reference` is each reference
+    image's. Tokens that the service reports decide.
+    """
+
+    picture: float | None
+    tokens: TokenPrices | None = None
+    reference: float = 0.0
+
+    def of(self, usage: Usage | None, *, pictures: int, references: int = 0) -> float:
+        """Return what one answer costs that brought so many pictures: 0 or 1.
+
+        `references` is how many reference images were sent. Gateways leave them out of the
+        tokens, and some leave out those of the picture too.
+        """
+        brought = references * self.reference * pictures
+        drawn = (self.picture or 0.0) * pictures
+        if self.tokens is None or usage is None:
+            return drawn + brought
+        output = self.tokens.output(usage)
+        if not output and not pictures:
+            # A prompt that was blocked unread is free.
+            return 0.0
+        return max(self.tokens.input(usage), brought) + (output or drawn)
+
+    def expected(self, *, references: float = 0.0, thoughts: float = 0.0) -> float | None:
+        """Return about what one picture costs; None if only tokens are priced.
+
+        `references` is how many reference images are sent, `thoughts` how many tokens the
+        model thinks.
+        """
+        if self.picture is None:
+            return None
+        text_out = (self.tokens.text_out or 0.0) if self.tokens else 0.0
+        return self.picture + references * self.reference + thoughts * text_out / 1e6
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,8 +285,8 @@ class Provider(Protocol):
 
     name: str
     model: str
-    default_model: str
-    """Used where none is named."""
+    catalogue: "Catalogue"
+    """Its models, and which of them draws if none is named."""
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
     keys_table: str
@@ -235,8 +295,6 @@ class Provider(Protocol):
     """Whether it sends requests to an address, which a user may replace."""
     per_minute: int
     """Requests a minute that one of its keys allows where nobody says how many."""
-    most_references: int
-    """How many reference images one request may bring."""
     largest_reference: int
     """How many bytes each of their files may have."""
     largest_references: int
@@ -261,25 +319,19 @@ class Provider(Protocol):
         """Ask the service's free endpoint which image models this key sees."""
         ...
 
-    @staticmethod
-    def price(model: str, image_size: str) -> Price | None:
-        """Return what a picture of this size costs by the service's list; None: not known."""
-        ...
-
-    @staticmethod
-    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:
-        """Return, in sentences, in what pictures will differ from what the settings ask for."""
-        ...
-
     def close(self) -> None:
         """Let go of connections. Draws under way may fail."""
         ...
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider is made with. `timeout` bounds one whole request, in seconds."""
+    """What a provider is made with. `timeout` bounds one whole request, in seconds.
+
+    `store` allows a service to keep the requests, if it asks.
+    """
 
     model: str | None = None
     base_url: str | None = None
+    store: bool = False
     timeout: float = 120.0
     width: int | None = None

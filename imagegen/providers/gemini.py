@@ -7,7 +7,7 @@ https://ai.google.dev/gemini-api/docs/image-generation.
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import pybase64
@@ -21,27 +21,23 @@ from imagegen.providers.base import (
     Fault,
     Options,
     Outcome,
-    Price,
     Reference,
     Request,
     Role,
 )
+from imagegen.providers.gemini_models import MODELS
+from imagegen.providers.optional_fields import OptionalFields
 from imagegen.secret import Secret
 
-DEFAULT_MODEL = "gemini-3.1-flash-image"
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 DEFAULT_WIDTH = 256
 
-PRICES_OF = "spring 2026"
-"""When the prices below were read at https://ai.google.dev/gemini-api/docs/pricing."""
-
-_PRICES = {
-    # US dollars a picture by size.
-    "gemini-3.1-flash-image": {"512": 0.045, "1K": 0.067, "2K": 0.101, "4K": 0.151},
-    "gemini-3-pro-image": {"1K": 0.134, "2K": 0.134, "4K": 0.24},
+_CONSEQUENCES = {
+    "store": "it may keep what is sent, which store = false forbids",
+    "thinkingConfig": "images are drawn with the model's own thinking",
 }
-_PER_MILLION_OUTPUT = {"gemini-3.1-flash-image": 60.0}
-"""US dollars for a million output tokens of pictures."""
+
+_OTHER_NAMES = {"thinkingConfig": ("thinkingLevel", "thinking")}
 
 _LIST_TIMEOUT = 30.0
 _MOST_PAGES = 10
@@ -51,13 +47,11 @@ class Gemini:
     """The Gemini API as a provider. Used from many threads at once."""
 
     name = "gemini"
-    default_model = DEFAULT_MODEL
+    catalogue = MODELS
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     keys_table = ""
     takes_address = True
     per_minute = 9
-    # See https://ai.google.dev/gemini-api/docs/image-generation; the smaller models take fewer.
-    most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
     # A request may have 20 MB, in which a file's bytes become a third more.
     largest_references = 14 * 1024 * 1024
@@ -66,16 +60,21 @@ class Gemini:
     def __init__(self, options: Options) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
-        self.model = options.model or DEFAULT_MODEL
+        self.model = options.model or MODELS.default.name
         self.width = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
         self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._store = options.store
+        self._optional = OptionalFields(
+            _CONSEQUENCES, urlsplit(self._base_url).hostname or "the server", _OTHER_NAMES
+        )
         self._http = Http(self._base_url, width=self.width, key_header=("x-goog-api-key", ""))
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request; see `Provider.draw`."""
+        optional = self._optional.taken(self._optional_fields(request))
         try:
-            body = _body(request)
+            body = _body(request, optional)
         except UnicodeEncodeError:
             return NO_TEXT
         path = f"/v1beta/models/{quote(self.model, safe='-._')}:generateContent"
@@ -83,7 +82,8 @@ class Gemini:
         if isinstance(reply, Fault):
             return reply
         if not 200 <= reply.status < 300:
-            return gemini_answer.fault(reply, self._base_url)
+            unknown = self._optional.refusal(reply, optional)
+            return unknown or gemini_answer.fault(reply, self._base_url)
         return gemini_answer.outcome(reply.body)
 
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
@@ -100,34 +100,32 @@ class Gemini:
                 return reply
             if not 200 <= reply.status < 300:
                 return of_no_model(gemini_answer.fault(reply, self._base_url))
-            page = gemini_answer.image_models(reply.body)
+            page = gemini_answer.listed_models(reply.body)
             if isinstance(page, Fault):
                 return page
             seen, token = page
-            names += seen
+            names += [name for name in seen if name == self.model or MODELS.draws(name)]
             if not token:
                 break
         return tuple(dict.fromkeys(names))
-
-    @staticmethod
-    def price(model: str, image_size: str) -> Price | None:
-        """Return the list price of a picture, as read in `PRICES_OF`."""
-        picture = _PRICES.get(model, {}).get(image_size)
-        if picture is None:
-            return None
-        return Price(picture=picture, per_million_output=_PER_MILLION_OUTPUT.get(model))
-
-    @staticmethod
-    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
-        """Return nothing: every ratio and size is drawn as it is asked for."""
-        return ()
 
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
 
+    def _optional_fields(self, request: Request) -> dict[str, object]:
+        """Return the fields of a request that older servers and gateways may not know."""
+        # Without `store`, a paid project made since October 2026 keeps what it is sent.
+        fields: dict[str, object] = {"store": self._store}
+        if request.thinking is not None:
+            fields["thinkingConfig"] = {"thinkingLevel": request.thinking.upper()}
+        return fields
 
-def _body(request: Request) -> bytes:
+
+def _body(request: Request, optional: dict[str, object]) -> bytes:
+    """Encode a request; `thinkingConfig` has its place within the configuration."""
+    thinking = {name: optional[name] for name in ("thinkingConfig",) if name in optional}
+    rest = {name: value for name, value in optional.items() if name not in thinking}
     parts: list[object] = [{"text": request.prompt}]
     parts += [_inline(reference) for reference in request.references]
     return msgspec.json.encode(
@@ -140,7 +138,9 @@ def _body(request: Request) -> bytes:
                     "aspectRatio": request.aspect_ratio,
                     "imageSize": request.image_size,
                 },
+                **thinking,
             },
+            **rest,
         }
     )
 

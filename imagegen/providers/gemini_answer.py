@@ -134,8 +134,11 @@ def outcome(body: bytes) -> Outcome:
     return _without_picture(kind, reason, said, usage)
 
 
-def image_models(body: bytes) -> tuple[list[str], str] | Fault:
-    """Return one page of the list of models: the image models on it, and the next page's token."""
+def listed_models(body: bytes) -> tuple[list[str], str] | Fault:
+    """Return one page of the list of models: those that can draw, and the next page's token.
+
+    Which of them are image models the page does not say.
+    """
     page = decoded(_model_lists, body)
     if page is None or len(page.next_page_token) > _LONGEST_PAGE_TOKEN:
         return broken("The service's list of models was not what it should be.")
@@ -147,7 +150,7 @@ def image_models(body: bytes) -> tuple[list[str], str] | Fault:
         if "generateContent" in model.supported_generation_methods
         and len(model.name) <= LONGEST_NAME
     ]
-    return [name for name in names if "image" in name], page.next_page_token
+    return names, page.next_page_token
 
 
 def fault(reply: "Reply", base_url: str) -> Fault:
@@ -228,8 +231,23 @@ def _usage(counts: object) -> Usage | None:
         return None
 
     thoughts = tokens(counts, "thoughtsTokenCount")
+    words = _of_modality(counts, "candidatesTokensDetails", "TEXT")
     return Usage(
         input_tokens=tokens(counts, "promptTokenCount"),
         output_tokens=tokens(counts, "candidatesTokenCount") + thoughts,
         thought_tokens=thoughts,
+        picture_input_tokens=_of_modality(counts, "promptTokensDetails", "IMAGE"),
+        text_output_tokens=words,
+    )
+
+
+def _of_modality(counts: dict[str, Any], name: str, modality: str) -> int:
+    """Return how many of some tokens are of one modality; 0 if the answer does not say."""
+    details = counts.get(name)
+    if not isinstance(details, list):
+        return 0
+    return sum(
+        tokens(one, "tokenCount")
+        for one in details
+        if isinstance(one, dict) and one.get("modality") == modality
     )

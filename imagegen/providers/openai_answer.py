@@ -6,7 +6,7 @@ of its words first, and by the status where no word helps.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -85,13 +85,6 @@ _DURATION = re.compile(
     r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?"
 )
 _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,9})?")
-_NOT_TAKEN = re.compile(
-    r"unknown|unsupported|not supported|unrecognized|unexpected|not permitted|extra|invalid",
-    re.IGNORECASE,
-)
-_IMAGES = re.compile(
-    r"image|dall-?e|diffusion|flux|imagen|banana|sdxl|\bsd[\d-]|seedream", re.IGNORECASE
-)
 
 
 class _Datum(msgspec.Struct, frozen=True, gc=False):
@@ -149,16 +142,15 @@ def outcome(body: bytes) -> Outcome:
     return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=said, usage=usage)
 
 
-def image_models(body: bytes, wanted: str) -> tuple[str, ...] | Fault:
-    """Return the names in a list of models that tell of images, `wanted` among them if it is."""
+def listed_models(body: bytes) -> tuple[str, ...] | Fault:
+    """Return the names of all models that the service lists."""
     read = decoded(_model_lists, body)
     if read is None:
         return broken("The service's list of models was not what it should be.")
     known = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
     if not known:
         return broken("The service's list of models was empty.")
-    found = [name for name in known if name == wanted or _IMAGES.search(name)]
-    return tuple(dict.fromkeys(redact(name) for name in found or known))
+    return tuple(dict.fromkeys(redact(name) for name in known))
 
 
 def fault(reply: "Reply", base_url: str) -> Fault:
@@ -178,18 +170,6 @@ def fault(reply: "Reply", base_url: str) -> Fault:
         message=said or f"{host} answered HTTP {status}.",
         retry_after=_retry_after(reply, error) if kind is Kind.LIMITED else None,
     )
-
-
-def refused_field(reply: "Reply", names: Iterable[str]) -> str | None:
-    """Return which of these fields an error is about: one that this server does not take."""
-    error = _error(reply.body)
-    # Some gateways report what they cannot pass on as a fault of their own.
-    if error is None or reply.status not in {400, 422, 500}:
-        return None
-    for name in names:
-        if name == error.param or (name in error.message and _NOT_TAKEN.search(error.message)):
-            return name
-    return None
 
 
 def allowance(headers: Mapping[str, str]) -> Allowance | None:
@@ -321,6 +301,11 @@ def _count(text: str | None) -> int | None:
 def _usage(counts: object) -> Usage | None:
     if not isinstance(counts, dict):
         return None
+    sent = counts.get("input_tokens_details")
+    drawn = counts.get("output_tokens_details")
     return Usage(
-        input_tokens=tokens(counts, "input_tokens"), output_tokens=tokens(counts, "output_tokens")
+        input_tokens=tokens(counts, "input_tokens"),
+        output_tokens=tokens(counts, "output_tokens"),
+        picture_input_tokens=tokens(sent, "image_tokens") if isinstance(sent, dict) else 0,
+        text_output_tokens=tokens(drawn, "text_tokens") if isinstance(drawn, dict) else 0,
     )

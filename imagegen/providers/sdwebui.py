@@ -22,9 +22,9 @@ from imagegen.providers.base import (
     Kind,
     Options,
     Outcome,
-    Price,
     Request,
 )
+from imagegen.providers.models import Catalogue, Model
 from imagegen.secret import Secret
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ DENOISING: Final = 0.75
 
 _STEP: Final = 8
 """Sides of pictures are multiples of it: the models draw in blocks of so many pixels."""
+
+_FREE: Final = {"512": 0.0, "1K": 0.0, "2K": 0.0, "4K": 0.0}
+"""The machine is the user's own."""
+
+MODELS: Final = Catalogue(
+    (Model(name=LOADED, sizes=_FREE, references=1),),
+    default=LOADED,
+    other=Model(name="", sizes=_FREE, references=1),
+)
 
 _MOST_MODELS: Final = 1000
 _LIST_TIMEOUT: Final = 30.0
@@ -79,14 +88,13 @@ class SdWebUi:
     """A web UI as a provider: no key, and one request at a time unless it is told otherwise."""
 
     name = "sdwebui"
-    default_model = LOADED
+    catalogue = MODELS
     key_variables: tuple[str, ...] = ()
     keys_table = "sdwebui"
     takes_address = True
     per_minute = 9
-    most_references = 1
     largest_reference = MAX_REFERENCE_BYTES
-    largest_references = most_references * largest_reference
+    largest_references = largest_reference
     reference_types = USUAL_TYPES
 
     def __init__(self, options: Options) -> None:
@@ -123,16 +131,6 @@ class SdWebUi:
             return broken("The web UI's list of models was not what it should be.")
         names = [one.model_name for one in read[:_MOST_MODELS]]
         return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
-
-    @staticmethod
-    def price(model: str, image_size: str) -> Price | None:  # noqa: ARG004
-        """Return a price of nothing: the machine is the user's own."""
-        return Price(picture=0.0)
-
-    @staticmethod
-    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
-        """Return nothing: any ratio is drawn as it is asked for."""
-        return ()
 
     def close(self) -> None:
         """Let go of connections."""

@@ -16,9 +16,9 @@ from imagegen.providers.base import (
     Options,
     Outcome,
     Picture,
-    Price,
     Request,
 )
+from imagegen.providers.models import Catalogue, Model
 from imagegen.secret import Secret
 
 RATIOS = [
@@ -40,24 +40,32 @@ RATIOS = [
 SIZES = {"512": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
 
 
+_FREE = dict.fromkeys(SIZES, 0.0)
+_LEVELS = ("minimal", "medium", "high")
+# It ignores references and thinking, and takes what the API that it stands in for takes.
+MODELS = Catalogue(
+    (Model(name="sketch", sizes=_FREE, ratios=tuple(RATIOS), thinking=_LEVELS),),
+    default="sketch",
+    other=Model(name="", sizes=_FREE, ratios=tuple(RATIOS), thinking=_LEVELS),
+)
+
+
 class Sketch:
     """Draws each request as a storyboard frame, its words below."""
 
     name = "sketch"
-    default_model = "sketch"
+    catalogue = MODELS
     key_variables: tuple[str, ...] = ()
     keys_table = ""
     takes_address = False
     per_minute = 9
-    # It looks at none: as many as the API that it stands in for.
-    most_references = 14
     largest_reference = MAX_REFERENCE_BYTES
     largest_references = 14 * 1024 * 1024
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: Options) -> None:
         # It draws alike whatever the name; a picture says by which it was asked for.
-        self.model = options.model or self.default_model
+        self.model = options.model or MODELS.default.name
         self.width = options.width or os.cpu_count() or 1
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
@@ -75,16 +83,6 @@ class Sketch:
     def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
         """Return the one model there is."""
         return (self.model,)
-
-    @staticmethod
-    def price(model: str, image_size: str) -> Price | None:  # noqa: ARG004
-        """Return a price of nothing."""
-        return Price(picture=0.0)
-
-    @staticmethod
-    def notes(model: str, aspect_ratio: str, image_size: str) -> tuple[str, ...]:  # noqa: ARG004
-        """Return nothing: every ratio and size is drawn as it is asked for."""
-        return ()
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -1,0 +1,116 @@
+"""Fields of a request that not every server knows, left out once a server refuses them."""
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from imagegen.providers.answers import decoded
+from imagegen.providers.base import Fault, Kind
+
+if TYPE_CHECKING:
+    from imagegen.providers.http import Reply
+
+_STATUSES: Final = frozenset({400, 422, 500, 501})
+"""Some gateways report a field that they cannot pass on as an error of their own."""
+
+_NOT_TAKEN: Final = re.compile(
+    r"unknown|un-?supported|(?:not|n't|cannot|no) (?:be )?(?:support|allow|permit|recogni|expect|"
+    r"accept|know|take|found|find|set|valid|enabled)|unrecogni[sz]ed|unexpected|extra|invalid|"
+    r"additional",
+    re.IGNORECASE,
+)
+_WHAT: Final = r"(?:argument|attribute|field|input|key|name|option|param|parameter|property)s?"
+_LONGEST: Final = 20_000
+_DEEPEST: Final = 8
+
+_values: Final = msgspec.json.Decoder(Any)
+
+
+class OptionalFields:
+    """Which optional fields a server takes. Used from many threads at once.
+
+    `consequences` says of each field, by the name under which it is sent, what it means for the
+    user that it is left out; `others` are names that an error may use for it. `_lock` guards
+    `_refused`.
+    """
+
+    def __init__(
+        self,
+        consequences: Mapping[str, str],
+        server: str,
+        others: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self._consequences = consequences
+        self._server = server
+        self._alone, self._anywhere = {}, {}
+        for name in consequences:
+            names = (name, *(others or {}).get(name, ()))
+            self._alone[name], self._anywhere[name] = _naming(names)
+        self._lock = threading.Lock()
+        self._refused: frozenset[str] = frozenset()
+
+    def taken(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """Return the fields without those that the server has refused."""
+        with self._lock:
+            refused = self._refused
+        return {name: value for name, value in fields.items() if name not in refused}
+
+    def refusal(self, reply: "Reply", sent: Iterable[str]) -> Fault | None:
+        """Return the fault of an answer that refuses one of the fields that were `sent`.
+
+        None for any other answer. The field is left out from then on.
+        """
+        if reply.status not in _STATUSES:
+            return None
+        words = _words(reply.body)
+        named = self._alone
+        if _NOT_TAKEN.search(words):
+            named = self._anywhere
+        name = next((one for one in sent if named[one].search(words)), None)
+        if name is None:
+            return None
+        with self._lock:
+            self._refused |= {name}
+        message = f"{self._server} does not take {name}: {self._consequences[name]}"
+        return Fault(kind=Kind.UNKNOWN_FIELD, reason=name, message=message)
+
+
+def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds one of a field's names in an error: as a text of its own, and anywhere.
+
+    In camel case, in snake case or in words. It must stand as a name: an error may quote a
+    prompt that has the same word in it.
+    """
+    name = "|".join(re.sub("([A-Z])", r"[_ ]?\1", one) for one in names)
+    name = rf"(?:[\w.]+\.)?(?:{name})"
+    alone = rf"^{name}$"
+    anywhere = (
+        rf"{alone}|[\"'`\[]{name}[\"'`\]]|{_WHAT}(?: \w+)?\W{{1,4}}{name}\b|"
+        rf"\b{name}(?: {_WHAT}| (?-i:[A-Z]+))?(?::| (?:is|are|was|not|cannot|may not)\b)"
+    )
+    flags = re.IGNORECASE | re.MULTILINE
+    return re.compile(alone, flags), re.compile(anywhere, flags)
+
+
+def _words(body: bytes) -> str:
+    """Return every text in an error, whatever its shape."""
+    value = decoded(_values, body)
+    if value is None:
+        # A web page is something on the way, and says nothing of fields.
+        text = body[:_LONGEST].decode("utf-8", "replace")
+        return "" if text.lstrip().startswith("<") else text
+    return "\n".join(_texts(value, _DEEPEST))[:_LONGEST]
+
+
+def _texts(value: object, deepest: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif deepest and isinstance(value, list):
+        for one in value:
+            yield from _texts(one, deepest - 1)
+    elif deepest and isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one, deepest - 1)
