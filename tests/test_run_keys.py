@@ -154,7 +154,10 @@ def test_check_asks_about_each_key_once_and_costs_no_quota(
     assert done.code == 0, done.text
     assert sorted(request.key or "" for request in server.listings) == sorted([A, B, C])
     assert server.requests == []
-    assert "…0001  clear, consistent  works; sees gemini-3-pro-image too" in done.out
+    assert (
+        "…0001  clear, consistent  works; sees gemini-3.1-flash-image, gemini-3-pro-image too"
+        in done.out
+    )
     assert "All 3 keys work" in done.out
 
 
@@ -179,7 +182,7 @@ def test_check_wants_the_projects_model(commands: Commands, server: GeminiServer
     root = commands.project(keys={"clear": [A]}, settings='model = "gemini-3-pro-imago"')
     done = commands.run("keys", "check", root, "--base-url", server.address)
     assert done.code == 2
-    assert "does not see gemini-3-pro-imago, only gemini-3.1-flash-image" in done.out
+    assert "does not see gemini-3-pro-imago, only gemini-nano-banana-2.1" in done.out
     assert 'did you mean "gemini-3-pro-image"?' in done.out
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -156,10 +157,11 @@ def check(
     provider: ProviderOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
-    """Try every key: whether it works, and which image models it sees.
+    """Try every key: whether it works, what is wrong if not, and what to do.
 
     It asks for the list of models, which is free and costs no quota. A key works if it sees
-    the model that the project draws with.
+    the model that the project draws with. In brackets is what helps: replace, add credit,
+    raise the cap, enable billing, wait, other model, other region, network.
     """
     from imagegen.display import keys as shown
     from imagegen.display import terminal
@@ -175,7 +177,7 @@ def check(
         raise found.missing
     asked = found.create_provider()
     checked = keycheck.check(found, asked)
-    shown.show_check(printer, found, checked, asked.model)
+    shown.show_check(printer, found, checked, asked.model, keycheck.notes(asked, time.time()))
     if not all(one.works for one in checked):
         raise typer.Exit(Exit.USAGE)
 

@@ -1,7 +1,7 @@
 """What is said of keys: where they lie, whether they work, and that one was added."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from imagegen.display.paper import Paper
@@ -9,15 +9,23 @@ from imagegen.display.text import STYLES, clean, plural, some
 from imagegen.display.words import command, on_project
 from imagegen.errors import Exit
 from imagegen.generation.addkey import Added
-from imagegen.generation.keycheck import Checked, Keys
+from imagegen.generation.keycheck import Checked, Keys, Remedy
 from imagegen.keys.address import in_the_clear
 from imagegen.keys.places import FILE, Named, Place
 from imagegen.keys.ring import DEFAULT_POOL, Key, per_minute
 from imagegen.project.status import Status
-from imagegen.providers.base import Kind
 from imagegen.tables import did_you_mean
 
 _MOST_MODELS: Final = 8
+_ADVICE: Final = {
+    Remedy.ADD_CREDIT: "add credit, and check again",
+    Remedy.RAISE_CAP: "raise the spending cap, and check again",
+    Remedy.ENABLE_BILLING: "enable billing for the key's project, or draw with another model",
+    Remedy.WAIT: "wait: this passes by itself",
+    Remedy.OTHER_REGION: "use the service from a region, or with an account, where it is offered",
+    Remedy.NETWORK: "nothing is wrong with the keys themselves: check the network and the "
+    "address, and try again",
+}
 _WHY: Final = {
     Named.OPTION: "named by --keys",
     Named.VARIABLE: "named by $IMAGEGEN_KEYS",
@@ -96,8 +104,13 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
         _next(paper, on_project("keys check", path, *keys.named), "tries them; costs no quota")
 
 
-def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -> None:
-    """Say of every key whether it works, and what to do where one does not."""
+def show_check(
+    paper: Paper, keys: Keys, found: Sequence[Checked], model: str, notes: Sequence[str] = ()
+) -> None:
+    """Say of every key whether it works, and what to do where one does not.
+
+    `notes` are about the model.
+    """
     source, address = clean(keys.ring.source or ""), keys.base_url()
     there = f", asked at {clean(address)}" if address else ""
     first = f"{plural(len(found), 'key')} from {source}, to draw with {clean(model)}{there}:"
@@ -113,9 +126,9 @@ def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -
     paper.line()
     for message, tails_of in _unreached(found):
         paper.wrapped("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
-    notes = [f"{style} has no key" for style in keys.keyless]
+    keyless = [f"{style} has no key" for style in keys.keyless]
     exposed = in_the_clear(address)
-    for note in (*notes, *keys.ring.warnings, *([exposed] if exposed else [])):
+    for note in (*keyless, *notes, *keys.ring.warnings, *([exposed] if exposed else [])):
         paper.wrapped("  note: ", clean(note))
     bad = sum(not one.works for one in found)
     if not bad:
@@ -125,21 +138,30 @@ def show_check(paper: Paper, keys: Keys, found: Sequence[Checked], model: str) -
         return
     unreached = sum(not one.reached for one in found)
     paper.ends(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
-    paper.wrapped("  ", _advice(found, model, source))
+    for advice in _advice(found, model, source):
+        paper.wrapped("  ", advice)
 
 
-def _advice(found: Sequence[Checked], model: str, source: str) -> str:
-    failed = [one for one in found if not one.works]
-    if not any(one.reached for one in failed):
-        return "nothing is wrong with the keys themselves; try again when the service is there"
-    if all(one.fault is not None and one.fault.kind is Kind.OUT_OF_CREDIT for one in failed):
-        return "add credit, and check again"
-    blind = [one for one in failed if one.fault is None]
-    if len(blind) == len(failed):
-        near = did_you_mean(model, dict.fromkeys(name for one in blind for name in one.models))
-        meant = f"; {near}" if near else ""
-        return f"see model in imagegen.toml{clean(meant)}"
-    return f"replace them in {source}, and check again"
+def _advice(found: Sequence[Checked], model: str, source: str) -> Iterator[str]:
+    """Yield what to do, once for all keys that need the same."""
+    tails: dict[Remedy, list[str]] = {}
+    for one in found:
+        if not one.works:
+            tails.setdefault(one.remedy, []).append(one.tail)
+    for remedy, own in tails.items():
+        which = f"{', '.join(own)}: " if len(tails) > 1 else ""
+        if remedy is Remedy.REPLACE:
+            it = "it" if len(own) == 1 else "them"
+            yield f"{which}replace {it} in {source}, and check again"
+        elif remedy is Remedy.OTHER_MODEL:
+            yield which + _other_model(found, model)
+        else:
+            yield which + _ADVICE[remedy]
+
+
+def _other_model(found: Sequence[Checked], model: str) -> str:
+    near = did_you_mean(model, dict.fromkeys(name for one in found for name in one.models))
+    return f"see model in imagegen.toml{clean(f'; {near}' if near else '')}"
 
 
 def show_added(paper: Paper, added: Added, path: str) -> None:
@@ -252,11 +274,12 @@ def _said(one: Checked, model: str) -> str:
     listed = some(models, _MOST_MODELS)
     if one.fault is not None:
         if not one.reached:
-            return "not reached"
-        return clean(f"{one.fault.kind.value}: {one.fault.message}")
+            return f"not reached [{one.remedy.value}]"
+        return clean(f"{one.fault.kind.value}: {one.fault.message} [{one.remedy.value}]")
     if one.works:
         return f"works; sees {listed} too" if listed else "works"
-    return f"does not see {clean(model)}, only {listed}" if listed else "sees no image model"
+    seen = f"does not see {clean(model)}, only {listed}" if listed else "sees no image model"
+    return f"{seen} [{one.remedy.value}]"
 
 
 def _unreached(found: Sequence[Checked]) -> list[tuple[str, list[str]]]:

@@ -1,8 +1,10 @@
 """The keys of a project without a run: which there are, and whether they work."""
 
 import queue
+import re
 import threading
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ import msgspec
 from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
+from imagegen.generation.model_checks import about_end
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
 from imagegen.keys.address import address
@@ -20,6 +23,7 @@ from imagegen.project import settings
 from imagegen.providers.base import Fault, Kind, Options, Provider
 from imagegen.secret import Secret
 from imagegen.shell import command
+from imagegen.times import day
 
 _UNREACHED: Final = frozenset({Kind.PASSING, Kind.REDIRECTED, Kind.UNUSABLE})
 _AT_ONCE: Final = 8
@@ -30,7 +34,8 @@ _LOOK_AGAIN: Final = 0.2
 class Keys:
     """The keys that a project uses, with every place where some may lie.
 
-    `provider` is the one whose keys are meant; else the project's. Beats are not read: a
+    `provider` is the one whose keys are meant; else the project's. `model` is the one that the
+    project names, if any. Beats are not read: a
     folder that is no project yet has keys too. Raises
     `InputFaultsError` with the faults of imagegen.toml or of the keys file, and `UsageError`
     for a folder, keys file or provider that there is not.
@@ -46,7 +51,7 @@ class Keys:
         read = settings.load(root)
         self.provider = provider or read.provider
         # A model belongs to the provider that the settings name.
-        self._model = read.model if self.provider == read.provider else None
+        self.model = read.model if self.provider == read.provider else None
         self._timeout = read.timeout
         self.needed = bool(providers.key_variables(self.provider))
         self._settled = read.provider
@@ -108,8 +113,52 @@ class Keys:
 
     def create_provider(self) -> Provider:
         """Return what asks the service. Raises `UsageError` for an address that is none."""
-        options = Options(model=self._model, base_url=self.base_url(), timeout=self._timeout)
+        options = Options(model=self.model, base_url=self.base_url(), timeout=self._timeout)
         return providers.create(self.provider, options)
+
+
+class Remedy(StrEnum):
+    """What a person can do about a key."""
+
+    NOTHING = "nothing"
+    REPLACE = "replace"
+    ADD_CREDIT = "add credit"
+    RAISE_CAP = "raise the cap"
+    ENABLE_BILLING = "enable billing"
+    WAIT = "wait"
+    OTHER_MODEL = "other model"
+    OTHER_REGION = "other region"
+    NETWORK = "network"
+
+
+_REMEDIES: Final = {
+    Kind.KEY_REJECTED: Remedy.REPLACE,
+    Kind.OUT_OF_CREDIT: Remedy.ADD_CREDIT,
+    Kind.NO_QUOTA: Remedy.ENABLE_BILLING,
+    Kind.LIMITED: Remedy.WAIT,
+    Kind.SPENT_TODAY: Remedy.WAIT,
+    Kind.MODEL_GONE: Remedy.OTHER_MODEL,
+}
+"""What helps against each kind of error; the network and the address for any other."""
+
+_WORDS: Final = (
+    (
+        re.compile(r"\blocation\b|\bregion\b|\bcountry\b|\bterritor", re.IGNORECASE),
+        Remedy.OTHER_REGION,
+    ),
+    (
+        re.compile(r"spend(?:ing)? (?:cap|limit)|hard limit", re.IGNORECASE),
+        Remedy.RAISE_CAP,
+    ),
+    (re.compile(r"prepay|\bcredits?\b|balance", re.IGNORECASE), Remedy.ADD_CREDIT),
+    (
+        re.compile(r"billed users|\bbilling\b.{0,40}\b(?:enabl|activ)", re.IGNORECASE),
+        Remedy.ENABLE_BILLING,
+    ),
+)
+"""What the words of an error say more exactly than its kind."""
+
+_OVERLOADED: Final = re.compile(r"HTTP (?:429|5\d\d)|HTTP 408")
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +175,32 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault | None = None
 
     @property
+    def remedy(self) -> Remedy:
+        """What to do about it."""
+        fault = self.fault
+        if fault is None:
+            return Remedy.NOTHING if self.works else Remedy.OTHER_MODEL
+        if fault.kind is Kind.PASSING:
+            return Remedy.WAIT if _OVERLOADED.match(fault.reason) else Remedy.NETWORK
+        if fault.kind in {Kind.KEY_REJECTED, Kind.OUT_OF_CREDIT, Kind.UNUSABLE, Kind.BAD_REQUEST}:
+            for words, remedy in _WORDS:
+                if words.search(fault.message):
+                    return remedy
+        return _REMEDIES.get(fault.kind, Remedy.NETWORK)
+
+    @property
     def reached(self) -> bool:
         """Whether the service said something of the key, and not just nothing."""
         return self.fault is None or self.fault.kind not in _UNREACHED
+
+
+def notes(provider: Provider, wall: float) -> tuple[str, ...]:
+    """Return what is worth knowing about the model that draws. `wall` is the time in seconds."""
+    model = provider.catalogue.find(provider.model)
+    about = about_end(model, day(wall))
+    if about is None:
+        return ()
+    return (about + (f"; its successor is {model.successor}" if model.successor else ""),)
 
 
 def check(keys: Keys, provider: Provider) -> list[Checked]:
