@@ -17,7 +17,11 @@ nox.options.error_on_missing_interpreters = False
 
 PYTHONS: Final = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 PYTEST: Final = ("python", "-m", "pytest", "-n", "auto", "--dist", "loadgroup")
-GENERATED: Final = {"make_cli.py": "cli.md", "make_schema.py": "events.schema.json"}
+GENERATED: Final = {
+    "make_cli.py": "cli.md",
+    "make_models.py": "models.md",
+    "make_schema.py": "events.schema.json",
+}
 """The scripts of docs/ that take seconds, and the page that each writes."""
 
 

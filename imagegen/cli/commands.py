@@ -13,6 +13,7 @@ from imagegen.cli import (
     complete,
     gallery,
     keys,
+    models,
     pictures,
     run,
     serve,
@@ -122,10 +123,11 @@ def check(
     Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
     """
     from imagegen.display import terminal
-    from imagegen.generation import interrupted
+    from imagegen.generation import interrupted, model_checks
     from imagegen.generation.project import KeySource, Project
     from imagegen.project import storyboard
     from imagegen.project.layout import Layout
+    from imagegen.times import day
 
     printer = terminal.printer()
     interrupted.finish(Layout(project), time.time())
@@ -135,6 +137,9 @@ def check(
     read = Project(project, asked, KeySource(file=keys))
     composer = read.composer
     beats_of_all = [beat for own in read.beats.values() for beat in own]
+    model_checks.require_settings(read)
+    if not show:
+        model_checks.require_references(read, beats_of_all)
     for address in show or ():
         for beat in read.addresses.find(address):
             printer.request(
@@ -157,11 +162,14 @@ def check(
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
+            printer.model(read.model, read.settings.image_size, read.price)
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
     told = (unused, composer.short(beats_of_all), composer.strangers(beats_of_all))
-    for note in (*read.storyboard.notes, *read.ring.warnings, *filter(None, told)):
+    about_model = model_checks.notes(read, beats_of_all, day(time.time()))
+    told = (*filter(None, told), *about_model)
+    for note in (*read.storyboard.notes, *read.ring.warnings, *told):
         printer.line(f"  note: {note}")
 
 
@@ -181,3 +189,4 @@ app.command(rich_help_panel=_ONE, epilog=cast.CAST_EPILOG)(cast.cast)
 app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
 app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
 app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)
+app.command(rich_help_panel=_BEGIN, epilog=models.MODELS_EPILOG)(models.models)

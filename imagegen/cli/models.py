@@ -1,0 +1,52 @@
+"""The command that lists models."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from imagegen import encoding
+from imagegen.cli import complete
+from imagegen.cli.help import examples
+from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument
+
+MODELS_EPILOG: Final = examples(
+    ("imagegen models", "the models of the current folder's provider"),
+    ("imagegen models --provider openai", "those of another provider"),
+    ("imagegen models my-video --json", "for programs: prices, sizes, limits, seconds"),
+)
+
+
+def models(
+    project: ProjectArgument = Path(),
+    *,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            metavar="NAME",
+            help="Whose models.  [default: the project's provider, else gemini]",
+            autocompletion=complete.providers,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    keys: KeysOption = None,
+    base_url: BaseUrlOption = None,
+) -> None:
+    """List a provider's models: sizes, prices, references, seconds, and what the project uses.
+
+    If there is a key, the service is asked once which image models that key sees. That is free
+    and costs no quota.
+    """
+    from imagegen.display import models as shown
+    from imagegen.display import terminal
+    from imagegen.generation import modellist
+    from imagegen.generation.project import KeySource
+
+    listing = modellist.gather(project, KeySource(file=keys, base_url=base_url), provider)
+    if json:
+        sys.stdout.buffer.write(encoding.to_json(shown.as_json(listing)) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        shown.show(terminal.printer(), listing)
