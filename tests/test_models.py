@@ -1,12 +1,15 @@
 """The tables of models: what they say, and that everything else follows from them."""
 
 import datetime as dt
+import importlib.util
+import math
+import re
+from pathlib import Path
 
 import pytest
 
 from imagegen import providers
 from imagegen.generation.keycheck import Checked, Remedy
-from imagegen.generation.model_checks import about_end
 from imagegen.generation.purse import Purse, expected
 from imagegen.project.settings import ASPECT_RATIOS, IMAGE_SIZES
 from imagegen.providers.base import Fault, Kind, Price, Reference, Role, TokenPrices, Usage
@@ -16,6 +19,7 @@ GEMINI = providers.catalogue("gemini")
 OPENAI = providers.catalogue("openai")
 ALL = [model for name in providers.NAMES for model in providers.catalogue(name).models]
 TODAY = dt.date(2026, 11, 30)
+NEXT = "; its successor is "
 
 
 @pytest.mark.parametrize("name", providers.NAMES)
@@ -136,23 +140,65 @@ def test_references_are_limited_by_kind(people: int, things: int, fits: bool) ->
     [
         ("gemini-nano-banana-2.1", TODAY, None),
         ("nano-banana-pro-preview", TODAY, None),
-        ("gemini-3.1-flash-image", TODAY, "gemini-3.1-flash-image is deprecated"),
-        ("gemini-2.5-flash-image", TODAY, "gemini-2.5-flash-image ends on 15 March 2027"),
+        (
+            "gemini-3.1-flash-image",
+            TODAY,
+            f"gemini-3.1-flash-image is deprecated{NEXT}gemini-nano-banana-2.1",
+        ),
+        (
+            "gemini-2.5-flash-image",
+            TODAY,
+            f"gemini-2.5-flash-image ends on 15 March 2027{NEXT}gemini-3.1-flash-lite-image",
+        ),
         (
             "gemini-2.5-flash-image",
             dt.date(2027, 3, 15),
-            "gemini-2.5-flash-image ended on 15 March 2027",
+            f"gemini-2.5-flash-image ended on 15 March 2027{NEXT}gemini-3.1-flash-lite-image",
         ),
         (
             "gemini-3-pro-image-preview",
             TODAY,
-            "gemini-3-pro-image-preview was shut down on 25 June 2026",
+            f"gemini-3-pro-image-preview was shut down on 25 June 2026{NEXT}gemini-3-pro-image",
         ),
     ],
 )
 def test_the_end_of_a_model_is_said(name: str, today: dt.date, said: str | None) -> None:
     """By the day of the clock, and nothing of a current one."""
-    assert about_end(GEMINI.find(name), today) == said
+    assert GEMINI.find(name).about_end(today) == said
+
+
+# What is written down of them.
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_page_of_models_is_current() -> None:
+    """If it is not: python docs/make_models.py."""
+    spec = importlib.util.spec_from_file_location("make_models", ROOT / "docs/make_models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs/models.md").read_text(encoding="utf-8") == module.page()
+
+
+def test_the_planning_table_follows_the_default() -> None:
+    """Its requests cost what the table says, and take the seconds of an answer at least."""
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\| (\d) a style \| ([\d,]+) \| (\d+) min (\d+) s \| \$([\d.]+) \|", page)
+    assert len(rows) == 5
+    default = GEMINI.default
+    for keys, count, minutes, seconds, dollars in rows:
+        requests = int(count.replace(",", ""))
+        assert float(dollars) == pytest.approx(requests * (default.sizes["1K"] or 0), abs=0.01)
+        whole = (math.ceil(requests / (3 * int(keys) * 9)) - 1) * 60.5 + (default.seconds or 0)
+        assert int(minutes) * 60 + int(seconds) == pytest.approx(whole, abs=1)
+
+
+def test_the_settings_in_the_readme_have_the_default() -> None:
+    """What a new project writes down is what draws."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f'model = "{GEMINI.default.name}"' in readme
 
 
 # Money.

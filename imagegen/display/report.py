@@ -154,7 +154,8 @@ class Printer(Paper):
         self.line(f"{name}  ({clean(beat.file)}, row {beat.row}{transition})")
         if overridden:
             self.line("  the words are those of overrides.toml")
-        self.line(f"  {request.aspect_ratio}, {request.image_size}")
+        thinking = f", thinking {request.thinking}" if request.thinking else ""
+        self.line(f"  {request.aspect_ratio}, {request.image_size}{thinking}")
         if before is not None:
             there = all(map(_is_there, request.references))
             yet = "" if there else ", which is not there yet"

@@ -115,13 +115,19 @@ def provider_down(run: Run) -> Ending:
     )
 
 
-def model_gone(model: str, message: str, models: tuple[str, ...] | Fault) -> Ending:
-    """Return the ending for a model that the service does not know."""
+def model_gone(
+    model: str, message: str, models: tuple[str, ...] | Fault, about: str | None = None
+) -> Ending:
+    """Return the ending for a model that the service does not know.
+
+    `models` are the image models that the key sees, `about` is what the table says of its end.
+    """
     if isinstance(models, Fault):
         names = f"its list of models could not be had: {models.message}"
     else:
         names = f"image models that the key sees: {', '.join(models) or 'none'}"
-    text = f'the service does not know the model "{model}" ({message}); {names}'
+    end = f"; {about}" if about else ""
+    text = f'the service does not know the model "{model}" ({message}){end}; {names}'
     return Ending(exit_code=Exit.USAGE, reason="model gone", message=text)
 
 

@@ -13,7 +13,6 @@ import msgspec
 from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
-from imagegen.generation.model_checks import about_end
 from imagegen.generation.project import KeySource
 from imagegen.keys import keyfile
 from imagegen.keys.address import address
@@ -196,11 +195,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 def notes(provider: Provider, wall: float) -> tuple[str, ...]:
     """Return what is worth knowing about the model that draws. `wall` is the time in seconds."""
-    model = provider.catalogue.find(provider.model)
-    about = about_end(model, day(wall))
-    if about is None:
-        return ()
-    return (about + (f"; its successor is {model.successor}" if model.successor else ""),)
+    about = provider.catalogue.find(provider.model).about_end(day(wall))
+    return () if about is None else (about,)
 
 
 def check(keys: Keys, provider: Provider) -> list[Checked]:

@@ -9,8 +9,7 @@ from imagegen.generation.project import Project
 from imagegen.generation.purse import Expected, expected
 from imagegen.project import settings
 from imagegen.project.storyboard import Beat
-from imagegen.providers.models import Catalogue, Model, State
-from imagegen.times import in_words
+from imagegen.providers.models import Catalogue, Model
 
 _OTHERS: Final = 3
 _CENT: Final = 0.005
@@ -107,10 +106,9 @@ def notes(project: Project, beats: Iterable[Beat], today: dt.date) -> Iterator[s
     `beats` are those that would be drawn, for what its successor would save.
     """
     model, catalogue = project.table_entry, project.catalogue
-    about = about_end(model, today)
+    about = model.about_end(today)
     if about is not None:
-        drawn = list(beats)
-        yield about + _successor(project, model, catalogue, drawn)
+        yield about + _savings(project, model, catalogue, list(beats))
     price = project.price
     if price is None or price.picture is None:
         until = "" if price is None else " before the first answers"
@@ -120,30 +118,17 @@ def notes(project: Project, beats: Iterable[Beat], today: dt.date) -> Iterator[s
         )
 
 
-def about_end(model: Model, today: dt.date) -> str | None:
-    """Say that a model is deprecated, ends or was shut down; None of a current one."""
-    if model.ends is not None:
-        day = in_words(dt.date.fromisoformat(model.ends))
-        ended = model.ended(today)
-        shut_down = f"{model.name} was shut down on {day}"
-        announced = f"{model.name} ended on {day}" if ended else f"{model.name} ends on {day}"
-        return shut_down if model.state is State.SHUT_DOWN else announced
-    if model.state in {State.DEPRECATED, State.LEGACY, State.SHUT_DOWN}:
-        return f"{model.name} is {model.state}"
-    return None
-
-
-def _successor(project: Project, model: Model, catalogue: Catalogue, drawn: list[Beat]) -> str:
+def _savings(project: Project, model: Model, catalogue: Catalogue, drawn: list[Beat]) -> str:
+    """Return what the successor of a model would save, as the end of a sentence."""
     if model.successor is None:
         return ""
     successor = catalogue.find(model.successor)
     size = project.settings.image_size
-    text = f"; its successor is {successor.name}"
     if size not in successor.sizes:
-        return f"{text}, which draws {', '.join(successor.sizes)}"
+        return f", which draws {', '.join(successor.sizes)}"
     now = _expected(project, model, drawn, 0.0).mean
     then = _expected(project, successor, drawn, 0.0).mean
     saved = 0.0 if now is None or then is None else (now - then) * len(drawn)
     if saved < _CENT:
-        return text
-    return f"{text}, which would save about ${saved:,.2f} (model in imagegen.toml)"
+        return ""
+    return f", which would save about ${saved:,.2f} (model in imagegen.toml)"

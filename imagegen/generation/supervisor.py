@@ -14,7 +14,7 @@ from imagegen.generation.run import Haste, Run
 from imagegen.generation.worker import Worker
 from imagegen.project import record
 from imagegen.providers.base import Fault, Kind
-from imagegen.times import iso_exact
+from imagegen.times import day, iso_exact
 
 _LOOK: Final = 0.1
 """Seconds between looks at signals: a handler may not ring, only leave a note."""
@@ -161,8 +161,13 @@ class Supervisor:
             if isinstance(answer, BaseException):
                 raise answer
             if self._run.model_gone is not None:
-                model = self._run.provider.model
-                self._run.end(endings.model_gone(model, self._run.model_gone, answer))
+                provider = self._run.provider
+                about = provider.catalogue.find(provider.model).about_end(
+                    day(self._run.runtime.clock.wall())
+                )
+                self._run.end(
+                    endings.model_gone(provider.model, self._run.model_gone, answer, about)
+                )
                 self._run.model_gone = None
                 continue
             up = not (isinstance(answer, Fault) and answer.kind is Kind.PASSING)

@@ -14,6 +14,7 @@ import msgspec
 
 from imagegen.providers import sizes
 from imagegen.providers.base import Price, Reference, Role, TokenPrices
+from imagegen.times import in_words
 
 _SNAPSHOT: Final = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
 _NAMES_IMAGES: Final = re.compile(
@@ -142,10 +143,21 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             and (self.things is None or len(references) - people <= self.things)
         )
 
-    def ended(self, today: dt.date) -> bool:
-        """Tell whether the service no longer has it, by what was announced."""
+    def about_end(self, today: dt.date) -> str | None:
+        """Say that it is deprecated, ends or was shut down, and name its successor.
+
+        None for a current one.
+        """
         gone = self.state is State.SHUT_DOWN
-        return gone or (self.ends is not None and dt.date.fromisoformat(self.ends) <= today)
+        if self.ends is not None:
+            day = dt.date.fromisoformat(self.ends)
+            what = "was shut down" if gone else "ended" if day <= today else "ends"
+            said = f"{self.name} {what} on {in_words(day)}"
+        elif gone or self.state in {State.DEPRECATED, State.LEGACY}:
+            said = f"{self.name} is {self.state}"
+        else:
+            return None
+        return f"{said}; its successor is {self.successor}" if self.successor else said
 
 
 class Catalogue:
