@@ -162,7 +162,7 @@ def check(
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.needs_keys:
-            printer.model(read.model, read.settings.image_size, read.price)
+            printer.model(read.model, read.settings.image_size, read.picture_price())
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imagegen.generation.standing import Standing
     from imagegen.project.settings import Settings
     from imagegen.project.storyboard import Beat, Key
-    from imagegen.providers.base import Price, Reference, Request
+    from imagegen.providers.base import Reference, Request
 
 _WHAT: Final = {
     Role.PREDECESSOR: "the picture before it",
@@ -116,13 +116,11 @@ class Printer(Paper):
             self.wrapped("  ", hint)
         casts.show(self, cast, [beat for beats in styles.values() for beat in beats])
 
-    def model(self, name: str, image_size: str, price: "Price | None") -> None:
-        """Say which model draws, and what a picture costs."""
+    def model(self, name: str, image_size: str, price: float | None) -> None:
+        """Say which model draws, and what a picture costs with its references, in US dollars."""
         from imagegen.display.words import price as dollars
 
-        costs = "its price is not known"
-        if price is not None and price.picture is not None:
-            costs = f"about {dollars(price.picture)} each"
+        costs = "its price is not known" if price is None else f"about {dollars(price)} each"
         self.line(f"  drawn with {clean(name)} at {image_size}, {costs}")
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
