@@ -414,7 +414,7 @@ def _draw_half(one: Bench) -> None:
     project = Project(one.root, Asked())
     png = bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-        "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+        "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
     )
     for beats in project.beats.values():
         for beat in beats[::2]:
