@@ -97,6 +97,10 @@ def folder(path: Path, name: str) -> Path:
 def changed(path: Path, lines: str) -> Path:
     """Make a folder with what Python is to run at its start, and return it."""
     path.mkdir(parents=True)
-    code = f"import os, time\nfrom imagegen import files\n{dedent(lines)}"
-    (path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    (path / "sitecustomize.py").write_text(patch(lines), encoding="utf-8")
     return path
+
+
+def patch(lines: str) -> str:
+    """Return lines that change the product as a program, with the modules that they change."""
+    return f"import os, time\nfrom imagegen import files\n{dedent(lines)}"

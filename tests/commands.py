@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from broken import changed, patch
 from fork_client import POSSIBLE, ForkServer
 
 STYLES = ("illustration", "clear", "consistent")
@@ -118,11 +119,12 @@ class Commands:
         *arguments: object,
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
+        before: str = "",
         fresh: bool = False,
     ) -> Done:
-        """Run a command to its end; `stdin` is what is piped into it. `fresh`: see `start`."""
+        """Run a command to its end; `stdin` is what is piped into it. More is in `start`."""
         if stdin is None:
-            return self.wait(self.start(*arguments, env=env, fresh=fresh))
+            return self.wait(self.start(*arguments, env=env, before=before, fresh=fresh))
         with tempfile.TemporaryFile() as piped:
             piped.write(stdin)
             piped.seek(0)
@@ -134,9 +136,12 @@ class Commands:
         env: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
         under: Sequence[str] = (),
+        before: str = "",
         fresh: bool = False,
     ) -> subprocess.Popen[str]:
         """Start a command; `wait` for it, or kill it. `under` is one that is given it to run.
+
+        Lines of Python that run `before` it change the product (see `broken`).
 
         It starts in a fork of a process that has imported the package. A test of the start itself
         asks for a `fresh` interpreter; what no fork can have, such as another `PYTHONPATH`, gets
@@ -145,8 +150,11 @@ class Commands:
         words = [str(argument) for argument in arguments]
         env = self.env | dict(env or {})
         forks = None if fresh or under else fork_server(env)
+        if before and not forks:
+            folder = Path(tempfile.mkdtemp(dir=self.folder)) / "changed"
+            env["PYTHONPATH"] = str(changed(folder, before))
         process: subprocess.Popen[str] = (
-            forks.start(words, self.folder, env, stdin)
+            forks.start(words, self.folder, env, stdin, before=patch(before) if before else "")
             if forks
             else subprocess.Popen(
                 [*under, *fresh_command(words)],

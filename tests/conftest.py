@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import markers
 from commands import Commands, end_fork_server
 from gemini_server import GeminiServer
+
+# Each worker would compile all tests in every run, where Python is told to keep nothing.
+sys.dont_write_bytecode = False
 
 _INHERITED = re.compile(
     r"(?i:.*_proxy)|.*_API_KEY|LANG|LANGUAGE|LC_.*|TZ|TERM|COLUMNS|LINES|NO_COLOR|FORCE_COLOR"

@@ -199,8 +199,12 @@ class ForkServer:
         folder: Path,
         env: Mapping[str, str],
         stdin: IO[bytes] | None = None,
+        before: str = "",
     ) -> Forked:
-        """Start a command whose outputs are pipes, with `stdin` or an empty one."""
+        """Start a command whose outputs are pipes, with `stdin` or an empty one.
+
+        `before` is a program that runs in its process first, as `sitecustomize` would.
+        """
         with contextlib.ExitStack() as stack:
             outputs: list[IO[str]] = []
             streams = [(stdin or stack.enter_context(open(os.devnull, "rb"))).fileno()]  # noqa: PTH123
@@ -209,7 +213,7 @@ class ForkServer:
                 stack.callback(os.close, theirs)
                 outputs.append(open(ours, encoding="utf-8"))  # noqa: PTH123, SIM115
                 streams.append(theirs)
-            return self._start(arguments, folder, env, streams, outputs)
+            return self._start(arguments, folder, env, streams, outputs, before)
 
     def start_in_terminal(
         self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], terminal: int
@@ -224,6 +228,7 @@ class ForkServer:
         env: Mapping[str, str],
         streams: Sequence[int],
         outputs: Sequence[IO[str]] | None,
+        before: str = "",
     ) -> Forked:
         request = {
             "arguments": arguments,
@@ -231,6 +236,7 @@ class ForkServer:
             "env": env,
             "umask": _umask(),
             "terminal": outputs is None,
+            "before": before,
         }
         ours, theirs = socket.socketpair()
         try:

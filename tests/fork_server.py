@@ -37,13 +37,17 @@ _HARMLESS = {"HOME"}
 
 @dataclass(frozen=True)
 class Request:
-    """A command to run. With `terminal`, its stdin becomes its controlling terminal."""
+    """A command to run, and a program to run before it.
+
+    With `terminal`, stdin becomes the controlling terminal.
+    """
 
     arguments: list[str]
     folder: str
     env: dict[str, str]
     umask: int
     terminal: bool
+    before: str
 
 
 class Server:
@@ -144,6 +148,7 @@ def become(request: Request, streams: list[int]) -> None:
         setattr(sys, f"__{name}__", stream)
     sys.argv = [str(PACKAGE / "__main__.py"), *request.arguments]
     sys.orig_argv = [sys.executable, "-m", "imagegen", *request.arguments]
+    exec(request.before, {"__name__": "sitecustomize"})  # a test's
 
 
 def _stream(old: Any, mode: str) -> io.TextIOWrapper:

@@ -87,21 +87,10 @@ class Disk:
         self.commands = commands
         self.server = server
         self.root = commands.project()
-        self._changed = 0
 
     def run(self, *arguments: object, rights: Sequence[str] = (), code: str = "") -> Done:
         """Run a command, behind another that takes `rights`, and with `code` in its Python."""
-        process = self.commands.start(*arguments, env=self.python(code), under=rights)
-        return self.commands.wait(process)
-
-    def python(self, code: str) -> dict[str, str]:
-        """Return the environment in which every Python begins with `code`."""
-        paths = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
-        if code:
-            self._changed += 1
-            folder = changed(self.commands.folder / f"changed-{self._changed}", code)
-            paths.insert(0, str(folder))
-        return {"PYTHONPATH": os.pathsep.join(paths)} if paths else {}
+        return self.commands.wait(self.commands.start(*arguments, under=rights, before=code))
 
     def draw(self, *options: object, rights: Sequence[str] = (), code: str = "") -> Done:
         """Run the project against the server."""
@@ -220,7 +209,9 @@ def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
 def test_a_run_that_the_page_cannot_begin_is_507(disk: Disk, code: str, why: str) -> None:
     """No run is started whose words would be lost: the reason is told as of a refused choice."""
     disk.run("run", disk.root, "--provider", "sketch", "--limit", "1", "--progress", "none")
-    with Served(disk.commands, disk.root, env=disk.python(code)) as served:
+    # The runs that the page starts are on that disk too.
+    env = {"PYTHONPATH": str(changed(disk.commands.folder / "changed", code))}
+    with Served(disk.commands, disk.root, env=env) as served:
         refused = served.post("/api/generate-images", {})
     assert refused.status_code == 507
     assert refused.json()["error"].startswith("nothing can be drawn: ")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import gemini_replies
-from broken import NO_HARD_LINKS, changed
+from broken import NO_HARD_LINKS
 from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import GeminiServer, answers
 from imagegen.generation.project import Project
@@ -815,9 +815,7 @@ WITHOUT_LINKS = indent(dedent(NO_HARD_LINKS), "    ")
 
 def crashing(commands: Commands, root: Path, code: str, at: int) -> bool:
     """Renumber, and die before the disk's call of this number; tell whether it came to that."""
-    folder = commands.folder / f"dying-{at}"
-    env = {"PYTHONPATH": str(changed(folder, code)), "DIES_AT": str(at)}
-    return commands.run("renumber", root, env=env).code != 0
+    return commands.run("renumber", root, env={"DIES_AT": str(at)}, before=code).code != 0
 
 
 @pytest.mark.parametrize(
@@ -893,7 +891,6 @@ UNTOLD = """
 def test_progress_that_a_crash_left_behind_is_put_right(commands: Commands, drawn: Path) -> None:
     """A renumbering that died once all had moved is told of by the next one."""
     write(drawn, EDITS["inserted"].rows)
-    env = {"PYTHONPATH": str(changed(commands.folder / "untold", UNTOLD))}
-    assert commands.run("renumber", drawn, env=env).code == 9
+    assert commands.run("renumber", drawn, before=UNTOLD).code == 9
     went_well(commands.run("renumber", drawn))
     assert progress(drawn) == [number for number in numbers(61) if number != "7.1"]
