@@ -19,7 +19,8 @@ sys.dont_write_bytecode = False
 
 _INHERITED = re.compile(
     r"(?i:.*_proxy)|.*_API_KEY|LANG|LANGUAGE|LC_.*|TZ|TERM|COLUMNS|LINES|NO_COLOR|FORCE_COLOR"
-    r"|CI|GITHUB_.*|IMAGEGEN_(?!LITELLM).*|XDG_(CONFIG|STATE)_HOME|SSL_CERT_.*|(REQUESTS|CURL)_CA_BUNDLE|NETRC"
+    r"|CI|GITHUB_.*|IMAGEGEN_(?!LITELLM|SWEEP).*|XDG_(CONFIG|STATE)_HOME|NETRC"
+    r"|SSL_CERT_.*|(REQUESTS|CURL)_CA_BUNDLE"
 )
 """Variables that change what the package or its tests do; each test sets those that it is about."""
 

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SUITE = Path(__file__).parent.parent / "bench" / "suite.py"
 QUICK = ("quota", "raw", "pool", "start-up", "large")
 
 
+@pytest.mark.slow
 def test_the_suite_measures_in_its_short_form(tmp_path: Path) -> None:
     """Every scenario runs to its end and says what it found, in words and as JSON."""
     found = tmp_path / "found.json"

@@ -211,6 +211,7 @@ def check_pictures(board: Board) -> None:
     assert board.drawn <= kept
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["", "stable", "counted"]),

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,6 +112,7 @@ def within_limits(show: Show, world: World) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(worlds)
 def test_every_run_ends_with_each_picture_drawn_once(world: World) -> None:
@@ -143,6 +145,7 @@ def test_every_run_ends_with_each_picture_drawn_once(world: World) -> None:
         assert list(show.layout.root.rglob("old_images/**/*.png")) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(worlds, st.floats(0, 200), st.sampled_from(["signal", "time", "outage"]))
 def test_every_run_ends_whatever_ends_it(world: World, when: float, what: str) -> None:
@@ -186,6 +189,7 @@ keyrings = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     keyrings,

@@ -266,6 +266,7 @@ def worlds(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, object]) -> None:
@@ -411,6 +412,7 @@ def test_styles_that_share_a_width_are_foretold_together(tmp_path: Path) -> None
     assert first.styles["consistent"] == pytest.approx(24.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lend", [True, False])
 def test_forecasts_stay_few_in_a_long_run(tmp_path: Path, lend: bool) -> None:  # noqa: FBT001
     """Hundreds of pictures with answers of uneven length: few events, each of them true."""

@@ -21,7 +21,10 @@ from gemini_server import GeminiServer
 from serving import Served
 from test_cli_help import COMMANDS
 
-pytestmark = pytest.mark.skipif(not POSSIBLE, reason="no process is forked here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not POSSIBLE, reason="no process is forked here"),
+]
 
 SKETCH = ("--provider", "sketch")
 BEAT = "clear/1.1"

@@ -223,6 +223,7 @@ FULL: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("make", FULL.values(), ids=FULL.keys())
 def test_a_beats_file_of_100_megabytes_fits(

@@ -20,7 +20,10 @@ from gemini_replies import Answer, encoded, success
 from gemini_requests import Recorded, read
 from hostile import Measured, measured
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there"),
+]
 
 MEGABYTE = 1024 * 1024
 NASTY = "\x1b[31m\x9b2J\x07\u202e[bold]x[/]\u2028\0"

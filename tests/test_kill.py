@@ -13,7 +13,10 @@ import evidence
 from broken import BREAKS, folder
 from killing import KINDS, Killing
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9"),
+]
 
 PATIENT = 20.0
 """A machine that is busy with other tests may take seconds to save a picture."""

@@ -103,6 +103,7 @@ def errors(show: Show) -> list[str]:
 # -- faults ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beats", "share", "seed"),
     [
@@ -129,6 +130,7 @@ def test_every_beat_is_drawn_and_time_grows_by_what_faults_explain(
     assert max(show.provider.most_in_a_minute().values()) <= per_minute
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     beats=st.integers(1, 60),
@@ -268,6 +270,7 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_one_message(
     assert len(told) <= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [None, 34.0, 3600.0])
 def test_429s_for_ever_end_the_run_after_a_quarter_of_an_hour(
     tmp_path: Path, told: float | None
@@ -383,6 +386,7 @@ def test_a_run_that_finds_nobody_there_waits_until_somebody_is(
     assert len(server.requests) == 9
 
 
+@pytest.mark.slow
 def test_a_run_that_reaches_nobody_ends_when_its_time_is_over(commands: Commands) -> None:
     """Nothing has failed, and the exit code says to come back."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -397,6 +401,7 @@ def test_a_run_that_reaches_nobody_ends_when_its_time_is_over(commands: Commands
     assert {counts["error"] for counts in shown.values()} == {0}
 
 
+@pytest.mark.slow
 def test_a_service_that_takes_calls_and_says_nothing_is_given_up_in_time(
     commands: Commands,
 ) -> None:
@@ -449,6 +454,7 @@ for root in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
 def test_no_thread_or_file_is_left_after_a_run_full_of_faults(
     commands: Commands, server: GeminiServer

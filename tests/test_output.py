@@ -161,6 +161,7 @@ def test_on_a_terminal_long_lines_are_broken_between_words(
     assert lines[first + 1].strip()
 
 
+@pytest.mark.slow
 @SHELL
 def test_a_reader_that_leaves_ends_the_run_quietly(commands: Commands) -> None:
     """`| head -1` ends it with 141 and without a word, and `resume` draws the rest."""

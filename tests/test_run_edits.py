@@ -818,6 +818,7 @@ def crashing(commands: Commands, root: Path, code: str, at: int) -> bool:
     return commands.run("renumber", root, env={"DIES_AT": str(at)}, before=code).code != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mend", "code"),
     [

@@ -60,6 +60,7 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> Mended:
     return Mended(tmp_path_factory.mktemp("mended"))
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("mended")
 def test_passing_faults_end_with_every_picture(mended: Mended) -> None:
     """Every beat is drawn in the end, and the run succeeds."""
@@ -67,6 +68,7 @@ def test_passing_faults_end_with_every_picture(mended: Mended) -> None:
     assert len(pictures(mended.root)) == 3 * len(mended.kinds)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("mended")
 @pytest.mark.parametrize("kind", PASSING)
 def test_passing_fault_is_tried_again(mended: Mended, kind: Answer) -> None:
@@ -77,6 +79,7 @@ def test_passing_fault_is_tried_again(mended: Mended, kind: Answer) -> None:
     assert answers(picture(mended.root, "clear", number).read_bytes(), sent[0])
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("mended")
 @pytest.mark.parametrize("kind", PICTURES)
 def test_odd_picture_is_taken_at_once(mended: Mended, kind: Answer) -> None:

@@ -203,6 +203,7 @@ def test_second_run_on_a_project_is_refused(commands: Commands, server: GeminiSe
     assert commands.wait(process).code == 0
 
 
+@pytest.mark.slow
 def test_stop_ends_a_run_gently(commands: Commands, server: GeminiServer) -> None:
     """`stop` lets what is in flight finish, exits 3, and `resume` draws the rest."""
     root = commands.project(beats=60, per_minute=60, settings="timeout = 10\n", lend=False)

@@ -76,6 +76,7 @@ def clean(commands: Commands, done: Done, key: str) -> None:
     assert not markers.search(commands.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__.strip("_"))
 def test_a_key_reaches_the_service_and_nothing_else(
     commands: Commands, server: GeminiServer, source: Source

@@ -241,6 +241,7 @@ def test_a_sample_is_taken_of_what_else_is_asked_for() -> None:
     assert numbers(board, sample=2, beats=addresses) == {"clear": [3, 7], "consistent": [3, 5]}
 
 
+@pytest.mark.slow
 def test_resume_finishes_the_sample_and_no_more(commands: Commands) -> None:
     """With --limit a sample is begun; `resume` draws the rest of it and tells what is left."""
     root = commands.project(beats=[row(n) for n in range(7)])

@@ -465,6 +465,7 @@ def test_a_run_right_after_another_sends_what_is_left_of_the_minute(
     assert (len(server.requests), refused(server)) == (9, 0)
 
 
+@pytest.mark.slow
 def test_a_killed_runs_requests_count_for_the_next(
     commands: Commands, server: GeminiServer
 ) -> None:

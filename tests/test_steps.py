@@ -771,6 +771,7 @@ def test_a_crash_at_any_call_leaves_all_as_it_was_or_is_finished(
     assert seen == {True, False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_crash_at_any_call_of_a_recovery_is_recovered_from(
     tmp_path: Path, first: Callable[[Layout], None], then: Callable[[Layout], None], *, links: bool

@@ -53,6 +53,7 @@ def _is_whole(terminal: Terminal) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "lines"), SIZES)
 def test_a_run_that_waits_fits_its_screen(
     commands: Commands, server: GeminiServer, columns: int, lines: int
@@ -81,6 +82,7 @@ def test_a_run_that_waits_fits_its_screen(
         assert b"17 of 6,000" in terminal.written.rpartition(b"\x1b[?1049l")[2]
 
 
+@pytest.mark.slow
 def test_what_is_waited_for_is_counted_down(commands: Commands, server: GeminiServer) -> None:
     """A screen on which nothing happens never looks as if the command hung."""
     with _waiting(commands, server, 80, 24) as terminal:

@@ -19,8 +19,8 @@ from gemini_server import Answer, GeminiServer
 from serving import Served
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(browser.installed() is None, reason="no Chromium is installed"),
-    pytest.mark.xdist_group("browser"),
 ]
 
 SKETCH = 'provider = "sketch"\n'

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from imagegen.generation.events import Warned
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.keys.ring import Key, Limit
@@ -20,6 +22,7 @@ def said(show: Show) -> list[str]:
     return [text for text in texts if "under way" in text]
 
 
+@pytest.mark.slow
 def test_more_keys_than_threads_can_use_are_told_once(tmp_path: Path) -> None:
     """Where the keys allow more than a style may have under way, that is what limits it."""
     show = Show(tmp_path, beats={"clear": 3 * MAX_WIDTH}, keys={"clear": keys(1000)})
@@ -28,6 +31,7 @@ def test_more_keys_than_threads_can_use_are_told_once(tmp_path: Path) -> None:
     assert text.startswith(f"clear: {MAX_WIDTH} requests are under way")
 
 
+@pytest.mark.slow
 def test_where_keys_are_what_limits_nothing_is_said(tmp_path: Path) -> None:
     """A few keys never bring so many requests under way."""
     show = Show(tmp_path, beats={"clear": MAX_WIDTH}, keys={"clear": keys(2)})
