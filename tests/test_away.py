@@ -351,6 +351,7 @@ def test_what_is_missing_is_installed_where_imagegen_is(
     def told() -> str | None:
         return extras.lacking("serve", "web").hint
 
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: "pip is there")
     monkeypatch.setenv("PATH", str(python.parent))
     assert told() == command("python", "-m", "pip", "install", package)
     monkeypatch.setenv("PATH", str(tmp_path))

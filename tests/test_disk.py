@@ -166,14 +166,21 @@ def _told_once(done: Done, words: str) -> None:
     assert [words in line for line in done.text.splitlines()].count(True) == 1, done.text
 
 
-def _with_what_can_be_changed(disk: Disk, name: str) -> None:
-    """Draw, so that a command that changes what is there has something to change."""
+@pytest.fixture(scope="module")
+def sketched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project that is drawn, with a candidate in tries/."""
+    commands = Commands(tmp_path_factory.mktemp("sketched"))
     settings = 'provider = "sketch"\n[characters.mara]\nabout = "A keeper."\n'
-    (disk.root / "imagegen.toml").write_text(settings)
-    sketched = ("--provider", "sketch", "--progress", "none")
-    assert disk.run("run", disk.root, *sketched).code == 0
+    root = commands.project(settings=settings)
+    assert commands.run("run", root, "--progress", "none").code == 0
     look = ("--style", "clear", "--look", "Ink.")
-    assert disk.run("try", disk.root, *look, *sketched).code == 0
+    assert commands.run("try", root, *look, "--progress", "none").code == 0
+    return root
+
+
+def _with_what_can_be_changed(disk: Disk, name: str, sketched: Path) -> None:
+    """Take what is drawn, so that a command that changes it has something to change."""
+    shutil.copytree(sketched, disk.root, dirs_exist_ok=True)
     drawn_one = picture(disk.root, "clear", 2)
     shutil.copy(drawn_one, disk.commands.folder / "own.png")
     if name == "renumber":
@@ -231,10 +238,12 @@ def test_a_page_on_a_real_disk_that_is_full_says_so(disk: Disk, small: Path) -> 
 
 
 @pytest.mark.parametrize("words", _DRAWING_NOTHING, ids=" ".join)
-def test_a_full_disk_is_told_where_nothing_is_drawn(disk: Disk, words: tuple[str, ...]) -> None:
+def test_a_full_disk_is_told_where_nothing_is_drawn(
+    disk: Disk, sketched: Path, words: tuple[str, ...]
+) -> None:
     """What helps is room, and the same command again: not a run, which costs money. Exit 2."""
     name, *arguments = words
-    _with_what_can_be_changed(disk, name)
+    _with_what_can_be_changed(disk, name, sketched)
     done = disk.run(name, disk.root, *arguments, code=_FULL.format(room=0))
     assert done.code == 2, done.text
     _told_once(done, "the disk is full")
@@ -345,10 +354,10 @@ def test_a_read_only_disk_starts_nothing(disk: Disk, small: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [*_DRAWING_NOTHING, *_DRAWING_BESIDE], ids=" ".join)
-def test_a_read_only_disk_is_told_alike(disk: Disk, words: tuple[str, ...]) -> None:
+def test_a_read_only_disk_is_told_alike(disk: Disk, sketched: Path, words: tuple[str, ...]) -> None:
     """Whatever was to be done, the same words and exit 2; nothing is left behind."""
     name, *arguments = words
-    _with_what_can_be_changed(disk, name)
+    _with_what_can_be_changed(disk, name, sketched)
     before = sorted(disk.root.rglob("*"))
     done = disk.run(name, disk.root, *arguments, code=_READ_ONLY)
     assert done.code == 2, done.text
