@@ -66,8 +66,9 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong in a file that a person wrote.
 
     `file` is the path as shown to the user, `row` counts from 1 (a list's item or a
-    table's data row), `line` is where a table's row begins, as an editor counts, `field` is
-    the setting or column.
+    table's data row), `line` is the one at which it is, as an editor counts, `column` the
+    character of that line, from 1, whose text is `source`. `field` is the setting or column,
+    `detail` tells this one from others of the same message.
     """
 
     file: str
@@ -76,10 +77,13 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
     field: str | None = None
     hint: str | None = None
+    detail: str | None = None
+    column: int | None = None
+    source: str | None = None
 
     def __post_init__(self) -> None:
         # Names that the file's author chose may be as long as the file.
-        for name in ("file", "message", "field"):
+        for name in ("file", "message", "field", "detail", "source"):
             text = getattr(self, name)
             if text is not None:
                 msgspec.structs.force_setattr(self, name, sendable(text)[:_LONGEST])

@@ -129,7 +129,7 @@ class TestShapes:
         """A style without a file has no beats; the others have theirs."""
         beats = load(FORMATS / "d-storyboards", STYLES).beats
         assert beats["consistent"] == ()
-        assert [beat.hard_cut for beat in beats["clear"]] == [False, True]
+        assert [beat.hard_cut for beat in beats["clear"]] == [True, True]
 
     def test_list_without_prompts_is_passed_over_with_a_note(self) -> None:
         """The older tool's beats.json gives way to prompts/, and the user is told."""
@@ -182,7 +182,9 @@ class TestChoice:
         """Nobody can tell whether a broken beats.json holds prompts."""
         write(tmp_path / "prompts" / "prompts-clear.json", [row()])
         (tmp_path / "beats.json").write_text('[{"ai_prompt": "A boat"', encoding="utf-8")
-        assert one_fault(tmp_path).file == str(tmp_path / "beats.json")
+        found = faults(tmp_path)
+        assert {fault.file for fault in found} == {str(tmp_path / "beats.json")}
+        assert found[0].message == "the object that begins here has no end"
 
     def test_faulty_rows_with_prompts_are_reported_not_passed_over(self, tmp_path: Path) -> None:
         """A row of a wrong type still shows that the file means to hold prompts."""
@@ -413,7 +415,11 @@ class TestNumbers:
     def test_duplicate_names_the_first_row(self, tmp_path: Path) -> None:
         """A number that occurs twice in a shot is a fault of the second row, once."""
         fault = one_fault(tmp_path, row(), row(beat_number="2"), row(beat_number="Beat 1.1"))
-        assert (fault.row, fault.field, fault.message) == (3, "beat_number", "1.1 is already row 1")
+        assert (fault.row, fault.field, fault.message) == (
+            3,
+            "beat_number",
+            "1.1 is already row 1 (line 1)",
+        )
         assert fault.hint is None
 
     def test_unquoted_number_has_lost_its_zero(self, tmp_path: Path) -> None:
@@ -424,7 +430,7 @@ class TestNumbers:
             encoding="utf-8",
         )
         fault = one_fault(tmp_path)
-        assert fault.message == "1.1 is already row 1"
+        assert fault.message == "1.1 is already row 1 (line 1)"
         assert fault.hint == 'an unquoted 1.10 loses its last zero: write "1.10"'
 
     def test_same_number_in_another_shot_or_style_is_another_beat(self, tmp_path: Path) -> None:
@@ -476,14 +482,16 @@ class TestPrompts:
         assert fault == InputFault(
             file=str(tmp_path / "beats.json"),
             row=2,
+            line=1,
             field="ai_prompt",
-            message='missing, and no ai_prompts ("The boat came back.")',
+            message="missing, and no ai_prompts",
+            detail='"The boat came back."',
         )
         long = row(beat_number="2", ai_prompt=None, script_phrase="word\n" * 1000)
-        message = one_fault(tmp_path, row(), long).message
-        assert "word word" in message
-        assert message.endswith('…")')
-        assert len(message) < 100
+        detail = one_fault(tmp_path, row(), long).detail or ""
+        assert "word word" in detail
+        assert detail.endswith('…"')
+        assert len(detail) < 100
 
     def test_unknown_style_suggests_the_one_meant(self, tmp_path: Path) -> None:
         """A misspelt style in ai_prompts is a fault with a suggestion."""
@@ -557,37 +565,56 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ('[\n {"a": 1,}\n]', "line 2, column"),
-            ("[1", "line 1, column 3"),
-            ('["a', "Unterminated string starting at line 1, column 2"),
-            ("7", "expected a list of rows"),
-            ('{"rows": []}', "expected a list of rows"),
-            ('{"beats": 7}', "expected a list of rows"),
-            ("", "line 1, column 1"),
-            ('[{"a":' + "[" * 100_000 + "]" * 100_000 + "}]", "nested too deeply"),
-            ('{"beats": [NaN, ' + "9" * 5000 + "]}", "is no valid JSON"),
+            ('[{"a": 1\n "b": 2}]', ("a comma is missing here", 1, 9)),
+            ("[1", ('is not JSON: it begins with "[1"', 1, 3)),
+            ('["a', ("has no closing quote", 1, 2)),
+            ("7", ("expected a list of rows", None, None)),
+            ('{"rows": []}', ("expected a list of rows", None, None)),
+            ('{"beats": 7}', ("expected a list of rows", None, None)),
+            ("", ("is empty", None, None)),
+            ("\ufeff \n", ("is empty", None, None)),
+            ('[{"a":' + "[" * 100_000 + "]" * 100_000 + "}]", ("nested too deeply", 1, 106)),
+            ('{"beats": [NaN, ' + "9" * 5000 + "]}", ("expected a list of rows", None, None)),
         ],
     )
-    def test_broken_json_says_where(self, tmp_path: Path, text: str, reason: str) -> None:
+    def test_broken_json_says_where(
+        self, tmp_path: Path, text: str, reason: tuple[str, int | None, int | None]
+    ) -> None:
         """A syntax error gives line and column, hostile nesting ends no process."""
         (tmp_path / "beats.json").write_text(text, encoding="utf-8")
-        assert reason in one_fault(tmp_path).message
+        fault = faults(tmp_path)[0] if text else one_fault(tmp_path)
+        assert reason[0] in fault.message
+        assert (fault.line, fault.column) == reason[1:]
 
     @pytest.mark.parametrize(
         ("data", "reason"),
         [
-            (b'[{"x": "\xff"}]', "is not UTF-8 (at byte 8)"),
             (b"\xef\xbb\xbf[\xff]", "is not UTF-8 (at byte 4)"),
-            ("[]".encode("utf-16"), "is UTF-16: save it as UTF-8"),
+            (b"[\xff\x00]", "is not UTF-8 (at byte 1)"),
+            ("[{}]".encode("utf-16") + b"\0", "is not whole UTF-16"),
         ],
     )
     @pytest.mark.parametrize("name", ["beats.json", "beats.csv"])
-    def test_other_encodings_are_refused(
+    def test_bytes_that_are_no_text_are_refused(
         self, tmp_path: Path, name: str, data: bytes, reason: str
     ) -> None:
-        """What is not UTF-8 is said with the place, or with what to do."""
+        """What is in no known encoding is said with the place."""
         (tmp_path / name).write_bytes(data)
         assert reason in one_fault(tmp_path).message
+
+    @pytest.mark.parametrize(
+        "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+    )
+    @pytest.mark.parametrize("name", ["beats.json", "beats.csv", "beats.tsv"])
+    def test_encodings_are_recognised(self, tmp_path: Path, name: str, encoding: str) -> None:
+        """A text gives the same beats in each encoding; only Windows-1252 is guessed."""
+        text = json.dumps([row(ai_prompt="A café – “late”")], ensure_ascii=False)
+        if name != "beats.json":
+            text = "shot_number\tbeat_number\tai_prompt\r\n1\t1.1\tA café – “late”\r\n"
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        storyboard = load(tmp_path, STYLES)
+        assert storyboard.beats["clear"][0].words == "A café – “late”"
+        assert bool(storyboard.notes) == (encoding == "cp1252")
 
     @pytest.mark.parametrize("name", ["b.json", "b.csv", "b.js"])
     def test_byte_order_mark_is_accepted(self, tmp_path: Path, name: str) -> None:
@@ -708,7 +735,6 @@ class TestTables:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("1,1.1,H,Phrase,A boat\n1,1.2,H,Phrase,A boat\n", 'no column "shot_number"'),
             ("shot_number,beat_number,ai_prompt,ai_prompt\n1,1,a,b\n", "two columns named"),
             ("shot_number,beat_number,ai_prompt\n1,1,A road, empty\n", "must stand in quotes"),
             ('shot_number,beat_number,ai_prompt\n1,1,"A road\n', "line 2"),
@@ -755,11 +781,11 @@ class TestTables:
         ("header", "missing", "hint"),
         [
             (
-                "shot_number,beat_number,prompt",
+                "shot_number,beat_number,ai_promtp",
                 "ai_prompt",
-                'by "prompt", did you mean "ai_prompt"?',
+                'by "ai_promtp", did you mean "ai_prompt"?',
             ),
-            ("shot_number,beat_no,ai_prompt", "beat_number", 'did you mean "beat_number"?'),
+            ("shot_number,beat_nmber,ai_prompt", "beat_number", 'did you mean "beat_number"?'),
             ("shot_number,beat_number,words", "ai_prompt", "script_phrase,ai_prompt"),
         ],
     )

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from imagegen.errors import ImagegenError
 from imagegen.project.storyboard import file_number, load
+from imagegen.project.storyboard.blanks import blank_prompt
 
 STYLES = ("illustration", "clear", "consistent")
 COLUMNS = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-prompts = texts.filter(str.strip)
+prompts = texts.filter(lambda text: bool(text.strip()) and blank_prompt(text) is None)
 numbers = st.one_of(
     st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3})?", fullmatch=True),
     st.text("abcXYZ019_.- éß", min_size=1, max_size=20).filter(

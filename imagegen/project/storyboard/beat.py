@@ -1,12 +1,13 @@
 """What a beat is: one picture to draw in one style."""
 
+from typing import Any
+
 import msgspec
+
+from imagegen.project.storyboard.transitions import Kind, kind_of
 
 Key = tuple[str, str]
 """Shot and beat number: what a beat is within its style."""
-
-_HARD_CUTS = frozenset({"h", "hard cut", "cut"})
-_CONTINUATIONS = frozenset({"c", "continuous", "continue", "continues", "continued"})
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -16,7 +17,8 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     give `1.1`), `written` is the beat number as the beats file writes it. `words` is the
     prompt; `own_words` tells that it was written for this style alone, so that it goes out
     without a built-in look. `row` counts from 1 in `file`, `id` is the row's own,
-    `references` are paths of pictures that are sent along, as the row writes them.
+    `references` are paths of pictures that are sent along, as the row writes them. `extra` has
+    the row's other fields, which nothing is drawn from: `sfx`, `text_overlay`, `duration` …
     """
 
     style: str
@@ -31,6 +33,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     row: int = 0
     id: str | None = None
     references: tuple[str, ...] = ()
+    extra: dict[str, Any] | None = None
 
     @property
     def key(self) -> Key:
@@ -39,13 +42,13 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def hard_cut(self) -> bool:
-        """Whether the picture starts anew: it is drawn with the style reference."""
-        return self.transition.strip().casefold() in _HARD_CUTS
+        """Whether the picture begins something new: it is drawn with the style reference."""
+        return kind_of(self.transition) is Kind.BEGINS
 
     @property
     def continues(self) -> bool:
         """Whether the picture continues the beat before it in its shot, in file order."""
-        return self.transition.strip().casefold() in _CONTINUATIONS
+        return kind_of(self.transition) is Kind.CONTINUES
 
 
 class Storyboard(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +56,16 @@ class Storyboard(msgspec.Struct, frozen=True, kw_only=True):
 
     `source` is what they were read from, relative to the project where it lies inside, and
     `files` are its files, named in the same way;
-    `notes` are remarks for the user that are no faults (which of two files is used).
-    A style without beats has an empty tuple.
+    `notes` are remarks for the user that are not faults (which of two files is used).
+    A style without beats has an empty tuple. `without_prompt` has for each style the numbers of
+    beats, as they are written, that beats.json lists and that have no prompt in the style.
     """
 
     source: str
     beats: dict[str, tuple[Beat, ...]]
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    without_prompt: dict[str, tuple[str, ...]] = {}  # copied by msgspec
 
     def __len__(self) -> int:
         return sum(len(beats) for beats in self.beats.values())

@@ -1,10 +1,10 @@
 """A JavaScript module read as data: its exported list is cut out, nothing is executed.
 
 Read are `export default […]`, `const prompts = […]; export default prompts;`,
-`export const prompts = […]` and `module.exports = […]` (also with `let` and `var`, and
-with an object `{beats: […]}` for the list). A scanner that knows strings, comments and
-template literals finds where the list ends; pyjson5 reads it. Everything else that a
-module may hold is a fault.
+`export const prompts = […]`, `module.exports = […]` and a lone `const prompts = […]` (also
+with `let` and `var`, and with an object `{beats: […]}` for the list). A scanner that knows
+strings, comments and template literals finds where the list ends; pyjson5 reads it. Everything
+else that a module may hold is a fault.
 """
 
 import re
@@ -78,6 +78,9 @@ class _Module:
         while self._skip() < len(self.text):
             self._statement()
         if self._export is None:
+            if len(self._data) == 1:
+                # Copied by hand from a page, without its export.
+                return next(iter(self._data.values()))
             raise NotDataError("exports nothing: it should say `export default [ … ];`")
         if self._export not in self._data:
             raise NotDataError(f"exports {quoted(self._export)}, which it does not define")

@@ -1,8 +1,9 @@
 """Finds the file that holds a project's prompts, and reads the storyboard from it."""
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,14 +13,20 @@ from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.storyboard import rows, source
 from imagegen.project.storyboard.assemble import Part, beats_of
 from imagegen.project.storyboard.beat import Beat, Storyboard
+from imagegen.project.storyboard.numbers import as_written, file_number
 from imagegen.project.storyboard.wording import unknown_style
 from imagegen.shell import command, on_project
 
-_SHARED = ("beats.json", "beats.csv")
-_PROMPTS = ("prompts-{style}.json", "prompts-{style}.js", "prompts-{style}.mjs")
+_SHARED = ("beats.json", "beats.csv", "beats.tsv", "beats.xlsx")
+_PROMPTS = (
+    "prompts-{style}.json",
+    "prompts-{style}.js",
+    "prompts-{style}.mjs",
+    "prompts-{style}-formatted.js",
+)
 _STORYBOARDS = ("{style}.json",)
 _FOLDERS = (("prompts", _PROMPTS), ("storyboards", _STORYBOARDS))
-_KINDS = (".json", ".csv", ".js", ".mjs")
+_KINDS = (".json", ".jsonl", ".csv", ".tsv", ".xlsx", ".xlsm", ".js", ".mjs", ".txt", ".md")
 _EXAMPLE = (
     '[{"shot_number": 1, "beat_number": "1.1", "transition_type": "H", '
     '"script_phrase": "…", "ai_prompt": "…"}]'
@@ -43,6 +50,11 @@ class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holds_prompts(self) -> bool:
         return any(part.sheet.holds_prompts for part in self.parts)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether its prompts have another name than ours, and may be something else."""
+        return all(part.sheet.guessed for part in self.parts if part.sheet.holds_prompts)
 
     @property
     def has_rows(self) -> bool:
@@ -85,10 +97,18 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
         _found(project, styles) if beats is None else _named(project, styles, project / beats)
     )
     passed: list[_Candidate] = []
+    guessed: _Candidate | None = None
     for candidate in candidates:
-        if candidate.holds_prompts:
-            return _storyboard(candidate, styles, _passed_over(passed, candidate))
-        passed.append(candidate)
+        if candidate.holds_prompts and not candidate.guessed:
+            if guessed is not None:
+                passed.append(guessed)
+            return _storyboard(candidate, styles, passed)
+        if candidate.holds_prompts and guessed is None:
+            guessed = candidate
+        elif not candidate.holds_prompts:
+            passed.append(candidate)
+    if guessed is not None:
+        return _storyboard(guessed, styles, passed)
     # Rows without a single prompt: the faults of the first file say which are missing.
     first = next((candidate for candidate in passed if candidate.has_rows), None)
     if first is None:
@@ -123,17 +143,27 @@ def unused(project: Path, source: str) -> str | None:
 
 
 def _passed_over(passed: Sequence[_Candidate], chosen: _Candidate) -> list[str]:
-    notes = [f"{other.source} holds no prompts: {chosen.source} is used" for other in passed]
+    notes = []
+    for other in passed:
+        lacks = "has no field ai_prompt" if other.holds_prompts else "holds no prompts"
+        notes.append(f"{other.source} {lacks}: {chosen.source} is used")
     return [*notes, *(note for other in passed for note in other.notes)]
 
 
-def _storyboard(chosen: _Candidate, styles: Sequence[str], notes: Sequence[str]) -> Storyboard:
+def _storyboard(
+    chosen: _Candidate, styles: Sequence[str], passed: Sequence[_Candidate]
+) -> Storyboard:
     beats: dict[str, tuple[Beat, ...]] = dict.fromkeys(styles, ())
     faults: list[InputFault] = []
+    notes: list[str] = []
     for part in chosen.parts:
-        drawn, wrong = beats_of(part, tuple(styles))
-        beats.update(drawn)
-        faults += wrong
+        read = beats_of(part, tuple(styles))
+        if read.faults:
+            # Once more, to say on which lines: they are looked for in faulty files alone.
+            read = beats_of(_with_lines(part, styles), tuple(styles))
+        beats.update(read.beats)
+        faults += read.faults
+        notes += [f"{part.file}: {note}" for note in read.notes]
     if faults:
         raise InputFaultsError(
             faults, {part.sheet.file: len(part.sheet.rows) for part in chosen.parts}
@@ -142,8 +172,44 @@ def _storyboard(chosen: _Candidate, styles: Sequence[str], notes: Sequence[str])
         source=chosen.source,
         beats=beats,
         files=tuple(part.file for part in chosen.parts),
-        notes=(*notes, *chosen.notes),
+        notes=(*_passed_over(passed, chosen), *chosen.notes, *notes),
+        without_prompt=_without_prompt(passed, beats),
     )
+
+
+def _with_lines(part: Part, styles: Sequence[str]) -> Part:
+    """Return a part with the lines of its rows, if these can be found in the file."""
+    path = Path(part.sheet.file)
+    if part.sheet.lines or path.suffix.lower() != ".json":
+        return part
+    try:
+        text, _ = source.as_text(source.read(path))
+    except source.UnreadableError:
+        return part
+    sheet = msgspec.structs.replace(part.sheet, lines=rows.lines_in(text, styles))
+    return msgspec.structs.replace(part, sheet=sheet)
+
+
+def _without_prompt(
+    passed: Sequence[_Candidate], beats: Mapping[str, Sequence[Beat]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the beats that a list without prompts has, and that a style has no prompt for."""
+    listed: dict[str, str] = {}
+    for candidate in passed:
+        for part in candidate.parts if not candidate.holds_prompts else ():
+            for row in part.sheet.rows:
+                if row is not None and row.beat_number is not None:
+                    with contextlib.suppress(ValueError):
+                        number = file_number(row.beat_number, "beat")
+                        listed.setdefault(number, as_written(row.beat_number))
+    found = {}
+    for style, own in beats.items() if listed else ():
+        there = {beat.beat for beat in own}
+        lacking = tuple(written for number, written in listed.items() if number not in there)
+        # A list of other numbers altogether is of something else.
+        if lacking and (not own or len(lacking) < len(listed)):
+            found[style] = lacking
+    return found
 
 
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
@@ -255,37 +321,51 @@ def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_C
 def _unknown(
     names: Sequence[str], patterns: Sequence[str], folder: str, styles: Sequence[str]
 ) -> list[str]:
-    shapes = "|".join(re.escape(pattern).replace(r"\{style\}", "(.+)") for pattern in patterns)
-    shape = re.compile(shapes)
+    shapes = [re.compile(re.escape(pattern).replace(r"\{style\}", "(.+)")) for pattern in patterns]
     notes = []
     for name in sorted(names):
-        match = shape.fullmatch(name)
-        style = next((group for group in match.groups() if group), "") if match else ""
-        if style and style not in styles:
-            notes.append(f"{folder}{name} is not used: {unknown_style(style, tuple(styles))}")
+        found = [match[1] for shape in shapes if (match := shape.fullmatch(name))]
+        if found and not any(style in styles for style in found):
+            notes.append(f"{folder}{name} is not used: {unknown_style(found[0], tuple(styles))}")
     if len(notes) > _NOTED:
         notes[_NOTED:] = [f"{len(notes) - _NOTED} more files in {folder} are not used"]
     return notes
 
 
 def _sheet(path: Path, place: _Place) -> rows.Sheet:
-    shown = str(path)
+    shown, kind = str(path), path.suffix.lower()
     try:
-        kind = path.suffix.lower()
-        if kind == ".json":
-            return rows.from_json(source.read(path, within=place.within), shown)
-        text = source.read_text(path, within=place.within)
+        data = source.read(path, within=place.within)
+        source.refuse_other_kinds(data)
+        if data.startswith(source.EXCEL):
+            return _excel(data, shown, place.styles)
+        if kind not in {".csv", ".tsv", ".js", ".mjs"}:
+            return rows.from_json(data, shown, place.styles)
+        text, notes = source.as_text(data)
     except source.UnreadableError as error:
-        return rows.broken(shown, str(error))
-    if kind == ".csv":
+        return rows.broken(shown, str(error), hint=error.hint)
+    if kind in {".csv", ".tsv"}:
         from imagegen.project.storyboard import table  # noqa: PLC0415  # for such files alone
 
-        return table.from_csv(text, shown)
+        return table.from_csv(text, shown, place.styles, notes)
     if full := rows.too_full(text):
         return rows.broken(shown, full)
     from imagegen.project.storyboard import javascript  # noqa: PLC0415  # for such files alone
 
     try:
-        return rows.from_objects(javascript.decode(text), shown)
+        document = javascript.decode(text)
     except javascript.NotDataError as error:
         return rows.broken(shown, str(error))
+    return rows.interpret([document], shown, place.styles, notes=notes)
+
+
+def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.Sheet:
+    from imagegen.project.storyboard import spreadsheet, table  # noqa: PLC0415  # as above
+
+    try:
+        return table.from_sheets(spreadsheet.sheets(data), shown, styles)
+    except spreadsheet.MissingExtraError:
+        hint = (
+            "save it as CSV UTF-8; or, to read it as it is: pip install 'imagegen-storyboard[xlsx]'"
+        )
+        return rows.broken(shown, "is an Excel file", hint=hint)

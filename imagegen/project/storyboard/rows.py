@@ -1,18 +1,22 @@
 """The rows of a beats file: typed, with every fault of every row.
 
-A file without faults is decoded in one pass; only after a failure is it looked at row by
-row, because the decoder names the first fault alone.
+A strict file is decoded in one pass. Any other is read as a document first: its rows are
+looked for, and what they call their fields (`shapes`, `names`); broken JSON is read as far as
+it can be (`lenient`).
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from imagegen.errors import InputFault, within_sentence
-from imagegen.project.storyboard import source
-from imagegen.project.storyboard.numbers import Number
+from imagegen.project.storyboard import lenient, names, shapes, source
+from imagegen.project.storyboard.names import KEPT, Names
+from imagegen.project.storyboard.numbers import Number, file_number
+from imagegen.project.storyboard.shapes import Found
+from imagegen.project.storyboard.wording import quoted
 
 _KINDS = {
     "array": "a list",
@@ -36,21 +40,18 @@ MOST_FAULTS = 10_000
 
 TOO_MANY = "from here on nothing was read: there are too many faults"
 MOST_ROWS = 1_000_000
-PER_STYLE = "ai_prompt_"
-"""What a table's heading begins with that ends with the name of a style."""
 
 # A file of nothing but empty rows or texts takes fifty times its size in memory. 100,000
 # beats of three prompts have a third of these, dialogue in the prompts included.
 _MOST = {'"': 12_000_000, "{": 2_000_000, "[": 2_000_000, "`": 4_000_000, "'": 12_000_000}
-_MOST_TOLD_APART = 8_000_000
-"""Commas up to which a file that has a fault is looked at row by row."""
+_MOST_INTERPRETED = 3_000_000
+"""Commas up to which a file that is not strict is read as a document."""
 
 _SHAPE = 'expected a list of rows, or {"beats": [rows]}'
+_DEEP = "is nested too deeply"
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One row of a beats file, as it stands there; other fields are ignored."""
-
+class _Fields(msgspec.Struct, frozen=True):
     shot_number: Number | None = None
     beat_number: Number | None = None
     transition_type: str | None = None
@@ -63,6 +64,13 @@ class Row(msgspec.Struct, frozen=True):
     references: Any = None
     """Paths of pictures to send along: a list, or one. Other tools may mean something else."""
 
+    text_overlay: Any = None
+    kinetic_text: Any = None
+    sfx: Any = None
+    duration: Any = None
+    start: Any = None
+    end: Any = None
+
     @property
     def has_prompt(self) -> bool:
         """Whether the row has a prompt for any style."""
@@ -72,48 +80,63 @@ class Row(msgspec.Struct, frozen=True):
             words is not None for words in (self.ai_prompts or {}).values()
         )
 
+    def kept(self) -> dict[str, Any]:
+        """Return the fields that later steps read, without those that the row leaves out."""
+        fields = {name: getattr(self, name) for name in KEPT}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class Row(_Fields, frozen=True):
+    """One row of a beats file, as it is there; other fields are ignored."""
+
+
+class _StrictRow(Row, frozen=True, forbid_unknown_fields=True):
+    """The same, of a file in which nothing is ignored."""
+
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """What one file holds.
 
     `file` is its path as shown to the user. A row that could not be read is None and has
-    its fault among `faults`. `holds_prompts` is true also where that cannot be told. `lines`
-    says of a table where in the file each row begins, from 1; `headed` are the styles that have
-    a column of their own there, `heading` the line of its headings.
+    its fault among `faults`. `holds_prompts` is true also if that is not known; `guessed` says
+    that the prompts were found under another name than ours. `lines` has the line at which each
+    row begins, from 1, if it is known; `headed` are the styles that have a column of their own
+    in a table, `heading` the line of its headings.
+
+    `keeps` says whether a row may have one of `names.KEPT`, `others` has fields of rows that are
+    not ours, by row; `misnamed` what rows call the fields
+    of ours that they lack, by row and field. `notes` say what was read in another way than it
+    is there.
     """
 
     file: str
     holds_prompts: bool
+    guessed: bool = False
     rows: tuple[Row | None, ...] = ()
     faults: tuple[InputFault, ...] = ()
     lines: tuple[int, ...] = ()
     headed: tuple[str, ...] = ()
     heading: int | None = None
+    keeps: bool = False
+    others: Mapping[int, dict[str, Any]] = {}  # copied by msgspec
+    misnamed: Mapping[int, dict[str, str]] = {}
+    notes: tuple[str, ...] = ()
 
     def line(self, row: int) -> int | None:
-        """Return the line at which a row begins, if the file is a table."""
+        """Return the line at which a row begins, if it is known."""
         return self.lines[row - 1] if row <= len(self.lines) else None
+
+
+class _StrictDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    beats: list[_StrictRow]
 
 
 class _Document(msgspec.Struct, frozen=True):
     beats: list[Row]
 
 
-class _RawDocument(msgspec.Struct, frozen=True):
-    beats: list[msgspec.Raw]
-
-
-class _Prompts(msgspec.Struct, frozen=True):
-    """What a faulty row may still tell: whether it means to hold a prompt."""
-
-    ai_prompt: Any = None
-    ai_prompts: Any = None
-
-
-_DOCUMENT = msgspec.json.Decoder(list[Row] | _Document)
-_RAW_DOCUMENT = msgspec.json.Decoder(list[msgspec.Raw] | _RawDocument)
-_ROW = msgspec.json.Decoder(Row)
-_PROMPTS = msgspec.json.Decoder(_Prompts)
+_STRICT = msgspec.json.Decoder(list[_StrictRow] | _StrictDocument)
+_TYPED = msgspec.json.Decoder(list[Row] | _Document)
 
 
 def broken(file: str, message: str, *, hint: str | None = None) -> Sheet:
@@ -133,48 +156,113 @@ def from_rows(
     )
 
 
-def from_json(data: bytes, file: str) -> Sheet:
-    """Read rows from JSON: a list of rows, or an object with a list named `beats`.
+def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> Sheet:
+    """Read rows from JSON: a list of rows, an object with a list named `beats`, and most else.
 
-    Raises source.UnreadableError for what is not UTF-8.
+    `styles` are the names of those that there are. Raises source.UnreadableError for bytes
+    that are not text.
     """
     if full := too_full(data):
         return broken(file, full)
-    source.require_text(data)
     try:
         # Not from a text: one emoji makes that four times as large as the file.
-        document = _DOCUMENT.decode(memoryview(data)[len(source.MARK) :] if _marked(data) else data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        if data.count(b",") > _MOST_TOLD_APART:
-            field, message = _explained(error)
-            at = _ROW_AT.search(str(error))
-            first = InputFault(
-                file=file, message=message, row=int(at[1]) + 1 if at else None, field=field
-            )
-            return Sheet(file=file, holds_prompts=True, faults=(first,))
-        return _from_faulty_json(source.as_text(data), file)
-    return from_rows(document if isinstance(document, list) else document.beats, file)
+        plain = memoryview(data)[len(source.MARK) :] if data.startswith(source.MARK) else data
+        source.require_text(data)
+        document = _STRICT.decode(plain)
+    except (msgspec.DecodeError, RecursionError, source.UnreadableError):
+        return _from_text(data, file, styles)
+    sheet = from_rows(document if isinstance(document, list) else document.beats, file)
+    if any(f'"{name}"'.encode() in data for name in KEPT):
+        return msgspec.structs.replace(sheet, keeps=True)
+    return sheet
 
 
-def from_objects(document: object, file: str) -> Sheet:
-    """Read rows from a document decoded already, in the shape that JSON would have."""
+def _from_text(data: bytes, file: str, styles: Sequence[str]) -> Sheet:
+    text, notes = source.as_text(data)
+    if data.count(b",") > _MOST_INTERPRETED:
+        return _from_very_many(text, file)
     try:
-        typed = msgspec.convert(document, list[Row] | _Document)
-    except (ValueError, RecursionError):
-        items = document.get("beats") if isinstance(document, dict) else document
-        if not isinstance(items, list):
-            return broken(file, _SHAPE)
-        return _each(
-            items,
-            file,
-            decode=lambda item: msgspec.convert(item, Row),
-            peek=lambda item: msgspec.convert(item, _Prompts),
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        if len(text) > lenient.LARGEST:
+            return broken(file, f"is not valid JSON: {within_sentence(str(error))}")
+    else:
+        return interpret([document], file, styles, notes=notes)
+    if not text.strip("\ufeff\u200b \t\r\n\0"):
+        return broken(file, "is empty", hint="write one row for each beat")
+    read = lenient.parse(text)
+    if not read.values and not read.errors:
+        return Sheet(file=file, holds_prompts=True, faults=(_not_json(text, file),))
+    remarks = [f"read past {', '.join(read.remarks)}"] if read.remarks else []
+    sheet = interpret(read.values, file, styles, notes=[*notes, *remarks], lines=read.lines)
+    faults = [
+        InputFault(
+            file=file,
+            line=error.line,
+            column=error.column,
+            message=error.message,
+            source=error.text,
         )
-    return from_rows(typed if isinstance(typed, list) else typed.beats, file)
+        for error in read.errors
+    ]
+    if faults and not sheet.rows:
+        return Sheet(file=file, holds_prompts=True, faults=tuple(faults))
+    prompted = sheet.holds_prompts or bool(faults)
+    return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
+
+
+def _not_json(text: str, file: str) -> InputFault:
+    """Return the fault of a text in which there is no list or object."""
+    import json  # noqa: PLC0415  # knows where a faulty text is wrong
+
+    begins = quoted(text[:40])
+    message, line, column = f"is not JSON: it begins with {begins}", None, None
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        message, line, column = f"{message} ({error.msg})", error.lineno, error.colno
+    except (ValueError, RecursionError):
+        pass
+    else:
+        message = _SHAPE
+    shown = text.split("\n", line)[line - 1] if line else None
+    return InputFault(
+        file=file,
+        message=message,
+        line=line,
+        column=column,
+        source=shown,
+        hint=_SHAPE if message != _SHAPE else None,
+    )
+
+
+def _from_very_many(text: str, file: str) -> Sheet:
+    """Read a very large file that is not strict: by our names alone, and its first fault."""
+    try:
+        document = _TYPED.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        field, message = _explained(error)
+        at = _ROW_AT.search(str(error))
+        row = int(at[1]) + 1 if at else None
+        fault = InputFault(file=file, message=message, row=row, field=field)
+        return Sheet(file=file, holds_prompts=True, faults=(fault,))
+    sheet = from_rows(document if isinstance(document, list) else document.beats, file)
+    note = "other fields than ours are not read: the file is very large"
+    return msgspec.structs.replace(sheet, notes=(note,))
+
+
+def lines_in(text: str, styles: Sequence[str]) -> tuple[int, ...]:
+    """Return the line at which each row of a JSON text begins; none if a row has no line."""
+    if len(text) > lenient.LARGEST:
+        return ()
+    read = lenient.parse(text)
+    found = shapes.find(read.values, styles).found
+    lines = [read.lines.get(id(one.value), 0) for one in found]
+    return tuple(lines) if all(lines) else ()
 
 
 def too_full(data: bytes | str) -> str | None:
-    """Say what a file has too much of to be read into memory, or return None."""
+    """Return what a file has too much of to be read into memory, or None."""
     for sign, most in _MOST.items():
         count = data.count(sign.encode()) if isinstance(data, bytes) else data.count(sign)
         if count > most:
@@ -182,74 +270,243 @@ def too_full(data: bytes | str) -> str | None:
     return None
 
 
-def _marked(data: bytes) -> bool:
-    return data.startswith(source.MARK)
-
-
-def _from_faulty_json(text: str, file: str) -> Sheet:
-    try:
-        document = _RAW_DOCUMENT.decode(text)
-    except msgspec.ValidationError:
-        return broken(file, _SHAPE)
-    except (msgspec.DecodeError, RecursionError):
-        return _from_lenient_json(text, file)
-    items = document if isinstance(document, list) else document.beats
-    return _each(items, file, decode=_ROW.decode, peek=_PROMPTS.decode)
-
-
-def _from_lenient_json(text: str, file: str) -> Sheet:
-    """Find where the syntax is broken, with the decoder that gives line and column.
-
-    What it lets through (halves of surrogate pairs, NaN) is found row by row.
-    """
-    import json  # noqa: PLC0415  # tells where a faulty file is
-
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        # Some of its messages end with a word that wants the place.
-        return broken(file, f"is no valid JSON: {error.msg.removesuffix(' at')} at {place}")
-    except RecursionError:
-        return broken(file, "is nested too deeply")
-    except ValueError as error:
-        return broken(file, f"is no valid JSON: {error}")
-    return from_objects(document, file)
-
-
-def _each(
-    items: Iterable[Any],
+def interpret(
+    documents: Sequence[object],
     file: str,
+    styles: Sequence[str],
     *,
-    decode: Callable[[Any], Row],
-    peek: Callable[[Any], _Prompts],
+    notes: Iterable[str] = (),
+    lines: Mapping[int, int] | None = None,
 ) -> Sheet:
+    """Read rows from documents that are decoded already, whatever their fields are called.
+
+    `lines` has the line of each object by its `id`.
+    """
+    found = shapes.find(documents, styles)
+    items = found.found
+    if not items and not all(isinstance(one, list) for one in documents):
+        return broken(file, _SHAPE)
+    if len(items) == 1 and items[0].value is documents[0] and not names.is_row(documents[0]):
+        return broken(file, _SHAPE)
+    reader = Interpreter(items, styles, where=found.where if found.is_nested else ())
+    starts = [(lines or {}).get(id(item.value), 0) for item in items]
+    return from_items(reader, file, notes=notes, lines=starts)
+
+
+def from_items(
+    reader: "Interpreter", file: str, *, notes: Iterable[str] = (), lines: Sequence[int] = ()
+) -> Sheet:
+    """Return the sheet of rows that are brought under our names. `lines` are 0 if not known."""
+    rows, faults = _typed([reader.row(item) for item in reader.items], file)
+    prompted = any(row.has_prompt for row in rows if row is not None) or reader.means_prompts
+    return Sheet(
+        file=file,
+        rows=rows,
+        faults=faults,
+        holds_prompts=prompted,
+        keeps=not reader.called.fields.keys().isdisjoint(KEPT),
+        guessed=reader.called.fields.get("ai_prompt", "ai_prompt") != "ai_prompt",
+        lines=tuple(lines) if lines and all(lines) else (),
+        others=reader.others(),
+        misnamed=reader.misnamed(),
+        notes=(*notes, *reader.notes()),
+    )
+
+
+class Interpreter:
+    """Brings rows under our names.
+
+    `where` is where they are in a nested document; `shapes` are lists of names that rows may
+    have, of which a table without rows has one.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Found],
+        styles: Sequence[str],
+        *,
+        where: Sequence[str] = (),
+        shapes: Iterable[tuple[str, ...]] = (),
+    ) -> None:
+        self.items = items
+        self._where = where
+        self._styles = {names.squashed(style): style for style in styles}
+        self._shapes: dict[tuple[str, ...], int] = dict.fromkeys(shapes, 0)
+        for item in items:
+            if isinstance(item.value, dict):
+                shape = tuple(item.value)
+                self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        self._nested = any(item.shot is not None for item in items)
+        self.called = self._counted(names.match(list(self._shapes), styles))
+        self._taken = {*self.called.fields.values(), *self.called.styles.values()}
+        self._plans = {shape: self._plan(shape) for shape in self._shapes}
+
+    @property
+    def means_prompts(self) -> bool:
+        """Whether a row has a field that is, or should be, a prompt."""
+        said = {*self.called.fields, *self.called.others.values()}
+        means = "ai_prompt" in said or "ai_prompts" in said or bool(self.called.styles)
+        return means and any(
+            isinstance(item.value, dict) and self._means_prompt(item.value) for item in self.items
+        )
+
+    def _means_prompt(self, value: Mapping[str, Any]) -> bool:
+        prompts = ("ai_prompt", "ai_prompts")
+        read = {self.called.fields.get(field, field) for field in prompts}
+        read |= {n for n, field in self.called.others.items() if field in prompts}
+        return any(value.get(name) for name in read)
+
+    def _counted(self, called: Names) -> Names:
+        """Return the names with what numbers the rows, if nothing has our name for it."""
+        if "beat_number" in {*called.fields, *called.others.values()} or not self._shapes:
+            return called
+        first, *others = self._shapes
+        every = [name for name in first if all(name in shape for shape in others)]
+        shot = called.fields.get("shot_number")
+        if shot is not None and shot not in every:
+            return called
+        scene, other = names.numbers(every)
+        fields = {field: name for field, name in called.fields.items() if field != "shot_number"}
+        # The outermost number is that of the shot, the innermost that of the beat.
+        outer = [name for name in (scene, shot, other) if name is not None]
+        if other == "id" and len(outer) > 1:
+            # A field of ours, which numbers rows only if nothing else does.
+            outer.pop()
+        if not outer or outer == ["shot_number"]:
+            return called
+        fields["beat_number"] = outer[-1]
+        if not self._nested:
+            fields["shot_number"] = outer[-2] if len(outer) > 1 else outer[-1]
+        if fields.get("shot_number") == fields["beat_number"] and not self._differ(outer[-1]):
+            return called
+        return msgspec.structs.replace(called, fields=fields)
+
+    def _differ(self, name: str) -> bool:
+        """Return whether a field is another in every row, as a number of rows is."""
+        values = [item.value.get(name) for item in self.items if isinstance(item.value, dict)]
+        kinds = all(isinstance(value, str | int | float) for value in values)
+        return kinds and len(set(values)) == len(values)
+
+    def _plan(self, shape: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:
+        """Return what is read from rows of this shape, and which fields are not ours."""
+        here = set(shape)
+        read = [(ours, theirs) for ours, theirs in self.called.fields.items() if theirs in here]
+        return read, [name for name in shape if name not in self._taken]
+
+    def row(self, item: Found) -> object:
+        """Return a row under our names; what is not an object is returned as it is."""
+        value = item.value
+        if not isinstance(value, dict):
+            return value
+        read, _ = self._plans[tuple(value)]
+        row = {ours: value[theirs] for ours, theirs in read}
+        if item.shot is not None and row.get("shot_number") is None:
+            row["shot_number"] = item.shot
+        if item.beat is not None and row.get("beat_number") is None:
+            row["beat_number"] = item.beat
+            if row.get("shot_number") is None:
+                row["shot_number"] = _before_dot(item.beat)
+        own = {s: value[n] for s, n in self.called.styles.items() if value.get(n) is not None}
+        if isinstance(row.get("ai_prompt"), dict):
+            own = row.pop("ai_prompt") | own
+        listed = row.get("ai_prompts") or {}
+        if own and isinstance(listed, dict):
+            row["ai_prompts"] = listed | own
+        style = item.style or self._style_of(value)
+        if style is not None and isinstance(row.get("ai_prompt"), str):
+            row["ai_prompts"] = {style: row.pop("ai_prompt")}
+        return row
+
+    def _style_of(self, value: Mapping[str, Any]) -> str | None:
+        """Return the style that a row names, as a table with a row for each picture does."""
+        name = value.get("style", value.get("Style"))
+        return self._styles.get(names.squashed(name)) if isinstance(name, str) else None
+
+    def others(self) -> dict[int, dict[str, Any]]:
+        """Return the fields of each row that are not ours, by its number from 1."""
+        found = {}
+        for at, item in enumerate(self.items, 1):
+            if isinstance(item.value, dict):
+                _, rest = self._plans[tuple(item.value)]
+                if rest:
+                    found[at] = {name: item.value[name] for name in rest}
+        return found
+
+    def misnamed(self) -> dict[int, dict[str, str]]:
+        """Return what rows call the fields of ours that they lack."""
+        if not self.called.others:
+            return {}
+        found = {}
+        for at, item in enumerate(self.items, 1):
+            if not isinstance(item.value, dict):
+                continue
+            read = {ours for ours, _ in self._plans[tuple(item.value)][0]}
+            missing = {
+                field: name
+                for name, field in self.called.others.items()
+                if name in item.value and field not in read
+            }
+            if missing:
+                found[at] = missing
+        return found
+
+    def notes(self) -> list[str]:
+        """Return what is to be said of how the rows were read."""
+        renamed = self.called.renamed()
+        if self._nested and "shot_number" not in self.called.fields:
+            renamed.append("shot_number from what they are in")
+        count = len(self.items)
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        where = f" of {' and '.join(filter(None, self._where[:3]))}" if self._where else ""
+        told = []
+        if renamed or where:
+            told.append(f"read {rows}{where}" + (f": {', '.join(renamed)}" if renamed else ""))
+        for name, field in self.called.others.items():
+            if field in names.REQUIRED and field not in self.called.fields:
+                # Each row that lacks it is a fault.
+                continue
+            read = self.called.fields.get(field)
+            having = sum(n for shape, n in self._shapes.items() if name in shape)
+            without = sum(
+                n for shape, n in self._shapes.items() if name in shape and read not in shape
+            )
+            many = "" if having == count else f"{having:,} row{'s' * (having != 1)}: "
+            if read is None or without:
+                told.append(f'{many}"{name[:60]}" is not read: its name should be {field}')
+            else:
+                told.append(f'{many}"{name[:60]}" is not read: {field} is read from "{read}"')
+        return told
+
+
+def _before_dot(number: str) -> str:
+    """Return the shot of a beat that is known by its number alone: 1 of 1.2."""
+    try:
+        return file_number(number, "beat").partition(".")[0] or number
+    except ValueError:
+        return number
+
+
+def _typed(
+    values: Sequence[object], file: str
+) -> tuple[tuple[Row | None, ...], tuple[InputFault, ...]]:
+    """Return rows of the right types, None for each that has others, and the faults of these."""
+    try:
+        return tuple(msgspec.convert(values, list[Row])), ()
+    except (ValueError, RecursionError):
+        pass
     rows: list[Row | None] = []
     faults: list[InputFault] = []
-    prompted = False
-    for number, item in enumerate(items, 1):
+    for number, value in enumerate(values, 1):
         if len(faults) >= MOST_FAULTS:
             faults.append(InputFault(file=file, message=TOO_MANY, row=number))
             break
         try:
-            row = decode(item)
+            rows.append(msgspec.convert(value, Row))
         except (ValueError, RecursionError) as error:
             field, message = _explained(error)
             faults.append(InputFault(file=file, message=message, row=number, field=field))
             rows.append(None)
-            prompted = prompted or _means_prompt(item, peek)
-        else:
-            rows.append(row)
-            prompted = prompted or row.has_prompt
-    return Sheet(file=file, rows=tuple(rows), faults=tuple(faults), holds_prompts=prompted)
-
-
-def _means_prompt(item: Any, peek: Callable[[Any], _Prompts]) -> bool:
-    try:
-        prompts = peek(item)
-    except (ValueError, RecursionError):
-        return False
-    return bool(prompts.ai_prompt or prompts.ai_prompts)
+    return tuple(rows), tuple(faults)
 
 
 def _explained(error: Exception) -> tuple[str | None, str]:

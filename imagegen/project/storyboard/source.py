@@ -15,43 +15,115 @@ MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
 
 _PIECE = 1024 * 1024
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_WIDE = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_TRIED = 400
+_MANY = 0.35
+_AS_CSV = "save it as CSV UTF-8"
+_KINDS = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel file of an old kind", _AS_CSV),
+    (b"%PDF", "a PDF", "save it as text"),
+    (b"{\\rtf", "an RTF document", "save it as plain text"),
+    (b"\x89PNG", "a PNG image", None),
+    (b"\xff\xd8\xff", "a JPEG image", None),
+    (b"\x1f\x8b", "packed with gzip", "unpack it"),
+    (b"bplist", "a property list", "save it as plain text"),
+)
+_ZIPS = (
+    (b"word/", "a Word document", "save it as plain text"),
+    (b"ppt/", "a PowerPoint file", "save it as plain text"),
+    (b"opendocument.spreadsheet", "a LibreOffice spreadsheet", _AS_CSV),
+    (b"opendocument", "a LibreOffice document", "save it as plain text"),
+    (b"Index/", "a Numbers document", "export it as CSV"),
+)
+EXCEL = b"PK\x03\x04"
+"""The bytes that an Excel file begins with, as any ZIP does."""
 
 
 class UnreadableError(ValueError):
     """A file cannot be read; the message says why, to be read after the file's name."""
 
-
-def read_text(path: Path, *, within: Sequence[Path] = ()) -> str:
-    """Return a regular file's text; see `read` and `as_text`. Raises UnreadableError."""
-    return as_text(read(path, within=within))
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def read(path: Path, *, within: Sequence[Path] = ()) -> bytes:
     """Return a regular file's bytes.
 
-    Where `within` names folders, a file that lies in none of them once its symbolic links
-    are followed is refused. Raises UnreadableError.
+    If `within` names folders, a file that is in none of them once its symbolic links are
+    followed is refused. Raises UnreadableError.
     """
     return _read(resolved(path, within=within))
 
 
-def as_text(data: bytes) -> str:
-    """Decode UTF-8 with or without a byte order mark. Raises UnreadableError."""
-    if data.startswith(_UTF16):
-        raise UnreadableError("is UTF-16: save it as UTF-8")
+def refuse_other_kinds(data: bytes) -> None:
+    """Raise UnreadableError for a file that is not text, with what it is and what to do.
+
+    A ZIP that may be an Excel file is not refused.
+    """
+    for head, what, hint in _KINDS:
+        if data.startswith(head):
+            raise UnreadableError(f"is {what}", hint=hint)
+    if data.startswith(EXCEL):
+        names = data[:4096] + data[-65536:]
+        for part, what, hint in _ZIPS:
+            if part in names and b"xl/" not in names:
+                raise UnreadableError(f"is {what}", hint=hint)
+    elif data[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise UnreadableError("is a web page", hint=_AS_CSV)
+
+
+def as_text(data: bytes) -> tuple[str, list[str]]:
+    """Decode a text, with or without a byte order mark, and say what was guessed.
+
+    UTF-8 and UTF-16 are recognised; anything else is read as Windows-1252, which a note says.
+    Raises UnreadableError for bytes that are no text.
+    """
+    encoding = next((name for mark, name in _WIDE if data.startswith(mark)), None)
+    encoding = encoding or _wide_without_mark(data)
+    if encoding is not None:
+        try:
+            return data.decode(encoding).removeprefix("\ufeff"), []
+        except UnicodeDecodeError as error:
+            at = f"at byte {error.start}"
+            raise UnreadableError(
+                f"is not whole {encoding.upper()} ({at})", hint="save it as UTF-8"
+            ) from None
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         # utf-8-sig counts from behind the mark that it skipped.
-        mark = len(MARK) if data.startswith(MARK) else 0
-        raise UnreadableError(
-            f"is not UTF-8 (at byte {error.start + mark}): save it as UTF-8"
-        ) from None
+        at = error.start + (len(MARK) if data.startswith(MARK) else 0)
+    if b"\0" not in data and not data.startswith(MARK):
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            pass
+        else:
+            return text, [f"read as Windows-1252, since it is not UTF-8 (at byte {at})"]
+    raise UnreadableError(f"is not UTF-8 (at byte {at}): save it as UTF-8")
+
+
+def _wide_without_mark(data: bytes) -> str | None:
+    """Return which UTF-16 a text without a byte order mark is: half of its bytes are NUL."""
+    head = data[:_TRIED]
+    half = len(head) // 2
+    if half < 8 or len(data) % 2:
+        return None
+    if head[1::2].count(0) >= _MANY * half and not head[::2].count(0):
+        return "utf-16-le"
+    if head[::2].count(0) >= _MANY * half and not head[1::2].count(0):
+        return "utf-16-be"
+    return None
 
 
 def require_text(data: bytes) -> None:
-    """Raise UnreadableError for bytes that `as_text` would refuse, without making a text."""
+    """Raise UnreadableError for bytes that are not UTF-8, without making a text."""
     if data.isascii():
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -60,7 +132,7 @@ def require_text(data: bytes) -> None:
             decoder.decode(data[start : start + _PIECE])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        as_text(data)
+        raise UnreadableError("is not UTF-8") from None
 
 
 def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:

@@ -1,0 +1,186 @@
+"""Finds the rows of a storyboard in a document, however its lists and objects are nested."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from imagegen.project.storyboard import names
+from imagegen.project.storyboard.names import squashed
+from imagegen.project.storyboard.numbers import Number, file_number
+
+_DEEPEST = 20
+_LISTS = frozenset(
+    """
+    beats scenes shots storyboard storyboards sequences sequence acts frames panels rows items data
+    results result segments pages slides images pictures prompts script clips entries list records
+    project output response
+    """.split()  # noqa: SIM905  # a list has a line for each
+)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row: what it is, and what the lists and objects around it say.
+
+    `shot` is the number of the shot or scene that it is in, `beat` the name under which it is
+    in an object, `style` the style whose list it is in.
+    """
+
+    value: Any
+    shot: Number | None = None
+    beat: str | None = None
+    style: str | None = None
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a file, and where they are in it, as `scenes[].shots[]`."""
+
+    found: tuple[Found, ...]
+    where: tuple[str, ...]
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether they are elsewhere than a strict file has them."""
+        return bool(set(self.where) - {"", "beats[]"})
+
+
+def find(documents: Sequence[object], styles: Sequence[str]) -> Rows:
+    """Return the rows of one or more documents. What is not an object may be among them."""
+    walk = _Walk(styles)
+    listed = list(walk.all(documents))
+    return Rows(found=tuple(listed), where=tuple(dict.fromkeys(walk.where)))
+
+
+class _Walk:
+    """Goes through documents, and notes where rows are."""
+
+    def __init__(self, styles: Sequence[str]) -> None:
+        self._styles = {squashed(style): style for style in styles}
+        self._counts = Counter[str]()
+        self.where: list[str] = []
+
+    def all(self, documents: Sequence[object]) -> Iterator[Found]:
+        objects = [one for one in documents if isinstance(one, dict)]
+        if len(objects) > 1 and len(objects) == len(documents):
+            # JSON lines: each is a row, or one of several documents.
+            yield from self._listed(documents, "", Found(value=None), 0)
+            return
+        for document in documents:
+            yield from self._any(document, "", Found(value=None), 0)
+
+    def _any(self, value: object, path: str, above: Found, depth: int) -> Iterator[Found]:
+        if isinstance(value, list):
+            yield from self._listed(value, path, above, depth)
+        elif isinstance(value, dict):
+            yield from self._object(value, path, above, depth)
+
+    def _listed(
+        self, values: Iterable[object], path: str, above: Found, depth: int
+    ) -> Iterator[Found]:
+        path = f"{path}[]" if path else ""
+        for value in values:
+            if isinstance(value, list) and depth < _DEEPEST:
+                yield from self._listed(value, path, above, depth + 1)
+            elif isinstance(value, dict):
+                yield from self._object(value, path, above, depth)
+            else:
+                yield self._row(value, path, above)
+
+    def _object(
+        self, value: dict[str, Any], path: str, above: Found, depth: int
+    ) -> Iterator[Found]:
+        inner = self._inner(value) if depth < _DEEPEST else []
+        if inner:
+            within = self._within(value, path, above)
+            for name, listed, style in inner:
+                at = f"{path}.{name}" if path else name
+                own = within if style is None else msgspec.structs.replace(within, style=style)
+                yield from self._any(listed, at, own, depth + 1)
+            return
+        if not names.is_row(value) and depth < _DEEPEST and (keyed := _numbered(value)):
+            for name, row, number in keyed:
+                if isinstance(row, dict) and names.is_row(row) and not self._inner(row):
+                    yield self._row(row, f"{path}{{}}", msgspec.structs.replace(above, beat=number))
+                else:
+                    within = msgspec.structs.replace(above, shot=number)
+                    yield from self._any(row, f"{path}.{name}" if path else name, within, depth + 1)
+            return
+        yield self._row(value, path, above)
+
+    def _inner(self, value: Mapping[str, Any]) -> list[tuple[str, Any, str | None]]:
+        """Return the lists of rows that an object holds, each with its name and its style."""
+        found: list[tuple[str, Any, str | None]] = []
+        if {"beat_number", "ai_prompt"} <= {names.field_of(name) for name in value}:
+            # A row, whatever else it lists.
+            return found
+        for name, held in value.items():
+            if not _holds_objects(held):
+                continue
+            style = self._styles.get(squashed(name))
+            if squashed(name) in _LISTS or style is not None:
+                found.append((name, held, style))
+        if found or names.is_row(value):
+            return found
+        # An object of any other name, if it is the only list there is.
+        lists = [(n, held, None) for n, held in value.items() if _is_list_of_objects(held)]
+        return lists if len(lists) == 1 else []
+
+    def _within(self, value: Mapping[str, Any], path: str, above: Found) -> Found:
+        """Return what an object says of the rows within it: the number of their shot."""
+        if not path.endswith("[]"):
+            return above
+        self._counts[path] += 1
+        number = next((value[name] for name in _by_rank(value) if _is_number(value[name])), None)
+        return msgspec.structs.replace(above, shot=self._counts[path] if number is None else number)
+
+    def _row(self, value: object, path: str, above: Found) -> Found:
+        self.where.append(path)
+        return msgspec.structs.replace(above, value=value)
+
+
+def _by_rank(value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that number an object: of a shot, of a scene, any."""
+    yield from (name for name in value if names.field_of(name) == "shot_number")
+    yield from filter(None, names.numbers(list(value)))
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return False
+    try:
+        return bool(file_number(value, "shot"))
+    except ValueError:
+        return False
+
+
+def _numbered(value: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return an object's rows with their names and numbers, if its names are numbers."""
+    found = []
+    for name, held in value.items():
+        number = _number(name)
+        if number is None or not isinstance(held, dict | list):
+            return []
+        found.append((name, held, number))
+    return found
+
+
+def _number(name: str) -> str | None:
+    for kind in ("beat", "shot"):
+        try:
+            number = file_number(name.removeprefix("scene_").removeprefix("Scene "), kind)
+        except ValueError:
+            continue
+        if number[:1].isdigit():
+            return number
+    return None
+
+
+def _holds_objects(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(isinstance(one, dict | list) for one in value.values())
+    return isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)

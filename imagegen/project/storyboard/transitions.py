@@ -1,0 +1,72 @@
+"""What a row's transition means: whether its picture begins something new, or continues."""
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a transition means for a picture."""
+
+    BEGINS = "begins"
+    """Something new: it is drawn with the style reference."""
+
+    CONTINUES = "continues"
+    """It continues the picture before it in its shot."""
+
+    NONE = "none"
+    """Nothing is said: it is drawn without the style reference."""
+
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_LONGEST: Final = 200
+_NOTHING: Final = frozenset({"", "none", "null", "na", "nan", "nil", "undefined", "tbd", "todo"})
+_CONTINUE: Final = frozenset({"c", "cont", "contd", "cntd", "same", "cc"})
+_BEGIN: Final = frozenset(
+    """
+    h hc hard hardcut cut cuts cutto cutaway cutin cutback smashcut matchcut jumpcut crosscut
+    intercut lcut jcut fade fades fadein fadeout fadeto fadetoblack dissolve dissolves crossdissolve
+    crossfade xfade wipe wipes iris insert slide slidein slideout push swipe spin zoom whip whippan
+    pan flash flashback flashcut blur morph montage glitch burn page pageturn split splitscreen
+    superimpose match smash jump new newshot newscene start begin begins opening open first intro
+    end ending black white title dip lightleak bounce mask reveal freeze timelapse overlap mix
+    """.split()  # noqa: SIM905  # a list has a line for each
+)
+_OLD_HARD_CUTS: Final = frozenset({"h", "hard cut", "cut"})
+
+CHOICES: Final = "H, Cut, Fade, Dissolve, Wipe … begin a new picture, C continues the one before"
+"""What a person may write."""
+
+
+def kind_of(transition: str) -> Kind:
+    """Return what a transition means, in any case and spelling.
+
+    Whatever does not continue begins something new; only an empty one says nothing.
+    """
+    return _read(transition)[0]
+
+
+def is_known(transition: str) -> bool:
+    """Return whether a transition is one that people use."""
+    return _read(transition)[1]
+
+
+def was_hard_cut(transition: str) -> bool:
+    """Return whether 0.1.0 drew a picture of this transition with the style reference."""
+    return transition.strip().casefold() in _OLD_HARD_CUTS
+
+
+@lru_cache(maxsize=1024)
+def _read(transition: str) -> tuple[Kind, bool]:
+    words = [word.casefold() for word in _WORD.findall(transition[:_LONGEST])]
+    joined = "".join(words)
+    if joined in _NOTHING:
+        return Kind.NONE, True
+    if joined in _CONTINUE or _continues(words[0]):
+        return Kind.CONTINUES, True
+    return Kind.BEGINS, joined in _BEGIN or not _BEGIN.isdisjoint(words)
+
+
+def _continues(word: str) -> bool:
+    return word in _CONTINUE or word.startswith("contin")
