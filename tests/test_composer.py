@@ -85,10 +85,10 @@ def test_an_added_style_without_a_look_adds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("transition", "sent"),
-    [("H", True), ("Hard cut", True), (" cut ", True), ("C", False), ("Fade", False), ("", False)],
+    [("H", True), ("Hard cut", True), (" cut ", True), ("C", False), ("Fade", True), ("", False)],
 )
-def test_the_style_reference_goes_with_hard_cuts_alone(transition: str, *, sent: bool) -> None:
-    """A hard cut is drawn with its style's reference, nothing else is."""
+def test_the_style_reference_goes_with_what_begins(transition: str, *, sent: bool) -> None:
+    """What begins a new picture is drawn with its style's reference, nothing else is."""
     made = composer(clear=REFERENCE)
     request = made.request(beat(transition=transition))
     assert request.references == ((REFERENCE,) if sent else ())

@@ -612,7 +612,7 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     """The first 20 are shown in order, and the rest are counted."""
     printed = Printed()
     faults = [
-        InputFault(file="v/beats.json", row=n, field="ai_prompt", message="missing", hint="add it")
+        InputFault(file="v/beats.json", row=n, field="ai_prompt", message=f"no {n}", hint="add it")
         for n in range(30, 0, -1)
     ]
     printed.printer.error(InputFaultsError(faults, {"v/beats.json": 60}), "v")
@@ -626,14 +626,56 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     assert printed.lines[-1].endswith("exit 2")
 
 
+def test_one_cause_is_shown_once() -> None:
+    """What is wrong with many rows in the same way is one fault, with the rows that have it."""
+    printed = Printed()
+    shot = [
+        InputFault(file="b.json", row=n, field="shot_number", message='"shot" should be so')
+        for n in range(1, 9)
+    ]
+    prompt = [
+        InputFault(
+            file="b.json", row=n, line=3 * n, field="ai_prompt", message="missing", detail="x"
+        )
+        for n in (1, 2, 3, 7)
+    ]
+    lone = InputFault(file="b.json", row=5, line=15, field="id", message="odd", detail="so")
+    printed.printer.error(InputFaultsError([*shot, *prompt, lone], {"b.json": 8}), ".")
+    assert printed.lines[0] == "b.json: 3 faults in 8 rows. Nothing was drawn or changed."
+    assert printed.lines[2:5] == [
+        '  all 8 rows       shot_number  "shot" should be so',
+        "  rows 1–3, 7      ai_prompt    missing",
+        "  row 5 (line 15)  id           odd (so)",
+    ]
+
+
+def test_a_syntax_error_is_shown_in_its_line() -> None:
+    """A caret is below the place, also in a long line and behind wide characters."""
+    printed = Printed()
+    near = InputFault(
+        file="b.json", line=4, column=5, message="a comma is missing", source='{"雨" "b": 1}'
+    )
+    far = InputFault(
+        file="b.json", line=9, column=301, message="what is this", source="x" * 300 + "!" + "y" * 99
+    )
+    printed.printer.error(InputFaultsError([near, far]), ".")
+    at = printed.lines.index("  line 4, column 5    a comma is missing")
+    excerpt, caret = printed.lines[at + 1 : at + 3]
+    assert excerpt == '    4 | {"雨" "b": 1}'
+    assert caret == "      |      ^"
+    excerpt, caret = printed.lines[at + 4 : at + 6]
+    assert excerpt[caret.index("^")] == "!"
+    assert len(excerpt) <= 100
+
+
 def test_few_faults_are_not_hidden_behind_many() -> None:
     """What is wrong with the settings stands above the beats, whatever the files' names."""
     printed = Printed()
-    faults = [InputFault(file="beats.json", row=n + 1, message="missing") for n in range(30)]
+    faults = [InputFault(file="beats.json", row=n + 1, message=f"no {n}") for n in range(30)]
     faults.append(InputFault(file="imagegen.toml", field="timeout", message="too short"))
     printed.printer.error(InputFaultsError(faults), ".")
     assert "  timeout  too short" in printed.lines
-    assert "  row 19  missing" in printed.lines
+    assert "  row 19  no 18" in printed.lines
     assert "11 more" in printed.text
 
 

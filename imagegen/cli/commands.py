@@ -166,11 +166,11 @@ def check(
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
-    told = (unused, composer.short(beats_of_all), composer.strangers(beats_of_all))
+    told = (unused, composer.short(beats_of_all))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
     told = (*filter(None, told), *about_model)
-    for note in (*read.storyboard.notes, *read.ring.warnings, *told):
-        printer.line(f"  note: {note}")
+    for note in (*read.notes(), *read.ring.warnings, *told):
+        printer.wrapped("  note: ", note, indent=4)
 
 
 app.command(rich_help_panel=_DRAW, epilog=run.RUN_EPILOG)(run.run)

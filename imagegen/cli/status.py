@@ -19,7 +19,7 @@ STATUS_EPILOG: Final = (
     exit_codes(
         {
             0: "told; with --check: every picture is there",
-            1: "with --check: no beat is pending, but some are in error",
+            1: "with --check: no beat is pending, but some are in error or have no prompt",
             2: "wrong usage, settings or input; with --check: numbers have moved",
             3: "with --check: some beats are pending",
         }

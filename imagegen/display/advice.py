@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from imagegen.display import words
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural, some
@@ -147,7 +148,13 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
     """Say that nothing is missing, and how to renew what is outdated."""
     count = sum(style.outdated for style in found.styles.values())
     if not count:
-        paper.line("Every picture is there.")
+        lacking = sum(map(len, found.without_prompt.values()))
+        there = (
+            "Every picture is there."
+            if not lacking
+            else (f"Every beat with a prompt has its picture; {words.without_prompts(lacking)}.")
+        )
+        paper.line(there)
         if found.chosen < found.beats and found.choices_fault is None:
             paper.commands(
                 (_on("gallery", found, path), "shows them side by side"),

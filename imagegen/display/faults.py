@@ -35,7 +35,7 @@ def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
         by_file.setdefault(cause[0].file, []).append(cause)
     # Few are not hidden behind the many of another file.
     for file, own in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
-        causes = sorted(own, key=lambda cause: (cause[0].row or 0, cause[0].line or 0))
+        causes = sorted(own, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
         rows = error.rows.get(file)
         among = f" in {plural(rows, 'row')}" if rows else ""
         paper.line(
@@ -70,12 +70,14 @@ def _causes(faults: Sequence[InputFault]) -> list[list[InputFault]]:
 def _place(cause: Sequence[InputFault], rows: int | None) -> str:
     """Say where in its file something is: rows are those with data, an editor counts lines."""
     first = cause[0]
-    numbers = [fault.row for fault in cause if fault.row]
+    numbers = sorted({fault.row for fault in cause if fault.row})
     if len(numbers) > 1:
         if len(numbers) == rows:
             return f"all {rows:,} rows"
-        more = f" and {len(numbers) - _ROWS:,} more" if len(numbers) > _ROWS else ""
-        return f"rows {', '.join(_ranges(numbers)[:_ROWS])}{more}"
+        shown = _ranges(numbers)[:_ROWS]
+        rest = len(numbers) - sum(last - first + 1 for first, last in shown)
+        named = (f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in shown)
+        return f"rows {', '.join(named)}" + (f" and {rest:,} more" if rest else "")
     line = f"line {first.line}" if first.line else ""
     if first.line and first.column:
         line += f", column {first.column}"
@@ -84,15 +86,15 @@ def _place(cause: Sequence[InputFault], rows: int | None) -> str:
     return f"row {first.row} ({line})" if line else f"row {first.row}"
 
 
-def _ranges(numbers: Sequence[int]) -> list[str]:
-    """Return numbers as people write them: 1–4, 7."""
-    ranges: list[list[int]] = []
+def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of numbers that follow each other."""
+    ranges: list[tuple[int, int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
+            ranges[-1] = ranges[-1][0], number
         else:
-            ranges.append([number, number])
-    return [f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in ranges]
+            ranges.append((number, number))
+    return ranges
 
 
 def _lines(paper: Paper, causes: Sequence[Sequence[InputFault]], rows: int | None) -> None:

@@ -1,12 +1,13 @@
 """What is said once: each method prints one screen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
 from imagegen.errors import ImagegenError
+from imagegen.project.storyboard.transitions import Kind, meanings
 from imagegen.providers.base import Role
 
 if TYPE_CHECKING:
@@ -26,11 +27,29 @@ _WHAT: Final = {
     Role.OTHER: "reference {}",
 }
 
+_MEANING: Final = {
+    Kind.BEGINS: "begins a new picture, with the style reference",
+    Kind.CONTINUES: "continues the picture before",
+    Kind.NONE: "no transition, no style reference",
+}
+_VALUES: Final = 8
+
 # Each screen imports what it needs, so that none waits for what it does not.
 
 
 def _is_there(reference: "Reference") -> bool:
     return bool(reference.data)
+
+
+def _transitions(transitions: Iterable[str]) -> Iterator[str]:
+    """Yield what the transitions of a storyboard are taken for, each value with its count."""
+    for kind, values in meanings(transitions).items():
+        shown = ", ".join(f'"{clean(text, 30)}" {count:,}' for text, count in values[:_VALUES])
+        more = f" and {len(values) - _VALUES:,} more" if len(values) > _VALUES else ""
+        if kind is Kind.NONE and values == [("", values[0][1])]:
+            yield f"{plural(values[0][1], 'beat')} without a transition: no style reference"
+        else:
+            yield f"{_MEANING[kind]}: {shown}{more}"
 
 
 class Printer(Paper):
@@ -108,9 +127,11 @@ class Printer(Paper):
             shots = len({beat.shot for beat in beats})
             self.line(
                 f"  {style:<{width}}  {plural(len(beats), 'beat')} in {plural(shots, 'shot')}, "
-                f"{plural(cuts, 'hard cut')}"
+                f"{cuts:,} new picture{'s' * (cuts != 1)}"
                 + (f", {chained[style]:,} from the picture before" if chained.get(style) else "")
             )
+        for line in _transitions(beat.transition for own in styles.values() for beat in own):
+            self.wrapped("  ", line, indent=4)
         hint = size.hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
             self.wrapped("  ", hint)

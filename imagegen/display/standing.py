@@ -12,7 +12,8 @@ from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.sheet import lay_out, signs
 from imagegen.display.text import STYLES, clean, plural, some
-from imagegen.display.words import between, clock, on_project
+from imagegen.display.words import between, clock, on_project, without_prompts
+from imagegen.generation.outdated import older_rule
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
@@ -51,8 +52,18 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     for name, style in styles.items():
         _style(paper, f"{name:<{width}}", style, causes[name], cells)
     _reasons(paper, styles, names)
+    _without_prompt(paper, found)
+    if found.drawn_by_older_rule:
+        paper.wrapped("", older_rule(found.drawn_by_older_rule), indent=2)
     _choices(paper, found, path)
     advice.show(paper, found, names, path, now)
+
+
+def _without_prompt(paper: Paper, found: Standing) -> None:
+    """Show which beats have no prompt, style by style."""
+    for style, numbers in found.without_prompt.items():
+        lacking = f"{without_prompts(len(numbers))} ({some(numbers, _NUMBERS_SHOWN)})"
+        paper.wrapped("", f"{style}: of the beats in beats.json {lacking}", indent=2)
 
 
 def _run(found: Standing, now: float) -> list[str]:

@@ -95,3 +95,8 @@ def _local(iso: str | None) -> dt.datetime | None:
         return dt.datetime.fromisoformat(iso or "").astimezone()
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def without_prompts(count: int) -> str:
+    """Say how many beats that beats.json lists have no prompt."""
+    return "1 has no prompt" if count == 1 else f"{count:,} have no prompt"

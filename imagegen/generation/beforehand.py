@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
+from imagegen.generation.outdated import older_rule
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
+from imagegen.generation.survey import Survey
 from imagegen.keys import places
 from imagegen.keys.ring import DEFAULT_POOL
 from imagegen.project.settings import Settings
@@ -54,11 +56,13 @@ def require_price(project: Project) -> None:
         )
 
 
-def of_outdated(project: Project, plan: Plan) -> Iterator[str]:
+def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
     """Yield what is to be said of pictures of something else than would be drawn now.
 
     They are left; what is drawn from one of them will be outdated when it is not.
     """
+    if found.older:
+        yield older_rule(found.older)
     premature = plan.premature
     if premature:
         first, more = premature[0], len(premature) - 1

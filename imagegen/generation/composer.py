@@ -2,7 +2,6 @@
 
 import io
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -13,6 +12,7 @@ from imagegen.project import formats, png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.transitions import CHOICES, was_continuation, was_hard_cut
 from imagegen.providers.base import Reference, Request, Role
 from imagegen.providers.models import Model
 
@@ -74,24 +74,40 @@ class Composer:
         return self._predecessors.get(beat.style, {}).get(beat.key)
 
     def hard_cut(self, beat: Beat) -> bool:
-        """Tell whether a beat begins anew, with the style reference."""
+        """Return whether a beat begins something new, with the style reference."""
         if beat.hard_cut:
             return True
         continued = self._predecessors.get(beat.style)
         return continued is not None and beat.continues and beat.key not in continued
 
-    def strangers(self, beats: Iterable[Beat]) -> str | None:
-        """Say of beats whose transition means nothing here, where it would make a difference."""
-        words = Counter(
-            beat.transition.strip()
-            for beat in beats
-            if beat.style in self._predecessors and beat.transition.strip()
-            if not (beat.hard_cut or beat.continues)
-        )
-        if not words:
+    def was_hard_cut(self, beat: Beat) -> bool:
+        """Return whether it did under the rule of 0.1.0, which knew three transitions."""
+        if was_hard_cut(beat.transition):
+            return True
+        continued = self._predecessors.get(beat.style)
+        follows = continued is not None and was_continuation(beat.transition)
+        return follows and beat.key not in (continued or ())
+
+    def older_references(self, beat: Beat) -> png.Hash | None:
+        """Return what a picture drawn under the rule of 0.1.0 says of its references."""
+        sent = self._sent(beat, hard_cut=self.was_hard_cut(beat))
+        return _hash_of(sent)
+
+    def unused_style_references(self, beats: Mapping[str, Iterable[Beat]]) -> str | None:
+        """Return a note if a style reference goes with no beat of its style, or None."""
+        unused = [
+            style
+            for style, own in beats.items()
+            if self.references.has_style_reference(style)
+            and (listed := list(own))
+            and not any(map(self.hard_cut, listed))
+        ]
+        if not unused:
             return None
-        told = ", ".join(f'"{word[:20]}" ({count:,})' for word, count in words.most_common(3))
-        return f"transitions that are neither H nor C continue nothing: {told}"
+        return (
+            f"the style reference goes with no beat of {', '.join(unused)}: no transition_type "
+            f"begins a new picture ({CHOICES})"
+        )
 
     def kind(self, beat: Beat) -> tuple[object, ...]:
         """Return what is the same for beats of a style that differ in their words alone."""
@@ -99,7 +115,8 @@ class Composer:
             # Of very many beats, comparing texts is much faster than understanding them.
             return beat.own_words, beat.transition
         continues = self.before(beat) is not None
-        return beat.own_words, self.hard_cut(beat), continues, *self.references.kind(beat)
+        rules = self.hard_cut(beat), self.was_hard_cut(beat)
+        return beat.own_words, *rules, continues, *self.references.kind(beat)
 
     def predecessor(self, beat: Beat) -> Reference | None:
         """Return the picture that a beat continues: its bytes, unless they are too many.
@@ -211,17 +228,18 @@ class Composer:
         first = () if before is None else (Reference("image/png", b"", Role.PREDECESSOR),)
         return (*first, *self._others(beat))
 
-    def _others(self, beat: Beat) -> tuple[Reference, ...]:
-        return self.references.of(beat, hard_cut=self.hard_cut(beat))
+    def _others(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
+        begins = self.hard_cut(beat) if hard_cut is None else hard_cut
+        return self.references.of(beat, hard_cut=begins)
 
-    def _sent(self, beat: Beat) -> tuple[Reference, ...]:
+    def _sent(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
         """Return the references that are sent, beside the picture that the beat continues.
 
         Room is kept for the largest such picture: what goes with it must not depend on it,
         or it would be outdated at once.
         """
         continues = self.before(beat) is not None
-        others = self._others(beat)
+        others = self._others(beat, hard_cut=hard_cut)
         room = self.limits.in_all - continues * self.limits.bytes
         sizes = itertools.accumulate(len(reference.data) for reference in others)
         return others[: sum(size <= room for size in sizes)]
@@ -244,7 +262,6 @@ class Composer:
         first = request.references[:1]
         predecessor = next((one for one in first if one.role is Role.PREDECESSOR), None)
         others = request.references[1:] if predecessor else request.references
-        together = "".join(reference.digest for reference in others)
         return png.Provenance(
             style=beat.style,
             shot=beat.shot,
@@ -255,7 +272,7 @@ class Composer:
             image_size=request.image_size,
             words=png.Hash(words_hash(beat.words)),
             look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
-            references=png.Hash(words_hash(together)) if together else None,
+            references=_hash_of(others),
             # Asking for what the model does unasked makes no other picture.
             thinking=None if request.thinking == self._model.default_thinking else request.thinking,
             run=run,
@@ -282,6 +299,12 @@ class Composer:
         if style is not None and style.look:
             return style.look, True
         return ("", False) if beat.own_words else (LOOKS.get(beat.style, ""), False)
+
+
+def _hash_of(references: Iterable[Reference]) -> png.Hash | None:
+    """Return what a picture says of the references that were sent along, in their order."""
+    together = "".join(reference.digest for reference in references)
+    return png.Hash(words_hash(together)) if together else None
 
 
 def words_hash(words: str) -> str:

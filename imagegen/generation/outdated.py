@@ -22,6 +22,7 @@ from imagegen.generation.survey import Stray, Survey, Surveyed
 from imagegen.project.overrides import Accepted
 from imagegen.project.png import Hash, Provenance
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.transitions import was_continuation
 
 OWN: Final = "own"
 """The provider of a picture that a person put there."""
@@ -54,12 +55,16 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     the same for all beats of a style that have the same `kind`, but for their words. `before`
     tells which beats continue which. Pictures by one of the providers `placeholders` stand in for
     others.
+    `older` returns what a picture that was drawn under the
+    rule of 0.1.0 says of its references: such a picture is not outdated by what transitions mean
+    today. None: it is.
     """
 
     target: Callable[[Beat], Provenance]
     kind: Callable[[Beat], tuple[object, ...]]
     before: Predecessors = {}  # copied by msgspec
     placeholders: frozenset[str] = frozenset()
+    older: Callable[[Beat], Hash | None] | None = None
 
 
 def judge(
@@ -71,14 +76,16 @@ def judge(
     it tells them.
     """
     beats, moves, hashes, pairing = {}, {}, _Hashes(), _Pairing()
+    older = 0
     for style, found in survey.beats.items():
         own = _Style(style, judging, settled, hashes)
         beats[style] = [own.judged(one) for one in found]
+        older += own.older
         rows, pictures = own.astray(found, survey.strays.get(style, ()))
         pairs = pairing.moves(rows, pictures, partial(_text, text_of, style))
         if pairs:
             moves[style] = pairs
-    return msgspec.structs.replace(survey, beats=beats, moves=moves)
+    return msgspec.structs.replace(survey, beats=beats, moves=moves, older=older)
 
 
 class _Hashes(dict[str, str]):
@@ -122,6 +129,9 @@ class _Style:
         self._seen: dict[Key, Surveyed] = {}
         self._templates: dict[tuple[object, ...], Provenance] = {}
         self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
+        self._older: dict[tuple[object, ...], Hash | None] = {}
+        self.older = 0
+        """Pictures that are current by the rule of 0.1.0 alone."""
         self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
         self._doubtful: list[Surveyed] = []
         self._astray: dict[str, str] = {}
@@ -152,6 +162,8 @@ class _Style:
         before = self._before.get(beat.key) if self._before else None
         if before is not None or drawn.continues is not None:
             others += self._followed(drawn, before)
+        if others and self._judging.older is not None:
+            others = self._but_older(others, one, drawn)
         if same_words and not others:
             return one
         if self._holds(beat, drawn, words):
@@ -171,6 +183,24 @@ class _Style:
             self._template(beat), words=Hash(words), continues=self._content(before)
         )
         return self._is_accepted(beat, drawn, now)
+
+    def _but_older(
+        self, changed: tuple[Reason, ...], one: Surveyed, drawn: Provenance
+    ) -> tuple[Reason, ...]:
+        """Return what has changed but for what transitions mean since 0.1.0."""
+        beat, older = one.beat, self._judging.older
+        explained = set()
+        if Reason.REFERENCES in changed and older is not None:
+            kind = self._judging.kind(beat)
+            if kind not in self._older:
+                self._older[kind] = older(beat)
+            if _same(drawn.references, self._older[kind]):
+                explained.add(Reason.REFERENCES)
+        unlinked = drawn.continues is None and not was_continuation(beat.transition)
+        if Reason.PREDECESSOR in changed and unlinked:
+            explained.add(Reason.PREDECESSOR)
+        self.older += bool(explained)
+        return tuple(reason for reason in changed if reason not in explained)
 
     def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
         return Surveyed(one.beat, one.found, one.whole, changed)
@@ -349,3 +379,12 @@ def fingerprint(drawn: Provenance) -> str:
     if drawn.thinking is not None:
         parts.append(f"thinking {drawn.thinking}")
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def older_rule(count: int) -> str:
+    """Say how many pictures lack a reference that they have had since 0.1.0."""
+    pictures = "1 picture was" if count == 1 else f"{count:,} pictures were"
+    return (
+        f"{pictures} drawn without the style reference, as before Fade, Wipe and the like began a "
+        "new picture: still up to date, unless imagegen.toml says strict_references = true"
+    )

@@ -35,6 +35,7 @@ from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, Drawer, RunRecord
 from imagegen.project.selections import Names
 from imagegen.project.storyboard import Beat, Key, Storyboard
+from imagegen.project.storyboard.transitions import unknown as unknown_transitions
 from imagegen.providers.base import Options as ProviderOptions
 from imagegen.providers.base import Price, Provider
 from imagegen.providers.models import Catalogue, Model
@@ -108,6 +109,28 @@ class Project:
             notes=(*board.notes, *ownsettings.doubtful(self.settings), *self._unused()),
         )
         self.index = Index(self.layout.ours)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of the beats before anything is sent.
+
+        Other files with prompts are read for it. Raises `UsageError` as `composer` does.
+        """
+        named = self.asked.beats_file or self.settings.beats
+        others = storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
+        lacking = [
+            f"{style}: {len(numbers):,} beat{'s' * (len(numbers) != 1)} of beats.json without a "
+            f"prompt ({', '.join(numbers[:_NAMED])}{' …' * (len(numbers) > _NAMED)})"
+            for style, numbers in self.without_prompt.items()
+        ]
+        unknown = unknown_transitions(b.transition for own in self.beats.values() for b in own)
+        unused = self.composer.unused_style_references(self.beats)
+        files = references.unused_style_files(self.layout, self.settings)
+        return (
+            *self.storyboard.notes,
+            *lacking,
+            *others,
+            *filter(None, (unknown, unused, *files)),
+        )
 
     def anew(self) -> "Project":
         """Return the project as it lies on the disk by now, with its keys.
@@ -202,6 +225,12 @@ class Project:
         """The beats of the styles that are drawn."""
         return {style: self.storyboard.beats.get(style, ()) for style in self.styles}
 
+    @property
+    def without_prompt(self) -> dict[str, tuple[str, ...]]:
+        """The beats, by style that is drawn, that beats.json lists and that have no prompt."""
+        lacking = self.storyboard.without_prompt
+        return {style: lacking[style] for style in self.styles if style in lacking}
+
     @cached_property
     def keys(self) -> dict[str, frozenset[Key]]:
         """The shot and beat numbers of the beats of each style that is drawn."""
@@ -273,6 +302,7 @@ class Project:
             kind=self.composer.kind,
             before=self.predecessors,
             placeholders=providers.PLACEHOLDERS - {self.settings.provider},
+            older=None if self.settings.strict_references else self.composer.older_references,
         )
         return judge(found, judging, self.settled, self._text_of)
 

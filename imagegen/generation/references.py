@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,11 @@ REFERENCE_FILE: Final = "style_reference.png"
 _KEPT: Final = 64
 """Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
 _MOST_FAULTS: Final = 1000
+_MOST_LOOKED_AT: Final = 10_000
+_SENT: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".heic"})
+_STYLE_FILE: Final = re.compile(
+    r"style[ _-]?reference\.(?:png|jpe?g|webp|heic|gif|bmp|tiff?|avif|svg|pdf|psd)", re.IGNORECASE
+)
 _HEAD: Final = 16
 _AS_JPEG: Final = "save it as JPEG"
 
@@ -78,6 +84,10 @@ class References:
     def empty(self) -> bool:
         """Whether no beat has any."""
         return not self and not self._style
+
+    def has_style_reference(self, style: str) -> bool:
+        """Return whether the style has a reference for its hard cuts."""
+        return style in self._style
 
     def named(self, beat: Beat) -> tuple[str, ...]:
         """Return the characters that the beat's words name, in the order of the words."""
@@ -155,7 +165,8 @@ def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat
         written += [character.picture_in(style) for character in settings.characters.values()]
     rows = (path for own in beats.values() for beat in own for path in beat.references)
     named = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
-    return [layout.root / REFERENCE_FILE, _users(), *(layout.root / path for path in named)]
+    own = _style_files(layout.root)
+    return [layout.root / REFERENCE_FILE, *own, _users(), *(layout.root / path for path in named)]
 
 
 class _Shelf:
@@ -269,10 +280,43 @@ def _within(root: Path, written: str, shown: str) -> Path:
 
 
 def _default(layout: Layout) -> Path | None:
-    own = layout.root / REFERENCE_FILE
-    if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
-        raise UsageError(f"{own} is a link that leads out of the project")
-    return next((path.resolve() for path in (own, _users()) if path.is_file()), None)
+    for own in _style_files(layout.root):
+        if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
+            raise UsageError(f"{own} is a link that leads out of the project")
+        if own.suffix.lower() in _SENT and own.is_file():
+            return own.resolve()
+    users = (path for path in _style_files(_users().parent) if path.suffix.lower() in _SENT)
+    return next((path.resolve() for path in users if path.is_file()), None)
+
+
+def _style_files(folder: Path) -> list[Path]:
+    """Return the files that are named as a style reference is, in any case; ours comes first."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
+    except OSError:
+        return []
+    found = [name for name in names if _STYLE_FILE.fullmatch(name)]
+    return [folder / name for name in sorted(found, key=lambda n: (n != REFERENCE_FILE, n))]
+
+
+def unused_style_files(layout: Layout, settings: Settings) -> list[str]:
+    """Return notes on files that are named as a style reference is, and that are not used."""
+    notes = []
+    used = None if settings.style_reference else _default(layout)
+    instead = settings.style_reference or (used.name if used else None)
+    for path in _style_files(layout.root):
+        if used is not None and path.resolve() == used:
+            continue
+        if settings.style_reference and path == layout.root / settings.style_reference:
+            continue
+        if any(path.name == own.style_reference for own in settings.styles.values()):
+            continue
+        reason = (
+            f"{instead} is" if instead else "PNG, JPEG, WebP and HEIC are, as style_reference.png"
+        )
+        notes.append(f"{path.name} is not used: {reason}")
+    return notes
 
 
 def _resolved(path: Path, shown: str) -> Path:

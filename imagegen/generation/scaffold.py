@@ -81,7 +81,8 @@ def create(root: Path) -> list[str]:
             hint=f"{on_project('check', root)} reads what is there",
         )
     beats = _beats(root)
-    if beats is not None:
+    others = [] if beats is not None else storyboard.alike(root)
+    if beats is not None or others:
         # In front of them a sample would be what is drawn, and paid for.
         del contents[_SAMPLE]
     new = not root.exists()
@@ -97,7 +98,12 @@ def create(root: Path) -> list[str]:
                 root.rmdir()
         raise UsageError(f"no project can be made: {error.message}", hint=error.hint) from error
     name, draws = root.resolve().name or str(root), on_project("run", root, "--provider", "sketch")
-    if beats is None:
+    if others:
+        head = f"{name} is ready, with {others[0]} for its beats: no sample is written."
+        draws = on_project("run", root, "--beats", str(root / others[0]), "--provider", "sketch")
+        then = on_project("check", root, "--beats", str(root / others[0]))
+        does = "reads them, and draws nothing"
+    elif beats is None:
         head = f"{name} is ready: 3 beats in 2 shots, in three styles."
         then, does = str(root / _SAMPLE), "is yours to edit"
     else:

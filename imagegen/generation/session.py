@@ -68,7 +68,7 @@ class Session:
     def __init__(self, project: Project, *, last: RunRecord | None) -> None:
         self.project = project
         model_checks.require_settings(project)
-        self.warnings: list[str] = list(project.storyboard.notes)
+        self.warnings: list[str] = list(project.notes())
         self._resumed = last
         self._runtime = ThreadRuntime()
         started = iso(self._runtime.clock.wall())
@@ -311,7 +311,7 @@ class Session:
         if short:
             self._warn(short)
         try:
-            for warning in beforehand.of_outdated(project, plan):
+            for warning in beforehand.of_outdated(project, plan, self._survey()):
                 self._warn(warning)
             plan = self._make_ready(plan, run)
             recorder = self._recorder(plan)

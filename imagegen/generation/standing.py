@@ -96,6 +96,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     that the next run draws over.
 
     `provider` is who draws the project, by whom its pictures are judged.
+
+    `without_prompt` has for each style the numbers of beats that beats.json lists and that have
+    no prompt there; `drawn_by_older_rule` counts pictures without the style reference that their
+    transition gives them since 0.1.0, which are not outdated.
     """
 
     schema: int = 1
@@ -121,17 +125,20 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     choices_fault: str | None = None
     placeholders_chosen: tuple[str, ...] = ()
     provider: str = ""
+    without_prompt: Mapping[str, tuple[str, ...]] = {}
+    drawn_by_older_rule: int = 0
     styles: Mapping[str, StyleStanding]
 
     @property
     def check(self) -> Exit:
         """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0.
 
-        It means nothing where numbers have moved.
+        A beat without a prompt in a style that is drawn counts as in error: nothing can be drawn
+        of it. It means nothing where numbers have moved.
         """
         if any(style.pending for style in self.styles.values()):
             return Exit.ENDED_EARLY
-        if any(style.error or style.blocked for style in self.styles.values()):
+        if self.without_prompt or any(s.error or s.blocked for s in self.styles.values()):
             return Exit.BEATS_IN_ERROR
         return Exit.OK
 
@@ -192,6 +199,8 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         beats=project.count,
         provider=project.settings.provider,
         styles=styles,
+        without_prompt=project.without_prompt,
+        drawn_by_older_rule=found.older,
         **_choices(project, found),
     )
 

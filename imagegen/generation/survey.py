@@ -96,12 +96,15 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     `beats` has each style's beats in file order. `strays` are left over from beats that the
     storyboard does not have any more, `moves` say from where to where pictures of a style
     belong by their words. `unfinished` are folders with files that a crash left half-written.
+    `older` counts pictures that were drawn without the reference that their transition gives
+    them since 0.1.0, and that are not outdated by that.
     """
 
     beats: dict[str, list[Surveyed]]
     strays: dict[str, list[Stray]] = {}
     moves: dict[str, dict[Key, Key]] = {}
     unfinished: tuple[str, ...] = ()
+    older: int = 0
 
     @property
     def there(self) -> dict[str, dict[Key, str | None]]:

@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     style_reference: str | None = None
     references: Paths = ()
     continuity: bool = False
+    strict_references: bool = False
     beats: str | None = None
     draw: tuple[str, ...] | None = None
     provenance: bool = True

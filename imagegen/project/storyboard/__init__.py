@@ -1,7 +1,8 @@
 """Storyboards: the beats of a project, from whichever file holds their prompts."""
 
 from imagegen.project.storyboard.beat import Beat, Key, Storyboard
-from imagegen.project.storyboard.load import NoBeatsError, load, places, unused
+from imagegen.project.storyboard.compare import differences
+from imagegen.project.storyboard.load import NoBeatsError, alike, load, places, unused
 from imagegen.project.storyboard.numbers import file_number
 
 __all__ = [
@@ -9,6 +10,8 @@ __all__ = [
     "Key",
     "NoBeatsError",
     "Storyboard",
+    "alike",
+    "differences",
     "file_number",
     "load",
     "places",

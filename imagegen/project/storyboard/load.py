@@ -1,6 +1,7 @@
 """Finds the file that holds a project's prompts, and reads the storyboard from it."""
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ _EXAMPLE = (
 )
 _EXAMPLE_CSV = "1,1.1,H,…,… under shot_number,beat_number,transition_type,script_phrase,ai_prompt"
 _NOTED = 20
+_SOME = 3
 
 
 class NoBeatsError(UsageError):
@@ -129,6 +131,45 @@ def places(project: Path) -> list[str]:
     return found
 
 
+def siblings(project: Path, file: str, styles: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the other files of the same style beside a style's own file, each with its style.
+
+    `file` is relative to the project, as the files of a storyboard are.
+    """
+    folder, _, name = file.rpartition("/")
+    for style in styles:
+        names = [pattern.format(style=style) for pattern in _PROMPTS]
+        if name not in names:
+            continue
+        for other in names:
+            beside = f"{folder}/{other}" if folder else other
+            if other != name and os.path.lexists(project / beside):
+                yield style, beside
+
+
+_ALIKE = re.compile(
+    r".*(?:beat|storyboard|shot|scene|prompt)s?.*\.(?:json|jsonl|csv|tsv|xlsx|xlsm|xls|ods|numbers)",
+    re.IGNORECASE,
+)
+_NOT_BEATS = re.compile(r"package|image_|imagegen|\.imagegen|tsconfig", re.IGNORECASE)
+_MOST_LOOKED_AT = 1000
+
+
+def alike(project: Path) -> list[str]:
+    """Return files of a project's folder that are probably its beats, under another name.
+
+    Nothing is read. Tables come before documents, names that begin with `beats` first.
+    """
+    try:
+        with os.scandir(project) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
+    except OSError:
+        return []
+    found = [n for n in names if _ALIKE.fullmatch(n) and not _NOT_BEATS.match(n)]
+    tables = [n for n in names if n not in found and n.lower().endswith((".csv", ".tsv", ".xlsx"))]
+    return sorted(found, key=lambda n: (not n.lower().startswith("beats"), n)) or sorted(tables)[:1]
+
+
 def unused(project: Path, source: str) -> str | None:
     """Say which places are not used for the beats are those of `source`; None if there is none.
 
@@ -215,6 +256,12 @@ def _without_prompt(
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not passed:
         # A sample is made where there are no settings yet.
+        others = alike(project)
+        if others:
+            return NoBeatsError(
+                f"no beats in {project}: it has no beats.json, but {' and '.join(others[:_SOME])}",
+                hint=on_project("check", project, "--beats", str(project / others[0])),
+            )
         begun = os.path.lexists(project / SETTINGS)
         rows_of_its_own = f"write {project / _SHARED[0]}, one row for each beat: {_EXAMPLE}"
         return NoBeatsError(

@@ -1,9 +1,13 @@
 """What a row's transition means: whether its picture begins something new, or continues."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+
+from imagegen.project.storyboard.wording import quoted
 
 
 class Kind(StrEnum):
@@ -21,6 +25,7 @@ class Kind(StrEnum):
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _LONGEST: Final = 200
+_SHOWN: Final = 3
 _NOTHING: Final = frozenset({"", "none", "null", "na", "nan", "nil", "undefined", "tbd", "todo"})
 _CONTINUE: Final = frozenset({"c", "cont", "contd", "cntd", "same", "cc"})
 _BEGIN: Final = frozenset(
@@ -34,6 +39,7 @@ _BEGIN: Final = frozenset(
     """.split()  # noqa: SIM905  # a list has a line for each
 )
 _OLD_HARD_CUTS: Final = frozenset({"h", "hard cut", "cut"})
+_OLD_CONTINUATIONS: Final = frozenset({"c", "continuous", "continue", "continues", "continued"})
 
 CHOICES: Final = "H, Cut, Fade, Dissolve, Wipe … begin a new picture, C continues the one before"
 """What a person may write."""
@@ -55,6 +61,29 @@ def is_known(transition: str) -> bool:
 def was_hard_cut(transition: str) -> bool:
     """Return whether 0.1.0 drew a picture of this transition with the style reference."""
     return transition.strip().casefold() in _OLD_HARD_CUTS
+
+
+def was_continuation(transition: str) -> bool:
+    """Return whether 0.1.0 drew a picture of this transition from the one before it."""
+    return transition.strip().casefold() in _OLD_CONTINUATIONS
+
+
+def meanings(transitions: Iterable[str]) -> dict[Kind, list[tuple[str, int]]]:
+    """Return each transition that there is and how often, by what it means; most frequent first."""
+    found: dict[Kind, list[tuple[str, int]]] = {kind: [] for kind in Kind}
+    for transition, count in Counter(text.strip() for text in transitions).most_common():
+        found[kind_of(transition)].append((transition, count))
+    return {kind: listed for kind, listed in found.items() if listed}
+
+
+def unknown(transitions: Iterable[str]) -> str | None:
+    """Return a note on transitions that are not known, with the choices, or None."""
+    counts = Counter(text.strip() for text in transitions if not is_known(text))
+    if not counts:
+        return None
+    shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_SHOWN))
+    more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
+    return f"transitions that are not known begin a new picture: {shown}{more} ({CHOICES})"
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,125 @@
+"""Other files with prompts beside those that are used: where their prompts differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.project.storyboard.beat import Beat, Key, Storyboard
+from imagegen.project.storyboard.load import load, places, siblings
+from imagegen.shell import on_project
+
+_NAMED = 3
+_MOST_COMPARED = 64 * 1024 * 1024
+"""Bytes of all other files together beyond which they are not read."""
+
+_Own = Mapping[tuple[str, Key], str]
+
+
+class _Other(msgspec.Struct, frozen=True, kw_only=True):
+    """A place with prompts that is not used, for some styles; `instead` is used for them."""
+
+    name: str
+    styles: tuple[str, ...]
+    instead: str
+    files: tuple[str, ...]
+    is_place: bool
+
+
+def differences(
+    project: Path, used: Storyboard, styles: Sequence[str], *, named: str | None = None
+) -> list[str]:
+    """Return notes on prompts that are elsewhere in the project and differ, and which are used.
+
+    `styles` are those that are drawn; if a beats file is `named`, only files beside it are
+    looked at.
+    """
+    own = {(s, beat.key): beat.words for s in styles for beat in used.beats.get(s, ())}
+    found = []
+    size = 0
+    for other in _others(project, used, tuple(styles), named):
+        size += sum(_size(project / file) for file in other.files)
+        if size > _MOST_COMPARED:
+            found.append(f"{other.name} is not used, and too large to be compared")
+            break
+        note = _note(project, used, own, other)
+        if note is not None:
+            found.append(note)
+    return found
+
+
+def _others(
+    project: Path, used: Storyboard, styles: tuple[str, ...], named: str | None
+) -> Iterator[_Other]:
+    for file in used.files:
+        for style, beside in siblings(project, file, styles):
+            yield _Other(
+                name=beside, styles=(style,), instead=file, files=(beside,), is_place=False
+            )
+    found = places(project)
+    if named is not None or used.source not in found:
+        return
+    for name in found[found.index(used.source) + 1 :]:
+        folder = project / name
+        files = (name,)
+        if folder.is_dir():
+            files = tuple(f"{name}{file.name}" for file in folder.iterdir() if file.is_file())
+        yield _Other(name=name, styles=styles, instead=used.source, files=files, is_place=True)
+
+
+def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | None:
+    try:
+        board = load(project, tuple(used.beats), beats=Path(other.name))
+    except UsageError as error:
+        return f"{other.name} is not used, and has faults: {error.message}"
+    beats = [beat for style in other.styles for beat in board.beats.get(style, ())]
+    differ = [
+        beat
+        for beat in beats
+        if (words := own.get((beat.style, beat.key))) is not None
+        and words.split() != beat.words.split()
+    ]
+    more = sum((beat.style, beat.key) not in own for beat in beats)
+    if not differ and not more:
+        return None
+    said = []
+    if differ:
+        said.append(f"{_prompts(len(differ))} ({_some(differ)})")
+    if more:
+        said.append(f"it has {more:,} beat{'s' * (more != 1)} that {other.instead} has not")
+    files = other.files if other.is_place else (other.name,)
+    ours = used.files if other.is_place else (other.instead,)
+    newer = _changed(project, files) > _changed(project, ours)
+    is_newer = ", which is newer" if newer else ""
+    use = ""
+    if other.is_place:
+        use = f"; to use it: {on_project('run', project, '--beats', str(project / other.name))}"
+    return f"{other.instead} is used, not {other.name}{is_newer}: {' and '.join(said)}{use}"
+
+
+def _prompts(count: int) -> str:
+    return "1 prompt differs" if count == 1 else f"{count:,} prompts differ"
+
+
+def _some(beats: Sequence[Beat]) -> str:
+    named = ", ".join("/".join((beat.style, *beat.key)) for beat in beats[:_NAMED])
+    return f"{named} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else named
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _changed(project: Path, files: Sequence[str]) -> float:
+    """Return when the newest of these files was changed, in seconds; 0 if none is there."""
+    times = [0.0]
+    for name in files:
+        try:
+            times.append((project / name).stat().st_mtime)
+        except OSError:
+            continue
+    return max(times)
