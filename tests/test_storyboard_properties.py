@@ -103,6 +103,83 @@ def test_every_format_reads_back_what_was_written(rows: Rows) -> None:
     assert read("b.csv", "\ufeff" + as_csv(rows, ";")) == expected
 
 
+NAMES = (
+    dict(zip(COLUMNS, COLUMNS, strict=True)),
+    dict(zip(COLUMNS, ("shot", "beat", "transition", "script", "prompt"), strict=True)),
+    dict(
+        zip(
+            COLUMNS,
+            ("shotNumber", "beatNumber", "transitionType", "scriptPhrase", "aiPrompt"),
+            strict=True,
+        )
+    ),
+    dict(
+        zip(COLUMNS, ("Shot No", "Beat ID", "Transition", "Voiceover", "Image Prompt"), strict=True)
+    ),
+)
+sayable = st.lists(
+    st.fixed_dictionaries(
+        {
+            "shot_number": st.integers(1, 9).map(str),
+            "beat_number": st.from_regex(r"[1-9][0-9]?(\.[1-9][0-9]?)?", fullmatch=True),
+            "transition_type": st.sampled_from(["H", "C", "Hard cut", "Fade"]),
+            "script_phrase": st.text("ab ,;{}[]()é’“”:.!?", min_size=1).filter(str.strip),
+            "ai_prompt": st.text("xyz ,;{}[]()é’“”:.!?", max_size=40).map(lambda t: f"A {t}boat"),
+        }
+    ),
+    min_size=2,
+    max_size=6,
+    unique_by=lambda row: f"{row['shot_number']}/{row['beat_number']}",
+)
+
+
+def as_other_shape(rows: Rows, shape: int, names: dict[str, str]) -> tuple[str, bytes]:
+    """Write rows in one of many shapes that are not strict, under these names."""
+    called = [{names[column]: row[column] for column in COLUMNS} for row in rows]
+    plain = json.dumps(called, ensure_ascii=False)
+    pretty = json.dumps(called, ensure_ascii=False, indent=2)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(names.values()), delimiter=";", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(called)
+    texts: list[tuple[str, str | bytes]] = [
+        ("b.json", f"Here it is:\n\n```json\n{pretty}\n```\n\nTell me more."),
+        ("b.json", "// v2\n" + pretty.replace("\n  }", ",\n  },").replace("},,", "},") + " // end"),
+        ("b.json", "\n".join(json.dumps(row) for row in called)),
+        ("b.json", "".join(json.dumps([row]) for row in called)),
+        ("b.json", json.dumps({"title": "x", "storyboard": {"scenes": called}})),
+        ("b.json", json.dumps([[row] for row in called])),
+        ("b.json", plain.encode("utf-16")),
+        ("b.js", f"const prompts_clear = {plain};"),
+        ("b.csv", "My film;;;;\r\n" + table.getvalue() + "Total;9;;;\r\n"),
+        ("b.tsv", table.getvalue().encode("utf-16-le")),
+        ("b.txt", repr(called)),
+    ]
+    name, text = texts[shape % len(texts)]
+    return name, text if isinstance(text, bytes) else text.encode()
+
+
+@given(sayable, st.integers(0, 10), st.sampled_from(NAMES))
+@settings(deadline=None, max_examples=150)
+def test_every_shape_and_spelling_gives_the_same_beats(
+    rows: Rows, shape: int, names: dict[str, str]
+) -> None:
+    """What a model wraps, renames or decorates is read as if it were strict."""
+    expected = [tuple(row[column] for column in COLUMNS) for row in rows]
+    name, text = as_other_shape(rows, shape, names)
+    assert read(name, text) == expected
+
+
+@given(storyboards, st.dictionaries(st.text("abc_", min_size=1, max_size=4), st.integers()))
+@settings(deadline=None)
+def test_nothing_is_read_less_than_by_a_strict_reader(rows: Rows, others: dict[str, int]) -> None:
+    """Fields of other tools, which a strict reader passes over, take nothing away."""
+    decorated = [others | row for row in rows]
+    expected = [tuple(row[name] for name in COLUMNS) for row in rows]
+    assert read("b.json", json.dumps(decorated)) == expected
+    assert read("b.json", json.dumps({"beats": decorated, "version": 3})) == expected
+
+
 @given(
     st.one_of(
         st.binary(),

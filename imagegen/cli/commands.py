@@ -97,6 +97,7 @@ def init(project: ProjectArgument = Path()) -> None:
     epilog=examples(
         ("imagegen check my-video", "all faults of its files at once"),
         ("imagegen check my-video --show clear/7.3", "the words that would be sent"),
+        ("imagegen check my-video --write", "stores the beats as a clean beats.json"),
     ),
 )
 def check(
@@ -112,6 +113,14 @@ def check(
             autocompletion=complete.beats,
         ),
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Store the beats as a clean beats.json, whatever they were read from. A "
+            "beats.json that is there is kept as beats.old.json.",
+        ),
+    ] = False,
     beats: BeatsOption = None,
     provider: ProviderOption = None,
     model: ModelOption = None,
@@ -171,6 +180,13 @@ def check(
     told = (*filter(None, told), *about_model)
     for note in (*read.notes(), *read.ring.warnings, *told):
         printer.wrapped("  note: ", note, indent=4)
+    if write:
+        written = storyboard.write_clean(
+            read.root,
+            tuple(read.settings.styles),
+            beats=Path(named) if named else None,
+        )
+        printer.written(written, named)
 
 
 app.command(rich_help_panel=_DRAW, epilog=run.RUN_EPILOG)(run.run)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imagegen.generation.plan import Plan
     from imagegen.generation.standing import Standing
     from imagegen.project.settings import Settings
-    from imagegen.project.storyboard import Beat, Key
+    from imagegen.project.storyboard import Beat, Key, Written
     from imagegen.providers.base import Reference, Request
 
 _WHAT: Final = {
@@ -143,6 +143,16 @@ class Printer(Paper):
 
         costs = "its price is not known" if price is None else f"about {dollars(price)} each"
         self.line(f"  drawn with {clean(name)} at {image_size}, {costs}")
+
+    def written(self, files: Sequence["Written"], named: str | None) -> None:
+        """Show which files `check --write` has written; `named` is the beats file asked for."""
+        if not files:
+            self.line("  nothing to write: the beats are clean JSON already")
+        for one in files:
+            kept = f"; what was there is in {clean(one.kept)}" if one.kept else ""
+            self.line(f"  written: {clean(one.file)}, {plural(one.rows, 'row')}{kept}")
+        if named is not None and files and files[0].file != named:
+            self.wrapped("  ", f"{clean(named)} is still the one that is named", indent=4)
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
         """Say which keys will be used."""

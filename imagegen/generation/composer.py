@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 

@@ -21,6 +21,9 @@ LARGEST: Final = 16_000_000
 _DEEPEST: Final = 100
 _MOST_ERRORS: Final = 50
 _MOST_LINES: Final = 5
+_MOST_INNER: Final = 200
+"""Quotes within a text after which none of them is taken for its end."""
+
 _LONGEST_SHOWN: Final = 400
 
 _QUOTES: Final = {
@@ -274,9 +277,13 @@ class _Reader:
         pattern = _CLOSINGS[closing]
         first: int | None = None
         breaks, before = False, begin
+        inner = 0
         for found in pattern.finditer(self._text, begin + 1):
             if found[0][0] == "\\":
                 continue
+            inner += 1
+            if inner > _MOST_INNER:
+                return first
             at = found.start()
             breaks = breaks or _LINE_END.search(self._text, before, at) is not None
             before = at
@@ -355,6 +362,8 @@ class _Reader:
         start = self._starts[line - 1]
         text = self._text[start : start + _LONGEST_SHOWN]
         column = at - start + 1
+        if self.errors and (self.errors[-1].line, self.errors[-1].column) == (line, column):
+            return
         if column > _LONGEST_SHOWN:
             text = self._text[at : at + _LONGEST_SHOWN]
         shown = _LINE_END.split(text, maxsplit=1)[0]

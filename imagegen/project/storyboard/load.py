@@ -95,6 +95,21 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     Raises InputFaultsError with the faults of all files that were chosen, NoBeatsError where
     there is no beats file, and UsageError where there is no row in it.
     """
+    chosen, passed = _chosen(project, styles, beats)
+    return _storyboard(chosen, styles, passed)
+
+
+def choose(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> tuple[Part, ...]:
+    """Return the files that `load` reads the beats from. Raises as `load` does."""
+    chosen, passed = _chosen(project, styles, beats)
+    _storyboard(chosen, styles, passed)
+    return chosen.parts
+
+
+def _chosen(
+    project: Path, styles: Sequence[str], beats: Path | None
+) -> tuple[_Candidate, list[_Candidate]]:
+    """Return the place that the beats are read from, and those that were passed over."""
     candidates = (
         _found(project, styles) if beats is None else _named(project, styles, project / beats)
     )
@@ -102,20 +117,18 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     guessed: _Candidate | None = None
     for candidate in candidates:
         if candidate.holds_prompts and not candidate.guessed:
-            if guessed is not None:
-                passed.append(guessed)
-            return _storyboard(candidate, styles, passed)
+            return candidate, passed if guessed is None else [*passed, guessed]
         if candidate.holds_prompts and guessed is None:
             guessed = candidate
         elif not candidate.holds_prompts:
             passed.append(candidate)
     if guessed is not None:
-        return _storyboard(guessed, styles, passed)
+        return guessed, passed
     # Rows without a single prompt: the faults of the first file say which are missing.
     first = next((candidate for candidate in passed if candidate.has_rows), None)
     if first is None:
         raise _nothing(project, passed)
-    return _storyboard(first, styles, [])
+    return first, []
 
 
 def places(project: Path) -> list[str]:

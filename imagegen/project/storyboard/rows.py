@@ -98,19 +98,20 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """What one file holds.
 
     `file` is its path as shown to the user. A row that could not be read is None and has
-    its fault among `faults`. `holds_prompts` is true also if that is not known; `guessed` says
-    that the prompts were found under another name than ours. `lines` has the line at which each
-    row begins, from 1, if it is known; `headed` are the styles that have a column of their own
-    in a table, `heading` the line of its headings.
+    its fault among `faults`. `holds_prompts` is true also if that is not known; `is_strict`
+    says that it is JSON of our fields and no others, `guessed` that the prompts were found under
+    another name than ours. `lines` has the line at which each row begins, from 1, if it is
+    known; `headed` are the styles that have a column of their own in a table, `heading` the line
+    of its headings.
 
     `keeps` says whether a row may have one of `names.KEPT`, `others` has fields of rows that are
-    not ours, by row; `misnamed` what rows call the fields
-    of ours that they lack, by row and field. `notes` say what was read in another way than it
-    is there.
+    not ours, by row; `misnamed` what rows call the fields of ours that they lack, by row and
+    field. `notes` say what was read in another way than it is there.
     """
 
     file: str
     holds_prompts: bool
+    is_strict: bool = False
     guessed: bool = False
     rows: tuple[Row | None, ...] = ()
     faults: tuple[InputFault, ...] = ()
@@ -172,9 +173,8 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> Sheet:
     except (msgspec.DecodeError, RecursionError, source.UnreadableError):
         return _from_text(data, file, styles)
     sheet = from_rows(document if isinstance(document, list) else document.beats, file)
-    if any(f'"{name}"'.encode() in data for name in KEPT):
-        return msgspec.structs.replace(sheet, keeps=True)
-    return sheet
+    keeps = any(f'"{name}"'.encode() in data for name in KEPT)
+    return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
 
 
 def _from_text(data: bytes, file: str, styles: Sequence[str]) -> Sheet:

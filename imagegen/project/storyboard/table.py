@@ -174,8 +174,8 @@ def _sheet(filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iter
         return msgspec.structs.replace(lacking, rows=(None,) * len(body.items))
     if titles:
         first, last = titles[0][0], titles[-1][0]
-        lines = f"line {first}" if first == last else f"lines {first} to {last}"
-        notes = [*notes, f"{lines} are not read: the headings are in line {heading}"]
+        lines = f"line {first} is" if first == last else f"lines {first} to {last} are"
+        notes = [*notes, f"{lines} not read: the headings are in line {heading}"]
     sheet = rows.from_items(called, file, notes=[*notes, *body.notes()], lines=body.lines)
     own = tuple(style for style in called.called.styles if style in unknown)
     return msgspec.structs.replace(
