@@ -262,6 +262,36 @@ def test_a_reference_that_comes_changes_or_goes_outdates_hard_cuts(board: Board)
     assert board.changed() == outdated
 
 
+def test_a_picture_of_the_older_rule_is_outdated_only_if_asked_for(board: Board) -> None:
+    """Fade went without the style reference in 0.1.0: that is counted, and not redrawn."""
+    board.write(rows("a", transition_type="Fade"))
+    board.draw()
+    (board.root / "style_reference.png").write_bytes(picture())
+    assert board.changed() == {}
+    assert board.survey().older == 1
+    board.set("strict_references = true\n")
+    assert board.changed() == {"1.1": ("references",)}
+    board.draw()
+    board.set()
+    assert board.changed() == {}
+    assert board.survey().older == 0
+
+
+def test_a_picture_that_continued_nothing_before_is_outdated_only_if_asked_for(
+    board: Board,
+) -> None:
+    """Same continues today, and was a transition of no meaning."""
+    board.set("continuity = true\n")
+    board.write(rows("a", "b", transition_type="H"))
+    board.draw()
+    first, second = rows("a", "b", transition_type="H")
+    board.write([first, second | {"transition_type": "Same"}])
+    assert board.changed() == {}
+    assert board.survey().older == 1
+    board.write([first, second | {"transition_type": "C"}])
+    assert board.changed() == {"1.2": ("predecessor",)}
+
+
 @pytest.mark.parametrize(("was", "now"), [("C", "H"), ("H", "C")])
 def test_another_transition_outdates_where_there_is_a_reference(
     board: Board, was: str, now: str

@@ -434,14 +434,14 @@ def test_room_for_a_picture_before_is_kept_only_where_there_is_one(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
-def test_transitions_that_mean_nothing_are_named(commands: Commands) -> None:
-    """Where continuity makes a difference, and not elsewhere."""
+def test_every_transition_is_listed_with_its_meaning(commands: Commands) -> None:
+    """Each value once, with how many beats have it."""
     beats = [row(0), row(1, transition_type="Dissolve"), row(2, transition_type="Continue")]
     root = commands.project(beats=beats, settings=CLEAR)
     out = commands.run("check", root).out
-    assert 'neither H nor C continue nothing: "Dissolve" (1)' in out
+    assert 'begins a new picture, with the style reference: "H" 1, "Dissolve" 1' in out
+    assert 'continues the picture before: "Continue" 1' in out
     assert "1 from the picture before" in out
-    assert "neither H nor C" not in commands.run("check", root, "--no-continuity").out
 
 
 def test_check_shows_what_a_beat_continues(commands: Commands) -> None:

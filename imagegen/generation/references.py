@@ -165,8 +165,8 @@ def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat
         written += [character.picture_in(style) for character in settings.characters.values()]
     rows = (path for own in beats.values() for beat in own for path in beat.references)
     named = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
-    own = _style_files(layout.root)
-    return [layout.root / REFERENCE_FILE, *own, _users(), *(layout.root / path for path in named)]
+    here = _style_files(layout.root)
+    return [layout.root / REFERENCE_FILE, *here, _users(), *(layout.root / path for path in named)]
 
 
 class _Shelf:

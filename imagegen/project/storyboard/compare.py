@@ -62,10 +62,12 @@ def _others(
         return
     for name in found[found.index(used.source) + 1 :]:
         folder = project / name
-        files = (name,)
+        files = [name]
         if folder.is_dir():
-            files = tuple(f"{name}{file.name}" for file in folder.iterdir() if file.is_file())
-        yield _Other(name=name, styles=styles, instead=used.source, files=files, is_place=True)
+            files = [f"{name}{file.name}" for file in folder.iterdir() if file.is_file()]
+        yield _Other(
+            name=name, styles=styles, instead=used.source, files=tuple(files), is_place=True
+        )
 
 
 def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | None:

@@ -125,7 +125,7 @@ class _Reader:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what was read past, and on which lines."""
-        found = []
+        found: list[str] = []
         for what, places in self._passed.items():
             lines = sorted({self._line(at) for at in places})
             shown = ", ".join(map(str, lines[:_MOST_LINES]))
@@ -135,7 +135,7 @@ class _Reader:
 
     def documents(self) -> list[Any]:
         """Return every list and object that is not within another."""
-        found = []
+        found: list[Any] = []
         while True:
             self._skip_prose()
             if self._at >= len(self._text):

@@ -123,8 +123,8 @@ class _Walk:
         if found or names.is_row(value):
             return found
         # An object of any other name, if it is the only list there is.
-        lists = [(n, held, None) for n, held in value.items() if _is_list_of_objects(held)]
-        return lists if len(lists) == 1 else []
+        found += [(n, held, None) for n, held in value.items() if _is_list_of_objects(held)]
+        return found if len(found) == 1 else []
 
     def _within(self, value: Mapping[str, Any], path: str, above: Found) -> Found:
         """Return what an object says of the rows within it: the number of their shot."""

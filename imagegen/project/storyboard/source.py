@@ -98,15 +98,15 @@ def as_text(data: bytes) -> tuple[str, list[str]]:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         # utf-8-sig counts from behind the mark that it skipped.
-        at = error.start + (len(MARK) if data.startswith(MARK) else 0)
+        place = error.start + (len(MARK) if data.startswith(MARK) else 0)
     if b"\0" not in data and not data.startswith(MARK):
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError:
             pass
         else:
-            return text, [f"read as Windows-1252, since it is not UTF-8 (at byte {at})"]
-    raise UnreadableError(f"is not UTF-8 (at byte {at}): save it as UTF-8")
+            return text, [f"read as Windows-1252, since it is not UTF-8 (at byte {place})"]
+    raise UnreadableError(f"is not UTF-8 (at byte {place}): save it as UTF-8")
 
 
 def _wide_without_mark(data: bytes) -> str | None:

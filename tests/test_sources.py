@@ -1,0 +1,231 @@
+"""Several files that hold prompts, beats without one, and pictures under other names."""
+
+import json
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+from PIL import Image
+
+from imagegen.display import standing as shown
+from imagegen.errors import Exit
+from imagegen.generation import scaffold
+from imagegen.generation.project import Project
+from imagegen.generation.standing import standing
+from imagegen.project.record import Asked
+from imagegen.project.storyboard.transitions import Kind, is_known, kind_of
+from reports import Printed
+
+SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
+WALL = 4_000_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def no_user_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the person who runs the tests is read."""
+    monkeypatch.setattr(platformdirs, "user_config_path", lambda *_, **__: tmp_path / "config")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a project's folder with settings alone."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    (folder / "imagegen.toml").write_text(SKETCH, encoding="utf-8")
+    return folder
+
+
+def rows(*prompts: str, transition: str = "H") -> list[dict[str, object]]:
+    """Return rows with these prompts, each in a shot of its own."""
+    return [
+        {
+            "shot_number": n,
+            "beat_number": f"Beat {n}",
+            "transition_type": transition,
+            "ai_prompt": prompt,
+        }
+        for n, prompt in enumerate(prompts, 1)
+    ]
+
+
+def write(path: Path, document: object, *, days_old: int = 0) -> None:
+    """Write a document, as a JavaScript module if its name says so."""
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(document)
+    path.write_text(f"export default {text};" if path.suffix == ".js" else text, encoding="utf-8")
+    os.utime(path, (WALL - days_old * 86400,) * 2)
+
+
+def notes(root: Path) -> str:
+    """Return what is to be said of a project's beats, one note a line."""
+    return "\n".join(Project(root, Asked()).notes())
+
+
+class TestSeveralSources:
+    """Prompts that are in more than one place."""
+
+    def test_an_edited_module_beside_its_json_is_said(self, root: Path) -> None:
+        """The older service reads the module alone, so that is what people edit."""
+        write(root / "prompts" / "prompts-clear.json", rows("a", "b", "c"), days_old=2)
+        write(root / "prompts" / "prompts-clear.js", rows("a", "B!", "C!"))
+        assert notes(root) == (
+            "prompts/prompts-clear.json is used, not prompts/prompts-clear.js, which is newer: "
+            "2 prompts differ (clear/2/2, clear/3/3)"
+        )
+
+    def test_storyboards_that_differ_are_said_with_the_way_to_use_them(self, root: Path) -> None:
+        """Whether they are newer, and what they have more."""
+        write(root / "prompts" / "prompts-clear.json", rows("a"))
+        write(root / "storyboards" / "clear.json", rows("A", "b"), days_old=3)
+        note = notes(root)
+        assert note.startswith("prompts/ is used, not storyboards/: 1 prompt differs (clear/1/1)")
+        assert "it has 1 beat that prompts/ has not" in note
+        assert f"--beats {root / 'storyboards'}" in note
+
+    def test_the_same_prompts_are_no_news(self, root: Path) -> None:
+        """White space makes no difference."""
+        write(root / "prompts" / "prompts-clear.json", rows("a  b"))
+        write(root / "prompts" / "prompts-clear.js", rows("a b\n"))
+        write(root / "storyboards" / "clear.json", rows("a b"))
+        assert notes(root) == ""
+
+    def test_a_file_with_faults_is_said_and_stops_nothing(self, root: Path) -> None:
+        """It is not the one that is used."""
+        write(root / "beats.json", rows("a"))
+        (root / "beats.csv").write_text("shot_number,beat_number,ai_prompt\n1,,x\n")
+        assert "beats.csv is not used, and has faults" in notes(root)
+
+
+class TestBeatsWithoutPrompt:
+    """Beats that the list of the step before has, and that no prompt was written for."""
+
+    @pytest.fixture
+    def project(self, root: Path) -> Project:
+        """Return a project whose second beat has no prompt."""
+        listed = [{"beat_number": f"Beat {n}", "script_phrase": "Words."} for n in (1, 2)]
+        write(root / "beats.json", listed)
+        write(root / "prompts" / "prompts-clear.json", rows("a"))
+        return Project(root, Asked())
+
+    def test_are_counted_and_named(self, project: Project) -> None:
+        """By the numbers that the list has."""
+        assert project.without_prompt == {"clear": ("Beat 2",)}
+        assert "clear: 1 beat of beats.json without a prompt (Beat 2)" in project.notes()
+
+    def test_not_every_picture_is_there(self, project: Project) -> None:
+        """That is said of all beats alone, also by the exit code."""
+        place = project.layout.picture("clear", "1", "1")
+        place.parent.mkdir(parents=True)
+        Image.new("RGB", (16, 9)).save(place)
+        found = standing(project, WALL)
+        assert found.check is Exit.BEATS_IN_ERROR
+        printed = Printed()
+        shown.show(printed.printer, found, "film", WALL)
+        assert "Every picture is there." not in printed.lines
+        assert "Every beat with a prompt has its picture; 1 has no prompt." in printed.lines
+        assert "clear: of the beats in beats.json 1 has no prompt (Beat 2)" in printed.lines
+
+
+class TestTransitions:
+    """What a row's transition means."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("H", "h", "Cut", "CUT TO:", "hard_cut", "Hard-Cut", "HardCut", "Fade", "Fade in"),
+            *("FADE TO BLACK.", "Dissolve", "cross dissolve", "Wipe", "Match cut", "Smash cut!"),
+            *("Smash-cut", "J-cut", "Iris out", "Whip pan", "Match Cut (continuous action)"),
+        ],
+    )
+    def test_begins_a_new_picture(self, text: str) -> None:
+        """In any spelling and case."""
+        assert kind_of(text) is Kind.BEGINS
+        assert is_known(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(
+                "C",
+                "c",
+                " c ",
+                "Continue",
+                "continues",
+                "CONTINUOUS",
+                "Continued",
+                "cont'd",
+                "Cont.",
+            ),
+            *("Same", "Same continue", "same_continue", "Continuous shot", "Continuing"),
+        ],
+    )
+    def test_continues(self, text: str) -> None:
+        """What says so in its first word."""
+        assert kind_of(text) is Kind.CONTINUES
+
+    @pytest.mark.parametrize("text", ["", " ", "None", "null", "N/A", "-", "—"])
+    def test_says_nothing(self, text: str) -> None:
+        """An empty one, and blanks in disguise."""
+        assert kind_of(text) is Kind.NONE
+
+    def test_a_value_that_is_not_known_begins_and_is_said(self, root: Path) -> None:
+        """With the choices, whether continuity is on or off."""
+        write(root / "beats.json", rows("a boat", "a cat", transition="Kerplunk"))
+        assert kind_of("Kerplunk") is Kind.BEGINS
+        for settings in (SKETCH, SKETCH + "continuity = true\n"):
+            (root / "imagegen.toml").write_text(settings, encoding="utf-8")
+            assert 'not known begin a new picture: "Kerplunk" (2) (H, Cut' in notes(root)
+
+
+class TestStyleReference:
+    """The picture that hard cuts are drawn with, under whatever name it has."""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "style_reference.png",
+            "style_reference.jpg",
+            "style_reference.webp",
+            "Style_Reference.PNG",
+            "STYLE-REFERENCE.jpeg",
+        ],
+    )
+    def test_is_used(self, root: Path, name: str) -> None:
+        """By its name in any case and of each type that is sent."""
+        write(root / "beats.json", rows("a boat"))
+        kind = {"jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}.get(
+            name.lower().split(".")[1], "PNG"
+        )
+        Image.new("RGB", (16, 9)).save(root / name, kind)
+        project = Project(root, Asked())
+        request = project.composer.request(project.beats["clear"][0])
+        assert [reference.role.name for reference in request.references] == ["STYLE"]
+        assert project.notes() == ()
+
+    def test_one_that_is_not_used_is_said(self, root: Path) -> None:
+        """Of two, and of a type that no service takes."""
+        write(root / "beats.json", rows("a boat"))
+        (root / "style_reference.gif").write_bytes(b"GIF89a")
+        assert "style_reference.gif is not used" in notes(root)
+        for name in ("style_reference.png", "style_reference.jpg"):
+            Image.new("RGB", (16, 9)).save(root / name)
+        assert "style_reference.jpg is not used: style_reference.png is" in notes(root)
+
+    def test_one_that_no_beat_gets_is_said(self, root: Path) -> None:
+        """With what a transition would have to be."""
+        write(root / "beats.json", rows("a boat", transition=""))
+        Image.new("RGB", (16, 9)).save(root / "style_reference.png")
+        assert "the style reference goes with no beat of clear" in notes(root)
+
+
+@pytest.mark.parametrize("name", ["Storyboard - Sheet1.csv", "my storyboard.json"])
+def test_init_writes_no_sample_beside_beats_of_another_name(tmp_path: Path, name: str) -> None:
+    """In front of them it would be what is drawn, and paid for."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    (folder / name).write_text("x", encoding="utf-8")
+    told = "\n".join(scaffold.create(folder))
+    assert not (folder / "beats.json").exists()
+    assert f"with {name} for its beats" in told
+    assert "--beats" in told
