@@ -137,6 +137,38 @@ def exists(path: Path) -> bool:
     return True
 
 
+_DATALESS: Final = 0x40000000
+"""`SF_DATALESS` of macOS: https://developer.apple.com/documentation/kernel, sys/stat.h"""
+_RECALL: Final = 0x1000 | 0x40000 | 0x400000
+"""Windows' attributes of offline files, and of those that opening or reading downloads."""
+_BESIDE: Final = (".{}.icloud", "{}.nextcloud", "{}.owncloud")
+
+
+def placeholder_names(name: str) -> tuple[str, ...]:
+    """Return the names that cloud drives give to a placeholder of a file of this name."""
+    return tuple(pattern.format(name) for pattern in _BESIDE)
+
+
+def has_placeholder(path: Path) -> bool:
+    """Return whether a cloud drive keeps a file elsewhere and has a placeholder for it here."""
+    return any(os.path.lexists(path.with_name(name)) for name in placeholder_names(path.name))
+
+
+def is_placeholder(found: os.stat_result) -> bool:
+    """Return whether a file's bytes are on a cloud drive alone: reading it would download it."""
+    flags: int = getattr(found, "st_flags", 0)
+    attributes: int = getattr(found, "st_file_attributes", 0)
+    return bool(flags & _DATALESS or attributes & _RECALL)
+
+
+def is_hollow(found: os.stat_result) -> bool:
+    """Return whether a file has a size and takes no room on the disk.
+
+    Some systems say so of files that are whole: it tells only of what cannot be read.
+    """
+    return found.st_size > 0 and getattr(found, "st_blocks", 1) == 0
+
+
 def mark(found: os.stat_result) -> tuple[int, int, int]:
     """Return by what a file is known to be the same still; its size comes first.
 

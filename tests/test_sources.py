@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imagegen.display import standing as shown
-from imagegen.errors import Exit
+from imagegen.errors import Exit, InputFaultsError
 from imagegen.generation import scaffold
 from imagegen.generation.project import Project
 from imagegen.generation.standing import standing
@@ -229,3 +229,53 @@ def test_init_writes_no_sample_beside_beats_of_another_name(tmp_path: Path, name
     assert not (folder / "beats.json").exists()
     assert f"with {name} for its beats" in told
     assert "--beats" in told
+
+
+class TestCloudDrives:
+    """Files of which a cloud drive keeps a placeholder alone."""
+
+    @pytest.mark.parametrize("name", [".Beat_1.png.icloud", "Beat_1.png.nextcloud"])
+    def test_a_picture_is_not_drawn_again(self, root: Path, name: str) -> None:
+        """It counts as there, and a note says that it is not on this machine."""
+        write(root / "beats.json", rows("a", "b"))
+        project = Project(root, Asked())
+        place = project.layout.picture("clear", "1", "1")
+        place.parent.mkdir(parents=True)
+        place.with_name(name).write_bytes(b"bplist00")
+        found = project.survey(WALL)
+        assert [planned.draw for planned in project.plan(found.beats).styles["clear"]] == [
+            False,
+            True,
+        ]
+        assert standing(project, WALL).elsewhere == ("clear/1/1",)
+        printed = Printed()
+        shown.show(printed.printer, standing(project, WALL), "film", WALL)
+        assert "1 picture is not on this machine but on a cloud drive (clear/1/1)" in printed.text
+
+    @pytest.mark.skipif(os.name == "nt", reason="holes in files need an attribute there")
+    def test_a_hole_is_a_placeholder(self, root: Path) -> None:
+        """A size without any room on the disk: nothing is put aside or drawn."""
+        write(root / "beats.json", rows("a"))
+        project = Project(root, Asked())
+        place = project.layout.picture("clear", "1", "1")
+        place.parent.mkdir(parents=True)
+        with place.open("wb") as file:
+            file.truncate(50_000)
+        if place.stat().st_blocks:
+            pytest.skip("this disk has no holes")
+        assert project.survey(WALL).elsewhere == ("clear/1/1",)
+
+    def test_beats_are_not_taken_for_missing(self, root: Path) -> None:
+        """The file is named, and what to do."""
+        (root / ".beats.json.icloud").write_bytes(b"bplist00")
+        with pytest.raises(InputFaultsError) as caught:
+            Project(root, Asked())
+        (fault,) = caught.value.faults
+        assert "is not on this machine" in fault.message
+        assert "download it" in (fault.hint or "")
+
+    def test_a_style_reference_is_not_left_out_in_silence(self, root: Path) -> None:
+        """Nothing is drawn without it and without a word."""
+        write(root / "beats.json", rows("a"))
+        (root / ".style_reference.png.icloud").write_bytes(b"bplist00")
+        assert "style_reference.png is not on this machine" in notes(root)

@@ -15,6 +15,7 @@ from imagegen.display.text import STYLES, clean, plural, some
 from imagegen.display.words import between, clock, on_project, without_prompts
 from imagegen.generation.outdated import older_rule
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding
+from imagegen.generation.survey import not_here
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 
@@ -53,6 +54,8 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
         _style(paper, f"{name:<{width}}", style, causes[name], cells)
     _reasons(paper, styles, names)
     _without_prompt(paper, found)
+    if found.elsewhere:
+        paper.wrapped("", not_here(found.elsewhere), indent=2)
     if found.drawn_by_older_rule:
         paper.wrapped("", older_rule(found.drawn_by_older_rule), indent=2)
     _choices(paper, found, path)

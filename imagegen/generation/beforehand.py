@@ -8,7 +8,7 @@ from imagegen.generation import ownkeys
 from imagegen.generation.outdated import older_rule
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import Project
-from imagegen.generation.survey import Survey
+from imagegen.generation.survey import Survey, not_here
 from imagegen.keys import places
 from imagegen.keys.ring import DEFAULT_POOL
 from imagegen.project.settings import Settings
@@ -63,6 +63,8 @@ def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
     """
     if found.older:
         yield older_rule(found.older)
+    if found.elsewhere:
+        yield not_here(found.elsewhere)
     premature = plan.premature
     if premature:
         first, more = premature[0], len(premature) - 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from imagegen import providers
+from imagegen import files, providers
 from imagegen.errors import UsageError
 from imagegen.generation.choices import Chosen, chosen, has_copy, placed
 from imagegen.generation.project import Project
@@ -132,6 +132,8 @@ def picture_fault(project: Project, key: Key, style: str) -> str | None:
     if key not in project.keys[style]:
         return f"no beat {name}: the style {style} does not have it"
     found, _ = look_at(project.layout.picture(style, *key))
+    if found is Found.NOTHING and files.has_placeholder(project.layout.picture(style, *key)):
+        return f"the picture of {name} is not on this machine: download it from the cloud drive"
     if found is Found.NOTHING:
         return f"{name} has no picture yet"
     if found is Found.FOREIGN:

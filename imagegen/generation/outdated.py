@@ -54,10 +54,8 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     `target` says from what a beat would be drawn now, but for the picture that it continues:
     the same for all beats of a style that have the same `kind`, but for their words. `before`
     tells which beats continue which. Pictures by one of the providers `placeholders` stand in for
-    others.
-    `older` returns what a picture that was drawn under the
-    rule of 0.1.0 says of its references: such a picture is not outdated by what transitions mean
-    today. None: it is.
+    others. `older` returns what a picture that was drawn under the rule of 0.1.0 says of its
+    references: such a picture is not outdated by what transitions mean today. None: it is.
     """
 
     target: Callable[[Beat], Provenance]

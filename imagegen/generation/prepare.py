@@ -89,7 +89,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _moves(planned: Planned) -> bool:
     """Tell whether something gives way to a new picture of this beat."""
-    return planned.draw or planned.found is not Found.WHOLE
+    return planned.draw or planned.found not in {Found.WHOLE, Found.ELSEWHERE}
 
 
 def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
@@ -109,7 +109,7 @@ def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]
 
 
 def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str], None]) -> Planned:
-    if planned.found in {Found.WHOLE, Found.NOTHING}:
+    if planned.found in {Found.WHOLE, Found.NOTHING, Found.ELSEWHERE}:
         return planned
     path = layout.picture(planned.beat.style, *planned.beat.key)
     refuse_link(path.parent)

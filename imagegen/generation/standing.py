@@ -99,7 +99,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     `without_prompt` has for each style the numbers of beats that beats.json lists and that have
     no prompt there; `drawn_by_older_rule` counts pictures without the style reference that their
-    transition gives them since 0.1.0, which are not outdated.
+    transition gives them since 0.1.0, which are not outdated. `elsewhere` names beats whose
+    picture is on a cloud drive and not on this machine.
     """
 
     schema: int = 1
@@ -127,6 +128,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     without_prompt: Mapping[str, tuple[str, ...]] = {}
     drawn_by_older_rule: int = 0
+    elsewhere: tuple[str, ...] = ()
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -202,6 +204,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         without_prompt=project.without_prompt,
         drawn_by_older_rule=found.older,
         **_choices(project, found),
+        elsewhere=found.elsewhere,
     )
 
 

@@ -20,6 +20,7 @@ from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.storyboard import Beat, Key
 
 _HEAD: Final = 16
+_NAMED: Final = 3
 _SHOT: Final = re.compile(r"Shot_(.+)")
 _BEAT: Final = re.compile(r"Beat_(.+)\.png")
 _DIGITS: Final = re.compile(r"([0-9]{1,18})")
@@ -37,8 +38,11 @@ class Found(StrEnum):
     FOREIGN = "foreign"
     """Torn, or no picture: to be put aside and drawn."""
 
+    ELSEWHERE = "elsewhere"
+    """A cloud drive's placeholder: the picture is there, and not on this machine."""
 
-THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE})
+
+THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE, Found.ELSEWHERE})
 """What is a beat's picture."""
 
 
@@ -105,6 +109,12 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     moves: dict[str, dict[Key, Key]] = {}
     unfinished: tuple[str, ...] = ()
     older: int = 0
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The beats whose picture is on a cloud drive alone."""
+        beats = itertools.chain.from_iterable(self.beats.values())
+        return tuple(one.name for one in beats if one.found is Found.ELSEWHERE)
 
     @property
     def there(self) -> dict[str, dict[Key, str | None]]:
@@ -230,11 +240,16 @@ class _Style:
             self._shots[shot] = None
         within = f"{self._relative}/{shot}/"
         return [
-            Surveyed(beat, Found.NOTHING)
+            Surveyed(beat, self._missing(folder, name))
             if entry is None
             else Surveyed(beat, *self._look_at(entry, within + name))
             for beat, entry, name in zip(beats, entries, names, strict=True)
         ]
+
+    def _missing(self, folder: _Folder, name: str) -> Found:
+        """Return what is there of a picture that is not at its place."""
+        others = files.placeholder_names(name) if folder.names else ()
+        return Found.ELSEWHERE if any(map(folder.take, others)) else Found.NOTHING
 
     def _shot(self, name: str) -> _Folder | None:
         entry = self._folder.take(name) or self._folder.take_alike(name)
@@ -255,7 +270,11 @@ class _Style:
         whole = self._index.find(relative, found)
         if whole is not None:
             return Found.WHOLE, whole
+        if files.is_placeholder(found):
+            return Found.ELSEWHERE, None
         kind, whole = look_at(Path(entry.path))
+        if kind is Found.FOREIGN and files.is_hollow(found):
+            return Found.ELSEWHERE, None
         if whole is not None:
             self._index.add(relative, found, whole, self._now)
         return kind, whole
@@ -278,3 +297,14 @@ def look_at(path: Path) -> tuple[Found, png.Whole | None]:
     if kind in {formats.Format.JPEG, formats.Format.WEBP}:
         return Found.CONVERTIBLE, None
     return Found.FOREIGN, None
+
+
+def not_here(beats: Sequence[str]) -> str:
+    """Return a note on beats whose picture is on a cloud drive alone."""
+    count = len(beats)
+    pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    some = ", ".join(beats[:_NAMED]) + (" …" if count > _NAMED else "")
+    return (
+        f"{pictures} not on this machine but on a cloud drive ({some}): not drawn again; download "
+        "them to choose or to check them"
+    )

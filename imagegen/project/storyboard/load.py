@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.storyboard import rows, source
@@ -299,11 +300,16 @@ def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
         )
     place = _Place(base=project, within=(project,), styles=tuple(styles))
     for name in _SHARED:
-        if os.path.lexists(project / name):
+        if _is_at(project / name):
             yield _file(project / name, place)
     for name, patterns in _FOLDERS:
         if os.path.isdir(project / name):  # noqa: PTH112 - unlike is_dir it never raises
             yield from _folder(project / name, patterns, place)
+
+
+def _is_at(path: Path) -> bool:
+    """Return whether there is a file, or a cloud drive's placeholder for one."""
+    return os.path.lexists(path) or files.has_placeholder(path)
 
 
 def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:
@@ -366,8 +372,8 @@ def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_C
         return
     parts = []
     for style in place.styles:
-        files = [folder / pattern.format(style=style) for pattern in patterns]
-        sheets = [(file, _sheet(file, place)) for file in files if os.path.lexists(file)]
+        paths = [folder / pattern.format(style=style) for pattern in patterns]
+        sheets = [(path, _sheet(path, place)) for path in paths if _is_at(path)]
         if not sheets:
             continue
         file, sheet = next((one for one in sheets if one[1].holds_prompts), sheets[0])

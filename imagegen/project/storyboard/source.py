@@ -40,6 +40,8 @@ _ZIPS = (
     (b"opendocument", "a LibreOffice document", "save it as plain text"),
     (b"Index/", "a Numbers document", "export it as CSV"),
 )
+_NOT_HERE = "is not on this machine: a cloud drive has a placeholder for it"
+_DOWNLOAD = "download it, or make it available offline"
 EXCEL = b"PK\x03\x04"
 """The bytes that an Excel file begins with, as any ZIP does."""
 
@@ -144,6 +146,8 @@ def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:
         real = path.resolve(strict=True)
         roots = [folder.resolve() for folder in within]
     except FileNotFoundError:
+        if files.has_placeholder(path):
+            raise UnreadableError(_NOT_HERE, hint=_DOWNLOAD) from None
         if path.is_symlink():
             raise UnreadableError("is a symbolic link to a file that is not there") from None
         raise UnreadableError("is not there") from None
@@ -167,6 +171,8 @@ def _read(path: Path) -> bytes:
             data = file.read(facts.st_size + 1)
     except OSError as error:
         raise UnreadableError(f"cannot be read: {_cause(error)}") from None
+    if not data.strip(b"\0") and files.is_hollow(facts):
+        raise UnreadableError(_NOT_HERE, hint=_DOWNLOAD)
     if len(data) > facts.st_size:
         raise UnreadableError("is being written: try again when that is done")
     return data
