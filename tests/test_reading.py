@@ -338,6 +338,7 @@ class TestNesting:
                 [{"scene": n, "shot": n + 1, "prompt": "x"} for n in (1, 2)],
                 [("1", "2"), ("2", "3")],
             ),
+            ([{"#": n, "Shot": 1, "prompt": "x"} for n in (7, 8)], [("1", "7"), ("1", "8")]),
             ([{"id": n, "prompt": "x"} for n in (7, 8)], [("7", "7"), ("8", "8")]),
             ([{"scene": 1, "frame": n, "prompt": "x"} for n in (1, 2)], [("1", "1"), ("1", "2")]),
         ],
@@ -382,6 +383,7 @@ class TestTables:
             TABLE.replace(HEAD, "Shot,Beat #,Transition,Script,Image prompt"),
             f"sep=,\n{TABLE}",
             f"SEP=,\r\n{TABLE}",
+            TABLE.replace("\n1,", "\n1.0,").replace("\n2,", "\n2.0,"),
             TABLE.replace("1,1.1,", "Shot 1,Beat 1.1,").replace("2,2.1", "Shot 2,Beat 2.1"),
         ],
     )

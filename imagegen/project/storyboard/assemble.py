@@ -329,15 +329,24 @@ def _taken(key: Key, row: Row, at: int, first: int, sheet: Sheet) -> _Wrong:
             "beat_number" if shot == key[0] else "shot_number",
             f"{ours}.png and {theirs}.png of {named} are one file on Windows and macOS",
         )
-    hint = None
-    if isinstance(row.beat_number, float) or isinstance(first_row.beat_number, float):
-        hint = f'an unquoted {number}0 loses its last zero: write "{number}0"'
-    elif sheet.heading is not None and (whole := _with_zero(number, at, sheet)):
-        hint = (
-            f"{whole} has lost its last zero in the spreadsheet: make the column text, or write "
-            f"Beat {whole}"
-        )
-    return _Wrong("beat_number", f"{number} is already {named}", hint)
+    return _Wrong(
+        "beat_number", f"{number} is already {named}", _lost_zero(number, row, first_row, at, sheet)
+    )
+
+
+def _lost_zero(number: str, row: Row, first: Row, at: int, sheet: Sheet) -> str | None:
+    """Return how a number may have become that of an earlier row."""
+    if isinstance(row.beat_number, float) or isinstance(first.beat_number, float):
+        if "." in number:
+            return f'an unquoted {number}0 loses its last zero: write "{number}0"'
+        return f'an unquoted {number}.0 is {number}: write "{number}.0" if it is another beat'
+    whole = _with_zero(number, at, sheet) if sheet.heading is not None else None
+    if whole is None:
+        return None
+    return (
+        f"{whole} has lost its last zero in the spreadsheet: make the column text, or write "
+        f"Beat {whole}"
+    )
 
 
 def _with_zero(number: str, at: int, sheet: Sheet) -> str | None:

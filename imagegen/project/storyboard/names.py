@@ -82,6 +82,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
 def squashed(name: str) -> str:
     """Return what is the same for `shotNumber`, `Shot number` and `SHOT_NUMBER`."""
     plain = unicodedata.normalize("NFKC", name[:_LONGEST]).casefold()
+    if plain.strip() == "#":
+        return "number"
     return "".join(char for char in plain if char.isalnum())
 
 

@@ -36,6 +36,7 @@ _TOTAL = re.compile(
     r"\W*(?:total|totals|subtotal|sum|count|average|summe|gesamt|anzahl|somme|suma|totale)\b.{0,40}",
     re.IGNORECASE,
 )
+_DECIMAL = re.compile(r"[0-9]+\.0")
 _field_size = threading.Lock()
 
 _Row = tuple[int, Sequence[Cell]]
@@ -167,6 +168,7 @@ def _sheet(filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iter
     if twice is not None:
         return broken(file, f"has two columns named {quoted(twice)}: keep one")
     body.take(filled)
+    told = body.notes()
     called = rows.Interpreter(body.items, every, shapes=[tuple(columns)])
     missing = _missing(called.called)
     if missing:
@@ -176,7 +178,7 @@ def _sheet(filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iter
         first, last = titles[0][0], titles[-1][0]
         lines = f"line {first} is" if first == last else f"lines {first} to {last} are"
         notes = [*notes, f"{lines} not read: the headings are in line {heading}"]
-    sheet = rows.from_items(called, file, notes=[*notes, *body.notes()], lines=body.lines)
+    sheet = rows.from_items(called, file, notes=[*notes, *told], lines=body.lines)
     own = tuple(style for style in called.called.styles if style in unknown)
     return msgspec.structs.replace(
         sheet, headed=own, heading=heading, faults=(*body.faults, *sheet.faults)
@@ -234,6 +236,18 @@ class _Body:
             self.items.append(Found(value=self._trimmed(row)))
             self.lines.append(line)
 
+    def _without_decimals(self) -> Iterator[str]:
+        """Write numbers as whole ones that a program made decimal, all of a column: 1.0, 2.0."""
+        for field in ("shot_number", "beat_number"):
+            name = self._called.fields.get(field)
+            values = [item.value[name] for item in self.items] if name is not None else []
+            texts = [value for value in values if value is not None]
+            if texts and all(isinstance(one, str) and _DECIMAL.fullmatch(one) for one in texts):
+                for item in self.items:
+                    if item.value[name] is not None:
+                        item.value[name] = item.value[name].partition(".")[0]
+                yield f"{field} is read without the .0 that all of its numbers end with"
+
     def _is_beat(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row has a number and a prompt, so that its shot is that above it."""
         fields = self._called.fields
@@ -274,7 +288,7 @@ class _Body:
 
     def notes(self) -> list[str]:
         """Return what is to be said of rows that were not read, or read with those above."""
-        told = []
+        told = list(self._without_decimals())
         for reason, lines in self._skipped.items():
             if reason != "nothing that is read is filled in":
                 told.append(f"{_lines(lines)} not read: {reason}")
