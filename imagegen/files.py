@@ -144,17 +144,17 @@ _RECALL: Final = 0x1000 | 0x40000 | 0x400000
 _BESIDE: Final = (".{}.icloud", "{}.nextcloud", "{}.owncloud")
 
 
-def placeholder_names(name: str) -> tuple[str, ...]:
+def stub_names(name: str) -> tuple[str, ...]:
     """Return the names that cloud drives give to a placeholder of a file of this name."""
     return tuple(pattern.format(name) for pattern in _BESIDE)
 
 
-def has_placeholder(path: Path) -> bool:
+def has_stub(path: Path) -> bool:
     """Return whether a cloud drive keeps a file elsewhere and has a placeholder for it here."""
-    return any(os.path.lexists(path.with_name(name)) for name in placeholder_names(path.name))
+    return any(os.path.lexists(path.with_name(name)) for name in stub_names(path.name))
 
 
-def is_placeholder(found: os.stat_result) -> bool:
+def is_stub(found: os.stat_result) -> bool:
     """Return whether a file's bytes are on a cloud drive alone: reading it would download it."""
     flags: int = getattr(found, "st_flags", 0)
     attributes: int = getattr(found, "st_file_attributes", 0)

@@ -132,7 +132,7 @@ def picture_fault(project: Project, key: Key, style: str) -> str | None:
     if key not in project.keys[style]:
         return f"no beat {name}: the style {style} does not have it"
     found, _ = look_at(project.layout.picture(style, *key))
-    if found is Found.NOTHING and files.has_placeholder(project.layout.picture(style, *key)):
+    if found is Found.NOTHING and files.has_stub(project.layout.picture(style, *key)):
         return f"the picture of {name} is not on this machine: download it from the cloud drive"
     if found is Found.NOTHING:
         return f"{name} has no picture yet"

@@ -274,7 +274,7 @@ def _within(root: Path, written: str, shown: str) -> Path:
     path = _resolved(root / written, shown)
     if not path.is_relative_to(root):
         raise _OutsideError(f"{shown} lies outside the project", hint="copy it into the project")
-    if files.has_placeholder(path):
+    if files.has_stub(path):
         raise UsageError(
             f"{shown} is not on this machine: a cloud drive has a placeholder for it",
             hint="download it, or make it available offline",
@@ -308,7 +308,7 @@ def _style_files(folder: Path) -> list[Path]:
 def unused_style_files(layout: Layout, settings: Settings) -> list[str]:
     """Return notes on files that are named as a style reference is, and that are not used."""
     notes = []
-    if files.has_placeholder(layout.root / REFERENCE_FILE):
+    if files.has_stub(layout.root / REFERENCE_FILE):
         notes.append(f"{REFERENCE_FILE} is not on this machine, and not sent: download it")
     used = None if settings.style_reference else _default(layout)
     instead = settings.style_reference or (used.name if used else None)

@@ -248,7 +248,7 @@ class _Style:
 
     def _missing(self, folder: _Folder, name: str) -> Found:
         """Return what is there of a picture that is not at its place."""
-        others = files.placeholder_names(name) if folder.names else ()
+        others = files.stub_names(name) if folder.names else ()
         return Found.ELSEWHERE if any(map(folder.take, others)) else Found.NOTHING
 
     def _shot(self, name: str) -> _Folder | None:
@@ -270,7 +270,7 @@ class _Style:
         whole = self._index.find(relative, found)
         if whole is not None:
             return Found.WHOLE, whole
-        if files.is_placeholder(found):
+        if files.is_stub(found):
             return Found.ELSEWHERE, None
         kind, whole = look_at(Path(entry.path))
         if kind is Found.FOREIGN and files.is_hollow(found):

@@ -309,7 +309,7 @@ def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
 
 def _is_at(path: Path) -> bool:
     """Return whether there is a file, or a cloud drive's placeholder for one."""
-    return os.path.lexists(path) or files.has_placeholder(path)
+    return os.path.lexists(path) or files.has_stub(path)
 
 
 def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:

@@ -146,7 +146,7 @@ def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:
         real = path.resolve(strict=True)
         roots = [folder.resolve() for folder in within]
     except FileNotFoundError:
-        if files.has_placeholder(path):
+        if files.has_stub(path):
             raise UnreadableError(_NOT_HERE, hint=_DOWNLOAD) from None
         if path.is_symlink():
             raise UnreadableError("is a symbolic link to a file that is not there") from None
