@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -506,6 +507,16 @@ class TestExcel:
         (fault,) = faults(tmp_path, workbook(rows), "beats.xlsx")
         assert fault.message == "1.1 is already row 1 (line 2)"
         assert "1.10 loses its last zero" in (fault.hint or "")
+
+    def test_without_the_extra_it_says_what_to_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Save it as CSV, or install what reads it."""
+        monkeypatch.setitem(sys.modules, "python_calamine", None)
+        (fault,) = faults(tmp_path, workbook([HEAD.split(",")]), "beats.xlsx")  # type: ignore[list-item]
+        assert fault.message == "is an Excel file"
+        assert "save it as CSV UTF-8" in (fault.hint or "")
+        assert "imagegen-storyboard[xlsx]" in (fault.hint or "")
 
     def test_a_sheet_that_would_fill_memory_is_refused(self, tmp_path: Path) -> None:
         """Two cells far apart are a rectangle of billions."""
