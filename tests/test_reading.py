@@ -266,6 +266,26 @@ class TestNames:
             beat = board(tmp_path, json.dumps(rows)).beats["clear"][0]
             assert beat.extra == {n: v for n, v in rows[0].items() if n not in ROWS[0]}
 
+    @pytest.mark.parametrize(
+        "others",
+        [
+            {"prompts": ["one", "two"]},
+            {"transition_type": None, "transition": {"kind": "cut"}},
+            {"script_phrase": None, "script": ["a", "b"]},
+            {"images": [{"url": "x"}]},
+            {"end": {"a": 1}, "start": [2], "sfx": {"b": None}},
+        ],
+    )
+    def test_names_that_mean_something_else_stop_nothing(
+        self, tmp_path: Path, others: dict[str, object]
+    ) -> None:
+        """What another tool has under a usual name is kept, and not taken for ours."""
+        rows = [{n: v for n, v in row.items() if others.get(n, v) is not None} for row in ROWS]
+        given = {n: v for n, v in others.items() if v is not None}
+        found = board(tmp_path, json.dumps([row | given for row in rows])).beats["clear"]
+        assert [beat.words for beat in found] == [row["ai_prompt"] for row in ROWS]
+        assert found[0].extra == given
+
     def test_prompts_of_styles_under_other_names(self, tmp_path: Path) -> None:
         """A style's own words may be in a field of their own, or in rows that name the style."""
         rows = [{"shot": 1, "beat": 1, "clear_prompt": "A", "promptConsistent": "B"}]
@@ -299,6 +319,7 @@ class TestNesting:
                 "shots[].beats[]",
             ),
             ([[ROWS[0], ROWS[1]], [ROWS[2]]], None),
+            ({"beats": ROWS, "scenes": [{"scene": 1, "title": "x"}], "cast": [{"a": 1}]}, None),
             ({"1.1": ROWS[0], "1.2": ROWS[1], "2.1": ROWS[2]}, "{}"),
             (dict.fromkeys(STYLES, ROWS), "illustration[] and clear[] and consistent[]"),
         ],

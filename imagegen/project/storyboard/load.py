@@ -162,7 +162,8 @@ def siblings(project: Path, file: str, styles: Sequence[str]) -> Iterator[tuple[
 
 
 _ALIKE = re.compile(
-    r".*(?:beat|storyboard|shot|scene|prompt)s?.*\.(?:json|jsonl|csv|tsv|xlsx|xlsm|xls|ods|numbers)",
+    r".*(?:beat|storyboard|shot|scene|prompt)s?.*"
+    r"\.(?:json|jsonl|csv|tsv|xlsx|xlsm|xls|ods|numbers|js|mjs)",
     re.IGNORECASE,
 )
 _NOT_BEATS = re.compile(r"package|image_|imagegen|\.imagegen|tsconfig", re.IGNORECASE)

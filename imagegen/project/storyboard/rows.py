@@ -47,6 +47,9 @@ _MOST = {'"': 12_000_000, "{": 2_000_000, "[": 2_000_000, "`": 4_000_000, "'": 1
 _MOST_INTERPRETED = 3_000_000
 """Commas up to which a file that is not strict is read as a document."""
 
+_OPTIONAL = {"transition_type": str, "script_phrase": str, "ai_prompts": dict}
+"""Fields that are read under another name only if all rows have this type there."""
+
 _SHAPE = 'expected a list of rows, or {"beats": [rows]}'
 _DEEP = "is nested too deeply"
 
@@ -337,7 +340,7 @@ class Interpreter:
                 shape = tuple(item.value)
                 self._shapes[shape] = self._shapes.get(shape, 0) + 1
         self._nested = any(item.shot is not None for item in items)
-        self.called = self._counted(names.match(list(self._shapes), styles))
+        self.called = self._counted(self._usable(names.match(list(self._shapes), styles)))
         self._taken = {*self.called.fields.values(), *self.called.styles.values()}
         self._plans = {shape: self._plan(shape) for shape in self._shapes}
 
@@ -355,6 +358,17 @@ class Interpreter:
         read = {self.called.fields.get(field, field) for field in prompts}
         read |= {n for n, field in self.called.others.items() if field in prompts}
         return any(value.get(name) for name in read)
+
+    def _usable(self, called: Names) -> Names:
+        """Return the names without those under which other tools mean something else."""
+        others = {}
+        for field, kind in _OPTIONAL.items():
+            name = called.fields.get(field, field)
+            values = (item.value.get(name) for item in self.items if isinstance(item.value, dict))
+            if name != field and not all(one is None or isinstance(one, kind) for one in values):
+                others[name] = field
+        fields = {ours: name for ours, name in called.fields.items() if name not in others}
+        return msgspec.structs.replace(called, fields=fields, others=called.others | others)
 
     def _counted(self, called: Names) -> Names:
         """Return the names with what numbers the rows, if nothing has our name for it."""

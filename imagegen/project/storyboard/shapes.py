@@ -11,11 +11,12 @@ from imagegen.project.storyboard.names import squashed
 from imagegen.project.storyboard.numbers import Number, file_number
 
 _DEEPEST = 20
-_LISTS = frozenset(
+# If an object holds several, the first of these has the rows.
+_LISTS = tuple(
     """
-    beats scenes shots storyboard storyboards sequences sequence acts frames panels rows items data
-    results result segments pages slides images pictures prompts script clips entries list records
-    project output response
+    beats shots frames panels rows items scenes storyboard storyboards sequences sequence acts
+    segments slides pages clips entries images pictures prompts records results result data list
+    output response project script
     """.split()  # noqa: SIM905  # a list has a line for each
 )
 
@@ -120,6 +121,10 @@ class _Walk:
             style = self._styles.get(squashed(name))
             if squashed(name) in _LISTS or style is not None:
                 found.append((name, held, style))
+        lists = [one for one in found if one[2] is None]
+        if len(lists) > 1:
+            best = min(lists, key=lambda one: _LISTS.index(squashed(one[0])))
+            found = [one for one in found if one[2] is not None or one is best]
         if found or names.is_row(value):
             return found
         # An object of any other name, if it is the only list there is.
