@@ -175,10 +175,9 @@ def check(
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
-    told = (unused, composer.short(beats_of_all))
+    told = filter(None, (unused, composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
-    told = (*filter(None, told), *about_model)
-    for note in (*read.notes(), *read.ring.warnings, *told):
+    for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
         printer.wrapped("  note: ", note, indent=4)
     if write:
         written = storyboard.write_clean(
