@@ -58,10 +58,10 @@ def differences(model: Model, theirs: dict[str, Any], prefix: str) -> Iterator[s
 def _price_differences(model: Model, theirs: dict[str, Any]) -> Iterator[str]:
     tokens = model.token_prices
     per_million = {
-        "image tokens": (tokens and tokens.picture, "output_cost_per_image_token"),
-        "thoughts": (tokens and tokens.text_out, "output_cost_per_token"),
-        "prompt": (tokens and tokens.text_in, "input_cost_per_token"),
-        "image input": (tokens and tokens.picture_in, "input_cost_per_image_token"),
+        "image tokens": (tokens.picture if tokens else None, "output_cost_per_image_token"),
+        "thoughts": (tokens.text_out if tokens else None, "output_cost_per_token"),
+        "prompt": (tokens.text_in if tokens else None, "input_cost_per_token"),
+        "image input": (tokens.picture_in if tokens else None, "input_cost_per_image_token"),
     }
     for what, (ours, name) in per_million.items():
         other = None if theirs.get(name) is None else theirs[name] * _MILLION
