@@ -1,5 +1,6 @@
 """What tests share."""
 
+import gc
 import os
 import re
 import signal
@@ -76,6 +77,13 @@ def signals() -> None:
             signal.signal(number, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage() -> None:
+    """Look for garbage among what tests make alone, not among all tests and what they import."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

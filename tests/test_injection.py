@@ -420,6 +420,7 @@ def points(total: int) -> Iterator[int]:
     return iter(range(1, total + 1, step))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="what is open is not told here")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
