@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(browser.installed() is None, reason="no Chromium is installed"),
 ]
 
-SKETCH = 'provider = "sketch"\n'
+SKETCH = 'provider = "sketch"\nimage_size = "512"\n'
 STYLES = ("illustration", "clear", "consistent")
 MARKUP = '<img src=x onerror="document.title=1"><b>&lt;i&gt;'
 expect.set_options(timeout=30_000)
