@@ -37,7 +37,7 @@ SETTINGS: Final = (
 RUN: Final = ("--progress", "none", "--yes")
 _EVERY: Final = int(os.environ.get("IMAGEGEN_SWEEP", "0"))
 """1 injects at every call; by default it is a few calls of each command, evenly spread."""
-_FEW: Final = 5
+_FEW: Final = 3
 
 
 Check = Callable[[bool, str], None]
@@ -414,10 +414,13 @@ _PIECEMEAL: Final = {"run", "init", "redraw"}
 """Commands that do one thing after another: what is done stays."""
 
 
-def points(total: int) -> Iterator[int]:
-    """Yield the calls to fail at: all of them, or a few that are evenly spread."""
+def points(total: int, way: str) -> Iterator[int]:
+    """Yield the calls to fail at: all of them, or a few that are evenly spread.
+
+    Each way fails at others.
+    """
     step = 1 if _EVERY else max(1, total // _FEW)
-    return iter(range(1, total + 1, step))
+    return iter(range(1 + list(WAYS).index(way) % step, total + 1, step))
 
 
 @pytest.mark.slow
@@ -439,6 +442,6 @@ def test_no_fault_of_the_disk_breaks_a_promise(
         assert command(*_arguments(CASES[name], place), piped=CASES[name].piped) == 0
     total = len(calls.seen)
     assert total
-    count = sweep(name, WAYS[way], template, tmp_path, points(total))
+    count = sweep(name, WAYS[way], template, tmp_path, points(total, way))
     # `pytest -rP` shows it.
     print(f"{count} of {total} calls: {name}, {way}")
