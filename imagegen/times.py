@@ -7,6 +7,8 @@ _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_MOST_SECONDS: Final = 1e11
+"""A larger number is of milliseconds, as JavaScript counts: in seconds it is the year 5138."""
 
 
 def iso(wall: float) -> str:
@@ -32,6 +34,31 @@ def in_words(day: dt.date) -> str:
 def day(wall: float) -> dt.date:
     """Return the day of a time, in UTC."""
     return _utc(wall).date()
+
+
+def seconds(written: object) -> float | None:
+    """Return the time that another program wrote; None if it is none.
+
+    ISO 8601 with or without an offset (then it is UTC), or a number since 1970, of seconds or
+    milliseconds.
+    """
+    if isinstance(written, str):
+        text = written.strip()
+        try:
+            # A date in ISO 8601 has eight digits at most without any other sign.
+            if not text.isdecimal() or len(text) <= len("20261122"):
+                moment = dt.datetime.fromisoformat(text)
+                return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+            return seconds(int(text))
+        except (ValueError, OverflowError):
+            return None
+    if not isinstance(written, int | float) or isinstance(written, bool):
+        return None
+    wall = written / 1000 if abs(written) > _MOST_SECONDS else written
+    try:
+        return _utc(wall).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _utc(wall: float) -> dt.datetime:

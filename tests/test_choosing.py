@@ -21,11 +21,12 @@ from imagegen.generation import choices, choosing, interrupted, picks
 from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
-from imagegen.project import formats, selections
+from imagegen.project import formats, moved_selections, selections
+from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.layout import Layout
-from imagegen.project.moved_selections import moved, set_back
+from imagegen.project.moved_selections import Moved, set_back
 from imagegen.project.record import Asked
-from imagegen.project.selections import Choice, Names
+from imagegen.project.selections import Choice
 from imagegen.project.storyboard import Key
 
 WALL = 1_790_000_000.0
@@ -33,6 +34,8 @@ AT = "2026-09-21T14:13:20Z"
 KEYS: tuple[Key, ...] = (("1", "1.1"), ("1", "1.2"), ("2", "2.1"))
 TWICE: tuple[Key, ...] = (("1", "1"), ("1", "2"), ("2", "1"))
 STYLES = ("illustration", "clear", "consistent")
+IDS = tuple(BeatId(beat) for _, beat in KEYS)
+TWICE_IDS = tuple(map(BeatId, ("1/1", "2", "2/1")))
 
 
 class Board:
@@ -72,7 +75,17 @@ class Board:
 
     def choose(self, key: Key, style: str, *, flagged: bool = False) -> Chosen:
         """Choose one picture."""
-        return choosing.choose(self.project, {key: Pick(style, flagged)}, WALL)[key]
+        beat = self.project.beat_index.id_of(key)
+        return choosing.choose(self.project, {beat: Pick(style, flagged)}, WALL)[beat]
+
+    def flag(self, key: Key, *, flagged: bool = True) -> Chosen:
+        """Mark what is chosen, or take the mark away."""
+        beat = self.project.beat_index.id_of(key)
+        return choosing.flag(self.project, [beat], WALL, flagged=flagged)[beat]
+
+    def unchoose(self, key: Key) -> None:
+        """Choose nothing for a beat."""
+        choosing.unchoose(self.project, [self.project.beat_index.id_of(key)], WALL)
 
     def say(self, said: object) -> bytes:
         """Let the file of choices say this."""
@@ -130,8 +143,8 @@ def test_a_choice_is_a_copy_and_an_entry(board: Board) -> None:
         "isFlagged": False,
         "selectedAt": AT,
     }
-    assert (made.name, made.image_path) == ("1.1", "selected_images/Beat_1.1.png")
-    assert choices.chosen(board.project) == {KEYS[0]: made}
+    assert (made.beat, made.image_path) == ("1.1", "selected_images/Beat_1.1.png")
+    assert choices.chosen(board.project) == {IDS[0]: made}
 
 
 def test_a_flagged_choice_has_one_file(board: Board) -> None:
@@ -140,9 +153,9 @@ def test_a_flagged_choice_has_one_file(board: Board) -> None:
     board.choose(KEYS[0], "consistent", flagged=True)
     consistent = board.place("consistent", KEYS[0]).read_bytes()
     assert board.selected == {"Beat_1.1_flagged.png": consistent}
-    choosing.flag(board.project, KEYS[:1], flagged=False)
+    board.flag(KEYS[0], flagged=False)
     assert board.selected == {"Beat_1.1.png": consistent}
-    choosing.flag(board.project, KEYS[:1])
+    board.flag(KEYS[0])
     assert board.selected == {"Beat_1.1_flagged.png": consistent}
     assert board.said["1.1"]["isFlagged"] is True
     board.choose(KEYS[0], "clear")
@@ -155,7 +168,7 @@ def test_a_mark_leaves_the_picture_that_was_chosen(board: Board) -> None:
     was = board.choose(KEYS[0], "clear")
     before = board.selected["Beat_1.1.png"]
     board.draw("clear", KEYS[0])
-    made = choosing.flag(board.project, KEYS[:1])[KEYS[0]]
+    made = board.flag(KEYS[0])
     assert board.selected == {"Beat_1.1_flagged.png": before}
     assert made.selected_at == was.selected_at
 
@@ -164,14 +177,14 @@ def test_a_choice_can_be_taken_back(board: Board) -> None:
     """Then nothing is chosen, and the copy is gone."""
     board.choose(KEYS[0], "clear")
     board.choose(KEYS[1], "clear", flagged=True)
-    choosing.unchoose(board.project, KEYS[1:2])
+    board.unchoose(KEYS[1])
     assert list(board.said) == ["1.1"]
     assert list(board.selected) == ["Beat_1.1.png"]
     before = board.said
-    choosing.unchoose(board.project, KEYS[1:2])
+    board.unchoose(KEYS[1])
     assert board.said == before
     with pytest.raises(UsageError, match=r"nothing is chosen for 1\.2"):
-        choosing.flag(board.project, KEYS[1:2])
+        board.flag(KEYS[1])
 
 
 def test_the_copy_is_no_second_name(board: Board) -> None:
@@ -196,12 +209,13 @@ def test_what_other_tools_wrote_stays(board: Board) -> None:
 
 @pytest.mark.parametrize("name", ["1.1", "Beat 1.1", "beat 1.1", "1/1.1"])
 def test_other_ways_to_write_a_number_are_read(board: Board, name: str) -> None:
-    """A choice of another tool is found under each, and there is one after choosing again."""
+    """A choice of another tool is found under each, and its key says what is chosen since."""
     board.say({name: {"style": "consistent"}})
     (found,) = choices.chosen(board.project).values()
     assert (found.key, found.style) == (KEYS[0], "consistent")
     board.choose(KEYS[0], "clear")
-    assert [(name, entry["style"]) for name, entry in board.said.items()] == [("1.1", "clear")]
+    keys = {name: entry["style"] for name, entry in board.said.items()}
+    assert keys == ({"1.1": "clear"} if "/" in name else {name: "clear", "1.1": "clear"})
     assert list(board.selected) == ["Beat_1.1.png"]
 
 
@@ -224,14 +238,14 @@ def test_what_cannot_be_chosen_changes_nothing(board: Board) -> None:
     board.place("clear", KEYS[1]).unlink()
     board.place("clear", KEYS[2]).write_bytes(b"torn")
     wrong = {
-        "clear/1/1.2 has no picture yet": {KEYS[1]: Pick("clear")},
-        "clear/2/2.1 has no whole picture": {KEYS[2]: Pick("clear")},
-        'no style "oil"': {KEYS[0]: Pick("oil")},
-        "no beat clear/9/9.9": {("9", "9.9"): Pick("clear")},
+        "clear/1/1.2 has no picture yet": {IDS[1]: Pick("clear")},
+        "clear/2/2.1 has no whole picture": {IDS[2]: Pick("clear")},
+        'no style "oil"': {IDS[0]: Pick("oil")},
+        "no beat clear/9.9": {BeatId("9.9"): Pick("clear")},
     }
     for message, wanted in wrong.items():
         with pytest.raises(UsageError, match=message):
-            choosing.choose(board.project, {KEYS[0]: Pick("clear"), **wanted}, WALL)
+            choosing.choose(board.project, {IDS[0]: Pick("clear"), **wanted}, WALL)
     assert (board.said, board.selected) == ({}, {})
 
 
@@ -242,8 +256,8 @@ def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: 
     todo: list[Callable[[], object]] = [
         lambda: board.choose(KEYS[0], "clear"),
         lambda: choosing.choose_rest(board.project, "clear", WALL),
-        lambda: choosing.flag(board.project, KEYS[:1]),
-        lambda: choosing.unchoose(board.project, KEYS[:1]),
+        lambda: board.flag(KEYS[0]),
+        lambda: board.unchoose(KEYS[0]),
         lambda: choices.chosen(board.project),
     ]
     for do in todo:
@@ -288,7 +302,7 @@ def test_entries_that_lead_elsewhere_are_no_choices(board: Board) -> None:
         "2.1": {"style": ["clear"]},
     }
     board.say(hostile)
-    assert list(choices.chosen(board.project)) == [KEYS[1]]
+    assert list(choices.chosen(board.project)) == [IDS[1]]
     choosing.choose_rest(board.project, "consistent", WALL)
     assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png", "Beat_2.1.png"]
     assert board.said["../../1.1"] == {"style": "clear"}
@@ -299,12 +313,12 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
     board.choose(KEYS[0], "consistent")
     board.place("clear", KEYS[2]).unlink()
     made, lacking = choosing.choose_rest(board.project, "clear", WALL)
-    assert (list(made), lacking) == ([KEYS[1]], [KEYS[2]])
+    assert (list(made), lacking) == ([IDS[1]], [IDS[2]])
     assert {name: entry["style"] for name, entry in board.said.items()} == {
         "1.1": "consistent",
         "1.2": "clear",
     }
-    assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [KEYS[2]])
+    assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [IDS[2]])
 
 
 def test_a_lock_that_cannot_be_taken_is_told(board: Board) -> None:
@@ -359,7 +373,7 @@ def test_a_retouched_copy_is_not_redrawn_and_never_lost(board: Board) -> None:
     board.choose(KEYS[0], "consistent", flagged=True)
     assert board.kept == [b"retouched"]
     (board.root / "selected_images/Beat_1.1_flagged.png").write_bytes(b"once more")
-    choosing.unchoose(board.project, KEYS[:1])
+    board.unchoose(KEYS[0])
     assert sorted(board.kept) == [b"once more", b"retouched"]
 
 
@@ -404,8 +418,8 @@ def test_another_tools_choices_get_their_copies(board: Board) -> None:
     assert choices.look(board.project)[0].image_path == "selected_images/Beat_1.1.png"
 
 
-def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> None:
-    """The one under the beat's own name counts, wherever it stands."""
+def test_two_entries_of_one_beat_both_stay(board: Board) -> None:
+    """Without times the one under the beat's own name counts; once it is chosen both say it."""
     for entries in (
         {
             "1.1": {"style": "clear"},
@@ -414,7 +428,7 @@ def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> N
         {"Beat 1.1": {"style": "consistent"}, "1.1": {"style": "clear"}},
     ):
         board.say(entries)
-        assert choices.chosen(board.project)[KEYS[0]].style == "clear"
+        assert choices.chosen(board.project)[IDS[0]].style == "clear"
         (unclear,) = choices.left_over(board.project).unclear
         assert (unclear.name, unclear.reason.split(",")[0]) == ("Beat 1.1", "gives way to 1.1")
         board.choose(KEYS[1], "clear")
@@ -422,10 +436,12 @@ def test_two_entries_of_one_beat_both_stay_until_it_is_chosen(board: Board) -> N
         data = board.place("clear", KEYS[0]).read_bytes()
         assert board.selected["Beat_1.1.png"] == data
         assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png"]
-        choosing.flag(board.project, KEYS[:1])
-        assert list(board.said) == ["1.1", "1.2"]
+        board.flag(KEYS[0])
+        both = [board.said[name] for name in ("1.1", "Beat 1.1")]
+        assert [(one["style"], one["isFlagged"]) for one in both] == [("clear", True)] * 2
+        assert choices.left_over(board.project).unclear == ()
         board.say(entries)
-        choosing.unchoose(board.project, KEYS[:1])
+        board.unchoose(KEYS[0])
         assert board.said == {}
 
 
@@ -479,7 +495,7 @@ def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> 
     twice.choose(TWICE[0], "clear", flagged=True)
     assert list(twice.said) == ["1"]
     twice.storyboard(TWICE)
-    assert list(choices.chosen(twice.project)) == [TWICE[0]]
+    assert list(choices.chosen(twice.project)) == ["1/1"]
     data = twice.selected["Beat_1_flagged.png"]
     twice.choose(TWICE[2], "consistent")
     assert sorted(twice.said) == ["1/1", "2/1"]
@@ -488,7 +504,7 @@ def test_a_number_that_becomes_another_shots_too_gets_its_shot(twice: Board) -> 
         "Shot_2_Beat_1.png": twice.place("consistent", TWICE[2]).read_bytes(),
     }
     twice.storyboard(TWICE[1:])
-    assert list(choices.chosen(twice.project)) == [TWICE[2]]
+    assert list(choices.chosen(twice.project)) == ["1"]
     twice.choose(TWICE[1], "clear")
     assert sorted(twice.said) == ["1", "1/1", "2"]
     assert sorted(twice.selected) == ["Beat_1.png", "Beat_2.png", "Shot_1_Beat_1_flagged.png"]
@@ -547,6 +563,12 @@ def test_choices_of_beats_that_are_gone_are_told(board: Board) -> None:
     assert set(over.paths) == {*over.copies, *over.strays}
 
 
+def moved(board: Board, keys: Sequence[Key], moves: dict[str, dict[Key, Key]]) -> Moved:
+    """Return what happens to choices if pictures move, and the storyboard has these beats."""
+    index = BeatIndex(dict.fromkeys(STYLES, keys))
+    return moved_selections.moved(board.root, index, str, moves) or pytest.fail("nothing moves")
+
+
 def entry(style: str = "clear", shot: str | None = None, **fields: Any) -> dict[str, Any]:
     """Return an entry of a shot."""
     return {**Choice(style=style, shot=shot).entry(), **fields}
@@ -556,7 +578,7 @@ def test_choices_move_with_the_pictures_of_their_style(board: Board) -> None:
     """Swapped, and into another shot; a style that does not move keeps its own."""
     board.say({"1.1": entry(shot="1"), "1.2": entry("consistent", "1"), "2.1": entry(shot="2")})
     moves = {"clear": {KEYS[0]: KEYS[2], KEYS[2]: KEYS[0]}}
-    found = moved(board.root, Names(KEYS), moves) or pytest.fail("nothing moves")
+    found = moved(board, KEYS, moves)
     said = json.loads(found.data)
     assert {name: entry["shotNumber"] for name, entry in said.items()} == {
         "1.2": "1",
@@ -573,7 +595,7 @@ def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> N
         board.choose(key, "clear", flagged=key == KEYS[0])
     before = board.said
     moves = {"clear": {KEYS[1]: KEYS[0], KEYS[2]: KEYS[1]}}
-    found = moved(board.root, Names(KEYS[:2]), moves) or pytest.fail("nothing moves")
+    found = moved(board, KEYS[:2], moves)
     said = json.loads(found.data)
     assert [entry["sha256"] for entry in said.values()] == [
         before[name]["sha256"] for name in ("1.2", "2.1")
@@ -591,7 +613,7 @@ def test_a_choice_that_stays_is_not_pushed_out(board: Board) -> None:
     """Where two choices would be of one beat, the one whose picture lies there stays."""
     board.say({"1.1": entry(shot="1"), "2.1": entry("consistent", "2")})
     moves = {"clear": {KEYS[0]: KEYS[2], KEYS[2]: KEYS[0]}}
-    found = moved(board.root, Names(KEYS), moves) or pytest.fail("nothing moves")
+    found = moved(board, KEYS, moves)
     assert (list(json.loads(found.data)), found.dropped) == (["2.1"], ("1.1",))
 
 
@@ -599,7 +621,7 @@ def test_choices_since_a_step_are_set_back_too(board: Board) -> None:
     """Undo gives what was chosen since its old number, and what was dropped its place."""
     board.say({"1.1": entry(shot="1"), "1.2": entry(shot="1")})
     moves = {"clear": {KEYS[1]: KEYS[0]}}
-    found = moved(board.root, Names(KEYS[:1]), moves) or pytest.fail("nothing moves")
+    found = moved(board, KEYS[:1], moves)
     since = {"1.1": entry("consistent", "1"), "7.7": {"style": "clear"}}
     assert set_back(since, found.kept) == {
         "1.1": entry(shot="1"),
@@ -620,10 +642,10 @@ def test_choices_at_the_same_time_are_all_kept(board: Board) -> None:
     for thread in threads:
         thread.join()
     found = choices.chosen(board.project)
-    assert list(found) == list(KEYS)
+    assert list(found) == list(IDS)
     assert board.selected == {
         Path(one.image_path).name: board.place(one.style, key).read_bytes()
-        for key, one in found.items()
+        for key, one in zip(KEYS, found.values(), strict=True)
     }
 
 
@@ -642,9 +664,9 @@ OPERATIONS: dict[str, Callable[[Board], object]] = {
     "first": lambda board: board.choose(KEYS[1], "clear"),
     "another style": lambda board: board.choose(KEYS[0], "consistent"),
     "flagged": lambda board: board.choose(KEYS[0], "consistent", flagged=True),
-    "flag": lambda board: choosing.flag(board.project, KEYS[:1]),
+    "flag": lambda board: board.flag(KEYS[0]),
     "all": lambda board: choosing.choose_rest(board.project, "illustration", WALL),
-    "back": lambda board: choosing.unchoose(board.project, KEYS[:1]),
+    "back": lambda board: board.unchoose(KEYS[0]),
 }
 
 
@@ -718,12 +740,12 @@ def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
         return board
 
     with failing() as calls:
-        choosing.unchoose(begun("whole").project, KEYS[:1])
+        begun("whole").unchoose(KEYS[0])
     outcomes = set()
     for at in range(1, len(calls) + 1):
         board = begun(at)
         with contextlib.suppress(Crash), failing(at):
-            choosing.unchoose(board.project, KEYS[:1])
+            board.unchoose(KEYS[0])
         interrupted.finish(Layout(board.root), WALL)
         if board.said:
             assert board.selected == {"Beat_1.1.png": b"retouched"}
@@ -739,14 +761,14 @@ def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
     """Choosing the rest leaves what was chosen while it looked for pictures."""
     look = choosing.picture_fault
 
-    def looking(project: Project, key: Key, style: str) -> str | None:
-        if key == KEYS[2] and style == "clear":
+    def looking(project: Project, beat: BeatId, style: str) -> str | None:
+        if beat == IDS[2] and style == "clear":
             board.choose(KEYS[0], "consistent")
-        return look(project, key, style)
+        return look(project, beat, style)
 
     monkeypatch.setattr(choosing, "picture_fault", looking)
     made, _ = choosing.choose_rest(board.project, "clear", WALL)
-    assert list(made) == list(KEYS[1:])
+    assert list(made) == list(IDS[1:])
     assert board.said["1.1"]["style"] == "consistent"
 
 
@@ -783,9 +805,9 @@ def test_whatever_is_done_and_wherever_it_ends(
             elif what == "rest":
                 choosing.choose_rest(board.project, style, WALL, flagged=flagged)
             elif what == "back":
-                choosing.unchoose(board.project, [key])
+                board.unchoose(key)
             else:
-                choosing.flag(board.project, [key], flagged=what == "flag")
+                board.flag(key, flagged=what == "flag")
         never_both(board)
         interrupted.finish(Layout(board.root), WALL)
         hashes = {name: one["sha256"] for name, one in board.said.items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagegen.display.report import Printer
     from imagegen.generation.choices import Chosen
     from imagegen.generation.project import Project
-    from imagegen.project.storyboard import Key
+    from imagegen.project.beat_ids import BeatId
 
 CHOOSE_EPILOG: Final = (
     exit_codes(
@@ -106,32 +106,32 @@ def choose(
         return
     # Styles are compared by beats: all of their pictures have to be at them.
     numbering.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
+    choices.renamed(printer, str(project), choosing.rename(read, now))
     before = chosen(read)
-    made: Mapping[Key, Chosen] = {}
+    made: Mapping[BeatId, Chosen] = {}
     if every is not None:
         made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
         choices.chose(printer, name, made, before)
-        choices.lacking(printer, every, [read.names.name(key) for key in lacking])
+        choices.lacking(printer, every, lacking)
     elif csv is not None:
         made = choosing.choose(read, picks.from_csv(read, csv), now)
         choices.chose(printer, name, made, before)
     elif none:
-        keys = picks.beats(read, words)
-        choosing.unchoose(read, keys)
-        choices.unchose(printer, [read.names.name(key) for key in keys if key in before])
-        choices.unchosen(printer, [read.names.name(key) for key in keys if key not in before])
+        named = picks.beats(read, words)
+        choosing.unchoose(read, named, now)
+        choices.unchose(printer, [one for one in named if one in before])
+        choices.unchosen(printer, [one for one in named if one not in before])
     elif (flag or unflag) and not picks.says_style(read, words):
-        choices.chose(
-            printer, name, choosing.flag(read, picks.beats(read, words), flagged=flag), before
-        )
+        made = choosing.flag(read, picks.beats(read, words), now, flagged=flag)
+        choices.chose(printer, name, made, before)
     else:
         made = choosing.choose(read, picks.named(read, words, flagged=flag), now)
         choices.chose(printer, name, made, before)
-    placeholders = (
-        key for key, one in made.items() if choosing.is_placeholder(read, key, one.style)
-    )
-    choices.sketches(printer, [read.names.name(key) for key in placeholders])
-    choices.counted(printer, name, len(chosen(read)), len(read.numbers))
+    placeholders = [
+        one for one, made_now in made.items() if choosing.is_placeholder(read, one, made_now.style)
+    ]
+    choices.sketches(printer, placeholders)
+    choices.counted(printer, name, len(chosen(read)), read.count)
 
 
 def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
@@ -142,12 +142,12 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     found, over = look(read), left_over(read)
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
-        told = choices.as_json(read.layout.name, found, len(read.numbers), over)
+        told = choices.as_json(read.layout.name, found, read.count, over)
         sys.stdout.buffer.write(encoding.to_json(told) + b"\n")
         sys.stdout.buffer.flush()
         warn_of_moved(read, moved)
         return
-    choices.counted(printer, read.layout.name, len(found), len(read.numbers))
+    choices.counted(printer, read.layout.name, len(found), read.count)
     choices.listed(printer, found, now)
     if not moved:
         choices.again(printer, path, found, read.named_beats)

@@ -17,7 +17,7 @@ from imagegen.errors import ImagegenError
 
 if TYPE_CHECKING:
     from imagegen.project.settings import Settings
-    from imagegen.project.storyboard import Beat
+    from imagegen.project.storyboard import Beat, Key
 
 _MOST: Final = 500
 _MOST_FOLDERS: Final = 2000
@@ -86,17 +86,19 @@ def shots(ctx: typer.Context, incomplete: str) -> list[str]:
 def beats(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer beats as they are addressed: 1.1, or clear/1.1 once that is begun.
 
-    A number that occurs in several shots is offered with its shot.
+    A number that is several beats is offered with its shot.
     """
+    from imagegen.project.beat_ids import BeatIndex
+
     found = list(_beats(ctx))
-    shots_of: dict[str, set[str]] = {}
+    keys: dict[str, list[Key]] = {}
     for beat in found:
-        shots_of.setdefault(beat.beat, set()).add(beat.shot)
+        keys.setdefault(beat.style, []).append(beat.key)
+    index = BeatIndex(keys)
 
     def addresses() -> Iterator[str]:
         for beat in found:
-            alone = len(shots_of[beat.beat]) == 1
-            number = beat.beat if alone else f"{beat.shot}/{beat.beat}"
+            number = index.id_of(beat.key)
             styled = f"{beat.style}/{number}"
             yield styled if incomplete and styled.startswith(incomplete) else number
 

@@ -7,7 +7,7 @@ from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural, some
 from imagegen.display.words import clock, on_project
 from imagegen.generation.choices import ChoiceStanding, Chosen, LeftOver, Since, Unclear
-from imagegen.project.storyboard import Key
+from imagegen.project.beat_ids import BeatId
 
 _SHOWN: Final = 10
 _SAID: Final = {
@@ -97,14 +97,14 @@ def unclaimed(paper: Paper, files: Sequence[str]) -> None:
 
 
 def chose(
-    paper: Paper, name: str, made: Mapping[Key, Chosen], before: Mapping[Key, Chosen]
+    paper: Paper, name: str, made: Mapping[BeatId, Chosen], before: Mapping[BeatId, Chosen]
 ) -> None:
     """Say what was chosen just now, and in place of what."""
-    for key, one in list(made.items())[:_SHOWN]:
-        had = before.get(key)
+    for beat, one in list(made.items())[:_SHOWN]:
+        had = before.get(beat)
         instead = f" in place of {clean(had.style)}" if had and had.style != one.style else ""
         flagged = ", flagged" if one.flagged else ""
-        paper.line(f"{clean(one.name)}: {one.style}{instead}{flagged}  {clean(one.image_path)}")
+        paper.line(f"{clean(beat)}: {one.style}{instead}{flagged}  {clean(one.image_path)}")
     if len(made) > _SHOWN:
         paper.line(f"  … and {len(made) - _SHOWN:,} more")
     if not made:
@@ -117,6 +117,14 @@ def sketches(paper: Paper, names: Sequence[str]) -> None:
         are = "is a placeholder" if len(names) == 1 else "are placeholders"
         said = f"{some(names, _SHOWN)} {are}, so flagged: choose again once drawn"
         paper.wrapped("", said, indent=2)
+
+
+def renamed(paper: Paper, path: str, count: int) -> None:
+    """Say that choices have the names of their beats now; `path` is the project's folder."""
+    if count:
+        those = f"{plural(count, 'choice')} {'is' if count == 1 else 'are'}"
+        paper.wrapped("", f"{those} renamed as the storyboard's beats are called now.")
+        paper.commands((on_project("undo", path), "takes that back"))
 
 
 def unchose(paper: Paper, names: Sequence[str]) -> None:

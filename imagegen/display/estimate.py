@@ -51,7 +51,7 @@ def show(
         paper.line(
             f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
         )
-    cast.show(paper, appear, [p.beat for beats in styles.values() for p in beats])
+    cast.show(paper, appear)
     _notes(paper, estimate)
 
 

@@ -200,7 +200,7 @@ def _style(sheet: Gallery) -> str:
 
 def _facts(sheet: Gallery, *, only: bool) -> Iterator[str]:
     cells = list(sheet.cells)
-    shots = len({row.key[0] for row in sheet.rows})
+    shots = len({row.shot for row in sheet.rows})
     yield f"{plural(len(sheet.rows), 'beat')} in {plural(shots, 'shot')}"
     there = len(sheet.pictures)
     if not only:

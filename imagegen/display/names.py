@@ -1,8 +1,10 @@
-"""What a beat is called: `clear/7.3`, or `clear/2/7.3` where 7.3 occurs in several shots."""
+"""What a beat is called: `clear/7.3`, or `clear/2/7.3` if 7.3 is several beats."""
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
+
+from imagegen.project.beat_ids import BeatIndex
+from imagegen.project.storyboard import Key
 
 
 class Names:
@@ -18,17 +20,19 @@ class Names:
         self._certain = certain
 
     @cached_property
-    def _several(self) -> set[tuple[str, str]]:
-        """Styles and numbers of several beats; of a large storyboard mostly nobody asks."""
-        counts = Counter((style, beat) for style, _, beat in self._beats)
-        return {key for key, count in counts.items() if count > 1}
+    def _index(self) -> BeatIndex:
+        """What tells beats apart; of a large storyboard mostly nobody asks."""
+        keys: dict[str, list[Key]] = {}
+        for style, shot, beat in self._beats:
+            keys.setdefault(style, []).append((shot, beat))
+        return BeatIndex(keys)
 
     def full(self, style: str, shot: str, beat: str) -> str:
         """Return the beat's name with its style."""
-        return f"{style}/{self.short(style, shot, beat)}"
+        return f"{style}/{self.short(shot, beat)}"
 
-    def short(self, style: str, shot: str, beat: str) -> str:
-        """Return the beat's name within its style."""
-        certain = self._certain or beat.startswith(f"{shot}.")
-        alone = certain and (style, beat) not in self._several
-        return beat if alone else f"{shot}/{beat}"
+    def short(self, shot: str, beat: str) -> str:
+        """Return the beat's name without its style."""
+        if self._certain or beat.startswith(f"{shot}."):
+            return self._index.id_of((shot, beat))
+        return f"{shot}/{beat}"

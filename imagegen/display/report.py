@@ -135,7 +135,7 @@ class Printer(Paper):
         hint = size.hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
             self.wrapped("  ", hint)
-        casts.show(self, cast, [beat for beats in styles.values() for beat in beats])
+        casts.show(self, cast)
 
     def model(self, name: str, image_size: str, price: float | None) -> None:
         """Say which model draws, and what a picture costs with its references, in US dollars."""

@@ -47,7 +47,7 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
         for beat in style.beats
     )
     width = max(map(len, styles), default=0)
-    causes = {name: _causes(paper, name, style, names) for name, style in styles.items()}
+    causes = {name: _causes(paper, style, names) for name, style in styles.items()}
     longest = max((len("  ".join(own)) for own in causes.values()), default=0)
     cells = max(10, min(50, paper.width - width - min(longest, _BESIDE) - 22))
     for name, style in styles.items():
@@ -106,13 +106,13 @@ def _style(
         paper.wrapped("  ", cause, style=colour, indent=4)
 
 
-def _causes(paper: Paper, name: str, style: StyleStanding, names: Names) -> dict[str, str]:
+def _causes(paper: Paper, style: StyleStanding, names: Names) -> dict[str, str]:
     """Say of each cause how many beats it has, and the first of them; with its colour."""
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
         if cause is not None:
-            short = names.short(name, beat.shot_number, beat.beat_number)
+            short = names.short(beat.shot_number, beat.beat_number)
             by_cause.setdefault((beat.status, cause), []).append(short)
     said = {}
     for (status, cause), beats in by_cause.items():

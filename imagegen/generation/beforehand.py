@@ -68,7 +68,7 @@ def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
     premature = plan.premature
     if premature:
         first, more = premature[0], len(premature) - 1
-        name = f"{first.style}/{project.names.name(first.key)}"
+        name = f"{first.style}/{project.beat_index.id_of(first.key)}"
         those = f"{name} and {more:,} more continue" if more else f"{name} continues"
         yield (
             f"{those} a picture that is outdated itself and stays: once that is drawn anew, "

@@ -17,6 +17,7 @@ from imagegen import files
 from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.project import Project
+from imagegen.project.beat_ids import BeatIndex
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.record import Asked
@@ -54,6 +55,7 @@ class Beside(Project):
         self.predecessors = {}
         self.styles = tuple(beats)
         self.storyboard = Storyboard(source=self.storyboard.source, beats=dict(beats))
+        self.beat_index = BeatIndex.of(self.storyboard.beats)
         self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
         self.layout = _Tries.within(self.layout, wall)
         self.index = Index(self.layout.ours)

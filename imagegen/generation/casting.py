@@ -138,7 +138,7 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
         raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")
     beat = beats[0]
     numbering.require_places(project, project.survey(wall), [beat.style], "Nothing was adopted")
-    fault = choosing.picture_fault(project, beat.key, beat.style)
+    fault = choosing.picture_fault(project, project.beat_index.id_of(beat.key), beat.style)
     if fault is not None:
         raise UsageError(fault)
     style = beat.style if found.styles else None

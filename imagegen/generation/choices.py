@@ -1,7 +1,6 @@
 """What is chosen of each beat over its styles, and what has become of it since.
 
-Every function looks at the beats it is asked about alone, and at the file of choices. A beat is
-its shot and beat number, whatever its styles.
+Every function looks at the beats it is asked about alone, and at the file of choices.
 """
 
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ import msgspec
 
 from imagegen.generation.project import Project
 from imagegen.project import selected, selections
-from imagegen.project.selections import FOLDER, Choice, Entries, Names
+from imagegen.project.beat_ids import BeatId, BeatIndex
+from imagegen.project.selections import FOLDER, Choice, Entries, Selections
 from imagegen.project.storyboard import Key
 
 _WAYS: Final = 5
@@ -22,12 +22,14 @@ _WAYS: Final = 5
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The choice of one beat.
 
-    `name` is what the beat is called in image_selections.json, `image_path` where its copy
-    belongs, relative to the project. `selected_at` is a time in RFC 3339.
+    `key` is shot and beat number within the style that was chosen; None if it does not have the
+    beat. `entry` is the key in image_selections.json, `image_path` where the picture's copy
+    belongs, relative to the project. `selected_at` is a time in ISO 8601.
     """
 
-    key: Key
-    name: str
+    beat: BeatId
+    key: Key | None
+    entry: str
     style: str
     flagged: bool
     selected_at: str
@@ -100,7 +102,7 @@ class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
         return self.copies + self.strays
 
 
-def chosen(project: Project) -> dict[Key, Chosen]:
+def chosen(project: Project) -> dict[BeatId, Chosen]:
     """Return what is chosen, by beat, in the storyboard's order. Reads one small file.
 
     Choices of beats that are gone are left out: `left_over` has them. Raises `UsageError`
@@ -108,8 +110,8 @@ def chosen(project: Project) -> dict[Key, Chosen]:
     """
     entries = selections.read(project.root)
     # Naming every beat of a large storyboard takes a while.
-    found = placed(entries, project.names) if entries else {}
-    return {key: found[key] for key in project.numbers if key in found} if found else {}
+    found = by_beat(entries, project.beat_index) if entries else {}
+    return {beat: found[beat] for beat in project.beat_ids if beat in found} if found else {}
 
 
 def since(project: Project, one: Chosen) -> Since:
@@ -120,6 +122,8 @@ def since(project: Project, one: Chosen) -> Since:
     """
     # Texts, which are made much faster than paths where very much is chosen.
     root = f"{project.layout.root}/"
+    if one.key is None:
+        return Since.GONE
     if selected.unchanged(
         root + one.image_path, root + project.layout.shown_picture(one.style, *one.key)
     ):
@@ -143,10 +147,11 @@ def look(project: Project) -> list[ChoiceStanding]:
 
 def stands(project: Project, one: Chosen) -> ChoiceStanding:
     """Return one choice, and whether its picture was redrawn since."""
+    shot, beat = one.key or next(iter(project.beat_index.keys(one.beat).values()))
     return ChoiceStanding(
-        name=one.name,
-        shot_number=one.key[0],
-        beat_number=one.key[1],
+        name=one.beat,
+        shot_number=shot,
+        beat_number=beat,
         style=one.style,
         flagged=one.flagged,
         selected_at=one.selected_at,
@@ -168,57 +173,57 @@ def left_over(project: Project) -> LeftOver:
     entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
     if not entries and not there:
         return LeftOver()
-    names = project.names
-    wanted = selected.files_wanted(entries)
-    lost = [
-        name
-        for name, entry in entries.items()
-        if (choice := selections.choice_of(entry)) is not None and not names.keys(name, choice)
-    ]
+    index = project.beat_index
+    found, wanted = Selections(entries, index), selected.expected_copies(entries, index)
+    lost = [name for name, beats in found.beats.items() if not beats]
     copies = [file for name in lost for file in selections.files_of(name) if file in there]
     others = there - {*copies, *wanted}
     of_entries = {file for name in entries for file in selections.files_of(name)}
-    lost_files = {file for file in others if names.lost_file(file)}
+    lost_files = {file for file in others if selections.is_lost(file, index)}
     unclaimed = {file for file in others - lost_files - of_entries if selections.is_copy(file)}
     return LeftOver(
         names=tuple(lost),
         copies=tuple(f"{FOLDER}/{file}" for file in copies),
         strays=tuple(f"{FOLDER}/{file}" for file in sorted(lost_files)),
         unclaimed=tuple(f"{FOLDER}/{file}" for file in sorted(unclaimed)),
-        unclear=tuple(_unclear(entries, names)),
+        unclear=tuple(_unclear(entries, found)),
     )
 
 
-def _unclear(entries: Entries, names: Names) -> Iterator[Unclear]:
+def _unclear(entries: Entries, found: Selections) -> Iterator[Unclear]:
     """Yield the entries of which something is not understood, in the file's order."""
-    standing = names.standing(entries)
+    counting = found.counting()
     for name, entry in entries.items():
-        choice = selections.choice_of(entry)
-        keys = names.keys(name, choice) if choice is not None else []
+        choice, beats = found.choices.get(name), found.beats.get(name, [])
         if choice is None:
             yield Unclear(name, "is no choice: that is an object with a style's name in it")
-        elif len(keys) > 1 and not all(key in standing for key in keys):
-            ways = " or ".join(map(names.name, keys[:_WAYS]))
+        elif len(beats) > 1 and not all(beat in counting for beat in beats):
+            ways = " or ".join(beats[:_WAYS])
             yield Unclear(name, f"could be {ways}: choose again")
-        elif len(keys) == 1 and standing[keys[0]] != name:
-            yield Unclear(name, f"gives way to {standing[keys[0]]}, which is of the same beat")
+        elif len(beats) == 1 and _differs(choice, found.choices[counting[beats[0]]]):
+            yield Unclear(name, f"gives way to {counting[beats[0]]}, which is of the same beat")
         elif not isinstance(entry.get("isFlagged", False), bool):
             yield Unclear(name, "is taken for not flagged: isFlagged is neither true nor false")
 
 
-def placed(entries: Entries, names: Names) -> dict[Key, Chosen]:
-    """Return the choices by their beats."""
+def _differs(one: Choice, other: Choice) -> bool:
+    return (one.style, one.flagged) != (other.style, other.flagged)
+
+
+def by_beat(entries: Entries, index: BeatIndex) -> dict[BeatId, Chosen]:
+    """Return the choices that count by their beats."""
+    selected_now = Selections(entries, index)
     found = {}
-    for key, name in names.standing(entries).items():
-        choice = selections.choice_of(entries[name])
-        if choice is not None:
-            found[key] = Chosen(
-                key=key,
-                name=name,
-                style=choice.style,
-                flagged=choice.flagged,
-                selected_at=choice.selected_at,
-                image_path=f"{FOLDER}/{selections.file_of(name, flagged=choice.flagged)}",
-                choice=choice,
-            )
+    for beat, name in selected_now.counting().items():
+        choice = selected_now.choices[name]
+        found[beat] = Chosen(
+            beat=beat,
+            key=index.key(beat, choice.style),
+            entry=name,
+            style=choice.style,
+            flagged=choice.flagged,
+            selected_at=choice.selected_at,
+            image_path=f"{FOLDER}/{selections.file_of(name, flagged=choice.flagged)}",
+            choice=choice,
+        )
     return found

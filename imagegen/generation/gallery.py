@@ -14,8 +14,9 @@ from imagegen.generation.choices import Chosen, Since
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, standing
 from imagegen.generation.survey import Survey
+from imagegen.project.beat_ids import BeatId
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat
 
 CHOSEN: Final = "chosen"
 """The only column of a sheet of the chosen pictures."""
@@ -46,9 +47,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One beat, with a cell for each column; None where the style does not have the beat."""
+    """One beat, with a cell for each column; None where the style does not have the beat.
 
-    key: Key
+    `shot` is the beat's in the first style that has it.
+    """
+
+    shot: str
     name: str
     phrase: str
     cells: tuple[Cell | None, ...]
@@ -76,7 +80,7 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shots(self) -> Iterator[tuple[str, list[Row]]]:
         """The rows of each shot, in the storyboard's order."""
-        return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.key[0]))
+        return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.shot))
 
     @property
     def cells(self) -> Iterator[Cell]:
@@ -98,18 +102,20 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     chosen = choices.chosen(project)
     surveyed = project.survey(now)
     asked = project.asked_for()
-    rows: dict[Key, dict[str, Beat]] = {}
+    rows: dict[BeatId, dict[str, Beat]] = {}
     for beat in asked:
-        rows.setdefault(beat.key, {})[beat.style] = beat
+        rows.setdefault(project.beat_index.id_of(beat.key), {})[beat.style] = beat
     if chosen_only:
         columns: tuple[str, ...] = (CHOSEN,)
-        found = [_chosen_row(project, rows[key], chosen[key]) for key in rows if key in chosen]
+        found = [
+            _chosen_row(project, own, chosen[beat]) for beat, own in rows.items() if beat in chosen
+        ]
     else:
         columns = tuple(
             style for style in project.styles if any(style in own for own in rows.values())
         )
         looked = _Looked(project, now, surveyed, chosen)
-        found = [looked.row(key, own, columns) for key, own in rows.items()]
+        found = [looked.row(beat, own, columns) for beat, own in rows.items()]
     if not found:
         what = "nothing is chosen" if chosen_only else "there are no beats"
         raise UsageError(f"{project.layout.name}: {what}, so there is nothing to show")
@@ -132,7 +138,7 @@ class _Looked:
     """A project's beats as `status` tells them, with what is chosen."""
 
     def __init__(
-        self, project: Project, now: float, surveyed: Survey, chosen: Mapping[Key, Chosen]
+        self, project: Project, now: float, surveyed: Survey, chosen: Mapping[BeatId, Chosen]
     ) -> None:
         self._project = project
         self._moves = surveyed.moves
@@ -143,16 +149,16 @@ class _Looked:
             for beat in own.beats
         }
 
-    def row(self, key: Key, beats: Mapping[str, Beat], columns: Sequence[str]) -> Row:
+    def row(self, name: BeatId, beats: Mapping[str, Beat], columns: Sequence[str]) -> Row:
         """Return one beat's row."""
-        cells = [self._cell(beats[style]) if style in beats else None for style in columns]
+        chosen = self._chosen.get(name)
+        cells = [self._cell(beats[style], chosen) if style in beats else None for style in columns]
         phrase = next((beat.script_phrase for beat in beats.values() if beat.script_phrase), "")
-        name = self._project.names.name(key)
-        return Row(key=key, name=name, phrase=phrase, cells=tuple(cells))
+        shot = next(iter(beats.values())).shot
+        return Row(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
 
-    def _cell(self, beat: Beat) -> Cell:
+    def _cell(self, beat: Beat, one: Chosen | None) -> Cell:
         stands = self._beats[beat.style, beat.shot, beat.beat]
-        one = self._chosen.get(beat.key)
         is_it = one is not None and one.style == beat.style
         error = stands.error
         its = self._moves.get(beat.style, {}).get(beat.key)
@@ -168,7 +174,7 @@ class _Looked:
             words=beat.words,
             problem=f"{error.cause}: {error.message}" if error is not None else "",
             changed=stands.changed if its is None else (),
-            belongs_to=self._project.names.name(its) if its is not None else "",
+            belongs_to=self._project.beat_index.id_of(its) if its is not None else "",
             chosen=is_it,
             flagged=one is not None and is_it and one.flagged,
             placeholder=stands.placeholder,
@@ -179,7 +185,9 @@ class _Looked:
 
 
 def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
-    places = (project.root / one.image_path, project.layout.picture(one.style, *one.key))
+    places = [project.root / one.image_path]
+    if one.key is not None:
+        places.append(project.layout.picture(one.style, *one.key))
     picture = next((place for place in places if place.is_file()), None)
     beat = beats.get(one.style) or next(iter(beats.values()))
     cell = Cell(
@@ -191,4 +199,4 @@ def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row
         flagged=one.flagged,
         redrawn=choices.since(project, one) is Since.REDRAWN,
     )
-    return Row(key=one.key, name=one.name, phrase=beat.script_phrase, cells=(cell,))
+    return Row(shot=beat.shot, name=one.beat, phrase=beat.script_phrase, cells=(cell,))

@@ -9,8 +9,8 @@ from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.generation.choosing import Pick, picture_fault
 from imagegen.generation.project import Project
-from imagegen.project.selections import Choice
-from imagegen.project.storyboard import Key
+from imagegen.project import selections
+from imagegen.project.beat_ids import BeatId
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
 from imagegen.project.storyboard.table import lines_of
 from imagegen.project.storyboard.wording import quoted, unknown_style
@@ -29,23 +29,22 @@ _GUESSED: Final = 20
 no more faults are shown."""
 
 
-def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[Key, Pick]:
+def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[BeatId, Pick]:
     """Return the choices that words tell: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
 
     Raises `UsageError` for beats or styles that are not there, and for a beat without style.
     """
     addresses, style = _apart(project, words)
-    picks: dict[Key, Pick] = {}
+    picks: dict[BeatId, Pick] = {}
     for address in addresses:
-        key, of_address = _found(project, address)
+        beat, of_address = _found(project, address)
         wanted = of_address or style
         if wanted is None:
-            name = project.names.name(key)
-            hint = on_project("choose", project.root, name, next(iter(project.beats)))
-            raise UsageError(f"which style's picture of {name}?", hint=hint)
-        if key in picks or style not in {None, wanted}:
-            raise UsageError(f"{project.names.name(key)} is named twice")
-        picks[key] = Pick(wanted, flagged)
+            hint = on_project("choose", project.root, beat, next(iter(project.beats)))
+            raise UsageError(f"which style's picture of {beat}?", hint=hint)
+        if beat in picks or style not in {None, wanted}:
+            raise UsageError(f"{beat} is named twice")
+        picks[beat] = Pick(wanted, flagged)
     return picks
 
 
@@ -55,12 +54,12 @@ def says_style(project: Project, words: Sequence[str]) -> bool:
     return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
 
 
-def beats(project: Project, words: Sequence[str]) -> list[Key]:
+def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
     """Return the beats that words name. Raises `UsageError`."""
     return list(dict.fromkeys(_found(project, word)[0] for word in words))
 
 
-def from_csv(project: Project, path: Path) -> dict[Key, Pick]:
+def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
     """Read choices from a table with the columns `beat` and `style`, and maybe `shot` and `flag`.
 
     Raises `InputFaultsError` with every fault by its row, and `UsageError` for a file that
@@ -85,7 +84,7 @@ def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str |
         return words, None
     if last in project.beats:
         return before, last
-    if any(key[1] == last for key in project.numbers):
+    if project.beat_index.has_number(last):
         return words, None
     near = did_you_mean(last, project.beats)
     if near or not last[:1].isdigit():
@@ -94,11 +93,11 @@ def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str |
     return words, None
 
 
-def _found(project: Project, address: str) -> tuple[Key, str | None]:
+def _found(project: Project, address: str) -> tuple[BeatId, str | None]:
     """Return the beat of an address, and the style if it names one."""
     first, slash, _ = address.partition("/")
     of_address = first if slash and first in project.beats else None
-    return project.addresses.find(address)[0].key, of_address
+    return project.addresses.find_id(address), of_address
 
 
 class _Table:
@@ -112,15 +111,15 @@ class _Table:
         self._line = 0
         """Where the row begins in the file."""
 
-    def read(self, data: bytes) -> dict[Key, Pick]:
+    def read(self, data: bytes) -> dict[BeatId, Pick]:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
             return {}
         rows = self._filled(list(lines_of(text)))
-        picks: dict[Key, Pick] = {}
-        at: dict[Key, int] = {}
+        picks: dict[BeatId, Pick] = {}
+        at: dict[BeatId, int] = {}
         columns = self._columns(next(rows, []))
         for cells in rows if columns else ():
             self.rows += 1
@@ -130,11 +129,11 @@ class _Table:
             found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
             if found is None:
                 continue
-            key, pick = found
-            if key in at:
-                self._fault(f"{self._name(key)} is already row {at[key]}", field="beat")
-            at.setdefault(key, self.rows)
-            picks[key] = pick
+            beat, pick = found
+            if beat in at:
+                self._fault(f"{beat} is already row {at[beat]}", field="beat")
+            at.setdefault(beat, self.rows)
+            picks[beat] = pick
         return picks
 
     def _filled(self, lines: Sequence[str]) -> Iterator[list[str]]:
@@ -162,35 +161,36 @@ class _Table:
             self._fault(f'has two columns named "{name}"', hint="keep one")
         return [] if missing or twice else names
 
-    def _row(self, cells: Mapping[str, str]) -> tuple[Key, Pick] | None:
+    def _row(self, cells: Mapping[str, str]) -> tuple[BeatId, Pick] | None:
         faults = len(self.faults)
-        key = self._key(cells.get("beat", ""), cells.get("shot") or None)
+        beat = self._beat(cells.get("beat", ""), cells.get("shot") or None)
         style = cells.get("style", "")
         if style not in self._project.beats:
             said = unknown_style(style, tuple(self._project.beats)) if style else "missing"
             self._fault(said, field="style")
-        elif key is not None:
-            fault = picture_fault(self._project, key, style)
+        elif beat is not None:
+            fault = picture_fault(self._project, beat, style)
             if fault is not None:
                 self._fault(fault, field="style")
         flag = cells.get("flag", "").casefold()
         if flag not in _YES | _NO:
             self._fault(f"{quoted(flag)} is neither yes nor no", field="flag")
-        if key is None or len(self.faults) > faults:
+        if beat is None or len(self.faults) > faults:
             return None
-        return key, Pick(style, flag in _YES)
+        return beat, Pick(style, flag in _YES)
 
-    def _key(self, beat: str, shot: str | None) -> Key | None:
+    def _beat(self, beat: str, shot: str | None) -> BeatId | None:
         if not beat:
             self._fault("missing", field="beat")
             return None
         name = f"{shot}/{beat}" if shot is not None else beat
-        keys = self._project.names.keys(name, Choice(style=""))
-        if len(keys) == 1:
-            return keys[0]
-        if keys:
-            ways = ", ".join(f"{shot}/{number}" for shot, number in keys[:5])
-            message, hint = f"{quoted(name)} occurs in {len(keys)} shots", f"write one of {ways}"
+        named = selections.parts(name)
+        found = self._project.beat_index.find(named[1], named[0]) if named is not None else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ways = ", ".join(found[:5])
+            message, hint = f"{quoted(name)} occurs in {len(found)} shots", f"write one of {ways}"
             self._fault(message, field="beat", hint=hint)
         else:
             near = self._nearest(name) if len(self.faults) < _GUESSED else None
@@ -198,10 +198,7 @@ class _Table:
         return None
 
     def _nearest(self, name: str) -> str | None:
-        return did_you_mean(name, map(self._name, self._project.numbers))
-
-    def _name(self, key: Key) -> str:
-        return self._project.names.name(key)
+        return did_you_mean(name, self._project.beat_ids)
 
     def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         row, line = self.rows or None, self._line or None

@@ -26,14 +26,14 @@ from imagegen.generation.settled import Resettle, settle
 from imagegen.generation.survey import Survey, Surveyed, look_at, survey
 from imagegen.keys.address import address, in_the_clear
 from imagegen.keys.ring import Keyring
-from imagegen.project import overrides, png, settings, storyboard
+from imagegen.project import overrides, png, selections, settings, storyboard
+from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Address, Override
 from imagegen.project.png import Provenance
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, Drawer, RunRecord
-from imagegen.project.selections import Names
 from imagegen.project.storyboard import Beat, Key, Storyboard
 from imagegen.project.storyboard.transitions import unknown as unknown_transitions
 from imagegen.providers.base import Options as ProviderOptions
@@ -96,6 +96,7 @@ class Project:
         board = faults.unless_any(read)
         self.edited = Edited(root, (settings.FILE, *board.files))
         """Notices when what it was read from is edited."""
+        self.storyboard = board
         self.placed = settled or {}
         """What overrides.toml says."""
         self.settled = settle(board.beats, self.placed)
@@ -164,7 +165,7 @@ class Project:
 
     def _chosen(self, beats: Mapping[str, tuple[Beat, ...]]) -> list[Beat]:
         drawn = {style: beats.get(style, ()) for style in self.styles}
-        chosen = Selection(self.asked, drawn)
+        chosen = Selection(self.asked, drawn, lambda: self.beat_index)
         return [beat for own in drawn.values() for beat in own if chosen(beat)]
 
     def _storyboard(self) -> Storyboard:
@@ -237,25 +238,43 @@ class Project:
         return {style: frozenset(beat.key for beat in own) for style, own in self.beats.items()}
 
     @cached_property
-    def numbers(self) -> tuple[Key, ...]:
-        """Every beat's shot and beat number once, whatever its styles, in file order."""
-        return tuple(dict.fromkeys(b.key for own in self.beats.values() for b in own))
+    def beat_ids(self) -> tuple[BeatId, ...]:
+        """Every beat of the styles that are drawn once, in file order."""
+        return self.beat_index.ids(self.styles)
 
     @property
     def count(self) -> int:
         """How many beats there are, whatever their styles."""
         first, *others = [own for own in self.beats.values() if own] or [()]
-        return len(first) if all(_of_same_rows(first, own) for own in others) else len(self.numbers)
+        same = all(of_same_rows(first, own) for own in others)
+        return len(first) if same else len(self.beat_ids)
 
     @cached_property
-    def names(self) -> Names:
-        """What beats are called where pictures are chosen among their styles."""
-        return Names(beat.key for own in self.storyboard.beats.values() for beat in own)
+    def beat_index(self) -> BeatIndex:
+        """What finds one beat in all styles, also in those that are not drawn."""
+        return BeatIndex.of(self.storyboard.beats)
+
+    def selection_key(self, beat: BeatId) -> str:
+        """Return the key of a beat's entry in image_selections.json, if there is none yet.
+
+        That is its number as the storyboard writes it, by which the next steps know it; of a
+        beat that is told apart by its shot it is shot and number.
+        """
+        written = self._written.get(beat, beat)
+        return beat if selections.is_misnamed(written, beat) else written
+
+    @cached_property
+    def _written(self) -> dict[BeatId, str]:
+        found: dict[BeatId, str] = {}
+        for own in self.storyboard.beats.values():
+            for beat in own:
+                found.setdefault(self.beat_index.id_of(beat.key), beat.written)
+        return found
 
     @cached_property
     def addresses(self) -> Addresses:
         """What finds beats by what a person types."""
-        return Addresses(self.beats)
+        return Addresses(self.beats, self.beat_index)
 
     @property
     def base_url(self) -> str | None:
@@ -371,7 +390,10 @@ class Project:
 
     def cast(self, beats: Iterable[Beat], others: Iterable[Beat] = ()) -> tuple[Appearance, ...]:
         """Return the project's characters, and which of these beats and others name each."""
-        return appearances(self.settings, self.composer.references, beats, others)
+        if not self.settings.characters:
+            return ()
+        references = self.composer.references
+        return appearances(self.settings, references, self.beat_index, beats, others)
 
     def plan(
         self,
@@ -383,7 +405,7 @@ class Project:
         """Hold what was asked for against the disk."""
         return plans.make(
             surveyed,
-            Selection(self.asked, self.beats, self.continues),
+            Selection(self.asked, self.beats, lambda: self.beat_index, self.continues),
             again=Again(
                 force=self.asked.force,
                 outdated=self.asked.outdated,
@@ -446,17 +468,6 @@ class Project:
             timeout=self.settings.timeout,
         )
         return providers.create(self.settings.provider, options)
-
-
-def _of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
-    """Tell at one look that two styles have the same beats, if that can be told.
-
-    Beats of one row share their numbers' texts: of very many, comparing these is much faster
-    than counting the numbers.
-    """
-    return len(one) == len(other) and all(
-        a.beat is b.beat and a.shot is b.shot for a, b in zip(one, other, strict=True)
-    )
 
 
 def _inside(layout: Layout, beats: str) -> None:

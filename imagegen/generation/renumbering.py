@@ -108,7 +108,9 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
         for style, pairs in survey.moves.items()
         for before, now in pairs.items()
     ]
-    chosen = moved_selections.moved(layout.root, project.names, survey.moves)
+    chosen = moved_selections.moved(
+        layout.root, project.beat_index, project.selection_key, survey.moves
+    )
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[selections.FILE] = chosen.data

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from imagegen.errors import UsageError
+from imagegen.project.beat_ids import BeatId, BeatIndex, folded
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat, file_number
 from imagegen.tables import did_you_mean
@@ -17,16 +18,18 @@ class Selection:
     """The beats that `--style`, `--shot` and `--beat` name of `beats`; all of them without any.
 
     Of these `--sample` takes so many of each style, evenly spread; none that `continues`
-    another says, for they would wait for one that is not drawn.
+    another says, for they would wait for one that is not drawn. `index` returns what tells beats
+    apart, and is called only if beats are named.
 
     Raises `UsageError` for a style, shot or beat that the storyboard does not have, and
-    for a beat number that occurs in several shots.
+    for a number that is of several beats.
     """
 
     def __init__(
         self,
         asked: Asked,
         beats: Mapping[str, Sequence[Beat]],
+        index: Callable[[], BeatIndex],
         continues: Callable[[Beat], bool] = _never,
     ) -> None:
         self._styles = known("style", asked.styles, beats)
@@ -39,7 +42,7 @@ class Selection:
             )
         self._chosen: set[tuple[str, str, str]] | None = None
         if asked.beats:
-            addresses = Addresses(left)
+            addresses = Addresses(left, index())
             found = (beat for address in asked.beats for beat in addresses.find(address))
             self._chosen = {(beat.style, *beat.key) for beat in found}
         if asked.sample:
@@ -89,46 +92,59 @@ def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[st
 class Addresses:
     """Finds beats by what a person types: `1.1`, `2/1`, `clear/1.1` or `clear/2/1`.
 
-    `beats` are those among which is looked, by style. They are looked through once, however
-    many are then sought.
+    `beats` are those among which is looked, by style; `index` tells which of them are one beat.
+    They are looked through once, however many are then sought.
     """
 
-    def __init__(self, beats: Mapping[str, Sequence[Beat]]) -> None:
+    def __init__(self, beats: Mapping[str, Sequence[Beat]], index: BeatIndex) -> None:
         self._beats = beats
+        self._index = index
         self._shots: set[str] = set()
         self._of_number: dict[str, list[Beat]] = {}
         for beat in itertools.chain.from_iterable(beats.values()):
-            self._shots.add(beat.shot)
-            self._of_number.setdefault(beat.beat, []).append(beat)
+            self._shots.add(folded(beat.shot))
+            self._of_number.setdefault(folded(beat.beat), []).append(beat)
 
     def find(self, address: str) -> list[Beat]:
-        """Return the beats of an address, one for each style that it does not leave out.
+        """Return the one beat of an address, in each style that it does not leave out.
 
-        Raises `UsageError` where there is none, or where its number occurs in several shots.
+        Raises `UsageError` if there is none, or if its number is of several beats.
         """
         style, shot, number = self._parts(address)
-        found = [
-            beat
-            for beat in self._of_number.get(number, ())
-            if style in {None, beat.style} and shot in {None, beat.shot}
-        ]
+        found = self._within(style, shot, number)
         if not found:
             hint = self._near(address, style, shot, number)
             raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
-        shots = sorted({beat.shot for beat in found})
-        if len(shots) > 1:
+        several = dict.fromkeys(self._index.id_of(beat.key) for beat in found)
+        if len(several) > 1:
             prefix = f"{style}/" if style else ""
-            ways = ", ".join(f"{prefix}{shot}/{number}" for shot in shots[:10])
-            message = f'beat "{address}" occurs in {len(shots)} shots'
+            ways = ", ".join(f"{prefix}{beat}" for beat in sorted(several)[:10])
+            message = f'beat "{address}" occurs in {len(several)} shots'
             raise UsageError(message, hint=f"one of: {ways}")
         return found
+
+    def _within(self, style: str | None, shot: str | None, number: str) -> list[Beat]:
+        found = [
+            beat
+            for beat in self._of_number.get(folded(number), ())
+            if style in {None, beat.style} and (shot is None or folded(shot) == folded(beat.shot))
+        ]
+        # A and a may be two beats of a style: then the spelling says which.
+        alike = [beat for beat in found if beat.beat == number]
+        own = {self._index.id_of(beat.key) for beat in alike}
+        return [beat for beat in found if self._index.id_of(beat.key) in own] if own else found
+
+    def find_id(self, address: str) -> BeatId:
+        """Return the beat of an address, whatever styles it names. Raises as `find` does."""
+        return self._index.id_of(self.find(address)[0].key)
 
     def _near(self, address: str, style: str | None, shot: str | None, number: str) -> str:
         """Return what was probably meant, within the style and the shot that were named."""
         others = (
             other
-            for other, beats in self._of_number.items()
+            for beats in self._of_number.values()
             if any(style in {None, b.style} and shot in {None, b.shot} for b in beats)
+            for other in {b.beat for b in beats}
         )
         known = [f"{address[: -len(number)]}{other}" for other in others]
         return did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
@@ -137,7 +153,7 @@ class Addresses:
         *before, number = address.split("/")
         style = before.pop(0) if before and before[0] in self._beats else None
         shot = before.pop(0) if before else None
-        if before or (shot is not None and _plain(shot, "shot") not in self._shots):
+        if before or (shot is not None and folded(_plain(shot, "shot")) not in self._shots):
             near = did_you_mean(shot or "", self._beats)
             if near and style is None:
                 right = near.removeprefix('did you mean "').removesuffix('"?')

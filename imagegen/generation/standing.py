@@ -245,7 +245,7 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     if not last.asked.force or not last.broke_off:
         return 0
     try:
-        chosen = Selection(last.asked, project.beats, project.continues)
+        chosen = Selection(last.asked, project.beats, lambda: project.beat_index, project.continues)
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0

@@ -11,7 +11,7 @@ before another takes its place.
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -21,10 +21,10 @@ import msgspec
 from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.project import formats, png, selections
+from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.exclusive import exclusive
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Names
-from imagegen.project.storyboard import Key
+from imagegen.project.selections import FILE, FOLDER, Choice, Entries, Selections
 
 STAGED: Final = ".imagegen-new"
 """The folder of copies that are about to get their names; while it is there, work is under way."""
@@ -33,12 +33,16 @@ _OUT: Final = ".out"
 _LOCK: Final = "selections.lock"
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class ExpectedCopy(msgspec.Struct, frozen=True):
     """A file that should be in the folder: of which entry, and of which beat if that is known."""
 
-    name: str
+    key: str
     choice: Choice
-    key: Key | None
+    beat: BeatId | None = None
+
+
+class ChangedMeanwhileError(Exception):
+    """Another program wrote the file of choices since it was read."""
 
 
 def alone(layout: Layout) -> AbstractContextManager[None]:
@@ -106,14 +110,28 @@ def stage(layout: Layout, file: str, picture: Path) -> str:
     return sha256(whole)
 
 
-def commit(layout: Layout, entries: Entries) -> None:
+def signature(layout: Layout) -> tuple[int, ...] | None:
+    """Return what changes with the file of choices; None without one."""
+    try:
+        return files.mark((layout.root / FILE).lstat())
+    except OSError:
+        return None
+
+
+def commit(layout: Layout, entries: Entries, seen: tuple[int, ...] | None) -> None:
     """Write the file: from here on the choices stand. Raises `StorageError`.
+
+    `seen` is the file's signature before it was read. Raises `ChangedMeanwhileError` if it is
+    another now: only our own commands know the lock.
 
     It is written among what is staged: a run that begins sweeps half-written files where the
     file itself is.
     """
     staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
     files.write(staged, selections.encoded(entries))
+    if signature(layout) != seen:
+        staged.unlink()
+        raise ChangedMeanwhileError
     try:
         files.replace(staged, place)
     except OSError as error:
@@ -121,152 +139,162 @@ def commit(layout: Layout, entries: Entries) -> None:
     files.sync_folder(layout.root)
 
 
-def withdraw(layout: Layout, file: str, key: Key | None) -> None:
-    """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`."""
+def withdraw(layout: Layout, file: str, pictures: Iterable[Path]) -> None:
+    """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`.
+
+    `pictures` are those of its beat: a copy of none of them is kept.
+    """
     path = layout.root / FOLDER / file
     if os.path.lexists(path):
-        _keep(layout, path, key)
+        _keep(layout, path, pictures)
         try:
             files.replace(path, layout.root / FOLDER / STAGED / f"{file}{_OUT}")
         except OSError as error:
             raise files.refused(error, path) from error
 
 
-def finish(layout: Layout, names: Names | None = None) -> None:
+def finish(layout: Layout, index: BeatIndex | None = None) -> None:
     """Bring the folder in line with the file. For whoever holds the lock.
 
-    With the storyboard's `names` also copies are made of what other tools chose.
+    With the storyboard's `index` also copies are made of what other tools chose.
     Raises `StorageError`, and `UsageError` for a file that cannot be read.
     """
-    folder = layout.root / FOLDER
-    entries = selections.read(layout.root)
-    wanted = files_wanted(entries, names)
-    there = selections.names_in(folder)
-    try:
-        for file in sorted(selections.names_in(folder / STAGED)):
-            if file.endswith(_OUT):
-                _give_back(layout, file.removesuffix(_OUT), wanted, there)
-            else:
-                _place_staged(layout, file, wanted, there)
-        for file in wanted:
-            _settle(layout, file, wanted, there)
-        files.sweep(folder)
-        files.sync_folder(folder)
-        if interrupted(layout):
-            (folder / STAGED).rmdir()
-    except OSError as error:
-        raise files.refused(error, Path(error.filename2 or error.filename or folder)) from error
+    _Folder(layout, selections.read(layout.root), index).finish()
 
 
-def files_wanted(entries: Entries, names: Names | None = None) -> dict[str, Wanted]:
-    """Return which files should be in the folder; `names` tell of more choices which beat's."""
-    found: dict[str, Wanted] = {}
-    beats = {name: key for key, name in names.standing(entries).items()} if names else {}
-    for name, entry in entries.items():
-        choice = selections.choice_of(entry)
-        file = selections.file_of(name, flagged=choice.flagged) if choice is not None else None
-        if choice is None or file is None:
-            continue
-        if names is not None and name not in beats and names.key(name, choice) is not None:
-            # Another entry is this beat's choice.
-            continue
-        found[file] = Wanted(name, choice, beats.get(name) or selections.place(name, choice))
-    return found
+def expected_copies(entries: Entries, index: BeatIndex | None = None) -> dict[str, ExpectedCopy]:
+    """Return which files should be in the folder, by name: one for each beat.
 
-
-def _place_staged(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
-    """Give a staged copy its name, if the choice stands; whatever is staged has a twin."""
-    want = wanted.get(file)
-    folder = layout.root / FOLDER
-    staged = folder / STAGED / file
-    if want is None or _hash_of(staged) != want.choice.sha256:
-        staged.unlink()
-        return
-    _rename_other(layout, file, wanted, there)
-    if file in there:
-        _keep(layout, folder / file, want.key)
-    files.replace(staged, folder / file)
-    there.add(file)
-
-
-def _give_back(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
-    """Let go of a copy that was withdrawn, or put it back where the choice stands after all."""
-    staged = layout.root / FOLDER / STAGED / f"{file}{_OUT}"
-    if file in wanted and file not in there:
-        files.replace(staged, layout.root / FOLDER / file)
-        there.add(file)
+    Without the storyboard's `index` entries are of one beat if they would have one file.
+    """
+    if index is None:
+        keys = dict.fromkeys(selections.last_chosen(entries).values())
+        beats: dict[str, BeatId] = {}
     else:
-        staged.unlink()
+        found = Selections(entries, index)
+        beats = {key: beat for beat, key in found.counting().items()}
+        # Entries that are not known to be of one beat have their copies all the same.
+        keys = dict.fromkeys(key for key, of in found.beats.items() if key in beats or len(of) != 1)
+    copies = {}
+    for key in keys:
+        choice = selections.choice_of(entries[key])
+        file = selections.file_of(key, flagged=choice.flagged) if choice is not None else None
+        if choice is not None and file is not None:
+            copies[file] = ExpectedCopy(key, choice, beats.get(key))
+    return copies
 
 
-def _settle(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
-    """Let one choice have its copy under its name, and under no other."""
-    _rename_other(layout, file, wanted, there)
-    if file not in there:
-        for other in _called_before(wanted[file]):
-            if other in there and other not in wanted:
-                _rename(layout, other, file, there)
-                break
+class _Folder:
+    """The folder on its way to what the file says."""
+
+    def __init__(self, layout: Layout, entries: Entries, index: BeatIndex | None) -> None:
+        self._layout = layout
+        self._index = index
+        self._path = layout.root / FOLDER
+        self._expected = expected_copies(entries, index)
+        self._there = selections.names_in(self._path)
+
+    def finish(self) -> None:
+        try:
+            for file in sorted(selections.names_in(self._path / STAGED)):
+                if file.endswith(_OUT):
+                    self._give_back(file.removesuffix(_OUT))
+                else:
+                    self._place_staged(file)
+            for file, want in self._expected.items():
+                self._replace_other(file, want)
+                # Without a storyboard it is not known which entry counts.
+                if self._index is not None and file not in self._there:
+                    self._copy_again(file, want)
+            files.sweep(self._path)
+            files.sync_folder(self._path)
+            if interrupted(self._layout):
+                (self._path / STAGED).rmdir()
+        except OSError as error:
+            path = Path(error.filename2 or error.filename or self._path)
+            raise files.refused(error, path) from error
+
+    def _place_staged(self, file: str) -> None:
+        """Give a staged copy its name, if the choice stands; whatever is staged has a twin."""
+        want = self._expected.get(file)
+        staged = self._path / STAGED / file
+        if want is None or _hash_of(staged) != want.choice.sha256:
+            staged.unlink()
+            return
+        self._replace_other(file, want)
+        if file in self._there:
+            _keep(self._layout, self._path / file, self._pictures(want))
+        files.replace(staged, self._path / file)
+        self._there.add(file)
+
+    def _give_back(self, file: str) -> None:
+        """Delete a copy that was withdrawn, or put it back if the choice stands after all."""
+        staged = self._path / STAGED / f"{file}{_OUT}"
+        if file in self._expected and file not in self._there:
+            files.replace(staged, self._path / file)
+            self._there.add(file)
         else:
-            _copy_anew(layout, file, wanted[file], there)
+            staged.unlink()
 
-
-def _rename_other(layout: Layout, file: str, wanted: Mapping[str, Wanted], there: set[str]) -> None:
-    """Let a flagged copy become a plain one, or a plain one a flagged one: never both."""
-    want = wanted[file]
-    for other in selections.files_of(want.name):
-        # A beat's own number may end in _flagged.
-        if other in there and other not in wanted:
-            if file in there:
-                _keep(layout, layout.root / FOLDER / other, want.key)
-                (layout.root / FOLDER / other).unlink()
-                there.discard(other)
+    def _replace_other(self, file: str, want: ExpectedCopy) -> None:
+        """Let a flagged copy become a plain one, or a plain one a flagged one: never both."""
+        for other in selections.files_of(want.key):
+            # A beat's own number may end in _flagged.
+            if other not in self._there or other in self._expected:
+                continue
+            if file in self._there:
+                _keep(self._layout, self._path / other, self._pictures(want))
+                (self._path / other).unlink()
             else:
-                _rename(layout, other, file, there)
+                files.replace(self._path / other, self._path / file)
+                self._there.add(file)
+            self._there.discard(other)
+
+    def _copy_again(self, file: str, want: ExpectedCopy) -> None:
+        """Make a copy that is missing, if the picture is still the one that was chosen."""
+        picture = self._picture(want)
+        data = whole_bytes(picture) if picture is not None else None
+        # Without a hash it is another tool's choice, of the picture that is there.
+        if picture is None or data is None or want.choice.sha256 not in {None, sha256(data)}:
+            return
+        files.write(self._path / file, data)
+        _same_time(self._path / file, picture)
+        self._there.add(file)
+
+    def _picture(self, want: ExpectedCopy) -> Path | None:
+        """Return where the picture is that was chosen."""
+        if self._index is None or want.beat is None:
+            named = selections.parts(want.key)
+            shot = (named[0] or want.choice.shot) if named is not None else None
+            if named is None or shot is None:
+                return None
+            return self._layout.picture(want.choice.style, shot, named[1])
+        key = self._index.key(want.beat, want.choice.style)
+        return self._layout.picture(want.choice.style, *key) if key is not None else None
+
+    def _pictures(self, want: ExpectedCopy) -> list[Path]:
+        """Return where the pictures of a beat are, in every style."""
+        if self._index is not None and want.beat is not None:
+            return pictures_of(self._layout, self._index, want.beat)
+        picture = self._picture(want)
+        if picture is None:
+            return []
+        within = picture.relative_to(self._layout.style_folder(want.choice.style))
+        styles = selections.names_in(self._layout.pictures)
+        return [self._layout.style_folder(style) / within for style in styles]
 
 
-def _called_before(want: Wanted) -> list[str]:
-    """Return what a copy may have been called before another shot had its beat's number."""
-    if want.key is None:
-        return []
-    shot, beat = want.key
-    names = {f"{shot}/{beat}", beat} - {want.name}
-    return [file for name in sorted(names) for file in selections.files_of(name)]
+def pictures_of(layout: Layout, index: BeatIndex, beat: BeatId) -> list[Path]:
+    """Return where the pictures of a beat are, in every style that has it."""
+    return [layout.picture(style, *key) for style, key in index.keys(beat).items()]
 
 
-def _rename(layout: Layout, before: str, now: str, there: set[str]) -> None:
-    folder = layout.root / FOLDER
-    files.replace(folder / before, folder / now)
-    there.discard(before)
-    there.add(now)
-
-
-def _copy_anew(layout: Layout, file: str, want: Wanted, there: set[str]) -> None:
-    """Make a copy that is missing, if the picture is still the one that was chosen."""
-    if want.key is None:
-        return
-    picture = layout.picture(want.choice.style, *want.key)
-    data = whole_bytes(picture)
-    # Without a hash it is another tool's choice, of the picture that is there.
-    if data is not None and want.choice.sha256 in {None, sha256(data)}:
-        files.write(layout.root / FOLDER / file, data)
-        _same_time(layout.root / FOLDER / file, picture)
-        there.add(file)
-
-
-def _keep(layout: Layout, path: Path, key: Key | None) -> None:
-    """Give a copy that has no twin a second place among the old pictures."""
+def _keep(layout: Layout, path: Path, pictures: Iterable[Path]) -> None:
+    """Give a copy that has no twin among these pictures a second place among the old ones."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise UsageError(f"{path} is no file, and a chosen picture goes there", hint="move it away")
-    if not any(_is_twin(path, twin) for twin in _pictures(layout, key)):
+    if not any(_is_twin(path, twin) for twin in pictures):
         files.keep_old(path, layout.old / FOLDER / path.name)
-
-
-def _pictures(layout: Layout, key: Key | None) -> list[Path]:
-    """Return where the pictures of a beat lie, in every style."""
-    if key is None:
-        return []
-    return [layout.picture(style, *key) for style in selections.names_in(layout.pictures)]
 
 
 def unchanged(copy: Path | str, picture: Path | str) -> bool:

@@ -1,18 +1,19 @@
 """image_selections.json: which style's picture is the best of each beat.
 
-    {"7.3": {"style": "clear", "isFlagged": false, "selectedAt": "2026-11-22T06:00:00Z",
-             "shotNumber": "7", "sha256": "9c56…"}}
+    {"Beat 7.3": {"style": "clear", "isFlagged": false, "selectedAt": "2026-11-22T06:00:00Z",
+                  "shotNumber": "7", "sha256": "9c56…"}}
 
-A beat is called by its number. Where another shot has that number too it is called `2/1`, and
-its picture is `Shot_2_Beat_1.png` in `selected_images`: no name without a shot begins like
-that. `sha256` is of the picture as it was when it was chosen. The last two fields are ours; what
-other tools wrote, fields and entries, stays as it is.
+An entry's key is the beat's number as the storyboard writes it; a key that is there stays as it
+is. Of several entries of one beat the one chosen last counts. A beat that is told apart by its
+shot has the key `2/1`, and its picture is `Shot_2_Beat_1.png` in `selected_images`: no name
+without a shot begins like that. `sha256` is of the picture as it was when it was chosen,
+`shotNumber` the shot it was in. The last two fields are ours; what other tools wrote, fields and
+entries, stays as it is.
 """
 
+import math
 import os
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,9 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.errors import UsageError, within_sentence
-from imagegen.project.storyboard import Key, file_number
+from imagegen.project.beat_ids import BeatId, BeatIndex, folded
+from imagegen.project.storyboard import file_number
+from imagegen.times import iso, seconds
 
 FILE: Final = "image_selections.json"
 FOLDER: Final = "selected_images"
@@ -39,8 +42,8 @@ Entries = dict[str, Any]
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The style whose picture is the best of a beat, and whether a person marked it.
 
-    `selected_at` is a time in RFC 3339. `shot` and `sha256` are None where another tool wrote
-    the entry.
+    `selected_at` is a time in ISO 8601, as it is written. `shot` and `sha256` are None if
+    another tool wrote the entry.
     """
 
     style: str
@@ -48,6 +51,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     selected_at: str = ""
     shot: str | None = None
     sha256: str | None = None
+
+    @property
+    def time(self) -> float:
+        """When it was chosen, in seconds of the wall clock; the oldest if that cannot be read."""
+        found = seconds(self.selected_at)
+        return -math.inf if found is None else found
 
     def entry(self, before: object = None) -> dict[str, Any]:
         """Return the entry that says so, with what else the one before said."""
@@ -69,7 +78,7 @@ def choice_of(entry: object) -> Choice | None:
     return Choice(
         style=entry["style"],
         flagged=entry.get("isFlagged") is True,
-        selected_at=_text(entry.get("selectedAt")),
+        selected_at=_time(entry.get("selectedAt")),
         shot=_number(entry.get(SHOT), "shot"),
         sha256=_text(entry.get("sha256")) or None,
     )
@@ -109,12 +118,13 @@ def encoded(entries: Mapping[str, Any]) -> bytes:
 @lru_cache(maxsize=1 << 16)
 def parts(name: str) -> tuple[str | None, str] | None:
     """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
-    shot, slash, number = name.rpartition("/")
-    beat = _number(number, "beat")
-    of_shot = _number(shot, "shot")
-    if beat is None or (slash and of_shot is None):
-        return None
-    return of_shot, beat
+    alone = _number(name, "beat")
+    if alone is not None:
+        # A title behind the number may have a slash.
+        return None, alone
+    shot, _, number = name.rpartition("/")
+    beat, of_shot = _number(number, "beat"), _number(shot, "shot")
+    return (of_shot, beat) if beat is not None and of_shot is not None else None
 
 
 def file_of(name: str, *, flagged: bool = False) -> str | None:
@@ -138,122 +148,110 @@ def files_of(name: str) -> tuple[str, ...]:
     return tuple(file for file in found if file is not None)
 
 
-class Names:
-    """What beats are called here; `keys` are those of the whole storyboard.
+class Selections:
+    """What a file's entries say of a storyboard's beats; the entries must not change meanwhile.
 
-    Numbers that a disk could take for the same count as the same.
+    `choices` has the entries that are choices, by their keys, and `beats` the beats that each
+    may be of: none if its beat is gone.
     """
 
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self._by_number: dict[str, list[Key]] = {}
-        for key in dict.fromkeys(keys):
-            self._by_number.setdefault(folded(key[1]), []).append(key)
-
-    def name(self, key: Key) -> str:
-        """Return what a beat is called: by its number alone where no other has it."""
-        shot, beat = key
-        alone = all(other == key for other in self._by_number.get(folded(beat), ()))
-        return beat if alone else f"{shot}/{beat}"
-
-    def key(self, name: str, choice: Choice) -> Key | None:
-        """Return the beat that an entry is of; None if it is gone, or if it may be several."""
-        found = self.keys(name, choice)
-        return found[0] if len(found) == 1 else None
-
-    def keys(self, name: str, choice: Choice) -> list[Key]:
-        """Return the beats that an entry may be of."""
-        shot, beat = plain_place(name, choice)
-        return [
-            key
-            for key in self._by_number.get(folded(beat), ())
-            if plain(key[1]) == beat and shot in {None, plain(key[0])}
-        ]
-
-    def standing(self, entries: Entries) -> dict[Key, str]:
-        """Return which entry's choice is a beat's: of several the one under its name, or the last.
-
-        Other tools may write `1.1` and `Beat 1.1`.
-        """
-        found: dict[Key, str] = {}
-        for name, entry in entries.items():
+    def __init__(self, entries: Entries, index: BeatIndex) -> None:
+        self._index = index
+        self.choices: dict[str, Choice] = {}
+        self.beats: dict[str, list[BeatId]] = {}
+        self._keys: dict[BeatId, list[str]] = {}
+        for key, entry in entries.items():
             choice = choice_of(entry)
-            key = self.key(name, choice) if choice is not None else None
-            if key is not None and (key not in found or found[key] != self.name(key)):
-                found[key] = name
-        return found
+            if choice is None:
+                continue
+            self.choices[key] = choice
+            found = self.beats[key] = self._beats(key, choice)
+            if len(found) == 1:
+                self._keys.setdefault(found[0], []).append(key)
 
-    def lost_file(self, file: str) -> bool:
-        """Tell whether a file of `selected_images` has the name of a beat that is gone."""
-        named = _FILE.fullmatch(file)
+    def _beats(self, key: str, choice: Choice) -> list[BeatId]:
+        named = parts(key)
         if named is None:
-            return False
-        if named["shot"] is None:
-            return not any(folded(n) in self._by_number for n in _unflagged(named["beat"]))
-        # A shot's number may hold what stands between the two.
-        parts = [named["shot"], *named["beat"].split("_Beat_")]
-        return not any(
-            self._has("_Beat_".join(parts[:at]), number)
-            for at in range(1, len(parts))
-            for number in _unflagged("_Beat_".join(parts[at:]))
-        )
+            return []
+        shot, number = named
+        found = self._index.find(number, shot)
+        if len(found) < 2:  # nothing to tell apart
+            return found
+        if choice.shot is not None:
+            return self._index.find(number, choice.shot)
+        # A style that has the number once says which of them it is.
+        own = [beat for beat in found if self._index.key(beat, choice.style) is not None]
+        return own or found
 
-    def _has(self, shot: str, beat: str) -> bool:
-        return any(folded(key[0]) == folded(shot) for key in self._by_number.get(folded(beat), ()))
+    def keys(self, beat: BeatId) -> list[str]:
+        """Return the keys of all entries that are of a beat, in the file's order."""
+        return self._keys.get(beat, [])
 
-    def renamed(self, entries: Entries) -> dict[str, str]:
-        """Return what each entry is called now, where it is called otherwise than it stands.
+    def counting(self) -> dict[BeatId, str]:
+        """Return by beat the key of the entry that counts: the one that was chosen last.
 
-        An entry whose name another has keeps its own, so that none is lost.
+        Of several at the same time it is the one under the beat's own name, else the last.
         """
-        renamed = {
-            name: now
-            for name, entry in entries.items()
-            if (choice := choice_of(entry)) is not None
-            and (now := self._now(name, choice)) is not None
-            and now != name
-        }
-        while renamed:
-            count = Counter(renamed.get(name, name) for name in entries)
-            clashing = {name for name, now in renamed.items() if count[now] > 1}
-            if not clashing:
-                break
-            # What stays under its name may be in the way of a third.
-            renamed = without(renamed, clashing)
-        return renamed
+        return {beat: self._last(beat, keys) for beat, keys in self._keys.items()}
 
-    def _now(self, name: str, choice: Choice) -> str | None:
-        key = self.key(name, choice)
-        if key is not None:
-            return self.name(key)
-        named = parts(name)
-        if named is None or named[0] is not None or choice.shot is None:
-            return None
-        # Of a beat that is gone: another may have its number.
-        return self.name((choice.shot, named[1]))
+    def _last(self, beat: BeatId, keys: list[str]) -> str:
+        if len(keys) == 1:
+            return keys[0]
+        ranks = ((self.choices[key].time, key == beat, at) for at, key in enumerate(keys))
+        return keys[max(ranks)[-1]]
+
+    def misnamed(self) -> dict[str, BeatId]:
+        """Return the keys that tell a shot of a beat that needs none, or need one, by beat.
+
+        Earlier versions wrote them so, or the storyboard has changed since.
+        """
+        return {
+            key: found[0]
+            for key, found in self.beats.items()
+            if len(found) == 1 and is_misnamed(key, found[0])
+        }
+
+
+def is_misnamed(key: str, beat: BeatId) -> bool:
+    """Return whether an entry's key tells a shot, and its beat is not told apart, or reverse."""
+    named = parts(key)
+    return named is not None and (named[0] is not None) != ("/" in beat)
+
+
+def is_lost(file: str, index: BeatIndex) -> bool:
+    """Tell whether a file of `selected_images` has the name of a beat that is gone."""
+    named = _FILE.fullmatch(file)
+    if named is None:
+        return False
+    if named["shot"] is None:
+        return not any(map(index.has_number, _unflagged(named["beat"])))
+    # A shot's number may hold what is between the two.
+    words = [named["shot"], *named["beat"].split("_Beat_")]
+    return not any(
+        index.find(number, "_Beat_".join(words[:at]))
+        for at in range(1, len(words))
+        for number in _unflagged("_Beat_".join(words[at:]))
+    )
 
 
 def _unflagged(number: str) -> set[str]:
     return {number, number.removesuffix("_flagged")}
 
 
-def called_anew(entries: Entries, names: Names) -> Entries:
-    """Return the entries under what their beats are called now."""
-    now = names.renamed(entries)
-    return {now.get(name, name): entry for name, entry in entries.items()}
+def last_chosen(entries: Entries) -> dict[str, str]:
+    """Return the key that counts for each name of a copy, unflagged, without a storyboard.
 
-
-def place(name: str, choice: Choice) -> Key | None:
-    """Return the shot and beat number that an entry tells, where it tells both."""
-    named = parts(name)
-    shot = (named[0] or choice.shot) if named is not None else None
-    return (shot, named[1]) if named is not None and shot is not None else None
-
-
-def plain_place(name: str, choice: Choice) -> tuple[str | None, str]:
-    """Return the same as it compares: the shot where it is told, and the beat number."""
-    shot, beat = parts(name) or (None, "")
-    shot = shot or choice.shot
-    return plain(shot) if shot is not None else None, plain(beat)
+    Entries that would have one file are of one beat.
+    """
+    found: dict[str, tuple[float, str]] = {}
+    for key, entry in entries.items():
+        choice, file = choice_of(entry), file_of(key)
+        if choice is None or file is None:
+            continue
+        before = found.get(folded(file))
+        if before is None or choice.time >= before[0]:
+            found[folded(file)] = choice.time, key
+    return {file: key for file, (_, key) in found.items()}
 
 
 def without(entries: Entries, dropped: Iterable[str]) -> Entries:
@@ -276,18 +274,16 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _time(value: object) -> str:
+    """Return a time as text: other tools may write a number."""
+    if isinstance(value, str):
+        return value
+    found = seconds(value)
+    return "" if found is None else iso(found)
+
+
 def _number(value: object, kind: str) -> str | None:
     try:
         return file_number(_text(value), kind)
     except ValueError:
         return None
-
-
-def plain(number: str) -> str:
-    """Return a number as it compares: disks spell letters with accents in two ways."""
-    return number if number.isascii() else unicodedata.normalize("NFC", number)
-
-
-def folded(number: str) -> str:
-    """Return what is the same of numbers that a disk may take for one."""
-    return plain(number).casefold()

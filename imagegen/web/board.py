@@ -12,11 +12,12 @@ import msgspec
 from imagegen.generation import interrupted, numbering
 from imagegen.generation.project import Project
 from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
+from imagegen.project.beat_ids import BeatId
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat
 from imagegen.web.marks import named_by, signature, version
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
@@ -25,11 +26,12 @@ _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
 class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One style's picture of a beat. `version` changes with the file; None: there is none.
 
-    `prompt` is set where it is not the row's; `blocked_by` is the number of the beat of its shot
-    that must be mended first. A `placeholder` is a sketch that the next run draws over.
+    `shot` and `prompt` are set if they are not the row's; `blocked_by` is the number of the beat
+    of its shot that must be mended first. A `placeholder` is a sketch that the next run draws over.
     """
 
     status: Status
+    shot: str | None = None
     version: str | None = None
     error: BeatError | None = None
     changed: tuple[str, ...] = ()
@@ -39,8 +41,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A beat, with its picture in each style that has it."""
+    """A beat, with its picture in each style that has it.
 
+    `name` is what it is called; `shot` and `beat` are its numbers in the first of the styles.
+    """
+
+    name: BeatId
     shot: str
     beat: str
     phrase: str
@@ -150,12 +156,13 @@ class Boards:
 
 def _board(project: Project, found: Standing) -> Board:
     settings = project.settings
-    rows: dict[Key, dict[str, tuple[Beat, BeatStanding]]] = {}
-    order: dict[Key, int] = {}
+    rows: dict[BeatId, dict[str, tuple[Beat, BeatStanding]]] = {}
+    order: dict[BeatId, int] = {}
     for style, own in project.beats.items():
         for beat, stands in zip(own, found.styles[style].beats, strict=True):
-            rows.setdefault(beat.key, {})[style] = (beat, stands)
-            order[beat.key] = max(order.get(beat.key, 0), beat.row)
+            name = project.beat_index.id_of(beat.key)
+            rows.setdefault(name, {})[style] = (beat, stands)
+            order[name] = max(order.get(name, 0), beat.row)
     return Board(
         project=found.project,
         provider=settings.provider,
@@ -168,13 +175,16 @@ def _board(project: Project, found: Standing) -> Board:
         styles={
             style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
         },
-        rows=tuple(_row(project.layout, rows[key]) for key in sorted(rows, key=order.__getitem__)),
+        rows=tuple(
+            _row(project.layout, name, rows[name]) for name in sorted(rows, key=order.__getitem__)
+        ),
     )
 
 
-def _row(layout: Layout, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row:
+def _row(layout: Layout, name: BeatId, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row:
     first = next(iter(styles.values()))[0]
     return Row(
+        name=name,
         shot=first.shot,
         beat=first.beat,
         phrase=next((beat.script_phrase for beat, _ in styles.values() if beat.script_phrase), ""),
@@ -182,6 +192,7 @@ def _row(layout: Layout, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row
         cells={
             style: Cell(
                 status=stands.status,
+                shot=beat.shot if beat.shot != first.shot else None,
                 version=version(layout.picture(style, *beat.key)) if stands.image_path else None,
                 error=stands.error,
                 changed=stands.changed,

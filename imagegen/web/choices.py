@@ -63,7 +63,7 @@ class Choices:
         with self._lock:
             project = self._boards.in_place()
             if wanted.style is None:
-                choosing.unchoose(project, picks.beats(project, [wanted.beat_number]))
+                choosing.unchoose(project, picks.beats(project, [wanted.beat_number]), time.time())
                 return None
             words = [wanted.beat_number, wanted.style]
             picked = picks.named(project, words, flagged=wanted.flagged)
@@ -78,16 +78,17 @@ class Choices:
         key = (wanted.shot_number, wanted.beat_number)
         with self._lock:
             project = self._boards.in_place()
-            if key not in project.numbers:
+            if not any(key in own for own in project.keys.values()):
                 raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
-            before = choices.chosen(project).get(key)
+            beat, wall = project.beat_index.id_of(key), time.time()
+            before = choices.chosen(project).get(beat)
             flagged = before is not None and before.flagged
             flagged = flagged if wanted.flagged is UNSET else wanted.flagged
             if wanted.style is UNSET:
-                choosing.flag(project, [key], flagged=flagged)
+                choosing.flag(project, [beat], wall, flagged=flagged)
             elif wanted.style is not None:
-                choosing.choose(project, {key: Pick(wanted.style, flagged)}, time.time())
+                choosing.choose(project, {beat: Pick(wanted.style, flagged)}, wall)
             elif before is not None:
-                choosing.unchoose(project, [key])
-            now = choices.chosen(project).get(key)
+                choosing.unchoose(project, [beat], wall)
+            now = choices.chosen(project).get(beat)
             return choices.stands(project, now) if now is not None else None

@@ -23,7 +23,7 @@ export class Grid {
     this._keeps = keeps;
     const words = JSON.stringify([
       state.styles,
-      state.rows.map((row) => [row.key, row.name, row.phrase, row.prompt, ...row.cells.keys()]),
+      state.rows.map((row) => [row.name, row.phrase, row.prompt, ...row.cells.keys()]),
     ]);
     if (words !== this._words) this._buildAll(state);
     else state.rows.forEach((row) => this.paintRow(row));
@@ -87,7 +87,7 @@ export class Grid {
       words,
       ...[...cells.values()].map((c) => c.whole),
     );
-    this._rows.set(row.key, { whole, cells, shot, flag, redrawn, outdated });
+    this._rows.set(row.name, { whole, cells, shot, flag, redrawn, outdated });
     this.paintRow(row);
     this._arrange(row);
     return whole;
@@ -116,7 +116,7 @@ export class Grid {
 
   // Shows what a row's cells are now.
   paintRow(row) {
-    const built = this._rows.get(row.key);
+    const built = this._rows.get(row.name);
     if (!built) return; // built later, as it is then
     setHidden(built.flag, !row.chosen?.isFlagged);
     setHidden(built.redrawn, row.chosen?.since !== "redrawn");
@@ -185,7 +185,7 @@ export class Grid {
 
   // Shows a row or not, and names its shot where it is the first of it.
   _arrange(row) {
-    const built = this._rows.get(row.key);
+    const built = this._rows.get(row.name);
     if (!built) return;
     setHidden(built.whole, !this._keeps(row));
     setHidden(built.shot, !row.opensShot);
@@ -194,13 +194,13 @@ export class Grid {
 
   // Gives the focus to a beat's picture, where it is shown.
   focus(row, style) {
-    this._rows.get(row.key)?.cells.get(style)?.picture?.focus();
+    this._rows.get(row.name)?.cells.get(style)?.picture?.focus();
   }
 }
 
 export function pathOf(cell) {
-  const { style, row } = cell;
-  return [style, row.shot, row.beat].map(encodeURIComponent).join("/");
+  const { style, shot, row } = cell;
+  return [style, shot, row.beat].map(encodeURIComponent).join("/");
 }
 
 function label(cell, chosen) {

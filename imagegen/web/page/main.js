@@ -225,12 +225,12 @@ function tell(message, { hint = null, faults = [] } = {}) {
 }
 
 function redraw(cell, told = tell) {
-  const { row, style } = cell;
+  const { row, style, shot } = cell;
   if (state.run.active) {
     told(BUSY);
     return;
   }
-  generate({ style, shot: row.shot, beat: row.beat, force: Boolean(cell.version) }, told);
+  generate({ style, shot, beat: row.beat, force: Boolean(cell.version) }, told);
 }
 
 function open(row, style) {

@@ -43,7 +43,7 @@ export class Review {
   // The board was read anew: the same beat, as it is now.
   renew() {
     if (!this.row) return;
-    const row = this._state.rows.find((one) => one.key === this._row.key);
+    const row = this._state.rows.find((one) => one.name === this._row.name);
     if (!row) this._dialog.close();
     else if (row !== this._row || this._hasOtherStyles(row)) this._show(row, this._style);
     else this.paint();

@@ -34,10 +34,8 @@ export class State {
     this.styles = Object.keys(board.styles);
     this._cells.clear();
     this._names = namesOf(board.rows);
-    const before = new Map(this.rows.map((row) => [row.key, row]));
-    this.rows = board.rows.map((row, at) =>
-      this._row(row, at, before.get(keyOf(row.shot, row.beat))),
-    );
+    const before = new Map(this.rows.map((row) => [row.name, row]));
+    this.rows = board.rows.map((row, at) => this._row(row, at, before.get(row.name)));
     this.choose(chosen, fault);
     if (turns === this.turns) this._follow(run, ended);
     for (const event of this._live.values()) this._progress(event);
@@ -57,10 +55,10 @@ export class State {
   choose(chosen, fault = null) {
     if (fault !== this.choicesFault) this.touch("run");
     this.choicesFault = fault;
-    const choices = new Map(chosen.map((one) => [keyOf(one.shot_number, one.beat_number), one]));
+    const choices = new Map(chosen.map((one) => [one.name, one]));
     for (const row of this.rows) {
       if (row.unsaved) continue;
-      const [before, one] = [row.chosen, choices.get(row.key) ?? null];
+      const [before, one] = [row.chosen, choices.get(row.name) ?? null];
       row.chosen = one;
       if (!isSame(before, one)) this.touch(row);
     }
@@ -69,22 +67,21 @@ export class State {
   // Makes a row of what was read, or brings the one of before up to date: others hold on to it.
   _row(read, at, before) {
     const row = before ?? {
-      key: keyOf(read.shot, read.beat),
+      name: read.name,
       cells: new Map(),
       chosen: null,
       saving: Promise.resolve(),
       unsaved: 0,
     };
     const { shot, beat, phrase, prompt } = read;
-    const name = this._names.get(row.key);
-    Object.assign(row, { at, shot, beat, name, phrase, prompt });
+    Object.assign(row, { at, shot, beat, phrase, prompt });
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
-      Object.assign(own, { version: null, error: null, changed: [], prompt: null }, cell);
-      own.blockedBy = this._blocker(shot, cell.blocked_by);
+      Object.assign(own, { version: null, error: null, changed: [], prompt: null, shot }, cell);
+      own.blockedBy = this._blocker(own.shot, cell.blocked_by);
       cells.set(style, own);
-      this._cells.set(`${style}/${row.key}`, own);
+      this._cells.set(`${style}/${keyOf(own.shot, beat)}`, own);
     }
     row.cells = cells;
     return row;
@@ -168,7 +165,7 @@ export class State {
     }
     cell.status = event.status;
     cell.error = event.error;
-    cell.blockedBy = this._blocker(cell.row.shot, event.blocked_by);
+    cell.blockedBy = this._blocker(cell.shot, event.blocked_by);
     this.touch(cell.row);
     return true;
   }
@@ -250,12 +247,16 @@ export class State {
   }
 }
 
-// What each beat is called, by its key: its number, with its shot's where several shots have it.
+// What each beat is called, by its key in any style.
 function namesOf(rows) {
-  const shots = new Map();
-  for (const { beat } of rows) shots.set(beat, (shots.get(beat) ?? 0) + 1);
-  const name = ({ shot, beat }) => (shots.get(beat) > 1 ? `${shot}/${beat}` : beat);
-  return new Map(rows.map((row) => [keyOf(row.shot, row.beat), name(row)]));
+  const names = new Map();
+  for (const { name, shot, beat, cells } of rows) {
+    names.set(keyOf(shot, beat), name);
+    for (const cell of Object.values(cells)) {
+      if (cell.shot) names.set(keyOf(cell.shot, beat), name);
+    }
+  }
+  return names;
 }
 
 function isSame(one, other) {

@@ -1,0 +1,143 @@
+"""Which beats of several styles are one beat, and what that beat is called.
+
+A number that occurs once within each style is one beat, whatever its shot is there: the shot is
+only the folder. A number that occurs twice within one style is told apart by its shot, in every
+style. Numbers that a disk may take for one (`A` and `a`) count as the same.
+"""
+
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import NewType
+
+from imagegen.project.storyboard import Beat, Key
+
+BeatId = NewType("BeatId", str)
+"""A beat of all styles, as people type it: `7.3`, or `2/1` if a style has 1 in several shots."""
+
+
+class BeatIndex:
+    """Finds beats across styles.
+
+    `keys` are the shot and beat numbers of each style's beats, in file order. Styles that share
+    one collection are looked through once.
+    """
+
+    def __init__(self, keys: Mapping[str, Collection[Key]]) -> None:
+        self._keys = keys
+        self._spelling: dict[str, str] = {}
+        """How each number is written, by the number as it compares."""
+        self._several: set[str] = set()
+        """The numbers that are told apart by their shot."""
+        for own in _distinct(keys):
+            seen: set[str] = set()
+            for _, beat in own:
+                number = folded(beat)
+                if number in seen:
+                    self._several.add(number)
+                else:
+                    seen.add(number)
+                    self._spelling.setdefault(number, beat)
+        self._of_style: dict[int, dict[BeatId, Key]] = {}
+
+    @classmethod
+    def of(cls, beats: Mapping[str, Sequence[Beat]]) -> "BeatIndex":
+        """Return the index of a storyboard's beats."""
+        keys: dict[str, list[Key]] = {}
+        for style, own in beats.items():
+            same = next((other for other in keys if of_same_rows(beats[other], own)), None)
+            keys[style] = keys[same] if same is not None else [beat.key for beat in own]
+        return cls(keys)
+
+    def id_of(self, key: Key) -> BeatId:
+        """Return which beat a style's beat is; the storyboard need not have it."""
+        shot, beat = key
+        number = folded(beat)
+        if number not in self._several:
+            return BeatId(self._spelling.get(number, beat))
+        return self._told_apart.get(number, {}).get(folded(shot)) or BeatId(f"{shot}/{beat}")
+
+    def ids(self, styles: Collection[str]) -> tuple[BeatId, ...]:
+        """Return every beat of these styles once, in file order."""
+        own = _distinct({style: self._keys[style] for style in styles})
+        return tuple(dict.fromkeys(self.id_of(key) for keys in own for key in keys))
+
+    def key(self, beat: BeatId, style: str) -> Key | None:
+        """Return shot and beat number of a beat within a style; None if the style lacks it."""
+        own = self._keys.get(style, ())
+        found = self._of_style.get(id(own))
+        if found is None:
+            found = self._of_style[id(own)] = {self.id_of(key): key for key in own}
+        return found.get(beat)
+
+    def keys(self, beat: BeatId) -> dict[str, Key]:
+        """Return shot and beat number of a beat within each style that has it."""
+        found = ((style, self.key(beat, style)) for style in self._keys)
+        return {style: key for style, key in found if key is not None}
+
+    def find(self, number: str, shot: str | None = None) -> list[BeatId]:
+        """Return the beats that a number, and a shot if it is named, may stand for.
+
+        Of numbers that differ in nothing but case the one that is spelled like this is meant.
+        """
+        compared = folded(number)
+        if compared not in self._spelling:
+            return []
+        if compared not in self._several:
+            known = shot is None or folded(shot) in self._shots.get(compared, ())
+            return [BeatId(self._spelling[compared])] if known else []
+        own = self._told_apart[compared]
+        if shot is not None:
+            return [own[folded(shot)]] if folded(shot) in own else []
+        found = list(own.values())
+        alike = [beat for beat in found if plain(beat.rpartition("/")[2]) == plain(number)]
+        return alike or found
+
+    def has_number(self, number: str) -> bool:
+        """Return whether a beat has this number, in whatever shot."""
+        return folded(number) in self._spelling
+
+    @cached_property
+    def _told_apart(self) -> dict[str, dict[str, BeatId]]:
+        """The beats that share their number: by number and shot, both as they compare."""
+        found: dict[str, dict[str, BeatId]] = {}
+        for own in _distinct(self._keys) if self._several else ():
+            for shot, beat in own:
+                if (number := folded(beat)) in self._several:
+                    of_number = found.setdefault(number, {})
+                    of_number.setdefault(folded(shot), BeatId(f"{shot}/{beat}"))
+        return found
+
+    @cached_property
+    def _shots(self) -> dict[str, set[str]]:
+        """The shots in which each number lies in any style. Few commands ask for it."""
+        found: dict[str, set[str]] = {}
+        for own in _distinct(self._keys):
+            for shot, beat in own:
+                found.setdefault(folded(beat), set()).add(folded(shot))
+        return found
+
+
+def _distinct(keys: Mapping[str, Collection[Key]]) -> list[Collection[Key]]:
+    return list({id(own): own for own in keys.values()}.values())
+
+
+def of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
+    """Tell at one look that two styles have the same beats, if that can be told.
+
+    Beats of one row share their numbers' texts: of very many, comparing these is much faster
+    than counting the numbers.
+    """
+    return len(one) == len(other) and all(
+        a.beat is b.beat and a.shot is b.shot for a, b in zip(one, other, strict=True)
+    )
+
+
+def plain(number: str) -> str:
+    """Return a number as it compares: disks spell letters with accents in two ways."""
+    return number if number.isascii() else unicodedata.normalize("NFC", number)
+
+
+def folded(number: str) -> str:
+    """Return what is the same of numbers that a disk may take for one."""
+    return plain(number).casefold()
