@@ -13,7 +13,7 @@ import pytest
 
 from builders import picture
 from imagegen.errors import UsageError
-from imagegen.generation import adopting, composer, renumbering, settling
+from imagegen.generation import composer, renumbering, settling, use
 from imagegen.generation.outdated import Reason
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey, Surveyed
@@ -372,7 +372,7 @@ def test_a_picture_that_says_nothing_of_itself_is_current(board: Board, kind: st
 def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
     """What a person put there is what they want, whatever becomes of words and settings."""
     board.draw("1.1", "1.3")
-    adopting.use(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
+    use.use(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
     board.write(rows("x", "y", "z"))
     board.set('model = "m"\n[styles.clear]\nlook = "Flat."')
     assert board.changed() == dict.fromkeys(("1.1", "1.3"), ("words", "look", "model"))
@@ -380,7 +380,7 @@ def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
 
 def test_a_person_s_own_picture_moves_with_its_beat(board: Board) -> None:
     """A beat whose picture is a person's own is found by its words as any other."""
-    adopting.use(board.project("clear/1.2"), picture(), WALL)
+    use.use(board.project("clear/1.2"), picture(), WALL)
     board.write(rows("new", "a", "b"))
     assert board.moves() == {"1.2": "1.3"}
 

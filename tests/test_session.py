@@ -11,7 +11,7 @@ from PIL import Image
 
 from commands import Commands, picture
 from gemini_server import GeminiServer
-from imagegen.generation import adopting
+from imagegen.generation import use
 from imagegen.generation.plan import Plan
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.session import Session
@@ -102,6 +102,6 @@ def test_what_moves_just_before_a_run_has_the_project_is_seen(root: Path, own: P
     """Between its look and its lock there is a moment for other commands."""
     session = Session(Project(root, Asked(), KeySource()), last=None)
     assert drawn(session.plan()) == ["3.3", "3.4"]
-    adopting.use(Project(root, Asked(beats=(OWN,))), own.read_bytes(), 1_795_341_600.0)
+    use.use(Project(root, Asked(beats=(OWN,))), own.read_bytes(), 1_795_341_600.0)
     with session:
         assert drawn(session.plan()) == ["3.4"]

@@ -8,6 +8,7 @@ import typer
 
 from imagegen import __version__
 from imagegen.cli import (
+    adopt,
     cast,
     choose,
     complete,
@@ -132,7 +133,7 @@ def check(
     Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
     """
     from imagegen.display import terminal
-    from imagegen.generation import interrupted, model_checks
+    from imagegen.generation import adoption, interrupted, model_checks
     from imagegen.generation.project import KeySource, Project
     from imagegen.project import storyboard
     from imagegen.project.layout import Layout
@@ -175,7 +176,7 @@ def check(
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
-    told = filter(None, (unused, composer.short(beats_of_all)))
+    told = filter(None, (unused, adoption.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
     for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
         printer.wrapped("  note: ", note, indent=4)
@@ -193,6 +194,7 @@ app.command(rich_help_panel=_DRAW, epilog=run.RESUME_EPILOG)(run.resume)
 app.command(rich_help_panel=_DRAW, epilog=status.STOP_EPILOG)(status.stop)
 app.command(rich_help_panel=_LOOK, epilog=status.STATUS_EPILOG)(status.status)
 app.command(rich_help_panel=_LOOK, epilog=serve.SERVE_EPILOG)(serve.serve)
+app.command(rich_help_panel=_BEGIN, epilog=adopt.ADOPT_EPILOG)(adopt.adopt)
 app.command(rich_help_panel=_CHOOSE, epilog=gallery.GALLERY_EPILOG)(gallery.gallery)
 app.command(rich_help_panel=_CHOOSE, epilog=choose.CHOOSE_EPILOG)(choose.choose)
 app.command(rich_help_panel=_ONE, epilog=run.REDRAW_EPILOG)(run.redraw)

@@ -240,13 +240,13 @@ def use(
     Where it has another shape than the project's pictures, or far fewer pixels, that is said.
     """
     from imagegen.display import terminal
-    from imagegen.generation import adopting
+    from imagegen.generation import use
 
     if beat is None or len(beat) != len(("beat", "picture")):
         hint = on_project("use", project, "clear/7.3", "own.jpg")
         raise UsageError("which beat, and which picture?", hint=hint)
     read = opened(project, beats, beats=beat[:1])
-    place = adopting.use(read, picture_file(beat[1]), time.time())
+    place = use.use(read, picture_file(beat[1]), time.time())
     terminal.printer().line(f"{place} is yours now; {on_project('undo', project)} takes it back")
     _warn_of_misfit(read, place)
 

@@ -23,6 +23,8 @@ REFUSED: Final = frozenset({"refused", "bad request"})
 def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
     """Say what to type next. `path` and `now` are as for `standing.show`."""
     paper.line()
+    if found.older_layout is not None:
+        paper.wrapped("", clean(found.older_layout, 4096), indent=2)
     if found.last_beats_file is not None:
         _drawn_from_another(paper, found, found.last_beats_file, path)
     if found.active:

@@ -6,6 +6,7 @@ from typing import Final
 from imagegen.display.paper import Paper
 from imagegen.display.text import clean, plural
 from imagegen.display.words import on_project
+from imagegen.generation.adoption import Adoption
 from imagegen.generation.renumbering import Cleaned, Renumbered
 from imagegen.project.layout import OLD, PICTURES
 from imagegen.project.steps import Move, Step
@@ -66,6 +67,37 @@ def cleaned(paper: Paper, name: str, path: str, over: Cleaned, *, dry_run: bool)
         _takes_back(paper, path)
 
 
+def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: bool) -> None:
+    """Say what was taken over from older folders; `path` is the project's folder as typed."""
+    counts = [
+        *([plural(len(found.pictures), "picture")] if found.pictures else []),
+        *([plural(len(found.choices), "choice")] if found.choices else []),
+        *([clean(found.beats_file)] if found.beats_file else []),
+    ]
+    if found:
+        would = "would be taken over" if dry_run else "taken over"
+        paper.line(f"{clean(name)}: {would}: {', '.join(counts)}.")
+        pictures = [f"{old.path}: {place}" for place, old in found.pictures.items()]
+        _listed(paper, "Pictures" if pictures else "", pictures)
+        chosen = [
+            f"{beat}: {one.style}{', flagged' if one.source.flagged else ''}"
+            for beat, one in found.choices.items()
+        ]
+        _listed(paper, "Choices" if chosen else "", chosen)
+        if found.guessed is not None:
+            said = f"Pictures whose folder names no style are taken for {found.guessed}"
+            paper.wrapped("", f"{said}: --style names another.", indent=2)
+    elif not found.without_style:
+        paper.line(f"{clean(name)}: there is nothing to take over.")
+    _listed(paper, "Left, like no style's" if found.without_style else "", found.without_style)
+    if found.without_style:
+        paper.commands((on_project("adopt", path, "--style", "STYLE"), "says whose they are"))
+    _listed(paper, "Left, of no beat" if found.without_beat else "", found.without_beat)
+    _listed(paper, "Left, no whole picture" if found.unusable else "", found.unusable)
+    if found and not dry_run:
+        _takes_back(paper, path)
+
+
 def undone(paper: Paper, name: str, steps: tuple[Step, Step] | None) -> None:
     """Say what was taken back: a step, and the one that did it."""
     if steps is None:
@@ -91,6 +123,8 @@ _KINDS: Final = {
     "clean": "cleaning",
     "use": "picture of your own choice",
     "look": "change of a look",
+    "adopt": "taking over of older pictures",
+    "rename choices": "renaming of choices",
 }
 
 

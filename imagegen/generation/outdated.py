@@ -27,6 +27,9 @@ from imagegen.project.storyboard.transitions import was_continuation
 OWN: Final = "own"
 """The provider of a picture that a person put there."""
 
+ADOPTED: Final = "adopted"
+"""The provider of a picture that was taken over from an older tool's folder."""
+
 
 class Reason(StrEnum):
     """What has changed since a picture was drawn."""
@@ -152,8 +155,8 @@ class _Style:
         same_words = drawn.words.sha256 == words
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
             self._doubtful.append(one)
-        if drawn.provider == OWN:
-            # A person's own picture is what they want.
+        if drawn.provider in {OWN, ADOPTED}:
+            # A person's own picture is what they want, and of another tool's nothing is known.
             return one
         template = self._template(beat)
         others = self._differences(drawn, template)

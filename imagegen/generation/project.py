@@ -17,6 +17,7 @@ from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import Predecessors, predecessors
 from imagegen.generation.edited import Edited
 from imagegen.generation.faults import Faults
+from imagegen.generation.older_layout import no_beats_hint
 from imagegen.generation.outdated import Judging, judge
 from imagegen.generation.plan import Again, Plan
 from imagegen.generation.purse import expected
@@ -179,7 +180,7 @@ class Project:
                 beats=Path(beats) if beats else None,
             )
         except storyboard.NoBeatsError as error:
-            hint = lastrun.names_beats(self.root) or error.hint
+            hint = lastrun.names_beats(self.root) or no_beats_hint(self.root) or error.hint
             raise UsageError(error.message, hint=hint) from None
 
     @property

@@ -13,6 +13,7 @@ import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.generation import (
+    adoption,
     beforehand,
     model_checks,
     numbering,
@@ -89,6 +90,7 @@ class Session:
             left=left_by(self._last, project.asked, last),
         )
         self._claim = Claim(project.layout, begun, self._runtime.clock)
+        self.warnings += filter(None, [adoption.notice(project)])
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
         self._told = len(self.warnings)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError, sendable
-from imagegen.generation import choices, numbering
+from imagegen.generation import adoption, choices, numbering
 from imagegen.generation.choices import ChoiceStanding, Since, Unclear
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
@@ -93,7 +93,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     `choices_left_over` are entries and files of beats that are gone, and files of no choice, which
     `copies_unclaimed` has once more; `choices_unclear` are entries that are not understood, and
     `choices_fault` says why the file cannot be read. `placeholders_chosen` are choices of sketches
-    that the next run draws over.
+    that the next run draws over. `older_layout` says what older tools left that is not taken over.
 
     `provider` is who draws the project, by whom its pictures are judged.
 
@@ -129,6 +129,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     without_prompt: Mapping[str, tuple[str, ...]] = {}
     drawn_by_older_rule: int = 0
     elsewhere: tuple[str, ...] = ()
+    older_layout: str | None = None
     styles: Mapping[str, StyleStanding]
 
     @property
@@ -200,12 +201,20 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         last_beats_file=numbering.other_beats(project),
         beats=project.count,
         provider=project.settings.provider,
+        older_layout=_older_layout(project),
         styles=styles,
         without_prompt=project.without_prompt,
         drawn_by_older_rule=found.older,
         **_choices(project, found),
         elsewhere=found.elsewhere,
     )
+
+
+def _older_layout(project: Project) -> str | None:
+    # A file of choices that cannot be read is told of already.
+    with contextlib.suppress(UsageError):
+        return adoption.notice(project)
+    return None
 
 
 def _choices(project: Project, found: Survey) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.errors import UsageError
-from imagegen.generation import adopting
+from imagegen.generation import use
 from imagegen.generation.beside import FOLDER, Beside, folders
 from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
@@ -168,7 +168,7 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
             f"{path} is of words that the storyboard does not have any more",
             hint=_use(project, f"{origin.style}/{nth[1]}", path),
         )
-    place = adopting.adopt(project, beat, data, origin, provider=origin.provider, wall=wall)
+    place = use.use_picture(project, beat, data, origin, provider=origin.provider, wall=wall)
     return f"{place} is that candidate now"
 
 

@@ -46,7 +46,11 @@ def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
         _end(layout, last[1], wall)
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
-            recorder.rewrite(Project(layout.root, Asked()), wall)
+            project = Project(layout.root, Asked())
+            recorder.rewrite(project, wall)
+            if CHOICES in last[1].settled:
+                # What was chosen since may have lost its copy to the one that came back.
+                selected.finish(layout, project.beat_index)
     return undone
 
 
@@ -100,4 +104,5 @@ def _choices_before(layout: Layout, settled: Mapping[str, Any]) -> dict[str, byt
         # The step may be somebody else's.
         return {}
     back = moved_selections.set_back(selections.read(layout.root), kept)
-    return {selections.FILE: selections.encoded(back)}
+    # Without any choice the file goes as it came.
+    return {selections.FILE: selections.encoded(back)} if back else {}

@@ -24,10 +24,10 @@ def use(project: Project, data: bytes, wall: float) -> str:
         several = ", ".join("/".join(address(beat)) for beat in beats[:3])
         asked = ", ".join(project.asked.beats)
         raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
-    return adopt(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)
+    return use_picture(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)
 
 
-def adopt(
+def use_picture(
     project: Project,
     beat: Beat,
     data: bytes,

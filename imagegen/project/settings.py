@@ -169,6 +169,26 @@ def with_picture(project: Path, character: str, picture: str | Mapping[str, str]
     return _edited(project, ("characters", character), "picture", picture)
 
 
+def with_beats(project: Path, file: str) -> bytes:
+    """Return imagegen.toml with this beats file, relative to the project.
+
+    All else in it stays as it is. Raises `UsageError` if it cannot be read.
+    """
+    import tomllib  # noqa: PLC0415  # only edits need it, and it is slow to import
+
+    path = project / FILE
+    before = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else b""
+    if before is None:
+        raise UsageError(f"{path} cannot be read: it is a link, or too large")
+    try:
+        # What is not in a table has to come first.
+        text = f"beats = {msgspec.json.encode(file).decode()}\n{before.decode('utf-8-sig')}"
+        tomllib.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be changed: {error}") from error
+    return text.encode()
+
+
 def _edited(
     project: Path, table: tuple[str, str], name: str, value: str | Mapping[str, str]
 ) -> bytes:

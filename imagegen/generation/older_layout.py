@@ -1,0 +1,112 @@
+"""What older tools left in a project's folder: pictures, and the file of beats.
+
+images/{style}/Beat 1.png           a picture
+generated_images/Shot_1/Beat_1.png  a picture whose style nobody wrote down
+finalImage/Beat 1.png               the chosen picture of a beat
+finalImage/Beat 2-flag.png          one that is to be looked at again
+prompts.js, progress.json           the beats, and how far they were drawn
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.project.layout import PICTURES, Layout
+from imagegen.project.storyboard import file_number
+from imagegen.shell import on_project
+
+BEATS_FILES: Final = ("prompts.js", "prompts.mjs", "prompts.json")
+"""What the first of the older tools read its beats from, in the project's folder."""
+PROGRESS: Final = "progress.json"
+_IMAGES: Final = "images"
+_FINAL: Final = "finalImage"
+_SHOT: Final = re.compile(r"shot[ _-]*\d.*", re.IGNORECASE)
+_FLAG: Final = re.compile(r"[ _-]flag(?:ged)?\Z", re.IGNORECASE)
+_TYPES: Final = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture in an older place. `path` is relative to the project; None is not written there."""
+
+    path: str
+    number: str
+    style: str | None = None
+    shot: str | None = None
+    chosen: bool = False
+    flagged: bool = False
+    time: float = 0.0
+    """When it was written, in seconds of the wall clock."""
+
+
+def old_pictures(layout: Layout, styles: Mapping[str, object]) -> Iterator[OldPicture]:
+    """Yield the pictures in older places. Without such folders hardly anything is looked at."""
+    for name in (_IMAGES, PICTURES, _FINAL):
+        start = OldPicture(path=name, number="", chosen=name == _FINAL)
+        # What is below a style's folder in generated_images is where it belongs.
+        known = {} if name == PICTURES else {style.casefold(): style for style in styles}
+        yield from _within(layout.root, start, known)
+
+
+def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterator[OldPicture]:
+    """Yield the pictures in a folder, and in those of styles and shots within it."""
+    folder = root / place.path
+    if folder.is_symlink():
+        return
+    try:
+        with os.scandir(folder) as entries:
+            there = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in there:
+        path = f"{place.path}/{entry.name}"
+        if entry.is_file(follow_symlinks=False):
+            picture = _picture(path, entry, place)
+            if picture is not None:
+                yield picture
+        elif entry.is_dir(follow_symlinks=False) and not place.chosen:
+            style, shot = styles.get(entry.name.casefold()), _shot(entry.name)
+            if style is not None and place.style is None:
+                inside = msgspec.structs.replace(place, path=path, style=style)
+                yield from _within(root, inside, styles)
+            elif shot is not None and place.shot is None:
+                inside = msgspec.structs.replace(place, path=path, shot=shot)
+                yield from _within(root, inside, styles)
+
+
+def _picture(path: str, entry: "os.DirEntry[str]", place: OldPicture) -> OldPicture | None:
+    stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122  # of very many
+    if suffix.lower() not in _TYPES:
+        return None
+    flag = _FLAG.search(stem) if place.chosen else None
+    try:
+        number = file_number(stem[: flag.start()] if flag else stem, "beat")
+        time = entry.stat(follow_symlinks=False).st_mtime
+    except (ValueError, OSError):
+        return None
+    return msgspec.structs.replace(
+        place, path=path, number=number, flagged=flag is not None, time=time
+    )
+
+
+def _shot(folder: str) -> str | None:
+    try:
+        return file_number(folder, "shot") if _SHOT.fullmatch(folder) else None
+    except ValueError:
+        return None
+
+
+def no_beats_hint(root: Path) -> str | None:
+    """Say how to begin with a folder of the first of the older tools; None for any other."""
+    file = beats_file(root)
+    if file is None:
+        return None
+    return f"{file} is of an older layout: {on_project('adopt', root)} takes it over"
+
+
+def beats_file(root: Path) -> str | None:
+    """Return the name of the older tool's beats file; None if there is none."""
+    return next((name for name in BEATS_FILES if (root / name).is_file()), None)
