@@ -174,7 +174,8 @@ def left_over(project: Project) -> LeftOver:
     if not entries and not there:
         return LeftOver()
     index = project.beat_index
-    found, wanted = Selections(entries, index), selected.expected_copies(entries, index)
+    found = Selections(entries, index)
+    wanted = selected.expected_copies(found)
     lost = [name for name, beats in found.beats.items() if not beats]
     copies = [file for name in lost for file in selections.files_of(name) if file in there]
     others = there - {*copies, *wanted}
@@ -212,11 +213,11 @@ def _differs(one: Choice, other: Choice) -> bool:
 
 def by_beat(entries: Entries, index: BeatIndex) -> dict[BeatId, Chosen]:
     """Return the choices that count by their beats."""
-    selected_now = Selections(entries, index)
-    found = {}
-    for beat, name in selected_now.counting().items():
-        choice = selected_now.choices[name]
-        found[beat] = Chosen(
+    found = Selections(entries, index)
+    chosen_now = {}
+    for beat, name in found.counting().items():
+        choice = found.choices[name]
+        chosen_now[beat] = Chosen(
             beat=beat,
             key=index.key(beat, choice.style),
             entry=name,
@@ -226,4 +227,4 @@ def by_beat(entries: Entries, index: BeatIndex) -> dict[BeatId, Chosen]:
             image_path=f"{FOLDER}/{selections.file_of(name, flagged=choice.flagged)}",
             choice=choice,
         )
-    return found
+    return chosen_now

@@ -162,25 +162,26 @@ def finish(layout: Layout, index: BeatIndex | None = None) -> None:
     _Folder(layout, selections.read(layout.root), index).finish()
 
 
-def expected_copies(entries: Entries, index: BeatIndex | None = None) -> dict[str, ExpectedCopy]:
-    """Return which files should be in the folder, by name: one for each beat.
+def expected_copies(found: Selections) -> dict[str, ExpectedCopy]:
+    """Return which files should be in the folder, by name: one for each beat."""
+    beats = {key: beat for beat, key in found.counting().items()}
+    # Entries that are not known to be of one beat have their copies all the same.
+    keys = (key for key, of in found.beats.items() if key in beats or len(of) != 1)
+    return {
+        file: ExpectedCopy(key, found.choices[key], beats.get(key))
+        for key in keys
+        if (file := selections.file_of(key, flagged=found.choices[key].flagged)) is not None
+    }
 
-    Without the storyboard's `index` entries are of one beat if they would have one file.
-    """
-    if index is None:
-        keys = dict.fromkeys(selections.last_chosen(entries).values())
-        beats: dict[str, BeatId] = {}
-    else:
-        found = Selections(entries, index)
-        beats = {key: beat for beat, key in found.counting().items()}
-        # Entries that are not known to be of one beat have their copies all the same.
-        keys = dict.fromkeys(key for key, of in found.beats.items() if key in beats or len(of) != 1)
+
+def _copies_without_storyboard(entries: Entries) -> dict[str, ExpectedCopy]:
+    """Return the same if nothing is known of beats: entries of one file are of one."""
     copies = {}
-    for key in keys:
+    for key in selections.last_chosen(entries).values():
         choice = selections.choice_of(entries[key])
         file = selections.file_of(key, flagged=choice.flagged) if choice is not None else None
         if choice is not None and file is not None:
-            copies[file] = ExpectedCopy(key, choice, beats.get(key))
+            copies[file] = ExpectedCopy(key, choice)
     return copies
 
 
@@ -191,7 +192,11 @@ class _Folder:
         self._layout = layout
         self._index = index
         self._path = layout.root / FOLDER
-        self._expected = expected_copies(entries, index)
+        self._expected = (
+            _copies_without_storyboard(entries)
+            if index is None
+            else expected_copies(Selections(entries, index))
+        )
         self._there = selections.names_in(self._path)
 
     def finish(self) -> None:
