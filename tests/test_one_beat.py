@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from commands import Commands
 from imagegen.errors import UsageError
 from imagegen.generation import choices, choosing, gallery, picks, undoing
 from imagegen.generation.choosing import Pick
 from imagegen.generation.project import Project
 from imagegen.generation.standing import standing
-from imagegen.project import record, selected, selections
+from imagegen.project import moved_selections, record, selected, selections
 from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
@@ -401,6 +402,47 @@ def test_begun_here_and_finished_there(older: OlderProject) -> None:
     reads_back(older, expected)
     choosing.flag(older.project, [ONE], WALL)
     reads_back(older, expected | {"Beat 1": ("clear", True)})
+
+
+def test_pictures_and_progress_are_right_on_both_sides(
+    older: OlderProject, commands: Commands
+) -> None:
+    """Whoever began: nothing is drawn twice, and both know all that is drawn, as it is written."""
+    (older.root / "imagegen.toml").write_text('provider = "sketch"\nimage_size = "512"\n')
+    missing = ("clear", 1, "Beat 2"), ("consistent", 2, "Beat 3"), ("illustration", 1, "Beat 1")
+    for style, shot, number in missing:
+        older.place(style, shot, number).unlink()
+        rest = [other for other in older.completed(style) if other != number]
+        path = older.root / f"image_progress_{style}.json"
+        path.write_text(json.dumps({"completedBeats": rest, "lastUpdated": "2026"}), "utf-8")
+    kept = older.place("clear", 1, "Beat 1").read_bytes()
+    assert "3 pictures to draw, 6 exist" in commands.run("run", older.root).text
+    assert older.place("clear", 1, "Beat 1").read_bytes() == kept
+    for style in STYLES:
+        assert older.completed(style) == ["Beat 1", "Beat 2", "Beat 3"]
+    for style, shot, number in missing:
+        older.draw(style, shot, number)
+    found = standing(older.project, WALL)
+    assert [style.complete for style in found.styles.values()] == [3, 3, 3]
+    assert "0 pictures to draw, 9 exist" in commands.run("run", older.root).text
+
+
+def test_a_beat_that_gets_another_shot_keeps_its_choice(older: OlderProject) -> None:
+    """Its key stays; of one that gets another number it changes, spelled as it was."""
+    for key in ("Beat_2", "Beat 3"):
+        older.choose(key.replace("_", " "), "clear")
+    older.say({"Beat_2": older.said["Beat 2"], "Beat 3": older.said["Beat 3"]})
+    project = older.project
+    moves = {"clear": {("1", "2"): ("9", "2")}}
+    assert moved_selections.moved(older.root, project.beat_index, str, moves) is None
+    moves = {"clear": {("1", "2"): ("2", "3"), ("2", "3"): ("1", "2")}}
+    found = moved_selections.moved(older.root, project.beat_index, str, moves)
+    assert found is not None
+    assert list(json.loads(found.data)) == ["Beat_3", "Beat 2"]
+    assert found.pictures == {
+        "selected_images/Beat_2.png": "selected_images/Beat_3.png",
+        "selected_images/Beat_3.png": "selected_images/Beat_2.png",
+    }
 
 
 def test_names_of_files_are_beats_names_of_both_rules() -> None:

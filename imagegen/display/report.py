@@ -179,8 +179,7 @@ class Printer(Paper):
         it continues; `left_out` are references for which there is no room.
         """
         transition = f", transition {clean(beat.transition)}" if beat.transition else ""
-        name = f"{beat.style}/{beat.shot}/{beat.beat}"
-        self.line(f"{name}  ({clean(beat.file)}, row {beat.row}{transition})")
+        self.line(f"{beat.name}  ({clean(beat.file)}, row {beat.row}{transition})")
         if overridden:
             self.line("  the words are those of overrides.toml")
         thinking = f", thinking {request.thinking}" if request.thinking else ""

@@ -145,7 +145,7 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     path = project.layout.picture(beat.style, *beat.key)
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
-    asked = msgspec.structs.replace(project.asked, beats=("/".join((beat.style, *beat.key)),))
+    asked = msgspec.structs.replace(project.asked, beats=(beat.name,))
     now = Project(project.root, asked)
     found_now = now.survey(wall)
     chosen = settling.chosen(now, found_now)

@@ -177,7 +177,12 @@ def left_over(project: Project) -> LeftOver:
     found = Selections(entries, index)
     wanted = selected.expected_copies(found)
     lost = [name for name, beats in found.beats.items() if not beats]
-    copies = [file for name in lost for file in selections.files_of(name) if file in there]
+    copies = [
+        file
+        for name in lost
+        for file in selections.files_of(name)
+        if file in there and (file not in wanted or wanted[file].key == name)
+    ]
     others = there - {*copies, *wanted}
     of_entries = {file for name in entries for file in selections.files_of(name)}
     lost_files = {file for file in others if selections.is_lost(file, index)}

@@ -1,5 +1,6 @@
 """Which beats a person asked for, by style, shot and address."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -150,6 +151,9 @@ class Addresses:
         return did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
 
     def _parts(self, address: str) -> tuple[str | None, str | None, str]:
+        with contextlib.suppress(ValueError):
+            # A title behind the number may have a slash.
+            return None, None, file_number(address, "beat")
         *before, number = address.split("/")
         style = before.pop(0) if before and before[0] in self._beats else None
         shot = before.pop(0) if before else None

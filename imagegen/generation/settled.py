@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from imagegen.generation.composer import words_hash
-from imagegen.project.overrides import Address, Override
+from imagegen.project.overrides import Address, Override, name_of
 from imagegen.project.storyboard import Beat
 
 _NONE: Final = Override()
@@ -68,7 +68,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     def unused(self) -> list[str]:
         """The entries that settle nothing, for the words that they were made for are gone."""
         used = set(self.stored.values())
-        return ["/".join(where) for where in self.placed if where not in used]
+        return [name_of(where) for where in self.placed if where not in used]
 
     @property
     def moved(self) -> dict[Address, Override | None]:

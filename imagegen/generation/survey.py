@@ -68,7 +68,7 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     @property
     def name(self) -> str:
         """The beat's address in full."""
-        return f"{self.beat.style}/{self.beat.shot}/{self.beat.beat}"
+        return self.beat.name
 
     @property
     def provenance(self) -> png.Provenance | None:

@@ -56,7 +56,10 @@ def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
 
 def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
     """Return what a step keeps of overrides.toml, to undo these changes."""
-    kept = {"/".join(where): msgspec.to_builtins(project.placed.get(where)) for where in changes}
+    kept = {
+        overrides.name_of(where): msgspec.to_builtins(project.placed.get(where))
+        for where in changes
+    }
     return {OVERRIDES: kept} if kept else {}
 
 

@@ -6,7 +6,6 @@ from imagegen.errors import UsageError
 from imagegen.generation import numbering, recorder, settling, undoing
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
-from imagegen.generation.settled import address
 from imagegen.project import formats, overrides, png, record, steps
 from imagegen.project.overrides import Override
 from imagegen.project.storyboard import Beat
@@ -21,7 +20,7 @@ def use(project: Project, data: bytes, wall: float) -> str:
     """
     beats = project.asked_for()
     if len(beats) != 1:
-        several = ", ".join("/".join(address(beat)) for beat in beats[:3])
+        several = ", ".join(beat.name for beat in beats[:3])
         asked = ", ".join(project.asked.beats)
         raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
     return use_picture(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)

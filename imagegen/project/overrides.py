@@ -118,7 +118,7 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     before = load(root)
     says = {where: o if o is not None and o.says else None for where, o in changes.items()}
     expected = {w: o for w, o in {**before, **says}.items() if o is not None}
-    values = {_name(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
+    values = {name_of(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
     written = b""
     try:
         text = data.decode("utf-8-sig")
@@ -138,7 +138,8 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     return written
 
 
-def _name(where: Address) -> str:
+def name_of(where: Address) -> str:
+    """Return the name of a beat's table in the file: `clear/7/7.3`."""
     return "/".join(where)
 
 
@@ -155,7 +156,7 @@ def _renamed(
         if override is not None and before.get(now) != override:
             found = waiting.get((now[0], override))
             if found:
-                names[_name(found.popleft())] = _name(now)
+                names[name_of(found.popleft())] = name_of(now)
     return names
 
 

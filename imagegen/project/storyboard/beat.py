@@ -41,6 +41,11 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return (self.shot, self.beat)
 
     @property
+    def name(self) -> str:
+        """Style, shot and number, as a person may type them: `clear/7/7.3`."""
+        return f"{self.style}/{self.shot}/{self.beat}"
+
+    @property
     def hard_cut(self) -> bool:
         """Whether the picture begins something new: it is drawn with the style reference."""
         return kind_of(self.transition) is Kind.BEGINS
