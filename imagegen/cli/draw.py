@@ -64,6 +64,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
         planned = (one for beats in plan.styles.values() for one in beats)
         cast = session.project.cast(plan.drawn, (one.beat for one in planned if not one.draw))
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
+        _note_older_layout(session.project)
         return
     session = _agreed(session, screen, how, limits)
     if how.detach:
@@ -97,6 +98,16 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
         if in_flight:
             _leave(complete.exit_code)
     raise typer.Exit(complete.exit_code)
+
+
+def _note_older_layout(project: "Project") -> None:
+    """Say that there is something to take over: some of the pictures may not have to be drawn."""
+    from imagegen.display import terminal
+    from imagegen.generation import adoption
+
+    note = adoption.notice(project)
+    if note is not None:
+        terminal.printer(errors=True).line(f"  note: {note}")
 
 
 def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
