@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 import browser
 from commands import Commands, pictures, row
 from gemini_server import Answer, GeminiServer
+from pipeline import OlderProject
 from serving import Served
 
 pytestmark = [
@@ -79,6 +80,29 @@ def cell(page: Page, style: str, beat: str) -> Locator:
     # A slash ends an expression where the browser reads it.
     number = re.escape(beat).replace("/", r"\/")
     return page.get_by_role("button", name=re.compile(rf"^{number} in {style}:"))
+
+
+def test_a_beat_in_other_shots_is_one_row(commands: Commands, page: Page, tmp_path: Path) -> None:
+    """Each style's picture of it is shown, drawn again and chosen, from the shot it is in there."""
+    older = OlderProject(tmp_path / "other-shots")
+    older.draw_all()
+    (older.root / "imagegen.toml").write_text(SKETCH)
+    older.choose("Beat 2", "clear")
+    with Served(commands, older.root) as served:
+        page.goto(served.address)
+        for style in STYLES:
+            expect(count_of(page, style)).to_have_text("3/3")
+            for number in "123":
+                image = cell(page, style, number).locator("img.there")
+                image.scroll_into_view_if_needed()
+                expect(image).to_be_visible()
+        assert page.get_by_role("button", name=re.compile(r" in \w+:")).count() == 9
+        expect(cell(page, "clear", "2")).to_have_accessible_name(re.compile("chosen"))
+        cell(page, "consistent", "2").click()
+        page.keyboard.press("3")
+        expect(cell(page, "consistent", "2")).to_have_accessible_name(re.compile("chosen"))
+    place = older.place("consistent", 2, "Beat 2")
+    assert older.copy("Beat 2").read_bytes() == place.read_bytes()
 
 
 def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, page: Page) -> None:
