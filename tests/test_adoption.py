@@ -159,6 +159,7 @@ def test_what_cannot_be_taken_over_is_said(older: OlderProject) -> None:
     """Torn files, numbers of no beat, chosen pictures that are like none of several."""
     put(older, "images/clear/Beat 1.png", b"\x89PNG\r\n\x1a\ntorn")
     put(older, "images/clear/Beat 99.png")
+    put(older, "images/oil/Beat 1.png")
     put(older, "images/notes.txt", b"notes")
     put(older, "images/clear/Beat 2.jpg", picture(kind="JPEG"))
     older.draw("illustration", 3, "Beat 3")
@@ -168,7 +169,7 @@ def test_what_cannot_be_taken_over_is_said(older: OlderProject) -> None:
     found = adoption.adopt(older.project, WALL)
     assert list(found.pictures) == ["generated_images/clear/Shot_1/Beat_2.png"]
     assert found.unusable == ("images/clear/Beat 1.png",)
-    assert found.without_beat == ("images/clear/Beat 99.png",)
+    assert found.without_beat == ("images/clear/Beat 99.png", "images/oil/Beat 1.png")
     assert found.without_style == ("finalImage/Beat 3.png",)
     assert older.place("clear", 1, "Beat 2").read_bytes().startswith(b"\x89PNG")
 

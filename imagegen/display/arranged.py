@@ -92,7 +92,9 @@ def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: boo
     _listed(paper, "Left, like no style's" if found.without_style else "", found.without_style)
     if found.without_style:
         paper.commands((on_project("adopt", path, "--style", "STYLE"), "says whose they are"))
-    _listed(paper, "Left, of no beat" if found.without_beat else "", found.without_beat)
+    _listed(
+        paper, "Left, of no beat of the project" if found.without_beat else "", found.without_beat
+    )
     _listed(paper, "Left, no whole picture" if found.unusable else "", found.unusable)
     if found and not dry_run:
         _takes_back(paper, path)

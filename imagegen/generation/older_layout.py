@@ -75,6 +75,10 @@ def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterato
             elif shot is not None and place.shot is None:
                 inside = msgspec.structs.replace(place, path=path, shot=shot)
                 yield from _within(root, inside, styles)
+            elif place.path == _IMAGES:
+                # Of a style that the project does not have.
+                inside = msgspec.structs.replace(place, path=path, style=entry.name)
+                yield from _within(root, inside, styles)
 
 
 def _picture(path: str, entry: "os.DirEntry[str]", place: OldPicture) -> OldPicture | None:
