@@ -29,9 +29,9 @@ from imagegen.project.record import Asked
 from imagegen.web.access import Access, is_loopback
 from imagegen.web.app import application
 from imagegen.web.board import Boards
-from imagegen.web.follower import News
+from imagegen.web.follower import Follower, News
 from imagegen.web.gate import MOST_AT_A_TIME, Gate
-from imagegen.web.lookout import Lookout
+from imagegen.web.lookout import Lookout, Seen
 from imagegen.web.stream import EventStream
 from serving import Served, Stream, ask, journal, picture_path
 
@@ -1211,3 +1211,66 @@ def test_the_page_makes_no_markup_of_text() -> None:
     for name, text in sources.items():
         assert not forbidden.search(text), name
     assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|\sstyle=", sources["index.html"])
+
+
+# What is looked at, and how often
+
+
+def test_one_look_serves_everyone_who_listens(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none is made while nobody does."""
+    layout = Boards(commands.project(), Asked()).layout
+    looks = 0
+
+    def look(of: Lookout) -> Seen:
+        nonlocal looks
+        looks += 1
+        return Seen(run="run", size=looks // 5)
+
+    monkeypatch.setattr(Lookout, "_look", look)
+    monkeypatch.setattr("imagegen.web.lookout.LOOK", 0.001)
+
+    async def listen() -> int:
+        lookout = Lookout(layout)
+        seen = await lookout.look()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(lookout.news_since, seen, 60.0)
+        before = looks
+        for _ in range(20):
+            await anyio.sleep(0.002)
+        return looks - before
+
+    # The one that is under way when the last of them has heard.
+    assert anyio.run(listen) <= 1
+    assert looks <= 7
+
+
+def test_a_quiet_stream_says_that_it_is_alive(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a line that begins with a colon, and nothing else."""
+    monkeypatch.setattr("imagegen.web.follower.QUIET", 0.01)
+    layout = Boards(commands.project(), Asked()).layout
+    sent: list[bytes] = []
+
+    async def listen() -> None:
+        follower = Follower(layout, Lookout(layout))
+        seen = await follower.look()
+        enough = anyio.Event()
+
+        async def send(message: Message) -> None:
+            sent.append(message.get("body", b""))
+            if len(sent) == 5:
+                enough.set()
+
+        async def receive() -> Message:
+            await enough.wait()
+            return {"type": "http.disconnect"}
+
+        await EventStream(lambda: follower.runs(None, seen))({}, receive, send)
+
+    anyio.run(listen)
+    assert sent[1].startswith(b"retry: ")
+    assert set(sent[2:5]) == {b":\n\n"}

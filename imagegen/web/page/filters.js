@@ -67,11 +67,15 @@ export class Filters {
     return rows.filter(this.keeps);
   }
 
-  paint(rows) {
+  // `fault` is why it is not known what is chosen.
+  paint(rows, fault) {
     for (const [name, { count }] of this._built) {
       setText(count, String(rows.filter(FILTERS[name].keeps).length));
     }
     const chosen = rows.filter((row) => row.chosen).length;
-    setText(this._tally, `${chosen} of ${rows.length} chosen`);
+    setText(
+      this._tally,
+      fault ? "what is chosen cannot be read" : `${chosen} of ${rows.length} chosen`,
+    );
   }
 }

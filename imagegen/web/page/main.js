@@ -104,17 +104,16 @@ function ending(event) {
   return `Drawing has ended: ${there} of ${plural(total, "picture")}`;
 }
 
-let lost = false;
-
 function connected(there, refused = false) {
   setHidden(byId("offline"), there);
   const words = refused
     ? "The server was started anew, or is busy. Open the address that imagegen serve shows now."
     : "The server does not answer. Trying again; a run goes on without it.";
   if (!there) setText(byId("offline"), words);
-  if (there && lost) load();
+  if (there && state.lost) load();
   else if (there) chosen(); // what was chosen before it listened
-  lost = !there;
+  if (state.lost === there) state.touch("run");
+  state.lost = !there;
 }
 
 // Says a sentence to a screen reader; not of what is told again of the past.
@@ -151,7 +150,7 @@ function paint(dirty) {
   }
   bars.paint(state);
   paintTop();
-  filters.paint(state.rows);
+  filters.paint(state.rows, state.choicesFault);
   grid.filterRows(state, filters);
   if (dirty.has("all") || dirty.has("run")) paintNotices();
   if (dirty.has("all") || dirty.has(review.row)) review.paint();

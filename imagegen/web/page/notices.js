@@ -62,7 +62,9 @@ function ofEnding(state, actions) {
 }
 
 function ofRun(ended, left) {
-  const words = (ended.messages ?? []).map(sentence);
+  // What messages count is said of what there is now.
+  const counts = /^(beats in error|not sent, for the beat before them was not drawn): /;
+  const words = (ended.messages ?? []).filter((one) => !counts.test(one)).map(sentence);
   const drew = ended.reason === "complete" || ended.reason === "errors";
   if (drew && ended.reason === "complete" && left)
     words.push("The last run drew what it was asked for.");

@@ -16,6 +16,7 @@ export class State {
     this.forecast = null;
     this.waits = new Map(); // by style, or null for all
     this.warnings = [];
+    this.lost = false; // whether the server does not answer
     this.choicesFault = null; // why the file of choices cannot be read
     this.turns = 0; // how often a run was heard to begin or end
     this.said = 0; // how many beats this run needs nothing more of
@@ -226,6 +227,7 @@ export class State {
 
   // Why Start would draw nothing; null where it would.
   get whyNoStart() {
+    if (this.lost) return "no connection";
     if (this.project.moved) return "numbers have moved";
     return this.sums().left ? null : "nothing left to draw";
   }
