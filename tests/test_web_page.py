@@ -450,6 +450,7 @@ def test_a_server_that_is_gone_is_said(commands: Commands, page: Page) -> None:
     expect(page.get_by_role("heading", name="my-video")).to_be_visible()
     served.close()
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    expect(page.get_by_role("button", name="Start · no connection")).to_be_disabled()
     with Served(commands, root, "--port", str(served.port)) as again:
         expect(page.get_by_role("alert")).to_contain_text("imagegen serve")
         page.goto(again.address)
@@ -674,6 +675,21 @@ def test_an_event_touches_its_own_row_alone(
         expect(count_of(page, "clear")).to_have_text("1/300")
         expect(cell(page, "clear", "7.3")).to_have_accessible_name("7.3 in clear: drawn. Review")
         assert page.evaluate("() => [...window.touched]") == ["7.3"]
+
+
+def test_what_is_out_of_sight_is_not_asked_for(commands: Commands, page: Page) -> None:
+    """Of a long storyboard the pictures near the screen alone, until it is scrolled."""
+    root = commands.project(beats=60, settings=SKETCH + 'draw = ["clear"]\n')
+    assert commands.run("run", root).code == 0
+    asked: set[str] = set()
+    page.on("request", lambda one: asked.add(one.url) if "/thumbnails/" in one.url else None)
+    with Served(commands, root) as served:
+        page.goto(served.address)
+        expect(page.get_by_role("rowheader")).to_have_count(60)
+        expect(cell(page, "clear", "1.1").locator("img.there")).to_be_visible()
+        assert not [url for url in asked if "12.5.jpg" in url]
+        cell(page, "clear", "12.5").scroll_into_view_if_needed()
+        expect(cell(page, "clear", "12.5").locator("img.there")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

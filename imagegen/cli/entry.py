@@ -75,17 +75,25 @@ def run(arguments: list[str]) -> int:
         return _told(error, arguments)
     except FileNotFoundError as error:
         # No output can be missing: without a name it is the folder that we are in.
-        sys.stderr.write(f"imagegen: {error.filename or 'the current folder'}: {error.strerror}\n")
+        _tell_of_file(error, error.filename or "the current folder")
         return Exit.USAGE
     except OSError as error:
         if error.filename is None:
             # No file's: the output's.
             raise
-        sys.stderr.write(f"imagegen: {error.filename}: {error.strerror}\n")
+        _tell_of_file(error, error.filename)
         return Exit.USAGE
     except Exception as error:  # noqa: BLE001  # told apart from all that a user can cause
         return _crashed(error)
     return result if isinstance(result, int) else Exit.OK
+
+
+def _tell_of_file(error: OSError, name: object) -> None:
+    """Say what is wrong with a file, whose name may be anything."""
+    from imagegen.display.text import printable
+
+    named = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    sys.stderr.write(f"imagegen: {printable(named)}: {error.strerror}\n")
 
 
 def _told(error: ImagegenError, arguments: Sequence[str]) -> int:

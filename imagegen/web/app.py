@@ -94,5 +94,6 @@ async def _refused(_: Request, error: Exception) -> Response:
             return refused(400, "the request broke off")
         case HTTPException():
             return refused(error.status_code, error.detail.lower())
-    sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    said = redact("".join(traceback.format_exception(error)))
+    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in said))
     return refused(500, f"a fault of ours: {type(error).__name__}; the terminal says more")
