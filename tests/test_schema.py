@@ -383,6 +383,7 @@ def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
     reasons = {
         "keys",
         "lending",
+        "retry",
         "round",
         "offline",
         "trying",
