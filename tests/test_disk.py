@@ -761,3 +761,17 @@ def test_what_no_folder_takes_is_an_error_all_the_same(
     (tmp_path / "temporary").write_bytes(b"a file")
     assert rescue.keep(layout, [drawn()]) is None
     assert list(rescue.images(layout)) == []
+
+
+def test_a_damaged_image_is_neither_used_nor_chosen(disk: Disk) -> None:
+    """One flipped bit is enough, in a file of a person's own or in one that was drawn before."""
+    disk.run("run", disk.root, "--provider", "sketch", "--progress", "none")
+    place = picture(disk.root, "clear", 0)
+    data = bytearray(place.read_bytes())
+    data[len(data) // 2] ^= 1
+    place.write_bytes(data)
+    for words in (("use", disk.root, "clear/1.2", place), ("choose", disk.root, "1.1", "clear")):
+        done = disk.run(*words)
+        assert done.code == 2, done.text
+        assert "the PNG is damaged: the checksum of IDAT is wrong" in done.err
+    assert not (disk.root / "image_selections.json").exists()
