@@ -315,9 +315,13 @@ def _sound(place: Path, before: set[str], check: Check) -> None:
 
 
 def _left_behind(place: Path) -> list[str]:
-    """Return what is half-written or under way still."""
-    names = (files.TEMPORARY, "_staged")
-    return [str(p) for p in place.rglob("*") if p.name.startswith(names)]
+    """Return the files that are half-written or on their way still."""
+    every = [path for path in place.rglob("*") if not path.is_dir()]
+    return [
+        str(path)
+        for path in every
+        if path.name.startswith(files.TEMPORARY) or path.parent.name in {"_staged", ".imagegen-new"}
+    ]
 
 
 def sweep(name: str, way: Way, template: Path, folder: Path, points: Iterator[int]) -> int:

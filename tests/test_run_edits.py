@@ -489,10 +489,10 @@ def test_undo_stops_at_a_step_that_it_cannot_read(commands: Commands, drawn: Pat
     assert lying(drawn) == before
 
 
-def test_a_yes_to_drawing_many_again_is_remembered(commands: Commands, drawn: Path) -> None:
-    """A script that said --yes and was killed resumes without being asked; undo ends it."""
+def test_drawing_many_again_is_carried_on_until_undone(commands: Commands, drawn: Path) -> None:
+    """A script that was killed resumes with --yes, which no record remembers; undo ends it."""
     sketch = ("--provider", "sketch", "--style", "clear")
-    for command in (("run", drawn, "--force", "--yes", *sketch), ("resume", drawn)):
+    for command in (("run", drawn, "--force", "--yes", *sketch), ("resume", drawn, "--yes")):
         kept = len(list((drawn / "old_images").rglob("*.png")))
         process = commands.start(*command, "--progress", "none")
         while len(list((drawn / "old_images").rglob("*.png"))) == kept:
