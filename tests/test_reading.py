@@ -163,6 +163,12 @@ class TestBrokenJson:
             assert message in one.message
             assert one.source == text.split("\n")[line - 1]
 
+    def test_a_text_without_its_quote_ends_with_its_object(self, tmp_path: Path) -> None:
+        """It is one error, and what closes the object closes it."""
+        text = JSON.replace('lamp lit"}', "lamp lit}").replace("}, {", "},\n{")
+        (fault,) = faults(tmp_path, text)
+        assert (fault.line, fault.message) == (1, "the text that begins here has no closing quote")
+
     def test_syntax_and_rows_are_told_in_one_round(self, tmp_path: Path) -> None:
         """Whoever mends a comma hears of the empty prompt and the lost zero at the same time."""
         text = (

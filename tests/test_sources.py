@@ -97,6 +97,39 @@ class TestSeveralSources:
         assert "beats.csv is not used, and has faults" in notes(root)
 
 
+def test_a_module_that_was_formatted_is_read_if_there_is_no_other(root: Path) -> None:
+    """The older page saves it under this name."""
+    write(root / "prompts" / "prompts-clear-formatted.js", rows("a"))
+    project = Project(root, Asked())
+    assert [beat.words for beat in project.beats["clear"]] == ["a"]
+    write(root / "prompts" / "prompts-clear.js", rows("b"))
+    assert [beat.words for beat in Project(root, Asked()).beats["clear"]] == ["b"]
+    assert "prompts/prompts-clear.js is used, not prompts/prompts-clear-formatted.js" in notes(root)
+
+
+def test_a_number_is_found_where_the_older_service_put_it(root: Path) -> None:
+    """It drew Beat_1.1 of a storyboard to Beat_1.1.png: nothing is drawn again."""
+    write(root / "prompts" / "prompts-clear.json", [rows("a")[0] | {"beat_number": "Beat_1.1"}])
+    project = Project(root, Asked())
+    place = root / "generated_images" / "clear" / "Shot_1" / "Beat_1.1.png"
+    place.parent.mkdir(parents=True)
+    Image.new("RGB", (16, 9)).save(place)
+    assert standing(project, WALL).check is Exit.OK
+
+
+def test_every_beat_that_begins_gets_the_style_reference(root: Path) -> None:
+    """Whatever its transition is called."""
+    called = ("Cut", "Fade", "Dissolve", "Wipe", "Smash Cut", "Cut to")
+    write(
+        root / "beats.json",
+        [rows("a")[0] | {"shot_number": n, "transition_type": t} for n, t in enumerate(called)],
+    )
+    Image.new("RGB", (16, 9)).save(root / "style_reference.png")
+    project = Project(root, Asked())
+    sent = [project.composer.request(beat).references for beat in project.beats["clear"]]
+    assert [len(references) for references in sent] == [1] * 6
+
+
 class TestBeatsWithoutPrompt:
     """Beats that the list of the step before has, and that no prompt was written for."""
 

@@ -41,6 +41,7 @@ def fault(folder: Path, module: str) -> InputFault:
         f"const prompts = [{ROW}];\nexport default prompts;",
         f"let prompts = [{ROW}]\n\nexport default prompts\n",
         f"export default prompts; var prompts = [{ROW}];",
+        f"const prompts_illustration = [{ROW}];",
         f"export const prompts = [{ROW}];",
         f"export const $a1 = [{ROW}]; export default $a1;",
         f"module.exports = [{ROW}];",

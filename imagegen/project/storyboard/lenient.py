@@ -264,9 +264,10 @@ class _Reader:
             self._fail("the text that begins here has no closing quote", begin)
             line = _LINE.match(self._text, begin + 1)
             end = line.end() if line else len(self._text)
-            body = self._text[begin + 1 : end].rstrip().rstrip(",")
-            self._at = end
-            self._is_cut_off = end >= len(self._text.rstrip())
+            # What closes the object is most likely not part of the text.
+            body = self._text[begin + 1 : end].rstrip(" \t,}]")
+            self._at = begin + 1 + len(body)
+            self._is_cut_off = not self._text[self._at :].strip()
             return _unescaped(body)
         self._at = end + 1
         return _unescaped(self._text[begin + 1 : end])
