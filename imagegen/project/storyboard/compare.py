@@ -105,7 +105,7 @@ def _prompts(count: int) -> str:
 
 
 def _some(beats: Sequence[Beat]) -> str:
-    named = ", ".join("/".join((beat.style, *beat.key)) for beat in beats[:_NAMED])
+    named = ", ".join(beat.name for beat in beats[:_NAMED])
     return f"{named} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else named
 
 
