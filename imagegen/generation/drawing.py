@@ -131,7 +131,9 @@ def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) ->
     if folder is None:
         return error
     message = f"{error.message}. Images that came all the same are in {folder}, and the next run"
-    return StorageError(f"{message} takes them from there", hint=error.hint)
+    # A link in the way stays the user's to remove, with its own exit code.
+    kind = UsageError if isinstance(error, UsageError) else StorageError
+    return kind(f"{message} takes them from there", hint=error.hint)
 
 
 def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:
