@@ -37,9 +37,9 @@ def to_json(value: object) -> bytes:
     return _escaped(data)
 
 
-def to_indented_json(value: object) -> bytes:
-    """Return a value as JSON for people to read, indented by one, with a line's end."""
-    return msgspec.json.format(to_json(value), indent=1) + b"\n"
+def to_indented_json(value: object, indent: int = 1) -> bytes:
+    """Return a value as JSON for people to read, with a line's end."""
+    return msgspec.json.format(to_json(value), indent=indent) + b"\n"
 
 
 def _escaped(data: bytes) -> bytes:

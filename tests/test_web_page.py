@@ -540,6 +540,19 @@ def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None
         expect(carries_on).to_have_count(0)
 
 
+def test_sketches_are_pictures_to_draw(commands: Commands, page: Page) -> None:
+    """If another provider draws the project: Start draws over them, and nothing is missing."""
+    root = commands.project(beats=2)
+    assert commands.run("run", root, "--provider", "sketch").code == 0
+    with Served(commands, root) as served:
+        page.goto(served.address)
+        expect(page.get_by_role("button", name="Start · 6 pictures")).to_be_enabled()
+        expect(page.get_by_text("6 pictures to draw over a sketch.")).to_be_visible()
+        expect(page.get_by_text("missing")).to_have_count(0)
+        expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("a sketch, which"))
+        expect(cell(page, "clear", "1.1").locator("img.there")).to_be_visible()
+
+
 def test_a_redraw_while_a_run_is_active_says_so(
     commands: Commands, server: GeminiServer, page: Page
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from imagegen import files
+from imagegen import encoding, files
 from imagegen.errors import StorageError, UsageError
 from imagegen.project.storyboard.assemble import Part
 from imagegen.project.storyboard.load import choose
@@ -86,7 +86,7 @@ def _keep(target: Path) -> str | None:
 
 def _encoded(sheet: Sheet) -> bytes:
     rows = [_fields(row, sheet.others.get(at, {})) for at, row in enumerate(sheet.rows, 1) if row]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n"
+    return encoding.to_indented_json(rows, indent=2)
 
 
 def _fields(row: Row, others: dict[str, Any]) -> dict[str, Any]:

@@ -79,13 +79,14 @@ function ofRun(ended, left) {
 }
 
 function ofPictures(state) {
-  const { left, failed, outdated, total } = state.sums();
+  const { left, failed, outdated, sketches, total } = state.sums();
   // Such pictures are no good, and have a notice of their own.
   if (state.project.moved || !total) return [];
   const words = [];
   if (failed) words.push(`${plural(failed, "picture")} could not be drawn.`);
-  if (left > failed) {
-    const missing = left - failed;
+  if (sketches) words.push(`${plural(sketches, "picture")} to draw over a sketch.`);
+  const missing = left - failed - sketches;
+  if (missing > 0) {
     words.push(missing === 1 ? "1 picture is missing." : `${plural(missing, "picture")} are missing.`);
   }
   if (!left && !outdated) words.push("All that was asked for is there.");

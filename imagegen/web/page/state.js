@@ -79,7 +79,15 @@ export class State {
     const cells = new Map();
     for (const [style, cell] of Object.entries(read.cells)) {
       const own = row.cells.get(style) ?? { row, style };
-      Object.assign(own, { version: null, error: null, changed: [], prompt: null, shot }, cell);
+      const unset = {
+        version: null,
+        error: null,
+        changed: [],
+        prompt: null,
+        placeholder: false,
+        shot,
+      };
+      Object.assign(own, unset, cell);
       own.blockedBy = this._blocker(own.shot, cell.blocked_by);
       cells.set(style, own);
       this._cells.set(`${style}/${keyOf(own.shot, beat)}`, own);
@@ -161,6 +169,7 @@ export class State {
     if (event.status === "complete") {
       cell.version = `${event.run}-${event.seq}`;
       cell.changed = [];
+      cell.placeholder = false;
       const { chosen } = cell.row;
       if (chosen?.style === cell.style && isDrawnAfter(event, chosen)) chosen.since = "redrawn";
     }
@@ -199,27 +208,30 @@ export class State {
 
   // How many of a style's beats are of each status.
   counts(style) {
-    const counts = { total: 0, there: 0 };
+    const counts = { total: 0, there: 0, sketches: 0 };
     for (const row of this.rows) {
       const cell = row.cells.get(style);
       if (!cell) continue;
       const status = cell.status === "skipped" ? "complete" : cell.status;
       counts.total += 1;
+      if (cell.placeholder && status === "pending") counts.sketches += 1;
       counts[status] = (counts[status] ?? 0) + 1;
       if (DRAWN.has(status)) counts.there += 1;
     }
     return counts;
   }
 
-  // How many pictures there are, are wanted, can still be drawn, failed, and are outdated.
+  // How many pictures there are, are wanted, can still be drawn, failed, are outdated, and how many
+  // of those that can be drawn are sketches yet.
   sums() {
-    const sums = { there: 0, total: 0, left: 0, failed: 0, outdated: 0 };
+    const sums = { there: 0, total: 0, left: 0, failed: 0, outdated: 0, sketches: 0 };
     for (const style of this.styles) {
       const counts = this.counts(style);
       sums.there += counts.there;
       sums.total += counts.total;
       sums.failed += counts.error ?? 0;
       sums.outdated += counts.outdated ?? 0;
+      sums.sketches += counts.sketches;
       for (const status of LEFT) sums.left += counts[status] ?? 0;
     }
     return sums;

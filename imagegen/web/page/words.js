@@ -35,6 +35,7 @@ export const IN_WORDS = {
 
 // What has become of a beat, in words.
 export function inWords(cell) {
+  if (cell.status === "pending" && cell.placeholder) return "a sketch, which a run draws over";
   return cell.status === "blocked" && cell.blockedBy
     ? `blocked by ${cell.blockedBy}`
     : IN_WORDS[cell.status];
