@@ -316,7 +316,7 @@ def test_the_picture_marks_what_is_chosen(
     went_well(commands.run("gallery", root, "--png", *options))
     green = (23, 114, 74)
     with Image.open(root / "gallery.png") as drawn:
-        colours = dict(map(reversed, drawn.getcolors(1 << 24) or ()))
+        colours = {colour: count for count, colour in drawn.getcolors(1 << 24) or ()}
     assert colours.get(green, 0) > 1000
 
 
