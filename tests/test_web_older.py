@@ -135,7 +135,9 @@ def test_a_page_of_the_older_service_draws_watches_stops_and_chooses(
         assert list(images["consistent"]) == ["Beat 1", "Beat 2", "Beat 3"]
         choice = {"beatNumber": "Beat 2", "style": "clear", "isFlagged": True}
         assert page.post("/api/save-image-selection", **choice)[1]["success"] is True
-        (chosen,) = page.post("/api/get-image-selections")[1]["selections"].values()
+        selections = page.post("/api/get-image-selections")[1]["selections"]
+        assert list(selections) == ["Beat 2"]
+        chosen = selections["Beat 2"]
         assert (chosen["style"], chosen["isFlagged"]) == ("clear", True)
         assert chosen["selectedAt"].endswith("Z")
         assert page.post("/api/save-image-selection", beatNumber="Beat 2", style=None)[0] == 200
