@@ -57,6 +57,7 @@ CASES = [
     ["renumber", "my-video"],
     ["clean", "my-video"],
     ["undo", "my-video"],
+    ["models", "my-video", "--base-url", "http://127.0.0.1:1"],
     ["keys", "list", "my-video"],
     ["keys", "add", "my-video", "clear"],
     ["keys", "check", "my-video", "--base-url", "http://127.0.0.1:1"],
