@@ -233,10 +233,10 @@ def test_back_off_is_jittered(tmp_path: Path) -> None:
 def test_a_pause_before_another_try_is_told_with_its_end(tmp_path: Path) -> None:
     """Once each time, when nothing else is left to send: so a view can count it down."""
     show = Show(tmp_path, beats={"clear": 1})
-    script(show, {"clear 0": [passing()] * 3})
+    script(show, {"clear 1": [passing()] * 3})
     assert show.draw().exit_code == 0
     told = [one for one in show.events if isinstance(one, Wait) and one.reason == "retry"]
-    sent = show.provider.times("clear 0")
+    sent = show.provider.times("clear 1")
     assert len(told) == 3
     for wait, pause in zip(told, gaps(sent), strict=True):
         assert wait.style == "clear"
