@@ -287,13 +287,14 @@ def test_continuity_turned_on_outdates_what_was_drawn_without(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
-def test_pictures_drawn_with_the_option_are_not_outdated_by_its_absence(
-    commands: Commands, server: GeminiServer
-) -> None:
-    """Whoever looks judges by the last run."""
+def test_an_option_counts_for_its_own_run_alone(commands: Commands, server: GeminiServer) -> None:
+    """Who looks judges as the next run would, and the line that keeps the option is shown."""
     root = commands.project(beats=chains(1), settings='draw = ["clear"]\n')
     done = commands.run("run", root, "--continuity", "--base-url", server.address)
     assert done.code == 0
+    assert set(statuses(commands, root).values()) == {"complete", "outdated"}
+    assert "continuity = true in imagegen.toml keeps that" in commands.run("status", root).out
+    (root / "imagegen.toml").write_text(CLEAR, encoding="utf-8")
     assert set(statuses(commands, root).values()) == {"complete"}
 
 

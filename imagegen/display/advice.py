@@ -170,16 +170,22 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
 
 
 def _by_another(paper: Paper, found: Standing) -> None:
-    """Say how to keep what the last run drew with another provider or model than the project's."""
+    """Say how to keep what the last run was told by options, if that made pictures outdated."""
     by = found.last_run.drawer if found.last_run else Drawer()
-    asked = {"provider": by.provider, "model": by.model}
-    lines = [
-        f"{name} = {msgspec.json.encode(value).decode()}" for name, value in asked.items() if value
-    ]
     changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
-    if lines and changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
+    told: dict[str, object] = {}
+    if changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
+        told |= {"provider": by.provider, "model": by.model}
+    if "predecessor" in changed:
+        told["continuity"] = by.continuity
+    lines = [
+        f"{name} = {msgspec.json.encode(value).decode()}"
+        for name, value in told.items()
+        if value is not None
+    ]
+    if lines:
         said = (
-            f"The last run was told who draws. {' and '.join(lines)} in imagegen.toml keeps that."
+            f"The last run had options for it: {' and '.join(lines)} in imagegen.toml keeps that."
         )
         paper.wrapped("", clean(said, 600), indent=2)
 
