@@ -24,7 +24,7 @@ from imagegen.secret import Secret
 from imagegen.shell import command
 from imagegen.times import day
 
-_UNREACHED: Final = frozenset({Kind.PASSING, Kind.REDIRECTED, Kind.UNUSABLE})
+_UNREACHED: Final = frozenset({Kind.PASSING, Kind.REDIRECTED, Kind.UNUSABLE, Kind.NETWORK})
 _AT_ONCE: Final = 8
 _LOOK_AGAIN: Final = 0.2
 """Seconds; where a wait without an end cannot be interrupted, Ctrl-C takes no longer."""

@@ -57,7 +57,12 @@ class Kind(StrEnum):
     REDIRECTED = "redirected"
     """The address answers with a redirect; keys are never sent after one."""
     UNUSABLE = "unusable"
-    """What answers at the address cannot be used as it is set up; a person must mend that."""
+    """What answers at the address cannot be used as it is set up; a person must fix that."""
+    NETWORK = "network"
+    """Something between here and the service needs a person: a proxy, a certificate, a login page.
+
+    Waiting does not help, unless the service has answered in this run already.
+    """
 
 
 BROKEN_PICTURE: Final = "broken picture"
@@ -238,9 +243,13 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture as the service sent it: the bytes of a PNG, JPEG or WebP file."""
+    """An image as the service sent it: the bytes of a file of any type.
+
+    `claimed` is the media type that the service gave it, which is often wrong.
+    """
 
     data: bytes
+    claimed: str = ""
     usage: Usage | None = None
     allowance: Allowance | None = None
 
@@ -250,7 +259,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     `reason` is short and stable, for grouping and for machines (`IMAGE_SAFETY`,
     `HTTP 503`, `timeout`); `message` is in words, the service's own where it has some.
-    `retry_after` is in seconds.
+    `retry_after` is in seconds. `stale` marks a request that was lost with a kept-alive
+    connection that the server had closed: nothing was answered, so it costs no attempt.
     """
 
     kind: Kind
@@ -259,6 +269,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     usage: Usage | None = None
     allowance: Allowance | None = None
+    stale: bool = False
 
     @property
     def drawn(self) -> bool:
