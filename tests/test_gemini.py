@@ -292,11 +292,7 @@ def test_drafts_are_no_picture(api: responses.RequestsMock, gemini: Gemini) -> N
         b"null",
         b'{"candidates": []}',
         b'{"candidates": [{}]}',
-        b'{"candidates": [{"content": {"parts": "none"}}]}',
-        b'{"candidates": [{"finishReason": 7}]}',
         b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": ""}}]}}]}',
-        b'{"candidates": [{"content": {"parts": [{"text": "\xff"}]}}]}',
-        b"<html>Sign in</html>",
         b"[" * 100_000,
     ],
 )
@@ -307,16 +303,11 @@ def test_broken_answers(api: responses.RequestsMock, gemini: Gemini, body: bytes
     assert (fault.kind, fault.reason) == (Kind.PASSING, "broken answer")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": "!!"}}]}}]}',
-        msgspec.json.encode(gemini_replies.success(Answer.NOT_A_PICTURE, "")),
-    ],
-)
-def test_broken_pictures(api: responses.RequestsMock, gemini: Gemini, body: bytes) -> None:
+def test_broken_pictures(api: responses.RequestsMock, gemini: Gemini) -> None:
     """A picture that cannot be used was drawn all the same."""
-    api.post(DRAW, body=body)
+    api.post(
+        DRAW, body=b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": "!!"}}]}}]}'
+    )
     fault = fault_of(gemini)
     assert (fault.kind, fault.reason, fault.drawn) == (Kind.PASSING, "broken picture", True)
 
@@ -333,14 +324,43 @@ def test_overloaded_service(
     assert ("Busy." if b"Busy" in body else str(status)) in fault.message
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
-@pytest.mark.parametrize("body", [b"<html>Guest network</html>", b"{}", b'{"error": "no"}'])
-def test_errors_that_are_not_the_service_s(
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Kind.BAD_REQUEST),
+        (401, Kind.KEY_REJECTED),
+        (403, Kind.KEY_REJECTED),
+        (404, Kind.UNUSABLE),
+        (405, Kind.UNUSABLE),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"error": "no"}', b'{"detail": "no"}', b"no"])
+def test_errors_of_a_gateway(
+    api: responses.RequestsMock, gemini: Gemini, status: int, kind: Kind, body: bytes
+) -> None:
+    """An error without the service's JSON is read by its status, and quoted if it has words."""
+    api.post(DRAW, status=status, body=body)
+    fault = fault_of(gemini)
+    assert fault.kind is kind
+    assert ("no" in fault.message.split() or '("no")' in fault.message) is (b"no" in body)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 405])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><title>Guest network: log\n in</title></html>",
+        b"\xef\xbb\xbf\r\n<!DOCTYPE html><head><TITLE lang='en'>Guest network: log in</TITLE>",
+    ],
+)
+def test_a_web_page_instead_of_an_answer(
     api: responses.RequestsMock, gemini: Gemini, status: int, body: bytes
 ) -> None:
-    """An error without the service's JSON is somebody else's, and passing."""
-    api.post(DRAW, status=status, body=body)
-    assert fault_of(gemini).kind is Kind.PASSING
+    """A login page or a wrong address needs a person, who sees the page's title."""
+    api.post(DRAW, status=status, body=body, content_type="application/json")
+    fault = fault_of(gemini)
+    assert fault.kind is Kind.NETWORK
+    assert '"Guest network: log in"' in fault.message
 
 
 # Errors.
@@ -354,7 +374,7 @@ def test_errors_that_are_not_the_service_s(
         (401, error(401, "Who?", "UNAUTHENTICATED"), Kind.KEY_REJECTED),
         (403, gemini_replies.error(Answer.LEAKED_KEY, "m")[1], Kind.KEY_REJECTED),
         (404, gemini_replies.error(Answer.MODEL_GONE, "m")[1], Kind.MODEL_GONE),
-        (405, error(405), Kind.BAD_REQUEST),
+        (405, error(405), Kind.UNUSABLE),
         (413, error(413), Kind.BAD_REQUEST),
     ],
 )

@@ -15,7 +15,18 @@ from imagegen.keys.state import KeyNews
 from imagegen.project import formats, png
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request, Usage
+from imagegen.providers import memory
+from imagegen.providers.base import (
+    BROKEN_PICTURE,
+    NO_MEMORY,
+    UNREADABLE,
+    Fault,
+    Kind,
+    Outcome,
+    Picture,
+    Request,
+    Usage,
+)
 
 _VERDICTS: Final[dict[Kind, Callable[[Pool, Lease, str], KeyNews]]] = {
     Kind.SPENT_TODAY: Pool.spent_today,
@@ -24,6 +35,11 @@ _VERDICTS: Final[dict[Kind, Callable[[Pool, Lease, str], KeyNews]]] = {
     Kind.KEY_REJECTED: Pool.reject,
 }
 """What the pool is told of a key that is of no more use, in the service's words."""
+
+
+_NO_MEMORY: Final = Fault(
+    kind=Kind.PASSING, reason=NO_MEMORY, message="there was no memory for the answer"
+)
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -68,40 +84,50 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
     sending = _Sending(run, lease)
     references = 0
     outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
-    try:
-        request = run.composer.request(beat, run.composer.predecessor(beat))
-        references = len(request.references)
-        outcome = run.provider.draw(request, lease.secret if lease else None, sending)
-    except NoPredecessorError as error:
-        outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
-    except UsageError as error:
-        # A file of its references was changed or taken away since the run began.
-        outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
-    except StorageError as error:
-        # A read that fails, as with too many files open, may succeed the next time.
-        outcome = Fault(kind=Kind.PASSING, reason="unreadable", message=error.message)
-    finally:
-        news = _settle(run, lease, outcome, sent=sending.left)
-    seconds = run.runtime.clock.now() - started
-    return Attempt(
-        result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
-        seconds=seconds,
-        sent=sending.left,
-        key=lease.secret.tail if lease else None,
-        news=news,
-        references=references,
-    )
+    # What the answer takes of the memory for all is held until its image is saved.
+    with memory.held():
+        try:
+            request = run.composer.request(beat, run.composer.predecessor(beat))
+            references = len(request.references)
+            outcome = run.provider.draw(request, lease.secret if lease else None, sending)
+        except NoPredecessorError as error:
+            outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
+        except UsageError as error:
+            # A file of its references was changed or taken away since the run began.
+            outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
+        except StorageError as error:
+            # A read that fails, as with too many files open, may succeed the next time.
+            outcome = Fault(kind=Kind.PASSING, reason="unreadable", message=error.message)
+        except MemoryError:
+            outcome = _NO_MEMORY
+        finally:
+            news = _settle(run, lease, outcome, sent=sending.left)
+        seconds = run.runtime.clock.now() - started
+        return Attempt(
+            result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
+            seconds=seconds,
+            sent=sending.left,
+            key=lease.secret.tail if lease else None,
+            news=news,
+            references=references,
+        )
 
 
 def _save(
     run: Run, beat: Beat, request: Request, picture: Picture
 ) -> Saved | Fault | ImagegenError:
     try:
-        data = formats.as_png(picture.data)
+        data = formats.as_png(picture.data, picture.claimed)
+    except formats.UnreadableTypeError as error:
+        # The form of answers is the service's: every further one would be paid for in vain.
+        message = f"The service sent {error}."
+        return Fault(kind=Kind.UNUSABLE, reason=UNREADABLE, message=message, usage=picture.usage)
     except formats.NotAPictureError as error:
         return Fault(
-            kind=Kind.PASSING, reason="broken picture", message=str(error), usage=picture.usage
+            kind=Kind.PASSING, reason=BROKEN_PICTURE, message=str(error), usage=picture.usage
         )
+    except MemoryError:
+        return msgspec.structs.replace(_NO_MEMORY, usage=picture.usage)
     provenance = run.composer.provenance(
         beat,
         request,

@@ -1,16 +1,22 @@
 """What the answers of all image APIs have in common: read with care, shown without harm.
 
 Everything here comes from outside: types may be wrong, fields missing, and a body made to
-take as much memory as it can.
+take as much memory as it can. Answers as the services document them are decoded in one pass;
+`loose` and what follows it read all others, field by field, so that one odd field costs no
+other.
 """
 
-from typing import TYPE_CHECKING, Final, TypeVar
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import pybase64
 
-from imagegen.providers.base import BROKEN_PICTURE, Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import BROKEN_PICTURE, ELSEWHERE, Fault, Kind, Outcome, Picture, Usage
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
@@ -19,13 +25,50 @@ if TYPE_CHECKING:
 LONGEST_NAME: Final = 200
 """Characters of a model's name; a longer one is none."""
 
+LONGEST_TEXT: Final = 20_000
+"""Characters of a text that are searched for what they mean."""
+
 _LONGEST_MESSAGE: Final = 300
-_LONGEST_READ: Final = 20_000
 _LONGEST_KEY: Final = 1024
+_LONGEST_HEAD: Final = 64 * 1024
+"""Bytes of a web page in which its title is looked for."""
+_MOST_ITEMS: Final = 1000
 _MOST_COMMAS: Final = 200_000
 """A page of a thousand models has a tenth of it; pictures and words have next to none."""
 
 _MOST_TOKENS: Final = 1_000_000_000
+_INTEGER: Final = re.compile(r"[0-9]{1,10}(?:\.0*)?")
+_HUMP: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_TITLE: Final = re.compile(r"<title[^>]{0,200}>(.{1,1000}?)</title", re.IGNORECASE | re.DOTALL)
+_WHITE: Final = re.compile(r"\s+")
+
+_IMAGE_LINK: Final = re.compile(r"!\[[^\]]{0,1000}\]\(\s*<?([^\s)>]+)")
+"""An image in Markdown; what it shows is at the address."""
+_IMAGE_ADDRESS: Final = re.compile(
+    r"(?:https?|gs)://[^\s)>\"']{1,2000}?\."
+    r"(?:png|jpe?g|webp|gif|avif|bmp|tiff?|svg|heic)(?![\w.])",
+    re.IGNORECASE,
+)
+_ADDRESS: Final = re.compile(r"(?:https?|gs|ftp|s3|file)://\S", re.IGNORECASE)
+
+_PASSING: Final = frozenset({408, 409, 425, 499})
+"""Statuses below 500 after which the same request may succeed."""
+_NO_PAGE: Final = _PASSING | {402, 413, 429, 451}
+"""Statuses below 500 that mean the same with a web page as without one."""
+
+_SMALLEST: Final = 16
+"""Bytes; an image file of any type has more."""
+_SIGNATURES: Final = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"RIFF",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\0",
+)
+"""How the files of the usual image types begin; the last is AVIF's and HEIC's."""
 
 T = TypeVar("T")
 
@@ -51,30 +94,130 @@ def _has_more_commas(body: bytes, most: int) -> bool:
     return True
 
 
+def loose(body: bytes) -> Any:
+    """Return what a body holds, of whatever shape; None if it is not JSON, or made to do harm.
+
+    Takes what strict readers refuse: bytes that are not UTF-8, half a surrogate pair, line
+    breaks in texts, numbers of any length.
+    """
+    if _has_more_commas(body, _MOST_COMMAS):
+        return None
+    try:
+        text = body.decode(json.detect_encoding(body), "replace")
+        return json.loads(text, strict=False, parse_int=_integer, parse_float=_decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(text: str) -> int:
+    return int(text[:20])
+
+
+def _decimal(text: str) -> float:
+    return float(text[:40])
+
+
+def one(value: Any) -> Any:
+    """Return what a list of one holds, however often it is wrapped; else the value itself."""
+    for _ in range(5):
+        if not (isinstance(value, list) and len(value) == 1):
+            break
+        value = value[0]
+    return value
+
+
+def field(value: Any, *names: str) -> Any:
+    """Return the first of these fields that an object has, in camelCase or snake_case.
+
+    None if the value is no object, or the field is absent or null.
+    """
+    value = one(value)
+    if isinstance(value, dict):
+        for name in names:
+            for spelling in (name, _HUMP.sub("_", name).lower()):
+                if value.get(spelling) is not None:
+                    return value[spelling]
+    return None
+
+
+def items(value: Any) -> list[Any]:
+    """Return the items of a list, or the one thing that should have been in a list."""
+    if isinstance(value, list):
+        return value[:_MOST_ITEMS]
+    return [] if value is None else [value]
+
+
+def text_of(value: Any) -> str:
+    """Return a text, or what a number reads like; empty for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether a flag is set: true, 1 or "true"."""
+    return value is True or value == 1 or text_of(value).lower() == "true"
+
+
+def words(value: Any) -> str:
+    """Return the words of an error, however it is written: text, an object, a list of either."""
+    for _ in range(5):
+        value = value[0] if isinstance(value, list) and value else value
+        if isinstance(value, dict):
+            names = ("message", "msg", "detail", "details", "error", "errors", "description")
+            more = ("error_description", "reason", "title")
+            value = next((value[n] for n in (*names, *more) if value.get(n)), None)
+    return text_of(value)
+
+
+def plain_text(body: bytes) -> str:
+    """Return a body that is a short text and nothing else; empty for JSON, pages and bytes."""
+    text = body[:LONGEST_TEXT].decode("utf-8", "replace").strip()
+    if not text or text[0] in '<{["' or "\ufffd" in text or "\0" in text:
+        return ""
+    return text
+
+
 def shown(text: str) -> str:
     """Return text of the service as it may be shown: no keys, one line, not too long."""
-    if len(text) > _LONGEST_READ:
+    if len(text) > LONGEST_TEXT:
         # Of a key that the cut goes through nothing may be left.
-        text = redact(text[:_LONGEST_READ])[:-_LONGEST_KEY]
+        text = redact(text[:LONGEST_TEXT])[:-_LONGEST_KEY]
     line = " ".join(redact(text).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 
-def picture(coded: msgspec.Raw | str, usage: Usage | None = None) -> Outcome:
-    """Return a picture that came in base64, if its first bytes are one's.
+def picture(coded: msgspec.Raw | str, usage: Usage | None = None, claimed: str = "") -> Outcome:
+    """Return an image that came in base64.
 
-    Whatever media type was claimed. Text that is still JSON is not copied first: with a third
-    block of its size the allocator would give memory back to the system after every picture.
+    Text that is still JSON is not copied first: with a third block of its size the allocator
+    would give memory back to the system after every picture. `claimed` is the media type that
+    came with it.
     """
     if not isinstance(coded, str) and not is_text(coded):
         return broken("The service sent a picture that is no base64.", usage)
     data = _from_base64(coded)
     if data is None:
-        return _broken_picture("The service sent a picture that is no base64.", usage)
-    webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
-    if webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
-        return Picture(data=data, usage=usage)
-    return _broken_picture("The service sent a picture that is no PNG, JPEG or WebP.", usage)
+        return broken_picture("The service sent a picture that is no base64.", usage)
+    if len(data) < _SMALLEST:
+        return broken_picture("The service sent a picture of too few bytes.", usage)
+    return Picture(data=data, usage=usage, claimed=claimed)
+
+
+def best_picture(coded: Iterable[tuple[str, str]], usage: Usage | None) -> Outcome | None:
+    """Return the first image of several, each with its claimed type; None if there are none.
+
+    Bytes that begin like an image file come before others. If none is base64, the fault of
+    the first.
+    """
+    found: Outcome | None = None
+    for text, claimed in coded:
+        outcome = picture(text, usage, claimed)
+        if isinstance(outcome, Picture) and outcome.data.startswith(_SIGNATURES):
+            return outcome
+        if found is None or (isinstance(found, Fault) and isinstance(outcome, Picture)):
+            found = outcome
+    return found
 
 
 def is_text(value: msgspec.Raw) -> bool:
@@ -92,13 +235,51 @@ def _from_base64(coded: msgspec.Raw | str) -> bytes | None:
     try:
         return pybase64.b64decode(plain, validate=True)
     except ValueError:
-        # It may be written with escapes, or as an address: `data:image/png;base64,…`.
+        # It may be written with escapes, or in one of the other ways.
         pass
     try:
         text = coded if isinstance(coded, str) else msgspec.json.decode(coded, type=str)
-        return pybase64.b64decode(text.rpartition(",")[2], validate=True)
+        return _from_odd_base64(text)
     except (ValueError, msgspec.DecodeError):
         return None
+
+
+def _from_odd_base64(text: str) -> bytes:
+    """Return what base64 holds that is url-safe, unpadded, broken into lines or in an address.
+
+    Raises `ValueError` for what is no base64.
+    """
+    # `data:image/png;base64,…`, with the padding as an address may have it.
+    text = text.rpartition(",")[2].replace("%3D", "=").replace("%3d", "=")
+    text = _WHITE.sub("", text).rstrip("=").replace("-", "+").replace("_", "/")
+    return pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+def pointer(text: str) -> str | None:
+    """Return the address of a picture that a text points to, a `data:` address first."""
+    text = text[: 4 * LONGEST_TEXT] if "data:" not in text else text
+    links = [match[1] for match in _IMAGE_LINK.finditer(text)]
+    for link in links:
+        if link.startswith("data:"):
+            return link
+    if links:
+        return links[0]
+    match = _IMAGE_ADDRESS.search(text)
+    return match[0] if match else None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text that should hold a picture is an address."""
+    return _ADDRESS.match(text.strip()) is not None
+
+
+def at_address(usage: Usage | None) -> Fault:
+    """Return the fault of an answer with the address of a picture in place of the picture."""
+    message = (
+        "The service sent the address of a picture and no picture, and addresses are not "
+        "followed. Its operator can make it answer with the picture itself (base64)."
+    )
+    return Fault(kind=Kind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
 
 
 def broken(message: str, usage: Usage | None = None) -> Fault:
@@ -106,8 +287,47 @@ def broken(message: str, usage: Usage | None = None) -> Fault:
     return Fault(kind=Kind.PASSING, reason="broken answer", message=message, usage=usage)
 
 
-def _broken_picture(message: str, usage: Usage | None) -> Fault:
+def broken_picture(message: str, usage: Usage | None) -> Fault:
+    """Return the fault of a picture that was drawn and cannot be used; another may."""
     return Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage)
+
+
+def is_passing(status: int) -> bool:
+    """Tell whether the same request may succeed after this status, whatever came with it."""
+    return status in _PASSING or status >= 500 or status < 200
+
+
+def web_page(reply: "Reply", host: str) -> Fault | None:
+    """Return the fault of a web page that came instead of an answer; None for anything else.
+
+    A network that wants a login answers so, a proxy that refuses, and any address that is not
+    the service's. Behind a status from 500 on it is the service's trouble, which passes.
+    """
+    if not reply.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return None
+    if reply.status >= 500 or reply.status in _NO_PAGE or 300 <= reply.status < 400:
+        return None
+    title = page_title(reply.body)
+    named = f' ("{title}")' if title else ""
+    status = "" if 200 <= reply.status < 300 else f", HTTP {reply.status}"
+    message = (
+        f"{host} sent a web page instead of an answer{named}{status}: does this network "
+        "want a login, or is the address (base_url) wrong?"
+    )
+    return Fault(kind=Kind.NETWORK, reason="web page", message=message)
+
+
+def page_title(body: bytes) -> str:
+    """Return the title of a web page; empty if it has none."""
+    match = _TITLE.search(body[:_LONGEST_HEAD].decode("utf-8", "replace"))
+    return shown(html.unescape(match[1])) if match else ""
+
+
+def wrong_path(host: str, status: int, said: str = "") -> Fault:
+    """Return the fault of an address at which the API is not."""
+    quoted = f' ("{said}")' if said else ""
+    message = f"{host} answered HTTP {status}{quoted}: is it the right address (base_url)?"
+    return Fault(kind=Kind.UNUSABLE, reason=f"HTTP {status}", message=message)
 
 
 def of_no_model(fault: Fault) -> Fault:
@@ -131,7 +351,21 @@ def redirected(reply: "Reply", base_url: str) -> Fault:
     return Fault(kind=Kind.REDIRECTED, reason=f"HTTP {reply.status}", message=message)
 
 
-def tokens(counts: dict[str, object], name: str) -> int:
-    """Return a count of tokens that an answer tells; 0 for one that cannot be."""
-    value = counts.get(name)
+def tokens(counts: Any, *names: str) -> int:
+    """Return a count of tokens that an answer gives; 0 for one that cannot be."""
+    value = field(counts, *names)
+    if isinstance(value, str | float) and _INTEGER.fullmatch(str(value)):
+        value = int(float(value))
     return value if type(value) is int and 0 < value <= _MOST_TOKENS else 0
+
+
+def texts_in(value: Any, name: str, deepest: int) -> Iterator[str]:
+    """Yield every text under a field in lists and objects, at most so deep."""
+    for item in items(value) if deepest else []:
+        if isinstance(item, dict):
+            found = field(item, name)
+            if isinstance(found, str):
+                yield found
+            elif found is not None and not isinstance(found, dict | list):
+                yield text_of(found)
+            yield from texts_in(field(item, "violations"), name, deepest - 1)

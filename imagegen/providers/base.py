@@ -70,7 +70,14 @@ BROKEN_PICTURE: Final = "broken picture"
 TOO_LARGE: Final = "too large"
 """The reason of a fault where an answer was given up, for nothing of use is so large."""
 
-_DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE})
+NO_MEMORY: Final = "memory"
+"""The reason of a fault where an answer came that there was no memory for."""
+UNREADABLE: Final = "type of picture"
+"""The reason of a fault where a picture came that nothing here can read."""
+ELSEWHERE: Final = "address"
+"""The reason of a fault where the address of a picture came instead of the picture."""
+
+_DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE, NO_MEMORY, UNREADABLE, ELSEWHERE})
 
 
 class Role(StrEnum):
@@ -274,7 +281,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def drawn(self) -> bool:
         """Whether the service has drawn a picture all the same, for which it wants to be paid."""
-        return self.kind is Kind.PASSING and self.reason in _DRAWN
+        return self.kind in {Kind.PASSING, Kind.UNUSABLE} and self.reason in _DRAWN
 
 
 Outcome = Picture | Fault

@@ -1,26 +1,42 @@
 """What the Gemini API answers, and what it means.
 
-Everything here comes from outside: types may be wrong, fields missing, reasons new.
-Answers without an error are decoded in one pass.
+Everything here comes from outside: types may be wrong, fields missing, reasons new. An answer
+with a picture in its usual place is decoded in one pass; every other is read field by field.
 """
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from imagegen.providers.answers import (
     LONGEST_NAME,
+    LONGEST_TEXT,
+    at_address,
+    best_picture,
     broken,
     decoded,
+    field,
+    is_address,
+    is_passing,
+    is_true,
+    items,
+    loose,
+    one,
+    page_title,
     picture,
+    plain_text,
+    pointer,
     redirected,
     shown,
+    text_of,
+    texts_in,
     tokens,
+    words,
+    wrong_path,
 )
-from imagegen.providers.base import Fault, Kind, Outcome, Usage
+from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
@@ -41,21 +57,63 @@ _REFUSALS = frozenset(
         "SPII",
         "LANGUAGE",
         "MODEL_ARMOR",
+        "ESCALATION",
     }
 )
-"""Finish reasons that a second try will not mend. Unknown ones may be mended."""
+"""Finish reasons after which a second try is useless. After unknown ones it may help."""
+
+_DISABLED: Final = "PUP_LIMITED_DISABLED"
+"""The finish reason of an account that is limited or disabled by policy."""
 
 _NO_QUOTA = re.compile(r"\blimit:\s*0+(?!\d|\.\d)")
 _SECONDS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)s?\s*")
 
+# What the service says in words alone. Sources: its reference on errors
+# (https://ai.google.dev/gemini-api/docs/troubleshooting) and users' reports.
+_NO_CREDIT = re.compile(
+    r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
+    r"|spend(?:ing)? (?:cap|limit)|out of credits?|insufficient (?:credits?|funds|balance)",
+    re.IGNORECASE,
+)
+_NO_CAPACITY = re.compile(r"MODEL_CAPACITY_EXHAUSTED|no capacity available", re.IGNORECASE)
+_KEY = re.compile(
+    r"api key (?:not valid|not found|expired|is invalid)|unregistered callers"
+    r"|reported as leaked|api[_ ]key[_ ](?:invalid|expired)",
+    re.IGNORECASE,
+)
+_SET_UP = re.compile(
+    r"location is not supported|billed users|billing .{0,60}(?:not|disabled|enabled)"
+    r"|enable billing|response modalit|unknown name|cannot find field"
+    r"|not available in your (?:country|region)",
+    re.IGNORECASE,
+)
+_MODEL = re.compile(r"\bmodels?\b|requested entity", re.IGNORECASE)
 
-class _InlineData(msgspec.Struct, frozen=True, gc=False):
+_CODES: Final = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""HTTP statuses of google.rpc.Code, for errors that come without theirs."""
+
+
+class _InlineData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     data: msgspec.Raw
-    # No mimeType: it is often wrong, the first bytes are not.
+    # Any: it is often wrong, and a wrong one must not cost a picture.
+    mime_type: Any = ""
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
-    text: str | None = None
     inline_data: _InlineData | None = None
     thought: bool = False
 
@@ -64,33 +122,23 @@ class _Content(msgspec.Struct, frozen=True):
     parts: list[_Part] = []
 
 
-class _Candidate(msgspec.Struct, frozen=True, rename="camel"):
+class _Candidate(msgspec.Struct, frozen=True):
     content: _Content | None = None
-    finish_reason: str | None = None
-    finish_message: str | None = None
-
-
-class _PromptFeedback(msgspec.Struct, frozen=True, rename="camel"):
-    block_reason: str | None = None
-    block_reason_message: str | None = None
 
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     candidates: list[_Candidate] = []
-    prompt_feedback: _PromptFeedback | None = None
     # Any: a wrong count must not cost a picture.
     usage_metadata: Any = None
 
 
 class _Error(msgspec.Struct, frozen=True):
+    """An error however it was written; `code` is 0 if it names none."""
+
     message: str = ""
     status: str = ""
-    # Any: what helps is read from the status code if the details are not what they were.
+    code: int = 0
     details: Any = None
-
-
-class _ErrorAnswer(msgspec.Struct, frozen=True):
-    error: _Error
 
 
 class _Model(msgspec.Struct, frozen=True, rename="camel"):
@@ -104,34 +152,22 @@ class _Models(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _answers = msgspec.json.Decoder(_Answer)
-_errors = msgspec.json.Decoder(_ErrorAnswer)
 _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
     answer = decoded(_answers, body)
-    if answer is None:
-        return broken("The service's answer was not what it should be.")
-    usage = _usage(answer.usage_metadata)
-    candidate = answer.candidates[0] if answer.candidates else None
-    # Drafts come first and are marked as thoughts.
-    parts = [] if candidate is None or candidate.content is None else candidate.content.parts
-    parts = [part for part in parts if not part.thought]
-    for part in parts:
-        if part.inline_data is not None:
-            return picture(part.inline_data.data, usage)
-    words = " ".join(part.text for part in parts if part.text)
-    feedback = answer.prompt_feedback
-    if feedback is not None and feedback.block_reason:
-        said = feedback.block_reason_message or words
-        return _without_picture(Kind.REFUSED, feedback.block_reason, said, usage)
-    if candidate is None or not (candidate.finish_reason or words):
-        return broken("The service's answer was empty.", usage)
-    reason = candidate.finish_reason or "STOP"
-    kind = Kind.REFUSED if reason in _REFUSALS else Kind.NO_PICTURE
-    said = " ".join(text for text in (candidate.finish_message, words) if text)
-    return _without_picture(kind, reason, said, usage)
+    if answer is not None:
+        usage = _usage(answer.usage_metadata)
+        for candidate in answer.candidates:
+            for part in candidate.content.parts if candidate.content else ():
+                # Drafts come first and are marked as thoughts.
+                if part.inline_data is not None and not part.thought:
+                    found = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
+                    if isinstance(found, Picture):
+                        return found
+    return _odd(body)
 
 
 def listed_models(body: bytes) -> tuple[list[str], str] | Fault:
@@ -158,39 +194,165 @@ def fault(reply: "Reply", base_url: str) -> Fault:
     status = reply.status
     if 300 <= status < 400:
         return redirected(reply, base_url)
-    error = _error(reply.body)
-    said = shown(error.message) if error else ""
-    if status == 429:
-        return _limited(error or _Error(), said, reply)
-    host = urlsplit(base_url).hostname
-    if error is None or status == 408 or status >= 500 or status < 200:
-        message = said or f"{host} answered HTTP {status}."
-        return Fault(kind=Kind.PASSING, reason=f"HTTP {status}", message=message)
-    said = said or f"{host} answered HTTP {status} without a word why."
+    host = urlsplit(base_url).hostname or ""
+    error = _error(loose(reply.body))
+    if error is None:
+        error = _Error(message=plain_text(reply.body) or page_title(reply.body))
+    return _of_error(error, status, host, reply.headers.get("Retry-After"))
+
+
+class _Found:
+    """What a candidate that holds no picture in its usual place has instead."""
+
+    def __init__(self, answer: Any) -> None:
+        self.pictures: list[tuple[str, str]] = []
+        self.pointers: list[str] = []
+        self.words: list[str] = []
+        self.reasons: list[str] = []
+        self.messages: list[str] = []
+        for candidate in items(field(answer, "candidates")):
+            self.reasons += filter(None, [text_of(field(candidate, "finishReason"))])
+            self.messages += filter(None, [text_of(field(candidate, "finishMessage"))])
+            content = field(candidate, "content")
+            for part in items(
+                field(content, "parts") if isinstance(one(content), dict) else content
+            ):
+                if not is_true(field(part, "thought")):
+                    self._take(part)
+
+    def _take(self, part: Any) -> None:
+        for blob in items(field(part, "inlineData")):
+            data = blob if isinstance(blob, str) else field(blob, "data")
+            if isinstance(data, str) and is_address(data):
+                self.pointers.append(data)
+            elif isinstance(data, str) and data:
+                self.pictures.append((data, _type(field(blob, "mimeType"))))
+        for file in items(field(part, "fileData")):
+            self.pointers.append(text_of(field(file, "fileUri")) or "file")
+        text = part if isinstance(part, str) else text_of(field(part, "text"))
+        if text:
+            self._read(text)
+
+    def _read(self, text: str) -> None:
+        address = pointer(text)
+        if address is None:
+            self.words.append(text)
+        elif address.startswith("data:"):
+            self.pictures.append((address, ""))
+        else:
+            self.pointers.append(address)
+            self.words.append(text)
+
+
+def _odd(body: bytes) -> Outcome:
+    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    answer = loose(body)
+    # A list of one, or the pieces of a stream.
+    pieces = [piece for piece in items(answer) if isinstance(piece, dict)]
+    if not pieces:
+        return broken("The service's answer was not what it should be.")
+    counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]
+    usage = next((count for count in reversed(counts) if count is not None), None)
+    error = next(filter(None, map(_error, pieces)), None)
+    found = _Found({"candidates": [c for p in pieces for c in items(field(p, "candidates"))]})
+    outcome = best_picture(found.pictures, usage)
+    if isinstance(outcome, Picture):
+        return outcome
+    if error is not None:
+        status = error.code or _CODES.get(error.status, 200)
+        return msgspec.structs.replace(_of_error(error, status, "The service", None), usage=usage)
+    refusal = _refusal(pieces, found, usage)
+    if refusal is not None:
+        return refusal
+    if found.pointers:
+        return at_address(usage)
+    if outcome is not None:
+        return outcome
+    said = " ".join((*found.messages, *found.words))
+    if not (found.reasons or said):
+        return broken("The service's answer was empty.", usage)
+    reason = found.reasons[0] if found.reasons else "STOP"
+    if reason == _DISABLED:
+        said = said or "The account is limited or disabled by the service's policy."
+        return _without_picture(Kind.KEY_REJECTED, reason, said, usage)
+    return _without_picture(Kind.NO_PICTURE, reason, said, usage)
+
+
+def _refusal(pieces: list[Any], found: _Found, usage: Usage | None) -> Fault | None:
+    """Return the fault of an answer that refuses to draw; None if it does not."""
+    for piece in pieces:
+        feedback = field(piece, "promptFeedback")
+        reason = text_of(field(feedback, "blockReason"))
+        if reason:
+            said = text_of(field(feedback, "blockReasonMessage")) or " ".join(found.words)
+            return _without_picture(Kind.REFUSED, reason, said, usage)
+    reason = next((reason for reason in found.reasons if reason in _REFUSALS), "")
+    if not reason:
+        return None
+    said = " ".join((*found.messages, *found.words))
+    return _without_picture(Kind.REFUSED, reason, said, usage)
+
+
+def _of_error(error: _Error, status: int, host: str, retry_after: str | None) -> Fault:
+    """Return what an error means, by its words where the status is too little."""
+    said = shown(error.message)
+    reasons = list(texts_in(error.details, "reason", _DEEPEST_DETAIL))
+    searched = " ".join((error.message[:LONGEST_TEXT], *reasons))
+    delay = _delay(error, retry_after)
     reason = shown(error.status) or f"HTTP {status}"
-    if status == 400 and "API_KEY_INVALID" in _texts(error, "reason"):
-        return Fault(kind=Kind.KEY_REJECTED, reason="API_KEY_INVALID", message=said)
-    kinds = {401: Kind.KEY_REJECTED, 403: Kind.KEY_REJECTED, 404: Kind.MODEL_GONE}
-    return Fault(kind=kinds.get(status, Kind.BAD_REQUEST), reason=reason, message=said)
+    if _NO_CAPACITY.search(searched):
+        return Fault(kind=Kind.PASSING, reason="no capacity", message=said, retry_after=delay)
+    if status == 402 or (400 <= status < 500 and _NO_CREDIT.search(searched)):
+        said = said or f"{host} answered HTTP {status}: the account has no credit."
+        return Fault(kind=Kind.OUT_OF_CREDIT, reason="no credit", message=said)
+    if status == 429:
+        return _limited(error, said, delay)
+    if is_passing(status) and status != 200:
+        message = said or f"{host} answered HTTP {status}."
+        reason = f"HTTP {status}"
+        return Fault(kind=Kind.PASSING, reason=reason, message=message, retry_after=delay)
+    said = said or f"{host} answered HTTP {status} without a word why."
+    kind = _kind(status, searched, reasons)
+    if kind is Kind.MODEL_GONE and not (error.status == "NOT_FOUND" or _MODEL.search(searched)):
+        return wrong_path(host, status, shown(error.message))
+    if kind is Kind.KEY_REJECTED and reasons:
+        reason = shown(reasons[0])
+    return Fault(kind=kind, reason=reason, message=said)
 
 
-def _limited(error: _Error, said: str, reply: "Reply") -> Fault:
+def _kind(status: int, searched: str, reasons: list[str]) -> Kind:
+    if _KEY.search(searched) or any(reason.startswith("API_KEY_") for reason in reasons):
+        return Kind.KEY_REJECTED
+    if status == 405 or _SET_UP.search(searched):
+        return Kind.UNUSABLE
+    kinds = {
+        200: Kind.NO_PICTURE,
+        401: Kind.KEY_REJECTED,
+        403: Kind.KEY_REJECTED,
+        404: Kind.MODEL_GONE,
+    }
+    return kinds.get(status, Kind.BAD_REQUEST)
+
+
+def _limited(error: _Error, said: str, delay: float | None) -> Fault:
     """Return the worst of what a 429 says: no quota at all, then the day's, then the minute's."""
     said = said or "Too many requests."
-    quotas = _texts(error, "quotaId")
-    if _NO_QUOTA.search(error.message) or "0" in _texts(error, "quotaValue"):
+    quotas = list(texts_in(error.details, "quotaId", _DEEPEST_DETAIL))
+    limits = texts_in(error.details, "quotaValue", _DEEPEST_DETAIL)
+    if _NO_QUOTA.search(error.message[:LONGEST_TEXT]) or "0" in limits:
         return Fault(kind=Kind.NO_QUOTA, reason="no quota", message=said)
     if any("perday" in quota.lower() for quota in quotas):
         # The delay beside it is tens of seconds and no help.
         return Fault(kind=Kind.SPENT_TODAY, reason="quota per day", message=said)
-    delays = [_seconds(text) for text in _texts(error, "retryDelay")]
-    delays.append(_seconds(reply.headers.get("Retry-After")))
-    return Fault(
-        kind=Kind.LIMITED,
-        reason="quota per minute" if quotas else "HTTP 429",
-        message=said,
-        retry_after=max((delay for delay in delays if delay is not None), default=None),
-    )
+    reason = "quota per minute" if quotas else "HTTP 429"
+    return Fault(kind=Kind.LIMITED, reason=reason, message=said, retry_after=delay)
+
+
+def _delay(error: _Error, retry_after: str | None) -> float | None:
+    """Return the longest wait that an error asks for, in seconds; None if it asks for none."""
+    delays = [_seconds(text) for text in texts_in(error.details, "retryDelay", _DEEPEST_DETAIL)]
+    delays.append(_seconds(retry_after))
+    return max((delay for delay in delays if delay is not None), default=None)
 
 
 def _without_picture(kind: Kind, reason: str, said: str, usage: Usage | None) -> Fault:
@@ -199,25 +361,25 @@ def _without_picture(kind: Kind, reason: str, said: str, usage: Usage | None) ->
     return Fault(kind=kind, reason=reason, message=message, usage=usage)
 
 
-def _error(body: bytes) -> _Error | None:
-    answer = decoded(_errors, body)
-    return answer.error if answer is not None else None
-
-
-def _texts(error: _Error, field: str) -> list[str]:
-    """Return every text under `field` in the error's details, whichever of them has it.
-
-    Details are told apart by their fields: QuotaFailure has `violations` with `quotaId`,
-    RetryInfo has `retryDelay`, ErrorInfo has `reason`.
-    """
-    return [text for item in _items(error.details) if isinstance(text := item.get(field), str)]
-
-
-def _items(details: object, deepest: int = _DEEPEST_DETAIL) -> Iterator[dict[str, Any]]:
-    for item in details if isinstance(details, list) and deepest else []:
-        if isinstance(item, dict):
-            yield item
-            yield from _items(item.get("violations"), deepest - 1)
+def _error(answer: Any) -> _Error | None:
+    """Return the error that an answer holds, in any of the ways that gateways write one."""
+    answer = one(answer)
+    inner = one(field(answer, "error", "errors"))
+    if isinstance(inner, dict):
+        code = field(inner, "code", "status")
+        return _Error(
+            message=words(inner),
+            status=text_of(field(inner, "status")),
+            code=code if type(code) is int and 400 <= code < 600 else 0,
+            details=field(inner, "details"),
+        )
+    if inner is not None:
+        said = words(inner)
+        return _Error(message=said) if said else None
+    if not isinstance(answer, dict) or field(answer, "candidates", "promptFeedback") is not None:
+        return None
+    said = next(filter(None, (words(field(answer, n)) for n in ("message", "detail", "msg"))), "")
+    return _Error(message=said) if said else None
 
 
 def _seconds(text: str | None) -> float | None:
@@ -226,28 +388,29 @@ def _seconds(text: str | None) -> float | None:
     return float(match[1]) if match else None
 
 
-def _usage(counts: object) -> Usage | None:
-    if not isinstance(counts, dict):
-        return None
+def _type(claimed: Any) -> str:
+    return claimed[:LONGEST_NAME].strip().lower() if isinstance(claimed, str) else ""
 
-    thoughts = tokens(counts, "thoughtsTokenCount")
-    words = _of_modality(counts, "candidatesTokensDetails", "TEXT")
+
+def _usage(counts: Any) -> Usage | None:
+    if not isinstance(one(counts), dict):
+        return None
+    sent, thoughts = tokens(counts, "promptTokenCount"), tokens(counts, "thoughtsTokenCount")
+    # Without a count of its own, the answer is what is left of them all.
+    rest = tokens(counts, "totalTokenCount") - sent - thoughts
     return Usage(
-        input_tokens=tokens(counts, "promptTokenCount"),
-        output_tokens=tokens(counts, "candidatesTokenCount") + thoughts,
+        input_tokens=sent,
+        output_tokens=(tokens(counts, "candidatesTokenCount") or max(0, rest)) + thoughts,
         thought_tokens=thoughts,
         picture_input_tokens=_of_modality(counts, "promptTokensDetails", "IMAGE"),
-        text_output_tokens=words,
+        text_output_tokens=_of_modality(counts, "candidatesTokensDetails", "TEXT"),
     )
 
 
-def _of_modality(counts: dict[str, Any], name: str, modality: str) -> int:
+def _of_modality(counts: Any, name: str, modality: str) -> int:
     """Return how many of some tokens are of one modality; 0 if the answer does not say."""
-    details = counts.get(name)
-    if not isinstance(details, list):
-        return 0
     return sum(
-        tokens(one, "tokenCount")
-        for one in details
-        if isinstance(one, dict) and one.get("modality") == modality
+        tokens(detail, "tokenCount")
+        for detail in items(field(counts, name))
+        if text_of(field(detail, "modality")).upper() == modality
     )

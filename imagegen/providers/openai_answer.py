@@ -2,7 +2,8 @@
 
 Gateways word their errors in their own ways: `error` is an object or text, `code` a number
 or text, and what OpenAI says with a code others say in a sentence. So a fault is told by any
-of its words first, and by the status where no word helps.
+of its words first, and by the status where no word helps. An answer with a picture in its
+usual place is decoded in one pass; every other is read field by field.
 """
 
 import re
@@ -14,15 +15,30 @@ import msgspec
 
 from imagegen.providers.answers import (
     LONGEST_NAME,
+    LONGEST_TEXT,
+    at_address,
+    best_picture,
     broken,
     decoded,
+    field,
+    is_address,
+    is_passing,
     is_text,
+    items,
+    loose,
+    one,
+    page_title,
     picture,
+    plain_text,
+    pointer,
     redirected,
     shown,
+    text_of,
     tokens,
+    words,
+    wrong_path,
 )
-from imagegen.providers.base import Allowance, Fault, Kind, Outcome, Usage
+from imagegen.providers.base import Allowance, Fault, Kind, Outcome, Picture, Usage
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
@@ -31,7 +47,6 @@ if TYPE_CHECKING:
 _MOST_MODELS: Final = 1000
 _MOST_A_MINUTE: Final = 100_000
 _MINUTE: Final = 60.0
-_LONGEST_TEXT: Final = 20_000
 
 _CODES: Final = {
     "moderation_blocked": Kind.REFUSED,
@@ -53,6 +68,9 @@ _CODES: Final = {
     "expired_key": Kind.KEY_REJECTED,
     "auth_error": Kind.KEY_REJECTED,
     "token_not_found_in_db": Kind.KEY_REJECTED,
+    "unsupported_country_region_territory": Kind.UNUSABLE,
+    "unknown_parameter": Kind.UNUSABLE,
+    "unsupported_parameter": Kind.UNUSABLE,
     # What LiteLLM says to any key but its own where it has no database to look in.
     "no_db_connection": Kind.KEY_REJECTED,
 }
@@ -64,6 +82,7 @@ _STATUSES: Final = {
     # Not verified, of a wrong region, or without the model: another key's account may be.
     403: Kind.KEY_REJECTED,
     404: Kind.MODEL_GONE,
+    405: Kind.UNUSABLE,
     429: Kind.LIMITED,
     451: Kind.REFUSED,
 }
@@ -72,6 +91,21 @@ _SAFETY = re.compile(r"safety system|content (?:management )?policy|\bmoderation
 _NO_MODEL = re.compile(
     r"invalid model|unknown model|no such model|\bmodel\b.{0,200}?\b(?:does not exist|not found)",
     re.IGNORECASE | re.DOTALL,
+)
+_NO_CREDIT = re.compile(
+    r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
+    r"|spend(?:ing)? (?:cap|limit)|out of credits?|insufficient (?:credits?|funds|balance|quota)"
+    r"|exceeded your current quota",
+    re.IGNORECASE,
+)
+_NO_CAPACITY = re.compile(r"no capacity available|model_capacity", re.IGNORECASE)
+_KEY = re.compile(
+    r"(?:incorrect|invalid|expired) api key|api key (?:expired|not valid)", re.IGNORECASE
+)
+_SET_UP = re.compile(
+    r"(?:location|country|region)\b.{0,80}\bnot supported|billed users|response modalit"
+    r"|unknown (?:name|parameter)|cannot find field",
+    re.IGNORECASE,
 )
 _UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"\d{1,6}(?:\.\d{1,9})?"
@@ -89,21 +123,12 @@ _SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,9})?")
 
 class _Datum(msgspec.Struct, frozen=True, gc=False):
     b64_json: msgspec.Raw = msgspec.Raw(b"null")
-    url: str | None = None
 
 
 class _Answer(msgspec.Struct, frozen=True):
     data: list[_Datum] = []
     # Any: a wrong count must not cost a picture.
     usage: Any = None
-    error: Any = None
-
-
-class _ErrorAnswer(msgspec.Struct, frozen=True):
-    error: Any = None
-    # Of FastAPI, and of what else is written in few words.
-    detail: Any = None
-    message: Any = None
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -123,23 +148,70 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 _answers = msgspec.json.Decoder(_Answer)
-_errors = msgspec.json.Decoder(_ErrorAnswer)
 _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
     answer = decoded(_answers, body)
-    if answer is None:
+    if answer is not None:
+        usage = _usage(answer.usage)
+        for datum in answer.data:
+            if is_text(datum.b64_json):
+                found = picture(datum.b64_json, usage)
+                if isinstance(found, Picture):
+                    return found
+    return _odd(body)
+
+
+def _odd(body: bytes) -> Outcome:
+    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    answer = one(loose(body))
+    if not isinstance(answer, dict):
         return broken("The service's answer was not what it should be.")
-    usage = _usage(answer.usage)
-    first = answer.data[0] if answer.data else _Datum()
-    if is_text(first.b64_json):
-        return picture(first.b64_json, usage)
-    if first.url:
-        return _of_address(first.url, usage)
-    said = shown(_message(answer.error)) or "The service gave no picture and no words why."
-    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=said, usage=usage)
+    usage = _usage(field(answer, "usage"))
+    entries = items(field(answer, "data", "images"))
+    pictures, is_elsewhere = _pictures(entries)
+    outcome = best_picture(pictures, usage)
+    if isinstance(outcome, Picture):
+        return outcome
+    error = _read_error(answer)
+    kind = _told(error) if error is not None else None
+    if error is not None and kind is not None:
+        said = shown(error.message) or "The service gave no picture."
+        return Fault(kind=kind, reason=_reason(200, error), message=said, usage=usage)
+    if is_elsewhere:
+        return at_address(usage)
+    if outcome is not None:
+        return outcome
+    said = " ".join(
+        filter(None, (words(field(one, "error", "message", "text")) for one in entries))
+    )
+    message = shown(error.message if error is not None else said)
+    message = message or "The service gave no picture and no words why."
+    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message, usage=usage)
+
+
+def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
+    """Return what entries hold in base64, and whether one leads to a picture elsewhere."""
+    found, is_elsewhere = [], False
+    for text in (text for entry in entries for text in _texts(entry)):
+        address = text if is_address(text) else pointer(text)
+        if address is None or address.startswith("data:"):
+            found.append((address or text, ""))
+        else:
+            is_elsewhere = True
+    return found, is_elsewhere
+
+
+def _texts(datum: Any) -> list[str]:
+    """Return the texts of an entry that may be a picture or lead to one."""
+    if isinstance(datum, str):
+        return [datum]
+    names = ("b64_json", "b64Json", "b64", "base64", "image", "url", "imageUrl")
+    found = (field(datum, name) for name in names)
+    texts = (one if isinstance(one, str) else text_of(field(one, "url")) for one in found)
+    return [text for text in texts if text]
 
 
 def listed_models(body: bytes) -> tuple[str, ...] | Fault:
@@ -159,16 +231,19 @@ def fault(reply: "Reply", base_url: str) -> Fault:
     if 300 <= status < 400:
         return redirected(reply, base_url)
     error = _error(reply.body)
-    host = urlsplit(base_url).hostname
+    host = urlsplit(base_url).hostname or ""
     kind = _kind(status, error)
     said = shown(error.message) if error else ""
-    if error is None and kind is Kind.MODEL_GONE:
-        said = f"{host} answered HTTP {status}: is it the right address (base_url)?"
+    if kind is Kind.MODEL_GONE and not (error and _tells_of_model(error)):
+        return wrong_path(host, status, said)
+    said = said or shown(page_title(reply.body))
+    quoted = f' ("{said}")' if said and error is None else ""
+    waits = kind in {Kind.LIMITED, Kind.PASSING}
     return Fault(
         kind=kind,
         reason=_reason(status, error),
-        message=said or f"{host} answered HTTP {status}.",
-        retry_after=_retry_after(reply, error) if kind is Kind.LIMITED else None,
+        message=(error and said) or f"{host} answered HTTP {status}{quoted}.",
+        retry_after=_retry_after(reply, error) if waits else None,
     )
 
 
@@ -209,21 +284,42 @@ def seconds(text: str | None) -> float | None:
     return hours * 3600 + minutes * 60 + rest + thousandths / 1000
 
 
-def _kind(status: int, error: _Error | None) -> Kind:
-    for code in error.codes if error else ():
+def _told(error: _Error) -> Kind | None:
+    """Return what an error is by its own words, whatever the status; None if they do not tell."""
+    for code in error.codes:
         if code in _CODES:
             return _CODES[code]
-    if error is None and status not in _STATUSES.keys() - {403}:
-        # A page of something on the way, not an answer of the service.
-        return Kind.BAD_REQUEST if status == 413 else Kind.PASSING
-    if status in _STATUSES:
-        return _STATUSES[status]
-    if status == 408 or status >= 500 or status < 200:
+    said = " ".join((error.message[:LONGEST_TEXT], *error.codes))
+    if _NO_CAPACITY.search(said):
         return Kind.PASSING
-    words = error.message[:_LONGEST_TEXT] if error else ""
-    if (error and error.param == "model") or _NO_MODEL.search(words):
+    if _NO_CREDIT.search(said):
+        return Kind.OUT_OF_CREDIT
+    return Kind.KEY_REJECTED if _KEY.search(said) else None
+
+
+def _kind(status: int, error: _Error | None) -> Kind:
+    told = _told(error) if error is not None and status < 500 else None
+    if told is not None:
+        return told
+    if status in _STATUSES and not (status == 403 and error and _SET_UP.search(error.message)):
+        return _STATUSES[status]
+    if is_passing(status):
+        return Kind.PASSING
+    said = error.message[:LONGEST_TEXT] if error else ""
+    if error and _tells_of_model(error):
         return Kind.MODEL_GONE
-    return Kind.REFUSED if _SAFETY.search(words) else Kind.BAD_REQUEST
+    if _SET_UP.search(said):
+        return Kind.UNUSABLE
+    return Kind.REFUSED if _SAFETY.search(said) else Kind.BAD_REQUEST
+
+
+def _tells_of_model(error: _Error) -> bool:
+    codes = {"model_not_found", "invalid_model"}
+    return (
+        error.param == "model"
+        or not codes.isdisjoint(error.codes)
+        or _NO_MODEL.search(error.message[:LONGEST_TEXT]) is not None
+    )
 
 
 def _reason(status: int, error: _Error | None) -> str:
@@ -238,7 +334,7 @@ def _retry_after(reply: "Reply", error: _Error | None) -> float | None:
     waits = [seconds(reply.headers.get("Retry-After"))]
     thousandths = seconds(reply.headers.get("Retry-After-Ms"))
     waits.append(None if thousandths is None else thousandths / 1000)
-    match = _AGAIN.search(error.message[:_LONGEST_TEXT]) if error else None
+    match = _AGAIN.search(error.message[:LONGEST_TEXT]) if error else None
     if match:
         waits.append(sum(_in_seconds(*part) for part in _STRETCH.findall(match[1])))
     return max((wait for wait in waits if wait is not None), default=None)
@@ -250,62 +346,45 @@ def _in_seconds(number: str, unit: str) -> float:
     return float(number) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[:1] or "s"]
 
 
-def _of_address(url: str, usage: Usage | None) -> Outcome:
-    """Return the picture that an address itself holds; one elsewhere is not fetched.
-
-    Some gateways write it so: `data:image/png;base64,…`.
-    """
-    if url.startswith("data:"):
-        return picture(url, usage)
-    message = (
-        "The service sent the address of a picture and no picture, and addresses are not "
-        "followed. Its operator can make it answer with b64_json."
-    )
-    return Fault(kind=Kind.UNUSABLE, reason="address", message=message, usage=usage)
-
-
 def _error(body: bytes) -> _Error | None:
-    answer = decoded(_errors, body)
-    if answer is None:
-        return None
-    inner = answer.error
-    if isinstance(inner, dict):
-        codes = (str(inner.get(name, ""))[:LONGEST_NAME].lower() for name in ("code", "type"))
-        param = inner.get("param")
-        return _Error(
-            message=_message(inner),
-            codes=tuple(code for code in codes if code and code != "none"),
-            param=param if isinstance(param, str) else "",
-        )
-    said = _message(inner) or _message(answer.message) or _message(answer.detail)
+    """Return the error of a body however it is written; None if it has no words."""
+    answer = one(loose(body))
+    if isinstance(answer, dict):
+        return _read_error(answer)
+    said = plain_text(body)
     return _Error(message=said) if said else None
 
 
-def _message(value: object) -> str:
-    """Return the words of an error: text, or what an object or the first of a list says."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value:
-        value = value[0]
-    if isinstance(value, dict):
-        for name in ("message", "msg", "error"):
-            if isinstance(value.get(name), str):
-                return str(value[name])
-    return ""
+def _read_error(answer: dict[str, Any]) -> _Error | None:
+    inner = one(field(answer, "error", "errors"))
+    if isinstance(inner, dict):
+        codes = (text_of(inner.get(name))[:LONGEST_NAME].lower() for name in ("code", "type"))
+        param = inner.get("param")
+        return _Error(
+            message=words(inner),
+            codes=tuple(code for code in codes if code and code != "none"),
+            param=param if isinstance(param, str) else "",
+        )
+    # `detail` is FastAPI's, and of what else is written in few words.
+    said = words(inner) or next(
+        filter(None, (words(field(answer, name)) for name in ("message", "detail", "msg"))), ""
+    )
+    return _Error(message=said) if said else None
 
 
 def _count(text: str | None) -> int | None:
     return int(text) if text is not None and re.fullmatch(r"[0-9]{1,9}", text.strip()) else None
 
 
-def _usage(counts: object) -> Usage | None:
-    if not isinstance(counts, dict):
+def _usage(counts: Any) -> Usage | None:
+    if not isinstance(one(counts), dict):
         return None
-    sent = counts.get("input_tokens_details")
-    drawn = counts.get("output_tokens_details")
+    sent = tokens(counts, "inputTokens", "promptTokens")
+    drawn = tokens(counts, "outputTokens", "completionTokens")
+    # Without a count of its own, the answer is what is left of them all.
     return Usage(
-        input_tokens=tokens(counts, "input_tokens"),
-        output_tokens=tokens(counts, "output_tokens"),
-        picture_input_tokens=tokens(sent, "image_tokens") if isinstance(sent, dict) else 0,
-        text_output_tokens=tokens(drawn, "text_tokens") if isinstance(drawn, dict) else 0,
+        input_tokens=sent,
+        output_tokens=drawn or max(0, tokens(counts, "totalTokens") - sent),
+        picture_input_tokens=tokens(field(counts, "inputTokensDetails"), "imageTokens"),
+        text_output_tokens=tokens(field(counts, "outputTokensDetails"), "textTokens"),
     )

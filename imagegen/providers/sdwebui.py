@@ -13,7 +13,19 @@ import msgspec
 import pybase64
 
 from imagegen.providers import sizes
-from imagegen.providers.answers import LONGEST_NAME, broken, decoded, picture, redirected, shown
+from imagegen.providers.answers import (
+    LONGEST_NAME,
+    best_picture,
+    broken,
+    decoded,
+    field,
+    items,
+    loose,
+    one,
+    picture,
+    redirected,
+    shown,
+)
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     NO_TEXT,
@@ -22,6 +34,7 @@ from imagegen.providers.base import (
     Kind,
     Options,
     Outcome,
+    Picture,
     Request,
 )
 from imagegen.providers.models import Catalogue, Model
@@ -168,9 +181,9 @@ class SdWebUi:
             said = f"{self._host} wants a user name and password, which are not sent (--api-auth)."
         elif _NO_MODEL.search(words):
             kind, reason = Kind.MODEL_GONE, "unknown checkpoint"
-        elif status == 404:
+        elif status in {404, 405}:
             kind = Kind.UNUSABLE
-            said = f"{self._host} has no API: start the web UI with --api, or mend the address."
+            said = f"{self._host} has no API: start the web UI with --api, or correct the address."
         elif _NO_MEMORY.search(words):
             # Another program may let go of some; the same size will not need less.
             kind, reason = Kind.NO_PICTURE, "out of memory"
@@ -182,12 +195,25 @@ class SdWebUi:
 
 def _outcome(body: bytes) -> Outcome:
     answer = decoded(_answers, body)
-    if answer is None:
+    for coded in answer.images if answer is not None else ():
+        found = picture(coded)
+        if isinstance(found, Picture):
+            return found
+    return _odd(one(loose(body)))
+
+
+def _odd(answer: Any) -> Outcome:
+    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    if not isinstance(answer, dict):
         return broken("The web UI's answer was not what it should be.")
-    if not answer.images:
-        message = "The web UI gave no picture: somebody may have interrupted it."
-        return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message)
-    return picture(answer.images[0])
+    found = items(field(answer, "images", "image"))
+    outcome = best_picture(((text, "") for text in found if isinstance(text, str) and text), None)
+    if outcome is not None:
+        return outcome
+    if found:
+        return broken("The web UI's answer was not what it should be.")
+    message = "The web UI gave no picture: somebody may have interrupted it."
+    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message)
 
 
 def _first(value: object) -> str:
