@@ -18,6 +18,7 @@ import pytest
 
 from gemini_server import MODELS, Answer, GeminiServer
 from imagegen.errors import UsageError
+from imagegen.providers import memory
 from imagegen.providers.base import Fault, Kind
 from imagegen.providers.connections import Exchange
 from imagegen.providers.http import Http, Reply
@@ -36,7 +37,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -155,6 +156,15 @@ def once(address: str, *, sent: Sent | None = None, timeout: float = 30.0) -> Re
         return post(http, sent=sent, timeout=timeout)
     finally:
         http.close()
+
+
+def lasting(outcome: Reply | Fault, reason: str) -> str:
+    """Return the words of a fault that needs a person, which tell no secret."""
+    assert isinstance(outcome, Fault)
+    assert (outcome.kind, outcome.reason) == (Kind.NETWORK, reason)
+    assert KEY not in outcome.message
+    assert "mine" not in outcome.message
+    return outcome.message
 
 
 def trouble(outcome: Reply | Fault) -> str:
@@ -482,28 +492,108 @@ def test_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         Http("https://pictures.invalid", width=1)
 
 
-def test_missing_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A CA bundle that is not there is refused in words before anything starts."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
-    with pytest.raises(UsageError, match=r"none\.pem"):
-        Http("https://pictures.invalid", width=1)
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("kind", ["missing", "text", "empty", "folder", "torn"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_certificates_that_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, kind: str, scheme: str
+) -> None:
+    """Whatever is wrong with a CA bundle is said before anything starts, with its variable."""
+    path = tmp_path / "bundle"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        torn = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        path.write_text({"text": "hello", "empty": "", "torn": torn}[kind])
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(UsageError, match=f"{variable} names .*bundle"):
+        Http(f"{scheme}://pictures.invalid", width=1)
+
+
+BAD_PROXIES = (
+    "http://user:mine@",
+    "http://\x1b[31muser:mine@h:9",
+    "ftp://user:mine@h",
+    "http://user:mine@[::1",
+    "http://user:mine@h:notaport",
+    "http://user:mine@h:99999",
+    "http://user:mine@h:0",
+    "http://user:mine@ h",
+    "http://",
+    "user:mine@",
+    "socks5://user:mine@h:9",
+)
+
+
+@pytest.mark.parametrize("address", BAD_PROXIES)
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_one(
+    monkeypatch: pytest.MonkeyPatch, address: str, variable: str
+) -> None:
+    """Whatever is wrong with a proxy's address is said before anything starts, not quoted."""
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(UsageError, match=variable) as raised:
+        Http("http://pictures.invalid", width=1)
+    assert "mine" not in raised.value.message
+    assert raised.value.message.isprintable()
+
+
+@pytest.mark.parametrize("tunnel", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "proxy.invalid:3128"])
+def test_a_proxy_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    tunnel: bool,  # noqa: FBT001
+) -> None:
+    """It is named with its variable, without its password, and nothing has left."""
+    scheme = "https" if tunnel else "http"
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:mine@{host}")
+    sent = Sent()
+    outcome = once(f"{scheme}://pictures.invalid", sent=sent)
+    assert lasting(outcome, "proxy").startswith(f"the proxy {host} ({scheme.upper()}_PROXY) could")
+    assert sent.times == 0
+
+
+_AUTHORITY = """
+[ca]
+default_ca = own
+[own]
+database = {folder}/index.txt
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+"""
+
+
+def make_certificate(folder: Path, names: str, year: int = 2026) -> tuple[Path, Path]:
+    """Make a certificate for these names that ends ten years after `year`, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder.mkdir(exist_ok=True)
+    certificate, key, asked = folder / "cert.pem", folder / "key.pem", folder / "asked.pem"
+    (folder / "index.txt").touch()
+    (folder / "ca.cnf").write_text(_AUTHORITY.format(folder=folder))
+    for command in (
+        ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+         "-out", asked, "-subj", "/CN=pictures.invalid", "-addext", f"subjectAltName={names}"],
+        ["ca", "-config", folder / "ca.cnf", "-batch", "-selfsign", "-keyfile", key, "-in", asked,
+         "-out", certificate, "-notext", "-startdate", f"{year - 10}0101000000Z",
+         "-enddate", f"{year + 10}0101000000Z"],
+    ):  # fmt: skip
+        subprocess.run([openssl, *map(str, command)], check=True, capture_output=True)
+    return certificate, key
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Make a certificate for 127.0.0.1 and pictures.invalid, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-         "-subj", "/CN=pictures.invalid", "-keyout", str(key), "-out", str(certificate),
-         "-addext", "subjectAltName=DNS:pictures.invalid,IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, key
+    return make_certificate(folder, "DNS:pictures.invalid,IP:127.0.0.1")
 
 
 def tls(certificate: tuple[Path, Path], script: Script) -> Script:
@@ -567,24 +657,277 @@ def test_tls(
     assert sent.times == 1
 
 
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_every_variable_of_certificates_counts(
+    monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], variable: str
+) -> None:
+    """They are trusted wherever other programs of this machine look for them."""
+    monkeypatch.setenv(variable, str(certificate[0]))
+    with RawServer(tls(certificate, always(HELLO))) as raw:
+        assert isinstance(once(f"https://{raw.address}"), Reply)
+
+
+def test_a_folder_of_certificates_counts(
+    monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """SSL_CERT_DIR holds one file for each authority, named by its hash."""
+    openssl = shutil.which("openssl")
+    assert openssl is not None
+    command = [openssl, "x509", "-hash", "-noout", "-in", str(certificate[0])]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    shutil.copy(certificate[0], tmp_path / f"{name}.0")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    with RawServer(tls(certificate, always(HELLO))) as raw:
+        assert isinstance(once(f"https://{raw.address}"), Reply)
+
+
 def test_untrusted_certificate(certificate: tuple[Path, Path]) -> None:
     """A certificate that nobody vouches for is told in words, and no key leaves."""
     heads: list[bytes] = []
     with RawServer(tls(certificate, always(HELLO, heads))) as raw:
         outcome = once(f"https://{raw.address}")
-    assert trouble(outcome) == "connection"
-    assert isinstance(outcome, Fault)
-    assert "certificate" in outcome.message
+    message = lasting(outcome, "certificate")
+    assert "is not trusted (self" in message
+    assert "SSL_CERT_FILE" in message
     assert heads == []
 
 
-def test_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that refuses to connect is quoted."""
-    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+@pytest.mark.parametrize(
+    ("names", "year", "words"),
+    [
+        ("DNS:other.invalid", 2026, "is for another address"),
+        ("IP:127.0.0.1", 2010, "has expired"),
+        ("IP:127.0.0.1", 2089, "is this machine's clock right"),
+    ],
+)
+def test_a_certificate_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    names: str,
+    year: int,
+    words: str,
+) -> None:
+    """One that has expired or is for another host is told as such, however often it is asked."""
+    made = make_certificate(tmp_path / "tls", names, year)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made[0]))
+    with RawServer(tls(made, always(HELLO))) as raw:
+        assert words in lasting(once(f"https://{raw.address}"), "certificate")
+
+
+def test_tls_asked_of_a_server_without() -> None:
+    """A wrong scheme in the address is said as such."""
+    with RawServer(lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as raw:
+        assert "http://" in lasting(once(f"https://{raw.address}"), "tls")
+
+
+@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden"])
+def test_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """A proxy that refuses to connect is named and quoted."""
+    refusal = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
     with RawServer(always(refusal)) as raw:
         monkeypatch.setenv("https_proxy", f"http://me:mine@{raw.address}")
         outcome = once("https://pictures.invalid")
-    assert trouble(outcome) == "connection"
+        message = lasting(outcome, "proxy")
+        assert message == f"the proxy {raw.address} (https_proxy) refuses: {status}"
+
+
+def test_proxy_that_wants_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a tunnel a 407 is an answer like any other, of the proxy."""
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(always(refusal)) as raw:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{raw.address}")
+        message = lasting(once("http://pictures.invalid"), "proxy")
+        assert message.startswith(f"the proxy {raw.address} (HTTP_PROXY) wants a name")
+
+
+def test_proxy_that_cannot_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That may pass, as any outage does."""
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(always(refusal)) as raw:
+        monkeypatch.setenv("https_proxy", f"http://{raw.address}")
+        assert trouble(once("https://pictures.invalid")) == "connection"
+
+
+# Answers that are not what HTTP has them be.
+
+
+def in_turn(*answers: bytes) -> Script:
+    """Return a script that gives the requests of all connections these answers in turn."""
+    left = iter(answers)
+
+    def script(connection: socket.socket) -> None:
+        while read_request(connection):
+            connection.sendall(next(left))
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 199 New\r\n\r\n" * 20,
+    ],
+)
+def test_interim_responses_are_no_answer(interim: bytes) -> None:
+    """The final one is, and every request of a connection gets its own."""
+    answers = [interim + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % n for n in range(4)]
+    with RawServer(in_turn(*answers)) as raw:
+        http = Http(f"http://{raw.address}", width=1)
+        replies = [post(http) for _ in range(4)]
+        http.close()
+        assert raw.connections == 1
+    bodies = [reply.body for reply in replies if isinstance(reply, Reply)]
+    assert bodies == [b"0", b"1", b"2", b"3"]
+
+
+def test_interim_responses_without_an_end() -> None:
+    """They are given up, not read until the time is over."""
+    with RawServer(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)) as raw:
+        assert trouble(once(f"http://{raw.address}")) == "connection"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(HELLO + b"garbage", id="bytes behind the end"),
+        pytest.param(HELLO + HELLO.replace(b"hello", b"WRONG"), id="an answer behind the end"),
+        pytest.param(HELLO.replace(b": 5", b": 4"), id="a length too short"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nmore",
+            id="bytes behind the last chunk",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
+            b"5\r\nhello\r\n0\r\n\r\n",
+            id="two lengths",
+        ),
+        pytest.param(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", id="another protocol"),
+    ],
+)
+def test_a_connection_without_a_clean_end_is_not_used_again(answer: bytes) -> None:
+    """What follows on it would be taken for the next beat's answer."""
+    with RawServer(in_turn(answer, HELLO)) as raw:
+        http = Http(f"http://{raw.address}", width=1)
+        assert isinstance(post(http), Reply)
+        second = post(http)
+        http.close()
+        assert raw.connections == 2
+    assert isinstance(second, Reply)
+    assert second.body == b"hello"
+
+
+@pytest.mark.parametrize("size", ["-5", "-1", "-0x1", "zz", "", "1" * 70_000, "FFFFFFFFFFFFFFFF"])
+def test_chunk_sizes_that_cannot_be(size: str) -> None:
+    """They are a fault of one answer, within its bounds."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head + size.encode() + b"\r\n" + bytes(3 * MEBIBYTE))
+
+    with RawServer(script) as raw:
+        assert trouble(once(f"http://{raw.address}")) in {"cut short", "too large"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: -7",
+        "Content-Length: 1e9",
+        "Content-Length: 5, 6",
+        "Content-Length: 99999999999999999999",
+        "Transfer-Encoding: chunked, chunked",
+        "Content-Encoding: gzip",
+        "Content-Encoding: " + ", ".join(["gzip"] * 500),
+        "X: " + "x" * 200_000,
+        ": no name",
+        "\x00: \xff",
+    ],
+)
+def test_heads_that_lie(head: str) -> None:
+    """Whatever a library makes of them is one request's fault."""
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head.encode("latin-1") + b"\r\n\r\nhello")
+
+    with RawServer(script) as raw:
+        outcome = once(f"http://{raw.address}", timeout=BRIEF)
+    assert isinstance(outcome, Reply) or trouble(outcome)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("boo"), AssertionError(), KeyError(1)])
+def test_whatever_a_library_raises_is_one_requests_fault(
+    monkeypatch: pytest.MonkeyPatch, server: GeminiServer, error: Exception
+) -> None:
+    """A fault of parsing, or of memory, is told like a connection that broke."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("urllib3.response.HTTPResponse.read", fail)
+    expected = "memory" if isinstance(error, MemoryError) else "cut short"
+    assert trouble(once(server.address)) == expected
+
+
+def test_a_kept_connection_that_was_closed_is_told_apart() -> None:
+    """A request that is lost with a connection kept alive was not answered: it may cost nothing."""
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(HELLO)
+        read_request(connection)
+
+    with RawServer(script) as raw:
+        http = Http(f"http://{raw.address}", width=1)
+        assert isinstance(post(http), Reply)
+        lost = post(http)
+        assert isinstance(lost, Fault)
+        assert (lost.kind, lost.stale) == (Kind.PASSING, True)
+        assert isinstance(post(http), Reply)
+        http.close()
+
+
+def test_a_new_connection_that_is_closed_is_a_fault(server: GeminiServer) -> None:
+    """Nothing was kept alive there: it is the service's own."""
+    server.fault("fox", Answer.RESET)
+    outcome = once(server.address)
     assert isinstance(outcome, Fault)
-    assert "407" in outcome.message
-    assert "mine" not in outcome.message
+    assert not outcome.stale
+
+
+# Memory.
+
+
+def test_large_answers_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies share a budget of bytes, and a wait for it uses up nobody's time."""
+    size = memory.FREE + MEBIBYTE
+    monkeypatch.setattr(memory, "_budget", memory.Budget(MEBIBYTE))
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+    reading = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head)
+        reading.set()
+        connection.sendall(bytes(size))
+
+    with RawServer(script) as raw, ThreadPoolExecutor(1) as pool:
+        http = Http(f"http://{raw.address}", width=2)
+        with memory.held() as all_of_it:
+            all_of_it.grow(size)
+            beyond = memory.Reservation(memory._budget)
+            beyond.grow(size)
+            asked = pool.submit(post, http, timeout=BRIEF)
+            assert reading.wait(30)
+            with pytest.raises(TimeoutError):
+                asked.result(2 * BRIEF)
+            beyond.release()
+        reply = asked.result(30)
+        http.close()
+    assert isinstance(reply, Reply)
+    assert len(reply.body) == size

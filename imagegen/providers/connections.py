@@ -3,16 +3,22 @@
 A read timeout starts anew with every byte, so a server that drips, headers too, keeps a
 thread for as long as it likes. Here every connection tells its thread's exchange about its
 socket, and one watchdog thread shuts down those that are over time.
+
+An answer is the final one: interim responses (1xx) are skipped. A connection whose answer did
+not come to a clean end is never used again, for what follows on it may be the rest of one
+beat's answer, and would be taken for the next beat's.
 """
 
 import heapq
 import itertools
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from http.client import SWITCHING_PROTOCOLS, HTTPException, HTTPResponse
+from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -22,17 +28,22 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 CONNECT_TIMEOUT = 10.0
 """Seconds for reaching the server at all; less where the deadline is nearer."""
 
+_MOST_INTERIM: Final = 100
+"""Interim responses before one answer; more are made to keep a client busy."""
+
 
 class Exchange:
     """One exchange under way: its deadline, its socket and how far it has come.
 
-    `_lock` guards `_socket`, `_ended` and `expired`, which the watchdog's thread touches;
-    the other fields belong to the thread of the exchange.
+    `reused` tells whether its connection has served another before. `_lock` guards
+    `_socket`, `_ended`, `deadline` and `expired`, which the watchdog's thread touches; the
+    other fields belong to the thread of the exchange.
     """
 
     def __init__(self, timeout: float, sent: Callable[[], None]) -> None:
         self.deadline = time.monotonic() + timeout
         self.connected = False
+        self.reused = False
         self.answered = False
         self.expired = False
         self._sent: Callable[[], None] | None = sent
@@ -68,10 +79,29 @@ class Exchange:
         if sent is not None:
             sent()
 
-    def expire(self) -> None:
-        """End the exchange's connection: its time is over. Called by the watchdog."""
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Let no time pass in the block: what it waits for is not the server's doing."""
+        began = time.monotonic()
         with self._lock:
-            if self._ended:
+            until, self.deadline = self.deadline, float("inf")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.deadline = until + time.monotonic() - began
+            _watchdog.guard(self)
+
+    def spoil(self) -> None:
+        """End the connection, on which nothing can be trusted any more."""
+        with self._lock:
+            if self._socket is not None:
+                _shut_down(self._socket)
+
+    def expire(self) -> None:
+        """End the exchange's connection if its time is over. Called by the watchdog."""
+        with self._lock:
+            if self._ended or time.monotonic() < self.deadline:
                 return
             self.expired = True
             if self._socket is not None:
@@ -160,8 +190,62 @@ def exchanging(timeout: float, sent: Callable[[], None]) -> Iterator[Exchange]:
         exchange.end()
 
 
+class _Response(HTTPResponse):
+    """The final answer to a request. Overrides what `http.client` keeps to itself."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._connected = sock
+
+    def begin(self) -> None:
+        """Read the head of the answer, past interim responses (RFC 9110, section 15.2).
+
+        `http.client` skips 100 alone.
+        """
+        for _ in range(_MOST_INTERIM):
+            super().begin()
+            if not 100 <= self.status < 200 or self.status == SWITCHING_PROTOCOLS:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]
+        raise HTTPException("too many interim responses")
+
+    def _read_next_chunk_size(self) -> int:
+        # `int` takes a sign, and a read of fewer than no bytes takes all that comes.
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise ValueError("a negative chunk size")
+        return size
+
+    def _close_conn(self) -> None:
+        exchange = _this_thread.exchange
+        if exchange is not None and not self.will_close and not self._is_clean():
+            exchange.spoil()
+        super()._close_conn()  # type: ignore[misc]
+
+    def _is_clean(self) -> bool:
+        """Tell whether the answer ended where it said, and nothing has come behind it."""
+        if (self.chunked and self.chunk_left) or self.length or self.status < 200:
+            return False
+        if self.chunked and "Content-Length" in self.headers:
+            # Which of the two counts is what attacks on proxies play with.
+            return False
+        before = self._connected.gettimeout()
+        try:
+            self._connected.settimeout(0)
+            return not self.fp.peek(1)
+        except OSError as error:
+            # Nothing to read, as TLS says it.
+            return isinstance(error, ssl.SSLWantReadError)
+        finally:
+            with suppress(OSError):
+                self._connected.settimeout(before)
+
+
 class _Connection(HTTPConnection):
     """A connection that tells its thread's exchange about its socket and its request."""
+
+    response_class = _Response
+    _is_fresh = False
 
     def _new_conn(self) -> socket.socket:
         exchange = _current_exchange()
@@ -175,16 +259,20 @@ class _Connection(HTTPConnection):
         exchange.watch(connected.fileno())
         # For the TLS handshake and the upload, which may take as long as the whole exchange.
         connected.settimeout(exchange.remaining())
+        self._is_fresh = True
         return connected
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         exchange = _current_exchange()
         if self.sock is not None:
             exchange.watch(self.sock.fileno())
+        exchange.reused = self.sock is not None and not self._is_fresh
+        self._is_fresh = False
         self.timeout = exchange.remaining()
         try:
             super().request(*args, **kwargs)
         finally:
+            self._is_fresh = False
             if exchange.connected:
                 exchange.leave()
 

@@ -8,24 +8,27 @@ What requests does not give by itself, and an engine that runs for hours needs:
   past the session that would see to these.
 """
 
-import os
-from collections.abc import Callable, Mapping
-from http.client import HTTPException
-from pathlib import Path
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from imagegen import __version__
-from imagegen.errors import UsageError
-from imagegen.providers.base import TOO_LARGE, Fault, Kind, uncounted
+from imagegen.providers import environment, memory
+from imagegen.providers.answers import web_page
+from imagegen.providers.base import NO_MEMORY, TOO_LARGE, Fault, Kind, uncounted
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
 from imagegen.secret import Secret
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+"""What OpenSSL says of a server that does not speak TLS."""
+
+_EXPIRED, _TOO_EARLY, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
+"""OpenSSL's numbers: X509_V_ERR_CERT_HAS_EXPIRED and others (x509_vfy.h)."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -41,9 +44,8 @@ class Http:
 
     `base_url` has no trailing slash. `width` is how many connections are kept for reuse.
     `key_header` is the header that carries a key, and what stands there before it.
-    Proxy and CA bundle come from the environment and are read here, once
-    (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY; REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).
-    Raises UsageError where they name something that cannot be used.
+    Proxy and certificates come from the environment and are read here, once: see
+    `environment`. Raises UsageError if they name something that cannot be used.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Http:
         self._key_header, self._key_prefix = key_header
         self._limit = limit
         self.host = _host(base_url)
-        self._verify = _ca_bundle()
-        self._proxies = _proxies(base_url)
+        self._verify = environment.certificates() or True
+        self._proxy = environment.proxy(base_url)
+        scheme = urlsplit(base_url).scheme
+        self._proxies = {} if self._proxy is None else {scheme: self._proxy.url}
         self._headers = {
             "Accept": "application/json",
             # Unpacking gzip costs 14-18 ms an answer and saves only a quarter of its bytes.
@@ -106,23 +110,27 @@ class Http:
         """Send one request to `base_url + path` and return the whole answer.
 
         The exchange ends within `timeout` seconds, whatever the server does; only the
-        system's name lookup has limits of its own. `sent` is called once, as soon as the
-        request has been handed to the system, or when it fails after a connection was
-        made. Network trouble is a Fault of kind PASSING with the reason `timeout`,
-        `connection`, `cut short` or `too large`.
+        system's name lookup has limits of its own, and time that this waits for memory does
+        not count. `sent` is called once, as soon as the request has been handed to the
+        system, or when it fails after a connection was made. Whatever fails is a Fault: of
+        kind PASSING with the reason `timeout`, `connection`, `cut short`, `too large` or
+        `memory`, or of kind NETWORK if a person must act: `certificate`, `tls`, `proxy`,
+        `web page`.
         """
         outcome: Reply | Fault
-        with exchanging(timeout, sent) as under_way:
+        with memory.held(), exchanging(timeout, sent) as under_way:
             try:
                 outcome = self._ask(under_way, method, path, headers, body)
                 # Where a test replaces the adapter, no connection of ours has said so.
                 under_way.leave()
-            except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # of libraries, on what a server sends
                 outcome = self._trouble(under_way, error)
         if under_way.expired:
             # Headers that were cut by the watchdog look like an empty answer.
             return self._fault("timeout", f"{self.host} did not answer within {timeout:g} s")
-        return outcome
+        if isinstance(outcome, Fault):
+            return outcome
+        return self._on_the_way(outcome) or outcome
 
     def close(self) -> None:
         """Close idle connections; exchanges under way may fail."""
@@ -149,7 +157,7 @@ class Http:
             under_way.answered = True
             # Leaving the block before the end of a body closes its connection, without
             # draining it.
-            content = _body(response, self._limit + 1)
+            content = _body(response, self._limit + 1, under_way)
             if len(content) > self._limit:
                 megabytes = self._limit / (1024 * 1024)
                 what = f"{self.host} sent an answer of more than {megabytes:g} MiB"
@@ -157,6 +165,12 @@ class Http:
             return Reply(response.status_code, response.headers, content)
 
     def _trouble(self, under_way: Exchange, error: Exception) -> Fault:
+        if isinstance(error, MemoryError):
+            return self._fault(NO_MEMORY, f"there was no memory for the answer of {self.host}")
+        causes = list(_causes(error))
+        lasting = self._proxy_fault(causes) or self._tls_fault(causes)
+        if lasting is not None:
+            return lasting
         # An upload that took too long looks like a connection that broke.
         if under_way.late or isinstance(error, requests.Timeout | TimeoutError):
             late = "did not answer" if under_way.connected else "could not be reached"
@@ -164,27 +178,89 @@ class Http:
         if under_way.answered:
             return self._fault("cut short", f"{self.host} ended its answer in the middle")
         if under_way.connected:
-            what = f"the connection to {self.host} broke{_words(error)}"
-            return self._fault("connection", what)
-        return self._fault("connection", f"{self.host} could not be reached{_words(error)}")
+            what = f"the connection to {self.host} broke{_words(causes)}"
+            fault = self._fault("connection", what)
+            return msgspec.structs.replace(fault, stale=under_way.reused)
+        return self._fault("connection", f"{self.host} could not be reached{_words(causes)}")
+
+    def _proxy_fault(self, causes: list[BaseException]) -> Fault | None:
+        """Return the fault of a proxy that is not there or refuses; None for other trouble."""
+        if self._proxy is None:
+            return None
+        refusal = next(filter(None, map(_tunnel_refusal, causes)), None)
+        if refusal is not None:
+            # With these a proxy tells that the service is out of its reach.
+            if refusal.startswith(("502", "503", "504")):
+                what = f"{self.host} could not be reached through the proxy {self._proxy.name}"
+                return self._fault("connection", f"{what}: {refusal}")
+            return _lasting("proxy", f"the proxy {self._proxy.name} refuses: {refusal}")
+        unreached = (NewConnectionError, ConnectTimeoutError)
+        if any(isinstance(cause, ProxyError) for cause in causes) and any(
+            isinstance(cause, unreached) for cause in causes
+        ):
+            what = f"the proxy {self._proxy.name} could not be reached{_words(causes)}"
+            return _lasting("proxy", what)
+        return None
+
+    def _tls_fault(self, causes: list[BaseException]) -> Fault | None:
+        """Return the fault of a certificate that cannot be trusted; None for other trouble."""
+        for cause in causes:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return _lasting("certificate", _of_certificate(cause, self.host))
+            if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+                what = f"{self.host} does not speak TLS: should its address begin with http://?"
+                return _lasting("tls", what)
+        return None
+
+    def _on_the_way(self, reply: Reply) -> Fault | None:
+        """Return the fault of an answer of something between here and the service."""
+        if reply.status == 407:
+            who = f"the proxy {self._proxy.name}" if self._proxy else f"a proxy before {self.host}"
+            return _lasting("proxy", f"{who} wants a name and password (HTTP 407)")
+        if reply.status == 511:
+            return _lasting("login", f"this network wants a login before {self.host} (HTTP 511)")
+        return web_page(reply, self.host)
 
     def _fault(self, reason: str, message: str) -> Fault:
         return Fault(kind=Kind.PASSING, reason=reason, message=message)
 
 
-def _body(response: requests.Response, most: int) -> bytes:
+def _lasting(reason: str, message: str) -> Fault:
+    return Fault(kind=Kind.NETWORK, reason=reason, message=message)
+
+
+def _body(response: requests.Response, most: int, under_way: Exchange) -> bytes:
     """Return the first `most` bytes of an answer, unpacked.
 
-    One raw read: `.content` costs 5-9 times the processor time on 2 MB.
+    As few raw reads as can be: `.content` costs 5-9 times the processor time on 2 MB.
     """
     length = response.raw.length_remaining
     packed = "Content-Encoding" in response.headers
     if length is not None and length < most and not packed:
+        _reserve(length, under_way)
         # All of it: asked for so many bytes, urllib3 keeps them in a queue and copies them.
         content: bytes = response.raw.read(decode_content=False)
-    else:
-        content = response.raw.read(most, decode_content=True)
-    return content
+        return content
+    pieces, size = [], 0
+    while size < most:
+        wanted = min(memory.FREE, most - size)
+        _reserve(wanted, under_way)
+        piece = response.raw.read(wanted, decode_content=True)
+        pieces.append(piece)
+        size += len(piece)
+        if len(piece) < wanted:
+            break
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _reserve(size: int, under_way: Exchange) -> None:
+    """Wait until there is room for so many bytes more of the answer."""
+    with memory.held() as reserved:
+        if reserved.would_wait(size):
+            with under_way.pause():
+                reserved.grow(size)
+        else:
+            reserved.grow(size)
 
 
 def _host(url: str) -> str:
@@ -192,42 +268,42 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _ca_bundle() -> str | bool:
-    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(variable)
-        if not path:
-            continue
-        if not Path(path).exists():
-            raise UsageError(
-                f"{variable} names {path}, which does not exist",
-                hint=f"Correct it, or unset {variable} to use the usual certificates.",
-            )
-        return path
-    return True
+def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
+    """Return in words why a server's certificate is not trusted, and what helps."""
+    known = {
+        _EXPIRED: f"the certificate of {host} has expired",
+        _TOO_EARLY: f"the certificate of {host} is not valid yet: is this machine's clock right?",
+        _OTHER_HOST: f"the certificate of {host} is for another host name",
+        _OTHER_ADDRESS: f"the certificate of {host} is for another address",
+    }
+    if error.verify_code in known:
+        return known[error.verify_code]
+    return (
+        f"the certificate of {host} is not trusted ({error.verify_message}): if it is the right "
+        "server, set SSL_CERT_FILE to the file of the authority that signed it"
+    )
 
 
-def _proxies(base_url: str) -> dict[str, str]:
-    proxy = select_proxy(base_url, get_environ_proxies(base_url, no_proxy=None))
-    if not proxy:
-        return {}
-    if proxy.lower().startswith("socks"):
-        # Its connections are made by another library, out of the watchdog's sight.
-        raise UsageError(
-            "The environment asks for a SOCKS proxy, which imagegen cannot use",
-            hint="Set HTTPS_PROXY to an HTTP proxy, or NO_PROXY to the API's host.",
-        )
-    return {urlsplit(base_url).scheme: proxy}
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it, the latest first."""
+    for _ in range(20):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
-def _words(error: BaseException | None) -> str:
+def _tunnel_refusal(error: BaseException) -> str | None:
+    """Return the status and the words with which a proxy refused a tunnel."""
+    prefix = "Tunnel connection failed: "
+    text = str(error) if isinstance(error, OSError) else ""
+    return " ".join(text[len(prefix) :].split())[:100] if text.startswith(prefix) else None
+
+
+def _words(causes: list[BaseException]) -> str:
     """Return the system's own words for a failed connection, from its innermost cause.
 
     Never the text of a requests or urllib3 error: it may quote headers and addresses.
     """
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return f": {error.strerror}"
-        if isinstance(error, OSError) and str(error).startswith("Tunnel connection failed"):
-            return f" through the proxy: {' '.join(str(error).split())[:100]}"
-        error = error.__cause__ or error.__context__
-    return ""
+    said = (error.strerror for error in causes if isinstance(error, OSError))
+    return next((f": {text}" for text in said if text), "")
