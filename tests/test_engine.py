@@ -815,7 +815,10 @@ def test_max_time_that_one_try_uses_up_was_not_too_short(tmp_path: Path) -> None
 
     assert (complete.exit_code, complete.reason) == (Exit.ENDED_EARLY, "time")
     assert complete.messages == (
-        "clear: nothing more could finish within the time allowed (--max-time)",
+        (
+            "clear: nothing more could finish within the time allowed (--max-time) "
+            "(last: the service is overloaded)"
+        ),
     )
     assert complete.resume_after is not None
 

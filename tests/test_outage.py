@@ -180,14 +180,31 @@ def test_one_beat_failing_twenty_times_is_no_outage() -> None:
 def test_while_trying_one_beat_at_a_time_is_sent() -> None:
     """The next goes out when the one before has failed, and a pause later."""
     outage = trying()
-    assert outage.may_send(0.0) == 1.0
+    assert outage.may_send(0.0) == 4.0
     outage.sending(7)
-    assert outage.may_send(1.0) == math.inf
-    assert outage.failed(8, 2.0) == (False, [])
-    assert outage.may_send(2.0) == math.inf
-    assert outage.failed(7, 3.0) == (False, [])
+    assert outage.may_send(4.0) == math.inf
+    assert outage.failed(8, 5.0) == (False, [])
+    assert outage.may_send(5.0) == math.inf
+    assert outage.failed(7, 6.0) == (False, [])
 
-    assert outage.may_send(3.0) == 5.0
+    assert outage.may_send(6.0) == 14.0
+
+
+def test_a_probe_that_is_paid_for_goes_out_as_seldom_as_a_refused_key_is_tried() -> None:
+    """After 4, 8, 16, 32, and then every 64 seconds; later if the service asks for it."""
+    outage = trying()
+    now, pauses = 0.0, []
+    for _ in range(7):
+        at = outage.may_send(now)
+        pauses.append(at - now)
+        now = at
+        outage.sending(7)
+        outage.failed(7, now)
+    assert pauses == [4.0, 8.0, 16.0, 32.0, 64.0, 64.0, 64.0]
+
+    outage.sending(7)
+    outage.failed(7, now, 300.0)
+    assert outage.may_send(now) == now + 300.0
 
 
 def test_a_probe_that_was_never_sent_makes_way_for_another() -> None:
@@ -197,7 +214,7 @@ def test_a_probe_that_was_never_sent_makes_way_for_another() -> None:
     outage.unsent(7)
 
     assert outage.suspended
-    assert outage.may_send(1.0) == 1.0
+    assert outage.may_send(4.0) == 4.0
 
 
 def test_while_trying_the_endpoint_is_not_asked() -> None:
@@ -223,7 +240,7 @@ def test_what_was_sent_before_is_no_probe() -> None:
     fail(outage, range(BEATS_IN_A_ROW))
     outage.told(up=True, now=0.0)
 
-    assert outage.may_send(1.0) == 1.0
+    assert outage.may_send(4.0) == 4.0
 
 
 @pytest.mark.parametrize("outage", [down(100.0), trying(100.0)])

@@ -36,6 +36,8 @@ def count(run: Run, done: Attempt) -> dict[str, Any]:
     cost = run.purse.pay(
         result.usage, pictures=pictures, lost=lost, references=done.references * done.sent
     )
+    if not pictures:
+        counts.lost += cost or 0.0
     return told | {
         "cost": cost,
         "input_tokens": usage.input_tokens,

@@ -28,7 +28,7 @@ _SIGNALS: Final = {
 
 def interrupted(code: Exit, run: Run) -> Ending:
     """Return the ending for a signal."""
-    message = f"interrupted by {_SIGNALS[code]}"
+    message = f"interrupted by {_SIGNALS[code]}{run.last_words}"
     now = run.runtime.clock.wall()
     return Ending(exit_code=code, reason="interrupted", message=message, resume_after=now)
 
@@ -45,9 +45,10 @@ def fault_of_ours() -> Ending:
     return Ending(exit_code=Exit.INTERNAL, reason="internal", message=message)
 
 
-def stopped() -> Ending:
+def stopped(run: Run) -> Ending:
     """Return the ending that a person asked for."""
-    return Ending(exit_code=Exit.ENDED_EARLY, reason="stopped", message="stopped on request")
+    message = f"stopped on request{run.last_words}"
+    return Ending(exit_code=Exit.ENDED_EARLY, reason="stopped", message=message)
 
 
 def first_error(style: str, beat: Beat) -> Ending:
@@ -57,8 +58,25 @@ def first_error(style: str, beat: Beat) -> Ending:
 
 
 def wrong_address(kind: Kind, message: str) -> Ending:
-    """Return the ending for an address that is not the service's, or not ready for use."""
+    """Return the ending for an address that is not the service's, or not ready for use.
+
+    Also for a network on which it cannot be reached.
+    """
     return Ending(exit_code=Exit.USAGE, reason=kind.value, message=message)
+
+
+def rejected_alike(fault: Fault) -> Ending:
+    """Return the ending for a service that rejects every request with the same words."""
+    if fault.kind is Kind.NETWORK:
+        return wrong_address(fault.kind, fault.message)
+    message = f"every request is rejected alike, so it is not the prompt: {fault.message}"
+    return Ending(exit_code=Exit.USAGE, reason="rejected alike", message=message)
+
+
+def useless_answers(fault: Fault) -> Ending:
+    """Return the ending for a service whose answers are paid for and hold nothing of use."""
+    message = f"every answer is paid for and none holds an image that can be used: {fault.message}"
+    return Ending(exit_code=Exit.USAGE, reason=Kind.UNUSABLE.value, message=message)
 
 
 def out_of_time(style: str, at: float, run: Run) -> Ending:
@@ -75,7 +93,8 @@ def out_of_time(style: str, at: float, run: Run) -> Ending:
     return Ending(
         exit_code=Exit.ENDED_EARLY,
         reason="time",
-        message=f"{style}: nothing more could finish within the time allowed (--max-time)",
+        message=f"{style}: nothing more could finish within the time allowed (--max-time)"
+        f"{run.last_words}",
         resume_after=run.wall_in(max(0.0, at - run.runtime.clock.now())),
     )
 
@@ -87,7 +106,7 @@ def out_of_money(run: Run) -> Ending:
         exit_code=Exit.ENDED_EARLY,
         reason="money",
         message=f"about {_dollars(spent)} is spent, and another picture could pass "
-        f"{_dollars(limit)} (--max-cost)",
+        f"{_dollars(limit)} (--max-cost){run.last_words}",
     )
 
 
@@ -110,7 +129,8 @@ def provider_down(run: Run) -> Ending:
     return Ending(
         exit_code=Exit.ENDED_EARLY,
         reason="provider down",
-        message=f"the service has been out of reach for {round(GIVE_UP_AFTER / 60)} minutes",
+        message=f"the service has been out of reach for {round(GIVE_UP_AFTER / 60)} minutes"
+        f"{run.last_words}",
         resume_after=run.wall_in(_TRY_AGAIN_AFTER),
     )
 
@@ -150,6 +170,9 @@ def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
         for key in exhausted.keys
     )
     message = f"{style}: no key is left: {why}"
+    if any(key.state is KeyState.SPENT for key in exhausted.keys):
+        # Of 429s alone a person should know what the service says with them.
+        message += run.last_words
     if exhausted.useless:
         return Ending(exit_code=Exit.USAGE, reason="keys rejected", message=message)
     if exhausted.lasting:

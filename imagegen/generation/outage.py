@@ -3,6 +3,8 @@
 After five passing faults in a row the service's free endpoint is asked. If it answers, the
 faults are the beats' own, until twenty different beats have failed in a row: then one beat
 at a time is the probe. While the service is out of reach nothing counts against any beat.
+A probe that is a beat may be paid for, so it goes out as seldom as the pool tries a key that
+is refused without a reason: after 4, 8 … 64 seconds.
 A fault says nothing of the service if one that was sent later has been answered since: where
 one request in ten meets silence, a minute's timeouts come in a row, long after the answers.
 Pure state: whoever owns it calls it under one lock, and acts on what it says.
@@ -15,6 +17,8 @@ FAULTS_IN_A_ROW: Final = 5
 BEATS_IN_A_ROW: Final = 20
 GIVE_UP_AFTER: Final = 600.0
 _LONGEST_PAUSE: Final = 30.0
+_FIRST_PAUSE_OF_TRIES: Final = 4.0
+_LONGEST_PAUSE_OF_TRIES: Final = 64.0
 
 T = TypeVar("T")
 
@@ -79,8 +83,8 @@ class Outage(Generic[T]):
         if beat == self._trial:
             self._trial = None
 
-    def failed(self, beat: T, now: float) -> tuple[bool, list[T]]:
-        """Note a passing fault.
+    def failed(self, beat: T, now: float, retry_after: float | None = None) -> tuple[bool, list[T]]:
+        """Note a passing fault. `retry_after` is how long the service asks to wait, in seconds.
 
         Returns whether it counts against the beat, and the beats whose counted faults turn
         out to be the service's: one entry for each fault to take back.
@@ -90,7 +94,7 @@ class Outage(Generic[T]):
             # What was under way when the outage was noticed tells nothing new of it.
             if beat == self._trial:
                 self._trial = None
-                self._back_off(now)
+                self._back_off(now, retry_after)
             return False, []
         self._streak.append(beat)
         if not telling:
@@ -164,6 +168,10 @@ class Outage(Generic[T]):
         self._reset()
         self._before = None if asleep else begun
 
-    def _back_off(self, now: float) -> None:
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
-        self._latest, self._next = now, now + self._pause
+    def _back_off(self, now: float, retry_after: float | None = None) -> None:
+        if self.state is State.TRYING:
+            doubled = max(_FIRST_PAUSE_OF_TRIES, self._pause * 2)
+            self._pause = min(_LONGEST_PAUSE_OF_TRIES, doubled)
+        else:
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        self._latest, self._next = now, now + max(self._pause, retry_after or 0.0)

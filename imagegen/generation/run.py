@@ -14,11 +14,12 @@ from imagegen.generation.events import Bus, Event, Wait, Warned
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
 from imagegen.generation.purse import Expected, Purse
+from imagegen.generation.rejections import Rejections, words_alike
 from imagegen.generation.room import Room
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
-from imagegen.providers.base import Price, Provider
+from imagegen.providers.base import Fault, Kind, Price, Provider
 from imagegen.times import in_name
 
 PICTURE: Final = "picture"
@@ -86,6 +87,10 @@ class Counts(msgspec.Struct):
     thought_tokens: int = 0
     slowest: float = 0.0
     waited: float = 0.0
+    lost: float = 0.0
+    """US dollars that answers without an image cost."""
+    errors: int = 0
+    """Beats that were given up."""
 
     @property
     def mean(self) -> float | None:
@@ -129,6 +134,12 @@ class Run:
         self.bus = bus
         self.edited = edited or Edited(layout.root)
         self.outage: Outage[Any] = Outage()
+        self.rejections: Rejections[Any] = Rejections()
+        self.trouble: Fault | None = None
+        """The last error, unless an image has come since."""
+        self.useless_probes = 0
+        """Probes in a row that were paid for and brought no image."""
+        self._known_limits: set[str] = set()
         self.counts = Counts()
         self.purse = Purse(options.price, options.max_cost, options.expected)
         self.room = Room(layout.pictures, composer.image_size)
@@ -159,8 +170,28 @@ class Run:
 
     def tell_trying(self) -> None:
         """Say that beats are sent one at a time, for none comes through."""
-        message = "no beat comes through: trying one at a time, nothing has failed"
+        message = f"no beat comes through: trying one at a time{self.harm}{self.last_words}"
         self.emit(Wait(reason="trying", message=message))
+
+    @property
+    def harm(self) -> str:
+        """What an outage has cost so far, to be said after a comma."""
+        if self.counts.lost:
+            return f", about ${self.counts.lost:.2f} spent on answers without an image"
+        return "" if self.counts.errors else ", nothing has failed"
+
+    @property
+    def last_words(self) -> str:
+        """The last error in its own words, to be said at the end of a sentence; or nothing."""
+        return f" (last: {self.trouble.message})" if self.trouble is not None else ""
+
+    def new_limit(self, fault: Fault) -> str:
+        """Return the words of a 429 if none like it was met before; else nothing."""
+        alike = words_alike(fault)
+        if fault.kind is not Kind.LIMITED or alike in self._known_limits:
+            return ""
+        self._known_limits.add(alike)
+        return fault.message
 
     def end(self, ending: Ending, haste: Haste = Haste.FINISH) -> None:
         """End the whole run; a later and more urgent wish to end comes on top."""

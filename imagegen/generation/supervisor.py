@@ -131,7 +131,7 @@ class Supervisor:
             message = f"{name} has changed: this run draws what it read at its start. {_AFTER}"
             self._run.emit(Warned(message=message))
         if record.stop_requested(self._run.layout, self._run.options.run):
-            self._run.end(endings.stopped())
+            self._run.end(endings.stopped(self._run))
             in_flight = sum(worker.in_flight for worker in self._workers)
             if in_flight:
                 self._say_stopping("stopping", f"finishing {in_flight} in flight, then stopping")
@@ -170,7 +170,9 @@ class Supervisor:
                 )
                 self._run.model_gone = None
                 continue
-            up = not (isinstance(answer, Fault) and answer.kind is Kind.PASSING)
+            up = not (isinstance(answer, Fault) and answer.kind in {Kind.PASSING, Kind.NETWORK})
+            if isinstance(answer, Fault) and not up:
+                self._run.trouble = answer
             was_suspended = self._run.outage.suspended
             for task in self._run.outage.told(up=up, now=now):
                 task.worker.take_back(task)
@@ -185,7 +187,7 @@ class Supervisor:
             self._run.emit(
                 Wait(
                     reason="offline",
-                    message=f"offline since {endings.clock_time(since)}, nothing has failed",
+                    message=f"offline since {endings.clock_time(since)}{self._run.harm}",
                     seconds=round(next_ask - now, 1),
                     until=iso_exact(self._run.wall_in(next_ask - now)),
                 )

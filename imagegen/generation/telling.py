@@ -80,10 +80,10 @@ class Telling:
         for news in self._run.keys.states(self._style):
             self.key(news)
 
-    def key(self, news: KeyNews) -> None:
-        """Tell a key's state if it is new."""
+    def key(self, news: KeyNews, words: str = "") -> None:
+        """Tell a key's state if it is new; `words` are the service's, if they are new."""
         before = self._told_keys.get(news.tail)
-        if before is not None and _same(before, news):
+        if before is not None and _same(before, news) and not words:
             return
         self._told_keys[news.tail] = news
         seconds, until = None, None
@@ -93,6 +93,8 @@ class Telling:
         message = news.message
         if news.pace is not None:
             message = message or f"slowed to {news.pace} requests a minute"
+        if words and words != message:
+            message = f"{words} ({message})" if message else words
         self._run.emit(
             KeyChange(
                 style=self._style,

@@ -15,7 +15,8 @@ from imagegen.generation.drawing import Attempt, Saved, attempt
 from imagegen.generation.events import Wait
 from imagegen.generation.outage import State
 from imagegen.generation.plan import Planned
-from imagegen.generation.run import Run
+from imagegen.generation.rejections import ALIKE
+from imagegen.generation.run import PICTURE, Run
 from imagegen.generation.runtime import MAX_WIDTH
 from imagegen.generation.task import Task
 from imagegen.generation.telling import Telling
@@ -27,12 +28,17 @@ from imagegen.providers.base import Fault, Kind
 
 BACK_OFF: Final = (2.0, 8.0, 30.0)
 _FOREVER: Final = math.inf
+_LONGEST_WAIT: Final = 3600.0
+"""Seconds that a service may ask a beat to wait, as it may ask a key."""
 _MOMENT: Final = 0.001
 """Seconds after the last chance to send, when it is surely gone."""
 
 _QUOTA_OR_KEY: Final = frozenset(
     {Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED}
 )
+
+_BEATS_OWN: Final = frozenset({Kind.REFUSED, Kind.BAD_REQUEST, Kind.BLOCKED})
+"""Kinds of errors that say nothing of how the service is."""
 
 
 class Worker:
@@ -126,6 +132,10 @@ class Worker:
         run = self._run
         again = _FOREVER
         while (next_due := self.backlog.next_due) is not None and self._in_flight < self._width:
+            if run.rejections.suspect is not None:
+                # What is in flight tells whether every request is rejected.
+                again = _FOREVER
+                break
             due = max(next_due, run.outage.may_send(now))
             # When an outage ends is not known: until then only the clock decides.
             if self._too_late(due if due < _FOREVER else now):
@@ -235,7 +245,9 @@ class Worker:
                 raise result
             told = count(self._run, result)
             if result.news is not None:
-                self._telling.key(result.news)
+                limited = isinstance(result.result, Fault)
+                words = self._run.new_limit(result.result) if limited else ""
+                self._telling.key(result.news, words=words)
             if isinstance(result.result, Saved):
                 self._complete(task, result.result, told)
             elif isinstance(result.result, ImagegenError):
@@ -247,10 +259,16 @@ class Worker:
             # Whether money or room is left after all concerns every style.
             self._run.purse.short = self._run.room.short = False
             self._run.runtime.ring()
+        suspect = self._run.rejections.suspect
+        if suspect is not None and not self._run.counts.in_flight and self._run.haste is None:
+            self._run.end(endings.rejected_alike(suspect))
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered(task)
         self._run.room.saved(saved.bytes)
+        self._run.trouble, self._run.useless_probes = None, 0
+        if self._run.rejections.drawn():
+            self._run.runtime.ring()
         self.backlog.drawn(task)
         self._tell(
             task,
@@ -265,9 +283,30 @@ class Worker:
         self, task: Task, fault: Fault, now: float, told: dict[str, Any], *, sent: bool
     ) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
-        if fault.kind is Kind.PASSING:
-            self._passing(task, error, now, told)
-            return
+        if fault.kind not in _BEATS_OWN:
+            self._run.trouble = fault
+        if fault.stale:
+            # Nothing was answered: the connection was gone before the request was there.
+            self._run.outage.unsent(task)
+            self._put_back(task, now, **told)
+        elif fault.kind is Kind.PASSING:
+            self._passing(task, error, fault, now, told)
+        elif fault.kind is Kind.NETWORK:
+            self._in_the_way(task, error, fault, now, told)
+        else:
+            self._answer(task, error, fault, now, told, sent=sent)
+
+    def _answer(
+        self,
+        task: Task,
+        error: BeatError,
+        fault: Fault,
+        now: float,
+        told: dict[str, Any],
+        *,
+        sent: bool,
+    ) -> None:
+        """Act on an answer of the service, or on a beat that could not be sent."""
         if sent:
             self._answered(task)
         else:
@@ -293,21 +332,57 @@ class Worker:
             task.attempts += 1
             task.fruitless += 1
             if task.fruitless >= self._run.options.max_attempts:
-                self._in_error(task, error, **told)
+                self._reject(task, error, fault, now, told)
             else:
                 self._once_more(task, error, now, told)
+        elif sent and fault.kind is Kind.BAD_REQUEST:
+            task.attempts += 1
+            self._reject(task, error, fault, now, told)
         else:
             task.attempts += 1
             self._in_error(task, error, **told)
 
-    def _passing(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
+    def _reject(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
+        """Put a beat in error, unless every request may be rejected as this one is."""
+        if self._run.rejections.charges(task, task.beat.key, fault, task.beat.words):
+            self._in_error(task, error, **told)
+        else:
+            # Other beats come first, for they may show whose fault it is.
+            self.backlog.put_back(task, now + BACK_OFF[-1])
+            self._tell(task, Status.PENDING, **told)
+
+    def _in_the_way(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
+        """Take note of something between here and the service that needs a person.
+
+        Once the service has answered in this run, it may be a moment's trouble.
+        """
+        drawn = self._run.counts.answers[PICTURE] > 0
+        limit = ALIKE if drawn else 1
+        if self._run.rejections.charges(task, task, fault, limit=limit) and drawn:
+            self._passing(task, error, fault, now, told)
+        else:
+            self._run.outage.unsent(task)
+            self._put_back(task, now, **told)
+
+    def _passing(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
         outage = self._run.outage
-        counts, taken_back = outage.failed(task, now)
+        retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
+        counts, taken_back = outage.failed(task, now, retry_after)
         if not counts:
             self._put_back(task, now, error=error, **told)
         else:
             task.attempts += 1
-            self._once_more(task, error, now, told)
+            self._once_more(task, error, now, told, at_least=retry_after)
+        if outage.state is State.TRYING and fault.drawn:
+            self._run.useless_probes += 1
+            if self._run.useless_probes >= ALIKE and self._run.haste is None:
+                self._run.end(endings.useless_answers(fault))
         for other in taken_back:
             other.worker.take_back(other)
         if taken_back:
@@ -324,18 +399,27 @@ class Worker:
             # Other styles may be waiting for no certain time.
             self._run.runtime.ring()
 
-    def _once_more(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
-        """Try a beat again, after a back-off or, its attempts used up, in another round."""
+    def _once_more(
+        self,
+        task: Task,
+        error: BeatError,
+        now: float,
+        told: dict[str, Any],
+        *,
+        at_least: float = 0.0,
+    ) -> None:
+        """Try a beat again, after a back-off or, its attempts used up, in another round.
+
+        Not before `at_least` seconds have passed.
+        """
         if task.attempts < self._run.options.max_attempts:
-            self._later(task, error, now, told)
+            pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
+            pause = max(pause * self._random.uniform(0.75, 1.25), at_least)
+            self.backlog.put_back(task, now + pause)
+            self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
             return
         self.backlog.give_up(task, error)
         self._tell(task, Status.PENDING, error=error, **told)
-
-    def _later(self, task: Task, error: BeatError, now: float, told: dict[str, Any]) -> None:
-        pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
-        self.backlog.put_back(task, now + pause * self._random.uniform(0.75, 1.25))
-        self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
 
     def _put_back(self, task: Task, now: float, **told: object) -> None:
         """Let a beat be sent again at once: what it met is not counted against it."""
@@ -343,6 +427,7 @@ class Worker:
         self._tell(task, Status.PENDING, **told)
 
     def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
+        self._run.counts.errors += 1
         blocked_by_it = self.backlog.in_error(task)
         self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
         for blocked in blocked_by_it:

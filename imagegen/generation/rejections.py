@@ -1,0 +1,89 @@
+"""Telling one beat's own rejection from a service that rejects every request.
+
+Nobody can foresee all that a service says when it is the account, the place or the settings
+that it does not like. But then it says it to every beat. So rejections are grouped by their
+words: when `ALIKE` different beats were rejected alike and no image came in between, nothing
+more is sent until what is in flight is answered. If an image is among that, the rejections were
+the beats' own after all. If not, the run ends, and beats that were not charged stay pending.
+
+A refusal by a safety rule is never counted: that is about the prompt, and may hit a whole scene.
+Pure state: whoever owns it calls it under one lock, and acts on what it says.
+"""
+
+import re
+from typing import Final, Generic, TypeVar
+
+from imagegen.providers.base import Fault
+
+ALIKE: Final = 3
+"""Different beats that are rejected alike before the run asks whether it is the prompt at all."""
+
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|“[^”]*”")
+_WORD: Final = re.compile(r"\S+")
+
+T = TypeVar("T")
+
+
+class _Group(Generic[T]):
+    def __init__(self) -> None:
+        self.beats: set[object] = set()
+        self.charged = 0
+        self.spared: set[T] = set()
+
+
+class Rejections(Generic[T]):
+    """The rejections since the last image. `T` is whatever identifies a beat of one style.
+
+    `suspect` is the error that every request may meet, while it is not known whether it does.
+    """
+
+    def __init__(self) -> None:
+        self.suspect: Fault | None = None
+        self._groups: dict[str, _Group[T]] = {}
+        self._own: dict[T, str] = {}
+
+    def charges(
+        self, task: T, beat: object, fault: Fault, prompt: str = "", *, limit: int = ALIKE
+    ) -> bool:
+        """Note a rejection; returns whether it counts against the beat.
+
+        `beat` identifies the beat across styles, for one prompt that is rejected in all of
+        them says nothing of others. After `limit` different ones no more are charged.
+        """
+        words = words_alike(fault, prompt)
+        if self._own.get(task) == words:
+            # An image came after it was spared: this says nothing of other beats.
+            return True
+        group = self._groups.setdefault(words, _Group())
+        group.beats.add(beat)
+        if len(group.beats) >= limit:
+            self.suspect = self.suspect or fault
+        last = len(group.beats) >= limit and limit < ALIKE
+        if task in group.spared or (group.charged < ALIKE and not last):
+            group.charged += 1
+            return True
+        group.spared.add(task)
+        return False
+
+    def drawn(self) -> bool:
+        """Note that an image came; returns whether sending may go on that had stopped."""
+        stopped = self.suspect is not None
+        self.suspect = None
+        for words, group in self._groups.items():
+            self._own |= dict.fromkeys(group.spared, words)
+        self._groups.clear()
+        return stopped
+
+
+def words_alike(fault: Fault, prompt: str = "") -> str:
+    """Return what the words of two errors have in common if they say the same.
+
+    Without what differs between requests: the prompt, quotations, numbers, ids, addresses.
+    """
+    said = fault.message
+    if prompt:
+        said = said.replace(prompt, "")
+    said = _QUOTED.sub("", said.casefold())
+    words = [word.strip(".,:;!?()[]{}") for word in _WORD.findall(said)]
+    kept = [word for word in words if not any(c.isdigit() or c in "/\\_=" for c in word)]
+    return f"{fault.kind} {' '.join(filter(None, kept))}"
