@@ -150,6 +150,21 @@ def test_model_and_address_are_settings(api: responses.RequestsMock) -> None:
     assert answer.call_count == 1
 
 
+@pytest.mark.parametrize("end", ["", "/", "/v1beta", "/v1beta/", "/v1", "/v1beta/models", "//"])
+@pytest.mark.parametrize("model", ["gemini-x-image", "models/gemini-x-image"])
+def test_what_requests_add_may_be_written_already(
+    api: responses.RequestsMock, end: str, model: str
+) -> None:
+    """Guides write addresses with the version, and models with `models/`."""
+    base = "http://127.0.0.1:9/base"
+    answer = api.post(f"{base}/v1beta/models/gemini-x-image:generateContent", json={})
+    gemini = Gemini(Options(model=model, base_url=base + end))
+    draw(gemini)
+    gemini.close()
+    assert answer.call_count == 1
+    assert gemini.model == "gemini-x-image"
+
+
 def test_key_that_cannot_be_a_header(gemini: Gemini) -> None:
     """A key with stray characters is rejected without a request and without being shown."""
     key = Secret("test-key-with-a-newline\n0001")

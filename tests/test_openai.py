@@ -161,7 +161,7 @@ def test_a_lone_surrogate_is_a_fault_of_the_beat(openai: OpenAI, server: OpenAIS
     assert server.requests == []
 
 
-@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/images/generations"])
 def test_an_address_may_have_its_version(server: OpenAIServer, end: str) -> None:
     """Some write it with /v1, some without."""
     provider = OpenAI(Options(base_url=server.address + end))

@@ -10,6 +10,7 @@ from imagegen.errors import InputFault
 from imagegen.project import settings
 from imagegen.project.record import Asked
 from imagegen.project.settings import STYLES, Settings
+from imagegen.providers.base import model_name
 from imagegen.tables import did_you_mean
 
 
@@ -30,6 +31,8 @@ def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
     model = asked.model or (read.model if provider == read.provider else None)
     if provider != read.provider:
         read = settings.without_thinking(read)
+    if model is not None:
+        model = model_name(model)
     if asked.continuity is not None:
         read = settings.with_continuity(read, on=asked.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model), faults

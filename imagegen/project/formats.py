@@ -75,9 +75,10 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
     """Return a whole PNG of the same pixels: the bytes themselves if they are one.
 
     Takes every type of raster image that Pillow reads: JPEG, WebP, GIF, BMP, TIFF, AVIF and
-    others; of an animated one the first frame. `claimed` is the media type that a service gave
-    to bytes that are of no known type. A PNG is checked to its last pixel. Raises `NotAPictureError` for what is torn or too
-    large, `UnreadableTypeError` for what is of a type that cannot be read.
+    others; of an animated one the first frame. A PNG is checked to its last pixel. `claimed`
+    is the media type that a service gave to bytes that are of no known type. Raises
+    `NotAPictureError` for what is torn, damaged or too large, `UnreadableTypeError` for what is
+    of a type that cannot be read.
     """
     kind = format_of(data)
     if kind is Format.PNG:

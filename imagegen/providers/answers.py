@@ -213,11 +213,16 @@ def best_picture(coded: Iterable[tuple[str, str]], usage: Usage | None) -> Outco
     found: Outcome | None = None
     for text, claimed in coded:
         outcome = picture(text, usage, claimed)
-        if isinstance(outcome, Picture) and outcome.data.startswith(_SIGNATURES):
+        if is_image(outcome):
             return outcome
         if found is None or (isinstance(found, Fault) and isinstance(outcome, Picture)):
             found = outcome
     return found
+
+
+def is_image(outcome: Outcome) -> bool:
+    """Tell whether what came begins like an image file of a usual type."""
+    return isinstance(outcome, Picture) and outcome.data.startswith(_SIGNATURES)
 
 
 def is_text(value: msgspec.Raw) -> bool:

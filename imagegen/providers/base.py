@@ -353,3 +353,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     store: bool = False
     timeout: float = 120.0
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            msgspec.structs.force_setattr(self, "model", model_name(self.model))
+
+
+def model_name(written: str) -> str:
+    """Return a model's name as the services' own lists and guides write it, without `models/`."""
+    return written.removeprefix("models/")
+
+
+def base_address(written: str, *endings: str) -> str:
+    """Return a service's address without what requests add to it themselves.
+
+    Guides write some addresses with the version, and some with the whole path.
+    """
+    address = written.rstrip("/")
+    for ending in endings:
+        address = address.removesuffix(ending).rstrip("/")
+    return address

@@ -24,6 +24,7 @@ from imagegen.providers.base import (
     Reference,
     Request,
     Role,
+    base_address,
 )
 from imagegen.providers.gemini_models import MODELS
 from imagegen.providers.optional_fields import OptionalFields
@@ -63,7 +64,9 @@ class Gemini:
         self.model = options.model or MODELS.default.name
         self.width = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
-        self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._base_url = base_address(
+            options.base_url or DEFAULT_BASE_URL, "/models", "/v1beta", "/v1"
+        )
         self._store = options.store
         self._optional = OptionalFields(
             _CONSEQUENCES, urlsplit(self._base_url).hostname or "the server", _OTHER_NAMES

@@ -19,6 +19,7 @@ from imagegen.providers.answers import (
     decoded,
     field,
     is_address,
+    is_image,
     is_passing,
     is_true,
     items,
@@ -165,7 +166,7 @@ def outcome(body: bytes) -> Outcome:
                 # Drafts come first and are marked as thoughts.
                 if part.inline_data is not None and not part.thought:
                     found = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
-                    if isinstance(found, Picture):
+                    if is_image(found):
                         return found
     return _odd(body)
 
@@ -214,9 +215,8 @@ class _Found:
             self.reasons += filter(None, [text_of(field(candidate, "finishReason"))])
             self.messages += filter(None, [text_of(field(candidate, "finishMessage"))])
             content = field(candidate, "content")
-            for part in items(
-                field(content, "parts") if isinstance(one(content), dict) else content
-            ):
+            parts = field(content, "parts")
+            for part in items(content if parts is None else parts):
                 if not is_true(field(part, "thought")):
                     self._take(part)
 
@@ -248,7 +248,7 @@ def _odd(body: bytes) -> Outcome:
     """Return what an answer holds that has no picture in its usual place, or is no answer."""
     answer = loose(body)
     # A list of one, or the pieces of a stream.
-    pieces = [piece for piece in items(answer) if isinstance(piece, dict)]
+    pieces = [piece for piece in items(one(answer)) if isinstance(piece, dict)]
     if not pieces:
         return broken("The service's answer was not what it should be.")
     counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]

@@ -21,6 +21,7 @@ from imagegen.providers.base import (
     Options,
     Outcome,
     Request,
+    base_address,
 )
 from imagegen.providers.models import Pixels
 from imagegen.providers.openai_models import MODELS
@@ -63,7 +64,9 @@ class OpenAI:
         self.width = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
         # Addresses of such servers are mostly written with the version.
-        self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/v1")
+        self._base_url = base_address(
+            options.base_url or DEFAULT_BASE_URL, "/images/generations", "/v1"
+        )
         self._http = Http(self._base_url, width=self.width, key_header=("Authorization", "Bearer "))
         self._pixels = MODELS.find(self.model).pixels or Pixels()
         self._optional = OptionalFields(

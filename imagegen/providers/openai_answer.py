@@ -22,6 +22,7 @@ from imagegen.providers.answers import (
     decoded,
     field,
     is_address,
+    is_image,
     is_passing,
     is_text,
     items,
@@ -159,7 +160,7 @@ def outcome(body: bytes) -> Outcome:
         for datum in answer.data:
             if is_text(datum.b64_json):
                 found = picture(datum.b64_json, usage)
-                if isinstance(found, Picture):
+                if is_image(found):
                     return found
     return _odd(body)
 

@@ -19,6 +19,7 @@ from imagegen.providers.answers import (
     broken,
     decoded,
     field,
+    is_image,
     items,
     loose,
     one,
@@ -36,6 +37,7 @@ from imagegen.providers.base import (
     Outcome,
     Picture,
     Request,
+    base_address,
 )
 from imagegen.providers.models import Catalogue, Model
 from imagegen.secret import Secret
@@ -116,7 +118,9 @@ class SdWebUi:
         self.model = options.model or LOADED
         self.width = options.width or 1
         self._timeout = options.timeout
-        self._base_url = (options.base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._base_url = base_address(
+            options.base_url or DEFAULT_BASE_URL, "/txt2img", "/sdapi/v1", "/sdapi"
+        )
         self._host = urlsplit(self._base_url).netloc
         self._http = Http(self._base_url, width=self.width)
 
@@ -197,7 +201,7 @@ def _outcome(body: bytes) -> Outcome:
     answer = decoded(_answers, body)
     for coded in answer.images if answer is not None else ():
         found = picture(coded)
-        if isinstance(found, Picture):
+        if is_image(found):
             return found
     return _odd(one(loose(body)))
 
