@@ -32,7 +32,7 @@ from imagegen.project.settings import Settings
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
-from imagegen.providers.models import Catalogue, Model
+from imagegen.providers.models import Catalogue, Model, Pixels
 from imagegen.secret import Secret
 
 PNG = bytes.fromhex(
@@ -152,7 +152,7 @@ class VirtualRuntime:
             heapq.heappush(self._sleeping, (job.wakes_at, next(self._order), job))
 
 
-TEN_CENTS = Model(name="model-1", sizes={"1K": 0.1}, references=14)
+TEN_CENTS = Model(name="model-1", sizes={"1K": 0.1}, references=14, pixels=Pixels(fixed=((1, 1),)))
 
 
 class ScriptedProvider:

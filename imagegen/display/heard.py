@@ -15,7 +15,7 @@ class Heard:
     `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
     has the beats that wait in vain, each with the number of the one before; `limited` are the
     tails of keys that the service told to wait, `drawn` the beats that were drawn, `warnings` what
-    was warned of, each once.
+    was warned of, each once, `misfits` the images that are not as asked and in what.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class Heard:
         self.limited: dict[str, None] = {}
         self.drawn: set[tuple[str, str, str]] = set()
         self.warnings: dict[str, None] = {}
+        self.misfits: dict[tuple[str, str, str], str] = {}
 
     def handle(self, event: Event) -> None:
         """Take note of an event."""
@@ -41,7 +42,10 @@ class Heard:
             case Warned():
                 self.warnings[event.message] = None
             case Progress(status=Status.COMPLETE):
-                self.drawn.add((event.style, event.shot_number, event.beat_number))
+                drawn = (event.style, event.shot_number, event.beat_number)
+                self.drawn.add(drawn)
+                if event.misfit is not None:
+                    self.misfits[drawn] = event.misfit
 
     def tick(self) -> None:
         """Do nothing."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from imagegen.display import advice, choices
+from imagegen.display import advice, choices, misfits
 from imagegen.display.names import Names
 from imagegen.display.paper import Paper
 from imagegen.display.sheet import lay_out, signs
@@ -58,6 +58,13 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
         paper.wrapped("", not_here(found.elsewhere), indent=2)
     if found.drawn_by_older_rule:
         paper.wrapped("", older_rule(found.drawn_by_older_rule), indent=2)
+    unlike = {
+        names.full(name, beat.shot_number, beat.beat_number): beat.misfit
+        for name, style in styles.items()
+        for beat in (style.beats if style.misfits else ())
+        if beat.misfit is not None
+    }
+    misfits.show(paper, unlike, path, advice.named_beats(found, path))
     _choices(paper, found, path)
     advice.show(paper, found, names, path, now)
 

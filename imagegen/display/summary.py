@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.display import advice, size
+from imagegen.display import advice, misfits, size
 from imagegen.display.advice import REFUSED
 from imagegen.display.heard import Heard
 from imagegen.display.names import Names
@@ -91,6 +91,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     @property
+    def misfits(self) -> dict[str, str]:
+        """In what images of this run are not as asked, by beat, in the storyboard's order."""
+        found = self.heard.misfits
+        styles = self.plan.styles if self.plan else {}
+        keys = ((style, *one.beat.key) for style, own in styles.items() for one in own)
+        names = self.names if found else None
+        return {names.full(*key): found[key] for key in keys if key in found} if names else {}
+
+    @property
     def blocked(self) -> dict[tuple[str, str, str], str]:
         """The beats that were not sent, and the number of the beat that each waits for."""
         if not any(style.blocked for style in self.complete.counts.values()):
@@ -142,6 +151,7 @@ def show(paper: Paper, ended: Ended) -> None:
     if hint:
         paper.wrapped("  ", hint, indent=4)
     _warnings(paper, ended)
+    misfits.show(paper, ended.misfits, ended.path, ended.sources)
     if complete.exit_code:
         paper.line()
         problems(paper, ended)

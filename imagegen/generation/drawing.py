@@ -12,7 +12,7 @@ from imagegen.generation.composer import NoPredecessorError
 from imagegen.generation.run import Run
 from imagegen.keys.pool import Lease, Pool
 from imagegen.keys.state import KeyNews
-from imagegen.project import formats, png
+from imagegen.project import formats, png, shape
 from imagegen.project.layout import refuse_link
 from imagegen.project.storyboard import Beat
 from imagegen.providers import memory
@@ -43,11 +43,17 @@ _NO_MEMORY: Final = Fault(
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The picture is on the disk: its path relative to the project, its size in bytes."""
+    """The picture is on the disk: its path relative to the project, its size in bytes.
+
+    `width` and `height` are in pixels; `misfit` tells in what it differs from the request.
+    """
 
     path: str
     bytes: int
+    width: int
+    height: int
     usage: Usage | None = None
+    misfit: shape.Misfit | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +154,17 @@ def _save(
         return _rescued(run, parts, error)
     except OSError as error:
         return _rescued(run, parts, files.refused(error, path))
-    return Saved(run.layout.relative(path), sum(map(len, parts)), picture.usage)
+    width, height = png.size_of(data) or (0, 0)
+    model = run.provider.catalogue.find(run.provider.model)
+    expected = model.asked_pixels(request.aspect_ratio, request.image_size)
+    return Saved(
+        path=run.layout.relative(path),
+        bytes=sum(map(len, parts)),
+        width=width,
+        height=height,
+        usage=picture.usage,
+        misfit=shape.misfit(width, height, request.aspect_ratio, request.image_size, expected),
+    )
 
 
 def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:

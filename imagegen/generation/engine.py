@@ -128,6 +128,7 @@ class Engine:
             # What is still under way when a run ends at once was sent, and is paid for.
             requests=counts.requests + self.in_flight,
             limited=counts.limited,
+            misfits=counts.misfits,
             answers=dict(counts.answers),
             input_tokens=counts.input_tokens,
             output_tokens=counts.output_tokens,

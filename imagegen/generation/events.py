@@ -68,7 +68,8 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     A `pending` one with an `error` will be tried again; a `blocked` one waits for the beat
     `blocked_by` of its shot. Where a request was answered, `key`
     is the tail of the key that it used, `seconds` how long it took, `bytes` the picture's
-    size, `cost` about how many US dollars it took (None where prices are not known).
+    size, `width` and `height` its pixels, `misfit` in what it differs from the request, `cost`
+    about how many US dollars it took (None where prices are not known).
     """
 
     style: str
@@ -84,6 +85,9 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     key: str | None = None
     seconds: float | None = None
     bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    misfit: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
@@ -144,7 +148,8 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
 
     `resume_after` is the time from which `resume` can go on; None where nothing is left or
     a person must act first. `answers` counts answers by kind: `picture`, or a fault's
-    cause; `limited` those that were a 429. `cost` is in US dollars, about.
+    cause; `limited` those that were a 429, `misfits` the images that are not as
+    asked. `cost` is in US dollars, about.
     """
 
     exit_code: int
@@ -155,6 +160,7 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     seconds: float = 0.0
     requests: int = 0
     limited: int = 0
+    misfits: int = 0
     answers: Mapping[str, int] = {}  # copied by msgspec
     input_tokens: int = 0
     output_tokens: int = 0

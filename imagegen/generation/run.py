@@ -19,11 +19,15 @@ from imagegen.generation.room import Room
 from imagegen.generation.runtime import Runtime
 from imagegen.keys.pool import Pool
 from imagegen.project.layout import Layout
+from imagegen.project.shape import Misfit
 from imagegen.providers.base import Fault, Kind, Price, Provider
 from imagegen.times import in_name
 
 PICTURE: Final = "picture"
 """What an answer with a picture is counted as; others go by their fault's kind."""
+
+MISFITS_IN_A_ROW: Final = 3
+"""Images in a row that are not as asked before a run says that a setting is ignored."""
 
 DISK: Final = "disk"
 """The reason of a run that ends for a fault that no beat is to blame for."""
@@ -80,6 +84,7 @@ class Counts(msgspec.Struct):
     tried: int = 0
     requests: int = 0
     limited: int = 0
+    misfits: int = 0
     in_flight: int = 0
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     input_tokens: int = 0
@@ -140,6 +145,8 @@ class Run:
         self.useless_probes = 0
         """Probes in a row that were paid for and brought no image."""
         self._known_limits: set[str] = set()
+        self._unlike: dict[str, int] = {}
+        self._ignored: set[str] = set()
         self.counts = Counts()
         self.purse = Purse(options.price, options.max_cost, options.expected)
         self.room = Room(layout.pictures, composer.image_size)
@@ -167,6 +174,22 @@ class Run:
         if message not in self._warned:
             self._warned.add(message)
             self.emit(Warned(message=message))
+
+    def note_shape(self, misfit: Misfit | None) -> None:
+        """Count an image that is not as asked; warn once if the service ignores a setting."""
+        if misfit is None:
+            self._unlike.clear()
+            return
+        self.counts.misfits += 1
+        self._unlike = {name: self._unlike.get(name, 0) + 1 for name in misfit.settings}
+        for name, times in self._unlike.items():
+            if times >= MISFITS_IN_A_ROW and name not in self._ignored:
+                self._ignored.add(name)
+                message = (
+                    f"the service ignores {name}: {times} images in a row are not as asked "
+                    f"({misfit.words})"
+                )
+                self.emit(Warned(message=message))
 
     def tell_trying(self) -> None:
         """Say that beats are sent one at a time, for none comes through."""

@@ -9,6 +9,7 @@ import msgspec
 from imagegen.errors import Exit, StorageError, UsageError, sendable
 from imagegen.generation import adoption, choices, numbering
 from imagegen.generation.choices import ChoiceStanding, Since, Unclear
+from imagegen.generation.misfits import Misfits
 from imagegen.generation.plan import Again
 from imagegen.generation.project import Project
 from imagegen.generation.selection import Selection
@@ -26,6 +27,7 @@ class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
     number of the beat of its shot that must be mended first. A `placeholder` is a sketch that the
     next run draws over: the beat counts as one without a picture, and the path is the sketch's.
+    `misfit` says in what its image differs from what was asked for, or from the rest.
     """
 
     shot_number: str
@@ -36,6 +38,7 @@ class BeatStanding(msgspec.Struct, frozen=True, gc=False):
     changed: tuple[str, ...] = ()
     blocked_by: str | None = None
     placeholder: bool = False
+    misfit: str | None = None
 
 
 class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     outdated: int = 0
     waived: int = 0
     placeholder: int = 0
+    misfits: int = 0
     moved: int = 0
     left_over: tuple[str, ...] = ()
     failed_redraws: tuple[FailedRedraw, ...] = ()
@@ -153,12 +157,16 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
     """
     errors = project.errors()
     found = surveyed or project.survey(now)
+    unlike = Misfits(found, project.settings)
     shown = project.layout.shown_picture
     styles = {}
     for style, its in found.beats.items():
         failed = errors[style]
         blocked = _blocked(its, failed, project.predecessors.get(style, {}))
-        beats = [_beat(one, failed.get(one.key) if failed else None, shown) for one in its]
+        beats = [
+            _beat(one, failed.get(one.key) if failed else None, shown, unlike.of(one))
+            for one in its
+        ]
         if blocked:
             beats = [_held_up(beat, blocked) for beat in beats]
         statuses = [beat.status for beat in beats]
@@ -173,6 +181,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
             outdated=statuses.count(Status.OUTDATED),
             waived=statuses.count(Status.WAIVED),
             placeholder=sum(b.placeholder and b.status is not Status.WAIVED for b in beats),
+            misfits=sum(beat.misfit is not None for beat in beats),
             moved=len(moves),
             left_over=tuple(shown(style, *key) for key in over),
             failed_redraws=_failed_redraws(project, style, its, failed),
@@ -315,14 +324,17 @@ def _held_up(beat: BeatStanding, blocked: Mapping[Key, str]) -> BeatStanding:
 
 
 def _beat(
-    one: Surveyed, error: BeatError | None, shown: Callable[[str, str, str], str]
+    one: Surveyed,
+    error: BeatError | None,
+    shown: Callable[[str, str, str], str],
+    misfit: str | None,
 ) -> BeatStanding:
     """Return where a beat stands; `shown` tells the path of a picture that is there."""
     beat, number = one.beat, (one.beat.shot, one.beat.beat)
     path = shown(beat.style, *beat.key) if one.there or one.placeholder else None
     if one.there:
         status = Status.OUTDATED if one.changed else Status.COMPLETE
-        return BeatStanding(*number, status, path, changed=one.changed)
+        return BeatStanding(*number, status, path, changed=one.changed, misfit=misfit)
     status = Status.PENDING
     if one.waived:
         status, error = Status.WAIVED, None

@@ -270,12 +270,16 @@ class Worker:
         if self._run.rejections.drawn():
             self._run.runtime.ring()
         self.backlog.drawn(task)
+        self._run.note_shape(saved.misfit)
         self._tell(
             task,
             Status.COMPLETE,
             attempt=task.attempts + 1,
             image_path=saved.path,
             bytes=saved.bytes,
+            width=saved.width,
+            height=saved.height,
+            misfit=saved.misfit.words if saved.misfit is not None else None,
             **told,
         )
 

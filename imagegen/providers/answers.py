@@ -282,7 +282,7 @@ def at_address(usage: Usage | None) -> Fault:
     """Return the fault of an answer with the address of a picture in place of the picture."""
     message = (
         "The service sent the address of a picture and no picture, and addresses are not "
-        "followed. Its operator can make it answer with the picture itself (base64)."
+        "followed. Its operator can make it answer with the picture itself (b64_json)."
     )
     return Fault(kind=Kind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
 

@@ -111,6 +111,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return Price(picture=picture, tokens=self.token_prices, reference=self.reference_price)
 
+    def asked_pixels(self, aspect_ratio: str, image_size: str) -> tuple[int, int] | None:
+        """Return the width and height that are asked for; None if a ratio and a size are."""
+        return self.pixels.size(aspect_ratio, image_size) if self.pixels is not None else None
+
     def draws_ratio(self, aspect_ratio: str) -> bool:
         """Tell whether pictures can have this ratio."""
         if self.ratios is not None:

@@ -35,7 +35,6 @@ from imagegen.providers.base import (
     Kind,
     Options,
     Outcome,
-    Picture,
     Request,
     base_address,
 )

@@ -27,7 +27,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     """One style's picture of a beat. `version` changes with the file; None: there is none.
 
     `shot` and `prompt` are set if they are not the row's; `blocked_by` is the number of the beat
-    of its shot that must be mended first. A `placeholder` is a sketch that the next run draws over.
+    of its shot that must be mended first. A `placeholder` is a sketch that the next run draws
+    over; `misfit` says in what it is not as asked.
     """
 
     status: Status
@@ -38,6 +39,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     blocked_by: str | None = None
     placeholder: bool = False
     prompt: str | None = None
+    misfit: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +200,7 @@ def _row(layout: Layout, name: BeatId, styles: Mapping[str, tuple[Beat, BeatStan
                 changed=stands.changed,
                 blocked_by=stands.blocked_by,
                 placeholder=stands.placeholder,
+                misfit=stands.misfit,
                 prompt=beat.words if beat.words != first.words else None,
             )
             for style, (beat, stands) in styles.items()

@@ -206,6 +206,7 @@ export function pathOf(cell) {
 function label(cell, chosen) {
   const marks = [inWords(cell)];
   if (cell.changed.length) marks.push(`${cell.changed.join(" and ")} changed`);
+  if (cell.misfit) marks.push(cell.misfit);
   if (chosen) marks.push("chosen");
   return `${cell.row.name} in ${cell.style}: ${marks.join(", ")}. Review`;
 }
@@ -216,5 +217,6 @@ function blocker(cell) {
 
 function title(cell) {
   const changed = cell.changed.length ? `: ${cell.changed.join(", ")} changed` : "";
-  return `${cell.style}: ${inWords(cell)}${changed}`;
+  const misfit = cell.misfit ? `, ${cell.misfit}` : "";
+  return `${cell.style}: ${inWords(cell)}${changed}${misfit}`;
 }

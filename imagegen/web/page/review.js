@@ -292,6 +292,9 @@ function letScroll(element) {
 }
 
 function stateOf(cell) {
-  if (cell.changed.length) return `outdated: ${cell.changed.join(", ")} changed`;
-  return cell.status === "complete" ? "" : inWords(cell);
+  const said = [];
+  if (cell.changed.length) said.push(`outdated: ${cell.changed.join(", ")} changed`);
+  else if (cell.status !== "complete") said.push(inWords(cell));
+  if (cell.misfit) said.push(cell.misfit);
+  return said.join("; ");
 }

@@ -88,6 +88,8 @@ export class State {
         shot,
       };
       Object.assign(own, unset, cell);
+      const blank = { version: null, error: null, changed: [], prompt: null, misfit: null, shot };
+      Object.assign(own, blank, cell);
       own.blockedBy = this._blocker(own.shot, cell.blocked_by);
       cells.set(style, own);
       this._cells.set(`${style}/${keyOf(own.shot, beat)}`, own);
@@ -170,6 +172,7 @@ export class State {
       cell.version = `${event.run}-${event.seq}`;
       cell.changed = [];
       cell.placeholder = false;
+      cell.misfit = event.misfit ?? null;
       const { chosen } = cell.row;
       if (chosen?.style === cell.style && isDrawnAfter(event, chosen)) chosen.since = "redrawn";
     }
