@@ -21,7 +21,7 @@ from imagegen.providers.base import (
     Picture,
     Request,
 )
-from virtual import PNG, STYLES, Show, passing
+from virtual import PNG, STYLES, TEN_CENTS, Show, passing
 
 DRAWN = Picture(data=PNG)
 ONE_STYLE = {"clear": 30}
@@ -230,7 +230,7 @@ def test_what_comes_into_the_way_and_stays_ends_the_run(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_had_ends_the_run_after_one(tmp_path: Path, reason: str) -> None:
     """It was drawn, so its price is counted."""
     show = Show(tmp_path, beats={"clear": 5}, keyless=True, width=1)
-    show.run.purse.price = show.provider.price("model-1", "1K")
+    show.run.purse.price = TEN_CENTS.price("1K")
     fault = Fault(kind=Kind.UNUSABLE, reason=reason, message="an SVG")
     show.provider.answer = lambda _request, _key: fault
     complete = show.draw()
@@ -242,7 +242,7 @@ def test_a_picture_that_cannot_be_had_ends_the_run_after_one(tmp_path: Path, rea
 def test_a_service_that_is_paid_for_nothing_is_left_after_three_probes(tmp_path: Path) -> None:
     """While broken pictures are paid for, no more are asked for than can show that."""
     show = Show(tmp_path, beats={"clear": 100}, per_minute=600)
-    show.run.purse.price = show.provider.price("model-1", "1K")
+    show.run.purse.price = TEN_CENTS.price("1K")
     broken = Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message="the PNG is not whole")
     show.provider.answer = lambda _request, _key: broken
     complete = show.draw()

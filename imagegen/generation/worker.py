@@ -245,8 +245,8 @@ class Worker:
                 raise result
             told = count(self._run, result)
             if result.news is not None:
-                limited = isinstance(result.result, Fault)
-                words = self._run.new_limit(result.result) if limited else ""
+                fault = result.result
+                words = self._run.new_limit(fault) if isinstance(fault, Fault) else ""
                 self._telling.key(result.news, words=words)
             if isinstance(result.result, Saved):
                 self._complete(task, result.result, told)

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from requests.utils import get_environ_proxies, select_proxy
 
 from imagegen.errors import UsageError
 
@@ -53,7 +53,7 @@ def proxy(base_url: str) -> Proxy | None:
             f"{variable} is not the address of an HTTP proxy: {why}",
             hint=f"Write it as http://host:port, or unset {variable}.",
         )
-    return Proxy(prepend_scheme_if_needed(found, "http"), variable)
+    return Proxy(found if "://" in found else f"http://{found}", variable)
 
 
 def certificates() -> str | None:
@@ -107,9 +107,11 @@ def _checked(variable: str, path: str) -> str:
         else:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except (OSError, ValueError) as error:
-        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else error
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-            reason = error.strerror
+        reason = str(error)
+        if isinstance(error, ssl.SSLError):
+            reason = "it holds no certificates"
+        elif isinstance(error, OSError):
+            reason = error.strerror or reason
         message = f"{variable} names {path}, which cannot be used: {reason}"
         raise UsageError(message, hint=hint) from error
     return path
