@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from builders import picture
 from imagegen import files
 from imagegen.generation import renumbering, undoing
-from imagegen.generation.composer import words_hash
 from imagegen.generation.project import Project
 from imagegen.generation.survey import look_at
 from imagegen.project import png, steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 
 STYLES = ("clear", "consistent")
 SETTINGS = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'

@@ -13,7 +13,7 @@ from builders import picture
 from imagegen import files
 from imagegen.errors import InputFaultsError, UsageError
 from imagegen.generation import settling
-from imagegen.generation.composer import LOOKS, words_hash
+from imagegen.generation.composer import LOOKS
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.settled import address
 from imagegen.project import overrides, png
@@ -22,6 +22,7 @@ from imagegen.project.overrides import Accepted, Address, Override
 from imagegen.project.record import Asked
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 
 WALL = 4_000_000_000.0
 """Long after every file of a test was written."""

@@ -10,7 +10,6 @@ import pytest
 from fakes import FakeClock
 from imagegen import files
 from imagegen.errors import Exit, StorageError
-from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress, Totals, Warned
 from imagegen.generation.recorder import Recorder
 from imagegen.project import progress
@@ -18,6 +17,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 from virtual import Show
 
 SMALL = 16 * 1024

@@ -13,6 +13,7 @@ from imagegen.project import formats, png, scaling
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.storyboard.transitions import CHOICES, was_continuation, was_hard_cut
 from imagegen.providers.base import Reference, Request, Role
 from imagegen.providers.models import Model
@@ -306,10 +307,3 @@ def _hash_of(references: Iterable[Reference]) -> png.Hash | None:
     """Return what a picture says of the references that were sent along, in their order."""
     together = "".join(reference.digest for reference in references)
     return png.Hash(words_hash(together)) if together else None
-
-
-def words_hash(words: str) -> str:
-    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
-    import hashlib  # noqa: PLC0415  # loads OpenSSL, which only drawing needs
-
-    return hashlib.sha256(words.encode()).hexdigest()

@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.generation.composer import words_hash
 from imagegen.generation.survey import look_at
 from imagegen.project import progress, record
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
 from imagegen.shell import command, on_project
 
 _MOST_LOOKED_AT: Final = 20

@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from imagegen.generation import moved
-from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.moved import Lying, Row
 from imagegen.generation.settled import Settled, address
@@ -22,6 +21,7 @@ from imagegen.generation.survey import Stray, Survey, Surveyed
 from imagegen.project.overrides import Accepted
 from imagegen.project.png import Hash, Provenance
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.storyboard.transitions import was_continuation
 
 OWN: Final = "own"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from imagegen import encoding, files
-from imagegen.generation.composer import words_hash
 from imagegen.generation.events import Complete, Event, Progress
 from imagegen.generation.project import Project
 from imagegen.keys.clock import Clock
@@ -23,6 +22,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
 
 _SMALL: Final = 16 * 1024
 _SHARE: Final = 0.01

@@ -19,7 +19,6 @@ import msgspec
 
 from imagegen import files
 from imagegen.generation import beside, rescue
-from imagegen.generation.composer import words_hash
 from imagegen.generation.plan import EarlierImage, Plan, Planned
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, Surveyed, counted, look_at
@@ -27,6 +26,7 @@ from imagegen.project import formats, png, steps
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.png import Hash, Provenance
 from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
 
 _SHOT: Final = re.compile(r"Shot_(.+)")
 _BEAT: Final = re.compile(r"Beat_(.+)\.png")

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from imagegen.generation.composer import words_hash
 from imagegen.project.overrides import Address, Override, name_of
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 
 _NONE: Final = Override()
 

@@ -7,7 +7,6 @@ import msgspec
 
 from imagegen.errors import UsageError
 from imagegen.generation import numbering
-from imagegen.generation.composer import words_hash
 from imagegen.generation.outdated import fingerprint
 from imagegen.generation.project import Project
 from imagegen.generation.settled import address
@@ -15,6 +14,7 @@ from imagegen.generation.survey import Survey, Surveyed
 from imagegen.project import overrides, png
 from imagegen.project.overrides import Accepted, Address
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 from imagegen.shell import on_project
 
 

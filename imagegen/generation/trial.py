@@ -12,7 +12,6 @@ from imagegen import encoding, files
 from imagegen.errors import UsageError
 from imagegen.generation import use
 from imagegen.generation.beside import FOLDER, Beside, folders
-from imagegen.generation.composer import words_hash
 from imagegen.generation.continuity import Predecessors
 from imagegen.generation.project import KeySource, Project
 from imagegen.generation.survey import look_at
@@ -21,6 +20,7 @@ from imagegen.project.png import MAX_BYTES
 from imagegen.project.record import Asked
 from imagegen.project.settings import Style
 from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
 from imagegen.shell import on_project
 
 LOOK: Final = "look"
