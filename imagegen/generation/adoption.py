@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import StorageError, UsageError
-from imagegen.generation import choices, numbering, recorder, undoing
+from imagegen.generation import choices, numbering, undoing
+from imagegen.generation import progress as progress_files
 from imagegen.generation.older_layout import PROGRESS, OldPicture, old_pictures
 from imagegen.generation.outdated import ADOPTED
 from imagegen.generation.project import Project
@@ -98,7 +99,7 @@ def adopt(
             contents.made[settings.FILE] = lambda: data
         settled = {undoing.CHOICES: msgspec.to_builtins(kept)} if kept.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)
-        recorder.rewrite(Project(project.root, project.asked), wall)
+        progress_files.rewrite(Project(project.root, project.asked), wall)
     return found
 
 

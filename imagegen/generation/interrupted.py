@@ -35,7 +35,7 @@ def _finish_step(layout: Layout, wall: float) -> None:
     if not steps.unfinished(layout):
         return
     from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415
-    from imagegen.generation import recorder  # noqa: PLC0415
+    from imagegen.generation import progress as progress_files  # noqa: PLC0415
     from imagegen.generation.project import Project  # noqa: PLC0415
     from imagegen.project import record, selected  # noqa: PLC0415
     from imagegen.project.record import Asked  # noqa: PLC0415
@@ -44,4 +44,4 @@ def _finish_step(layout: Layout, wall: float) -> None:
         if steps.recover(layout) is not None:
             # Faults of the project's files are told by whoever goes on.
             with contextlib.suppress(ImagegenError):
-                recorder.rewrite(Project(layout.root, Asked()), wall)
+                progress_files.rewrite(Project(layout.root, Asked()), wall)

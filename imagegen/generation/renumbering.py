@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from imagegen.generation import choices, numbering, recorder, undoing
+from imagegen.generation import choices, numbering, undoing
+from imagegen.generation import progress as progress_files
 from imagegen.generation.choices import LeftOver
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Survey
@@ -93,7 +94,7 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
             project.index.move({move.source: move.target for move in do.moves})
             project.index.save()
         # Also where a crash came after all had moved, and before this.
-        recorder.rewrite(project, wall)
+        progress_files.rewrite(project, wall)
     return do.found
 
 
@@ -174,7 +175,7 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
                 contents={selections.FILE: selections.encoded(left)} if kept else {},
                 settled={undoing.CHOICES: msgspec.to_builtins(Kept(dropped=kept))} if kept else {},
             )
-        recorder.rewrite(project, wall)
+        progress_files.rewrite(project, wall)
     return over
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
-from imagegen.generation import recorder
+from imagegen.generation import progress as progress_files
 from imagegen.generation.project import Project
 from imagegen.project import moved_selections, overrides, record, selected, selections, steps
 from imagegen.project.layout import Layout
@@ -47,7 +47,7 @@ def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
             project = Project(layout.root, Asked())
-            recorder.rewrite(project, wall)
+            progress_files.rewrite(project, wall)
             if CHOICES in last[1].settled:
                 # What was chosen since may have lost its copy to the one that came back.
                 selected.finish(layout, project.beat_index)

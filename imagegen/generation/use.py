@@ -3,7 +3,8 @@
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.generation import numbering, recorder, settling, undoing
+from imagegen.generation import numbering, settling, undoing
+from imagegen.generation import progress as progress_files
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
 from imagegen.project import formats, overrides, png, record, steps
@@ -59,7 +60,7 @@ def use_picture(
             contents[overrides.FILE] = overrides.edited(project.root, changes)
         settled = undoing.before(project, changes)
         steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
-        recorder.rewrite(Project(project.root, project.asked), wall)
+        progress_files.rewrite(Project(project.root, project.asked), wall)
     return place
 
 
