@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import StorageError, UsageError
-from imagegen.generation import choices, numbering, undoing
+from imagegen.generation import choices, numbering, undo_data
 from imagegen.generation import progress as progress_files
 from imagegen.generation.older_layout import PROGRESS, OldPicture, old_pictures
 from imagegen.generation.outdated import ADOPTED
@@ -97,7 +97,7 @@ def adopt(
         if beats_file is not None:
             data = settings.with_beats(project.root, beats_file)
             contents.made[settings.FILE] = lambda: data
-        settled = {undoing.CHOICES: msgspec.to_builtins(kept)} if kept.added else {}
+        settled = {undo_data.CHOICES: msgspec.to_builtins(kept)} if kept.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)
         progress_files.rewrite(Project(project.root, project.asked), wall)
     return found

@@ -12,7 +12,7 @@ import msgspec
 
 from imagegen import files, providers
 from imagegen.errors import RunActiveError, UsageError
-from imagegen.generation import undoing
+from imagegen.generation import undo_data
 from imagegen.generation.choices import Chosen, by_beat, chosen, has_copy
 from imagegen.generation.project import Project
 from imagegen.generation.survey import Found, look_at
@@ -155,7 +155,7 @@ def rename(project: Project, wall: float) -> int:
                 wall=wall,
                 away=found.away,
                 contents={FILE: found.data},
-                settled={undoing.CHOICES: msgspec.to_builtins(found.kept)},
+                settled={undo_data.CHOICES: msgspec.to_builtins(found.kept)},
             )
             return found.count + len(found.dropped)
     return 0

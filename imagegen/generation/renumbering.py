@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from imagegen.generation import choices, numbering, undoing
+from imagegen.generation import choices, numbering, undo_data
 from imagegen.generation import progress as progress_files
 from imagegen.generation.choices import LeftOver
 from imagegen.generation.project import Project
@@ -103,7 +103,7 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
         project, "renumber", "the pictures may be that one's. Nothing was moved"
     )
     layout, settled = project.layout, project.settled.moved
-    contents, kept = {}, undoing.before(project, settled)
+    contents, kept = {}, undo_data.before(project, settled)
     moves = [
         Move(_lies(layout, style, before), layout.shown_picture(style, *now))
         for style, pairs in survey.moves.items()
@@ -115,7 +115,7 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[selections.FILE] = chosen.data
-        kept[undoing.CHOICES] = msgspec.to_builtins(chosen.kept)
+        kept[undo_data.CHOICES] = msgspec.to_builtins(chosen.kept)
     if settled:
         contents[overrides.FILE] = overrides.edited(layout.root, settled)
     there = survey.there
@@ -173,7 +173,9 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
                 wall=wall,
                 away=(*over.pictures, *over.choices.paths),
                 contents={selections.FILE: selections.encoded(left)} if kept else {},
-                settled={undoing.CHOICES: msgspec.to_builtins(Kept(dropped=kept))} if kept else {},
+                settled={undo_data.CHOICES: msgspec.to_builtins(Kept(dropped=kept))}
+                if kept
+                else {},
             )
         progress_files.rewrite(project, wall)
     return over

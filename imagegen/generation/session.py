@@ -20,7 +20,7 @@ from imagegen.generation import (
     ownkeys,
     prepare,
     reuse,
-    undoing,
+    undo_data,
 )
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
@@ -394,7 +394,7 @@ class Session:
         prepare.sweep(layout, self._survey())
         if plan.again or plan.placeholders or plan.reused or changes:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
-            steps.note_run(run.old_folder, run.options.run, undoing.before(self.project, changes))
+            steps.note_run(run.old_folder, run.options.run, undo_data.before(self.project, changes))
         overrides.edit(layout, changes)
         right, run.reused = reuse.take(self.project, plan, run.old_folder)
         right = prepare.put_right(layout, right, run.old_folder, self._warn)

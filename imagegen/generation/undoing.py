@@ -1,14 +1,15 @@
 """Takes back the last step that moved or replaced pictures, and says what steps keep for that."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.generation import progress as progress_files
 from imagegen.generation.project import Project
+from imagegen.generation.undo_data import CHOICES, OVERRIDES
 from imagegen.project import moved_selections, overrides, record, selected, selections, steps
 from imagegen.project.layout import Layout
 from imagegen.project.moved_selections import Kept
@@ -16,12 +17,6 @@ from imagegen.project.overrides import Address, Override
 from imagegen.project.record import Asked
 from imagegen.project.steps import Step
 from imagegen.times import iso
-
-OVERRIDES: Final = "overrides"
-"""Under which name a step keeps what overrides.toml said before."""
-
-CHOICES: Final = "selections"
-"""Under which name a step keeps what happened to choices."""
 
 
 def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
@@ -52,15 +47,6 @@ def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
                 # What was chosen since may have lost its copy to the one that came back.
                 selected.finish(layout, project.beat_index)
     return undone
-
-
-def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
-    """Return what a step keeps of overrides.toml, to undo these changes."""
-    kept = {
-        overrides.name_of(where): msgspec.to_builtins(project.placed.get(where))
-        for where in changes
-    }
-    return {OVERRIDES: kept} if kept else {}
 
 
 def _refuse_unreadable(layout: Layout) -> None:

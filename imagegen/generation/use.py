@@ -3,7 +3,7 @@
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.generation import numbering, settling, undoing
+from imagegen.generation import numbering, settling, undo_data
 from imagegen.generation import progress as progress_files
 from imagegen.generation.outdated import OWN
 from imagegen.generation.project import Project
@@ -58,7 +58,7 @@ def use_picture(
         contents = {place: b"".join(parts)}
         if any(project.placed.get(where) != change for where, change in changes.items()):
             contents[overrides.FILE] = overrides.edited(project.root, changes)
-        settled = undoing.before(project, changes)
+        settled = undo_data.before(project, changes)
         steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
         progress_files.rewrite(Project(project.root, project.asked), wall)
     return place
