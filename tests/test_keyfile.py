@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from imagegen import paths
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.keys import places, prices
+from imagegen.keys import prices
 from imagegen.keys.address import address
 from imagegen.keys.keyfile import load
 from imagegen.keys.ring import Key, Keyring, Limit
@@ -31,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-    path = places.user_file()
+    path = paths.user_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from imagegen import providers
+from imagegen import paths, providers
 from imagegen.errors import InputFault, InputFaultsError
 from imagegen.generation import ownkeys
-from imagegen.keys import places
 from imagegen.keys.edit import NewKey, add, with_key
 from imagegen.keys.places import Named
 from imagegen.keys.pools import looks_like_a_key
@@ -49,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IMAGEGEN_STATE_DIR", str(tmp_path / "state"))
     for name in ("IMAGEGEN_KEYS", "GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    path = places.user_file()
+    path = paths.user_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -17,7 +17,8 @@ from imagegen.keys.budget import MARGIN, WINDOW
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Lease, Pool, Wait
 from imagegen.keys.ring import Key, Limit
-from imagegen.keys.store import SqliteStore, StoreUnavailableError, state_folder
+from imagegen.keys.store import SqliteStore, StoreUnavailableError
+from imagegen.paths import state_folder
 from imagegen.secret import Secret
 
 KEY = "test-key-alpha-000001"

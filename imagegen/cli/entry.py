@@ -120,7 +120,7 @@ def _is_for_program(arguments: Sequence[str]) -> bool:
 
 def _crashed(error: Exception) -> int:
     """Log a fault of ours where it can be found, and say so."""
-    from imagegen.keys.store import state_folder
+    from imagegen.paths import state_folder
 
     text = redact("".join(traceback.format_exception(error)))
     log = state_folder() / "crash.log"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from imagegen import paths
 from imagegen.errors import UsageError
 from imagegen.generation import ownkeys
 from imagegen.generation.outdated import older_rule
@@ -41,7 +42,7 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
     variables = " or ".join(provider.key_variables)
     raise UsageError(
         f"no key for {provider.name}: set {variables}, or write "
-        f"{project.root / places.FILE} or {places.user_file()}{detail}",
+        f"{project.root / places.FILE} or {paths.user_file()}{detail}",
         hint=hint,
     )
 

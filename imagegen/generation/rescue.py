@@ -14,7 +14,7 @@ from typing import Final
 
 from imagegen import files
 from imagegen.errors import StorageError
-from imagegen.keys.store import state_folder
+from imagegen.paths import state_folder
 from imagegen.project.layout import Layout
 
 _FOLDER: Final = "rescued"

@@ -38,7 +38,7 @@ from imagegen.generation.survey import Found, Survey
 from imagegen.keys.ledger import Ledger
 from imagegen.keys.pool import Pool
 from imagegen.keys.ring import Key
-from imagegen.keys.store import state_folder
+from imagegen.paths import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord

@@ -14,10 +14,10 @@ import msgspec
 from imagegen import files, tables
 from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
 from imagegen.keys import exposure, keyfile, pools
-from imagegen.keys.places import Place, user_file
+from imagegen.keys.places import Place
 from imagegen.keys.ring import Keyring
 from imagegen.keys.section import Section
-from imagegen.keys.store import state_folder
+from imagegen.paths import state_folder, user_file
 from imagegen.secret import Secret
 
 _MODE: Final = 0o600

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import platformdirs
 
 from imagegen import files, tables
 from imagegen.keys import pools
 from imagegen.keys.section import Section
+from imagegen.paths import user_file
 from imagegen.secret import Secret
 
 FILE: Final = "keys.toml"
@@ -52,11 +52,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def trusted(self) -> bool:
         """Whether the file may say where keys are sent: the user's own, or named by the user."""
         return self.named is not Named.PROJECT
-
-
-def user_file() -> Path:
-    """Return the path of the user's own keys.toml, whether it exists or not."""
-    return platformdirs.user_config_path("imagegen", appauthor=False) / FILE
 
 
 def find(

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import filelock
-import platformdirs
 
-STATE_VARIABLE: Final = "IMAGEGEN_STATE_DIR"
 _FILE: Final = "budgets.sqlite"
 _VERSION: Final = 1
 BUSY_SECONDS: Final = 5.0
@@ -62,12 +60,6 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of files and locks."""
         ...
-
-
-def state_folder() -> Path:
-    """Return the folder for what is shared by all runs of this user."""
-    named = os.environ.get(STATE_VARIABLE)
-    return Path(named) if named else platformdirs.user_state_path("imagegen", appauthor=False)
 
 
 class MemoryStore:

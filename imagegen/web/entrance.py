@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from imagegen.keys.store import state_folder
+from imagegen.paths import state_folder
 from imagegen.web.access import Access
 
 _NAME: Final = "page-{}.html"
