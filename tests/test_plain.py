@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reports
-from imagegen.display import actions, ci
+from imagegen.display import actions, ci_table
 from imagegen.display.charset import in_ascii, wants_ascii
 from imagegen.display.ci import ActionsView
 from imagegen.display.ndjson import JsonLines
@@ -259,7 +259,8 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     how = reports.complete(exit_code=1, counts=reports.counts(clear={"complete": 2, "error": 1}))
     error = BeatError(cause="refused", reason="SAFETY", message="<img src=x> | no")
     assert (
-        actions.append(ci.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE)) is None
+        actions.append(ci_table.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE))
+        is None
     )
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n### my&#124;video: 2 of 3 pictures are there, 1 is missing\n")
@@ -273,7 +274,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
     totals = reports.counts(
         clear={"complete": 1, "skipped": 2, "outdated": 3, "waived": 4, "blocked": 5, "pending": 6}
     )
-    text = ci.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
+    text = ci_table.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
     printed = reports.Printed()
     printed.printer.summary(reports.ended(reports.complete(counts=totals)))
     assert "### my&#45;video: 12 of 21 pictures are there, 5 are missing, 6 not redrawn\n" in text
@@ -285,7 +286,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
 @pytest.mark.parametrize(("cost", "words"), [(1.2, r"about \$1.20"), (0.002, r"less than \$0.01")])
 def test_the_page_tells_the_cost(cost: float, words: str) -> None:
     """A dollar sign begins no formula, and nothing else is marked."""
-    text = ci.table(reports.complete(cost=cost), "my-video", [], UNICODE)
+    text = ci_table.table(reports.complete(cost=cost), "my-video", [], UNICODE)
     assert words in text
     assert text.count("\\") == 1
 

@@ -145,7 +145,7 @@ class Screen:
 
     def _tell_page(self, ended: "Ended") -> None:
         """Add a table to the page of the GitHub Actions run."""
-        from imagegen.display import ci
+        from imagegen.display import ci_table
 
         names = ended.names
         errors = [
@@ -153,7 +153,7 @@ class Screen:
             for beat, error in ended.errors
         ]
         glyphs, again = _glyphs(self._console), len(ended.again)
-        text = ci.table(ended.complete, ended.name, errors, glyphs, again=again)
+        text = ci_table.table(ended.complete, ended.name, errors, glyphs, again=again)
         refused = actions.append(text)
         if refused is not None:
             warning = actions.command("warning", refused, title="imagegen")
