@@ -4,7 +4,8 @@ import threading
 
 from fakes import FakeClock
 from imagegen.errors import Exit
-from imagegen.generation.events import Bus, Complete, Event, Warned
+from imagegen.generation.bus import Bus
+from imagegen.generation.events import Complete, Event, Warned
 from imagegen.times import iso_exact
 
 GUARD = 10.0

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from fakes import FakeClock
+from imagegen.generation.bus import Bus
 from imagegen.generation.composer import Composer
 from imagegen.generation.continuity import predecessors
 from imagegen.generation.engine import Engine
-from imagegen.generation.events import Bus, Complete, Event, Progress
+from imagegen.generation.events import Complete, Event, Progress
 from imagegen.generation.plan import Plan, Planned
 from imagegen.generation.references import References
 from imagegen.generation.run import Options, Run

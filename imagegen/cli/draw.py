@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagegen.display.terminal import Screen
+    from imagegen.generation.bus import Listener
     from imagegen.generation.engine import Engine
-    from imagegen.generation.events import Listener
     from imagegen.generation.plan import Plan
     from imagegen.generation.project import KeySource, Project
     from imagegen.generation.session import Limits, Session

@@ -16,8 +16,9 @@ from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, 
 if TYPE_CHECKING:
     from imagegen.display.summary import Ended
     from imagegen.generation.appearances import Appearance
+    from imagegen.generation.bus import Listener
     from imagegen.generation.estimate import Estimate
-    from imagegen.generation.events import Complete, Listener
+    from imagegen.generation.events import Complete
     from imagegen.generation.plan import Plan
 
 # Whoever only prints does not wait for the views.

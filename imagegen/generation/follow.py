@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.generation.events import AnyEvent, Complete, Event, Listener
+from imagegen.generation.bus import Listener
+from imagegen.generation.events import AnyEvent, Complete, Event
 from imagegen.project import record
 from imagegen.project.layout import Layout
 

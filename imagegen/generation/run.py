@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from imagegen.errors import Exit, ImagegenError, StorageError
+from imagegen.generation.bus import Bus
 from imagegen.generation.composer import Composer
 from imagegen.generation.edited import Edited
-from imagegen.generation.events import Bus, Event, Wait, Warned
+from imagegen.generation.events import Event, Wait, Warned
 from imagegen.generation.outage import Outage
 from imagegen.generation.places import Places
 from imagegen.generation.purse import Expected, Purse

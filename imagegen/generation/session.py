@@ -22,10 +22,11 @@ from imagegen.generation import (
     reuse,
     undo_data,
 )
+from imagegen.generation.bus import Bus, Listener
 from imagegen.generation.claim import Claim
 from imagegen.generation.engine import Engine, width
 from imagegen.generation.estimate import Estimate, suppose
-from imagegen.generation.events import Bus, Complete, Listener, Warned
+from imagegen.generation.events import Complete, Warned
 from imagegen.generation.forecaster import estimate
 from imagegen.generation.lastrun import left_by
 from imagegen.generation.plan import Plan, chain_lengths
