@@ -301,3 +301,18 @@ except SystemExit as end:
     libraries = {"requests", "urllib3", "PIL", "sqlite3", "filelock", "pyjson5", "hashlib", "ssl"}
     engine = {f"imagegen.{name}" for name in ("generation.engine", "keys.pool", "display.live")}
     assert (libraries | engine).isdisjoint(modules)
+
+
+def test_ctrl_c_ends_any_command_without_a_word(commands: Commands) -> None:
+    """Whatever it was reading: exit 130, and nothing that a programmer would have to read."""
+    root = commands.project()
+    interrupted = """
+        opened = os.open
+        def opening(path, *args, **more):
+            if str(path).endswith("beats.json"):
+                raise KeyboardInterrupt
+            return opened(path, *args, **more)
+        os.open = opening
+    """
+    done = commands.run("status", root, before=interrupted)
+    assert (done.code, done.text) == (130, "")
