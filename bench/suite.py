@@ -295,10 +295,10 @@ def _many_keys(options: Options) -> Rows:
 
 def pool(options: Options) -> Rows:
     """Pick one of a thousand keys, from a hundred threads; beside it the least that it can be."""
-    from imagegen.keys.clock import SystemClock
-    from imagegen.keys.ledger import Ledger
-    from imagegen.keys.pool import Lease, Pool
-    from imagegen.keys.ring import Key, Limit
+    from imagegen.clock import SystemClock
+    from imagegen.keys.keyring import Key, Limit
+    from imagegen.quota.ledger import Ledger
+    from imagegen.quota.pool import Lease, Pool
     from imagegen.secret import Secret
 
     count, each = (50, 5) if options.short else (1000, 100)
@@ -407,9 +407,9 @@ def large(options: Options) -> Rows:
 
 def _draw_half(one: Bench) -> None:
     """Put a small picture at every second beat, which says what it was drawn from."""
-    from imagegen.generation.project import Project
-    from imagegen.project.png import with_provenance
+    from imagegen.images.png import with_provenance
     from imagegen.project.record import Asked
+    from imagegen.workspace.project import Project
 
     project = Project(one.root, Asked())
     png = bytes.fromhex(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import typer
 
-from imagegen.cli.commands import app
+from imagegen.cli.app import app
 
 PAGE: Final = Path(__file__).with_name("cli.md")
 _INTRODUCTION: Final = """\

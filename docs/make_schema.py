@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from imagegen.generation.schema import schema
+from imagegen.events.schema import schema
 
 PAGE: Final = Path(__file__).with_name("events.schema.json")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from imagegen.project import png as pngs
+from imagegen.images import png as pngs
 from imagegen.project.storyboard import Beat, Storyboard
 
 

@@ -1,6 +1,6 @@
 """Stand-ins for the clock, so that no test waits."""
 
-from imagegen.keys.clock import Clock
+from imagegen.clock import Clock
 
 
 class FakeClock(Clock):

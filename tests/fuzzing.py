@@ -19,18 +19,20 @@ from hypothesis import strategies as st
 from builders import picture, provenance
 from fuzz_cases import DOCUMENTS, NASTY, WORDS, Case, as_json, blobs, mutated
 from gemini_replies import Answer, encoded, success
-from imagegen import errors, secret, tables
-from imagegen.display import log, text
-from imagegen.generation.follow import Journal
+from imagegen import errors, secret, toml
+from imagegen.clock import SystemClock
+from imagegen.display.text import sanitize
+from imagegen.display.views import log
+from imagegen.events.journal import Journal
+from imagegen.images import formats, png
 from imagegen.keys import keyfile
-from imagegen.keys.clock import SystemClock
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.store import MemoryStore, digest
-from imagegen.project import formats, png, progress, record, settings, storyboard
+from imagegen.project import progress, record, settings, storyboard
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
-from imagegen.providers import gemini_answer
+from imagegen.providers.gemini import responses
 from imagegen.providers.http import Http, Reply
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.store import MemoryStore, digest
 
 STYLES = ("illustration", "clear", "consistent")
 FORMATS = Path(__file__).parent / "formats"
@@ -72,10 +74,10 @@ def _shown(error: errors.ImagegenError) -> object:
     faults = error.faults if isinstance(error, errors.InputFaultsError) else ()
     for fault in faults[:100]:
         msgspec.json.encode(fault)
-        text.clean(f"{fault.file} {fault.field} {fault.message} {fault.hint}")
+        sanitize.clean(f"{fault.file} {fault.field} {fault.message} {fault.hint}")
     assert isinstance(error, errors.UsageError), repr(error)
     joiners = dict.fromkeys(map(ord, "\u200c\u200d"))
-    assert text.clean(error.message).translate(joiners).isprintable()
+    assert sanitize.clean(error.message).translate(joiners).isprintable()
     return msgspec.json.encode(error.message)
 
 
@@ -86,7 +88,7 @@ def _storyboard(root: Path) -> object:
             path = Layout(root).picture(beat.style, *beat.key)
             assert path.parent.parent.parent.parent == root.resolve()
             beat.words.encode()
-            text.clean(beat.script_phrase)
+            sanitize.clean(beat.script_phrase)
     return read
 
 
@@ -98,7 +100,7 @@ def _keys(root: Path) -> object:
 
 def _toml(root: Path) -> object:
     faults: list[errors.InputFault] = []
-    return tables.read(root / "any.toml", "any.toml", faults), faults
+    return toml.read(root / "any.toml", "any.toml", faults), faults
 
 
 def _progress(root: Path) -> object:
@@ -134,18 +136,18 @@ def _picture(data: bytes) -> object:
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        return text.clean(str(error))
+        return sanitize.clean(str(error))
     assert png.examine(io.BytesIO(whole)) is not None
     return None
 
 
 def _answer(data: bytes) -> object:
-    outcome = gemini_answer.outcome(data)
+    outcome = responses.outcome(data)
     return msgspec.json.encode(outcome.usage)
 
 
 def _fault(status: int, headers: dict[str, str], data: bytes) -> object:
-    fault = gemini_answer.fault(Reply(status, headers, data), "https://example.com")
+    fault = responses.fault(Reply(status, headers, data), "https://example.com")
     assert len(fault.message) < 1000
     return msgspec.json.encode(secret.redact(fault.message))
 
@@ -186,7 +188,7 @@ def _wire(data: bytes) -> object:
     )
     if isinstance(reply, Reply):
         assert len(reply.body) <= 2**20
-        return gemini_answer.outcome(reply.body), gemini_answer.fault(reply, "https://example.com")
+        return responses.outcome(reply.body), responses.fault(reply, "https://example.com")
     return reply
 
 
@@ -353,6 +355,6 @@ READERS = (
         st.tuples(_STATUSES, _HEADERS, mutated(_ERRORS) | DOCUMENTS.map(as_json)),
         _fault,
     ),
-    Reader("list of models", blobs(_MODELS), gemini_answer.listed_models),
+    Reader("list of models", blobs(_MODELS), responses.listed_models),
     Reader("HTTP", mutated(_HTTP).map(lambda data: (data,)), _wire, costly=True),
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from builders import picture
-from imagegen.generation.project import Project
 from imagegen.project.record import Asked
+from imagegen.workspace.project import Project
 
 STYLES = ("illustration", "clear", "consistent")
 

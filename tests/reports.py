@@ -6,16 +6,16 @@ from typing import Any
 
 from rich.console import Console
 
-from imagegen.display.heard import Heard
-from imagegen.display.report import Printer
-from imagegen.display.summary import Ended
-from imagegen.display.text import UNICODE, Glyphs
-from imagegen.generation.events import Complete, Event, Progress, Start, Totals
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found
+from imagegen.display.printer import Printer
+from imagegen.display.reports.summary import Ended
+from imagegen.display.text.sanitize import UNICODE, Glyphs
+from imagegen.display.views.run_notes import Heard
+from imagegen.events.types import Complete, Event, Progress, Start, Totals
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found
 
 STYLES = ("illustration", "clear", "consistent")
 NOW = 1_795_341_600.0

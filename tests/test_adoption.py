@@ -12,14 +12,17 @@ from PIL import Image
 from builders import picture
 from commands import Commands
 from crashing import Crash, failing
+from imagegen.editing import adopt as adoption
+from imagegen.editing import undo as undoing
 from imagegen.errors import RunActiveError, UsageError
 from imagegen.files import is_temporary
-from imagegen.generation import adoption, choices, interrupted, undoing
-from imagegen.generation.project import Project
-from imagegen.generation.standing import standing
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
+from imagegen.review import choices
+from imagegen.review.status import standing
+from imagegen.workspace import recovery
+from imagegen.workspace.project import Project
 from pipeline import OlderProject
 
 WALL = 1_795_341_600.0
@@ -234,7 +237,7 @@ def test_a_crash_leaves_all_or_nothing(tmp_path: Path) -> None:
         older = begun(str(at))
         with contextlib.suppress(Crash), failing(at):
             adoption.adopt(older.project, WALL)
-        interrupted.finish(Layout(older.root), WALL)
+        recovery.finish(Layout(older.root), WALL)
         assert tree(older.root) in (before, after)
         outcomes.add(tree(older.root) == after)
     assert outcomes == {True, False}

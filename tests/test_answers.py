@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from builders import picture
-from imagegen.providers import answers
+from imagegen.providers import responses
 from imagegen.providers.base import Fault, Kind, Picture
 
 DATA = picture()
@@ -39,13 +39,13 @@ def json_of(text: str) -> msgspec.Raw:
 )
 def test_a_picture_is_read_however_it_is_written(coded: msgspec.Raw | str) -> None:
     """Writers of JSON may escape any character; some gateways send a whole address."""
-    assert answers.picture(coded) == Picture(data=DATA)
+    assert responses.picture(coded) == Picture(data=DATA)
 
 
 @pytest.mark.parametrize("sign", ["=", "\\u003d", "%3D", ""])
 def test_padding_may_be_escaped_or_left_out(sign: str) -> None:
     """Writers that take care of HTML or of addresses do so."""
-    outcome = answers.picture(msgspec.Raw(f'"{PADDED}"'.replace("=", sign).encode()))
+    outcome = responses.picture(msgspec.Raw(f'"{PADDED}"'.replace("=", sign).encode()))
     assert isinstance(outcome, Picture)
     assert base64.b64encode(outcome.data).decode() == PADDED
 
@@ -63,7 +63,7 @@ def test_padding_may_be_escaped_or_left_out(sign: str) -> None:
 )
 def test_a_picture_that_cannot_be_read_was_drawn(coded: msgspec.Raw | str) -> None:
     """It costs an attempt, and what a picture does."""
-    outcome = answers.picture(coded)
+    outcome = responses.picture(coded)
     assert isinstance(outcome, Fault)
     assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken picture", True)
 
@@ -79,7 +79,7 @@ def test_a_picture_that_cannot_be_read_was_drawn(coded: msgspec.Raw | str) -> No
 )
 def test_what_is_no_text_is_a_broken_answer(coded: msgspec.Raw) -> None:
     """It costs an attempt and no more."""
-    outcome = answers.picture(coded)
+    outcome = responses.picture(coded)
     assert isinstance(outcome, Fault)
     assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken answer", False)
 
@@ -90,4 +90,4 @@ def test_what_is_no_text_is_a_broken_answer(coded: msgspec.Raw) -> None:
 )
 def test_text_is_told_from_what_is_none(value: bytes, expected: bool) -> None:  # noqa: FBT001
     """A field that stands empty or null is as good as missing."""
-    assert answers.is_text(msgspec.Raw(value)) is expected
+    assert responses.is_text(msgspec.Raw(value)) is expected

@@ -15,14 +15,15 @@ import pytest
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
 from imagegen.cli import extras
-from imagegen.display.log import RunLog
+from imagegen.display.views.log import RunLog
 from imagegen.errors import StorageError
-from imagegen.generation import detach, follow
-from imagegen.generation.events import Complete, Warned
-from imagegen.generation.follow import Journal
+from imagegen.events import journal as follow
+from imagegen.events.journal import Journal
+from imagegen.events.types import Complete, Warned
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunLock, RunRecord
+from imagegen.runs import detach
 from imagegen.shell import command
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="terminals of this kind are Unix's")

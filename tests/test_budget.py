@@ -5,8 +5,8 @@ import zoneinfo
 import pytest
 
 from fakes import FakeClock
-from imagegen.keys.budget import MARGIN, REMEMBER_SPENT, WINDOW, Budget, Grant
-from imagegen.keys.clock import next_pacific_midnight, pacific_day
+from imagegen.clock import next_pacific_midnight, pacific_day
+from imagegen.quota.budget import MARGIN, REMEMBER_SPENT, WINDOW, Budget, Grant
 
 MINUTE = WINDOW + MARGIN
 LIMIT = 9

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagegen.generation.continuity import predecessors
-from imagegen.generation.events import Progress
-from imagegen.generation.forecaster import estimate
-from imagegen.generation.plan import chain_lengths
-from imagegen.keys.forecast import Chained, Supply, last_departures
-from imagegen.project.status import Status
+from imagegen.engine.eta import estimate
+from imagegen.events.types import Progress
+from imagegen.project.beat_status import Status
+from imagegen.prompts.continuity import predecessors
 from imagegen.providers.base import Fault, Kind, Picture, Request
+from imagegen.quota.simulation import Chained, Supply, last_departures
+from imagegen.workspace.plan import chain_lengths
 from virtual import PNG, Show
 
 MINUTE = 60.5

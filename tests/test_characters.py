@@ -8,11 +8,11 @@ import pytest
 from builders import beat, picture
 from imagegen import providers
 from imagegen.errors import InputFaultsError
-from imagegen.generation.composer import Composer
-from imagegen.generation.references import Limits, References, gather
 from imagegen.project.characters import Character, Mentions
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings, load
+from imagegen.prompts.composer import Composer
+from imagegen.prompts.references import Limits, References, gather
 from imagegen.providers.base import Request, Role
 
 

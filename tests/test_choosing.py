@@ -17,17 +17,21 @@ from builders import picture
 from crashing import Crash, failing, full
 from imagegen import files
 from imagegen.errors import InputFaultsError, StorageError, UsageError
-from imagegen.generation import choices, choosing, interrupted, picks
-from imagegen.generation.choices import Chosen, Since
-from imagegen.generation.choosing import Pick
-from imagegen.generation.project import Project
-from imagegen.project import formats, moved_selections, selections
+from imagegen.images import formats
 from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.layout import Layout
-from imagegen.project.moved_selections import Moved, set_back
 from imagegen.project.record import Asked
-from imagegen.project.selections import Choice
+from imagegen.project.selections import file as selections
+from imagegen.project.selections import moves as moved_selections
+from imagegen.project.selections.file import Choice
+from imagegen.project.selections.moves import Moved, set_back
 from imagegen.project.storyboard import Key
+from imagegen.review import choices, picks
+from imagegen.review import choose as choosing
+from imagegen.review.choices import Chosen, Since
+from imagegen.review.choose import Pick
+from imagegen.workspace import recovery
+from imagegen.workspace.project import Project
 
 WALL = 1_790_000_000.0
 AT = "2026-09-21T14:13:20Z"
@@ -656,7 +660,7 @@ def test_nothing_is_chosen_while_a_step_is_half_done(board: Board) -> None:
     (folder / "step.json").write_text('{"kind": "use", "state": "begun"}')
     with pytest.raises(UsageError, match="pictures are being moved"):
         board.choose(KEYS[0], "clear")
-    interrupted.finish(Layout(board.root), WALL)
+    recovery.finish(Layout(board.root), WALL)
     board.choose(KEYS[0], "clear")
 
 
@@ -716,7 +720,7 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
         ):
             operation(board)
         never_both(board)
-        interrupted.finish(Layout(board.root), WALL)
+        recovery.finish(Layout(board.root), WALL)
         said, _ = whole(board)
         assert said in (before, after)
         outcomes.add(said == after)
@@ -746,7 +750,7 @@ def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
         board = begun(at)
         with contextlib.suppress(Crash), failing(at):
             board.unchoose(KEYS[0])
-        interrupted.finish(Layout(board.root), WALL)
+        recovery.finish(Layout(board.root), WALL)
         if board.said:
             assert board.selected == {"Beat_1.1.png": b"retouched"}
         else:
@@ -809,7 +813,7 @@ def test_whatever_is_done_and_wherever_it_ends(
             else:
                 board.flag(key, flagged=what == "flag")
         never_both(board)
-        interrupted.finish(Layout(board.root), WALL)
+        recovery.finish(Layout(board.root), WALL)
         hashes = {name: one["sha256"] for name, one in board.said.items()}
         copies = {
             name.removeprefix("Beat_").removesuffix(".png").removesuffix("_flagged"): data

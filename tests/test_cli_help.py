@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from commands import Commands, pictures, row
-from imagegen.cli.commands import app
+from imagegen.cli.app import app
 from imagegen.cli.usage import told_apart
 
 DOCS = Path(__file__).parents[1] / "docs"

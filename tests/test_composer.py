@@ -9,12 +9,12 @@ import pytest
 
 from builders import beat, picture
 from imagegen.errors import UsageError
-from imagegen.generation.composer import LOOKS, Composer
-from imagegen.generation.references import References, style_references
-from imagegen.project import png
+from imagegen.images import png
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings, Style, load
 from imagegen.project.storyboard.hashing import words_hash
+from imagegen.prompts.composer import LOOKS, Composer
+from imagegen.prompts.references import References, style_references
 from imagegen.providers.base import Reference
 
 REFERENCE = Reference("image/png", picture())

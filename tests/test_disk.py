@@ -25,10 +25,10 @@ from evidence import whole
 from gemini_server import GeminiServer
 from imagegen import files
 from imagegen.errors import StorageError
-from imagegen.generation import rescue
-from imagegen.generation.survey import Found, survey
+from imagegen.project import rescue
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
+from imagegen.workspace.survey import Found, survey
 from serving import Served
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")

@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagegen.display.text import ASCII, UNICODE, clean, clean_for_page, duration, glyphs_for
-from imagegen.project.status import Status
+from imagegen.display.text.sanitize import (
+    ASCII,
+    UNICODE,
+    clean,
+    clean_for_page,
+    duration,
+    glyphs_for,
+)
+from imagegen.project.beat_status import Status
 
 JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 

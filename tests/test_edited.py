@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.generation.edited import Edited
+from imagegen.workspace.file_watch import Edited
 
 
 @pytest.fixture

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 
 from builders import picture
 from imagegen import files
-from imagegen.generation import renumbering, undoing
-from imagegen.generation.project import Project
-from imagegen.generation.survey import look_at
-from imagegen.project import png, steps
+from imagegen.editing import renumber as renumbering
+from imagegen.editing import undo as undoing
+from imagegen.images import png
+from imagegen.project import steps
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import look_at
 
 STYLES = ("clear", "consistent")
 SETTINGS = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'

@@ -9,20 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from imagegen.clock import next_pacific_midnight
 from imagegen.errors import Exit, StorageError
-from imagegen.generation.events import (
-    Complete,
-    Event,
-    KeyChange,
-    Progress,
-    Start,
-    Wait,
-    Warned,
-)
-from imagegen.keys.clock import next_pacific_midnight
-from imagegen.keys.ring import Key, Limit
+from imagegen.events.types import Complete, Event, KeyChange, Progress, Start, Wait, Warned
+from imagegen.keys.keyring import Key, Limit
 from imagegen.project import record
-from imagegen.project.status import Status
+from imagegen.project.beat_status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from imagegen.times import iso

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagegen.errors import Exit
-from imagegen.generation.events import Complete, Progress
-from imagegen.keys.ring import Key, Limit
-from imagegen.project.status import Status
+from imagegen.events.types import Complete, Progress
+from imagegen.keys.keyring import Key, Limit
+from imagegen.project.beat_status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from virtual import PNG, STYLES, Show, passing

@@ -4,8 +4,8 @@ import threading
 
 from fakes import FakeClock
 from imagegen.errors import Exit
-from imagegen.generation.bus import Bus
-from imagegen.generation.events import Complete, Event, Warned
+from imagegen.events.bus import Bus
+from imagegen.events.types import Complete, Event, Warned
 from imagegen.times import iso_exact
 
 GUARD = 10.0

@@ -7,7 +7,7 @@ import filelock
 import pytest
 
 from imagegen.errors import StorageError, UsageError
-from imagegen.project.exclusive import exclusive
+from imagegen.project.file_lock import exclusive
 from imagegen.project.layout import Layout
 
 

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakes import FakeClock
-from imagegen.generation.events import Forecast, Progress
-from imagegen.generation.forecaster import estimate
-from imagegen.keys.forecast import Supply, last_departures
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.store import MemoryStore
-from imagegen.project.status import Status
+from imagegen.engine.eta import estimate
+from imagegen.events.types import Forecast, Progress
+from imagegen.keys.keyring import Key, Limit
+from imagegen.project.beat_status import Status
 from imagegen.providers.base import Outcome, Picture, Price, Request
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.simulation import Supply, last_departures
+from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
 from virtual import PNG, STYLES, Show, passing
 

@@ -16,8 +16,8 @@ from PIL import Image
 from builders import picture
 from commands import STYLES, Commands, Done, row
 from commands import picture as place
-from imagegen.project import png, thumbnails
-from imagegen.project.formats import NotAPictureError
+from imagegen.images import png, thumbnails
+from imagegen.images.formats import NotAPictureError
 
 SKETCH = 'provider = "sketch"\nimage_size = "512"\n'
 RESERVED = {"link", "script", "iframe", "object", "embed", "base", "form", "a", "svg", "meta"}

@@ -13,8 +13,8 @@ from PIL import Image
 import gemini_replies
 from gemini_server import Answer, GeminiServer, answers
 from imagegen.providers.base import Fault, Kind, Options, Picture, Provider, Reference, Request
-from imagegen.providers.gemini import DEFAULT_BASE_URL, Gemini
-from imagegen.providers.gemini_models import MODELS
+from imagegen.providers.gemini.models import MODELS
+from imagegen.providers.gemini.provider import DEFAULT_BASE_URL, Gemini
 from imagegen.secret import Secret
 
 DEFAULT_MODEL = MODELS.default.name
@@ -541,7 +541,7 @@ def test_reference_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         encoded.append(data)
         return base64.b64encode(data).decode()
 
-    monkeypatch.setattr("imagegen.providers.gemini.pybase64.b64encode_as_string", counting)
+    monkeypatch.setattr("imagegen.providers.gemini.provider.pybase64.b64encode_as_string", counting)
     reference = Reference("image/webp", b"RIFF only this test")
     request = msgspec.structs.replace(REQUEST, references=(reference,))
     with responses.RequestsMock() as api:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import provenance
-from imagegen.project import png
+from imagegen.images import png
 from imagegen.project.index import Index
 
 WHOLE = png.Whole(8, 5, provenance(look=png.Hash("cd", "default")))

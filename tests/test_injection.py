@@ -26,7 +26,7 @@ from crashing import Crash
 from imagegen import files
 from imagegen.cli import entry
 from imagegen.errors import Exit
-from imagegen.project import formats, png
+from imagegen.images import formats, png
 from injecting import EACCES, EIO, EMFILE, ENOSPC, Calls, killed
 
 KEY: Final = "test-key-of-the-sweep-000001"

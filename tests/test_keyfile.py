@@ -14,7 +14,7 @@ from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.keys import prices
 from imagegen.keys.address import address
 from imagegen.keys.keyfile import load
-from imagegen.keys.ring import Key, Keyring, Limit
+from imagegen.keys.keyring import Key, Keyring, Limit
 from imagegen.keys.section import Section
 from imagegen.project import settings
 from imagegen.providers import TABLES

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imagegen.errors import InputFaultsError, UsageError
 from imagegen.keys import edit
 from imagegen.keys.edit import NewKey, add, look, typed, with_key
-from imagegen.keys.places import Named, Place
+from imagegen.keys.locations import Named, Place
 from imagegen.secret import Secret
 
 STYLES = ("illustration", "clear", "consistent")

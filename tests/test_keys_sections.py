@@ -7,13 +7,13 @@ import pytest
 
 from imagegen import paths, providers
 from imagegen.errors import InputFault, InputFaultsError
-from imagegen.generation import ownkeys
 from imagegen.keys.edit import NewKey, add, with_key
-from imagegen.keys.places import Named
-from imagegen.keys.pools import looks_like_a_key
-from imagegen.keys.ring import Keyring, Limit
+from imagegen.keys.key_lists import looks_like_a_key
+from imagegen.keys.keyring import Keyring, Limit
+from imagegen.keys.locations import Named
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
+from imagegen.workspace import credentials
 
 STYLES = ("illustration", "clear", "consistent")
 A, B = "test-key-alpha-000001", "test-key-beta-000002"
@@ -71,7 +71,7 @@ def write(path: Path, text: str) -> Path:
 
 def read(project: Path, provider: str) -> Keyring:
     """Read the keys of a provider for a project."""
-    return ownkeys.load(project, provider, STYLES)
+    return credentials.load(project, provider, STYLES)
 
 
 def faults(project: Path, provider: str) -> list[InputFault]:
@@ -154,7 +154,7 @@ def test_a_file_that_says_nothing_of_the_provider_is_passed_over(project: Path, 
     write(project, f'[openai.keys]\ndefault = ["{A}"]')
     write(home, f'[keys]\ndefault = ["{B}"]')
     assert read(project, "gemini").pool("clear")[0].secret.reveal() == B
-    places = ownkeys.places(project, "gemini")
+    places = credentials.places(project, "gemini")
     assert [(place.named, place.silent) for place in places[:2]] == [
         (Named.PROJECT, True),
         (Named.USER, False),
@@ -221,7 +221,7 @@ def test_a_named_file_decides_even_if_it_says_nothing(project: Path, home: Path)
     """Who names a file wants that one, and is told what it lacks."""
     write(home, f'[openai.keys]\ndefault = ["{B}"]')
     named = write(project / "mine-keys.toml", f'[keys]\ndefault = ["{A}"]')
-    assert ownkeys.load(project, "openai", STYLES, named=named).pools == {}
+    assert credentials.load(project, "openai", STYLES, named=named).pools == {}
 
 
 @pytest.mark.parametrize("provider", ["gemini", "openai"])
@@ -308,7 +308,7 @@ def test_a_key_goes_into_the_providers_table(before: str, after: str | None) -> 
 
 def test_a_new_file_begins_with_the_providers_limit(project: Path) -> None:
     """What a first key may send stands in the file, to be found and changed."""
-    place = next(p for p in ownkeys.places(project, "openai") if p.named is Named.USER)
+    place = next(p for p in credentials.places(project, "openai") if p.named is Named.USER)
     change = add(place, STYLES, "default", NewKey(secret=Secret(A)))
     assert change.created
     written = tomllib.loads(change.path.read_text())

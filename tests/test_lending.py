@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.generation.events import Forecast, Wait
-from imagegen.keys.clock import next_pacific_midnight
-from imagegen.keys.pool import Lease
-from imagegen.keys.ring import Key, Limit
+from imagegen.clock import next_pacific_midnight
+from imagegen.events.types import Forecast, Wait
+from imagegen.keys.keyring import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.quota.pool import Lease
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing
 

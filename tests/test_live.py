@@ -12,12 +12,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from imagegen.display.fit import wrap
-from imagegen.display.frame import Frames
-from imagegen.display.live import LiveView
-from imagegen.display.tally import Tally
-from imagegen.display.text import ASCII, UNICODE, Glyphs
-from imagegen.generation.events import (
+from imagegen.display.text.sanitize import ASCII, UNICODE, Glyphs
+from imagegen.display.text.wrap import wrap
+from imagegen.display.views.frame import Frames
+from imagegen.display.views.live import LiveView
+from imagegen.display.views.run_progress import Tally
+from imagegen.events.types import (
     Complete,
     Event,
     Forecast,
@@ -28,11 +28,11 @@ from imagegen.generation.events import (
     Wait,
     Warned,
 )
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found
 
 STYLES = ("illustration", "clear", "consistent")
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] \x07\r\n\u202eevil\u2066 画像を生成できません"

@@ -24,10 +24,10 @@ from commands import Commands, pictures, row
 from commands import picture as picture_of
 from gemini_server import GeminiServer
 from imagegen import __version__
-from imagegen.generation.composer import Composer
-from imagegen.generation.references import References
-from imagegen.project import formats, png
+from imagegen.images import formats, png
 from imagegen.project.settings import Settings
+from imagegen.prompts.composer import Composer
+from imagegen.prompts.references import References
 
 WALL = 1_777_777_777.9
 MOMENT = "2026-05-03T03:09:37Z"

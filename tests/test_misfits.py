@@ -12,8 +12,8 @@ from builders import picture as image_file
 from commands import Commands, picture
 from gemini_server import GeminiServer
 from imagegen import providers
-from imagegen.generation.events import Complete, Event, Progress, Warned
-from imagegen.project import shape
+from imagegen.events.types import Complete, Event, Progress, Warned
+from imagegen.images import shape
 from imagegen.providers.base import Picture
 from imagegen.providers.models import Catalogue, Pixels
 from virtual import TEN_CENTS, Show

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from imagegen.generation import moved
-from imagegen.generation.moved import Lying, Row
 from imagegen.project.storyboard import Key
+from imagegen.workspace import renames
+from imagegen.workspace.renames import Lying, Row
 
 Numbers = dict[str, str]
 """From which beat number to which."""
@@ -73,7 +73,7 @@ def moves(before: Beats, after: Beats, text_of: Callable[[Lying], str | None] = 
         for key, one in was.items()
         if key in is_now and is_now[key] == one and one.settled is None
     }
-    found = moved.moves(
+    found = renames.moves(
         [row for row in rows(after) if row.key not in staying],
         [picture for picture in pictures(before) if picture.key not in staying],
         text_of,
@@ -130,7 +130,7 @@ def test_a_picture_follows_its_words_into_another_shot() -> None:
 def test_beats_of_one_number_in_two_shots_are_told_apart() -> None:
     """A number that several shots have is of one beat in each."""
     at = [("1", "5"), ("2", "5")]
-    found = moved.moves(
+    found = renames.moves(
         [Row(key, (words,), words) for key, words in zip(at, "ba", strict=True)],
         [Lying(key, words) for key, words in zip(at, "ab", strict=True)],
         said,
@@ -147,7 +147,7 @@ def test_words_that_were_merely_edited_move_nothing(after: Beats) -> None:
 def test_the_first_of_several_of_the_same_words_stay_in_their_place() -> None:
     """Of beats with the same words those that can stay do, though others come before them."""
     every = rows(["X", "a", "a", "a"]), pictures(["a", "a", "a"])
-    assert by_number(moved.moves(*every, said)) == {"1.1": "1.4"}
+    assert by_number(renames.moves(*every, said)) == {"1.1": "1.4"}
 
 
 def test_several_of_the_same_words_move_in_their_order() -> None:
@@ -321,16 +321,16 @@ def test_many_moved_beats_take_no_longer_than_so_many_beats(words: Callable[[int
     for count in (2_000, 20_000):
         every = shifted(count, lambda n: Counted(words(n)))
         Counted.compared = 0
-        work[count] = calls(partial(moved.moves, *every, never)) + Counted.compared
+        work[count] = calls(partial(renames.moves, *every, never)) + Counted.compared
     assert work[20_000] < 11 * work[2_000]
 
 
 def test_many_beats_are_all_brought_along() -> None:
     """Of 20,000 beats that were all shifted every picture goes one number on."""
-    found = moved.moves(*shifted(20_000, str), never)
+    found = renames.moves(*shifted(20_000, str), never)
     assert found == {("1", str(n)): ("1", str(n + 1)) for n in range(20_000)}
     # Of the same words only the first has lost its place, and goes where there is none.
-    alike = moved.moves(*shifted(20_000, lambda _: "the same"), never)
+    alike = renames.moves(*shifted(20_000, lambda _: "the same"), never)
     assert alike == {("1", "0"): ("1", "20000")}
 
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
+from imagegen.engine.queue import ROUND_PAUSE
+from imagegen.engine.worker import BACK_OFF
 from imagegen.errors import Exit
-from imagegen.generation.backlog import ROUND_PAUSE
-from imagegen.generation.events import Progress, Wait
-from imagegen.generation.worker import BACK_OFF
-from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.project.status import Status
+from imagegen.events.types import Progress, Wait
+from imagegen.project.beat_status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.providers.http import Http
+from imagegen.quota.budget import MARGIN, WINDOW
 from virtual import PNG, STYLES, Show, passing
 
 MINUTE = WINDOW + MARGIN

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from builders import picture
-from imagegen.project import formats
-from imagegen.providers import gemini_answer, openai_answer
+from imagegen.images import formats
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.gemini import responses as gemini_responses
 from imagegen.providers.http import Reply
+from imagegen.providers.openai import responses as openai_responses
 
 DATA = picture()
 CODED = base64.b64encode(DATA).decode()
@@ -42,7 +43,7 @@ def inline(data: Any = CODED, **more: Any) -> dict[str, Any]:
 def read(answer: Any) -> Outcome:
     """Return what Gemini's answer means; its tokens are counted whatever else is odd."""
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    outcome = gemini_answer.outcome(body)
+    outcome = gemini_responses.outcome(body)
     assert outcome.usage == USAGE, outcome
     return outcome
 
@@ -179,12 +180,12 @@ def test_no_odd_field_costs_another(odd: dict[str, Any], one_of_a_list: bool) ->
 def test_any_json_is_an_answer_of_some_kind(answer: Any) -> None:
     """Nothing that a service can say raises."""
     body = json.dumps(answer).encode()
-    for outcome in (gemini_answer.outcome(body), openai_answer.outcome(body)):
+    for outcome in (gemini_responses.outcome(body), openai_responses.outcome(body)):
         assert isinstance(outcome, Picture | Fault)
     for status in (400, 403, 404, 429, 503):
         reply = Reply(status, {}, body)
-        assert gemini_answer.fault(reply, "https://api.example").message
-        assert openai_answer.fault(reply, "https://api.example").message
+        assert gemini_responses.fault(reply, "https://api.example").message
+        assert openai_responses.fault(reply, "https://api.example").message
 
 
 # -- Gemini: no picture -------------------------------------------------------------------
@@ -349,14 +350,14 @@ def test_whose_fault_an_error_is(
 ) -> None:
     """In a list too; the service's words and the address in them are shown."""
     body = json.dumps([answer] if wrapped else answer).encode()
-    fault = gemini_answer.fault(Reply(status, {}, body), "https://api.example")
+    fault = gemini_responses.fault(Reply(status, {}, body), "https://api.example")
     assert fault.kind is kind
     said = answer.get("error", {}).get("message") or answer.get("detail") or ""
     assert " ".join(said.split()) in fault.message
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 409])
-@pytest.mark.parametrize("module", [gemini_answer, openai_answer])
+@pytest.mark.parametrize("module", [gemini_responses, openai_responses])
 def test_retry_after_counts_for_every_fault_that_passes(status: int, module: Any) -> None:
     """For a 503 as for a 429."""
     reply = Reply(status, {"Retry-After": "17"}, b"")
@@ -387,7 +388,7 @@ def test_a_picture_of_openais_form_is_found(answer: Any) -> None:
     """Gateways and local servers write it in their own ways."""
     counts = {"usage": {"input_tokens": "50", "output_tokens": 300.0}}
     whole = [answer[0] | counts] if isinstance(answer, list) else answer | counts
-    outcome = openai_answer.outcome(json.dumps(whole).encode())
+    outcome = openai_responses.outcome(json.dumps(whole).encode())
     assert isinstance(outcome, Picture), outcome
     assert outcome.data == DATA
     assert outcome.usage == Usage(input_tokens=50, output_tokens=300)
@@ -396,7 +397,7 @@ def test_a_picture_of_openais_form_is_found(answer: Any) -> None:
 @pytest.mark.parametrize("entry", [{"url": LINK}, {"b64_json": LINK}, {"text": "x", "url": LINK}])
 def test_an_address_of_openais_form_is_one(entry: Any) -> None:
     """Nothing is fetched, and no further one is paid for."""
-    outcome = openai_answer.outcome(json.dumps({"data": [entry]}).encode())
+    outcome = openai_responses.outcome(json.dumps({"data": [entry]}).encode())
     assert isinstance(outcome, Fault)
     assert (outcome.kind, outcome.drawn) == (Kind.UNUSABLE, True)
 
@@ -412,7 +413,7 @@ def test_an_address_of_openais_form_is_one(entry: Any) -> None:
 )
 def test_an_error_in_an_answer_is_one(error: Any, kind: Kind) -> None:
     """Whatever its status."""
-    outcome = openai_answer.outcome(json.dumps({"error": error, "data": None}).encode())
+    outcome = openai_responses.outcome(json.dumps({"error": error, "data": None}).encode())
     assert isinstance(outcome, Fault)
     assert outcome.kind is kind
 

@@ -7,17 +7,22 @@ from typing import Any
 import pytest
 
 from commands import Commands
+from imagegen.editing import undo as undoing
 from imagegen.errors import UsageError
-from imagegen.generation import choices, choosing, gallery, picks, undoing
-from imagegen.generation.choosing import Pick
-from imagegen.generation.project import Project
-from imagegen.generation.standing import standing
-from imagegen.project import moved_selections, record, selected, selections
+from imagegen.project import record
 from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
+from imagegen.project.selections import copies as selected
+from imagegen.project.selections import file as selections
+from imagegen.project.selections import moves as moved_selections
+from imagegen.review import choices, contact_sheet, picks
+from imagegen.review import choose as choosing
+from imagegen.review.choose import Pick
+from imagegen.review.status import standing
 from imagegen.times import seconds
 from imagegen.web.board import Boards
+from imagegen.workspace.project import Project
 from pipeline import DIFFERENT, STYLES, OlderProject
 
 WALL = 1_795_341_600.0
@@ -97,7 +102,7 @@ def test_a_beat_in_other_shots_is_one_beat_everywhere(older: OlderProject) -> No
     assert list(older.said) == ["Beat 1", "Beat 2", "Beat 3"]
     found = standing(older.project, WALL)
     assert (found.beats, found.chosen, found.choices_left_over) == (3, 3, ())
-    sheet = gallery.gather(older.project, WALL)
+    sheet = contact_sheet.gather(older.project, WALL)
     assert [row.name for row in sheet.rows] == ["1", "2", "3"]
     assert all(cell and cell.picture for row in sheet.rows for cell in row.cells)
     board = Boards(older.root, Asked()).read()

@@ -4,8 +4,8 @@ import datetime as dt
 from pathlib import Path
 
 from fakes import FakeClock
-from imagegen.generation.events import Event, KeyChange, Warned
-from imagegen.keys.ring import Key, Limit
+from imagegen.events.types import Event, KeyChange, Warned
+from imagegen.keys.keyring import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.secret import Secret
 from virtual import PNG, Show

@@ -12,7 +12,6 @@ import pytest
 from builders import picture
 from gemini_server import Answer, answers
 from imagegen.project.settings import ASPECT_RATIOS
-from imagegen.providers import openai_answer
 from imagegen.providers.base import (
     Allowance,
     Fault,
@@ -26,8 +25,9 @@ from imagegen.providers.base import (
 )
 from imagegen.providers.http import Reply
 from imagegen.providers.models import State
-from imagegen.providers.openai import OpenAI
-from imagegen.providers.openai_models import MODELS
+from imagegen.providers.openai import responses
+from imagegen.providers.openai.models import MODELS
+from imagegen.providers.openai.provider import OpenAI
 from imagegen.secret import Secret
 from openai_server import MODERATION_WORDS, OpenAIServer, Say
 
@@ -87,7 +87,7 @@ def said(
 ) -> Fault:
     """Return what an answer means."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return openai_answer.fault(Reply(status, dict(headers or {}), data), base)
+    return responses.fault(Reply(status, dict(headers or {}), data), base)
 
 
 def error(message: str = "No.", **more: object) -> dict[str, object]:
@@ -307,9 +307,9 @@ def test_a_picture_may_stand_in_its_address() -> None:
     """Some gateways write it so; nothing is fetched."""
     data = picture()
     url = "data:image/png;base64," + base64.b64encode(data).decode()
-    outcome = openai_answer.outcome(json.dumps({"data": [{"url": url}]}).encode())
+    outcome = responses.outcome(json.dumps({"data": [{"url": url}]}).encode())
     assert outcome == Picture(data=data)
-    broken = openai_answer.outcome(json.dumps({"data": [{"url": url[:-2] + "!"}]}).encode())
+    broken = responses.outcome(json.dumps({"data": [{"url": url[:-2] + "!"}]}).encode())
     assert isinstance(broken, Fault)
     assert broken.kind is Kind.PASSING
 
@@ -321,12 +321,12 @@ def test_wrong_counts_cost_no_picture(usage: Any) -> None:
     """What is said of tokens is believed where it can be."""
     coded = base64.b64encode(picture()).decode()
     body = json.dumps({"data": [{"b64_json": coded}], "usage": usage}).encode()
-    assert isinstance(openai_answer.outcome(body), Picture)
+    assert isinstance(responses.outcome(body), Picture)
 
 
 def test_an_error_with_status_200_is_told() -> None:
     """A gateway's words are not lost, whatever its status."""
-    outcome = openai_answer.outcome(json.dumps({"error": "the GPU is on fire"}).encode())
+    outcome = responses.outcome(json.dumps({"error": "the GPU is on fire"}).encode())
     assert isinstance(outcome, Fault)
     assert (outcome.kind, outcome.message) == (Kind.NO_PICTURE, "the GPU is on fire")
 
@@ -480,7 +480,7 @@ def test_headers_tell_what_a_key_may_still_send(
     headers: dict[str, str], wanted: Allowance | None
 ) -> None:
     """The lower of requests and images; a limit of a day is no rate a minute."""
-    assert openai_answer.allowance(headers) == wanted
+    assert responses.allowance(headers) == wanted
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_headers_tell_what_a_key_may_still_send(
 )
 def test_stretches_of_time_are_read_in_any_unit(text: str | None, wanted: float | None) -> None:
     """As Go writes them, or in seconds; a moment is not understood, and not believed."""
-    assert openai_answer.seconds(text) == wanted
+    assert responses.seconds(text) == wanted
 
 
 def test_every_answer_brings_its_allowance(openai: OpenAI, server: OpenAIServer) -> None:
@@ -541,7 +541,7 @@ def test_a_list_that_is_none_is_told(openai: OpenAI, server: OpenAIServer) -> No
     assert isinstance(refused, Fault)
     assert refused.kind is Kind.KEY_REJECTED
     for body in (b'{"data": []}', b"[]", b"<html>", b'{"data": [{"name": 1}]}'):
-        found = openai_answer.listed_models(body)
+        found = responses.listed_models(body)
         assert isinstance(found, Fault)
         assert found.kind is Kind.PASSING
 
@@ -594,6 +594,6 @@ def test_answers_made_to_harm_are_read_in_bounds(body: bytes) -> None:
     fault = said(500, body)
     assert fault.kind is Kind.PASSING
     assert len(fault.message) <= 300
-    outcome = openai_answer.outcome(body)
+    outcome = responses.outcome(body)
     assert isinstance(outcome, Fault)
     assert len(outcome.message) <= 300

@@ -7,7 +7,7 @@ import pytest
 
 from gemini_server import Answer, GeminiServer
 from imagegen.providers.base import Fault, Kind, Options, Picture, Request
-from imagegen.providers.gemini import Gemini
+from imagegen.providers.gemini.provider import Gemini
 from imagegen.providers.http import Reply
 from imagegen.providers.optional_fields import OptionalFields
 from imagegen.secret import Secret

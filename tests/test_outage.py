@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from imagegen.generation.outage import BEATS_IN_A_ROW, FAULTS_IN_A_ROW, GIVE_UP_AFTER, Outage, State
+from imagegen.engine.circuit_breaker import (
+    BEATS_IN_A_ROW,
+    FAULTS_IN_A_ROW,
+    GIVE_UP_AFTER,
+    Outage,
+    State,
+)
 
 
 def fail(outage: Outage[int], beats: range, now: float = 0.0) -> list[int]:

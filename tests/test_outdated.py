@@ -12,16 +12,19 @@ import platformdirs
 import pytest
 
 from builders import picture
+from imagegen.editing import renumber as renumbering
+from imagegen.editing import settle, use
 from imagegen.errors import UsageError
-from imagegen.generation import composer, renumbering, settling, use
-from imagegen.generation.outdated import Reason
-from imagegen.generation.project import Project
-from imagegen.generation.survey import Survey, Surveyed
-from imagegen.project import overrides, png
+from imagegen.images import png
+from imagegen.project import overrides
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
+from imagegen.prompts import composer
 from imagegen.providers.models import Catalogue, Model
 from imagegen.providers.sketch.provider import Sketch
+from imagegen.workspace.outdated import Reason
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Survey, Surveyed
 
 NEW = Model(name="sketch-2", sizes={"1K": 0.0}, thinking=("high",))
 WALL = 4_000_000_000.0
@@ -93,7 +96,7 @@ class Board:
 
     def accept(self, *beats: str) -> list[Surveyed]:
         """Let these pictures count as current."""
-        return settling.accept(self.project(*beats), WALL)
+        return settle.accept(self.project(*beats), WALL)
 
 
 def told_by(project: Project, beat: Beat) -> png.Texts:
@@ -468,7 +471,7 @@ def test_an_accepted_picture_is_found_after_something_else_was_settled(board: Bo
     board.write(rows("旅", "b"))
     board.accept("1.1")
     board.write(rows("new", "旅", "b"))
-    settling.skip(board.project("1.1"), WALL, again=True)
+    settle.skip(board.project("1.1"), WALL, again=True)
     project = board.project("1.3")
     overrides.edit(
         project.layout,

@@ -11,18 +11,19 @@ import pytest
 
 from builders import picture
 from imagegen import files
+from imagegen.editing import settle as settling
 from imagegen.errors import InputFaultsError, UsageError
-from imagegen.generation import settling
-from imagegen.generation.composer import LOOKS
-from imagegen.generation.project import KeySource, Project
-from imagegen.generation.settled import address
-from imagegen.project import overrides, png
+from imagegen.images import png
+from imagegen.project import overrides
+from imagegen.project.beat_status import Status
 from imagegen.project.layout import Layout
 from imagegen.project.overrides import Accepted, Address, Override
 from imagegen.project.record import Asked
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
+from imagegen.prompts.composer import LOOKS
+from imagegen.workspace.project import KeySource, Project
+from imagegen.workspace.resolved_overrides import address
 
 WALL = 4_000_000_000.0
 """Long after every file of a test was written."""

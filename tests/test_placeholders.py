@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import STYLES, Commands, pictures
 from gemini_server import GeminiServer
-from imagegen.project import png
+from imagegen.images import png
 
 ONE_STYLE = 'draw = ["clear"]\n'
 

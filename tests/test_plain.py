@@ -10,27 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reports
-from imagegen.display import actions, ci_table
-from imagegen.display.charset import in_ascii, wants_ascii
-from imagegen.display.ci import ActionsView
-from imagegen.display.ndjson import JsonLines
-from imagegen.display.plain import Plain
-from imagegen.display.text import ASCII, UNICODE
+from imagegen.display.reports import github
+from imagegen.display.text import github_escape
+from imagegen.display.text.charset import in_ascii, wants_ascii
+from imagegen.display.text.sanitize import ASCII, UNICODE
+from imagegen.display.views.github import ActionsView
+from imagegen.display.views.ndjson import JsonLines
+from imagegen.display.views.plain import Plain
 from imagegen.errors import Exit
-from imagegen.generation.events import (
-    Complete,
-    Event,
-    Forecast,
-    KeyChange,
-    Start,
-    Totals,
-    Wait,
-    Warned,
-)
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found
+from imagegen.events.types import Complete, Event, Forecast, KeyChange, Start, Totals, Wait, Warned
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] \x07\r\n::error::evil\n##[error]\u202eevil\u2066"
 
@@ -246,7 +238,7 @@ def test_json_lines_are_no_commands() -> None:
 @given(st.text())
 def test_markdown_shows_words_as_they_are(text: str) -> None:
     """A table's cell holds no tag, link, code or end of a cell, and no new line."""
-    shown = actions.markdown(text)
+    shown = github_escape.markdown(text)
     assert not set(shown) & set("|<>[]()`*_!\\\n\r:/@")
     assert shown.count("&") == shown.count("&#")
 
@@ -255,11 +247,13 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """What was there on the page stays; the counts and the failed beats come after it."""
     page = tmp_path / "summary.md"
     page.write_text("before\n", encoding="utf-8")
-    monkeypatch.setenv(actions.SUMMARY, str(page))
+    monkeypatch.setenv(github_escape.SUMMARY, str(page))
     how = reports.complete(exit_code=1, counts=reports.counts(clear={"complete": 2, "error": 1}))
     error = BeatError(cause="refused", reason="SAFETY", message="<img src=x> | no")
     assert (
-        actions.append(ci_table.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE))
+        github_escape.append(
+            github.table(how, "my|video", [("clear/1.1", "words", error)], UNICODE)
+        )
         is None
     )
     text = page.read_text(encoding="utf-8")
@@ -274,7 +268,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
     totals = reports.counts(
         clear={"complete": 1, "skipped": 2, "outdated": 3, "waived": 4, "blocked": 5, "pending": 6}
     )
-    text = ci_table.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
+    text = github.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
     printed = reports.Printed()
     printed.printer.summary(reports.ended(reports.complete(counts=totals)))
     assert "### my&#45;video: 12 of 21 pictures are there, 5 are missing, 6 not redrawn\n" in text
@@ -286,7 +280,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
 @pytest.mark.parametrize(("cost", "words"), [(1.2, r"about \$1.20"), (0.002, r"less than \$0.01")])
 def test_the_page_tells_the_cost(cost: float, words: str) -> None:
     """A dollar sign begins no formula, and nothing else is marked."""
-    text = ci_table.table(reports.complete(cost=cost), "my-video", [], UNICODE)
+    text = github.table(reports.complete(cost=cost), "my-video", [], UNICODE)
     assert words in text
     assert text.count("\\") == 1
 
@@ -295,10 +289,10 @@ def test_a_page_that_cannot_be_written_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run's result does not hang on GitHub's file."""
-    monkeypatch.setenv(actions.SUMMARY, str(tmp_path))
-    assert "could not be written" in (actions.append("x") or "")
-    monkeypatch.delenv(actions.SUMMARY)
-    assert actions.append("x") is None
+    monkeypatch.setenv(github_escape.SUMMARY, str(tmp_path))
+    assert "could not be written" in (github_escape.append("x") or "")
+    monkeypatch.delenv(github_escape.SUMMARY)
+    assert github_escape.append("x") is None
 
 
 @pytest.mark.parametrize(

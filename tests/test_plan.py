@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from builders import beat, provenance
-from imagegen.generation import plan as plans
-from imagegen.generation.plan import Again, Plan
-from imagegen.generation.survey import Found, Surveyed
-from imagegen.project import png
+from imagegen.images import png
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.workspace import plan as plans
+from imagegen.workspace.plan import Again, Plan
+from imagegen.workspace.survey import Found, Surveyed
 
 FAILED = BeatError(cause="refused", reason="SAFETY", message="not drawn")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from builders import picture, provenance
-from imagegen.project import formats, integrity, png
-from imagegen.project.formats import NotAPictureError
+from imagegen.images import formats, integrity, png
+from imagegen.images.formats import NotAPictureError
 
 IHDR_END = 33
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from fakes import FakeClock
-from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Exhausted, Lease, Pool, Wait
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.state import KeyNews, KeyState
-from imagegen.keys.store import MemoryStore
+from imagegen.keys.keyring import Key, Limit
+from imagegen.quota.budget import MARGIN, WINDOW
+from imagegen.quota.key_state import KeyNews, KeyState
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Exhausted, Lease, Pool, Wait
+from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
 
 MINUTE = WINDOW + MARGIN

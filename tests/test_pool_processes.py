@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imagegen.keys.clock import SystemClock
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool
-from imagegen.keys.ring import Key, Limit
+from imagegen.clock import SystemClock
+from imagegen.keys.keyring import Key, Limit
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool
 from imagegen.secret import Secret
 
 LIMIT = 120
@@ -19,10 +19,10 @@ _HAMMER = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from imagegen.keys.clock import SystemClock
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool
+from imagegen.clock import SystemClock
+from imagegen.keys.keyring import Key, Limit
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool
 from imagegen.secret import Secret
 
 folder, limit, threads, least = Path(sys.argv[1]), *map(int, sys.argv[2:])

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import FakeClock
-from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool, Wait
-from imagegen.keys.ring import Key, Limit
+from imagegen.keys.keyring import Key, Limit
+from imagegen.quota.budget import MARGIN, WINDOW
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool, Wait
 from imagegen.secret import Secret
 
 SMALL = Key(Secret("test-key-small-000002"), Limit(2))

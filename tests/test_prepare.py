@@ -14,10 +14,10 @@ from PIL import Image
 from builders import beat, picture
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.generation import prepare
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.survey import Found, Survey, look_at
 from imagegen.project.layout import Layout
+from imagegen.runs import prepare
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found, Survey, look_at
 
 Usage = namedtuple("Usage", ["total", "used", "free"])  # noqa: PYI024  # as shutil has it
 

@@ -8,10 +8,10 @@ import pytest
 
 from commands import STYLES, Commands, pictures
 from gemini_server import Answer, GeminiServer
+from imagegen.engine.spending import Purse
 from imagegen.errors import Exit
-from imagegen.generation.events import Complete, Forecast, Progress
-from imagegen.generation.purse import Purse
-from imagegen.providers import answers
+from imagegen.events.types import Complete, Forecast, Progress
+from imagegen.providers import responses
 from imagegen.providers.base import (
     TOO_LARGE,
     Fault,
@@ -161,8 +161,8 @@ def test_the_limit_holds_with_answers_of_every_kind(tmp_path: Path, seed: int) -
     "answer",
     [
         Picture(data=PNG[:-20]),
-        answers.picture("no base64"),
-        answers.picture("bm8gcGljdHVyZQ=="),
+        responses.picture("no base64"),
+        responses.picture("bm8gcGljdHVyZQ=="),
         Fault(kind=Kind.PASSING, reason=TOO_LARGE, message="more than 64 MiB"),
     ],
     ids=["torn", "no base64", "no picture", "too large"],

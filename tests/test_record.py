@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
-from imagegen.generation.lastrun import left_by
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, Drawer, RunLock, RunRecord
+from imagegen.workspace.last_run import left_by
 
 _HOLD = """
 import sys

@@ -10,14 +10,14 @@ import pytest
 from fakes import FakeClock
 from imagegen import files
 from imagegen.errors import Exit, StorageError
-from imagegen.generation.events import Complete, Event, Progress, Totals, Warned
-from imagegen.generation.recorder import Recorder
+from imagegen.events.types import Complete, Event, Progress, Totals, Warned
 from imagegen.project import progress
+from imagegen.project.beat_status import Status
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
+from imagegen.runs.recorder import Recorder
 from virtual import Show
 
 SMALL = 16 * 1024

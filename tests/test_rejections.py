@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagegen.engine.rejections import ALIKE, Rejections, words_alike
 from imagegen.errors import Exit
-from imagegen.generation.events import Complete, KeyChange, Progress, Wait
-from imagegen.generation.rejections import ALIKE, Rejections, words_alike
-from imagegen.keys.pool import Pool
-from imagegen.project.status import Status
+from imagegen.events.types import Complete, KeyChange, Progress, Wait
+from imagegen.project.beat_status import Status
 from imagegen.providers.base import (
     BROKEN_PICTURE,
     UNREADABLE,
@@ -21,6 +20,7 @@ from imagegen.providers.base import (
     Picture,
     Request,
 )
+from imagegen.quota.pool import Pool
 from virtual import PNG, STYLES, TEN_CENTS, Show, passing
 
 DRAWN = Picture(data=PNG)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from imagegen.generation.room import Room
+from imagegen.engine.disk_space import Room
 
 MB = 1024 * 1024
 

@@ -18,9 +18,9 @@ import gemini_replies
 from broken import NO_HARD_LINKS
 from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import GeminiServer, answers
-from imagegen.generation.project import Project
-from imagegen.project import png
+from imagegen.images import png
 from imagegen.project.record import Asked
+from imagegen.workspace.project import Project
 
 BEATS = 60
 ONE_STYLE = 'draw = ["clear"]\n'

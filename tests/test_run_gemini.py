@@ -14,8 +14,8 @@ from PIL import Image
 
 from commands import STYLES, Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
-from imagegen.generation.project import KeySource, Project
 from imagegen.project.record import Asked
+from imagegen.workspace.project import KeySource, Project
 
 
 def test_every_picture_answers_its_own_prompt(commands: Commands, server: GeminiServer) -> None:

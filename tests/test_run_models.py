@@ -10,7 +10,7 @@ import pytest
 from builders import picture
 from commands import Commands, pictures, row
 from gemini_server import Answer, GeminiServer
-from imagegen.project import png
+from imagegen.images import png
 
 NEW, OLD = "gemini-nano-banana-2.1", "gemini-3.1-flash-image"
 ONE = {"clear": ["test-key-000001"]}

@@ -18,8 +18,8 @@ from PIL import Image
 
 from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
-from imagegen.generation.composer import LOOKS
-from imagegen.project import png
+from imagegen.images import png
+from imagegen.prompts.composer import LOOKS
 
 OTHER = "The boat, far away"
 ADDRESS = "clear/1.2"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from imagegen.generation.runtime import MAX_WIDTH, ThreadRuntime
+from imagegen.engine.runtime import MAX_WIDTH, ThreadRuntime
 
 GUARD = 10.0
 """Seconds after which a test that hangs fails."""

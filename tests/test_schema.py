@@ -19,13 +19,13 @@ from jsonschema import Draft202012Validator
 from commands import STYLES, Commands, Done, row
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import Exit
-from imagegen.generation.events import AnyEvent, Event, Totals
-from imagegen.generation.schema import schema
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.state import KeyState
+from imagegen.events.schema import schema
+from imagegen.events.types import AnyEvent, Event, Totals
+from imagegen.keys.keyring import Key, Limit
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.status import Status
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Price, Request
+from imagegen.quota.key_state import KeyState
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing
 

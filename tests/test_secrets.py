@@ -172,8 +172,8 @@ def test_a_service_that_quotes_the_key_is_not_repeated(
 BROKEN = """
 import os, sys
 def broken(where):
-    import imagegen.keys.keyfile, imagegen.providers.gemini, imagegen.generation.recorder
-    import imagegen.display.plain
+    import imagegen.keys.keyfile, imagegen.providers.gemini.provider, imagegen.runs.recorder
+    import imagegen.display.views.plain
     from imagegen.secret import Secret
     def fail(self, *args, **kwargs):
         secret = next((a for a in args if isinstance(a, Secret)), None)
@@ -183,10 +183,10 @@ def broken(where):
         except ValueError as error:
             raise RuntimeError(f"cannot go on with {key!r}", {"key": key}) from error
     places = {
-        "draw": (imagegen.providers.gemini.Gemini, "draw"),
-        "models": (imagegen.providers.gemini.Gemini, "close"),
-        "recorder": (imagegen.generation.recorder.Recorder, "handle"),
-        "display": (imagegen.display.plain.Plain, "handle"),
+        "draw": (imagegen.providers.gemini.provider.Gemini, "draw"),
+        "models": (imagegen.providers.gemini.provider.Gemini, "close"),
+        "recorder": (imagegen.runs.recorder.Recorder, "handle"),
+        "display": (imagegen.display.views.plain.Plain, "handle"),
     }
     setattr(*places[where], fail)
 if "imagegen" in sys.argv or "-m" in sys.orig_argv:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from builders import beat, storyboard
 from commands import Commands, pictures, row
 from imagegen.errors import UsageError
-from imagegen.generation.selection import Addresses, Selection
 from imagegen.project.beat_ids import BeatIndex
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.workspace.beat_filter import Addresses, Selection
 
 STYLES = ("illustration", "clear", "consistent")
 BOARD = storyboard(

@@ -11,11 +11,11 @@ from PIL import Image
 
 from commands import Commands, picture
 from gemini_server import GeminiServer
-from imagegen.generation import use
-from imagegen.generation.plan import Plan
-from imagegen.generation.project import KeySource, Project
-from imagegen.generation.session import Session
+from imagegen.editing import use
 from imagegen.project.record import Asked
+from imagegen.runs.session import Session
+from imagegen.workspace.plan import Plan
+from imagegen.workspace.project import KeySource, Project
 
 if os.name != "posix":
     pytest.skip("terminals of this kind are Unix's", allow_module_level=True)

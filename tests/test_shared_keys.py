@@ -15,13 +15,13 @@ import pytest
 from commands import Commands, Done, pictures
 from fakes import FakeClock
 from gemini_server import GeminiServer
+from imagegen.clock import Clock, SystemClock, pacific_day
 from imagegen.errors import Exit
-from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.clock import Clock, SystemClock, pacific_day
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.store import SqliteStore
+from imagegen.keys.keyring import Key, Limit
+from imagegen.quota.budget import MARGIN, WINDOW
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.store import SqliteStore
 from imagegen.secret import Secret
 
 MINUTE = WINDOW + MARGIN
@@ -179,7 +179,7 @@ _ANOTHER_PROCESS = """
 import sys
 from pathlib import Path
 sys.path[:0] = sys.argv[1:]
-from imagegen.keys.clock import SystemClock
+from imagegen.clock import SystemClock
 from test_shared_keys import Run
 
 run = Run(Path("state"), SystemClock())

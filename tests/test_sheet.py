@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from imagegen.display.sheet import Sheet
-from imagegen.display.text import ASCII
-from imagegen.project.status import Status
+from imagegen.display.text.beat_grid import Sheet
+from imagegen.display.text.sanitize import ASCII
+from imagegen.project.beat_status import Status
 
 Statuses = dict[tuple[str, str], Status]
 

@@ -8,13 +8,13 @@ import platformdirs
 import pytest
 from PIL import Image
 
-from imagegen.display import standing as shown
+from imagegen.display.reports import status as shown
 from imagegen.errors import Exit, InputFaultsError
-from imagegen.generation import scaffold
-from imagegen.generation.project import Project
-from imagegen.generation.standing import standing
 from imagegen.project.record import Asked
 from imagegen.project.storyboard.transitions import Kind, is_known, kind_of
+from imagegen.review.status import standing
+from imagegen.setup import init
+from imagegen.workspace.project import Project
 from reports import Printed
 
 SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
@@ -258,7 +258,7 @@ def test_init_writes_no_sample_beside_beats_of_another_name(tmp_path: Path, name
     folder = tmp_path / "film"
     folder.mkdir()
     (folder / name).write_text("x", encoding="utf-8")
-    told = "\n".join(scaffold.create(folder))
+    told = "\n".join(init.create(folder))
     assert not (folder / "beats.json").exists()
     assert f"with {name} for its beats" in told
     assert "--beats" in told

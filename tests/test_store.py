@@ -13,12 +13,12 @@ from threading import Thread
 import pytest
 
 from fakes import FakeClock
-from imagegen.keys.budget import MARGIN, WINDOW
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Lease, Pool, Wait
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.store import SqliteStore, StoreUnavailableError
+from imagegen.keys.keyring import Key, Limit
 from imagegen.paths import state_folder
+from imagegen.quota.budget import MARGIN, WINDOW
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Lease, Pool, Wait
+from imagegen.quota.store import SqliteStore, StoreUnavailableError
 from imagegen.secret import Secret
 
 KEY = "test-key-alpha-000001"
@@ -256,7 +256,7 @@ _LIVES = """
 import sys
 from pathlib import Path
 from threading import Thread
-from imagegen.keys.store import SqliteStore
+from imagegen.quota.store import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 print(store.holder, flush=True)
 sys.stdin.read()

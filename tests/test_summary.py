@@ -12,18 +12,18 @@ import msgspec
 import pytest
 
 import reports
-from imagegen.display import size, words
-from imagegen.display.text import ASCII
+from imagegen.display.text import formatting, size_hint
+from imagegen.display.text.sanitize import ASCII
+from imagegen.engine.estimate import Estimate
 from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
-from imagegen.generation.estimate import Estimate
-from imagegen.generation.events import KeyChange, Warned
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.standing import BeatStanding, FailedRedraw, Standing, StyleStanding
-from imagegen.generation.survey import Found
+from imagegen.events.types import KeyChange, Warned
+from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked, RunRecord
-from imagegen.project.status import Status
+from imagegen.review.status import BeatStanding, FailedRedraw, Standing, StyleStanding
 from imagegen.times import iso
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found
 from reports import NOW, Printed, complete, counts, ended, failed, plan, start
 
 RESUME = "imagegen resume my-video"
@@ -332,8 +332,8 @@ def test_full_hd_is_judged_by_the_shorter_side(
     image_size: str, ratio: str, lines: int | None, better: str | None
 ) -> None:
     """Sizes have an area; the hint names the smallest one with 1080 lines."""
-    assert size.lines(image_size, ratio) == lines
-    hint = size.hint(image_size, ratio)
+    assert size_hint.lines(image_size, ratio) == lines
+    hint = size_hint.hint(image_size, ratio)
     assert (
         (hint is None) if better is None else (hint or "").endswith(f'"{better}" in imagegen.toml')
     )
@@ -700,23 +700,23 @@ def test_poor_terminals_lose_no_words() -> None:
 @pytest.mark.parametrize("path", ["my-video", "my video", "it's", "a;b", "$(x)", "-v"])
 def test_commands_can_be_typed(path: str) -> None:
     """A shell takes a suggested command apart into the words that are meant."""
-    said = shlex.split(words.on_project("resume", path))
+    said = shlex.split(formatting.on_project("resume", path))
     assert said[:2] == ["imagegen", "resume"]
     assert os.path.normpath(said[2]) == path
     assert not said[2].startswith("-")
-    assert words.on_project("run", ".", "--style", "x") == "imagegen run --style x"
+    assert formatting.on_project("run", ".", "--style", "x") == "imagegen run --style x"
 
 
 def test_money_and_spans_are_short() -> None:
     """As a person would say them."""
-    assert [words.money(d) for d in (0.0, 0.001, 16.774, 1234.5)] == [
+    assert [formatting.money(d) for d in (0.0, 0.001, 16.774, 1234.5)] == [
         "$0.00",
         "less than $0.01",
         "$16.77",
         "$1,234.50",
     ]
-    assert [words.price(d) for d in (0.067, 0.1, 0.24)] == ["$0.067", "$0.10", "$0.24"]
-    assert [words.minutes(s) for s in (3, 89, 720, 7200, 7500, 5 * 86400)] == [
+    assert [formatting.price(d) for d in (0.067, 0.1, 0.24)] == ["$0.067", "$0.10", "$0.24"]
+    assert [formatting.minutes(s) for s in (3, 89, 720, 7200, 7500, 5 * 86400)] == [
         "3 s",
         "89 s",
         "12 min",
@@ -724,7 +724,7 @@ def test_money_and_spans_are_short() -> None:
         "2 h 5 min",
         "5 days",
     ]
-    assert [words.tokens(n) for n in (950, 12_345, 999_600, 1_234_567)] == [
+    assert [formatting.tokens(n) for n in (950, 12_345, 999_600, 1_234_567)] == [
         "950",
         "12k",
         "1.0M",
@@ -734,6 +734,6 @@ def test_money_and_spans_are_short() -> None:
 
 def test_a_time_that_is_none_is_shown_as_it_stands() -> None:
     """A journal of somebody else's may say anything."""
-    assert words.clock("soon\x1b[2J", NOW) == "soon\\u001b[2J"
-    assert words.clock("9999-12-31T23:59:59+00:00", NOW)
-    assert words.seconds_until("soon", NOW) == 0
+    assert formatting.clock("soon\x1b[2J", NOW) == "soon\\u001b[2J"
+    assert formatting.clock("9999-12-31T23:59:59+00:00", NOW)
+    assert formatting.seconds_until("soon", NOW) == 0

@@ -9,10 +9,10 @@ import pytest
 from builders import beat, picture, provenance
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.generation.survey import Found, Surveyed, survey
-from imagegen.project import png
+from imagegen.images import png
 from imagegen.project.index import Index
 from imagegen.project.layout import Layout
+from imagegen.workspace.survey import Found, Surveyed, survey
 
 LATER = 4_000_000_000.0
 """Long after every file of a test was written."""

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from fakes import FakeClock
+from imagegen.clock import next_pacific_midnight, pacific_day
+from imagegen.engine.runtime import ThreadRuntime
 from imagegen.errors import Exit
-from imagegen.generation.runtime import ThreadRuntime
-from imagegen.keys.budget import MARGIN, WINDOW, Budget
-from imagegen.keys.clock import next_pacific_midnight, pacific_day
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Exhausted, Lease, Pool, Wait
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.state import KeyState
+from imagegen.keys.keyring import Key, Limit
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.quota.budget import MARGIN, WINDOW, Budget
+from imagegen.quota.key_state import KeyState
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Exhausted, Lease, Pool, Wait
 from imagegen.secret import Secret
 from virtual import PNG, Show
 

@@ -24,15 +24,15 @@ from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
 from imagegen.cli import extras
 from imagegen.errors import UsageError
-from imagegen.generation.events import Warned
+from imagegen.events.types import Warned
 from imagegen.project.record import Asked
-from imagegen.web.access import Access, is_loopback
 from imagegen.web.app import application
+from imagegen.web.auth import Access, is_loopback
 from imagegen.web.board import Boards
 from imagegen.web.follower import Follower, News
-from imagegen.web.gate import MOST_AT_A_TIME, Gate
-from imagegen.web.lookout import Lookout, Seen
+from imagegen.web.middleware import MOST_AT_A_TIME, Gate
 from imagegen.web.stream import EventStream
+from imagegen.web.watcher import Lookout, Seen
 from serving import Served, Stream, ask, journal, picture_path
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names of bytes are POSIX's")
@@ -1178,7 +1178,7 @@ def test_without_the_extra_the_command_says_what_to_install(commands: Commands) 
 def test_no_command_waits_for_what_serves_pages() -> None:
     """Start-up imports none of it."""
     code = (
-        "import sys, imagegen.cli.commands\n"
+        "import sys, imagegen.cli.app\n"
         "print({name.split('.')[0] for name in sys.modules} & {'starlette', 'uvicorn', 'anyio'})"
     )
     done = subprocess.run(
@@ -1229,7 +1229,7 @@ def test_one_look_serves_everyone_who_listens(
         return Seen(run="run", size=looks // 5)
 
     monkeypatch.setattr(Lookout, "_look", look)
-    monkeypatch.setattr("imagegen.web.lookout.LOOK", 0.001)
+    monkeypatch.setattr("imagegen.web.watcher.LOOK", 0.001)
 
     async def listen() -> int:
         lookout = Lookout(layout)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.generation.events import Warned
-from imagegen.generation.runtime import MAX_WIDTH
-from imagegen.keys.ring import Key, Limit
+from imagegen.engine.runtime import MAX_WIDTH
+from imagegen.events.types import Warned
+from imagegen.keys.keyring import Key, Limit
 from imagegen.secret import Secret
 from virtual import Show
 

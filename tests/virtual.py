@@ -13,28 +13,28 @@ from pathlib import Path
 import msgspec
 
 from fakes import FakeClock
-from imagegen.generation.bus import Bus
-from imagegen.generation.composer import Composer
-from imagegen.generation.continuity import predecessors
-from imagegen.generation.engine import Engine
-from imagegen.generation.events import Complete, Event, Progress
-from imagegen.generation.plan import Plan, Planned
-from imagegen.generation.references import References
-from imagegen.generation.run import Options, Run
-from imagegen.generation.runtime import Stepper
-from imagegen.generation.survey import Found
-from imagegen.keys.clock import Clock
-from imagegen.keys.ledger import Ledger
-from imagegen.keys.pool import Pool
-from imagegen.keys.ring import Key, Limit
-from imagegen.keys.store import MemoryStore
+from imagegen.clock import Clock
+from imagegen.engine.engine import Engine
+from imagegen.engine.runtime import Stepper
+from imagegen.engine.state import Options, Run
+from imagegen.events.bus import Bus
+from imagegen.events.types import Complete, Event, Progress
+from imagegen.keys.keyring import Key, Limit
+from imagegen.project.beat_status import Status
 from imagegen.project.layout import Layout
 from imagegen.project.settings import Settings
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
+from imagegen.prompts.composer import Composer
+from imagegen.prompts.continuity import predecessors
+from imagegen.prompts.references import References
 from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
 from imagegen.providers.models import Catalogue, Model, Pixels
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Pool
+from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
+from imagegen.workspace.plan import Plan, Planned
+from imagegen.workspace.survey import Found
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"

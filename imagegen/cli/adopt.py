@@ -41,9 +41,12 @@ def adopt(
     From images/, finalImage/ and generated_images/Shot_1/, which stay as they are. No picture of
     the project is replaced. Choices that an earlier version named otherwise are renamed.
     """
-    from imagegen.display import arranged, choices, terminal
-    from imagegen.generation import adoption, choosing, older_layout
+    from imagegen.display import terminal
+    from imagegen.display.reports import choices, moves
+    from imagegen.editing import adopt as adoption
     from imagegen.project import storyboard
+    from imagegen.review import choose
+    from imagegen.workspace import older_layout
 
     printer, now = terminal.printer(), time.time()
     older = None if beats or storyboard.places(project) else older_layout.beats_file(project)
@@ -57,6 +60,6 @@ def adopt(
         older = None
     path = str(project)
     if not dry_run:
-        choices.renamed(printer, path, choosing.rename(read, now))
+        choices.renamed(printer, path, choose.rename(read, now))
     found = adoption.adopt(read, now, style=style, beats_file=older, dry_run=dry_run)
-    arranged.adopted(printer, read.layout.name, path, found, dry_run=dry_run)
+    moves.adopted(printer, read.layout.name, path, found, dry_run=dry_run)

@@ -30,9 +30,9 @@ from imagegen.errors import UsageError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
-    from imagegen.generation.beside import Beside
-    from imagegen.generation.project import KeySource
+    from imagegen.editing.scratch import Beside
     from imagegen.project.record import Asked
+    from imagegen.workspace.project import KeySource
 
 CAST_EPILOG: Final = examples(
     ("imagegen cast my-video", "sheets of who has a description and no picture"),
@@ -105,7 +105,7 @@ def cast(
     how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
 
     def read(asked: "Asked", source: "KeySource") -> "Beside":
-        from imagegen.generation.casting import Casting
+        from imagegen.editing.character_sheets import Casting
 
         wanted = names or []
         return Casting(project, asked, source, wanted=wanted, count=count or 1, wall=time.time())
@@ -119,7 +119,7 @@ def _adopt(
     project: Path, names: list[str], keep: str | None, beat: str | None, styles: list[str]
 ) -> None:
     from imagegen.display import terminal
-    from imagegen.generation import casting
+    from imagegen.editing import character_sheets
 
     if len(names) != 1:
         hint = on_project("cast", project, "mara", "--keep", "sheets")
@@ -128,7 +128,7 @@ def _adopt(
         raise UsageError("--keep and --from name two pictures", hint="leave one out")
     read = opened(project)
     if beat is not None:
-        done = casting.adopt_beat(read, names[0], beat, time.time())
+        done = character_sheets.adopt_beat(read, names[0], beat, time.time())
     else:
-        done = casting.adopt_sheets(read, names[0], keep or "", styles, time.time())
+        done = character_sheets.adopt_sheets(read, names[0], keep or "", styles, time.time())
     terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")

@@ -17,10 +17,10 @@ from imagegen.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from imagegen.display.report import Printer
-    from imagegen.generation.choices import Chosen
-    from imagegen.generation.project import Project
+    from imagegen.display.printer import Printer
     from imagegen.project.beat_ids import BeatId
+    from imagegen.review.choices import Chosen
+    from imagegen.workspace.project import Project
 
 CHOOSE_EPILOG: Final = (
     exit_codes(
@@ -89,9 +89,12 @@ def choose(
     A copy of it goes to selected_images/, and image_selections.json says which it is. Nothing is
     drawn; a run may be active. `status` tells what was redrawn since it was chosen.
     """
-    from imagegen.display import choices, terminal
-    from imagegen.generation import choosing, numbering, picks
-    from imagegen.generation.choices import chosen
+    from imagegen.display import terminal
+    from imagegen.display.reports import choices
+    from imagegen.review import choose as choosing
+    from imagegen.review import picks
+    from imagegen.review.choices import chosen
+    from imagegen.workspace import moved_numbers
 
     words = beat or []
     modes = {"--list": listed, "--all": every is not None, "--csv": csv is not None}
@@ -105,7 +108,7 @@ def choose(
         _list(printer, read, str(project), now, json=json)
         return
     # Styles are compared by beats: all of their pictures have to be at them.
-    numbering.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
+    moved_numbers.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
     choices.renamed(printer, str(project), choosing.rename(read, now))
     before = chosen(read)
     made: Mapping[BeatId, Chosen] = {}
@@ -135,9 +138,9 @@ def choose(
 
 
 def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
-    from imagegen.display import choices
-    from imagegen.generation import numbering
-    from imagegen.generation.choices import left_over, look
+    from imagegen.display.reports import choices
+    from imagegen.review.choices import left_over, look
+    from imagegen.workspace import moved_numbers
 
     found, over = look(read), left_over(read)
     moved = sum(map(len, read.survey(now).moves.values()))
@@ -154,7 +157,7 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     choices.unclear(printer, over.unclear)
     choices.unclaimed(printer, over.unclaimed)
     # Else they may be of beats that are there: `clean` is refused then.
-    if not moved and numbering.other_beats(read) is None:
+    if not moved and moved_numbers.other_beats(read) is None:
         choices.left_over(printer, path, over, read.named_beats)
     warn_of_moved(read, moved)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import typer
 
 from imagegen.cli import signals
-from imagegen.cli.awake import kept_awake
+from imagegen.cli.keep_awake import kept_awake
 from imagegen.cli.options import How, View, asked_for, seconds
 from imagegen.errors import ClosedOutputError, Exit, UsageError
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagegen.display.terminal import Screen
-    from imagegen.generation.bus import Listener
-    from imagegen.generation.engine import Engine
-    from imagegen.generation.plan import Plan
-    from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.session import Limits, Session
+    from imagegen.engine.engine import Engine
+    from imagegen.events.bus import Listener
     from imagegen.project.layout import Layout
     from imagegen.project.record import Asked
+    from imagegen.runs.session import Limits, Session
+    from imagegen.workspace.plan import Plan
+    from imagegen.workspace.project import KeySource, Project
 
 _LAST_SECONDS: Final = 3.5
 _LOOK: Final = 0.2
@@ -53,7 +53,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
     exit code. Raises `ImagegenError` where nothing could start.
     """
     from imagegen.display import terminal
-    from imagegen.generation.session import Limits
+    from imagegen.runs.session import Limits
 
     screen = terminal.Screen(_view(how))
     _refuse_together(how)
@@ -103,26 +103,26 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
 def _note_older_layout(project: "Project") -> None:
     """Say that there is something to take over: some of the pictures may not have to be drawn."""
     from imagegen.display import terminal
-    from imagegen.generation import adoption
+    from imagegen.editing import adopt
 
-    note = adoption.notice(project)
+    note = adopt.notice(project)
     if note is not None:
         terminal.printer(errors=True).line(f"  note: {note}")
 
 
 def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
     """Read the project, after what a crash left half done, and what moves with `--renumber`."""
-    from imagegen.generation import interrupted
-    from imagegen.generation.lastrun import drawn_with, to_resume
-    from imagegen.generation.project import KeySource, Project
-    from imagegen.generation.session import Session
     from imagegen.project.layout import Layout
+    from imagegen.runs.session import Session
+    from imagegen.workspace import recovery
+    from imagegen.workspace.last_run import drawn_with, to_resume
+    from imagegen.workspace.project import KeySource, Project
 
     last = to_resume(root) if asked is None else None
     default_model = drawn_with(root, last) if asked is None else None
     if asked is None:
         asked = last.asked if last else asked_for()
-    interrupted.finish(Layout(root), time.time())
+    recovery.finish(Layout(root), time.time())
     if how.renumber and not how.dry_run:
         _renumber(Project(root, asked), root)
     source = KeySource(file=how.keys, base_url=how.base_url)
@@ -133,13 +133,14 @@ def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> 
 
 def _renumber(project: "Project", root: Path) -> None:
     """Move pictures to their beats' numbers, and say so at once: the run may yet not start."""
-    from imagegen.display import arranged, terminal
-    from imagegen.generation import renumbering
+    from imagegen.display import terminal
+    from imagegen.display.reports import moves
+    from imagegen.editing import renumber as renumbering
 
     found = renumbering.renumber(project, time.time())
     if found:
         printer, name = terminal.printer(errors=True), project.layout.name
-        arranged.renumbered(printer, name, str(root), found, dry_run=False)
+        moves.renumbered(printer, name, str(root), found, dry_run=False)
 
 
 def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") -> "Session":
@@ -213,7 +214,7 @@ class _Listeners:
         self._echo = echo
 
     def __call__(self, plan: "Plan") -> "Sequence[tuple[Listener, float | None]]":
-        from imagegen.display.log import RunLog
+        from imagegen.display.views.log import RunLog
 
         log = RunLog(self._layout.log, sys.stderr if self._echo else None)
         return [(log, None), *self._screen.listeners(plan)]
@@ -221,7 +222,7 @@ class _Listeners:
 
 def _detach(layout: "Layout", root: Path) -> int:
     from imagegen.display import terminal
-    from imagegen.generation import detach
+    from imagegen.runs import detach
 
     started = detach.start(layout, sys.argv[1:])
     if isinstance(started, detach.Over):

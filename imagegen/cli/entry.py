@@ -14,7 +14,7 @@ import typer
 
 from imagegen import __version__
 from imagegen.cli import streams
-from imagegen.cli.commands import app
+from imagegen.cli.app import app
 from imagegen.cli.draw import InterruptedRunError
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError
 from imagegen.secret import redact
@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
 
 def _tell_of_file(error: OSError, name: object) -> None:
     """Say what is wrong with a file, whose name may be anything."""
-    from imagegen.display.text import printable
+    from imagegen.display.text.sanitize import printable
 
     named = os.fsdecode(name) if isinstance(name, bytes) else str(name)
     sys.stderr.write(f"imagegen: {printable(named)}: {error.strerror}\n")
@@ -111,7 +111,7 @@ def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
 
 def _is_for_program(arguments: Sequence[str]) -> bool:
     """Tell whether a program waits for an event that says why nothing could start."""
-    from imagegen.generation.detach import TELLS_FAILURE
+    from imagegen.runs.detach import TELLS_FAILURE
 
     # Looked for in the words themselves: some of them may be what is wrong.
     asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)

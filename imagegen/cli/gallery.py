@@ -80,11 +80,12 @@ def gallery(
     it. What is chosen is marked; what is missing is said.
     """
     from imagegen import files
-    from imagegen.display import contact, terminal
-    from imagegen.display import gallery as pages
-    from imagegen.display.text import plural
-    from imagegen.generation import gallery as sheets
+    from imagegen.display import terminal
+    from imagegen.display.sheets import html as pages
+    from imagegen.display.sheets import png as contact
+    from imagegen.display.text.sanitize import plural
     from imagegen.project.layout import Layout
+    from imagegen.review import contact_sheet as sheets
 
     place = output or project / ("gallery.png" if png else "gallery.html")
     _refuse_place(place, Layout(project), png=png)

@@ -130,7 +130,7 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; raises `UsageError` with the nearest one."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
-            from imagegen.tables import did_you_mean
+            from imagegen.toml import did_you_mean
 
             names = self.list_commands(ctx)
             raise UsageError(

@@ -64,7 +64,7 @@ class AddCommand(Command):
 
 
 def _refuse_keys(ctx: Any, args: list[str]) -> None:
-    from imagegen.keys.pools import looks_like_a_key
+    from imagegen.keys.key_lists import looks_like_a_key
 
     if ctx.resilient_parsing:
         return
@@ -74,7 +74,7 @@ def _refuse_keys(ctx: Any, args: list[str]) -> None:
 
 
 def _not_taken() -> UsageError:
-    from imagegen.generation.addkey import NOT_TAKEN, NOT_TAKEN_HINT
+    from imagegen.setup.add_key import NOT_TAKEN, NOT_TAKEN_HINT
 
     return UsageError(NOT_TAKEN, hint=NOT_TAKEN_HINT)
 
@@ -124,10 +124,10 @@ def list_keys(
     keys.toml, and without any of them the provider's own variable: $GEMINI_API_KEY, then
     $GOOGLE_API_KEY; $OPENAI_API_KEY. Of each key its last four characters are shown.
     """
-    from imagegen.display import keys as shown
     from imagegen.display import terminal
-    from imagegen.generation.keycheck import Keys
-    from imagegen.generation.project import KeySource
+    from imagegen.display.reports import keys as shown
+    from imagegen.setup.check_keys import Keys
+    from imagegen.workspace.project import KeySource
 
     found = Keys(project, KeySource(file=keys), provider)
     if json:
@@ -163,12 +163,12 @@ def check(
     the model that the project draws with. In brackets is what helps: replace, add credit,
     raise the cap, enable billing, wait, other model, other region, network.
     """
-    from imagegen.display import keys as shown
     from imagegen.display import terminal
-    from imagegen.generation import keycheck
-    from imagegen.generation.project import KeySource
+    from imagegen.display.reports import keys as shown
+    from imagegen.setup import check_keys
+    from imagegen.workspace.project import KeySource
 
-    found = keycheck.Keys(project, KeySource(file=keys, base_url=base_url), provider)
+    found = check_keys.Keys(project, KeySource(file=keys, base_url=base_url), provider)
     printer = terminal.printer()
     if not found.needed:
         printer.line(f"{found.provider} needs no keys.")
@@ -176,8 +176,8 @@ def check(
     if not found.users:
         raise found.missing
     asked = found.create_provider()
-    checked = keycheck.check(found, asked)
-    shown.show_check(printer, found, checked, asked.model, keycheck.notes(asked, time.time()))
+    checked = check_keys.check(found, asked)
+    shown.show_check(printer, found, checked, asked.model, check_keys.notes(asked, time.time()))
     if not all(one.works for one in checked):
         raise typer.Exit(Exit.USAGE)
 
@@ -241,17 +241,17 @@ def add(
     which other programs can see. env:NAME is taken too: the key is then read from that
     variable whenever it is used. Comments in the file stay, and only you can read it.
     """
-    from imagegen.display import ask, terminal
-    from imagegen.display import keys as shown
-    from imagegen.generation import addkey
+    from imagegen.display import prompt, terminal
+    from imagegen.display.reports import keys as shown
     from imagegen.keys import edit
+    from imagegen.setup import add_key
 
-    aim = addkey.aim(style, project, provider)
-    if aim.strange is not None and not ask.anyhow(f"{aim.strange}. Add a key for it?"):
+    aim = add_key.aim(style, project, provider)
+    if aim.strange is not None and not prompt.anyhow(f"{aim.strange}. Add a key for it?"):
         raise UsageError("nothing was added")
-    new = edit.typed(ask.key(style, aim.place.shown, aim.made_at))
+    new = edit.typed(prompt.key(style, aim.place.shown, aim.made_at))
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )
-    added = addkey.save(aim, new)
+    added = add_key.save(aim, new)
     shown.show_added(terminal.printer(), added, str(project or "."))

@@ -39,12 +39,12 @@ def models(
     If there is a key, the service is asked once which image models that key sees. That is free
     and costs no quota.
     """
-    from imagegen.display import models as shown
     from imagegen.display import terminal
-    from imagegen.generation import modellist
-    from imagegen.generation.project import KeySource
+    from imagegen.display.reports import models as shown
+    from imagegen.setup import list_models
+    from imagegen.workspace.project import KeySource
 
-    listing = modellist.gather(project, KeySource(file=keys, base_url=base_url), provider)
+    listing = list_models.gather(project, KeySource(file=keys, base_url=base_url), provider)
     if json:
         sys.stdout.buffer.write(encoding.to_json(shown.as_json(listing)) + b"\n")
         sys.stdout.buffer.flush()

@@ -58,7 +58,7 @@ def beats_path(text: str) -> Path:
 def picture_file(name: str) -> bytes:
     """Return the bytes of a picture that a person names. Raises `UsageError`."""
     from imagegen import files
-    from imagegen.project.png import MAX_BYTES
+    from imagegen.images.png import MAX_BYTES
 
     path = Path(name)
     if path.is_dir() or not path.exists():
@@ -135,7 +135,7 @@ def view(text: str) -> View:
     """Read the name of a view. Raises `UsageError` with the nearest one."""
     if text in set(View):
         return View(text)
-    from imagegen.tables import did_you_mean
+    from imagegen.toml import did_you_mean
 
     hint = did_you_mean(text, View) or f"one of: {', '.join(View)}"
     raise UsageError(f'--progress "{text}" is no view', hint=hint)

@@ -20,7 +20,7 @@ from imagegen.errors import ImagegenError, UsageError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
-    from imagegen.generation.project import Project
+    from imagegen.workspace.project import Project
 
 _NAMED: Final = 5
 """Beats that are named of many."""
@@ -74,11 +74,11 @@ def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Pr
 
     `options` are what else is asked for.
     """
-    from imagegen.generation import interrupted
-    from imagegen.generation.project import Project
     from imagegen.project.layout import Layout
+    from imagegen.workspace import recovery
+    from imagegen.workspace.project import Project
 
-    interrupted.finish(Layout(root), time.time())
+    recovery.finish(Layout(root), time.time())
     asked = asked_for(beats_file=absolute(beats_file), **options)
     return Project(root, asked)
 
@@ -86,12 +86,12 @@ def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Pr
 def warn_of_moved(read: "Project", count: int) -> None:
     """Say that so many pictures have the words of another beat, and what helps."""
     from imagegen.display import terminal
-    from imagegen.display.text import clean
-    from imagegen.display.words import moved
-    from imagegen.generation import numbering
+    from imagegen.display.text.formatting import moved
+    from imagegen.display.text.sanitize import clean
+    from imagegen.workspace import moved_numbers
 
     if count:
-        way_out = clean(numbering.way_out(read), 4096)
+        way_out = clean(moved_numbers.way_out(read), 4096)
         terminal.printer(errors=True).line(f"warning: {moved(count)} {way_out}")
 
 
@@ -103,25 +103,27 @@ def renumber(
     Found by the words that each picture was drawn from: beats may have been inserted, deleted,
     swapped or moved, and edited at that. What was settled or chosen for a beat goes along.
     """
-    from imagegen.display import arranged, terminal
-    from imagegen.generation import renumbering
+    from imagegen.display import terminal
+    from imagegen.display.reports import moves
+    from imagegen.editing import renumber as renumbering
 
     read = opened(project, beats)
     found = renumbering.renumber(read, time.time(), dry_run=dry_run)
     name, path = read.layout.name, str(project)
-    arranged.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
+    moves.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
 
 
 def clean(
     project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
 ) -> None:
     """Move pictures of beats that are no longer in the storyboard to old_images/."""
-    from imagegen.display import arranged, terminal
-    from imagegen.generation import renumbering
+    from imagegen.display import terminal
+    from imagegen.display.reports import moves
+    from imagegen.editing import renumber as renumbering
 
     read = opened(project, beats)
     over = renumbering.clean(read, time.time(), dry_run=dry_run)
-    arranged.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
+    moves.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
 
 
 def undo(project: ProjectArgument = Path()) -> None:
@@ -130,14 +132,15 @@ def undo(project: ProjectArgument = Path()) -> None:
     A run that drew pictures anew is one step; so is each renumber, clean, use and redraw.
     What was drawn since is kept in old_images/.
     """
-    from imagegen.display import arranged, terminal
-    from imagegen.display.text import some
-    from imagegen.generation import undoing
+    from imagegen.display import terminal
+    from imagegen.display.reports import moves
+    from imagegen.display.text.sanitize import some
+    from imagegen.editing import undo as undoing
     from imagegen.project.layout import Layout
 
     layout, printer = Layout(project), terminal.printer()
     undone = undoing.undo(layout, time.time())
-    arranged.undone(printer, layout.name, undone)
+    moves.undone(printer, layout.name, undone)
     # What was chosen stays chosen, and its copy with it.
     changed = _chosen_before(project) if undone is not None else []
     if changed:
@@ -148,8 +151,8 @@ def undo(project: ProjectArgument = Path()) -> None:
 
 def _chosen_before(project: Path) -> list[str]:
     """Return the beats whose choice is of a picture that is not at its place any more."""
-    from imagegen.generation import choices
-    from imagegen.generation.choices import Since
+    from imagegen.review import choices
+    from imagegen.review.choices import Since
 
     with contextlib.suppress(ImagegenError):
         found = choices.look(opened(project))
@@ -171,7 +174,7 @@ def accept(
     It is kept in overrides.toml, and holds until the beat changes again.
     """
     from imagegen.display import terminal
-    from imagegen.generation import settling
+    from imagegen.editing import settle
 
     if bool(beat) == every:
         raise UsageError(
@@ -179,7 +182,7 @@ def accept(
             hint=f"{on_project('accept', project, 'clear/1.2')}, or --all of them",
         )
     read = opened(project, beats, beats=beat)
-    accepted = settling.accept(read, time.time())
+    accepted = settle.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
         why = "a sketch" if one.placeholder else f"{', '.join(one.changed)} changed"
@@ -202,13 +205,13 @@ def skip(
     Runs leave it out, and for `status --check` it is settled. It is kept in overrides.toml.
     """
     from imagegen.display import terminal
-    from imagegen.generation import settling
+    from imagegen.editing import settle
 
     if not beat:
         raise UsageError("which beat?", hint=on_project("skip", project, "clear/7.3"))
     read = opened(project, beats, beats=beat)
     said = "is drawn by the next run" if again else "needs no picture"
-    skipped, kept = settling.skip(read, time.time(), again=again)
+    skipped, kept = settle.skip(read, time.time(), again=again)
     for one in skipped:
         terminal.printer().line(f"{one.name} {said}")
     for one in kept:
@@ -240,7 +243,7 @@ def use(
     Where it has another shape than the project's pictures, or far fewer pixels, that is said.
     """
     from imagegen.display import terminal
-    from imagegen.generation import use
+    from imagegen.editing import use
 
     if beat is None or len(beat) != len(("beat", "picture")):
         hint = on_project("use", project, "clear/7.3", "own.jpg")
@@ -253,13 +256,14 @@ def use(
 
 def _warn_of_misfit(read: "Project", place: str) -> None:
     """Say that a person's own picture is not like the project's others; it is used all the same."""
-    from imagegen.display import size, terminal
-    from imagegen.generation.survey import look_at
+    from imagegen.display import terminal
+    from imagegen.display.text import size_hint
+    from imagegen.workspace.survey import look_at
 
     _, whole = look_at(read.layout.root / place)
     if whole is None:
         return
     now = read.settings
-    unlike = size.misfit(whole.width, whole.height, now.image_size, now.aspect_ratio)
+    unlike = size_hint.misfit(whole.width, whole.height, now.image_size, now.aspect_ratio)
     if unlike is not None:
         terminal.printer(errors=True).line(f"warning: {unlike}")

@@ -40,10 +40,10 @@ from imagegen.errors import UsageError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
-    from imagegen.generation.project import KeySource, Project
     from imagegen.project.overrides import Override
     from imagegen.project.record import Asked
     from imagegen.project.storyboard import Beat
+    from imagegen.workspace.project import KeySource, Project
 
 _EXITS: Final = exit_codes(
     {
@@ -278,7 +278,7 @@ def redraw(
         return msgspec.structs.replace(had, prompt=words, waived=False, accepted=None)
 
     def read(asked: "Asked", source: "KeySource") -> "Project":
-        from imagegen.generation.project import Project
+        from imagegen.workspace.project import Project
 
         return Project(project, asked, source, resettle=wanted)
 

@@ -26,7 +26,7 @@ from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
     from imagegen.project.layout import Layout
-    from imagegen.web.access import Access
+    from imagegen.web.auth import Access
 
 SERVE: Final = "The page"
 _LARGEST_PORT: Final = 65535
@@ -100,19 +100,19 @@ def serve(
     of imagegen.toml. Ctrl-C ends the page.
     """
     try:
-        from imagegen.web import access, server
+        from imagegen.web import auth, server
     except ImportError as error:
         raise extras.lacking("serve", "web") from error
     from imagegen.cli.watch import ended_in_order
     from imagegen.web.board import Boards
     from imagegen.web.entrance import entrance
 
-    if not access.is_loopback(host) and not other_machines:
+    if not auth.is_loopback(host) and not other_machines:
         raise UsageError(
             f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
         )
     if allow_origin is not None:
-        access.require_origin(allow_origin)
+        auth.require_origin(allow_origin)
     boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
     # Faults of the project are told before anything is opened.
     boards.read()
@@ -121,7 +121,7 @@ def serve(
     gc.enable()
 
     listening = server.listen(host, port or 0)
-    opened = access.Access(host, listening.getsockname()[1], allow_origin)
+    opened = auth.Access(host, listening.getsockname()[1], allow_origin)
     with contextlib.ExitStack() as at_end:
 
         def ready() -> None:

@@ -13,7 +13,7 @@ from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, asked_f
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.generation.standing import Standing
+    from imagegen.review.status import Standing
 
 STATUS_EPILOG: Final = (
     exit_codes(
@@ -62,10 +62,10 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.generation import interrupted
     from imagegen.project.layout import Layout
+    from imagegen.workspace import recovery
 
-    interrupted.finish(Layout(project), time.time())
+    recovery.finish(Layout(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     if followed and not exit_code:
         return
@@ -86,15 +86,17 @@ def _look(root: Path, beats_file: str | None) -> "tuple[Standing, UsageError | N
 
     Of a large project only these are kept while they are told.
     """
-    from imagegen.generation import numbering
-    from imagegen.generation.project import Project
-    from imagegen.generation.standing import standing
+    from imagegen.review.status import standing
+    from imagegen.workspace import moved_numbers
+    from imagegen.workspace.project import Project
 
     project, now = Project(root, asked_for(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
     found = standing(project, now, surveyed)
     try:
-        numbering.require_places(project, surveyed, project.styles, "What is missing is not known")
+        moved_numbers.require_places(
+            project, surveyed, project.styles, "What is missing is not known"
+        )
     except UsageError as error:
         return found, error.with_traceback(None)
     return found, None

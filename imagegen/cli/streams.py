@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imagegen.display import charset
+from imagegen.display.text import charset
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

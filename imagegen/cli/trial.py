@@ -34,9 +34,9 @@ from imagegen.errors import Exit, ImagegenError
 from imagegen.shell import on_project
 
 if TYPE_CHECKING:
-    from imagegen.generation.beside import Beside
-    from imagegen.generation.project import KeySource, Project
+    from imagegen.editing.scratch import Beside
     from imagegen.project.record import Asked
+    from imagegen.workspace.project import KeySource, Project
 
 TRY_EPILOG: Final = examples(
     ('imagegen try my-video --style clear --look "Ink, two colours."', "the first beat in it"),
@@ -111,7 +111,7 @@ def attempt(
     how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
 
     def read(asked: "Asked", source: "KeySource") -> "Beside":
-        from imagegen.generation.trial import Trial
+        from imagegen.editing.candidates import Trial
 
         return Trial(project, asked, source, look=look, count=count or 2, wall=time.time())
 
@@ -165,7 +165,7 @@ def draw_beside(
 
 def _keep(project: Path, what: str, beats: Path | None) -> None:
     from imagegen.display import terminal
-    from imagegen.generation import trial
+    from imagegen.editing import candidates
 
-    done = trial.keep(opened(project, beats), what, time.time())
+    done = candidates.keep(opened(project, beats), what, time.time())
     terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")

@@ -96,7 +96,7 @@ def valued(command: Any) -> set[str]:
 
 
 def _meant(ctx: Any, wrong: str) -> str | None:
-    from imagegen.tables import did_you_mean
+    from imagegen.toml import did_you_mean
 
     near = did_you_mean(wrong, _options_of(ctx.command, ctx))
     root = ctx.find_root()

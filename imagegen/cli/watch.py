@@ -13,11 +13,11 @@ import msgspec
 from imagegen.cli import signals
 from imagegen.cli.draw import InterruptedRunError
 from imagegen.errors import Exit, InputFaultsError, UsageError
-from imagegen.generation.plan import Plan
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked, RunRecord
 from imagegen.shell import on_project
+from imagegen.workspace.plan import Plan
 
 _UNKNOWN: Final = Plan(styles={}, others=1)
 """Of a run whose beats cannot be read, or need not be."""
@@ -31,7 +31,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     it is lines of what happens. Leaving does nothing to the run.
     """
     from imagegen.display import terminal
-    from imagegen.generation import follow
+    from imagegen.events import journal
 
     layout = Layout(root)
     active = record.active_run(layout)
@@ -51,7 +51,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     gc.enable()
     screen = terminal.Screen(view, watching=True)
     with ended_in_order():
-        complete = follow.follow(layout, active.run, screen.listeners(plan))
+        complete = journal.follow(layout, active.run, screen.listeners(plan))
     if complete is not None:
         screen.summary(complete, layout.name, str(root))
     return complete is not None or view == "json"
@@ -74,7 +74,7 @@ def ended_in_order() -> Iterator[None]:
 
 def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
     """Return what the run draws. Raises `UsageError`."""
-    from imagegen.generation.project import Project
+    from imagegen.workspace.project import Project
 
     project = Project(root, _asked(active, beats_file))
     return project.plan(project.survey(time.time()).beats, lineage=active.lineage)

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from imagegen.display import actions, tty
-from imagegen.display.report import Printer
-from imagegen.display.text import Glyphs, glyphs_for
+from imagegen.display.printer import Printer
+from imagegen.display.text import github_escape
+from imagegen.display.text.sanitize import Glyphs, glyphs_for
+from imagegen.display.views import tty
 from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
 
 if TYPE_CHECKING:
-    from imagegen.display.summary import Ended
-    from imagegen.generation.appearances import Appearance
-    from imagegen.generation.bus import Listener
-    from imagegen.generation.estimate import Estimate
-    from imagegen.generation.events import Complete
-    from imagegen.generation.plan import Plan
+    from imagegen.display.reports.summary import Ended
+    from imagegen.engine.estimate import Estimate
+    from imagegen.events.bus import Listener
+    from imagegen.events.types import Complete
+    from imagegen.prompts.appearances import Appearance
+    from imagegen.workspace.plan import Plan
 
 # Whoever only prints does not wait for the views.
 
@@ -42,7 +43,7 @@ class Screen:
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
-        from imagegen.display.heard import Heard
+        from imagegen.display.views.run_notes import Heard
 
         self._watching = watching
         self._console = _console()
@@ -63,17 +64,21 @@ class Screen:
         heard: list[tuple[Listener, float | None]] = [(self._heard, None)]
         glyphs = _glyphs(self._console)
         if self._view == "live":
-            from imagegen.display.live import TICK, LiveView
+            from imagegen.display.views.live import TICK, LiveView
 
             heard.append((LiveView(plan, self._console, glyphs, watching=self._watching), TICK))
         elif self._view == "plain":
-            from imagegen.display import ci, plain
+            from imagegen.display.views import github, plain
 
             # What another process draws has its annotations where that runs.
-            view = ci.ActionsView if actions.running() and not self._watching else plain.Plain
+            view = (
+                github.ActionsView
+                if github_escape.running() and not self._watching
+                else plain.Plain
+            )
             heard.append((view(plan, sys.stdout, glyphs), plain.TICK))
         elif self._view == "json":
-            from imagegen.display.ndjson import JsonLines
+            from imagegen.display.views.ndjson import JsonLines
 
             heard.append((JsonLines(sys.stdout.buffer), None))
         return heard
@@ -83,7 +88,7 @@ class Screen:
 
         `price` is a picture's, in US dollars. Raises `UsageError` unless the answer is yes.
         """
-        from imagegen.display.words import money
+        from imagegen.display.text.formatting import money
 
         count = plan.again
         if count <= _MANY:
@@ -119,8 +124,8 @@ class Screen:
         sources: Sequence[str] = (),
         limited: bool = False,
     ) -> None:
-        """Say how the run ended: see `imagegen.display.summary.Ended`."""
-        from imagegen.display.summary import Ended
+        """Say how the run ended: see `imagegen.display.reports.summary.Ended`."""
+        from imagegen.display.reports.summary import Ended
 
         ended = Ended(
             complete=complete,
@@ -141,12 +146,12 @@ class Screen:
             if self._view in {"plain", "log"}:
                 self._printer.line()
             self._printer.summary(ended)
-        if actions.running() and not self._watching:
+        if github_escape.running() and not self._watching:
             self._tell_page(ended)
 
     def _tell_page(self, ended: "Ended") -> None:
         """Add a table to the page of the GitHub Actions run."""
-        from imagegen.display import ci_table
+        from imagegen.display.reports import github
 
         names = ended.names
         errors = [
@@ -154,10 +159,10 @@ class Screen:
             for beat, error in ended.errors
         ]
         glyphs, again = _glyphs(self._console), len(ended.again)
-        text = ci_table.table(ended.complete, ended.name, errors, glyphs, again=again)
-        refused = actions.append(text)
+        text = github.table(ended.complete, ended.name, errors, glyphs, again=again)
+        refused = github_escape.append(text)
         if refused is not None:
-            warning = actions.command("warning", refused, title="imagegen")
+            warning = github_escape.command("warning", refused, title="imagegen")
             stream = sys.stdout if self._view == "plain" else sys.stderr
             stream.write(f"{warning}\n")
             stream.flush()
@@ -165,8 +170,8 @@ class Screen:
 
 def tell_program(error: ImagegenError) -> None:
     """Print the event that nothing could start, for a program that reads events on stdout."""
-    from imagegen.display.ndjson import JsonLines
-    from imagegen.generation.events import Failed
+    from imagegen.display.views.ndjson import JsonLines
+    from imagegen.events.types import Failed
     from imagegen.times import iso_exact
 
     faults = error.faults if isinstance(error, InputFaultsError) else ()

@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from imagegen.errors import UsageError
-from imagegen.keys.anywhere import ADDRESS_VARIABLE
-from imagegen.keys.ring import Keyring
+from imagegen.keys.keyring import Keyring
+from imagegen.keys.validation import ADDRESS_VARIABLE
 
 _ADDRESS_HINT: Final = "write it as https://host or https://host/path"
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -11,11 +11,11 @@ from typing import Any, Final
 import filelock
 import msgspec
 
-from imagegen import files, tables
+from imagegen import files, toml
 from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
-from imagegen.keys import exposure, keyfile, pools
-from imagegen.keys.places import Place
-from imagegen.keys.ring import Keyring
+from imagegen.keys import key_lists, keyfile, permissions
+from imagegen.keys.keyring import Keyring
+from imagegen.keys.locations import Place
 from imagegen.keys.section import Section
 from imagegen.paths import state_folder, user_file
 from imagegen.secret import Secret
@@ -40,12 +40,12 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """The key's name for the user: its tail, or `env:NAME`."""
-        return str(self.secret) if self.secret else f"{pools.ENVIRONMENT}{self.variable}"
+        return str(self.secret) if self.secret else f"{key_lists.ENVIRONMENT}{self.variable}"
 
     @property
     def written(self) -> str:
         """The key as it stands in the file: a secret."""
-        return self.secret.reveal() if self.secret else f"{pools.ENVIRONMENT}{self.variable}"
+        return self.secret.reveal() if self.secret else f"{key_lists.ENVIRONMENT}{self.variable}"
 
     @property
     def entry(self) -> str | dict[str, Any]:
@@ -77,9 +77,9 @@ def typed(text: str) -> NewKey:
     text = text.strip()
     if not text:
         raise UsageError("no key was given", hint="paste it when asked, or pipe it in")
-    name = text.removeprefix(pools.ENVIRONMENT)
+    name = text.removeprefix(key_lists.ENVIRONMENT)
     if name != text:
-        if not _VARIABLE.fullmatch(name) or pools.looks_like_a_key(name):
+        if not _VARIABLE.fullmatch(name) or key_lists.looks_like_a_key(name):
             raise UsageError(
                 "what stands after env: is no name of a variable",
                 hint="as in env:GEMINI_KEY_1; a key itself goes without env:",
@@ -92,7 +92,7 @@ def typed(text: str) -> NewKey:
     if _ASSIGNED.fullmatch(text) and not text.endswith("="):
         hint = "type what stands after it, or env:NAME to read a variable"
         raise UsageError('there is a name and "=" before the key', hint=hint)
-    if not pools.is_key(text):
+    if not key_lists.is_key(text):
         raise UsageError(
             "this is no API key: it has blanks or unusual characters, or is very long",
             hint="copy it again",
@@ -157,7 +157,7 @@ def _add(
             return Change(path=path, ring=ring, known=True)
         text = with_key(before, style, new.entry, place.section.table)
     ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
-    narrowed = not created and exposure.open_to_others(path)
+    narrowed = not created and permissions.open_to_others(path)
     files.write(path, text.encode(), mode=_MODE)
     return Change(path=path, ring=ring, created=created, narrowed=narrowed)
 
@@ -290,7 +290,7 @@ def _target(place: Place) -> Path:
 def _read(path: Path, place: Place) -> tuple[dict[str, Any], str]:
     """Return what the file says, and its text."""
     faults: list[InputFault] = []
-    table = tables.read(path, place.shown, faults)
+    table = toml.read(path, place.shown, faults)
     if table is None:
         raise InputFaultsError(faults)
     return table, path.read_bytes().decode()

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen import tables
+from imagegen import toml
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.keys import anywhere, exposure, pools, prices
-from imagegen.keys.anywhere import ADDRESS
-from imagegen.keys.places import Named, Place, deciding, find
-from imagegen.keys.pools import PerDay, PerMinute, PoolReader
-from imagegen.keys.ring import DEFAULT_POOL, Key, Keyring, Limit
+from imagegen.keys import key_lists, permissions, prices, validation
+from imagegen.keys.key_lists import PerDay, PerMinute, PoolReader
+from imagegen.keys.keyring import DEFAULT_POOL, Key, Keyring, Limit
+from imagegen.keys.locations import Named, Place, deciding, find
 from imagegen.keys.section import Section
+from imagegen.keys.validation import ADDRESS
 from imagegen.secret import Secret
 
 _PRICES: Final = "prices"
@@ -79,7 +79,7 @@ def look_over(places: Iterable[Place]) -> list[InputFault]:
     for place in places:
         if place.path is None or not place.there:
             continue
-        table = tables.read(place.path, place.shown, faults)
+        table = toml.read(place.path, place.shown, faults)
         if table is not None:
             faults += _anywhere(table, place)
     return faults
@@ -95,11 +95,11 @@ def _read(place: Place, styles: Sequence[str], environ: Mapping[str, str]) -> Ke
             hint=f"{how} takes the name of a keys file" if place.shown != str(place.path) else None,
         )
     faults: list[InputFault] = []
-    table = tables.read(place.path, place.shown, faults)
+    table = toml.read(place.path, place.shown, faults)
     if table is None:
         raise InputFaultsError(faults)
     ring = parse(table, place, styles, environ)
-    warnings = (*exposure.warnings(place.path, place.shown), *ring.warnings)
+    warnings = (*permissions.warnings(place.path, place.shown), *ring.warnings)
     return msgspec.structs.replace(ring, warnings=warnings)
 
 
@@ -113,13 +113,13 @@ def parse(
     shown, section, faults = place.shown, place.section, _anywhere(table, place)
     own = _own(table, place, faults)
     if section.keyless:
-        base_url = tables.convert(
+        base_url = toml.convert(
             own, _Address, shown=shown, faults=faults, prefix=section.prefix
         ).base_url
         if faults:
             raise InputFaultsError(faults)
         return Keyring(source=shown, base_url=base_url)
-    file = tables.convert(
+    file = toml.convert(
         own,
         _Section,
         shown=shown,
@@ -147,7 +147,7 @@ def parse(
                 if written[style]
                 else f"{shown}: {field} has no key: {names} is not set"
             )
-    pools.check(written, shown, faults, prefix=section.prefix)
+    key_lists.check(written, shown, faults, prefix=section.prefix)
     if faults:
         raise InputFaultsError(faults)
     return Keyring(
@@ -165,7 +165,7 @@ def _anywhere(table: Mapping[str, Any], place: Place) -> list[InputFault]:
     """Return what is wrong in a file whoever draws, whether it is for this provider or not."""
     owned = place.section.tables
     known = [*_Section.__struct_fields__, _PRICES, *owned]
-    return anywhere.faults(table, known, owned, shown=place.shown, trusted=place.trusted)
+    return validation.faults(table, known, owned, shown=place.shown, trusted=place.trusted)
 
 
 def _own(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _look_at_style(
     """Report a style that a project lacks; in a file of the user's it may be another project's."""
     if style in styles or style == DEFAULT_POOL:
         return
-    near = tables.did_you_mean(style, [*styles, DEFAULT_POOL])
+    near = toml.did_you_mean(style, [*styles, DEFAULT_POOL])
     if not place.trusted:
         field = f"{place.section.prefix}keys.{style}"
         message = f'unknown style "{style}"'
@@ -202,7 +202,7 @@ def _look_at_style(
 
 
 def _from_variable(place: Place, value: str) -> Keyring:
-    if not pools.is_key(value):
+    if not key_lists.is_key(value):
         raise UsageError(f"{place.shown} holds no API key: it has blanks or unusual characters")
     key = Key(Secret(value), Limit(place.section.per_minute))
     return Keyring(pools={DEFAULT_POOL: (key,)}, source=place.shown)

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen.errors import InputFault
-from imagegen.keys.ring import Prices
-from imagegen.tables import did_you_mean
+from imagegen.keys.keyring import Prices
+from imagegen.toml import did_you_mean
 
 SIZES: Final = ("512", "1K", "2K", "4K")
 """The sizes that settings know; keys and settings know nothing of each other."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.keys.ring import DEFAULT_PER_MINUTE
+from imagegen.keys.keyring import DEFAULT_PER_MINUTE
 
 _OF_ALL: Final = frozenset({"prices"})
 """What stands at the top level and belongs to no provider."""

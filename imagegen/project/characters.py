@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from imagegen import tables
+from imagegen import toml
 from imagegen.errors import InputFault
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -83,7 +83,7 @@ def read(
             found[name] = _character(name, value, shown, faults)
     strange = ((n, s) for n, c in found.items() for s in c.styles if s not in styles)
     for name, style in itertools.islice(strange, _MOST_STRANGE):
-        hint = tables.did_you_mean(style, styles)
+        hint = toml.did_you_mean(style, styles)
         fault(f"characters.{name}.picture", f'unknown style "{style[:100]}"', hint)
     for name, shared, owner in _shared_names(found):
         fault(f"characters.{name}.names", f'"{shared}" is also a name of {owner}')
@@ -107,7 +107,7 @@ def _character(
     own = value.get("names")
     listed = {**value, "names": [own]} if isinstance(own, str) else value
     prefix = f"characters.{name}."
-    character = tables.convert(listed, Character, shown=shown, faults=faults, prefix=prefix)
+    character = toml.convert(listed, Character, shown=shown, faults=faults, prefix=prefix)
     if not character.names:
         names = (name.replace("_", " ").replace("-", " ").capitalize(),)
         return msgspec.structs.replace(character, names=names)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.project import png
+from imagegen.images import png
 
 _FILE: Final = "index"
 _SCHEMA: Final = 3

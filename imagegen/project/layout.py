@@ -9,7 +9,7 @@ from typing import Final
 from imagegen import files
 from imagegen.errors import UsageError, sendable
 from imagegen.shell import on_project
-from imagegen.tables import did_you_mean
+from imagegen.toml import did_you_mean
 
 PICTURES: Final = "generated_images"
 OLD: Final = "old_images"

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen import files, tables
+from imagegen import files, toml
 from imagegen.errors import InputFault, InputFaultsError, UsageError
-from imagegen.project.exclusive import exclusive
+from imagegen.project.file_lock import exclusive
 from imagegen.project.layout import Layout
 
 FILE: Final = "overrides.toml"
@@ -75,7 +75,7 @@ def load(root: Path) -> dict[Address, Override]:
     if path.is_symlink():
         hint = "put the file itself there"
         raise InputFaultsError([InputFault(file=shown, message="is a symbolic link", hint=hint)])
-    found = _read(tables.read(path, shown, faults) or {}, shown, faults)
+    found = _read(toml.read(path, shown, faults) or {}, shown, faults)
     if faults:
         raise InputFaultsError(faults)
     return found
@@ -93,7 +93,7 @@ def _read(
             faults.append(InputFault(file=shown, field=name[:100], message=message, hint=hint))
             continue
         style, shot, beat = address
-        override = tables.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
+        override = toml.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
         if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
             message = "holds a NUL character" if override.prompt.strip() else "is empty"
             faults.append(InputFault(file=shown, field=f"{name}.prompt", message=message))
@@ -112,7 +112,7 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     from imagegen.project import rewriting  # noqa: PLC0415
 
     path = root / FILE
-    data = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else _HEAD.encode()
+    data = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else _HEAD.encode()
     if data is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
     before = load(root)
@@ -132,7 +132,7 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
             raise UsageError(f"{path} cannot be changed without changing more", hint=hint)
     except (TOMLKitError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
-    if len(written) > tables.MAX_BYTES:
+    if len(written) > toml.MAX_BYTES:
         hint = "change the storyboard itself"
         raise UsageError(f"{FILE} would be larger than 4 MiB", hint=hint)
     return written

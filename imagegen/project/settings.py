@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from imagegen import files, tables
+from imagegen import files, toml
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.project import characters
 from imagegen.project.characters import Character
@@ -141,13 +141,13 @@ def read(project: Path) -> tuple[Settings, list[InputFault]]:
     if not os.path.lexists(path):
         return Settings(), faults
     shown = str(path)
-    table = tables.read(path, shown, faults)
+    table = toml.read(path, shown, faults)
     if table is None:
         return Settings(), faults
     table = _without_foreign(table, shown, faults)
     styles = _styles(table.pop("styles", {}), shown, faults)
     cast = characters.read(table.pop("characters", {}), styles, shown, faults)
-    settings = tables.convert(table, Settings, shown=shown, faults=faults)
+    settings = toml.convert(table, Settings, shown=shown, faults=faults)
     settings = msgspec.structs.replace(settings, styles=styles, characters=cast)
     _check(settings, shown, faults)
     return settings, faults
@@ -177,7 +177,7 @@ def with_beats(project: Path, file: str) -> bytes:
     import tomllib  # noqa: PLC0415  # only edits need it, and it is slow to import
 
     path = project / FILE
-    before = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else b""
+    before = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else b""
     if before is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
     try:
@@ -198,7 +198,7 @@ def _edited(
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
     path, (group, own) = project / FILE, table
-    before = files.read(path, tables.MAX_BYTES) if os.path.lexists(path) else b""
+    before = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else b""
     if before is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
     try:
@@ -266,7 +266,7 @@ def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, St
             message = f'expected a table, as in [{field}] with look = "…"'
             faults.append(InputFault(file=shown, field=field, message=message))
         else:
-            styles[name] = tables.convert(
+            styles[name] = toml.convert(
                 value, Style, shown=shown, faults=faults, prefix=field + "."
             )
     return styles
@@ -276,7 +276,7 @@ def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
     def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
             # Ratios and sizes look too much alike to guess which was meant.
-            near = None if value[:1].isdigit() else tables.did_you_mean(value, known)
+            near = None if value[:1].isdigit() else toml.did_you_mean(value, known)
             hint = near or "one of " + ", ".join(known)
             fault = InputFault(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
             faults.append(fault)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from imagegen.errors import UsageError
 from imagegen.providers.base import Options, Provider
-from imagegen.tables import did_you_mean
+from imagegen.toml import did_you_mean
 
 if TYPE_CHECKING:
     from imagegen.providers.models import Catalogue
 
 _CLASSES: Final = {
-    "gemini": "imagegen.providers.gemini:Gemini",
-    "openai": "imagegen.providers.openai:OpenAI",
+    "gemini": "imagegen.providers.gemini.provider:Gemini",
+    "openai": "imagegen.providers.openai.provider:OpenAI",
     "sdwebui": "imagegen.providers.sdwebui:SdWebUi",
     "sketch": "imagegen.providers.sketch:Sketch",
 }

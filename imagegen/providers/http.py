@@ -18,9 +18,9 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyErr
 
 from imagegen import __version__
 from imagegen.providers import environment, memory
-from imagegen.providers.answers import web_page
 from imagegen.providers.base import NO_MEMORY, TOO_LARGE, Fault, Kind, uncounted
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
+from imagegen.providers.responses import web_page
 from imagegen.secret import Secret
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from imagegen.providers.answers import decoded
 from imagegen.providers.base import Fault, Kind
+from imagegen.providers.responses import decoded
 
 if TYPE_CHECKING:
     from imagegen.providers.http import Reply

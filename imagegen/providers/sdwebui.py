@@ -13,7 +13,19 @@ import msgspec
 import pybase64
 
 from imagegen.providers import sizes
-from imagegen.providers.answers import (
+from imagegen.providers.base import (
+    MAX_REFERENCE_BYTES,
+    NO_TEXT,
+    USUAL_TYPES,
+    Fault,
+    Kind,
+    Options,
+    Outcome,
+    Request,
+    base_address,
+)
+from imagegen.providers.models import Catalogue, Model
+from imagegen.providers.responses import (
     LONGEST_NAME,
     best_picture,
     broken,
@@ -27,18 +39,6 @@ from imagegen.providers.answers import (
     redirected,
     shown,
 )
-from imagegen.providers.base import (
-    MAX_REFERENCE_BYTES,
-    NO_TEXT,
-    USUAL_TYPES,
-    Fault,
-    Kind,
-    Options,
-    Outcome,
-    Request,
-    base_address,
-)
-from imagegen.providers.models import Catalogue, Model
 from imagegen.secret import Secret
 
 if TYPE_CHECKING:

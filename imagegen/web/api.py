@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from imagegen.errors import UsageError
-from imagegen.generation.events import Event, Failed
+from imagegen.events.types import Event, Failed
 from imagegen.web import older
-from imagegen.web.answers import RefusedError, answer, body_of, decoded
 from imagegen.web.board import Boards
 from imagegen.web.choices import Choices, Wanted
-from imagegen.web.drawing import Asked, Runs
 from imagegen.web.follower import Follower, News, Place
+from imagegen.web.responses import RefusedError, answer, body_of, decoded
+from imagegen.web.runs import Asked, Runs
 from imagegen.web.stream import EventStream
 
 

@@ -17,16 +17,16 @@ from starlette.types import ASGIApp
 
 from imagegen.errors import ImagegenError
 from imagegen.secret import redact
-from imagegen.web.access import Access
-from imagegen.web.answers import RefusedError, TooLargeError, refused, told, too_large
 from imagegen.web.api import Api
+from imagegen.web.auth import Access
 from imagegen.web.board import Boards
 from imagegen.web.choices import Choices
-from imagegen.web.drawing import Runs
 from imagegen.web.follower import Follower
-from imagegen.web.gate import Gate
-from imagegen.web.lookout import Lookout
-from imagegen.web.pictures import Pictures
+from imagegen.web.images import Pictures
+from imagegen.web.middleware import Gate
+from imagegen.web.responses import RefusedError, TooLargeError, refused, told, too_large
+from imagegen.web.runs import Runs
+from imagegen.web.watcher import Lookout
 
 _PAGE: Final = "index.html"
 _TYPES: Final = {".js": "text/javascript", ".html": "text/html", ".css": "text/css"}

@@ -9,16 +9,16 @@ from typing import Final
 
 import msgspec
 
-from imagegen.generation import interrupted, numbering
-from imagegen.generation.project import Project
-from imagegen.generation.standing import BeatStanding, Standing, StyleStanding, standing
 from imagegen.project.beat_ids import BeatId
+from imagegen.project.beat_status import Status
 from imagegen.project.layout import Layout
 from imagegen.project.progress import BeatError
 from imagegen.project.record import Asked
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Beat
-from imagegen.web.marks import named_by, signature, version
+from imagegen.review.status import BeatStanding, Standing, StyleStanding, standing
+from imagegen.web.fingerprints import named_by, signature, version
+from imagegen.workspace import moved_numbers, recovery
+from imagegen.workspace.project import Project
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
 
@@ -124,7 +124,9 @@ class Boards:
         now = self._now()
         if now.board.moved:
             found = now.project.survey(time.time())
-            numbering.require_places(now.project, found, now.project.styles, "Nothing was chosen")
+            moved_numbers.require_places(
+                now.project, found, now.project.styles, "Nothing was chosen"
+            )
         return now.project
 
     def _now(self) -> "_Read":
@@ -135,7 +137,7 @@ class Boards:
             return self._read
 
     def _anew(self, seen: int) -> "_Read":
-        interrupted.finish(self.layout, time.time())
+        recovery.finish(self.layout, time.time())
         project = Project(self._root, self.asked)
         named = named_by(project)
         if named != self._named:
@@ -173,7 +175,7 @@ def _board(project: Project, found: Standing) -> Board:
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
         moved=sum(stands.moved for stands in found.styles.values()),
-        way_out=numbering.way_out(project),
+        way_out=moved_numbers.way_out(project),
         styles={
             style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
         },

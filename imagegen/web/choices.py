@@ -8,15 +8,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from imagegen.errors import UsageError
-from imagegen.generation import choices, choosing, picks
-from imagegen.generation.choices import ChoiceStanding
-from imagegen.generation.choosing import Pick
-from imagegen.generation.project import Project
-from imagegen.project import selections
-from imagegen.project.selections import Entries
+from imagegen.project.selections import file
+from imagegen.project.selections.file import Entries
+from imagegen.review import choices, picks
+from imagegen.review import choose as choosing
+from imagegen.review.choices import ChoiceStanding
+from imagegen.review.choose import Pick
 from imagegen.web import older
 from imagegen.web.board import Boards
-from imagegen.web.marks import version
+from imagegen.web.fingerprints import version
+from imagegen.workspace.project import Project
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 
@@ -46,14 +47,14 @@ class Choices:
         """Return every choice, and what has become of its picture since."""
         with self._lock:
             project = self._boards.project()
-            mark = version(project.root / selections.FILE)
+            mark = version(project.root / file.FILE)
             if self._looked is None or self._looked[:2] != (project, mark):
                 self._looked = project, mark, choices.look(project)
             return self._looked[2]
 
     def entries(self) -> Entries:
         """Return the file of choices as it stands. Raises `UsageError` if it is torn."""
-        return selections.read(self._boards.layout.root)
+        return file.read(self._boards.layout.root)
 
     def save_as_older(self, wanted: older.Choice) -> ChoiceStanding | None:
         """Save a choice of a beat by its number, as anybody writes it, and return it.

@@ -8,7 +8,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from imagegen.web.gate import ADMIT, HEADERS
+from imagegen.web.middleware import ADMIT, HEADERS
 
 HEAD_SECONDS: Final = 10.0
 """How long a request's head may take, from the connection or from its first byte."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from imagegen.paths import state_folder
-from imagegen.web.access import Access
+from imagegen.web.auth import Access
 
 _NAME: Final = "page-{}.html"
 _KEPT_SECONDS: Final = 24 * 60 * 60

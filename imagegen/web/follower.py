@@ -15,14 +15,14 @@ import msgspec
 from anyio import to_thread
 
 from imagegen.errors import Exit
-from imagegen.generation import follow
-from imagegen.generation.events import Complete, Event, Failed
-from imagegen.generation.follow import Journal
+from imagegen.events import journal as follow
+from imagegen.events.journal import Journal
+from imagegen.events.types import Complete, Event, Failed
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.shell import on_project
 from imagegen.times import iso_exact
-from imagegen.web.lookout import Lookout, Seen
+from imagegen.web.watcher import Lookout, Seen
 
 QUIET: Final = 15.0
 """Seconds after which a client is told that nothing has happened."""

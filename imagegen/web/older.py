@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from imagegen.errors import Exit, sendable
-from imagegen.generation.events import Complete, Event, Failed, Progress, Start
-from imagegen.generation.project import Project
+from imagegen.events.types import Complete, Event, Failed, Progress, Start
 from imagegen.project import progress
+from imagegen.project.beat_status import Status
 from imagegen.project.layout import Layout
-from imagegen.project.status import Status
 from imagegen.project.storyboard import Key
 from imagegen.web.follower import News
+from imagegen.workspace.project import Project
 
 ProjectPath = Annotated[str, msgspec.Meta(max_length=4096)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]

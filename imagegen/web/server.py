@@ -12,11 +12,11 @@ import uvicorn
 from anyio import to_thread
 
 from imagegen.errors import UsageError
-from imagegen.web.access import Access
 from imagegen.web.app import application
+from imagegen.web.auth import Access
 from imagegen.web.board import Boards
 from imagegen.web.connections import Connection
-from imagegen.web.lookout import Lookout
+from imagegen.web.watcher import Lookout
 
 _THREADS: Final = 8
 """As many wait for files at a time: each costs memory, and files are fast."""

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from starlette.types import Receive, Scope, Send
 
 from imagegen import encoding
-from imagegen.generation.events import Failed
+from imagegen.events.types import Failed
 from imagegen.web.follower import ChoicesChanged, News, Place
 
 _STUCK: Final = 60.0

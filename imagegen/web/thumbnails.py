@@ -6,9 +6,9 @@ from typing import Final
 
 from imagegen import files
 from imagegen.errors import StorageError
-from imagegen.project.formats import NotAPictureError
+from imagegen.images.formats import NotAPictureError
+from imagegen.images.thumbnails import thumbnail
 from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.thumbnails import thumbnail
 
 WIDTH: Final = 480
 """Pixels: a third of a wide window, and sharp on a phone."""

@@ -15,8 +15,8 @@ after is ever without one.
 
 from imagegen.project.steps.folders import STEP, new_folder, newest_first
 from imagegen.project.steps.history import last, note_run, undo, unreadable
+from imagegen.project.steps.paths import is_place
 from imagegen.project.steps.perform import perform, recover, unfinished
-from imagegen.project.steps.places import is_place
 from imagegen.project.steps.step import Move, Step
 
 __all__ = [

@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files
-from imagegen.project import png
+from imagegen.images import png
 from imagegen.project.layout import OLD, PICTURES, Layout
 from imagegen.project.steps.folders import NEW, STEP, newest_first
+from imagegen.project.steps.paths import is_place
 from imagegen.project.steps.perform import carry_out, recover
-from imagegen.project.steps.places import is_place
 from imagegen.project.steps.step import Move, Step, read_standing, read_step, write_step
 
 _style: Final = re.compile(r"[^_.].*")

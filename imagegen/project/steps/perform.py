@@ -11,9 +11,9 @@ from imagegen import files
 from imagegen.errors import ImagegenError, StorageError
 from imagegen.project.layout import OLD, Layout
 from imagegen.project.steps.folders import NEW, STEP, free_name, new_folder, newest_first, tidy
-from imagegen.project.steps.places import aside
-from imagegen.project.steps.planning import plan_moves
-from imagegen.project.steps.relocation import Relocation
+from imagegen.project.steps.paths import aside
+from imagegen.project.steps.plan import plan_moves
+from imagegen.project.steps.relocate import Relocation
 from imagegen.project.steps.step import Move, Step, read_step, read_unfinished, write_step
 
 _OURS: Final = frozenset({"run", "undo"})

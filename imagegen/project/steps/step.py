@@ -10,7 +10,7 @@ from imagegen import encoding, files
 from imagegen.errors import StorageError
 from imagegen.project.record import RunId
 from imagegen.project.steps.folders import STEP, FolderName
-from imagegen.project.steps.places import Place, ancestors
+from imagegen.project.steps.paths import Place, ancestors
 
 _MAX_BYTES: Final = 256 * 1024 * 1024
 

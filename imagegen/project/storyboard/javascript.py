@@ -9,7 +9,7 @@ else that a module may hold is a fault.
 
 import re
 
-from imagegen.project.storyboard.wording import quoted
+from imagegen.project.storyboard.messages import quoted
 
 _DEEPEST = 200
 _GAP = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*[\s\S]*?\*/)*")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.project.storyboard.wording import quoted
+from imagegen.project.storyboard.messages import quoted
 
 LARGEST: Final = 16_000_000
 """Characters of the longest text that is read in this way."""

@@ -12,11 +12,11 @@ import msgspec
 from imagegen import files
 from imagegen.errors import InputFault, InputFaultsError, UsageError
 from imagegen.project.settings import FILE as SETTINGS
-from imagegen.project.storyboard import rows, source
-from imagegen.project.storyboard.assemble import Part, beats_of
+from imagegen.project.storyboard import reader, rows
 from imagegen.project.storyboard.beat import Beat, Storyboard
+from imagegen.project.storyboard.build import Part, beats_of
+from imagegen.project.storyboard.messages import unknown_style
 from imagegen.project.storyboard.numbers import as_written, file_number
-from imagegen.project.storyboard.wording import unknown_style
 from imagegen.shell import command, on_project
 
 _SHARED = ("beats.json", "beats.csv", "beats.tsv", "beats.xlsx")
@@ -239,8 +239,8 @@ def _with_lines(part: Part, styles: Sequence[str]) -> Part:
     if part.sheet.lines or path.suffix.lower() != ".json":
         return part
     try:
-        text, _ = source.as_text(source.read(path))
-    except source.UnreadableError:
+        text, _ = reader.as_text(reader.read(path))
+    except reader.UnreadableError:
         return part
     sheet = msgspec.structs.replace(part.sheet, lines=rows.lines_in(text, styles))
     return msgspec.structs.replace(part, sheet=sheet)
@@ -316,8 +316,8 @@ def _is_at(path: Path) -> bool:
 def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:
     place = _Place(base=project, within=(), styles=tuple(styles))
     try:
-        real = source.resolved(path)
-    except source.UnreadableError as error:
+        real = reader.resolved(path)
+    except reader.UnreadableError as error:
         raise UsageError(f"the beats file {path} {error}") from None
     if not real.is_dir():
         if path.suffix.lower() not in _KINDS:
@@ -363,9 +363,9 @@ def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_C
     """Read the files that a folder has for the styles, and remark those for no style."""
     name = place.relative(folder) + "/"
     try:
-        source.resolved(folder, within=place.within)
+        reader.resolved(folder, within=place.within)
         names = [entry.name for entry in folder.iterdir()]
-    except (OSError, source.UnreadableError) as error:
+    except (OSError, reader.UnreadableError) as error:
         reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         sheet = rows.broken(str(folder), reason)
         part = Part(sheet=sheet, file=name, styles=(), shared=False)
@@ -402,19 +402,19 @@ def _unknown(
 def _sheet(path: Path, place: _Place) -> rows.Sheet:
     shown, kind = str(path), path.suffix.lower()
     try:
-        data = source.read(path, within=place.within)
-        source.refuse_other_kinds(data)
-        if data.startswith(source.EXCEL):
+        data = reader.read(path, within=place.within)
+        reader.refuse_other_kinds(data)
+        if data.startswith(reader.EXCEL):
             return _excel(data, shown, place.styles)
         if kind not in {".csv", ".tsv", ".js", ".mjs"}:
             return rows.from_json(data, shown, place.styles)
-        text, notes = source.as_text(data)
-    except source.UnreadableError as error:
+        text, notes = reader.as_text(data)
+    except reader.UnreadableError as error:
         return rows.broken(shown, str(error), hint=error.hint)
     if kind in {".csv", ".tsv"}:
-        from imagegen.project.storyboard import table  # noqa: PLC0415  # for such files alone
+        from imagegen.project.storyboard import csv  # noqa: PLC0415  # for such files alone
 
-        return table.from_csv(text, shown, place.styles, notes)
+        return csv.from_csv(text, shown, place.styles, notes)
     if full := rows.too_full(text):
         return rows.broken(shown, full)
     from imagegen.project.storyboard import javascript  # noqa: PLC0415  # for such files alone
@@ -427,10 +427,10 @@ def _sheet(path: Path, place: _Place) -> rows.Sheet:
 
 
 def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.Sheet:
-    from imagegen.project.storyboard import spreadsheet, table  # noqa: PLC0415  # as above
+    from imagegen.project.storyboard import csv, spreadsheet  # noqa: PLC0415  # as above
 
     try:
-        return table.from_sheets(spreadsheet.sheets(data), shown, styles)
+        return csv.from_sheets(spreadsheet.sheets(data), shown, styles)
     except spreadsheet.MissingExtraError:
         hint = (
             "save it as CSV UTF-8; or, to read it as it is: pip install 'imagegen-storyboard[xlsx]'"

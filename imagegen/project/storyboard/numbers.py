@@ -5,7 +5,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from imagegen.project.storyboard.wording import quoted
+from imagegen.project.storyboard.messages import quoted
 
 Number = str | int | float
 

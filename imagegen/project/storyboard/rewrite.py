@@ -10,7 +10,7 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.errors import StorageError, UsageError
-from imagegen.project.storyboard.assemble import Part
+from imagegen.project.storyboard.build import Part
 from imagegen.project.storyboard.load import choose
 from imagegen.project.storyboard.names import FIELDS, KEPT
 from imagegen.project.storyboard.numbers import as_written

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import InputFault, within_sentence
-from imagegen.project.storyboard import lenient, names, shapes, source
+from imagegen.project.storyboard import lenient, names, shapes
+from imagegen.project.storyboard import reader as source
+from imagegen.project.storyboard.messages import quoted
 from imagegen.project.storyboard.names import KEPT, Names
 from imagegen.project.storyboard.numbers import Number, file_number
 from imagegen.project.storyboard.shapes import Found
-from imagegen.project.storyboard.wording import quoted
 
 _KINDS = {
     "array": "a list",

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Final
 
-from imagegen.project.storyboard.source import UnreadableError
+from imagegen.project.storyboard.reader import UnreadableError
 
 _AS_CSV: Final = "save it as CSV UTF-8"
 _MOST_BYTES: Final = 200 * 1024 * 1024

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from imagegen.project.storyboard.wording import quoted
+from imagegen.project.storyboard.messages import quoted
 
 
 class Kind(StrEnum):

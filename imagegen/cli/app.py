@@ -1,0 +1,210 @@
+"""The application: its commands in order, and those that read a project and draw nothing."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from imagegen import __version__
+from imagegen.cli import (
+    adopt,
+    cast,
+    choose,
+    complete,
+    gallery,
+    keys,
+    models,
+    pictures,
+    run,
+    serve,
+    status,
+    trial,
+)
+from imagegen.cli.help import App, examples
+from imagegen.cli.options import (
+    BeatsOption,
+    ContinuityOption,
+    KeysOption,
+    ModelOption,
+    ProjectArgument,
+    ProviderOption,
+    absolute,
+    asked_for,
+)
+
+# Each command imports what it needs, so that none waits for what it does not.
+
+_BEGIN: Final = "Begin a project"
+_DRAW: Final = "Draw it"
+_LOOK: Final = "See where it stands"
+_CHOOSE: Final = "Choose the best"
+_ONE: Final = "One beat at a time"
+_EDIT: Final = "After the storyboard was edited"
+"""Headings under which commands stand in the help."""
+
+app = App(
+    name="imagegen",
+    help="Draw every beat of a storyboard in three styles, and carry on after any interruption.",
+    epilog=examples(
+        ("imagegen init my-video", "a project with a small sample"),
+        ("imagegen run my-video --provider sketch", "draws it: no key, no cost"),
+        ("imagegen run -h", "tells all that run can do"),
+    ),
+)
+app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag
+    if value:
+        typer.echo(f"imagegen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    rich_help_panel=_BEGIN,
+    epilog=examples(
+        ("imagegen init my-video", "makes the folder and the files in it"),
+        ("imagegen init", "makes the files in the current folder"),
+    ),
+)
+def init(project: ProjectArgument = Path()) -> None:
+    """Make a new project: sample beats, settings and a .gitignore.
+
+    Nothing that exists is overwritten, and a folder that has beats gets no sample. It says which
+    keys the project will use.
+    """
+    from imagegen.display import terminal
+    from imagegen.setup import init as scaffold
+
+    printer = terminal.printer()
+    for line in scaffold.create(project):
+        printer.line(line)
+
+
+@app.command(
+    rich_help_panel=_BEGIN,
+    epilog=examples(
+        ("imagegen check my-video", "all faults of its files at once"),
+        ("imagegen check my-video --show clear/7.3", "the words that would be sent"),
+        ("imagegen check my-video --write", "stores the beats as a clean beats.json"),
+    ),
+)
+def check(
+    project: ProjectArgument = Path(),
+    *,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--show",
+            metavar="BEAT",
+            help="Print the exact words and references that would be sent for this beat: 1.1, "
+            "clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            autocompletion=complete.beats,
+        ),
+    ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Store the beats as a clean beats.json, whatever they were read from. A "
+            "beats.json that is there is kept as beats.old.json.",
+        ),
+    ] = False,
+    beats: BeatsOption = None,
+    provider: ProviderOption = None,
+    model: ModelOption = None,
+    continuity: ContinuityOption = None,
+    keys: KeysOption = None,
+) -> None:
+    """Read everything and draw nothing: tell every fault of the project's files.
+
+    Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
+    """
+    from imagegen.display import terminal
+    from imagegen.editing import adopt as adoption
+    from imagegen.project import storyboard
+    from imagegen.project.layout import Layout
+    from imagegen.times import day
+    from imagegen.workspace import model_checks, recovery
+    from imagegen.workspace.project import KeySource, Project
+
+    printer = terminal.printer()
+    recovery.finish(Layout(project), time.time())
+    asked = asked_for(
+        provider=provider, model=model, continuity=continuity, beats_file=absolute(beats)
+    )
+    read = Project(project, asked, KeySource(file=keys))
+    composer = read.composer
+    beats_of_all = [beat for own in read.beats.values() for beat in own]
+    model_checks.require_settings(read)
+    if not show:
+        model_checks.require_references(read, beats_of_all)
+    for address in show or ():
+        for beat in read.addresses.find(address):
+            printer.request(
+                beat,
+                composer.request(beat, composer.predecessor_shown(beat)),
+                overridden=bool(read.settled.of(beat).prompt),
+                before=composer.before(beat),
+                left_out=composer.left_out(beat),
+            )
+    if not show:
+        paid = read.settings if read.needs_keys else None
+        printer.check(
+            read.layout.name,
+            read.storyboard.source,
+            read.beats,
+            paid,
+            hard_cut=composer.hard_cut,
+            chained={style: len(own) for style, own in read.predecessors.items()},
+            cast=read.cast(beats_of_all),
+        )
+        tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
+        if read.needs_keys:
+            printer.model(read.model, read.settings.image_size, read.picture_price())
+            printer.keys(tails, read.ring.source)
+    named = read.asked.beats_file or read.settings.beats
+    unused = None if named else storyboard.unused(read.root, read.storyboard.source)
+    told = filter(None, (unused, adoption.notice(read), composer.short(beats_of_all)))
+    about_model = model_checks.notes(read, beats_of_all, day(time.time()))
+    for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
+        printer.wrapped("  note: ", note, indent=4)
+    if write:
+        written = storyboard.write_clean(
+            read.root,
+            tuple(read.settings.styles),
+            beats=Path(named) if named else None,
+        )
+        printer.written(written, named)
+
+
+app.command(rich_help_panel=_DRAW, epilog=run.RUN_EPILOG)(run.run)
+app.command(rich_help_panel=_DRAW, epilog=run.RESUME_EPILOG)(run.resume)
+app.command(rich_help_panel=_DRAW, epilog=status.STOP_EPILOG)(status.stop)
+app.command(rich_help_panel=_LOOK, epilog=status.STATUS_EPILOG)(status.status)
+app.command(rich_help_panel=_LOOK, epilog=serve.SERVE_EPILOG)(serve.serve)
+app.command(rich_help_panel=_BEGIN, epilog=adopt.ADOPT_EPILOG)(adopt.adopt)
+app.command(rich_help_panel=_CHOOSE, epilog=gallery.GALLERY_EPILOG)(gallery.gallery)
+app.command(rich_help_panel=_CHOOSE, epilog=choose.CHOOSE_EPILOG)(choose.choose)
+app.command(rich_help_panel=_ONE, epilog=run.REDRAW_EPILOG)(run.redraw)
+app.command(rich_help_panel=_ONE, epilog=pictures.USE_EPILOG)(pictures.use)
+app.command(rich_help_panel=_ONE, epilog=pictures.ACCEPT_EPILOG)(pictures.accept)
+app.command(rich_help_panel=_ONE, epilog=pictures.SKIP_EPILOG)(pictures.skip)
+app.command("try", rich_help_panel=_ONE, epilog=trial.TRY_EPILOG)(trial.attempt)
+app.command(rich_help_panel=_ONE, epilog=cast.CAST_EPILOG)(cast.cast)
+app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
+app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
+app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)
+app.command(rich_help_panel=_BEGIN, epilog=models.MODELS_EPILOG)(models.models)

@@ -1,0 +1,95 @@
+"""Asks for a key: what is typed is not shown, and what is piped in is read."""
+
+import getpass
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from imagegen.display.text.sanitize import clean
+from imagegen.errors import UsageError
+
+_MOST_TYPED: Final = 8192
+
+
+def anyhow(question: str) -> bool:
+    """Ask a person to go on in spite of something; where nobody can answer, go on."""
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    sys.stderr.write(f"{clean(question, 1000)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def key(style: str, file: str, made_at: str | None = None) -> str:
+    """Return the line that somebody types without seeing it, or the first one of a pipe.
+
+    `file` is where the key of this style will stand, as it is told, and `made_at` the address
+    at which its service makes keys.
+
+    Raises `UsageError` where nothing comes, or where the terminal would show it.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        return _piped()
+    if made_at is not None:
+        sys.stderr.write(f"Keys are made at {made_at}\n")
+    sys.stderr.write(f"The key for {style} goes to {clean(file)}.\n")
+    sys.stderr.flush()
+    try:
+        with _undisturbed(), warnings.catch_warnings():
+            # It would go on and show what is typed.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass("Paste it here (it is not shown): ")
+    except getpass.GetPassWarning:
+        raise UsageError(
+            "this terminal cannot hide what is typed",
+            hint=f"pipe the key in: imagegen keys add {style} < file",
+        ) from None
+    except EOFError:
+        sys.stderr.write("\n")
+        return ""
+    except (KeyboardInterrupt, SystemExit, UsageError):
+        # The shell's next prompt begins on a line of its own.
+        sys.stderr.write("\n")
+        raise
+
+
+def _piped() -> str:
+    if sys.stdin is None:
+        return ""
+    try:
+        line = sys.stdin.buffer.readline(_MOST_TYPED)
+    except OSError:
+        return ""
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("what was piped in is no text", hint="save it as UTF-8") from None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no signal end or stop the program while the terminal shows nothing.
+
+    One that ends programs does so once the terminal shows again what is typed. So does
+    Ctrl-Z: the terminal has thrown away what was typed before it, and the shell would have
+    it show the rest of the key.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise UsageError("left with Ctrl-Z: nothing was added", hint="begin again")
+
+    handlers = {"SIGTERM": end, "SIGHUP": end, "SIGQUIT": end, "SIGTSTP": leave}
+    known = {getattr(signal, name): how for name, how in handlers.items() if hasattr(signal, name)}
+    before: dict[int, Any] = {number: signal.signal(number, how) for number, how in known.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""What is printed once, one module for each screen."""

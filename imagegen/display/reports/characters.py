@@ -1,0 +1,31 @@
+"""Who appears where, as `check` and `--dry-run` list it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, plural, some
+from imagegen.prompts.appearances import Appearance
+
+_SHOWN: Final = 8
+
+
+def show(paper: Paper, cast: Sequence[Appearance]) -> None:
+    """Say for each character which beats name it, and where there is no picture to send."""
+    if not cast:
+        return
+    paper.line()
+    paper.line("  characters:")
+    called = [clean(", ".join(one.names), 40) for one in cast]
+    width = max(map(len, called))
+    for name, one in zip(called, cast, strict=True):
+        paper.wrapped(f"    {name:<{width}}  ", _where(one), indent=6)
+
+
+def _where(one: Appearance) -> str:
+    if not one.beats:
+        drawn = f"in {plural(one.elsewhere, 'beat')}, and none of them would be drawn"
+        return drawn if one.elsewhere else "no beat names it"
+    numbers = some(one.beats, _SHOWN)
+    without = f"; no picture in {', '.join(one.without)}" if one.without else ""
+    return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"

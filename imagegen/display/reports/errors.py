@@ -1,0 +1,124 @@
+"""What stopped a command before it began, and what to do about it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from imagegen.display.text.formatting import on_project
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, plural, printable
+from imagegen.errors import ImagegenError, InputFault, InputFaultsError
+
+_SHOWN: Final = 20
+_ROWS: Final = 5
+_NARROW: Final = 20
+
+
+def show(paper: Paper, error: ImagegenError, project: str) -> None:
+    """Say what went wrong and what to do. `project` is the folder as it was typed."""
+    if isinstance(error, InputFaultsError):
+        _input_faults(paper, error, project)
+        return
+    first, *rest = error.message.split("\n")
+    paper.wrapped("imagegen: ", clean(first, 2000), indent=2)
+    for line in rest:
+        paper.wrapped("  ", clean(line, 2000), indent=4)
+    if error.hint:
+        paper.wrapped("  ", clean(error.hint, 2000))
+
+
+def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
+    shown = 0
+    by_file: dict[str, list[list[InputFault]]] = {}
+    for cause in _causes(error.faults):
+        by_file.setdefault(cause[0].file, []).append(cause)
+    # Few are not hidden behind the many of another file.
+    for file, own in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
+        causes = sorted(own, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
+        rows = error.rows.get(file)
+        among = f" in {plural(rows, 'row')}" if rows else ""
+        paper.line(
+            f"{clean(file)}: {plural(len(causes), 'fault')}{among}. Nothing was drawn or changed."
+        )
+        paper.line()
+        part = causes[: max(0, _SHOWN - shown)]
+        _lines(paper, part, rows)
+        shown += len(part)
+        if len(part) < len(causes):
+            paper.line(f"  … and {len(causes) - len(part):,} more")
+        paper.line()
+    if error.hint:
+        paper.ends(clean(error.hint, 2000), f"exit {int(error.exit_code)}")
+        return
+    them = "it" if sum(map(len, by_file.values())) == 1 else "them"
+    check = on_project("check", project)
+    paper.ends(f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}")
+
+
+def _causes(faults: Sequence[InputFault]) -> list[list[InputFault]]:
+    """Return faults of one cause together: the same is wrong with several rows of a file."""
+    found: dict[tuple[object, ...], list[InputFault]] = {}
+    for at, fault in enumerate(faults):
+        own = None if fault.row else at
+        found.setdefault((fault.file, fault.field, fault.message, fault.hint, own), []).append(
+            fault
+        )
+    return list(found.values())
+
+
+def _place(cause: Sequence[InputFault], rows: int | None) -> str:
+    """Say where in its file something is: rows are those with data, an editor counts lines."""
+    first = cause[0]
+    numbers = sorted({fault.row for fault in cause if fault.row})
+    if len(numbers) > 1:
+        if len(numbers) == rows:
+            return f"all {rows:,} rows"
+        shown = _ranges(numbers)[:_ROWS]
+        rest = len(numbers) - sum(last - first + 1 for first, last in shown)
+        named = (f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in shown)
+        return f"rows {', '.join(named)}" + (f" and {rest:,} more" if rest else "")
+    line = f"line {first.line}" if first.line else ""
+    if first.line and first.column:
+        line += f", column {first.column}"
+    if not first.row:
+        return line
+    return f"row {first.row} ({line})" if line else f"row {first.row}"
+
+
+def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and the last of numbers that follow each other."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], number
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
+def _lines(paper: Paper, causes: Sequence[Sequence[InputFault]], rows: int | None) -> None:
+    places = [_place(cause, rows) for cause in causes]
+    first = max(map(len, places), default=0)
+    second = max((len(cause[0].field or "") for cause in causes), default=0)
+    for place, cause in zip(places, causes, strict=True):
+        fault = cause[0]
+        columns = [f"{place:<{first}}", f"{clean(fault.field or ''):<{second}}"]
+        head = "".join(f"  {column}" for column in columns if column) + "  "
+        detail = f" ({fault.detail})" if fault.detail and len(cause) == 1 else ""
+        paper.wrapped(head, clean(f"{fault.message}{detail}", 1000))
+        if fault.source is not None and fault.line and fault.column:
+            _excerpt(paper, fault.source, fault.line, fault.column)
+        if fault.hint:
+            paper.wrapped(" " * len(head), clean(fault.hint))
+
+
+def _excerpt(paper: Paper, source: str, line: int, column: int) -> None:
+    """Show a line of a file with a caret below the place that is meant."""
+    margin = f"    {line} | "
+    room = max(_NARROW, paper.width - len(margin) - 1)
+    begin = max(0, min(column - room // 2, len(source) - room))
+    before = printable(source[begin : column - 1].expandtabs(1))
+    after = printable(source[column - 1 : begin + room].expandtabs(1))
+    paper.line(f"{margin}{before}{after}".rstrip())
+    paper.line(f"{' ' * (len(margin) - 2)}| {' ' * cell_len(before)}^")

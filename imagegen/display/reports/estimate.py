@@ -1,0 +1,120 @@
+"""What a run would do, how long it would take and what it would cost."""
+
+from collections.abc import Mapping, Sequence
+
+from imagegen.display.reports import characters
+from imagegen.display.text import size_hint
+from imagegen.display.text.formatting import money
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, duration, plural
+from imagegen.engine.estimate import Estimate
+from imagegen.prompts.appearances import Appearance
+from imagegen.workspace.plan import Plan, Planned
+
+
+def show(
+    paper: Paper, plan: Plan, name: str, estimate: Estimate, appear: Sequence[Appearance] = ()
+) -> None:
+    """Say what a run would draw, style by style, and what that takes at least.
+
+    `appear` are the project's characters, and which of the beats name each.
+    """
+    exist = plan.total - plan.to_draw - plan.reused - plan.waived - plan.blocked
+    also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
+    paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
+    paper.line()
+    styles = {style: beats for style, beats in plan.styles.items() if beats}
+    width = max(map(len, styles), default=0)
+    paper.line(f"  {'':<{width}}  to draw   exist  at least")
+    for style, beats in styles.items():
+        drawn = sum(planned.draw for planned in beats)
+        exist = sum(planned.exists for planned in beats)
+        least = _least(estimate, style) if drawn else ""
+        paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
+    if plan.again:
+        paper.line(f"  {plan.again:,} of them exist; they are kept in old_images/")
+    if plan.reused:
+        were = "was" if plan.reused == 1 else "were"
+        paper.line(f"  {plan.reused:,} {were} drawn before from the same inputs: taken, at no cost")
+    if plan.placeholders:
+        drawn_over = plural(plan.placeholders, "placeholder")
+        paper.line(f"  {drawn_over} would be drawn over; they are kept in old_images/")
+    outdated = plan.outdated.total()
+    if outdated:
+        are = "is" if outdated == 1 else "are"
+        paper.line(
+            f"  {plural(outdated, 'picture')} {are} outdated and left: --outdated draws anew"
+        )
+    if plan.others:
+        paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
+    _requests(paper, styles, estimate)
+    if plan.blocked:
+        paper.line(
+            f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
+        )
+    characters.show(paper, appear)
+    _notes(paper, estimate)
+
+
+def _notes(paper: Paper, estimate: Estimate) -> None:
+    hint = size_hint.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
+    if hint:
+        paper.wrapped("  ", hint, indent=4)
+    for note in estimate.notes:
+        paper.wrapped("  note: ", clean(note))
+
+
+def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: Estimate) -> None:
+    """Say how many requests leave, how long that takes and what it costs, without a key too."""
+    counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}
+    able = {s: n for s, n in counts.items() if n and _can_be_drawn(estimate, s)}
+    unable = {s: n for s, n in counts.items() if n and s not in able}
+    if not able and not unable:
+        return
+    paper.line()
+    paper.line(f"  {_in_all(sum((able or unable).values()), estimate, paper.glyphs.dot)}")
+    if able:
+        for style in unable:
+            paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
+    supposed = estimate.supposed
+    if supposed is not None:
+        at_least = f"at least {duration(supposed.seconds)}, and " if supposed.seconds else ""
+        head = "with" if able else "no key yet; with"
+        keys = f"{supposed.keys} keys of {supposed.per_minute} a minute"
+        paper.line(f"  {head} {keys}: {at_least}one answer's time")
+
+
+def _can_be_drawn(estimate: Estimate, style: str) -> bool:
+    known = estimate.departures.get(style) is not None
+    return known or estimate.keys is None or bool(estimate.keys.get(style))
+
+
+def _least(estimate: Estimate, style: str) -> str:
+    departure = estimate.departures.get(style)
+    if departure is not None:
+        whole = departure + (estimate.answer_seconds or 0.0)
+        return duration(whole) if whole else plural(estimate.longest_chain, "answer")
+    if estimate.keys is None:
+        return "not known"
+    return "not today" if estimate.keys.get(style) else "no key"
+
+
+def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
+    parts = [plural(requests, "request")]
+    departures = [at for at in estimate.departures.values() if at is not None]
+    longest = max(departures, default=0.0) + (estimate.answer_seconds or 0.0)
+    chain = estimate.longest_chain
+    if longest:
+        limits = " at the keys' limits" if estimate.keys is not None else ""
+        answers = "one answer's time" if chain < 2 else f"{chain} answers' time, one after another"
+        answer = "" if estimate.answer_seconds is not None else f", and {answers}"
+        parts.append(f"at least {duration(longest)}{limits}{answer}")
+    elif departures:
+        parts.append(f"as long as {plural(chain, 'answer')} {'takes' if chain < 2 else 'take'}")
+    if estimate.price:
+        thoughts = estimate.thoughts_price
+        more = f" and thoughts, ${thoughts:g} a million tokens" if thoughts else ""
+        parts.append(f"about {money(estimate.price * requests)}{more}")
+    elif estimate.price is None:
+        parts.append("what it costs is not known")
+    return f" {dot} ".join(parts)

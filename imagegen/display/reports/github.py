@@ -1,0 +1,60 @@
+"""A run's summary on the page of a GitHub Actions job."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.display.reports.summary import ERRORS, columns, there
+from imagegen.display.text import github_escape
+from imagegen.display.text.formatting import money
+from imagegen.display.text.sanitize import Glyphs, clean, duration
+from imagegen.events.types import Complete
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+
+_ROWS: Final = 100
+
+
+def table(
+    complete: Complete,
+    name: str,
+    errors: Sequence[tuple[str, str, BeatError]],
+    glyphs: Glyphs,
+    *,
+    again: int = 0,
+) -> str:
+    """Return Markdown that tells how a run ended.
+
+    `errors` are each a beat's name, its phrase and why it was not drawn; `again` counts
+    pictures that were to be drawn again and were not.
+    """
+    counts = {style: own for style, own in complete.counts.items() if own.total}
+    told = columns(counts.values())
+    # Two dollar signs are a formula to GitHub.
+    spent = money(complete.cost or 0).replace("$", r"\$")
+    cost = f", about {spent}" if complete.cost else ""
+    reason = github_escape.markdown(clean(complete.reason))
+    took = f"{duration(complete.seconds)}{cost}"
+    lines = [
+        f"### {github_escape.markdown(clean(name))}: {there(complete, again)}",
+        "",
+        f"{took}, exit {complete.exit_code} ({reason})",
+        "",
+        f"| style | {' | '.join(told)} |",
+        f"| --- |{' ---: |' * len(told)}",
+    ]
+    for style, own in counts.items():
+        cells = " | ".join(f"{getattr(own, name):,}" for name in told.values())
+        lines.append(f"| {github_escape.markdown(style)} | {cells} |")
+    said = [message for message in complete.messages if not message.startswith(ERRORS)]
+    lines += ["", *(f"- {github_escape.markdown(clean(message, 600))}" for message in said), ""]
+    if errors:
+        sign = glyphs[Status.ERROR]
+        lines += ["| beat | words | why |", "| --- | --- | --- |"]
+        for beat, phrase, error in errors[:_ROWS]:
+            why = github_escape.markdown(clean(f"{error.cause}, {error.reason}: {error.message}"))
+            words = github_escape.markdown(clean(phrase, 80))
+            lines.append(f"| {sign} {github_escape.markdown(beat)} | {words} | {why} |")
+        if len(errors) > _ROWS:
+            lines += ["", f"and {len(errors) - _ROWS:,} more"]
+        lines.append("")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,29 @@
+"""Images that are not as they were asked for, and what draws them again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from imagegen.display.text.formatting import on_project
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, plural
+
+_SHOWN: Final = 5
+
+
+def show(paper: Paper, found: Mapping[str, str], path: str, options: Sequence[str] = ()) -> None:
+    """List images by the name of their beat, each with what it differs in; nothing without any.
+
+    `path` is the project's folder as typed; `options` are those that every command is to have.
+    """
+    if not found:
+        return
+    paper.line()
+    verb = "is" if len(found) == 1 else "are"
+    paper.line(f"{plural(len(found), 'image')} {verb} not as asked, and kept:")
+    names = list(found)[:_SHOWN]
+    width = max(map(len, names))
+    for name in names:
+        paper.wrapped(f"  {name:<{width}}  ", clean(found[name], 200))
+    if len(found) > _SHOWN:
+        paper.line(f"    … and {len(found) - _SHOWN:,} more")
+    paper.commands((on_project("redraw", path, *names, *options), "draws again"))

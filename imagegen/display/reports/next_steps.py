@@ -1,0 +1,223 @@
+"""What to type next, by where a project stands."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.display.text import formatting
+from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.formatting import clock, minutes, money, moved, on_project, seconds_until
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, plural, some
+from imagegen.project.beat_status import Status
+from imagegen.project.record import Asked, Drawer
+from imagegen.review.status import Standing, StyleStanding
+from imagegen.workspace.last_run import as_own
+
+_OVER_SHOWN: Final = 3
+REFUSED: Final = frozenset({"refused", "bad request"})
+
+
+def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+    """Say what to type next. `path` and `now` are as for `standing.show`."""
+    paper.line()
+    if found.older_layout is not None:
+        paper.wrapped("", clean(found.older_layout, 4096), indent=2)
+    if found.last_beats_file is not None:
+        _drawn_from_another(paper, found, found.last_beats_file, path)
+    if found.active:
+        paper.commands(
+            (on_project("status", path, "--watch"), "follows the run"),
+            (on_project("stop", path), "ends it; resume carries on"),
+        )
+        return
+    if found.last_beats_file is None:
+        _next(paper, found, names, path, now)
+
+
+def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+    """Say it of a project that nothing runs on."""
+    if any(style.moved for style in found.styles.values()):
+        _moved(paper, found, path)
+        return
+    _left_over(paper, found, path)
+    left = sum(style.left for style in found.styles.values())
+    if not left and found.not_redrawn:
+        pictures = plural(found.not_redrawn, "picture")
+        paper.line(f"Next: {on_project('resume', path)}     {pictures} still to be drawn again")
+        return
+    if not left:
+        _outdated(paper, found, path)
+        return
+    wrong, others = _refused(found.styles, names)
+    helps = on_refused(path, *wrong, beats=named_beats(found, path)) if wrong else []
+    if not others:
+        paper.line("Next:")
+        paper.commands(*helps)
+        if any(style.outdated for style in found.styles.values()):
+            _outdated(paper, found, path)
+        return
+    last = found.last_run.to_carry_on if found.last_run else None
+    pictures = plural(left, "picture")
+    cost = f", about {money(found.price * left)}" if found.price else ""
+    if last is None or not last.broke_off:
+        run = _on("run", found, path)
+        paper.line(f"Next: {run}     {pictures}{cost}")
+        if helps:
+            paper.line("What was refused will probably be refused again:")
+            paper.commands(*helps)
+        return
+    resume = on_project("resume", path)
+    if _is_part(last.asked):
+        paper.line("Next:")
+        paper.commands(
+            (resume, "carries on what the last run was asked for"),
+            (_on("run", found, path), f"all that is missing: {pictures}{cost}"),
+        )
+    else:
+        # Another provider or model has other prices.
+        known = last.asked.provider is None and last.asked.model is None
+        paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
+    wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
+    if wait >= 1:
+        paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
+
+
+def on_refused(
+    path: str,
+    name: str,
+    cause: str,
+    *,
+    beats: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    has_picture: bool = False,
+) -> list[tuple[str, str]]:
+    """Return what helps where the same words would be refused again, and what each does.
+
+    `beats` are options that name the beats file, `sources` those that every command that draws
+    is to have. A beat that has a picture still can be left at that.
+    """
+    rows = [(on_project("check", path, "--show", name, *beats), "shows the exact words")]
+    if cause == "refused":
+        other = on_project("redraw", path, name, "--prompt", "…", *beats, *sources)
+        rows.append((other, "sends others"))
+        if not has_picture:
+            rows.append((on_project("skip", path, name, *beats), "does without"))
+    return rows
+
+
+def _drawn_from_another(paper: Paper, found: Standing, other: str, path: str) -> None:
+    """Say that the last run was of other beats: what to do about these is not known."""
+    said = f"The last run was of {other} (--beats), and this is {found.beats_file}."
+    paper.wrapped("", clean(said, 2000), indent=2)
+    own = as_own(other)
+    if own is not None:
+        paper.wrapped("", clean(own, 2000), indent=2)
+    named = str(Path(path) / other)
+    paper.commands((on_project("status", path, "--beats", named), "shows where it stands"))
+
+
+def _moved(paper: Paper, found: Standing, path: str) -> None:
+    """Say that numbers have moved, and what brings the pictures along."""
+    count = sum(style.moved for style in found.styles.values())
+    paper.wrapped("", moved(count), indent=2)
+    paper.line("Next:")
+    paper.commands(
+        (_on("renumber", found, path, "--dry-run"), "says which goes where"),
+        (_on("renumber", found, path), "moves them along, at no cost"),
+    )
+
+
+def _left_over(paper: Paper, found: Standing, path: str) -> None:
+    """Say which pictures and choices are of beats that are gone."""
+    over = [name for style in found.styles.values() for name in style.left_over]
+    if over:
+        pictures = (
+            f"{plural(len(over), 'picture')} of beats that are gone: {some(over, _OVER_SHOWN)}"
+        )
+        paper.wrapped("", pictures, indent=2)
+    lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
+    if lost:
+        paper.wrapped("", f"Choices of beats that are gone: {some(lost, _OVER_SHOWN)}", indent=2)
+    if over or lost:
+        paper.commands((_on("clean", found, path), "moves them to old_images/"))
+        paper.line()
+
+
+def _outdated(paper: Paper, found: Standing, path: str) -> None:
+    """Say that nothing is missing, and how to renew what is outdated."""
+    count = sum(style.outdated for style in found.styles.values())
+    if not count:
+        lacking = sum(map(len, found.without_prompt.values()))
+        there = (
+            "Every picture is there."
+            if not lacking
+            else (
+                f"Every beat with a prompt has its picture; {formatting.without_prompts(lacking)}."
+            )
+        )
+        paper.line(there)
+        if found.chosen < found.beats and found.choices_fault is None:
+            paper.commands(
+                (_on("gallery", found, path), "shows them side by side"),
+                (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best of a beat"),
+            )
+        return
+    _by_another(paper, found)
+    cost = f", about {money(found.price * count)}" if found.price else ""
+    again = _on("run", found, path, "--outdated")
+    paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+
+
+def _by_another(paper: Paper, found: Standing) -> None:
+    """Say how to keep what the last run was told by options, if that made pictures outdated."""
+    by = found.last_run.drawer if found.last_run else Drawer()
+    changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
+    told: dict[str, object] = {}
+    if changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
+        told |= {"provider": by.provider, "model": by.model}
+    if "predecessor" in changed:
+        told["continuity"] = by.continuity
+    lines = [
+        f"{name} = {msgspec.json.encode(value).decode()}"
+        for name, value in told.items()
+        if value is not None
+    ]
+    if lines:
+        said = (
+            f"The last run had options for it: {' and '.join(lines)} in imagegen.toml keeps that."
+        )
+        paper.wrapped("", clean(said, 600), indent=2)
+
+
+def _on(name: str, found: Standing, path: str, *options: str) -> str:
+    """Return a command on the same beats."""
+    return on_project(name, path, *options, *named_beats(found, path))
+
+
+def named_beats(found: Standing, path: str) -> list[str]:
+    """Return the options that name the beats file, where this command was told of one."""
+    return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
+
+
+def _is_part(asked: Asked) -> bool:
+    return bool(asked.styles or asked.shots or asked.beats or asked.sample)
+
+
+def _refused(
+    styles: Mapping[str, StyleStanding], names: Names
+) -> tuple[tuple[str, str] | None, bool]:
+    """Return the first beat that was refused and the cause, and whether others are left to draw."""
+    first, others = None, False
+    for name, style in styles.items():
+        for beat in style.beats:
+            if beat.status in {Status.COMPLETE, Status.OUTDATED, Status.WAIVED}:
+                continue
+            if beat.error is None or beat.error.cause not in REFUSED:
+                others = True
+            elif first is None:
+                full = names.full(name, beat.shot_number, beat.beat_number)
+                first = (full, beat.error.cause)
+    return first, others

@@ -1,0 +1,231 @@
+"""Where a project stands: a bar for each style, a sign for each beat, and what to type next."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Final
+
+from rich.text import Text
+
+from imagegen.display.reports import choices, misfits, next_steps
+from imagegen.display.text.beat_grid import lay_out, signs
+from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.formatting import between, clock, on_project, without_prompts
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import STYLES, clean, plural, some
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.review.status import BeatStanding, Standing, StyleStanding
+from imagegen.workspace.outdated import older_rule
+from imagegen.workspace.survey import not_here
+
+_NUMBERS_SHOWN: Final = 5
+_ERRORS_SHOWN: Final = 5
+_CHOICES_SHOWN: Final = 10
+_BESIDE: Final = 40
+"""Columns that the bars leave for what is in error, where it needs them."""
+
+_ROWS_SHOWN: Final = 40
+_ALIKE: Final = 3
+"""So many rows of one sign are told in words."""
+
+
+def show(paper: Paper, found: Standing, path: str, now: float) -> None:
+    """Show where a project stands. `path` is its folder as typed, `now` the wall clock's time."""
+    styles = {name: style for name, style in found.styles.items() if style.total}
+    done = sum(style.there for style in styles.values())
+    total = sum(style.total for style in styles.values())
+    dot = f" {paper.glyphs.dot} "
+    counts = f"{done:,}/{plural(total, 'picture')}"
+    sketches = sum(style.placeholder for style in styles.values())
+    counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
+    paper.wrapped("", dot.join([clean(found.project), counts, *_run(found, now)]), indent=2)
+    paper.line()
+    names = Names(
+        (name, beat.shot_number, beat.beat_number)
+        for name, style in styles.items()
+        for beat in style.beats
+    )
+    width = max(map(len, styles), default=0)
+    causes = {name: _causes(paper, style, names) for name, style in styles.items()}
+    longest = max((len("  ".join(own)) for own in causes.values()), default=0)
+    cells = max(10, min(50, paper.width - width - min(longest, _BESIDE) - 22))
+    for name, style in styles.items():
+        _style(paper, f"{name:<{width}}", style, causes[name], cells)
+    _reasons(paper, styles, names)
+    _without_prompt(paper, found)
+    if found.elsewhere:
+        paper.wrapped("", not_here(found.elsewhere), indent=2)
+    if found.drawn_by_older_rule:
+        paper.wrapped("", older_rule(found.drawn_by_older_rule), indent=2)
+    unlike = {
+        names.full(name, beat.shot_number, beat.beat_number): beat.misfit
+        for name, style in styles.items()
+        for beat in (style.beats if style.misfits else ())
+        if beat.misfit is not None
+    }
+    misfits.show(paper, unlike, path, next_steps.named_beats(found, path))
+    _choices(paper, found, path)
+    next_steps.show(paper, found, names, path, now)
+
+
+def _without_prompt(paper: Paper, found: Standing) -> None:
+    """Show which beats have no prompt, style by style."""
+    for style, numbers in found.without_prompt.items():
+        lacking = f"{without_prompts(len(numbers))} ({some(numbers, _NUMBERS_SHOWN)})"
+        paper.wrapped("", f"{style}: of the beats in beats.json {lacking}", indent=2)
+
+
+def _run(found: Standing, now: float) -> list[str]:
+    """Say what runs, or how the last run ended."""
+    last = found.last_run
+    if found.active:
+        if found.pid is None or last is None:
+            return ["a run is active"]
+        return [f"running as process {found.pid} since {clock(last.started, now)}"]
+    if last is None:
+        return ["nothing has run yet"]
+    if last.ended is None:
+        return ["nothing running", f"the run of {clock(last.started, now)} broke off"]
+    return [
+        "nothing running",
+        f"last run {between(last.started, last.ended, now)}, exit {last.exit_code}",
+    ]
+
+
+def _style(
+    paper: Paper, name: str, style: StyleStanding, causes: Mapping[str, str], cells: int
+) -> None:
+    full = cells * style.there // style.total
+    bar = Text(f"{name}  ")
+    bar.append(paper.glyphs.full * full, style="green")
+    bar.append(paper.glyphs.empty * (cells - full), style="dim")
+    share = 100 * style.there // style.total
+    bar.append(f"  {style.there:,}/{style.total:,}  {share} %")
+    if len(bar) + 2 + len("  ".join(causes)) < paper.width:
+        for cause, colour in causes.items():
+            bar.append(f"  {cause}", style=colour)
+        causes = {}
+    paper.line(bar)
+    for row in _rows(paper, style.beats):
+        paper.line(row)
+    for cause, colour in causes.items():
+        paper.wrapped("  ", cause, style=colour, indent=4)
+
+
+def _causes(paper: Paper, style: StyleStanding, names: Names) -> dict[str, str]:
+    """Say of each cause how many beats it has, and the first of them; with its colour."""
+    by_cause: dict[tuple[Status, str], list[str]] = {}
+    for beat in style.beats if _has_causes(style) else ():
+        cause = _cause(beat)
+        if cause is not None:
+            short = names.short(beat.shot_number, beat.beat_number)
+            by_cause.setdefault((beat.status, cause), []).append(short)
+    said = {}
+    for (status, cause), beats in by_cause.items():
+        numbers = some(beats, _NUMBERS_SHOWN)
+        colour = "bold red" if status is Status.ERROR else STYLES[status]
+        said[f"{paper.glyphs[status]} {len(beats):,} {clean(cause)}: {numbers}"] = colour
+    return said
+
+
+def _has_causes(style: StyleStanding) -> bool:
+    return bool(style.error or style.outdated or style.waived or style.placeholder)
+
+
+def _cause(beat: BeatStanding) -> str | None:
+    """Return why a beat is not simply complete or pending."""
+    if beat.error is not None:
+        return beat.error.cause
+    if beat.blocked_by is not None:
+        return f"blocked by {beat.blocked_by}"
+    if beat.changed:
+        return f"outdated, {' and '.join(beat.changed)} changed"
+    if beat.status is Status.WAIVED:
+        return "waived"
+    return "placeholder, which run draws over" if beat.placeholder else None
+
+
+def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
+    """Return lines of signs, a blank between shots; many alike are told in words."""
+    rows = lay_out(beats, attrgetter("shot_number"), max(20, min(100, paper.width - 4)))
+    shown = 0
+    kinds = ({beat.status for beat in row if beat is not None} for row in rows)
+    alike = [next(iter(kind)) if len(kind) == 1 else None for kind in kinds]
+    for status, group in itertools.groupby(zip(alike, rows, strict=True), lambda pair: pair[0]):
+        own = [row for _, row in group]
+        few = len(rows) <= _ROWS_SHOWN // 4 or len(own) < _ALIKE
+        if status is not None and not few:
+            count = sum(beat is not None for row in own for beat in row)
+            yield Text.assemble("  … ", (f"{count:,} {status.value}", STYLES[status]))
+            continue
+        for row in own[: max(0, _ROWS_SHOWN - shown)]:
+            yield signs((None if beat is None else beat.status for beat in row), paper.glyphs)
+        shown += len(own)
+    if shown > _ROWS_SHOWN:
+        yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows")
+
+
+def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) -> None:
+    """Say why beats are in error, and why others were not drawn again: of the first few each."""
+    failed = [
+        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        for name, style in styles.items()
+        for beat in style.beats
+        if beat.error is not None
+    ]
+    if failed:
+        paper.line()
+        _in_full(paper, f"  {paper.glyphs[Status.ERROR]} ", failed)
+    old = [
+        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        for name, style in styles.items()
+        for beat in style.failed_redraws
+    ]
+    if old:
+        paper.line()
+        paper.line("Not drawn again in the last run: the pictures are those of before")
+        _in_full(paper, "  ", old)
+
+
+def _in_full(paper: Paper, head: str, failed: Sequence[tuple[str, BeatError]]) -> None:
+    width = max(len(name) for name, _ in failed[:_ERRORS_SHOWN])
+    for name, error in failed[:_ERRORS_SHOWN]:
+        paper.wrapped(
+            f"{head}{name:<{width}}  ",
+            f"{clean(error.cause)}, {clean(error.reason)}: {clean(error.message)}",
+        )
+    if len(failed) > _ERRORS_SHOWN:
+        paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
+
+
+def _choices(paper: Paper, found: Standing, path: str) -> None:
+    """Say of how many beats the best picture is chosen, and which were redrawn since."""
+    if found.choices_fault is not None:
+        paper.line()
+        paper.wrapped("", clean(found.choices_fault, 600), indent=2)
+        return
+    if found.chosen:
+        _chosen(paper, found, path)
+    if found.choices_unclear or found.copies_unclaimed:
+        paper.line()
+        choices.unclear(paper, found.choices_unclear)
+        choices.unclaimed(paper, found.copies_unclaimed)
+
+
+def _chosen(paper: Paper, found: Standing, path: str) -> None:
+    said = [f"{found.chosen:,} of {found.beats:,} chosen"]
+    for names, what in (
+        (found.redrawn_since_chosen, "redrawn since"),
+        (found.flagged, "flagged"),
+        (found.placeholders_chosen, "of a placeholder"),
+        (found.chosen_without_picture, "without a picture any more"),
+        (found.copies_missing, "without a copy in selected_images"),
+    ):
+        if names:
+            said.append(f"{len(names):,} {what}: {some(names, _CHOICES_SHOWN)}")
+    paper.line()
+    paper.wrapped("", ", ".join(said), indent=2)
+    if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
+        listing = on_project("choose", path, "--list", *next_steps.named_beats(found, path))
+        paper.commands((listing, "shows what was chosen; choose again, or leave it"))

@@ -1,0 +1,360 @@
+"""How a run ended: what is there, what it took, what is missing, and what to type next."""
+
+import math
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.display.reports import misfits, next_steps
+from imagegen.display.reports.next_steps import REFUSED
+from imagegen.display.text import size_hint
+from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.formatting import (
+    clock,
+    minutes,
+    money,
+    on_project,
+    seconds_until,
+    tokens,
+)
+from imagegen.display.text.paper import Paper
+from imagegen.display.text.sanitize import clean, duration, plural, some
+from imagegen.display.views.run_notes import Heard
+from imagegen.events.types import Complete, Totals
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import Beat
+from imagegen.workspace.plan import Plan
+from imagegen.workspace.survey import Found
+
+_BEATS_SHOWN: Final = 10
+_KEYS_SHOWN: Final = 3
+_WARNINGS_SHOWN: Final = 5
+OUTDATED: Final = "--outdated draws anew"
+"""What a warning says of outdated pictures: it is not said twice."""
+ERRORS: Final = "beats in error: "
+_COUNTS: Final = (ERRORS, "not sent, for the beat before them was not drawn: ")
+"""How messages begin that only count what is listed above them."""
+
+_HEADINGS: Final = {
+    "refused": "Refused: the same words will probably be refused again",
+    "bad request": "The service says that the request is wrong: look at what is sent",
+    "no picture": "Worth another try: answered without a picture",
+    "passing": "Worth another try: network or service trouble",
+    "blocked": "Not sent: the picture that it continues is not there",
+}
+_ANSWERS: Final = {
+    "refused": "refused",
+    "no picture": "without picture",
+    "bad request": "rejected as wrong",
+    "passing": "failed in passing",
+    "key rejected": "with a rejected key",
+    "no quota": "without quota",
+    "spent today": "past the day's quota",
+    "out of credit": "without credit",
+}
+"""Kinds of answers in words; those that are a 429 are counted by `Complete.limited`."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended: of which project, and what was heard of it.
+
+    `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
+    the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
+    carries on what was drawn beside the project. `sources` are the options that named a keys file
+    and an address, which no project remembers, and `limited` tells of a `--limit`, which none
+    remembers either. `vanished` tells that what was shown before is not before a person's eyes.
+    """
+
+    complete: Complete
+    plan: Plan | None
+    heard: Heard
+    name: str
+    path: str
+    folder: str = "generated_images"
+    resumes: bool = True
+    sources: Sequence[str] = ()
+    limited: bool = False
+    vanished: bool = False
+    now: float
+
+    @property
+    def names(self) -> Names:
+        """What its beats are called."""
+        styles = self.plan.styles if self.plan else {}
+        beats = [(style, *p.beat.key) for style, own in styles.items() for p in own]
+        return Names(beats, certain=self.plan is not None and not self.plan.others)
+
+    @property
+    def errors(self) -> list[tuple[Beat, BeatError]]:
+        """Beats in error and why, in the order of the storyboard."""
+        styles = self.plan.styles if self.plan else {}
+        return [
+            (one.beat, self.heard.errors[style, *one.beat.key])
+            for style, own in styles.items()
+            for one in own
+            if (style, *one.beat.key) in self.heard.errors
+        ]
+
+    @property
+    def misfits(self) -> dict[str, str]:
+        """In what images of this run are not as asked, by beat, in the storyboard's order."""
+        found = self.heard.misfits
+        styles = self.plan.styles if self.plan else {}
+        keys = ((style, *one.beat.key) for style, own in styles.items() for one in own)
+        names = self.names if found else None
+        return {names.full(*key): found[key] for key in keys if key in found} if names else {}
+
+    @property
+    def blocked(self) -> dict[tuple[str, str, str], str]:
+        """The beats that were not sent, and the number of the beat that each waits for."""
+        if not any(style.blocked for style in self.complete.counts.values()):
+            return {}
+        planned = {
+            (style, *one.beat.key): one.blocked_by[1]
+            for style, own in (self.plan.styles.items() if self.plan else ())
+            for one in own
+            if one.blocked_by is not None
+        }
+        return planned | self.heard.blocked
+
+    @property
+    def again(self) -> set[tuple[str, str, str]]:
+        """The beats that have the picture still that was to be drawn again."""
+        return {
+            (style, *one.beat.key)
+            for style, own in (self.plan.styles.items() if self.plan else ())
+            for one in own
+            if one.again and one.found is Found.WHOLE
+        } - self.heard.drawn
+
+
+def show(paper: Paper, ended: Ended) -> None:
+    """Print the summary of a run."""
+    complete = ended.complete
+    counts = complete.counts
+    pictures = there(complete, len(ended.again))
+    cost = f" {paper.glyphs.dot} about {money(complete.cost)}" if complete.cost else ""
+    paper.ends(f"{clean(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
+    paper.line()
+    _table(paper, complete)
+    _answers(paper, ended)
+    reused = ended.heard.start.reused if ended.heard.start is not None else 0
+    if reused:
+        paper.line(
+            f"  {reused:,} {_were(reused)} drawn before from the same inputs: taken, at no cost"
+        )
+    others = ended.plan.others if ended.plan else 0
+    if others:
+        paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
+    outdated = sum(style.outdated for style in counts.values())
+    if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
+        paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {OUTDATED}")
+    if not complete.exit_code and any(style.complete for style in counts.values()):
+        folder = (Path(ended.path) / ended.folder).as_posix()
+        paper.line(f"  They are in {clean(folder, 4096)}")
+    hint = _size_hint(ended)
+    if hint:
+        paper.wrapped("  ", hint, indent=4)
+    _warnings(paper, ended)
+    misfits.show(paper, ended.misfits, ended.path, ended.sources)
+    if complete.exit_code:
+        paper.line()
+        problems(paper, ended)
+
+
+def _warnings(paper: Paper, ended: Ended) -> None:
+    """Say again what was warned of where that has gone with the view."""
+    warnings = list(ended.heard.warnings) if ended.vanished else []
+    for warning in warnings[:_WARNINGS_SHOWN]:
+        paper.wrapped("  warning: ", clean(warning, 600), indent=4)
+    if len(warnings) > _WARNINGS_SHOWN:
+        paper.line(f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in the log")
+
+
+def there(complete: Complete, again: int) -> str:
+    """Say how many pictures are there, and how many are not.
+
+    `again` counts those that were to be drawn again and were not.
+    """
+    counts = complete.counts.values()
+    has = sum(style.there for style in counts) + again
+    total = sum(style.total for style in counts)
+    left = total - has - sum(style.waived for style in counts)
+    missing = f", {left:,} {_are(left)} missing" if left else ""
+    missing += f", {again:,} not redrawn" if again else ""
+    return f"{has:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+
+
+def columns(counts: Collection[Totals]) -> dict[str, str]:
+    """Return the headings of a table of such counts, each with the name of what it counts.
+
+    The first ones are always told, the others where there are any.
+    """
+    always = {"drawn": "complete", "existed": "skipped", "error": "error"}
+    seldom = ("outdated", "waived", "blocked", "pending")
+    return always | {name: name for name in seldom if any(getattr(c, name) for c in counts)}
+
+
+def problems(paper: Paper, ended: Ended) -> None:
+    """Say which beats failed, why a run ended before all was drawn, and what to type next."""
+    _errors(paper, ended)
+    _blocked(paper, ended)
+    complete = ended.complete
+    messages = [message for message in complete.messages if not message.startswith(_COUNTS)]
+    if messages and (ended.heard.errors or ended.blocked):
+        paper.line()
+    for message in messages:
+        paper.wrapped("", clean(message, 600), indent=2)
+    pending = sum(style.pending for style in complete.counts.values())
+    if pending and not ended.resumes:
+        paper.line("Nothing carries this on: the same command draws all of it anew.")
+    elif pending:
+        start = ended.heard.start
+        price = start.price if start is not None else None
+        paper.advice(*_next(ended, (price or 0.0) * pending))
+
+
+def _next(ended: Ended, cost: float) -> tuple[str, str]:
+    """Return what a command does, and the command; `cost` is that of what is left."""
+    complete, path = ended.complete, ended.path
+    resume = on_project("resume", path, *ended.sources)
+    go_on = "carry on without --limit" if ended.limited else "carry on"
+    if complete.resume_after is not None:
+        wait = seconds_until(complete.resume_after, ended.now)
+        if wait < 1:
+            return go_on.capitalize(), resume
+        when = clock(complete.resume_after, ended.now)
+        return f"{go_on.capitalize()} from {when}, in {minutes(wait)}", resume
+    match complete.reason:
+        case "model gone":
+            return "Draw with one of those", on_project(
+                "run", path, "--model", "NAME", *ended.sources
+            )
+        case "money":
+            most = max(1, math.ceil(cost))
+            known = cost and not ended.limited
+            left = f", what is left costs about {money(cost)}" if known else ""
+            return f"Raise it to {go_on}{left}", f"{resume} --max-cost {most}"
+        case "out of credit":
+            return f"With credit added, {go_on}", resume
+        case "time":
+            return f"{go_on.capitalize()} with a longer --max-time, or without", resume
+        case "stopped" | "fail-fast" | "interrupted":
+            return go_on.capitalize(), resume
+        case "internal":
+            return "Try again", resume
+    return f"Mend that, then {go_on}", resume
+
+
+def _table(paper: Paper, complete: Complete) -> None:
+    counts = {name: style for name, style in complete.counts.items() if style.total}
+    width = max(map(len, counts), default=0)
+    told = columns(counts.values())
+    cells = {heading: max(6, len(heading)) for heading in told}
+    heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())
+    paper.line(f"  {'':<{width}}{heads}")
+    for name, style in counts.items():
+        row = "".join(f"  {getattr(style, told[h]):>{wide},}" for h, wide in cells.items())
+        paper.line(f"  {clean(name):<{width}}{row}")
+
+
+def _answers(paper: Paper, ended: Ended) -> None:
+    complete = ended.complete
+    if not complete.requests:
+        return
+    answers = dict(complete.answers)
+    drawn = answers.pop("picture", 0)
+    parts = [plural(drawn, "picture")]
+    limited = complete.limited
+    if limited:
+        answers.pop("limited", None)
+    parts += [f"{n:,} {_ANSWERS.get(kind, clean(kind))}" for kind, n in answers.items() if n]
+    if limited:
+        tails = list(ended.heard.limited)
+        keys = f" ({some(tails, _KEYS_SHOWN)})" if tails else ""
+        parts.append(f"{limited:,} × 429{keys}")
+    if complete.input_tokens or complete.output_tokens:
+        used = f"tokens: {tokens(complete.input_tokens)} in, {tokens(complete.output_tokens)} out"
+        parts[-1] += f" {paper.glyphs.dot} {used}"
+    paper.wrapped(f"  {plural(complete.requests, 'request')}: ", ", ".join(parts), indent=4)
+
+
+def _errors(paper: Paper, ended: Ended) -> None:
+    if not ended.heard.errors:
+        # Looking through 300,000 beats for their names takes a while.
+        return
+    by_cause: dict[str, list[tuple[Beat, BeatError]]] = {}
+    for beat, error in ended.errors:
+        by_cause.setdefault(error.cause, []).append((beat, error))
+    names = ended.names
+    for number, (cause, group) in enumerate(by_cause.items()):
+        if number:
+            paper.line()
+        paper.line(_HEADINGS.get(cause, clean(cause)), "bold")
+        _beats(paper, names, group)
+        if ended.resumes:
+            paper.commands(*_commands(cause, group, names, ended), indent=6)
+
+
+def _blocked(paper: Paper, ended: Ended) -> None:
+    blocked = ended.blocked
+    if not blocked:
+        return
+    if ended.heard.errors:
+        paper.line()
+    paper.line("Not sent: each continues a beat that was not drawn", "bold")
+    names = ended.names
+    shown = {names.full(*key): by for key, by in list(blocked.items())[:_BEATS_SHOWN]}
+    width = max(map(len, shown))
+    for name, by in shown.items():
+        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {clean(by)}")
+    if len(blocked) > _BEATS_SHOWN:
+        paper.line(f"    … and {len(blocked) - _BEATS_SHOWN:,} more")
+
+
+def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) -> None:
+    shown = [names.full(b.style, *b.key) for b, _ in group[:_BEATS_SHOWN]]
+    width = max(map(len, shown))
+    for name, (beat, error) in zip(shown, group, strict=False):
+        words = f'"{clean(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
+        sign = paper.glyphs[Status.ERROR]
+        paper.wrapped(
+            f"  {sign} {name:<{width}}  ", f"{words}{clean(error.reason)}: {clean(error.message)}"
+        )
+    if len(group) > len(shown):
+        paper.line(f"    … and {len(group) - len(shown):,} more")
+
+
+def _commands(
+    cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, ended: Ended
+) -> list[tuple[str, str]]:
+    """Return what helps, with what each command does where that must be said."""
+    beat = group[0][0]
+    name = names.full(beat.style, *beat.key)
+    has_picture = (beat.style, *beat.key) in ended.again
+    if cause in REFUSED:
+        return next_steps.on_refused(
+            ended.path, name, cause, sources=ended.sources, has_picture=has_picture
+        )
+    if has_picture:
+        # A run leaves what has its picture still.
+        return [(on_project("redraw", ended.path, name, *ended.sources), "")]
+    return [(on_project("run", ended.path, *ended.sources), "")]
+
+
+def _size_hint(ended: Ended) -> str | None:
+    start, drawn = ended.heard.start, any(s.complete for s in ended.complete.counts.values())
+    if start is None or not drawn or not ended.complete.cost:
+        return None
+    return size_hint.hint(start.image_size, start.aspect_ratio)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

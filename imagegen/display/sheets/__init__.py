@@ -1,0 +1,1 @@
+"""Contact sheets, as a page or an image."""

@@ -1,0 +1,261 @@
+"""A contact sheet as one picture: for whoever cannot open a page, or wants it on paper."""
+
+import io
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from imagegen.display.sheets.html import WIDTH
+from imagegen.display.text.formatting import moved
+from imagegen.display.text.sanitize import clean, plural
+from imagegen.errors import UsageError
+from imagegen.images import lettering, thumbnails
+from imagegen.review.contact_sheet import CHOSEN, Cell, Gallery, Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MARK: Final = "imagegen contact sheet"
+"""What the picture names as its maker: by it a sheet of ours is known again."""
+_WIDTHS: Final = (WIDTH, 240, 160)
+_MOST_PIXELS: Final = 40_000_000
+"""120 MB while it is made."""
+_TALLEST: Final = 1.5
+"""Height by width beyond which another block of rows is set beside the first."""
+
+Colour = tuple[int, int, int]
+_PAPER: Final[Colour] = (251, 251, 249)
+_INK: Final[Colour] = (28, 29, 31)
+_QUIET: Final[Colour] = (98, 102, 109)
+_BOX: Final[Colour] = (241, 241, 236)
+_LINE: Final[Colour] = (214, 214, 208)
+_CHOSEN: Final[Colour] = (23, 114, 74)
+_FLAG: Final[Colour] = (161, 84, 0)
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """Where things go, in pixels: blocks of rows side by side, each of a label and its pictures."""
+
+    picture: tuple[int, int]
+    columns: int
+    blocks: int
+    rows: int
+
+    @property
+    def text(self) -> int:
+        """The size of type."""
+        return max(9, self.picture[0] // 20)
+
+    @property
+    def gap(self) -> int:
+        """Between two pictures."""
+        return max(6, self.picture[0] // 24)
+
+    @property
+    def margin(self) -> int:
+        """Around the sheet, and between two blocks."""
+        return 3 * self.gap
+
+    @property
+    def head(self) -> int:
+        """The height of the sheet's title."""
+        return round(self.text * 4.2)
+
+    @property
+    def titles(self) -> int:
+        """The height of the columns' titles."""
+        return round(self.text * 1.8)
+
+    @property
+    def label(self) -> int:
+        """The width of a row's label."""
+        return round(self.picture[0] * 0.62)
+
+    @property
+    def row(self) -> int:
+        """The height of a row."""
+        return self.picture[1] + 2 * self.gap + round(self.text * 1.3)
+
+    @property
+    def block(self) -> int:
+        """The width of a block."""
+        return self.label + self.columns * (self.picture[0] + self.gap)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The whole sheet's width and height."""
+        width = self.blocks * self.block + (self.blocks + 1) * self.margin - self.blocks * self.gap
+        return width, self.head + self.titles + self.rows * self.row + 2 * self.margin
+
+
+def picture(sheet: Gallery) -> bytes:
+    """Return the sheet as a PNG. Raises `UsageError` where it would be too large."""
+    from PIL.PngImagePlugin import PngInfo  # noqa: PLC0415  # slow to import
+
+    drawn = _Drawing(sheet, _layout(sheet)).drawn()
+    told = PngInfo()
+    told.add_text("Software", MARK)
+    out = io.BytesIO()
+    drawn.save(out, "PNG", pnginfo=told, compress_level=4)
+    return out.getvalue()
+
+
+def writes_all(sheet: Gallery) -> bool:
+    """Tell whether the picture's font has every letter that stands in a sheet."""
+    texts = (text for row in sheet.rows for text in (row.name, row.phrase))
+    return lettering.writes(sheet.project) and all(map(lettering.writes, texts))
+
+
+def _layout(sheet: Gallery) -> Layout:
+    """Return the largest layout that is not too large, about as wide as it is high."""
+    across, _, down = sheet.aspect_ratio.partition(":")
+    ratio = int(down) / int(across) if across.isdigit() and down.isdigit() else 9 / 16
+    for width in _WIDTHS:
+        size = (width, max(1, round(width * min(2.0, max(0.25, ratio)))))
+        layout = _blocks(size, len(sheet.columns), len(sheet.rows))
+        if math.prod(layout.size) <= _MOST_PIXELS:
+            return layout
+    across_in_all, down_in_all = layout.size
+    raise UsageError(
+        f"as one picture the sheet would have {across_in_all} x {down_in_all} pixels",
+        hint="take part of it (--style, --shot, --chosen), or the page, without --png",
+    )
+
+
+def _blocks(size: tuple[int, int], columns: int, rows: int) -> Layout:
+    blocks = 1
+    while True:
+        in_each = math.ceil(rows / blocks)
+        layout = Layout(picture=size, columns=columns, blocks=blocks, rows=in_each)
+        width, height = layout.size
+        if height <= width * _TALLEST or in_each == 1:
+            return layout
+        blocks += 1
+
+
+def _marks(cell: Cell, *, style: bool) -> Iterator[str]:
+    """Yield what the page says of a picture too; its style's name where no column says it."""
+    if style:
+        yield cell.style
+    if cell.chosen or style:
+        yield "chosen"
+    if cell.flagged:
+        yield "flagged"
+    if cell.redrawn:
+        yield "redrawn since"
+    if cell.belongs_to:
+        yield f"belongs to {cell.belongs_to}"
+    if cell.changed:
+        yield f"outdated: {' and '.join(cell.changed)} changed"
+
+
+class _Drawing:
+    """A sheet that is being drawn. Places are pixels from the left and the top."""
+
+    def __init__(self, sheet: Gallery, layout: Layout) -> None:
+        import PIL.Image  # noqa: PLC0415
+        import PIL.ImageDraw  # noqa: PLC0415
+
+        self._sheet = sheet
+        self._only = sheet.columns == (CHOSEN,)
+        """Whether it is of the chosen pictures alone."""
+        self._layout = layout
+        self._image = PIL.Image.new("RGB", layout.size, _PAPER)
+        self._draw = PIL.ImageDraw.Draw(self._image)
+        self._small = thumbnails.several(sheet.pictures, layout.picture[0])
+
+    def drawn(self) -> "Image":
+        """Draw it all."""
+        layout = self._layout
+        self._title()
+        for at, row in enumerate(self._sheet.rows):
+            block, place = divmod(at, layout.rows)
+            left = layout.margin + block * (layout.block - layout.gap + layout.margin)
+            top = layout.margin + layout.head + layout.titles + place * layout.row
+            if not place:
+                self._columns((left, top - layout.titles))
+            self._row((left, top), row)
+        return self._image
+
+    def _title(self) -> None:
+        sheet, layout = self._sheet, self._layout
+        facts = [plural(len(sheet.rows), "beat"), plural(len(sheet.pictures), "picture")]
+        counts = {
+            "chosen": sum(cell.chosen or self._only for cell in sheet.cells),
+            "flagged": sum(cell.flagged for cell in sheet.cells),
+        }
+        facts += [f"{count:,} {what}" for what, count in counts.items() if count]
+        left = top = layout.margin
+        room = layout.size[0] - 2 * layout.margin
+        self._line((left, top), clean(sheet.project), room, size=round(layout.text * 1.7))
+        below = (left, top + round(layout.text * 2.3))
+        said = ", ".join(facts)
+        if sheet.moved:
+            said = f"{said}. {moved(sheet.moved)}"
+        self._line(below, said, room, ink=_FLAG if sheet.moved else _QUIET)
+
+    def _columns(self, at: tuple[int, int]) -> None:
+        layout = self._layout
+        for number, name in enumerate(self._sheet.columns):
+            if name != CHOSEN:
+                left = at[0] + layout.label + number * (layout.picture[0] + layout.gap)
+                self._line((left, at[1]), name, layout.picture[0], ink=_QUIET)
+
+    def _row(self, at: tuple[int, int], row: Row) -> None:
+        layout = self._layout
+        (left, top), room = at, layout.label - layout.gap
+        self._line(at, row.name, room, size=round(layout.text * 1.15))
+        below = round(layout.text * 1.7)
+        self._lines((left, top + below), row.phrase, (room, layout.row - layout.gap - below))
+        for number, cell in enumerate(row.cells):
+            if cell is not None:
+                across = layout.label + number * (layout.picture[0] + layout.gap)
+                self._cell((left + across, top), cell)
+
+    def _cell(self, at: tuple[int, int], cell: Cell) -> None:
+        layout = self._layout
+        (left, top), (width, height) = at, layout.picture
+        right, bottom = left + width - 1, top + height - 1
+        shown = next(self._small) if cell.picture is not None else None
+        if shown is None:
+            self._draw.rectangle((left, top, right, bottom), fill=_BOX, outline=_LINE)
+            unread = cell.torn or cell.picture is not None
+            words = "cannot be read" if unread else cell.status.value
+            middle = (left + layout.text, top + (height - layout.text) // 2)
+            self._line(middle, words, width - 2 * layout.text, ink=_QUIET)
+        else:
+            shown.thumbnail(layout.picture)
+            free = width - shown.width, height - shown.height
+            self._image.paste(shown, (left + free[0] // 2, top + free[1] // 2))
+        edge = max(2, width // 90)
+        if cell.chosen or self._only:
+            around = (left - edge, top - edge, right + edge, bottom + edge)
+            self._draw.rectangle(around, outline=_CHOSEN, width=edge)
+        wrong = cell.flagged or cell.redrawn or cell.changed or cell.belongs_to
+        below = (left, bottom + edge + layout.gap // 3)
+        said = ", ".join(_marks(cell, style=self._only))
+        self._line(below, said, width, ink=_FLAG if wrong else _CHOSEN)
+
+    def _line(
+        self,
+        at: tuple[int, int],
+        text: str,
+        width: int,
+        *,
+        size: int | None = None,
+        ink: Colour = _INK,
+    ) -> None:
+        """Set one line of text, cut where it would be too long."""
+        size = size or self._layout.text
+        lettering.fit_line(lettering.folded(text), width, size, size).draw(
+            self._draw, at, ink, _PAPER
+        )
+
+    def _lines(self, at: tuple[int, int], text: str, box: tuple[int, int]) -> None:
+        size = self._layout.text
+        lines = lettering.fit_lines(lettering.folded(clean(text)), box, size, size) if text else ()
+        for number, line in enumerate(lines):
+            down = at[1] + number * lettering.leading(size)
+            line.draw(self._draw, (at[0], down), _QUIET, _PAPER)

@@ -1,0 +1,1 @@
+"""Safe, fitting text for any terminal."""

@@ -1,0 +1,144 @@
+"""Words and signs for the terminal: escaped, and in the characters that it can show."""
+
+import math
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from imagegen.project.beat_status import Status
+
+
+class Glyphs(msgspec.Struct, frozen=True):
+    """One sign for each status, and what bars are drawn with."""
+
+    signs: dict[Status, str]
+    full: str
+    empty: str
+    dot: str
+    more: str
+    """Where something is left out."""
+
+    def __getitem__(self, status: Status) -> str:
+        return self.signs[status]
+
+
+UNICODE: Final = Glyphs(
+    {
+        Status.PENDING: "◦",
+        Status.BLOCKED: "⊘",
+        Status.GENERATING: "⟳",
+        Status.COMPLETE: "✓",
+        Status.SKIPPED: "✓",
+        Status.OUTDATED: "↻",
+        Status.WAIVED: "–",
+        Status.ERROR: "✗",
+    },
+    full="━",
+    empty="─",
+    dot="·",
+    more="…",
+)
+ASCII: Final = Glyphs(
+    {
+        Status.PENDING: ".",
+        Status.BLOCKED: "o",
+        Status.GENERATING: "*",
+        Status.COMPLETE: "+",
+        Status.SKIPPED: "=",
+        Status.OUTDATED: "~",
+        Status.WAIVED: "-",
+        Status.ERROR: "x",
+    },
+    full="#",
+    empty="-",
+    dot="|",
+    more="...",
+)
+STYLES: Final = {
+    Status.PENDING: "dim",
+    Status.BLOCKED: "magenta",
+    Status.GENERATING: "yellow",
+    Status.COMPLETE: "green",
+    Status.SKIPPED: "blue",
+    Status.OUTDATED: "yellow",
+    Status.WAIVED: "dim",
+    Status.ERROR: "bold red",
+}
+
+
+def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
+    """Return signs that an output of this encoding can show.
+
+    Without colour a skipped beat has a sign of its own.
+    """
+    chosen = UNICODE
+    try:
+        "".join([*UNICODE.signs.values(), UNICODE.full, UNICODE.empty]).encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        chosen = ASCII
+    if colour or chosen is ASCII:
+        return chosen
+    return msgspec.structs.replace(chosen, signs={**chosen.signs, Status.SKIPPED: "="})
+
+
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""They join or part letters in Persian, Indic scripts and emoji, and do nothing else."""
+_LONGEST_LIST: Final = 1000
+_NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
+"""Unicode's categories of control characters, and of halves of characters."""
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """Return text from outside as one harmless line of at most `limit` characters."""
+    return _line(text, limit, printable)
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first of many names as one harmless line: `a, b and 3 more`."""
+    shown = clean(", ".join(names[:most]), _LONGEST_LIST)
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def clean_for_page(text: str, limit: int) -> str:
+    """Return the same for an element of HTML that sets its own direction, before its markup.
+
+    There a mark that turns text around reaches no further than the element.
+    """
+    return _line(text, limit, _without_controls)
+
+
+def printable(text: str) -> str:
+    """Return text in which nothing can move the cursor, colour the screen or turn it around."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _JOINERS else _escaped(c) for c in text)
+
+
+def _without_controls(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in _NEVER_TEXT else c for c in text)
+
+
+def _line(text: str, limit: int, safe: Callable[[str], str]) -> str:
+    shown = safe(" ".join(text.split())[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _escaped(character: str) -> str:
+    return f"\\u{ord(character):04x}"
+
+
+def duration(seconds: float) -> str:
+    """Write a span of time as 0:54, 12:03 or 1:02:03; begun seconds count."""
+    whole = max(0, math.ceil(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 beat`, `2 beats`, `1,200 beats`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,81 @@
+"""Makes texts fit into so many columns; wide characters take two."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from imagegen.display.text.charset import in_ascii
+from imagegen.display.text.sanitize import ASCII, Glyphs, clean
+
+_LEAST: Final = 8
+_WIDE: Final = 2
+
+
+def harmless(text: str, glyphs: Glyphs, limit: int = 300) -> str:
+    """Return text from outside as one line that the terminal can show and does not obey."""
+    shown = clean(text, limit)
+    return in_ascii(shown) if glyphs.dot == ASCII.dot else shown
+
+
+def cut(text: Text, width: int, glyphs: Glyphs) -> Text:
+    """Return a text of at most so many columns, with a sign where something is left out."""
+    if text.cell_len <= width:
+        return text
+    short = text.copy()
+    short.truncate(max(0, width - len(glyphs.more)))
+    short.rstrip()
+    if width >= len(glyphs.more):
+        short.append(glyphs.more)
+    return short
+
+
+def ends(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyphs) -> Text:
+    """Put a text at each end of a line, of several versions the longest that fit.
+
+    Versions come longest first. Where not even the shortest fit the left one is cut.
+    """
+    for right in rights:
+        for left in lefts:
+            if left.cell_len + 2 + right.cell_len <= width:
+                return _apart(left, right, width)
+    left, right = lefts[-1], rights[-1]
+    room = width - right.cell_len - 2
+    if room >= min(left.cell_len, _LEAST):
+        return _apart(cut(left, room, glyphs), right, width)
+    return cut(left, width, glyphs)
+
+
+def wrap(words: str, width: int, indent: int) -> list[str]:
+    """Break a line between words, or in one that is too long; later lines are indented.
+
+    Where it is so narrow that not one character fits, each has a line, which is too long.
+    """
+    # Beside the indent there is room for a wide character.
+    indent = max(0, min(indent, width - _WIDE))
+    lines: list[str] = []
+    line = ""
+    for word in words.split(" "):
+        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
+            lines.append(line)
+            line = " " * indent + word
+        else:
+            line = f"{line} {word}" if line else word
+        while cell_len(line) > width:
+            head = Text(line)
+            head.truncate(width)
+            taken = len(head.plain.rstrip())
+            blanks = len(line) - len(line.lstrip())
+            # Where nothing but blanks would fit, those beyond the indent go.
+            if taken or blanks <= indent:
+                taken = taken or blanks + 1
+                lines.append(line[:taken])
+            line = " " * indent + line[taken:].lstrip()
+    return [*lines, line] if line.strip() or not lines else lines
+
+
+def _apart(left: Text, right: Text, width: int) -> Text:
+    line = left.copy()
+    line.append(" " * (width - left.cell_len - right.cell_len))
+    return line.append_text(right)

@@ -1,0 +1,292 @@
+"""One frame of the live view: lines of text for a screen of any size."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from rich.text import Text
+
+from imagegen.display.text.beat_grid import Sheet
+from imagegen.display.text.formatting import money
+from imagegen.display.text.sanitize import Glyphs, duration, plural
+from imagegen.display.text.wrap import cut, ends, harmless, wrap
+from imagegen.display.views.bars import Bars
+from imagegen.display.views.key_line import KeyLine
+from imagegen.display.views.run_progress import Failure, StyleTally, Tally
+from imagegen.project.beat_status import Status
+
+_FEW_ROWS: Final = 3
+_FEW_TROUBLES: Final = 3
+_MANY_TROUBLES: Final = 8
+_WARNINGS: Final = 2
+_NARROWEST: Final = 20
+"""Columns for which a frame is made at least; a narrower screen shows the left of it."""
+
+_TALL: Final = 14
+"""Lines of a screen on which the last line may become two."""
+
+_LONG_WAY_OUT: Final = len("Ctrl-C: finish those 99, then stop")
+
+_KINDS: Final = {
+    "refused": "refused",
+    "bad request": "bad request",
+    "no picture": "no picture",
+    "passing": "failed",
+    "limited": "too many requests",
+    "spent today": "spent for today",
+    "out of credit": "out of credit",
+    "no quota": "no quota",
+    "key rejected": "key rejected",
+}
+"""Causes of errors in words; after several tries their number follows."""
+
+
+class _Block(msgspec.Struct):
+    """What is shown of one style under its bar."""
+
+    style: StyleTally
+    sheet: Sheet
+    keys: KeyLine
+    rows: int = 0
+    key_line: bool = False
+
+
+class _Room:
+    """Lines that are left to give away."""
+
+    def __init__(self, lines: int) -> None:
+        self.left = max(0, lines)
+
+    def take(self, lines: int) -> int:
+        """Give so many lines, or as many as are left."""
+        given = max(0, min(lines, self.left))
+        self.left -= given
+        return given
+
+    def take_all(self, lines: int) -> bool:
+        """Give so many lines, or none."""
+        return lines <= self.left and self.take(lines) == lines
+
+
+class Frames:
+    """Makes frames of a run. `watching` tells that the run is another process's.
+
+    Where room is short, spaces go first, then rows of glyphs beyond a few, then most
+    failures, then what is said of keys, then all glyphs; the bars and the last line stay.
+    """
+
+    def __init__(self, tally: Tally, glyphs: Glyphs, *, watching: bool = False) -> None:
+        self._tally = tally
+        self._glyphs = glyphs
+        self._watching = watching
+        self._sheets: dict[str, Sheet] = {}
+        keys = [key for style in tally.styles.values() for key in style.statuses]
+        self._beats = len(set(keys))
+        self._shots = len({shot for shot, _ in keys})
+
+    def lines(self, width: int, height: int) -> list[Text]:
+        """Return the lines of a screen of this size, at most as many and as wide as it has."""
+        if width < _NARROWEST:
+            # Nobody reads it there: it only has to be harmless.
+            return [cut(line, width, self._glyphs) for line in self.lines(_NARROWEST, height)]
+        foot = self._foot(width, height)
+        room = _Room(height - len(foot))
+        styles, more = self._styles(room)
+        head = self._head(width)[: room.take(1)]
+        notice = self._notice(width)
+        notice = notice[: room.take(len(notice))]
+        blocks = [self._block(style, width) for style in styles]
+        troubles, spaced = self._allot(room, blocks, width)
+        bars = Bars(styles, self._tally, self._glyphs, width)
+
+        lines = head
+        if spaced >= 1 and head:
+            lines.append(Text())
+        for n, block in enumerate(blocks):
+            if n and spaced >= 2:
+                lines.append(Text())
+            lines.append(bars.line(block.style))
+            lines += block.sheet.rows(block.rows)
+            if block.key_line:
+                lines.append(block.keys.text(width))
+        lines += more
+        if spaced >= 1:
+            lines.append(Text())
+        return [*lines, *troubles, *notice, *foot][:height]
+
+    def _styles(self, room: _Room) -> tuple[list[StyleTally], list[Text]]:
+        """Return the styles that there is room for, and a line for the others.
+
+        Of too many those are shown in which something is left to do.
+        """
+        styles = list(self._tally.styles.values())
+        if room.take_all(len(styles)):
+            return styles, []
+        count = max(0, room.take(len(styles)) - 1)
+        relevant = sorted(styles, key=lambda style: style.settled)[:count]
+        others = len(styles) - len(relevant)
+        shown = [style for style in styles if style in relevant]
+        return shown, [Text(f"{self._glyphs.more} {plural(others, 'more style')}", style="dim")]
+
+    def _block(self, style: StyleTally, width: int) -> _Block:
+        sheet = self._sheets.get(style.name)
+        if sheet is None or sheet.width != width:
+            sheet = self._sheets[style.name] = Sheet(style.statuses, self._glyphs, width)
+        else:
+            for key in style.changes:
+                sheet.changed(key)
+        style.changes.clear()
+        return _Block(style, sheet, KeyLine(style, self._tally, self._glyphs))
+
+    def _allot(self, room: _Room, blocks: Sequence[_Block], width: int) -> tuple[list[Text], int]:
+        """Share lines out; returns those that tell what went wrong, and how spaced all is."""
+        busy = sorted(blocks, key=lambda block: block.style.settled)
+        for block in busy:
+            block.rows = room.take(1)
+        wanted = len(self._tally.failures) + len(self._tally.warnings[-_WARNINGS:])
+        troubles = room.take(min(1, wanted))
+        for block in sorted(busy, key=lambda block: not block.keys.urgent):
+            block.key_line = block.keys.needed and bool(room.take(1))
+        troubles += room.take(min(_FEW_TROUBLES, wanted) - troubles)
+        _grow(room, busy, _FEW_ROWS)
+        spaced = 0
+        if room.take_all(2):
+            spaced = 2 if room.take_all(len(blocks) - 1) else 1
+        troubles += room.take(min(_MANY_TROUBLES, wanted) - troubles)
+        hidden = sum(block.sheet.height - block.rows for block in blocks)
+        troubles += room.take(min(wanted - troubles, room.left - hidden))
+        told = self._troubles(width, troubles, room)
+        _grow(room, busy, max((block.sheet.height for block in blocks), default=0))
+        return told, spaced
+
+    def _head(self, width: int) -> list[Text]:
+        tally, dot = self._tally, f" {self._glyphs.dot} "
+        start = tally.start
+        name = cut(
+            Text(self._harmless(start.project) if start else ""), max(12, width // 3), self._glyphs
+        )
+        beats = plural(self._beats, "beat")
+        shots = f"{beats} in {plural(self._shots, 'shot')}"
+        size = self._harmless(f"{start.image_size} {start.aspect_ratio}") if start else ""
+        lefts = [
+            Text(dot.join(filter(None, words)), style="bold")
+            for words in ((name.plain, shots, size), (name.plain, shots), (name.plain, beats))
+        ]
+        lefts.append(Text(name.plain, style="bold"))
+        gone = f"{duration(time.monotonic() - tally.started)} gone"
+        left = self._left()
+        rights = [f"{gone}{dot}{left}", left] if left else [gone]
+        return [ends(lefts, [Text(right, style="dim") for right in rights], width, self._glyphs)]
+
+    def _left(self) -> str:
+        """Return how long it will take yet, in words; nothing while that depends on others."""
+        tally = self._tally
+        if tally.wait is not None or tally.left is None or not tally.styles:
+            return ""
+        if all(style.settled for style in tally.styles.values()):
+            return "done"
+        return f"about {duration(tally.left)} left" if tally.left else "any moment now"
+
+    def _notice(self, width: int) -> list[Text]:
+        """Say once what holds for the whole run: that it ends, or why nothing is sent."""
+        tally = self._tally
+        if tally.wait is None:
+            return []
+        left = duration(tally.wait_left)
+        if tally.ending:
+            who = "Stopping on request" if tally.wait.reason == "stopping" else "Stopping"
+            finished = f"in flight {'is' if tally.in_flight == 1 else 'are'} finished and saved"
+            words = f"{who}: {tally.in_flight:,} {finished}"
+            words += f", {left} at most" if tally.wait_left else ""
+        else:
+            words = self._harmless(tally.wait.message)
+            words += f" {self._glyphs.dot} next try in {left}" if tally.wait_left else ""
+        return [cut(Text(words, style="bold yellow"), width, self._glyphs)]
+
+    def _troubles(self, width: int, count: int, room: _Room) -> list[Text]:
+        """Return so many lines of warnings and of the failures that came last.
+
+        Where room is left, those too long for a line go on in the next.
+        """
+        failures, warnings = self._tally.failures, self._tally.warnings
+        warned = min(_WARNINGS, len(warnings), count - bool(failures))
+        count -= max(0, warned)
+        sign = self._glyphs[Status.ERROR]
+        told: list[tuple[str, str]] = []
+        if len(failures) > count > 1:
+            count -= 1
+            told.append((f"{sign} {len(failures) - count:,} before these", "red"))
+        shown = failures[-count:] if count > 0 else []
+        wide = max((len(failure.beat) for failure in shown), default=0)
+        told += [(f"{sign} {self._told(failure, wide)}", "red") for failure in shown]
+        if warned > 0:
+            told += [(f"! {self._harmless(warning)}", "yellow") for warning in warnings[-warned:]]
+        return [line for words, style in told for line in self._wrapped(words, style, width, room)]
+
+    def _told(self, failure: Failure, wide: int) -> str:
+        error, tries = failure.error, failure.tries
+        kind = _KINDS.get(error.cause, self._harmless(error.cause))
+        kind += f" in {tries:,} tries" if tries > 1 else ""
+        reason = f", {error.reason}" if error.reason and error.reason != error.cause else ""
+        return f"{failure.beat:<{wide}}  {kind}{self._harmless(f'{reason}: {error.message}')}"
+
+    def _harmless(self, text: str) -> str:
+        return harmless(text, self._glyphs)
+
+    def _wrapped(self, words: str, style: str, width: int, room: _Room) -> list[Text]:
+        lines = wrap(words, width, 4)
+        if len(lines) > 1 and room.take_all(len(lines) - 1):
+            return [Text(line, style=style) for line in lines]
+        return [cut(Text(words, style=style), width, self._glyphs)]
+
+    def _foot(self, width: int, height: int) -> list[Text]:
+        tally, dot = self._tally, f" {self._glyphs.dot} "
+        done = f"{tally.there:,}/{tally.total:,}"
+        flying = f"{tally.in_flight:,} in flight"
+        spent = self._spent()
+        pictures = f"{done} {'picture' if tally.total == 1 else 'pictures'}"
+        lefts = [
+            Text(dot.join(filter(None, words)))
+            for words in ((pictures, flying, spent), (done, flying, spent), (done, flying), (done,))
+        ]
+        rights = [Text(words, style="dim") for words in self._ways_out()]
+        # Not only what fits now: the lines above would jump with every request.
+        both = lefts[0].cell_len + 2 + max(rights[0].cell_len, _LONG_WAY_OUT)
+        if both > width and height >= _TALL:
+            return [ends(lefts, [Text()], width, self._glyphs), cut(rights[0], width, self._glyphs)]
+        return [ends(lefts, rights, width, self._glyphs)]
+
+    def _spent(self) -> str:
+        tally = self._tally
+        if tally.spent is None or not (tally.spent or tally.spent_in_all):
+            return ""
+        about = f" of about {money(tally.spent_in_all)}" if tally.spent_in_all else ""
+        return f"{money(tally.spent)}{about}"
+
+    def _ways_out(self) -> list[str]:
+        """Return what Ctrl-C does, in shorter and shorter words."""
+        flying = self._tally.in_flight
+        if self._watching:
+            return ["Ctrl-C: leave; the run goes on", "Ctrl-C: leave"]
+        if self._tally.wait is not None and self._tally.wait.reason == "stopping":
+            return ["Ctrl-C twice: stop at once"]
+        if self._tally.ending:
+            return ["Ctrl-C again: stop at once"]
+        if not flying:
+            return ["Ctrl-C: stop"]
+        these = f"those {flying:,}" if flying > 1 else "that one"
+        return [
+            f"Ctrl-C: finish {these}, then stop",
+            "Ctrl-C: finish, then stop",
+            "Ctrl-C: stop",
+        ]
+
+
+def _grow(room: _Room, blocks: Sequence[_Block], most: int) -> None:
+    """Give each style in turn another row of glyphs, up to what it needs or `most`."""
+    growing = list(blocks)
+    while growing and room.left:
+        growing = [block for block in growing if block.rows < min(most, block.sheet.height)]
+        for block in growing:
+            block.rows += room.take(1)

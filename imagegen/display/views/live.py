@@ -1,0 +1,50 @@
+"""The live view: follows a run and shows it on the whole screen while it goes on.
+
+Whoever runs it prints a summary on the normal screen afterwards.
+"""
+
+import time
+from typing import Final
+
+from rich.console import Console
+
+from imagegen.display.text.sanitize import Glyphs
+from imagegen.display.views.canvas import Canvas
+from imagegen.display.views.frame import Frames
+from imagegen.display.views.run_progress import Tally
+from imagegen.events.types import Event
+from imagegen.workspace.plan import Plan
+
+TICK: Final = 0.25
+_SHORTEST_FRAME: Final = 0.125
+
+
+class LiveView:
+    """A listener that draws the run while it goes on, at most eight times a second.
+
+    `watching` tells that the run is another process's, which Ctrl-C does not reach.
+    """
+
+    def __init__(
+        self, plan: Plan, console: Console, glyphs: Glyphs, *, watching: bool = False
+    ) -> None:
+        self._tally = Tally(plan)
+        self._frames = Frames(self._tally, glyphs, watching=watching)
+        self._canvas = Canvas(console)
+        self._drawn = 0.0
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event, and repaint if the last frame is old enough."""
+        self._tally.handle(event)
+        if time.monotonic() - self._drawn >= _SHORTEST_FRAME:
+            self.tick()
+
+    def tick(self) -> None:
+        """Repaint: times count down."""
+        self._drawn = time.monotonic()
+        size = self._canvas.size
+        self._canvas.paint(self._frames.lines(*size), size)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._canvas.close()

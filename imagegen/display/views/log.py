@@ -1,0 +1,151 @@
+"""The run's log: one line an event, for a person who wants to know what happened when.
+
+The journal has the same for programs.
+"""
+
+import contextlib
+import os
+from io import FileIO
+from pathlib import Path
+from typing import Final, TextIO
+
+from imagegen import files
+from imagegen.display.text import github_escape
+from imagegen.display.text.sanitize import clean
+from imagegen.events.types import (
+    Complete,
+    Event,
+    Forecast,
+    KeyChange,
+    Progress,
+    Start,
+    Wait,
+    Warned,
+)
+from imagegen.project.layout import own_log
+from imagegen.secret import redact
+
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes after which a log is put aside; one older one is kept."""
+
+
+class RunLog:
+    """A listener that writes a line for each event to a file, and to `echo` if there is one.
+
+    A log that has become too large is renamed to `run.log.1`. Raises `StorageError` where
+    the disk refuses.
+    """
+
+    def __init__(self, path: Path, echo: TextIO | None = None, *, largest: int = LARGEST) -> None:
+        self._path = path
+        self._echo = echo
+        self._largest = largest
+        self._file = _open(path)
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def handle(self, event: Event) -> None:
+        """Write the event down."""
+        line = f"{event.time}  {redact(describe(event))}\n"
+        if self._echo is not None:
+            try:
+                self._echo.write(github_escape.harmless(line) if github_escape.running() else line)
+                self._echo.flush()
+            except (OSError, ValueError):
+                # Whoever read it has gone; the file goes on.
+                self._echo = None
+        data = line.encode("utf-8", "backslashreplace")
+        if self._size + len(data) > self._largest:
+            self._rotate()
+        try:
+            rest = memoryview(data)
+            while rest:
+                # A disk that is nearly full takes a part and refuses the next.
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise files.refused(error, self._path) from error
+        self._size += len(data)
+
+    def tick(self) -> None:
+        """Do nothing: all is written at once."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _rotate(self) -> None:
+        # Windows renames no file that is open.
+        self._file.close()
+        with contextlib.suppress(OSError):
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        self._file = _open(self._path)
+        self._size = 0
+
+
+def describe(event: Event) -> str:
+    """Return an event as words on one line, harmless on a terminal."""
+    what, *parts = _parts(event)
+    return "  ".join([f"{what:<10}", *(clean(part, 600) for part in parts if part)])
+
+
+def _parts(event: Event) -> list[str]:
+    match event:
+        case Start():
+            left = sum(style.pending for style in event.styles.values())
+            there = sum(style.skipped for style in event.styles.values())
+            what = f"{event.provider} {event.model} {event.image_size} {event.aspect_ratio}"
+            resumes = f"resumes {event.resumes}" if event.resumes else ""
+            return ["start", f"run {event.run}", f"{left} to draw, {there} exist", what, resumes]
+        case Progress():
+            return _progress(event)
+        case Wait():
+            whose = event.style or "all styles"
+            return ["wait", whose, event.reason, _span(event.seconds), event.message]
+        case KeyChange():
+            key = f"{event.key} {event.state}"
+            return ["key", event.style, key, _span(event.seconds), event.message]
+        case Forecast():
+            cost = f"about ${event.cost_in_all:.2f} in all" if event.cost_in_all else ""
+            return ["forecast", f"{_span(event.seconds) or 'unknown'} left", cost]
+        case Warned():
+            return ["warning", event.message]
+        case Complete():
+            return _complete(event)
+    return [type(event).__name__.lower()]
+
+
+def _progress(event: Progress) -> list[str]:
+    error = event.error
+    return [
+        event.status.value,
+        f"{event.style}/{event.shot_number}/{event.beat_number}",
+        f"attempt {event.attempt}" if event.attempt else "",
+        f"key {event.key}" if event.key else "",
+        f"{event.seconds:.1f} s" if event.seconds is not None else "",
+        f"{event.bytes} bytes" if event.bytes is not None else "",
+        f"${event.cost:.3f}" if event.cost else "",
+        f"{error.cause}, {error.reason}: {error.message}" if error is not None else "",
+    ]
+
+
+def _complete(event: Complete) -> list[str]:
+    return [
+        "end",
+        f"exit {event.exit_code}, {event.reason}",
+        f"{event.seconds:.0f} s",
+        f"{event.requests} requests, {event.limited} times 429",
+        f"about ${event.cost:.2f}" if event.cost else "",
+        *event.messages,
+    ]
+
+
+def _span(seconds: float | None) -> str:
+    return f"{seconds:.0f} s" if seconds is not None else ""
+
+
+def _open(path: Path) -> FileIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | files.READ_FLAGS
+    try:
+        own_log(path)
+        return FileIO(os.open(path, flags, 0o600), "ab")
+    except OSError as error:
+        raise files.refused(error, path) from error

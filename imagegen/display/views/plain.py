@@ -1,0 +1,151 @@
+"""A line for each beat, for pipes and logs: no control characters, nothing overwritten."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from imagegen.display.text import github_escape
+from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.charset import in_ascii
+from imagegen.display.text.formatting import minutes, money, price
+from imagegen.display.text.sanitize import ASCII, Glyphs, clean, duration, plural, printable
+from imagegen.display.views.run_progress import Tally
+from imagegen.events.types import Event, Forecast, KeyChange, Progress, Start, Wait, Warned
+from imagegen.project.beat_status import Status
+from imagegen.workspace.plan import Plan
+
+TICK: Final = 5.0
+_HEARTBEAT: Final = 25.0
+"""With `TICK` after it, a line comes at least every 30 seconds."""
+
+
+class Plain:
+    """A listener that prints a line for what happens, and one where nothing does for long.
+
+    `now` gives seconds that only count up.
+    """
+
+    def __init__(
+        self, plan: Plan, out: TextIO, glyphs: Glyphs, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tally = Tally(plan)
+        self._out = out
+        self._glyphs = glyphs
+        self._now = now
+        self._last = now()
+        self._told = ""
+        self._forecast = False
+        beats = [(style, *p.beat.key) for style, own in plan.styles.items() for p in own]
+        self._names = Names(beats, certain=not plan.others)
+        self._width = max((len(self._names.full(*beat)) for beat in beats), default=0)
+
+    def handle(self, event: Event) -> None:
+        """Print what a person would want to know of the event."""
+        self._tally.handle(event)
+        for style in self._tally.styles.values():
+            style.changes.clear()
+        line = self._line(event)
+        if line:
+            self._print(line)
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Show that the run is alive."""
+        if self._now() - self._last >= _HEARTBEAT and self._tally.start is not None:
+            self._print(f"  {self._heartbeat()}")
+
+    def close(self) -> None:
+        """Flush."""
+        self._out.flush()
+
+    def _heartbeat(self) -> str:
+        tally = self._tally
+        # Where its beats cannot be read, a run that is watched has no total.
+        parts = [f"{tally.there:,}/{tally.total:,} pictures" if tally.total else "goes on"]
+        if tally.in_flight:
+            parts.append(f"{tally.in_flight:,} in flight")
+        waits = [style.waits_for for style in tally.styles.values()]
+        soonest = min((wait for wait in waits if wait is not None), default=None)
+        if tally.wait is not None:
+            parts.append(clean(tally.wait.message))
+        elif soonest is not None:
+            parts.append(f"next request in {duration(soonest)}")
+        if tally.wait is None and tally.left:
+            parts.append(f"about {duration(tally.left)} left")
+        if tally.spent:
+            parts.append(f"about {money(tally.spent)} spent")
+        return ", ".join(parts)
+
+    def _line(self, event: Event) -> str | None:
+        match event:
+            case Start():
+                return _start(event)
+            case Progress():
+                return self._beat(event)
+            case Wait(style=None) | Wait(reason="round"):
+                told, self._told = self._told, event.message
+                return f"  {clean(event.message)}" if event.message != told else None
+            case KeyChange(state="ready" | "waiting"):
+                return None
+            case KeyChange():
+                span = f" for {minutes(event.seconds)}" if event.seconds else ""
+                why = f": {clean(event.message)}" if event.message else ""
+                return f"  {event.style} {event.key} {event.state}{span}{why}"
+            case Forecast(seconds=float() | int()) if not self._forecast:
+                self._forecast = True
+                return _forecast(event)
+            case Warned():
+                return f"  warning: {clean(event.message)}"
+        return None
+
+    def _beat(self, event: Progress) -> str | None:
+        name = self._names.full(event.style, event.shot_number, event.beat_number)
+        head = f"{self._glyphs[event.status]} {name:<{self._width}}"
+        style = self._tally.styles.get(event.style)
+        there = event.completed - (style.waived if style else 0)
+        count = f"{there:,}/{event.total:,}"
+        if event.status is Status.COMPLETE:
+            seconds = f"  {event.seconds:.1f} s" if event.seconds is not None else ""
+            return f"{head} {count:>9}{seconds}"
+        if event.status is Status.BLOCKED:
+            return f"{head} {count:>9}  blocked by {clean(event.blocked_by or '')}"
+        if event.error is None:
+            return None
+        if event.status is Status.ERROR:
+            error = event.error
+            return f"{head} {count:>9}  {error.cause}, {error.reason}: {clean(error.message)}"
+        if event.status is Status.PENDING:
+            return f"  {name} will be tried again: {clean(event.error.message)}"
+        return None
+
+    def _print(self, line: str) -> None:
+        self._write(github_escape.harmless(line) if github_escape.running() else line)
+
+    def _write(self, line: str) -> None:
+        self._last = self._now()
+        shown = printable(line)
+        self._out.write((in_ascii(shown) if self._glyphs.dot == ASCII.dot else shown) + "\n")
+        self._out.flush()
+
+
+def _start(event: Start) -> str:
+    left = sum(style.pending for style in event.styles.values())
+    there = sum(style.there for style in event.styles.values())
+    exists = f", {there:,} exist" if there else ""
+    size = clean(f"{event.image_size} {event.aspect_ratio}")
+    cost = f"about {price(event.price)} a picture" if event.price else ""
+    how = filter(None, [clean(event.provider), clean(event.model), size, cost])
+    resumes = ", carrying on the last run" if event.resumes else ""
+    exists += f", {event.reused:,} of them from before" if event.reused else ""
+    return (
+        f"{clean(event.project)}: {plural(left, 'picture')} to draw{exists} "
+        f"({', '.join(how)}){resumes}"
+    )
+
+
+def _forecast(event: Forecast) -> str | None:
+    parts = [f"{duration(event.seconds)} left"] if event.seconds else []
+    if event.cost_in_all:
+        parts.append(f"{money(event.cost_in_all)} in all")
+    return f"  about {', '.join(parts)}" if parts else None

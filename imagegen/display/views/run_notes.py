@@ -1,0 +1,54 @@
+"""What a summary tells of a run besides how it ended."""
+
+from typing import Final
+
+from imagegen.events.types import Event, KeyChange, Progress, Start, Warned
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+
+_HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
+
+
+class Heard:
+    """A listener that remembers which beats ended in error, and which keys were held up.
+
+    `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
+    has the beats that wait in vain, each with the number of the one before; `limited` are the
+    tails of keys that the service told to wait, `drawn` the beats that were drawn, `warnings` what
+    was warned of, each once, `misfits` the images that are not as asked and in what.
+    """
+
+    def __init__(self) -> None:
+        self.start: Start | None = None
+        self.errors: dict[tuple[str, str, str], BeatError] = {}
+        self.blocked: dict[tuple[str, str, str], str] = {}
+        self.limited: dict[str, None] = {}
+        self.drawn: set[tuple[str, str, str]] = set()
+        self.warnings: dict[str, None] = {}
+        self.misfits: dict[tuple[str, str, str], str] = {}
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case Start():
+                self.start = event
+            case KeyChange() if event.state in _HELD_UP:
+                self.limited[event.key] = None
+            case Progress(status=Status.ERROR) if event.error is not None:
+                self.errors[event.style, event.shot_number, event.beat_number] = event.error
+            case Progress(status=Status.BLOCKED):
+                key = (event.style, event.shot_number, event.beat_number)
+                self.blocked[key] = event.blocked_by or ""
+            case Warned():
+                self.warnings[event.message] = None
+            case Progress(status=Status.COMPLETE):
+                drawn = (event.style, event.shot_number, event.beat_number)
+                self.drawn.add(drawn)
+                if event.misfit is not None:
+                    self.misfits[drawn] = event.misfit
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

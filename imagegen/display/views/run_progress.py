@@ -1,0 +1,271 @@
+"""What a run looks like at one moment, put together from its plan and its events."""
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from imagegen.display.text.beat_labels import Names
+from imagegen.events.types import (
+    Complete,
+    Event,
+    Forecast,
+    KeyChange,
+    Progress,
+    Start,
+    Wait,
+    Warned,
+)
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import Key
+from imagegen.workspace.plan import Plan
+
+ENDING: Final = frozenset({"finishing", "stopping"})
+"""Reasons of waits after which nothing new is sent."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A beat in error: its name as it is typed, why, and after how many tries (0: unknown)."""
+
+    beat: str
+    error: BeatError
+    tries: int
+
+
+class KeyTally:
+    """One key of a style: its last news, and when it will be ready again.
+
+    `ready_at` is in `time.monotonic()` seconds; None where only another event can tell.
+    """
+
+    def __init__(self, news: KeyChange, heard: float) -> None:
+        self.news = news
+        self.ready_at = None if news.seconds is None else heard + news.seconds
+
+    @property
+    def state(self) -> str:
+        """The key's state now: one that waited until a moment is ready after it."""
+        if self.news.state in {"waiting", "cooling"} and not self.left:
+            return "ready"
+        return self.news.state
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is ready again; 0 where that is past or not known."""
+        return max(0.0, (self.ready_at or 0.0) - time.monotonic())
+
+
+class StyleTally:
+    """One style: the status of each beat in file order, its keys, and what it waits for."""
+
+    def __init__(self, name: str, statuses: Mapping[Key, Status]) -> None:
+        self.name = name
+        self.statuses = dict(statuses)
+        self.total = len(self.statuses)
+        counts = Counter(self.statuses.values())
+        self.blocked = counts[Status.BLOCKED]
+        self.waived = counts[Status.WAIVED]
+        self.completed = self.total - self.blocked - counts[Status.PENDING]
+        self.errors: dict[Key, BeatError] = {}
+        self.keys: dict[str, KeyTally] = {}
+        self.wait: Wait | None = None
+        self.wait_ends = 0.0
+        self.in_flight = 0
+        self.ends_at: float | None = None
+        """When its last picture will be there, in `time.monotonic()` seconds; None: unknown."""
+        self.changes: set[Key] = set()
+        """Beats that have changed, for whoever draws them."""
+        self.retrying: set[Key] = set()
+        """Beats that failed and will be tried again."""
+
+    @property
+    def there(self) -> int:
+        """How many beats need nothing more of this run and have a picture."""
+        return self.completed - self.waived
+
+    @property
+    def unsent(self) -> int:
+        """How many beats are neither settled nor being drawn."""
+        settled = self.completed + len(self.errors) + self.blocked
+        return max(0, self.total - settled - self.in_flight)
+
+    @property
+    def waits_for(self) -> float | None:
+        """Seconds until the next request may leave, or None if nothing is waited for."""
+        left = self.wait_ends - time.monotonic()
+        return left if self.wait is not None and left > 0 else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether every beat has its picture or needs none, is in error, or blocked by one."""
+        return self.completed + len(self.errors) + self.blocked >= self.total
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until its last picture is there, about; None where nothing can tell.
+
+        Never less than until its next request may leave: a forecast counts down alone, while a
+        key may be told to wait.
+        """
+        if self.ends_at is None:
+            return None
+        return max(0.0, self.ends_at - time.monotonic(), self.next_request or 0.0)
+
+    @property
+    def next_request(self) -> float | None:
+        """Seconds until its next request may leave; None where none waits for a certain time."""
+        if not self.unsent:
+            return None
+        if self.waits_for is not None:
+            return self.waits_for
+        keys = [key for key in self.keys.values() if key.state in {"ready", "waiting", "cooling"}]
+        # A key that is ready may send at once.
+        return min((key.left for key in keys), default=None)
+
+
+class Tally:
+    """The whole run. Fed with every event, in order, by one thread.
+
+    Events may be older than the moment at which they are heard: a run can be followed from
+    outside. Their own times say how old they are.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.styles = {
+            style: StyleTally(style, {one.beat.key: one.status for one in beats})
+            for style, beats in plan.styles.items()
+            if beats
+        }
+        self._names = Names(
+            ((name, *key) for name, style in self.styles.items() for key in style.statuses),
+            certain=not plan.others,
+        )
+        self.start: Start | None = None
+        self.started = time.monotonic()
+        self.wait: Wait | None = None
+        self.wait_ends = 0.0
+        self.warnings: list[str] = []
+        self.failures: list[Failure] = []
+        """Beats in error, in the order in which they failed."""
+        self.spent: float | None = None
+        self.spent_in_all: float | None = None
+        self.limited: Counter[str] = Counter()
+        """How often each key was told to wait by the service, by its tail."""
+        self.ends_at: float | None = None
+        self.complete: Complete | None = None
+
+    @property
+    def there(self) -> int:
+        """How many beats need nothing more of this run and have a picture."""
+        return sum(style.there for style in self.styles.values())
+
+    @property
+    def total(self) -> int:
+        """How many beats were asked for."""
+        return sum(style.total for style in self.styles.values())
+
+    @property
+    def in_flight(self) -> int:
+        """How many beats are being drawn now."""
+        return sum(style.in_flight for style in self.styles.values())
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the last picture is there, about; None where nothing can tell."""
+        if self.ends_at is None:
+            return None
+        styles = [style.next_request or 0.0 for style in self.styles.values()]
+        return max(0.0, self.ends_at - time.monotonic(), *styles)
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing new is sent any more, and the run ends with what is in flight."""
+        return self.wait is not None and self.wait.reason in ENDING
+
+    @property
+    def wait_left(self) -> float:
+        """Seconds for which the whole run waits yet."""
+        return max(0.0, self.wait_ends - time.monotonic())
+
+    def handle(self, event: Event) -> None:
+        """Take note of an event."""
+        heard = _moment(event)
+        match event:
+            case Start():
+                self.start, self.started = event, heard
+                self.spent = 0.0 if event.price is not None else None
+            case Progress():
+                self._progress(event)
+            case Wait(style=str()):
+                self._style_wait(event, heard)
+            case Wait() if event.reason in ENDING or not self.ending:
+                self.wait = None if event.reason == "online" else event
+                self.wait_ends = heard + (event.seconds or 0.0)
+            case KeyChange():
+                self._key(event, heard)
+            case Forecast():
+                self._forecast(event, heard)
+            case Warned():
+                self.warnings.append(event.message)
+            case Complete():
+                self.complete = event
+                self.spent = event.cost
+
+    def _progress(self, event: Progress) -> None:
+        style = self.styles.get(event.style)
+        key = (event.shot_number, event.beat_number)
+        if style is None or key not in style.statuses:
+            return
+        before = style.statuses[key]
+        style.statuses[key] = event.status
+        style.completed = event.completed
+        style.in_flight += (event.status is Status.GENERATING) - (before is Status.GENERATING)
+        style.blocked += (event.status is Status.BLOCKED) - (before is Status.BLOCKED)
+        style.waived -= before is Status.WAIVED
+        style.changes.add(key)
+        if event.cost is not None:
+            self.spent = (self.spent or 0.0) + event.cost
+        if event.status is Status.ERROR and event.error is not None:
+            style.errors[key] = event.error
+            self.failures.append(
+                Failure(self._names.full(style.name, *key), event.error, event.attempt)
+            )
+        if event.status is Status.PENDING and event.error is not None:
+            style.retrying.add(key)
+        else:
+            style.retrying.discard(key)
+        if event.status is Status.GENERATING:
+            style.wait = None
+
+    def _style_wait(self, event: Wait, heard: float) -> None:
+        style = self.styles.get(event.style or "")
+        if style is not None:
+            style.wait = event
+            style.wait_ends = heard + (event.seconds or 0.0)
+
+    def _key(self, event: KeyChange, heard: float) -> None:
+        if event.state == "cooling":
+            self.limited[event.key] += 1
+        style = self.styles.get(event.style)
+        if style is not None:
+            style.keys[event.key] = KeyTally(event, heard)
+
+    def _forecast(self, event: Forecast, heard: float) -> None:
+        self.ends_at = None if event.seconds is None else heard + event.seconds
+        self.spent_in_all = event.cost_in_all
+        for name, seconds in event.styles.items():
+            if name in self.styles:
+                self.styles[name].ends_at = None if seconds is None else heard + seconds
+
+
+def _moment(event: Event) -> float:
+    """Return when an event happened, in `time.monotonic()` seconds."""
+    try:
+        happened = dt.datetime.fromisoformat(event.time).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return time.monotonic()
+    return time.monotonic() - max(0.0, time.time() - happened)

@@ -1,0 +1,1 @@
+"""Change which image belongs to which beat."""

@@ -1,0 +1,199 @@
+"""Candidates to choose from, drawn beside the project: a look, or a beat several times."""
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import encoding, files
+from imagegen.editing import use
+from imagegen.editing.scratch import FOLDER, Beside, folders
+from imagegen.errors import UsageError
+from imagegen.images.png import MAX_BYTES
+from imagegen.project import record, settings, steps
+from imagegen.project.record import Asked
+from imagegen.project.settings import Style
+from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard.hashing import words_hash
+from imagegen.prompts.continuity import Predecessors
+from imagegen.shell import on_project
+from imagegen.workspace.project import KeySource, Project
+from imagegen.workspace.survey import look_at
+
+LOOK: Final = "look"
+_FILE: Final = "try.json"
+_MAX_BYTES: Final = 64 * 1024
+_NTH: Final = re.compile(r"(.+)_[0-9]+")
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What was tried: a look for a style."""
+
+    style: str
+    look: str
+
+
+class Trial(Beside):
+    """A project whose beats are candidates: each of those asked for, `count` times.
+
+    `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
+    Raises as `Project` does.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        asked: Asked,
+        source: KeySource | None,
+        *,
+        look: str | None,
+        count: int,
+        wall: float,
+    ) -> None:
+        super().__init__(root, asked, source)
+        beats = self.asked_for()
+        continued = self.predecessors
+        self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
+        if look is not None:
+            self.settings = _with_look(self.settings, self.styles, look)
+        candidates = _candidates(beats, count)
+        self.set_aside(candidates, wall, _of_candidates(continued, candidates))
+        self._tried = None if look is None else Tried(style=self.styles[0], look=look)
+
+    def note(self) -> None:
+        """Write down which look was tried, for `keep`. Raises `StorageError`."""
+        if self._tried is not None:
+            files.write(self.layout.root / _FILE, encoding.to_json(self._tried))
+
+    def forget(self) -> None:
+        """Remove its folder, where nothing has come of it."""
+        with contextlib.suppress(OSError):
+            (self.layout.root / _FILE).unlink(missing_ok=True)
+        super().forget()
+
+
+def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
+    styles: dict[str, list[Beat]] = {}
+    for beat in beats:
+        styles.setdefault(beat.style, []).extend(
+            msgspec.structs.replace(beat, beat=f"{beat.beat}_{nth}") for nth in range(1, count + 1)
+        )
+    return {style: tuple(own) for style, own in styles.items()}
+
+
+def _of_candidates(
+    continued: Predecessors, candidates: Mapping[str, Iterable[Beat]]
+) -> Predecessors:
+    """Return what each candidate continues: what its beat does."""
+    return {
+        style: {
+            beat.key: own[beat.shot, _number(beat)]
+            for beat in candidates.get(style, ())
+            if (beat.shot, _number(beat)) in own
+        }
+        for style, own in continued.items()
+    }
+
+
+def _number(candidate: Beat) -> str:
+    """Return the number of the beat that a candidate is for."""
+    return candidate.beat.rpartition("_")[0]
+
+
+def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> settings.Settings:
+    if len(styles) != 1:
+        raise UsageError("a look is one style's", hint="name it: --style clear, say")
+    try:
+        own = msgspec.convert({"look": look}, Style)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--look: {error}") from error
+    style = msgspec.structs.replace(known.styles[styles[0]], look=own.look)
+    return msgspec.structs.replace(known, styles={**known.styles, styles[0]: style})
+
+
+def keep(project: Project, what: str, wall: float) -> str:
+    """Adopt a candidate, or with `look` the look that was tried last.
+
+    A candidate is named by its path: from the current folder, the project's, or that of the last
+    candidates; or by its name as it was shown, `clear/7.3_2`. A folder of `tries` means the look
+    that was tried there. Returns what was done, in words. Raises `UsageError`, `RunActiveError`
+    and `StorageError`.
+    """
+    if what == LOOK:
+        return _keep_look(project, _last_tried(project), wall)
+    places = [Path(what), project.root / what, *_in_last(project, what)]
+    path = next((p for p in places if p.exists()), None)
+    if path is None:
+        raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep a picture")
+    if path.is_dir():
+        return _keep_look(project, path, wall)
+    return _keep_picture(project, path, wall)
+
+
+def _in_last(project: Project, what: str) -> list[Path]:
+    """Return where a candidate may be among the last ones, by its path there or its name."""
+    tries = project.root / FOLDER
+    last = next(reversed(folders(tries)), None)
+    if last is None or ".." in Path(what).parts:
+        return []
+    found = [tries / last / what]
+    style, *shot, number = what.split("/") if what.count("/") in {1, 2} else ("", "")
+    if style in project.settings.styles:
+        in_shots = sorted((tries / last / style).glob("Shot_*"))
+        named = [folder for folder in in_shots if not shot or folder.name == f"Shot_{shot[0]}"]
+        found += [folder / f"Beat_{number}.png" for folder in named]
+    return found
+
+
+def _keep_picture(project: Project, path: Path, wall: float) -> str:
+    _, whole = look_at(path)
+    origin = whole.provenance if whole is not None else None
+    nth = _NTH.fullmatch(origin.beat) if origin is not None else None
+    data = files.read(path.resolve(), MAX_BYTES)
+    if origin is None or nth is None or data is None:
+        raise UsageError(
+            f"{path} was not drawn by imagegen try",
+            hint=_use(project, "clear/1.1", path),
+        )
+    # Numbers may have moved since: it belongs to its words.
+    its = [
+        b for b in project.beats.get(origin.style, ()) if words_hash(b.words) == origin.words.sha256
+    ]
+    beat = next((b for b in its if b.key == (origin.shot, nth[1])), its[0] if its else None)
+    if beat is None:
+        raise UsageError(
+            f"{path} is of words that the storyboard does not have any more",
+            hint=_use(project, f"{origin.style}/{nth[1]}", path),
+        )
+    place = use.use_picture(project, beat, data, origin, provider=origin.provider, wall=wall)
+    return f"{place} is that candidate now"
+
+
+def _use(project: Project, beat: str, picture: Path) -> str:
+    return on_project("use", project.root, beat, str(picture), *project.named_beats)
+
+
+def _last_tried(project: Project) -> Path:
+    tries = project.root / FOLDER
+    for name in reversed(folders(tries)):
+        if (tries / name / _FILE).is_file():
+            return tries / name
+    again = on_project("try", project.layout.typed, "--style", "clear", "--look", "…")
+    raise UsageError("no look was tried yet", hint=again)
+
+
+def _keep_look(project: Project, folder: Path, wall: float) -> str:
+    try:
+        tried = msgspec.json.decode(files.read(folder / _FILE, _MAX_BYTES) or b"", type=Tried)
+    except msgspec.MsgspecError:
+        raise UsageError(f"{folder} holds no look that was tried") from None
+    if tried.style not in project.settings.styles:
+        raise UsageError(f'the style "{tried.style}" is not in this project any more')
+    contents = {settings.FILE: settings.with_look(project.root, tried.style, tried.look)}
+    with record.held(project.layout):
+        steps.recover(project.layout)
+        steps.perform(project.layout, "look", wall=wall, contents=contents)
+    return f"{tried.style} has that look now"

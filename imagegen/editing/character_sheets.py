@@ -1,0 +1,224 @@
+"""Pictures of characters: sheets drawn from a description, and pictures adopted as theirs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.editing import settle
+from imagegen.editing.scratch import FOLDER, Beside, folders
+from imagegen.errors import UsageError
+from imagegen.images import formats, png
+from imagegen.project import record, settings, steps
+from imagegen.project.characters import Character
+from imagegen.project.record import Asked
+from imagegen.project.storyboard import Beat
+from imagegen.review import choose
+from imagegen.shell import on_project
+from imagegen.toml import did_you_mean
+from imagegen.workspace import moved_numbers
+from imagegen.workspace.beat_filter import known
+from imagegen.workspace.outdated import Reason
+from imagegen.workspace.project import KeySource, Project
+from imagegen.workspace.survey import look_at
+
+PICTURES: Final = "characters"
+"""The folder of a project into which adopted pictures go."""
+
+SHEETS: Final = "sheets"
+_SHEET: Final = "sheet"
+_WORDS: Final = (
+    "A character sheet of {name}: {about}\n\nThe same person four times side by side: the whole "
+    "figure from the front, from the side and from behind, and the face close up. Plain "
+    "background, even light, nobody else, no lettering."
+)
+
+
+class Casting(Beside):
+    """A project whose beats are sheets of its characters, `count` of each in each style.
+
+    Without `wanted` of those that have a description and, in a style, no picture yet. Raises as
+    `Project` does, and `UsageError` where there is nothing to draw.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        asked: Asked,
+        source: KeySource | None,
+        *,
+        wanted: Sequence[str],
+        count: int,
+        wall: float,
+    ) -> None:
+        super().__init__(root, asked, source)
+        drawn = {name: described(self, name) for name in wanted} or {
+            name: character
+            for name, character in self.settings.characters.items()
+            if character.about is not None
+        }
+        chosen = known("style", asked.styles, self.styles)
+        beats = {
+            style: tuple(
+                _sheet(style, name, character, nth)
+                for name, character in drawn.items()
+                if wanted or character.picture_in(style) is None
+                for nth in range(1, count + 1)
+            )
+            for style in self.styles
+            if not chosen or style in chosen
+        }
+        if not any(beats.values()):
+            raise _nothing_to_draw(self.settings.characters)
+        self.set_aside({style: own for style, own in beats.items() if own}, wall)
+
+
+def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
+    """Return which setting is missing, so that no sheet can be drawn."""
+    lacking = [name for name, one in characters.items() if one.about is None]
+    if not characters:
+        return UsageError(
+            "imagegen.toml has no characters",
+            hint='write [characters.NAME], and under it about = "…": what the character looks like',
+        )
+    if not lacking:
+        return UsageError("every character has its picture", hint="name one to draw it anew")
+    missing = ", ".join(f"characters.{name}.about" for name in lacking)
+    return UsageError(
+        f"not set in imagegen.toml: {missing}",
+        hint='write about = "…": what the character looks like',
+    )
+
+
+def _sheet(style: str, name: str, character: Character, nth: int) -> Beat:
+    words = _WORDS.format(name=character.names[0], about=(character.about or "").strip())
+    number = f"{_SHEET}_{nth}"
+    return Beat(
+        style=style,
+        shot=name,
+        beat=number,
+        written=number,
+        words=words,
+        own_words=False,
+        transition="H",
+        script_phrase=character.names[0],
+        file=settings.FILE,
+    )
+
+
+def character(project: Project, name: str) -> Character:
+    """Return a character by the name of its table. Raises `UsageError`."""
+    there = project.settings.characters
+    if name not in there:
+        hint = did_you_mean(name, there) or (
+            f"there are: {', '.join(there)}" if there else f"write [characters.{name}] first"
+        )
+        raise UsageError(f'no character "{name}" in imagegen.toml', hint=hint)
+    return there[name]
+
+
+def described(project: Project, name: str) -> Character:
+    """Return a character that has a description. Raises `UsageError`."""
+    found = character(project, name)
+    if found.about is None:
+        hint = 'write about = "…": what the character looks like'
+        raise UsageError(f"not set in imagegen.toml: characters.{name}.about", hint=hint)
+    return found
+
+
+def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
+    """Make the picture of a beat that of a character; returns what was done, in words.
+
+    Where the character has a picture for each style it becomes that of the beat's style, else
+    the one for all. Raises `UsageError`, `RunActiveError` and `StorageError`.
+    """
+    found = character(project, name)
+    beats = project.addresses.find(address)
+    if len(beats) != 1:
+        one = f"{beats[0].style}/{address}"
+        raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")
+    beat = beats[0]
+    moved_numbers.require_places(project, project.survey(wall), [beat.style], "Nothing was adopted")
+    fault = choose.picture_fault(project, project.beat_index.id_of(beat.key), beat.style)
+    if fault is not None:
+        raise UsageError(fault)
+    style = beat.style if found.styles else None
+    path = project.layout.picture(beat.style, *beat.key)
+    done = _adopt(project, name, {style: path}, wall)
+    # It shows who it shows: that its own copy would go with it now makes it no less right.
+    asked = msgspec.structs.replace(project.asked, beats=(beat.name,))
+    now = Project(project.root, asked)
+    found_now = now.survey(wall)
+    chosen = settle.chosen(now, found_now)
+    if not found_now.moves and any(Reason.REFERENCES in one.changed for one in chosen):
+        settle.accept(now, wall)
+    return done
+
+
+def adopt_sheets(
+    project: Project, name: str, what: str, styles: Collection[str], wall: float
+) -> str:
+    """Make sheets the pictures of a character, in their styles; returns what was done.
+
+    `what` is the path of one, or `sheets` for the first of each style that was drawn last.
+    Raises `UsageError`, `RunActiveError` and `StorageError`.
+    """
+    character(project, name)
+    if what == SHEETS:
+        return _adopt(project, name, _last_sheets(project, name, styles), wall)
+    path = next((p for p in (Path(what), project.root / what) if p.is_file()), None)
+    if path is None:
+        raise UsageError(f"{what}: no such file", hint=f"--keep {SHEETS}, or --keep a picture")
+    _, whole = look_at(path)
+    origin = whole.provenance if whole is not None else None
+    if origin is None or origin.shot != name or not origin.beat.startswith(_SHEET):
+        raise UsageError(
+            f"{path} is no sheet of {name}",
+            hint=f'write picture = "…" under [characters.{name}] in imagegen.toml',
+        )
+    return _adopt(project, name, {origin.style: path}, wall)
+
+
+def _last_sheets(project: Project, name: str, styles: Collection[str]) -> Mapping[str | None, Path]:
+    for folder in reversed(folders(project.root / FOLDER)):
+        root = project.root / FOLDER / folder
+        found: dict[str | None, Path] = {
+            style: path
+            for style in project.styles
+            if not styles or style in styles
+            if (path := root / style / f"Shot_{name}" / f"Beat_{_SHEET}_1.png").is_file()
+        }
+        if found:
+            return found
+    raise UsageError(
+        f"no sheet of {name} was drawn yet", hint=on_project("cast", project.root, name)
+    )
+
+
+def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wall: float) -> str:
+    """Copy pictures into the project by style (None: for all), and write them into its settings."""
+    contents, chosen = {}, dict[str | None, str]()
+    for style, path in pictures.items():
+        data = files.read(path, png.MAX_BYTES)
+        if data is None or formats.format_of(data) is None:
+            raise UsageError(f"{project.layout.relative(path)} is no picture")
+        chosen[style] = f"{PICTURES}/{name}{f'-{style}' if style else ''}.png"
+        contents[chosen[style]] = data
+    picture = chosen.get(None) or _for_each_style(project, name, chosen)
+    contents[settings.FILE] = settings.with_picture(project.root, name, picture)
+    with record.held(project.layout):
+        steps.recover(project.layout)
+        steps.perform(project.layout, "cast", wall=wall, contents=contents)
+    where = ", ".join(f"{style}: {path}" if style else path for style, path in chosen.items())
+    return f"{name} has that picture now ({where})"
+
+
+def _for_each_style(
+    project: Project, name: str, chosen: Mapping[str | None, str]
+) -> dict[str, str]:
+    had = project.settings.characters[name]
+    pictures = {style: had.picture_in(style) for style in project.settings.styles}
+    pictures |= {style: path for style, path in chosen.items() if style is not None}
+    return {style: path for style, path in pictures.items() if path is not None}

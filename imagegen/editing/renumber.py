@@ -1,0 +1,201 @@
+"""Moves pictures to their beats' numbers, or out of the way, without drawing.
+
+Each is one step that a crash cannot leave half done, and that `undoing` takes back.
+"""
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imagegen.project import overrides, record, steps
+from imagegen.project.layout import Layout
+from imagegen.project.selections import copies, file
+from imagegen.project.selections import moves as moved_selections
+from imagegen.project.selections.moves import Kept
+from imagegen.project.steps import Move
+from imagegen.project.storyboard import Key
+from imagegen.review import choices
+from imagegen.review.choices import LeftOver
+from imagegen.workspace import moved_numbers, undo_data
+from imagegen.workspace import progress as progress_files
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Survey
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was of beats that are gone: pictures by their paths, and choices."""
+
+    pictures: tuple[str, ...]
+    choices: LeftOver
+
+    def __bool__(self) -> bool:
+        return bool(self.pictures or self.choices)
+
+
+class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes places: pictures by style, from where to where, and what gives way.
+
+    `settled` counts overrides that follow, `choices` chosen pictures; `dropped` names choices
+    that could not, whose pictures go to `old_images` too. `unknown` counts pictures that do not
+    say what they were drawn from.
+    """
+
+    moves: dict[str, dict[Key, Key]]
+    gives_way: tuple[str, ...] = ()
+    settled: int = 0
+    choices: int = 0
+    dropped: tuple[str, ...] = ()
+    unknown: int = 0
+
+    def __bool__(self) -> bool:
+        """Tell whether anything changes."""
+        return bool(self.count or self.settled or self.choices or self.dropped)
+
+    @property
+    def count(self) -> int:
+        """How many pictures move."""
+        return sum(map(len, self.moves.values()))
+
+
+class _Moving(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step has to do: files that change places or go away, small ones that change."""
+
+    found: Renumbered
+    moves: list[Move]
+    away: tuple[str, ...]
+    contents: dict[str, bytes]
+    settled: dict[str, Any]
+
+
+def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
+    """Move pictures, choices and overrides to the numbers that their beats have now.
+
+    Raises `RunActiveError`, `StorageError`, and `UsageError`, also where the last run was of
+    another beats file: then its pictures may be where they belong.
+    """
+    if dry_run:
+        return _renumbered(project, project.survey(wall)).found
+    with (
+        record.held(project.layout),
+        overrides.locked(project.layout),
+        copies.locked(project.layout),
+    ):
+        do = _renumbered(project, project.survey(wall))
+        if do.moves or do.away or do.contents:
+            steps.perform(
+                project.layout,
+                "renumber",
+                do.moves,
+                wall=wall,
+                away=do.away,
+                contents=do.contents,
+                settled=do.settled,
+            )
+            project.index.move({move.source: move.target for move in do.moves})
+            project.index.save()
+        # Also where a crash came after all had moved, and before this.
+        progress_files.rewrite(project, wall)
+    return do.found
+
+
+def _renumbered(project: Project, survey: Survey) -> _Moving:
+    moved_numbers.require_same_beats(
+        project, "renumber", "the pictures may be that one's. Nothing was moved"
+    )
+    layout, settled = project.layout, project.settled.moved
+    contents, kept = {}, undo_data.before(project, settled)
+    moves = [
+        Move(_lies(layout, style, before), layout.shown_picture(style, *now))
+        for style, pairs in survey.moves.items()
+        for before, now in pairs.items()
+    ]
+    chosen = moved_selections.moved(
+        layout.root, project.beat_index, project.selection_key, survey.moves
+    )
+    if chosen is not None:
+        moves += [Move(before, now) for before, now in chosen.pictures.items()]
+        contents[file.FILE] = chosen.data
+        kept[undo_data.CHOICES] = msgspec.to_builtins(chosen.kept)
+    if settled:
+        contents[overrides.FILE] = overrides.edited(layout.root, settled)
+    there = survey.there
+    shown = {layout.shown_picture(style, *key) for style, own in there.items() for key in own}
+    occupied = shown - {move.source for move in moves}
+    found = Renumbered(
+        moves=survey.moves,
+        gives_way=tuple(move.target for move in moves if move.target in occupied),
+        unknown=sum(words is None for own in there.values() for words in own.values()),
+        settled=sum(override is not None for override in settled.values()),
+        choices=chosen.count if chosen else 0,
+        dropped=chosen.dropped if chosen else (),
+    )
+    away = chosen.away if chosen else ()
+    return _Moving(found=found, moves=moves, away=away, contents=contents, settled=kept)
+
+
+def _lies(layout: Layout, style: str, key: Key) -> str:
+    """Return where a picture lies, which the disk may spell otherwise than the storyboard."""
+    shown = layout.shown_picture(style, *key)
+    if os.path.lexists(layout.root / shown):
+        return shown
+    folder = layout.pictures / style
+    for part in (f"Shot_{key[0]}", f"Beat_{key[1]}.png"):
+        folder /= _spelled(folder, part)
+    return layout.relative(folder)
+
+
+def _spelled(folder: Path, name: str) -> str:
+    wanted = unicodedata.normalize("NFC", name)
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return name
+    return next((n for n in names if unicodedata.normalize("NFC", n) == wanted), name)
+
+
+def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
+    """Move pictures and choices of beats that are gone to `old_images`; returns what did.
+
+    Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved, or where
+    the last run was of another beats file: then it is not known what is left over.
+    """
+    if dry_run:
+        return _cleaned(project, project.survey(wall))
+    with record.held(project.layout), copies.locked(project.layout):
+        over = _cleaned(project, project.survey(wall))
+        if over:
+            entries = file.read(project.root)
+            kept = {name: entries[name] for name in over.choices.names}
+            left = file.without(entries, kept)
+            steps.perform(
+                project.layout,
+                "clean",
+                wall=wall,
+                away=(*over.pictures, *over.choices.paths),
+                contents={file.FILE: file.encoded(left)} if kept else {},
+                settled={undo_data.CHOICES: msgspec.to_builtins(Kept(dropped=kept))}
+                if kept
+                else {},
+            )
+        progress_files.rewrite(project, wall)
+    return over
+
+
+def _cleaned(project: Project, survey: Survey) -> Cleaned:
+    return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choices.left_over(project))
+
+
+def _left_over(project: Project, survey: Survey) -> list[str]:
+    moved_numbers.require_same_beats(
+        project,
+        "clean",
+        "what is left over of the one may be the other's. Nothing was cleaned away",
+    )
+    # What is left over is known once pictures are at their beats.
+    moved_numbers.require_places(project, survey, project.styles, "Nothing was cleaned away")
+    return [
+        _lies(project.layout, style, one.key) for style, own in survey.strays.items() for one in own
+    ]

@@ -1,0 +1,127 @@
+"""Pictures drawn beside a project's own, to look at first: `tries/{time}/{style}/…`.
+
+They are a small project of their own within the project's folder, so that nothing of them gets
+in the way of a run.
+"""
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.project.beat_ids import BeatIndex
+from imagegen.project.index import Index
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.record import Asked
+from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.prompts.composer import Composer
+from imagegen.prompts.continuity import Predecessors
+from imagegen.times import in_name
+from imagegen.workspace.project import Project
+
+FOLDER: Final = "tries"
+
+
+class Beside(Project):
+    """A project whose beats are others than the storyboard's, drawn into a folder of `tries`."""
+
+    resumes = False
+    reuses = False
+
+    def set_aside(
+        self,
+        beats: Mapping[str, tuple[Beat, ...]],
+        wall: float,
+        predecessors: Predecessors | None = None,
+    ) -> None:
+        """Draw these beats from now on, and into a new folder.
+
+        `predecessors` say which of them continue which beats of the project. `wall` is the wall
+        clock's time, in seconds. Raises `UsageError` and `StorageError`.
+        """
+        self.composer = Composer(
+            self.settings,
+            self.composer.references,
+            predecessors,
+            self.composer.limits,
+            pictures=self.layout,
+            model=self.table_entry,
+        )
+        self.predecessors = {}
+        self.styles = tuple(beats)
+        self.storyboard = Storyboard(source=self.storyboard.source, beats=dict(beats))
+        self.beat_index = BeatIndex.of(self.storyboard.beats)
+        self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
+        self.layout = _Tries.within(self.layout, wall)
+        self.index = Index(self.layout.ours)
+        self.asked = Asked(provider=self.asked.provider, model=self.asked.model)
+
+    def anew(self) -> Project:
+        """Return itself: nobody else draws into its folder."""
+        return self
+
+    def note(self) -> None:
+        """Write down what else must be known later of what is drawn. Raises `StorageError`."""
+
+    def forget(self) -> None:
+        """Remove its folder, where nothing has come of it."""
+        if any(self.layout.pictures.rglob("*.png")):
+            return
+        shutil.rmtree(self.layout.ours, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.layout.root.rmdir()
+            self.layout.root.parent.rmdir()
+
+    @property
+    def first_picture(self) -> str | None:
+        """Where the first of its pictures is that is there, relative to the project."""
+        for own in self.storyboard.beats.values():
+            for beat in own:
+                if (path := self.layout.picture(beat.style, *beat.key)).is_file():
+                    return f"{self.shown_folder}/{self.layout.relative(path)}"
+        return None
+
+    @property
+    def shown_folder(self) -> str:
+        """Where its pictures lie, relative to the project."""
+        return f"{FOLDER}/{self.layout.root.name}"
+
+
+class _Tries(Layout):
+    """A folder in `tries`: pictures lie in it by style, and no progress is told to others."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.pictures = self.root
+
+    @classmethod
+    def within(cls, project: Layout, wall: float) -> "_Tries":
+        """Make a new one in a project, to be called by its name."""
+        tries = project.root / FOLDER
+        refuse_link(tries)
+        time, taken = in_name(wall), set(folders(tries))
+        names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
+        folder = tries / next(name for name in names if name not in taken)
+        files.make_folder(folder)
+        layout = cls(folder)
+        layout.name = project.name
+        return layout
+
+    def progress(self, style: str) -> Path:
+        """Return where nobody looks for progress."""
+        return self.ours / f"image_progress_{style}.json"
+
+
+def folders(tries: Path) -> list[str]:
+    """Return the names of the folders in a project's `tries`, the oldest first."""
+    try:
+        return sorted(path.name for path in tries.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise files.unreadable(error, tries) from error

@@ -1,0 +1,1 @@
+"""Draws a plan: workers, retries, outages, endings."""

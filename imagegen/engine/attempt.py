@@ -1,0 +1,199 @@
+"""One attempt at one beat: send, save, and settle the key's lease."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.engine.state import Run
+from imagegen.errors import ImagegenError, StorageError, UsageError
+from imagegen.images import formats, png, shape
+from imagegen.project import rescue
+from imagegen.project.layout import refuse_link
+from imagegen.project.storyboard import Beat
+from imagegen.prompts.composer import NoPredecessorError
+from imagegen.providers import memory
+from imagegen.providers.base import (
+    BROKEN_PICTURE,
+    NO_MEMORY,
+    UNREADABLE,
+    Fault,
+    Kind,
+    Outcome,
+    Picture,
+    Request,
+    Usage,
+)
+from imagegen.quota.key_state import KeyNews
+from imagegen.quota.pool import Lease, Pool
+
+_VERDICTS: Final[dict[Kind, Callable[[Pool, Lease, str], KeyNews]]] = {
+    Kind.SPENT_TODAY: Pool.spent_today,
+    Kind.OUT_OF_CREDIT: Pool.out_of_credit,
+    Kind.NO_QUOTA: Pool.no_quota,
+    Kind.KEY_REJECTED: Pool.reject,
+}
+"""What the pool is told of a key that is of no more use, in the service's words."""
+
+
+_NO_MEMORY: Final = Fault(
+    kind=Kind.PASSING, reason=NO_MEMORY, message="there was no memory for the answer"
+)
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The picture is on the disk: its path relative to the project, its size in bytes.
+
+    `width` and `height` are in pixels; `misfit` tells in what it differs from the request.
+    """
+
+    path: str
+    bytes: int
+    width: int
+    height: int
+    usage: Usage | None = None
+    misfit: shape.Misfit | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one request. `news` is set where it changed the key's state.
+
+    `references` is how many reference images it had.
+    """
+
+    result: Saved | Fault | ImagegenError
+    seconds: float
+    sent: bool
+    key: str | None = None
+    news: KeyNews | None = None
+    references: int = 0
+
+
+class _Sending:
+    """Tells the pool when the request leaves, and remembers that it did."""
+
+    def __init__(self, run: Run, lease: Lease | None) -> None:
+        self._run = run
+        self._lease = lease
+        self.left = False
+
+    def __call__(self) -> None:
+        self.left = True
+        if self._lease is not None and self._run.keys is not None:
+            self._run.keys.sent(self._lease)
+
+
+def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
+    """Draw a beat once and save its picture. Blocks for at most the run's timeout."""
+    started = run.runtime.clock.now()
+    sending = _Sending(run, lease)
+    references = 0
+    outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
+    # What the answer takes of the memory for all is held until its image is saved.
+    with memory.held():
+        try:
+            request = run.composer.request(beat, run.composer.predecessor(beat))
+            references = len(request.references)
+            outcome = run.provider.draw(request, lease.secret if lease else None, sending)
+        except NoPredecessorError as error:
+            outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
+        except UsageError as error:
+            # A file of its references was changed or taken away since the run began.
+            outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
+        except StorageError as error:
+            # A read that fails, as with too many files open, may succeed the next time.
+            outcome = Fault(kind=Kind.PASSING, reason="unreadable", message=error.message)
+        except MemoryError:
+            outcome = _NO_MEMORY
+        finally:
+            news = _settle(run, lease, outcome, sent=sending.left)
+        seconds = run.runtime.clock.now() - started
+        return Attempt(
+            result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
+            seconds=seconds,
+            sent=sending.left,
+            key=lease.secret.tail if lease else None,
+            news=news,
+            references=references,
+        )
+
+
+def _save(
+    run: Run, beat: Beat, request: Request, picture: Picture
+) -> Saved | Fault | ImagegenError:
+    try:
+        data = formats.as_png(picture.data, picture.claimed)
+    except formats.UnreadableTypeError as error:
+        # The form of answers is the service's: every further one would be paid for in vain.
+        message = f"The service sent {error}."
+        return Fault(kind=Kind.UNUSABLE, reason=UNREADABLE, message=message, usage=picture.usage)
+    except formats.NotAPictureError as error:
+        return Fault(
+            kind=Kind.PASSING, reason=BROKEN_PICTURE, message=str(error), usage=picture.usage
+        )
+    except MemoryError:
+        return msgspec.structs.replace(_NO_MEMORY, usage=picture.usage)
+    provenance = run.composer.provenance(
+        beat,
+        request,
+        provider=run.provider.name,
+        model=run.provider.model,
+        run=run.options.lineage,
+    )
+    texts = run.composer.texts(beat, created=run.runtime.clock.wall())
+    parts = png.with_provenance(data, provenance, texts)
+    path = run.layout.picture(beat.style, *beat.key)
+    try:
+        files.make_folder(path.parent)
+        refuse_link(path.parent)
+        if files.exists(path):
+            files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
+        files.write(path, *parts)
+    except ImagegenError as error:
+        return _rescued(run, parts, error)
+    except OSError as error:
+        return _rescued(run, parts, files.refused(error, path))
+    width, height = png.size_of(data) or (0, 0)
+    model = run.provider.catalogue.find(run.provider.model)
+    expected = model.asked_pixels(request.aspect_ratio, request.image_size)
+    return Saved(
+        path=run.layout.relative(path),
+        bytes=sum(map(len, parts)),
+        width=width,
+        height=height,
+        usage=picture.usage,
+        misfit=shape.misfit(width, height, request.aspect_ratio, request.image_size, expected),
+    )
+
+
+def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
+    """Keep elsewhere what the project's disk refused, and say where: it was paid for."""
+    folder = rescue.keep(run.layout, parts)
+    if folder is None:
+        return error
+    message = f"{error.message}. Images that came all the same are in {folder}, and the next run"
+    # A link in the way stays the user's to remove, with its own exit code.
+    kind = UsageError if isinstance(error, UsageError) else StorageError
+    return kind(f"{message} takes them from there", hint=error.hint)
+
+
+def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:
+    """Tell the pool what the answer says of the key; returns its new state, if that changed."""
+    if lease is None or run.keys is None:
+        return None
+    keys, said = run.keys, outcome.allowance
+    if not sent:
+        keys.release(lease)
+    elif said is not None:
+        keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
+    if isinstance(outcome, Fault):
+        if outcome.kind in _VERDICTS:
+            return _VERDICTS[outcome.kind](keys, lease, outcome.message)
+        if outcome.kind is Kind.LIMITED:
+            return keys.limited(lease, outcome.retry_after)
+        if outcome.kind is Kind.PASSING:
+            return None
+    if sent:
+        keys.answered(lease)
+    return None

@@ -1,0 +1,184 @@
+"""Draws a plan: one worker per style, a supervisor, and one ending."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from imagegen.engine import stop_reasons
+from imagegen.engine.runtime import MAX_WIDTH
+from imagegen.engine.state import Ending, Run
+from imagegen.engine.supervisor import Supervisor
+from imagegen.engine.worker import Worker
+from imagegen.errors import Exit
+from imagegen.events.types import Complete, Start, Totals, Warned
+from imagegen.keys import keyring
+from imagegen.keys.keyring import Key
+from imagegen.times import iso
+from imagegen.workspace.plan import Plan
+
+_URGENCY = (
+    Exit.INTERNAL,
+    Exit.SIGINT,
+    Exit.SIGTERM,
+    Exit.SIGHUP,
+    Exit.CLOSED_STDOUT,
+    Exit.USAGE,
+    Exit.ENDED_EARLY,
+    Exit.BEATS_IN_ERROR,
+)
+
+_BLOCKED = "not sent, for the beat before them was not drawn"
+
+
+class Engine:
+    """Draws every beat that a plan wants drawn.
+
+    `keys` gives each style's keys, for the width of its worker; the pool itself is in
+    `run`. `seed` makes the back-off's jitter repeatable.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        keys: Mapping[str, Sequence[Key]],
+        *,
+        resumes: str | None = None,
+        warnings: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> None:
+        self._run = run
+        self._resumes = resumes
+        self._warnings = warnings
+        self._workers = {
+            style: Worker(run, style, beats, self._width(style, keys), seed)
+            for style, beats in plan.styles.items()
+            if beats
+        }
+        self.supervisor = Supervisor(run, tuple(self._workers.values()))
+
+    def draw(self) -> Complete:
+        """Draw until all is done or the run is ended; returns how it ended.
+
+        Blocks. Faults of beats, keys and the service become events and an exit code; what
+        is raised is a fault of ours.
+        """
+        run = self._run
+        run.emit(
+            Start(
+                project=run.layout.name,
+                provider=run.provider.name,
+                model=run.provider.model,
+                image_size=run.composer.image_size,
+                aspect_ratio=run.composer.aspect_ratio,
+                price=run.options.price.picture if run.options.price else None,
+                resumes=self._resumes,
+                reused=run.reused,
+                styles=self._totals(),
+            )
+        )
+        for warning in self._warnings:
+            run.emit(Warned(message=warning))
+        try:
+            run.runtime.drive([*self._workers.values(), self.supervisor])
+        except BaseException:
+            run.endings.append(stop_reasons.fault_of_ours())
+            run.emit(self._complete())
+            raise
+        complete = self._complete()
+        run.emit(complete)
+        return complete
+
+    def with_late_faults(self, complete: Complete) -> Complete:
+        """Return how the run ended once the listeners have written their last."""
+        return self._complete() if self.supervisor.heed_late_faults() else complete
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are still under way: 0 unless the run was ended at once."""
+        return sum(worker.in_flight for worker in self._workers.values())
+
+    def _width(self, style: str, keys: Mapping[str, Sequence[Key]]) -> int:
+        if self._run.keys is None:
+            return self._run.provider.width
+        lend, timeout = self._run.keys.lends, self._run.options.timeout
+        return width(style, keys, lend=lend, timeout=timeout)
+
+    def _totals(self) -> dict[str, Totals]:
+        return {style: worker.backlog.totals for style, worker in self._workers.items()}
+
+    def _complete(self) -> Complete:
+        with self._run.runtime.lock:
+            return self._sum_up()
+
+    def _sum_up(self) -> Complete:
+        run, counts = self._run, self._run.counts
+        found = [*run.endings, *self._errors()]
+        if not any(totals.pending for totals in self._totals().values()):
+            # Nothing was left to end early.
+            found = [ending for ending in found if ending.exit_code is not Exit.ENDED_EARLY]
+        decisive = _decisive(found)
+        last = decisive[0] if decisive else None
+        return Complete(
+            exit_code=last.exit_code if last else Exit.OK,
+            reason=last.reason if last else "complete",
+            messages=tuple(dict.fromkeys(ending.message for ending in found)),
+            counts=self._totals(),
+            resume_after=_resume_after(decisive),
+            seconds=round(run.runtime.clock.now() - run.started, 1),
+            # What is still under way when a run ends at once was sent, and is paid for.
+            requests=counts.requests + self.in_flight,
+            limited=counts.limited,
+            misfits=counts.misfits,
+            answers=dict(counts.answers),
+            input_tokens=counts.input_tokens,
+            output_tokens=counts.output_tokens,
+            cost=run.purse.in_all(self.in_flight),
+        )
+
+    def _errors(self) -> list[Ending]:
+        totals = self._totals()
+        told = {
+            "beats in error": {style: own.error for style, own in totals.items()},
+            _BLOCKED: {style: own.blocked for style, own in totals.items()},
+        }
+        return [
+            Ending(
+                exit_code=Exit.BEATS_IN_ERROR,
+                reason="errors",
+                message=f"{what}: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}",
+            )
+            for what, counts in told.items()
+            if any(counts.values())
+        ]
+
+
+def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout: float) -> int:
+    """Return how many requests of a style may be under way at once, by its keys.
+
+    A style that may be lent keys needs threads for all of them; they are made as needed.
+    """
+    own = keys.get(style, ())
+    lent = [key for pool in keys.values() for key in pool] if lend else ()
+    a_minute = keyring.per_minute({*own, *lent} if own else own)
+    return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
+
+
+def _decisive(found: Sequence[Ending]) -> list[Ending]:
+    """Return the endings that say how the run ended: the most urgent ones.
+
+    Where some keys are without credit and others come back by themselves, the latter.
+    """
+    first = min((_URGENCY.index(ending.exit_code) for ending in found), default=0)
+    urgent = [ending for ending in found if ending.exit_code is _URGENCY[first]]
+    return [ending for ending in urgent if ending.reason != stop_reasons.OUT_OF_CREDIT] or urgent
+
+
+def _resume_after(decisive: Sequence[Ending]) -> str | None:
+    """Return when `resume` can go on: the soonest of the endings that time alone mends."""
+    if not decisive or decisive[0].exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
+        return None
+    times = [ending.resume_after for ending in decisive if ending.resume_after is not None]
+    if len(times) < len(decisive):
+        return None
+    # A begun second counts: a script that comes back on the dot must not be early.
+    return iso(math.ceil(round(min(times), 2)))

@@ -1,0 +1,157 @@
+"""The beats of one style: which are left to send and when, and what became of the others."""
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from imagegen.engine.chains import Chains
+from imagegen.engine.task import Owner, Task
+from imagegen.events.types import Totals
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.quota.simulation import Chained
+from imagegen.workspace.plan import Planned
+
+ROUNDS: Final = 3
+ROUND_PAUSE: Final = 30.0
+"""Seconds after which beats that failed in passing are tried once more."""
+
+
+class Backlog:
+    """What a worker has to do, as pure state: whoever owns it calls it under one lock.
+
+    All times are `Clock.now()` seconds; `owner` is who sends the tasks.
+    """
+
+    def __init__(self, owner: Owner, beats: Sequence[Planned]) -> None:
+        self._chains = Chains()
+        drawn = ((n, planned) for n, planned in enumerate(beats) if planned.draw)
+        self._heap = self._chains.begun(
+            (Task(owner, n, planned.beat), planned.after) for n, planned in drawn
+        )
+        self._given_up: dict[Task, BeatError] = {}
+        self._rounds = 0
+        self._round_mended = False
+        self._total = len(beats)
+        self._before = Counter(planned.status for planned in beats)
+        self._blocked = self._before[Status.BLOCKED]
+        self._drawn = 0
+        self._errors = 0
+        self.due_by = 0.0
+        """When the last beat that backs off may be sent again."""
+
+    @property
+    def totals(self) -> Totals:
+        """The beats by what has become of them."""
+        over = self.completed + self._blocked + self._errors
+        return Totals(
+            total=self._total,
+            pending=self._total - over,
+            complete=self._drawn,
+            skipped=self._before[Status.SKIPPED],
+            outdated=self._before[Status.OUTDATED],
+            waived=self._before[Status.WAIVED],
+            blocked=self._blocked,
+            error=self._errors,
+        )
+
+    @property
+    def total(self) -> int:
+        """How many beats the style has."""
+        return self._total
+
+    @property
+    def completed(self) -> int:
+        """How many of them are drawn, or need no drawing."""
+        settled = (Status.SKIPPED, Status.OUTDATED, Status.WAIVED)
+        return self._drawn + sum(self._before[status] for status in settled)
+
+    @property
+    def left(self) -> int:
+        """How many are still to be sent, as far as can be told."""
+        return len(self._heap) + len(self._chains) + self.put_off
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the picture that they continue."""
+        return len(self._chains)
+
+    @property
+    def put_off(self) -> int:
+        """How many failed in passing and wait for another round."""
+        return len(self._given_up) if self._may_go_round else 0
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether there are beats that only met passing faults until their attempts were used."""
+        return bool(self._given_up)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next beat may be sent; None where there is none to send now or later."""
+        return self._heap[0].not_before if self._heap else None
+
+    def chained(self, answer: float) -> Chained:
+        """Return what is left by chains; `answer` is how many seconds a picture takes."""
+        able = [*self._heap, *(self._given_up if self._may_go_round else ())]
+        ready = Counter(task.behind + 1 for task in able)
+        coming = Counter(task.behind + 1 for task in self._chains.first(except_after=able))
+        return Chained(ready=ready, coming=coming, answer=answer)
+
+    def take(self) -> Task:
+        """Remove and return the beat that is next; there must be one."""
+        return heapq.heappop(self._heap)
+
+    def put_back(self, task: Task, at: float) -> None:
+        """Let a beat be sent again at that time."""
+        task.not_before = at
+        self.due_by = max(self.due_by, at)
+        heapq.heappush(self._heap, task)
+
+    def drawn(self, task: Task) -> None:
+        """Note that a beat has its picture: the next of its chain can be sent."""
+        self._drawn += 1
+        self._round_mended = self._round_mended or task.round > 0
+        following = self._chains.after(task)
+        if following is not None:
+            heapq.heappush(self._heap, following)
+
+    def in_error(self, task: Task) -> list[Task]:
+        """Note that a beat gets no picture; returns those that are blocked by it."""
+        self._errors += 1
+        blocked = list(self._chains.cut(task))
+        self._blocked += len(blocked)
+        return blocked
+
+    def give_up(self, task: Task, error: BeatError) -> None:
+        """Put a beat whose attempts are used up off, to another round if there is one."""
+        self._given_up[task] = error
+
+    def reclaim(self, task: Task, now: float) -> None:
+        """Let a beat be sent now if it was given up for faults that were not its own."""
+        if self._given_up.pop(task, None) is not None:
+            self.put_back(task, now)
+
+    def another_round(self, now: float) -> int:
+        """Give those that were given up one more round, in a while; returns how many they are."""
+        if not self._may_go_round:
+            return 0
+        given_up, self._given_up = self._given_up, {}
+        if given_up:
+            self._rounds += 1
+            self._round_mended = False
+        for task in given_up:
+            task.attempts, task.round = 0, self._rounds
+            self.put_back(task, now + ROUND_PAUSE)
+        return len(given_up)
+
+    def take_given_up(self) -> dict[Task, BeatError]:
+        """Remove and return those that were given up, each with its last fault."""
+        given_up, self._given_up = self._given_up, {}
+        return given_up
+
+    @property
+    def _may_go_round(self) -> bool:
+        """Whether beats that failed in passing are tried once more."""
+        return self._rounds < ROUNDS and (not self._rounds or self._round_mended)

@@ -1,0 +1,137 @@
+"""What a style's worker tells while it draws: of its beats, its keys, and what it waits for."""
+
+import math
+
+from imagegen.engine.state import Run
+from imagegen.events.types import KeyChange, Progress, Wait, Warned
+from imagegen.project.beat_status import Status
+from imagegen.project.storyboard import Beat
+from imagegen.quota.key_state import KeyNews
+from imagegen.times import iso_exact
+
+
+class Telling:
+    """Tells of one style with `total` beats, and of keys and waits only what is new."""
+
+    def __init__(self, run: Run, style: str, total: int) -> None:
+        self._run = run
+        self._style = style
+        self._total = total
+        self._waiting_until = 0.0
+        self._told_at_most = False
+        self._told_keys: dict[str, KeyNews] = {}
+
+    def beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
+        """Tell what has become of a beat; `fields` are others of `Progress`."""
+        self._run.emit(
+            Progress(
+                style=self._style,
+                shot_number=beat.shot,
+                beat_number=beat.beat,
+                status=status,
+                completed=completed,
+                total=self._total,
+                **fields,  # type: ignore[arg-type]
+            )
+        )
+
+    def waits(self, until: float, now: float) -> None:
+        """Tell that the next request leaves at `until`; infinity: when others lend their keys."""
+        if until == math.inf != self._waiting_until:
+            self._waiting_until = until
+            self.keys()
+            message = f"{self._style}: its keys are spent; it goes on with those of other styles"
+            self._run.emit(Wait(style=self._style, reason="lending", message=message))
+        elif until - now > 1 and abs(until - self._waiting_until) > 1:
+            self._waiting_until = until
+            self.keys()
+            seconds = round(until - now, 1)
+            self._wait("keys", f"next request in {seconds:.0f} s", seconds)
+
+    def retries(self, until: float, now: float) -> None:
+        """Tell that nothing is left but beats that failed, the first of which is due at `until`."""
+        if until - now > 1 and abs(until - self._waiting_until) > 1:
+            self._waiting_until = until
+            seconds = round(until - now, 1)
+            self._wait("retry", f"what failed is tried once more in {seconds:.0f} s", seconds)
+
+    def round(self, beats: int, pause: float) -> None:
+        """Tell that so many beats get another round in `pause` seconds."""
+        those = "1 beat that failed in passing is"
+        if beats != 1:
+            those = f"{beats} beats that failed in passing are"
+        self._waiting_until = self._run.runtime.clock.now() + pause
+        self._wait("round", f"{those} tried once more", pause)
+
+    def at_most(self, requests: int) -> None:
+        """Tell, once, that so many requests are under way and none may be added."""
+        if not self._told_at_most:
+            self._told_at_most = True
+            message = (
+                f"{self._style}: {requests} requests are under way, the most that a style has at "
+                "once; its keys would allow more, and yet more would not make it faster"
+            )
+            self._run.emit(Warned(message=message))
+
+    def keys(self) -> None:
+        """Tell the state of each key that is in another than was told last."""
+        if self._run.keys is None or not self._total:
+            return
+        for news in self._run.keys.states(self._style):
+            self.key(news)
+
+    def key(self, news: KeyNews, words: str = "") -> None:
+        """Tell a key's state if it is new; `words` are the service's, if they are new."""
+        before = self._told_keys.get(news.tail)
+        if before is not None and _same(before, news) and not words:
+            return
+        self._told_keys[news.tail] = news
+        seconds, until = None, None
+        if news.until is not None:
+            seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)
+            until = iso_exact(self._run.wall_in(seconds))
+        message = news.message
+        if news.pace is not None:
+            message = message or f"slowed to {news.pace} requests a minute"
+        if words and words != message:
+            message = f"{words} ({message})" if message else words
+        self._run.emit(
+            KeyChange(
+                style=self._style,
+                key=news.tail,
+                state=news.state.value,
+                message=message,
+                per_minute=news.per_minute,
+                seconds=seconds,
+                until=until,
+            )
+        )
+
+    def together(self) -> None:
+        """Tell of keys that have been found to share one quota."""
+        tails = self._run.keys.take_together() if self._run.keys is not None else ()
+        if tails:
+            *others, last = tails
+            message = (
+                f"{', '.join(others)} and {last} hit the limit together: they seem to be of one "
+                "project, whose quota they share; keys of separate projects would be faster"
+            )
+            self._run.emit(Warned(message=message))
+
+    def _wait(self, reason: str, message: str, seconds: float) -> None:
+        self._run.emit(
+            Wait(
+                style=self._style,
+                reason=reason,
+                message=f"{self._style}: {message}",
+                seconds=seconds,
+                until=iso_exact(self._run.wall_in(seconds)),
+            )
+        )
+
+
+def _same(one: KeyNews, other: KeyNews) -> bool:
+    """Tell whether two pieces of news say the same; moments differ a little each time."""
+    if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
+        return False
+    return abs((one.until or 0.0) - (other.until or 0.0)) < 1

@@ -1,0 +1,255 @@
+"""What all parts of a running engine share: how it ends, and what it counts."""
+
+import math
+from collections import Counter
+from enum import Enum, auto
+from typing import Any, Final
+
+import msgspec
+
+from imagegen.engine.circuit_breaker import Outage
+from imagegen.engine.concurrency import Places
+from imagegen.engine.disk_space import Room
+from imagegen.engine.rejections import Rejections, words_alike
+from imagegen.engine.runtime import Runtime
+from imagegen.engine.spending import Expected, Purse
+from imagegen.errors import Exit, ImagegenError, StorageError
+from imagegen.events.bus import Bus
+from imagegen.events.types import Event, Wait, Warned
+from imagegen.images.shape import Misfit
+from imagegen.project.layout import Layout
+from imagegen.prompts.composer import Composer
+from imagegen.providers.base import Fault, Kind, Price, Provider
+from imagegen.quota.pool import Pool
+from imagegen.times import in_name
+from imagegen.workspace.file_watch import Edited
+
+PICTURE: Final = "picture"
+"""What an answer with a picture is counted as; others go by their fault's kind."""
+
+MISFITS_IN_A_ROW: Final = 3
+"""Images in a row that are not as asked before a run says that a setting is ignored."""
+
+DISK: Final = "disk"
+"""The reason of a run that ends for a fault that no beat is to blame for."""
+
+
+class Haste(Enum):
+    """How a run that was told to end does so."""
+
+    FINISH = auto()
+    """Nothing new starts; what is in flight is finished and saved."""
+    NOW = auto()
+    """Nothing is waited for."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine draws. `timeout` and `max_time` are in seconds, `max_cost` in US dollars.
+
+    `price` is a picture's, `expected` what those of this run should cost with all that is sent;
+    `answer_seconds` is how long one takes to come. None where that is not known.
+    """
+
+    run: str
+    lineage: str
+    timeout: float = 120.0
+    max_attempts: int = 4
+    max_time: float | None = None
+    max_cost: float | None = None
+    price: Price | None = None
+    expected: Expected | None = None
+    answer_seconds: float | None = None
+    fail_fast: bool = False
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run, or one style of it, ended before all was drawn.
+
+    `resume_after` is in seconds of the wall clock; None where a person must act.
+    """
+
+    exit_code: Exit
+    reason: str
+    message: str
+    resume_after: float | None = None
+
+
+class Counts(msgspec.Struct):
+    """What the run has used.
+
+    `tried` counts what was begun and is over, `requests` what of it left. `answers` counts
+    answers by kind, `thought_tokens` those of answers with a picture. `slowest` is the longest
+    wait for a picture so far, `waited` all of them together, in seconds.
+    """
+
+    tried: int = 0
+    requests: int = 0
+    limited: int = 0
+    misfits: int = 0
+    in_flight: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    thought_tokens: int = 0
+    slowest: float = 0.0
+    waited: float = 0.0
+    lost: float = 0.0
+    """US dollars that answers without an image cost."""
+    errors: int = 0
+    """Beats that were given up."""
+
+    @property
+    def mean(self) -> float | None:
+        """How long a picture takes to come on the average, in seconds; None before the first."""
+        pictures = self.answers[PICTURE]
+        return self.waited / pictures if pictures else None
+
+    @property
+    def mean_thoughts(self) -> float | None:
+        """How many tokens the model thinks about a picture; None before the first."""
+        pictures = self.answers[PICTURE]
+        return self.thought_tokens / pictures if pictures else None
+
+
+class Run:
+    """The state that workers and supervisor share, guarded by `runtime.lock`.
+
+    `keys` is None for a provider that needs none; then `places` bound what is under way.
+    `edited` notices when what it is drawn from is edited.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        provider: Provider,
+        composer: Composer,
+        keys: Pool | None,
+        options: Options,
+        runtime: Runtime,
+        bus: Bus,
+        edited: Edited | None = None,
+    ) -> None:
+        self.layout = layout
+        self.provider = provider
+        self.composer = composer
+        self.keys = keys
+        self.places = Places(provider.width) if keys is None else None
+        self.options = options
+        self.runtime = runtime
+        self.bus = bus
+        self.edited = edited or Edited(layout.root)
+        self.outage: Outage[Any] = Outage()
+        self.rejections: Rejections[Any] = Rejections()
+        self.trouble: Fault | None = None
+        """The last error, unless an image has come since."""
+        self.useless_probes = 0
+        """Probes in a row that were paid for and brought no image."""
+        self._known_limits: set[str] = set()
+        self._unlike: dict[str, int] = {}
+        self._ignored: set[str] = set()
+        self.counts = Counts()
+        self.purse = Purse(options.price, options.max_cost, options.expected)
+        self.room = Room(layout.pictures, composer.image_size)
+        self.endings: list[Ending] = []
+        self.haste: Haste | None = None
+        self.model_gone: str | None = None
+        self._warned: set[str] = set()
+        self.started = runtime.clock.now()
+        self.deadline = None if options.max_time is None else self.started + options.max_time
+        self.reused = 0
+        """Images that were drawn before and taken from there, before the run began."""
+        self.old_folder = layout.old / in_name(runtime.clock.wall())
+
+    @property
+    def mean_answer(self) -> float | None:
+        """How long a picture takes to come, in seconds; before the first, as expected."""
+        return self.counts.mean or self.options.answer_seconds
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener."""
+        self.bus.emit(event)
+
+    def warn_once(self, message: str) -> None:
+        """Warn of something that many answers may say, the first time."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self.emit(Warned(message=message))
+
+    def note_shape(self, misfit: Misfit | None) -> None:
+        """Count an image that is not as asked; warn once if the service ignores a setting."""
+        if misfit is None:
+            self._unlike.clear()
+            return
+        self.counts.misfits += 1
+        self._unlike = {name: self._unlike.get(name, 0) + 1 for name in misfit.settings}
+        for name, times in self._unlike.items():
+            if times >= MISFITS_IN_A_ROW and name not in self._ignored:
+                self._ignored.add(name)
+                message = (
+                    f"the service ignores {name}: {times} images in a row are not as asked "
+                    f"({misfit.words})"
+                )
+                self.emit(Warned(message=message))
+
+    def tell_trying(self) -> None:
+        """Say that beats are sent one at a time, for none comes through."""
+        message = f"no beat comes through: trying one at a time{self.harm}{self.last_words}"
+        self.emit(Wait(reason="trying", message=message))
+
+    @property
+    def harm(self) -> str:
+        """What an outage has cost so far, to be said after a comma."""
+        if self.counts.lost:
+            return f", about ${self.counts.lost:.2f} spent on answers without an image"
+        return "" if self.counts.errors else ", nothing has failed"
+
+    @property
+    def last_words(self) -> str:
+        """The last error in its own words, to be said at the end of a sentence; or nothing."""
+        return f" (last: {self.trouble.message})" if self.trouble is not None else ""
+
+    def new_limit(self, fault: Fault) -> str:
+        """Return the words of a 429 if none like it was met before; else nothing."""
+        alike = words_alike(fault)
+        if fault.kind is not Kind.LIMITED or alike in self._known_limits:
+            return ""
+        self._known_limits.add(alike)
+        return fault.message
+
+    def end(self, ending: Ending, haste: Haste = Haste.FINISH) -> None:
+        """End the whole run; a later and more urgent wish to end comes on top."""
+        self.endings.append(ending)
+        if self.haste is not Haste.NOW:
+            self.haste = haste
+        self.runtime.ring()
+
+    def end_with(self, error: ImagegenError) -> None:
+        """End the whole run for a fault that no beat is to blame for.
+
+        Every thread that saves meets a full disk: the first one's message is enough.
+        """
+        if any(ending.reason == DISK for ending in self.endings):
+            return
+        message = f"{error.message}; {error.hint}" if error.hint else error.message
+        code = Exit.ENDED_EARLY if isinstance(error, StorageError) else error.exit_code
+        self.end(Ending(exit_code=code, reason=DISK, message=message))
+
+    @property
+    def hurried(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self.haste is Haste.NOW
+
+    @property
+    def last_chance(self) -> float:
+        """Until when a request may leave that would surely end within `--max-time`."""
+        if self.deadline is None:
+            return math.inf
+        longest = self.options.timeout
+        if self.counts.slowest:
+            longest = min(longest, 2 * self.counts.slowest)
+        return self.deadline - longest
+
+    def wall_in(self, seconds: float) -> float:
+        """Return the wall clock's time so many seconds from now."""
+        return self.runtime.clock.wall() + seconds

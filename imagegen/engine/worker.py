@@ -1,0 +1,479 @@
+"""One style's worker: takes its beats one by one, and has a pool of threads send and save them."""
+
+import math
+import random
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from imagegen.engine import stop_reasons
+from imagegen.engine.attempt import Attempt, Saved, attempt
+from imagegen.engine.circuit_breaker import State
+from imagegen.engine.queue import ROUND_PAUSE, Backlog
+from imagegen.engine.rejections import ALIKE
+from imagegen.engine.reporter import Telling
+from imagegen.engine.runtime import MAX_WIDTH
+from imagegen.engine.state import PICTURE, Run
+from imagegen.engine.task import Task
+from imagegen.engine.usage import count
+from imagegen.errors import ImagegenError
+from imagegen.events.types import Wait
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.providers.base import Fault, Kind
+from imagegen.quota.pool import Exhausted, Lease
+from imagegen.quota.pool import Wait as KeyWait
+from imagegen.workspace.plan import Planned
+
+BACK_OFF: Final = (2.0, 8.0, 30.0)
+_FOREVER: Final = math.inf
+_LONGEST_WAIT: Final = 3600.0
+"""Seconds that a service may ask a beat to wait, as it may ask a key."""
+_MOMENT: Final = 0.001
+"""Seconds after the last chance to send, when it is surely gone."""
+
+_QUOTA_OR_KEY: Final = frozenset(
+    {Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED}
+)
+
+_BEATS_OWN: Final = frozenset({Kind.REFUSED, Kind.BAD_REQUEST, Kind.BLOCKED})
+"""Kinds of errors that say nothing of how the service is."""
+
+
+class Worker:
+    """Draws the beats of one style, those of `backlog`.
+
+    Its state is guarded by the runtime's lock.
+    """
+
+    def __init__(
+        self, run: Run, style: str, beats: Sequence[Planned], width: int, seed: int | None = None
+    ) -> None:
+        self.name = f"worker {style}"
+        self.style = style
+        self.ended = False
+        self._run = run
+        self._width = width
+        self._executor = run.runtime.executor(width, style)
+        self._random = random.Random(seed)  # noqa: S311  # jitter
+        self.backlog = Backlog(self, beats)
+        self._in_flight = 0
+        self._inbox: deque[tuple[Task, Attempt | BaseException]] = deque()
+        self._no_more = False
+        self.last_sent = 0.0
+        """When the latest request was begun, in `Clock.now()` seconds."""
+        self._telling = Telling(run, style, self.backlog.total)
+        self._began = False
+        if run.keys is not None and self.backlog.next_due is not None:
+            run.keys.want(style)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._in_flight
+
+    @property
+    def width(self) -> int:
+        """How many requests may be under way at once."""
+        return self._width
+
+    @property
+    def left(self) -> int:
+        """How many beats are still to be sent in this run, as far as can be told."""
+        return 0 if self._no_more else self.backlog.left
+
+    def step(self) -> float | None:
+        """Take in what was answered, send what can be sent."""
+        now = self._run.runtime.clock.now()
+        if not self._began:
+            self._began = True
+            self._telling.keys()
+        self._take_in(now)
+        again = self._go_on(now)
+        if self._run.haste is not None or self._no_more:
+            return self._wind_up()
+        last_chance = self._run.last_chance
+        return min(again, last_chance + _MOMENT) if last_chance >= now else again
+
+    def take_back(self, task: Task) -> None:
+        """Undo one fault that was counted against a beat and was the service's."""
+        task.attempts = max(0, task.attempts - 1)
+        self.backlog.reclaim(task, self._run.runtime.clock.now())
+
+    def _go_on(self, now: float) -> float:
+        """Do what comes next, if anything is left to do; returns when to look again."""
+        run = self._run
+        if run.haste is not None or self._no_more:
+            return now
+        again = self._send(now)
+        if self._no_more or self.backlog.next_due is not None or self._in_flight:
+            return again
+        if self.backlog.has_given_up and run.outage.ask_at() is not None:
+            # Whose the faults were is about to be known.
+            if not self._too_late(now):
+                return _FOREVER
+            self._out_of_time(now)
+        elif not self._another_round(now):
+            self._give_up_for_good()
+            self._no_more = True
+        return now
+
+    def _too_late(self, at: float) -> bool:
+        """Tell whether to end because what leaves `at` that time could not finish in time.
+
+        While requests are in flight there is no hurry to say so, and their answers may show
+        that the service is faster than `timeout`.
+        """
+        return not self._in_flight and at > self._run.last_chance
+
+    def _send(self, now: float) -> float:
+        """Send while beats are due and keys free; returns when to go on."""
+        run = self._run
+        again = _FOREVER
+        while (next_due := self.backlog.next_due) is not None and self._in_flight < self._width:
+            if run.rejections.suspect is not None:
+                # What is in flight tells whether every request is rejected.
+                again = _FOREVER
+                break
+            due = max(next_due, run.outage.may_send(now))
+            # When an outage ends is not known: until then only the clock decides.
+            if self._too_late(due if due < _FOREVER else now):
+                self._out_of_time(due if due < _FOREVER else now)
+                break
+            if due > now or now > run.last_chance or run.model_gone is not None:
+                if now < next_due == due:
+                    self._telling.retries(due, now)
+                again = due if due > now else _FOREVER
+                break
+            if not self._has_means():
+                again = _FOREVER
+                break
+            if run.places is not None and not run.places.take(self.style):
+                return _FOREVER
+            lease = run.keys.lease(self.style) if run.keys is not None else None
+            if isinstance(lease, KeyWait):
+                self._wait(lease.until, now)
+                return lease.until
+            if isinstance(lease, Exhausted):
+                self._exhausted(lease)
+                break
+            self._start(self.backlog.take(), lease)
+        self._ask_no_more()
+        return again
+
+    def _has_means(self) -> bool:
+        """Return whether money and room allow one more request; end the run if none ever will."""
+        run = self._run
+        means = {
+            run.purse.allows: stop_reasons.out_of_money,
+            run.room.allows: stop_reasons.out_of_room,
+        }
+        for allows, ending in means.items():
+            if not allows(run.counts.in_flight + 1):
+                # Those in flight may turn out cheaper or smaller than they could.
+                if not run.counts.in_flight:
+                    run.end(ending(run))
+                return False
+        return True
+
+    def _ask_no_more(self) -> None:
+        """Leave the keys, or the places, to others for now."""
+        if self._run.places is not None and self._run.places.withdraw(self.style):
+            self._run.runtime.ring()
+        if self._run.keys is None:
+            return
+        waiting = self.backlog.next_due is not None
+        if waiting and self._in_flight >= MAX_WIDTH:
+            self._telling.at_most(MAX_WIDTH)
+        self._run.keys.withdraw(self.style)
+        if not waiting:
+            self._rest()
+
+    def _start(self, task: Task, lease: Lease | None) -> None:
+        self._in_flight += 1
+        self._run.counts.in_flight += 1
+        self.last_sent = self._run.runtime.clock.now()
+        self._run.outage.sending(task)
+        tail = lease.secret.tail if lease else None
+        self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
+        try:
+            self._executor.submit(partial(self._job, task, lease))
+        except RuntimeError:
+            # No more threads are allowed here. The job waits for one of those there are;
+            # from now on no more are sent at once than they can carry.
+            if self._in_flight == 1:
+                raise
+            self._width = self._in_flight
+
+    def _job(self, task: Task, lease: Lease | None) -> None:
+        """Run in a pool thread."""
+        result: Attempt | BaseException
+        try:
+            result = attempt(self._run, task.beat, lease)
+        except BaseException as error:  # noqa: BLE001  # raised again where it ends the run
+            result = error
+        self._inbox.append((task, result))
+        if isinstance(result, Attempt) and result.sent:
+            self._run.runtime.ring(self)
+        else:
+            # A place in a minute that was given back may be one that others wait for.
+            self._run.runtime.ring()
+
+    def _rest(self) -> None:
+        """Let other styles have this one's keys until something is to be sent again."""
+        keys, places = self._run.keys, self._run.places
+        if (keys is not None and keys.rest(self.style)) or (
+            places is not None and places.withdraw(self.style)
+        ):
+            self._run.runtime.ring()
+
+    def _wait(self, until: float, now: float) -> None:
+        # When another style is done and lends its keys is not known: only the clock decides.
+        if self._too_late(until if until < _FOREVER else now):
+            self._out_of_time(until if until < _FOREVER else now)
+        else:
+            self._telling.waits(until, now)
+
+    def _take_in(self, now: float) -> None:
+        answered = bool(self._inbox)
+        while self._inbox:
+            task, result = self._inbox.popleft()
+            self._in_flight -= 1
+            self._run.counts.in_flight -= 1
+            if self._run.places is not None:
+                self._run.places.leave()
+                self._run.runtime.ring()
+            if isinstance(result, BaseException):
+                raise result
+            told = count(self._run, result)
+            if result.news is not None:
+                fault = result.result
+                words = self._run.new_limit(fault) if isinstance(fault, Fault) else ""
+                self._telling.key(result.news, words=words)
+            if isinstance(result.result, Saved):
+                self._complete(task, result.result, told)
+            elif isinstance(result.result, ImagegenError):
+                self._put_back(task, now, **told)
+                self._run.end_with(result.result)
+            else:
+                self._fault(task, result.result, now, told, sent=result.sent)
+        if answered and (self._run.purse.short or self._run.room.short):
+            # Whether money or room is left after all concerns every style.
+            self._run.purse.short = self._run.room.short = False
+            self._run.runtime.ring()
+        suspect = self._run.rejections.suspect
+        if suspect is not None and not self._run.counts.in_flight and self._run.haste is None:
+            self._run.end(stop_reasons.rejected_alike(suspect))
+
+    def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
+        self._answered(task)
+        self._run.room.saved(saved.bytes)
+        self._run.trouble, self._run.useless_probes = None, 0
+        if self._run.rejections.drawn():
+            self._run.runtime.ring()
+        self.backlog.drawn(task)
+        self._run.note_shape(saved.misfit)
+        self._tell(
+            task,
+            Status.COMPLETE,
+            attempt=task.attempts + 1,
+            image_path=saved.path,
+            bytes=saved.bytes,
+            width=saved.width,
+            height=saved.height,
+            misfit=saved.misfit.words if saved.misfit is not None else None,
+            **told,
+        )
+
+    def _fault(
+        self, task: Task, fault: Fault, now: float, told: dict[str, Any], *, sent: bool
+    ) -> None:
+        error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
+        if fault.kind not in _BEATS_OWN:
+            self._run.trouble = fault
+        if fault.stale:
+            # Nothing was answered: the connection was gone before the request was there.
+            self._run.outage.unsent(task)
+            self._put_back(task, now, **told)
+        elif fault.kind is Kind.PASSING:
+            self._passing(task, error, fault, now, told)
+        elif fault.kind is Kind.NETWORK:
+            self._in_the_way(task, error, fault, now, told)
+        else:
+            self._answer(task, error, fault, now, told, sent=sent)
+
+    def _answer(
+        self,
+        task: Task,
+        error: BeatError,
+        fault: Fault,
+        now: float,
+        told: dict[str, Any],
+        *,
+        sent: bool,
+    ) -> None:
+        """Act on an answer of the service, or on a beat that could not be sent."""
+        if sent:
+            self._answered(task)
+        else:
+            self._run.outage.unsent(task)
+            if self._run.outage.suspended:
+                # Another beat may be the probe.
+                self._run.runtime.ring()
+        if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
+            self._run.counts.limited += fault.kind is Kind.LIMITED
+            self._telling.together()
+            self._put_back(task, now, **told)
+        elif fault.kind is Kind.UNKNOWN_FIELD:
+            self._put_back(task, now, **told)
+            self._run.warn_once(fault.message)
+        elif fault.kind is Kind.MODEL_GONE:
+            self._put_back(task, now, **told)
+            self._run.model_gone = self._run.model_gone or fault.message
+        elif fault.kind in {Kind.REDIRECTED, Kind.UNUSABLE}:
+            self._put_back(task, now, **told)
+            self._run.end(stop_reasons.wrong_address(fault.kind, fault.message))
+        elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
+            # Without keys nothing but the attempts bounds how often this is met.
+            task.attempts += 1
+            task.fruitless += 1
+            if task.fruitless >= self._run.options.max_attempts:
+                self._reject(task, error, fault, now, told)
+            else:
+                self._once_more(task, error, now, told)
+        elif sent and fault.kind is Kind.BAD_REQUEST:
+            task.attempts += 1
+            self._reject(task, error, fault, now, told)
+        else:
+            task.attempts += 1
+            self._in_error(task, error, **told)
+
+    def _reject(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
+        """Put a beat in error, unless every request may be rejected as this one is."""
+        if self._run.rejections.charges(task, task.beat.key, fault, task.beat.words):
+            self._in_error(task, error, **told)
+        else:
+            # Other beats come first, for they may show whose fault it is.
+            self.backlog.put_back(task, now + BACK_OFF[-1])
+            self._tell(task, Status.PENDING, **told)
+
+    def _in_the_way(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
+        """Take note of something between here and the service that needs a person.
+
+        Once the service has answered in this run, it may be a moment's trouble.
+        """
+        drawn = self._run.counts.answers[PICTURE] > 0
+        limit = ALIKE if drawn else 1
+        if self._run.rejections.charges(task, task, fault, limit=limit) and drawn:
+            self._passing(task, error, fault, now, told)
+        else:
+            self._run.outage.unsent(task)
+            self._put_back(task, now, **told)
+
+    def _passing(
+        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+    ) -> None:
+        outage = self._run.outage
+        retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
+        counts, taken_back = outage.failed(task, now, retry_after)
+        if not counts:
+            self._put_back(task, now, error=error, **told)
+        else:
+            task.attempts += 1
+            self._once_more(task, error, now, told, at_least=retry_after)
+        if outage.state is State.TRYING and fault.drawn:
+            self._run.useless_probes += 1
+            if self._run.useless_probes >= ALIKE and self._run.haste is None:
+                self._run.end(stop_reasons.useless_answers(fault))
+        for other in taken_back:
+            other.worker.take_back(other)
+        if taken_back:
+            self._run.tell_trying()
+        if outage.suspended:
+            # When the next probe may leave has changed, for every style.
+            self._run.runtime.ring()
+
+    def _answered(self, task: Task) -> None:
+        held_up = self._run.outage.state is not State.UP
+        if self._run.outage.answered(task):
+            self._run.emit(Wait(reason="online", message="the service answers again"))
+        if held_up:
+            # Other styles may be waiting for no certain time.
+            self._run.runtime.ring()
+
+    def _once_more(
+        self,
+        task: Task,
+        error: BeatError,
+        now: float,
+        told: dict[str, Any],
+        *,
+        at_least: float = 0.0,
+    ) -> None:
+        """Try a beat again, after a back-off or, its attempts used up, in another round.
+
+        Not before `at_least` seconds have passed.
+        """
+        if task.attempts < self._run.options.max_attempts:
+            pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
+            pause = max(pause * self._random.uniform(0.75, 1.25), at_least)
+            self.backlog.put_back(task, now + pause)
+            self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
+            return
+        self.backlog.give_up(task, error)
+        self._tell(task, Status.PENDING, error=error, **told)
+
+    def _put_back(self, task: Task, now: float, **told: object) -> None:
+        """Let a beat be sent again at once: what it met is not counted against it."""
+        self.backlog.put_back(task, now)
+        self._tell(task, Status.PENDING, **told)
+
+    def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
+        self._run.counts.errors += 1
+        blocked_by_it = self.backlog.in_error(task)
+        self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
+        for blocked in blocked_by_it:
+            self._tell(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
+        if self._run.options.fail_fast and self._run.haste is None:
+            self._run.end(stop_reasons.first_error(self.style, task.beat))
+
+    def _another_round(self, now: float) -> bool:
+        """Give beats that only met passing faults one more round, half a minute later."""
+        beats = self.backlog.another_round(now)
+        if beats:
+            self._telling.round(beats, ROUND_PAUSE)
+        return beats > 0
+
+    def _give_up_for_good(self) -> None:
+        for task, error in self.backlog.take_given_up().items():
+            self._in_error(task, error)
+
+    def _wind_up(self) -> float | None:
+        """End this worker as soon as nothing is in flight."""
+        self._no_more = True
+        self._rest()
+        if self._in_flight and not self._run.hurried:
+            return _FOREVER
+        if not self.ended:
+            self.ended = True
+            self._executor.shutdown(wait=False)
+            self._run.runtime.ring()
+        return None
+
+    def _out_of_time(self, at: float) -> None:
+        """End this style: what could leave `at` that time could not finish in time."""
+        self._no_more = True
+        self._run.endings.append(stop_reasons.out_of_time(self.style, at, self._run))
+
+    def _exhausted(self, keys: Exhausted) -> None:
+        self._no_more = True
+        self._telling.keys()
+        self._run.endings.append(stop_reasons.no_key_left(self.style, keys, self._run))
+
+    def _tell(self, task: Task, status: Status, **fields: object) -> None:
+        self._telling.beat(task.beat, status, self.backlog.completed, **fields)

@@ -1,1 +1,0 @@
-"""From beats to pictures: what is left to draw, and the drawing of it."""

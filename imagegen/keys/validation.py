@@ -1,0 +1,45 @@
+"""What must not stand anywhere in a keys file, whoever draws.
+
+A misspelt table hides its owner's keys, so that others are used and billed; an address in a
+project's file would send keys to whoever made the project.
+"""
+
+import itertools
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from imagegen import toml
+from imagegen.errors import InputFault
+
+ADDRESS: Final = "base_url"
+ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
+_MOST_STRANGE: Final = 100
+
+
+def faults(
+    table: Mapping[str, Any],
+    known: Collection[str],
+    owned: Collection[str],
+    *,
+    shown: str,
+    trusted: bool,
+) -> list[InputFault]:
+    """Return every name at the file's top that is nobody's, and addresses where none may be.
+
+    `known` are the names that there are, `owned` those of them that are one provider's table
+    each. A `trusted` file may say where requests go.
+    """
+    strange = itertools.islice((name for name in table if name not in known), _MOST_STRANGE)
+    found = [toml.unknown(name, known, shown=shown) for name in strange]
+    return found if trusted else [*_addresses(table, owned, shown), *found]
+
+
+def _addresses(table: Mapping[str, Any], owned: Collection[str], shown: str) -> list[InputFault]:
+    found = [ADDRESS] if ADDRESS in table else []
+    for name in owned:
+        own = table.get(name)
+        if isinstance(own, dict) and ADDRESS in own:
+            found.append(f"{name}.{ADDRESS}")
+    message = "a project's keys file may not say where keys are sent"
+    hint = f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
+    return [InputFault(file=shown, field=field, message=message, hint=hint) for field in found]

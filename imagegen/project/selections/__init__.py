@@ -1,0 +1,1 @@
+"""Chosen images: image_selections.json and its folder of copies."""

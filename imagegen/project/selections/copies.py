@@ -1,0 +1,358 @@
+"""selected_images/: a copy of each chosen picture, under the name of its beat.
+
+image_selections.json is the truth, and this folder follows it. New copies are staged in a folder
+within it before the file is written, and get their names after: a crash before that leaves all as
+it was, one after it is finished by whoever comes next. They are copies and no hard links, for
+this folder is handed on, and a program that writes into a file would change the picture that
+was drawn. A copy that has no twin among the pictures is kept in `old_images/selected_images`
+before another takes its place.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.images import formats, png
+from imagegen.project.beat_ids import BeatId, BeatIndex
+from imagegen.project.file_lock import exclusive
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.selections import file as selections
+from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
+
+STAGED: Final = ".imagegen-new"
+"""The folder of copies that are about to get their names; while it is there, work is under way."""
+_OUT: Final = ".out"
+"""How the name of a copy ends in there that is to go."""
+_LOCK: Final = "selections.lock"
+
+
+class ExpectedCopy(msgspec.Struct, frozen=True):
+    """A file that should be in the folder: of which entry, and of which beat if that is known."""
+
+    key: str
+    choice: Choice
+    beat: BeatId | None = None
+
+
+class ChangedMeanwhileError(Exception):
+    """Another program wrote the file of choices since it was read."""
+
+
+def alone(layout: Layout) -> AbstractContextManager[None]:
+    """Let nobody else change choices meanwhile. Raises as `exclusive` does."""
+    return exclusive(layout, _LOCK, FILE)
+
+
+@contextlib.contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """Let nobody else change choices meanwhile, and finish what a crash left half done.
+
+    A run may be active. Raises `UsageError`, also where pictures are moving, and `StorageError`.
+    """
+    with alone(layout):
+        for folder in (layout.root / FOLDER, layout.root / FOLDER / STAGED, layout.old / FOLDER):
+            refuse_link(folder)
+        if interrupted(layout):
+            finish(layout)
+        yield
+
+
+def refuse_moving(layout: Layout) -> None:
+    """Raise `UsageError` where a step is half done: it may be about to move choices too."""
+    if not layout.old.is_dir():
+        return
+    # What most commands read of choices needs none of it.
+    from imagegen.project import steps  # noqa: PLC0415
+
+    if steps.unfinished(layout):
+        raise UsageError("pictures are being moved", hint="try again in a moment")
+
+
+def interrupted(layout: Layout) -> bool:
+    """Tell whether somebody is changing choices, or was at a crash."""
+    return os.path.lexists(layout.root / FOLDER / STAGED)
+
+
+def recover(layout: Layout) -> None:
+    """Finish what a crash left half done; nothing, while whoever does it is at it.
+
+    Raises `StorageError`, and `UsageError` where a folder is a symbolic link.
+    """
+    # Busy, or a file that is torn: whoever changes choices next is told.
+    with contextlib.suppress(UsageError), exclusive(layout, _LOCK, FILE, seconds=0):
+        if interrupted(layout):
+            finish(layout)
+
+
+def begin(layout: Layout) -> None:
+    """Mark that work is under way. Raises `StorageError`."""
+    files.make_folder(layout.root / FOLDER / STAGED)
+
+
+def stage(layout: Layout, file: str, picture: Path) -> str:
+    """Copy a picture, to be called `file` once the choice stands; returns its hash.
+
+    Raises `NotAPictureError` and `StorageError`.
+    """
+    data = files.read(picture, png.MAX_BYTES)
+    whole = formats.as_png(data or b"")
+    staged = layout.root / FOLDER / STAGED / file
+    files.write(staged, whole)
+    if whole is data:
+        _same_time(staged, picture)
+    return sha256(whole)
+
+
+def signature(layout: Layout) -> tuple[int, ...] | None:
+    """Return what changes with the file of choices; None without one."""
+    try:
+        return files.mark((layout.root / FILE).lstat())
+    except OSError:
+        return None
+
+
+def commit(layout: Layout, entries: Entries, seen: tuple[int, ...] | None) -> None:
+    """Write the file: from here on the choices stand. Raises `StorageError`.
+
+    `seen` is the file's signature before it was read. Raises `ChangedMeanwhileError` if it is
+    another now: only our own commands know the lock.
+
+    It is written among what is staged: a run that begins sweeps half-written files where the
+    file itself is.
+    """
+    staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
+    files.write(staged, selections.encoded(entries))
+    if signature(layout) != seen:
+        staged.unlink()
+        raise ChangedMeanwhileError
+    try:
+        files.replace(staged, place)
+    except OSError as error:
+        raise files.refused(error, place) from error
+    files.sync_folder(layout.root)
+
+
+def withdraw(layout: Layout, file: str, pictures: Iterable[Path]) -> None:
+    """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`.
+
+    `pictures` are those of its beat: a copy of none of them is kept.
+    """
+    path = layout.root / FOLDER / file
+    if os.path.lexists(path):
+        _keep(layout, path, pictures)
+        try:
+            files.replace(path, layout.root / FOLDER / STAGED / f"{file}{_OUT}")
+        except OSError as error:
+            raise files.refused(error, path) from error
+
+
+def finish(layout: Layout, index: BeatIndex | None = None) -> None:
+    """Bring the folder in line with the file. For whoever holds the lock.
+
+    With the storyboard's `index` also copies are made of what other tools chose.
+    Raises `StorageError`, and `UsageError` for a file that cannot be read.
+    """
+    _Folder(layout, selections.read(layout.root), index).finish()
+
+
+def expected_copies(found: Selections) -> dict[str, ExpectedCopy]:
+    """Return which files should be in the folder, by name: one for each beat."""
+    beats = {key: beat for beat, key in found.counting().items()}
+    # Entries that are not known to be of one beat have their copies all the same.
+    keys = (key for key, of in found.beats.items() if key in beats or len(of) != 1)
+    return {
+        file: ExpectedCopy(key, found.choices[key], beats.get(key))
+        for key in keys
+        if (file := selections.file_of(key, flagged=found.choices[key].flagged)) is not None
+    }
+
+
+def _copies_without_storyboard(entries: Entries) -> dict[str, ExpectedCopy]:
+    """Return the same if nothing is known of beats: entries of one file are of one."""
+    copies = {}
+    for key in selections.last_chosen(entries).values():
+        choice = selections.choice_of(entries[key])
+        file = selections.file_of(key, flagged=choice.flagged) if choice is not None else None
+        if choice is not None and file is not None:
+            copies[file] = ExpectedCopy(key, choice)
+    return copies
+
+
+class _Folder:
+    """The folder on its way to what the file says."""
+
+    def __init__(self, layout: Layout, entries: Entries, index: BeatIndex | None) -> None:
+        self._layout = layout
+        self._index = index
+        self._path = layout.root / FOLDER
+        self._expected = (
+            _copies_without_storyboard(entries)
+            if index is None
+            else expected_copies(Selections(entries, index))
+        )
+        self._there = selections.names_in(self._path)
+
+    def finish(self) -> None:
+        try:
+            for file in sorted(selections.names_in(self._path / STAGED)):
+                if file.endswith(_OUT):
+                    self._give_back(file.removesuffix(_OUT))
+                else:
+                    self._place_staged(file)
+            for file, want in self._expected.items():
+                self._replace_other(file, want)
+                # Without a storyboard it is not known which entry counts.
+                if self._index is not None and file not in self._there:
+                    self._copy_again(file, want)
+            files.sweep(self._path)
+            files.sync_folder(self._path)
+            if interrupted(self._layout):
+                (self._path / STAGED).rmdir()
+        except OSError as error:
+            path = Path(error.filename2 or error.filename or self._path)
+            raise files.refused(error, path) from error
+
+    def _place_staged(self, file: str) -> None:
+        """Give a staged copy its name, if the choice stands; whatever is staged has a twin."""
+        want = self._expected.get(file)
+        staged = self._path / STAGED / file
+        if want is None or _hash_of(staged) != want.choice.sha256:
+            staged.unlink()
+            return
+        self._replace_other(file, want)
+        if file in self._there:
+            _keep(self._layout, self._path / file, self._pictures(want))
+        files.replace(staged, self._path / file)
+        self._there.add(file)
+
+    def _give_back(self, file: str) -> None:
+        """Delete a copy that was withdrawn, or put it back if the choice stands after all."""
+        staged = self._path / STAGED / f"{file}{_OUT}"
+        if file in self._expected and file not in self._there:
+            files.replace(staged, self._path / file)
+            self._there.add(file)
+        else:
+            staged.unlink()
+
+    def _replace_other(self, file: str, want: ExpectedCopy) -> None:
+        """Let a flagged copy become a plain one, or a plain one a flagged one: never both."""
+        for other in selections.files_of(want.key):
+            # A beat's own number may end in _flagged.
+            if other not in self._there or other in self._expected:
+                continue
+            if file in self._there:
+                _keep(self._layout, self._path / other, self._pictures(want))
+                (self._path / other).unlink()
+            else:
+                files.replace(self._path / other, self._path / file)
+                self._there.add(file)
+            self._there.discard(other)
+
+    def _copy_again(self, file: str, want: ExpectedCopy) -> None:
+        """Make a copy that is missing, if the picture is still the one that was chosen."""
+        picture = self._picture(want)
+        data = whole_bytes(picture) if picture is not None else None
+        # Without a hash it is another tool's choice, of the picture that is there.
+        if picture is None or data is None or want.choice.sha256 not in {None, sha256(data)}:
+            return
+        files.write(self._path / file, data)
+        _same_time(self._path / file, picture)
+        self._there.add(file)
+
+    def _picture(self, want: ExpectedCopy) -> Path | None:
+        """Return where the picture is that was chosen."""
+        if self._index is None or want.beat is None:
+            named = selections.parts(want.key)
+            shot = (named[0] or want.choice.shot) if named is not None else None
+            if named is None or shot is None:
+                return None
+            return self._layout.picture(want.choice.style, shot, named[1])
+        key = self._index.key(want.beat, want.choice.style)
+        return self._layout.picture(want.choice.style, *key) if key is not None else None
+
+    def _pictures(self, want: ExpectedCopy) -> list[Path]:
+        """Return where the pictures of a beat are, in every style."""
+        if self._index is not None and want.beat is not None:
+            return pictures_of(self._layout, self._index, want.beat)
+        picture = self._picture(want)
+        if picture is None:
+            return []
+        within = picture.relative_to(self._layout.style_folder(want.choice.style))
+        styles = selections.names_in(self._layout.pictures)
+        return [self._layout.style_folder(style) / within for style in styles]
+
+
+def pictures_of(layout: Layout, index: BeatIndex, beat: BeatId) -> list[Path]:
+    """Return where the pictures of a beat are, in every style that has it."""
+    return [layout.picture(style, *key) for style, key in index.keys(beat).items()]
+
+
+def _keep(layout: Layout, path: Path, pictures: Iterable[Path]) -> None:
+    """Give a copy that has no twin among these pictures a second place among the old ones."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise UsageError(f"{path} is no file, and a chosen picture goes there", hint="move it away")
+    if not any(_is_twin(path, twin) for twin in pictures):
+        files.keep_old(path, layout.old / FOLDER / path.name)
+
+
+def unchanged(copy: Path | str, picture: Path | str) -> bool:
+    """Tell by size and time whether a copy and its picture are as they were when it was made."""
+    try:
+        first, second = os.lstat(copy), os.lstat(picture)
+    except OSError:
+        return False
+    return (
+        stat.S_ISREG(first.st_mode)
+        and stat.S_ISREG(second.st_mode)
+        and (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
+    )
+
+
+def is_file(path: str) -> bool:
+    """Tell whether a file is there, and no link."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_twin(copy: Path, picture: Path) -> bool:
+    if unchanged(copy, picture):
+        return True
+    data = files.read(copy, png.MAX_BYTES)
+    return data is not None and data == files.read(picture, png.MAX_BYTES)
+
+
+def whole_bytes(picture: Path) -> bytes | None:
+    """Return a picture as the PNG that it is, or will be converted to; None if it is none."""
+    data = files.read(picture, png.MAX_BYTES)
+    try:
+        return formats.as_png(data or b"")
+    except formats.NotAPictureError:
+        return None
+
+
+def sha256(data: bytes) -> str:
+    """Return the hash of a picture, as hexadecimal digits."""
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which few commands need
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _hash_of(path: Path) -> str | None:
+    data = files.read(path, png.MAX_BYTES)
+    return sha256(data) if data is not None else None
+
+
+def _same_time(copy: Path, picture: Path) -> None:
+    """Let a copy have the time of its picture: as long as both have it they need not be read."""
+    with contextlib.suppress(OSError):
+        os.utime(copy, ns=(copy.lstat().st_atime_ns, picture.lstat().st_mtime_ns))

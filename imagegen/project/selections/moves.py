@@ -1,0 +1,239 @@
+"""Choices follow the pictures that were chosen, where beats get other numbers, and back."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from imagegen.project.beat_ids import BeatId, BeatIndex, folded
+from imagegen.project.selections.file import (
+    FOLDER,
+    SHOT,
+    Choice,
+    Entries,
+    Selections,
+    choice_of,
+    encoded,
+    files_of,
+    is_misnamed,
+    names_in,
+    parts,
+    read,
+    without,
+)
+from imagegen.project.storyboard import Key
+
+Naming = Callable[[BeatId], str]
+"""Returns the key that a beat's entry has in image_selections.json if there is none yet."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step keeps, so that undo can set choices back.
+
+    `names` has what entries were called before, what they are called since, and their shot
+    before; `dropped` are entries that were taken out or replaced, `added` those that came.
+    """
+
+    names: dict[str, tuple[str, str | None]] = {}
+    dropped: dict[str, Any] = {}
+    added: dict[str, Any] = {}
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes where beats get other numbers: the file, and pictures from where to where.
+
+    `dropped` are choices whose picture gave way, or whose new number has a choice already;
+    `away` are their pictures. Paths are relative to the project.
+    """
+
+    data: bytes
+    pictures: dict[str, str]
+    kept: Kept
+    away: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many choices go along, to another number or another name."""
+        return len(self.kept.names.keys() | self.kept.added.keys())
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The names of choices that could not go along."""
+        return tuple(self.kept.dropped)
+
+
+def moved(
+    root: Path, index: BeatIndex, naming: Naming, moves: Mapping[str, Mapping[Key, Key]]
+) -> Moved | None:
+    """Bring choices along if beats of a style get other numbers, or are called otherwise now.
+
+    `moves` are each style's, from which beat to which. A choice follows the picture of the
+    style that was chosen. Returns None if nothing of it changes. Raises `UsageError` for a
+    file that cannot be read.
+    """
+    entries = read(root)
+    ways = {style: _Ways(own) for style, own in moves.items() if own}
+    going: dict[str, Key] = {}
+    gone: set[str] = set()
+    for name, entry in entries.items():
+        choice = choice_of(entry)
+        way = ways.get(choice.style) if choice is not None else None
+        if choice is None or way is None:
+            continue
+        key = way.of(name, choice)
+        if key is not None:
+            going[name] = key
+        elif way.ends(name, choice):
+            gone.add(name)
+    staying = without(entries, {*going, *gone})
+    found, now = dict(staying), dict[str, str]()
+    _rename_misnamed(found, now, index, naming)
+    added = _missing(found, index, naming)
+    found |= added
+    dropped = {*gone, *(staying.keys() - found.keys() - now.keys())}
+    replaced = {new for new in now.values() if new in staying and new not in now}
+    for name in sorted(going, key=lambda name: _time(entries[name]), reverse=True):
+        new = _renumbered(name, going[name], index, naming)
+        if new in found:
+            dropped.add(name)
+        else:
+            found[new] = _of_shot(entries[name], going[name][0])
+            now[name] = new
+    if found == entries and all(name == new for name, new in now.items()):
+        return None
+    there = names_in(root / FOLDER)
+    pictures = {
+        f"{FOLDER}/{before}": f"{FOLDER}/{after}"
+        for name, new in now.items()
+        for before, after in zip(files_of(name), files_of(new), strict=True)
+        if before in there and before != after
+    }
+    claimed = {file for name in staying if name in found for file in files_of(name)}
+    away = {
+        f"{FOLDER}/{file}"
+        for name in dropped
+        for file in files_of(name)
+        if file in there and file not in claimed
+    }
+    return Moved(
+        data=encoded(found),
+        pictures=pictures,
+        kept=Kept(
+            names={name: (new, _shot_in(entries[name])) for name, new in now.items()},
+            dropped={name: entries[name] for name in entries if name in dropped | replaced},
+            added=added,
+        ),
+        away=tuple(sorted(away - pictures.keys())),
+    )
+
+
+def _rename_misnamed(
+    entries: Entries, now: dict[str, str], index: BeatIndex, naming: Naming
+) -> None:
+    """Give entries the keys that their beats have now, of several of one beat the last chosen.
+
+    `now` gets from which key to which; those that give way are taken out of `entries`.
+    """
+    found = Selections(entries, index)
+    counting = found.counting()
+    for beat in dict.fromkeys(found.misnamed().values()):
+        last = counting[beat]
+        for name in found.keys(beat):
+            if name != last and is_misnamed(name, beat):
+                del entries[name]
+        if not is_misnamed(last, beat):
+            continue
+        right = {name for name in found.keys(beat) if not is_misnamed(name, beat)}
+        new = min(right, key=lambda name: name != naming(beat)) if right else naming(beat)
+        if right or new not in entries:
+            fields = {**entries.pop(last), **entries.get(new, {})}
+            entries[new] = found.choices[last].entry(fields)
+            now[last] = new
+
+
+def _missing(entries: Entries, index: BeatIndex, naming: Naming) -> Entries:
+    """Return what makes our own choices known by the key that the next steps look for.
+
+    Earlier versions wrote numbers without the word before them. Their entries stay.
+    """
+    found, missing = Selections(entries, index), Entries()
+    for beat, name in found.counting().items():
+        key = naming(beat)
+        if found.choices[name].sha256 is not None and key not in entries:
+            missing[key] = entries[name]
+    return missing
+
+
+def _renumbered(name: str, key: Key, index: BeatIndex, naming: Naming) -> str:
+    """Return the key of an entry whose beat has another number now, spelled as it was."""
+    beat, named = index.id_of(key), parts(name)
+    if "/" in beat or named is None or named[0] is not None:
+        return naming(beat)
+    if folded(named[1]) == folded(beat):
+        return name
+    before, number, after = name.rpartition(named[1])
+    return f"{before}{beat}" if number and not after else naming(beat)
+
+
+class _Ways:
+    """From where to where pictures of one style move, by beat number."""
+
+    def __init__(self, moves: Mapping[Key, Key]) -> None:
+        self._sources: dict[str, list[tuple[Key, Key]]] = {}
+        self._targets: dict[str, list[Key]] = {}
+        for source, target in moves.items():
+            self._sources.setdefault(folded(source[1]), []).append((source, target))
+            self._targets.setdefault(folded(target[1]), []).append(target)
+
+    def of(self, name: str, choice: Choice) -> Key | None:
+        """Return the beat that a chosen picture goes to; None if it is not known to go."""
+        shot, beat = _place(name, choice)
+        found = [to for key, to in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
+        return found[0] if len(found) == 1 else None
+
+    def ends(self, name: str, choice: Choice) -> bool:
+        """Tell whether another comes to the place of a chosen picture, which does not go."""
+        shot, beat = _place(name, choice)
+        sources = [key for key, _ in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
+        targets = [key for key in self._targets.get(beat, ()) if shot in {None, folded(key[0])}]
+        return not sources and len(targets) == 1
+
+
+def _place(name: str, choice: Choice) -> tuple[str | None, str]:
+    """Return shot, if it is known, and number of the picture that was chosen, as they compare."""
+    shot, beat = parts(name) or (None, "")
+    shot = shot or choice.shot
+    return folded(shot) if shot is not None else None, folded(beat)
+
+
+def set_back(entries: Entries, kept: Kept) -> Entries:
+    """Return the entries as they were before a step, with what was chosen since."""
+    before = {now: (name, shot) for name, (now, shot) in kept.names.items()}
+    stayed = {
+        name: entry
+        for name, entry in entries.items()
+        if name not in before and not (name in kept.added and kept.added[name] == entry)
+    }
+    back = {}
+    for now, (name, shot) in before.items():
+        entry = entries.get(now)
+        if isinstance(entry, dict):
+            back[name] = entry if shot is None else _of_shot(entry, shot)
+    return {**stayed, **kept.dropped, **back}
+
+
+def _time(entry: object) -> float:
+    choice = choice_of(entry)
+    return choice.time if choice is not None else -math.inf
+
+
+def _of_shot(entry: dict[str, Any], shot: str) -> dict[str, Any]:
+    """Return an entry with another shot, if it has one."""
+    return {**entry, SHOT: shot} if SHOT in entry else entry
+
+
+def _shot_in(entry: object) -> str | None:
+    choice = choice_of(entry)
+    return choice.shot if choice is not None else None

@@ -1,0 +1,65 @@
+"""What a step will move, settled or refused before any file does."""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from imagegen.errors import StorageError
+from imagegen.project.layout import Layout
+from imagegen.project.steps.paths import aside, is_place
+from imagegen.project.steps.relocate import look, refuse_links
+from imagegen.project.steps.step import Move, refuse_twice
+
+
+def plan_moves(layout: Layout, here: str, moves: list[Move], new: list[Move]) -> tuple[Move, ...]:
+    """Return the moves that are to be made, with those of what has to give way.
+
+    `here` is the step's folder, `new` the moves of files that will be written there. Raises
+    ValueError, `OSError`, `StorageError` and `UsageError`.
+    """
+    _refuse_foreign([*moves, *new])
+    refuse_twice([*moves, *new])
+    refuse_links(layout, [*moves, *new])
+    root = layout.root
+    sources = {
+        move.source: found.st_ino
+        for move in moves
+        if (found := look(f"{root}/{move.source}")) and stat.S_ISREG(found.st_mode)
+    }
+    spelled = {_folded(source): source for source in sources}
+    planned, evicted = [], []
+    for move in (*(move for move in moves if move.source in sources), *new):
+        target = move.target
+        found = look(f"{root}/{target}") if target not in sources else None
+        if found is not None:
+            _refuse_no_file(root / target, found)
+            # A disk that folds case shows a source under the target's spelling.
+            same = spelled.get(_folded(target), target)
+            if same != target and found.st_ino and found.st_ino == sources[same]:
+                target = same
+            else:
+                evicted.append(Move(target, aside(here, target)))
+        if target != move.source:
+            planned.append(Move(move.source, target))
+    everything = (*planned, *evicted)
+    refuse_twice(everything)
+    return everything
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _refuse_foreign(moves: Iterable[Move]) -> None:
+    for move in moves:
+        for path in (move.source, move.target):
+            if not is_place(path):
+                raise ValueError(f"no step may move from or to {path!r}")
+
+
+def _refuse_no_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no file"
+        raise StorageError(f"{path} is {what}, and a file has to go there", hint="move it away")

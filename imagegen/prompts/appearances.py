@@ -1,0 +1,55 @@
+"""Who appears where: the characters that the beats' words name."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from imagegen.project.beat_ids import BeatId, BeatIndex
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat
+from imagegen.prompts.references import References
+
+
+class Appearance(msgspec.Struct, frozen=True, kw_only=True):
+    """A character, the beats that name it whatever their styles, and where it has no picture.
+
+    `without` are the drawn styles whose beats go without a picture of it, `elsewhere` counts
+    beats that name it besides.
+    """
+
+    names: tuple[str, ...]
+    beats: tuple[BeatId, ...]
+    without: tuple[str, ...] = ()
+    elsewhere: int = 0
+
+
+def appearances(
+    settings: Settings,
+    references: References,
+    index: BeatIndex,
+    beats: Iterable[Beat],
+    others: Iterable[Beat] = (),
+) -> tuple[Appearance, ...]:
+    """Return every character of a project, and which of these beats and others name it."""
+    found = _named(settings, references, index, beats)
+    elsewhere = _named(settings, references, index, others)
+    return tuple(
+        Appearance(
+            names=character.names,
+            beats=tuple(found[name]),
+            without=tuple(s for s in settings.drawn_styles if character.picture_in(s) is None),
+            elsewhere=len(elsewhere[name]),
+        )
+        for name, character in settings.characters.items()
+    )
+
+
+def _named(
+    settings: Settings, references: References, index: BeatIndex, beats: Iterable[Beat]
+) -> dict[str, dict[BeatId, None]]:
+    """Return the beats that name each character, in their order."""
+    found: dict[str, dict[BeatId, None]] = {name: {} for name in settings.characters}
+    for beat in beats:
+        for name in references.named(beat):
+            found[name][index.id_of(beat.key)] = None
+    return found

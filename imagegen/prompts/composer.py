@@ -1,0 +1,309 @@
+"""What is sent for a beat: its words, its style's look, its reference images."""
+
+import io
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from imagegen import __version__, files
+from imagegen.images import formats, png, scaling
+from imagegen.project.layout import Layout
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
+from imagegen.project.storyboard.transitions import CHOICES, was_continuation, was_hard_cut
+from imagegen.prompts.continuity import Predecessors
+from imagegen.prompts.references import Limits, References
+from imagegen.providers.base import Reference, Request, Role
+from imagegen.providers.models import Model
+
+LOOKS: Final = {
+    "illustration": (
+        "Style: a hand-drawn illustration with visible strokes, vibrant colours and "
+        "expressive light. No lettering in the picture."
+    ),
+    "clear": (
+        "Style: clean and minimal, one clear focus, few shapes, calm background, generous "
+        "empty space. No lettering in the picture."
+    ),
+    "consistent": (
+        "Style: one uniform professional look throughout, with the same palette, line "
+        "weight, lighting and level of detail in every picture. No lettering in the picture."
+    ),
+}
+"""Added to words that the styles share, where the project says nothing of its own."""
+
+
+_CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
+
+
+class NoPredecessorError(Exception):
+    """The picture that a beat continues cannot be read; the message says which and why."""
+
+
+class Composer:
+    """Makes requests for the beats of one project, for one model.
+
+    `predecessors` tell of the styles that have continuity which beats continue which, whose
+    pictures lie in `pictures`; a beat that would continue another where there is none before
+    it counts as a hard cut.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        references: References,
+        predecessors: Predecessors | None = None,
+        limits: Limits | None = None,
+        *,
+        pictures: Layout | None = None,
+        model: Model | None = None,
+    ) -> None:
+        self._settings = settings
+        self._model = model or Model(name="")
+        self.references = references
+        self._predecessors: Mapping[str, Mapping[Key, Key]] = predecessors or {}
+        self.limits = limits or Limits()
+        self._pictures = pictures
+        defaults = Settings()
+        self._chosen = tuple(
+            name for name in _CHOICES if getattr(settings, name) != getattr(defaults, name)
+        )
+
+    def before(self, beat: Beat) -> Key | None:
+        """Return shot and number of the beat whose picture this one is drawn from."""
+        return self._predecessors.get(beat.style, {}).get(beat.key)
+
+    def hard_cut(self, beat: Beat) -> bool:
+        """Return whether a beat begins something new, with the style reference."""
+        if beat.hard_cut:
+            return True
+        continued = self._predecessors.get(beat.style)
+        return continued is not None and beat.continues and beat.key not in continued
+
+    def was_hard_cut(self, beat: Beat) -> bool:
+        """Return whether it did under the rule of 0.1.0, which knew three transitions."""
+        if was_hard_cut(beat.transition):
+            return True
+        continued = self._predecessors.get(beat.style)
+        follows = continued is not None and was_continuation(beat.transition)
+        return follows and beat.key not in (continued or ())
+
+    def older_references(self, beat: Beat) -> png.Hash | None:
+        """Return what a picture drawn under the rule of 0.1.0 says of its references."""
+        sent = self._sent(beat, hard_cut=self.was_hard_cut(beat))
+        return _hash_of(sent)
+
+    def unused_style_references(self, beats: Mapping[str, Iterable[Beat]]) -> str | None:
+        """Return a note if a style reference goes with no beat of its style, or None."""
+        unused = [
+            style
+            for style, own in beats.items()
+            if self.references.has_style_reference(style)
+            and (listed := list(own))
+            and not any(map(self.hard_cut, listed))
+        ]
+        if not unused:
+            return None
+        return (
+            f"the style reference goes with no beat of {', '.join(unused)}: no transition_type "
+            f"begins a new picture ({CHOICES})"
+        )
+
+    def kind(self, beat: Beat) -> tuple[object, ...]:
+        """Return what is the same for beats of a style that differ in their words alone."""
+        if not self.references and beat.style not in self._predecessors:
+            # Of very many beats, comparing texts is much faster than understanding them.
+            return beat.own_words, beat.transition
+        continues = self.before(beat) is not None
+        rules = self.hard_cut(beat), self.was_hard_cut(beat)
+        return beat.own_words, *rules, continues, *self.references.kind(beat)
+
+    def predecessor(self, beat: Beat) -> Reference | None:
+        """Return the picture that a beat continues: its bytes, unless they are too many.
+
+        None where it continues none. Raises `NoPredecessorError` where it is not there.
+        """
+        before = self.before(beat)
+        if before is None or self._pictures is None:
+            return None
+        data = files.read(self._pictures.picture(beat.style, *before), png.MAX_BYTES)
+        whole = png.examine(io.BytesIO(data)) if data else None
+        if data is None or whole is None:
+            name = "/".join(before)
+            raise NoPredecessorError(f"the picture of {name}, which it continues, is not there")
+        original = None
+        if len(data) > self.limits.bytes:
+            try:
+                data = scaling.scaled_down(data, self.limits.bytes)
+            except formats.NotAPictureError as error:
+                raise NoPredecessorError(f"the picture before it cannot be sent: {error}") from None
+            original = f"{whole.content:08x}"
+        return Reference(
+            formats.Format.PNG.value,
+            data,
+            Role.PREDECESSOR,
+            original=original,
+            content=whole.content,
+        )
+
+    def predecessor_shown(self, beat: Beat) -> Reference | None:
+        """Return the picture that a beat continues; without bytes while it is not there."""
+        try:
+            return self.predecessor(beat)
+        except NoPredecessorError:
+            return Reference(formats.Format.PNG.value, b"", Role.PREDECESSOR)
+
+    def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
+        """Return what is sent for a beat, with the picture that it continues if there is one."""
+        look, _ = self._look(beat)
+        first = (predecessor,) if predecessor is not None else ()
+        return Request(
+            style=beat.style,
+            shot=beat.shot,
+            beat=beat.beat,
+            words=beat.words,
+            look=look,
+            references=(*first, *self._sent(beat)),
+            aspect_ratio=self._settings.aspect_ratio,
+            image_size=self._settings.image_size,
+            thinking=self._settings.thinking_in(beat.style),
+        )
+
+    def short(self, beats: Iterable[Beat]) -> str | None:
+        """Say of how many beats not all references can be sent; None where of none."""
+        found = self._first(beats, lambda beat: bool(self.left_out(beat)))
+        if found is None:
+            return None
+        name, count = found[0].name, found[1]
+        many = "1 beat has" if count == 1 else f"{count:,} beats have"
+        return (
+            f"{many} larger references than one request takes ({self.limits.in_all // 1024**2} "
+            f"MB): the last are left out (check --show {name})"
+        )
+
+    def excess(self, beats: Iterable[Beat]) -> tuple[Beat, int] | None:
+        """Return the first beat with more references than the model takes, and how many have.
+
+        More of one kind than it takes count too. None if there are none.
+        """
+        return self._first(beats, lambda beat: not self._model.takes(self._all(beat)))
+
+    def reference_counts(self, beats: Iterable[Beat]) -> Counter[int]:
+        """Return how many beats are sent with how many reference images."""
+        counts: Counter[int] = Counter()
+        if self.references.empty and not self._predecessors:
+            return counts
+        known: dict[tuple[object, ...], int] = {}
+        for beat in beats:
+            kind = (beat.style, *self.kind(beat))
+            if kind not in known:
+                known[kind] = len(self._sent(beat)) + (self.before(beat) is not None)
+            counts[known[kind]] += 1
+        return counts
+
+    def _first(
+        self, beats: Iterable[Beat], is_one: Callable[[Beat], bool]
+    ) -> tuple[Beat, int] | None:
+        """Return the first of such beats and their number; beats of one kind are all alike."""
+        if not self.references:
+            # None has more than one.
+            return None
+        known: dict[tuple[object, ...], bool] = {}
+        count, first = 0, None
+        for beat in beats:
+            kind = (beat.style, *self.kind(beat))
+            if kind not in known:
+                known[kind] = is_one(beat)
+            if known[kind]:
+                count, first = count + 1, first or beat
+        return None if first is None else (first, count)
+
+    def left_out(self, beat: Beat) -> tuple[Reference, ...]:
+        """Return the references that are not sent, because the service takes no more."""
+        return self._others(beat)[len(self._sent(beat)) :]
+
+    def _all(self, beat: Beat) -> tuple[Reference, ...]:
+        """Return all references that a beat should be sent with, whatever fits."""
+        before = self.before(beat)
+        first = () if before is None else (Reference("image/png", b"", Role.PREDECESSOR),)
+        return (*first, *self._others(beat))
+
+    def _others(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
+        begins = self.hard_cut(beat) if hard_cut is None else hard_cut
+        return self.references.of(beat, hard_cut=begins)
+
+    def _sent(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
+        """Return the references that are sent, beside the picture that the beat continues.
+
+        Room is kept for the largest such picture: what goes with it must not depend on it,
+        or it would be outdated at once.
+        """
+        continues = self.before(beat) is not None
+        others = self._others(beat, hard_cut=hard_cut)
+        room = self.limits.in_all - continues * self.limits.bytes
+        sizes = itertools.accumulate(len(reference.data) for reference in others)
+        return others[: sum(size <= room for size in sizes)]
+
+    @property
+    def image_size(self) -> str:
+        """The size that pictures are asked for in: 512, 1K, 2K or 4K."""
+        return self._settings.image_size
+
+    @property
+    def aspect_ratio(self) -> str:
+        """The ratio that pictures are asked for in, as 16:9."""
+        return self._settings.aspect_ratio
+
+    def provenance(
+        self, beat: Beat, request: Request, *, provider: str, model: str, run: str
+    ) -> png.Provenance:
+        """Return what a picture drawn by `request` says of its origin."""
+        look, by_user = self._look(beat)
+        first = request.references[:1]
+        predecessor = next((one for one in first if one.role is Role.PREDECESSOR), None)
+        others = request.references[1:] if predecessor else request.references
+        return png.Provenance(
+            style=beat.style,
+            shot=beat.shot,
+            beat=beat.beat,
+            provider=provider,
+            model=model,
+            aspect_ratio=request.aspect_ratio,
+            image_size=request.image_size,
+            words=png.Hash(words_hash(beat.words)),
+            look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
+            references=_hash_of(others),
+            # Asking for what the model does unasked makes no other picture.
+            thinking=None if request.thinking == self._model.default_thinking else request.thinking,
+            run=run,
+            id=beat.id,
+            chosen=self._chosen,
+            continues=predecessor.content if predecessor else None,
+            scaled=any(reference.original for reference in request.references),
+        )
+
+    def texts(self, beat: Beat, created: float) -> png.Texts:
+        """Return what image tools show of a beat's picture; its words if the settings allow.
+
+        `created` is the wall clock's time in seconds.
+        """
+        return png.Texts(
+            software=f"imagegen {__version__}",
+            description=png.fitting(beat.words) if self._settings.provenance else None,
+            created=created,
+        )
+
+    def _look(self, beat: Beat) -> tuple[str, bool]:
+        """Return the style's look for this beat, and whether the user wrote it."""
+        style = self._settings.styles.get(beat.style)
+        if style is not None and style.look:
+            return style.look, True
+        return ("", False) if beat.own_words else (LOOKS.get(beat.style, ""), False)
+
+
+def _hash_of(references: Iterable[Reference]) -> png.Hash | None:
+    """Return what a picture says of the references that were sent along, in their order."""
+    together = "".join(reference.digest for reference in references)
+    return png.Hash(words_hash(together)) if together else None

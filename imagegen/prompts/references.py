@@ -1,0 +1,390 @@
+"""The reference images of a project: which there are, and which go with a beat."""
+
+import io
+import itertools
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.images import formats, png, scaling
+from imagegen.project.characters import Character, Mentions
+from imagegen.project.layout import Layout
+from imagegen.project.settings import FILE as SETTINGS
+from imagegen.project.settings import Settings
+from imagegen.project.storyboard import Beat
+from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Role
+
+REFERENCE_FILE: Final = "style_reference.png"
+_KEPT: Final = 64
+"""Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
+_MOST_FAULTS: Final = 1000
+_MOST_LOOKED_AT: Final = 10_000
+_SENT: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".heic"})
+_STYLE_FILE: Final = re.compile(
+    r"style[ _-]?reference\.(?:png|jpe?g|webp|heic|gif|bmp|tiff?|avif|svg|pdf|psd)", re.IGNORECASE
+)
+_HEAD: Final = 16
+_AS_JPEG: Final = "save it as JPEG"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What files a service takes as references.
+
+    `bytes` are those of each reference's file, `in_all` those of all files of a request;
+    `types` are media types, and `by` is the name of whoever takes them.
+    """
+
+    bytes: int = MAX_REFERENCE_BYTES
+    in_all: int = 2 * MAX_REFERENCE_BYTES
+    types: frozenset[str] = frozenset(formats.Format)
+    by: str = "the service"
+
+
+_USUAL: Final = Limits()
+
+
+class References:
+    """The reference images of a project, read once.
+
+    `style` has each style's own for hard cuts; `common` those that go with every beat of a
+    style; `characters` the picture of each by style and name of its table. A picture of more
+    bytes than the `limits` allow is made smaller.
+    """
+
+    def __init__(
+        self,
+        style: Mapping[str, Reference] | None = None,
+        *,
+        common: Mapping[str, tuple[Reference, ...]] | None = None,
+        characters: Mapping[tuple[str, str], Reference] | None = None,
+        mentions: Mentions | None = None,
+        root: Path | None = None,
+        limits: Limits = _USUAL,
+    ) -> None:
+        self._style = style or {}
+        self._common = common or {}
+        self._characters = characters or {}
+        self._mentions = mentions or Mentions({})
+        self._root = root
+        self._limits = limits
+        self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
+
+    def __bool__(self) -> bool:
+        """Tell whether a beat may have others than its style's reference."""
+        return self._root is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether no beat has any."""
+        return not self and not self._style
+
+    def has_style_reference(self, style: str) -> bool:
+        """Return whether the style has a reference for its hard cuts."""
+        return style in self._style
+
+    def named(self, beat: Beat) -> tuple[str, ...]:
+        """Return the characters that the beat's words name, in the order of the words."""
+        return self._mentions.within(beat.words)
+
+    def kind(self, beat: Beat) -> tuple[object, ...]:
+        """Return what is the same for beats of a style with the same references."""
+        return beat.references, self.named(beat)
+
+    def of(self, beat: Beat, *, hard_cut: bool) -> tuple[Reference, ...]:
+        """Return what is sent with a beat, the most important first.
+
+        A hard cut's style reference, those that its row names, the characters that its words
+        name, its style's, the project's; the same picture once.
+        """
+        style = self._style.get(beat.style) if hard_cut else None
+        people = ((beat.style, name) for name in self.named(beat))
+        found = (
+            *([style] if style else ()),
+            *map(self._of_row, beat.references),
+            *(self._characters[person] for person in people if person in self._characters),
+            *self._common.get(beat.style, ()),
+        )
+        once: dict[str, Reference] = {}
+        for one in found:
+            once.setdefault(one.digest, one)
+        return tuple(once.values())
+
+    def _read_of_row(self, written: str) -> Reference:
+        if self._root is None:
+            raise UsageError(f'"{written}": no such file')
+        path = _within(self._root, written, f'references: "{written}"')
+        return _read(path, self._limits, Role.OTHER, written)
+
+
+def gather(
+    layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]], limits: Limits
+) -> References:
+    """Read what a project's settings name, and look whether all is there that rows name.
+
+    `beats` are those of the styles that are drawn. Raises `UsageError` for a faulty style
+    reference and `InputFaultsError` with every other fault: a picture that is missing, lies
+    outside the project, or is none that can be sent.
+    """
+    style = style_references(layout, settings, limits)
+    shelf = _Shelf(layout, limits)
+    project = shelf.all(settings.references, SETTINGS, "references")
+    common = {}
+    for name in settings.drawn_styles:
+        own = shelf.all(settings.styles[name].references, SETTINGS, f"styles.{name}.references")
+        common[name] = (*own, *project)
+    characters = {}
+    for name, character in settings.characters.items():
+        for drawn in settings.drawn_styles:
+            picture = shelf.of_character(name, character, drawn)
+            if picture is not None:
+                characters[drawn, name] = picture
+    rows = shelf.look_at_rows(beats)
+    shelf.refuse()
+    return References(
+        style,
+        common=common,
+        characters=characters,
+        mentions=Mentions(settings.characters),
+        root=layout.root if rows or characters or any(common.values()) else None,
+        limits=limits,
+    )
+
+
+def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]]) -> list[Path]:
+    """Return every place where a reference image may lie; there need not be one."""
+    written = [settings.style_reference, *settings.references]
+    for style, own in settings.styles.items():
+        written += [own.style_reference, *own.references]
+        written += [character.picture_in(style) for character in settings.characters.values()]
+    rows = (path for own in beats.values() for beat in own for path in beat.references)
+    named = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
+    here = _style_files(layout.root)
+    return [layout.root / REFERENCE_FILE, *here, _users(), *(layout.root / path for path in named)]
+
+
+class _Shelf:
+    """Reads pictures once each, and gathers what is wrong with them."""
+
+    def __init__(self, layout: Layout, limits: Limits) -> None:
+        self._layout = layout
+        self._limits = limits
+        self._read: dict[tuple[str, Role, str], Reference | None] = {}
+        self._faults: list[InputFault] = []
+
+    def all(self, paths: Iterable[str], file: str, field: str) -> tuple[Reference, ...]:
+        read = [self._one(path, Role.OTHER, path, file, field) for path in paths]
+        return tuple(one for one in read if one is not None)
+
+    def of_character(self, name: str, character: Character, style: str) -> Reference | None:
+        path = character.picture_in(style)
+        if path is None:
+            return None
+        called = ", ".join(character.names)
+        field = f"characters.{name}.picture"
+        return self._one(path, Role.CHARACTER, called, SETTINGS, field)
+
+    def _one(self, path: str, role: Role, name: str, file: str, field: str) -> Reference | None:
+        known = (path, role, name)
+        if known not in self._read:
+            self._read[known] = None
+            try:
+                found = _within(self._layout.root, path, f'"{path}"')
+                self._read[known] = _read(found, self._limits, role, name)
+            except UsageError as error:
+                self._fault(error, file, field)
+        return self._read[known]
+
+    def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> bool:
+        """Look whether the pictures that rows name can be sent; tell whether any names one."""
+        seen: set[str] = set()
+        for beat in (beat for own in beats.values() for beat in own if beat.references):
+            for path in beat.references:
+                if path in seen:
+                    continue
+                seen.add(path)
+                try:
+                    _look_at(_within(self._layout.root, path, f'"{path}"'), self._limits)
+                except UsageError as error:
+                    self._fault(error, beat.file, "references", beat.row)
+        return bool(seen)
+
+    def _fault(self, error: UsageError, file: str, field: str, row: int | None = None) -> None:
+        if len(self._faults) < _MOST_FAULTS:
+            message, hint = error.message, error.hint
+            shown = str(self._layout.typed / file)
+            self._faults.append(
+                InputFault(file=shown, field=field, row=row, message=message, hint=hint)
+            )
+
+    def refuse(self) -> None:
+        if self._faults:
+            raise InputFaultsError(self._faults)
+
+
+def style_references(
+    layout: Layout, settings: Settings, limits: Limits = _USUAL
+) -> dict[str, Reference]:
+    """Read each drawn style's reference image: its own, the project's, or the user's.
+
+    Raises `UsageError` when a file that a setting names is missing, lies outside the
+    project, or is no picture that the API takes.
+    """
+    fallback = _default(layout)
+    read: dict[Path, Reference] = {}
+    found = {}
+    for name in settings.drawn_styles:
+        own = settings.styles[name].style_reference
+        if own:
+            path = _named(layout, own, f"styles.{name}.style_reference")
+        elif settings.style_reference:
+            path = _named(layout, settings.style_reference, "style_reference")
+        elif fallback:
+            path = fallback
+        else:
+            continue
+        if path not in read:
+            read[path] = _read(path, limits, Role.STYLE)
+        found[name] = read[path]
+    return found
+
+
+def _named(layout: Layout, written: str, setting: str) -> Path:
+    try:
+        return _within(layout.root, written, f'{setting} = "{written}"')
+    except _OutsideError as error:
+        hint = (
+            f"copy it into the project, or name it {REFERENCE_FILE} in your own configuration "
+            f"folder: {_users()}"
+        )
+        raise UsageError(error.message, hint=hint) from None
+
+
+class _OutsideError(UsageError):
+    """A path that leads out of the project: somebody else's must not choose what is sent."""
+
+
+def _within(root: Path, written: str, shown: str) -> Path:
+    path = _resolved(root / written, shown)
+    if not path.is_relative_to(root):
+        raise _OutsideError(f"{shown} lies outside the project", hint="copy it into the project")
+    if files.has_stub(path):
+        raise UsageError(
+            f"{shown} is not on this machine: a cloud drive has a placeholder for it",
+            hint="download it, or make it available offline",
+        )
+    if not path.is_file():
+        raise UsageError(f"{shown}: no such file", hint="mend its path, from the project's folder")
+    return path
+
+
+def _default(layout: Layout) -> Path | None:
+    for own in _style_files(layout.root):
+        if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
+            raise UsageError(f"{own} is a link that leads out of the project")
+        if own.suffix.lower() in _SENT and own.is_file():
+            return own.resolve()
+    users = (path for path in _style_files(_users().parent) if path.suffix.lower() in _SENT)
+    return next((path.resolve() for path in users if path.is_file()), None)
+
+
+def _style_files(folder: Path) -> list[Path]:
+    """Return the files that are named as a style reference is, in any case; ours comes first."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
+    except OSError:
+        return []
+    found = [name for name in names if _STYLE_FILE.fullmatch(name)]
+    return [folder / name for name in sorted(found, key=lambda n: (n != REFERENCE_FILE, n))]
+
+
+def unused_style_files(layout: Layout, settings: Settings) -> list[str]:
+    """Return notes on files that are named as a style reference is, and that are not used."""
+    notes = []
+    if files.has_stub(layout.root / REFERENCE_FILE):
+        notes.append(f"{REFERENCE_FILE} is not on this machine, and not sent: download it")
+    used = None if settings.style_reference else _default(layout)
+    instead = settings.style_reference or (used.name if used else None)
+    for path in _style_files(layout.root):
+        if used is not None and path.resolve() == used:
+            continue
+        if settings.style_reference and path == layout.root / settings.style_reference:
+            continue
+        if any(path.name == own.style_reference for own in settings.styles.values()):
+            continue
+        reason = (
+            f"{instead} is" if instead else "PNG, JPEG, WebP and HEIC are, as style_reference.png"
+        )
+        notes.append(f"{path.name} is not used: {reason}")
+    return notes
+
+
+def _resolved(path: Path, shown: str) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        # A null character, or links that lead in a circle.
+        raise UsageError(f"{shown} is no path: {error}") from error
+
+
+def _users() -> Path:
+    import platformdirs  # noqa: PLC0415  # slow to import
+
+    return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
+
+
+def _read(path: Path, limits: Limits, role: Role, name: str = "") -> Reference:
+    data = files.read(path, png.MAX_BYTES)
+    if data is None:
+        raise _too_large(path)
+    kind = _kind(path, io.BytesIO(data), len(data), limits)
+    if len(data) <= limits.bytes:
+        return Reference(kind.value, data, role, name)
+    try:
+        smaller = scaling.scaled_down(data, limits.bytes)
+    except formats.NotAPictureError as error:
+        raise UsageError(f"{path} cannot be sent as a reference: {error}") from error
+    original = Reference(kind.value, data).digest
+    return Reference(formats.Format.PNG.value, smaller, role, name, original)
+
+
+def _look_at(path: Path, limits: Limits) -> None:
+    """Raise `UsageError` for what can be told not to be sent without its pixels."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > png.MAX_BYTES:
+                raise _too_large(path)
+            _kind(path, file, size, limits)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _too_large(path: Path) -> UsageError:
+    return UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
+
+
+def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> formats.Format:
+    kind = formats.format_of(file.read(_HEAD))
+    if kind is None:
+        raise UsageError(
+            f"{path} is no picture that can be sent as a reference",
+            hint="PNG, JPEG and WebP can",
+        )
+    if kind not in limits.types:
+        raise UsageError(f"{path}: {kind.name} is not taken by {limits.by}", hint=_AS_JPEG)
+    if kind is formats.Format.HEIC and size > limits.bytes:
+        most = limits.bytes // 1024**2
+        raise UsageError(
+            f"{path} is larger than {most} MB, and HEIC cannot be scaled down here", hint=_AS_JPEG
+        )
+    if kind is formats.Format.PNG and png.examine(file) is None:
+        raise UsageError(f"{path} is torn, or larger than 100 million pixels", hint="save it again")
+    return kind

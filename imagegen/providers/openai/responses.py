@@ -1,0 +1,391 @@
+"""What an API of OpenAI's shape answers, and what it means.
+
+Gateways word their errors in their own ways: `error` is an object or text, `code` a number
+or text, and what OpenAI says with a code others say in a sentence. So a fault is told by any
+of its words first, and by the status where no word helps. An answer with a picture in its
+usual place is decoded in one pass; every other is read field by field.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from imagegen.providers.base import Allowance, Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.responses import (
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    at_address,
+    best_picture,
+    broken,
+    decoded,
+    field,
+    is_address,
+    is_image,
+    is_passing,
+    is_text,
+    items,
+    loose,
+    one,
+    page_title,
+    picture,
+    plain_text,
+    pointer,
+    redirected,
+    shown,
+    text_of,
+    tokens,
+    words,
+    wrong_path,
+)
+from imagegen.secret import redact
+
+if TYPE_CHECKING:
+    from imagegen.providers.http import Reply
+
+_MOST_MODELS: Final = 1000
+_MOST_A_MINUTE: Final = 100_000
+_MINUTE: Final = 60.0
+
+_CODES: Final = {
+    "moderation_blocked": Kind.REFUSED,
+    "content_policy_violation": Kind.REFUSED,
+    "content_filter": Kind.REFUSED,
+    "safety_violation": Kind.REFUSED,
+    # A person must pay or raise a limit, and may do so at any moment; other keys may go on.
+    "insufficient_quota": Kind.OUT_OF_CREDIT,
+    "billing_hard_limit_reached": Kind.OUT_OF_CREDIT,
+    "billing_limit_user_error": Kind.OUT_OF_CREDIT,
+    "billing_not_active": Kind.OUT_OF_CREDIT,
+    "organization_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "organization_usage_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "project_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
+    "credit_balance_exhausted": Kind.OUT_OF_CREDIT,
+    "budget_exceeded": Kind.OUT_OF_CREDIT,
+    "invalid_api_key": Kind.KEY_REJECTED,
+    "account_deactivated": Kind.KEY_REJECTED,
+    "expired_key": Kind.KEY_REJECTED,
+    "auth_error": Kind.KEY_REJECTED,
+    "token_not_found_in_db": Kind.KEY_REJECTED,
+    "unsupported_country_region_territory": Kind.UNUSABLE,
+    "unknown_parameter": Kind.UNUSABLE,
+    "unsupported_parameter": Kind.UNUSABLE,
+    # What LiteLLM says to any key but its own where it has no database to look in.
+    "no_db_connection": Kind.KEY_REJECTED,
+}
+"""What `code` or `type` of an error say, whatever the status."""
+
+_STATUSES: Final = {
+    401: Kind.KEY_REJECTED,
+    402: Kind.OUT_OF_CREDIT,
+    # Not verified, of a wrong region, or without the model: another key's account may be.
+    403: Kind.KEY_REJECTED,
+    404: Kind.MODEL_GONE,
+    405: Kind.UNUSABLE,
+    429: Kind.LIMITED,
+    451: Kind.REFUSED,
+}
+
+_SAFETY = re.compile(r"safety system|content (?:management )?policy|\bmoderation\b", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"invalid model|unknown model|no such model|\bmodel\b.{0,200}?\b(?:does not exist|not found)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_CREDIT = re.compile(
+    r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
+    r"|spend(?:ing)? (?:cap|limit)|out of credits?|insufficient (?:credits?|funds|balance|quota)"
+    r"|exceeded your current quota",
+    re.IGNORECASE,
+)
+_NO_CAPACITY = re.compile(r"no capacity available|model_capacity", re.IGNORECASE)
+_KEY = re.compile(
+    r"(?:incorrect|invalid|expired) api key|api key (?:expired|not valid)", re.IGNORECASE
+)
+_SET_UP = re.compile(
+    r"(?:location|country|region)\b.{0,80}\bnot supported|billed users|response modalit"
+    r"|unknown (?:name|parameter)|cannot find field",
+    re.IGNORECASE,
+)
+_UNITS: Final = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = r"\d{1,6}(?:\.\d{1,9})?"
+_UNIT = r"(?:ms|milliseconds?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)(?![a-z])"
+_AGAIN = re.compile(
+    rf"try again (?:in|after) ((?:{_NUMBER} ?{_UNIT},? ?(?:and )?){{1,5}}|{_NUMBER}\b)",
+    re.IGNORECASE,
+)
+_STRETCH = re.compile(rf"({_NUMBER}) ?({_UNIT})?", re.IGNORECASE)
+_DURATION = re.compile(
+    r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?"
+)
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,9})?")
+
+
+class _Datum(msgspec.Struct, frozen=True, gc=False):
+    b64_json: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    data: list[_Datum] = []
+    # Any: a wrong count must not cost a picture.
+    usage: Any = None
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Models(msgspec.Struct, frozen=True):
+    data: list[_Model] = []
+
+
+class _Error(msgspec.Struct, frozen=True):
+    """An error however it was written: its words, and its `code` and `type` in lower case."""
+
+    message: str = ""
+    codes: tuple[str, ...] = ()
+    param: str = ""
+
+
+_answers = msgspec.json.Decoder(_Answer)
+_model_lists = msgspec.json.Decoder(_Models)
+
+
+def outcome(body: bytes) -> Outcome:
+    """Return what an answer with status 200 holds: a picture, or why there is none."""
+    answer = decoded(_answers, body)
+    if answer is not None:
+        usage = _usage(answer.usage)
+        for datum in answer.data:
+            if is_text(datum.b64_json):
+                found = picture(datum.b64_json, usage)
+                if is_image(found):
+                    return found
+    return _odd(body)
+
+
+def _odd(body: bytes) -> Outcome:
+    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    answer = one(loose(body))
+    if not isinstance(answer, dict):
+        return broken("The service's answer was not what it should be.")
+    usage = _usage(field(answer, "usage"))
+    entries = items(field(answer, "data", "images"))
+    pictures, is_elsewhere = _pictures(entries)
+    outcome = best_picture(pictures, usage)
+    if isinstance(outcome, Picture):
+        return outcome
+    error = _read_error(answer)
+    kind = _told(error) if error is not None else None
+    if error is not None and kind is not None:
+        said = shown(error.message) or "The service gave no picture."
+        return Fault(kind=kind, reason=_reason(200, error), message=said, usage=usage)
+    if is_elsewhere:
+        return at_address(usage)
+    if outcome is not None:
+        return outcome
+    said = " ".join(
+        filter(None, (words(field(one, "error", "message", "text")) for one in entries))
+    )
+    message = shown(error.message if error is not None else said)
+    message = message or "The service gave no picture and no words why."
+    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message, usage=usage)
+
+
+def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
+    """Return what entries hold in base64, and whether one leads to a picture elsewhere."""
+    found, is_elsewhere = [], False
+    for text in (text for entry in entries for text in _texts(entry)):
+        address = text if is_address(text) else pointer(text)
+        if address is None or address.startswith("data:"):
+            found.append((address or text, ""))
+        else:
+            is_elsewhere = True
+    return found, is_elsewhere
+
+
+def _texts(datum: Any) -> list[str]:
+    """Return the texts of an entry that may be a picture or lead to one."""
+    if isinstance(datum, str):
+        return [datum]
+    names = ("b64_json", "b64Json", "b64", "base64", "image", "url", "imageUrl")
+    found = (field(datum, name) for name in names)
+    texts = (one if isinstance(one, str) else text_of(field(one, "url")) for one in found)
+    return [text for text in texts if text]
+
+
+def listed_models(body: bytes) -> tuple[str, ...] | Fault:
+    """Return the names of all models that the service lists."""
+    read = decoded(_model_lists, body)
+    if read is None:
+        return broken("The service's list of models was not what it should be.")
+    known = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
+    if not known:
+        return broken("The service's list of models was empty.")
+    return tuple(dict.fromkeys(redact(name) for name in known))
+
+
+def fault(reply: "Reply", base_url: str) -> Fault:
+    """Return what an answer with any status but 2xx means."""
+    status = reply.status
+    if 300 <= status < 400:
+        return redirected(reply, base_url)
+    error = _error(reply.body)
+    host = urlsplit(base_url).hostname or ""
+    kind = _kind(status, error)
+    said = shown(error.message) if error else ""
+    if kind is Kind.MODEL_GONE and not (error and _tells_of_model(error)):
+        return wrong_path(host, status, said)
+    said = said or shown(page_title(reply.body))
+    quoted = f' ("{said}")' if said and error is None else ""
+    waits = kind in {Kind.LIMITED, Kind.PASSING}
+    return Fault(
+        kind=kind,
+        reason=_reason(status, error),
+        message=(error and said) or f"{host} answered HTTP {status}{quoted}.",
+        retry_after=_retry_after(reply, error) if waits else None,
+    )
+
+
+def allowance(headers: Mapping[str, str]) -> Allowance | None:
+    """Return what the headers `x-ratelimit-*` say of requests and of images.
+
+    A limit whose reset is more than a minute away is one of a longer time, and no rate.
+    """
+    rates, left, resets = [], [], []
+    for what in ("requests", "images"):
+        limit = _count(headers.get(f"x-ratelimit-limit-{what}"))
+        remaining = _count(headers.get(f"x-ratelimit-remaining-{what}"))
+        reset = seconds(headers.get(f"x-ratelimit-reset-{what}"))
+        if limit and (reset is None or reset <= _MINUTE):
+            rates.append(min(limit, _MOST_A_MINUTE))
+        if remaining is not None:
+            left.append(remaining)
+            if remaining == 0 and reset is not None:
+                resets.append(reset)
+    if not rates and not left:
+        return None
+    return Allowance(
+        per_minute=min(rates, default=None),
+        remaining=min(left, default=None),
+        reset=max(resets, default=None),
+    )
+
+
+def seconds(text: str | None) -> float | None:
+    """Return the seconds in `12ms`, `1.5s`, `6m0s` or `34`; None for anything else."""
+    text = (text or "").strip().lower()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    match = _DURATION.fullmatch(text)
+    if not match or not text:
+        return None
+    hours, minutes, rest, thousandths = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest + thousandths / 1000
+
+
+def _told(error: _Error) -> Kind | None:
+    """Return what an error is by its own words, whatever the status; None if they do not tell."""
+    for code in error.codes:
+        if code in _CODES:
+            return _CODES[code]
+    said = " ".join((error.message[:LONGEST_TEXT], *error.codes))
+    if _NO_CAPACITY.search(said):
+        return Kind.PASSING
+    if _NO_CREDIT.search(said):
+        return Kind.OUT_OF_CREDIT
+    return Kind.KEY_REJECTED if _KEY.search(said) else None
+
+
+def _kind(status: int, error: _Error | None) -> Kind:
+    told = _told(error) if error is not None and status < 500 else None
+    if told is not None:
+        return told
+    if status in _STATUSES and not (status == 403 and error and _SET_UP.search(error.message)):
+        return _STATUSES[status]
+    if is_passing(status):
+        return Kind.PASSING
+    said = error.message[:LONGEST_TEXT] if error else ""
+    if error and _tells_of_model(error):
+        return Kind.MODEL_GONE
+    if _SET_UP.search(said):
+        return Kind.UNUSABLE
+    return Kind.REFUSED if _SAFETY.search(said) else Kind.BAD_REQUEST
+
+
+def _tells_of_model(error: _Error) -> bool:
+    codes = {"model_not_found", "invalid_model"}
+    return (
+        error.param == "model"
+        or not codes.isdisjoint(error.codes)
+        or _NO_MODEL.search(error.message[:LONGEST_TEXT]) is not None
+    )
+
+
+def _reason(status: int, error: _Error | None) -> str:
+    """Return the code if it is a word that tells something, else the status."""
+    codes = error.codes if error else ()
+    telling = (code for code in codes if code in _CODES or not code.isdigit())
+    return shown(next(telling, "")) or f"HTTP {status}"
+
+
+def _retry_after(reply: "Reply", error: _Error | None) -> float | None:
+    """Return the longest wait that a 429 asks for, in seconds; None where it says nothing."""
+    waits = [seconds(reply.headers.get("Retry-After"))]
+    thousandths = seconds(reply.headers.get("Retry-After-Ms"))
+    waits.append(None if thousandths is None else thousandths / 1000)
+    match = _AGAIN.search(error.message[:LONGEST_TEXT]) if error else None
+    if match:
+        waits.append(sum(_in_seconds(*part) for part in _STRETCH.findall(match[1])))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _in_seconds(number: str, unit: str) -> float:
+    """Return a stretch of time in seconds, by the first letters of its unit."""
+    unit = unit.lower()
+    return float(number) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[:1] or "s"]
+
+
+def _error(body: bytes) -> _Error | None:
+    """Return the error of a body however it is written; None if it has no words."""
+    answer = one(loose(body))
+    if isinstance(answer, dict):
+        return _read_error(answer)
+    said = plain_text(body)
+    return _Error(message=said) if said else None
+
+
+def _read_error(answer: dict[str, Any]) -> _Error | None:
+    inner = one(field(answer, "error", "errors"))
+    if isinstance(inner, dict):
+        codes = (text_of(inner.get(name))[:LONGEST_NAME].lower() for name in ("code", "type"))
+        param = inner.get("param")
+        return _Error(
+            message=words(inner),
+            codes=tuple(code for code in codes if code and code != "none"),
+            param=param if isinstance(param, str) else "",
+        )
+    # `detail` is FastAPI's, and of what else is written in few words.
+    said = words(inner) or next(
+        filter(None, (words(field(answer, name)) for name in ("message", "detail", "msg"))), ""
+    )
+    return _Error(message=said) if said else None
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,9}", text.strip()) else None
+
+
+def _usage(counts: Any) -> Usage | None:
+    if not isinstance(one(counts), dict):
+        return None
+    sent = tokens(counts, "inputTokens", "promptTokens")
+    drawn = tokens(counts, "outputTokens", "completionTokens")
+    # Without a count of its own, the answer is what is left of them all.
+    return Usage(
+        input_tokens=sent,
+        output_tokens=drawn or max(0, tokens(counts, "totalTokens") - sent),
+        picture_input_tokens=tokens(field(counts, "inputTokensDetails"), "imageTokens"),
+        text_output_tokens=tokens(field(counts, "outputTokensDetails"), "textTokens"),
+    )

@@ -1,0 +1,1 @@
+"""Rate limits shared by every process: which key may send now."""

@@ -1,0 +1,202 @@
+"""The budgets of a run: which keys draw on each, and what each is still good for."""
+
+import itertools
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from imagegen.clock import Clock, next_pacific_midnight
+from imagegen.keys.keyring import Key
+from imagegen.quota.budget import Budget, Grant
+from imagegen.quota.key_state import KeyNews, KeyState
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.ready_queue import Shelf, Slot
+from imagegen.secret import Secret, tell_apart
+
+
+class Slots:
+    """Every budget of a run, kept in the ledger, each on the shelf of the styles it serves.
+
+    `secrets` has each style's keys. Calls must not overlap; the pool's lock sees to that.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, Iterable[Key]],
+        *,
+        provider: str,
+        model: str,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self._ledger: Final = ledger
+        self._clock: Final = clock
+        self._ending: dict[int, float] = {}
+        # Other processes' grants stand beside ours: numbers begin anywhere.
+        self._grants = itertools.count(secrets.randbits(48))
+        tell_apart(key.secret for pool in keys.values() for key in pool)
+        self.secrets = {style: {key.secret for key in pool} for style, pool in keys.items()}
+        self._of_style: dict[str, list[Slot]] = {style: [] for style in keys}
+        self._all = self._sort_into_budgets(keys, provider, model)
+        by_styles: dict[frozenset[str], Shelf] = {}
+        for slot in self._all:
+            styles = frozenset(slot.styles)
+            by_styles.setdefault(styles, Shelf(styles, self._room)).add(slot)
+        self.shelves = tuple(by_styles.values())
+        self._shelf_of = [by_styles[frozenset(slot.styles)] for slot in self._all]
+        self._register()
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._all)
+
+    def __getitem__(self, index: int) -> Slot:
+        return self._all[index]
+
+    def key(self, slot: Slot, style: str) -> Key | None:
+        """Return the budget's key for a style; for one that is lent it, any."""
+        return slot.key(self.secrets[style] if style in slot.styles else None)
+
+    def usable(self, slot: Slot, style: str) -> bool:
+        """Tell whether the style may send by this budget, now or later."""
+        return slot.verdict is None and self.key(slot, style) is not None
+
+    def limit(self, slot: Slot) -> int:
+        """Return the requests a minute that this run may ask of a budget."""
+        return self.share(slot.limit.per_minute)
+
+    def share(self, limit: int) -> int:
+        """Return how much of a limit is this process's, who cannot see others if it is alone."""
+        return max(1, limit // 2) if self._ledger.alone else limit
+
+    def edit(self, slot: Slot, change: Callable[[Budget], object]) -> None:
+        """Change a budget, for all processes, and put it in its new place."""
+        self._ledger.edit(slot.account, change)
+        now = self._clock.now()
+        slot.free_at = slot.budget.free_at(now, self.limit(slot))
+        self._shelf_of[slot.index].put(slot, now)
+
+    def put_back(self, slot: Slot) -> None:
+        """Give a budget that was taken from its shelf its place again."""
+        self._shelf_of[slot.index].put(slot, self._clock.now())
+
+    def grant(self, slot: Slot) -> int | None:
+        """Grant one request if the budget has room; None, with `free_at` put right, if not."""
+        grant: int | None = None
+
+        def take(budget: Budget) -> None:
+            nonlocal grant
+            grant = None
+            now, wall, limit = self._clock.now(), self._clock.wall(), self.limit(slot)
+            if budget.free_at(now, limit) > now or self._is_spent(slot, budget, wall):
+                return
+            grant = next(self._grants)
+            budget.grant(Grant(grant, now, self._ledger.holder), limit, wall)
+
+        self.edit(slot, take)
+        return grant
+
+    def judge(self, slot: Slot, verdict: KeyNews | None, ends: float | None = None) -> None:
+        """Say of a budget that it is not used any more, and until when; None: it is again."""
+        slot.verdict, slot.verdict_ends = verdict, ends
+        self._ending.pop(slot.index, None)
+        if ends is not None:
+            self._ending[slot.index] = ends
+        self.put_back(slot)
+
+    def spend_today(self, slot: Slot, message: str) -> KeyNews:
+        """Use a budget no more until the quota's next day begins; returns what is to be told."""
+        ends = next_pacific_midnight(self._clock.wall())
+        until = self._clock.now() + ends - self._clock.wall()
+        tail = slot.keys[0].secret.tail
+        news = KeyNews(tail=tail, state=KeyState.SPENT_TODAY, until=until, message=message)
+        self.judge(slot, news, ends)
+        return news
+
+    def revive(self) -> bool:
+        """Take back verdicts that ended: a new day has a new quota. Returns whether any did."""
+        if not self._ending or self._clock.wall() < min(self._ending.values()):
+            return False
+        for slot in [self._all[index] for index in self._ending]:
+            if slot.verdict_ends is not None and self._clock.wall() >= slot.verdict_ends:
+                self.judge(slot, None)
+        return True
+
+    def reject(self, slot: Slot, secret: Secret, message: str) -> None:
+        """Use a key no more, for the service does not accept it."""
+        slot.rejected[secret] = message
+        self._shelf_of[slot.index].partly_rejected = True
+        self.put_back(slot)
+
+    def news(self, style: str) -> tuple[KeyNews, ...]:
+        """Return the state of each key of the style."""
+        now = self._clock.now()
+        return tuple(
+            self._state(slot, key, now)
+            for slot in self._of_style.get(style, ())
+            for key in slot.keys
+            if key.secret in self.secrets[style]
+        )
+
+    def look(self) -> None:
+        """See whether the ledger is still where it was."""
+        if self._ledger.look():
+            self._register()
+
+    def close(self) -> None:
+        """Withdraw this process's limits and let go of the ledger."""
+        for slot in self._all:
+            self.edit(slot, lambda budget: budget.limits.pop(self._ledger.holder, None))
+        self._ledger.close()
+
+    def _sort_into_budgets(
+        self, keys: Mapping[str, Iterable[Key]], provider: str, model: str
+    ) -> list[Slot]:
+        slots: dict[str, Slot] = {}
+        for style, pool in keys.items():
+            for key in pool:
+                account = self._ledger.account(provider, *key.owner, model)
+                slot = slots.setdefault(account.name, Slot(len(slots), account, key))
+                if key.secret not in {known.secret for known in slot.keys}:
+                    slot.keys.append(key)
+                if style not in slot.styles:
+                    slot.styles.add(style)
+                    self._of_style[style].append(slot)
+        return list(slots.values())
+
+    def _register(self) -> None:
+        """Tell other processes of the limits that this one was given."""
+        for slot in self._all:
+            given = {self._ledger.holder: self.limit(slot)}
+            self.edit(slot, partial(_give, given))
+
+    def _room(self, slot: Slot, now: float) -> int:
+        return slot.budget.room(now, self.limit(slot))
+
+    def _is_spent(self, slot: Slot, budget: Budget, wall: float) -> bool:
+        per_day = slot.limit.per_day
+        if per_day is not None and budget.used_today(wall) >= per_day:
+            self.spend_today(slot, f"requests_per_day = {per_day} is reached")
+        elif budget.spent_today(wall):
+            self.spend_today(slot, "")
+        return slot.verdict is not None
+
+    def _state(self, slot: Slot, key: Key, now: float) -> KeyNews:
+        tail, pace = key.secret.tail, slot.budget.pace
+        if key.secret in slot.rejected:
+            message = slot.rejected[key.secret]
+            return KeyNews(tail=tail, state=KeyState.REJECTED, message=message)
+        if slot.verdict is not None:
+            return msgspec.structs.replace(slot.verdict, tail=tail)
+        until = slot.free_at if slot.free_at > now else None
+        state = KeyState.READY if until is None else KeyState.WAITING
+        if until is not None and slot.budget.rests_until > now:
+            state = KeyState.COOLING
+        per_minute = slot.budget.effective(self.limit(slot))
+        return KeyNews(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)
+
+
+def _give(limits: Mapping[str, int], budget: Budget) -> None:
+    budget.limits |= limits

@@ -1,0 +1,308 @@
+"""Which key may send now: leases on budgets, shared fairly between styles and processes.
+
+A lease is one request's worth of one key's budget. It is stored before the connection is
+made, so that a killed process's requests are never forgotten. Whose turn it is stands in
+`turns`, what refusals mean in `refusals`; `docs/key-pool.md` tells the algorithms and why.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Final
+
+import msgspec
+
+from imagegen.clock import Clock
+from imagegen.keys.keyring import Key
+from imagegen.quota.accounts import Slots
+from imagegen.quota.backoff import Refusals
+from imagegen.quota.budget import LONGEST_TOLD, Budget
+from imagegen.quota.key_state import LASTING, USELESS, KeyNews, KeyState
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.scheduler import Turns
+from imagegen.quota.simulation import Chained, last_departures
+from imagegen.secret import Secret
+
+_YIELD: Final = 0.05
+"""Seconds before which nobody who was told to wait asks again."""
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to send one request with `secret`; to be settled whatever comes of it."""
+
+    secret: Secret
+    style: str
+    slot: int
+    grant: int
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """No key is free; `until` is when to ask again at the latest.
+
+    Infinite where only another style's keys can help, once that one is done.
+    """
+
+    until: float
+
+
+class Exhausted(msgspec.Struct, frozen=True):
+    """No key of the style will be free again in this run, and why for each."""
+
+    keys: tuple[KeyNews, ...]
+
+    @property
+    def useless(self) -> bool:
+        """Whether only other keys can help: there is none, or none that is accepted."""
+        return all(key.state in USELESS for key in self.keys)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether only a person can help, with other keys or with credit."""
+        return all(key.state in LASTING for key in self.keys)
+
+
+class Pool:
+    """The keys of all styles. Every method may be called from any thread.
+
+    `keys` gives each style's keys, also of styles that draw nothing: with `lend`, the keys
+    of a style that has nothing to send serve those that have, if they have keys of their
+    own. One lock guards everything below it; no method waits for anything else.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, Iterable[Key]],
+        *,
+        provider: str,
+        model: str,
+        ledger: Ledger,
+        clock: Clock,
+        lend: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._departed: deque[tuple[Lease, float]] = deque()
+        self._held = _Lock(self._note_departures)
+        self._slots = Slots(keys, provider=provider, model=model, ledger=ledger, clock=clock)
+        self._turns = Turns(self._slots, clock, lend=lend)
+        self._refusals = Refusals(self._slots, clock, seed)
+        self._revived = False
+
+    @property
+    def lends(self) -> bool:
+        """Whether styles that have nothing to send lend their keys."""
+        return self._turns.lends
+
+    def want(self, style: str) -> None:
+        """Announce that the style will ask at once, so that its turn is kept."""
+        with self._held:
+            self._turns.want(style)
+
+    def withdraw(self, style: str) -> None:
+        """Say that the style needs no key for now."""
+        with self._held:
+            self._turns.withdraw(style)
+
+    def rest(self, style: str) -> bool:
+        """Say that the style has nothing left to send, until it asks again.
+
+        Returns whether others may have its keys from now on, and should ask.
+        """
+        with self._held:
+            return self._turns.rest(style)
+
+    def lease(self, style: str) -> Lease | Wait | Exhausted:
+        """Take a key for one request of this style, or learn when to ask again."""
+        with self._held:
+            now = self._clock.now()
+            self._revived |= self._slots.revive()
+            taken = self._turns.take(style, now)
+            if taken is not None:
+                slot, key, grant = taken
+                return Lease(key.secret, style, slot.index, grant)
+            comes = self._turns.comes(style, now)
+            if comes is None:
+                return Exhausted(self._slots.news(style))
+            return Wait(max(comes, now + _YIELD))
+
+    def states(self, style: str) -> tuple[KeyNews, ...]:
+        """Return the state of each key of the style."""
+        with self._held:
+            return self._slots.news(style)
+
+    def forecast(
+        self, left: Mapping[str, int], chained: Mapping[str, Chained] | None = None
+    ) -> dict[str, float | None]:
+        """Return in how many seconds the last of so many requests of each style can leave.
+
+        `chained` has the styles of which requests wait for others. Judged by what this run
+        knows of its budgets. None where not all of them can leave today, or ever.
+        """
+        with self._held:
+            now, wall = self._clock.now(), self._clock.wall()
+            supplies = [self._turns.supply(slot, left, now, wall) for slot in self._slots]
+        return last_departures(supplies, left, now, chained)
+
+    def any_key(self) -> Secret | None:
+        """Return a key for the service's free endpoint: any that was not rejected."""
+        with self._held:
+            for slot in self._slots:
+                for key in slot.keys:
+                    if key.secret not in slot.rejected:
+                        return key.secret
+        return None
+
+    def sent(self, lease: Lease) -> None:
+        """Record that the request has left: its minute runs from now.
+
+        Waits for nobody: hundreds of threads say this at once. Where the pool is busy, it is
+        noted before anything else is asked of the pool; until then the request counts as
+        leaving now, which is never too early.
+        """
+        self._departed.append((lease, self._clock.now()))
+        self._held.unless_busy()
+
+    def release(self, lease: Lease) -> None:
+        """Give back a lease whose request never left: its place in the minute is free again."""
+        self._change(lease, lambda budget: budget.drop(lease.grant))
+
+    def answered(self, lease: Lease) -> None:
+        """Record any answer of the service but a refusal for quota."""
+        slot = self._slots[lease.slot]
+        # Without the lock, for nearly every answer comes this way: a refusal that comes at
+        # the same moment may as well have come a moment later.
+        slot.refused_since = None
+        if slot.budget.strikes or slot.budget.spent_wall is not None:
+            self._change(lease, Budget.answered)
+
+    def told(
+        self, lease: Lease, *, per_minute: int | None, remaining: int | None, reset: float | None
+    ) -> None:
+        """Record what any answer says that the key may still send.
+
+        `per_minute` is the service's limit: if it is lower than ours, it counts. Where none
+        of it is `remaining`, the key rests until `reset` seconds after the request left: the
+        service counts a request when it comes, and its answer takes a while.
+        """
+        slot = self._slots[lease.slot]
+        with self._held:
+            now, until = self._clock.now(), 0.0
+            if per_minute is not None:
+                per_minute = self._slots.share(per_minute)
+            if remaining == 0 and reset is not None:
+                until = slot.budget.left_at(lease.grant, now) + min(reset, LONGEST_TOLD)
+            # An answer costs no write unless it says something new.
+            if not slot.budget.knows(per_minute, until if until > now else 0.0):
+                self._slots.edit(slot, lambda budget: budget.hear(per_minute, until))
+
+    def limited(self, lease: Lease, retry_after: float | None) -> KeyNews:
+        """Record a 429 that passes; `retry_after` is in seconds, where the service says so."""
+        with self._held:
+            slot = self._slots[lease.slot]
+            return self._refusals.note(slot, lease.grant, lease.secret.tail, retry_after)
+
+    def take_together(self) -> tuple[str, ...]:
+        """Return the tails of keys that seem to share one quota, once each time they grow."""
+        with self._held:
+            return self._refusals.take_together()
+
+    def spent_today(self, lease: Lease, message: str = "") -> KeyNews:
+        """Record the service's word that the day's quota is used up."""
+        wall = self._clock.wall()
+
+        def spend(budget: Budget) -> None:
+            budget.spent_wall = wall
+
+        with self._held:
+            slot = self._slots[lease.slot]
+            self._slots.edit(slot, spend)
+            news = self._slots.spend_today(slot, message)
+        return msgspec.structs.replace(news, tail=lease.secret.tail)
+
+    def no_quota(self, lease: Lease, message: str = "") -> KeyNews:
+        """Record the service's word that the plan has no quota for the model."""
+        return self._give_up(lease, KeyState.NO_QUOTA, message)
+
+    def out_of_credit(self, lease: Lease, message: str = "") -> KeyNews:
+        """Record the service's word that there is no credit; forgotten when this run ends.
+
+        A person who has added some runs again at once.
+        """
+        return self._give_up(lease, KeyState.OUT_OF_CREDIT, message)
+
+    def reject(self, lease: Lease, message: str = "") -> KeyNews:
+        """Record that the service does not accept the key; forgotten when this run ends."""
+        with self._held:
+            self._slots.reject(self._slots[lease.slot], lease.secret, message)
+        return KeyNews(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
+
+    def look(self) -> bool:
+        """See whether the ledger is still where it was; to be called every second or so.
+
+        Returns whether a new day has given keys back that were spent: styles should ask again.
+        """
+        with self._held:
+            self._slots.look()
+            revived, self._revived = self._revived | self._slots.revive(), False
+            return revived
+
+    def close(self) -> None:
+        """Withdraw this process's limits and let go of the store."""
+        with self._held:
+            self._slots.close()
+
+    def _give_up(self, lease: Lease, state: KeyState, message: str) -> KeyNews:
+        """Use a budget no more in this run."""
+        news = KeyNews(tail=lease.secret.tail, state=state, message=message)
+        with self._held:
+            self._slots.judge(self._slots[lease.slot], news)
+        return news
+
+    def _change(self, lease: Lease, change: Callable[[Budget], object]) -> None:
+        with self._held:
+            self._slots.edit(self._slots[lease.slot], change)
+
+    def _note_departures(self) -> None:
+        """Write down when requests left, those of one budget together."""
+        if not self._departed:
+            return
+        by_slot: dict[int, dict[int, float]] = {}
+        while self._departed:
+            lease, at = self._departed.popleft()
+            by_slot.setdefault(lease.slot, {})[lease.grant] = at
+        for index, times in by_slot.items():
+            self._slots.edit(self._slots[index], partial(Budget.sent, times=times))
+
+
+class _Lock:
+    """A lock whose holder does first what others left for it to do."""
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._first = first
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._first()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def unless_busy(self) -> None:
+        """Do what was left to do, if nobody holds the lock."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._first()
+            finally:
+                self._lock.release()

@@ -1,0 +1,236 @@
+"""What is chosen of each beat over its styles, and what has become of it since.
+
+Every function looks at the beats it is asked about alone, and at the file of choices.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from imagegen.project.beat_ids import BeatId, BeatIndex
+from imagegen.project.selections import copies as selected
+from imagegen.project.selections import file as selections
+from imagegen.project.selections.file import FOLDER, Choice, Entries, Selections
+from imagegen.project.storyboard import Key
+from imagegen.workspace.project import Project
+
+_WAYS: Final = 5
+"""Beats that are named of those an entry may be of."""
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice of one beat.
+
+    `key` is shot and beat number within the style that was chosen; None if it does not have the
+    beat. `entry` is the key in image_selections.json, `image_path` where the picture's copy
+    belongs, relative to the project. `selected_at` is a time in ISO 8601.
+    """
+
+    beat: BeatId
+    key: Key | None
+    entry: str
+    style: str
+    flagged: bool
+    selected_at: str
+    image_path: str
+    choice: Choice
+
+
+class Since(StrEnum):
+    """What has become of a picture since it was chosen."""
+
+    SAME = "same"
+    REDRAWN = "redrawn"
+    GONE = "gone"
+    """There is no picture any more in the style that was chosen."""
+
+
+class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice of one beat, and what has become of the picture since; for people and JSON.
+
+    `image_path` is None where its copy is missing.
+    """
+
+    name: str
+    shot_number: str
+    beat_number: str
+    style: str
+    flagged: bool = msgspec.field(name="isFlagged")
+    selected_at: str = msgspec.field(name="selectedAt")
+    image_path: str | None = msgspec.field(name="imagePath")
+    since: Since
+
+    @property
+    def lacks_copy(self) -> bool:
+        """Whether a copy is missing of a picture that is there."""
+        return self.image_path is None and self.since is not Since.GONE
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """An entry of image_selections.json that is not understood, or not all of it, and why."""
+
+    name: str
+    reason: str
+
+
+class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
+    """Choices of beats that are gone.
+
+    `names` are as in image_selections.json, `copies` their files, and `strays` files of beats
+    that are gone and of no choice. `unclaimed` are files of beats that are there, of no choice:
+    they stay, and so do entries that are `unclear`. Paths are relative to the project.
+    """
+
+    names: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    unclaimed: tuple[str, ...] = ()
+    unclear: tuple[Unclear, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.strays)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What is told of it: choices by their names, files that are of none by their paths."""
+        return self.names + self.strays
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of it."""
+        return self.copies + self.strays
+
+
+def chosen(project: Project) -> dict[BeatId, Chosen]:
+    """Return what is chosen, by beat, in the storyboard's order. Reads one small file.
+
+    Choices of beats that are gone are left out: `left_over` has them. Raises `UsageError`
+    where the file cannot be understood.
+    """
+    entries = selections.read(project.root)
+    # Naming every beat of a large storyboard takes a while.
+    found = by_beat(entries, project.beat_index) if entries else {}
+    return {beat: found[beat] for beat in project.beat_ids if beat in found} if found else {}
+
+
+def since(project: Project, one: Chosen) -> Since:
+    """Tell whether the picture was redrawn since it was chosen.
+
+    Its content counts: not its number, its place or its time. It is read where its size and
+    time are not those of the copy.
+    """
+    # Texts, which are made much faster than paths where very much is chosen.
+    root = f"{project.layout.root}/"
+    if one.key is None:
+        return Since.GONE
+    if selected.unchanged(
+        root + one.image_path, root + project.layout.shown_picture(one.style, *one.key)
+    ):
+        return Since.SAME
+    copy = project.layout.root / one.image_path
+    picture = project.layout.picture(one.style, *one.key)
+    data = selected.whole_bytes(picture)
+    if data is None:
+        return Since.GONE
+    if one.choice.sha256 is not None:
+        return Since.SAME if selected.sha256(data) == one.choice.sha256 else Since.REDRAWN
+    # Another tool's choice: its copy tells, if it made one.
+    other = selected.whole_bytes(copy)
+    return Since.SAME if other is None or other == data else Since.REDRAWN
+
+
+def look(project: Project) -> list[ChoiceStanding]:
+    """Return what is chosen, and whether it was redrawn since. Raises as `chosen` does."""
+    return [stands(project, one) for one in chosen(project).values()]
+
+
+def stands(project: Project, one: Chosen) -> ChoiceStanding:
+    """Return one choice, and whether its picture was redrawn since."""
+    shot, beat = one.key or next(iter(project.beat_index.keys(one.beat).values()))
+    return ChoiceStanding(
+        name=one.beat,
+        shot_number=shot,
+        beat_number=beat,
+        style=one.style,
+        flagged=one.flagged,
+        selected_at=one.selected_at,
+        image_path=one.image_path if has_copy(project, one) else None,
+        since=since(project, one),
+    )
+
+
+def has_copy(project: Project, one: Chosen) -> bool:
+    """Tell whether the copy of a chosen picture is where it belongs."""
+    return selected.is_file(f"{project.layout.root}/{one.image_path}")
+
+
+def left_over(project: Project) -> LeftOver:
+    """Return what is left of beats that are gone, and what is of none or not understood.
+
+    Raises as `chosen` does.
+    """
+    entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
+    if not entries and not there:
+        return LeftOver()
+    index = project.beat_index
+    found = Selections(entries, index)
+    wanted = selected.expected_copies(found)
+    lost = [name for name, beats in found.beats.items() if not beats]
+    copies = [
+        file
+        for name in lost
+        for file in selections.files_of(name)
+        if file in there and (file not in wanted or wanted[file].key == name)
+    ]
+    others = there - {*copies, *wanted}
+    of_entries = {file for name in entries for file in selections.files_of(name)}
+    lost_files = {file for file in others if selections.is_lost(file, index)}
+    unclaimed = {file for file in others - lost_files - of_entries if selections.is_copy(file)}
+    return LeftOver(
+        names=tuple(lost),
+        copies=tuple(f"{FOLDER}/{file}" for file in copies),
+        strays=tuple(f"{FOLDER}/{file}" for file in sorted(lost_files)),
+        unclaimed=tuple(f"{FOLDER}/{file}" for file in sorted(unclaimed)),
+        unclear=tuple(_unclear(entries, found)),
+    )
+
+
+def _unclear(entries: Entries, found: Selections) -> Iterator[Unclear]:
+    """Yield the entries of which something is not understood, in the file's order."""
+    counting = found.counting()
+    for name, entry in entries.items():
+        choice, beats = found.choices.get(name), found.beats.get(name, [])
+        if choice is None:
+            yield Unclear(name, "is no choice: that is an object with a style's name in it")
+        elif len(beats) > 1 and not all(beat in counting for beat in beats):
+            ways = " or ".join(beats[:_WAYS])
+            yield Unclear(name, f"could be {ways}: choose again")
+        elif len(beats) == 1 and _differs(choice, found.choices[counting[beats[0]]]):
+            yield Unclear(name, f"gives way to {counting[beats[0]]}, which is of the same beat")
+        elif not isinstance(entry.get("isFlagged", False), bool):
+            yield Unclear(name, "is taken for not flagged: isFlagged is neither true nor false")
+
+
+def _differs(one: Choice, other: Choice) -> bool:
+    return (one.style, one.flagged) != (other.style, other.flagged)
+
+
+def by_beat(entries: Entries, index: BeatIndex) -> dict[BeatId, Chosen]:
+    """Return the choices that count by their beats."""
+    found = Selections(entries, index)
+    chosen_now = {}
+    for beat, name in found.counting().items():
+        choice = found.choices[name]
+        chosen_now[beat] = Chosen(
+            beat=beat,
+            key=index.key(beat, choice.style),
+            entry=name,
+            style=choice.style,
+            flagged=choice.flagged,
+            selected_at=choice.selected_at,
+            image_path=f"{FOLDER}/{selections.file_of(name, flagged=choice.flagged)}",
+            choice=choice,
+        )
+    return chosen_now

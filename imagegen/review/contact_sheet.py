@@ -1,0 +1,202 @@
+"""What a contact sheet shows: each beat with its pictures side by side, as values."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen.errors import UsageError
+from imagegen.project.beat_ids import BeatId
+from imagegen.project.beat_status import Status
+from imagegen.project.storyboard import Beat
+from imagegen.review import choices
+from imagegen.review.choices import Chosen, Since
+from imagegen.review.status import BeatStanding, standing
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Survey
+
+CHOSEN: Final = "chosen"
+"""The only column of a sheet of the chosen pictures."""
+_MOST: Final = 6000
+"""Pictures on one sheet: about 80 MB of HTML, which browsers and mail hardly take."""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One picture, or why there is none; `words` are those that were sent for it.
+
+    `problem` says why a beat is in error, `changed` what has changed since it was drawn. Where
+    numbers have moved, `belongs_to` is the beat whose words the picture has.
+    """
+
+    style: str
+    status: Status
+    picture: Path | None = None
+    words: str = ""
+    problem: str = ""
+    changed: tuple[str, ...] = ()
+    belongs_to: str = ""
+    chosen: bool = False
+    flagged: bool = False
+    redrawn: bool = False
+    placeholder: bool = False
+    torn: bool = False
+    """Something lies at the picture's place that is no whole picture."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One beat, with a cell for each column; None where the style does not have the beat.
+
+    `shot` is the beat's in the first style that has it.
+    """
+
+    shot: str
+    name: str
+    phrase: str
+    cells: tuple[Cell | None, ...]
+
+    @property
+    def words(self) -> str | None:
+        """The words of all its pictures where they are the same, else None."""
+        different = {cell.words for cell in self.cells if cell is not None}
+        return different.pop() if len(different) == 1 else None
+
+
+class Gallery(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole sheet. `columns` are styles, or `CHOSEN` alone; `made` is a time in seconds.
+
+    `moved` counts pictures in its styles that have the words of another beat.
+    """
+
+    project: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    aspect_ratio: str
+    made: float
+    moved: int = 0
+
+    @property
+    def shots(self) -> Iterator[tuple[str, list[Row]]]:
+        """The rows of each shot, in the storyboard's order."""
+        return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.shot))
+
+    @property
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, row by row."""
+        return (cell for row in self.rows for cell in row.cells if cell is not None)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Where its pictures lie, in the order of its cells."""
+        return [cell.picture for cell in self.cells if cell.picture is not None]
+
+
+def gather(project: Project, now: float, *, chosen_only: bool = False) -> Gallery:
+    """Gather the sheet of what is asked for: its beats, and the styles that have any of them.
+
+    With `chosen_only` it is of the chosen pictures alone. `now` is the wall clock's time, in
+    seconds. Raises `UsageError` where nothing is to be shown, or too much.
+    """
+    chosen = choices.chosen(project)
+    surveyed = project.survey(now)
+    asked = project.asked_for()
+    rows: dict[BeatId, dict[str, Beat]] = {}
+    for beat in asked:
+        rows.setdefault(project.beat_index.id_of(beat.key), {})[beat.style] = beat
+    if chosen_only:
+        columns: tuple[str, ...] = (CHOSEN,)
+        found = [
+            _chosen_row(project, own, chosen[beat]) for beat, own in rows.items() if beat in chosen
+        ]
+    else:
+        columns = tuple(
+            style for style in project.styles if any(style in own for own in rows.values())
+        )
+        looked = _Looked(project, now, surveyed, chosen)
+        found = [looked.row(beat, own, columns) for beat, own in rows.items()]
+    if not found:
+        what = "nothing is chosen" if chosen_only else "there are no beats"
+        raise UsageError(f"{project.layout.name}: {what}, so there is nothing to show")
+    sheet = Gallery(
+        project=project.layout.name,
+        columns=columns,
+        rows=tuple(found),
+        aspect_ratio=project.settings.aspect_ratio,
+        made=now,
+        moved=sum(len(surveyed.moves.get(style, ())) for style in {one.style for one in asked}),
+    )
+    count = len(sheet.pictures)
+    if count > _MOST:
+        hint = "take part of it: --style, --shot, or --chosen"
+        raise UsageError(f"{count:,} pictures are too many for one sheet", hint=hint)
+    return sheet
+
+
+class _Looked:
+    """A project's beats as `status` tells them, with what is chosen."""
+
+    def __init__(
+        self, project: Project, now: float, surveyed: Survey, chosen: Mapping[BeatId, Chosen]
+    ) -> None:
+        self._project = project
+        self._moves = surveyed.moves
+        self._chosen = chosen
+        self._beats: dict[tuple[str, str, str], BeatStanding] = {
+            (style, beat.shot_number, beat.beat_number): beat
+            for style, own in standing(project, now, surveyed).styles.items()
+            for beat in own.beats
+        }
+
+    def row(self, name: BeatId, beats: Mapping[str, Beat], columns: Sequence[str]) -> Row:
+        """Return one beat's row."""
+        chosen = self._chosen.get(name)
+        cells = [self._cell(beats[style], chosen) if style in beats else None for style in columns]
+        phrase = next((beat.script_phrase for beat in beats.values() if beat.script_phrase), "")
+        shot = next(iter(beats.values())).shot
+        return Row(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
+
+    def _cell(self, beat: Beat, one: Chosen | None) -> Cell:
+        stands = self._beats[beat.style, beat.shot, beat.beat]
+        is_it = one is not None and one.style == beat.style
+        error = stands.error
+        its = self._moves.get(beat.style, {}).get(beat.key)
+        root, place = self._project.root, self._project.layout.picture(beat.style, *beat.key)
+        whole = root / stands.image_path if stands.image_path else None
+        if whole is None and one is not None and is_it and (root / one.image_path).is_file():
+            whole = root / one.image_path
+        return Cell(
+            style=beat.style,
+            status=stands.status,
+            picture=whole,
+            torn=whole is None and os.path.lexists(place),
+            words=beat.words,
+            problem=f"{error.cause}: {error.message}" if error is not None else "",
+            changed=stands.changed if its is None else (),
+            belongs_to=self._project.beat_index.id_of(its) if its is not None else "",
+            chosen=is_it,
+            flagged=one is not None and is_it and one.flagged,
+            placeholder=stands.placeholder,
+            redrawn=one is not None
+            and is_it
+            and choices.since(self._project, one) is Since.REDRAWN,
+        )
+
+
+def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
+    places = [project.root / one.image_path]
+    if one.key is not None:
+        places.append(project.layout.picture(one.style, *one.key))
+    picture = next((place for place in places if place.is_file()), None)
+    beat = beats.get(one.style) or next(iter(beats.values()))
+    cell = Cell(
+        style=one.style,
+        status=Status.COMPLETE if picture is not None else Status.ERROR,
+        picture=picture,
+        problem="" if picture is not None else "its picture is gone",
+        words=beat.words,
+        flagged=one.flagged,
+        redrawn=choices.since(project, one) is Since.REDRAWN,
+    )
+    return Row(shot=beat.shot, name=one.beat, phrase=beat.script_phrase, cells=(cell,))

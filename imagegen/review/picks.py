@@ -1,0 +1,221 @@
+"""Which pictures a person chooses, as words of a command or as a table."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from imagegen import files
+from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.project.beat_ids import BeatId
+from imagegen.project.selections import file as selections
+from imagegen.project.storyboard.csv import lines_of
+from imagegen.project.storyboard.messages import quoted, unknown_style
+from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
+from imagegen.review.choose import Pick, picture_fault
+from imagegen.shell import on_project
+from imagegen.toml import did_you_mean
+from imagegen.workspace.project import Project
+
+_MAX_BYTES: Final = 16 * 1024 * 1024
+_DELIMITERS: Final = (",", ";", "\t")
+_COLUMNS: Final = {"beat_number": "beat", "shot_number": "shot", "flagged": "flag"}
+"""Other names of columns."""
+_KNOWN: Final = ("beat", "shot", "style", "flag")
+_YES: Final = frozenset({"1", "true", "yes", "y", "x", "flag", "flagged"})
+_NO: Final = frozenset({"", "0", "false", "no", "n"})
+_GUESSED: Final = 20
+"""Faults up to which the beat is sought that was meant: each time all of them are looked at, and
+no more faults are shown."""
+
+
+def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[BeatId, Pick]:
+    """Return the choices that words tell: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
+
+    Raises `UsageError` for beats or styles that are not there, and for a beat without style.
+    """
+    addresses, style = _apart(project, words)
+    picks: dict[BeatId, Pick] = {}
+    for address in addresses:
+        beat, of_address = _found(project, address)
+        wanted = of_address or style
+        if wanted is None:
+            hint = on_project("choose", project.root, beat, next(iter(project.beats)))
+            raise UsageError(f"which style's picture of {beat}?", hint=hint)
+        if beat in picks or style not in {None, wanted}:
+            raise UsageError(f"{beat} is named twice")
+        picks[beat] = Pick(wanted, flagged)
+    return picks
+
+
+def says_style(project: Project, words: Sequence[str]) -> bool:
+    """Tell whether words name a style, and not beats alone."""
+    addresses, style = _apart(project, words)
+    return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
+
+
+def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
+    """Return the beats that words name. Raises `UsageError`."""
+    return list(dict.fromkeys(_found(project, word)[0] for word in words))
+
+
+def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
+    """Read choices from a table with the columns `beat` and `style`, and maybe `shot` and `flag`.
+
+    Raises `InputFaultsError` with every fault by its row, and `UsageError` for a file that
+    cannot be read.
+    """
+    data = files.read(path.resolve(), _MAX_BYTES)
+    if data is None:
+        raise UsageError(f"{path} cannot be read: there is no such file, or it is too large")
+    table = _Table(project, str(path))
+    picks = table.read(data)
+    if table.faults:
+        hint = f"Mend {path}, then once more: "
+        hint += on_project("choose", project.root, "--csv", str(path))
+        raise InputFaultsError(table.faults, {str(path): table.rows}, hint=hint)
+    return picks
+
+
+def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
+    """Tell beats from the style that stands behind them."""
+    *before, last = words
+    if not before or "/" in last:
+        return words, None
+    if last in project.beats:
+        return before, last
+    if project.beat_index.has_number(last):
+        return words, None
+    near = did_you_mean(last, project.beats)
+    if near or not last[:1].isdigit():
+        hint = near or f"the styles are {', '.join(project.beats)}"
+        raise UsageError(f'no style "{last}" in this project', hint=hint)
+    return words, None
+
+
+def _found(project: Project, address: str) -> tuple[BeatId, str | None]:
+    """Return the beat of an address, and the style if it names one."""
+    first, slash, _ = address.partition("/")
+    of_address = first if slash and first in project.beats else None
+    return project.addresses.find_id(address), of_address
+
+
+class _Table:
+    """Reads a table row by row, and gathers all that is wrong with it."""
+
+    def __init__(self, project: Project, shown: str) -> None:
+        self._project = project
+        self._shown = shown
+        self.faults: list[InputFault] = []
+        self.rows = 0
+        self._line = 0
+        """Where the row begins in the file."""
+
+    def read(self, data: bytes) -> dict[BeatId, Pick]:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
+            return {}
+        rows = self._filled(list(lines_of(text)))
+        picks: dict[BeatId, Pick] = {}
+        at: dict[BeatId, int] = {}
+        columns = self._columns(next(rows, []))
+        for cells in rows if columns else ():
+            self.rows += 1
+            if len(self.faults) >= MOST_FAULTS:
+                self._fault(TOO_MANY)
+                break
+            found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
+            if found is None:
+                continue
+            beat, pick = found
+            if beat in at:
+                self._fault(f"{beat} is already row {at[beat]}", field="beat")
+            at.setdefault(beat, self.rows)
+            picks[beat] = pick
+        return picks
+
+    def _filled(self, lines: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the rows that are not empty, and note where each begins."""
+        reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
+        before = 0
+        try:
+            for cells in reader:
+                self._line, before = before + 1, reader.line_num
+                if any(cell.strip() for cell in cells):
+                    yield cells
+        except csv.Error as error:
+            self._line = reader.line_num
+            self._fault(f"is no valid CSV: {error}")
+
+    def _columns(self, cells: Sequence[str]) -> list[str]:
+        names = [cell.strip().casefold().replace(" ", "_") for cell in cells]
+        names = [_COLUMNS.get(name, name) for name in names]
+        hint = "the first row must name the columns: beat,style (and shot, flag)"
+        missing = [name for name in ("beat", "style") if name not in names]
+        for name in missing:
+            self._fault(f'has no column "{name}"', hint=hint)
+        twice = {name for name in names if name in _KNOWN and names.count(name) > 1}
+        for name in sorted(twice):
+            self._fault(f'has two columns named "{name}"', hint="keep one")
+        return [] if missing or twice else names
+
+    def _row(self, cells: Mapping[str, str]) -> tuple[BeatId, Pick] | None:
+        faults = len(self.faults)
+        beat = self._beat(cells.get("beat", ""), cells.get("shot") or None)
+        style = cells.get("style", "")
+        if style not in self._project.beats:
+            said = unknown_style(style, tuple(self._project.beats)) if style else "missing"
+            self._fault(said, field="style")
+        elif beat is not None:
+            fault = picture_fault(self._project, beat, style)
+            if fault is not None:
+                self._fault(fault, field="style")
+        flag = cells.get("flag", "").casefold()
+        if flag not in _YES | _NO:
+            self._fault(f"{quoted(flag)} is neither yes nor no", field="flag")
+        if beat is None or len(self.faults) > faults:
+            return None
+        return beat, Pick(style, flag in _YES)
+
+    def _beat(self, beat: str, shot: str | None) -> BeatId | None:
+        if not beat:
+            self._fault("missing", field="beat")
+            return None
+        name = f"{shot}/{beat}" if shot is not None else beat
+        named = selections.parts(name)
+        found = self._project.beat_index.find(named[1], named[0]) if named is not None else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ways = ", ".join(found[:5])
+            message, hint = f"{quoted(name)} occurs in {len(found)} shots", f"write one of {ways}"
+            self._fault(message, field="beat", hint=hint)
+        else:
+            near = self._nearest(name) if len(self.faults) < _GUESSED else None
+            self._fault(f"no beat {quoted(name)} in this project", field="beat", hint=near)
+        return None
+
+    def _nearest(self, name: str) -> str | None:
+        return did_you_mean(name, self._project.beat_ids)
+
+    def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        row, line = self.rows or None, self._line or None
+        self.faults.append(
+            InputFault(
+                file=self._shown, message=message, row=row, line=line, field=field, hint=hint
+            )
+        )
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Return the delimiter that makes most known column names of the first row."""
+    first = next((line for line in lines if line.strip()), "")
+    return max(_DELIMITERS, key=lambda one: len(set(_KNOWN) & set(_split(first, one))))
+
+
+def _split(line: str, delimiter: str) -> Iterator[str]:
+    for cell in line.split(delimiter):
+        name = cell.strip().strip('"').casefold().replace(" ", "_")
+        yield _COLUMNS.get(name, name)

@@ -1,0 +1,345 @@
+"""Where a project stands: what `status` tells, as values."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from imagegen.editing import adopt
+from imagegen.errors import Exit, StorageError, UsageError, sendable
+from imagegen.project import progress, record
+from imagegen.project.beat_status import Status
+from imagegen.project.progress import BeatError
+from imagegen.project.record import RunRecord
+from imagegen.project.storyboard import Key
+from imagegen.review import choices
+from imagegen.review.choices import ChoiceStanding, Since, Unclear
+from imagegen.workspace import moved_numbers
+from imagegen.workspace.beat_filter import Selection
+from imagegen.workspace.misfits import Misfits
+from imagegen.workspace.plan import Again
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Survey, Surveyed
+
+
+class BeatStanding(msgspec.Struct, frozen=True, gc=False):
+    """One beat of a style. The path is relative to the project.
+
+    `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
+    number of the beat of its shot that must be mended first. A `placeholder` is a sketch that the
+    next run draws over: the beat counts as one without a picture, and the path is the sketch's.
+    `misfit` says in what its image differs from what was asked for, or from the rest.
+    """
+
+    shot_number: str
+    beat_number: str
+    status: Status
+    image_path: str | None = msgspec.field(default=None, name="imagePath")
+    error: BeatError | None = None
+    changed: tuple[str, ...] = ()
+    blocked_by: str | None = None
+    placeholder: bool = False
+    misfit: str | None = None
+
+
+class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
+    """A beat that the last run was to draw again and could not: it has its picture still."""
+
+    shot_number: str
+    beat_number: str
+    error: BeatError
+
+
+class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """One style: how many beats are of each status, and every beat in file order.
+
+    `moved` counts pictures with the words of another beat, `left_over` has the paths of those
+    of beats that are gone. `failed_redraws` are counted as what their pictures are. `placeholder`
+    counts beats that are pending, blocked or in error and have a sketch meanwhile.
+    """
+
+    total: int
+    complete: int
+    error: int
+    pending: int
+    blocked: int = 0
+    outdated: int = 0
+    waived: int = 0
+    placeholder: int = 0
+    misfits: int = 0
+    moved: int = 0
+    left_over: tuple[str, ...] = ()
+    failed_redraws: tuple[FailedRedraw, ...] = ()
+    beats: tuple[BeatStanding, ...]
+
+    @property
+    def there(self) -> int:
+        """How many beats have a picture."""
+        return self.complete + self.outdated
+
+    @property
+    def left(self) -> int:
+        """How many pictures are missing."""
+        return self.total - self.there - self.waived
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole project. `resume_after` is set where the last run ended early.
+
+    `price` is about what a picture costs, in US dollars; None where it is not known.
+    `not_redrawn` counts pictures that the last run was to draw again and did not.
+    `beats_file` is where the beats were read from, `beats_named` whether the command was told so;
+    `last_beats_file` is where the last run read others from, else None: what is outdated or left
+    over may be that one's.
+
+    `beats` counts beats whatever their styles, `chosen` those of which a best picture is chosen.
+    Beats in lists are called as in image_selections.json. `chosen_without_picture` have none any
+    more in the style that was chosen, `copies_missing` have one and no copy of it;
+    `choices_left_over` are entries and files of beats that are gone, and files of no choice, which
+    `copies_unclaimed` has once more; `choices_unclear` are entries that are not understood, and
+    `choices_fault` says why the file cannot be read. `placeholders_chosen` are choices of sketches
+    that the next run draws over. `older_layout` says what older tools left that is not taken over.
+
+    `provider` is who draws the project, by whom its pictures are judged.
+
+    `without_prompt` has for each style the numbers of beats that beats.json lists and that have
+    no prompt there; `drawn_by_older_rule` counts pictures without the style reference that their
+    transition gives them since 0.1.0, which are not outdated. `elsewhere` names beats whose
+    picture is on a cloud drive and not on this machine.
+    """
+
+    schema: int = 1
+    project: str
+    active: bool
+    pid: int | None = None
+    resume_after: str | None = None
+    last_run: RunRecord | None = None
+    price: float | None = None
+    not_redrawn: int = 0
+    beats_file: str = ""
+    beats_named: bool = False
+    last_beats_file: str | None = None
+    beats: int = 0
+    chosen: int = 0
+    redrawn_since_chosen: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
+    chosen_without_picture: tuple[str, ...] = ()
+    copies_missing: tuple[str, ...] = ()
+    copies_unclaimed: tuple[str, ...] = ()
+    choices_unclear: tuple[Unclear, ...] = ()
+    choices_left_over: tuple[str, ...] = ()
+    choices_fault: str | None = None
+    placeholders_chosen: tuple[str, ...] = ()
+    provider: str = ""
+    without_prompt: Mapping[str, tuple[str, ...]] = {}
+    drawn_by_older_rule: int = 0
+    elsewhere: tuple[str, ...] = ()
+    older_layout: str | None = None
+    styles: Mapping[str, StyleStanding]
+
+    @property
+    def check(self) -> Exit:
+        """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0.
+
+        A beat without a prompt in a style that is drawn counts as in error: nothing can be drawn
+        of it. It means nothing where numbers have moved.
+        """
+        if any(style.pending for style in self.styles.values()):
+            return Exit.ENDED_EARLY
+        if self.without_prompt or any(s.error or s.blocked for s in self.styles.values()):
+            return Exit.BEATS_IN_ERROR
+        return Exit.OK
+
+
+def standing(project: Project, now: float, surveyed: Survey | None = None) -> Standing:
+    """Look at the disk and the last run's record. `now` is the wall clock's time.
+
+    `surveyed` is the disk, where it has been looked at.
+    """
+    errors = project.errors()
+    found = surveyed or project.survey(now)
+    unlike = Misfits(found, project.settings)
+    shown = project.layout.shown_picture
+    styles = {}
+    for style, its in found.beats.items():
+        failed = errors[style]
+        blocked = _blocked(its, failed, project.predecessors.get(style, {}))
+        beats = [
+            _beat(one, failed.get(one.key) if failed else None, shown, unlike.of(one))
+            for one in its
+        ]
+        if blocked:
+            beats = [_held_up(beat, blocked) for beat in beats]
+        statuses = [beat.status for beat in beats]
+        moves = found.moves.get(style, {})
+        over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
+        styles[style] = StyleStanding(
+            total=len(beats),
+            complete=statuses.count(Status.COMPLETE),
+            error=statuses.count(Status.ERROR),
+            pending=statuses.count(Status.PENDING),
+            blocked=statuses.count(Status.BLOCKED),
+            outdated=statuses.count(Status.OUTDATED),
+            waived=statuses.count(Status.WAIVED),
+            placeholder=sum(b.placeholder and b.status is not Status.WAIVED for b in beats),
+            misfits=sum(beat.misfit is not None for beat in beats),
+            moved=len(moves),
+            left_over=tuple(shown(style, *key) for key in over),
+            failed_redraws=_failed_redraws(project, style, its, failed),
+            beats=tuple(beats),
+        )
+    # In this order: a run records its end before it lets go of the project.
+    active = record.is_active(project.layout)
+    if not active and project.layout.ours.is_dir():
+        # What was found out once need not be found out again; a disk that refuses is none
+        # of status's business.
+        with contextlib.suppress(StorageError):
+            project.index.save()
+    last = record.read(project.layout)
+    broken = last.to_carry_on if last and not active else None
+    return Standing(
+        project=project.layout.name,
+        active=active,
+        # A run that only begins has not replaced the record of the one before.
+        pid=last.pid if last and active and last.ended is None else None,
+        resume_after=broken.resume_after if broken else None,
+        last_run=last,
+        price=project.picture_price(),
+        not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
+        beats_file=sendable(project.storyboard.source),
+        beats_named=project.asked.beats_file is not None,
+        last_beats_file=moved_numbers.other_beats(project),
+        beats=project.count,
+        provider=project.settings.provider,
+        older_layout=_older_layout(project),
+        styles=styles,
+        without_prompt=project.without_prompt,
+        drawn_by_older_rule=found.older,
+        **_choices(project, found),
+        elsewhere=found.elsewhere,
+    )
+
+
+def _older_layout(project: Project) -> str | None:
+    # A file of choices that cannot be read is told of already.
+    with contextlib.suppress(UsageError):
+        return adopt.notice(project)
+    return None
+
+
+def _choices(project: Project, found: Survey) -> dict[str, Any]:
+    """Return what is told of choices."""
+    try:
+        chosen = choices.look(project)
+        over = choices.left_over(project)
+    except UsageError as error:
+        # Whoever chooses next has to mend it; where the rest stands can be told.
+        return {"choices_fault": error.message}
+    return {
+        "chosen": len(chosen),
+        "redrawn_since_chosen": tuple(one.name for one in chosen if one.since is Since.REDRAWN),
+        "flagged": tuple(one.name for one in chosen if one.flagged),
+        "chosen_without_picture": tuple(one.name for one in chosen if one.since is Since.GONE),
+        "copies_missing": tuple(one.name for one in chosen if one.lacks_copy),
+        "copies_unclaimed": over.unclaimed,
+        "placeholders_chosen": _placeholders(found, chosen),
+        "choices_unclear": over.unclear,
+        "choices_left_over": over.told + over.unclaimed,
+    }
+
+
+def _placeholders(found: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str, ...]:
+    """Return which choices are of placeholders, as they are now."""
+    sketches = {
+        (style, one.key) for style, own in found.beats.items() for one in own if one.placeholder
+    }
+    if not sketches:
+        return ()
+    of = ((one, (one.style, (one.shot_number, one.beat_number))) for one in chosen)
+    return tuple(one.name for one, its in of if its in sketches and one.since is Since.SAME)
+
+
+def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
+    """Return how many pictures `resume` would draw again."""
+    if not last.asked.force or not last.broke_off:
+        return 0
+    try:
+        chosen = Selection(last.asked, project.beats, lambda: project.beat_index, project.continues)
+    except UsageError:
+        # What was asked for is not in the storyboard any more.
+        return 0
+    again = Again(force=True, own=bool(last.asked.beats), lineage=last.lineage)
+    return sum(
+        one.there and chosen(one.beat) and again(one)
+        for beats in found.beats.values()
+        for one in beats
+    )
+
+
+def _failed_redraws(
+    project: Project, style: str, surveyed: Sequence[Surveyed], failed: Mapping[Key, BeatError]
+) -> tuple[FailedRedraw, ...]:
+    there = [one for one in surveyed if one.there and one.key in failed] if failed else []
+    if not there:
+        return ()
+    read = progress.read(project.layout.progress(style))
+    # Of others there was no picture yet when they failed: somebody has put one there since.
+    had = read.drawn if read is not None else frozenset()
+    return tuple(
+        FailedRedraw(shot_number=one.beat.shot, beat_number=one.beat.beat, error=failed[one.key])
+        for one in there
+        if one.key in had and not _is_accepted(project, one)
+    )
+
+
+def _is_accepted(project: Project, one: Surveyed) -> bool:
+    return not one.changed and project.settled.of(one.beat).accepted is not None
+
+
+def _blocked(
+    surveyed: Sequence[Surveyed],
+    failed: Mapping[Key, BeatError],
+    predecessors: Mapping[Key, Key],
+) -> dict[Key, str]:
+    """Return which beats cannot be drawn before another is mended, and that one's number."""
+    blocked: dict[Key, str] = {}
+    if not failed or not predecessors:
+        return blocked
+    lacking = {one.key for one in surveyed if not one.there and not one.waived}
+    for one in surveyed:
+        before = predecessors.get(one.key)
+        if before is None or before not in lacking or one.key not in lacking:
+            continue
+        if before in blocked:
+            blocked[one.key] = blocked[before]
+        elif before in failed:
+            blocked[one.key] = before[1]
+    return blocked
+
+
+def _held_up(beat: BeatStanding, blocked: Mapping[Key, str]) -> BeatStanding:
+    by = blocked.get((beat.shot_number, beat.beat_number))
+    if by is None:
+        return beat
+    return msgspec.structs.replace(beat, status=Status.BLOCKED, error=None, blocked_by=by)
+
+
+def _beat(
+    one: Surveyed,
+    error: BeatError | None,
+    shown: Callable[[str, str, str], str],
+    misfit: str | None,
+) -> BeatStanding:
+    """Return where a beat stands; `shown` tells the path of a picture that is there."""
+    beat, number = one.beat, (one.beat.shot, one.beat.beat)
+    path = shown(beat.style, *beat.key) if one.there or one.placeholder else None
+    if one.there:
+        status = Status.OUTDATED if one.changed else Status.COMPLETE
+        return BeatStanding(*number, status, path, changed=one.changed, misfit=misfit)
+    status = Status.PENDING
+    if one.waived:
+        status, error = Status.WAIVED, None
+    elif error is not None:
+        status = Status.ERROR
+    return BeatStanding(*number, status, path, error, placeholder=one.placeholder)

@@ -1,0 +1,1 @@
+"""One run: lock, checks, record, detached start."""

@@ -1,0 +1,90 @@
+"""What is said before anything is sent: why nothing can be, and what is worth knowing."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from imagegen import paths
+from imagegen.errors import UsageError
+from imagegen.keys import locations
+from imagegen.keys.keyring import DEFAULT_POOL
+from imagegen.project.settings import Settings
+from imagegen.providers.base import Provider
+from imagegen.shell import command
+from imagegen.workspace import credentials
+from imagegen.workspace.outdated import older_rule
+from imagegen.workspace.plan import Plan
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Survey, not_here
+
+
+def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str) -> None:
+    """Raise `UsageError` if there are beats to draw and no style of them has a key.
+
+    `keyless` is the command that draws without one.
+    """
+    ring = project.ring
+    styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
+    if not project.needs_keys or not styles or any(ring.pool(style) for style in styles):
+        return
+    detail = "".join(f"\n  {warning}" for warning in ring.warnings)
+    named = ("--provider", provider.name) if provider.name != Settings().provider else ()
+    own = project.root / locations.FILE
+    there = ("--project", str(project.layout.typed)) if ring.source == str(own) else ()
+    add = command("imagegen", "keys", "add", DEFAULT_POOL, *named, *there)
+    hint = f"{add} adds one; without a key: {keyless}"
+    if ring.source is not None:
+        heading = credentials.section(provider.name).heading
+        raise UsageError(
+            f"{ring.source} has no key for {' or '.join(styles)}: add one under {heading}, "
+            f"or default = [...] for every style{detail}",
+            hint=hint,
+        )
+    variables = " or ".join(provider.key_variables)
+    raise UsageError(
+        f"no key for {provider.name}: set {variables}, or write "
+        f"{project.root / locations.FILE} or {paths.user_file()}{detail}",
+        hint=hint,
+    )
+
+
+def require_price(project: Project) -> None:
+    """Raise `UsageError` if nobody knows what a picture costs."""
+    if project.price is None or project.price.picture is None:
+        model, size = project.model, project.settings.image_size
+        raise UsageError(
+            f'--max-cost: what a {size} picture of "{model}" costs is not known',
+            hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
+        )
+
+
+def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
+    """Yield what is to be said of pictures of something else than would be drawn now.
+
+    They are left; what is drawn from one of them will be outdated when it is not.
+    """
+    if found.older:
+        yield older_rule(found.older)
+    if found.elsewhere:
+        yield not_here(found.elsewhere)
+    premature = plan.premature
+    if premature:
+        first, more = premature[0], len(premature) - 1
+        name = f"{first.style}/{project.beat_index.id_of(first.key)}"
+        those = f"{name} and {more:,} more continue" if more else f"{name} continues"
+        yield (
+            f"{those} a picture that is outdated itself and stays: once that is drawn anew, "
+            "so is what continues it"
+        )
+    counts = plan.outdated
+    count = counts.total()
+    if not count:
+        return
+    reasons = Counter[str]()
+    for changed, pictures in counts.items():
+        reasons.update(dict.fromkeys(changed, pictures))
+    why = ", ".join(
+        f"{reason} changed" + ("" if n == count else f" ({n:,})")
+        for reason, n in reasons.most_common()
+    )
+    are = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    yield f"{are} outdated: {why}. --outdated draws anew"

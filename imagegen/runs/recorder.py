@@ -1,0 +1,94 @@
+"""Writes what happens: the journal, and a progress file per style.
+
+The picture is the save; these files follow it. The journal has every event at once. A
+progress file is rewritten after each success while it is small, and later only as often as
+keeps its bytes within a hundredth of the pictures'; of successes that come faster than it
+can be written, once for all.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from imagegen import encoding, files
+from imagegen.clock import Clock
+from imagegen.events.types import Complete, Event, Progress
+from imagegen.project.layout import Layout
+from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import Beat, Key
+from imagegen.workspace.progress import ProgressWriter
+
+_JOURNALS: Final = 5
+
+
+class Recorder:
+    """A listener that owns the journal and the progress files of one run.
+
+    `beats` are all beats of the storyboard by style; `there` are those that have their
+    picture, with the hash of the words that it was drawn from where that is known.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        run: str,
+        *,
+        beats: Mapping[str, Sequence[Beat]],
+        there: Mapping[str, Mapping[Key, str | None]],
+        errors: Mapping[str, Mapping[Key, BeatError]],
+        clock: Clock,
+    ) -> None:
+        self._styles = {
+            style: ProgressWriter(layout, style, own, there.get(style, {}), errors.get(style, {}))
+            for style, own in beats.items()
+            if own or layout.progress(style).exists()
+        }
+        self._clock = clock
+        self._path = layout.journal(run)
+        self._journal = _open_journal(self._path)
+
+    def handle(self, event: Event) -> None:
+        """Write an event down. Raises `StorageError`."""
+        try:
+            line = memoryview(encoding.to_json(event) + b"\n")
+            while line:
+                # A disk that is nearly full takes a part and refuses the next.
+                line = line[os.write(self._journal, line) :]
+        except OSError as error:
+            raise files.refused(error, self._path) from error
+        if isinstance(event, Progress):
+            self._styles[event.style].note(event)
+        elif isinstance(event, Complete):
+            for file in self._styles.values():
+                file.finish(self._clock.wall())
+
+    def write_all(self) -> None:
+        """Rewrite every progress file. Raises `StorageError`."""
+        for file in self._styles.values():
+            file.write(self._clock.wall())
+
+    def tick(self) -> None:
+        """Rewrite the progress files that are behind: nothing else is to be heard now."""
+        for file in self._styles.values():
+            file.catch_up(self._clock.wall())
+
+    def close(self) -> None:
+        """Close the journal."""
+        os.close(self._journal)
+
+
+def _open_journal(path: Path) -> int:
+    """Make the journal of a run, and delete all but the newest few. Raises `StorageError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | files.OPEN_FLAGS
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise files.refused(error, path) from error
+    others = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
+    for old in others[: 1 - _JOURNALS]:
+        # On Windows one that somebody still reads stays until the next run.
+        with contextlib.suppress(OSError):
+            old.unlink()
+    return descriptor

@@ -1,0 +1,442 @@
+"""One run on a project: the lock, the plan, the engine, the record of how it ended."""
+
+import contextlib
+import gc
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from imagegen.editing import adopt
+from imagegen.engine.engine import Engine, width
+from imagegen.engine.estimate import Estimate, suppose
+from imagegen.engine.eta import estimate
+from imagegen.engine.runtime import ThreadRuntime
+from imagegen.engine.spending import Expected
+from imagegen.engine.state import DISK, Counts, Options, Run
+from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
+from imagegen.events.bus import Bus, Listener
+from imagegen.events.types import Complete, Warned
+from imagegen.keys.keyring import Key
+from imagegen.paths import state_folder
+from imagegen.project import overrides, record, steps
+from imagegen.project.layout import Layout
+from imagegen.project.record import RunRecord
+from imagegen.quota.ledger import Ledger
+from imagegen.quota.pool import Pool
+from imagegen.runs import preflight, prepare
+from imagegen.runs.claim import Claim
+from imagegen.runs.recorder import Recorder
+from imagegen.times import day, iso
+from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
+from imagegen.workspace.last_run import left_by
+from imagegen.workspace.plan import Plan, chain_lengths
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Found, Survey
+
+_LISTENERS_SECONDS = 2.0
+"""How long a run that was ended at once waits for its listeners."""
+
+
+_MOST_THOUGHTS = 1_000_000.0
+"""Tokens for one picture; more in a record is somebody's joke."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run ends early: `max_time` in seconds, `max_cost` in US dollars."""
+
+    max_time: float | None = None
+    max_cost: float | None = None
+
+
+class BrokenRunError(Exception):
+    """The engine was broken by an error that somebody should have seen to."""
+
+
+class Session:
+    """A run on a project, from the lock to the last event. Use it as a context manager."""
+
+    def __init__(self, project: Project, *, last: RunRecord | None) -> None:
+        self.project = project
+        model_checks.require_settings(project)
+        self.warnings: list[str] = list(project.notes())
+        self._resumed = last
+        self._runtime = ThreadRuntime()
+        started = iso(self._runtime.clock.wall())
+        run = record.new_id(started)
+        self._composer = project.composer
+        self._provider = project.provider()
+        self._last = record.read(project.layout)
+        begun = RunRecord(
+            run=run,
+            lineage=last.lineage if last else run,
+            pid=os.getpid(),
+            started=started,
+            asked=project.remembered(),
+            model=self._provider.model,
+            answer_seconds=self._last_seconds,
+            thought_tokens=self._thought_tokens,
+            drawer=project.drawer(self._last),
+            left=left_by(self._last, project.asked, last),
+        )
+        self._claim = Claim(project.layout, begun, self._runtime.clock)
+        self.warnings += filter(None, [adopt.notice(project)])
+        self.warnings += project.ring.warnings
+        self.warnings += project.address_warnings()
+        self._told = len(self.warnings)
+        self._disk: Survey | None = None
+        self._newest_step: Path | None = None
+        self._plans: dict[int | None, Plan] = {}
+        self._limit: int | None = None
+        self._reuses = project.reuses
+        self._busy = record.is_active(project.layout)
+        self._bus: Bus | None = None
+
+    def __enter__(self) -> Self:
+        """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
+        another_run = self._claim.take() != self._last or self._busy
+        plan = self._plans.get(self._limit)
+        if another_run or plan is None or plan.to_draw or plan.reused:
+            try:
+                self._claim.begin()
+            except UsageError:
+                self._claim.release()
+                raise
+        if another_run or _newest_step(self.project.layout) != self._newest_step:
+            # What another command drew, moved or put there meanwhile is not known here yet.
+            self._disk = None
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if error is not None and not self._claim.ended:
+            code = getattr(error, "exit_code", Exit.INTERNAL)
+            with contextlib.suppress(StorageError):
+                self._claim.end(exit_code=int(code), reason="not drawn", resume_after=None)
+        self._provider.close()
+        self._claim.release()
+
+    def anew(self) -> "Session":
+        """Return a session like this one on the project as it lies on the disk by now.
+
+        For after a question: a person may take hours to answer, and other commands are not kept
+        waiting by it. Raises as reading a project does.
+        """
+        self._provider.close()
+        session = Session(self.project.anew(), last=self._resumed)
+        session.warnings += self.warnings[self._told :]
+        return session
+
+    @property
+    def pools(self) -> dict[str, tuple[Key, ...]]:
+        """Each style's keys; those of styles that are not drawn may be lent."""
+        return {style: self.project.ring.pool(style) for style in self.project.settings.styles}
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.project.layout.name
+
+    @property
+    def lineage(self) -> str:
+        """The id of this run, or of the one that it resumes."""
+        return self._claim.record.lineage
+
+    def plan(self, limit: int | None = None) -> Plan:
+        """Look at the disk and decide what is left to draw.
+
+        It is looked at once more only if another command drew, moved or replaced pictures until
+        this one took the project.
+        Raises `UsageError` where numbers have moved.
+        """
+        if self._disk is None:
+            self._plans = {}
+        self._limit = limit
+        if limit not in self._plans:
+            found = self._survey()
+            plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
+            if not self.project.asked.as_is:
+                moved_numbers.require_places(
+                    self.project,
+                    found,
+                    [style for style, beats in plan.styles.items() if beats],
+                    "Nothing was drawn",
+                    ways="run --renumber does both, and run --as-is leaves them where they are",
+                )
+            if self._reuses:
+                plan = reuse.reuse(
+                    self.project,
+                    plan,
+                    found.beats,
+                    lineage=self.lineage,
+                    now=self._runtime.clock.wall(),
+                )
+            model_checks.require_references(self.project, plan.drawn)
+            self._plans[limit] = plan
+        return self._plans[limit]
+
+    def _survey(self) -> Survey:
+        if self._disk is None:
+            self._newest_step = _newest_step(self.project.layout)
+            self._disk = self.project.survey(self._runtime.clock.wall())
+        return self._disk
+
+    def require_keys(self, plan: Plan, hint: str) -> None:
+        """Raise `UsageError` if there are beats to draw and no style of them has a key.
+
+        `hint` says how to draw without one.
+        """
+        preflight.require_keys(self.project, plan, self._provider, hint)
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """Say how long drawing the plan would take and what it would cost."""
+        chains = {style: Counter(chain_lengths(beats)) for style, beats in plan.styles.items()}
+        pools, settings = self.pools, self.project.settings
+        pool = self._pool()
+        widths = {
+            style: self._provider.width
+            if pool is None
+            else width(style, pools, lend=pool.lends, timeout=settings.timeout)
+            for style in chains
+        }
+        each = self._expected(plan).mean
+        found = estimate(
+            chains,
+            pool=pool,
+            widths=widths,
+            each=each,
+            answer_seconds=self._answer_seconds,
+        )
+        if pool is not None:
+            pool.close()
+        keyless = [style for style in chains if pool is not None and not pools[style]]
+        without = sum(p.draw for style in keyless for p in plan.styles[style])
+        return msgspec.structs.replace(
+            found,
+            supposed=suppose(without, credentials.section(self._provider.name).per_minute),
+            keys=None if pool is None else {style: len(pools[style]) for style in chains},
+            image_size=settings.image_size,
+            aspect_ratio=settings.aspect_ratio,
+            thoughts_price=None if each is None else self._unknown_thoughts,
+            notes=tuple(self._about_model(plan)),
+        )
+
+    def _expected(self, plan: Plan) -> Expected:
+        """Return what the pictures of a plan should cost."""
+        return model_checks.expected_cost(self.project, plan.drawn, self._thought_tokens or 0.0)
+
+    def _about_model(self, plan: Plan) -> Iterator[str]:
+        today = day(self._runtime.clock.wall())
+        return model_checks.notes(self.project, plan.drawn, today)
+
+    @property
+    def _answer_seconds(self) -> float | None:
+        """How long pictures take to come: as last time with this model, else as it is listed."""
+        if self._last_seconds is not None:
+            return self._last_seconds
+        return self.project.table_entry.seconds
+
+    @property
+    def _last_seconds(self) -> float | None:
+        """How long pictures of this model took to come last time."""
+        last = self._last
+        if last is None or last.model != self._provider.model or last.answer_seconds is None:
+            return None
+        # The record may be somebody else's.
+        return min(max(0.0, last.answer_seconds), self.project.settings.timeout)
+
+    @property
+    def _thought_tokens(self) -> float | None:
+        """How many tokens this model thought about a picture last time."""
+        last = self._last
+        if last is None or last.model != self._provider.model or last.thought_tokens is None:
+            return None
+        return min(max(0.0, last.thought_tokens), _MOST_THOUGHTS)
+
+    @property
+    def _unknown_thoughts(self) -> float | None:
+        """US dollars a million tokens of thoughts, while nobody knows how many there will be."""
+        model, price = self.project.table_entry, self.project.price
+        thinks = bool(model.thinking) and self._thought_tokens is None
+        return price.tokens.text_out if thinks and price and price.tokens else None
+
+    def require_price(self, limits: Limits) -> None:
+        """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
+        if limits.max_cost is not None:
+            preflight.require_price(self.project)
+
+    def draw(
+        self,
+        plan: Plan,
+        listeners: Callable[[Plan], Sequence[tuple[Listener, float | None]]],
+        *,
+        limits: Limits,
+        started: Callable[[Engine], None],
+    ) -> tuple[Complete, int]:
+        """Draw what `plan` returned last; returns how it ended and what is still under way.
+
+        `listeners` returns who hears every event, each with its tick in seconds, for the
+        plan as it is drawn. `started` is given the engine before it draws, for signals.
+        Raises only faults of ours (`BrokenRunError` and others that are none of
+        `ImagegenError`), and `UsageError` where nothing could start.
+        """
+        project = self.project
+        bus = Bus(self._claim.record.run, self._runtime.clock.wall)
+        pool = self._pool()
+        run = Run(
+            layout=project.layout,
+            provider=self._provider,
+            composer=self._composer,
+            keys=pool,
+            options=self._options(limits, plan),
+            runtime=self._runtime,
+            bus=bus,
+            edited=project.edited,
+        )
+        for note in self._about_model(plan):
+            self._warn(note)
+        short = self._composer.short(plan.drawn)
+        if short:
+            self._warn(short)
+        try:
+            for warning in preflight.of_outdated(project, plan, self._survey()):
+                self._warn(warning)
+            plan = self._make_ready(plan, run)
+            recorder = self._recorder(plan)
+            heard = listeners(plan)
+        except StorageError as error:
+            raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
+        engine = Engine(
+            run,
+            plan,
+            self.pools,
+            resumes=self._resumed.run if self._resumed else None,
+            warnings=self.warnings,
+        )
+        started(engine)
+        bus.subscribe(recorder, tick=None, failed=engine.supervisor.recorder_failed)
+        for listener, tick in heard:
+            bus.subscribe(listener, tick=tick, failed=engine.supervisor.display_failed)
+        self._bus = bus
+        # What is known of a large storyboard stays until the end: the garbage collector
+        # would walk through it again and again.
+        gc.freeze()
+        gc.enable()
+        try:
+            complete = engine.draw()
+        except BaseException as error:
+            bus.close(timeout=_LISTENERS_SECONDS)
+            if isinstance(error, ImagegenError | OSError):
+                # Who hears the run was told of a fault of ours: the exit code must say the same.
+                raise BrokenRunError(f"{type(error).__name__}: {error}") from error
+            raise
+        bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
+        complete = self._finish(engine.with_late_faults(complete), run.counts)
+        if pool is not None and not engine.in_flight:
+            pool.close()
+        return complete, engine.in_flight
+
+    def _warn(self, text: str) -> None:
+        """Tell every listener; before there is any, keep it for them."""
+        if self._bus is None:
+            self.warnings.append(text)
+        else:
+            self._bus.emit(Warned(message=text))
+
+    def _pool(self) -> Pool | None:
+        if not self.project.needs_keys:
+            return None
+        clock = self._runtime.clock
+        ledger = Ledger.open(state_folder(), clock, self._warn)
+        return Pool(
+            self.pools,
+            provider=self._provider.name,
+            model=self._provider.model,
+            ledger=ledger,
+            clock=clock,
+            lend=self.project.ring.lend,
+        )
+
+    def _options(self, limits: Limits, plan: Plan) -> Options:
+        return Options(
+            run=self._claim.record.run,
+            lineage=self._claim.record.lineage,
+            timeout=self.project.settings.timeout,
+            max_attempts=self.project.settings.max_attempts,
+            max_time=limits.max_time,
+            max_cost=limits.max_cost,
+            price=self.project.price,
+            expected=self._expected(plan),
+            answer_seconds=self._answer_seconds,
+            fail_fast=self.project.asked.fail_fast,
+        )
+
+    def _make_ready(self, plan: Plan, run: Run) -> Plan:
+        if plan.to_draw or plan.reused:
+            self._claim.begin()
+        layout, changes = self.project.layout, self.project.changes
+        prepare.try_disk(layout)
+        prepare.try_folders(layout, plan)
+        prepare.sweep(layout, self._survey())
+        if plan.again or plan.placeholders or plan.reused or changes:
+            run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
+            steps.note_run(run.old_folder, run.options.run, undo_data.before(self.project, changes))
+        overrides.edit(layout, changes)
+        right, run.reused = reuse.take(self.project, plan, run.old_folder)
+        right = prepare.put_right(layout, right, run.old_folder, self._warn)
+        if right.to_draw == plan.to_draw:
+            return right
+        # What was taken for pictures is none, and the limit holds all the same.
+        self._disk, self._reuses = None, False
+        return self.plan(self._limit)
+
+    def _recorder(self, plan: Plan) -> Recorder:
+        """Return what writes the run down. `plan` is as it is after what was put aside."""
+        project = self.project
+        there = self._survey().there
+        for style, beats in plan.styles.items():
+            for planned in beats:
+                if planned.found is Found.NOTHING:
+                    there[style].pop(planned.beat.key, None)
+        project.index.save()
+        recorder = Recorder(
+            project.layout,
+            self._claim.record.run,
+            beats=project.beats,
+            there=there,
+            errors=project.errors(),
+            clock=self._runtime.clock,
+        )
+        recorder.write_all()
+        return recorder
+
+    def _finish(self, complete: Complete, counts: Counts) -> Complete:
+        """Record how the run ended; if the disk refuses that, say so."""
+        try:
+            self._claim.end(
+                exit_code=complete.exit_code,
+                reason=complete.reason,
+                resume_after=complete.resume_after,
+                answer_seconds=counts.mean,
+                thought_tokens=counts.mean_thoughts,
+            )
+        except StorageError as error:
+            if complete.reason == DISK:
+                # That has been told.
+                return complete
+            unrecorded = f"how the run ended is not recorded: {error.message}"
+            return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
+        return complete
+
+
+def _newest_step(layout: Layout) -> Path | None:
+    """Return the folder of the step that moved or replaced pictures last."""
+    return next(steps.newest_first(layout), None)

@@ -1,0 +1,1 @@
+"""New project, new key, key check."""

@@ -1,0 +1,212 @@
+"""A key on its way into a keys file: which file, what that changes, and what it does not."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import providers
+from imagegen.errors import ImagegenError, UsageError
+from imagegen.keys import edit, key_lists, permissions
+from imagegen.keys.edit import Change, NewKey
+from imagegen.keys.keyring import DEFAULT_POOL, Keyring
+from imagegen.keys.locations import Named, Place
+from imagegen.project import settings
+from imagegen.project.settings import STYLES, Settings
+from imagegen.setup import init
+from imagegen.shell import command, on_project
+from imagegen.toml import did_you_mean
+from imagegen.workspace import credentials
+
+_USUAL: Final = Settings().provider
+_MADE_AT: Final = {
+    "gemini": "https://aistudio.google.com/apikey",
+    "openai": "https://platform.openai.com/api-keys",
+}
+"""Where people make keys of these services."""
+
+_LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
+"""What is hardly a style's name, and may be a key."""
+
+NOT_TAKEN: Final = "a key is not taken from the command line"
+NOT_TAKEN_HINT: Final = (
+    "others can see it there, and the shell remembers it: if it was a real one, make a new one. "
+    "imagegen keys add STYLE asks for it, or reads it from a pipe"
+)
+
+
+class Aim(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a key is to go: a style's list in the file of a place, which is in order.
+
+    `styles` are all that there are, `drawn` those of them that are drawn. `before` is what
+    the file holds; None where there is none yet. `project` is the folder that was named, None
+    for the user's own file. `named` is the option by which the provider was. `strange` says that
+    no project at hand has the style, and `made_at` where the service makes keys.
+    """
+
+    style: str
+    place: Place
+    others: tuple[Place, ...]
+    styles: tuple[str, ...]
+    drawn: tuple[str, ...]
+    project: Path | None
+    before: Keyring | None
+    named: tuple[str, ...] = ()
+    strange: str | None = None
+    made_at: str | None = None
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a key; `notes` are sentences for the user."""
+
+    aim: Aim
+    change: Change
+    name: str
+    notes: tuple[str, ...]
+
+
+def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
+    """Find the file for a key: the project's if one is named, else the user's own.
+
+    `provider` is the one that the key is for; else the project's. Raises `UsageError` for a
+    style, a folder or a provider that there is not, or that needs no key, and
+    `InputFaultsError` where the file has faults: before anybody is asked for a key.
+    """
+    root = project or Path()
+    if project is not None and not project.is_dir():
+        raise UsageError(
+            f"{project}: there is no such folder", hint=f"{on_project('init', project)} makes one"
+        )
+    read = settings.load(root) if project is not None else None
+    styles = tuple(read.styles) if read else STYLES
+    _check_style(style, styles, f"{project}" if read else None)
+    named = ("--provider", provider) if provider else ()
+    provider = provider or _meant(read)
+    if not providers.key_variables(provider):
+        raise UsageError(f"{provider} needs no key")
+    # Of a folder that was not named nobody wants to hear of faults.
+    places = credentials.places(root, provider)
+    wanted = Named.USER if project is None else Named.PROJECT
+    place = next(place for place in places if place.named is wanted)
+    others = tuple(other for other in places if other is not place)
+    before = edit.look(place, styles)
+    return Aim(
+        style=style,
+        place=place,
+        others=others,
+        styles=styles,
+        drawn=read.drawn_styles if read else styles,
+        project=project,
+        before=before,
+        named=named,
+        strange=None if project is not None else _strange(style),
+        made_at=_MADE_AT.get(provider),
+    )
+
+
+def _strange(style: str) -> str | None:
+    """Say that neither imagegen nor the project in the current folder has a style; None if so."""
+    known = dict.fromkeys((*STYLES, DEFAULT_POOL))
+    # Of faults of a folder that was not named nobody wants to hear.
+    with contextlib.suppress(ImagegenError):
+        known |= dict.fromkeys(settings.load(Path()).styles)
+    if style in known:
+        return None
+    near = did_you_mean(style, known) or f"there are: {', '.join(known)}"
+    return f'"{style}" is no style that comes with imagegen, nor of a project here: {near}'
+
+
+def _meant(read: Settings | None) -> str:
+    """Return whose key is meant where nobody says: the project's provider, if it needs one."""
+    return read.provider if read and providers.key_variables(read.provider) else _USUAL
+
+
+def save(aim: Aim, new: NewKey) -> Added:
+    """Add the key; see `edit.add` for what it raises."""
+    # First of all: there is no moment at which git would take the keys file.
+    ignored = init.ignore_keys(aim.project) if aim.project is not None else None
+    change = edit.add(aim.place, aim.styles, aim.style, new)
+    notes = [ignored] if ignored else []
+    notes += _of_the_key(aim, new, change.ring)
+    notes += _of_the_file(aim, change)
+    # Of keys that end alike each has a name of its own among the others.
+    pool = change.ring.pools.get(aim.style, ())
+    name = next((key.secret.tail for key in pool if key.secret == new.secret), new.shown)
+    return Added(aim=aim, change=change, name=name, notes=tuple(notes))
+
+
+def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> None:
+    if style in styles or style == DEFAULT_POOL:
+        return
+    if key_lists.looks_like_a_key(style) or _LONG.fullmatch(style):
+        # It may be the key itself, and is not repeated.
+        raise UsageError(f"{NOT_TAKEN}, and this is no style", hint=NOT_TAKEN_HINT)
+    known = (*styles, DEFAULT_POOL)
+    hint = did_you_mean(style, known) or f"there are: {', '.join(known)}"
+    if project is not None:
+        raise UsageError(f'{project} has no style "{style}"', hint=hint)
+    if not settings.is_style_name(style):
+        raise UsageError(f'"{style}" is no name of a style', hint=hint)
+
+
+def _of_the_key(aim: Aim, new: NewKey, ring: Keyring) -> list[str]:
+    notes = []
+    if new.variable is not None and not os.environ.get(new.variable, "").strip():
+        notes.append(f"${new.variable} is not set here: the style has this key only where it is")
+    if new.secret is not None:
+        among = [name for name, own in ring.pools.items() if new.secret in {k.secret for k in own}]
+        lists = [name for name in among if name != aim.style]
+        if lists:
+            notes.append(f"it stands under {_and(lists)} too: one key has one quota, used by both")
+    if aim.strange is not None:
+        notes.append(aim.strange)
+    return notes
+
+
+def _of_the_file(aim: Aim, change: Change) -> list[str]:
+    """Say which files decide instead of this one, and which no longer do."""
+    shown = aim.place.shown
+    first = next((other for other in aim.others if _comes_first(other, aim.place)), None)
+    notes = []
+    if first is not None and first.named is Named.VARIABLE:
+        notes.append(f"not used while $IMAGEGEN_KEYS is set: {first.shown} decides")
+    elif first is not None:
+        notes.append(f"not used for the project in this folder: {first.shown} decides there")
+    if change.created:
+        used = [other for other in aim.others if other.there and not other.silent]
+        no_more = [other.shown for other in used if not _comes_first(other, aim.place)]
+        if no_more and first is None:
+            notes.append(f"from now on {shown} decides, and no longer {_and(no_more)}")
+    ring, before = change.ring, aim.before or Keyring()
+    if aim.style not in before.pools and before.pool(aim.style):
+        notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
+    keyless = [style for style in aim.drawn if not ring.pool(style)]
+    if keyless and not change.known:
+        there = ("--project", str(aim.project)) if aim.project is not None else ()
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *there)
+        notes.append(f"no key yet for {_and(keyless)}: {add} serves them all")
+    return notes + permissions.warnings(change.path, shown)
+
+
+def _comes_first(other: Place, place: Place) -> bool:
+    """Tell whether another place decides before this one, and is not the same file."""
+    order = list(Named)
+    if not other.decides or order.index(other.named) > order.index(place.named):
+        return False
+    return not (other.path and place.path and other.there and _same(other.path, place.path))
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _and(names: list[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

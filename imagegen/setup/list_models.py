@@ -1,0 +1,67 @@
+"""The models of a project's provider: what the table says, and what its key sees."""
+
+from pathlib import Path
+
+import msgspec
+
+from imagegen import providers
+from imagegen.providers.base import Fault
+from imagegen.providers.models import Catalogue, Model
+from imagegen.setup.check_keys import Keys
+from imagegen.workspace.project import KeySource
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """The models of one provider.
+
+    `used` is the one that the project draws with. `tail` names the key that was asked with,
+    `seen` are the image models that the service listed; None if it was not asked, or did not
+    answer, for which `trouble` has the reason.
+    """
+
+    provider: str
+    catalogue: Catalogue
+    used: Model
+    tail: str | None = None
+    seen: tuple[str, ...] | None = None
+    trouble: str | None = None
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models of the table, and the project's own if the table does not list it."""
+        known = {model.name for model in self.catalogue.models}
+        own = () if self.used.name in known else (self.used,)
+        return (*self.catalogue.models, *own)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What the key sees and the table does not list."""
+        known = {model.name for model in self.models}
+        return tuple(name for name in self.seen or () if name not in known)
+
+
+def gather(root: Path, source: KeySource, provider: str | None) -> Listing:
+    """Return the models of a provider; one key asks the service's free list, if there is a key.
+
+    Raises as `Keys` does, and `UsageError` for an address that is none.
+    """
+    keys = Keys(root, source, provider)
+    catalogue = providers.catalogue(keys.provider)
+    listing = Listing(
+        provider=keys.provider,
+        catalogue=catalogue,
+        used=catalogue.find(keys.model or catalogue.default.name),
+    )
+    first = next(iter(keys.users), None)
+    takes_address = providers.named(keys.provider).takes_address
+    if first is None if keys.needed else not takes_address:
+        return listing
+    asked = keys.create_provider()
+    try:
+        answer = asked.models(first)
+    finally:
+        asked.close()
+    tail = first.tail if first is not None else None
+    if isinstance(answer, Fault):
+        return msgspec.structs.replace(listing, tail=tail, trouble=answer.message)
+    return msgspec.structs.replace(listing, tail=tail, seen=answer)

@@ -1,0 +1,98 @@
+"""Marks of files, by which it is seen that something has changed."""
+
+import os
+import stat
+from collections.abc import Hashable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from imagegen import files
+from imagegen.project.layout import Layout
+from imagegen.project.selections import file
+from imagegen.prompts import references
+from imagegen.workspace import credentials
+from imagegen.workspace.project import Project
+
+_SOURCES: Final = ("prompts", "storyboards")
+"""Folders of a project that beats are read from, besides its own."""
+
+
+def version(path: Path) -> str | None:
+    """Return a mark of a file that changes with its content; None without one."""
+    try:
+        return version_of(path.lstat())
+    except OSError:
+        return None
+
+
+def version_of(found: os.stat_result) -> str:
+    """Return the same mark of a file that has been looked at."""
+    return "-".join(f"{part:x}" for part in files.mark(found))
+
+
+def signature(layout: Layout, named: Iterable[str]) -> int:
+    """Return a mark of everything from which a board is made.
+
+    `named` are the paths of which the project tells: see `named_by`.
+    """
+    # A look at the disk for each, and little else: of very many pictures that is what counts.
+    return hash(tuple(_marks(layout, named)))
+
+
+def named_by(project: Project) -> tuple[str, ...]:
+    """Return the paths of pictures, and of what lies where only the project tells."""
+    layout, settings = project.layout, project.settings
+    beats = project.asked.beats_file or settings.beats
+    found = references.places(layout, settings, project.beats)
+    found += [layout.root / beats] if beats else []
+    # They say what a picture costs.
+    keys = credentials.places(layout.root, settings.provider)
+    found += [place.path for place in keys if place.path is not None]
+    pictures = (
+        f"{layout.root}/{layout.shown_picture(style, beat.shot, beat.beat)}"
+        for style, own in project.beats.items()
+        for beat in own
+    )
+    return (*map(str, found), *pictures)
+
+
+def _marks(layout: Layout, named: Iterable[str]) -> Iterator[Hashable]:
+    for folder in (layout.root, *(layout.root / name for name in _SOURCES)):
+        yield from _files(folder)
+    yield _mark(_look(layout.ours / "run.json"))
+    for style in _entries(layout.pictures):
+        if style.is_dir(follow_symlinks=False):
+            # They tell of pictures that come and go, those of no beat included.
+            yield from ((shot.path, _mark(_look(shot.path))) for shot in _entries(style.path))
+    for path in named:
+        found = _look(path)
+        yield _mark(found)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            yield from _files(path)
+
+
+def _files(folder: str | Path) -> Iterator[Hashable]:
+    for entry in _entries(folder):
+        # Choices are no part of it, and every one of them is written there.
+        if entry.is_file() and entry.name != file.FILE:
+            yield entry.path, _mark(_look(entry.path))
+
+
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _look(path: str | Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - of very many pictures much faster than by paths
+    except (OSError, ValueError):
+        # The project may name what is no path.
+        return None
+
+
+def _mark(found: os.stat_result | None) -> Hashable:
+    return found and files.mark(found)

@@ -1,0 +1,1 @@
+"""An opened project, compared with what is on disk."""

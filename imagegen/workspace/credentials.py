@@ -1,0 +1,56 @@
+"""Where a provider's keys and address are to be found: the one place where the two meet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from imagegen import providers
+from imagegen.errors import InputFaultsError
+from imagegen.keys import keyfile
+from imagegen.keys.keyring import Keyring
+from imagegen.keys.locations import Named, Place, find
+from imagegen.keys.section import Section
+
+
+def section(provider: str) -> Section:
+    """Return the part of a keys file that is this provider's.
+
+    Raises `UsageError` for a name that is not known.
+    """
+    own = providers.named(provider)
+    return Section(
+        table=own.keys_table,
+        tables=providers.TABLES,
+        per_minute=own.per_minute,
+        keyless=not own.key_variables,
+    )
+
+
+def places(root: Path, provider: str, named: Path | None = None) -> tuple[Place, ...]:
+    """Return every place that may hold this provider's keys; see `places.find`."""
+    return find(
+        root,
+        named=named,
+        variables=providers.key_variables(provider),
+        section=section(provider),
+    )
+
+
+def load(root: Path, provider: str, styles: Sequence[str], *, named: Path | None = None) -> Keyring:
+    """Find and read this provider's keys and address for a project; see `keyfile.load`.
+
+    For a provider that needs neither none are read, but a project's file that says where
+    requests go is refused for it too.
+    """
+    if not providers.named(provider).takes_address:
+        own = [place for place in places(root, provider) if place.named is Named.PROJECT]
+        faults = keyfile.look_over(own)
+        if faults:
+            raise InputFaultsError(faults)
+        return Keyring()
+    return keyfile.load(
+        root,
+        styles,
+        named=named,
+        variables=providers.key_variables(provider),
+        section=section(provider),
+    )

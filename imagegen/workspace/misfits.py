@@ -1,0 +1,90 @@
+"""Which images have another shape or size than was asked for, or than the rest."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from imagegen import providers
+from imagegen.images import shape
+from imagegen.images.png import Provenance
+from imagegen.project.settings import Settings
+from imagegen.workspace.survey import Survey, Surveyed
+
+
+def of_request(
+    width: int, height: int, *, provider: str, model: str, aspect_ratio: str, image_size: str
+) -> shape.Misfit | None:
+    """Return in what an image differs from what this provider was asked for."""
+    expected = None
+    if provider in providers.NAMES:
+        known = providers.catalogue(provider).find(model)
+        expected = known.asked_pixels(aspect_ratio, image_size)
+    return shape.misfit(width, height, aspect_ratio, image_size, expected)
+
+
+class Misfits:
+    """What is unlike the rest among a project's images.
+
+    An image says of itself what was asked for. One that does not, of another tool, is held
+    against the shape that most images of the project have.
+    """
+
+    def __init__(self, found: Survey, settings: Settings) -> None:
+        every = [one for beats in found.beats.values() for one in beats if one.there]
+        self._rest: tuple[int, int] | None = None
+        if any(_request(one) is None for one in every):
+            self._rest = _most(every, shape.usual(settings.aspect_ratio, settings.image_size))
+
+    def of(self, one: Surveyed) -> str | None:
+        """Return in what a beat's image differs, in words; None in nothing."""
+        if one.whole is None:
+            return None
+        size, drawn = (one.whole.width, one.whole.height), _request(one)
+        if drawn is not None:
+            found = of_request(
+                *size,
+                provider=drawn.provider,
+                model=drawn.model,
+                aspect_ratio=drawn.aspect_ratio,
+                image_size=drawn.image_size,
+            )
+            return found.words if found is not None else None
+        if self._rest is None or shape.is_same_ratio(*size, *self._rest):
+            return None
+        rest, own = shape.ratio_name(*self._rest), shape.ratio_name(*size)
+        return f"the rest are {rest}, this is {own}"
+
+
+def _request(one: Surveyed) -> Provenance | None:
+    """Return what an image was asked for with; None if nothing was asked."""
+    drawn = one.provenance
+    return drawn if drawn is not None and drawn.provider in providers.NAMES else None
+
+
+def _most(every: Iterable[Surveyed], usual: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the shape that most images have; of several the usual one."""
+    counts = Counter(_shapes(every))
+    if not counts:
+        return None
+    most = max(counts.values())
+    found = [size for size, count in counts.items() if count == most]
+    if usual is not None:
+        for size in found:
+            if shape.is_same_ratio(*size, *usual):
+                return size
+    return found[0]
+
+
+def _shapes(every: Iterable[Surveyed]) -> Iterator[tuple[int, int]]:
+    """Yield a shape for each image; those that look alike are the same one."""
+    known: list[tuple[int, int]] = []
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    for one in every:
+        if one.whole is None:
+            continue
+        size = one.whole.width, one.whole.height
+        if size not in sizes:
+            alike = next((own for own in known if shape.is_same_ratio(*size, *own)), None)
+            if alike is None:
+                known.append(size)
+            sizes[size] = alike or size
+        yield sizes[size]

@@ -1,0 +1,134 @@
+"""What the model that draws does not take, and what is worth knowing about it before it draws."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from imagegen.engine.spending import Expected, expected
+from imagegen.errors import InputFault, InputFaultsError
+from imagegen.project import settings
+from imagegen.project.storyboard import Beat
+from imagegen.providers.models import Catalogue, Model
+from imagegen.workspace.project import Project
+
+_OTHERS: Final = 3
+_CENT: Final = 0.005
+
+
+def require_settings(project: Project) -> None:
+    """Raise `InputFaultsError` for a size, ratio or thinking that the model does not take."""
+    faults = list(_of_settings(project))
+    if faults:
+        raise InputFaultsError(faults)
+
+
+def require_references(project: Project, beats: Iterable[Beat]) -> None:
+    """Raise `InputFaultsError` if a beat has more references than the model takes."""
+    found = project.composer.excess(beats)
+    if found is None:
+        return
+    beat, count = found
+    model = project.table_entry
+    others = f", and {count - 1:,} more beats" if count > 2 else ", and 1 more beat"
+    raise InputFaultsError(
+        [
+            InputFault(
+                file=str(project.layout.typed / beat.file),
+                row=beat.row,
+                field="references",
+                message=(
+                    f"{beat.style}/{'/'.join(beat.key)}{others if count > 1 else ''}: more "
+                    f"reference images than {model.name} takes"
+                ),
+                hint=f"it takes {model.references_shown} (check --show lists them)",
+            )
+        ]
+    )
+
+
+def _of_settings(project: Project) -> Iterator[InputFault]:
+    own, model, catalogue = project.settings, project.table_entry, project.catalogue
+    shown = str(project.layout.typed / settings.FILE)
+
+    def fault(field: str, message: str, hint: str) -> InputFault:
+        return InputFault(file=shown, field=field, message=message, hint=hint)
+
+    size, ratio = own.image_size, own.aspect_ratio
+    if size not in model.sizes:
+        others = _named(m for m in catalogue.models if m.offered and size in m.sizes)
+        draws = f"it draws {', '.join(model.sizes)}"
+        yield fault(
+            "image_size",
+            f"{model.name} does not draw {size}",
+            f"{draws}; {size} is drawn by {others}" if others else draws,
+        )
+    if not model.draws_ratio(ratio):
+        yield fault(
+            "aspect_ratio",
+            f"{model.name} does not draw {ratio}",
+            f"it draws {model.ratios_shown}",
+        )
+    asked = {"thinking": own.thinking}
+    asked |= {f"styles.{name}.thinking": own.styles[name].thinking for name in project.styles}
+    for field, level in asked.items():
+        if level is not None and level not in model.thinking:
+            takes = ", ".join(model.thinking)
+            yield fault(
+                field,
+                f'{model.name} does not take thinking = "{level}"',
+                f"it takes {takes}" if takes else "leave it out",
+            )
+
+
+def _named(models: Iterable[Model]) -> str:
+    return ", ".join([model.name for model in models][:_OTHERS])
+
+
+def expected_cost(project: Project, beats: Iterable[Beat], thoughts: float = 0.0) -> Expected:
+    """Return what images of these beats should cost, each with its references.
+
+    `thoughts` is how many tokens the model thinks about one.
+    """
+    return _expected(project, project.table_entry, list(beats), thoughts)
+
+
+def _expected(project: Project, model: Model, beats: list[Beat], thoughts: float) -> Expected:
+    price = project.price_of(model)
+    counts = {0: len(beats)}
+    if price is not None and price.reference:
+        counts = dict(project.composer.reference_counts(beats)) or counts
+    return expected(price, counts, thoughts)
+
+
+def notes(project: Project, beats: Iterable[Beat], today: dt.date) -> Iterator[str]:
+    """Yield what is worth knowing about the model: that it ends, or that its price is not known.
+
+    `beats` are those that would be drawn, for what its successor would save.
+    """
+    model, catalogue = project.table_entry, project.catalogue
+    about = model.about_end(today)
+    if about is not None:
+        yield about + _savings(project, model, catalogue, list(beats))
+    price = project.price
+    if price is None or price.picture is None:
+        until = "" if price is None else " before the first answers"
+        yield (
+            f'what an image of "{model.name}" costs is not known{until} '
+            f'("{model.name}" = 0.05 under [prices] in keys.toml says it)'
+        )
+
+
+def _savings(project: Project, model: Model, catalogue: Catalogue, drawn: list[Beat]) -> str:
+    """Return what the successor of a model would save, as the end of a sentence."""
+    if model.successor is None:
+        return ""
+    successor = catalogue.find(model.successor)
+    size = project.settings.image_size
+    if size not in successor.sizes:
+        return f", which draws {', '.join(successor.sizes)}"
+    now = _expected(project, model, drawn, 0.0).mean
+    then = _expected(project, successor, drawn, 0.0).mean
+    saved = 0.0 if now is None or then is None else (now - then) * len(drawn)
+    if saved < _CENT:
+        return ""
+    return f", which would save about ${saved:,.2f} (model in imagegen.toml)"

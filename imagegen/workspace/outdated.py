@@ -1,0 +1,391 @@
+"""Which pictures are of something else than would be drawn now: why, or of which beat.
+
+A picture is *outdated* where what the user chose has changed since it was drawn: words, look,
+references, provider, model, thinking, size or shape, or the picture that it continues. A default
+of ours that changed outdates nothing. A picture whose words are another beat's now has *moved*.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from enum import StrEnum
+from functools import partial
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from imagegen.images.png import Hash, Provenance
+from imagegen.project.overrides import Accepted
+from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
+from imagegen.project.storyboard.transitions import was_continuation
+from imagegen.prompts.continuity import Predecessors
+from imagegen.workspace import renames
+from imagegen.workspace.renames import Lying, Row
+from imagegen.workspace.resolved_overrides import Settled, address
+from imagegen.workspace.survey import Stray, Survey, Surveyed
+
+OWN: Final = "own"
+"""The provider of a picture that a person put there."""
+
+ADOPTED: Final = "adopted"
+"""The provider of a picture that was taken over from an older tool's folder."""
+
+
+class Reason(StrEnum):
+    """What has changed since a picture was drawn."""
+
+    WORDS = "words"
+    LOOK = "look"
+    REFERENCES = "references"
+    PROVIDER = "provider"
+    MODEL = "model"
+    THINKING = "thinking"
+    SIZE = "size"
+    SHAPE = "aspect ratio"
+    PREDECESSOR = "predecessor"
+    """The picture before it, which it continues, is another, or about to be."""
+
+
+_WORDS: Final = (Reason.WORDS,)
+_MANY: Final = 20_000
+"""Beats without their picture beyond which those are left out that only likeness could find."""
+
+
+class Judging(msgspec.Struct, frozen=True, kw_only=True):
+    """By what pictures are judged.
+
+    `target` says from what a beat would be drawn now, but for the picture that it continues:
+    the same for all beats of a style that have the same `kind`, but for their words. `before`
+    tells which beats continue which. Pictures by one of the providers `placeholders` stand in for
+    others. `older` returns what a picture that was drawn under the rule of 0.1.0 says of its
+    references: such a picture is not outdated by what transitions mean today. None: it is.
+    """
+
+    target: Callable[[Beat], Provenance]
+    kind: Callable[[Beat], tuple[object, ...]]
+    before: Predecessors = {}  # copied by msgspec
+    placeholders: frozenset[str] = frozenset()
+    older: Callable[[Beat], Hash | None] | None = None
+
+
+def judge(
+    survey: Survey, judging: Judging, settled: Settled, text_of: Callable[[str, Key], str | None]
+) -> Survey:
+    """Return the survey with what is outdated, waived and moved.
+
+    `text_of` returns the words that the picture of a style and place was drawn from, where
+    it tells them.
+    """
+    beats, moves, hashes, pairing = {}, {}, _Hashes(), _Pairing()
+    older = 0
+    for style, found in survey.beats.items():
+        own = _Style(style, judging, settled, hashes)
+        beats[style] = [own.judged(one) for one in found]
+        older += own.older
+        rows, pictures = own.astray(found, survey.strays.get(style, ()))
+        pairs = pairing.moves(rows, pictures, partial(_text, text_of, style))
+        if pairs:
+            moves[style] = pairs
+    return msgspec.structs.replace(survey, beats=beats, moves=moves, older=older)
+
+
+class _Hashes(dict[str, str]):
+    """The hashes of words, which styles mostly share."""
+
+    def __missing__(self, words: str) -> str:
+        found = self[words] = words_hash(words)
+        return found
+
+
+def _text(text_of: Callable[[str, Key], str | None], style: str, picture: Lying) -> str | None:
+    return text_of(style, picture.key)
+
+
+class _Pairing:
+    """Says which pictures have moved; styles mostly have the same rows and pictures."""
+
+    def __init__(self) -> None:
+        self._last: tuple[list[Row], list[Lying]] = [], []
+        self._found: dict[Key, Key] = {}
+
+    def moves(
+        self, rows: list[Row], pictures: list[Lying], text_of: Callable[[Lying], str | None]
+    ) -> dict[Key, Key]:
+        """Return from where to where pictures have moved."""
+        if (rows, pictures) != self._last:
+            self._last = rows, pictures
+            self._found = renames.moves(rows, pictures, text_of) if pictures else {}
+        return self._found
+
+
+class _Style:
+    """One style's pictures against what would be drawn now."""
+
+    def __init__(self, style: str, judging: Judging, settled: Settled, hashes: _Hashes) -> None:
+        self._style = style
+        self._hashes = hashes
+        self._judging = judging
+        self._settled = settled
+        self._before = judging.before.get(style, {})
+        self._seen: dict[Key, Surveyed] = {}
+        self._templates: dict[tuple[object, ...], Provenance] = {}
+        self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
+        self._older: dict[tuple[object, ...], Hash | None] = {}
+        self.older = 0
+        """Pictures that are current by the rule of 0.1.0 alone."""
+        self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
+        self._doubtful: list[Surveyed] = []
+        self._astray: dict[str, str] = {}
+
+    def judged(self, one: Surveyed) -> Surveyed:
+        """Tell whether a beat is waived, or its picture outdated. To be asked in file order."""
+        judged = self._judged(one)
+        if self._before:
+            self._seen[one.key] = judged
+        return judged
+
+    def _judged(self, one: Surveyed) -> Surveyed:
+        drawn, beat = one.provenance, one.beat
+        if drawn is None:
+            waived = not one.there and self._settled.waived(beat)
+            return msgspec.structs.replace(one, waived=True) if waived else one
+        words = self._hashes[beat.words]
+        if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
+            return msgspec.structs.replace(one, placeholder=True, waived=self._settled.waived(beat))
+        same_words = drawn.words.sha256 == words
+        if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
+            self._doubtful.append(one)
+        if drawn.provider in {OWN, ADOPTED}:
+            # A person's own picture is what they want, and of another tool's nothing is known.
+            return one
+        template = self._template(beat)
+        others = self._differences(drawn, template)
+        before = self._before.get(beat.key) if self._before else None
+        if before is not None or drawn.continues is not None:
+            others += self._followed(drawn, before)
+        if others and self._judging.older is not None:
+            others = self._but_older(others, one, drawn)
+        if same_words and not others:
+            return one
+        if self._holds(beat, drawn, words):
+            # What is about to be drawn anew before it makes it another all the same.
+            held = before is None or self._stays(before)
+            return one if held else self._outdated(one, (Reason.PREDECESSOR,))
+        if not same_words:
+            others = (Reason.WORDS, *others) if others else _WORDS
+        return self._outdated(one, others)
+
+    def _holds(self, beat: Beat, drawn: Provenance, words: str) -> bool:
+        """Tell whether a person accepted the picture as it is, and what it is held against."""
+        if not self._accepted:
+            return False
+        before = self._before.get(beat.key) if self._before else None
+        now = msgspec.structs.replace(
+            self._template(beat), words=Hash(words), continues=self._content(before)
+        )
+        return self._is_accepted(beat, drawn, now)
+
+    def _but_older(
+        self, changed: tuple[Reason, ...], one: Surveyed, drawn: Provenance
+    ) -> tuple[Reason, ...]:
+        """Return what has changed but for what transitions mean since 0.1.0."""
+        beat, older = one.beat, self._judging.older
+        explained = set()
+        if Reason.REFERENCES in changed and older is not None:
+            kind = self._judging.kind(beat)
+            if kind not in self._older:
+                self._older[kind] = older(beat)
+            if _same(drawn.references, self._older[kind]):
+                explained.add(Reason.REFERENCES)
+        unlinked = drawn.continues is None and not was_continuation(beat.transition)
+        if Reason.PREDECESSOR in changed and unlinked:
+            explained.add(Reason.PREDECESSOR)
+        self.older += bool(explained)
+        return tuple(reason for reason in changed if reason not in explained)
+
+    def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
+        return Surveyed(one.beat, one.found, one.whole, changed)
+
+    def astray(
+        self, found: Sequence[Surveyed], strays: Sequence[Stray]
+    ) -> tuple[list[Row], list[Lying]]:
+        """Return the pictures that are not surely in their place, and where they may belong."""
+        if self._accepted:
+            self._note_astray([*found, *strays])
+        pictures = [*self._lying(self._doubtful), *self._lying(strays)]
+        if not pictures:
+            return [], []
+        beats = [one.beat for one in self._doubtful]
+        beats += (one.beat for one in found if not one.there)
+        beats.sort(key=attrgetter("row"))
+        return self._rows(beats, {picture.words for picture in pictures}), pictures
+
+    def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
+        for one in pictures:
+            drawn = one.provenance
+            # A placeholder is drawn again and not moved.
+            if drawn is not None and drawn.provider not in self._judging.placeholders:
+                key = one.key
+                words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
+                yield Lying(key, words, drawn.id)
+
+    def _words_of(self, key: Key, drawn: Provenance) -> str:
+        """Return the hash of the words that a picture stands for."""
+        bears, accepted = fingerprint(drawn), self._accepted_at(key)
+        if accepted is not None and accepted.drawn == bears:
+            return accepted.words
+        return self._astray.get(bears, drawn.words.sha256)
+
+    def _accepted_at(self, key: Key) -> Accepted | None:
+        override = self._settled.placed.get((self._style, *key))
+        return override.accepted if override else None
+
+    def _note_astray(self, pictures: Sequence[Surveyed | Stray]) -> None:
+        """Note what was accepted of pictures that lie elsewhere than the file says.
+
+        What is settled follows its beat with the next command that settles something.
+        """
+        at_home = {
+            one.key
+            for one in pictures
+            if (accepted := self._accepted_at(one.key)) is not None
+            and one.provenance is not None
+            and accepted.drawn == fingerprint(one.provenance)
+        }
+        self._astray = {
+            override.accepted.drawn: override.accepted.words
+            for (style, *key), override in self._settled.placed.items()
+            if style == self._style and override.accepted and tuple(key) not in at_home
+        }
+
+    def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[Row]:
+        """Return the beats that pictures may belong to; of very many, those that surely may."""
+        few, owns = len(beats) <= _MANY, self._settled.own
+        if not few and not owns:
+            # The same for very many, without what only few have.
+            known = self._hashes
+            return [
+                Row((beat.shot, beat.beat), (said,), beat.words, beat.id)
+                for beat in beats
+                if (said := known[beat.words]) in drawn or beat.id
+            ]
+        rows = []
+        for beat in beats:
+            words = self._hashes[beat.words]
+            own = owns.get(address(beat)) if owns else None
+            if few or words in drawn or own in drawn or beat.id:
+                hashes = (words, own) if own else (words,)
+                rows.append(Row(beat.key, hashes, beat.words, beat.id))
+        return rows
+
+    def _template(self, beat: Beat) -> Provenance:
+        """Return what all such beats would be drawn from, but for their words."""
+        kind = self._judging.kind(beat)
+        if kind not in self._templates:
+            self._templates[kind] = self._judging.target(beat)
+        return self._templates[kind]
+
+    def _followed(self, drawn: Provenance, before: Key | None) -> tuple[Reason, ...]:
+        """Tell whether a picture continues another than it would now.
+
+        What is about to be drawn anew will be another, too.
+        """
+        if before is None or drawn.continues is None or not self._stays(before):
+            return (Reason.PREDECESSOR,)
+        same = self._content(before) in {drawn.continues, None}
+        return () if same else (Reason.PREDECESSOR,)
+
+    def _stays(self, key: Key) -> bool:
+        """Tell whether a beat has a picture that no run would draw anew."""
+        seen = self._seen.get(key)
+        return seen is not None and seen.there and not seen.changed
+
+    def _content(self, key: Key | None) -> int | None:
+        """Return what tells the picture of a beat from others; None where it is not known."""
+        seen = self._seen.get(key) if key is not None else None
+        return seen.whole.content if seen is not None and seen.whole is not None else None
+
+    def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
+        """Compare all but the words; of 100,000 pictures few were drawn differently."""
+        if (
+            drawn.look == now.look
+            and drawn.references == now.references
+            and drawn.model == now.model
+            and drawn.provider == now.provider
+            and drawn.thinking == now.thinking
+            and drawn.image_size == now.image_size
+            and drawn.aspect_ratio == now.aspect_ratio
+        ):
+            return ()
+        seen = (
+            *(drawn.look, drawn.references, drawn.provider, drawn.model),
+            *(drawn.image_size, drawn.aspect_ratio, drawn.chosen, now.look, now.references),
+            *(drawn.thinking, now.thinking),
+        )
+        if seen not in self._known:
+            self._known[seen] = tuple(_differences(drawn, now))
+        return self._known[seen]
+
+    def _is_accepted(self, beat: Beat, drawn: Provenance, now: Provenance) -> bool:
+        accepted = self._settled.of(beat).accepted
+        return (
+            accepted is not None
+            and accepted.drawn == fingerprint(drawn)
+            and accepted.now == fingerprint(now)
+        )
+
+
+def _differences(drawn: Provenance, now: Provenance) -> Iterator[Reason]:
+    if drawn.look != now.look and not _same(drawn.look, now.look):
+        yield Reason.LOOK
+    if drawn.references != now.references and not _same(drawn.references, now.references):
+        yield Reason.REFERENCES
+    if drawn.provider != now.provider:
+        yield Reason.PROVIDER
+        return
+    for name, reason in _SETTINGS.items():
+        chosen = name in drawn.chosen or name in now.chosen
+        if chosen and getattr(drawn, name) != getattr(now, name):
+            yield reason
+    if drawn.thinking != now.thinking:
+        yield Reason.THINKING
+
+
+_SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": Reason.SHAPE}
+
+
+def _same(drawn: Hash | None, now: Hash | None) -> bool:
+    """Tell whether two are the same, or differ in a default alone."""
+    alike = drawn is not None and now is not None and drawn.sha256 == now.sha256
+    return alike or _users(drawn) == _users(now)
+
+
+def _users(of: Hash | None) -> str | None:
+    """Return the hash of what the user chose; None of a default, which may change."""
+    return of.sha256 if of is not None and of.by == "user" else None
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def fingerprint(drawn: Provenance) -> str:
+    """Return a hash of all that the user chose of what a picture is drawn from."""
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which few pictures need
+
+    parts = [drawn.words.sha256, _users(drawn.look), _users(drawn.references), drawn.provider]
+    parts += [getattr(drawn, name) if name in drawn.chosen else None for name in _SETTINGS]
+    if drawn.continues is not None:
+        parts.append(f"{drawn.continues:08x}")
+    if drawn.thinking is not None:
+        parts.append(f"thinking {drawn.thinking}")
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def older_rule(count: int) -> str:
+    """Say how many pictures lack a reference that they have had since 0.1.0."""
+    pictures = "1 picture was" if count == 1 else f"{count:,} pictures were"
+    return (
+        f"{pictures} drawn without the style reference, as before Fade, Wipe and the like began a "
+        "new picture: still up to date, unless imagegen.toml says strict_references = true"
+    )

@@ -1,0 +1,253 @@
+"""What is left to draw: what was asked for, held against the disk."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from imagegen.project.beat_status import Status
+from imagegen.project.storyboard import Beat, Key
+from imagegen.prompts.continuity import Predecessors
+from imagegen.workspace.outdated import OWN
+from imagegen.workspace.survey import THERE, Found, Surveyed
+
+
+class EarlierImage(msgspec.Struct, frozen=True, gc=False):
+    """An image that was drawn before from the same inputs: its file, and what its pixels are."""
+
+    path: str
+    content: int
+
+
+class Planned(msgspec.Struct, frozen=True, gc=False):
+    """A beat that was asked for. `draw` tells whether this run draws it.
+
+    `changed` says why its picture is outdated, `waived` that it needs none. `after` is the
+    beat that this run draws before it, because it continues that one; `blocked_by` the one
+    that it waits for in vain, which has no picture and is not drawn. `continues_outdated` tells
+    that it is drawn from a picture that is outdated and stays. A `placeholder` is drawn over.
+    `reused` is the image that it gets without a request.
+    """
+
+    beat: Beat
+    found: Found
+    draw: bool
+    changed: tuple[str, ...] = ()
+    waived: bool = False
+    after: Key | None = None
+    blocked_by: Key | None = None
+    continues_outdated: bool = False
+    placeholder: bool = False
+    reused: EarlierImage | None = None
+
+    @property
+    def status(self) -> Status:
+        """The beat's status when the run begins."""
+        if self.draw or self.reused is not None:
+            return Status.PENDING
+        if self.blocked_by is not None:
+            return Status.BLOCKED
+        if self.waived:
+            return Status.WAIVED
+        return Status.OUTDATED if self.changed else Status.SKIPPED
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has a picture that stays."""
+        stays = not self.draw and self.reused is None
+        return stays and self.found in THERE and not self.placeholder
+
+    @property
+    def again(self) -> bool:
+        """Whether it is drawn though it has a picture, which is kept."""
+        return self.draw and self.found in THERE and not self.placeholder
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The beats that were asked for, by style, in file order.
+
+    `others` counts beats of the storyboard that were not asked for.
+    """
+
+    styles: dict[str, tuple[Planned, ...]]
+    others: int = 0
+
+    @property
+    def to_draw(self) -> int:
+        """How many requests are needed at least."""
+        return sum(planned.draw for beats in self.styles.values() for planned in beats)
+
+    @property
+    def reused(self) -> int:
+        """How many images are taken from where they were drawn before, without a request."""
+        return sum(p.reused is not None for beats in self.styles.values() for p in beats)
+
+    @property
+    def drawn(self) -> Iterator[Beat]:
+        """The beats that are drawn."""
+        return (planned.beat for beats in self.styles.values() for planned in beats if planned.draw)
+
+    @property
+    def total(self) -> int:
+        """How many beats were asked for."""
+        return sum(len(beats) for beats in self.styles.values())
+
+    @property
+    def blocked(self) -> int:
+        """How many beats cannot be drawn, for the one before them is not drawn and not there."""
+        return sum(p.blocked_by is not None for beats in self.styles.values() for p in beats)
+
+    @property
+    def waived(self) -> int:
+        """How many beats a person settled without a picture."""
+        return sum(planned.waived for beats in self.styles.values() for planned in beats)
+
+    @property
+    def again(self) -> int:
+        """How many pictures are replaced; the old ones are kept."""
+        return sum(planned.again for beats in self.styles.values() for planned in beats)
+
+    @property
+    def placeholders(self) -> int:
+        """How many placeholders are drawn over; they are kept too."""
+        return sum(p.draw and p.placeholder for beats in self.styles.values() for p in beats)
+
+    @property
+    def outdated(self) -> Counter[tuple[str, ...]]:
+        """How many pictures are outdated and left as they are, by what has changed."""
+        return Counter(
+            planned.changed
+            for beats in self.styles.values()
+            for planned in beats
+            if planned.changed and not planned.draw and planned.reused is None
+        )
+
+    @property
+    def premature(self) -> list[Beat]:
+        """The beats that are drawn from a picture that is outdated and left as it is."""
+        return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
+
+
+def chain_lengths(beats: Iterable[Planned]) -> list[int]:
+    """Return for each chain of one style how many pictures it draws one after another."""
+    lengths: dict[Key, int] = {}
+    for planned in beats:
+        if planned.draw:
+            before = lengths.pop(planned.after, 0) if planned.after is not None else 0
+            lengths[planned.beat.key] = before + 1
+    return list(lengths.values())
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """Which beats are drawn though they have a picture.
+
+    With `force` all; with `outdated` those whose picture is of something else; with `own`
+    also a picture that a person put there. None that the run `lineage` drew itself.
+    """
+
+    force: bool = False
+    outdated: bool = False
+    own: bool = False
+    lineage: str = ""
+
+    def __call__(self, one: Surveyed) -> bool:
+        """Tell whether this beat is."""
+        origin = one.provenance
+        if origin is not None:
+            if origin.provider == OWN and not self.own:
+                return False
+            if self.lineage and origin.run == self.lineage:
+                return False
+        return self.force or (self.outdated and bool(one.changed))
+
+
+_NONE: Final = Again()
+
+
+def make(
+    surveyed: Mapping[str, Sequence[Surveyed]],
+    asked_for: Callable[[Beat], bool],
+    *,
+    again: Callable[[Surveyed], bool] = _NONE,
+    limit: int | None = None,
+    predecessors: Predecessors | None = None,
+) -> Plan:
+    """Decide for each beat whether it is drawn.
+
+    A beat without a picture is, unless it is waived; one with a picture if `again` says so.
+    `limit` is the most to draw in all: the first beats of every style. `predecessors` tell
+    which beats continue which; `surveyed` has all beats in file order.
+    """
+    before = predecessors or {}
+    styles = {
+        style: _in_chains(beats, asked_for, again, before[style])
+        if before.get(style)
+        else [_planned(one, again) for one in beats if asked_for(one.beat)]
+        for style, beats in surveyed.items()
+    }
+    others = sum(map(len, surveyed.values())) - sum(map(len, styles.values()))
+    if limit is not None:
+        styles, cut = _limited(styles, limit)
+        others += cut
+    return Plan(styles={name: tuple(beats) for name, beats in styles.items()}, others=others)
+
+
+def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
+    draw = again(one) if one.there else not one.waived
+    return Planned(one.beat, one.found, draw, one.changed, one.waived, placeholder=one.placeholder)
+
+
+def _in_chains(
+    beats: Sequence[Surveyed],
+    asked_for: Callable[[Beat], bool],
+    again: Callable[[Surveyed], bool],
+    predecessors: Mapping[Key, Key],
+) -> list[Planned]:
+    chained = _Chained(predecessors)
+    placed = (
+        chained.placed(one, _planned(one, again) if asked_for(one.beat) else None) for one in beats
+    )
+    return [planned for planned in placed if planned is not None]
+
+
+class _Chained:
+    """Puts the beats of one style behind those that they continue, in file order."""
+
+    def __init__(self, predecessors: Mapping[Key, Key]) -> None:
+        self._predecessors = predecessors
+        self._drawn: set[Key] = set()
+        self._lacking: dict[Key, Key] = {}
+        """Beats without a picture that are not drawn, and which one must be mended first."""
+        self._outdated: set[Key] = set()
+
+    def placed(self, one: Surveyed, planned: Planned | None) -> Planned | None:
+        """Return the plan for a beat, by what becomes of the one before it."""
+        before = self._predecessors.get(one.key)
+        if planned is not None and planned.draw and before is not None:
+            if before in self._drawn:
+                planned = msgspec.structs.replace(planned, after=before)
+            elif before in self._lacking:
+                by = None if one.there else self._lacking[before]
+                planned = msgspec.structs.replace(planned, draw=False, blocked_by=by)
+            elif before in self._outdated:
+                planned = msgspec.structs.replace(planned, continues_outdated=True)
+        if planned is not None and planned.draw:
+            self._drawn.add(one.key)
+        elif not one.there:
+            self._lacking[one.key] = (planned and planned.blocked_by) or one.key
+        elif one.changed:
+            self._outdated.add(one.key)
+        return planned
+
+
+def _limited(
+    styles: Mapping[str, list[Planned]], limit: int
+) -> tuple[dict[str, list[Planned]], int]:
+    """Leave out what is to be drawn beyond `limit`, taking the styles' beats in turn."""
+    rows = itertools.zip_longest(*([p for p in beats if p.draw] for beats in styles.values()))
+    in_turn = [planned for row in rows for planned in row if planned is not None]
+    beyond = set(map(id, in_turn[limit:]))
+    kept = {name: [p for p in beats if id(p) not in beyond] for name, beats in styles.items()}
+    return kept, len(beyond)

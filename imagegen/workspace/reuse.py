@@ -1,0 +1,306 @@
+"""Images that were drawn before from the same inputs: taken again, as a build cache does.
+
+They lie in `old_images/`, among the candidates in `tries/`, or where the disk refused them. What
+an image was drawn from stands in its metadata, as hashes: where all of these are those of the
+request that would be sent, nothing is sent.
+"""
+
+import contextlib
+import io
+import itertools
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.editing import scratch
+from imagegen.images import formats, png
+from imagegen.images.png import Hash, Provenance
+from imagegen.project import rescue, steps
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard.hashing import words_hash
+from imagegen.workspace.plan import EarlierImage, Plan, Planned
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import Found, Surveyed, counted, look_at
+
+_SHOT: Final = re.compile(r"Shot_(.+)")
+_BEAT: Final = re.compile(r"Beat_(.+)\.png")
+_CANDIDATE: Final = re.compile(r"(.+)_[0-9]+")
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """An image that was drawn before: where it lies, and what it was drawn from."""
+
+    path: Path
+    content: int
+    origin: Provenance
+
+    @property
+    def keys(self) -> set[Key]:
+        """The beats that it was drawn for: its own, or the one that it is a candidate for."""
+        own = self.origin.beat
+        of = _CANDIDATE.fullmatch(own)
+        return {(self.origin.shot, number) for number in (own, of[1] if of else own)}
+
+
+def reuse(
+    project: Project,
+    plan: Plan,
+    surveyed: Mapping[str, Sequence[Surveyed]],
+    *,
+    lineage: str,
+    now: float,
+) -> Plan:
+    """Return the plan with images that are taken and not drawn.
+
+    With `--force` only those that the run `lineage` drew itself. `now` is the wall clock's time,
+    in seconds. Raises `UsageError` and `StorageError` for what cannot be read.
+    """
+    folders, rescued = _folders(project.layout), list(rescue.images(project.layout))
+    if not plan.to_draw or not (folders or rescued):
+        return plan
+    words = {
+        (style, words_hash(planned.beat.words))
+        for style, beats in plan.styles.items()
+        for planned in beats
+        if planned.draw
+    }
+    drawn = itertools.chain(_read(rescued), _find(project, folders, words, now))
+    known = _Catalogue(drawn, lineage if project.asked.force else None)
+    if not known:
+        return plan
+    styles = {
+        style: _of_style(project, beats, surveyed[style], known)
+        for style, beats in plan.styles.items()
+    }
+    return msgspec.structs.replace(plan, styles=styles)
+
+
+def take(project: Project, plan: Plan, old: Path) -> tuple[Plan, int]:
+    """Put the images that a plan takes in their beats' places.
+
+    Returns the plan afterwards, and how many were taken. What was there goes to the folder `old`.
+    An image that turns out to be damaged is to be drawn after all. Raises `StorageError` and
+    `UsageError`.
+    """
+    styles = {
+        style: tuple(_place(project, one, one.reused, old) if one.reused else one for one in beats)
+        for style, beats in plan.styles.items()
+    }
+    after = msgspec.structs.replace(plan, styles=styles)
+    return after, plan.reused - (after.to_draw - plan.to_draw)
+
+
+class _Catalogue:
+    """The images that may be taken, by their inputs; each serves one beat."""
+
+    def __init__(self, drawn: Iterable[Candidate], run: str | None) -> None:
+        self._words: set[tuple[str, str]] = set()
+        self._by_inputs: dict[object, deque[Candidate]] = {}
+        self._used: set[int] = set()
+        for one in drawn:
+            if run is None or one.origin.run == run:
+                self._words.add((one.origin.style, one.origin.words.sha256))
+                inputs = _inputs(one.origin)
+                for place in (inputs, *((inputs, key) for key in one.keys)):
+                    self._by_inputs.setdefault(place, deque()).append(one)
+
+    def __bool__(self) -> bool:
+        return bool(self._words)
+
+    def has(self, style: str, words: str) -> bool:
+        """Tell whether any image was drawn from these words."""
+        return (style, words) in self._words
+
+    def leave(self, contents: Iterable[int]) -> None:
+        """Let these images be, which are in a beat's place."""
+        self._used.update(contents)
+
+    def take(self, beat: Beat, wanted: Provenance) -> Candidate | None:
+        """Return an image of these inputs: of this beat rather than another, then the newest."""
+        inputs = _inputs(wanted)
+        for place in ((inputs, beat.key), inputs):
+            waiting = self._by_inputs.get(place, deque())
+            # Each is passed over once, however many beats have the same words.
+            while waiting:
+                found = waiting.popleft()
+                if found.content not in self._used:
+                    self._used.add(found.content)
+                    return found
+        return None
+
+
+def _inputs(of: Provenance) -> tuple[object, ...]:
+    """Return all that a request is made of, whoever chose it."""
+    return (
+        *(of.style, of.words.sha256, _sha256(of.look), _sha256(of.references)),
+        *(of.provider, of.model, of.thinking, of.aspect_ratio, of.image_size, of.continues),
+    )
+
+
+def _sha256(of: Hash | None) -> str | None:
+    return of.sha256 if of is not None else None
+
+
+def _of_style(
+    project: Project, beats: Sequence[Planned], surveyed: Sequence[Surveyed], known: _Catalogue
+) -> tuple[Planned, ...]:
+    """Return one style's plan with what is taken. Beats come after those that they continue."""
+    before = project.predecessors.get(beats[0].beat.style, {}) if beats else {}
+    there = {one.key: one.whole for one in surveyed if one.whole is not None}
+    drawn = {planned.beat.key for planned in beats if planned.draw}
+    known.leave(whole.content for key, whole in there.items() if key not in drawn)
+    contents: dict[Key, int | None] = {key: whole.content for key, whole in there.items()}
+    found: list[Planned] = []
+    for planned in beats:
+        key = planned.beat.key
+        after = before.get(key)
+        if planned.draw and after not in drawn:
+            content = contents.get(after) if after is not None else None
+            planned = _without_drawing(project, planned, there.get(key), content, known)  # noqa: PLW2901
+            if not planned.draw:
+                drawn.discard(key)
+                if planned.reused is not None:
+                    contents[key] = planned.reused.content
+        found.append(planned)
+    return tuple(found)
+
+
+def _without_drawing(
+    project: Project,
+    planned: Planned,
+    there: png.Whole | None,
+    continues: int | None,
+    known: _Catalogue,
+) -> Planned:
+    """Return the plan for a beat whose image is known; else that it is drawn after all."""
+    beat, follows = planned.beat, continues is not None
+    if planned.after is not None:
+        # The image before it is not drawn after all.
+        planned = msgspec.structs.replace(planned, after=None)
+    if not follows and not known.has(beat.style, words_hash(beat.words)):
+        return planned
+    wanted = msgspec.structs.replace(project.target(beat), continues=continues)
+    origin = there.provenance if follows and there is not None else None
+    if origin and not project.asked.force and _inputs(origin) == _inputs(wanted):
+        # It was to follow the image before it, which is back.
+        return msgspec.structs.replace(planned, draw=False, changed=())
+    drawn = known.take(beat, wanted)
+    if drawn is None:
+        return planned
+    return msgspec.structs.replace(
+        planned,
+        draw=False,
+        reused=EarlierImage(str(drawn.path), drawn.content),
+        continues_outdated=False,
+    )
+
+
+def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) -> Planned:
+    """Put an image in a beat's place, or have it drawn where it is not whole."""
+    source, beat, layout = Path(reused.path), planned.beat, project.layout
+    data = files.read(source, png.MAX_BYTES) or b""
+    origin = _origin(data)
+    if origin is None:
+        return msgspec.structs.replace(planned, draw=True, reused=None)
+    now = project.target(beat)
+    told = msgspec.structs.replace(
+        now, run=origin.run, continues=origin.continues, scaled=origin.scaled
+    )
+    try:
+        created = source.stat().st_mtime
+    except OSError as error:
+        raise files.unreadable(error, source) from error
+    parts = png.restamped(data, told, project.composer.texts(beat, created))
+    path = layout.picture(beat.style, *beat.key)
+    files.make_folder(path.parent)
+    refuse_link(path.parent)
+    if files.exists(path):
+        files.keep_old(path, old / path.relative_to(layout.pictures))
+    files.write(path, *parts)
+    if not source.is_relative_to(layout.root):
+        # It was kept elsewhere for want of room.
+        with contextlib.suppress(OSError):
+            source.unlink()
+    return msgspec.structs.replace(planned, found=Found.WHOLE, reused=None, changed=())
+
+
+def _origin(data: bytes) -> Provenance | None:
+    """Return what an image says of its origin, unless it is torn or damaged."""
+    whole = png.examine(io.BytesIO(data))
+    if whole is None:
+        return None
+    try:
+        formats.as_png(data)
+    except formats.NotAPictureError:
+        return None
+    return whole.provenance
+
+
+def _folders(layout: Layout) -> list[Path]:
+    """Return the folders that hold images which were drawn before, the newest first."""
+    tries = layout.root / scratch.FOLDER
+    folders = [*steps.newest_first(layout), *(tries / name for name in scratch.folders(tries))]
+    return sorted(folders, key=lambda folder: folder.name, reverse=True)
+
+
+def _read(paths: Iterable[Path]) -> Iterator[Candidate]:
+    for path in paths:
+        _, whole = look_at(path)
+        if whole is not None and whole.provenance is not None:
+            yield Candidate(path, whole.content, whole.provenance)
+
+
+def _find(
+    project: Project, folders: Iterable[Path], words: set[tuple[str, str]], now: float
+) -> Iterator[Candidate]:
+    """Yield the images that were drawn from these words, the newest folder's first."""
+    styles = sorted({style for style, _ in words})
+    for folder in folders:
+        for style in styles:
+            for entry in _pictures(f"{folder}/{style}"):
+                whole = _whole(project, entry, now)
+                origin = whole.provenance if whole is not None else None
+                if whole and origin and (origin.style, origin.words.sha256) in words:
+                    yield Candidate(Path(entry.path), whole.content, origin)
+
+
+def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.Whole | None:
+    """Return what a file is; one that the index knows is not opened."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    relative = project.layout.relative(Path(entry.path))
+    whole = project.index.find(relative, found)
+    if whole is None:
+        _, whole = look_at(Path(entry.path))
+        if whole is not None:
+            project.index.add(relative, found, whole, now)
+    return whole
+
+
+def _pictures(style: str) -> Iterator["os.DirEntry[str]"]:
+    """Yield the pictures in a style's folder, shot by shot."""
+    for shot in _entries(style, _SHOT):
+        if shot.is_dir(follow_symlinks=False):
+            pictures = _entries(shot.path, _BEAT)
+            yield from (one for one in pictures if one.is_file(follow_symlinks=False))
+
+
+def _entries(folder: str, name: re.Pattern[str]) -> list["os.DirEntry[str]"]:
+    """Return the entries of a folder with such names, in the order of their numbers."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [one for one in entries if name.fullmatch(one.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise files.unreadable(error, folder) from error
+    return sorted(found, key=lambda one: counted(one.name))

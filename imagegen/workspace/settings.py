@@ -1,0 +1,63 @@
+"""The settings of a project, with what a command asks for in their place."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from imagegen import providers
+from imagegen.errors import InputFault
+from imagegen.project import settings
+from imagegen.project.record import Asked
+from imagegen.project.settings import STYLES, Settings
+from imagegen.providers.base import model_name
+from imagegen.toml import did_you_mean
+
+
+def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
+    """Read imagegen.toml; returns its faults, and an unknown provider, beside what is right."""
+    read, faults = settings.read(root)
+    if asked.provider is None and read.provider not in providers.NAMES:
+        near = did_you_mean(read.provider, providers.NAMES)
+        fault = InputFault(
+            file=str(root / settings.FILE),
+            field="provider",
+            message=f'unknown: "{read.provider}"',
+            hint=near or "one of " + ", ".join(providers.NAMES),
+        )
+        faults.append(fault)
+    provider = asked.provider or read.provider
+    # A model and its thinking belong to the provider that the settings name.
+    model = asked.model or (read.model if provider == read.provider else None)
+    if provider != read.provider:
+        read = settings.without_thinking(read)
+    if model is not None:
+        model = model_name(model)
+    if asked.continuity is not None:
+        read = settings.with_continuity(read, on=asked.continuity)
+    return msgspec.structs.replace(read, provider=provider, model=model), faults
+
+
+def doubtful(read: Settings) -> list[str]:
+    """Say which styles of the file's own may be misspelt: each is drawn, and paid for, besides.
+
+    One that `draw` names is meant.
+    """
+    own = (name for name in read.styles if name not in STYLES and name not in (read.draw or ()))
+    near = ((name, did_you_mean(name, STYLES)) for name in own)
+    return [
+        f"{settings.FILE}: [styles.{name}] adds a style: {meant} If not, name it in draw"
+        for name, meant in near
+        if meant is not None
+    ]
+
+
+def hides_beats(fault: InputFault, styles: Collection[str]) -> bool:
+    """Tell whether a fault of imagegen.toml leaves open which beats are meant.
+
+    `styles` are those that could be read: each word for another would be a fault too.
+    """
+    setting, _, name = (fault.field or "").partition(".")
+    if setting == "styles":
+        return name.partition(".")[0] not in styles
+    return setting in {"", "beats"}

@@ -1,0 +1,310 @@
+"""What is on the disk for each beat of a storyboard."""
+
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.images import formats, png
+from imagegen.project.index import Index
+from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.storyboard import Beat, Key
+
+_HEAD: Final = 16
+_NAMED: Final = 3
+_SHOT: Final = re.compile(r"Shot_(.+)")
+_BEAT: Final = re.compile(r"Beat_(.+)\.png")
+_DIGITS: Final = re.compile(r"([0-9]{1,18})")
+_SHOT_OF: Final = attrgetter("shot")
+
+
+class Found(StrEnum):
+    """What lies where a beat's picture belongs."""
+
+    NOTHING = "nothing"
+    WHOLE = "whole"
+    """A whole PNG: the picture."""
+    CONVERTIBLE = "convertible"
+    """A JPEG or WebP under the PNG's name: the picture, once converted."""
+    FOREIGN = "foreign"
+    """Torn, or no picture: to be put aside and drawn."""
+
+    ELSEWHERE = "elsewhere"
+    """A cloud drive's placeholder: the picture is there, and not on this machine."""
+
+
+THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE, Found.ELSEWHERE})
+"""What is a beat's picture."""
+
+
+class Surveyed(msgspec.Struct, frozen=True, gc=False):
+    """A beat and what lies at its place; `whole` is set for a whole PNG.
+
+    `changed` says what has changed since its picture was drawn, `waived` that it needs none.
+    `placeholder` marks a sketch in a project that is drawn by another provider.
+    """
+
+    beat: Beat
+    found: Found
+    whole: png.Whole | None = None
+    changed: tuple[str, ...] = ()
+    waived: bool = False
+    placeholder: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Shot and beat number."""
+        return self.beat.key
+
+    @property
+    def name(self) -> str:
+        """The beat's address in full."""
+        return self.beat.name
+
+    @property
+    def provenance(self) -> png.Provenance | None:
+        """What the picture says of its origin, if it says so."""
+        return self.whole.provenance if self.whole else None
+
+    @property
+    def there(self) -> bool:
+        """Whether the beat has its picture, and not only a placeholder."""
+        return self.found in THERE and not self.placeholder
+
+
+class Stray(msgspec.Struct, frozen=True, gc=False):
+    """What lies where a picture would, and is no beat's; `key` is its shot and beat number."""
+
+    key: Key
+    found: Found
+    whole: png.Whole | None = None
+
+    @property
+    def provenance(self) -> png.Provenance | None:
+        """What the picture says of its origin, if it says so."""
+        return self.whole.provenance if self.whole else None
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in the folders of some styles.
+
+    `beats` has each style's beats in file order. `strays` are left over from beats that the
+    storyboard does not have any more, `moves` say from where to where pictures of a style
+    belong by their words. `unfinished` are folders with files that a crash left half-written.
+    `older` counts pictures that were drawn without the reference that their transition gives
+    them since 0.1.0, and that are not outdated by that.
+    """
+
+    beats: dict[str, list[Surveyed]]
+    strays: dict[str, list[Stray]] = {}
+    moves: dict[str, dict[Key, Key]] = {}
+    unfinished: tuple[str, ...] = ()
+    older: int = 0
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The beats whose picture is on a cloud drive alone."""
+        beats = itertools.chain.from_iterable(self.beats.values())
+        return tuple(one.name for one in beats if one.found is Found.ELSEWHERE)
+
+    @property
+    def there(self) -> dict[str, dict[Key, str | None]]:
+        """The beats of each style that have their picture, with the hash of its words if known."""
+        return {
+            style: {one.key: _words_in(one.whole) for one in beats if one.there}
+            for style, beats in self.beats.items()
+        }
+
+
+def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, now: float) -> Survey:
+    """Look at every beat's picture; a file that the index knows is not opened.
+
+    `now` is the wall clock's time in seconds. Raises `UsageError` where a folder of
+    pictures is a symbolic link or cannot be read.
+    """
+    styles = {style: _Style(layout, style, index, now) for style in beats}
+    looked = {style: styles[style].look(own) for style, own in beats.items()}
+    strays = {style: folder.strays() for style, folder in styles.items()}
+    return Survey(
+        beats=looked,
+        strays={style: found for style, found in strays.items() if found},
+        unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
+    )
+
+
+def _words_in(whole: png.Whole | None) -> str | None:
+    drawn = whole.provenance if whole is not None else None
+    return drawn.words.sha256 if drawn is not None else None
+
+
+def counted(number: str) -> list[tuple[int, str]]:
+    """Return what sorts numbers as people do: 2 before 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(number)]
+
+
+class _Folder:
+    """The entries of a folder by name, each to be taken once."""
+
+    __slots__ = ("_folded", "names", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.names: dict[str, os.DirEntry[str]] = {}
+        self._folded: dict[str, str] | None = None
+        try:
+            with os.scandir(path) as entries:
+                # macOS keeps names decomposed, and copies of them stay so elsewhere.
+                self.names = {unicodedata.normalize("NFC", one.name): one for one in entries}
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+    def take(self, name: str) -> os.DirEntry[str] | None:
+        """Take the entry of this name."""
+        return self.names.pop(unicodedata.normalize("NFC", name), None)
+
+    def take_alike(self, name: str) -> os.DirEntry[str] | None:
+        """Take the entry whose name the disk takes for this one, which is none's."""
+        plain = unicodedata.normalize("NFC", name)
+        if self._folded is None:
+            self._folded = {known.casefold(): known for known in self.names}
+        other = self._folded.get(plain.casefold())
+        # A disk that folds case would write to the other; where it does not, this is free.
+        if other is None or not os.path.lexists(os.path.join(self.path, name)):  # noqa: PTH118 - of very many beats much faster than by paths
+            return None
+        return self.names.pop(other, None)
+
+
+class _Style:
+    def __init__(self, layout: Layout, style: str, index: Index, now: float) -> None:
+        path = layout.style_folder(style)
+        refuse_link(path)
+        self._relative = layout.relative(path)
+        self._index = index
+        self._now = now
+        self._folder = _Folder(str(path))
+        # None: there is no such folder, or all that lies in it is claimed.
+        self._shots: dict[str, _Folder | None] = {}
+
+    def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
+        found: list[Surveyed] = []
+        for shot, own in itertools.groupby(beats, _SHOT_OF):
+            found += self._look_in(f"Shot_{shot}", list(own))
+        return found
+
+    def strays(self) -> list[Stray]:
+        """Return what no beat has claimed, in the order of its numbers; to be asked last."""
+        for name, entry in self._folder.names.items():
+            # Shots that the storyboard does not have any more.
+            if _SHOT.fullmatch(name) and entry.is_dir(follow_symlinks=False):
+                self._shots[name] = _Folder(entry.path)
+        found = []
+        for shot, folder in self._shots.items():
+            for name, entry in folder.names.items() if folder is not None else ():
+                number = _BEAT.fullmatch(name)
+                if number:
+                    looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
+                    found.append(Stray((shot.removeprefix("Shot_"), number[1]), *looked))
+        return sorted(found, key=lambda stray: [counted(number) for number in stray.key])
+
+    def unfinished(self) -> Iterator[str]:
+        """Return the folders that hold what a crash left half-written."""
+        for folder in (self._folder, *filter(None, self._shots.values())):
+            if any(files.is_temporary(name) for name in folder.names):
+                yield folder.path
+
+    def _look_in(self, shot: str, beats: Sequence[Beat]) -> list[Surveyed]:
+        """Look at the pictures of beats that stand together in one shot."""
+        if shot not in self._shots:
+            self._shots[shot] = self._shot(shot)
+        folder = self._shots[shot]
+        if folder is None:
+            return [Surveyed(beat, Found.NOTHING) for beat in beats]
+        names = [f"Beat_{beat.beat}.png" for beat in beats]
+        entries = [folder.take(name) for name in names]
+        if folder.names:
+            # Mostly nothing is left, and nothing needs to be folded.
+            pairs = zip(entries, names, strict=True)
+            entries = [entry or folder.take_alike(name) for entry, name in pairs]
+        else:
+            self._shots[shot] = None
+        within = f"{self._relative}/{shot}/"
+        return [
+            Surveyed(beat, self._missing(folder, name))
+            if entry is None
+            else Surveyed(beat, *self._look_at(entry, within + name))
+            for beat, entry, name in zip(beats, entries, names, strict=True)
+        ]
+
+    def _missing(self, folder: _Folder, name: str) -> Found:
+        """Return what is there of a picture that is not at its place."""
+        others = files.stub_names(name) if folder.names else ()
+        return Found.ELSEWHERE if any(map(folder.take, others)) else Found.NOTHING
+
+    def _shot(self, name: str) -> _Folder | None:
+        entry = self._folder.take(name) or self._folder.take_alike(name)
+        if entry is None:
+            return None
+        if not entry.is_dir(follow_symlinks=False):
+            refuse_link(Path(entry.path))
+        return _Folder(entry.path)
+
+    def _look_at(self, entry: os.DirEntry[str], relative: str) -> tuple[Found, png.Whole | None]:
+        if not entry.is_file(follow_symlinks=False):
+            return Found.FOREIGN, None
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            # Moved away since the folder was read: a run may be active while `status` looks.
+            return Found.NOTHING, None
+        whole = self._index.find(relative, found)
+        if whole is not None:
+            return Found.WHOLE, whole
+        if files.is_stub(found):
+            return Found.ELSEWHERE, None
+        kind, whole = look_at(Path(entry.path))
+        if kind is Found.FOREIGN and files.is_hollow(found):
+            return Found.ELSEWHERE, None
+        if whole is not None:
+            self._index.add(relative, found, whole, self._now)
+        return kind, whole
+
+
+def look_at(path: Path) -> tuple[Found, png.Whole | None]:
+    """Tell what one file is. Raises `UsageError` if it cannot be read."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(_HEAD) or b""
+            kind = formats.format_of(head)
+            if kind is formats.Format.PNG:
+                whole = png.examine(file)
+                return (Found.WHOLE, whole) if whole else (Found.FOREIGN, None)
+    except FileNotFoundError:
+        return Found.NOTHING, None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    # Whether a JPEG or WebP is whole shows when it is converted.
+    if kind in {formats.Format.JPEG, formats.Format.WEBP}:
+        return Found.CONVERTIBLE, None
+    return Found.FOREIGN, None
+
+
+def not_here(beats: Sequence[str]) -> str:
+    """Return a note on beats whose picture is on a cloud drive alone."""
+    count = len(beats)
+    pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    some = ", ".join(beats[:_NAMED]) + (" …" if count > _NAMED else "")
+    return (
+        f"{pictures} not on this machine but on a cloud drive ({some}): not drawn again; download "
+        "them to choose or to check them"
+    )

@@ -1,0 +1,26 @@
+"""What a step keeps so that it can be undone: overrides and choices as they were."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from imagegen.project import overrides
+from imagegen.project.overrides import Address
+from imagegen.workspace.project import Project
+
+OVERRIDES: Final = "overrides"
+"""Under which name a step keeps what overrides.toml said before."""
+
+
+CHOICES: Final = "selections"
+"""Under which name a step keeps what happened to choices."""
+
+
+def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+    """Return what a step keeps of overrides.toml, to undo these changes."""
+    kept = {
+        overrides.name_of(where): msgspec.to_builtins(project.placed.get(where))
+        for where in changes
+    }
+    return {OVERRIDES: kept} if kept else {}
