@@ -118,6 +118,23 @@ def test_refused_beat_stops_no_other(
     assert commands.run("status", root, "--check").code == 1
 
 
+def test_a_service_that_rejects_every_request_ends_the_run(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """However many are in flight: at most three beats are in error, and no prompt is blamed."""
+    root = commands.project(beats=30, keys=4)
+    server.fault("prompt", Answer.BAD_REQUEST, times=999)
+    done = commands.run("run", root, "--base-url", server.address, "--progress", "json")
+    assert done.code == 2, done.text
+    complete = done.events[-1]
+    assert (complete["reason"], complete["resume_after"]) == ("rejected alike", None)
+    counts = list(complete["counts"].values())  # type: ignore[attr-defined]
+    assert 1 <= sum(style["error"] for style in counts) <= 3
+    assert sum(style["pending"] for style in counts) >= 87
+    assert "so it is not the prompt: Request contains an invalid argument." in done.err
+    assert "check" not in done.err
+
+
 def test_refusal_is_told_in_the_models_words(commands: Commands, server: GeminiServer) -> None:
     """What the model said instead of drawing is shown."""
     root = commands.project(beats=1, settings=ONE_STYLE)

@@ -409,7 +409,7 @@ def enlarged(data: bytes, width: int = 12_000) -> bytes:
 
 
 WRONG = {
-    "text": (b"no picture", "neither PNG, JPEG nor WebP"),
+    "text": (b"no picture", "not an image of a known type"),
     "torn PNG": (image()[:-20], "not whole"),
     "large PNG": (enlarged(image()), "12000 x 9000 pixels are too many: 100 million at most"),
     "large JPEG": (
@@ -421,9 +421,9 @@ WRONG = {
         "pixels are too many: 100 million at most",
     ),
     "torn JPEG": (image("JPEG")[:300], "cannot be read"),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "neither PNG, JPEG nor WebP"),
-    "GIF": (image("GIF"), "neither PNG, JPEG nor WebP"),
-    "empty": (b"", "neither PNG, JPEG nor WebP"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "the type HEIC, which imagegen cannot read"),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "the type SVG, which imagegen"),
+    "empty": (b"", "not an image of a known type"),
 }
 
 

@@ -45,6 +45,9 @@ _HEADINGS: Final = {
     "passing": "Worth another try: network or service trouble",
     "blocked": "Not sent: the picture that it continues is not there",
 }
+_ALIKE: Final = frozenset({"bad request", "no picture"})
+"""Causes of errors that every request may meet; then no other prompt helps."""
+
 _ANSWERS: Final = {
     "refused": "refused",
     "no picture": "without picture",
@@ -290,12 +293,15 @@ def _errors(paper: Paper, ended: Ended) -> None:
     for beat, error in ended.errors:
         by_cause.setdefault(error.cause, []).append((beat, error))
     names = ended.names
+    alike = ended.complete.reason == "rejected alike"
     for number, (cause, group) in enumerate(by_cause.items()):
         if number:
             paper.line()
-        paper.line(_HEADINGS.get(cause, clean(cause)), "bold")
+        is_every = alike and cause in _ALIKE
+        heading = "Rejected as every request is" if is_every else _HEADINGS.get(cause, clean(cause))
+        paper.line(heading, "bold")
         _beats(paper, names, group)
-        if ended.resumes:
+        if ended.resumes and not is_every:
             paper.commands(*_commands(cause, group, names, ended), indent=6)
 
 
