@@ -360,10 +360,13 @@ def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
     show = Show(folder("trying"), beats={"clear": 60}, keys_a_style=4)
     out_of_reach(show, endpoint=False)
     see(show)
-    show = Show(folder("round"), beats={"clear": 1}, max_attempts=1)
-    answers: list[Outcome] = [passing()]
-    show.provider.answer = lambda _request, _key: answers.pop() if answers else Picture(data=PNG)
-    see(show)
+    for name, attempts in (("round", 1), ("retry", 4)):
+        show = Show(folder(name), beats={"clear": 1}, max_attempts=attempts)
+        answers: list[Outcome] = [passing()]
+        show.provider.answer = lambda _request, _key, left=answers: (  # type: ignore[misc]
+            left.pop() if left else Picture(data=PNG)
+        )
+        see(show)
     both = {"clear": (key("clear"),), "consistent": (key("consistent"),)}
     show = Show(folder("lending"), beats={"clear": 3, "consistent": 12}, keys=both, lend=True)
     refuse(show, "clear")
