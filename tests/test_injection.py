@@ -276,8 +276,14 @@ def essence(place: Path) -> dict[str, object]:
 
 def drawn_ever(place: Path) -> set[str]:
     """Return the pixels of every image of a project, whatever its file is called meanwhile."""
-    every = (path for path in (place / "my-video").rglob("*") if path.is_file())
-    return {pixels(path) for path in every if path.read_bytes().startswith(png.SIGNATURE)}
+    found = set()
+    for path in (place / "my-video").rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                whole = png.examine(file)
+            if whole is not None:
+                found.add(pixels(path))
+    return found
 
 
 class BrokenPromiseError(AssertionError):
