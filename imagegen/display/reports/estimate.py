@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from imagegen.display.reports import characters
 from imagegen.display.text import size_hint
 from imagegen.display.text.formatting import money
@@ -72,16 +74,20 @@ def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: E
     if not able and not unable:
         return
     paper.line()
-    paper.line(f"  {_in_all(sum((able or unable).values()), estimate, paper.glyphs.dot)}")
+    # Without any key no time is known, but for the keys that are supposed below.
+    timed = estimate if able else msgspec.structs.replace(estimate, answer_seconds=None)
+    paper.line(f"  {_in_all(sum((able or unable).values()), timed, paper.glyphs.dot)}")
     if able:
         for style in unable:
             paper.line(f"  {style} cannot be drawn: no key; add one to keys.toml under [keys]")
     supposed = estimate.supposed
     if supposed is not None:
-        at_least = f"at least {duration(supposed.seconds)}, and " if supposed.seconds else ""
+        seconds = supposed.seconds + (estimate.answer_seconds or 0.0)
+        at_least = [f"at least {duration(seconds)}"] if seconds else []
+        answer = [] if estimate.answer_seconds is not None else ["one answer's time"]
         head = "with" if able else "no key yet; with"
         keys = f"{supposed.keys} keys of {supposed.per_minute} a minute"
-        paper.line(f"  {head} {keys}: {at_least}one answer's time")
+        paper.line(f"  {head} {keys}: {', and '.join(at_least + answer)}")
 
 
 def _can_be_drawn(estimate: Estimate, style: str) -> bool:
