@@ -85,6 +85,7 @@ def test_beats_behind_one_in_error_are_blocked_and_told(tmp_path: Path) -> None:
     assert any("not sent" in message for message in complete.messages)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     chains=st.lists(st.integers(1, 6), min_size=1, max_size=12),

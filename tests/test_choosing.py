@@ -727,6 +727,7 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
     assert outcomes == {True, False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said", [None, {"1.1": {"style": "clear"}}], ids=["ours", "another tool's"]
 )

@@ -27,6 +27,7 @@ def harmless(data: bytes) -> bool:
     return not controls and not marks and "##[" not in text and "::" not in text
 
 
+@pytest.mark.slow
 @given(st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
 @example(NASTY)
 @example({NASTY: [NASTY, {"::": "####["}]})

@@ -953,6 +953,7 @@ def test_a_broken_display_ends_no_run(tmp_path: Path) -> None:
     assert any(isinstance(event, Warned) for event in show.events)
 
 
+@pytest.mark.slow
 def test_a_server_that_allows_less_is_used_in_full(tmp_path: Path) -> None:
     """Against 7 a minute instead of 9, at least 95 % of what is allowed is used."""
     show = Show(tmp_path, beats={"clear": 200}, keys_a_style=1)

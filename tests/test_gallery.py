@@ -201,6 +201,7 @@ def test_nothing_in_it_leads_outside_or_runs(commands: Commands, root: Path) -> 
     assert not re.search(r"url\(|@import|https?:", style)
 
 
+@pytest.mark.slow
 def test_a_storyboards_words_are_text(commands: Commands) -> None:
     """Markup and control characters of others are shown and not obeyed."""
     hostile = '"><img src=x onerror=alert(1)><!-- \u202e\x07 </table>&amp;'
@@ -307,6 +308,7 @@ def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
     assert said not in went_well(commands.run("gallery", root, "--png")).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--chosen",)])
 def test_the_picture_marks_what_is_chosen(
     commands: Commands, root: Path, options: tuple[str, ...]
@@ -323,6 +325,7 @@ def test_the_picture_marks_what_is_chosen(
 # Where it is written
 
 
+@pytest.mark.slow
 def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None:
     """A sheet replaces a sheet and nothing else, also where it is named."""
     for options, name in (((), "gallery.html"), (("--png",), "gallery.png")):
@@ -382,6 +385,7 @@ def test_a_sheet_says_that_numbers_have_moved(commands: Commands, root: Path) ->
     assert "moved" not in page(commands, root).text
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:
     """A PNG that is about as wide as it is high, with all the pictures in it."""
     went_well(commands.run("choose", root, "--all", "clear"))
@@ -396,6 +400,7 @@ def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:
     went_well(commands.run("gallery", root, "--png", "--chosen"))
 
 
+@pytest.mark.slow
 def test_a_sheet_that_would_be_too_large_is_refused(commands: Commands) -> None:
     """It says what to take instead; nothing is written."""
     root = commands.project(beats=1, settings=SKETCH)

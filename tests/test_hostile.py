@@ -333,6 +333,7 @@ def _loop(path: Path, outside: Outside) -> None:
 IN_PLACE = (_link, _dangling, _pipe, _socket, _folder, _hard_link, _loop)
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("place", [*FILES, *FOLDERS])
 def test_nothing_outside_is_touched_whatever_stands_in_a_place(
@@ -387,6 +388,7 @@ def test_what_may_not_be_read_is_told(commands: Commands, place: str) -> None:
             path.chmod(0o700)
 
 
+@pytest.mark.slow
 def test_pictures_that_are_bombs_are_put_aside(commands: Commands) -> None:
     """A file that claims to be enormous is kept, not unpacked, and its beat is drawn."""
 

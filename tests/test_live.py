@@ -542,6 +542,7 @@ def _events(names: list[str], beats: int) -> st.SearchStrategy[Event]:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(data=st.data())
 def test_every_frame_fits_its_screen(data: st.DataObject) -> None:

@@ -183,6 +183,7 @@ def test_answers_without_a_picture_are_counted_over_all_rounds(tmp_path: Path) -
     assert len(show.provider.times("clear 1")) == 6
 
 
+@pytest.mark.slow
 def test_a_minutes_silent_requests_are_no_outage(tmp_path: Path) -> None:
     """One answer in eight never comes: their timeouts come in a row, and say nothing."""
     show = Show(tmp_path, beats={"clear": 600}, per_minute=120)
@@ -205,6 +206,7 @@ def test_a_minutes_silent_requests_are_no_outage(tmp_path: Path) -> None:
 # -- outages ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beats", "endpoint"), [(30, True), (600, True), (600, False)])
 def test_two_minutes_without_the_service_cost_two_minutes(
     tmp_path: Path, beats: int, *, endpoint: bool
@@ -243,6 +245,7 @@ def test_the_last_few_beats_outlast_two_minutes_without_drawing(tmp_path: Path) 
     assert waits(show)["round"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", [True, False])
 def test_a_service_that_goes_away_for_good_ends_the_run_with_one_message(
     tmp_path: Path, *, endpoint: bool

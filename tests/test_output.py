@@ -72,6 +72,7 @@ def test_no_line_is_lost_wherever_they_go(commands: Commands, line: str) -> None
     assert printable(done.text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, ASCII, C_LOCALE],
@@ -197,6 +198,7 @@ def test_a_full_output_is_said(commands: Commands) -> None:
     assert "No space left" in done.err
 
 
+@pytest.mark.slow
 @SHELL
 @pytest.mark.parametrize("to", ["2>/dev/full", "2>&1 | true", "2>&-"])
 def test_where_stderr_takes_nothing_the_exit_code_tells(commands: Commands, to: str) -> None:

@@ -200,6 +200,7 @@ def play(world: World, steps: list[tuple[str, float, float | None]]) -> None:
 SHARED = {"clear": (SMALL, LARGE), "noir": (LARGE,)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "events",
     [[*common, refused, kill, restart, jump], [*common, refused, kill, restart, back, reboot]],
@@ -216,6 +217,7 @@ def test_no_minute_has_more_requests_than_its_limit(
         play(World(Path(folder), SHARED), steps)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(steps=st.lists(st.one_of(*common, jump, restart), min_size=10, max_size=80))
 def test_no_quota_is_idle_while_a_run_waits(

@@ -83,6 +83,7 @@ def test_says_what_is_passed_over(commands: Commands) -> None:
     assert "not used" not in commands.run("check", root).text
 
 
+@pytest.mark.slow
 def test_draws_the_example(commands: Commands) -> None:
     """The example of the README draws 45 pictures."""
     root = commands.folder / "lighthouse"
@@ -93,6 +94,7 @@ def test_draws_the_example(commands: Commands) -> None:
     assert len(pictures(root)) == 45
 
 
+@pytest.mark.slow
 def test_the_readmes_first_project_tells_its_whole_cost(commands: Commands) -> None:
     """Beats that have a frame of the sketch provider are to be paid for as all others."""
     text = " ".join(README.read_text(encoding="utf-8").split())

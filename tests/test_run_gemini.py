@@ -390,6 +390,7 @@ def test_faults_of_beats_and_keys_are_told_together(commands: Commands) -> None:
     assert 'did you mean "clear"?' in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_full_stdout_is_no_fault_of_ours(commands: Commands, unbuffered: str) -> None:

@@ -201,6 +201,7 @@ def test_the_first_time_of_day_that_is_named_sets_the_colours(words: str, time: 
     assert time_of(words) == time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
