@@ -19,7 +19,7 @@ from imagegen.files import is_temporary
 from imagegen.project import record
 from imagegen.project.layout import Layout
 from imagegen.project.record import Asked
-from imagegen.review import choices
+from imagegen.review import choices, older_images
 from imagegen.review.status import standing
 from imagegen.workspace import recovery
 from imagegen.workspace.project import Project
@@ -69,7 +69,7 @@ def test_pictures_and_choices_are_taken_over(older: OlderProject) -> None:
     put(older, "finalImage/Beat 1.png", one)
     put(older, "finalImage/Beat 2-flag.png", two, time=WALL - 60)
     before = tree(older.root)
-    notice = adoption.notice(older.project) or ""
+    notice = older_images.notice(older.project) or ""
     assert notice.startswith("finalImage/ and images/ (4 pictures) are of an older layout")
     assert f"imagegen adopt {older.root}" in notice
     assert standing(older.project, WALL).older_layout == notice
@@ -95,7 +95,7 @@ def test_pictures_and_choices_are_taken_over(older: OlderProject) -> None:
     assert not adoption.adopt(older.project, WALL)
     undoing.undo(Layout(older.root), WALL)
     assert tree(older.root) == before
-    assert adoption.notice(older.project) == notice
+    assert older_images.notice(older.project) == notice
 
 
 def test_an_adopted_picture_is_never_outdated(older: OlderProject) -> None:
@@ -121,7 +121,7 @@ def test_no_picture_is_overwritten(older: OlderProject) -> None:
     put(older, "images/clear/Beat 1.png")
     put(older, "finalImage/Beat 1-flag.png", older.place("clear", 1, "Beat 2").read_bytes())
     before = tree(older.root)
-    assert adoption.notice(older.project) is None
+    assert older_images.notice(older.project) is None
     assert not adoption.adopt(older.project, WALL)
     assert (tree(older.root), older.place("clear", 1, "Beat 1").read_bytes()) == (before, drawn)
 
@@ -132,7 +132,7 @@ def test_a_folder_without_a_style_is_the_first_styles_or_as_it_is_said(
     """It is said; once taken over into any style it is not taken over into another."""
     put(older, "generated_images/Shot_1/Beat_1.png")
     put(older, "generated_images/Shot_9/Beat_3.png")
-    assert (adoption.notice(older.project) or "").startswith(
+    assert (older_images.notice(older.project) or "").startswith(
         "generated_images/Shot_1/ (2 pictures)"
     )
     dry = adoption.adopt(older.project, WALL, dry_run=True)
@@ -142,7 +142,7 @@ def test_a_folder_without_a_style_is_the_first_styles_or_as_it_is_said(
         None,
         ["generated_images/clear/Shot_1/Beat_1.png", "generated_images/clear/Shot_2/Beat_3.png"],
     )
-    assert adoption.notice(older.project) is None
+    assert older_images.notice(older.project) is None
     assert not adoption.adopt(older.project, WALL)
     with pytest.raises(UsageError, match='no style "clera"'):
         adoption.adopt(older.project, WALL, style="clera")

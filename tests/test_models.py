@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from imagegen import providers
-from imagegen.engine.spending import Purse, expected
+from imagegen.engine.spending import Purse
 from imagegen.project.settings import ASPECT_RATIOS, IMAGE_SIZES
 from imagegen.providers.base import Fault, Kind, Price, Reference, Role, TokenPrices, Usage
 from imagegen.providers.models import Catalogue, Model, State
 from imagegen.setup.check_keys import Checked, Remedy
+from imagegen.workspace.pricing import expected
 
 GEMINI = providers.catalogue("gemini")
 OPENAI = providers.catalogue("openai")

@@ -133,9 +133,9 @@ def check(
     Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
     """
     from imagegen.display import terminal
-    from imagegen.editing import adopt as adoption
     from imagegen.project import storyboard
     from imagegen.project.layout import Layout
+    from imagegen.review import older_images
     from imagegen.times import day
     from imagegen.workspace import model_checks, recovery
     from imagegen.workspace.project import KeySource, Project
@@ -177,7 +177,7 @@ def check(
             printer.keys(tails, read.ring.source)
     named = read.asked.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
-    told = filter(None, (unused, adoption.notice(read), composer.short(beats_of_all)))
+    told = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
     for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
         printer.wrapped("  note: ", note, indent=4)

@@ -103,9 +103,9 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
 def _note_older_layout(project: "Project") -> None:
     """Say that there is something to take over: some of the pictures may not have to be drawn."""
     from imagegen.display import terminal
-    from imagegen.editing import adopt
+    from imagegen.review import older_images
 
-    note = adopt.notice(project)
+    note = older_images.notice(project)
     if note is not None:
         terminal.printer(errors=True).line(f"  note: {note}")
 

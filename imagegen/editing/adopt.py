@@ -3,9 +3,7 @@
 They are copied: the older folders stay as they are, and no picture is replaced.
 """
 
-import io
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,59 +12,18 @@ import msgspec
 from imagegen.errors import StorageError, UsageError
 from imagegen.images import png
 from imagegen.project import record, settings, steps
-from imagegen.project.beat_ids import BeatId
-from imagegen.project.layout import PICTURES, Layout
 from imagegen.project.selections import copies
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FILE, FOLDER, Choice
 from imagegen.project.selections.moves import Kept
-from imagegen.project.storyboard import Beat, Key
-from imagegen.review import choices
-from imagegen.shell import on_project
+from imagegen.review.older_images import Adoption, match
 from imagegen.times import iso
 from imagegen.toml import did_you_mean
 from imagegen.workspace import moved_numbers, undo_data
 from imagegen.workspace import progress as progress_files
-from imagegen.workspace.older_layout import PROGRESS, OldPicture, old_pictures
+from imagegen.workspace.older_layout import old_pictures
 from imagegen.workspace.outdated import ADOPTED
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import THERE, look_at
-
-
-class OldChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A chosen picture in an older place, and the style it is of.
-
-    `picture` is the path of that style's picture in the project. `alike` tells that the two are
-    the same; else somebody retouched the chosen one, or only `--style` says whose it is.
-    """
-
-    source: OldPicture
-    style: str
-    key: Key
-    picture: str
-    alike: bool
-
-
-class Adoption(msgspec.Struct, frozen=True, kw_only=True):
-    """What older places have for a project.
-
-    `pictures` are by the path that each gets, with where it is now; if some had no style's folder,
-    `guessed` is the style that they are taken for. The others stay: chosen ones that may be of
-    several styles, those of no beat, and what is no whole picture. `beats` are those of
-    `pictures`; `beats_file` is the one that the project reads from now on.
-    """
-
-    pictures: dict[str, OldPicture] = {}
-    beats: dict[str, Beat] = {}
-    choices: dict[BeatId, OldChoice] = {}
-    guessed: str | None = None
-    without_style: tuple[str, ...] = ()
-    without_beat: tuple[str, ...] = ()
-    unusable: tuple[str, ...] = ()
-    beats_file: str | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.pictures or self.choices or self.beats_file)
 
 
 def adopt(
@@ -107,180 +64,13 @@ def adopt(
     return found
 
 
-def notice(project: Project) -> str | None:
-    """Say in a line that older places have pictures or choices; None if they have none."""
-    old = list(old_pictures(project.layout, project.settings.styles))
-    if not old:
-        return None
-    found = _match(project, old, None)
-    need = [*found.pictures.values(), *(one.source for one in found.choices.values())]
-    if not need:
-        return None
-    places = _places(project.layout, [one.path for one in need])
-    command = on_project("adopt", project.root, *project.named_beats)
-    return f"{places} of an older layout: {command} takes them over"
-
-
-def _places(layout: Layout, paths: list[str]) -> str:
-    folders = {path.split("/")[0] for path in paths}
-    if PICTURES in folders:
-        shots = sorted({path.split("/")[1] for path in paths if path.startswith(f"{PICTURES}/")})
-        first = f"{PICTURES}/{shots[0]}"
-        folders = (folders - {PICTURES}) | {first}
-    names = [f"{name}/" for name in sorted(folders)]
-    if (layout.root / PROGRESS).is_file():
-        names.append(PROGRESS)
-    those = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
-    count = "1 picture" if len(paths) == 1 else f"{len(paths):,} pictures"
-    return f"{those} ({count}) {'is' if len(names) == 1 else 'are'}"
-
-
 def _planned(project: Project, style: str | None, beats_file: str | None) -> Adoption:
     if style is not None and style not in project.settings.styles:
         hint = did_you_mean(style, project.settings.styles)
         raise UsageError(f'no style "{style}" in this project', hint=hint)
     old = list(old_pictures(project.layout, project.settings.styles))
-    found = _match(project, old, style)
+    found = match(project, old, style)
     return msgspec.structs.replace(found, beats_file=beats_file)
-
-
-def _match(project: Project, old: Sequence[OldPicture], style: str | None) -> Adoption:
-    """Find the beat of each picture, and its place in the project if that is free."""
-    matching = _Matching(project, style)
-    for one in old:
-        if not one.chosen:
-            matching.picture(one)
-    # Of a beat that is there flagged and unflagged, the one that was written last.
-    for one in sorted(old, key=lambda one: one.time, reverse=True):
-        if one.chosen:
-            matching.choice(one)
-    return Adoption(
-        pictures=matching.pictures,
-        beats=matching.beats,
-        choices=matching.choices,
-        guessed=matching.guessed,
-        without_style=tuple(matching.without_style),
-        without_beat=tuple(matching.without_beat),
-        unusable=tuple(matching.unusable),
-    )
-
-
-class _Matching:
-    """Matches pictures in older places with beats. `style` is theirs if their folder has none."""
-
-    def __init__(self, project: Project, style: str | None) -> None:
-        self._layout = project.layout
-        self._index = project.beat_index
-        self._style = style
-        self._first = project.styles[0] if project.styles else None
-        self._beats = {
-            (name, *beat.key): beat
-            for name, own in project.storyboard.beats.items()
-            for beat in own
-        }
-        self._chosen = choices.chosen(project)
-        self.pictures: dict[str, OldPicture] = {}
-        self.beats: dict[str, Beat] = {}
-        self.choices: dict[BeatId, OldChoice] = {}
-        self.guessed: str | None = None
-        self.without_style: list[str] = []
-        self.without_beat: list[str] = []
-        self.unusable: list[str] = []
-
-    def picture(self, old: OldPicture) -> None:
-        beat, style = self._beat(old), old.style or self._style
-        if beat is None:
-            self.without_beat.append(old.path)
-        elif style is not None:
-            self._take(old, beat, style)
-        elif self._first is not None and not self._is_there(old, beat):
-            self.guessed = self._first
-            self._take(old, beat, self._first)
-
-    def choice(self, old: OldPicture) -> None:
-        beat = self._beat(old)
-        if beat is None:
-            self.without_beat.append(old.path)
-            return
-        if beat in self._chosen or beat in self.choices:
-            return
-        content = self._content(old.path)
-        if content is None:
-            self.unusable.append(old.path)
-            return
-        contents = {own: self._content(path) for own, path in self._of_beat(beat)}
-        alike = next((own for own, other in contents.items() if other == content), None)
-        drawn = [own for own, other in contents.items() if other is not None]
-        style = alike or self._style
-        if style is None and len(drawn) < 2:  # nothing to choose from
-            style = drawn[0] if drawn else self._first
-        if style is None:
-            self.without_style.append(old.path)
-            return
-        key = self._index.key(beat, style)
-        if key is None:
-            self.without_beat.append(old.path)
-            return
-        path = self._layout.shown_picture(style, *key)
-        if alike is None and path not in self.pictures and not self._exists(path):
-            # It is all that is left of that style's pictures.
-            self._take(old, beat, style)
-            alike = style
-            if self._style is None:
-                self.guessed = style
-        self.choices[beat] = OldChoice(
-            source=old, style=style, key=key, picture=path, alike=alike is not None
-        )
-
-    def _take(self, old: OldPicture, beat: BeatId, style: str) -> None:
-        key = self._index.key(beat, style)
-        if key is None:
-            self.without_beat.append(old.path)
-            return
-        path = self._layout.shown_picture(style, *key)
-        if self._exists(path) or path in self.pictures:
-            return
-        if self._content(old.path) is None:
-            self.unusable.append(old.path)
-            return
-        self.pictures[path] = old
-        self.beats[path] = self._beats[style, *key]
-
-    def _beat(self, old: OldPicture) -> BeatId | None:
-        """Return which beat an older picture is of: its shot counts only if numbers repeat."""
-        found = self._index.find(old.number)
-        if len(found) > 1:
-            found = self._index.find(old.number, old.shot) if old.shot is not None else []
-        return found[0] if found else None
-
-    def _of_beat(self, beat: BeatId) -> Iterator[tuple[str, str]]:
-        """Yield each style and where its picture of a beat is, or will be taken from."""
-        for style, key in self._index.keys(beat).items():
-            path = self._layout.shown_picture(style, *key)
-            yield style, self.pictures[path].path if path in self.pictures else path
-
-    def _is_there(self, old: OldPicture, beat: BeatId) -> bool:
-        """Return whether a style has the picture: it was taken over."""
-        there = [path for _, path in self._of_beat(beat) if self._exists(path)]
-        content = self._content(old.path) if there else None
-        return content is not None and any(self._content(path) == content for path in there)
-
-    def _exists(self, path: str) -> bool:
-        return os.path.lexists(self._layout.root / path)
-
-    def _content(self, path: str) -> int | None:
-        """Return what tells a picture's pixels from another's; None if it is none."""
-        place = self._layout.root / path
-        if place.is_symlink():
-            return None
-        found, whole = look_at(place)
-        if whole is not None:
-            return whole.content
-        if found not in THERE:
-            return None
-        data = copies.whole_bytes(place)
-        converted = png.examine(io.BytesIO(data)) if data is not None else None
-        return converted.content if converted is not None else None
 
 
 class _Contents(Mapping[str, bytes]):

@@ -10,7 +10,7 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.editing import use
-from imagegen.editing.scratch import FOLDER, Beside, folders
+from imagegen.editing.scratch import Beside
 from imagegen.errors import UsageError
 from imagegen.images.png import MAX_BYTES
 from imagegen.project import record, settings, steps
@@ -18,6 +18,7 @@ from imagegen.project.record import Asked
 from imagegen.project.settings import Style
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
+from imagegen.project.tries import FOLDER, folders
 from imagegen.prompts.continuity import Predecessors
 from imagegen.shell import on_project
 from imagegen.workspace.project import KeySource, Project

@@ -8,13 +8,14 @@ import msgspec
 
 from imagegen import files
 from imagegen.editing import settle
-from imagegen.editing.scratch import FOLDER, Beside, folders
+from imagegen.editing.scratch import Beside
 from imagegen.errors import UsageError
 from imagegen.images import formats, png
 from imagegen.project import record, settings, steps
 from imagegen.project.characters import Character
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat
+from imagegen.project.tries import FOLDER, folders
 from imagegen.review import choose
 from imagegen.shell import on_project
 from imagegen.toml import did_you_mean

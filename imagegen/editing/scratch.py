@@ -9,7 +9,6 @@ import itertools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -19,12 +18,11 @@ from imagegen.project.index import Index
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.record import Asked
 from imagegen.project.storyboard import Beat, Storyboard
+from imagegen.project.tries import FOLDER, folders
 from imagegen.prompts.composer import Composer
 from imagegen.prompts.continuity import Predecessors
 from imagegen.times import in_name
 from imagegen.workspace.project import Project
-
-FOLDER: Final = "tries"
 
 
 class Beside(Project):
@@ -115,13 +113,3 @@ class _Tries(Layout):
     def progress(self, style: str) -> Path:
         """Return where nobody looks for progress."""
         return self.ours / f"image_progress_{style}.json"
-
-
-def folders(tries: Path) -> list[str]:
-    """Return the names of the folders in a project's `tries`, the oldest first."""
-    try:
-        return sorted(path.name for path in tries.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise files.unreadable(error, tries) from error

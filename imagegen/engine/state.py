@@ -12,7 +12,7 @@ from imagegen.engine.concurrency import Places
 from imagegen.engine.disk_space import Room
 from imagegen.engine.rejections import Rejections, words_alike
 from imagegen.engine.runtime import Runtime
-from imagegen.engine.spending import Expected, Purse
+from imagegen.engine.spending import Purse
 from imagegen.errors import Exit, ImagegenError, StorageError
 from imagegen.events.bus import Bus
 from imagegen.events.types import Event, Wait, Warned
@@ -23,6 +23,7 @@ from imagegen.providers.base import Fault, Kind, Price, Provider
 from imagegen.quota.pool import Pool
 from imagegen.times import in_name
 from imagegen.workspace.file_watch import Edited
+from imagegen.workspace.pricing import Expected
 
 PICTURE: Final = "picture"
 """What an answer with a picture is counted as; others go by their fault's kind."""

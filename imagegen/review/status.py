@@ -6,14 +6,13 @@ from typing import Any
 
 import msgspec
 
-from imagegen.editing import adopt
 from imagegen.errors import Exit, StorageError, UsageError, sendable
 from imagegen.project import progress, record
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
 from imagegen.project.storyboard import Key
-from imagegen.review import choices
+from imagegen.review import choices, older_images
 from imagegen.review.choices import ChoiceStanding, Since, Unclear
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.beat_filter import Selection
@@ -224,7 +223,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
 def _older_layout(project: Project) -> str | None:
     # A file of choices that cannot be read is told of already.
     with contextlib.suppress(UsageError):
-        return adopt.notice(project)
+        return older_images.notice(project)
     return None
 
 

@@ -11,12 +11,10 @@ from typing import Self
 
 import msgspec
 
-from imagegen.editing import adopt
 from imagegen.engine.engine import Engine, width
 from imagegen.engine.estimate import Estimate, suppose
 from imagegen.engine.eta import estimate
 from imagegen.engine.runtime import ThreadRuntime
-from imagegen.engine.spending import Expected
 from imagegen.engine.state import DISK, Counts, Options, Run
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.events.bus import Bus, Listener
@@ -28,6 +26,7 @@ from imagegen.project.layout import Layout
 from imagegen.project.record import RunRecord
 from imagegen.quota.ledger import Ledger
 from imagegen.quota.pool import Pool
+from imagegen.review import older_images
 from imagegen.runs import preflight, prepare
 from imagegen.runs.claim import Claim
 from imagegen.runs.recorder import Recorder
@@ -35,6 +34,7 @@ from imagegen.times import day, iso
 from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
 from imagegen.workspace.last_run import left_by
 from imagegen.workspace.plan import Plan, chain_lengths
+from imagegen.workspace.pricing import Expected
 from imagegen.workspace.project import Project
 from imagegen.workspace.survey import Found, Survey
 
@@ -84,7 +84,7 @@ class Session:
             left=left_by(self._last, project.asked, last),
         )
         self._claim = Claim(project.layout, begun, self._runtime.clock)
-        self.warnings += filter(None, [adopt.notice(project)])
+        self.warnings += filter(None, [older_images.notice(project)])
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
         self._told = len(self.warnings)

@@ -4,11 +4,11 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from imagegen.engine.spending import Expected, expected
 from imagegen.errors import InputFault, InputFaultsError
 from imagegen.project import settings
 from imagegen.project.storyboard import Beat
 from imagegen.providers.models import Catalogue, Model
+from imagegen.workspace.pricing import Expected, expected
 from imagegen.workspace.project import Project
 
 _OTHERS: Final = 3

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from imagegen import providers
-from imagegen.engine.spending import expected
 from imagegen.errors import InputFaultsError, UsageError
 from imagegen.images import png
 from imagegen.images.png import Provenance
@@ -42,6 +41,7 @@ from imagegen.workspace.file_watch import Edited
 from imagegen.workspace.older_layout import no_beats_hint
 from imagegen.workspace.outdated import Judging, judge
 from imagegen.workspace.plan import Again, Plan
+from imagegen.workspace.pricing import expected
 from imagegen.workspace.resolved_overrides import Resettle, settle
 from imagegen.workspace.survey import Survey, Surveyed, look_at, survey
 

@@ -18,10 +18,10 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.editing import scratch
 from imagegen.images import formats, png
 from imagegen.images.png import Hash, Provenance
 from imagegen.project import rescue, steps
+from imagegen.project import tries as candidates
 from imagegen.project.layout import Layout, refuse_link
 from imagegen.project.storyboard import Beat, Key
 from imagegen.project.storyboard.hashing import words_hash
@@ -245,8 +245,8 @@ def _origin(data: bytes) -> Provenance | None:
 
 def _folders(layout: Layout) -> list[Path]:
     """Return the folders that hold images which were drawn before, the newest first."""
-    tries = layout.root / scratch.FOLDER
-    folders = [*steps.newest_first(layout), *(tries / name for name in scratch.folders(tries))]
+    tries = layout.root / candidates.FOLDER
+    folders = [*steps.newest_first(layout), *(tries / name for name in candidates.folders(tries))]
     return sorted(folders, key=lambda folder: folder.name, reverse=True)
 
 

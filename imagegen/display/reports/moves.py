@@ -6,10 +6,10 @@ from typing import Final
 from imagegen.display.text.formatting import on_project
 from imagegen.display.text.paper import Paper
 from imagegen.display.text.sanitize import clean, plural
-from imagegen.editing.adopt import Adoption
 from imagegen.editing.renumber import Cleaned, Renumbered
 from imagegen.project.layout import OLD, PICTURES
 from imagegen.project.steps import Move, Step
+from imagegen.review.older_images import Adoption
 
 _SHOWN: Final = 10
 

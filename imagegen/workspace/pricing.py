@@ -1,0 +1,33 @@
+"""What images should cost, before the first of them is drawn."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from imagegen.providers.base import Price
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What pictures are expected to cost, in US dollars: one on average, and the dearest.
+
+    None if that is not known before the first answers.
+    """
+
+    mean: float | None = None
+    dearest: float | None = None
+
+
+def expected(price: Price | None, references: Mapping[int, int], thoughts: float = 0.0) -> Expected:
+    """Return what pictures should cost.
+
+    `references` counts pictures by how many reference images are sent with each, `thoughts` is
+    how many tokens the model thinks about one.
+    """
+    if price is None or price.picture is None:
+        return Expected()
+    pictures = sum(references.values())
+    sent = sum(number * count for number, count in references.items())
+    return Expected(
+        price.expected(references=sent / pictures if pictures else 0.0, thoughts=thoughts),
+        price.expected(references=max(references, default=0), thoughts=thoughts),
+    )
