@@ -296,17 +296,17 @@ def _many_keys(options: Options) -> Rows:
 def pool(options: Options) -> Rows:
     """Pick one of a thousand keys, from a hundred threads; beside it the least that it can be."""
     from imagegen.clock import SystemClock
-    from imagegen.keys.keyring import Key, Limit
+    from imagegen.keys.keyring import ApiKey, RateLimit
     from imagegen.quota.ledger import Ledger
-    from imagegen.quota.pool import Lease, Pool
+    from imagegen.quota.pool import KeyPool, Lease
     from imagegen.secret import Secret
 
     count, each = (50, 5) if options.short else (1000, 100)
     with tempfile.TemporaryDirectory() as folder:
         clock = SystemClock()
         ledger = Ledger.open(Path(folder), clock, print)
-        keys = [Key(Secret(name), Limit(60)) for name in names("pool", count)]
-        many = Pool({"clear": keys}, provider="p", model="m", ledger=ledger, clock=clock)
+        keys = [ApiKey(Secret(name), RateLimit(60)) for name in names("pool", count)]
+        many = KeyPool({"clear": keys}, provider="p", model="m", ledger=ledger, clock=clock)
         assert isinstance(many.lease("clear"), Lease)
         alone, together = _each_takes(lambda: many.lease("clear"), each)
         many.close()
@@ -407,11 +407,11 @@ def large(options: Options) -> Rows:
 
 def _draw_half(one: Bench) -> None:
     """Put a small picture at every second beat, which says what it was drawn from."""
-    from imagegen.images.png import with_provenance
-    from imagegen.project.record import Asked
+    from imagegen.images.png import add_metadata
+    from imagegen.project.record import DrawRequest
     from imagegen.workspace.project import Project
 
-    project = Project(one.root, Asked())
+    project = Project(one.root, DrawRequest())
     png = bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
         "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
@@ -420,7 +420,7 @@ def _draw_half(one: Bench) -> None:
         for beat in beats[::2]:
             path = project.layout.picture(beat.style, *beat.key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"".join(with_provenance(png, project.target(beat))))
+            path.write_bytes(b"".join(add_metadata(png, project.expected(beat))))
 
 
 def _per_picture(options: Options) -> Rows:

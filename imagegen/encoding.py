@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.errors import sendable
+from imagegen.errors import encodable
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -56,7 +56,7 @@ def _escape(match: re.Match[bytes]) -> bytes:
 def _sendable(value: object) -> object:
     match value:
         case str():
-            return sendable(value)
+            return encodable(value)
         case dict():
             return {_sendable(key): _sendable(one) for key, one in value.items()}
         case list() | tuple():

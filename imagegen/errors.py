@@ -29,12 +29,12 @@ class Exit(IntEnum):
     SIGTERM = 143
 
 
-def sendable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return text that UTF-8 can hold: of a file's name, what is no text becomes `?`."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def within_sentence(text: str) -> str:
+def lower_first(text: str) -> str:
     """Return what a library says as it goes on in a sentence of ours: `JSON is …` stays."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
@@ -50,10 +50,10 @@ class ImagegenError(Exception):
     project: Path | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        message = sendable(message)
+        message = encodable(message)
         super().__init__(message)
         self.message = message
-        self.hint = sendable(hint) if hint is not None else None
+        self.hint = encodable(hint) if hint is not None else None
 
 
 class UsageError(ImagegenError):
@@ -62,7 +62,7 @@ class UsageError(ImagegenError):
     exit_code = Exit.USAGE
 
 
-class InputFault(msgspec.Struct, frozen=True, kw_only=True):
+class InputError(msgspec.Struct, frozen=True, kw_only=True):
     """One thing wrong in a file that a person wrote.
 
     `file` is the path as shown to the user, `row` counts from 1 (a list's item or a
@@ -86,10 +86,10 @@ class InputFault(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("file", "message", "field", "detail", "source"):
             text = getattr(self, name)
             if text is not None:
-                msgspec.structs.force_setattr(self, name, sendable(text)[:_LONGEST])
+                msgspec.structs.force_setattr(self, name, encodable(text)[:_LONGEST])
 
 
-class InputFaultsError(UsageError):
+class InvalidInputError(UsageError):
     """All faults of a project's files, reported together.
 
     `rows` tells for each file how many rows it holds, where that is known. `hint` is for files
@@ -98,7 +98,7 @@ class InputFaultsError(UsageError):
 
     def __init__(
         self,
-        faults: Sequence[InputFault],
+        faults: Sequence[InputError],
         rows: Mapping[str, int] | None = None,
         *,
         hint: str | None = None,

@@ -17,7 +17,7 @@ from imagegen.errors import StorageError
 if sys.platform != "win32":
     import fcntl
 
-TEMPORARY: Final = ".imagegen-"
+TEMP_PREFIX: Final = ".imagegen-"
 """What the names of files that are being written begin with; a crash may leave them."""
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -85,7 +85,7 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, mode: int = 
             raise
         sync_folder(path.parent)
     except OSError as error:
-        raise refused(error, path) from error
+        raise storage_error(error, path) from error
 
 
 def read(path: Path, limit: int) -> bytes | None:
@@ -169,7 +169,7 @@ def is_hollow(found: os.stat_result) -> bool:
     return found.st_size > 0 and getattr(found, "st_blocks", 1) == 0
 
 
-def mark(found: os.stat_result) -> tuple[int, int, int]:
+def stat_signature(found: os.stat_result) -> tuple[int, int, int]:
     """Return by what a file is known to be the same still; its size comes first.
 
     What a folder's listing tells on Windows has no inode, and says 0.
@@ -185,12 +185,12 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise refused(error, path) from error
+        raise storage_error(error, path) from error
     for folder in missing:
         sync_folder(folder.parent)
 
 
-def keep_old(path: Path, old: Path) -> None:
+def archive_copy(path: Path, old: Path) -> None:
     """Give the file at `path` a second place at `old`, so that replacing it loses nothing.
 
     Where `old` is taken, a numbered name beside it is used. Raises `StorageError`.
@@ -208,7 +208,7 @@ def keep_old(path: Path, old: Path) -> None:
                 raise StorageError(f"{path} cannot be kept: it is unreadable") from None
             write(old, data)
     except OSError as error:
-        raise refused(error, old) from error
+        raise storage_error(error, old) from error
 
 
 def move(path: Path, to: Path) -> Path:
@@ -230,7 +230,7 @@ def move(path: Path, to: Path) -> Path:
             shutil.move(path, to)
         sync_folder(to.parent)
     except OSError as error:
-        raise refused(error, to) from error
+        raise storage_error(error, to) from error
     return to
 
 
@@ -266,7 +266,7 @@ def sync_folder(folder: Path | str) -> None:
 
 def is_temporary(name: str) -> bool:
     """Tell whether a file of this name is one that is being written, or was at a crash."""
-    return name.startswith(TEMPORARY) and name.endswith(".tmp")
+    return name.startswith(TEMP_PREFIX) and name.endswith(".tmp")
 
 
 def sweep_once(folder: Path) -> None:
@@ -278,11 +278,11 @@ def sweep_once(folder: Path) -> None:
     name = os.path.abspath(folder)  # noqa: PTH100  # does not follow links
     with _sweeping:
         if name not in swept_folders:
-            sweep(folder)
+            remove_stale(folder)
             swept_folders.add(name)
 
 
-def sweep(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove what a crash left half-written in a folder; what is being written stays."""
     try:
         names = os.listdir(folder)  # noqa: PTH208  # names alone: there may be 60,000 folders
@@ -302,7 +302,7 @@ def unreadable(error: OSError, path: Path | str) -> StorageError:
     return StorageError(f"{path} cannot be read: {error.strerror or error}", hint=hint)
 
 
-def refused(error: OSError, path: Path) -> StorageError:
+def storage_error(error: OSError, path: Path) -> StorageError:
     """Say in words why the disk refused, and what helps."""
     if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:
         message = f"the disk is full: {path.parent} takes no more files"
@@ -337,7 +337,7 @@ def _begin(folder: Path, mode: int) -> tuple[Path, int]:
     sweep_once(folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
     while True:
-        temporary = folder / f"{TEMPORARY}{os.urandom(6).hex()}.tmp"
+        temporary = folder / f"{TEMP_PREFIX}{os.urandom(6).hex()}.tmp"
         descriptor = os.open(temporary, flags, mode)
         if _lock(descriptor) and os.path.lexists(temporary):
             return temporary, descriptor

@@ -13,7 +13,7 @@ def command(*words: str) -> str:
     return subprocess.list2cmdline(words)
 
 
-def on_project(name: str, path: object, *options: str) -> str:
+def project_command(name: str, path: object, *options: str) -> str:
     """Return `imagegen NAME PATH …`; the current folder is left out."""
     folder = str(path)
     if folder.startswith("-"):

@@ -16,12 +16,12 @@ def iso(wall: float) -> str:
     return _utc(int(wall)).isoformat().replace("+00:00", "Z")
 
 
-def iso_exact(wall: float) -> str:
+def iso_millis(wall: float) -> str:
     """Write a time to the millisecond."""
     return _utc(wall).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def in_name(wall: float) -> str:
+def path_timestamp(wall: float) -> str:
     """Write a time as names of folders have it, which sort by it: `2026-11-22T06-00-00Z`."""
     return iso(wall).replace(":", "-")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from imagegen.errors import InputFault, within_sentence
+from imagegen.errors import InputError, lower_first
 
 MAX_BYTES = 4 * 1024 * 1024
 _MOST_FAULTS = 1000
@@ -37,7 +37,7 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
     return near[0] if near else None
 
 
-def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | None:
+def read(path: Path, shown: str, faults: list[InputError]) -> dict[str, Any] | None:
     """Read a TOML file; on a fault add it to `faults` and return None.
 
     `shown` is the file's name in messages. A byte order mark is accepted.
@@ -46,21 +46,21 @@ def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | N
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             # A pipe or a device would never end.
-            faults.append(InputFault(file=shown, message="is not a regular file"))
+            faults.append(InputError(file=shown, message="is not a regular file"))
             return None
         if status.st_size > MAX_BYTES:
-            faults.append(InputFault(file=shown, message="is larger than 4 MiB"))
+            faults.append(InputError(file=shown, message="is larger than 4 MiB"))
             return None
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"byte {error.start + 1} is not UTF-8"
-        faults.append(InputFault(file=shown, message=where, hint="save the file as UTF-8"))
+        faults.append(InputError(file=shown, message=where, hint="save the file as UTF-8"))
         return None
     except OSError as error:
-        faults.append(InputFault(file=shown, message=f"cannot be read: {error.strerror}"))
+        faults.append(InputError(file=shown, message=f"cannot be read: {error.strerror}"))
         return None
     if _ENDLESS_NAME.search(text):
-        faults.append(InputFault(file=shown, message="has a name of more than 64 parts"))
+        faults.append(InputError(file=shown, message="has a name of more than 64 parts"))
         return None
     import tomllib  # noqa: PLC0415  # many a project has no such file
 
@@ -68,7 +68,7 @@ def read(path: Path, shown: str, faults: list[InputFault]) -> dict[str, Any] | N
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Beside its own error tomllib lets through what `int` says of thousands of digits.
-        faults.append(InputFault(file=shown, message=f"is not valid TOML: {error}"))
+        faults.append(InputError(file=shown, message=f"is not valid TOML: {error}"))
         return None
 
 
@@ -77,7 +77,7 @@ def convert(
     kind: type[T],
     *,
     shown: str,
-    faults: list[InputFault],
+    faults: list[InputError],
     prefix: str = "",
 ) -> T:
     """Turn a table into a frozen struct, field by field, so that every fault is found.
@@ -89,7 +89,7 @@ def convert(
     values: dict[str, Any] = {}
     for name, value in table.items():
         if len(faults) >= _MOST_FAULTS:
-            faults.append(InputFault(file=shown, message="too many faults: the rest is not read"))
+            faults.append(InputError(file=shown, message="too many faults: the rest is not read"))
             break
         if name not in fields:
             faults.append(unknown(name, fields, shown=shown, prefix=prefix))
@@ -98,15 +98,15 @@ def convert(
             values[fields[name].name] = msgspec.convert(value, fields[name].type)
         except msgspec.ValidationError as error:
             where, message = _place(prefix + name, str(error))
-            faults.append(InputFault(file=shown, field=where, message=message))
+            faults.append(InputError(file=shown, field=where, message=message))
     return kind(**values)
 
 
-def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputFault:
+def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputError:
     """Return the fault of a setting that nobody knows, with the nearest that there is."""
     hint = did_you_mean(name, known) or "known settings: " + ", ".join(sorted(known))
     field = prefix + name[:_LONGEST_SHOWN]
-    return InputFault(file=shown, field=field, message="unknown setting", hint=hint)
+    return InputError(file=shown, field=field, message="unknown setting", hint=hint)
 
 
 def _place(field: str, error: str) -> tuple[str, str]:
@@ -134,4 +134,4 @@ def _in_plain_words(message: str) -> str:
         return " or ".join(_WORDS.get(name, name) for name in names if name != "null")
 
     plain = re.sub(r"`([^`]*)`", word, message)
-    return within_sentence(plain)
+    return lower_first(plain)

@@ -28,7 +28,7 @@ from imagegen.images import formats, png
 from imagegen.keys import keyfile
 from imagegen.project import progress, record, settings, storyboard
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.providers.gemini import responses
 from imagegen.providers.http import Http, Reply
 from imagegen.quota.ledger import Ledger
@@ -71,13 +71,13 @@ def _in_project(name: str, read: Callable[[Path], object]) -> Callable[[bytes], 
 
 def _shown(error: errors.ImagegenError) -> object:
     """Show an error as the terminal and the event stream do."""
-    faults = error.faults if isinstance(error, errors.InputFaultsError) else ()
+    faults = error.faults if isinstance(error, errors.InvalidInputError) else ()
     for fault in faults[:100]:
         msgspec.json.encode(fault)
-        sanitize.clean(f"{fault.file} {fault.field} {fault.message} {fault.hint}")
+        sanitize.sanitize(f"{fault.file} {fault.field} {fault.message} {fault.hint}")
     assert isinstance(error, errors.UsageError), repr(error)
     joiners = dict.fromkeys(map(ord, "\u200c\u200d"))
-    assert sanitize.clean(error.message).translate(joiners).isprintable()
+    assert sanitize.sanitize(error.message).translate(joiners).isprintable()
     return msgspec.json.encode(error.message)
 
 
@@ -85,10 +85,10 @@ def _storyboard(root: Path) -> object:
     read = storyboard.load(root, STYLES)
     for beats in read.beats.values():
         for beat in beats:
-            path = Layout(root).picture(beat.style, *beat.key)
+            path = ProjectPaths(root).picture(beat.style, *beat.key)
             assert path.parent.parent.parent.parent == root.resolve()
             beat.words.encode()
-            sanitize.clean(beat.script_phrase)
+            sanitize.sanitize(beat.script_phrase)
     return read
 
 
@@ -99,7 +99,7 @@ def _keys(root: Path) -> object:
 
 
 def _toml(root: Path) -> object:
-    faults: list[errors.InputFault] = []
+    faults: list[errors.InputError] = []
     return toml.read(root / "any.toml", "any.toml", faults), faults
 
 
@@ -108,7 +108,7 @@ def _progress(root: Path) -> object:
 
 
 def _record(root: Path) -> object:
-    return record.read(Layout(root))
+    return record.read(ProjectPaths(root))
 
 
 def _journal(root: Path) -> object:
@@ -129,15 +129,15 @@ def _index(root: Path) -> object:
 
 
 def _png(data: bytes) -> object:
-    return png.examine(io.BytesIO(data))
+    return png.read_info(io.BytesIO(data))
 
 
 def _picture(data: bytes) -> object:
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        return sanitize.clean(str(error))
-    assert png.examine(io.BytesIO(whole)) is not None
+        return sanitize.sanitize(str(error))
+    assert png.read_info(io.BytesIO(whole)) is not None
     return None
 
 
@@ -199,10 +199,10 @@ def _ledger(row: bytes) -> object:
     ledger = Ledger(store, clock, lambda _: None)
     account = ledger.account(*owner)
     now = clock.now()
-    ledger.edit(account, lambda budget: budget.refused(1, now, 9, None, 1.0))
+    ledger.update(account, lambda budget: budget.record_429(1, now, 9, None, 1.0))
     budget = account.budget
-    budget.places(now, 9)
-    return budget.free_at(now, 9), budget.room(now, 9), budget.used_today(clock.wall())
+    budget.free_slots(now, 9)
+    return budget.free_at(now, 9), budget.remaining(now, 9), budget.used_today(clock.wall())
 
 
 _BEATS = [
@@ -218,7 +218,7 @@ _TOML = [
 ]
 _RECORD = msgspec.json.encode(
     record.RunRecord(
-        run="r", lineage="l", pid=1, started="s", asked=record.Asked(styles=("clear",))
+        run="r", root_run="l", pid=1, started="s", asked=record.DrawRequest(styles=("clear",))
     )
 )
 _EVENTS = (
@@ -229,7 +229,7 @@ _EVENTS = (
 )
 _PICTURES = [
     picture(),
-    b"".join(png.with_provenance(picture(), provenance())),
+    b"".join(png.add_metadata(picture(), provenance())),
     picture(kind="JPEG"),
     picture(kind="WEBP"),
     picture(kind="WEBP", mode="RGBA", lossless=True),

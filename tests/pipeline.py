@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import picture
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.workspace.project import Project
 
 STYLES = ("illustration", "clear", "consistent")
@@ -47,7 +47,7 @@ class OlderProject:
     @property
     def project(self) -> Project:
         """The project as a command of ours reads it."""
-        return Project(self.root, Asked())
+        return Project(self.root, DrawRequest())
 
     def new_picture(self) -> bytes:
         """Return a picture that is like no other."""

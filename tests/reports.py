@@ -7,15 +7,15 @@ from typing import Any
 from rich.console import Console
 
 from imagegen.display.printer import Printer
-from imagegen.display.reports.summary import Ended
+from imagegen.display.reports.summary import RunSummary
 from imagegen.display.text.sanitize import UNICODE, Glyphs
-from imagegen.display.views.run_notes import Heard
-from imagegen.events.types import Complete, Event, Progress, Start, Totals
+from imagegen.display.views.run_notes import RunNotes
+from imagegen.events.types import BeatCounts, Complete, Event, Progress, Start
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 
 STYLES = ("illustration", "clear", "consistent")
 NOW = 1_795_341_600.0
@@ -27,7 +27,7 @@ def plan(
     *,
     styles: tuple[str, ...] = STYLES,
     others: int = 0,
-    found: Found = Found.NOTHING,
+    found: ImageState = ImageState.NOTHING,
     draw: bool = True,
 ) -> Plan:
     """Return a plan of so many beats in each style, five beats a shot."""
@@ -36,7 +36,7 @@ def plan(
             style: tuple(Planned(beat(style, n), found, draw=draw) for n in range(count))
             for style in styles
         },
-        others=others,
+        unselected_count=others,
     )
 
 
@@ -64,7 +64,7 @@ def start(**fields: Any) -> Start:
         "image_size": "1K",
         "aspect_ratio": "16:9",
         "price": 0.067,
-        "styles": {style: Totals(total=3, pending=3) for style in STYLES},
+        "styles": {style: BeatCounts(total=3, pending=3) for style in STYLES},
     }
     return Start(**(defaults | fields))
 
@@ -93,7 +93,7 @@ def complete(**fields: Any) -> Complete:
     defaults: dict[str, Any] = {
         "exit_code": 0,
         "reason": "complete",
-        "counts": {style: Totals(total=3, complete=3) for style in STYLES},
+        "counts": {style: BeatCounts(total=3, complete=3) for style in STYLES},
         "seconds": 190.0,
         "requests": 9,
         "answers": {"picture": 9},
@@ -110,20 +110,20 @@ def ended(
     sources: Sequence[str] = (),
     limited: bool = False,
     vanished: bool = False,
-) -> Ended:
+) -> RunSummary:
     """Return a run that has ended so, after these events."""
-    heard = Heard()
+    heard = RunNotes()
     for event in events or (start(),):
         heard.handle(event)
-    return Ended(
+    return RunSummary(
         complete=how,
         plan=drawn or plan(),
         heard=heard,
         name="my-video",
         path=path,
-        sources=sources,
+        source_options=sources,
         limited=limited,
-        vanished=vanished,
+        view_cleared=vanished,
         now=NOW,
     )
 
@@ -146,6 +146,6 @@ class Printed:
         return self.text.splitlines()
 
 
-def counts(**styles: Mapping[str, int]) -> dict[str, Totals]:
+def counts(**styles: Mapping[str, int]) -> dict[str, BeatCounts]:
     """Return totals, each style's from its numbers."""
-    return {name: Totals(total=sum(own.values()), **own) for name, own in styles.items()}
+    return {name: BeatCounts(total=sum(own.values()), **own) for name, own in styles.items()}

@@ -17,10 +17,10 @@ from imagegen.editing import undo as undoing
 from imagegen.errors import RunActiveError, UsageError
 from imagegen.files import is_temporary
 from imagegen.project import record
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest
 from imagegen.review import choices, older_images
-from imagegen.review.status import standing
+from imagegen.review.status import project_status
 from imagegen.workspace import recovery
 from imagegen.workspace.project import Project
 from pipeline import OlderProject
@@ -72,7 +72,7 @@ def test_pictures_and_choices_are_taken_over(older: OlderProject) -> None:
     notice = older_images.notice(older.project) or ""
     assert notice.startswith("finalImage/ and images/ (4 pictures) are of an older layout")
     assert f"imagegen adopt {older.root}" in notice
-    assert standing(older.project, WALL).older_layout == notice
+    assert project_status(older.project, WALL).older_layout == notice
     found = adoption.adopt(older.project, WALL)
     assert {path: old.path for path, old in found.pictures.items()} == {
         "generated_images/clear/Shot_1/Beat_1.png": "images/clear/Beat 1.png",
@@ -88,12 +88,12 @@ def test_pictures_and_choices_are_taken_over(older: OlderProject) -> None:
     }
     assert older.said["Beat 2"]["selectedAt"] == "2026-11-22T09:59:00Z"
     assert older.completed("consistent") == ["Beat 2"]
-    now = standing(older.project, WALL)
+    now = project_status(older.project, WALL)
     assert (now.older_layout, now.chosen, now.redrawn_since_chosen) == (None, 2, ())
     assert [style.outdated for style in now.styles.values()] == [0, 0, 0]
     assert [style.complete for style in now.styles.values()] == [0, 1, 1]
     assert not adoption.adopt(older.project, WALL)
-    undoing.undo(Layout(older.root), WALL)
+    undoing.undo(ProjectPaths(older.root), WALL)
     assert tree(older.root) == before
     assert older_images.notice(older.project) == notice
 
@@ -102,7 +102,7 @@ def test_an_adopted_picture_is_never_outdated(older: OlderProject) -> None:
     """Nobody knows what it was drawn from; and it moves with its beat's words."""
     put(older, "images/clear/Beat 1.png")
     adoption.adopt(older.project, WALL)
-    project = Project(older.root, Asked(provider="sketch", model="sketch-1"))
+    project = Project(older.root, DrawRequest(provider="sketch", model="sketch-1"))
     found = project.survey(WALL)
     assert not any(one.changed for own in found.beats.values() for one in own)
     assert project.plan(found.beats).to_draw == 8
@@ -184,8 +184,8 @@ def test_a_retouched_choice_stays_as_it_is(older: OlderProject) -> None:
     retouched = put(older, "finalImage/Beat 3.png")
     adoption.adopt(older.project, WALL, style="clear")
     assert older.copy("Beat 3").read_bytes() == retouched
-    (one,) = choices.look(older.project)
-    assert (one.style, one.since) == ("clear", choices.Since.SAME)
+    (one,) = choices.describe(older.project)
+    assert (one.style, one.since) == ("clear", choices.ChangeSinceChosen.SAME)
 
 
 def test_chosen_pictures_alone_are_pictures_too(older: OlderProject) -> None:
@@ -205,7 +205,7 @@ def test_undo_keeps_what_was_chosen_since(older: OlderProject) -> None:
     older.draw("illustration", 1, "Beat 1")
     adoption.adopt(older.project, WALL)
     older.choose("Beat 1", "illustration")
-    undoing.undo(Layout(older.root), WALL)
+    undoing.undo(ProjectPaths(older.root), WALL)
     assert older.said["Beat 1"]["style"] == "illustration"
     picture = older.place("illustration", 1, "Beat 1").read_bytes()
     assert older.copy("Beat 1").read_bytes() == picture
@@ -214,7 +214,7 @@ def test_undo_keeps_what_was_chosen_since(older: OlderProject) -> None:
 def test_nothing_is_adopted_while_a_run_is_active(older: OlderProject) -> None:
     """It may be drawing just these."""
     put(older, "images/clear/Beat 1.png")
-    with record.held(Layout(older.root)), pytest.raises(RunActiveError):
+    with record.project_lock(ProjectPaths(older.root)), pytest.raises(RunActiveError):
         adoption.adopt(older.project, WALL)
 
 
@@ -237,7 +237,7 @@ def test_a_crash_leaves_all_or_nothing(tmp_path: Path) -> None:
         older = begun(str(at))
         with contextlib.suppress(Crash), failing(at):
             adoption.adopt(older.project, WALL)
-        recovery.finish(Layout(older.root), WALL)
+        recovery.finish_interrupted(ProjectPaths(older.root), WALL)
         assert tree(older.root) in (before, after)
         outcomes.add(tree(older.root) == after)
     assert outcomes == {True, False}

@@ -8,7 +8,7 @@ import pytest
 
 from builders import picture
 from imagegen.providers import responses
-from imagegen.providers.base import Fault, Kind, Picture
+from imagegen.providers.base import FaultKind, Picture, ProviderError
 
 DATA = picture()
 CODED = base64.b64encode(DATA).decode()
@@ -64,8 +64,12 @@ def test_padding_may_be_escaped_or_left_out(sign: str) -> None:
 def test_a_picture_that_cannot_be_read_was_drawn(coded: msgspec.Raw | str) -> None:
     """It costs an attempt, and what a picture does."""
     outcome = responses.picture(coded)
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken picture", True)
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.reason, outcome.was_drawn) == (
+        FaultKind.PASSING,
+        "broken picture",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,8 +84,12 @@ def test_a_picture_that_cannot_be_read_was_drawn(coded: msgspec.Raw | str) -> No
 def test_what_is_no_text_is_a_broken_answer(coded: msgspec.Raw) -> None:
     """It costs an attempt and no more."""
     outcome = responses.picture(coded)
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.reason, outcome.drawn) == (Kind.PASSING, "broken answer", False)
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.reason, outcome.was_drawn) == (
+        FaultKind.PASSING,
+        "broken answer",
+        False,
+    )
 
 
 @pytest.mark.parametrize(

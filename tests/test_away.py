@@ -19,10 +19,10 @@ from imagegen.display.views.log import RunLog
 from imagegen.errors import StorageError
 from imagegen.events import journal as follow
 from imagegen.events.journal import Journal
-from imagegen.events.types import Complete, Warned
+from imagegen.events.types import Complete, WarningEvent
 from imagegen.project import record
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked, RunLock, RunRecord
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest, RunLock, RunRecord
 from imagegen.runs import detach
 from imagegen.shell import command
 
@@ -114,18 +114,18 @@ def test_a_detached_run_that_ends_unseen_is_a_run(
     """One over before anybody looked has its journal, and one that never began has none."""
     root = commands.project(settings='provider = "sketch"\n')
     monkeypatch.setattr(record, "active_run", lambda _: None)
-    layout = Layout(root)
+    layout = ProjectPaths(root)
     for _ in range(2):
         over = detach.start(layout, ["run", str(root), "--limit", "0"], commands.env)
-        assert isinstance(over, detach.Over)
+        assert isinstance(over, detach.EarlyExit)
         assert over.run is not None
         assert layout.journal(over.run).is_file()
         assert over.exit_code == 0
     over = detach.start(layout, ["run", str(root), "--beat", "9.9"], commands.env)
-    assert isinstance(over, detach.Over)
+    assert isinstance(over, detach.EarlyExit)
     assert over.run is None
     assert over.exit_code == 2
-    assert "9.9" in over.said
+    assert "9.9" in over.output
 
 
 def test_detached_needs_no_events_and_draws(commands: Commands) -> None:
@@ -336,7 +336,7 @@ def test_without_the_extra_nothing_is_drawn(commands: Commands, server: GeminiSe
     env = {"PYTHONPATH": str(missing)}
     done = commands.run("run", root, "--keep-awake", "--base-url", server.address, env=env)
     assert done.code == 2
-    assert done.err.splitlines()[1].strip() == extras.lacking("--keep-awake", "awake").hint
+    assert done.err.splitlines()[1].strip() == extras.missing_extra("--keep-awake", "awake").hint
     assert not server.requests
 
 
@@ -350,7 +350,7 @@ def test_what_is_missing_is_installed_where_imagegen_is(
     monkeypatch.setattr("sys.executable", str(python))
 
     def told() -> str | None:
-        return extras.lacking("serve", "web").hint
+        return extras.missing_extra("serve", "web").hint
 
     monkeypatch.setattr("importlib.util.find_spec", lambda _: "pip is there")
     monkeypatch.setenv("PATH", str(python.parent))
@@ -401,7 +401,7 @@ def test_a_full_log_is_put_aside(tmp_path: Path) -> None:
     """Neither the log nor the one before it grows without end."""
     log = RunLog(tmp_path / "run.log", largest=500)
     for number in range(40):
-        log.handle(Warned(message=f"warning number {number}"))
+        log.handle(WarningEvent(message=f"warning number {number}"))
     log.close()
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["run.log", "run.log.1"]
@@ -417,7 +417,7 @@ def test_a_log_that_cannot_be_put_aside_is_closed_once(tmp_path: Path) -> None:
     (folder / "run.log").unlink()
     folder.rmdir()
     with pytest.raises(StorageError):
-        log.handle(Warned(message="too long for what is left " * 5))
+        log.handle(WarningEvent(message="too long for what is left " * 5))
     with (tmp_path / "other").open("w") as other:
         log.close()
         other.write("still open")
@@ -425,11 +425,11 @@ def test_a_log_that_cannot_be_put_aside_is_closed_once(tmp_path: Path) -> None:
 
 def test_a_run_that_died_is_not_followed_into_the_next(tmp_path: Path) -> None:
     """Another run that has the project meanwhile does not keep the watching going."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     layout.prepare()
     lock = RunLock(layout)
     lock.acquire()
-    begun = RunRecord(run="next", lineage="next", pid=os.getpid(), started="", asked=Asked())
+    begun = RunRecord(run="next", root_run="next", pid=os.getpid(), started="", asked=DrawRequest())
     record.write(layout, begun)
     moments = iter(range(100))
     ended = follow.follow(
@@ -442,7 +442,7 @@ def test_a_run_that_died_is_not_followed_into_the_next(tmp_path: Path) -> None:
 def test_how_a_long_run_ended_is_read_from_the_end_of_its_journal(tmp_path: Path) -> None:
     """A journal of 300,000 beats has hundreds of megabytes."""
     path = tmp_path / "run.jsonl"
-    told = [Warned(message=f"the {n}th") for n in range(1000)]
+    told = [WarningEvent(message=f"the {n}th") for n in range(1000)]
     events = [*told, Complete(exit_code=0, reason="complete", counts={})]
     path.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
     journal = Journal(path, last=1000)

@@ -29,7 +29,7 @@ class Desk:
     def lease(self) -> int | None:
         """Take a lease if the budget is free."""
         now = self.clock.now()
-        self.budget.catch_up(self.clock, everyone_lives)
+        self.budget.refresh(self.clock, everyone_lives)
         if self.budget.free_at(now, self.limit) > now:
             return None
         self._last += 1
@@ -49,7 +49,7 @@ class Desk:
 
     def refuse(self, grant: int, retry_after: float | None = None) -> None:
         """Answer a request with a 429."""
-        self.budget.refused(grant, self.clock.now(), self.limit, retry_after, 1.0)
+        self.budget.record_429(grant, self.clock.now(), self.limit, retry_after, 1.0)
 
     def wait(self) -> float:
         """Let the time pass until the budget is free; return how long that took."""
@@ -97,7 +97,7 @@ def test_a_lease_given_back_frees_its_place(desk: Desk) -> None:
     grants = [desk.lease() for _ in range(LIMIT)]
     assert desk.lease() is None
     assert grants[0] is not None
-    desk.budget.drop(grants[0])
+    desk.budget.revoke(grants[0])
     assert desk.budget.used_today(desk.clock.wall()) == LIMIT - 1
     assert desk.lease() is not None
     assert desk.lease() is None
@@ -106,7 +106,7 @@ def test_a_lease_given_back_frees_its_place(desk: Desk) -> None:
 def test_a_request_that_left_cannot_be_given_back(desk: Desk) -> None:
     """Giving back what the server has seen leaves it counted."""
     grants = desk.send_all()
-    desk.budget.drop(grants[0])
+    desk.budget.revoke(grants[0])
     assert desk.lease() is None
     assert desk.budget.used_today(desk.clock.wall()) == LIMIT
 
@@ -119,14 +119,14 @@ def test_a_lower_limit_counts_at_once(desk: Desk) -> None:
     assert desk.lease() is None
     desk.limit = 7
     assert desk.send_all() != []
-    assert desk.budget.room(desk.clock.now(), desk.limit) == 0
+    assert desk.budget.remaining(desk.clock.now(), desk.limit) == 0
 
 
 def test_the_lowest_limit_of_running_processes_counts(desk: Desk) -> None:
     """Of two processes with different limits the lower limit holds while it runs."""
     desk.budget.limits = {"me": LIMIT, "other": 4}
     assert len(desk.send_all()) == 4
-    desk.budget.catch_up(desk.clock, lambda holder: holder == "me")
+    desk.budget.refresh(desk.clock, lambda holder: holder == "me")
     now = desk.clock.now()
     assert desk.budget.free_at(now, LIMIT) <= now
 
@@ -136,7 +136,7 @@ def test_a_dead_processs_request_counts_from_when_it_is_found(desk: Desk) -> Non
     desk.limit = 1
     desk.lease()
     desk.clock.advance(1000)
-    desk.budget.catch_up(desk.clock, lambda holder: False)
+    desk.budget.refresh(desk.clock, lambda holder: False)
     assert desk.budget.free_at(desk.clock.now(), 1) == pytest.approx(desk.clock.now() + MINUTE)
     desk.clock.advance(MINUTE)
     assert desk.lease() is not None
@@ -195,7 +195,7 @@ def test_the_pace_becomes_what_the_server_granted(desk: Desk) -> None:
     grants = desk.send_all()
     desk.refuse(grants[3], 34)
     desk.refuse(grants[7], 34)
-    assert desk.budget.pace == 7
+    assert desk.budget.throttled_limit == 7
     desk.clock.advance(120)
     assert len(desk.send_all()) == 1
     assert desk.wait() == pytest.approx(WINDOW / 7)
@@ -205,14 +205,14 @@ def test_a_burst_that_is_refused_altogether_halves_the_pace(desk: Desk) -> None:
     """Where nothing was granted the measure is zero, and half of the limit is tried."""
     for grant in desk.send_all():
         desk.refuse(grant, 5)
-    assert desk.budget.pace == 5
+    assert desk.budget.throttled_limit == 5
 
 
 def test_a_half_idle_budget_is_never_slowed_below_its_half(desk: Desk) -> None:
     """One refusal of a few requests says little of what a full minute would be granted."""
     grants = [desk.send() for _ in range(2)]
     desk.refuse(grants[0] or 0, 5)
-    assert desk.budget.pace == 5
+    assert desk.budget.throttled_limit == 5
 
 
 def test_the_pace_is_never_below_one(desk: Desk) -> None:
@@ -220,7 +220,7 @@ def test_the_pace_is_never_below_one(desk: Desk) -> None:
     for _ in range(12):
         desk.wait()
         desk.refuse(desk.send() or 0)
-    assert desk.budget.pace == 1
+    assert desk.budget.throttled_limit == 1
 
 
 def test_a_refusal_that_our_count_explains_leaves_the_pace_alone(desk: Desk) -> None:
@@ -228,7 +228,7 @@ def test_a_refusal_that_our_count_explains_leaves_the_pace_alone(desk: Desk) -> 
     grants = desk.send_all()
     desk.limit = 5
     desk.refuse(grants[-1], 5)
-    assert desk.budget.pace is None
+    assert desk.budget.throttled_limit is None
     assert desk.budget.cool_until > desk.clock.now()
 
 
@@ -241,7 +241,7 @@ def test_the_pace_grows_by_one_with_each_clean_quarter_of_an_hour(desk: Desk) ->
     for seconds in (890, 11, 900):
         desk.clock.advance(seconds)
         desk.send()
-        paces.append(desk.budget.pace)
+        paces.append(desk.budget.throttled_limit)
     assert paces == [7, 8, None]
 
 
@@ -251,10 +251,10 @@ def test_a_refusal_starts_the_clean_time_anew(desk: Desk) -> None:
     desk.refuse(grants[0], 1)
     desk.clock.advance(600)
     desk.refuse(desk.send() or 0, 1)
-    slowed = desk.budget.pace
+    slowed = desk.budget.throttled_limit
     desk.clock.advance(600)
     desk.send()
-    assert desk.budget.pace == slowed
+    assert desk.budget.throttled_limit == slowed
 
 
 def test_a_day_spent_is_believed_for_an_hour(desk: Desk) -> None:
@@ -337,7 +337,7 @@ def test_a_restart_carries_the_minute_over(desk: Desk, away: float, left: float)
     """Across boots the wall clock says what has passed; set back, it counts as nothing."""
     desk.send_all()
     desk.clock.reboot(away)
-    desk.budget.catch_up(desk.clock, everyone_lives)
+    desk.budget.refresh(desk.clock, everyone_lives)
     wait = desk.budget.free_at(desk.clock.now(), LIMIT) - desk.clock.now()
     assert max(0.0, wait) == pytest.approx(left)
 
@@ -346,7 +346,7 @@ def test_a_restart_carries_a_cool_down_over(desk: Desk) -> None:
     """A pause of the service's goes on after the machine was restarted."""
     desk.refuse(desk.send() or 0, 600)
     desk.clock.reboot(100)
-    desk.budget.catch_up(desk.clock, everyone_lives)
+    desk.budget.refresh(desk.clock, everyone_lives)
     assert desk.budget.cool_until - desk.clock.now() == pytest.approx(500)
 
 
@@ -354,7 +354,7 @@ def test_a_clock_set_back_over_a_restart_prolongs_no_cool_down(desk: Desk) -> No
     """A pause of ten minutes is not a day long because the clock was set back by a day."""
     desk.refuse(desk.send() or 0, 600)
     desk.clock.reboot(-86_400)
-    desk.budget.catch_up(desk.clock, everyone_lives)
+    desk.budget.refresh(desk.clock, everyone_lives)
     assert desk.budget.cool_until - desk.clock.now() == pytest.approx(600)
 
 
@@ -362,24 +362,28 @@ def test_a_restart_on_a_system_that_names_no_boot_is_noticed(desk: Desk) -> None
     """Seconds since boot that run backwards tell of a restart: no pause lasts for days."""
     desk.refuse(desk.send() or 0, 600)
     again = FakeClock(now=10.0, wall=desk.clock.wall() + 100)
-    desk.budget.catch_up(again, everyone_lives)
+    desk.budget.refresh(again, everyone_lives)
     assert desk.budget.cool_until - again.now() == pytest.approx(500)
 
 
 def test_places_tell_when_each_of_the_minutes_requests_may_leave() -> None:
     """Free ones now, used ones when their minute is over, and none before a cool-down's end."""
     desk = Desk()
-    assert desk.budget.places(desk.clock.now(), LIMIT) == [(desk.clock.now(), LIMIT)]
+    assert desk.budget.free_slots(desk.clock.now(), LIMIT) == [(desk.clock.now(), LIMIT)]
     desk.send()
     desk.clock.advance(10)
     desk.send()
     now = desk.clock.now()
-    assert desk.budget.places(now, LIMIT) == [(now, 7), (now + MINUTE - 10, 1), (now + MINUTE, 1)]
+    assert desk.budget.free_slots(now, LIMIT) == [
+        (now, 7),
+        (now + MINUTE - 10, 1),
+        (now + MINUTE, 1),
+    ]
     # A lowered limit leaves the newest requests to wait for.
-    assert desk.budget.places(now, 2) == [(now + MINUTE - 10, 1), (now + MINUTE, 1)]
-    assert desk.budget.places(now, 1) == [(now + MINUTE, 1)]
+    assert desk.budget.free_slots(now, 2) == [(now + MINUTE - 10, 1), (now + MINUTE, 1)]
+    assert desk.budget.free_slots(now, 1) == [(now + MINUTE, 1)]
     desk.budget.cool_until = now + 55
-    assert desk.budget.places(now, LIMIT) == [(now + 55, 7), (now + 55, 1), (now + MINUTE, 1)]
+    assert desk.budget.free_slots(now, LIMIT) == [(now + 55, 7), (now + 55, 1), (now + MINUTE, 1)]
 
 
 def test_a_request_that_has_not_left_counts_as_leaving_now() -> None:
@@ -387,16 +391,16 @@ def test_a_request_that_has_not_left_counts_as_leaving_now() -> None:
     desk = Desk(limit=1)
     desk.lease()
     desk.clock.advance(5)
-    assert desk.budget.places(desk.clock.now(), 1) == [(desk.clock.now() + MINUTE, 1)]
+    assert desk.budget.free_slots(desk.clock.now(), 1) == [(desk.clock.now() + MINUTE, 1)]
 
 
 def test_a_slowed_budget_has_one_place_at_a_time() -> None:
     """When the next request may leave; those after it follow at its pace."""
     desk = Desk()
     desk.send_all()
-    desk.budget.pace = 6
+    desk.budget.throttled_limit = 6
     now = desk.clock.now()
-    assert desk.budget.places(now, LIMIT) == [(now + MINUTE, 1)]
+    assert desk.budget.free_slots(now, LIMIT) == [(now + MINUTE, 1)]
 
 
 # What the service says of its limit
@@ -404,17 +408,17 @@ def test_a_slowed_budget_has_one_place_at_a_time() -> None:
 
 def test_a_lower_limit_that_the_service_tells_counts(desk: Desk) -> None:
     """Its word is taken at once; a higher one frees nothing that we were not given."""
-    desk.budget.hear(4, 0.0)
+    desk.budget.set_server_limit(4, 0.0)
     assert len(desk.send_all()) == 4
     desk.clock.advance(MINUTE)
-    desk.budget.hear(60, 0.0)
+    desk.budget.set_server_limit(60, 0.0)
     assert len(desk.send_all()) == LIMIT
 
 
 def test_nothing_leaves_until_the_service_has_something_again(desk: Desk) -> None:
     """Somebody else used the quota: our own count knows nothing of that."""
     desk.send()
-    desk.budget.hear(None, desk.clock.now() + 25)
+    desk.budget.set_server_limit(None, desk.clock.now() + 25)
     assert desk.lease() is None
     assert desk.wait() == pytest.approx(25)
     assert len(desk.send_all()) == LIMIT - 1
@@ -424,31 +428,31 @@ def test_an_empty_quota_is_no_refusal(desk: Desk) -> None:
     """It slows no pace, and a 429 that follows is the first of its burst."""
     grant = desk.send()
     assert grant is not None
-    desk.budget.hear(None, desk.clock.now() + 5)
-    assert (desk.budget.strikes, desk.budget.pace) == (0, None)
+    desk.budget.set_server_limit(None, desk.clock.now() + 5)
+    assert (desk.budget.consecutive_429s, desk.budget.throttled_limit) == (0, None)
     desk.refuse(grant)
-    assert desk.budget.strikes == 1
+    assert desk.budget.consecutive_429s == 1
 
 
 def test_a_refusal_within_the_limit_that_was_told_is_not_explained_by_it(desk: Desk) -> None:
     """Five of six that were allowed, and refused: then the pace is what was granted."""
-    desk.budget.hear(6, 0.0)
+    desk.budget.set_server_limit(6, 0.0)
     grants = desk.send_all()
     assert len(grants) == 6
     desk.refuse(grants[-1])
-    assert desk.budget.pace == 5
+    assert desk.budget.throttled_limit == 5
 
 
 def test_no_word_of_the_service_holds_a_budget_for_more_than_an_hour(desk: Desk) -> None:
     """A record that says something absurd is put right when it is read."""
     desk.budget.empty_until = desk.clock.now() + 1e9
-    desk.budget.bound(desk.clock.now())
+    desk.budget.clamp(desk.clock.now())
     assert desk.wait() == pytest.approx(3600)
 
 
 def test_what_the_service_told_outlives_the_record(desk: Desk) -> None:
     """A record that is made anew takes along what this process has heard."""
-    desk.budget.hear(4, desk.clock.now() + 30)
+    desk.budget.set_server_limit(4, desk.clock.now() + 30)
     anew = Budget.fresh(desk.clock)
-    anew.join(desk.budget)
-    assert (anew.told, anew.empty_until) == (4, desk.clock.now() + 30)
+    anew.merge(desk.budget)
+    assert (anew.server_limit, anew.empty_until) == (4, desk.clock.now() + 30)

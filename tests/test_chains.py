@@ -12,8 +12,8 @@ from imagegen.engine.eta import estimate
 from imagegen.events.types import Progress
 from imagegen.project.beat_status import Status
 from imagegen.prompts.continuity import predecessors
-from imagegen.providers.base import Fault, Kind, Picture, Request
-from imagegen.quota.simulation import Chained, Supply, last_departures
+from imagegen.providers.base import FaultKind, Picture, ProviderError, Request
+from imagegen.quota.simulation import Capacity, ChainLoad, last_departures
 from imagegen.workspace.plan import chain_lengths
 from virtual import PNG, Show
 
@@ -53,10 +53,10 @@ def test_a_failure_in_passing_holds_up_its_chain_alone(tmp_path: Path) -> None:
     show = Show(tmp_path, beats={"clear": 6}, chains=[3, 3])
     failed: set[str] = set()
 
-    def once(request: Request, _: str) -> Picture | Fault:
+    def once(request: Request, _: str) -> Picture | ProviderError:
         if request.words == "clear 2" and not failed:
             failed.add(request.words)
-            return Fault(kind=Kind.PASSING, reason="HTTP 503", message="later")
+            return ProviderError(kind=FaultKind.PASSING, reason="HTTP 503", message="later")
         return Picture(data=PNG)
 
     show.provider.answer = once
@@ -70,7 +70,7 @@ def test_a_failure_in_passing_holds_up_its_chain_alone(tmp_path: Path) -> None:
 def test_beats_behind_one_in_error_are_blocked_and_told(tmp_path: Path) -> None:
     """All of them, each by the one in error, and none is sent."""
     show = Show(tmp_path, beats={"clear": 7}, chains=[4, 3])
-    refused = Fault(kind=Kind.REFUSED, reason="SAFETY", message="no")
+    refused = ProviderError(kind=FaultKind.REFUSED, reason="SAFETY", message="no")
     show.provider.answer = lambda request, _: (
         refused if request.words == "clear 2" else Picture(data=PNG)
     )
@@ -148,8 +148,8 @@ def test_predecessors_are_of_the_same_shot_in_file_order(tmp_path: Path) -> None
 
 def test_a_place_that_no_chain_can_use_yet_is_kept() -> None:
     """Two chains of two and ten places: the second two leave when the first are answered."""
-    supply = Supply(styles=frozenset({"clear"}), per_minute=10, places=[(0.0, 10)])
-    chained = {"clear": Chained(ready={2: 2}, answer=7.0)}
+    supply = Capacity(styles=frozenset({"clear"}), per_minute=10, free_slots=[(0.0, 10)])
+    chained = {"clear": ChainLoad(ready={2: 2}, latency=7.0)}
     assert last_departures([supply], {"clear": 4}, 0.0, chained) == {"clear": 7.0}
-    later = {"clear": Chained(ready={}, coming={1: 3}, answer=5.0)}
+    later = {"clear": ChainLoad(ready={}, pending={1: 3}, latency=5.0)}
     assert last_departures([supply], {"clear": 3}, 0.0, later) == {"clear": 5.0}

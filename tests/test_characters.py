@@ -7,13 +7,13 @@ import pytest
 
 from builders import beat, picture
 from imagegen import providers
-from imagegen.errors import InputFaultsError
+from imagegen.errors import InvalidInputError
 from imagegen.project.characters import Character, Mentions
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.settings import Settings, load
 from imagegen.prompts.composer import Composer
-from imagegen.prompts.references import Limits, References, gather
-from imagegen.providers.base import Request, Role
+from imagegen.prompts.references import ReferenceLimits, References, gather
+from imagegen.providers.base import ReferenceRole, Request
 
 
 def named(words: str, **names: tuple[str, ...]) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def test_names_that_mean_something_to_a_pattern_are_names() -> None:
 def faults(folder: Path, text: str) -> list[str]:
     """Return the faults of an imagegen.toml, as field and message."""
     (folder / "imagegen.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(folder)
     return [f"{fault.field}: {fault.message}" for fault in caught.value.faults]
 
@@ -176,11 +176,13 @@ class Project:
         (self.root / "imagegen.toml").write_text(text)
         return load(self.root)
 
-    def request(self, text: str, limits: Limits | None = None, **fields: Any) -> Request:
+    def request(self, text: str, limits: ReferenceLimits | None = None, **fields: Any) -> Request:
         """Return what is sent for a beat."""
         one = beat(**fields)
         settings = self.settings(text)
-        found = gather(Layout(self.root), settings, {"clear": [one]}, limits or Limits())
+        found = gather(
+            ProjectPaths(self.root), settings, {"clear": [one]}, limits or ReferenceLimits()
+        )
         return Composer(settings, found, limits=limits).request(one)
 
 
@@ -217,7 +219,7 @@ def test_references_go_in_the_order_of_their_weight(project: Project) -> None:
     request = project.request(text, **fields)
     assert [reference.data for reference in request.references] == data
     room = sum(map(len, data[:4]))
-    small = project.request(text, Limits(in_all=room), **fields)
+    small = project.request(text, ReferenceLimits(in_all=room), **fields)
     assert [reference.data for reference in small.references] == data[:4]
 
 
@@ -239,7 +241,7 @@ def test_the_same_picture_is_sent_once(project: Project) -> None:
     project.picture("tom.png", 4)
     project.picture("characters/mara.png", 5)
     request = project.request('references = ["tom.png"]\n' + CAST, words="Tom.")
-    assert [one.role for one in request.references] == [Role.CHARACTER]
+    assert [one.role for one in request.references] == [ReferenceRole.CHARACTER]
 
 
 def test_room_is_kept_for_the_largest_picture_that_a_beat_may_continue(project: Project) -> None:
@@ -247,8 +249,8 @@ def test_room_is_kept_for_the_largest_picture_that_a_beat_may_continue(project: 
     data = project.picture("p.png", 4)
     first, second = beat("1.1"), beat("1.2")
     settings = project.settings('references = ["p.png"]\n')
-    limits = Limits(bytes=1000, in_all=1000 + len(data) - 1)
-    found = gather(Layout(project.root), settings, {"clear": [first, second]}, limits)
+    limits = ReferenceLimits(bytes=1000, in_all=1000 + len(data) - 1)
+    found = gather(ProjectPaths(project.root), settings, {"clear": [first, second]}, limits)
     made = Composer(settings, found, {"clear": {second.key: first.key}}, limits)
     assert [one.data for one in made.request(first).references] == [data]
     assert made.request(second).references == ()
@@ -260,8 +262,8 @@ def test_larger_references_than_a_request_takes_are_left_out(project: Project) -
     data = project.picture("p.png", 4)
     project.picture("q.png", 5)
     settings = project.settings('references = ["p.png", "q.png"]\n')
-    limits = Limits(bytes=1000, in_all=len(data))
-    found = gather(Layout(project.root), settings, {"clear": [beat()]}, limits)
+    limits = ReferenceLimits(bytes=1000, in_all=len(data))
+    found = gather(ProjectPaths(project.root), settings, {"clear": [beat()]}, limits)
     made = Composer(settings, found, None, limits)
     assert [one.data for one in made.request(beat()).references] == [data]
     assert (made.short([beat()]) or "").startswith("1 beat has larger references than one request")
@@ -272,7 +274,7 @@ def test_a_picture_that_is_named_twice_keeps_its_weight(project: Project) -> Non
     """It stands where it was named first, and so gives way last."""
     tom, mara = project.picture("tom.png", 4), project.picture("characters/mara.png", 5)
     text = 'references = ["tom.png"]\n' + CAST
-    request = project.request(text, Limits(in_all=len(tom)), words="Tom and Mara.")
+    request = project.request(text, ReferenceLimits(in_all=len(tom)), words="Tom and Mara.")
     assert [one.data for one in request.references] == [tom]
     both = project.request(text, words="Tom and Mara.")
     assert [one.data for one in both.references] == [tom, mara]
@@ -284,19 +286,19 @@ def test_a_style_without_a_picture_of_a_character_sends_none(project: Project) -
     project.picture("characters/mara.png", 5)
     one = beat(style="consistent", words="Tom and Mara.")
     settings = project.settings(CAST)
-    found = gather(Layout(project.root), settings, {"consistent": [one]}, Limits())
+    found = gather(ProjectPaths(project.root), settings, {"consistent": [one]}, ReferenceLimits())
     request = Composer(settings, found).request(one)
     assert [reference.name for reference in request.references] == ["Mara"]
 
 
-def told(project: Project, text: str, limits: Limits | None = None, **fields: Any) -> str:
+def told(project: Project, text: str, limits: ReferenceLimits | None = None, **fields: Any) -> str:
     """Return the faults of references that cannot be sent."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         gather(
-            Layout(project.root),
+            ProjectPaths(project.root),
             project.settings(text),
             {"clear": [beat(**fields)]},
-            limits or Limits(),
+            limits or ReferenceLimits(),
         )
     return "\n".join(f"{f.file} {f.row} {f.field} {f.message}" for f in caught.value.faults)
 
@@ -308,7 +310,7 @@ def test_a_type_that_the_provider_does_not_take_is_told_before(project: Project,
         (project.root / path).write_bytes(HEIC + path.encode())
     (project.root / "p.webp").write_bytes(picture(8, 8, kind="WEBP"))
     text = 'references = ["p.webp"]\n[characters.mara]\npicture = "mara.heic"\n'
-    limits = Limits(types=providers.named(name).reference_types, by=name)
+    limits = ReferenceLimits(types=providers.named(name).reference_types, by=name)
     fields: dict[str, Any] = {"references": ("row.heic",), "row": 7, "file": "beats.json"}
     if name in {"openai", "sdwebui"}:
         first, second = told(project, text, limits, **fields).splitlines()
@@ -359,10 +361,14 @@ def test_a_large_picture_is_scaled_down_once(project: Project) -> None:
     one = beat(words="Tom.")
     settings = project.settings('[characters.tom]\npicture = "tom.png"\n')
     limit = len(data) // 2
-    found = gather(Layout(project.root), settings, {"clear": [one]}, Limits(bytes=limit))
+    found = gather(
+        ProjectPaths(project.root), settings, {"clear": [one]}, ReferenceLimits(bytes=limit)
+    )
     (sent,) = found.of(one, hard_cut=False)
     assert len(sent.data) <= limit
-    whole = gather(Layout(project.root), settings, {"clear": [one]}, Limits(bytes=len(data)))
+    whole = gather(
+        ProjectPaths(project.root), settings, {"clear": [one]}, ReferenceLimits(bytes=len(data))
+    )
     (original,) = whole.of(one, hard_cut=False)
     assert original.data == data
     assert sent.digest == original.digest

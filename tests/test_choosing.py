@@ -16,27 +16,27 @@ from hypothesis import strategies as st
 from builders import picture
 from crashing import Crash, failing, full
 from imagegen import files
-from imagegen.errors import InputFaultsError, StorageError, UsageError
+from imagegen.errors import InvalidInputError, StorageError, UsageError
 from imagegen.images import formats
 from imagegen.project.beat_ids import BeatId, BeatIndex
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest
 from imagegen.project.selections import file as selections
 from imagegen.project.selections import moves as moved_selections
 from imagegen.project.selections.file import Choice
-from imagegen.project.selections.moves import Moved, set_back
-from imagegen.project.storyboard import Key
+from imagegen.project.selections.moves import SelectionMoves, restore
+from imagegen.project.storyboard import BeatKey
 from imagegen.review import choices, picks
 from imagegen.review import choose as choosing
-from imagegen.review.choices import Chosen, Since
+from imagegen.review.choices import ChangeSinceChosen, Chosen
 from imagegen.review.choose import Pick
 from imagegen.workspace import recovery
 from imagegen.workspace.project import Project
 
 WALL = 1_790_000_000.0
 AT = "2026-09-21T14:13:20Z"
-KEYS: tuple[Key, ...] = (("1", "1.1"), ("1", "1.2"), ("2", "2.1"))
-TWICE: tuple[Key, ...] = (("1", "1"), ("1", "2"), ("2", "1"))
+KEYS: tuple[BeatKey, ...] = (("1", "1.1"), ("1", "1.2"), ("2", "2.1"))
+TWICE: tuple[BeatKey, ...] = (("1", "1"), ("1", "2"), ("2", "1"))
 STYLES = ("illustration", "clear", "consistent")
 IDS = tuple(BeatId(beat) for _, beat in KEYS)
 TWICE_IDS = tuple(map(BeatId, ("1/1", "2", "2/1")))
@@ -45,7 +45,7 @@ TWICE_IDS = tuple(map(BeatId, ("1/1", "2", "2/1")))
 class Board:
     """A project with a picture of each beat in each style, all of them different."""
 
-    def __init__(self, root: Path, keys: Sequence[Key] = KEYS) -> None:
+    def __init__(self, root: Path, keys: Sequence[BeatKey] = KEYS) -> None:
         root.mkdir(parents=True)
         self.root = root
         self.drawn = 0
@@ -54,16 +54,16 @@ class Board:
             for key in keys:
                 self.draw(style, key)
 
-    def storyboard(self, keys: Sequence[Key]) -> None:
+    def storyboard(self, keys: Sequence[BeatKey]) -> None:
         """Let the storyboard have these beats."""
         rows = [{"shot_number": s, "beat_number": b, "ai_prompt": f"of {s}/{b}"} for s, b in keys]
         (self.root / "beats.json").write_text(json.dumps(rows))
 
-    def place(self, style: str, key: Key) -> Path:
+    def place(self, style: str, key: BeatKey) -> Path:
         """Return where a picture lies."""
         return self.root / f"generated_images/{style}/Shot_{key[0]}/Beat_{key[1]}.png"
 
-    def draw(self, style: str, key: Key, kind: str = "PNG") -> bytes:
+    def draw(self, style: str, key: BeatKey, kind: str = "PNG") -> bytes:
         """Draw a picture that is like no other, as runs do: beside its place, and renamed."""
         self.drawn += 1
         place = self.place(style, key)
@@ -75,21 +75,21 @@ class Board:
     @property
     def project(self) -> Project:
         """The project as a command reads it."""
-        return Project(self.root, Asked())
+        return Project(self.root, DrawRequest())
 
-    def choose(self, key: Key, style: str, *, flagged: bool = False) -> Chosen:
+    def choose(self, key: BeatKey, style: str, *, flagged: bool = False) -> Chosen:
         """Choose one picture."""
         beat = self.project.beat_index.id_of(key)
         return choosing.choose(self.project, {beat: Pick(style, flagged)}, WALL)[beat]
 
-    def flag(self, key: Key, *, flagged: bool = True) -> Chosen:
+    def flag(self, key: BeatKey, *, flagged: bool = True) -> Chosen:
         """Mark what is chosen, or take the mark away."""
         beat = self.project.beat_index.id_of(key)
         return choosing.flag(self.project, [beat], WALL, flagged=flagged)[beat]
 
-    def unchoose(self, key: Key) -> None:
+    def unchoose(self, key: BeatKey) -> None:
         """Choose nothing for a beat."""
-        choosing.unchoose(self.project, [self.project.beat_index.id_of(key)], WALL)
+        choosing.clear_choices(self.project, [self.project.beat_index.id_of(key)], WALL)
 
     def say(self, said: object) -> bytes:
         """Let the file of choices say this."""
@@ -229,9 +229,9 @@ def test_a_jpeg_under_a_pngs_name_becomes_a_png(board: Board) -> None:
     made = board.choose(KEYS[0], "clear")
     (copy,) = board.selected.values()
     assert copy == formats.as_png(data)
-    assert choices.since(board.project, made) is Since.SAME
+    assert choices.change_since(board.project, made) is ChangeSinceChosen.SAME
     board.place("clear", KEYS[0]).write_bytes(copy)
-    assert choices.since(board.project, made) is Since.SAME
+    assert choices.change_since(board.project, made) is ChangeSinceChosen.SAME
 
 
 # What cannot be chosen
@@ -259,7 +259,7 @@ def test_a_file_that_cannot_be_understood_is_never_replaced(board: Board, torn: 
     board.say(torn)
     todo: list[Callable[[], object]] = [
         lambda: board.choose(KEYS[0], "clear"),
-        lambda: choosing.choose_rest(board.project, "clear", WALL),
+        lambda: choosing.choose_remaining(board.project, "clear", WALL),
         lambda: board.flag(KEYS[0]),
         lambda: board.unchoose(KEYS[0]),
         lambda: choices.chosen(board.project),
@@ -307,7 +307,7 @@ def test_entries_that_lead_elsewhere_are_no_choices(board: Board) -> None:
     }
     board.say(hostile)
     assert list(choices.chosen(board.project)) == [IDS[1]]
-    choosing.choose_rest(board.project, "consistent", WALL)
+    choosing.choose_remaining(board.project, "consistent", WALL)
     assert sorted(board.selected) == ["Beat_1.1.png", "Beat_1.2.png", "Beat_2.1.png"]
     assert board.said["../../1.1"] == {"style": "clear"}
 
@@ -316,13 +316,13 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
     """What is chosen stays, what has no picture is told."""
     board.choose(KEYS[0], "consistent")
     board.place("clear", KEYS[2]).unlink()
-    made, lacking = choosing.choose_rest(board.project, "clear", WALL)
+    made, lacking = choosing.choose_remaining(board.project, "clear", WALL)
     assert (list(made), lacking) == ([IDS[1]], [IDS[2]])
     assert {name: entry["style"] for name, entry in board.said.items()} == {
         "1.1": "consistent",
         "1.2": "clear",
     }
-    assert choosing.choose_rest(board.project, "clear", WALL) == ({}, [IDS[2]])
+    assert choosing.choose_remaining(board.project, "clear", WALL) == ({}, [IDS[2]])
 
 
 def test_a_lock_that_cannot_be_taken_is_told(board: Board) -> None:
@@ -337,7 +337,7 @@ def test_a_table_of_nothing_but_faults_is_told_soon(board: Board, tmp_path: Path
     """What was meant is sought for what is shown, and after ten thousand faults nothing is read."""
     table = tmp_path / "picks.csv"
     table.write_text("beat,style\n" + "1.3,clear\n" * 20_000)
-    with pytest.raises(InputFaultsError) as told:
+    with pytest.raises(InvalidInputError) as told:
         picks.from_csv(board.project, table)
     faults = told.value.faults
     assert [fault.hint is not None for fault in faults[:21]] == [True] * 20 + [False]
@@ -353,19 +353,19 @@ def test_content_tells_what_was_redrawn(board: Board) -> None:
     made = board.choose(KEYS[0], "clear")
     place = board.place("clear", KEYS[0])
 
-    def since() -> Since:
-        return choices.since(board.project, made)
+    def since() -> ChangeSinceChosen:
+        return choices.change_since(board.project, made)
 
     before = place.read_bytes()
-    assert since() is Since.SAME
+    assert since() is ChangeSinceChosen.SAME
     os.utime(place, (1, 1))
-    assert since() is Since.SAME
+    assert since() is ChangeSinceChosen.SAME
     board.draw("clear", KEYS[0])
-    assert since() is Since.REDRAWN
+    assert since() is ChangeSinceChosen.REDRAWN
     place.write_bytes(before)
-    assert since() is Since.SAME
+    assert since() is ChangeSinceChosen.SAME
     place.unlink()
-    assert since() is Since.GONE
+    assert since() is ChangeSinceChosen.GONE
     assert board.selected == {"Beat_1.1.png": before}
 
 
@@ -373,7 +373,7 @@ def test_a_retouched_copy_is_not_redrawn_and_never_lost(board: Board) -> None:
     """It counts as what was chosen, and is kept when another choice takes its place."""
     made = board.choose(KEYS[0], "clear")
     (board.root / "selected_images/Beat_1.1.png").write_bytes(b"retouched")
-    assert choices.since(board.project, made) is Since.SAME
+    assert choices.change_since(board.project, made) is ChangeSinceChosen.SAME
     board.choose(KEYS[0], "consistent", flagged=True)
     assert board.kept == [b"retouched"]
     (board.root / "selected_images/Beat_1.1_flagged.png").write_bytes(b"once more")
@@ -388,9 +388,15 @@ def test_a_choice_of_another_tool_is_known_by_its_copy(board: Board) -> None:
     copy.parent.mkdir()
     copy.write_bytes(board.place("clear", KEYS[0]).read_bytes())
     board.draw("clear", KEYS[1])
-    assert [one.since for one in choices.look(board.project)] == [Since.SAME, Since.SAME]
+    assert [one.since for one in choices.describe(board.project)] == [
+        ChangeSinceChosen.SAME,
+        ChangeSinceChosen.SAME,
+    ]
     board.draw("clear", KEYS[0])
-    assert [one.since for one in choices.look(board.project)] == [Since.REDRAWN, Since.SAME]
+    assert [one.since for one in choices.describe(board.project)] == [
+        ChangeSinceChosen.REDRAWN,
+        ChangeSinceChosen.SAME,
+    ]
 
 
 def test_copies_that_are_missing_are_made_again(board: Board) -> None:
@@ -411,15 +417,19 @@ def test_another_tools_choices_get_their_copies(board: Board) -> None:
     """With the next choice, also where nothing is left to choose; until then no path is told."""
     board.say({"1.1": {"style": "clear"}, "Beat 1.2": {"style": "nowhere"}})
     before = board.said
-    (first, second) = choices.look(board.project)
-    assert (first.image_path, first.lacks_copy, first.since) == (None, True, Since.SAME)
-    assert (second.image_path, second.lacks_copy, second.since) == (None, False, Since.GONE)
+    (first, second) = choices.describe(board.project)
+    assert (first.image_path, first.lacks_copy, first.since) == (None, True, ChangeSinceChosen.SAME)
+    assert (second.image_path, second.lacks_copy, second.since) == (
+        None,
+        False,
+        ChangeSinceChosen.GONE,
+    )
     board.storyboard(KEYS[:2])
-    made, lacking = choosing.choose_rest(board.project, "clear", WALL)
+    made, lacking = choosing.choose_remaining(board.project, "clear", WALL)
     assert (made, lacking) == ({}, [])
     assert board.selected == {"Beat_1.1.png": board.place("clear", KEYS[0]).read_bytes()}
     assert board.said["1.1"] == before["1.1"]
-    assert choices.look(board.project)[0].image_path == "selected_images/Beat_1.1.png"
+    assert choices.describe(board.project)[0].image_path == "selected_images/Beat_1.1.png"
 
 
 def test_two_entries_of_one_beat_both_stay(board: Board) -> None:
@@ -474,11 +484,13 @@ def test_copies_without_the_file_of_choices_are_told(board: Board) -> None:
 
 def test_unchanged_pictures_are_not_read(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """`status` of a project that is chosen as a whole looks at sizes and times alone."""
-    choosing.choose_rest(board.project, "clear", WALL)
+    choosing.choose_remaining(board.project, "clear", WALL)
     project = board.project
     found = choices.chosen(project)
     monkeypatch.setattr(files, "read", lambda *_: pytest.fail("a picture was read"))
-    assert {choices.since(project, one) for one in found.values()} == {Since.SAME}
+    assert {choices.change_since(project, one) for one in found.values()} == {
+        ChangeSinceChosen.SAME
+    }
 
 
 # Numbers that several shots have
@@ -567,10 +579,14 @@ def test_choices_of_beats_that_are_gone_are_told(board: Board) -> None:
     assert set(over.paths) == {*over.copies, *over.strays}
 
 
-def moved(board: Board, keys: Sequence[Key], moves: dict[str, dict[Key, Key]]) -> Moved:
+def moved(
+    board: Board, keys: Sequence[BeatKey], moves: dict[str, dict[BeatKey, BeatKey]]
+) -> SelectionMoves:
     """Return what happens to choices if pictures move, and the storyboard has these beats."""
     index = BeatIndex(dict.fromkeys(STYLES, keys))
-    return moved_selections.moved(board.root, index, str, moves) or pytest.fail("nothing moves")
+    return moved_selections.plan_selection_moves(board.root, index, str, moves) or pytest.fail(
+        "nothing moves"
+    )
 
 
 def entry(style: str = "clear", shot: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -590,7 +606,7 @@ def test_choices_move_with_the_pictures_of_their_style(board: Board) -> None:
         "1.1": "1",
     }
     assert (found.count, found.dropped) == (2, ())
-    assert set_back(said, found.kept) == board.said
+    assert restore(said, found.kept) == board.said
 
 
 def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> None:
@@ -610,7 +626,7 @@ def test_a_choice_whose_picture_gives_way_is_dropped_and_kept(board: Board) -> N
         "selected_images/Beat_1.2.png": "selected_images/Beat_1.1.png",
         "selected_images/Beat_2.1.png": "selected_images/Beat_1.2.png",
     }
-    assert set_back(said, found.kept) == before
+    assert restore(said, found.kept) == before
 
 
 def test_a_choice_that_stays_is_not_pushed_out(board: Board) -> None:
@@ -627,7 +643,7 @@ def test_choices_since_a_step_are_set_back_too(board: Board) -> None:
     moves = {"clear": {KEYS[1]: KEYS[0]}}
     found = moved(board, KEYS[:1], moves)
     since = {"1.1": entry("consistent", "1"), "7.7": {"style": "clear"}}
-    assert set_back(since, found.kept) == {
+    assert restore(since, found.kept) == {
         "1.1": entry(shot="1"),
         "1.2": entry("consistent", "1"),
         "7.7": {"style": "clear"},
@@ -660,7 +676,7 @@ def test_nothing_is_chosen_while_a_step_is_half_done(board: Board) -> None:
     (folder / "step.json").write_text('{"kind": "use", "state": "begun"}')
     with pytest.raises(UsageError, match="pictures are being moved"):
         board.choose(KEYS[0], "clear")
-    recovery.finish(Layout(board.root), WALL)
+    recovery.finish_interrupted(ProjectPaths(board.root), WALL)
     board.choose(KEYS[0], "clear")
 
 
@@ -669,7 +685,7 @@ OPERATIONS: dict[str, Callable[[Board], object]] = {
     "another style": lambda board: board.choose(KEYS[0], "consistent"),
     "flagged": lambda board: board.choose(KEYS[0], "consistent", flagged=True),
     "flag": lambda board: board.flag(KEYS[0]),
-    "all": lambda board: choosing.choose_rest(board.project, "illustration", WALL),
+    "all": lambda board: choosing.choose_remaining(board.project, "illustration", WALL),
     "back": lambda board: board.unchoose(KEYS[0]),
 }
 
@@ -720,7 +736,7 @@ def test_a_crash_at_any_call_leaves_the_one_or_the_other(
         ):
             operation(board)
         never_both(board)
-        recovery.finish(Layout(board.root), WALL)
+        recovery.finish_interrupted(ProjectPaths(board.root), WALL)
         said, _ = whole(board)
         assert said in (before, after)
         outcomes.add(said == after)
@@ -751,7 +767,7 @@ def test_a_crash_while_a_retouched_choice_is_taken_back_loses_nothing(
         board = begun(at)
         with contextlib.suppress(Crash), failing(at):
             board.unchoose(KEYS[0])
-        recovery.finish(Layout(board.root), WALL)
+        recovery.finish_interrupted(ProjectPaths(board.root), WALL)
         if board.said:
             assert board.selected == {"Beat_1.1.png": b"retouched"}
         else:
@@ -764,7 +780,7 @@ def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Choosing the rest leaves what was chosen while it looked for pictures."""
-    look = choosing.picture_fault
+    look = choosing.why_unavailable
 
     def looking(project: Project, beat: BeatId, style: str) -> str | None:
         if beat == IDS[2] and style == "clear":
@@ -772,7 +788,7 @@ def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
         return look(project, beat, style)
 
     monkeypatch.setattr(choosing, "picture_fault", looking)
-    made, _ = choosing.choose_rest(board.project, "clear", WALL)
+    made, _ = choosing.choose_remaining(board.project, "clear", WALL)
     assert list(made) == list(IDS[1:])
     assert board.said["1.1"]["style"] == "consistent"
 
@@ -793,7 +809,7 @@ STEPS = st.lists(
 @given(steps=STEPS)
 def test_whatever_is_done_and_wherever_it_ends(
     tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[str, Key, str, bool, int | None]],
+    steps: list[tuple[str, BeatKey, str, bool, int | None]],
 ) -> None:
     """The file is always whole, no beat has both files, and each copy is what was chosen."""
     board = Board(tmp_path_factory.mktemp("any") / "my-video")
@@ -808,13 +824,13 @@ def test_whatever_is_done_and_wherever_it_ends(
             if what == "choose":
                 board.choose(key, style, flagged=flagged)
             elif what == "rest":
-                choosing.choose_rest(board.project, style, WALL, flagged=flagged)
+                choosing.choose_remaining(board.project, style, WALL, flagged=flagged)
             elif what == "back":
                 board.unchoose(key)
             else:
                 board.flag(key, flagged=what == "flag")
         never_both(board)
-        recovery.finish(Layout(board.root), WALL)
+        recovery.finish_interrupted(ProjectPaths(board.root), WALL)
         hashes = {name: one["sha256"] for name, one in board.said.items()}
         copies = {
             name.removeprefix("Beat_").removesuffix(".png").removesuffix("_flagged"): data

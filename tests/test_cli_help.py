@@ -14,7 +14,7 @@ import typer
 
 from commands import Commands, pictures, row
 from imagegen.cli.app import app
-from imagegen.cli.usage import told_apart
+from imagegen.cli.usage import split_project
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDTHS = (60, 80, 120)
@@ -226,7 +226,7 @@ def test_a_beat_in_the_place_of_the_project_keeps_its_slash(
     """It is no path, whatever the system writes between the names of folders."""
     monkeypatch.chdir(commands.project())
     path: Any = _WindowsPath("clear/7.3")
-    assert told_apart(path, ["7.4"]) == (Path(), ["clear/7.3", "7.4"])
+    assert split_project(path, ["7.4"]) == (Path(), ["clear/7.3", "7.4"])
 
 
 def test_a_provider_misspelt_in_the_settings_names_the_file(commands: Commands) -> None:

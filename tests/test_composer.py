@@ -10,7 +10,7 @@ import pytest
 from builders import beat, picture
 from imagegen.errors import UsageError
 from imagegen.images import png
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.settings import Settings, Style, load
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.prompts.composer import LOOKS, Composer
@@ -40,7 +40,7 @@ def users(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def references(project: Path, text: str = "") -> dict[str, bytes]:
     """Return the bytes of each style's reference."""
     (project / "imagegen.toml").write_text(text)
-    found = style_references(Layout(project), load(project))
+    found = style_references(ProjectPaths(project), load(project))
     return {style: reference.data for style, reference in found.items()}
 
 
@@ -193,7 +193,7 @@ def test_a_style_without_a_table_has_the_project_s_reference(tmp_path: Path) -> 
     """An added style is served as the built-in ones are."""
     (tmp_path / "r.png").write_bytes(picture())
     settings = Settings(style_reference="r.png", styles={"noir": Style()})
-    assert set(style_references(Layout(tmp_path), settings)) == {"noir"}
+    assert set(style_references(ProjectPaths(tmp_path), settings)) == {"noir"}
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -201,7 +201,7 @@ def test_a_reference_is_sent_as_what_it_is(tmp_path: Path, users: Path, kind: st
     """A JPEG that is called .png is sent as JPEG, byte by byte."""
     data = picture(kind=kind)
     (tmp_path / "style_reference.png").write_bytes(data)
-    found = style_references(Layout(tmp_path), Settings())["clear"]
+    found = style_references(ProjectPaths(tmp_path), Settings())["clear"]
     assert found == Reference(f"image/{kind.lower()}", data)
 
 

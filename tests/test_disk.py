@@ -27,8 +27,8 @@ from imagegen import files
 from imagegen.errors import StorageError
 from imagegen.project import rescue
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout
-from imagegen.workspace.survey import Found, survey
+from imagegen.project.layout import ProjectPaths
+from imagegen.workspace.survey import ImageState, survey
 from serving import Served
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
@@ -536,7 +536,7 @@ def test_a_copy_that_a_crash_left_is_swept(disk: Disk) -> None:
     (disk.root / "old_images" / "selected_images").mkdir(parents=True)
     folder = disk.root / "old_images" / "2026-11-22T12-00-00Z" / "clear" / "Shot_1"
     folder.mkdir(parents=True)
-    (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    (folder / f"{files.TEMP_PREFIX}0123456789ab.tmp").write_bytes(b"half")
     (folder / "Beat_1.1.png").write_bytes(b"whole")
     assert disk.draw().code == 0
     assert [path.name for path in folder.iterdir()] == ["Beat_1.1.png"]
@@ -547,7 +547,7 @@ def test_leftovers_in_a_style_that_is_not_drawn_are_swept(disk: Disk) -> None:
     (disk.root / "imagegen.toml").write_text('draw = ["clear"]\n')
     folder = picture(disk.root, "consistent", 0).parent
     folder.mkdir(parents=True)
-    (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    (folder / f"{files.TEMP_PREFIX}0123456789ab.tmp").write_bytes(b"half")
     assert disk.draw().code == 0
     disk.is_sound()
 
@@ -643,15 +643,17 @@ def test_a_picture_whose_name_has_another_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, folds: bool
 ) -> None:
     """On a disk that folds case it is the beat's picture, and not drawn anew at every run."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     place = layout.picture("clear", "1", "1.a")
     place.parent.mkdir(parents=True)
     place.with_name("BEAT_1.A.PNG").write_bytes(drawn())
     if os.path.lexists(place) != folds:
         monkeypatch.setattr(os.path, "lexists", lambda path: folds)
     beats = {"clear": (beat("1.a"), beat("1.b"))}
-    found = [one.found for one in survey(layout, beats, Index(layout.ours), 0.0).beats["clear"]]
-    assert found == [Found.WHOLE if folds else Found.NOTHING, Found.NOTHING]
+    found = [
+        one.found for one in survey(layout, beats, Index(layout.state_dir), 0.0).beats["clear"]
+    ]
+    assert found == [ImageState.VALID if folds else ImageState.NOTHING, ImageState.NOTHING]
 
 
 @POSIX
@@ -665,7 +667,7 @@ def test_names_are_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     synced.clear()
     (new / "Beat_1.1.png").write_bytes(b"old")
     old = tmp_path / "old_images" / "Beat_1.1.png"
-    files.keep_old(new / "Beat_1.1.png", old)
+    files.archive_copy(new / "Beat_1.1.png", old)
     assert old.parent.stat().st_ino in synced
     synced.clear()
     aside = files.move(new / "Beat_1.1.png", tmp_path / "aside" / "Beat_1.1.png")
@@ -751,7 +753,7 @@ def test_what_no_folder_takes_is_an_error_all_the_same(
     monkeypatch.setenv("IMAGEGEN_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     folder = rescue.keep(layout, [drawn()])
     assert folder is not None
     assert folder.is_relative_to(tmp_path / "temporary")

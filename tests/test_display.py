@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from imagegen.display.text.sanitize import (
     ASCII,
     UNICODE,
-    clean,
-    clean_for_page,
     duration,
     glyphs_for,
+    sanitize,
+    sanitize_html,
 )
 from imagegen.project.beat_status import Status
 
@@ -20,7 +20,7 @@ JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 @given(st.text())
 def test_shown_text_is_one_harmless_line(text: str) -> None:
     """Nothing from outside can move the cursor, colour the screen or turn text around."""
-    shown = clean(text)
+    shown = sanitize(text)
     assert len(shown) <= 300
     assert shown.translate(JOINERS).isprintable()
 
@@ -28,11 +28,11 @@ def test_shown_text_is_one_harmless_line(text: str) -> None:
 def test_joiners_are_text_and_what_turns_text_around_is_not() -> None:
     """Emoji, Persian and Indic words stay whole; a page keeps the marks of its languages too."""
     words = "👩\u200d🚀 می\u200cخواهم क्\u200dष"
-    assert clean(words) == clean_for_page(words, 99) == words
+    assert sanitize(words) == sanitize_html(words, 99) == words
     turning = "a\u202eb\u2066c\u2069d\u200fe"
-    assert clean(turning) == "a\\u202eb\\u2066c\\u2069d\\u200fe"
-    assert clean_for_page(turning, 99) == turning
-    assert clean_for_page("a\x1b\x9b\x00\ud800", 99) == "a\\u001b\\u009b\\u0000\\ud800"
+    assert sanitize(turning) == "a\\u202eb\\u2066c\\u2069d\\u200fe"
+    assert sanitize_html(turning, 99) == turning
+    assert sanitize_html("a\x1b\x9b\x00\ud800", 99) == "a\\u001b\\u009b\\u0000\\ud800"
 
 
 @pytest.mark.parametrize(

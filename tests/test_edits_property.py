@@ -18,12 +18,12 @@ from imagegen.editing import renumber as renumbering
 from imagegen.editing import undo as undoing
 from imagegen.images import png
 from imagegen.project import steps
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import look_at
+from imagegen.workspace.survey import inspect_image
 
 STYLES = ("clear", "consistent")
 SETTINGS = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'
@@ -70,7 +70,7 @@ class Board:
     def project(self) -> Project:
         """Write the storyboard down, and read it."""
         (self.root / "beats.json").write_text(json.dumps(self._numbered()), encoding="utf-8")
-        return Project(self.root, Asked(outdated=True))
+        return Project(self.root, DrawRequest(outdated=True))
 
     def _numbered(self) -> list[dict[str, object]]:
         """Give every row its number: its place in the shot, or in all."""
@@ -98,7 +98,7 @@ class Board:
             files.make_folder(path.parent)
             if path.exists():
                 assert old is not None
-                files.keep_old(path, old / path.relative_to(project.layout.pictures))
+                files.archive_copy(path, old / path.relative_to(project.layout.pictures))
             data = self._picture(project, beat)
             files.write(path, data)
             self.drawn.add(data)
@@ -107,7 +107,7 @@ class Board:
     def _picture(self, project: Project, beat: Beat) -> bytes:
         """Return a picture unlike every other, that tells what it was drawn from."""
         texts = project.composer.texts(beat, WALL + len(self.drawn))
-        return b"".join(png.with_provenance(PIXELS, project.target(beat), texts))
+        return b"".join(png.add_metadata(PIXELS, project.expected(beat), texts))
 
     def tree(self, folder: str = "generated_images") -> Tree:
         """Return every picture in a folder of the project."""
@@ -133,7 +133,7 @@ class Board:
 
 def drawn_from(path: Path) -> str:
     """Return the hash of the words that a picture says it was drawn from."""
-    _, whole = look_at(path)
+    _, whole = inspect_image(path)
     assert whole is not None
     assert whole.provenance is not None
     return whole.provenance.words.sha256
@@ -241,7 +241,7 @@ def test_edited_storyboards_get_right_with_the_fewest_requests(
             assert board.renumber().count == 0
             assert board.tree() == after
             if found.count:
-                assert undoing.undo(Layout(board.root), WALL) is not None
+                assert undoing.undo(ProjectPaths(board.root), WALL) is not None
                 assert board.tree() == before
                 assert board.renumber().moves == found.moves
                 assert board.tree() == after

@@ -11,11 +11,11 @@ import pytest
 
 from imagegen.clock import next_pacific_midnight
 from imagegen.errors import Exit, StorageError
-from imagegen.events.types import Complete, Event, KeyChange, Progress, Start, Wait, Warned
-from imagegen.keys.keyring import Key, Limit
+from imagegen.events.types import Complete, Event, KeyChange, Progress, Start, Waiting, WarningEvent
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project import record
 from imagegen.project.beat_status import Status
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.secret import Secret
 from imagegen.times import iso
 from virtual import PNG, STYLES, Notes, Show, passing
@@ -25,14 +25,16 @@ ONE = {"clear": 1}
 BOTH = {"clear": 12, "consistent": 12}
 
 
-def fault(kind: Kind, *, retry_after: float | None = None) -> Fault:
+def fault(kind: FaultKind, *, retry_after: float | None = None) -> ProviderError:
     """Return a fault of a kind."""
-    return Fault(kind=kind, reason="test", message=f"it is {kind.value}", retry_after=retry_after)
+    return ProviderError(
+        kind=kind, reason="test", message=f"it is {kind.value}", retry_after=retry_after
+    )
 
 
-def key(name: str, limit: int = 9, *, project: str | None = None) -> Key:
+def key(name: str, limit: int = 9, *, project: str | None = None) -> ApiKey:
     """Return a key that is not one."""
-    return Key(Secret(f"test-key-{name}-000001"), Limit(limit), project)
+    return ApiKey(Secret(f"test-key-{name}-000001"), RateLimit(limit), project)
 
 
 def script(show: Show, answers: Mapping[str, Sequence[Outcome]]) -> None:
@@ -70,7 +72,7 @@ def gaps(times: Sequence[float]) -> list[float]:
 
 def waits(show: Show) -> list[str]:
     """Return the reasons of all waits, in order."""
-    return [event.reason for event in show.events if isinstance(event, Wait)]
+    return [event.reason for event in show.events if isinstance(event, Waiting)]
 
 
 def last_status(show: Show, style: str) -> set[Status]:
@@ -184,10 +186,10 @@ def test_a_style_that_backs_off_leaves_its_turn_to_others(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.LIMITED, Kind.KEY_REJECTED, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT]
+    "kind", [FaultKind.LIMITED, FaultKind.KEY_REJECTED, FaultKind.NO_QUOTA, FaultKind.OUT_OF_CREDIT]
 )
 def test_a_provider_without_keys_that_speaks_of_quotas_does_not_go_on_for_ever(
-    tmp_path: Path, kind: Kind
+    tmp_path: Path, kind: FaultKind
 ) -> None:
     """Where no budget bounds the requests, the beat's attempts do."""
     show = Show(tmp_path, beats=ONE, keyless=True)
@@ -227,7 +229,7 @@ def test_a_pause_before_another_try_is_told_with_its_end(tmp_path: Path) -> None
     show = Show(tmp_path, beats={"clear": 1})
     script(show, {"clear 1": [passing()] * 3})
     assert show.draw().exit_code == 0
-    told = [one for one in show.events if isinstance(one, Wait) and one.reason == "retry"]
+    told = [one for one in show.events if isinstance(one, Waiting) and one.reason == "retry"]
     sent = show.provider.times("clear 1")
     assert len(told) == 3
     for wait, pause in zip(told, gaps(sent), strict=True):
@@ -244,7 +246,7 @@ def test_used_up_attempts_earn_one_more_round_half_a_minute_later(tmp_path: Path
 
     assert complete.exit_code == 0
     assert "round" in waits(show)
-    (told,) = (one for one in show.events if isinstance(one, Wait) and one.reason == "round")
+    (told,) = (one for one in show.events if isinstance(one, Waiting) and one.reason == "round")
     assert told.message == "clear: 1 beat that failed in passing is tried once more"
     assert gaps(show.provider.times("clear 1"))[-1] == pytest.approx(
         30 + show.provider.latency, abs=0.2
@@ -277,8 +279,8 @@ def test_rounds_go_on_while_they_mend_any_and_are_three_at_most(tmp_path: Path) 
     assert len(show.provider.times("clear 4")) == 16
 
 
-@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.BAD_REQUEST])
-def test_what_a_second_try_cannot_mend_is_an_error_at_once(tmp_path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.REFUSED, FaultKind.BAD_REQUEST])
+def test_what_a_second_try_cannot_mend_is_an_error_at_once(tmp_path: Path, kind: FaultKind) -> None:
     """One request, one error that says why, and every other beat is drawn."""
     show = Show(tmp_path)
     script(show, {"clear 7": [fault(kind)] * 9})
@@ -297,7 +299,7 @@ def test_what_a_second_try_cannot_mend_is_an_error_at_once(tmp_path: Path, kind:
 def test_no_picture_costs_attempts_and_earns_no_round(tmp_path: Path, attempts: int) -> None:
     """An answer without a picture is tried as often as attempts allow, and never more."""
     show = Show(tmp_path, beats={"clear": 2}, max_attempts=attempts)
-    script(show, {"clear 1": [fault(Kind.NO_PICTURE)] * 99})
+    script(show, {"clear 1": [fault(FaultKind.NO_PICTURE)] * 99})
     complete = show.draw()
 
     assert complete.exit_code == Exit.BEATS_IN_ERROR
@@ -308,7 +310,7 @@ def test_no_picture_costs_attempts_and_earns_no_round(tmp_path: Path, attempts: 
 def test_no_picture_may_be_mended_by_a_second_try(tmp_path: Path) -> None:
     """A beat that got no picture at first is drawn when it gets one."""
     show = Show(tmp_path, beats=ONE)
-    script(show, {"clear 1": [fault(Kind.NO_PICTURE)] * 3})
+    script(show, {"clear 1": [fault(FaultKind.NO_PICTURE)] * 3})
 
     assert show.draw().exit_code == 0
 
@@ -326,7 +328,7 @@ def test_bytes_that_are_no_picture_are_a_passing_fault(tmp_path: Path) -> None:
 def test_a_429_never_counts_against_a_beat(tmp_path: Path) -> None:
     """However often a beat meets a 429, its one attempt is still its own."""
     show = Show(tmp_path, beats=ONE, max_attempts=1)
-    script(show, {"clear 1": [fault(Kind.LIMITED, retry_after=5.0)] * 6})
+    script(show, {"clear 1": [fault(FaultKind.LIMITED, retry_after=5.0)] * 6})
     complete = show.draw()
 
     assert complete.exit_code == 0
@@ -344,8 +346,8 @@ def test_a_request_that_never_left_uses_no_quota(tmp_path: Path) -> None:
     assert complete.seconds < 15
 
 
-@pytest.mark.parametrize("kind", [Kind.NO_PICTURE, Kind.REFUSED, Kind.LIMITED])
-def test_any_answer_proves_the_service_up(tmp_path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.NO_PICTURE, FaultKind.REFUSED, FaultKind.LIMITED])
+def test_any_answer_proves_the_service_up(tmp_path: Path, kind: FaultKind) -> None:
     """Faults with an answer between them are not in a row, and nobody asks the endpoint."""
     show = Show(tmp_path, beats={"clear": 9})
     answers: dict[str, Sequence[Outcome]] = {f"clear {n}": [passing()] for n in range(1, 10)}
@@ -358,7 +360,7 @@ def test_any_answer_proves_the_service_up(tmp_path: Path, kind: Kind) -> None:
 def test_fail_fast_ends_like_a_first_ctrl_c(tmp_path: Path) -> None:
     """At the first beat in error nothing new starts, and what is in flight is saved."""
     show = Show(tmp_path, fail_fast=True)
-    script(show, {"clear 1": [fault(Kind.REFUSED)]})
+    script(show, {"clear 1": [fault(FaultKind.REFUSED)]})
     complete = show.draw()
 
     assert (complete.exit_code, complete.reason) == (Exit.BEATS_IN_ERROR, "fail-fast")
@@ -374,7 +376,7 @@ def test_a_rejected_key_is_dropped_and_the_others_draw_on(tmp_path: Path) -> Non
     good, bad = key("good"), key("bad")
     show = Show(tmp_path, beats={"clear": 12}, keys={"clear": (bad, good)})
     show.provider.answer = lambda _request, secret: (
-        fault(Kind.KEY_REJECTED) if secret == bad.secret.reveal() else DRAWN
+        fault(FaultKind.KEY_REJECTED) if secret == bad.secret.reveal() else DRAWN
     )
     complete = show.draw()
 
@@ -383,9 +385,9 @@ def test_a_rejected_key_is_dropped_and_the_others_draw_on(tmp_path: Path) -> Non
     assert [event.key for event in changes if event.state == "rejected"] == [bad.secret.tail]
 
 
-@pytest.mark.parametrize("kind", [Kind.KEY_REJECTED, Kind.NO_QUOTA])
+@pytest.mark.parametrize("kind", [FaultKind.KEY_REJECTED, FaultKind.NO_QUOTA])
 def test_keys_that_only_a_person_can_mend_end_their_style_with_exit_2(
-    tmp_path: Path, kind: Kind
+    tmp_path: Path, kind: FaultKind
 ) -> None:
     """The style's beats stay pending, the other styles are drawn to the end."""
     show = Show(tmp_path)
@@ -404,7 +406,7 @@ def test_keys_that_only_a_person_can_mend_end_their_style_with_exit_2(
 def test_a_spent_day_ends_its_style_until_midnight_pacific(tmp_path: Path) -> None:
     """The others go on; the run ends with exit 3 and says when the day begins anew."""
     show = Show(tmp_path)
-    always(show, ["clear"], fault(Kind.SPENT_TODAY, retry_after=20.0))
+    always(show, ["clear"], fault(FaultKind.SPENT_TODAY, retry_after=20.0))
     midnight = iso(next_pacific_midnight(show.clock.wall()))
     complete = show.draw()
 
@@ -416,14 +418,14 @@ def test_a_spent_day_ends_its_style_until_midnight_pacific(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("others", "reason", "code"),
     [
-        (Kind.OUT_OF_CREDIT, "out of credit", Exit.ENDED_EARLY),
+        (FaultKind.OUT_OF_CREDIT, "out of credit", Exit.ENDED_EARLY),
         # Credit helps, whatever else is wrong.
-        (Kind.KEY_REJECTED, "out of credit", Exit.ENDED_EARLY),
-        (Kind.SPENT_TODAY, "keys spent", Exit.ENDED_EARLY),
+        (FaultKind.KEY_REJECTED, "out of credit", Exit.ENDED_EARLY),
+        (FaultKind.SPENT_TODAY, "keys spent", Exit.ENDED_EARLY),
     ],
 )
 def test_keys_without_credit_end_their_style(
-    tmp_path: Path, others: Kind, reason: str, code: Exit
+    tmp_path: Path, others: FaultKind, reason: str, code: Exit
 ) -> None:
     """A person must add some, unless time brings back another of its keys."""
     show = Show(tmp_path, beats=BOTH, keys_a_style=2)
@@ -431,13 +433,13 @@ def test_keys_without_credit_end_their_style(
     show.provider.answer = lambda request, secret: (
         DRAWN
         if request.style != "clear"
-        else fault(Kind.OUT_OF_CREDIT if secret == first else others)
+        else fault(FaultKind.OUT_OF_CREDIT if secret == first else others)
     )
     midnight = iso(next_pacific_midnight(show.clock.wall()))
     complete = show.draw()
 
     assert (complete.exit_code, complete.reason) == (code, reason)
-    assert complete.resume_after == (midnight if others is Kind.SPENT_TODAY else None)
+    assert complete.resume_after == (midnight if others is FaultKind.SPENT_TODAY else None)
     assert ("Add credit, then resume" in complete.messages[0]) == (reason == "out of credit")
     assert "out of credit (it is out of credit)" in complete.messages[0]
     assert complete.counts["clear"].error == 0
@@ -447,7 +449,7 @@ def test_keys_without_credit_end_their_style(
 def test_a_style_without_credit_does_not_hide_when_another_can_go_on(tmp_path: Path) -> None:
     """Of two styles time mends one: the run says from when."""
     show = Show(tmp_path, beats=BOTH)
-    kinds = {"clear": Kind.OUT_OF_CREDIT, "consistent": Kind.SPENT_TODAY}
+    kinds = {"clear": FaultKind.OUT_OF_CREDIT, "consistent": FaultKind.SPENT_TODAY}
     show.provider.answer = lambda request, _secret: fault(kinds[request.style])
     midnight = iso(next_pacific_midnight(show.clock.wall()))
     complete = show.draw()
@@ -459,7 +461,7 @@ def test_a_style_without_credit_does_not_hide_when_another_can_go_on(tmp_path: P
 def test_nothing_but_429s_for_15_minutes_ends_the_style(tmp_path: Path) -> None:
     """The budget is spent for this run: exit 3, with a time, after few requests."""
     show = Show(tmp_path, beats=BOTH, keys_a_style=1)
-    always(show, ["clear"], fault(Kind.LIMITED))
+    always(show, ["clear"], fault(FaultKind.LIMITED))
     complete = show.draw()
 
     assert complete.exit_code == Exit.ENDED_EARLY
@@ -488,7 +490,7 @@ def test_a_model_that_is_gone_ends_the_run_and_names_those_there_are(tmp_path: P
     show = Show(
         tmp_path, beats={"clear": 40}, keys={"clear": (key("wide", 60),)}, timeout=10.0, latency=2.0
     )
-    always(show, ["clear"], fault(Kind.MODEL_GONE))
+    always(show, ["clear"], fault(FaultKind.MODEL_GONE))
 
     def listing() -> tuple[str, ...]:
         show.runtime.sleep(5.0)
@@ -508,7 +510,7 @@ def test_a_model_that_is_gone_ends_the_run_and_names_those_there_are(tmp_path: P
 def test_a_redirect_ends_the_run(tmp_path: Path) -> None:
     """Keys are not sent on: exit 2, and no beat is to blame."""
     show = Show(tmp_path)
-    always(show, STYLES, fault(Kind.REDIRECTED))
+    always(show, STYLES, fault(FaultKind.REDIRECTED))
     complete = show.draw()
 
     assert (complete.exit_code, complete.reason) == (Exit.USAGE, "redirected")
@@ -528,7 +530,7 @@ def test_two_minutes_without_the_service_are_waited_out(tmp_path: Path, start: f
     assert drawn(show) == 90
     assert "round" not in waits(show)
     assert waits(show).count("online") == 1
-    offline = [e for e in show.events if isinstance(e, Wait) and e.reason == "offline"]
+    offline = [e for e in show.events if isinstance(e, Waiting) and e.reason == "offline"]
     assert offline[0].message.startswith("offline since ")
     assert complete.requests <= 90 + 2 * 54
     done = [e for e in show.events if isinstance(e, Progress) and e.status is Status.COMPLETE]
@@ -544,7 +546,7 @@ def test_a_service_that_is_out_of_reach_is_asked_after_1_2_4_up_to_30_seconds(
     show.provider.connecting = lambda: next(slow, 0) * 0.5
     asked: list[float] = []
 
-    def listing() -> Fault:
+    def listing() -> ProviderError:
         asked.append(show.clock.now())
         return passing()
 
@@ -560,12 +562,12 @@ def test_a_request_that_never_left_tells_nothing_of_the_service(tmp_path: Path) 
     show = Show(tmp_path, beats={"clear": 6})
     began, asked = show.clock.now(), list[float]()
     connecting = iter([0.0, 0.0, show.provider.latency])
-    gone = Fault(kind=Kind.BLOCKED, reason="no predecessor", message="it is gone")
+    gone = ProviderError(kind=FaultKind.BLOCKED, reason="no predecessor", message="it is gone")
     faults = iter([None] * 5 + [gone])
     show.provider.connecting = lambda: next(connecting, 0.0)
     show.provider.unsent = lambda: next(faults, None)
 
-    def listing() -> Fault:
+    def listing() -> ProviderError:
         asked.append(show.clock.now())
         return passing()
 
@@ -774,7 +776,7 @@ def test_max_time_shorter_than_a_request_may_take_sends_nothing(tmp_path: Path) 
 @pytest.mark.parametrize("since", [0.0, 60.0])
 @pytest.mark.parametrize("listing", [passing(), ("model-1",)])
 def test_max_time_holds_in_an_outage(
-    tmp_path: Path, since: float, listing: Fault | tuple[str, ...]
+    tmp_path: Path, since: float, listing: ProviderError | tuple[str, ...]
 ) -> None:
     """A run that waits for the service still ends in time."""
     show = Show(tmp_path, max_time=200.0)
@@ -783,7 +785,7 @@ def test_max_time_holds_in_an_outage(
     complete = show.draw()
 
     assert (complete.exit_code, complete.reason) == (Exit.ENDED_EARLY, "time")
-    last_chance = show.run.last_chance - show.began
+    last_chance = show.run.send_deadline - show.began
     assert complete.seconds <= last_chance + show.provider.latency + 0.2
     assert complete.seconds <= 200
 
@@ -821,11 +823,11 @@ def test_max_time_that_suffices_is_no_ending(tmp_path: Path) -> None:
 
 
 def _interrupt(show: Show) -> None:
-    always(show, ["clear"], fault(Kind.KEY_REJECTED))
+    always(show, ["clear"], fault(FaultKind.KEY_REJECTED))
     signal(show, 20, Exit.SIGINT)
 
 
-def _mixed(kinds: Mapping[str, Kind]) -> Callable[[Show], None]:
+def _mixed(kinds: Mapping[str, FaultKind]) -> Callable[[Show], None]:
     def arrange(show: Show) -> None:
         show.provider.answer = lambda request, _key: (
             fault(kinds[request.style]) if request.style in kinds else DRAWN
@@ -838,10 +840,16 @@ def _mixed(kinds: Mapping[str, Kind]) -> Callable[[Show], None]:
     ("arrange", "code"),
     [
         (_interrupt, Exit.SIGINT),
-        (_mixed({"clear": Kind.KEY_REJECTED, "consistent": Kind.SPENT_TODAY}), Exit.USAGE),
-        (_mixed({"clear": Kind.KEY_REJECTED, "consistent": Kind.REFUSED}), Exit.USAGE),
-        (_mixed({"clear": Kind.SPENT_TODAY, "consistent": Kind.REFUSED}), Exit.ENDED_EARLY),
-        (_mixed({"consistent": Kind.REFUSED}), Exit.BEATS_IN_ERROR),
+        (
+            _mixed({"clear": FaultKind.KEY_REJECTED, "consistent": FaultKind.SPENT_TODAY}),
+            Exit.USAGE,
+        ),
+        (_mixed({"clear": FaultKind.KEY_REJECTED, "consistent": FaultKind.REFUSED}), Exit.USAGE),
+        (
+            _mixed({"clear": FaultKind.SPENT_TODAY, "consistent": FaultKind.REFUSED}),
+            Exit.ENDED_EARLY,
+        ),
+        (_mixed({"consistent": FaultKind.REFUSED}), Exit.BEATS_IN_ERROR),
     ],
 )
 def test_of_several_endings_the_most_urgent_gives_the_exit_code(
@@ -905,7 +913,7 @@ def test_a_provider_that_raises_is_a_fault_of_ours_and_is_raised(tmp_path: Path)
 def test_a_key_that_could_not_be_sent_is_used_no_more(tmp_path: Path) -> None:
     """A provider that finds it malformed is asked once: else it would be asked for ever."""
     show = Show(tmp_path, beats={"clear": 3}, keys_a_style=1)
-    show.provider.unsent = lambda: fault(Kind.KEY_REJECTED)
+    show.provider.unsent = lambda: fault(FaultKind.KEY_REJECTED)
     complete = show.draw()
 
     assert (complete.exit_code, complete.requests) == (Exit.USAGE, 0)
@@ -917,7 +925,7 @@ def test_an_endpoint_that_raises_is_a_fault_of_ours_and_is_raised(tmp_path: Path
     show = Show(tmp_path)
     always(show, STYLES, passing())
 
-    def listing() -> Fault:
+    def listing() -> ProviderError:
         raise ZeroDivisionError("a fault of ours")
 
     show.provider.listing = listing
@@ -950,7 +958,7 @@ def test_a_broken_display_ends_no_run(tmp_path: Path) -> None:
     show.later(5, lambda: show.engine.supervisor.display_failed(OSError(ENOSPC, "full")))
     complete = show.draw()
     assert complete.exit_code == Exit.OK
-    assert any(isinstance(event, Warned) for event in show.events)
+    assert any(isinstance(event, WarningEvent) for event in show.events)
 
 
 @pytest.mark.slow
@@ -964,7 +972,9 @@ def test_a_server_that_allows_less_is_used_in_full(tmp_path: Path) -> None:
         recent = [at for at in granted if at > now - 60]
         if len(recent) >= 7:
             wait = 60 - (now - recent[0])
-            return Fault(kind=Kind.LIMITED, reason="quota", message="quota", retry_after=wait)
+            return ProviderError(
+                kind=FaultKind.LIMITED, reason="quota", message="quota", retry_after=wait
+            )
         granted.append(now)
         return Picture(data=PNG)
 
@@ -992,7 +1002,12 @@ def test_the_events_of_a_messy_run_add_up(tmp_path: Path, seed: int) -> None:
     """Numbers grow by one, `completed` never shrinks, and last statuses match the disk."""
     show = Show(tmp_path, there=2)
     dice = random.Random(seed)
-    trouble = [passing(), fault(Kind.NO_PICTURE), fault(Kind.REFUSED), fault(Kind.LIMITED)]
+    trouble = [
+        passing(),
+        fault(FaultKind.NO_PICTURE),
+        fault(FaultKind.REFUSED),
+        fault(FaultKind.LIMITED),
+    ]
     show.provider.answer = lambda _request, _key: (
         dice.choice(trouble) if dice.random() < 0.3 else DRAWN
     )
@@ -1041,7 +1056,7 @@ def test_waiting_for_keys_is_said_once_a_minute(tmp_path: Path) -> None:
     show = Show(tmp_path, beats={"clear": 40})
     show.draw()
 
-    told = [event for event in show.events if isinstance(event, Wait)]
+    told = [event for event in show.events if isinstance(event, Waiting)]
     assert [(event.style, event.reason) for event in told] == [("clear", "keys")] * 2
     assert all(event.seconds and 40 < event.seconds <= 60.5 for event in told)
 
@@ -1088,7 +1103,7 @@ def test_keys_that_end_alike_are_told_apart(tmp_path: Path) -> None:
     keys = {"clear": (key("good"), key("bad"))}
     show = Show(tmp_path, beats={"clear": 40}, keys=keys)
     show.provider.answer = lambda _request, secret: (
-        fault(Kind.KEY_REJECTED) if "bad" in secret else DRAWN
+        fault(FaultKind.KEY_REJECTED) if "bad" in secret else DRAWN
     )
     assert show.draw().exit_code == 0
     told = [event.state for event in key_events(show)]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from imagegen.errors import Exit
 from imagegen.events.types import Complete, Progress
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project.beat_status import Status
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.secret import Secret
 from virtual import PNG, STYLES, Show, passing
 
-TROUBLE = (Kind.PASSING, Kind.NO_PICTURE, Kind.REFUSED, Kind.LIMITED)
+TROUBLE = (FaultKind.PASSING, FaultKind.NO_PICTURE, FaultKind.REFUSED, FaultKind.LIMITED)
 
 
 @dataclass
@@ -34,13 +34,15 @@ class World:
     attempts: int
     seed: int
 
-    def keys(self) -> dict[str, tuple[Key, ...]]:
+    def keys(self) -> dict[str, tuple[ApiKey, ...]]:
         """Return each style's keys; one project has them all where they are shared."""
         project = "studio" if self.shared else None
         return {
             style: tuple(
-                Key(
-                    Secret(f"test-key-{style}-{n:06d}"), Limit(7 if self.shared else limit), project
+                ApiKey(
+                    Secret(f"test-key-{style}-{n:06d}"),
+                    RateLimit(7 if self.shared else limit),
+                    project,
                 )
                 for n in range(count)
             )
@@ -77,7 +79,7 @@ class Service:
         if self._dice.random() < self._rate:
             kind = self._dice.choice(TROUBLE)
             wait = self._dice.choice([None, 0.1, 20.0])
-            answer = Fault(kind=kind, reason="test", message="test", retry_after=wait)
+            answer = ProviderError(kind=kind, reason="test", message="test", retry_after=wait)
         self.answers.setdefault((request.style, request.beat), []).append(answer)
         return answer
 
@@ -176,7 +178,14 @@ def test_every_run_ends_whatever_ends_it(world: World, when: float, what: str) -
 
 
 _HOURS = 4 * 3600.0
-_FATES = (None, None, Kind.KEY_REJECTED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT)
+_FATES = (
+    None,
+    None,
+    FaultKind.KEY_REJECTED,
+    FaultKind.SPENT_TODAY,
+    FaultKind.NO_QUOTA,
+    FaultKind.OUT_OF_CREDIT,
+)
 
 keyrings = st.fixed_dictionaries(
     {
@@ -198,7 +207,7 @@ keyrings = st.fixed_dictionaries(
     st.sampled_from([(), (3, 2, 1)]),
 )
 def test_a_run_ends_whatever_becomes_of_its_keys(
-    rings: dict[str, list[tuple[str | None, Kind | None]]],
+    rings: dict[str, list[tuple[str | None, FaultKind | None]]],
     beats: dict[str, int],
     lend: bool,  # noqa: FBT001
     chains: tuple[int, ...],
@@ -211,7 +220,7 @@ def test_a_run_ends_whatever_becomes_of_its_keys(
     }
     keys = {
         style: tuple(
-            Key(Secret(f"test-key-{style}-{n:06d}"), Limit(9), project)
+            ApiKey(Secret(f"test-key-{style}-{n:06d}"), RateLimit(9), project)
             for n, (project, _) in enumerate(ring)
         )
         for style, ring in rings.items()
@@ -221,7 +230,7 @@ def test_a_run_ends_whatever_becomes_of_its_keys(
         fate = fates[key]
         if fate is None:
             return Picture(data=PNG)
-        return Fault(kind=fate, reason="test", message="test")
+        return ProviderError(kind=fate, reason="test", message="test")
 
     with tempfile.TemporaryDirectory() as folder:
         drawn = {style: sum(chains) or count for style, count in beats.items() if count}
@@ -239,7 +248,7 @@ def test_a_run_ends_whatever_becomes_of_its_keys(
             project
             for ring in rings.values()
             for project, fate in ring
-            if project is not None and fate not in {None, Kind.KEY_REJECTED}
+            if project is not None and fate not in {None, FaultKind.KEY_REJECTED}
         }
         works = {
             style

@@ -5,8 +5,8 @@ import threading
 from fakes import FakeClock
 from imagegen.errors import Exit
 from imagegen.events.bus import Bus
-from imagegen.events.types import Complete, Event, Warned
-from imagegen.times import iso_exact
+from imagegen.events.types import Complete, Event, WarningEvent
+from imagegen.times import iso_millis
 
 GUARD = 10.0
 """Seconds after which a test that hangs fails."""
@@ -24,7 +24,7 @@ class Listener:
 
     def handle(self, event: Event) -> None:
         """Keep an event."""
-        if isinstance(event, Warned) and event.message == self._fails_at:
+        if isinstance(event, WarningEvent) and event.message == self._fails_at:
             raise ZeroDivisionError
         self.events.append(event)
 
@@ -50,12 +50,12 @@ def bus_with(*listeners: Listener) -> tuple[Bus, list[BaseException]]:
 def say(bus: Bus, *messages: str) -> None:
     """Emit warnings."""
     for message in messages:
-        bus.emit(Warned(message=message))
+        bus.emit(WarningEvent(message=message))
 
 
 def messages(listener: Listener) -> list[str]:
     """Return what a listener was warned of."""
-    return [event.message for event in listener.events if isinstance(event, Warned)]
+    return [event.message for event in listener.events if isinstance(event, WarningEvent)]
 
 
 def test_events_are_stamped_with_run_number_and_time() -> None:
@@ -66,7 +66,7 @@ def test_events_are_stamped_with_run_number_and_time() -> None:
     bus.close(GUARD)
 
     assert [(e.run, e.seq, e.schema) for e in listener.events] == [("run-7", 1, 1), ("run-7", 2, 1)]
-    assert {e.time for e in listener.events} == {iso_exact(FakeClock().wall())}
+    assert {e.time for e in listener.events} == {iso_millis(FakeClock().wall())}
     assert listener.events[0].time.endswith("Z")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from imagegen.errors import StorageError, UsageError
 from imagegen.project.file_lock import exclusive
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 
 
 def test_a_lock_that_cannot_be_released_is_the_disk_s_fault(
@@ -19,7 +19,7 @@ def test_a_lock_that_cannot_be_released_is_the_disk_s_fault(
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     monkeypatch.setattr(filelock.FileLock, "release", fail)
     with pytest.raises(StorageError, match="Input/output error"):  # noqa: SIM117  # what it raises
         with exclusive(layout, "a.lock", "a.toml"):

@@ -143,7 +143,7 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
 )
 def test_errors_are_said_in_words(number: int, words: str) -> None:
     """Each reason why a disk refuses is told so that a person can act."""
-    error = files.refused(OSError(number, os.strerror(number)), Path("shop/beats.png"))
+    error = files.storage_error(OSError(number, os.strerror(number)), Path("shop/beats.png"))
     assert isinstance(error, StorageError)
     assert words in error.message
     assert "shop" in error.message
@@ -176,7 +176,7 @@ def test_an_old_picture_gets_a_second_place(
         monkeypatch.setattr(os, "link", refuse)
     path, old = tmp_path / "a.png", tmp_path / "old" / "clear" / "a.png"
     files.write(path, b"first")
-    files.keep_old(path, old)
+    files.archive_copy(path, old)
     assert path.read_bytes() == b"first"
     assert (path.stat().st_ino == old.stat().st_ino) is links
     files.write(path, b"second")
@@ -193,7 +193,7 @@ def test_what_was_kept_before_is_never_replaced(
     path, old = tmp_path / "a.png", tmp_path / "old" / "Beat_1.1.png"
     for picture in (b"first", b"second"):
         files.write(path, picture)
-        files.keep_old(path, old)
+        files.archive_copy(path, old)
     files.write(path, b"third")
     assert files.move(path, old).read_bytes() == b"third"
     kept = [(old.parent / name).read_bytes() for name in names(old.parent)]
@@ -207,7 +207,7 @@ def test_a_link_is_kept_as_a_link(tmp_path: Path) -> None:
     """What a link points to gets no second name among the old pictures."""
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / "a.png").symlink_to(tmp_path / "mine")
-    files.keep_old(tmp_path / "a.png", tmp_path / "old" / "a.png")
+    files.archive_copy(tmp_path / "a.png", tmp_path / "old" / "a.png")
     assert (tmp_path / "old" / "a.png").is_symlink()
 
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_kept_is_not_replaced(
     monkeypatch.setattr(files, "read", lambda *_: None)
     (tmp_path / "a.png").write_bytes(b"first")
     with pytest.raises(StorageError, match=r"a\.png cannot be kept"):
-        files.keep_old(tmp_path / "a.png", tmp_path / "old" / "a.png")
+        files.archive_copy(tmp_path / "a.png", tmp_path / "old" / "a.png")
 
 
 def test_anything_can_be_moved_aside(tmp_path: Path) -> None:
@@ -243,14 +243,14 @@ def test_moving_what_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def test_a_sweep_removes_only_what_we_left(tmp_path: Path) -> None:
     """Half-written files of ours go; files of others and whole ones stay."""
-    ours = tmp_path / f"{files.TEMPORARY}0123456789ab.tmp"
-    stay = ["Beat_1.1.png", ".imagegen-notes", "x.tmp", f"my{files.TEMPORARY}1.tmp"]
+    ours = tmp_path / f"{files.TEMP_PREFIX}0123456789ab.tmp"
+    stay = ["Beat_1.1.png", ".imagegen-notes", "x.tmp", f"my{files.TEMP_PREFIX}1.tmp"]
     for name in (ours.name, *stay):
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / f"{files.TEMPORARY}folder.tmp").mkdir()
-    files.sweep(tmp_path)
-    assert names(tmp_path) == sorted([*stay, f"{files.TEMPORARY}folder.tmp"])
-    files.sweep(tmp_path / "missing")
+    (tmp_path / f"{files.TEMP_PREFIX}folder.tmp").mkdir()
+    files.remove_stale(tmp_path)
+    assert names(tmp_path) == sorted([*stay, f"{files.TEMP_PREFIX}folder.tmp"])
+    files.remove_stale(tmp_path / "missing")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
@@ -259,9 +259,9 @@ def test_a_sweep_leaves_what_is_being_written(tmp_path: Path) -> None:
 
     def parts() -> Iterator[bytes]:
         yield b"first "
-        files.sweep(tmp_path)
+        files.remove_stale(tmp_path)
         yield b"second"
-        files.sweep(tmp_path)
+        files.remove_stale(tmp_path)
 
     files.write_parts(tmp_path / "gallery.html", parts())
     assert names(tmp_path) == ["gallery.html"]
@@ -317,12 +317,12 @@ def test_where_nothing_can_be_locked_leftovers_are_swept_all_the_same(
     fcntl = pytest.importorskip("fcntl", reason="Windows deletes no file that is open")
     monkeypatch.setattr(fcntl, "flock", refuse)
     files.write(tmp_path / "a", b"whole")
-    half = tmp_path / f"{files.TEMPORARY}0123456789ab.tmp"
+    half = tmp_path / f"{files.TEMP_PREFIX}0123456789ab.tmp"
     half.write_bytes(b"half")
-    files.sweep(tmp_path)
+    files.remove_stale(tmp_path)
     assert names(tmp_path) == [half.name, "a"]
     os.utime(half, (0, time.time() - 3601))
-    files.sweep(tmp_path)
+    files.remove_stale(tmp_path)
     assert names(tmp_path) == ["a"]
 
 
@@ -352,7 +352,7 @@ def test_what_cannot_be_read_is_not_missing(
 
 def test_the_first_write_in_a_folder_sweeps_it(tmp_path: Path) -> None:
     """Whatever command is next removes what a crash left where it writes, wherever that is."""
-    (tmp_path / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+    (tmp_path / f"{files.TEMP_PREFIX}0123456789ab.tmp").write_bytes(b"half")
     files.write(tmp_path / "a", b"whole")
     assert names(tmp_path) == ["a"]
 
@@ -365,4 +365,6 @@ def test_a_refused_move_names_the_folder_that_is_closed(
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
     for source, target in ((open_ / "a", closed / "b"), (closed / "a", open_ / "b")):
         error = PermissionError(errno.EACCES, "Permission denied", str(source), None, str(target))
-        assert files.refused(error, target).message.endswith((f"in {closed}", f"{closed / 'b'}"))
+        assert files.storage_error(error, target).message.endswith(
+            (f"in {closed}", f"{closed / 'b'}")
+        )

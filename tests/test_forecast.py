@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from fakes import FakeClock
 from imagegen.engine.eta import estimate
 from imagegen.events.types import Forecast, Progress
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project.beat_status import Status
 from imagegen.providers.base import Outcome, Picture, Price, Request
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool
-from imagegen.quota.simulation import Supply, last_departures
+from imagegen.quota.pool import KeyPool, Lease
+from imagegen.quota.simulation import Capacity, last_departures
 from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
 from virtual import PNG, STYLES, Show, passing
@@ -30,18 +30,18 @@ NOW = 1000.0
 
 def supply(
     *styles: str, per_minute: int = 9, used: int = 0, free_in: float = 30.0, **more: object
-) -> Supply:
+) -> Capacity:
     """Return what a budget allows, of which some places are free a little later only."""
     free = [(NOW, per_minute - used), (NOW + free_in, used)]
-    return Supply(
+    return Capacity(
         styles=frozenset(styles),
         per_minute=per_minute,
-        places=[(at, count) for at, count in free if count],
+        free_slots=[(at, count) for at, count in free if count],
         **more,  # type: ignore[arg-type]
     )
 
 
-def departures(*supplies: Supply, **left: int) -> dict[str, float | None]:
+def departures(*supplies: Capacity, **left: int) -> dict[str, float | None]:
     """Return when the last requests of `left` leave."""
     return last_departures(supplies, left, NOW)
 
@@ -104,7 +104,9 @@ def test_keys_that_are_lent_count_once_their_style_is_done() -> None:
 
 def test_a_slowed_budget_sends_one_at_a_time() -> None:
     """With ten seconds between requests the seventh leaves a minute after the first."""
-    slow = Supply(styles=frozenset({"clear"}), per_minute=6, places=[(NOW + 5, 1)], spacing=10.0)
+    slow = Capacity(
+        styles=frozenset({"clear"}), per_minute=6, free_slots=[(NOW + 5, 1)], spacing=10.0
+    )
     assert departures(slow, clear=1)["clear"] == 5.0
     assert departures(slow, clear=7)["clear"] == pytest.approx(65.0)
 
@@ -128,10 +130,10 @@ def test_keys_of_different_limits_are_all_used_in_full() -> None:
 def test_a_hundred_thousand_beats_are_foretold_to_a_hundredth() -> None:
     """Places that are spread over the minute are taken together where it is far away."""
     supplies = [
-        Supply(
+        Capacity(
             styles=frozenset({style}),
             per_minute=9,
-            places=[(NOW + 60 * (9 * key + n) / 18, 1) for n in range(9)],
+            free_slots=[(NOW + 60 * (9 * key + n) / 18, 1) for n in range(9)],
         )
         for style in STYLES
         for key in range(2)
@@ -144,14 +146,16 @@ def test_a_hundred_thousand_beats_are_foretold_to_a_hundredth() -> None:
 # -- the pool --------------------------------------------------------------------------
 
 
-def key(name: str, per_minute: int = 9, **more: int) -> Key:
+def key(name: str, per_minute: int = 9, **more: int) -> ApiKey:
     """Return a key that is not one."""
-    return Key(Secret(f"test-key-{name}-000001"), Limit(per_minute, **more))
+    return ApiKey(Secret(f"test-key-{name}-000001"), RateLimit(per_minute, **more))
 
 
-def pool(clock: FakeClock, keys: Mapping[str, tuple[Key, ...]], *, lend: bool = False) -> Pool:
+def pool(
+    clock: FakeClock, keys: Mapping[str, tuple[ApiKey, ...]], *, lend: bool = False
+) -> KeyPool:
     """Return a pool with a memory of its own."""
-    return Pool(
+    return KeyPool(
         keys,
         provider="scripted",
         model="model-1",
@@ -162,7 +166,7 @@ def pool(clock: FakeClock, keys: Mapping[str, tuple[Key, ...]], *, lend: bool = 
     )
 
 
-def take(pool: Pool, count: int, style: str = "clear") -> list[Lease]:
+def take(pool: KeyPool, count: int, style: str = "clear") -> list[Lease]:
     """Send so many requests."""
     leases = [pool.lease(style) for _ in range(count)]
     for lease in leases:
@@ -187,7 +191,7 @@ def test_the_pool_knows_of_cool_downs_and_pace() -> None:
     keys = pool(clock, {"clear": (key("a"),)})
     leases = take(keys, 9)
     for lease in leases[6:]:
-        keys.limited(lease, 30.0)
+        keys.record_429(lease, 30.0)
     # Six were granted: the next leaves as the window says, the others ten seconds apart.
     first = keys.forecast({"clear": 1})["clear"]
     assert first == pytest.approx(MINUTE)
@@ -244,7 +248,7 @@ def worlds(draw: st.DrawFn) -> dict[str, object]:
     """Return beats, keys and limits: keys of a style's own, and some that styles share."""
     styles = STYLES[: draw(st.integers(1, 3))]
     beats = {style: draw(st.integers(0, 50)) for style in styles}
-    keys: dict[str, tuple[Key, ...]] = {
+    keys: dict[str, tuple[ApiKey, ...]] = {
         style: tuple(
             key(f"{style}-{n}", draw(st.sampled_from([5, 9, 30])))
             for n in range(draw(st.integers(1, 3)))

@@ -104,7 +104,7 @@ def test_every_kind_of_pixels_can_be_shown(tmp_path: Path, mode: str) -> None:
     if mode in {"LA", "RGBA"}:
         image.putalpha(0)
     image.save(path)
-    small = thumbnails.small(path, 64)
+    small = thumbnails.load_thumbnail(path, 64)
     assert (small.mode, small.size) == ("RGB", (64, 64))
     if mode in {"LA", "RGBA"}:
         assert small.getpixel((0, 0)) == (255, 255, 255)
@@ -115,7 +115,7 @@ def test_a_thumbnail_is_never_larger_than_its_picture(tmp_path: Path) -> None:
     for size, then in {(100, 40): (100, 40), (3000, 1): (320, 1)}.items():
         path = tmp_path / "Beat_1.png"
         path.write_bytes(picture(*size))
-        assert thumbnails.small(path, 320).size == then
+        assert thumbnails.load_thumbnail(path, 320).size == then
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_several_come_in_order_and_broken_ones_are_none(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(40)]
     for number, path in enumerate(paths):
         path.write_bytes(picture(10 + number, 5) if number % 10 else b"torn")
-    found = list(thumbnails.several(paths, 320))
+    found = list(thumbnails.load_thumbnails(paths, 320))
     assert [image.width if image else None for image in found] == [
         10 + number if number % 10 else None for number in range(40)
     ]
-    some = thumbnails.several(paths, 320)
+    some = thumbnails.load_thumbnails(paths, 320)
     next(some)
     some.close()  # type: ignore[attr-defined]
 

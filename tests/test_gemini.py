@@ -12,7 +12,15 @@ from PIL import Image
 
 import gemini_replies
 from gemini_server import Answer, GeminiServer, answers
-from imagegen.providers.base import Fault, Kind, Options, Picture, Provider, Reference, Request
+from imagegen.providers.base import (
+    FaultKind,
+    Picture,
+    Provider,
+    ProviderError,
+    ProviderOptions,
+    Reference,
+    Request,
+)
 from imagegen.providers.gemini.models import MODELS
 from imagegen.providers.gemini.provider import DEFAULT_BASE_URL, Gemini
 from imagegen.secret import Secret
@@ -41,7 +49,7 @@ def api() -> Iterator[responses.RequestsMock]:
 @pytest.fixture
 def gemini() -> Iterator[Gemini]:
     """Make the provider with its defaults."""
-    provider = Gemini(Options())
+    provider = Gemini(ProviderOptions())
     yield provider
     provider.close()
 
@@ -57,15 +65,15 @@ class Sent:
         self.times += 1
 
 
-def draw(gemini: Gemini, request: Request = REQUEST) -> Picture | Fault:
+def draw(gemini: Gemini, request: Request = REQUEST) -> Picture | ProviderError:
     """Make one request."""
     return gemini.draw(request, KEY, Sent())
 
 
-def fault_of(gemini: Gemini) -> Fault:
+def fault_of(gemini: Gemini) -> ProviderError:
     """Make one request that brings no picture."""
     outcome = draw(gemini)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     return outcome
 
 
@@ -99,7 +107,7 @@ def test_it_is_a_provider(gemini: Gemini) -> None:
     provider: Provider = gemini
     assert (provider.name, provider.model) == ("gemini", "gemini-nano-banana-2.1")
     assert provider.key_variables == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    assert provider.width >= 1
+    assert provider.max_concurrency >= 1
     assert Gemini.largest_reference == 7 * 1024 * 1024
 
 
@@ -144,7 +152,7 @@ def test_model_and_address_are_settings(api: responses.RequestsMock) -> None:
     answer = api.post(
         "http://127.0.0.1:9/base/v1beta/models/..%2Fmine%3Fx:generateContent", json={}
     )
-    gemini = Gemini(Options(model="../mine?x", base_url="http://127.0.0.1:9/base/"))
+    gemini = Gemini(ProviderOptions(model="../mine?x", base_url="http://127.0.0.1:9/base/"))
     draw(gemini)
     gemini.close()
     assert answer.call_count == 1
@@ -158,7 +166,7 @@ def test_what_requests_add_may_be_written_already(
     """Guides write addresses with the version, and models with `models/`."""
     base = "http://127.0.0.1:9/base"
     answer = api.post(f"{base}/v1beta/models/gemini-x-image:generateContent", json={})
-    gemini = Gemini(Options(model=model, base_url=base + end))
+    gemini = Gemini(ProviderOptions(model=model, base_url=base + end))
     draw(gemini)
     gemini.close()
     assert answer.call_count == 1
@@ -170,8 +178,8 @@ def test_key_that_cannot_be_a_header(gemini: Gemini) -> None:
     key = Secret("test-key-with-a-newline\n0001")
     sent = Sent()
     fault = gemini.draw(REQUEST, key, sent)
-    assert isinstance(fault, Fault)
-    assert fault.kind is Kind.KEY_REJECTED
+    assert isinstance(fault, ProviderError)
+    assert fault.kind is FaultKind.KEY_REJECTED
     assert "newline" not in fault.message
     assert sent.times == 0
 
@@ -180,8 +188,8 @@ def test_prompt_that_cannot_be_sent(gemini: Gemini) -> None:
     """A prompt with a lone surrogate is the beat's own error, without a request."""
     sent = Sent()
     fault = gemini.draw(msgspec.structs.replace(REQUEST, words="\ud83d"), KEY, sent)
-    assert isinstance(fault, Fault)
-    assert fault.kind is Kind.BAD_REQUEST
+    assert isinstance(fault, ProviderError)
+    assert fault.kind is FaultKind.BAD_REQUEST
     assert sent.times == 0
 
 
@@ -200,7 +208,7 @@ def test_real_server_accepts_the_request(gemini: Gemini) -> None:
     reference = Reference("image/png", out.getvalue())
     request = msgspec.structs.replace(REQUEST, references=(reference,))
     with GeminiServer() as server:
-        provider = Gemini(Options(base_url=server.address))
+        provider = Gemini(ProviderOptions(base_url=server.address))
         outcome = provider.draw(request, KEY, Sent())
         provider.close()
         assert server.requests[0].references == (("image/png", reference.digest),)
@@ -255,7 +263,7 @@ def test_refusals(api: responses.RequestsMock, gemini: Gemini, reason: str) -> N
     """A refusal is told with its reason and the model's words."""
     api.post(DRAW, json=finished(reason, "I cannot.", finishMessage="It was filtered."))
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.REFUSED, reason)
+    assert (fault.kind, fault.reason) == (FaultKind.REFUSED, reason)
     assert fault.message == "It was filtered. I cannot."
 
 
@@ -264,7 +272,7 @@ def test_blocked_prompts(api: responses.RequestsMock, gemini: Gemini, reason: st
     """A blocked prompt is a refusal, whatever the reason."""
     api.post(DRAW, json={"promptFeedback": {"blockReason": reason}})
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.REFUSED, reason)
+    assert (fault.kind, fault.reason) == (FaultKind.REFUSED, reason)
     assert reason in fault.message
 
 
@@ -275,14 +283,14 @@ def test_no_picture_this_time(api: responses.RequestsMock, gemini: Gemini, reaso
     """A reason that a second try may mend, or an unknown one, is no refusal."""
     api.post(DRAW, json=finished(reason))
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.NO_PICTURE, reason)
+    assert (fault.kind, fault.reason) == (FaultKind.NO_PICTURE, reason)
 
 
 def test_words_instead_of_a_picture(api: responses.RequestsMock, gemini: Gemini) -> None:
     """An answer of words alone is told in those words."""
     api.post(DRAW, json=gemini_replies.success(Answer.TEXT_ONLY, ""))
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.NO_PICTURE, "STOP")
+    assert (fault.kind, fault.reason) == (FaultKind.NO_PICTURE, "STOP")
     assert fault.message == gemini_replies.TEXT_WORDS
     assert fault.usage is not None
 
@@ -292,7 +300,7 @@ def test_drafts_are_no_picture(api: responses.RequestsMock, gemini: Gemini) -> N
     answer = gemini_replies.success(Answer.THOUGHTS_FIRST, REQUEST.prompt)
     del answer["candidates"][0]["content"]["parts"][2]
     api.post(DRAW, json=answer)
-    assert fault_of(gemini).kind is Kind.NO_PICTURE
+    assert fault_of(gemini).kind is FaultKind.NO_PICTURE
 
 
 # Broken answers.
@@ -315,7 +323,7 @@ def test_broken_answers(api: responses.RequestsMock, gemini: Gemini, body: bytes
     """An answer that is not what it should be may be better the next time."""
     api.post(DRAW, body=body)
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.PASSING, "broken answer")
+    assert (fault.kind, fault.reason) == (FaultKind.PASSING, "broken answer")
 
 
 def test_broken_pictures(api: responses.RequestsMock, gemini: Gemini) -> None:
@@ -324,7 +332,11 @@ def test_broken_pictures(api: responses.RequestsMock, gemini: Gemini) -> None:
         DRAW, body=b'{"candidates": [{"content": {"parts": [{"inlineData": {"data": "!!"}}]}}]}'
     )
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason, fault.drawn) == (Kind.PASSING, "broken picture", True)
+    assert (fault.kind, fault.reason, fault.was_drawn) == (
+        FaultKind.PASSING,
+        "broken picture",
+        True,
+    )
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
@@ -335,23 +347,23 @@ def test_overloaded_service(
     """A service in trouble is told by its status, in its words if it has some."""
     api.post(DRAW, status=status, body=body)
     fault = fault_of(gemini)
-    assert (fault.kind, fault.reason) == (Kind.PASSING, f"HTTP {status}")
+    assert (fault.kind, fault.reason) == (FaultKind.PASSING, f"HTTP {status}")
     assert ("Busy." if b"Busy" in body else str(status)) in fault.message
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, Kind.BAD_REQUEST),
-        (401, Kind.KEY_REJECTED),
-        (403, Kind.KEY_REJECTED),
-        (404, Kind.UNUSABLE),
-        (405, Kind.UNUSABLE),
+        (400, FaultKind.BAD_REQUEST),
+        (401, FaultKind.KEY_REJECTED),
+        (403, FaultKind.KEY_REJECTED),
+        (404, FaultKind.UNUSABLE),
+        (405, FaultKind.UNUSABLE),
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"error": "no"}', b'{"detail": "no"}', b"no"])
 def test_errors_of_a_gateway(
-    api: responses.RequestsMock, gemini: Gemini, status: int, kind: Kind, body: bytes
+    api: responses.RequestsMock, gemini: Gemini, status: int, kind: FaultKind, body: bytes
 ) -> None:
     """An error without the service's JSON is read by its status, and quoted if it has words."""
     api.post(DRAW, status=status, body=body)
@@ -374,7 +386,7 @@ def test_a_web_page_instead_of_an_answer(
     """A login page or a wrong address needs a person, who sees the page's title."""
     api.post(DRAW, status=status, body=body, content_type="application/json")
     fault = fault_of(gemini)
-    assert fault.kind is Kind.NETWORK
+    assert fault.kind is FaultKind.NETWORK
     assert '"Guest network: log in"' in fault.message
 
 
@@ -384,17 +396,17 @@ def test_a_web_page_instead_of_an_answer(
 @pytest.mark.parametrize(
     ("status", "answer", "kind"),
     [
-        (400, error(400, "Bad field", "INVALID_ARGUMENT"), Kind.BAD_REQUEST),
-        (400, gemini_replies.error(Answer.BAD_KEY, "m")[1], Kind.KEY_REJECTED),
-        (401, error(401, "Who?", "UNAUTHENTICATED"), Kind.KEY_REJECTED),
-        (403, gemini_replies.error(Answer.LEAKED_KEY, "m")[1], Kind.KEY_REJECTED),
-        (404, gemini_replies.error(Answer.MODEL_GONE, "m")[1], Kind.MODEL_GONE),
-        (405, error(405), Kind.UNUSABLE),
-        (413, error(413), Kind.BAD_REQUEST),
+        (400, error(400, "Bad field", "INVALID_ARGUMENT"), FaultKind.BAD_REQUEST),
+        (400, gemini_replies.error(Answer.BAD_KEY, "m")[1], FaultKind.KEY_REJECTED),
+        (401, error(401, "Who?", "UNAUTHENTICATED"), FaultKind.KEY_REJECTED),
+        (403, gemini_replies.error(Answer.LEAKED_KEY, "m")[1], FaultKind.KEY_REJECTED),
+        (404, gemini_replies.error(Answer.MODEL_GONE, "m")[1], FaultKind.MODEL_GONE),
+        (405, error(405), FaultKind.UNUSABLE),
+        (413, error(413), FaultKind.BAD_REQUEST),
     ],
 )
 def test_errors(
-    api: responses.RequestsMock, gemini: Gemini, status: int, answer: Any, kind: Kind
+    api: responses.RequestsMock, gemini: Gemini, status: int, answer: Any, kind: FaultKind
 ) -> None:
     """Every error of the service is told apart and quoted."""
     api.post(DRAW, status=status, json=answer)
@@ -410,29 +422,29 @@ DAY = "GenerateRequestsPerDayPerProjectPerModel"
 @pytest.mark.parametrize(
     ("answer", "kind", "retry_after"),
     [
-        (quota((MINUTE, "9")), Kind.LIMITED, 34.0),
-        (quota((MINUTE, "9"), delay="10.689s"), Kind.LIMITED, 10.689),
-        (quota((MINUTE, "9"), delay="soon"), Kind.LIMITED, None),
-        (quota((MINUTE, "9"), delay="-5s"), Kind.LIMITED, None),
-        (quota((MINUTE, "9"), delay="9" * 400 + "s"), Kind.LIMITED, None),
-        (quota((MINUTE, "9"), delay={"seconds": 5}), Kind.LIMITED, None),
-        (quota((DAY, "1000")), Kind.SPENT_TODAY, None),
-        (quota((MINUTE, "9"), (DAY, "1000")), Kind.SPENT_TODAY, None),
-        (quota((DAY, "1000"), (MINUTE, "9")), Kind.SPENT_TODAY, None),
-        (quota((MINUTE, "0")), Kind.NO_QUOTA, None),
-        (quota((MINUTE, "9"), (DAY, "0")), Kind.NO_QUOTA, None),
-        (quota((DAY, "0"), (MINUTE, "9")), Kind.NO_QUOTA, None),
-        (gemini_replies.error(Answer.BARE, "m")[1], Kind.LIMITED, None),
-        (error(429, details=[None, 7, {"violations": "many"}]), Kind.LIMITED, None),
-        ({"error": {"message": "Slower.", "details": {"a": 1}}}, Kind.LIMITED, None),
-        ([], Kind.LIMITED, None),
+        (quota((MINUTE, "9")), FaultKind.LIMITED, 34.0),
+        (quota((MINUTE, "9"), delay="10.689s"), FaultKind.LIMITED, 10.689),
+        (quota((MINUTE, "9"), delay="soon"), FaultKind.LIMITED, None),
+        (quota((MINUTE, "9"), delay="-5s"), FaultKind.LIMITED, None),
+        (quota((MINUTE, "9"), delay="9" * 400 + "s"), FaultKind.LIMITED, None),
+        (quota((MINUTE, "9"), delay={"seconds": 5}), FaultKind.LIMITED, None),
+        (quota((DAY, "1000")), FaultKind.SPENT_TODAY, None),
+        (quota((MINUTE, "9"), (DAY, "1000")), FaultKind.SPENT_TODAY, None),
+        (quota((DAY, "1000"), (MINUTE, "9")), FaultKind.SPENT_TODAY, None),
+        (quota((MINUTE, "0")), FaultKind.NO_QUOTA, None),
+        (quota((MINUTE, "9"), (DAY, "0")), FaultKind.NO_QUOTA, None),
+        (quota((DAY, "0"), (MINUTE, "9")), FaultKind.NO_QUOTA, None),
+        (gemini_replies.error(Answer.BARE, "m")[1], FaultKind.LIMITED, None),
+        (error(429, details=[None, 7, {"violations": "many"}]), FaultKind.LIMITED, None),
+        ({"error": {"message": "Slower.", "details": {"a": 1}}}, FaultKind.LIMITED, None),
+        ([], FaultKind.LIMITED, None),
     ],
 )
 def test_quotas(
     api: responses.RequestsMock,
     gemini: Gemini,
     answer: Any,
-    kind: Kind,
+    kind: FaultKind,
     retry_after: float | None,
 ) -> None:
     """Of all that a 429 says the worst decides, and the delay is taken where it helps."""
@@ -452,7 +464,7 @@ def test_redirects(api: responses.RequestsMock, gemini: Gemini, status: int) -> 
     """A redirect is not followed, and the message names the host that it points to."""
     api.post(DRAW, status=status, headers={"Location": "https://elsewhere.example/x?secret=1"})
     fault = fault_of(gemini)
-    assert fault.kind is Kind.REDIRECTED
+    assert fault.kind is FaultKind.REDIRECTED
     assert "elsewhere.example" in fault.message
     assert "secret" not in fault.message
 
@@ -460,7 +472,7 @@ def test_redirects(api: responses.RequestsMock, gemini: Gemini, status: int) -> 
 def test_redirect_to_nowhere(api: responses.RequestsMock, gemini: Gemini) -> None:
     """A redirect to something that is no address is still a redirect."""
     api.post(DRAW, status=302, headers={"Location": "http://[oops"})
-    assert fault_of(gemini).kind is Kind.REDIRECTED
+    assert fault_of(gemini).kind is FaultKind.REDIRECTED
 
 
 def test_message_never_holds_a_key(api: responses.RequestsMock, gemini: Gemini) -> None:
@@ -514,22 +526,22 @@ def test_models_without_end(api: responses.RequestsMock, gemini: Gemini) -> None
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (400, gemini_replies.error(Answer.BAD_KEY, "m")[1], Kind.KEY_REJECTED),
-        (403, gemini_replies.error(Answer.LEAKED_KEY, "m")[1], Kind.KEY_REJECTED),
-        (404, error(404, "Where?", "NOT_FOUND"), Kind.BAD_REQUEST),
-        (503, error(503), Kind.PASSING),
-        (200, {"models": 7}, Kind.PASSING),
-        (200, {}, Kind.PASSING),
-        (302, {}, Kind.REDIRECTED),
+        (400, gemini_replies.error(Answer.BAD_KEY, "m")[1], FaultKind.KEY_REJECTED),
+        (403, gemini_replies.error(Answer.LEAKED_KEY, "m")[1], FaultKind.KEY_REJECTED),
+        (404, error(404, "Where?", "NOT_FOUND"), FaultKind.BAD_REQUEST),
+        (503, error(503), FaultKind.PASSING),
+        (200, {"models": 7}, FaultKind.PASSING),
+        (200, {}, FaultKind.PASSING),
+        (302, {}, FaultKind.REDIRECTED),
     ],
 )
 def test_models_that_cannot_be_listed(
-    api: responses.RequestsMock, gemini: Gemini, status: int, body: Any, kind: Kind
+    api: responses.RequestsMock, gemini: Gemini, status: int, body: Any, kind: FaultKind
 ) -> None:
     """A list that cannot be had is a fault of the kind that a drawing would be."""
     api.get(LIST, status=status, json=body)
     fault = gemini.models(KEY)
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, ProviderError)
     assert fault.kind is kind
 
 
@@ -546,7 +558,7 @@ def test_reference_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     request = msgspec.structs.replace(REQUEST, references=(reference,))
     with responses.RequestsMock() as api:
         api.post(DRAW, json={})
-        gemini = Gemini(Options())
+        gemini = Gemini(ProviderOptions())
         draw(gemini, request)
         draw(gemini, request)
         gemini.close()

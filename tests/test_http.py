@@ -19,7 +19,7 @@ import pytest
 from gemini_server import MODELS, Answer, GeminiServer
 from imagegen.errors import UsageError
 from imagegen.providers import memory
-from imagegen.providers.base import Fault, Kind
+from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.providers.connections import Exchange
 from imagegen.providers.http import Http, Reply
 
@@ -140,7 +140,7 @@ def drip(connection: socket.socket) -> None:
 
 def post(
     http: Http, prompt: str = "a fox", *, sent: Sent | None = None, timeout: float = 30.0
-) -> Reply | Fault:
+) -> Reply | ProviderError:
     """Ask for a picture."""
     body = msgspec.json.encode({"contents": [{"parts": [{"text": prompt}]}]})
     headers = {"x-goog-api-key": KEY, "Content-Type": "application/json"}
@@ -149,7 +149,7 @@ def post(
     )
 
 
-def once(address: str, *, sent: Sent | None = None, timeout: float = 30.0) -> Reply | Fault:
+def once(address: str, *, sent: Sent | None = None, timeout: float = 30.0) -> Reply | ProviderError:
     """Ask for a picture over connections that are closed afterwards."""
     http = Http(address, width=2, limit=MEBIBYTE)
     try:
@@ -158,19 +158,19 @@ def once(address: str, *, sent: Sent | None = None, timeout: float = 30.0) -> Re
         http.close()
 
 
-def lasting(outcome: Reply | Fault, reason: str) -> str:
+def lasting(outcome: Reply | ProviderError, reason: str) -> str:
     """Return the words of a fault that needs a person, which tell no secret."""
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.reason) == (Kind.NETWORK, reason)
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.reason) == (FaultKind.NETWORK, reason)
     assert KEY not in outcome.message
     assert "mine" not in outcome.message
     return outcome.message
 
 
-def trouble(outcome: Reply | Fault) -> str:
+def trouble(outcome: Reply | ProviderError) -> str:
     """Return the reason of a passing fault, whose message tells no key."""
-    assert isinstance(outcome, Fault)
-    assert outcome.kind is Kind.PASSING
+    assert isinstance(outcome, ProviderError)
+    assert outcome.kind is FaultKind.PASSING
     assert KEY not in outcome.message
     return outcome.reason
 
@@ -886,8 +886,8 @@ def test_a_kept_connection_that_was_closed_is_told_apart() -> None:
         http = Http(f"http://{raw.address}", width=1)
         assert isinstance(post(http), Reply)
         lost = post(http)
-        assert isinstance(lost, Fault)
-        assert (lost.kind, lost.stale) == (Kind.PASSING, True)
+        assert isinstance(lost, ProviderError)
+        assert (lost.kind, lost.stale) == (FaultKind.PASSING, True)
         assert isinstance(post(http), Reply)
         http.close()
 
@@ -896,7 +896,7 @@ def test_a_new_connection_that_is_closed_is_a_fault(server: GeminiServer) -> Non
     """Nothing was kept alive there: it is the service's own."""
     server.fault("fox", Answer.RESET)
     outcome = once(server.address)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     assert not outcome.stale
 
 

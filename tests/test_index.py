@@ -12,7 +12,7 @@ from builders import provenance
 from imagegen.images import png
 from imagegen.project.index import Index
 
-WHOLE = png.Whole(8, 5, provenance(look=png.Hash("cd", "default")))
+WHOLE = png.PngInfo(8, 5, provenance(look=png.Hash("cd", "default")))
 NAME = "generated_images/clear/Shot_1/Beat_1.1.png"
 
 
@@ -133,7 +133,7 @@ def test_any_bytes_are_an_index_or_none(
 def test_what_is_known_goes_along_when_files_change_places(tmp_path: Path) -> None:
     """Pictures that swap numbers need not be opened again, and no old path is kept."""
     found, now = settled(tmp_path)
-    other = png.Whole(9, 6, provenance(beat="1.2"))
+    other = png.PngInfo(9, 6, provenance(beat="1.2"))
     index = Index(tmp_path)
     index.add("a", found, WHOLE, now)
     index.add("b", found, other, now)

@@ -280,7 +280,7 @@ def drawn_ever(place: Path) -> set[str]:
     for path in (place / "my-video").rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
-                whole = png.examine(file)
+                whole = png.read_info(file)
             if whole is not None:
                 found.add(pixels(path))
     return found
@@ -325,7 +325,8 @@ def _left_behind(place: Path) -> list[str]:
     return [
         str(path)
         for path in every
-        if path.name.startswith(files.TEMPORARY) or path.parent.name in {"_staged", ".imagegen-new"}
+        if path.name.startswith(files.TEMP_PREFIX)
+        or path.parent.name in {"_staged", ".imagegen-new"}
     ]
 
 

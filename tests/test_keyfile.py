@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from imagegen import paths
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.keys import prices
 from imagegen.keys.address import address
 from imagegen.keys.keyfile import load
-from imagegen.keys.keyring import Key, Keyring, Limit
+from imagegen.keys.keyring import ApiKey, Keyring, RateLimit
 from imagegen.keys.section import Section
 from imagegen.project import settings
 from imagegen.providers import TABLES
@@ -59,15 +59,15 @@ def read(project: Path, text: str, environ: Mapping[str, str] | None = None) -> 
     return load(project, STYLES, environ=environ or {})
 
 
-def faults(project: Path, text: str, environ: Mapping[str, str] | None = None) -> list[InputFault]:
+def faults(project: Path, text: str, environ: Mapping[str, str] | None = None) -> list[InputError]:
     """Return the faults of a project's keys.toml with this text."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read(project, text, environ)
     assert caught.value.exit_code == 2
     return list(caught.value.faults)
 
 
-def revealed(keys: tuple[Key, ...]) -> list[str]:
+def revealed(keys: tuple[ApiKey, ...]) -> list[str]:
     """Return the keys themselves."""
     return [key.secret.reveal() for key in keys]
 
@@ -133,7 +133,7 @@ def test_a_key_in_place_of_a_variables_name_is_not_shown(project: Path) -> None:
 def test_limits_without_a_word_are_nine_a_minute(project: Path) -> None:
     """The usual limit holds where the file is silent."""
     (key,) = read(project, f'[keys]\nclear = ["{A}"]').pool("clear")
-    assert key.limit == Limit(9, None)
+    assert key.limit == RateLimit(9, None)
 
 
 def test_limits_of_the_file_serve_keys_without_their_own(project: Path) -> None:
@@ -148,8 +148,8 @@ def test_limits_of_the_file_serve_keys_without_their_own(project: Path) -> None:
         consistent = [{{ key = "{C}", requests_per_day = 7, project = "studio" }}]
         """,
     )
-    assert [key.limit for key in ring.pool("clear")] == [Limit(5, 100), Limit(60, 100)]
-    assert ring.pool("consistent") == (Key(Secret(C), Limit(5, 7), "studio"),)
+    assert [key.limit for key in ring.pool("clear")] == [RateLimit(5, 100), RateLimit(60, 100)]
+    assert ring.pool("consistent") == (ApiKey(Secret(C), RateLimit(5, 7), "studio"),)
 
 
 def test_a_key_that_is_written_twice_counts_once(project: Path) -> None:
@@ -262,7 +262,7 @@ def test_all_faults_are_reported_at_once(project: Path) -> None:
 def test_a_file_that_is_no_toml_is_a_fault_without_the_key(project: Path, content: bytes) -> None:
     """Whatever is wrong with the bytes, the message names the file and quotes no key."""
     write(project, "").write_bytes(content)
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(project, STYLES, environ={})
     (fault,) = caught.value.faults
     assert fault.file == str(project / "keys.toml")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagegen.errors import InputFaultsError, UsageError
+from imagegen.errors import InvalidInputError, UsageError
 from imagegen.keys import edit
-from imagegen.keys.edit import NewKey, add, look, typed, with_key
-from imagegen.keys.locations import Named, Place
+from imagegen.keys.edit import NewKey, add_key, parse_key, read_existing, with_key
+from imagegen.keys.locations import KeyLocation, LocationKind
 from imagegen.secret import Secret
 
 STYLES = ("illustration", "clear", "consistent")
@@ -27,9 +27,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEGEN_STATE_DIR", str(tmp_path / "state"))
 
 
-def place(path: Path, named: Named = Named.USER) -> Place:
+def place(path: Path, named: LocationKind = LocationKind.USER) -> KeyLocation:
     """Return a keys file, the user's own if nothing else is said."""
-    return Place(named=named, shown="my keys.toml", path=path, there=path.exists())
+    return KeyLocation(named=named, label="my keys.toml", path=path, exists=path.exists())
 
 
 def new(key: str, **limits: object) -> NewKey:
@@ -159,7 +159,7 @@ def test_whatever_the_layout_the_key_is_added_and_nothing_is_lost(
 def test_a_new_file_holds_the_key_alone(tmp_path: Path) -> None:
     """Folders are made where they are missing; the usual limit is written down."""
     path = tmp_path / "config" / "imagegen" / "keys.toml"
-    change = add(place(path), STYLES, "clear", new(A))
+    change = add_key(place(path), STYLES, "clear", new(A))
     assert change.created
     assert tomllib.loads(path.read_text()) == {"requests_per_minute": 9, "keys": {"clear": [A]}}
     assert [key.secret for key in change.ring.pool("clear")] == [Secret(A)]
@@ -171,10 +171,10 @@ def test_only_the_user_can_read_a_keys_file(tmp_path: Path) -> None:
     path = tmp_path / "config" / "imagegen" / "keys.toml"
     before = os.umask(0)
     try:
-        assert not add(place(path), STYLES, "clear", new(A)).narrowed
+        assert not add_key(place(path), STYLES, "clear", new(A)).permissions_tightened
         assert (mode(path.parent), mode(path)) == (0o700, 0o600)
         path.chmod(0o644)
-        assert add(place(path), STYLES, "clear", new(B)).narrowed
+        assert add_key(place(path), STYLES, "clear", new(B)).permissions_tightened
         assert mode(path) == 0o600
     finally:
         os.umask(before)
@@ -188,9 +188,9 @@ def test_a_key_that_is_there_is_not_added_again(tmp_path: Path) -> None:
     before = path.read_bytes()
     environ = {"MINE": B}
     for again in (new(A), new(B), NewKey(variable="MINE"), NewKey(variable="OTHER")):
-        assert add(place(path), STYLES, "clear", again, environ).known
+        assert add_key(place(path), STYLES, "clear", again, environ).already_present
     assert path.read_bytes() == before
-    assert not add(place(path), STYLES, "consistent", new(A), environ).known
+    assert not add_key(place(path), STYLES, "consistent", new(A), environ).already_present
 
 
 @pytest.mark.parametrize(
@@ -202,20 +202,20 @@ def test_a_file_with_faults_is_left_alone(tmp_path: Path, content: bytes) -> Non
     """The faults are told, before anybody is asked for a key too, and no byte changes."""
     path = tmp_path / "keys.toml"
     path.write_bytes(content)
-    with pytest.raises(InputFaultsError):
-        look(place(path), STYLES)
-    with pytest.raises(InputFaultsError):
-        add(place(path), STYLES, "clear", new(A))
+    with pytest.raises(InvalidInputError):
+        read_existing(place(path), STYLES)
+    with pytest.raises(InvalidInputError):
+        add_key(place(path), STYLES, "clear", new(A))
     assert path.read_bytes() == content
 
 
 def test_a_second_limit_of_one_budget_is_refused(tmp_path: Path) -> None:
     """What would make the file faulty is not written."""
     path = tmp_path / "keys.toml"
-    add(place(path), STYLES, "clear", new(A))
+    add_key(place(path), STYLES, "clear", new(A))
     before = path.read_bytes()
-    with pytest.raises(InputFaultsError) as caught:
-        add(place(path), STYLES, "consistent", new(A, requests_per_minute=60))
+    with pytest.raises(InvalidInputError) as caught:
+        add_key(place(path), STYLES, "consistent", new(A, requests_per_minute=60))
     assert "two limits" in caught.value.faults[0].message
     assert path.read_bytes() == before
 
@@ -226,13 +226,13 @@ def test_links_are_followed_for_the_user_alone(tmp_path: Path) -> None:
     real, link = tmp_path / "dotfiles" / "keys.toml", tmp_path / "keys.toml"
     real.parent.mkdir()
     link.symlink_to(real)
-    add(place(link), STYLES, "clear", new(A))
+    add_key(place(link), STYLES, "clear", new(A))
     assert link.is_symlink()
     assert A in real.read_text()
     before = real.read_bytes()
-    for attempt in (look, lambda p, s: add(p, s, "clear", new(B))):
+    for attempt in (read_existing, lambda p, s: add_key(p, s, "clear", new(B))):
         with pytest.raises(UsageError, match="is a link"):
-            attempt(place(link, Named.PROJECT), STYLES)
+            attempt(place(link, LocationKind.PROJECT), STYLES)
     assert real.read_bytes() == before
 
 
@@ -242,14 +242,14 @@ def test_a_folder_that_may_not_be_written_is_wrong_usage(tmp_path: Path) -> None
     """Where nothing can be saved the message says so, and it is no error of ours."""
     tmp_path.chmod(0o500)
     with pytest.raises(UsageError, match="was not saved"):
-        add(place(tmp_path / "keys.toml"), STYLES, "clear", new(A))
+        add_key(place(tmp_path / "keys.toml"), STYLES, "clear", new(A))
 
 
 def test_a_file_in_place_of_the_folder_is_wrong_usage(tmp_path: Path) -> None:
     """Nothing can be saved below a file."""
     (tmp_path / "config").write_text("")
     with pytest.raises(UsageError, match="was not saved"):
-        add(place(tmp_path / "config" / "keys.toml"), STYLES, "clear", new(A))
+        add_key(place(tmp_path / "config" / "keys.toml"), STYLES, "clear", new(A))
 
 
 def test_keys_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
@@ -257,7 +257,8 @@ def test_keys_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     keys = [f"test-key-{number:08d}" for number in range(12)]
     threads = [
-        threading.Thread(target=add, args=(place(path), STYLES, "clear", new(key))) for key in keys
+        threading.Thread(target=add_key, args=(place(path), STYLES, "clear", new(key)))
+        for key in keys
     ]
     for thread in threads:
         thread.start()
@@ -271,8 +272,8 @@ def test_keys_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
 
 def test_blanks_around_a_key_are_dropped() -> None:
     """A line end belongs to the line."""
-    assert typed(f" {A}\r\n") == new(A)
-    assert typed("env:GEMINI_KEY_1\n") == NewKey(variable="GEMINI_KEY_1")
+    assert parse_key(f" {A}\r\n") == new(A)
+    assert parse_key("env:GEMINI_KEY_1\n") == NewKey(variable="GEMINI_KEY_1")
 
 
 @pytest.mark.parametrize(
@@ -294,8 +295,8 @@ def test_blanks_around_a_key_are_dropped() -> None:
 def test_what_is_no_key_is_refused_and_not_repeated(text: str, words: str) -> None:
     """The message says what is wrong with it, without a part of it."""
     with pytest.raises(UsageError, match=words) as caught:
-        typed(text)
+        parse_key(text)
     said = f"{caught.value.message} {caught.value.hint}"
     assert A not in said
     assert "AIza" not in said
-    assert edit.typed(A).shown == "…0001"
+    assert edit.parse_key(A).shown == "…0001"

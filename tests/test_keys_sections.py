@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from imagegen import paths, providers
-from imagegen.errors import InputFault, InputFaultsError
-from imagegen.keys.edit import NewKey, add, with_key
+from imagegen.errors import InputError, InvalidInputError
+from imagegen.keys.edit import NewKey, add_key, with_key
 from imagegen.keys.key_lists import looks_like_a_key
-from imagegen.keys.keyring import Keyring, Limit
-from imagegen.keys.locations import Named
+from imagegen.keys.keyring import Keyring, RateLimit
+from imagegen.keys.locations import LocationKind
 from imagegen.keys.section import Section
 from imagegen.secret import Secret
 from imagegen.workspace import credentials
@@ -74,9 +74,9 @@ def read(project: Path, provider: str) -> Keyring:
     return credentials.load(project, provider, STYLES)
 
 
-def faults(project: Path, provider: str) -> list[InputFault]:
+def faults(project: Path, provider: str) -> list[InputError]:
     """Return the faults that a provider's keys have."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         read(project, provider)
     return list(caught.value.faults)
 
@@ -84,9 +84,9 @@ def faults(project: Path, provider: str) -> list[InputFault]:
 def test_the_tables_are_those_of_the_providers() -> None:
     """Whoever takes an address has a part of keys.toml, and no two have the same."""
     sections = {name: providers.named(name) for name in providers.NAMES}
-    taken = [own.keys_table for own in sections.values() if own.takes_address]
+    taken = [own.keys_section for own in sections.values() if own.supports_base_url]
     assert sorted(taken) == sorted(["", *providers.TABLES])
-    assert not any(own.key_variables for own in sections.values() if not own.takes_address)
+    assert not any(own.key_variables for own in sections.values() if not own.supports_base_url)
 
 
 def test_each_provider_reads_its_own_part(project: Path, home: Path) -> None:
@@ -94,8 +94,8 @@ def test_each_provider_reads_its_own_part(project: Path, home: Path) -> None:
     write(home, BOTH)
     first, second = read(project, "gemini"), read(project, "openai")
     (one,), (other,) = first.pool("clear"), second.pool("clear")
-    assert (one.secret.reveal(), one.limit, first.lend) == (A, Limit(20), True)
-    assert (other.secret.reveal(), other.limit, second.lend) == (B, Limit(7, 700), False)
+    assert (one.secret.reveal(), one.limit, first.lend) == (A, RateLimit(20), True)
+    assert (other.secret.reveal(), other.limit, second.lend) == (B, RateLimit(7, 700), False)
     assert other.project == "studio"
     assert (first.base_url, second.base_url) == (
         "https://first.example",
@@ -155,9 +155,9 @@ def test_a_file_that_says_nothing_of_the_provider_is_passed_over(project: Path, 
     write(home, f'[keys]\ndefault = ["{B}"]')
     assert read(project, "gemini").pool("clear")[0].secret.reveal() == B
     places = credentials.places(project, "gemini")
-    assert [(place.named, place.silent) for place in places[:2]] == [
-        (Named.PROJECT, True),
-        (Named.USER, False),
+    assert [(place.named, place.lacks_section) for place in places[:2]] == [
+        (LocationKind.PROJECT, True),
+        (LocationKind.USER, False),
     ]
 
 
@@ -308,13 +308,13 @@ def test_a_key_goes_into_the_providers_table(before: str, after: str | None) -> 
 
 def test_a_new_file_begins_with_the_providers_limit(project: Path) -> None:
     """What a first key may send stands in the file, to be found and changed."""
-    place = next(p for p in credentials.places(project, "openai") if p.named is Named.USER)
-    change = add(place, STYLES, "default", NewKey(secret=Secret(A)))
+    place = next(p for p in credentials.places(project, "openai") if p.named is LocationKind.USER)
+    change = add_key(place, STYLES, "default", NewKey(secret=Secret(A)))
     assert change.created
     written = tomllib.loads(change.path.read_text())
     assert written == {"openai": {"requests_per_minute": 5, "keys": {"default": [A]}}}
-    again = add(place, STYLES, "default", NewKey(secret=Secret(A)))
-    assert again.known
+    again = add_key(place, STYLES, "default", NewKey(secret=Secret(A)))
+    assert again.already_present
     assert read(project, "openai").pool("clear")[0].secret.reveal() == A
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from imagegen.errors import StorageError, UsageError
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import ProjectPaths, reject_symlink
 
 
 def test_every_file_has_its_place(tmp_path: Path) -> None:
     """Pictures, progress files and journals lie where scripts look for them."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     picture = layout.picture("clear", "1", "1.1")
     assert picture == layout.root / "generated_images" / "clear" / "Shot_1" / "Beat_1.1.png"
     assert layout.relative(picture) == "generated_images/clear/Shot_1/Beat_1.1.png"
@@ -22,31 +22,31 @@ def test_every_file_has_its_place(tmp_path: Path) -> None:
 
 def test_our_folder_is_hidden_from_version_control(tmp_path: Path) -> None:
     """Preparing makes our folder with a .gitignore of everything, once."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     layout.prepare()
-    assert (layout.ours / ".gitignore").read_text() == "*\n"
+    assert (layout.state_dir / ".gitignore").read_text() == "*\n"
     assert layout.journal("r").parent.is_dir()
-    (layout.ours / ".gitignore").write_text("mine")
+    (layout.state_dir / ".gitignore").write_text("mine")
     layout.prepare()
-    assert (layout.ours / ".gitignore").read_text() == "mine"
+    assert (layout.state_dir / ".gitignore").read_text() == "mine"
 
 
 def test_a_project_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     """A missing folder and a file are told apart, with what to do."""
     with pytest.raises(UsageError, match="no such folder") as caught:
-        Layout(tmp_path / "missing")
+        ProjectPaths(tmp_path / "missing")
     assert "imagegen init" in (caught.value.hint or "")
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is not a folder"):
-        Layout(tmp_path / "file")
+        ProjectPaths(tmp_path / "file")
 
 
 def test_the_project_itself_may_be_a_link(tmp_path: Path) -> None:
     """A link to a project is that project, under its real name."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert Layout(tmp_path / "link").root == (tmp_path / "real").resolve()
-    assert Layout(tmp_path / "link").name == "real"
+    assert ProjectPaths(tmp_path / "link").root == (tmp_path / "real").resolve()
+    assert ProjectPaths(tmp_path / "link").name == "real"
 
 
 @pytest.mark.parametrize("name", [".imagegen", "generated_images", "old_images"])
@@ -58,7 +58,7 @@ def test_folders_that_are_links_are_refused(tmp_path: Path, name: str, target: s
     (tmp_path / "outside").mkdir()
     (project / name).symlink_to({"outside": "../outside"}.get(target, target))
     with pytest.raises(UsageError, match=f"{name} is a symbolic link"):
-        Layout(project)
+        ProjectPaths(project)
 
 
 def test_journals_are_not_kept_through_a_link(tmp_path: Path) -> None:
@@ -67,21 +67,21 @@ def test_journals_are_not_kept_through_a_link(tmp_path: Path) -> None:
     (tmp_path / ".imagegen").mkdir()
     (tmp_path / ".imagegen" / "runs").symlink_to(tmp_path / "mine")
     with pytest.raises(UsageError, match="runs is a symbolic link"):
-        Layout(tmp_path).prepare()
+        ProjectPaths(tmp_path).prepare()
 
 
 def test_a_file_where_a_folder_belongs_is_refused(tmp_path: Path) -> None:
     """A file in the way is named."""
     (tmp_path / "generated_images").write_text("")
     with pytest.raises(UsageError, match="generated_images is a file") as caught:
-        Layout(tmp_path)
+        ProjectPaths(tmp_path)
     assert caught.value.exit_code == 2
 
 
 def test_what_is_not_there_is_no_link(tmp_path: Path) -> None:
     """A folder that is missing or real is fine."""
-    refuse_link(tmp_path)
-    refuse_link(tmp_path / "missing")
+    reject_symlink(tmp_path)
+    reject_symlink(tmp_path / "missing")
 
 
 def test_a_project_that_takes_no_folder_says_so(
@@ -92,7 +92,7 @@ def test_a_project_that_takes_no_folder_says_so(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(StorageError, match="not permitted"):
         layout.prepare()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from imagegen.clock import next_pacific_midnight
-from imagegen.events.types import Forecast, Wait
-from imagegen.keys.keyring import Key, Limit
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.events.types import Forecast, Waiting
+from imagegen.keys.keyring import ApiKey, RateLimit
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.quota.pool import Lease
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing
@@ -16,12 +16,14 @@ from virtual import PNG, Show, passing
 STYLES = ("clear", "consistent", "illustration")
 
 
-def keys(style: str, count: int, per_minute: int = 9) -> tuple[Key, ...]:
+def keys(style: str, count: int, per_minute: int = 9) -> tuple[ApiKey, ...]:
     """Return a style's keys."""
-    return tuple(Key(Secret(f"test-key-{style}-{n:06d}"), Limit(per_minute)) for n in range(count))
+    return tuple(
+        ApiKey(Secret(f"test-key-{style}-{n:06d}"), RateLimit(per_minute)) for n in range(count)
+    )
 
 
-def each(count: int = 2) -> dict[str, tuple[Key, ...]]:
+def each(count: int = 2) -> dict[str, tuple[ApiKey, ...]]:
     """Return so many keys for each style."""
     return {style: keys(style, count) for style in STYLES}
 
@@ -83,30 +85,33 @@ def test_a_style_that_sends_again_has_its_keys_back(tmp_path: Path) -> None:
     assert max(show.provider.most_in_a_minute().values()) <= 9
 
 
-def spend(styles: Iterable[str], kind: Kind = Kind.SPENT_TODAY) -> object:
+def spend(styles: Iterable[str], kind: FaultKind = FaultKind.SPENT_TODAY) -> object:
     """Return what answers that these styles' keys are used up."""
     names = set(styles)
 
     def answer(_: Request, secret: str) -> Outcome:
         if secret.split("-")[2] in names:
-            return Fault(kind=kind, reason="quota", message="no more today")
+            return ProviderError(kind=kind, reason="quota", message="no more today")
         return Picture(data=PNG)
 
     return answer
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.SPENT_TODAY, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED, Kind.NO_QUOTA]
+    "kind",
+    [FaultKind.SPENT_TODAY, FaultKind.OUT_OF_CREDIT, FaultKind.KEY_REJECTED, FaultKind.NO_QUOTA],
 )
 def test_a_style_without_working_keys_goes_on_with_those_of_others(
-    tmp_path: Path, kind: Kind
+    tmp_path: Path, kind: FaultKind
 ) -> None:
     """It waits until another is done, says so once, and is drawn."""
     show = Show(tmp_path, beats={"clear": 12, "illustration": 30}, keys=each(1), lend=True)
     show.provider.answer = spend({"clear", "consistent"}, kind)  # type: ignore[assignment]
     complete = show.draw()
     assert (complete.exit_code, complete.counts["clear"].complete) == (0, 12)
-    waits = [event for event in show.events if isinstance(event, Wait) and event.style == "clear"]
+    waits = [
+        event for event in show.events if isinstance(event, Waiting) and event.style == "clear"
+    ]
     assert [event.reason for event in waits].count("lending") == 1
     assert max(show.provider.most_in_a_minute().values()) <= 9
 
@@ -118,10 +123,11 @@ def test_a_rejected_key_of_a_shared_project_is_replaced_by_another_style_s(
 ) -> None:
     """Keys of one project are one budget: whose own is rejected sends with the others', lent."""
     own = {
-        style: (Key(Secret(f"test-key-{style}-000001"), Limit(9), "studio"),) for style in STYLES
+        style: (ApiKey(Secret(f"test-key-{style}-000001"), RateLimit(9), "studio"),)
+        for style in STYLES
     }
     show = Show(tmp_path, beats={"illustration": 12, **others}, keys=own, lend=True)
-    show.provider.answer = spend(rejected, Kind.KEY_REJECTED)  # type: ignore[assignment]
+    show.provider.answer = spend(rejected, FaultKind.KEY_REJECTED)  # type: ignore[assignment]
     complete = show.draw()
     assert (complete.exit_code, complete.counts["illustration"].complete) == (0, 12)
     assert took(show) < 200
@@ -129,7 +135,9 @@ def test_a_rejected_key_of_a_shared_project_is_replaced_by_another_style_s(
 
 def test_the_forecast_counts_on_what_a_shared_project_lends(tmp_path: Path) -> None:
     """A rejected key is no reason to say that its style cannot be drawn."""
-    own = {style: (Key(Secret(f"test-key-{style}-01"), Limit(9), "studio"),) for style in STYLES}
+    own = {
+        style: (ApiKey(Secret(f"test-key-{style}-01"), RateLimit(9), "studio"),) for style in STYLES
+    }
     show = Show(tmp_path, beats={"illustration": 3}, keys=own, lend=True)
     lease = show.pool.lease("illustration")
     assert isinstance(lease, Lease)

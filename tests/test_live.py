@@ -14,25 +14,25 @@ from rich.text import Text
 
 from imagegen.display.text.sanitize import ASCII, UNICODE, Glyphs
 from imagegen.display.text.wrap import wrap
-from imagegen.display.views.frame import Frames
+from imagegen.display.views.frame import FrameRenderer
 from imagegen.display.views.live import LiveView
-from imagegen.display.views.run_progress import Tally
+from imagegen.display.views.run_progress import RunProgress
 from imagegen.events.types import (
+    BeatCounts,
     Complete,
     Event,
     Forecast,
     KeyChange,
     Progress,
     Start,
-    Totals,
-    Wait,
-    Warned,
+    Waiting,
+    WarningEvent,
 )
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 
 STYLES = ("illustration", "clear", "consistent")
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] \x07\r\n\u202eevil\u2066 画像を生成できません"
@@ -51,8 +51,8 @@ class Show:
         watching: bool = False,
     ) -> None:
         self.beats = beats
-        self.tally = Tally(plan(beats, styles))
-        self._frames = Frames(self.tally, glyphs, watching=watching)
+        self.tally = RunProgress(plan(beats, styles))
+        self._frames = FrameRenderer(self.tally, glyphs, watching=watching)
         self._completed = dict.fromkeys(styles, 0)
         self.happens(start())
 
@@ -101,7 +101,7 @@ def test_time_left_is_never_less_than_the_next_requests_countdown() -> None:
     show.happens(key("…0001", "cooling", 50.0))
     assert "next" not in show.under("consistent")
     assert left_of(show.lines()[0]) >= 49
-    show.happens(Wait(style="clear", reason="keys", message="", seconds=90.0))
+    show.happens(Waiting(style="clear", reason="keys", message="", seconds=90.0))
     bar = next(line for line in show.lines() if line.startswith("clear"))
     assert left_of(bar) >= 89
     assert left_of(show.lines()[0]) >= 89
@@ -118,7 +118,7 @@ def test_a_pause_before_another_try_counts_down() -> None:
     error = BeatError(cause="passing", reason="HTTP 503", message="busy")
     show.beat(0, Status.GENERATING, Status.COMPLETE)
     show.beat(1, Status.GENERATING, Status.PENDING, error=error)
-    show.happens(Wait(style="clear", reason="retry", message="", seconds=8.0))
+    show.happens(Waiting(style="clear", reason="retry", message="", seconds=8.0))
     assert "1 failed beat tried once more in 0:0" in show.under("clear")
     assert "to be tried again" not in show.under("clear")
     show.beat(1, Status.GENERATING)
@@ -137,7 +137,8 @@ def plan(beats: int, styles: tuple[str, ...] = STYLES) -> Plan:
     return Plan(
         styles={
             style: tuple(
-                Planned(_beat(style, number), Found.NOTHING, draw=True) for number in range(beats)
+                Planned(_beat(style, number), ImageState.NOTHING, draw=True)
+                for number in range(beats)
             )
             for style in styles
         }
@@ -160,7 +161,7 @@ def start(**fields: object) -> Start:
         "model": "m",
         "image_size": "2K",
         "aspect_ratio": "16:9",
-        "styles": {"clear": Totals(total=10)},
+        "styles": {"clear": BeatCounts(total=10)},
     }
     return Start(**(defaults | fields))  # type: ignore[arg-type]
 
@@ -196,12 +197,12 @@ def test_a_bar_tells_count_share_errors_and_time() -> None:
 
 def test_a_waived_beat_is_settled_and_no_picture() -> None:
     """A style whose last picture is there is done; the count is that of status and summary."""
-    waived = Planned(_beat("clear", 1), Found.NOTHING, draw=False, waived=True)
-    tally = Tally(Plan(styles={"clear": (*plan(1, ("clear",)).styles["clear"], waived)}))
+    waived = Planned(_beat("clear", 1), ImageState.NOTHING, draw=False, waived=True)
+    tally = RunProgress(Plan(styles={"clear": (*plan(1, ("clear",)).styles["clear"], waived)}))
     done = {"completed": 2, "total": 2, "shot_number": "1", "beat_number": "1.1"}
     for event in (start(), Progress(style="clear", status=Status.COMPLETE, **done)):  # type: ignore[arg-type]
         tally.handle(event)
-    lines = [line.plain.rstrip() for line in Frames(tally, UNICODE).lines(100, 40)]
+    lines = [line.plain.rstrip() for line in FrameRenderer(tally, UNICODE).lines(100, 40)]
     bar = next(line for line in lines if line.startswith("clear"))
     assert bar.split("━")[-1].strip("─").split() == ["1/2", "50", "%", "done"]
     assert lines[-1].startswith("1/2 pictures")
@@ -209,8 +210,8 @@ def test_a_waived_beat_is_settled_and_no_picture() -> None:
 
 def test_a_waived_beat_that_a_watched_run_draws_is_a_picture() -> None:
     """The run was told of it by name, and who watches was not."""
-    waived = Planned(_beat("clear", 0), Found.NOTHING, draw=False, waived=True)
-    tally = Tally(Plan(styles={"clear": (waived,)}))
+    waived = Planned(_beat("clear", 0), ImageState.NOTHING, draw=False, waived=True)
+    tally = RunProgress(Plan(styles={"clear": (waived,)}))
     done = {"completed": 1, "total": 1, "shot_number": "1", "beat_number": "1.1"}
     tally.handle(Progress(style="clear", status=Status.COMPLETE, **done))  # type: ignore[arg-type]
     assert (tally.there, tally.total) == (1, 1)
@@ -304,7 +305,7 @@ def test_a_style_without_a_key_says_so() -> None:
     show = Show()
     show.happens(key("…aaaa", "ready", style="illustration"))
     assert show.under("clear") == "no key is left for 10 beats"
-    show.happens(Wait(style="clear", reason="keys", message="", seconds=29.5))
+    show.happens(Waiting(style="clear", reason="keys", message="", seconds=29.5))
     assert show.under("clear") == "next request in 0:30"
 
 
@@ -312,7 +313,7 @@ def test_a_style_that_will_be_lent_keys_says_what_it_waits_for() -> None:
     """Its own keys are gone, and it is not: no word of beats that nobody can draw."""
     show = Show()
     show.happens(key("…aaaa", "rejected"))
-    show.happens(Wait(style="clear", reason="lending", message="its keys are spent"))
+    show.happens(Waiting(style="clear", reason="lending", message="its keys are spent"))
     assert "waits for keys of other styles" in show.under("clear")
     assert "no key is left" not in show.under("clear")
 
@@ -335,7 +336,7 @@ def test_another_round_is_counted_down_under_its_style() -> None:
     show.happens(key("…aaaa", "ready"))
     for number in (0, 1):
         show.beat(number, Status.GENERATING, Status.PENDING, error=REFUSED)
-    show.happens(Wait(style="clear", reason="round", message="", seconds=19.5))
+    show.happens(Waiting(style="clear", reason="round", message="", seconds=19.5))
     assert show.under("clear") == "1 key · 2 failed beats tried once more in 0:20"
 
 
@@ -344,12 +345,12 @@ def test_an_outage_is_told_once() -> None:
     show = Show()
     show.happens(key("…aaaa", "waiting", 30), Forecast(seconds=60, styles={"clear": 60.0}))
     message = "offline since 14:31, nothing has failed"
-    show.happens(Wait(reason="offline", message=message, seconds=11.5))
+    show.happens(Waiting(reason="offline", message=message, seconds=11.5))
     lines = show.lines()
     assert lines.count("offline since 14:31, nothing has failed · next try in 0:12") == 1
     assert show.under("clear") == "1 key"
     assert not [line for line in lines if line.endswith(" left")]
-    show.happens(Wait(reason="online", message="the service answers again"))
+    show.happens(Waiting(reason="online", message="the service answers again"))
     assert "offline" not in "\n".join(show.lines())
 
 
@@ -368,8 +369,8 @@ def test_the_end_is_told_once(reason: str, words: str, way_out: str) -> None:
     """What is still waited for is counted down, and a later outage does not hide it."""
     show = Show()
     show.beat(0, Status.GENERATING)
-    show.happens(Wait(reason=reason, message="finishing", seconds=89.5))
-    show.happens(Wait(reason="offline", message="offline since 14:31", seconds=1))
+    show.happens(Waiting(reason=reason, message="finishing", seconds=89.5))
+    show.happens(Waiting(reason="offline", message="offline since 14:31", seconds=1))
     assert show.lines().count(f"{words}, 1:30 at most") == 1
     assert show.lines()[-1].endswith(way_out)
     assert show.under("illustration") == "nothing more is sent"
@@ -381,7 +382,7 @@ def test_failures_are_told_in_full_words() -> None:
     show.beat(5, Status.GENERATING, Status.ERROR, error=REFUSED, attempt=1)
     error = BeatError(cause="no picture", reason="NO_IMAGE", message="answered with text")
     show.beat(0, Status.GENERATING, Status.ERROR, style="consistent", error=error, attempt=4)
-    show.happens(Warned(message="the disk is nearly full"))
+    show.happens(WarningEvent(message="the disk is nearly full"))
     assert [line for line in show.lines() if line[:1] in {"✗", "!"}] == [
         "✗ clear/2.1       refused, IMAGE_SAFETY: I cannot draw that.",
         "✗ consistent/1.1  no picture in 4 tries, NO_IMAGE: answered with text",
@@ -437,7 +438,7 @@ def test_whoever_watches_may_leave() -> None:
     show = Show(watching=True)
     show.beat(0, Status.GENERATING)
     assert show.lines()[-1].endswith("Ctrl-C: leave; the run goes on")
-    show.happens(Wait(reason="finishing", message="", seconds=9))
+    show.happens(Waiting(reason="finishing", message="", seconds=9))
     assert show.lines()[-1].endswith("Ctrl-C: leave; the run goes on")
 
 
@@ -526,7 +527,7 @@ def _events(names: list[str], beats: int) -> st.SearchStrategy[Event]:
             message=WORDS,
         ),
         st.builds(
-            Wait,
+            Waiting,
             style=st.none() | style,
             reason=st.sampled_from(["keys", "round", "offline", "finishing", "stopping", "online"]),
             message=WORDS,
@@ -538,7 +539,7 @@ def _events(names: list[str], beats: int) -> st.SearchStrategy[Event]:
             styles=st.dictionaries(style, SECONDS),
             cost_in_all=st.none() | st.floats(0, 1e7),
         ),
-        st.builds(Warned, message=WORDS),
+        st.builds(WarningEvent, message=WORDS),
     )
 
 
@@ -626,7 +627,7 @@ def test_a_frame_that_fails_leaves_the_terminal_to_be_given_back() -> None:
     view = LiveView(plan(10), console, UNICODE)
     view.handle(start())
     out.fails = True
-    view.handle(Warned(message="more"))
+    view.handle(WarningEvent(message="more"))
     with pytest.raises(OSError, match="the line is down"):
         view.tick()
     view.close()
@@ -641,7 +642,7 @@ def test_only_what_changed_is_painted_again() -> None:
     view = LiveView(plan(10), console, UNICODE)
     view.handle(start())
     before = out.tell()
-    view.handle(Wait(reason="finishing", message="", seconds=60))
+    view.handle(Waiting(reason="finishing", message="", seconds=60))
     view.tick()
     again = out.getvalue()[before:]
     assert "Stopping" in again
@@ -653,7 +654,7 @@ def test_without_colour_nothing_is_coloured() -> None:
     """The signs alone tell everything."""
     size: dict[str, object] = {"width": 80, "height": 24}
     coloured = re.compile(r"\x1b\[([0-9]+;)*[349][0-9]m")
-    event = Warned(message="a warning")
+    event = WarningEvent(message="a warning")
     size["color_system"] = "256"
     assert coloured.search(_painted(size | {"no_color": False}, [event])[0])
     assert not coloured.search(_painted(size | {"no_color": True}, [event])[0])

@@ -47,20 +47,20 @@ each_kind_of_words = pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
 
 
-def texts(description: str | None = "A cat.", **fields: Any) -> png.Texts:
+def texts(description: str | None = "A cat.", **fields: Any) -> png.TextFields:
     """Return what image tools show of a picture, but for the fields that are given."""
     defaults: dict[str, Any] = {"software": "imagegen 9", "created": WALL}
-    return png.Texts(description=description, **(defaults | fields))
+    return png.TextFields(description=description, **(defaults | fields))
 
 
-def told(told_texts: png.Texts, data: bytes | None = None) -> bytes:
+def told(told_texts: png.TextFields, data: bytes | None = None) -> bytes:
     """Return a picture that tells its origin."""
-    return b"".join(png.with_provenance(data or picture(), provenance(), told_texts))
+    return b"".join(png.add_metadata(data or picture(), provenance(), told_texts))
 
 
-def restamped(data: bytes, told_texts: png.Texts, **fields: Any) -> bytes:
+def restamped(data: bytes, told_texts: png.TextFields, **fields: Any) -> bytes:
     """Return a picture that tells its origin anew."""
-    return b"".join(png.restamped(data, provenance(**fields), told_texts))
+    return b"".join(png.replace_metadata(data, provenance(**fields), told_texts))
 
 
 def chunk(kind: bytes, body: bytes = b"") -> bytes:
@@ -112,10 +112,10 @@ def description(data: bytes) -> str | None:
     return png.description(io.BytesIO(data))
 
 
-def examined(data: bytes) -> png.Whole | None:
+def examined(data: bytes) -> png.PngInfo | None:
     """Examine bytes as a file; what tells its content apart is left out."""
-    whole = png.examine(io.BytesIO(data))
-    return msgspec.structs.replace(whole, content=0) if whole else None
+    whole = png.read_info(io.BytesIO(data))
+    return msgspec.structs.replace(whole, pixel_checksum=0) if whole else None
 
 
 def by_exiftool(path: Path) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_image_tools_show_what_a_picture_is(words: str) -> None:
         "Creation Time": MOMENT,
     }
     assert description(data) == words
-    assert examined(data) == png.Whole(8, 5, provenance())
+    assert examined(data) == png.PngInfo(8, 5, provenance())
 
 
 @each_kind_of_words
@@ -177,7 +177,7 @@ def test_only_printable_latin_goes_into_the_plain_kind(words: str, kind: bytes) 
 def test_what_is_told_stands_right_after_the_header() -> None:
     """Programs that read no further than the pixels find it, our own chunk first."""
     data = picture()
-    head, rest = png.with_provenance(data, provenance(), texts())
+    head, rest = png.add_metadata(data, provenance(), texts())
     assert rest == data[IHDR_END:]
     assert rest.obj is data
     assert [body.split(b"\0")[0] for _, body in chunks(head)[1:]] == [
@@ -218,7 +218,7 @@ def test_any_text_is_read_back_the_same(first: str, second: str) -> None:
     again = restamped(data, texts(second))
     assert (description(again), shown(again)["Description"]) == (second, second)
     assert again == told(texts(second))
-    assert examined(data) == examined(again) == png.Whole(8, 5, provenance())
+    assert examined(data) == examined(again) == png.PngInfo(8, 5, provenance())
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_long_words_are_cut_where_a_character_ends(words: str) -> None:
     assert read is not None
     assert 64_000 < len(read.encode()) < 64 * 1024
     assert words.startswith(read)
-    assert read == png.fitting(words) == png.fitting(read)
-    assert examined(data) == png.Whole(8, 5, provenance())
+    assert read == png.truncate_text(words) == png.truncate_text(read)
+    assert examined(data) == png.PngInfo(8, 5, provenance())
 
 
 def test_the_largest_picture_stays_whole_with_the_longest_words(
@@ -242,12 +242,12 @@ def test_the_largest_picture_stays_whole_with_the_longest_words(
     data = picture(300, 300)
     monkeypatch.setattr(png, "MAX_BYTES", 4 * 64 * 1024 + len(data))
     longest = texts("a" * 100_000, software="b" * 100_000)
-    assert examined(told(longest, formats.as_png(data))) == png.Whole(300, 300, provenance())
+    assert examined(told(longest, formats.as_png(data))) == png.PngInfo(300, 300, provenance())
 
 
 def test_what_no_png_can_hold_is_left_out() -> None:
     """A NUL would end a text, and half of a surrogate pair is no character."""
-    assert png.fitting("a\0b\ud83ec") == "abc"
+    assert png.truncate_text("a\0b\ud83ec") == "abc"
     assert description(told(texts("a\0b\ud83ec"))) == "abc"
 
 
@@ -260,7 +260,7 @@ def test_a_restamped_picture_tells_the_new_and_nothing_of_the_old() -> None:
     assert description(data) == "new 夜"
     assert b"old" not in data
     assert data == b"".join(
-        png.with_provenance(picture(), provenance(beat="1.2"), texts("new 夜", created=0.0))
+        png.add_metadata(picture(), provenance(beat="1.2"), texts("new 夜", created=0.0))
     )
 
 
@@ -302,7 +302,7 @@ def test_restamping_keeps_whatever_is_not_ours() -> None:
 def test_a_restamped_picture_is_written_without_a_copy_of_its_pixels() -> None:
     """The part with the pixels is the old file's own memory."""
     data = told(texts("old"))
-    _, rest = png.restamped(data, provenance(), texts())
+    _, rest = png.replace_metadata(data, provenance(), texts())
     assert rest.obj is data
     assert chunks(data[:8] + rest)[0][0] == b"IDAT"
 
@@ -367,11 +367,13 @@ def test_a_beat_s_words_are_its_picture_s_description() -> None:
     """The version and the words go into the picture; the words only where the settings say."""
     one = beat(words="A cat.\n")
     told_of = Composer(Settings(), References()).texts(one, created=WALL)
-    assert told_of == png.Texts(
+    assert told_of == png.TextFields(
         software=f"imagegen {__version__}", description="A cat.\n", created=WALL
     )
     silent = Composer(Settings(provenance=False), References()).texts(one, created=WALL)
-    assert silent == png.Texts(software=f"imagegen {__version__}", description=None, created=WALL)
+    assert silent == png.TextFields(
+        software=f"imagegen {__version__}", description=None, created=WALL
+    )
 
 
 @pytest.mark.parametrize("settings_text", ["", "provenance = true\n"])

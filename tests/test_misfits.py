@@ -12,7 +12,7 @@ from builders import picture as image_file
 from commands import Commands, picture
 from gemini_server import GeminiServer
 from imagegen import providers
-from imagegen.events.types import Complete, Event, Progress, Warned
+from imagegen.events.types import Complete, Event, Progress, WarningEvent
 from imagegen.images import shape
 from imagegen.providers.base import Picture
 from imagegen.providers.models import Catalogue, Pixels
@@ -136,7 +136,7 @@ def test_after_three_in_a_row_the_service_is_said_to_ignore_a_setting(
 ) -> None:
     """Once for each setting, however many come."""
     events, _ = drawn(tmp_path, sizes)
-    told = [e.message for e in events if isinstance(e, Warned)]
+    told = [e.message for e in events if isinstance(e, WarningEvent)]
     assert len(told) == warnings
     assert all(message.startswith("the service ignores ") for message in told)
 

@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 
 from imagegen import providers
-from imagegen.engine.spending import Purse
+from imagegen.engine.spending import SpendTracker
 from imagegen.project.settings import ASPECT_RATIOS, IMAGE_SIZES
-from imagegen.providers.base import Fault, Kind, Price, Reference, Role, TokenPrices, Usage
+from imagegen.providers.base import (
+    FaultKind,
+    Price,
+    ProviderError,
+    Reference,
+    ReferenceRole,
+    TokenPrices,
+    Usage,
+)
 from imagegen.providers.models import Catalogue, Model, State
-from imagegen.setup.check_keys import Checked, Remedy
+from imagegen.setup.check_keys import KeyCheck, Remedy
 from imagegen.workspace.pricing import expected
 
 GEMINI = providers.catalogue("gemini")
@@ -130,8 +138,8 @@ def test_ratios_have_bounds_where_any_is_drawn(ratio: str, draws: bool) -> None:
 )
 def test_references_are_limited_by_kind(people: int, things: int, fits: bool) -> None:  # noqa: FBT001
     """Fourteen in all, of which four may be of characters."""
-    own = [Reference("image/png", b"", Role.CHARACTER)] * people
-    own += [Reference("image/png", b"", Role.OTHER)] * things
+    own = [Reference("image/png", b"", ReferenceRole.CHARACTER)] * people
+    own += [Reference("image/png", b"", ReferenceRole.OTHER)] * things
     assert GEMINI.default.takes(tuple(own)) is fits
     assert GEMINI.find("gemini-3-pro-image").takes(tuple(own)) is (people + things <= 14)
 
@@ -256,19 +264,19 @@ def test_odd_counts_of_tokens_cost_no_less_than_nothing() -> None:
 def test_the_purse_expects_references() -> None:
     """`--max-cost` sends nothing whose references could pass it."""
     price = Price(picture=0.1, reference=0.05)
-    purse = Purse(price, 1.0, expected(price, {0: 3, 2: 1}))
-    assert purse.in_all(4) == pytest.approx(0.5)
-    assert purse.allows(5)
-    assert not purse.allows(6)
+    purse = SpendTracker(price, 1.0, expected(price, {0: 3, 2: 1}))
+    assert purse.projected_total(4) == pytest.approx(0.5)
+    assert purse.can_afford(5)
+    assert not purse.can_afford(6)
 
 
 def test_a_price_by_token_alone_is_known_after_the_first_answer() -> None:
     """Before it nothing is said, and nothing is called free."""
     price = OPENAI.find("gpt-image-2.6-flare").price("1K")
-    purse = Purse(price, None, expected(price, {0: 3}))
-    assert (purse.in_all(3), purse.in_all(0)) == (None, 0.0)
-    purse.pay(Usage(output_tokens=1000), pictures=1)
-    assert purse.in_all(3) == pytest.approx(0.12)
+    purse = SpendTracker(price, None, expected(price, {0: 3}))
+    assert (purse.projected_total(3), purse.projected_total(0)) == (None, 0.0)
+    purse.record(Usage(output_tokens=1000), pictures=1)
+    assert purse.projected_total(3) == pytest.approx(0.12)
 
 
 # What helps a key.
@@ -277,52 +285,57 @@ def test_a_price_by_token_alone_is_known_after_the_first_answer() -> None:
 @pytest.mark.parametrize(
     ("kind", "reason", "message", "remedy"),
     [
-        (Kind.KEY_REJECTED, "API_KEY_INVALID", "API key not valid.", Remedy.REPLACE),
-        (Kind.KEY_REJECTED, "PERMISSION_DENIED", "reported as leaked", Remedy.REPLACE),
-        (Kind.OUT_OF_CREDIT, "402", "Your prepayment credits are depleted.", Remedy.ADD_CREDIT),
+        (FaultKind.KEY_REJECTED, "API_KEY_INVALID", "API key not valid.", Remedy.REPLACE),
+        (FaultKind.KEY_REJECTED, "PERMISSION_DENIED", "reported as leaked", Remedy.REPLACE),
         (
-            Kind.OUT_OF_CREDIT,
+            FaultKind.OUT_OF_CREDIT,
+            "402",
+            "Your prepayment credits are depleted.",
+            Remedy.ADD_CREDIT,
+        ),
+        (
+            FaultKind.OUT_OF_CREDIT,
             "HTTP 429",
             "Your project has exceeded its monthly spending cap.",
             Remedy.RAISE_CAP,
         ),
-        (Kind.OUT_OF_CREDIT, "400", "Billing hard limit has been reached.", Remedy.RAISE_CAP),
-        (Kind.OUT_OF_CREDIT, "400", "Budget has been exceeded!", Remedy.ADD_CREDIT),
-        (Kind.NO_QUOTA, "no quota", "limit: 0", Remedy.ENABLE_BILLING),
-        (Kind.UNUSABLE, "x", "… only accessible to billed users", Remedy.ENABLE_BILLING),
-        (Kind.LIMITED, "quota per minute", "Quota exceeded", Remedy.WAIT),
-        (Kind.SPENT_TODAY, "quota per day", "Quota exceeded", Remedy.WAIT),
-        (Kind.PASSING, "HTTP 503", "The model is overloaded.", Remedy.WAIT),
-        (Kind.PASSING, "connection", "could not be reached", Remedy.NETWORK),
-        (Kind.PASSING, "timeout", "no answer", Remedy.NETWORK),
-        (Kind.REDIRECTED, "HTTP 302", "redirects to elsewhere", Remedy.NETWORK),
-        (Kind.UNUSABLE, "certificate", "the certificate has expired", Remedy.NETWORK),
+        (FaultKind.OUT_OF_CREDIT, "400", "Billing hard limit has been reached.", Remedy.RAISE_CAP),
+        (FaultKind.OUT_OF_CREDIT, "400", "Budget has been exceeded!", Remedy.ADD_CREDIT),
+        (FaultKind.NO_QUOTA, "no quota", "limit: 0", Remedy.ENABLE_BILLING),
+        (FaultKind.UNUSABLE, "x", "… only accessible to billed users", Remedy.ENABLE_BILLING),
+        (FaultKind.LIMITED, "quota per minute", "Quota exceeded", Remedy.WAIT),
+        (FaultKind.SPENT_TODAY, "quota per day", "Quota exceeded", Remedy.WAIT),
+        (FaultKind.PASSING, "HTTP 503", "The model is overloaded.", Remedy.WAIT),
+        (FaultKind.PASSING, "connection", "could not be reached", Remedy.NETWORK),
+        (FaultKind.PASSING, "timeout", "no answer", Remedy.NETWORK),
+        (FaultKind.REDIRECTED, "HTTP 302", "redirects to elsewhere", Remedy.NETWORK),
+        (FaultKind.UNUSABLE, "certificate", "the certificate has expired", Remedy.NETWORK),
         (
-            Kind.UNUSABLE,
+            FaultKind.UNUSABLE,
             "FAILED_PRECONDITION",
             "User location is not supported for the API use.",
             Remedy.OTHER_REGION,
         ),
-        (Kind.BAD_REQUEST, "x", "User location is not supported", Remedy.OTHER_REGION),
+        (FaultKind.BAD_REQUEST, "x", "User location is not supported", Remedy.OTHER_REGION),
         (
-            Kind.KEY_REJECTED,
+            FaultKind.KEY_REJECTED,
             "x",
             "Country, region, or territory not supported",
             Remedy.OTHER_REGION,
         ),
-        (Kind.BAD_REQUEST, "NOT_FOUND", "no such page", Remedy.NETWORK),
+        (FaultKind.BAD_REQUEST, "NOT_FOUND", "no such page", Remedy.NETWORK),
     ],
 )
 def test_each_error_of_a_key_has_a_remedy(
-    kind: Kind, reason: str, message: str, remedy: Remedy
+    kind: FaultKind, reason: str, message: str, remedy: Remedy
 ) -> None:
     """By the kind of the error, and by its words where they say more."""
-    fault = Fault(kind=kind, reason=reason, message=message)
-    assert Checked(tail="…0001", lists=(), works=False, fault=fault).remedy is remedy
+    fault = ProviderError(kind=kind, reason=reason, message=message)
+    assert KeyCheck(tail="…0001", lists=(), is_usable=False, fault=fault).remedy is remedy
 
 
 def test_a_key_without_an_error_may_need_another_model() -> None:
     """One that works needs nothing."""
-    assert Checked(tail="…0001", lists=(), works=True).remedy is Remedy.NOTHING
-    blind = Checked(tail="…0001", lists=(), works=False, models=("a-image",))
+    assert KeyCheck(tail="…0001", lists=(), is_usable=True).remedy is Remedy.NOTHING
+    blind = KeyCheck(tail="…0001", lists=(), is_usable=False, models=("a-image",))
     assert blind.remedy is Remedy.OTHER_MODEL

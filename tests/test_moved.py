@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 from imagegen.workspace import renames
-from imagegen.workspace.renames import Lying, Row
+from imagegen.workspace.renames import UnmatchedBeat, UnmatchedImage
 
 Numbers = dict[str, str]
 """From which beat number to which."""
@@ -33,19 +33,19 @@ class One(msgspec.Struct, frozen=True):
 Beats = Sequence[str | One]
 
 
-def numbered(beats: Beats) -> dict[Key, One]:
+def numbered(beats: Beats) -> dict[BeatKey, One]:
     """Give each beat its number: counted within its shot."""
-    found: dict[Key, One] = {}
+    found: dict[BeatKey, One] = {}
     for beat in (One(words=beat) if isinstance(beat, str) else beat for beat in beats):
         number = sum(shot == beat.shot for shot, _ in found) + 1
         found[beat.shot, f"{beat.shot}.{number}"] = beat
     return found
 
 
-def rows(beats: Beats) -> list[Row]:
+def rows(beats: Beats) -> list[UnmatchedBeat]:
     """Return beats as rows of a storyboard; the hash of words is the words."""
     return [
-        Row(
+        UnmatchedBeat(
             key,
             (one.settled, one.words) if one.settled else (one.words,),
             one.settled or one.words,
@@ -55,17 +55,19 @@ def rows(beats: Beats) -> list[Row]:
     ]
 
 
-def pictures(beats: Beats) -> list[Lying]:
+def pictures(beats: Beats) -> list[UnmatchedImage]:
     """Return a picture of each beat, at its number."""
-    return [Lying(key, one.words, one.id) for key, one in numbered(beats).items()]
+    return [UnmatchedImage(key, one.words, one.id) for key, one in numbered(beats).items()]
 
 
-def said(one: Lying) -> str | None:
+def said(one: UnmatchedImage) -> str | None:
     """Return the words that a picture of these tests was drawn from."""
     return one.words
 
 
-def moves(before: Beats, after: Beats, text_of: Callable[[Lying], str | None] = said) -> Numbers:
+def moves(
+    before: Beats, after: Beats, text_of: Callable[[UnmatchedImage], str | None] = said
+) -> Numbers:
     """Return which numbers changed between two states of a storyboard that was drawn."""
     is_now, was = numbered(after), numbered(before)
     staying = {
@@ -73,7 +75,7 @@ def moves(before: Beats, after: Beats, text_of: Callable[[Lying], str | None] = 
         for key, one in was.items()
         if key in is_now and is_now[key] == one and one.settled is None
     }
-    found = renames.moves(
+    found = renames.match_moves(
         [row for row in rows(after) if row.key not in staying],
         [picture for picture in pictures(before) if picture.key not in staying],
         text_of,
@@ -81,7 +83,7 @@ def moves(before: Beats, after: Beats, text_of: Callable[[Lying], str | None] = 
     return by_number(found)
 
 
-def by_number(found: Mapping[Key, Key]) -> Numbers:
+def by_number(found: Mapping[BeatKey, BeatKey]) -> Numbers:
     """Leave the shot out: it stands in the numbers of these tests."""
     return {was: now for (_, was), (_, now) in found.items()}
 
@@ -130,9 +132,9 @@ def test_a_picture_follows_its_words_into_another_shot() -> None:
 def test_beats_of_one_number_in_two_shots_are_told_apart() -> None:
     """A number that several shots have is of one beat in each."""
     at = [("1", "5"), ("2", "5")]
-    found = renames.moves(
-        [Row(key, (words,), words) for key, words in zip(at, "ba", strict=True)],
-        [Lying(key, words) for key, words in zip(at, "ab", strict=True)],
+    found = renames.match_moves(
+        [UnmatchedBeat(key, (words,), words) for key, words in zip(at, "ba", strict=True)],
+        [UnmatchedImage(key, words) for key, words in zip(at, "ab", strict=True)],
         said,
     )
     assert found == {at[0]: at[1], at[1]: at[0]}
@@ -147,7 +149,7 @@ def test_words_that_were_merely_edited_move_nothing(after: Beats) -> None:
 def test_the_first_of_several_of_the_same_words_stay_in_their_place() -> None:
     """Of beats with the same words those that can stay do, though others come before them."""
     every = rows(["X", "a", "a", "a"]), pictures(["a", "a", "a"])
-    assert by_number(renames.moves(*every, said)) == {"1.1": "1.4"}
+    assert by_number(renames.match_moves(*every, said)) == {"1.1": "1.4"}
 
 
 def test_several_of_the_same_words_move_in_their_order() -> None:
@@ -271,11 +273,13 @@ def test_words_that_a_settled_beat_does_not_need_go_to_the_row_that_does() -> No
     assert moves(["own"], after) == {"1.1": "1.2"}
 
 
-def shifted(count: int, words: Callable[[int], str]) -> tuple[list[Row], list[Lying]]:
+def shifted(
+    count: int, words: Callable[[int], str]
+) -> tuple[list[UnmatchedBeat], list[UnmatchedImage]]:
     """Return a storyboard of many beats, each of whose pictures lies one number before it."""
     return (
-        [Row(("1", str(n + 1)), (words(n),), words(n)) for n in range(count)],
-        [Lying(("1", str(n)), words(n)) for n in range(count)],
+        [UnmatchedBeat(("1", str(n + 1)), (words(n),), words(n)) for n in range(count)],
+        [UnmatchedImage(("1", str(n)), words(n)) for n in range(count)],
     )
 
 
@@ -309,7 +313,7 @@ class Counted(str):
     __hash__ = str.__hash__
 
 
-def never(_: Lying) -> str | None:
+def never(_: UnmatchedImage) -> str | None:
     """Fail: the words of no picture are needed."""
     raise AssertionError("a picture was opened")
 
@@ -321,16 +325,16 @@ def test_many_moved_beats_take_no_longer_than_so_many_beats(words: Callable[[int
     for count in (2_000, 20_000):
         every = shifted(count, lambda n: Counted(words(n)))
         Counted.compared = 0
-        work[count] = calls(partial(renames.moves, *every, never)) + Counted.compared
+        work[count] = calls(partial(renames.match_moves, *every, never)) + Counted.compared
     assert work[20_000] < 11 * work[2_000]
 
 
 def test_many_beats_are_all_brought_along() -> None:
     """Of 20,000 beats that were all shifted every picture goes one number on."""
-    found = renames.moves(*shifted(20_000, str), never)
+    found = renames.match_moves(*shifted(20_000, str), never)
     assert found == {("1", str(n)): ("1", str(n + 1)) for n in range(20_000)}
     # Of the same words only the first has lost its place, and goes where there is none.
-    alike = renames.moves(*shifted(20_000, lambda _: "the same"), never)
+    alike = renames.match_moves(*shifted(20_000, lambda _: "the same"), never)
     assert alike == {("1", "0"): ("1", "20000")}
 
 
@@ -345,7 +349,7 @@ def test_each_picture_is_opened_once() -> None:
     """What is compared with every beat that is left is read a single time."""
     opened: list[str] = []
 
-    def text_of(one: Lying) -> str | None:
+    def text_of(one: UnmatchedImage) -> str | None:
         opened.append(one.key[1])
         return one.words
 

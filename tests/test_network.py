@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
-from imagegen.engine.queue import ROUND_PAUSE
-from imagegen.engine.worker import BACK_OFF
+from imagegen.engine.queue import ROUND_DELAY
+from imagegen.engine.worker import BACKOFF_SECONDS
 from imagegen.errors import Exit
-from imagegen.events.types import Progress, Wait
+from imagegen.events.types import Progress, Waiting
 from imagegen.project.beat_status import Status
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.providers.http import Http
 from imagegen.quota.budget import MARGIN, WINDOW
 from virtual import PNG, STYLES, Show, passing
@@ -63,7 +63,7 @@ class Weather:
         beat = (request.style, request.beat)
         if kind == "no picture" and self._fruitless[beat] < ATTEMPTS - 1:
             self._fruitless[beat] += 1
-            return Fault(kind=Kind.NO_PICTURE, reason="empty", message="no picture")
+            return ProviderError(kind=FaultKind.NO_PICTURE, reason="empty", message="no picture")
         if kind == "silence":
             self.show.runtime.sleep(TIMEOUT - self.show.provider.latency)
             return passing("timeout")
@@ -78,16 +78,18 @@ def most_seconds(show: Show, per_minute: int, slowest: float) -> float:
     """
     counts = Counter(request.style for _, _, request in show.provider.requests)
     minutes = max(math.ceil(count / per_minute) - 1 for count in counts.values())
-    rounds = [event for event in show.events if isinstance(event, Wait) and event.reason == "round"]
+    rounds = [
+        event for event in show.events if isinstance(event, Waiting) and event.reason == "round"
+    ]
     most_rounds = max(Counter(event.style for event in rounds).values(), default=0)
-    one_beat = ATTEMPTS * slowest + 1.25 * sum(BACK_OFF) + MINUTE
+    one_beat = ATTEMPTS * slowest + 1.25 * sum(BACKOFF_SECONDS) + MINUTE
     asked = 4.0 * show.provider.listed
-    return MINUTE * minutes + (1 + most_rounds) * one_beat + most_rounds * ROUND_PAUSE + asked
+    return MINUTE * minutes + (1 + most_rounds) * one_beat + most_rounds * ROUND_DELAY + asked
 
 
 def waits(show: Show) -> Counter[str]:
     """Return how often each reason to wait was told."""
-    return Counter(event.reason for event in show.events if isinstance(event, Wait))
+    return Counter(event.reason for event in show.events if isinstance(event, Waiting))
 
 
 def drawn(show: Show) -> int:
@@ -160,7 +162,7 @@ def test_whatever_the_faults_are_a_run_ends_in_time(
 def test_an_answer_without_a_picture_does_not_use_up_what_faults_have_left(tmp_path: Path) -> None:
     """Three faults in passing and then no picture: another round, as if all had been faults."""
     show = Show(tmp_path, beats={"clear": 2})
-    empty = Fault(kind=Kind.NO_PICTURE, reason="empty", message="no picture")
+    empty = ProviderError(kind=FaultKind.NO_PICTURE, reason="empty", message="no picture")
     answers = [passing(), passing(), passing(), empty]
     show.provider.answer = lambda request, _key: (
         answers.pop(0) if request.words == "clear 1" and answers else DRAWN
@@ -173,7 +175,7 @@ def test_an_answer_without_a_picture_does_not_use_up_what_faults_have_left(tmp_p
 def test_answers_without_a_picture_are_counted_over_all_rounds(tmp_path: Path) -> None:
     """A further round gives no further answers without a picture: four are enough in all."""
     show = Show(tmp_path, beats={"clear": 2})
-    empty = Fault(kind=Kind.NO_PICTURE, reason="empty", message="no picture")
+    empty = ProviderError(kind=FaultKind.NO_PICTURE, reason="empty", message="no picture")
     answers = [passing(), empty, empty, passing(), empty, empty, empty, empty]
     show.provider.answer = lambda request, _key: (
         answers.pop(0) if request.words == "clear 1" and answers else DRAWN
@@ -269,7 +271,7 @@ def test_a_service_that_goes_away_for_good_ends_the_run_with_one_message(
     assert lost <= 360 + 25
     assert show.provider.listed <= 40
     assert errors(show) == []
-    told = [event for event in show.events if isinstance(event, Wait) and event.reason != "keys"]
+    told = [event for event in show.events if isinstance(event, Waiting) and event.reason != "keys"]
     assert len(told) <= 40
 
 
@@ -280,7 +282,9 @@ def test_429s_for_ever_end_the_run_after_a_quarter_of_an_hour(
 ) -> None:
     """On every key of every style, after few requests, or when the service said to come back."""
     show = Show(tmp_path, beats=dict.fromkeys(STYLES, 200))
-    limited = Fault(kind=Kind.LIMITED, reason="quota", message="quota", retry_after=told)
+    limited = ProviderError(
+        kind=FaultKind.LIMITED, reason="quota", message="quota", retry_after=told
+    )
     show.provider.answer = lambda _request, _key: limited
     complete = show.draw()
 
@@ -430,8 +434,8 @@ def test_a_name_that_nobody_knows_is_a_fault_in_passing(monkeypatch: pytest.Monk
     fault = http.exchange("GET", "/", headers={}, timeout=5, sent=lambda: left.append(True))
     http.close()
 
-    assert isinstance(fault, Fault)
-    assert (fault.kind, fault.reason) == (Kind.PASSING, "connection")
+    assert isinstance(fault, ProviderError)
+    assert (fault.kind, fault.reason) == (FaultKind.PASSING, "connection")
     assert "nowhere.invalid" in fault.message
     assert left == []
 

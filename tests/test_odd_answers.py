@@ -14,7 +14,7 @@ from PIL import Image
 
 from builders import picture
 from imagegen.images import formats
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Usage
 from imagegen.providers.gemini import responses as gemini_responses
 from imagegen.providers.http import Reply
 from imagegen.providers.openai import responses as openai_responses
@@ -181,7 +181,7 @@ def test_any_json_is_an_answer_of_some_kind(answer: Any) -> None:
     """Nothing that a service can say raises."""
     body = json.dumps(answer).encode()
     for outcome in (gemini_responses.outcome(body), openai_responses.outcome(body)):
-        assert isinstance(outcome, Picture | Fault)
+        assert isinstance(outcome, Picture | ProviderError)
     for status in (400, 403, 404, 429, 503):
         reply = Reply(status, {}, body)
         assert gemini_responses.fault(reply, "https://api.example").message
@@ -191,31 +191,31 @@ def test_any_json_is_an_answer_of_some_kind(answer: Any) -> None:
 # -- Gemini: no picture -------------------------------------------------------------------
 
 LINK = "https://files.invalid/1.png"
-WITHOUT: dict[str, tuple[Any, Kind, str]] = {
+WITHOUT: dict[str, tuple[Any, FaultKind, str]] = {
     "a file elsewhere": (
         gemini({"fileData": {"mimeType": "image/png", "fileUri": LINK}}),
-        Kind.UNUSABLE,
+        FaultKind.UNUSABLE,
         "address",
     ),
-    "in snake_case": (gemini({"file_data": {"file_uri": LINK}}), Kind.UNUSABLE, "address"),
-    "an address for data": (gemini(inline(LINK)), Kind.UNUSABLE, "address"),
-    "an address of a bucket": (gemini(inline("gs://bucket/1")), Kind.UNUSABLE, "address"),
-    "a picture in Markdown": (gemini({"text": f"![a fox]({LINK})"}), Kind.UNUSABLE, "address"),
+    "in snake_case": (gemini({"file_data": {"file_uri": LINK}}), FaultKind.UNUSABLE, "address"),
+    "an address for data": (gemini(inline(LINK)), FaultKind.UNUSABLE, "address"),
+    "an address of a bucket": (gemini(inline("gs://bucket/1")), FaultKind.UNUSABLE, "address"),
+    "a picture in Markdown": (gemini({"text": f"![a fox]({LINK})"}), FaultKind.UNUSABLE, "address"),
     "without an ending": (
         gemini({"text": "Done! ![](https://x.invalid/get?id=7)"}),
-        Kind.UNUSABLE,
+        FaultKind.UNUSABLE,
         "address",
     ),
-    "a link": (gemini({"text": f"[Download]({LINK}), please."}), Kind.UNUSABLE, "address"),
-    "an address in words": (gemini({"text": f"It is at {LINK}"}), Kind.UNUSABLE, "address"),
+    "a link": (gemini({"text": f"[Download]({LINK}), please."}), FaultKind.UNUSABLE, "address"),
+    "an address in words": (gemini({"text": f"It is at {LINK}"}), FaultKind.UNUSABLE, "address"),
     "a link to rules": (
         gemini({"text": "See [our policy](https://policies.example/image.html)."}),
-        Kind.NO_PICTURE,
+        FaultKind.NO_PICTURE,
         "STOP",
     ),
     "a refusal with a link": (
         gemini({"text": f"Like ![this]({LINK})?"}, finishReason="IMAGE_SAFETY"),
-        Kind.REFUSED,
+        FaultKind.REFUSED,
         "IMAGE_SAFETY",
     ),
     "a refusal with null parts": (
@@ -223,56 +223,58 @@ WITHOUT: dict[str, tuple[Any, Kind, str]] = {
             "candidates": [{"content": {"parts": None}, "finishReason": "IMAGE_SAFETY"}],
             "usageMetadata": COUNTS,
         },
-        Kind.REFUSED,
+        FaultKind.REFUSED,
         "IMAGE_SAFETY",
     ),
     "a refusal without a content": (
         {"candidates": [{"finish_reason": "SPII"}], "usageMetadata": COUNTS},
-        Kind.REFUSED,
+        FaultKind.REFUSED,
         "SPII",
     ),
-    "a refusal by escalation": (gemini(finishReason="ESCALATION"), Kind.REFUSED, "ESCALATION"),
+    "a refusal by escalation": (gemini(finishReason="ESCALATION"), FaultKind.REFUSED, "ESCALATION"),
     "a blocked prompt": (
         {"prompt_feedback": {"block_reason": "OTHER"}, "usageMetadata": COUNTS},
-        Kind.REFUSED,
+        FaultKind.REFUSED,
         "OTHER",
     ),
     "an account that is disabled": (
         gemini(finishReason="PUP_LIMITED_DISABLED"),
-        Kind.KEY_REJECTED,
+        FaultKind.KEY_REJECTED,
         "PUP_LIMITED_DISABLED",
     ),
-    "a number for a reason": (gemini(finishReason=7), Kind.NO_PICTURE, "7"),
-    "a broken picture": (gemini(inline("%%%")), Kind.PASSING, "broken picture"),
-    "drafts alone": (gemini(inline(thought=True)), Kind.NO_PICTURE, "STOP"),
+    "a number for a reason": (gemini(finishReason=7), FaultKind.NO_PICTURE, "7"),
+    "a broken picture": (gemini(inline("%%%")), FaultKind.PASSING, "broken picture"),
+    "drafts alone": (gemini(inline(thought=True)), FaultKind.NO_PICTURE, "STOP"),
     "an error": (
         {"error": {"code": 503, "message": "Busy."}, "usageMetadata": COUNTS},
-        Kind.PASSING,
+        FaultKind.PASSING,
         "HTTP 503",
     ),
     "an error in a list": (
         [{"error": {"status": "PERMISSION_DENIED", "message": "No."}, "usageMetadata": COUNTS}],
-        Kind.KEY_REJECTED,
+        FaultKind.KEY_REJECTED,
         "PERMISSION_DENIED",
     ),
     "an error without a code": (
         {"error": "out of paper", "usageMetadata": COUNTS},
-        Kind.NO_PICTURE,
+        FaultKind.NO_PICTURE,
         "HTTP 200",
     ),
     "an error in other words": (
         {"message": "The region is closed.", "usageMetadata": COUNTS},
-        Kind.NO_PICTURE,
+        FaultKind.NO_PICTURE,
         "HTTP 200",
     ),
 }
 
 
 @pytest.mark.parametrize(("answer", "kind", "reason"), WITHOUT.values(), ids=WITHOUT)
-def test_an_answer_without_a_picture_is_told_apart(answer: Any, kind: Kind, reason: str) -> None:
+def test_an_answer_without_a_picture_is_told_apart(
+    answer: Any, kind: FaultKind, reason: str
+) -> None:
     """By whose fault it is, with its tokens counted."""
     outcome = read(answer)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     assert (outcome.kind, outcome.reason) == (kind, reason)
     assert "data:" not in outcome.message
 
@@ -303,40 +305,40 @@ CAP = (
     "https://ai.studio/spend to manage your project spend cap."
 )
 ERRORS = [
-    (429, error(429, DEPLETED, "RESOURCE_EXHAUSTED"), Kind.OUT_OF_CREDIT),
-    (429, error(429, CAP, "RESOURCE_EXHAUSTED"), Kind.OUT_OF_CREDIT),
-    (402, error(402, "Payment required"), Kind.OUT_OF_CREDIT),
-    (400, error(400, "API key expired. Please renew the API key."), Kind.KEY_REJECTED),
-    (400, error(400, "API key not valid. Please pass one."), Kind.KEY_REJECTED),
-    (403, error(403, "unregistered callers", "PERMISSION_DENIED"), Kind.KEY_REJECTED),
-    (403, error(403, "Blocked.", "", "API_KEY_SERVICE_BLOCKED"), Kind.KEY_REJECTED),
-    (403, error(403, "Blocked.", "", "API_KEY_HTTP_REFERRER_BLOCKED"), Kind.KEY_REJECTED),
-    (401, error(401, "Who?", "UNAUTHENTICATED"), Kind.KEY_REJECTED),
+    (429, error(429, DEPLETED, "RESOURCE_EXHAUSTED"), FaultKind.OUT_OF_CREDIT),
+    (429, error(429, CAP, "RESOURCE_EXHAUSTED"), FaultKind.OUT_OF_CREDIT),
+    (402, error(402, "Payment required"), FaultKind.OUT_OF_CREDIT),
+    (400, error(400, "API key expired. Please renew the API key."), FaultKind.KEY_REJECTED),
+    (400, error(400, "API key not valid. Please pass one."), FaultKind.KEY_REJECTED),
+    (403, error(403, "unregistered callers", "PERMISSION_DENIED"), FaultKind.KEY_REJECTED),
+    (403, error(403, "Blocked.", "", "API_KEY_SERVICE_BLOCKED"), FaultKind.KEY_REJECTED),
+    (403, error(403, "Blocked.", "", "API_KEY_HTTP_REFERRER_BLOCKED"), FaultKind.KEY_REJECTED),
+    (401, error(401, "Who?", "UNAUTHENTICATED"), FaultKind.KEY_REJECTED),
     (
         400,
         error(400, "User location is not supported for the API use.", "FAILED_PRECONDITION"),
-        Kind.UNUSABLE,
+        FaultKind.UNUSABLE,
     ),
-    (400, error(400, "Imagen API is only accessible to billed users"), Kind.UNUSABLE),
-    (403, error(403, "x is only accessible to billed users"), Kind.UNUSABLE),
-    (403, error(403, "This API method requires billing to be enabled."), Kind.UNUSABLE),
-    (400, error(400, "x does not support the requested response modalities"), Kind.UNUSABLE),
+    (400, error(400, "Imagen API is only accessible to billed users"), FaultKind.UNUSABLE),
+    (403, error(403, "x is only accessible to billed users"), FaultKind.UNUSABLE),
+    (403, error(403, "This API method requires billing to be enabled."), FaultKind.UNUSABLE),
+    (400, error(400, "x does not support the requested response modalities"), FaultKind.UNUSABLE),
     (
         400,
         error(400, "Invalid JSON payload received. Unknown name \"x\" at 'y': Cannot find field."),
-        Kind.UNUSABLE,
+        FaultKind.UNUSABLE,
     ),
-    (405, {"detail": "Method Not Allowed"}, Kind.UNUSABLE),
-    (404, {"detail": "Not Found"}, Kind.UNUSABLE),
-    (404, error(404, "models/x is not found for API version v1beta"), Kind.MODEL_GONE),
-    (409, error(409, "Conflict"), Kind.PASSING),
-    (499, error(499, "Cancelled", "CANCELLED"), Kind.PASSING),
-    (429, error(429, "No capacity available for model x"), Kind.PASSING),
-    (503, error(503, "?", "UNAVAILABLE", "MODEL_CAPACITY_EXHAUSTED"), Kind.PASSING),
-    (429, error(429, "?", "", "MODEL_CAPACITY_EXHAUSTED"), Kind.PASSING),
-    (429, error(429, "Resource has been exhausted (e.g. check quota)."), Kind.LIMITED),
-    (400, error(400, "Unable to process input image."), Kind.BAD_REQUEST),
-    (418, {"oops": "no tea"}, Kind.BAD_REQUEST),
+    (405, {"detail": "Method Not Allowed"}, FaultKind.UNUSABLE),
+    (404, {"detail": "Not Found"}, FaultKind.UNUSABLE),
+    (404, error(404, "models/x is not found for API version v1beta"), FaultKind.MODEL_GONE),
+    (409, error(409, "Conflict"), FaultKind.PASSING),
+    (499, error(499, "Cancelled", "CANCELLED"), FaultKind.PASSING),
+    (429, error(429, "No capacity available for model x"), FaultKind.PASSING),
+    (503, error(503, "?", "UNAVAILABLE", "MODEL_CAPACITY_EXHAUSTED"), FaultKind.PASSING),
+    (429, error(429, "?", "", "MODEL_CAPACITY_EXHAUSTED"), FaultKind.PASSING),
+    (429, error(429, "Resource has been exhausted (e.g. check quota)."), FaultKind.LIMITED),
+    (400, error(400, "Unable to process input image."), FaultKind.BAD_REQUEST),
+    (418, {"oops": "no tea"}, FaultKind.BAD_REQUEST),
 ]
 
 
@@ -345,7 +347,7 @@ ERRORS = [
 def test_whose_fault_an_error_is(
     status: int,
     answer: dict[str, Any],
-    kind: Kind,
+    kind: FaultKind,
     wrapped: bool,  # noqa: FBT001
 ) -> None:
     """In a list too; the service's words and the address in them are shown."""
@@ -398,23 +400,23 @@ def test_a_picture_of_openais_form_is_found(answer: Any) -> None:
 def test_an_address_of_openais_form_is_one(entry: Any) -> None:
     """Nothing is fetched, and no further one is paid for."""
     outcome = openai_responses.outcome(json.dumps({"data": [entry]}).encode())
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.drawn) == (Kind.UNUSABLE, True)
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.was_drawn) == (FaultKind.UNUSABLE, True)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ({"code": "insufficient_quota", "message": "?"}, Kind.OUT_OF_CREDIT),
-        ({"code": "moderation_blocked", "message": "?"}, Kind.REFUSED),
-        ("Your credits are exhausted.", Kind.OUT_OF_CREDIT),
-        ([{"message": "Incorrect API key provided"}], Kind.KEY_REJECTED),
+        ({"code": "insufficient_quota", "message": "?"}, FaultKind.OUT_OF_CREDIT),
+        ({"code": "moderation_blocked", "message": "?"}, FaultKind.REFUSED),
+        ("Your credits are exhausted.", FaultKind.OUT_OF_CREDIT),
+        ([{"message": "Incorrect API key provided"}], FaultKind.KEY_REJECTED),
     ],
 )
-def test_an_error_in_an_answer_is_one(error: Any, kind: Kind) -> None:
+def test_an_error_in_an_answer_is_one(error: Any, kind: FaultKind) -> None:
     """Whatever its status."""
     outcome = openai_responses.outcome(json.dumps({"error": error, "data": None}).encode())
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     assert outcome.kind is kind
 
 

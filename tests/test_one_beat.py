@@ -11,17 +11,17 @@ from imagegen.editing import undo as undoing
 from imagegen.errors import UsageError
 from imagegen.project import record
 from imagegen.project.beat_ids import BeatId, BeatIndex
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest
 from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
 from imagegen.project.selections import moves as moved_selections
 from imagegen.review import choices, contact_sheet, picks
 from imagegen.review import choose as choosing
 from imagegen.review.choose import Pick
-from imagegen.review.status import standing
+from imagegen.review.status import project_status
 from imagegen.times import seconds
-from imagegen.web.board import Boards
+from imagegen.web.board import BoardCache
 from imagegen.workspace.project import Project
 from pipeline import DIFFERENT, STYLES, OlderProject
 
@@ -96,16 +96,16 @@ def test_a_style_that_is_not_drawn_tells_beats_apart_too(tmp_path: Path) -> None
 def test_a_beat_in_other_shots_is_one_beat_everywhere(older: OlderProject) -> None:
     """Choices, status, the sheet, the page and addresses have three beats, and not five."""
     project = older.project
-    made, lacking = choosing.choose_rest(project, "clear", WALL)
+    made, lacking = choosing.choose_remaining(project, "clear", WALL)
     assert (list(made), lacking) == (["1", "2", "3"], [])
     assert older.copies == ["Beat_1.png", "Beat_2.png", "Beat_3.png"]
     assert list(older.said) == ["Beat 1", "Beat 2", "Beat 3"]
-    found = standing(older.project, WALL)
+    found = project_status(older.project, WALL)
     assert (found.beats, found.chosen, found.choices_left_over) == (3, 3, ())
     sheet = contact_sheet.gather(older.project, WALL)
     assert [row.name for row in sheet.rows] == ["1", "2", "3"]
     assert all(cell and cell.picture for row in sheet.rows for cell in row.cells)
-    board = Boards(older.root, Asked()).read()
+    board = BoardCache(older.root, DrawRequest()).read()
     assert [(row.name, sorted(row.cells)) for row in board.rows] == [
         (name, sorted(STYLES)) for name in "123"
     ]
@@ -114,10 +114,10 @@ def test_a_beat_in_other_shots_is_one_beat_everywhere(older: OlderProject) -> No
         "clear": "1",
         "consistent": None,
     }
-    asked = Project(older.root, Asked(beats=("2",))).asked_for()
+    asked = Project(older.root, DrawRequest(beats=("2",))).selected_beats()
     assert [beat.style for beat in asked] == list(STYLES)
     assert [beat.style for beat in project.addresses.find("1/2")] == ["clear"]
-    assert picks.named(project, ["2/2", "clear"], flagged=False) == {"2": Pick("clear")}
+    assert picks.parse_picks(project, ["2/2", "clear"], flagged=False) == {"2": Pick("clear")}
 
 
 def test_a_character_is_in_a_beat_once(older: OlderProject) -> None:
@@ -127,7 +127,7 @@ def test_a_character_is_in_a_beat_once(older: OlderProject) -> None:
     )
     (older.root / "x.png").write_bytes(older.new_picture())
     project = older.project
-    (one,) = project.cast(beat for own in project.beats.values() for beat in own)
+    (one,) = project.characters_in(beat for own in project.beats.values() for beat in own)
     assert one.beats == ("1", "2", "3")
 
 
@@ -139,7 +139,7 @@ def test_the_picture_of_the_style_is_copied(older: OlderProject) -> None:
         assert older.copy("Beat 2").read_bytes() == place.read_bytes()
         assert older.said["Beat 2"]["shotNumber"] == str(shot)
         older.draw(style, shot, "Beat 2")
-        assert standing(older.project, WALL).redrawn_since_chosen == ("2",)
+        assert project_status(older.project, WALL).redrawn_since_chosen == ("2",)
 
 
 def test_styles_may_lack_a_beat(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_all_keys_of_a_beat_say_what_is_chosen(older: OlderProject) -> None:
     assert [older.said[key]["note"] for key in ("1", "Beat_1")] == ["1", "Beat_1"]
     assert older.said["other"] == 7
     assert older.copies == ["Beat_1_flagged.png"]
-    choosing.unchoose(older.project, [ONE], WALL)
+    choosing.clear_choices(older.project, [ONE], WALL)
     assert (older.said, older.copies) == ({"other": 7}, [])
 
 
@@ -259,7 +259,7 @@ def test_the_key_is_the_number_as_it_is_written(tmp_path: Path) -> None:
         place = older.root / f"generated_images/clear/Shot_1/Beat_{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(older.new_picture())
-    choosing.choose_rest(older.project, "clear", WALL)
+    choosing.choose_remaining(older.project, "clear", WALL)
     assert list(older.said) == written
     assert older.copies == [f"Beat_{number}.png" for number in "12345"]
 
@@ -280,7 +280,7 @@ def test_what_another_program_writes_meanwhile_is_kept(
     stage = selected.stage
     written: list[str] = []
 
-    def staging(layout: Layout, file: str, picture: Path) -> str:
+    def staging(layout: ProjectPaths, file: str, picture: Path) -> str:
         if not written:
             written.append(file)
             older.choose("Beat 1", "consistent")
@@ -328,10 +328,10 @@ def test_choices_of_an_earlier_version_are_renamed_in_one_step(older: OlderProje
     }
     assert older.copies == ["Beat_1.png", "Beat_2.png"]
     assert older.copy("Beat 2").read_bytes() == older.place("consistent", 2, "Beat 2").read_bytes()
-    assert standing(older.project, WALL).redrawn_since_chosen == ()
+    assert project_status(older.project, WALL).redrawn_since_chosen == ()
     assert choosing.rename(older.project, WALL) == 0
     choose(older, THREE, "clear")
-    undoing.undo(Layout(older.root), WALL)
+    undoing.undo(ProjectPaths(older.root), WALL)
     assert {key: older.said[key] for key in before} == before
     assert sorted(older.said) == ["1", "1/2", "2/2", "Beat 3"]
     assert older.copies == sorted([*copies, "Beat_3.png"])
@@ -348,7 +348,7 @@ def test_choosing_renames_what_an_earlier_version_chose(older: OlderProject) -> 
 def test_nothing_is_renamed_while_a_run_is_active(older: OlderProject) -> None:
     """Choosing goes on: old names are understood, and give way to what is chosen."""
     chosen_before(older)
-    with record.held(Layout(older.root)):
+    with record.project_lock(ProjectPaths(older.root)):
         assert choosing.rename(older.project, WALL) == 0
         choosing.flag(older.project, [TWO], WALL)
         assert chosen(older) == {"1": "clear", "2": "consistent!"}
@@ -373,7 +373,7 @@ def reads_back(older: OlderProject, expected: dict[str, tuple[str, bool]]) -> No
         assert not older.copy(number, flagged=not flagged).exists()
     ours = choices.chosen(older.project)
     assert {one.entry: (one.style, one.flagged) for one in ours.values()} == expected
-    found = standing(older.project, WALL)
+    found = project_status(older.project, WALL)
     assert (found.redrawn_since_chosen, found.choices_unclear, found.copies_missing) == ((), (), ())
 
 
@@ -382,7 +382,7 @@ def test_begun_there_and_finished_here(older: OlderProject) -> None:
     older.choose("Beat 1", "consistent", isFlagged=True)
     older.choose("Beat 2", "clear")
     choose(older, TWO, "illustration", flagged=True)
-    choosing.choose_rest(older.project, "clear", WALL)
+    choosing.choose_remaining(older.project, "clear", WALL)
     reads_back(
         older,
         {
@@ -427,7 +427,7 @@ def test_pictures_and_progress_are_right_on_both_sides(
         assert older.completed(style) == ["Beat 1", "Beat 2", "Beat 3"]
     for style, shot, number in missing:
         older.draw(style, shot, number)
-    found = standing(older.project, WALL)
+    found = project_status(older.project, WALL)
     assert [style.complete for style in found.styles.values()] == [3, 3, 3]
     assert "0 pictures to draw, 9 exist" in commands.run("run", older.root).text
 
@@ -439,9 +439,9 @@ def test_a_beat_that_gets_another_shot_keeps_its_choice(older: OlderProject) -> 
     older.say({"Beat_2": older.said["Beat 2"], "Beat 3": older.said["Beat 3"]})
     project = older.project
     moves = {"clear": {("1", "2"): ("9", "2")}}
-    assert moved_selections.moved(older.root, project.beat_index, str, moves) is None
+    assert moved_selections.plan_selection_moves(older.root, project.beat_index, str, moves) is None
     moves = {"clear": {("1", "2"): ("2", "3"), ("2", "3"): ("1", "2")}}
-    found = moved_selections.moved(older.root, project.beat_index, str, moves)
+    found = moved_selections.plan_selection_moves(older.root, project.beat_index, str, moves)
     assert found is not None
     assert list(json.loads(found.data)) == ["Beat_3", "Beat 2"]
     assert found.pictures == {

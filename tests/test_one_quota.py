@@ -4,18 +4,18 @@ import datetime as dt
 from pathlib import Path
 
 from fakes import FakeClock
-from imagegen.events.types import Event, KeyChange, Warned
-from imagegen.keys.keyring import Key, Limit
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.events.types import Event, KeyChange, WarningEvent
+from imagegen.keys.keyring import ApiKey, RateLimit
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.secret import Secret
 from virtual import PNG, Show
 
 WORDS = "hit the limit together"
 
 
-def keys(count: int) -> tuple[Key, ...]:
+def keys(count: int) -> tuple[ApiKey, ...]:
     """Return so many keys, each said to have 9 requests a minute of its own."""
-    return tuple(Key(Secret(f"test-key-one-quota-{n:06d}"), Limit(9)) for n in range(count))
+    return tuple(ApiKey(Secret(f"test-key-one-quota-{n:06d}"), RateLimit(9)) for n in range(count))
 
 
 class Quotas:
@@ -35,7 +35,9 @@ class Quotas:
         self._granted[number] = granted
         if len(granted) >= self._limit:
             wait = granted[0] + 60 - now
-            return Fault(kind=Kind.LIMITED, reason="429", message="quota", retry_after=wait)
+            return ProviderError(
+                kind=FaultKind.LIMITED, reason="429", message="quota", retry_after=wait
+            )
         granted.append(now)
         return Picture(data=PNG)
 
@@ -47,7 +49,7 @@ def is_refusal(event: Event) -> bool:
 
 def warned(show: Show) -> list[str]:
     """Return what was said of keys that hit a limit together."""
-    texts = [event.message for event in show.events if isinstance(event, Warned)]
+    texts = [event.message for event in show.events if isinstance(event, WarningEvent)]
     return [text for text in texts if WORDS in text]
 
 

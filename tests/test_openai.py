@@ -14,12 +14,12 @@ from gemini_server import Answer, answers
 from imagegen.project.settings import ASPECT_RATIOS
 from imagegen.providers.base import (
     Allowance,
-    Fault,
-    Kind,
-    Options,
+    FaultKind,
     Outcome,
     Picture,
     Provider,
+    ProviderError,
+    ProviderOptions,
     Reference,
     Request,
 )
@@ -54,7 +54,7 @@ def server() -> Iterator[OpenAIServer]:
 @pytest.fixture
 def openai(server: OpenAIServer) -> Iterator[OpenAI]:
     """Make the provider for that server."""
-    provider = OpenAI(Options(base_url=server.address))
+    provider = OpenAI(ProviderOptions(base_url=server.address))
     yield provider
     provider.close()
 
@@ -75,16 +75,16 @@ def draw(provider: OpenAI, request: Request = REQUEST, key: Secret | None = KEY)
     return provider.draw(request, key, Sent())
 
 
-def fault_of(provider: OpenAI, request: Request = REQUEST) -> Fault:
+def fault_of(provider: OpenAI, request: Request = REQUEST) -> ProviderError:
     """Make one request that brings no picture."""
     outcome = draw(provider, request)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     return outcome
 
 
 def said(
     status: int, body: object, headers: Mapping[str, str] | None = None, *, base: str = BASE
-) -> Fault:
+) -> ProviderError:
     """Return what an answer means."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return responses.fault(Reply(status, dict(headers or {}), data), base)
@@ -103,7 +103,7 @@ def test_it_is_a_provider(openai: OpenAI) -> None:
     provider: Provider = openai
     assert (provider.name, provider.model) == ("openai", DEFAULT_MODEL)
     assert provider.key_variables == ("OPENAI_API_KEY",)
-    assert (OpenAI.keys_table, OpenAI.takes_address, OpenAI.per_minute) == ("openai", True, 5)
+    assert (OpenAI.keys_section, OpenAI.supports_base_url, OpenAI.per_minute) == ("openai", True, 5)
     assert provider.catalogue.default.references == 16
 
 
@@ -147,7 +147,7 @@ def test_a_reference_of_another_format_is_not_sent(openai: OpenAI, server: OpenA
     """HEIC is taken by others; here it would cost a refused request with each hard cut."""
     own = (Reference("image/heic", b"ftypheic"),)
     fault = fault_of(openai, Request(style="c", shot="1", beat="1", words="x", references=own))
-    assert fault.kind is Kind.BAD_REQUEST
+    assert fault.kind is FaultKind.BAD_REQUEST
     assert "image/heic" in fault.message
     assert server.requests == []
 
@@ -164,7 +164,7 @@ def test_a_lone_surrogate_is_a_fault_of_the_beat(openai: OpenAI, server: OpenAIS
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/images/generations"])
 def test_an_address_may_have_its_version(server: OpenAIServer, end: str) -> None:
     """Some write it with /v1, some without."""
-    provider = OpenAI(Options(base_url=server.address + end))
+    provider = OpenAI(ProviderOptions(base_url=server.address + end))
     assert isinstance(draw(provider), Picture)
     assert provider.models(KEY) == (DEFAULT_MODEL, "gpt-image-1.5")
     assert [one.path for one in server.listings] == ["/v1/models"]
@@ -174,15 +174,15 @@ def test_an_address_may_have_its_version(server: OpenAIServer, end: str) -> None
 def test_a_key_with_strange_characters_is_not_sent(openai: OpenAI, server: OpenAIServer) -> None:
     """It would break the header; the message has its tail alone."""
     outcome = draw(openai, key=Secret("sk-test-key-\nabcdefgh-0001"))
-    assert isinstance(outcome, Fault)
-    assert outcome.kind is Kind.KEY_REJECTED
+    assert isinstance(outcome, ProviderError)
+    assert outcome.kind is FaultKind.KEY_REJECTED
     assert "…0001" in outcome.message
     assert server.requests == []
 
 
 def test_without_a_key_none_is_sent(openai: OpenAI, server: OpenAIServer) -> None:
     """A local server may want none."""
-    assert isinstance(draw(openai, key=None), Fault)
+    assert isinstance(draw(openai, key=None), ProviderError)
     assert [one.key for one in server.requests] == [None]
 
 
@@ -213,7 +213,7 @@ def test_ratio_and_size_become_pixels_and_a_quality(
 ) -> None:
     """Later models draw any ratio exactly; those before draw the nearest of three sizes."""
     with OpenAIServer(models=(model,)) as server:
-        provider = OpenAI(Options(model=model, base_url=server.address))
+        provider = OpenAI(ProviderOptions(model=model, base_url=server.address))
         request = Request(
             style="c", shot="1", beat="1", words="x", aspect_ratio=ratio, image_size=size
         )
@@ -228,7 +228,7 @@ def test_every_ratio_and_size_of_the_table_is_taken(model: str) -> None:
     """What the table allows is within what the service takes."""
     entry = MODELS.find(model)
     with OpenAIServer(models=(model,)) as server:
-        provider = OpenAI(Options(model=model, base_url=server.address))
+        provider = OpenAI(ProviderOptions(model=model, base_url=server.address))
         for ratio, size in itertools.product(ASPECT_RATIOS, entry.sizes):
             if entry.state is State.SHUT_DOWN or not entry.draws_ratio(ratio):
                 continue
@@ -249,11 +249,11 @@ def test_other_models_are_asked_for_the_picture_itself() -> None:
         return fields == {"n": "1", "size": "1280x720", "response_format": "b64_json"}
 
     with OpenAIServer(models=("flux-dev",)) as server:
-        provider = OpenAI(Options(model="flux-dev", base_url=server.address))
+        provider = OpenAI(ProviderOptions(model="flux-dev", base_url=server.address))
         first = fault_of(provider)
         assert as_such_servers_do(server.asked[0].fields)
         # This server does not know the field, and says so.
-        assert (first.kind, first.reason) == (Kind.UNKNOWN_FIELD, "response_format")
+        assert (first.kind, first.reason) == (FaultKind.UNKNOWN_FIELD, "response_format")
         assert isinstance(draw(provider), Picture)
         assert server.asked[1].fields == {"n": "1", "size": "1280x720"}
         provider.close()
@@ -265,29 +265,29 @@ def test_other_models_are_asked_for_the_picture_itself() -> None:
 @pytest.mark.parametrize(
     ("kind", "wanted", "reason"),
     [
-        (Answer.EMPTY_JSON, Kind.NO_PICTURE, "no picture"),
-        (Answer.NO_IMAGE, Kind.NO_PICTURE, "no picture"),
-        (Answer.WRONG_TYPES, Kind.PASSING, "broken picture"),
-        (Say.BROKEN_BASE64, Kind.PASSING, "broken picture"),
-        (Answer.HTML, Kind.NETWORK, "web page"),
-        (Say.ADDRESS, Kind.UNUSABLE, "address"),
-        (Answer.REDIRECT, Kind.REDIRECTED, "HTTP 302"),
-        (Answer.HALF_BODY, Kind.PASSING, "cut short"),
-        (Answer.RESET, Kind.PASSING, "connection"),
-        (Answer.MINUTE, Kind.LIMITED, "rate_limit_exceeded"),
-        (Answer.BAD_KEY, Kind.KEY_REJECTED, "invalid_api_key"),
-        (Say.MODERATED, Kind.REFUSED, "moderation_blocked"),
-        (Say.INSUFFICIENT, Kind.OUT_OF_CREDIT, "insufficient_quota"),
-        (Say.HARD_LIMIT, Kind.OUT_OF_CREDIT, "billing_hard_limit_reached"),
-        (Say.UNVERIFIED, Kind.KEY_REJECTED, "invalid_request_error"),
-        (Answer.MODEL_GONE, Kind.MODEL_GONE, "model_not_found"),
-        (Answer.ERROR_500, Kind.PASSING, "server_error"),
-        (Answer.UNAVAILABLE, Kind.PASSING, "server_error"),
-        (Answer.BAD_REQUEST, Kind.BAD_REQUEST, "invalid_value"),
+        (Answer.EMPTY_JSON, FaultKind.NO_PICTURE, "no picture"),
+        (Answer.NO_IMAGE, FaultKind.NO_PICTURE, "no picture"),
+        (Answer.WRONG_TYPES, FaultKind.PASSING, "broken picture"),
+        (Say.BROKEN_BASE64, FaultKind.PASSING, "broken picture"),
+        (Answer.HTML, FaultKind.NETWORK, "web page"),
+        (Say.ADDRESS, FaultKind.UNUSABLE, "address"),
+        (Answer.REDIRECT, FaultKind.REDIRECTED, "HTTP 302"),
+        (Answer.HALF_BODY, FaultKind.PASSING, "cut short"),
+        (Answer.RESET, FaultKind.PASSING, "connection"),
+        (Answer.MINUTE, FaultKind.LIMITED, "rate_limit_exceeded"),
+        (Answer.BAD_KEY, FaultKind.KEY_REJECTED, "invalid_api_key"),
+        (Say.MODERATED, FaultKind.REFUSED, "moderation_blocked"),
+        (Say.INSUFFICIENT, FaultKind.OUT_OF_CREDIT, "insufficient_quota"),
+        (Say.HARD_LIMIT, FaultKind.OUT_OF_CREDIT, "billing_hard_limit_reached"),
+        (Say.UNVERIFIED, FaultKind.KEY_REJECTED, "invalid_request_error"),
+        (Answer.MODEL_GONE, FaultKind.MODEL_GONE, "model_not_found"),
+        (Answer.ERROR_500, FaultKind.PASSING, "server_error"),
+        (Answer.UNAVAILABLE, FaultKind.PASSING, "server_error"),
+        (Answer.BAD_REQUEST, FaultKind.BAD_REQUEST, "invalid_value"),
     ],
 )
 def test_answers_over_the_wire(
-    openai: OpenAI, server: OpenAIServer, kind: str, wanted: Kind, reason: str
+    openai: OpenAI, server: OpenAIServer, kind: str, wanted: FaultKind, reason: str
 ) -> None:
     """Each answer of the service is told apart, and nothing is fetched from an address."""
     server.fault("A red fox", kind)
@@ -310,8 +310,8 @@ def test_a_picture_may_stand_in_its_address() -> None:
     outcome = responses.outcome(json.dumps({"data": [{"url": url}]}).encode())
     assert outcome == Picture(data=data)
     broken = responses.outcome(json.dumps({"data": [{"url": url[:-2] + "!"}]}).encode())
-    assert isinstance(broken, Fault)
-    assert broken.kind is Kind.PASSING
+    assert isinstance(broken, ProviderError)
+    assert broken.kind is FaultKind.PASSING
 
 
 @pytest.mark.parametrize(
@@ -327,8 +327,8 @@ def test_wrong_counts_cost_no_picture(usage: Any) -> None:
 def test_an_error_with_status_200_is_told() -> None:
     """A gateway's words are not lost, whatever its status."""
     outcome = responses.outcome(json.dumps({"error": "the GPU is on fire"}).encode())
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.message) == (Kind.NO_PICTURE, "the GPU is on fire")
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.message) == (FaultKind.NO_PICTURE, "the GPU is on fire")
 
 
 # Errors, as the service and gateways word them.
@@ -337,61 +337,73 @@ def test_an_error_with_status_200_is_told() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "wanted"),
     [
-        (400, error(code="moderation_blocked"), Kind.REFUSED),
-        (400, error(code="content_policy_violation"), Kind.REFUSED),
-        (400, error("Your request was rejected as a result of our safety system."), Kind.REFUSED),
-        (400, error("The response was filtered by our content management policy."), Kind.REFUSED),
-        (451, error("Blocked."), Kind.REFUSED),
-        (403, error(code="content_filter"), Kind.REFUSED),
-        (400, error(code="billing_hard_limit_reached"), Kind.OUT_OF_CREDIT),
-        (400, error(type="budget_exceeded", code="400"), Kind.OUT_OF_CREDIT),
-        (429, error(code="insufficient_quota", type="insufficient_quota"), Kind.OUT_OF_CREDIT),
-        (402, error("Payment required"), Kind.OUT_OF_CREDIT),
-        (429, error(code=429), Kind.LIMITED),
-        (429, error(code=None), Kind.LIMITED),
-        (429, b"slow down", Kind.LIMITED),
-        (429, {"detail": "Too many requests"}, Kind.LIMITED),
-        (401, error(code="invalid_api_key"), Kind.KEY_REJECTED),
-        (401, b"Unauthorized", Kind.KEY_REJECTED),
-        (400, error(type="auth_error", code="400"), Kind.KEY_REJECTED),
-        (400, error("No connected db.", type="no_db_connection", code="400"), Kind.KEY_REJECTED),
-        (403, error("Your organization must be verified"), Kind.KEY_REJECTED),
-        (403, error("Country not supported", code="unsupported_country"), Kind.UNUSABLE),
-        (403, error(code="model_not_found"), Kind.KEY_REJECTED),
-        (404, error(code="model_not_found"), Kind.MODEL_GONE),
-        (404, b"404 page not found", Kind.UNUSABLE),
-        (404, {"detail": "Not Found"}, Kind.UNUSABLE),
-        (405, {"detail": "Method Not Allowed"}, Kind.UNUSABLE),
-        (409, error("Conflict"), Kind.PASSING),
-        (499, b"", Kind.PASSING),
-        (429, error("No capacity available for model x"), Kind.PASSING),
-        (429, error("Your credits are depleted."), Kind.OUT_OF_CREDIT),
-        (401, error("Your API key expired."), Kind.KEY_REJECTED),
-        (400, error("Unknown parameter: 'size'.", code="unknown_parameter"), Kind.UNUSABLE),
-        (400, error("Invalid model name passed in model=x", param="model"), Kind.MODEL_GONE),
+        (400, error(code="moderation_blocked"), FaultKind.REFUSED),
+        (400, error(code="content_policy_violation"), FaultKind.REFUSED),
+        (
+            400,
+            error("Your request was rejected as a result of our safety system."),
+            FaultKind.REFUSED,
+        ),
+        (
+            400,
+            error("The response was filtered by our content management policy."),
+            FaultKind.REFUSED,
+        ),
+        (451, error("Blocked."), FaultKind.REFUSED),
+        (403, error(code="content_filter"), FaultKind.REFUSED),
+        (400, error(code="billing_hard_limit_reached"), FaultKind.OUT_OF_CREDIT),
+        (400, error(type="budget_exceeded", code="400"), FaultKind.OUT_OF_CREDIT),
+        (429, error(code="insufficient_quota", type="insufficient_quota"), FaultKind.OUT_OF_CREDIT),
+        (402, error("Payment required"), FaultKind.OUT_OF_CREDIT),
+        (429, error(code=429), FaultKind.LIMITED),
+        (429, error(code=None), FaultKind.LIMITED),
+        (429, b"slow down", FaultKind.LIMITED),
+        (429, {"detail": "Too many requests"}, FaultKind.LIMITED),
+        (401, error(code="invalid_api_key"), FaultKind.KEY_REJECTED),
+        (401, b"Unauthorized", FaultKind.KEY_REJECTED),
+        (400, error(type="auth_error", code="400"), FaultKind.KEY_REJECTED),
+        (
+            400,
+            error("No connected db.", type="no_db_connection", code="400"),
+            FaultKind.KEY_REJECTED,
+        ),
+        (403, error("Your organization must be verified"), FaultKind.KEY_REJECTED),
+        (403, error("Country not supported", code="unsupported_country"), FaultKind.UNUSABLE),
+        (403, error(code="model_not_found"), FaultKind.KEY_REJECTED),
+        (404, error(code="model_not_found"), FaultKind.MODEL_GONE),
+        (404, b"404 page not found", FaultKind.UNUSABLE),
+        (404, {"detail": "Not Found"}, FaultKind.UNUSABLE),
+        (405, {"detail": "Method Not Allowed"}, FaultKind.UNUSABLE),
+        (409, error("Conflict"), FaultKind.PASSING),
+        (499, b"", FaultKind.PASSING),
+        (429, error("No capacity available for model x"), FaultKind.PASSING),
+        (429, error("Your credits are depleted."), FaultKind.OUT_OF_CREDIT),
+        (401, error("Your API key expired."), FaultKind.KEY_REJECTED),
+        (400, error("Unknown parameter: 'size'.", code="unknown_parameter"), FaultKind.UNUSABLE),
+        (400, error("Invalid model name passed in model=x", param="model"), FaultKind.MODEL_GONE),
         (
             400,
             error("400: {'error': 'Invalid model name passed in model=x. Call'}"),
-            Kind.MODEL_GONE,
+            FaultKind.MODEL_GONE,
         ),
-        (400, error("The requested model 'x' does not exist."), Kind.MODEL_GONE),
-        (400, error(code="invalid_value", param="size"), Kind.BAD_REQUEST),
-        (400, {"error": "text alone"}, Kind.BAD_REQUEST),
-        (422, {"detail": [{"msg": "field required"}]}, Kind.BAD_REQUEST),
-        (413, b"too large", Kind.BAD_REQUEST),
-        (408, error(), Kind.PASSING),
-        (500, error(code=500), Kind.PASSING),
-        (500, error("litellm.APIConnectionError: boom", type=None, code="500"), Kind.PASSING),
-        (503, b"", Kind.PASSING),
-        (502, b"<html>bad gateway</html>", Kind.PASSING),
-        (302, b"", Kind.REDIRECTED),
-        (400, {"error": ["a", "list"]}, Kind.BAD_REQUEST),
-        (400, [{"error": {"code": "invalid_api_key"}}], Kind.KEY_REJECTED),
-        (400, {"error": {"message": 7, "code": {}, "type": []}}, Kind.BAD_REQUEST),
-        (400, [1, 2], Kind.BAD_REQUEST),
+        (400, error("The requested model 'x' does not exist."), FaultKind.MODEL_GONE),
+        (400, error(code="invalid_value", param="size"), FaultKind.BAD_REQUEST),
+        (400, {"error": "text alone"}, FaultKind.BAD_REQUEST),
+        (422, {"detail": [{"msg": "field required"}]}, FaultKind.BAD_REQUEST),
+        (413, b"too large", FaultKind.BAD_REQUEST),
+        (408, error(), FaultKind.PASSING),
+        (500, error(code=500), FaultKind.PASSING),
+        (500, error("litellm.APIConnectionError: boom", type=None, code="500"), FaultKind.PASSING),
+        (503, b"", FaultKind.PASSING),
+        (502, b"<html>bad gateway</html>", FaultKind.PASSING),
+        (302, b"", FaultKind.REDIRECTED),
+        (400, {"error": ["a", "list"]}, FaultKind.BAD_REQUEST),
+        (400, [{"error": {"code": "invalid_api_key"}}], FaultKind.KEY_REJECTED),
+        (400, {"error": {"message": 7, "code": {}, "type": []}}, FaultKind.BAD_REQUEST),
+        (400, [1, 2], FaultKind.BAD_REQUEST),
     ],
 )
-def test_errors_are_told_apart(status: int, body: object, wanted: Kind) -> None:
+def test_errors_are_told_apart(status: int, body: object, wanted: FaultKind) -> None:
     """By any of their words first, and by the status where no word helps."""
     fault = said(status, body)
     assert fault.kind is wanted
@@ -511,11 +523,11 @@ def test_every_answer_brings_its_allowance(openai: OpenAI, server: OpenAIServer)
     server.limit = 2
     first, second, third = (draw(openai) for _ in range(3))
     assert isinstance(first, Picture)
-    assert isinstance(third, Fault)
+    assert isinstance(third, ProviderError)
     left = [one.allowance.remaining for one in (first, second, third) if one.allowance]
     assert left == [1, 0, 0]
     assert {one.allowance.per_minute for one in (first, second, third) if one.allowance} == {2}
-    assert third.kind is Kind.LIMITED
+    assert third.kind is FaultKind.LIMITED
     assert third.retry_after is not None
     assert 50 < third.retry_after <= 60
 
@@ -529,7 +541,7 @@ def test_models_are_those_whose_names_tell_of_images(openai: OpenAI, server: Ope
     server.models = ("house-model", "other-model")
     assert openai.models(KEY) == ("house-model", "other-model")
     server.models = ("house-model", "dall-e-3")
-    own = OpenAI(Options(model="house-model", base_url=server.address))
+    own = OpenAI(ProviderOptions(model="house-model", base_url=server.address))
     assert own.models(KEY) == ("house-model", "dall-e-3")
     own.close()
 
@@ -538,20 +550,20 @@ def test_a_list_that_is_none_is_told(openai: OpenAI, server: OpenAIServer) -> No
     """A wrong key, an empty list, a page of something else."""
     server.key_mode(KEY.reveal(), Answer.BAD_KEY)
     refused = openai.models(KEY)
-    assert isinstance(refused, Fault)
-    assert refused.kind is Kind.KEY_REJECTED
+    assert isinstance(refused, ProviderError)
+    assert refused.kind is FaultKind.KEY_REJECTED
     for body in (b'{"data": []}', b"[]", b"<html>", b'{"data": [{"name": 1}]}'):
         found = responses.listed_models(body)
-        assert isinstance(found, Fault)
-        assert found.kind is Kind.PASSING
+        assert isinstance(found, ProviderError)
+        assert found.kind is FaultKind.PASSING
 
 
 def test_an_address_without_a_list_names_no_model(server: OpenAIServer) -> None:
     """A server that has no list of models says nothing of the model."""
-    provider = OpenAI(Options(base_url=server.address + "/elsewhere"))
+    provider = OpenAI(ProviderOptions(base_url=server.address + "/elsewhere"))
     found = provider.models(KEY)
-    assert isinstance(found, Fault)
-    assert found.kind is Kind.BAD_REQUEST
+    assert isinstance(found, ProviderError)
+    assert found.kind is FaultKind.BAD_REQUEST
     provider.close()
 
 
@@ -592,8 +604,8 @@ def test_a_key_in_an_answer_is_not_repeated() -> None:
 def test_answers_made_to_harm_are_read_in_bounds(body: bytes) -> None:
     """Whatever is sent, it is a fault of some kind, in a line that can be shown."""
     fault = said(500, body)
-    assert fault.kind is Kind.PASSING
+    assert fault.kind is FaultKind.PASSING
     assert len(fault.message) <= 300
     outcome = responses.outcome(body)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     assert len(outcome.message) <= 300

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gemini_server import Answer, GeminiServer
-from imagegen.providers.base import Fault, Kind, Options, Picture, Request
+from imagegen.providers.base import FaultKind, Picture, ProviderError, ProviderOptions, Request
 from imagegen.providers.gemini.provider import Gemini
 from imagegen.providers.http import Reply
 from imagegen.providers.optional_fields import OptionalFields
@@ -115,11 +115,11 @@ def test_a_field_that_was_not_sent_is_not_what_was_refused() -> None:
 def test_a_server_is_asked_without_what_it_does_not_know(unknown: set[str]) -> None:
     """Each field costs one answer, and the picture comes; what it knows is still sent."""
     with GeminiServer(unknown_fields=frozenset(unknown)) as server:
-        gemini = Gemini(Options(base_url=server.address))
+        gemini = Gemini(ProviderOptions(base_url=server.address))
         for _ in unknown:
             fault = gemini.draw(REQUEST, KEY, lambda: None)
-            assert isinstance(fault, Fault)
-            assert fault.kind is Kind.UNKNOWN_FIELD
+            assert isinstance(fault, ProviderError)
+            assert fault.kind is FaultKind.UNKNOWN_FIELD
             assert f"127.0.0.1 does not take {fault.reason}" in fault.message
         assert isinstance(gemini.draw(REQUEST, KEY, lambda: None), Picture)
         last = server.requests[-1]
@@ -131,7 +131,7 @@ def test_a_server_is_asked_without_what_it_does_not_know(unknown: set[str]) -> N
 def test_requests_in_flight_that_meet_it_are_told_the_same() -> None:
     """All that were sent with the field may be sent again, not only the first."""
     with GeminiServer(unknown_fields=frozenset({"store"})) as server:
-        gemini = Gemini(Options(base_url=server.address))
+        gemini = Gemini(ProviderOptions(base_url=server.address))
         found: list[object] = []
         draws = [
             threading.Thread(target=lambda: found.append(gemini.draw(REQUEST, KEY, lambda: None)))
@@ -143,8 +143,8 @@ def test_requests_in_flight_that_meet_it_are_told_the_same() -> None:
             assert server.wait_for_requests(4)
         for draw in draws:
             draw.join()
-        kinds = {one.kind for one in found if isinstance(one, Fault)}
-        assert (len(found), kinds) == (4, {Kind.UNKNOWN_FIELD})
+        kinds = {one.kind for one in found if isinstance(one, ProviderError)}
+        assert (len(found), kinds) == (4, {FaultKind.UNKNOWN_FIELD})
         gemini.close()
 
 
@@ -163,7 +163,7 @@ def test_thinking_and_store_are_sent_as_they_are_set(
     sent: tuple[object, object],
 ) -> None:
     """Thinking that is left to the model is not mentioned; not to keep requests always is."""
-    gemini = Gemini(Options(base_url=server.address, store=store))
+    gemini = Gemini(ProviderOptions(base_url=server.address, store=store))
     request = Request(style="c", shot="1", beat="1", words="x", thinking=thinking)
     assert isinstance(gemini.draw(request, KEY, lambda: None), Picture)
     assert (server.requests[0].thinking, server.requests[0].store) == sent
@@ -173,8 +173,8 @@ def test_thinking_and_store_are_sent_as_they_are_set(
 def test_other_errors_stay_what_they_are(server: GeminiServer) -> None:
     """A bad request is the beat's, whatever else was sent."""
     server.fault("A red fox", Answer.BAD_REQUEST)
-    gemini = Gemini(Options(base_url=server.address))
+    gemini = Gemini(ProviderOptions(base_url=server.address))
     fault = gemini.draw(REQUEST, KEY, lambda: None)
-    assert isinstance(fault, Fault)
-    assert fault.kind is Kind.BAD_REQUEST
+    assert isinstance(fault, ProviderError)
+    assert fault.kind is FaultKind.BAD_REQUEST
     gemini.close()

@@ -17,14 +17,14 @@ from imagegen.editing import settle, use
 from imagegen.errors import UsageError
 from imagegen.images import png
 from imagegen.project import overrides
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.prompts import composer
 from imagegen.providers.models import Catalogue, Model
 from imagegen.providers.sketch.provider import Sketch
 from imagegen.workspace.outdated import Reason
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import Survey, Surveyed
+from imagegen.workspace.survey import BeatImage, Survey
 
 NEW = Model(name="sketch-2", sizes={"1K": 0.0}, thinking=("high",))
 WALL = 4_000_000_000.0
@@ -61,7 +61,7 @@ class Board:
 
     def project(self, *beats: str) -> Project:
         """Read the project, to ask for these beats or for all."""
-        return Project(self.root, Asked(beats=beats))
+        return Project(self.root, DrawRequest(beats=beats))
 
     def survey(self) -> Survey:
         """Look at every picture."""
@@ -76,8 +76,8 @@ class Board:
         project = self.project()
         for beat in project.beats["clear"]:
             if not numbers or beat.beat in numbers:
-                origin = msgspec.structs.replace(project.target(beat), **told)
-                self.put(beat, png.with_provenance(picture(), origin, told_by(project, beat)))
+                origin = msgspec.structs.replace(project.expected(beat), **told)
+                self.put(beat, png.add_metadata(picture(), origin, told_by(project, beat)))
 
     def put(self, beat: Beat, parts: Sequence[bytes | memoryview]) -> None:
         """Put a picture in a beat's place."""
@@ -94,12 +94,12 @@ class Board:
         found = self.survey().moves.get("clear", {})
         return {was: now for (_, was), (_, now) in found.items()}
 
-    def accept(self, *beats: str) -> list[Surveyed]:
+    def accept(self, *beats: str) -> list[BeatImage]:
         """Let these pictures count as current."""
         return settle.accept(self.project(*beats), WALL)
 
 
-def told_by(project: Project, beat: Beat) -> png.Texts:
+def told_by(project: Project, beat: Beat) -> png.TextFields:
     """Return what image tools show of a beat's picture."""
     return project.composer.texts(beat, WALL)
 
@@ -226,7 +226,7 @@ def test_a_sketch_is_no_image_of_another_provider_s(board: Board) -> None:
     board.write(rows("b", "a", "new"))
     found = board.survey()
     assert [one.placeholder for one in found.beats["clear"]] == [True] * 3
-    assert not any(one.there or one.changed for one in found.beats["clear"])
+    assert not any(one.has_image or one.changed for one in found.beats["clear"])
     assert found.moves == {}
     assert found.there == {"clear": {}}
 
@@ -369,13 +369,13 @@ def test_a_picture_that_says_nothing_of_itself_is_current(board: Board, kind: st
     board.set('model = "m"\n[styles.clear]\nlook = "Flat."')
     assert board.changed() == {}
     assert board.survey().moves == {}
-    assert all(one.there for one in board.survey().beats["clear"])
+    assert all(one.has_image for one in board.survey().beats["clear"])
 
 
 def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
     """What a person put there is what they want, whatever becomes of words and settings."""
     board.draw("1.1", "1.3")
-    use.use(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
+    use.use_image(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
     board.write(rows("x", "y", "z"))
     board.set('model = "m"\n[styles.clear]\nlook = "Flat."')
     assert board.changed() == dict.fromkeys(("1.1", "1.3"), ("words", "look", "model"))
@@ -383,7 +383,7 @@ def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
 
 def test_a_person_s_own_picture_moves_with_its_beat(board: Board) -> None:
     """A beat whose picture is a person's own is found by its words as any other."""
-    use.use(board.project("clear/1.2"), picture(), WALL)
+    use.use_image(board.project("clear/1.2"), picture(), WALL)
     board.write(rows("new", "a", "b"))
     assert board.moves() == {"1.2": "1.3"}
 
@@ -475,8 +475,8 @@ def test_an_accepted_picture_is_found_after_something_else_was_settled(board: Bo
     project = board.project("1.3")
     overrides.edit(
         project.layout,
-        project.settled.changed(
-            project.asked_for(), lambda had, _: msgspec.structs.replace(had, waived=True)
+        project.overrides.changed(
+            project.selected_beats(), lambda had, _: msgspec.structs.replace(had, waived=True)
         ),
     )
     assert board.moves() == {"1.1": "1.2", "1.2": "1.3"}

@@ -12,17 +12,17 @@ import pytest
 from builders import picture
 from imagegen import files
 from imagegen.editing import settle as settling
-from imagegen.errors import InputFaultsError, UsageError
+from imagegen.errors import InvalidInputError, UsageError
 from imagegen.images import png
 from imagegen.project import overrides
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.overrides import Accepted, Address, Override
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.prompts.composer import LOOKS
-from imagegen.workspace.project import KeySource, Project
+from imagegen.workspace.project import CredentialOptions, Project
 from imagegen.workspace.resolved_overrides import address
 
 WALL = 4_000_000_000.0
@@ -48,7 +48,7 @@ accepted = { now = "n", words = "w", drawn = "d" } # by mail
 """
 SAYS = {
     ("clear", "2", "2.1"): Override(waived=True),
-    ONE: Override(prompt="A boat,\nfar away.", of="beef"),
+    ONE: Override(prompt="A boat,\nfar away.", words_hash="beef"),
     TWO: Override(accepted=ACCEPTED),
 }
 
@@ -84,20 +84,20 @@ def board(root: Path, *words: str) -> None:
 
 def project(root: Path, *beats: str) -> Project:
     """Read the project, to ask for these beats or for all."""
-    return Project(root, Asked(beats=beats))
+    return Project(root, DrawRequest(beats=beats))
 
 
 def faults(root: Path, written: str) -> list[tuple[str, str | None, str]]:
     """Return file, field and message of everything that is wrong with an overrides.toml."""
     write(root, written)
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         overrides.load(root)
     return [(fault.file, fault.field, fault.message) for fault in caught.value.faults]
 
 
 def settled(root: Path) -> dict[str, Override]:
     """Return what is settled for each number of the storyboard as it is now."""
-    return {number: one for (_, _, number), one in project(root).settled.overrides.items()}
+    return {number: one for (_, _, number), one in project(root).overrides.overrides.items()}
 
 
 def words(root: Path) -> list[str]:
@@ -114,7 +114,7 @@ def settle(root: Path, *numbers: str, prompt: str | None = None, waived: bool = 
         )
 
     read = project(root, *numbers)
-    overrides.edit(read.layout, read.settled.changed(read.asked_for(), new))
+    overrides.edit(read.layout, read.overrides.changed(read.selected_beats(), new))
 
 
 def draw(root: Path) -> None:
@@ -124,7 +124,7 @@ def draw(root: Path) -> None:
         path = read.layout.picture(*address(beat))
         path.parent.mkdir(parents=True, exist_ok=True)
         texts = read.composer.texts(beat, WALL)
-        path.write_bytes(b"".join(png.with_provenance(picture(), read.target(beat), texts)))
+        path.write_bytes(b"".join(png.add_metadata(picture(), read.expected(beat), texts)))
 
 
 def test_without_a_file_nothing_is_settled(root: Path) -> None:
@@ -189,7 +189,7 @@ def test_all_faults_are_told_together(root: Path) -> None:
         "clear/1/1.2.x",
     ]
     (root / "beats.json").write_text('[{"shot_number": 1, "beat_number": "1.1"}]')
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         project(root)
     assert {Path(fault.file).name for fault in caught.value.faults} == {
         "overrides.toml",
@@ -204,8 +204,8 @@ def all_faults(root: Path, settings: str) -> set[tuple[str, str | None]]:
     (root / "keys.toml").chmod(0o600)
     (root / "beats.json").write_text('[{"shot_number": 1, "beat_number": "1.1"}]')
     write(root, "odd = 1")
-    with pytest.raises(InputFaultsError) as caught:
-        Project(root, Asked(), KeySource())
+    with pytest.raises(InvalidInputError) as caught:
+        Project(root, DrawRequest(), CredentialOptions())
     return {(Path(fault.file).name, fault.field) for fault in caught.value.faults}
 
 
@@ -252,7 +252,7 @@ def test_where_it_is_open_which_beats_are_meant_none_are_judged(
 def test_what_cannot_be_read_at_all_hides_no_fault(root: Path) -> None:
     """A project without beats has the faults of its other files told all the same."""
     write(root, "odd = 1")
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         project(root)
     assert [fault.field for fault in caught.value.faults] == ["odd"]
 
@@ -272,7 +272,7 @@ def test_what_cannot_be_read_at_all_hides_no_fault(root: Path) -> None:
 def test_a_file_that_was_made_to_harm_is_refused(root: Path, data: bytes, message: str) -> None:
     """Whatever somebody puts there ends in words that name the file."""
     (root / overrides.FILE).write_bytes(data)
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         overrides.load(root)
     (fault,) = caught.value.faults
     assert fault.file == str(root / overrides.FILE)
@@ -299,11 +299,11 @@ def test_a_link_is_refused(root: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.toml"
     outside.write_text(WRITTEN)
     (root / overrides.FILE).symlink_to(outside)
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         overrides.load(root)
     assert [fault.message for fault in caught.value.faults] == ["is a symbolic link"]
     with pytest.raises(UsageError, match="is a link"):
-        overrides.edit(Layout(root), {ONE: None})
+        overrides.edit(ProjectPaths(root), {ONE: None})
     assert outside.read_text() == WRITTEN
 
 
@@ -311,21 +311,21 @@ def test_what_cannot_be_read_is_not_written_over(root: Path) -> None:
     """An edit of a torn file is refused, and the file stays as it is."""
     write(root, '["clear/1/1.1"]\nprompt = ')
     with pytest.raises(UsageError, match="fault"):
-        overrides.edit(Layout(root), {TWO: Override(waived=True)})
+        overrides.edit(ProjectPaths(root), {TWO: Override(waived=True)})
     assert text(root) == '["clear/1/1.1"]\nprompt = '
 
 
 def test_an_edit_changes_what_it_says_and_nothing_else(root: Path) -> None:
     """Comments, order and every other entry stay as a person has written them."""
     write(root, WRITTEN)
-    overrides.edit(Layout(root), {("clear", "3", "3.1"): Override(waived=True)})
+    overrides.edit(ProjectPaths(root), {("clear", "3", "3.1"): Override(waived=True)})
     assert text(root).startswith(WRITTEN)
-    overrides.edit(Layout(root), {ONE: Override(prompt="Mine.", of="beef")})
+    overrides.edit(ProjectPaths(root), {ONE: Override(prompt="Mine.", words_hash="beef")})
     expected = WRITTEN.replace("'''\nA boat,\nfar away.'''", '"Mine."')
     assert text(root).startswith(expected)
     assert overrides.load(root) == {
         **SAYS,
-        ONE: Override(prompt="Mine.", of="beef"),
+        ONE: Override(prompt="Mine.", words_hash="beef"),
         ("clear", "3", "3.1"): Override(waived=True),
     }
 
@@ -333,7 +333,7 @@ def test_an_edit_changes_what_it_says_and_nothing_else(root: Path) -> None:
 def test_an_edit_leaves_what_is_said_already_as_it_is_written(root: Path) -> None:
     """Words over several lines stay so where something else is settled for their beat."""
     write(root, WRITTEN)
-    overrides.edit(Layout(root), {ONE: msgspec.structs.replace(SAYS[ONE], waived=True)})
+    overrides.edit(ProjectPaths(root), {ONE: msgspec.structs.replace(SAYS[ONE], waived=True)})
     assert "prompt = '''\nA boat,\nfar away.'''\n" in text(root)
     assert overrides.load(root)[ONE].waived
 
@@ -341,15 +341,19 @@ def test_an_edit_leaves_what_is_said_already_as_it_is_written(root: Path) -> Non
 def test_an_edit_takes_out_what_is_not_said_any_more(root: Path) -> None:
     """A field that is settled no more goes alone; an entry that says nothing goes whole."""
     write(root, WRITTEN)
-    changes = {ONE: Override(waived=True), TWO: None, ("clear", "2", "2.1"): Override(of="beef")}
-    overrides.edit(Layout(root), changes)
+    changes = {
+        ONE: Override(waived=True),
+        TWO: None,
+        ("clear", "2", "2.1"): Override(words_hash="beef"),
+    }
+    overrides.edit(ProjectPaths(root), changes)
     assert overrides.load(root) == {ONE: Override(waived=True)}
 
 
 def test_a_comment_above_an_entry_stays_where_the_one_before_it_goes(root: Path) -> None:
     """Taking an entry out takes no line that a person wrote over another."""
     write(root, WRITTEN)
-    overrides.edit(Layout(root), {("clear", "2", "2.1"): None})
+    overrides.edit(ProjectPaths(root), {("clear", "2", "2.1"): None})
     assert text(root).startswith("# Mine: see the minutes of May 4th.")
     assert '\n# Later.\n["clear/1/1.1"]\n' in text(root)
 
@@ -357,17 +361,17 @@ def test_a_comment_above_an_entry_stays_where_the_one_before_it_goes(root: Path)
 @pytest.mark.parametrize(
     "override",
     [
-        Override(prompt="\"\"\"\\ ''' # = [x]\n\t\U0001f6a2 …\r\n", of='"'),
+        Override(prompt="\"\"\"\\ ''' # = [x]\n\t\U0001f6a2 …\r\n", words_hash='"'),
         Override(prompt="猫が赤い椅子に座っている。", waived=True),
-        Override(accepted=ACCEPTED, of="beef"),
+        Override(accepted=ACCEPTED, words_hash="beef"),
     ],
 )
 def test_what_was_settled_is_read_back_the_same(root: Path, override: Override) -> None:
     """Words with quotes, escapes and line ends come back as they went in."""
     where = ("clear", 'é "q"', "1.]=#'")
-    overrides.edit(Layout(root), {where: override, TWO: Override(waived=True)})
+    overrides.edit(ProjectPaths(root), {where: override, TWO: Override(waived=True)})
     assert overrides.load(root) == {where: override, TWO: Override(waived=True)}
-    overrides.edit(Layout(root), {TWO: None})
+    overrides.edit(ProjectPaths(root), {TWO: None})
     assert overrides.load(root) == {where: override}
 
 
@@ -383,29 +387,29 @@ def test_what_was_settled_is_read_back_the_same(root: Path, override: Override) 
     ids=["inline", "dotted", "carriage returns", "no last line end", "a table of its own"],
 )
 @pytest.mark.parametrize(
-    "override", [Override(prompt="Mine."), Override(accepted=ACCEPTED, of="b"), Override()]
+    "override", [Override(prompt="Mine."), Override(accepted=ACCEPTED, words_hash="b"), Override()]
 )
 def test_whatever_way_an_entry_is_written_it_can_be_edited(
     root: Path, written: str, override: Override
 ) -> None:
     """TOML knows several ways to say the same, and people use them."""
     write(root, written)
-    overrides.edit(Layout(root), {ONE: override, TWO: Override(waived=True)})
-    left = {ONE: override} if override.says else {}
+    overrides.edit(ProjectPaths(root), {ONE: override, TWO: Override(waived=True)})
+    left = {ONE: override} if override.is_set else {}
     assert overrides.load(root) == left | {TWO: Override(waived=True)}
 
 
 def test_a_new_file_says_what_it_is(root: Path) -> None:
     """Who finds the file is told who writes it."""
-    overrides.edit(Layout(root), {ONE: Override(waived=True)})
+    overrides.edit(ProjectPaths(root), {ONE: Override(waived=True)})
     assert text(root).startswith("# What was settled beat by beat: ")
-    overrides.edit(Layout(root), {TWO: Override(waived=True)})
+    overrides.edit(ProjectPaths(root), {TWO: Override(waived=True)})
     assert text(root).count("#") == 1
 
 
 def test_no_change_writes_no_file(root: Path) -> None:
     """A command that settles nothing leaves nothing behind."""
-    overrides.edit(Layout(root), {})
+    overrides.edit(ProjectPaths(root), {})
     assert not (root / overrides.FILE).exists()
 
 
@@ -413,14 +417,14 @@ def test_a_file_does_not_grow_beyond_what_is_read(root: Path) -> None:
     """What would be refused by the next command is not written by this one."""
     write(root, WRITTEN)
     with pytest.raises(UsageError, match="larger than 4 MiB"):
-        overrides.edit(Layout(root), {ONE: Override(prompt="x" * (4 * 1024 * 1024))})
+        overrides.edit(ProjectPaths(root), {ONE: Override(prompt="x" * (4 * 1024 * 1024))})
     assert text(root) == WRITTEN
 
 
 def test_edits_at_the_same_time_all_survive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that settles something while another does waits for it, and both are kept."""
     second = threading.Thread(
-        target=overrides.edit, args=(Layout(root), {TWO: Override(waived=True)})
+        target=overrides.edit, args=(ProjectPaths(root), {TWO: Override(waived=True)})
     )
     real = files.write
 
@@ -432,7 +436,7 @@ def test_edits_at_the_same_time_all_survive(root: Path, monkeypatch: pytest.Monk
         real(path, *parts, mode=mode)
 
     monkeypatch.setattr(files, "write", meanwhile)
-    overrides.edit(Layout(root), {ONE: Override(prompt="Mine.")})
+    overrides.edit(ProjectPaths(root), {ONE: Override(prompt="Mine.")})
     second.join()
     assert overrides.load(root) == {ONE: Override(prompt="Mine."), TWO: Override(waived=True)}
 
@@ -445,7 +449,7 @@ def test_many_edits_at_the_same_time_all_survive(root: Path) -> None:
         together.wait()
         for beat in range(3):
             change = Override(prompt=f"{shot} {beat}")
-            overrides.edit(Layout(root), {("clear", str(shot), str(beat)): change})
+            overrides.edit(ProjectPaths(root), {("clear", str(shot), str(beat)): change})
 
     threads = [threading.Thread(target=edit, args=(shot,)) for shot in range(4)]
     for thread in threads:
@@ -467,8 +471,8 @@ def test_a_prompt_is_sent_instead_of_the_row_s_words(root: Path) -> None:
     first, second = (read.composer.request(beat).prompt for beat in read.beats["clear"])
     assert first == f"a\n\n{LOOKS['clear']}"
     assert second == f"Mine 1.2\n\n{LOOKS['clear']}"
-    assert read.target(read.beats["clear"][1]).words == png.Hash(words_hash("Mine 1.2"))
-    assert settled(root) == {"1.2": Override(prompt="Mine 1.2", of=words_hash("b"))}
+    assert read.expected(read.beats["clear"][1]).words == png.Hash(words_hash("Mine 1.2"))
+    assert settled(root) == {"1.2": Override(prompt="Mine 1.2", words_hash=words_hash("b"))}
 
 
 def test_a_prompt_outdates_what_was_drawn_from_the_row(root: Path) -> None:
@@ -502,7 +506,7 @@ def test_a_waived_beat_that_has_a_picture_is_as_any_other(root: Path) -> None:
     settle(root, "1.1", "1.2", waived=True)
     board(root, "edited", "b")
     found = project(root).survey(WALL).beats["clear"]
-    assert [(one.there, one.waived, one.changed) for one in found] == [
+    assert [(one.has_image, one.waived, one.changed) for one in found] == [
         (True, False, ("words",)),
         (True, False, ()),
     ]
@@ -606,9 +610,9 @@ def test_an_edit_brings_the_file_up_to_date(root: Path) -> None:
     board(root, "new", "a", "c", "b")
     settle(root, "1.4", waived=True)
     assert overrides.load(root) == {
-        ("clear", "1", "1.2"): Override(prompt="Mine 1.1", of=words_hash("a")),
-        ("clear", "1", "1.3"): Override(prompt="Mine 1.3", of=words_hash("c")),
-        ("clear", "1", "1.4"): Override(waived=True, of=words_hash("b")),
+        ("clear", "1", "1.2"): Override(prompt="Mine 1.1", words_hash=words_hash("a")),
+        ("clear", "1", "1.3"): Override(prompt="Mine 1.3", words_hash=words_hash("c")),
+        ("clear", "1", "1.4"): Override(waived=True, words_hash=words_hash("b")),
     }
 
 

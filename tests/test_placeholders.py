@@ -21,7 +21,7 @@ def providers(root: Path) -> set[str]:
     drawn = set()
     for path in pictures(root):
         with path.open("rb") as file:
-            whole = png.examine(file)
+            whole = png.read_info(file)
         assert whole is not None
         assert whole.provenance is not None
         drawn.add(whole.provenance.provider)

@@ -18,11 +18,20 @@ from imagegen.display.views.github import ActionsView
 from imagegen.display.views.ndjson import JsonLines
 from imagegen.display.views.plain import Plain
 from imagegen.errors import Exit
-from imagegen.events.types import Complete, Event, Forecast, KeyChange, Start, Totals, Wait, Warned
+from imagegen.events.types import (
+    BeatCounts,
+    Complete,
+    Event,
+    Forecast,
+    KeyChange,
+    Start,
+    Waiting,
+    WarningEvent,
+)
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] \x07\r\n::error::evil\n##[error]\u202eevil\u2066"
 
@@ -69,14 +78,14 @@ def test_plain_lines_hold_no_control_characters() -> None:
     view = Plain(reports.plan(), out, ASCII)
     error = BeatError(cause="refused", reason="SAFETY", message=HOSTILE)
     for event in (
-        Start(project=HOSTILE, provider="p", model="m", styles={"clear": Totals(total=3)}),
+        Start(project=HOSTILE, provider="p", model="m", styles={"clear": BeatCounts(total=3)}),
         reports.progress(Status.GENERATING),
         reports.progress(Status.PENDING, error=error),
         reports.progress(Status.ERROR, error=error),
         reports.progress(Status.COMPLETE, 1),
         KeyChange(style="clear", key="…abcd", state="cooling", message=HOSTILE, seconds=3),
-        Wait(reason="offline", message=HOSTILE),
-        Warned(message=HOSTILE),
+        Waiting(reason="offline", message=HOSTILE),
+        WarningEvent(message=HOSTILE),
     ):
         view.handle(event)
     view.close()
@@ -87,15 +96,15 @@ def test_plain_lines_hold_no_control_characters() -> None:
 
 def test_an_outage_is_told_once() -> None:
     """Each look at a service that is out of reach is an event, and one line says so."""
-    offline = Wait(reason="offline", message="offline since 14:31, nothing has failed")
-    online = Wait(reason="online", message="the service answers again")
+    offline = Waiting(reason="offline", message="offline since 14:31, nothing has failed")
+    online = Waiting(reason="online", message="the service answers again")
     lines = lines_of(*[offline] * 5, online, offline)
     assert [line.split()[0] for line in lines] == ["offline", "the", "offline"]
 
 
 def test_the_start_tells_size_price_and_what_exists() -> None:
     """The first line has all that decides about time and money."""
-    styles = {"clear": Totals(total=3, pending=2, skipped=1)}
+    styles = {"clear": BeatCounts(total=3, pending=2, skipped=1)}
     assert lines_of(reports.start(styles=styles)) == [
         "my-video: 2 pictures to draw, 1 exist (gemini, flash, 1K 16:9, about $0.067 a picture)"
     ]
@@ -103,13 +112,13 @@ def test_the_start_tells_size_price_and_what_exists() -> None:
 
 def test_an_outdated_picture_exists() -> None:
     """It is there in a dry run, in the summary and in status; a waived beat has none."""
-    styles = {"clear": Totals(total=5, pending=1, skipped=1, outdated=2, waived=1)}
+    styles = {"clear": BeatCounts(total=5, pending=1, skipped=1, outdated=2, waived=1)}
     assert "1 picture to draw, 3 exist (" in lines_of(reports.start(styles=styles))[0]
 
 
 def test_a_waived_beat_is_no_picture() -> None:
     """Lines and heartbeat count pictures that are there, as the summary after them does."""
-    waived = Planned(reports.beat("clear", 1), Found.NOTHING, draw=False, waived=True)
+    waived = Planned(reports.beat("clear", 1), ImageState.NOTHING, draw=False, waived=True)
     drawn = reports.plan(1, styles=("clear",)).styles["clear"]
     clock, out = Clock(), io.StringIO()
     view = Plain(Plan(styles={"clear": (*drawn, waived)}), out, UNICODE, now=clock)
@@ -136,7 +145,7 @@ def test_a_wait_has_a_heartbeat() -> None:
     view = Plain(reports.plan(), out, UNICODE, now=clock)
     view.handle(reports.start())
     view.handle(reports.progress(Status.GENERATING))
-    view.handle(Wait(style="clear", reason="keys", message="", seconds=600))
+    view.handle(Waiting(style="clear", reason="keys", message="", seconds=600))
     begun = out.getvalue().count("\n")
     for _ in range(12):
         clock.now += 5
@@ -159,7 +168,7 @@ def test_news_that_are_no_line_do_not_keep_the_heartbeat_back() -> None:
 def test_beats_of_several_shots_have_their_shot() -> None:
     """A number that occurs twice in a style is told with its shot, as it would be typed."""
     beats = [reports.beat("clear", n, shot=str(n), beat="1") for n in range(2)]
-    planned = tuple(Planned(beat, Found.NOTHING, draw=True) for beat in beats)
+    planned = tuple(Planned(beat, ImageState.NOTHING, draw=True) for beat in beats)
     out = io.StringIO()
     view = Plain(Plan(styles={"clear": planned}), out, UNICODE)
     done = reports.progress(Status.COMPLETE)
@@ -171,7 +180,7 @@ def test_actions_fold_the_lines_and_point_at_errors() -> None:
     """On GitHub Actions the beats stand in a group, and errors and warnings on the page."""
     lines = actions_lines(
         reports.start(),
-        Warned(message="100% sure"),
+        WarningEvent(message="100% sure"),
         reports.progress(Status.COMPLETE, 1),
         reports.failed(message="no, never"),
         reports.complete(exit_code=Exit.BEATS_IN_ERROR, reason="errors"),
@@ -216,10 +225,10 @@ def test_words_of_others_are_no_commands(text: str) -> None:
     words = f"::stop-commands::x {text}"
     lines = actions_lines(
         reports.start(project=words),
-        Wait(reason="offline", message=f"  ::{text}"),
-        Wait(reason="online", message=f"##[add-path]{text}"),
+        Waiting(reason="offline", message=f"  ::{text}"),
+        Waiting(reason="online", message=f"##[add-path]{text}"),
         reports.failed(reason=text, message=f"\n::set-output::{text}\r##[x]"),
-        Warned(message=f"a\n::error::{text}"),
+        WarningEvent(message=f"a\n::error::{text}"),
         Complete(exit_code=1, reason=text, counts={}),
     )
     obeyed = [line.split("::")[1].split(" ")[0] for line in commands_in(lines)]
@@ -230,7 +239,7 @@ def test_words_of_others_are_no_commands(text: str) -> None:
 def test_json_lines_are_no_commands() -> None:
     """The old kind of command works anywhere in a line: JSON has another way to write it."""
     out = io.BytesIO()
-    JsonLines(out).handle(Warned(message="\\##[add-path]/evil"))
+    JsonLines(out).handle(WarningEvent(message="\\##[add-path]/evil"))
     assert b"##[" not in out.getvalue()
     assert msgspec.json.decode(out.getvalue())["message"] == "\\##[add-path]/evil"
 

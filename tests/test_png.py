@@ -33,17 +33,17 @@ def made(*chunks: bytes, head: bytes | None = None) -> bytes:
     return (header() if head is None else head) + b"".join(chunks)
 
 
-def examine(data: bytes) -> png.Whole | None:
+def examine(data: bytes) -> png.PngInfo | None:
     """Examine bytes as a file; what tells its content apart is left out."""
-    whole = png.examine(io.BytesIO(data))
-    return msgspec.structs.replace(whole, content=0) if whole else None
+    whole = png.read_info(io.BytesIO(data))
+    return msgspec.structs.replace(whole, pixel_checksum=0) if whole else None
 
 
 def content(data: bytes) -> int:
     """Return what tells a picture's content apart."""
-    whole = png.examine(io.BytesIO(data))
+    whole = png.read_info(io.BytesIO(data))
     assert whole is not None
-    return whole.content
+    return whole.pixel_checksum
 
 
 def test_content_is_that_of_the_pixels_and_not_of_what_is_said() -> None:
@@ -68,7 +68,7 @@ def test_content_is_that_of_all_pixels() -> None:
 
 def signed(data: bytes, origin: png.Provenance) -> bytes:
     """Return a PNG that tells what it was drawn from."""
-    return b"".join(png.with_provenance(data, origin))
+    return b"".join(png.add_metadata(data, origin))
 
 
 def pixels(data: bytes) -> tuple[tuple[int, int], str, bytes]:
@@ -99,7 +99,7 @@ SEEDS = [
 
 def test_a_real_picture_is_whole() -> None:
     """A PNG that was written to its end is whole, and its size is known."""
-    assert examine(picture(640, 360)) == png.Whole(640, 360)
+    assert examine(picture(640, 360)) == png.PngInfo(640, 360)
 
 
 def test_a_picture_cut_anywhere_is_torn() -> None:
@@ -151,7 +151,7 @@ def test_an_unsound_header_is_no_picture(head: bytes) -> None:
 )
 def test_every_kind_of_pixels_of_the_standard_is_known(rest: bytes) -> None:
     """Grey, palette, colour, alpha and interlaced pictures are pictures."""
-    assert examine(made(IDAT, IEND, head=header(rest=rest))) == png.Whole(4, 3)
+    assert examine(made(IDAT, IEND, head=header(rest=rest))) == png.PngInfo(4, 3)
 
 
 def test_a_picture_without_pixels_is_none() -> None:
@@ -189,7 +189,7 @@ def test_a_picture_says_what_it_was_drawn_from() -> None:
         chosen=("model", "image_size"),
     )
     read = examine(signed(picture(), written))
-    assert read == png.Whole(8, 5, written)
+    assert read == png.PngInfo(8, 5, written)
 
 
 def test_what_a_picture_says_leaves_its_pixels_alone() -> None:
@@ -232,13 +232,13 @@ PREFIX = b"imagegen\0\0\0\0\0"
 )
 def test_hostile_metadata_is_passed_over(body: bytes) -> None:
     """A picture whose metadata is not ours is whole, and says nothing of its origin."""
-    assert examine(made(chunk(b"iTXt", body), IDAT, IEND)) == png.Whole(4, 3)
+    assert examine(made(chunk(b"iTXt", body), IDAT, IEND)) == png.PngInfo(4, 3)
 
 
 def test_metadata_beyond_its_bound_is_not_read() -> None:
     """A huge text in a picture is walked over."""
     big = signed(made(IDAT, IEND), provenance(model="m" * 70_000))
-    assert examine(big) == png.Whole(4, 3)
+    assert examine(big) == png.PngInfo(4, 3)
 
 
 def test_a_whole_png_stays_as_it_is() -> None:
@@ -263,7 +263,7 @@ def test_other_types_become_png(kind: str, mode: str, comes_as: str) -> None:
     """A JPEG or WebP of any kind of pixels becomes a whole PNG of the same pixels."""
     data = picture(64, 36, kind=kind, mode=mode)
     converted = formats.as_png(data)
-    assert examine(converted) == png.Whole(64, 36)
+    assert examine(converted) == png.PngInfo(64, 36)
     with Image.open(io.BytesIO(data)) as image:
         expected = image.convert(comes_as)
     assert pixels(converted) == (expected.size, comes_as, expected.tobytes())
@@ -304,7 +304,7 @@ def test_odd_metadata_costs_neither_the_picture_nor_a_warning() -> None:
     entry = struct.pack("<HHII", 0x8769, 4, 1, 10_000) + struct.pack("<HHII", 274, 2, 9_999, 500)
     exif = b"Exif\0\0II*\0\x08\0\0\0\x07\0" + entry
     for data in (picture(kind="JPEG", exif=exif), picture(kind="JPEG", exif=exif[:-6])):
-        assert examine(formats.as_png(data)) == png.Whole(8, 5)
+        assert examine(formats.as_png(data)) == png.PngInfo(8, 5)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fakes import FakeClock
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.quota.budget import MARGIN, WINDOW
-from imagegen.quota.key_state import KeyNews, KeyState
+from imagegen.quota.key_state import KeyState, KeyUpdate
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Exhausted, Lease, Pool, Wait
+from imagegen.quota.pool import Exhausted, KeyPool, Lease, Throttled
 from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
 
@@ -20,13 +20,13 @@ MINUTE = WINDOW + MARGIN
 MIDNIGHT = 1_795_420_800.0
 
 
-def key(name: str, limit: int = 9, *, day: int | None = None, project: str | None = None) -> Key:
+def key(name: str, limit: int = 9, *, day: int | None = None, project: str | None = None) -> ApiKey:
     """Return a key that is not one."""
-    return Key(Secret(f"test-key-{name}-{name}-000001"), Limit(limit, day), project)
+    return ApiKey(Secret(f"test-key-{name}-{name}-000001"), RateLimit(limit, day), project)
 
 
 A, B, C = key("alpha"), key("beta"), key("gamma")
-Open = Callable[..., Pool]
+Open = Callable[..., KeyPool]
 
 
 @pytest.fixture
@@ -40,10 +40,12 @@ def run(clock: FakeClock, tmp_path: Path) -> Iterator[Open]:
     """Return what starts a run: a pool of its own process, on the user's one store."""
     pools = []
 
-    def start(keys: Mapping[str, tuple[Key, ...]], model: str = "m", provider: str = "p") -> Pool:
+    def start(
+        keys: Mapping[str, tuple[ApiKey, ...]], model: str = "m", provider: str = "p"
+    ) -> KeyPool:
         warnings: list[str] = []
         ledger = Ledger.open(tmp_path / "state", clock, warnings.append)
-        pool = Pool(keys, provider=provider, model=model, ledger=ledger, clock=clock, seed=1)
+        pool = KeyPool(keys, provider=provider, model=model, ledger=ledger, clock=clock, seed=1)
         assert warnings == []
         pools.append(pool)
         return pool
@@ -53,21 +55,21 @@ def run(clock: FakeClock, tmp_path: Path) -> Iterator[Open]:
         pool.close()
 
 
-def lease(pool: Pool, style: str = "clear") -> Lease:
+def lease(pool: KeyPool, style: str = "clear") -> Lease:
     """Take a lease that must be there."""
     got = pool.lease(style)
     assert isinstance(got, Lease)
     return got
 
 
-def send(pool: Pool, style: str = "clear") -> Lease:
+def send(pool: KeyPool, style: str = "clear") -> Lease:
     """Take a lease and send its request."""
     got = lease(pool, style)
     pool.sent(got)
     return got
 
 
-def send_all(pool: Pool, style: str = "clear") -> list[Lease]:
+def send_all(pool: KeyPool, style: str = "clear") -> list[Lease]:
     """Send requests for as long as there are keys."""
     leases = []
     while isinstance(got := pool.lease(style), Lease):
@@ -76,14 +78,14 @@ def send_all(pool: Pool, style: str = "clear") -> list[Lease]:
     return leases
 
 
-def until(pool: Pool, style: str = "clear") -> float:
+def until(pool: KeyPool, style: str = "clear") -> float:
     """Return when the style may ask again."""
     got = pool.lease(style)
-    assert isinstance(got, Wait)
+    assert isinstance(got, Throttled)
     return got.until
 
 
-def exhausted(pool: Pool, style: str = "clear") -> Exhausted:
+def exhausted(pool: KeyPool, style: str = "clear") -> Exhausted:
     """Return why the style has no key left."""
     got = pool.lease(style)
     assert isinstance(got, Exhausted)
@@ -115,7 +117,7 @@ def test_a_lease_counts_until_its_request_has_left(run: Open, clock: FakeClock) 
     pool = run({"clear": (key("one", 1),)})
     got = lease(pool)
     clock.advance(500)
-    assert isinstance(pool.lease("clear"), Wait)
+    assert isinstance(pool.lease("clear"), Throttled)
     pool.sent(got)
     assert until(pool) == pytest.approx(clock.now() + MINUTE)
 
@@ -139,7 +141,7 @@ def test_a_departure_waits_for_nobody_and_counts_from_when_it_was(clock: FakeClo
     """Hundreds of threads tell of theirs at once, while another has the pool."""
     store = SlowStore()
     ledger = Ledger(store, clock, pytest.fail)
-    pool = Pool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
+    pool = KeyPool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
     leases = [lease(pool) for _ in range(8)]
     store.writes.clear()
     store.goes_on.clear()
@@ -163,7 +165,7 @@ def test_a_released_lease_is_free_for_every_run(run: Open) -> None:
     leases = [lease(one) for _ in range(9)]
     one.release(leases[4])
     lease(two)
-    assert isinstance(one.lease("clear"), Wait)
+    assert isinstance(one.lease("clear"), Throttled)
 
 
 def test_two_runs_share_the_minute(run: Open) -> None:
@@ -172,7 +174,7 @@ def test_two_runs_share_the_minute(run: Open) -> None:
     for _ in range(4):
         send(one)
     assert len(send_all(two)) == 5
-    assert isinstance(one.lease("clear"), Wait)
+    assert isinstance(one.lease("clear"), Throttled)
 
 
 def test_the_lower_limit_of_two_runs_counts_while_both_run(run: Open, clock: FakeClock) -> None:
@@ -189,7 +191,7 @@ def test_a_run_started_anew_remembers_the_minute(run: Open) -> None:
     one = run({"clear": (A,)})
     send_all(one)
     one.close()
-    assert isinstance(run({"clear": (A,)}).lease("clear"), Wait)
+    assert isinstance(run({"clear": (A,)}).lease("clear"), Throttled)
 
 
 def test_keys_of_one_project_share_a_budget(run: Open) -> None:
@@ -199,14 +201,14 @@ def test_keys_of_one_project_share_a_budget(run: Open) -> None:
     first = send(pool)
     assert len(send_all(pool, "noir")) == 8
     assert first.secret == keys["clear"][0].secret
-    assert isinstance(pool.lease("clear"), Wait)
+    assert isinstance(pool.lease("clear"), Throttled)
 
 
 def test_a_key_under_two_styles_is_one_budget(run: Open) -> None:
     """The same key in two pools has one minute."""
     pool = run({"clear": (A,), "noir": (A,)})
     send_all(pool)
-    assert isinstance(pool.lease("noir"), Wait)
+    assert isinstance(pool.lease("noir"), Throttled)
 
 
 @pytest.mark.parametrize("other", [{"model": "other"}, {"provider": "other"}])
@@ -221,8 +223,8 @@ def test_a_wall_clock_that_is_set_changes_nothing(run: Open, clock: FakeClock) -
     pool = run({"clear": (A,)})
     send_all(pool)
     clock.set_wall(86_400)
-    assert isinstance(pool.lease("clear"), Wait)
-    assert isinstance(run({"clear": (A,)}).lease("clear"), Wait)
+    assert isinstance(pool.lease("clear"), Throttled)
+    assert isinstance(run({"clear": (A,)}).lease("clear"), Throttled)
 
 
 @pytest.mark.parametrize(("away", "free"), [(10.0, 0), (-1000.0, 0), (61.0, 9)])
@@ -244,7 +246,7 @@ def test_a_refused_key_pauses_and_the_others_go_on(run: Open, clock: FakeClock) 
     """A 429 pauses its own key for as long as the service says."""
     pool = run({"clear": (A, B)})
     got = send(pool)
-    news = pool.limited(got, 34)
+    news = pool.record_429(got, 34)
     assert news.state is KeyState.COOLING
     assert news.tail == got.secret.tail
     assert news.until == pytest.approx(clock.now() + 34)
@@ -254,7 +256,7 @@ def test_a_refused_key_pauses_and_the_others_go_on(run: Open, clock: FakeClock) 
 def test_a_pause_counts_for_other_runs(run: Open, clock: FakeClock) -> None:
     """Another run with the same key waits as well."""
     one, two = run({"clear": (A,)}), run({"clear": (A,)})
-    one.limited(send(one), 600)
+    one.record_429(send(one), 600)
     assert until(two) == pytest.approx(clock.now() + 600)
 
 
@@ -262,8 +264,8 @@ def test_the_pace_that_the_service_grants_is_shared(run: Open, clock: FakeClock)
     """Nine sent and two refused: every run goes on at seven a minute, evenly."""
     one = run({"clear": (A,)})
     leases = send_all(one)
-    one.limited(leases[0], 1)
-    assert one.limited(leases[5], 1).pace == 7
+    one.record_429(leases[0], 1)
+    assert one.record_429(leases[5], 1).pace == 7
     clock.advance(120)
     two = run({"clear": (A,)})
     assert len(send_all(two)) == 1
@@ -277,12 +279,12 @@ def test_nothing_but_refusals_for_a_quarter_of_an_hour_ends_a_key(
     pool = run({"clear": (A,)})
     states = []
     for _ in range(2):
-        states.append(pool.limited(send(pool), 890).state)
+        states.append(pool.record_429(send(pool), 890).state)
         clock.advance(890)
-    states.append(pool.limited(send(pool), 1).state)
+    states.append(pool.record_429(send(pool), 1).state)
     assert states == [KeyState.COOLING, KeyState.COOLING, KeyState.SPENT]
     assert [news.state for news in exhausted(pool).keys] == [KeyState.SPENT]
-    assert not exhausted(pool).useless
+    assert not exhausted(pool).needs_other_keys
     clock.advance(60)
     lease(run({"clear": (A,)}))
 
@@ -291,7 +293,7 @@ def test_an_answer_between_refusals_keeps_a_key(run: Open, clock: FakeClock) -> 
     """One answer that is no refusal starts the quarter of an hour anew."""
     pool = run({"clear": (A,)})
     for _ in range(4):
-        assert pool.limited(send(pool), 600).state is KeyState.COOLING
+        assert pool.record_429(send(pool), 600).state is KeyState.COOLING
         clock.advance(600)
         pool.answered(send(pool))
         clock.advance(60)
@@ -304,7 +306,7 @@ def test_a_day_that_is_spent_ends_at_pacific_midnight(run: Open, clock: FakeCloc
     assert news.state is KeyState.SPENT_TODAY
     assert news.until == pytest.approx(clock.now() + MIDNIGHT - clock.wall())
     assert exhausted(pool).keys == (news,)
-    assert not exhausted(pool).useless
+    assert not exhausted(pool).needs_other_keys
     clock.advance(MIDNIGHT - clock.wall() + 1)
     lease(pool)
 
@@ -340,7 +342,7 @@ def test_a_key_without_quota_is_used_no_more(run: Open) -> None:
     assert pool.no_quota(send(pool), "limit: 0").state is KeyState.NO_QUOTA
     left = exhausted(pool)
     assert [news.state for news in left.keys] == [KeyState.NO_QUOTA] * 2
-    assert left.useless
+    assert left.needs_other_keys
 
 
 def test_a_key_without_credit_is_used_no_more_and_never_remembered(run: Open) -> None:
@@ -349,11 +351,11 @@ def test_a_key_without_credit_is_used_no_more_and_never_remembered(run: Open) ->
     got = send(pool)
     news = pool.out_of_credit(got, "You have no credit")
     tail = got.secret.tail
-    assert news == KeyNews(tail=tail, state=KeyState.OUT_OF_CREDIT, message="You have no credit")
+    assert news == KeyUpdate(tail=tail, state=KeyState.OUT_OF_CREDIT, message="You have no credit")
     assert {other.secret for other in send_all(pool)} == {A.secret, B.secret} - {got.secret}
     pool.out_of_credit(send(run({"clear": (A, B)})))
     left = run({"clear": (A, B)})
-    assert {news.state for news in left.states("clear")} <= {KeyState.READY, KeyState.WAITING}
+    assert {news.state for news in left.key_states("clear")} <= {KeyState.READY, KeyState.WAITING}
 
 
 def test_keys_without_credit_are_mended_by_a_person_alone(run: Open) -> None:
@@ -361,7 +363,7 @@ def test_keys_without_credit_are_mended_by_a_person_alone(run: Open) -> None:
     pool = run({"clear": (A,)})
     pool.out_of_credit(send(pool))
     left = exhausted(pool)
-    assert (left.useless, left.lasting) == (False, True)
+    assert (left.needs_other_keys, left.needs_user_action) == (False, True)
     assert not any(news.until for news in left.keys)
 
 
@@ -369,9 +371,11 @@ def test_a_rejected_key_is_used_no_more_and_never_remembered(run: Open) -> None:
     """A key that is not accepted ends for this run; the next one asks anew."""
     pool = run({"clear": (A,)})
     news = pool.reject(send(pool), "API key not valid")
-    assert news == KeyNews(tail=A.secret.tail, state=KeyState.REJECTED, message="API key not valid")
-    assert exhausted(pool).useless
-    assert pool.any_key() is None
+    assert news == KeyUpdate(
+        tail=A.secret.tail, state=KeyState.REJECTED, message="API key not valid"
+    )
+    assert exhausted(pool).needs_other_keys
+    assert pool.probe_key() is None
     lease(run({"clear": (A,)}))
 
 
@@ -382,14 +386,14 @@ def test_a_rejected_key_leaves_the_others_of_its_project(run: Open) -> None:
     got = send(pool)
     pool.reject(got)
     assert {other.secret for other in send_all(pool)} == {one.secret, two.secret} - {got.secret}
-    assert pool.any_key() != got.secret
+    assert pool.probe_key() != got.secret
 
 
 def test_a_style_without_keys_is_told_so(run: Open) -> None:
     """No key at all is something that only a person can mend."""
     left = exhausted(run({"clear": ()}))
     assert left.keys == ()
-    assert left.useless
+    assert left.needs_other_keys
 
 
 def test_states_tell_what_each_key_waits_for(run: Open) -> None:
@@ -400,9 +404,9 @@ def test_states_tell_what_each_key_waits_for(run: Open) -> None:
     while len(used) < 3:
         got = send(pool)
         used[got.secret] = got
-    pool.limited(used[B.secret], 30)
+    pool.record_429(used[B.secret], 30)
     pool.reject(used[C.secret])
-    assert [news.state for news in pool.states("clear")] == [
+    assert [news.state for news in pool.key_states("clear")] == [
         KeyState.WAITING,
         KeyState.COOLING,
         KeyState.REJECTED,
@@ -418,12 +422,12 @@ def test_styles_that_share_a_budget_take_turns(run: Open, clock: FakeClock) -> N
     pool = run(dict.fromkeys(styles, (A,)))
     send_all(pool)
     for style in styles:
-        pool.want(style)
+        pool.register_demand(style)
     clock.advance(MINUTE)
     served = []
     for _ in range(20):
         for style in styles:
-            pool.want(style)
+            pool.register_demand(style)
         for style in styles:
             if isinstance(got := pool.lease(style), Lease):
                 pool.sent(got)
@@ -436,8 +440,8 @@ def test_a_style_that_does_not_come_loses_its_turn(run: Open, clock: FakeClock) 
     """A turn is kept for two seconds, so that an idle style holds nobody up."""
     pool = run({"clear": (A,), "noir": (A,)})
     send(pool, "clear")
-    pool.want("noir")
-    assert isinstance(pool.lease("clear"), Wait)
+    pool.register_demand("noir")
+    assert isinstance(pool.lease("clear"), Throttled)
     clock.advance(2.1)
     send(pool, "clear")
 
@@ -446,9 +450,9 @@ def test_a_style_that_withdraws_holds_nobody_up(run: Open) -> None:
     """Who needs no key for now gives up the turn at once."""
     pool = run({"clear": (A,), "noir": (A,)})
     send(pool, "clear")
-    pool.want("noir")
-    assert isinstance(pool.lease("clear"), Wait)
-    pool.withdraw("noir")
+    pool.register_demand("noir")
+    assert isinstance(pool.lease("clear"), Throttled)
+    pool.cancel_demand("noir")
     send(pool, "clear")
 
 
@@ -456,7 +460,7 @@ def test_a_place_given_back_is_not_kept_for_a_style_that_comes_later(run: Open) 
     """A style told to come in a minute keeps nobody from a place that is free now."""
     pool = run({"clear": (A,), "noir": (A,)})
     leases = [lease(pool) for _ in range(9)]
-    assert isinstance(pool.lease("noir"), Wait)
+    assert isinstance(pool.lease("noir"), Throttled)
     pool.release(leases[0])
     lease(pool)
 
@@ -464,7 +468,7 @@ def test_a_place_given_back_is_not_kept_for_a_style_that_comes_later(run: Open) 
 def test_keys_that_others_wait_for_are_left_to_them(run: Open) -> None:
     """Of the free keys a style takes those that the fewest waiting styles can use."""
     pool = run({"clear": (A, B), "noir": (A,)})
-    pool.want("noir")
+    pool.register_demand("noir")
     assert {send(pool).secret for _ in range(9)} == {B.secret}
     assert len(send_all(pool, "noir")) == 9
 
@@ -483,7 +487,7 @@ def test_without_a_store_half_of_each_limit_is_used(clock: FakeClock) -> None:
     """A run that cannot see others uses half of its limits, one a minute at least."""
     ledger = Ledger(MemoryStore(), clock, print, alone=True)
     keys = {"clear": (A,), "noir": (key("one", 1),)}
-    pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock)
+    pool = KeyPool(keys, provider="p", model="m", ledger=ledger, clock=clock)
     assert len(send_all(pool, "clear")) == 4
     assert len(send_all(pool, "noir")) == 1
 
@@ -494,9 +498,9 @@ def test_without_a_store_half_of_each_limit_is_used(clock: FakeClock) -> None:
 def test_an_answer_lowers_the_limit_for_all_runs(run: Open) -> None:
     """Whoever was told that 4 a minute are allowed tells the others."""
     first, second = run({"clear": (A,)}), run({"clear": (A,)})
-    first.told(send(first), per_minute=4, remaining=3, reset=15.0)
+    first.record_server_limit(send(first), per_minute=4, remaining=3, reset=15.0)
     assert len(send_all(second)) == 3
-    assert second.states("clear")[0].per_minute == 4
+    assert second.key_states("clear")[0].per_minute == 4
 
 
 def test_a_key_rests_until_the_reset_counted_from_when_its_request_left(
@@ -506,8 +510,8 @@ def test_a_key_rests_until_the_reset_counted_from_when_its_request_left(
     pool = run({"clear": (A,)})
     last = send(pool)
     clock.advance(20)
-    pool.told(last, per_minute=None, remaining=0, reset=50.0)
-    assert pool.states("clear")[0].state is KeyState.COOLING
+    pool.record_server_limit(last, per_minute=None, remaining=0, reset=50.0)
+    assert pool.key_states("clear")[0].state is KeyState.COOLING
     assert until(pool) == pytest.approx(clock.now() + 30)
 
 
@@ -517,7 +521,7 @@ def test_the_answer_to_a_request_of_long_ago_holds_nobody_up(run: Open, clock: F
     slow = send(pool)
     clock.advance(120)
     send(pool)
-    pool.told(slow, per_minute=None, remaining=0, reset=60.0)
+    pool.record_server_limit(slow, per_minute=None, remaining=0, reset=60.0)
     assert len(send_all(pool)) == 8
 
 
@@ -525,7 +529,7 @@ def test_another_key_goes_on_while_one_rests(run: Open) -> None:
     """An empty quota is one key's."""
     pool = run({"clear": (A, B)})
     first = send(pool)
-    pool.told(first, per_minute=None, remaining=0, reset=60.0)
+    pool.record_server_limit(first, per_minute=None, remaining=0, reset=60.0)
     assert {got.secret for got in send_all(pool)} == {A.secret, B.secret} - {first.secret}
 
 
@@ -534,8 +538,8 @@ def test_of_a_limit_that_is_told_half_is_used_where_other_runs_cannot_be_seen(
 ) -> None:
     """As of the limit in the file: two that cannot see each other use one limit together."""
     ledger = Ledger(MemoryStore(), clock, lambda _: None, alone=True)
-    pool = Pool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
-    pool.told(send(pool), per_minute=4, remaining=None, reset=None)
+    pool = KeyPool({"clear": (A,)}, provider="p", model="m", ledger=ledger, clock=clock)
+    pool.record_server_limit(send(pool), per_minute=4, remaining=None, reset=None)
     assert len(send_all(pool)) == 1
 
 
@@ -543,8 +547,8 @@ def test_an_answer_without_news_costs_no_write(run: Open, tmp_path: Path) -> Non
     """Every answer tells its limit; the shared record is written when that changes."""
     pool = run({"clear": (A,)})
     got = send(pool)
-    pool.told(got, per_minute=9, remaining=8, reset=7.0)
+    pool.record_server_limit(got, per_minute=9, remaining=8, reset=7.0)
     record = sorted((tmp_path / "state").rglob("*"))
     before = [path.read_bytes() for path in record if path.is_file()]
-    pool.told(got, per_minute=9, remaining=7, reset=14.0)
+    pool.record_server_limit(got, per_minute=9, remaining=7, reset=14.0)
     assert [path.read_bytes() for path in record if path.is_file()] == before

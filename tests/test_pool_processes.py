@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from imagegen.clock import SystemClock
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.pool import KeyPool, Lease
 from imagegen.secret import Secret
 
 LIMIT = 120
@@ -93,8 +93,8 @@ def left_over(folder: Path) -> int:
     """Return how many leases a run started now gets."""
     clock, warnings = SystemClock(), list[str]()
     ledger = Ledger.open(folder, clock, warnings.append)
-    keys = {"clear": (Key(Secret("test-key-alpha-000001"), Limit(LIMIT)),)}
-    pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock)
+    keys = {"clear": (ApiKey(Secret("test-key-alpha-000001"), RateLimit(LIMIT)),)}
+    pool = KeyPool(keys, provider="p", model="m", ledger=ledger, clock=clock)
     try:
         count = 0
         while isinstance(lease := pool.lease("clear"), Lease):

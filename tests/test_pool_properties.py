@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import FakeClock
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.quota.budget import MARGIN, WINDOW
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool, Wait
+from imagegen.quota.pool import KeyPool, Lease, Throttled
 from imagegen.secret import Secret
 
-SMALL = Key(Secret("test-key-small-000002"), Limit(2))
-LARGE = Key(Secret("test-key-large-000003"), Limit(3))
+SMALL = ApiKey(Secret("test-key-small-000002"), RateLimit(2))
+LARGE = ApiKey(Secret("test-key-large-000003"), RateLimit(3))
 RUNS = 3
 
 number = st.integers(0, 7)
@@ -56,24 +56,26 @@ class Arrivals:
 class World:
     """Several runs on one store, and a server that counts arrivals."""
 
-    def __init__(self, folder: Path, styles: dict[str, tuple[Key, ...]]) -> None:
+    def __init__(self, folder: Path, styles: dict[str, tuple[ApiKey, ...]]) -> None:
         self.folder = folder
         self.styles = styles
         self.clock = FakeClock()
         self.true = 0.0
         keys = {key for pool in styles.values() for key in pool}
         self.server = {key.secret: Arrivals(key.limit.per_minute) for key in keys}
-        self.runs: list[tuple[Pool, Ledger]] = []
+        self.runs: list[tuple[KeyPool, Ledger]] = []
         self.open: list[tuple[int, Lease]] = []
         self.settled: list[tuple[int, Lease]] = []
         self.warnings: list[str] = []
         for _ in range(RUNS):
             self.runs.append(self.start())
 
-    def start(self) -> tuple[Pool, Ledger]:
+    def start(self) -> tuple[KeyPool, Ledger]:
         """Start a run."""
         ledger = Ledger.open(self.folder, self.clock, self.warnings.append)
-        pool = Pool(self.styles, provider="p", model="m", ledger=ledger, clock=self.clock, seed=1)
+        pool = KeyPool(
+            self.styles, provider="p", model="m", ledger=ledger, clock=self.clock, seed=1
+        )
         return pool, ledger
 
     def close(self) -> None:
@@ -93,7 +95,7 @@ class World:
         if isinstance(got, Lease):
             self.open.append((run, got))
         else:
-            assert isinstance(got, Wait)
+            assert isinstance(got, Throttled)
             self.check_full(run, name)
 
     def check_full(self, run: int, style: str) -> None:
@@ -123,7 +125,7 @@ class World:
         """Answer a request with a 429."""
         if self.settled:
             run, got = self.settled.pop(which % len(self.settled))
-            self.runs[run][0].limited(got, retry_after)
+            self.runs[run][0].record_429(got, retry_after)
 
     def do_advance(self, seconds: float, _: int) -> None:
         """Let time pass."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import beat
 from imagegen.project import progress
-from imagegen.project.progress import BeatError, Progress
+from imagegen.project.progress import BeatError, ProgressFile
 from imagegen.project.storyboard import Beat
 
 NOON = 1_795_348_800.9
@@ -72,7 +72,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     drawn = {("1", "1.1"), ("2 – é", "1.1")}
     path = tmp_path / "image_progress_clear.json"
     path.write_bytes(rendered(beats, drawn, {("1", "1.2"): FAILED}, {("1", "1.1"): "ab"}))
-    assert progress.read(path) == Progress(
+    assert progress.read(path) == ProgressFile(
         drawn=frozenset(drawn),
         errors={("1", "1.2"): FAILED},
         last_updated="2026-11-22T12:00:00Z",
@@ -86,7 +86,7 @@ def test_a_file_of_the_older_tool_is_read(tmp_path: Path) -> None:
     path.write_text(
         '{"completedBeats": ["Beat 1.1"], "lastUpdated": "2025-01-01T00:00:00Z", "tool": [1]}'
     )
-    assert progress.read(path) == Progress(last_updated="2025-01-01T00:00:00Z")
+    assert progress.read(path) == ProgressFile(last_updated="2025-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_any_bytes_are_progress_or_none(
     path = tmp_path_factory.mktemp("project") / "image_progress_clear.json"
     path.write_bytes(data)
     read = progress.read(path)
-    assert read is None or isinstance(read, Progress)
+    assert read is None or isinstance(read, ProgressFile)

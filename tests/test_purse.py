@@ -8,17 +8,17 @@ import pytest
 
 from commands import STYLES, Commands, pictures
 from gemini_server import Answer, GeminiServer
-from imagegen.engine.spending import Purse
+from imagegen.engine.spending import SpendTracker
 from imagegen.errors import Exit
 from imagegen.events.types import Complete, Forecast, Progress
 from imagegen.providers import responses
 from imagegen.providers.base import (
     TOO_LARGE,
-    Fault,
-    Kind,
+    FaultKind,
     Outcome,
     Picture,
     Price,
+    ProviderError,
     TokenPrices,
     Usage,
 )
@@ -26,7 +26,7 @@ from virtual import PNG, Show, passing
 
 TEN_CENTS = Price(picture=0.1)
 DRAWN = Picture(data=PNG)
-REFUSED = Fault(kind=Kind.REFUSED, reason="IMAGE_SAFETY", message="no")
+REFUSED = ProviderError(kind=FaultKind.REFUSED, reason="IMAGE_SAFETY", message="no")
 
 
 def show(folder: Path, *, max_cost: float, price: Price = TEN_CENTS, **more: object) -> Show:
@@ -45,63 +45,63 @@ def spent(one: Show) -> float:
 
 def test_cents_add_up() -> None:
     """Three pictures of ten cents are thirty cents, and no more."""
-    purse = Purse(TEN_CENTS, 0.3)
+    purse = SpendTracker(TEN_CENTS, 0.3)
     for _ in range(3):
-        assert purse.allows(1)
-        assert purse.pay(None, pictures=1) == 0.1
-    assert purse.spent == 0.3
-    assert not purse.allows(1)
+        assert purse.can_afford(1)
+        assert purse.record(None, pictures=1) == 0.1
+    assert purse.total == 0.3
+    assert not purse.can_afford(1)
 
 
 @pytest.mark.parametrize("price", [0.067, 0.101, 0.134, 0.039, 1 / 3])
 def test_a_limit_for_exactly_so_many_pictures_pays_for_all_of_them(price: float) -> None:
     """However many: a hundred thousand sums are not exact either."""
-    purse = Purse(Price(picture=price), 100_000 * price)
+    purse = SpendTracker(Price(picture=price), 100_000 * price)
     for _ in range(100_000):
-        purse.pay(None, pictures=1)
-    assert purse.spent == pytest.approx(100_000 * price, abs=1e-6)
-    assert purse.allows(0)
-    assert not purse.allows(1)
-    almost = Purse(Price(picture=price), 100_000 * price)
-    assert almost.allows(100_000)
-    assert not almost.allows(100_001)
+        purse.record(None, pictures=1)
+    assert purse.total == pytest.approx(100_000 * price, abs=1e-6)
+    assert purse.can_afford(0)
+    assert not purse.can_afford(1)
+    almost = SpendTracker(Price(picture=price), 100_000 * price)
+    assert almost.can_afford(100_000)
+    assert not almost.can_afford(100_001)
 
 
 def test_tokens_decide_where_the_service_tells_them() -> None:
     """Each kind of tokens at its own price: of the image, of thoughts, of what was sent."""
     prices = TokenPrices(picture=60.0, text_in=0.5, text_out=3.0)
-    purse = Purse(Price(picture=0.067, tokens=prices))
+    purse = SpendTracker(Price(picture=0.067, tokens=prices))
     usage = Usage(input_tokens=20, output_tokens=1200, thought_tokens=80)
-    assert purse.pay(usage, pictures=1) == pytest.approx(0.0672 + 0.00024 + 0.00001)
-    assert purse.pay(None, pictures=1) == pytest.approx(0.067)
-    assert purse.spent == pytest.approx(0.13445)
+    assert purse.record(usage, pictures=1) == pytest.approx(0.0672 + 0.00024 + 0.00001)
+    assert purse.record(None, pictures=1) == pytest.approx(0.067)
+    assert purse.total == pytest.approx(0.13445)
 
 
 def test_an_answer_without_a_picture_costs_its_tokens_at_most() -> None:
     """Nothing where none are told."""
-    purse = Purse(Price(picture=0.067, tokens=TokenPrices(picture=60.0)))
-    assert purse.pay(None, pictures=0) == 0.0
-    assert purse.pay(Usage(input_tokens=20), pictures=0) == 0.0
-    assert purse.pay(Usage(output_tokens=100), pictures=0) == pytest.approx(0.006)
+    purse = SpendTracker(Price(picture=0.067, tokens=TokenPrices(picture=60.0)))
+    assert purse.record(None, pictures=0) == 0.0
+    assert purse.record(Usage(input_tokens=20), pictures=0) == 0.0
+    assert purse.record(Usage(output_tokens=100), pictures=0) == pytest.approx(0.006)
 
 
 def test_what_is_dearer_than_the_list_is_expected_of_the_next_too() -> None:
     """A picture of more tokens than the list's makes room for fewer."""
-    purse = Purse(Price(picture=0.067, tokens=TokenPrices(picture=60.0)), 0.28)
-    assert purse.allows(4)
-    purse.pay(Usage(output_tokens=2000), pictures=1)
-    assert purse.allows(1)
-    assert not purse.allows(2)
-    assert purse.in_all(3) == pytest.approx(0.48)
+    purse = SpendTracker(Price(picture=0.067, tokens=TokenPrices(picture=60.0)), 0.28)
+    assert purse.can_afford(4)
+    purse.record(Usage(output_tokens=2000), pictures=1)
+    assert purse.can_afford(1)
+    assert not purse.can_afford(2)
+    assert purse.projected_total(3) == pytest.approx(0.48)
 
 
 def test_without_a_price_nothing_is_counted_or_refused() -> None:
     """What nobody knows is told as nothing, not as 0."""
-    purse = Purse(None)
-    assert purse.pay(None, pictures=1) is None
-    assert purse.spent is None
-    assert purse.in_all(3) is None
-    assert purse.allows(1000)
+    purse = SpendTracker(None)
+    assert purse.record(None, pictures=1) is None
+    assert purse.total is None
+    assert purse.projected_total(3) is None
+    assert purse.can_afford(1000)
 
 
 # -- runs ------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_the_limit_holds_with_answers_of_every_kind(tmp_path: Path, seed: int) -
         Picture(data=PNG[:-20]),
         responses.picture("no base64"),
         responses.picture("bm8gcGljdHVyZQ=="),
-        Fault(kind=Kind.PASSING, reason=TOO_LARGE, message="more than 64 MiB"),
+        ProviderError(kind=FaultKind.PASSING, reason=TOO_LARGE, message="more than 64 MiB"),
     ],
     ids=["torn", "no base64", "no picture", "too large"],
 )
@@ -180,11 +180,11 @@ def test_a_picture_that_cannot_be_used_is_paid_for(tmp_path: Path, answer: Outco
 
 def test_what_is_still_to_be_paid_has_broken_pictures_in_it(tmp_path: Path) -> None:
     """Where every other picture is broken, each that is drawn costs two."""
-    purse = Purse(TEN_CENTS)
-    purse.pay(None, pictures=1)
-    purse.pay(None, pictures=0, lost=1)
-    assert purse.spent == pytest.approx(0.2)
-    assert purse.in_all(3) == pytest.approx(0.8)
+    purse = SpendTracker(TEN_CENTS)
+    purse.record(None, pictures=1)
+    purse.record(None, pictures=0, lost=1)
+    assert purse.total == pytest.approx(0.2)
+    assert purse.projected_total(3) == pytest.approx(0.8)
 
 
 def test_requests_that_turn_out_cheaper_leave_money_for_others(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.storyboard import Beat, Storyboard, alike, load, write_clean
 
 STYLES = ("illustration", "clear", "consistent")
@@ -61,9 +61,9 @@ def read(folder: Path, text: str | bytes, name: str = "beats.json") -> list[Fact
     return [facts(beat) for beat in board(folder, text, name).beats["clear"]]
 
 
-def faults(folder: Path, text: str | bytes, name: str = "beats.json") -> tuple[InputFault, ...]:
+def faults(folder: Path, text: str | bytes, name: str = "beats.json") -> tuple[InputError, ...]:
     """Return the faults of a project that has this file."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         board(folder, text, name)
     return caught.value.faults
 
@@ -638,6 +638,6 @@ class TestCleanFile:
         """A file that is not read is not rewritten."""
         text = '[{"shot": 1}]'
         faults(tmp_path, text)
-        with pytest.raises(InputFaultsError):
+        with pytest.raises(InvalidInputError):
             write_clean(tmp_path, STYLES)
         assert (tmp_path / "beats.json").read_text(encoding="utf-8") == text

@@ -13,9 +13,9 @@ import pytest
 
 from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
 from imagegen.project import record
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked, Drawer, RunLock, RunRecord
-from imagegen.workspace.last_run import left_by
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest, DrawSettings, RunLock, RunRecord
+from imagegen.workspace.last_run import suspended_by
 
 _HOLD = """
 import sys
@@ -38,23 +38,23 @@ sys.stdin.close()
 
 RECORD = RunRecord(
     run="20261122120000-abc123",
-    lineage="20261122110000-def456",
+    root_run="20261122110000-def456",
     pid=4711,
     started="2026-11-22T12:00:00Z",
-    asked=Asked(styles=("clear",), beats=("1.1",), force=True, beats_file="/a/b.json"),
+    asked=DrawRequest(styles=("clear",), beats=("1.1",), force=True, beats_file="/a/b.json"),
 )
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path) -> ProjectPaths:
     """Return a project that is ready to be drawn."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     layout.prepare()
     return layout
 
 
 @contextmanager
-def held_elsewhere(layout: Layout) -> Iterator["subprocess.Popen[str]"]:
+def held_elsewhere(layout: ProjectPaths) -> Iterator["subprocess.Popen[str]"]:
     """Hold the project in another process, until its standard input is closed."""
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(layout.root)],
@@ -71,7 +71,7 @@ def held_elsewhere(layout: Layout) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def test_a_second_run_is_refused(layout: Layout) -> None:
+def test_a_second_run_is_refused(layout: ProjectPaths) -> None:
     """While another process draws, a run ends with exit 4 and names it; later it may begin."""
     record.write(layout, RECORD)
     with held_elsewhere(layout) as process:
@@ -87,13 +87,15 @@ def test_a_second_run_is_refused(layout: Layout) -> None:
     lock.release()
 
 
-def test_a_run_without_a_record_is_refused_as_well(layout: Layout) -> None:
+def test_a_run_without_a_record_is_refused_as_well(layout: ProjectPaths) -> None:
     """A run that has only begun is another process."""
     with held_elsewhere(layout), pytest.raises(RunActiveError, match="another command"):
         RunLock(layout).acquire()
 
 
-def test_a_second_run_is_refused_at_once(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_is_refused_at_once(
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever starts a second run does not wait for the answer."""
     slept: list[float] = []
     with held_elsewhere(layout):
@@ -103,7 +105,7 @@ def test_a_second_run_is_refused_at_once(layout: Layout, monkeypatch: pytest.Mon
     assert not slept
 
 
-def test_a_killed_run_blocks_nobody(layout: Layout) -> None:
+def test_a_killed_run_blocks_nobody(layout: ProjectPaths) -> None:
     """However a run dies, the next may begin, and nothing looks active."""
     with held_elsewhere(layout) as process:
         assert record.is_active(layout)
@@ -115,7 +117,7 @@ def test_a_killed_run_blocks_nobody(layout: Layout) -> None:
         lock.release()
 
 
-def test_a_project_is_active_while_a_run_has_it(layout: Layout) -> None:
+def test_a_project_is_active_while_a_run_has_it(layout: ProjectPaths) -> None:
     """A project is active from the lock to its release, and not before or after."""
     assert not record.is_active(layout)
     with held_elsewhere(layout) as process:
@@ -126,7 +128,7 @@ def test_a_project_is_active_while_a_run_has_it(layout: Layout) -> None:
     assert not record.is_active(layout)
 
 
-def test_looking_never_disturbs_a_run_that_begins(layout: Layout) -> None:
+def test_looking_never_disturbs_a_run_that_begins(layout: ProjectPaths) -> None:
     """Runs begin one after another while another process never stops looking."""
     look = """
 import sys
@@ -158,34 +160,34 @@ while True:
 
 def test_looking_leaves_no_file(tmp_path: Path) -> None:
     """Asking whether a run is active makes nothing in a project that never had one."""
-    assert not record.is_active(Layout(tmp_path))
+    assert not record.is_active(ProjectPaths(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["lock", "active.lock"])
-def test_locks_are_not_taken_through_links(layout: Layout, name: str) -> None:
+def test_locks_are_not_taken_through_links(layout: ProjectPaths, name: str) -> None:
     """A lock that somebody made a link is refused, and what it points to is left alone."""
     theirs = layout.root / "theirs"
     theirs.write_text("theirs")
-    (layout.ours / name).symlink_to(theirs)
+    (layout.state_dir / name).symlink_to(theirs)
     with pytest.raises(UsageError, match="is a symbolic link"):
         RunLock(layout).acquire()
     assert not record.is_active(layout)
     assert theirs.read_text() == "theirs"
 
 
-def test_a_lock_that_cannot_be_taken_is_told_in_words(layout: Layout) -> None:
+def test_a_lock_that_cannot_be_taken_is_told_in_words(layout: ProjectPaths) -> None:
     """A folder where a lock belongs ends the command before anything starts, exit 2."""
-    (layout.ours / "active.lock").mkdir()
+    (layout.state_dir / "active.lock").mkdir()
     with pytest.raises(StorageError, match=r"active\.lock cannot be written: a folder") as caught:
         RunLock(layout).acquire()
     assert caught.value.exit_code == 2
-    (layout.ours / "active.lock").rmdir()
+    (layout.state_dir / "active.lock").rmdir()
     with held_elsewhere(layout):
         assert record.is_active(layout)
 
 
-def test_a_record_is_read_back(layout: Layout) -> None:
+def test_a_record_is_read_back(layout: ProjectPaths) -> None:
     """What a run was asked, and how it ended, survives."""
     assert record.read(layout) is None
     record.write(layout, RECORD)
@@ -206,33 +208,39 @@ def test_a_record_is_read_back(layout: Layout) -> None:
         msgspec.json.encode(RECORD).replace(b"4711", b'"4711"'),
         msgspec.json.encode(RECORD).replace(b"abc123", b"\\ud800"),
         msgspec.json.encode(RECORD)[:-1],
-        msgspec.json.encode(msgspec.structs.replace(RECORD, drawer=Drawer(model="a\0b"))),
-        msgspec.json.encode(msgspec.structs.replace(RECORD, drawer=Drawer(beats_file="a\0b"))),
+        msgspec.json.encode(
+            msgspec.structs.replace(RECORD, draw_settings=DrawSettings(model="a\0b"))
+        ),
+        msgspec.json.encode(
+            msgspec.structs.replace(RECORD, draw_settings=DrawSettings(beats_file="a\0b"))
+        ),
         b'{"asked": ' + b"[" * 100_000,
         b" " * 2**20 + msgspec.json.encode(RECORD),
     ],
 )
-def test_a_hostile_record_is_none(layout: Layout, data: bytes) -> None:
+def test_a_hostile_record_is_none(layout: ProjectPaths, data: bytes) -> None:
     """A run.json that is no record of ours, or without bounds, is as good as none."""
-    (layout.ours / "run.json").write_bytes(data)
+    (layout.state_dir / "run.json").write_bytes(data)
     assert record.read(layout) is None
 
 
-def test_a_record_that_is_a_link_is_none(layout: Layout) -> None:
+def test_a_record_that_is_a_link_is_none(layout: ProjectPaths) -> None:
     """A record is not read from elsewhere."""
     record.write(layout, RECORD)
-    (layout.ours / "run.json").rename(layout.root / "elsewhere")
-    (layout.ours / "run.json").symlink_to(layout.root / "elsewhere")
+    (layout.state_dir / "run.json").rename(layout.root / "elsewhere")
+    (layout.state_dir / "run.json").symlink_to(layout.root / "elsewhere")
     assert record.read(layout) is None
 
 
 def test_a_record_holds_neither_keys_nor_addresses() -> None:
     """What resuming carries on has no place for a key, a keys file or an address."""
-    names = {field.name for kind in (Asked, RunRecord) for field in msgspec.structs.fields(kind)}
+    names = {
+        field.name for kind in (DrawRequest, RunRecord) for field in msgspec.structs.fields(kind)
+    }
     assert not [name for name in names if "key" in name or "url" in name or "address" in name]
 
 
-def test_a_request_to_stop_is_for_one_run(layout: Layout) -> None:
+def test_a_request_to_stop_is_for_one_run(layout: ProjectPaths) -> None:
     """A run stops for its own id alone, until the request is forgotten."""
     assert not record.stop_requested(layout, "run-1")
     record.request_stop(layout, "run-1")
@@ -256,11 +264,13 @@ def test_ids_of_runs_sort_by_time_and_never_repeat() -> None:
 def run_of(name: str, code: Exit, left: RunRecord | None = None) -> RunRecord:
     """Return the record of a run that ended so."""
     ended = "2026-11-22T12:05:00Z"
-    return msgspec.structs.replace(RECORD, run=name, ended=ended, exit_code=code, left=left)
+    return msgspec.structs.replace(
+        RECORD, run=name, ended=ended, exit_code=code, suspended_run=left
+    )
 
 
 BROKEN = run_of("run-1", Exit.SIGTERM)
-NAMED, ALL = Asked(beats=("1.1",)), Asked()
+NAMED, ALL = DrawRequest(beats=("1.1",)), DrawRequest()
 
 
 @pytest.mark.parametrize(
@@ -283,14 +293,14 @@ NAMED, ALL = Asked(beats=("1.1",)), Asked()
     ],
 )
 def test_what_broke_off_is_left_until_it_is_carried_on(
-    before: RunRecord | None, asked: Asked, resumed: RunRecord | None, left: RunRecord | None
+    before: RunRecord | None, asked: DrawRequest, resumed: RunRecord | None, left: RunRecord | None
 ) -> None:
     """Single beats come in between; a run of all, or `resume`, ends the waiting."""
-    assert left_by(before, asked, resumed) == left
+    assert suspended_by(before, asked, resumed) == left
 
 
 def test_resume_carries_on_what_broke_off_last() -> None:
     """The run itself, or the one that it came in between of once it is over."""
-    assert run_of("run-2", Exit.OK, BROKEN).to_carry_on == BROKEN
+    assert run_of("run-2", Exit.OK, BROKEN).resumable == BROKEN
     last = run_of("run-2", Exit.SIGINT, BROKEN)
-    assert last.to_carry_on == last
+    assert last.resumable == last

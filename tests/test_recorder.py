@@ -10,10 +10,10 @@ import pytest
 from fakes import FakeClock
 from imagegen import files
 from imagegen.errors import Exit, StorageError
-from imagegen.events.types import Complete, Event, Progress, Totals, Warned
+from imagegen.events.types import BeatCounts, Complete, Event, Progress, WarningEvent
 from imagegen.project import progress
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
@@ -60,15 +60,15 @@ def drawn(beat: Beat, size: int = 1_000_000) -> Event:
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path) -> ProjectPaths:
     """Return an empty project."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     layout.prepare()
     return layout
 
 
 def recorder(
-    layout: Layout,
+    layout: ProjectPaths,
     beats: Sequence[Beat],
     *,
     there: Mapping[tuple[str, str], str | None] | None = None,
@@ -86,7 +86,7 @@ def recorder(
     )
 
 
-def on_disk(layout: Layout) -> progress.Progress:
+def on_disk(layout: ProjectPaths) -> progress.ProgressFile:
     """Return what the progress file says."""
     read = progress.read(layout.progress("clear"))
     assert read is not None
@@ -128,10 +128,10 @@ def test_the_journal_has_every_event_as_it_was_told(tmp_path: Path) -> None:
     assert len(on_disk(show.layout).drawn) == 3
 
 
-def test_the_journal_has_an_event_at_once(layout: Layout) -> None:
+def test_the_journal_has_an_event_at_once(layout: ProjectPaths) -> None:
     """Whoever follows a run from outside need not wait for its end."""
     recording = recorder(layout, board(1))
-    hear(recording, Warned(message="a"))
+    hear(recording, WarningEvent(message="a"))
 
     line = layout.journal("run-1").read_bytes()
     assert line.endswith(b"\n")
@@ -140,20 +140,20 @@ def test_the_journal_has_an_event_at_once(layout: Layout) -> None:
 
 
 def test_a_line_that_the_disk_takes_in_pieces_is_whole(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A nearly full disk may take a part of what is written."""
     recording = recorder(layout, board(1))
     write = os.write
     monkeypatch.setattr(os, "write", lambda to, data: write(to, bytes(data)[:7]))
-    hear(recording, Warned(message="whole"))
+    hear(recording, WarningEvent(message="whole"))
     monkeypatch.undo()
     recording.close()
 
     assert msgspec.json.decode(layout.journal("run-1").read_bytes())["message"] == "whole"
 
 
-def test_a_progress_file_is_written_at_the_start(layout: Layout) -> None:
+def test_a_progress_file_is_written_at_the_start(layout: ProjectPaths) -> None:
     """It says what is there, whatever an older file said."""
     layout.progress("clear").write_text("torn")
     beats = board(3)
@@ -167,7 +167,7 @@ def test_a_progress_file_is_written_at_the_start(layout: Layout) -> None:
     assert file["words"] == {"1/1": words_hash("clear 1")}
 
 
-def test_a_small_progress_file_follows_every_success(layout: Layout) -> None:
+def test_a_small_progress_file_follows_every_success(layout: ProjectPaths) -> None:
     """A run that is killed loses nothing of it."""
     beats = board(5)
     recording = recorder(layout, beats)
@@ -179,7 +179,7 @@ def test_a_small_progress_file_follows_every_success(layout: Layout) -> None:
     recording.close()
 
 
-def test_an_error_is_written_and_goes_when_the_beat_is_drawn(layout: Layout) -> None:
+def test_an_error_is_written_and_goes_when_the_beat_is_drawn(layout: ProjectPaths) -> None:
     """The file says why a beat has no picture for as long as it has none."""
     beats = board(2)
     recording = recorder(layout, beats)
@@ -191,7 +191,7 @@ def test_an_error_is_written_and_goes_when_the_beat_is_drawn(layout: Layout) -> 
     assert on_disk(layout).errors == {}
 
 
-def test_a_fault_that_is_tried_again_is_no_error(layout: Layout) -> None:
+def test_a_fault_that_is_tried_again_is_no_error(layout: ProjectPaths) -> None:
     """Only what a beat ended with is kept."""
     beats = board(1)
     recording = recorder(layout, beats)
@@ -202,7 +202,7 @@ def test_a_fault_that_is_tried_again_is_no_error(layout: Layout) -> None:
     assert on_disk(layout).errors == {}
 
 
-def test_errors_of_beats_that_were_not_asked_for_are_kept(layout: Layout) -> None:
+def test_errors_of_beats_that_were_not_asked_for_are_kept(layout: ProjectPaths) -> None:
     """A run of one beat forgets nothing of the others, but what is gone or drawn."""
     beats = board(3)
     errors = {beat.key: ERROR for beat in beats} | {("9", "9"): ERROR}
@@ -214,7 +214,9 @@ def test_errors_of_beats_that_were_not_asked_for_are_kept(layout: Layout) -> Non
     assert on_disk(layout).errors == {beats[2].key: ERROR}
 
 
-def test_successes_that_come_at_once_are_written_once(layout: Layout, sizes: list[int]) -> None:
+def test_successes_that_come_at_once_are_written_once(
+    layout: ProjectPaths, sizes: list[int]
+) -> None:
     """While more is to be heard nothing is rewritten; the journal has every event already."""
     beats = board(5)
     recording = recorder(layout, beats)
@@ -229,7 +231,7 @@ def test_successes_that_come_at_once_are_written_once(layout: Layout, sizes: lis
 
 
 def test_a_large_progress_file_costs_a_hundredth_of_the_pictures(
-    layout: Layout, sizes: list[int]
+    layout: ProjectPaths, sizes: list[int]
 ) -> None:
     """Beyond 16 KiB it is rewritten as often as that allows, and at the start and end."""
     beats, picture = board(3000), 100_000
@@ -248,7 +250,7 @@ def test_a_large_progress_file_costs_a_hundredth_of_the_pictures(
 
 
 def test_many_errors_do_not_cost_the_square_of_their_number(
-    layout: Layout, sizes: list[int]
+    layout: ProjectPaths, sizes: list[int]
 ) -> None:
     """A storyboard whose every beat fails is written down without rewriting it each time."""
     beats = board(2000)
@@ -262,18 +264,18 @@ def test_many_errors_do_not_cost_the_square_of_their_number(
     assert sum(size >= SMALL for size in sizes) == 2
 
 
-def test_everything_is_written_at_the_end(layout: Layout) -> None:
+def test_everything_is_written_at_the_end(layout: ProjectPaths) -> None:
     """However the run ended."""
     beats = board(1)
     recording = recorder(layout, beats)
-    totals = {"clear": Totals(total=1, pending=1)}
+    totals = {"clear": BeatCounts(total=1, pending=1)}
     hear(recording, Complete(exit_code=Exit.SIGINT, reason="interrupted", counts=totals))
     recording.close()
 
     assert on_disk(layout).last_updated == "2026-11-22T10:00:00Z"
 
 
-def test_the_file_of_a_style_that_lost_its_beats_is_put_right(layout: Layout) -> None:
+def test_the_file_of_a_style_that_lost_its_beats_is_put_right(layout: ProjectPaths) -> None:
     """It follows the storyboard; a style that never had beats gets no file."""
     recording = recorder(layout, ())
     recording.write_all()
@@ -287,7 +289,7 @@ def test_the_file_of_a_style_that_lost_its_beats_is_put_right(layout: Layout) ->
     assert on_disk(layout).drawn == frozenset()
 
 
-def test_five_journals_are_kept(layout: Layout) -> None:
+def test_five_journals_are_kept(layout: ProjectPaths) -> None:
     """The oldest go; this run's is kept whatever others are called."""
     for run in ("1", "2", "3", "4", "5", "6", "7"):
         recorder(layout, board(1), run=run).close()
@@ -299,7 +301,7 @@ def test_five_journals_are_kept(layout: Layout) -> None:
     assert kept == ["0", "4", "5", "6", "7"]
 
 
-def test_an_old_journal_that_cannot_be_deleted_is_left(layout: Layout) -> None:
+def test_an_old_journal_that_cannot_be_deleted_is_left(layout: ProjectPaths) -> None:
     """It is no reason not to run."""
     for run in ("1", "2", "3", "4", "5", "6"):
         layout.journal(run).mkdir()
@@ -308,7 +310,7 @@ def test_an_old_journal_that_cannot_be_deleted_is_left(layout: Layout) -> None:
     assert layout.journal("7").is_file()
 
 
-def test_a_journal_is_never_written_over(layout: Layout) -> None:
+def test_a_journal_is_never_written_over(layout: ProjectPaths) -> None:
     """Neither a file that is there, nor where a link leads."""
     layout.journal("run-1").write_text("mine")
 
@@ -317,7 +319,7 @@ def test_a_journal_is_never_written_over(layout: Layout) -> None:
     assert layout.journal("run-1").read_text() == "mine"
 
 
-def test_a_disk_that_refuses_a_progress_file_is_a_storage_error(layout: Layout) -> None:
+def test_a_disk_that_refuses_a_progress_file_is_a_storage_error(layout: ProjectPaths) -> None:
     """Who runs the run is told, in words."""
     recording = recorder(layout, board(1))
     layout.progress("clear").mkdir()
@@ -329,7 +331,7 @@ def test_a_disk_that_refuses_a_progress_file_is_a_storage_error(layout: Layout) 
 
 
 def test_a_disk_that_refuses_the_journal_is_a_storage_error(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same holds for the journal."""
     recording = recorder(layout, board(1))
@@ -339,6 +341,6 @@ def test_a_disk_that_refuses_the_journal_is_a_storage_error(
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(StorageError, match="the disk is full"):
-        hear(recording, Warned(message="a"))
+        hear(recording, WarningEvent(message="a"))
     monkeypatch.undo()
     recording.close()

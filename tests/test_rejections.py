@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from imagegen.engine.rejections import ALIKE, Rejections, words_alike
 from imagegen.errors import Exit
-from imagegen.events.types import Complete, KeyChange, Progress, Wait
+from imagegen.events.types import Complete, KeyChange, Progress, Waiting
 from imagegen.project.beat_status import Status
 from imagegen.providers.base import (
     BROKEN_PICTURE,
     UNREADABLE,
-    Fault,
-    Kind,
+    FaultKind,
     Outcome,
     Picture,
+    ProviderError,
     Request,
 )
-from imagegen.quota.pool import Pool
+from imagegen.quota.pool import KeyPool
 from virtual import PNG, STYLES, TEN_CENTS, Show, passing
 
 DRAWN = Picture(data=PNG)
@@ -28,10 +28,10 @@ ONE_STYLE = {"clear": 30}
 
 
 def rejected(
-    message: str = "Policy 17 of ACME forbids it.", kind: Kind = Kind.BAD_REQUEST
-) -> Fault:
+    message: str = "Policy 17 of ACME forbids it.", kind: FaultKind = FaultKind.BAD_REQUEST
+) -> ProviderError:
     """Return the fault of a request that the service does not want."""
-    return Fault(kind=kind, reason="HTTP 400", message=message)
+    return ProviderError(kind=kind, reason="HTTP 400", message=message)
 
 
 def in_error(show: Show) -> list[str]:
@@ -49,9 +49,9 @@ def ends(complete: Complete) -> tuple[int, str]:
 
 @pytest.mark.parametrize("per_minute", [1, 9, 600])
 @pytest.mark.parametrize("styles", [1, 3])
-@pytest.mark.parametrize("kind", [Kind.BAD_REQUEST, Kind.NO_PICTURE])
+@pytest.mark.parametrize("kind", [FaultKind.BAD_REQUEST, FaultKind.NO_PICTURE])
 def test_at_most_three_beats_are_charged_for_what_every_request_meets(
-    tmp_path: Path, per_minute: int, styles: int, kind: Kind
+    tmp_path: Path, per_minute: int, styles: int, kind: FaultKind
 ) -> None:
     """However many are in flight at once; the run ends in the service's words."""
     beats = dict.fromkeys(STYLES[:styles], 30)
@@ -99,7 +99,7 @@ def test_beats_that_are_rejected_each_in_its_own_words_are_their_own_fault(tmp_p
 def test_a_scene_that_is_refused_is_no_fault_of_the_service(tmp_path: Path) -> None:
     """A safety rule may hit every beat of a scene, and says so in the same words."""
     show = Show(tmp_path, beats={"clear": 9})
-    show.provider.answer = lambda _request, _key: rejected("It is violent.", Kind.REFUSED)
+    show.provider.answer = lambda _request, _key: rejected("It is violent.", FaultKind.REFUSED)
     assert ends(show.draw()) == (Exit.BEATS_IN_ERROR, "errors")
     assert len(in_error(show)) == 9
 
@@ -179,15 +179,15 @@ def test_words_that_say_something_else_are_not_alike() -> None:
     """Whatever is left without what is of the request decides, and the kind."""
     assert words_alike(rejected("Size 7 is wrong")) == words_alike(rejected("size 12 is wrong."))
     assert words_alike(rejected("The size")) != words_alike(rejected("The prompt"))
-    assert words_alike(rejected()) != words_alike(rejected(kind=Kind.NO_PICTURE))
+    assert words_alike(rejected()) != words_alike(rejected(kind=FaultKind.NO_PICTURE))
 
 
 # -- what a person must see to ------------------------------------------------------------
 
 
-def network(message: str = "127.0.0.1 sent a web page") -> Fault:
+def network(message: str = "127.0.0.1 sent a web page") -> ProviderError:
     """Return the fault of something on the way."""
-    return Fault(kind=Kind.NETWORK, reason="web page", message=message)
+    return ProviderError(kind=FaultKind.NETWORK, reason="web page", message=message)
 
 
 @pytest.mark.parametrize("per_minute", [1, 600])
@@ -230,8 +230,8 @@ def test_what_comes_into_the_way_and_stays_ends_the_run(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_had_ends_the_run_after_one(tmp_path: Path, reason: str) -> None:
     """It was drawn, so its price is counted."""
     show = Show(tmp_path, beats={"clear": 5}, keyless=True, width=1)
-    show.run.purse.price = TEN_CENTS.price("1K")
-    fault = Fault(kind=Kind.UNUSABLE, reason=reason, message="an SVG")
+    show.run.spending.price = TEN_CENTS.price("1K")
+    fault = ProviderError(kind=FaultKind.UNUSABLE, reason=reason, message="an SVG")
     show.provider.answer = lambda _request, _key: fault
     complete = show.draw()
     assert ends(complete) == (Exit.USAGE, "unusable")
@@ -242,13 +242,15 @@ def test_a_picture_that_cannot_be_had_ends_the_run_after_one(tmp_path: Path, rea
 def test_a_service_that_is_paid_for_nothing_is_left_after_three_probes(tmp_path: Path) -> None:
     """While broken pictures are paid for, no more are asked for than can show that."""
     show = Show(tmp_path, beats={"clear": 100}, per_minute=600)
-    show.run.purse.price = TEN_CENTS.price("1K")
-    broken = Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message="the PNG is not whole")
+    show.run.spending.price = TEN_CENTS.price("1K")
+    broken = ProviderError(
+        kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message="the PNG is not whole"
+    )
     show.provider.answer = lambda _request, _key: broken
     complete = show.draw()
     assert ends(complete) == (Exit.USAGE, "unusable")
     assert complete.messages[0].endswith("the PNG is not whole")
-    told = [event.message for event in show.events if isinstance(event, Wait)]
+    told = [event.message for event in show.events if isinstance(event, Waiting)]
     assert not [message for message in told if "nothing has failed" in message]
     assert [message for message in told if "spent on answers without an image" in message]
 
@@ -259,7 +261,9 @@ def test_a_service_that_is_paid_for_nothing_is_left_after_three_probes(tmp_path:
 def test_a_connection_that_was_closed_as_the_request_came_costs_no_attempt(tmp_path: Path) -> None:
     """Nothing was answered: the beat goes out again at once, and no outage is suspected."""
     show = Show(tmp_path, beats={"clear": 9}, max_attempts=1)
-    lost = Fault(kind=Kind.PASSING, reason="connection", message="it broke", stale=True)
+    lost = ProviderError(
+        kind=FaultKind.PASSING, reason="connection", message="it broke", stale=True
+    )
     left = {f"clear {n}": 3 for n in range(1, 10)}
 
     def answer(request: Request, _key: str) -> Outcome:
@@ -269,7 +273,7 @@ def test_a_connection_that_was_closed_as_the_request_came_costs_no_attempt(tmp_p
     show.provider.answer = answer
     assert ends(show.draw()) == (Exit.OK, "complete")
     assert show.provider.listed == 0
-    assert not [event for event in show.events if isinstance(event, Wait) and not event.style]
+    assert not [event for event in show.events if isinstance(event, Waiting) and not event.style]
 
 
 @pytest.mark.parametrize(("asked", "least"), [(None, 1.5), (20.0, 20.0), (1e9, 3600.0)])
@@ -278,7 +282,9 @@ def test_a_service_that_is_busy_is_asked_again_when_it_says(
 ) -> None:
     """`Retry-After` counts for a 503 as it does for a 429."""
     show = Show(tmp_path, beats={"clear": 1}, latency=0.0)
-    busy = Fault(kind=Kind.PASSING, reason="HTTP 503", message="busy", retry_after=asked)
+    busy = ProviderError(
+        kind=FaultKind.PASSING, reason="HTTP 503", message="busy", retry_after=asked
+    )
     answers = iter([busy])
     show.provider.answer = lambda _request, _key: next(answers, DRAWN)
     assert ends(show.draw()) == (Exit.OK, "complete")
@@ -297,7 +303,11 @@ def test_every_kind_of_429_is_told_once_in_its_words(tmp_path: Path) -> None:
     def answer(_request: Request, _key: str) -> Outcome:
         n = next(sent)
         words = "tokens per minute" if n == 5 else f"quota exceeded, retry in {n}.5s"
-        return Fault(kind=Kind.LIMITED, reason="HTTP 429", message=words) if n < 8 else DRAWN
+        return (
+            ProviderError(kind=FaultKind.LIMITED, reason="HTTP 429", message=words)
+            if n < 8
+            else DRAWN
+        )
 
     show.provider.answer = answer
     show.draw()
@@ -311,8 +321,8 @@ ENDINGS: dict[str, tuple[dict[str, object], Callable[[Request, str], Outcome]]] 
     "time": ({"max_time": 400.0}, lambda _request, _key: passing()),
     "keys spent": (
         {},
-        lambda _request, _key: Fault(
-            kind=Kind.LIMITED, reason="HTTP 429", message="the service is overloaded"
+        lambda _request, _key: ProviderError(
+            kind=FaultKind.LIMITED, reason="HTTP 429", message="the service is overloaded"
         ),
     ),
 }
@@ -348,7 +358,7 @@ def test_beats_in_error_are_no_secret_in_an_outage(tmp_path: Path) -> None:
     )
     show.provider.listing = passing
     show.draw()
-    told = [event.message for event in show.events if isinstance(event, Wait)]
+    told = [event.message for event in show.events if isinstance(event, Waiting)]
     assert [message for message in told if message.startswith("offline since")]
     assert not [message for message in told if "nothing has failed" in message]
 
@@ -356,11 +366,13 @@ def test_beats_in_error_are_no_secret_in_an_outage(tmp_path: Path) -> None:
 def test_a_key_is_not_blamed_for_a_service_without_room(tmp_path: Path) -> None:
     """No capacity is a passing fault: the key is neither slowed nor given up."""
     show = Show(tmp_path, beats={"clear": 9})
-    full = Fault(kind=Kind.PASSING, reason="no capacity", message="No capacity available")
+    full = ProviderError(
+        kind=FaultKind.PASSING, reason="no capacity", message="No capacity available"
+    )
     answers = iter([full] * 3)
     show.provider.answer = lambda _request, _key: next(answers, DRAWN)
     assert ends(show.draw()) == (Exit.OK, "complete")
     states = {event.state for event in show.events if isinstance(event, KeyChange)}
     assert states <= {"ready", "waiting"}
-    assert isinstance(show.pool, Pool)
+    assert isinstance(show.pool, KeyPool)
     assert [e for e in show.events if isinstance(e, Progress) and e.error is not None]

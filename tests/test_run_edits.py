@@ -19,7 +19,7 @@ from broken import NO_HARD_LINKS
 from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import GeminiServer, answers
 from imagegen.images import png
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.workspace.project import Project
 
 BEATS = 60
@@ -58,13 +58,13 @@ def write(root: Path, rows: Sequence[Row], style: str | None = None) -> None:
 
 def draw(root: Path, *, styles: Sequence[str] = STYLES) -> None:
     """Draw a project's beats as a run with Gemini would, but at once."""
-    project = Project(root, Asked())
+    project = Project(root, DrawRequest())
     for beat in (beat for style in styles for beat in project.beats[style]):
-        told = project.target(beat), project.composer.texts(beat, 1_700_000_000.0)
+        told = project.expected(beat), project.composer.texts(beat, 1_700_000_000.0)
         prompt = project.composer.request(beat).prompt
         path = project.layout.picture(beat.style, *beat.key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(png.with_provenance(gemini_replies.png(prompt), *told)))
+        path.write_bytes(b"".join(png.add_metadata(gemini_replies.png(prompt), *told)))
 
 
 def lying(root: Path) -> Places:

@@ -21,7 +21,7 @@ def drawn_with(root: Path) -> dict[str, str]:
     found = {}
     for path in sorted((root / "generated_images").rglob("*.png")):
         with path.open("rb") as file:
-            whole = png.examine(file)
+            whole = png.read_info(file)
         assert whole is not None
         assert whole.provenance is not None
         found[path.stem] = whole.provenance.model
@@ -175,12 +175,12 @@ def _make_older(root: Path) -> None:
     """Have the project be one that the former default has drawn."""
     for path in (root / "generated_images").rglob("*.png"):
         with path.open("rb") as file:
-            whole = png.examine(file)
+            whole = png.read_info(file)
         assert whole is not None
         assert whole.provenance is not None
         older = msgspec.structs.replace(whole.provenance, model=OLD)
-        texts = png.Texts(software="imagegen", description=None, created=None)
-        path.write_bytes(b"".join(png.restamped(path.read_bytes(), older, texts)))
+        texts = png.TextFields(software="imagegen", description=None, created=None)
+        path.write_bytes(b"".join(png.replace_metadata(path.read_bytes(), older, texts)))
     record = root / ".imagegen" / "run.json"
     record.write_text(record.read_text().replace(NEW, OLD))
 

@@ -305,7 +305,7 @@ def test_a_picture_of_ones_own_becomes_the_beats(
     used = went_well(commands.run("use", root, ADDRESS, own))
     assert f"imagegen undo {root} takes it back" in used.out
     data = picture(root, "clear", 1).read_bytes()
-    whole = png.examine(io.BytesIO(data))
+    whole = png.read_info(io.BytesIO(data))
     assert whole is not None
     assert whole.provenance is not None
     assert whole.provenance.provider == "own"
@@ -847,7 +847,7 @@ def test_a_candidate_is_adopted_for_its_beat(
     assert "generated_images/clear/Shot_1/Beat_1.2.png is that candidate now" in said
     now = picture(root, "clear", 1).read_bytes()
     assert answers(now, "prompt <1>\n\nInk.")
-    whole = png.examine(io.BytesIO(now))
+    whole = png.read_info(io.BytesIO(now))
     assert whole is not None
     assert whole.provenance is not None
     assert whole.provenance.beat == "1.2"

@@ -60,7 +60,7 @@ def test_a_ring_wakes_a_stepper_that_waits() -> None:
 
     def answer() -> None:
         answers.append("answer")
-        runtime.ring()
+        runtime.wake()
 
     def last() -> float | None:
         if answers:
@@ -144,7 +144,7 @@ def test_a_job_may_ring_while_a_stepper_rings() -> None:
 
     def last() -> float | None:
         steps.append(len(steps))
-        runtime.ring()
+        runtime.wake()
         return None if len(steps) == 2 else runtime.clock.now()
 
     runtime.drive([Steps("last", last)])

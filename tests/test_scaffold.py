@@ -234,7 +234,7 @@ def test_a_full_disk_leaves_no_empty_folder(
     """What helps is told; a folder that was there before stays."""
 
     def refuse(path: Path, _: bytes) -> None:
-        raise files.refused(OSError(errno.ENOSPC, "No space left on device"), path)
+        raise files.storage_error(OSError(errno.ENOSPC, "No space left on device"), path)
 
     monkeypatch.setattr(files, "write", refuse)
     (tmp_path / "there").mkdir()

@@ -20,11 +20,11 @@ from commands import STYLES, Commands, Done, row
 from gemini_server import Answer, GeminiServer
 from imagegen.errors import Exit
 from imagegen.events.schema import schema
-from imagegen.events.types import AnyEvent, Event, Totals
-from imagegen.keys.keyring import Key, Limit
+from imagegen.events.types import AnyEvent, BeatCounts, Event
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Price, Request
+from imagegen.providers.base import FaultKind, Outcome, Picture, Price, ProviderError, Request
 from imagegen.quota.key_state import KeyState
 from imagegen.secret import Secret
 from virtual import PNG, Show, passing
@@ -123,14 +123,14 @@ def test_the_page_names_every_field_of_every_type(name: str) -> None:
 def test_the_page_names_the_fields_of_all_and_of_their_parts() -> None:
     """Those that every event has, counts and errors."""
     assert named(section("In every event")) == {"type", *Event.__struct_fields__}
-    assert named(section("Counts")) == set(Totals.__struct_fields__)
+    assert named(section("Counts")) == set(BeatCounts.__struct_fields__)
     assert set(BeatError.__struct_fields__) <= named(section("Errors"))
 
 
 def test_the_page_names_every_word_that_a_field_can_have() -> None:
     """States of keys, causes of errors, statuses of beats."""
     assert {state.value for state in KeyState} <= named(section("`key`"))
-    assert {kind.value for kind in Kind} <= named(section("Errors"))
+    assert {kind.value for kind in FaultKind} <= named(section("Errors"))
     words = set(re.findall(r"`([^`]+)`", section("`progress`")))
     assert {status.value for status in Status} <= words
 
@@ -313,9 +313,9 @@ def events_of(show: Show) -> list[dict[str, Any]]:
     return [msgspec.json.decode(msgspec.json.encode(event)) for event in show.events]
 
 
-def key(name: str) -> Key:
+def key(name: str) -> ApiKey:
     """Return a key that is not one."""
-    return Key(Secret(f"test-key-{name}-000001"), Limit(9))
+    return ApiKey(Secret(f"test-key-{name}-000001"), RateLimit(9))
 
 
 def out_of_reach(show: Show, *, endpoint: bool) -> None:
@@ -330,12 +330,12 @@ def out_of_reach(show: Show, *, endpoint: bool) -> None:
         show.provider.listing = lambda: passing() if failing() else ("model-1",)
 
 
-def refuse(show: Show, *styles: str, kind: Kind = Kind.SPENT_TODAY) -> None:
+def refuse(show: Show, *styles: str, kind: FaultKind = FaultKind.SPENT_TODAY) -> None:
     """Let the keys of these styles be of no use."""
 
     def answer(_: Request, secret: str) -> Outcome:
         if any(style in secret for style in styles):
-            return Fault(kind=kind, reason="quota", message="no more", retry_after=20.0)
+            return ProviderError(kind=kind, reason="quota", message="no more", retry_after=20.0)
         return Picture(data=PNG)
 
     show.provider.answer = answer
@@ -376,7 +376,7 @@ def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
     see(show)
     show = Show(folder("stop"), beats={"clear": 12})
     (show.layout.root / ".imagegen").mkdir()
-    stop = show.layout.ours / "stop"
+    stop = show.layout.state_dir / "stop"
 
     def ask_to_stop() -> None:
         stop.write_text("run-1")
@@ -400,9 +400,15 @@ def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Kind.LIMITED, Kind.SPENT_TODAY, Kind.OUT_OF_CREDIT, Kind.NO_QUOTA, Kind.KEY_REJECTED],
+    [
+        FaultKind.LIMITED,
+        FaultKind.SPENT_TODAY,
+        FaultKind.OUT_OF_CREDIT,
+        FaultKind.NO_QUOTA,
+        FaultKind.KEY_REJECTED,
+    ],
 )
-def test_every_state_of_a_key(tmp_path: Path, check: Check, kind: Kind) -> None:
+def test_every_state_of_a_key(tmp_path: Path, check: Check, kind: FaultKind) -> None:
     """Whatever becomes of a key, its event is valid and its ending is named on the page."""
     show = Show(tmp_path, beats={"clear": 12})
     refuse(show, "clear", kind=kind)

@@ -8,12 +8,12 @@ import pytest
 from builders import picture
 from gemini_server import Answer, answers
 from imagegen.providers.base import (
-    Fault,
-    Kind,
-    Options,
+    FaultKind,
     Outcome,
     Picture,
     Provider,
+    ProviderError,
+    ProviderOptions,
     Reference,
     Request,
 )
@@ -40,7 +40,7 @@ def server() -> Iterator[WebUiServer]:
 @pytest.fixture
 def ui(server: WebUiServer) -> Iterator[SdWebUi]:
     """Make the provider for that server."""
-    provider = SdWebUi(Options(base_url=server.address + "/"))
+    provider = SdWebUi(ProviderOptions(base_url=server.address + "/"))
     yield provider
     provider.close()
 
@@ -54,19 +54,19 @@ def draw(provider: SdWebUi, request: Request = REQUEST) -> Outcome:
     return provider.draw(request, None, nothing)
 
 
-def fault_of(provider: SdWebUi) -> Fault:
+def fault_of(provider: SdWebUi) -> ProviderError:
     """Make one request that brings no picture."""
     outcome = draw(provider)
-    assert isinstance(outcome, Fault)
+    assert isinstance(outcome, ProviderError)
     return outcome
 
 
 def test_it_is_a_provider(ui: SdWebUi) -> None:
     """No key, one request at a time, the checkpoint that is loaded, at no cost."""
     provider: Provider = ui
-    assert (provider.name, provider.model, provider.width) == ("sdwebui", LOADED, 1)
-    assert (provider.key_variables, provider.takes_address) == ((), True)
-    assert (provider.catalogue.default.references, SdWebUi.keys_table) == (1, "sdwebui")
+    assert (provider.name, provider.model, provider.max_concurrency) == ("sdwebui", LOADED, 1)
+    assert (provider.key_variables, provider.supports_base_url) == ((), True)
+    assert (provider.catalogue.default.references, SdWebUi.keys_section) == (1, "sdwebui")
     price = provider.catalogue.find("any").price("4K")
     assert price is not None
     assert price.picture == 0.0
@@ -91,7 +91,7 @@ def test_a_picture_is_drawn_from_the_words(ui: SdWebUi, server: WebUiServer) -> 
 
 def test_a_model_that_is_named_is_loaded(server: WebUiServer) -> None:
     """For this request alone: the web UI's own setting stays."""
-    provider = SdWebUi(Options(model=MODELS[1], base_url=server.address))
+    provider = SdWebUi(ProviderOptions(model=MODELS[1], base_url=server.address))
     assert isinstance(draw(provider), Picture)
     assert server.asked[0].fields["override_settings"] == {"sd_model_checkpoint": MODELS[1]}
     provider.close()
@@ -136,8 +136,8 @@ def test_ratio_and_size_become_pixels(
 def test_half_a_character_is_not_sent(ui: SdWebUi, server: WebUiServer) -> None:
     """A lone surrogate is a fault of the beat."""
     outcome = draw(ui, Request(style="c", shot="1", beat="1", words="\ud800"))
-    assert isinstance(outcome, Fault)
-    assert (outcome.kind, outcome.reason) == (Kind.BAD_REQUEST, "prompt")
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.reason) == (FaultKind.BAD_REQUEST, "prompt")
     assert server.requests == []
 
 
@@ -152,25 +152,25 @@ def test_a_picture_may_be_written_as_an_address(ui: SdWebUi, server: WebUiServer
 @pytest.mark.parametrize(
     ("kind", "wanted", "reason", "words"),
     [
-        (Trouble.NO_API, Kind.UNUSABLE, "HTTP 404", "--api"),
-        (Trouble.WANTS_PASSWORD, Kind.UNUSABLE, "HTTP 401", "--api-auth"),
-        (Trouble.NO_MEMORY, Kind.NO_PICTURE, "out of memory", "smaller image_size"),
-        (Trouble.BROKEN_BASE64, Kind.PASSING, "broken picture", "base64"),
-        (Answer.EMPTY_JSON, Kind.NO_PICTURE, "no picture", "interrupted"),
-        (Answer.NO_IMAGE, Kind.NO_PICTURE, "no picture", "interrupted"),
-        (Answer.WRONG_TYPES, Kind.PASSING, "broken answer", "not what it should be"),
-        (Answer.BAD_REQUEST, Kind.BAD_REQUEST, "HTTP 422", "not a valid integer"),
-        (Answer.MODEL_GONE, Kind.MODEL_GONE, "unknown checkpoint", "Unknown checkpoint"),
-        (Answer.ERROR_500, Kind.PASSING, "HTTP 500", "something broke"),
-        (Answer.UNAVAILABLE, Kind.PASSING, "HTTP 503", "starting"),
-        (Answer.HTML, Kind.NETWORK, "web page", "a web page instead of an answer"),
-        (Answer.REDIRECT, Kind.REDIRECTED, "HTTP 302", "redirects"),
-        (Answer.RESET, Kind.PASSING, "connection", "127.0.0.1"),
-        (Answer.HALF_BODY, Kind.PASSING, "cut short", "127.0.0.1"),
+        (Trouble.NO_API, FaultKind.UNUSABLE, "HTTP 404", "--api"),
+        (Trouble.WANTS_PASSWORD, FaultKind.UNUSABLE, "HTTP 401", "--api-auth"),
+        (Trouble.NO_MEMORY, FaultKind.NO_PICTURE, "out of memory", "smaller image_size"),
+        (Trouble.BROKEN_BASE64, FaultKind.PASSING, "broken picture", "base64"),
+        (Answer.EMPTY_JSON, FaultKind.NO_PICTURE, "no picture", "interrupted"),
+        (Answer.NO_IMAGE, FaultKind.NO_PICTURE, "no picture", "interrupted"),
+        (Answer.WRONG_TYPES, FaultKind.PASSING, "broken answer", "not what it should be"),
+        (Answer.BAD_REQUEST, FaultKind.BAD_REQUEST, "HTTP 422", "not a valid integer"),
+        (Answer.MODEL_GONE, FaultKind.MODEL_GONE, "unknown checkpoint", "Unknown checkpoint"),
+        (Answer.ERROR_500, FaultKind.PASSING, "HTTP 500", "something broke"),
+        (Answer.UNAVAILABLE, FaultKind.PASSING, "HTTP 503", "starting"),
+        (Answer.HTML, FaultKind.NETWORK, "web page", "a web page instead of an answer"),
+        (Answer.REDIRECT, FaultKind.REDIRECTED, "HTTP 302", "redirects"),
+        (Answer.RESET, FaultKind.PASSING, "connection", "127.0.0.1"),
+        (Answer.HALF_BODY, FaultKind.PASSING, "cut short", "127.0.0.1"),
     ],
 )
 def test_answers_are_told_apart(
-    ui: SdWebUi, server: WebUiServer, kind: str, wanted: Kind, reason: str, words: str
+    ui: SdWebUi, server: WebUiServer, kind: str, wanted: FaultKind, reason: str, words: str
 ) -> None:
     """What a person must mend ends the run; the rest is a beat's."""
     server.fault("A red fox", kind)
@@ -182,9 +182,9 @@ def test_answers_are_told_apart(
 def test_a_web_ui_that_is_not_there_is_named(server: WebUiServer) -> None:
     """The address is what a person would look at."""
     server.set_down(True)
-    provider = SdWebUi(Options(base_url=server.address))
+    provider = SdWebUi(ProviderOptions(base_url=server.address))
     fault = fault_of(provider)
-    assert fault.kind is Kind.PASSING
+    assert fault.kind is FaultKind.PASSING
     assert f"127.0.0.1:{server.port} could not be reached" in fault.message
     provider.close()
 
@@ -194,5 +194,5 @@ def test_models_are_its_checkpoints(ui: SdWebUi, server: WebUiServer) -> None:
     assert ui.models(None) == MODELS
     server.trouble = Trouble.NO_API
     found = ui.models(None)
-    assert isinstance(found, Fault)
+    assert isinstance(found, ProviderError)
     assert "--api" in found.message

@@ -13,9 +13,9 @@ from builders import beat, storyboard
 from commands import Commands, pictures, row
 from imagegen.errors import UsageError
 from imagegen.project.beat_ids import BeatIndex
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, Storyboard
-from imagegen.workspace.beat_filter import Addresses, Selection
+from imagegen.workspace.beat_filter import BeatAddresses, Selection
 
 STYLES = ("illustration", "clear", "consistent")
 BOARD = storyboard(
@@ -28,10 +28,10 @@ BOARD = storyboard(
 
 def chosen(**asked: tuple[str, ...] | int) -> list[str]:
     """Return the addresses of the beats that are chosen."""
-    return chosen_of(BOARD, Asked(**asked))  # type: ignore[arg-type]
+    return chosen_of(BOARD, DrawRequest(**asked))  # type: ignore[arg-type]
 
 
-def chosen_of(board: Storyboard, asked: Asked) -> list[str]:
+def chosen_of(board: Storyboard, asked: DrawRequest) -> list[str]:
     """Return the same for any storyboard."""
     selection = Selection(asked, board.beats, lambda: BeatIndex.of(board.beats))
     return [
@@ -44,7 +44,7 @@ def chosen_of(board: Storyboard, asked: Asked) -> list[str]:
 
 def found(address: str) -> list[str]:
     """Return the beats that an address names."""
-    addresses = Addresses(BOARD.beats, BeatIndex.of(BOARD.beats))
+    addresses = BeatAddresses(BOARD.beats, BeatIndex.of(BOARD.beats))
     return ["/".join((one.style, *one.key)) for one in addresses.find(address)]
 
 
@@ -118,9 +118,9 @@ class Counted(UserDict[str, tuple[Beat, ...]]):
 def test_many_addresses_cost_one_look_at_the_storyboard() -> None:
     """A script may name hundreds of beats of a large one."""
     few, many = Counted(BOARD.beats), Counted(BOARD.beats)
-    Selection(Asked(beats=("1.1",)), few, lambda: BeatIndex.of(few))
+    Selection(DrawRequest(beats=("1.1",)), few, lambda: BeatIndex.of(few))
     Selection(
-        Asked(beats=("1.1", "1.2", "clear/1.1", "1/9", "2/9", "2.1")),
+        DrawRequest(beats=("1.1", "1.2", "clear/1.1", "1/9", "2/9", "2.1")),
         many,
         lambda: BeatIndex.of(many),
     )
@@ -176,7 +176,7 @@ def chosen_nothing() -> UsageError:
     board = storyboard(beat("1", style="clear", shot="1"), beat("2", style="consistent", shot="2"))
     with pytest.raises(UsageError) as caught:
         Selection(
-            Asked(styles=("clear",), shots=("2",)),
+            DrawRequest(styles=("clear",), shots=("2",)),
             board.beats,
             lambda: BeatIndex.of(board.beats),
         )
@@ -200,7 +200,7 @@ def board_of(**counts: int) -> Storyboard:
 def numbers(board: Storyboard, **asked: tuple[str, ...] | int) -> dict[str, list[int]]:
     """Return the beats that are chosen, by style."""
     found: dict[str, list[int]] = {}
-    for address in chosen_of(board, Asked(**asked)):  # type: ignore[arg-type]
+    for address in chosen_of(board, DrawRequest(**asked)):  # type: ignore[arg-type]
         style, _, number = address.split("/")
         found.setdefault(style, []).append(int(number))
     return found
@@ -300,5 +300,5 @@ def test_what_was_probably_meant_keeps_its_style(address: str, meant: str) -> No
     """Following the suggestion draws, and pays for, no more than was asked for."""
     board = storyboard(beat("1.1", style="clear"), beat("1.1", style="consistent"))
     with pytest.raises(UsageError) as found:
-        Addresses(board.beats, BeatIndex.of(board.beats)).find(address)
+        BeatAddresses(board.beats, BeatIndex.of(board.beats)).find(address)
     assert found.value.hint == f'did you mean "{meant}"?'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen.errors import InputError, InvalidInputError
 from imagegen.project.settings import FILE, Settings, load
 
 
@@ -15,9 +15,9 @@ def write(project: Path, text: str) -> Path:
     return project
 
 
-def faults(project: Path, text: str) -> dict[str | None, InputFault]:
+def faults(project: Path, text: str) -> dict[str | None, InputError]:
     """Return the faults that reading `text` reports, by field."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(write(project, text))
     assert caught.value.exit_code == 2
     return {fault.field: fault for fault in caught.value.faults}
@@ -191,7 +191,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_one_fault(tmp_path: Path, content: bytes) -> None:
     """Whatever the bytes are, the answer is one fault that names the file."""
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(tmp_path)
     (fault,) = caught.value.faults
     assert fault.file.endswith(FILE)
@@ -200,7 +200,7 @@ def test_a_file_that_is_no_toml_is_one_fault(tmp_path: Path, content: bytes) -> 
 def test_a_file_over_the_bound_is_refused(tmp_path: Path) -> None:
     """A file of more than 4 MiB is not read."""
     (tmp_path / FILE).write_bytes(b"#" * (4 * 1024 * 1024 + 1))
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(tmp_path)
     assert "4 MiB" in caught.value.faults[0].message
 
@@ -214,7 +214,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
         os.mkfifo(tmp_path / FILE)
     else:
         pytest.skip("no pipes with names on this system")
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(tmp_path)
     assert "regular file" in caught.value.faults[0].message
 
@@ -223,7 +223,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: str) -> None:
 def test_a_style_named_like_a_device_is_refused(tmp_path: Path, name: str) -> None:
     """A project must work on Windows too, where such a folder cannot be."""
     (tmp_path / "imagegen.toml").write_text(f"[styles.{name}]\n")
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(tmp_path)
     assert "device" in caught.value.faults[0].message
 
@@ -232,7 +232,7 @@ def test_a_style_named_like_a_device_is_refused(tmp_path: Path, name: str) -> No
 def test_what_stands_in_the_keys_file_is_sent_there(tmp_path: Path, name: str) -> None:
     """A setting of keys.toml in imagegen.toml is told where it belongs."""
     (tmp_path / "imagegen.toml").write_text(f"{name} = 1\n")
-    with pytest.raises(InputFaultsError) as found:
+    with pytest.raises(InvalidInputError) as found:
         load(tmp_path)
     (fault,) = found.value.faults
     assert fault.field == name
@@ -250,6 +250,6 @@ def test_more_styles_than_anybody_draws_are_a_fault(tmp_path: Path) -> None:
 def test_only_so_many_pictures_in_unknown_styles_are_told(tmp_path: Path) -> None:
     """For each the style is sought that was meant."""
     pictures = "".join(f'x{n} = "a.png"\n' for n in range(5000))
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(write(tmp_path, f"[characters.mara.picture]\n{pictures}"))
     assert len(caught.value.faults) == 1000

@@ -17,10 +17,10 @@ from fakes import FakeClock
 from gemini_server import GeminiServer
 from imagegen.clock import Clock, SystemClock, pacific_day
 from imagegen.errors import Exit
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.quota.budget import MARGIN, WINDOW
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.pool import KeyPool, Lease
 from imagegen.quota.store import SqliteStore
 from imagegen.secret import Secret
 
@@ -36,8 +36,10 @@ class Run:
     def __init__(self, folder: Path, clock: Clock, keys: int = 1) -> None:
         self.warnings: list[str] = []
         ledger = Ledger.open(folder, clock, self.warnings.append, busy_seconds=0.05)
-        own = tuple(Key(Secret(f"test-key-alpha-{n:06d}"), Limit(LIMIT)) for n in range(keys))
-        self.pool = Pool({"clear": own}, provider="p", model="m", ledger=ledger, clock=clock)
+        own = tuple(
+            ApiKey(Secret(f"test-key-alpha-{n:06d}"), RateLimit(LIMIT)) for n in range(keys)
+        )
+        self.pool = KeyPool({"clear": own}, provider="p", model="m", ledger=ledger, clock=clock)
 
     def lease(self) -> Lease | None:
         """Take a lease if the budget allows it."""
@@ -62,7 +64,7 @@ class Runs:
     def __init__(self, folder: Path, clock: FakeClock) -> None:
         self.folder = folder
         self._clock = clock
-        self._pools: list[Pool] = []
+        self._pools: list[KeyPool] = []
 
     def start(self, keys: int = 1) -> Run:
         """Start a run."""
@@ -150,12 +152,12 @@ def test_a_record_that_is_deleted_in_use_means_half_pace_until_the_run_ends(
     run = runs.start()
     assert run.send_all() == LIMIT
     harm(runs.folder)
-    run.pool.look()
+    run.pool.refresh()
 
     assert run.send_all() == 0
     for _ in range(3):
         clock.advance(2 * MINUTE)
-        run.pool.look()
+        run.pool.refresh()
         assert run.send_all() == LIMIT // 2
     (warning,) = run.warnings
     assert "was deleted" in warning
@@ -167,7 +169,7 @@ def test_leases_survive_the_record_that_they_were_written_in(runs: Runs) -> None
     run = runs.start()
     leases = [run.lease() for _ in range(LIMIT)]
     _delete_folder(runs.folder)
-    run.pool.look()
+    run.pool.refresh()
     for lease in leases:
         assert lease is not None
         run.pool.release(lease)
@@ -228,8 +230,8 @@ def test_two_runs_that_lose_their_record_keep_to_the_limit(
     assert one.send() is not None
     assert two.send() is not None
     harm(runs.folder)
-    one.pool.look()
-    two.pool.look()
+    one.pool.refresh()
+    two.pool.refresh()
 
     assert one.send_all() + two.send_all() <= LIMIT - 2
     clock.advance(2 * MINUTE)
@@ -247,7 +249,7 @@ def test_a_record_that_is_overwritten_in_use_stops_no_run(runs: Runs, clock: Fak
     assert (one.send_all(), two.send_all()) == (0, 0)
     for _ in range(3):
         clock.advance(MINUTE)
-        one.pool.look()
+        one.pool.refresh()
         assert (one.send_all(), two.send_all()) == (LIMIT // 2, LIMIT)
     assert len(one.warnings) == 1
     assert len(two.warnings) == 1
@@ -281,14 +283,14 @@ def test_a_run_comes_back_to_a_record_that_was_locked(runs: Runs, clock: FakeClo
         other.execute("BEGIN EXCLUSIVE")
         assert one.send_all() == LIMIT // 2
         clock.advance(MINUTE)
-        one.pool.look()
+        one.pool.refresh()
         assert one.send_all() == LIMIT // 2
-    one.pool.look()
+    one.pool.refresh()
     assert one.send_all() == 0
     clock.advance(59)
     two = runs.start()
     clock.advance(1)
-    one.pool.look()
+    one.pool.refresh()
 
     assert two.send_all() + one.send_all() == LIMIT - LIMIT // 2
     assert len(one.warnings) == 1
@@ -302,7 +304,7 @@ def test_a_run_that_never_had_a_record_comes_back_to_one(runs: Runs, clock: Fake
     assert run.send_all() == LIMIT // 2
     runs.folder.unlink()
     clock.advance(WINDOW)
-    run.pool.look()
+    run.pool.refresh()
     assert run.send_all() == LIMIT - LIMIT // 2
 
     assert runs.start().send_all() == 0
@@ -430,7 +432,7 @@ def test_strikes_of_a_thousand_bursts_are_a_minutes_pause(runs: Runs, clock: Fak
     for _ in range(1100):
         lease = run.send()
         assert lease is not None
-        news = run.pool.limited(lease, None)
+        news = run.pool.record_429(lease, None)
         assert news.until is None or news.until <= clock.now() + 80
         clock.advance(600)
 

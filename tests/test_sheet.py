@@ -2,26 +2,26 @@
 
 from collections.abc import Iterable
 
-from imagegen.display.text.beat_grid import Sheet
+from imagegen.display.text.beat_grid import BeatGrid
 from imagegen.display.text.sanitize import ASCII
 from imagegen.project.beat_status import Status
 
 Statuses = dict[tuple[str, str], Status]
 
 
-def _sheet(shots: int, width: int, beats: int = 3) -> tuple[Sheet, Statuses]:
+def _sheet(shots: int, width: int, beats: int = 3) -> tuple[BeatGrid, Statuses]:
     statuses = {(str(s), f"{s}.{b}"): Status.PENDING for s in range(shots) for b in range(beats)}
-    return Sheet(statuses, ASCII, width), statuses
+    return BeatGrid(statuses, ASCII, width), statuses
 
 
-def _change(sheet: Sheet, statuses: Statuses, beats: Iterable[int], status: Status) -> None:
+def _change(sheet: BeatGrid, statuses: Statuses, beats: Iterable[int], status: Status) -> None:
     keys = list(statuses)
     for beat in beats:
         statuses[keys[beat]] = status
         sheet.changed(keys[beat])
 
 
-def _rows(sheet: Sheet, most: int) -> list[str]:
+def _rows(sheet: BeatGrid, most: int) -> list[str]:
     return [row.plain for row in sheet.rows(most)]
 
 
@@ -35,7 +35,7 @@ def test_shots_stay_together_and_lines_fit() -> None:
 def test_long_shot_goes_on_in_the_next_line() -> None:
     """A shot that is longer than a line loses no beat."""
     statuses = {("1", str(n)): Status.COMPLETE for n in range(10)}
-    assert _rows(Sheet(statuses, ASCII, 6), 9) == ["  ++++", "  ++++", "  ++"]
+    assert _rows(BeatGrid(statuses, ASCII, 6), 9) == ["  ++++", "  ++++", "  ++"]
 
 
 def test_a_changed_beat_is_shown() -> None:

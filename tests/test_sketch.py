@@ -14,7 +14,14 @@ import pytest
 from PIL import Image, ImageStat
 
 from commands import Commands
-from imagegen.providers.base import Fault, Kind, Options, Picture, Reference, Request
+from imagegen.providers.base import (
+    FaultKind,
+    Picture,
+    ProviderError,
+    ProviderOptions,
+    Reference,
+    Request,
+)
 from imagegen.providers.sketch import Sketch
 from imagegen.providers.sketch.field import time_of
 
@@ -58,7 +65,7 @@ def drawn(
         aspect_ratio=aspect_ratio,
         image_size=image_size,
     )
-    outcome = Sketch(Options()).draw(request, None, lambda: None)
+    outcome = Sketch(ProviderOptions()).draw(request, None, lambda: None)
     assert isinstance(outcome, Picture)
     return outcome.data
 
@@ -88,11 +95,11 @@ def distance(one: bytes, other: bytes) -> float:
 
 def test_it_needs_no_key_and_has_one_model() -> None:
     """Name, model, keys and width are what the engine asks a provider for."""
-    sketch = Sketch(Options())
+    sketch = Sketch(ProviderOptions())
     assert (sketch.name, sketch.model, sketch.key_variables) == ("sketch", "sketch", ())
     assert sketch.models(None) == ("sketch",)
-    assert sketch.width == (os.cpu_count() or 1)
-    assert Sketch(Options(width=3)).width == 3
+    assert sketch.max_concurrency == (os.cpu_count() or 1)
+    assert Sketch(ProviderOptions(width=3)).max_concurrency == 3
     sketch.close()
 
 
@@ -273,9 +280,9 @@ def test_an_unknown_ratio_or_size_is_a_fault(ratio: str, size: str) -> None:
     request = Request(
         style="clear", shot="1", beat="1.1", words=WORDS, aspect_ratio=ratio, image_size=size
     )
-    outcome = Sketch(Options()).draw(request, None, lambda: None)
-    assert isinstance(outcome, Fault)
-    assert outcome.kind is Kind.BAD_REQUEST
+    outcome = Sketch(ProviderOptions()).draw(request, None, lambda: None)
+    assert isinstance(outcome, ProviderError)
+    assert outcome.kind is FaultKind.BAD_REQUEST
     assert "16:9" in outcome.message or "1K" in outcome.message
 
 
@@ -286,7 +293,7 @@ def test_a_draw_says_once_that_it_was_sent(ratio: str) -> None:
     request = Request(
         style="clear", shot="1", beat="1.1", words=WORDS, aspect_ratio=ratio, image_size="512"
     )
-    Sketch(Options()).draw(request, None, lambda: calls.append(None))
+    Sketch(ProviderOptions()).draw(request, None, lambda: calls.append(None))
     assert len(calls) == 1
 
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from imagegen.display.reports import status as shown
-from imagegen.errors import Exit, InputFaultsError
-from imagegen.project.record import Asked
+from imagegen.errors import Exit, InvalidInputError
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard.transitions import Kind, is_known, kind_of
-from imagegen.review.status import standing
+from imagegen.review.status import project_status
 from imagegen.setup import init
 from imagegen.workspace.project import Project
 from reports import Printed
@@ -59,7 +59,7 @@ def write(path: Path, document: object, *, days_old: int = 0) -> None:
 
 def notes(root: Path) -> str:
     """Return what is to be said of a project's beats, one note a line."""
-    return "\n".join(Project(root, Asked()).notes())
+    return "\n".join(Project(root, DrawRequest()).notes())
 
 
 class TestSeveralSources:
@@ -100,21 +100,21 @@ class TestSeveralSources:
 def test_a_module_that_was_formatted_is_read_if_there_is_no_other(root: Path) -> None:
     """The older page saves it under this name."""
     write(root / "prompts" / "prompts-clear-formatted.js", rows("a"))
-    project = Project(root, Asked())
+    project = Project(root, DrawRequest())
     assert [beat.words for beat in project.beats["clear"]] == ["a"]
     write(root / "prompts" / "prompts-clear.js", rows("b"))
-    assert [beat.words for beat in Project(root, Asked()).beats["clear"]] == ["b"]
+    assert [beat.words for beat in Project(root, DrawRequest()).beats["clear"]] == ["b"]
     assert "prompts/prompts-clear.js is used, not prompts/prompts-clear-formatted.js" in notes(root)
 
 
 def test_a_number_is_found_where_the_older_service_put_it(root: Path) -> None:
     """It drew Beat_1.1 of a storyboard to Beat_1.1.png: nothing is drawn again."""
     write(root / "prompts" / "prompts-clear.json", [rows("a")[0] | {"beat_number": "Beat_1.1"}])
-    project = Project(root, Asked())
+    project = Project(root, DrawRequest())
     place = root / "generated_images" / "clear" / "Shot_1" / "Beat_1.1.png"
     place.parent.mkdir(parents=True)
     Image.new("RGB", (16, 9)).save(place)
-    assert standing(project, WALL).check is Exit.OK
+    assert project_status(project, WALL).check is Exit.OK
 
 
 def test_every_beat_that_begins_gets_the_style_reference(root: Path) -> None:
@@ -125,7 +125,7 @@ def test_every_beat_that_begins_gets_the_style_reference(root: Path) -> None:
         [rows("a")[0] | {"shot_number": n, "transition_type": t} for n, t in enumerate(called)],
     )
     Image.new("RGB", (16, 9)).save(root / "style_reference.png")
-    project = Project(root, Asked())
+    project = Project(root, DrawRequest())
     sent = [project.composer.request(beat).references for beat in project.beats["clear"]]
     assert [len(references) for references in sent] == [1] * 6
 
@@ -139,7 +139,7 @@ class TestBeatsWithoutPrompt:
         listed = [{"beat_number": f"Beat {n}", "script_phrase": "Words."} for n in (1, 2)]
         write(root / "beats.json", listed)
         write(root / "prompts" / "prompts-clear.json", rows("a"))
-        return Project(root, Asked())
+        return Project(root, DrawRequest())
 
     def test_are_counted_and_named(self, project: Project) -> None:
         """By the numbers that the list has."""
@@ -151,7 +151,7 @@ class TestBeatsWithoutPrompt:
         place = project.layout.picture("clear", "1", "1")
         place.parent.mkdir(parents=True)
         Image.new("RGB", (16, 9)).save(place)
-        found = standing(project, WALL)
+        found = project_status(project, WALL)
         assert found.check is Exit.BEATS_IN_ERROR
         printed = Printed()
         shown.show(printed.printer, found, "film", WALL)
@@ -231,7 +231,7 @@ class TestStyleReference:
             name.lower().split(".")[1], "PNG"
         )
         Image.new("RGB", (16, 9)).save(root / name, kind)
-        project = Project(root, Asked())
+        project = Project(root, DrawRequest())
         request = project.composer.request(project.beats["clear"][0])
         assert [reference.role.name for reference in request.references] == ["STYLE"]
         assert project.notes() == ()
@@ -271,7 +271,7 @@ class TestCloudDrives:
     def test_a_picture_is_not_drawn_again(self, root: Path, name: str) -> None:
         """It counts as there, and a note says that it is not on this machine."""
         write(root / "beats.json", rows("a", "b"))
-        project = Project(root, Asked())
+        project = Project(root, DrawRequest())
         place = project.layout.picture("clear", "1", "1")
         place.parent.mkdir(parents=True)
         place.with_name(name).write_bytes(b"bplist00")
@@ -280,16 +280,16 @@ class TestCloudDrives:
             False,
             True,
         ]
-        assert standing(project, WALL).elsewhere == ("clear/1/1",)
+        assert project_status(project, WALL).elsewhere == ("clear/1/1",)
         printed = Printed()
-        shown.show(printed.printer, standing(project, WALL), "film", WALL)
+        shown.show(printed.printer, project_status(project, WALL), "film", WALL)
         assert "1 picture is not on this machine but on a cloud drive (clear/1/1)" in printed.text
 
     @pytest.mark.skipif(os.name == "nt", reason="holes in files need an attribute there")
     def test_a_hole_is_a_placeholder(self, root: Path) -> None:
         """A size without any room on the disk: nothing is put aside or drawn."""
         write(root / "beats.json", rows("a"))
-        project = Project(root, Asked())
+        project = Project(root, DrawRequest())
         place = project.layout.picture("clear", "1", "1")
         place.parent.mkdir(parents=True)
         with place.open("wb") as file:
@@ -301,8 +301,8 @@ class TestCloudDrives:
     def test_beats_are_not_taken_for_missing(self, root: Path) -> None:
         """The file is named, and what to do."""
         (root / ".beats.json.icloud").write_bytes(b"bplist00")
-        with pytest.raises(InputFaultsError) as caught:
-            Project(root, Asked())
+        with pytest.raises(InvalidInputError) as caught:
+            Project(root, DrawRequest())
         (fault,) = caught.value.faults
         assert "is not on this machine" in fault.message
         assert "download it" in (fault.hint or "")

@@ -20,7 +20,7 @@ from builders import picture
 from crashing import Crash, failing, full
 from imagegen.errors import StorageError, UsageError
 from imagegen.project import steps
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.steps import Move
 
 WALL = 1_790_000_000.0
@@ -36,41 +36,41 @@ def place(number: str, shot: str = "1") -> str:
     return f"generated_images/clear/Shot_{shot}/Beat_{number}.png"
 
 
-def project(root: Path, held: Mapping[str, bytes]) -> Layout:
+def project(root: Path, held: Mapping[str, bytes]) -> ProjectPaths:
     """Make a project that holds these files."""
     root.mkdir(exist_ok=True)
     for name, data in held.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
-    return Layout(root)
+    return ProjectPaths(root)
 
 
-def tree(layout: Layout) -> Tree:
+def tree(layout: ProjectPaths) -> Tree:
     """Return every file of a project, but for what steps say of themselves."""
     every = sorted(path for path in layout.root.rglob("*") if path.is_file())
     return {layout.relative(path): path.read_bytes() for path in every if path.name != steps.STEP}
 
 
-def in_place(layout: Layout) -> Tree:
+def in_place(layout: ProjectPaths) -> Tree:
     """Return every file that is not among the old pictures."""
     return {name: data for name, data in tree(layout).items() if not name.startswith("old_images")}
 
 
-def folders(layout: Layout) -> list[str]:
+def folders(layout: ProjectPaths) -> list[str]:
     """Return the folders of pictures."""
     return sorted(layout.relative(path) for path in layout.pictures.rglob("*") if path.is_dir())
 
 
-def said(layout: Layout, name: str = FIRST) -> dict[str, Any]:
+def said(layout: ProjectPaths, name: str = FIRST) -> dict[str, Any]:
     """Return what a step says of itself."""
-    data = (layout.old / name / "step.json").read_bytes()
+    data = (layout.archive_dir / name / "step.json").read_bytes()
     return dict(msgspec.json.decode(data))
 
 
-def hostile(layout: Layout, data: bytes, name: str = FIRST) -> None:
+def hostile(layout: ProjectPaths, data: bytes, name: str = FIRST) -> None:
     """Put a step there that somebody else has written."""
-    (layout.old / name).mkdir(parents=True)
-    (layout.old / name / "step.json").write_bytes(data)
+    (layout.archive_dir / name).mkdir(parents=True)
+    (layout.archive_dir / name / "step.json").write_bytes(data)
 
 
 def begun(*moves: tuple[str, str], **fields: Any) -> bytes:
@@ -99,7 +99,7 @@ def links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+def layout(tmp_path: Path) -> ProjectPaths:
     """Return a project with four pictures in two shots."""
     held = {place("1"): WHOLE[1], place("2"): WHOLE[2], place("3"): WHOLE[3]}
     return project(tmp_path / "shop", {**held, place("4", "2"): WHOLE[4]})
@@ -130,7 +130,7 @@ SHAPES: list[tuple[list[Move], dict[str, int]]] = [
     ("moves", "then"), SHAPES, ids=["move", "swap", "cycle", "chain", "into a new folder"]
 )
 def test_pictures_change_places_and_back(
-    layout: Layout, moves: list[Move], then: dict[str, int], *, links: bool
+    layout: ProjectPaths, moves: list[Move], then: dict[str, int], *, links: bool
 ) -> None:
     """Pictures are where the moves say, and taken back where they were, with their folders."""
     before, around = tree(layout), folders(layout)
@@ -146,7 +146,9 @@ def test_pictures_change_places_and_back(
     assert folders(layout) == around
 
 
-def test_what_stands_in_the_way_is_kept_and_comes_back(layout: Layout, *, links: bool) -> None:
+def test_what_stands_in_the_way_is_kept_and_comes_back(
+    layout: ProjectPaths, *, links: bool
+) -> None:
     """A picture that another replaces lies in the step's folder, until that is taken back."""
     before = tree(layout)
     step = steps.perform(layout, "use", [Move(place("1"), place("2"))], wall=WALL)
@@ -158,7 +160,7 @@ def test_what_stands_in_the_way_is_kept_and_comes_back(layout: Layout, *, links:
     assert tree(layout) == before
 
 
-def test_files_are_put_away(layout: Layout, *, links: bool) -> None:
+def test_files_are_put_away(layout: ProjectPaths, *, links: bool) -> None:
     """What is moved away lies in the step's folder as runs keep it, others by their whole path."""
     project(layout.root, {"selected_images/a.png": b"a", "generated_images/step.json": b"mine"})
     before = tree(layout)
@@ -171,13 +173,13 @@ def test_files_are_put_away(layout: Layout, *, links: bool) -> None:
         f"old_images/{FIRST}/clear/Shot_1/Beat_1.png",
         f"old_images/{FIRST}/clear/Shot_2/Beat_4.png",
     ]
-    mine = layout.old / FIRST / "_files" / "generated_images" / "step.json"
+    mine = layout.archive_dir / FIRST / "_files" / "generated_images" / "step.json"
     assert mine.read_bytes() == b"mine"
     steps.undo(layout, WALL)
     assert tree(layout) == before
 
 
-def test_small_files_are_written_in_the_same_step(layout: Layout, *, links: bool) -> None:
+def test_small_files_are_written_in_the_same_step(layout: ProjectPaths, *, links: bool) -> None:
     """A file gets new bytes, the old ones are kept and come back; a new file goes away again."""
     project(layout.root, {"overrides.toml": b"old"})
     before = tree(layout)
@@ -197,7 +199,7 @@ def test_small_files_are_written_in_the_same_step(layout: Layout, *, links: bool
     }
 
 
-def test_small_files_can_become_something_else_when_taken_back(layout: Layout) -> None:
+def test_small_files_can_become_something_else_when_taken_back(layout: ProjectPaths) -> None:
     """Taking back may write a file anew, where a person has changed it since."""
     project(layout.root, {"overrides.toml": b"old"})
     swap = [Move(place("1"), place("2")), Move(place("2"), place("1"))]
@@ -209,7 +211,7 @@ def test_small_files_can_become_something_else_when_taken_back(layout: Layout) -
     assert tree(layout)[f"old_images/{FIRST}-02/_files/overrides.toml"] == b"new and mine"
 
 
-def test_the_callers_values_come_back(layout: Layout) -> None:
+def test_the_callers_values_come_back(layout: ProjectPaths) -> None:
     """What undo has to set back besides files is handed back, also where no file moved."""
     steps.perform(layout, "use", wall=WALL, settled={"model": ["a", 1, None]})
     taken, undo = steps.undo(layout, WALL) or pytest.fail("nothing to take back")
@@ -217,7 +219,7 @@ def test_the_callers_values_come_back(layout: Layout) -> None:
     assert steps.undo(layout, WALL) is None
 
 
-def test_steps_are_taken_back_one_after_the_other(layout: Layout, *, links: bool) -> None:
+def test_steps_are_taken_back_one_after_the_other(layout: ProjectPaths, *, links: bool) -> None:
     """Taking back twice takes back the step before, and an undo is none that is taken back."""
     looks = [tree(layout)]
     for source, target in ("17", "72", "28"):
@@ -233,7 +235,7 @@ def test_steps_are_taken_back_one_after_the_other(layout: Layout, *, links: bool
     assert tree(layout) == looks[0]
 
 
-def test_a_new_step_after_an_undo_is_taken_back_first(layout: Layout) -> None:
+def test_a_new_step_after_an_undo_is_taken_back_first(layout: ProjectPaths) -> None:
     """After an undo and another step, undo takes back that one and then the oldest."""
     for source, target in ("17", "28"):
         steps.perform(layout, "use", [Move(place(source), place(target))], wall=WALL)
@@ -243,7 +245,7 @@ def test_a_new_step_after_an_undo_is_taken_back_first(layout: Layout) -> None:
     assert kinds == ["clean", "use"]
 
 
-def test_what_came_since_is_kept_when_a_step_is_taken_back(layout: Layout) -> None:
+def test_what_came_since_is_kept_when_a_step_is_taken_back(layout: ProjectPaths) -> None:
     """A picture that was drawn where one comes back is kept in the undo's own folder."""
     steps.perform(layout, "clean", wall=WALL, away=[place("1")])
     project(layout.root, {place("1"): WHOLE[9]})
@@ -252,7 +254,7 @@ def test_what_came_since_is_kept_when_a_step_is_taken_back(layout: Layout) -> No
     assert tree(layout)[f"old_images/{FIRST}-02/clear/Shot_1/Beat_1.png"] == WHOLE[9]
 
 
-def test_missing_files_links_and_folders_do_not_move(layout: Layout) -> None:
+def test_missing_files_links_and_folders_do_not_move(layout: ProjectPaths) -> None:
     """What is no file is left alone and keeps nothing else from moving."""
     (layout.root / place("5")).symlink_to(layout.root / place("1"))
     (layout.root / place("6")).mkdir()
@@ -263,12 +265,12 @@ def test_missing_files_links_and_folders_do_not_move(layout: Layout) -> None:
     assert (layout.root / place("6")).is_dir()
 
 
-def test_where_nothing_moves_nothing_is_written(layout: Layout) -> None:
+def test_where_nothing_moves_nothing_is_written(layout: ProjectPaths) -> None:
     """A step of nothing leaves no folder."""
     moves = [Move(place("9"), place("8")), Move(place("1"), place("1"))]
     step = steps.perform(layout, "renumber", moves, wall=WALL)
     assert (step.state, step.moves) == ("done", ())
-    assert not layout.old.exists()
+    assert not layout.archive_dir.exists()
 
 
 @pytest.mark.parametrize(
@@ -283,17 +285,19 @@ def test_where_nothing_moves_nothing_is_written(layout: Layout) -> None:
         [Move(place("1"), f"old_images/{FIRST}/step.json")],
     ],
 )
-def test_a_callers_fault_is_told_and_changes_nothing(layout: Layout, moves: list[Move]) -> None:
+def test_a_callers_fault_is_told_and_changes_nothing(
+    layout: ProjectPaths, moves: list[Move]
+) -> None:
     """Two files for one place, one file for two, and paths that no step may touch are refused."""
     before = tree(layout)
     with pytest.raises(ValueError, match=r"moved twice|at once|no step may"):
         steps.perform(layout, "renumber", moves, wall=WALL)
     assert tree(layout) == before
-    assert not layout.old.exists()
+    assert not layout.archive_dir.exists()
 
 
 def test_a_disk_that_folds_case_has_one_place_for_two_spellings(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A target that the disk shows as a file under another spelling is that file's place."""
     other = place("1").replace("Beat_", "beat_")
@@ -307,7 +311,7 @@ def test_a_disk_that_folds_case_has_one_place_for_two_spellings(
 
 
 @pytest.mark.parametrize("kind", ["folder", "link"])
-def test_what_is_no_file_is_never_replaced(layout: Layout, kind: str) -> None:
+def test_what_is_no_file_is_never_replaced(layout: ProjectPaths, kind: str) -> None:
     """A folder or a link where a file has to go is named, and nothing moves."""
     there = layout.root / place("8")
     if kind == "folder":
@@ -318,10 +322,10 @@ def test_what_is_no_file_is_never_replaced(layout: Layout, kind: str) -> None:
     with pytest.raises(StorageError, match=r"Beat_8\.png is (no file|a symbolic link)"):
         steps.perform(layout, "renumber", [Move(place("1"), place("8"))], wall=WALL)
     assert tree(layout) == before
-    assert not layout.old.exists()
+    assert not layout.archive_dir.exists()
 
 
-def test_nothing_moves_through_a_link(layout: Layout, tmp_path: Path) -> None:
+def test_nothing_moves_through_a_link(layout: ProjectPaths, tmp_path: Path) -> None:
     """A folder that is a link leads out of the project: nothing is taken or put there."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "Beat_1.png").write_bytes(b"theirs")
@@ -336,7 +340,7 @@ def test_nothing_moves_through_a_link(layout: Layout, tmp_path: Path) -> None:
     assert in_place(layout)[place("1")] == WHOLE[1]
 
 
-def test_old_pictures_are_renamed_and_never_written_into(layout: Layout) -> None:
+def test_old_pictures_are_renamed_and_never_written_into(layout: ProjectPaths) -> None:
     """A picture that moved is the same file, with its time and one name."""
     before = (layout.root / place("1")).stat()
     steps.perform(layout, "renumber", [Move(place("1"), place("2"))], wall=WALL)
@@ -348,7 +352,7 @@ def test_old_pictures_are_renamed_and_never_written_into(layout: Layout) -> None
     )
 
 
-def test_two_names_of_one_file_move_like_two_files(layout: Layout) -> None:
+def test_two_names_of_one_file_move_like_two_files(layout: ProjectPaths) -> None:
     """Pictures that are hard links of each other swap, move and give way, and both stay."""
     (layout.root / place("5")).hardlink_to(layout.root / place("1"))
     before = tree(layout)
@@ -364,7 +368,7 @@ def test_two_names_of_one_file_move_like_two_files(layout: Layout) -> None:
 
 
 def test_links_that_show_as_two_files_are_not_relied_on(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a disk whose links cannot be told from copies, pictures move and leave no second."""
     monkeypatch.setattr(os, "link", lambda source, to, **_: shutil.copy(source, to))
@@ -374,7 +378,7 @@ def test_links_that_show_as_two_files_are_not_relied_on(
     assert in_place(layout)[place("2")] == WHOLE[1]
 
 
-def test_folders_of_one_second_sort_in_their_order(layout: Layout) -> None:
+def test_folders_of_one_second_sort_in_their_order(layout: ProjectPaths) -> None:
     """Steps of one second, and those after a clock was set back, come after the ones before."""
     names = [steps.new_folder(layout, WALL).name for _ in range(3)]
     assert names == [FIRST, f"{FIRST}-02", f"{FIRST}-03"]
@@ -382,18 +386,18 @@ def test_folders_of_one_second_sort_in_their_order(layout: Layout) -> None:
     assert steps.new_folder(layout, WALL + 1).name == "2026-09-21T14-13-21Z"
 
 
-def test_a_hundred_steps_of_one_second_are_taken_back_in_order(layout: Layout) -> None:
+def test_a_hundred_steps_of_one_second_are_taken_back_in_order(layout: ProjectPaths) -> None:
     """The newest of very many steps is the one that is taken back."""
     for number in range(98):
-        steps.note_run(steps.new_folder(layout, WALL), f"run-{number}")
+        steps.record_run(steps.new_folder(layout, WALL), f"run-{number}")
     steps.perform(layout, "ninety-ninth", wall=WALL, settled={"at": 99})
     steps.perform(layout, "hundredth", wall=WALL, settled={"at": 100})
-    assert (layout.old / f"{FIRST}-100").is_dir()
+    assert (layout.archive_dir / f"{FIRST}-100").is_dir()
     kinds = [found[0].kind for found in iter(lambda: steps.undo(layout, WALL), None)]
     assert kinds == ["hundredth", "ninety-ninth"]
 
 
-def run_folder(layout: Layout, name: str = FIRST) -> Path:
+def run_folder(layout: ProjectPaths, name: str = FIRST) -> Path:
     """Let a run have replaced two pictures, and kept what was no picture."""
     kept = {
         "clear/Shot_1/Beat_1.png": WHOLE[5],
@@ -404,15 +408,15 @@ def run_folder(layout: Layout, name: str = FIRST) -> Path:
         "clear/Beat_4.png": WHOLE[9],
     }
     project(layout.root, {f"old_images/{name}/{path}": data for path, data in kept.items()})
-    return layout.old / name
+    return layout.archive_dir / name
 
 
 @pytest.mark.parametrize("noted", [True, False])
-def test_what_a_run_replaced_comes_back(layout: Layout, *, noted: bool, links: bool) -> None:
+def test_what_a_run_replaced_comes_back(layout: ProjectPaths, *, noted: bool, links: bool) -> None:
     """The whole pictures that a run replaced return, the run's own are kept, others stay."""
     folder = run_folder(layout)
     if noted:
-        steps.note_run(folder, "20260921-abc")
+        steps.record_run(folder, "20260921-abc")
         assert (said(layout)["kind"], said(layout)["run"]) == ("run", "20260921-abc")
     found = steps.last(layout) or pytest.fail("nothing to take back")
     assert found[0] == folder
@@ -429,22 +433,22 @@ def test_what_a_run_replaced_comes_back(layout: Layout, *, noted: bool, links: b
     assert steps.undo(layout, WALL) is None
 
 
-def test_a_run_that_replaced_nothing_is_passed_over(layout: Layout) -> None:
+def test_a_run_that_replaced_nothing_is_passed_over(layout: ProjectPaths) -> None:
     """Undo takes back the step before a run that only drew what was missing."""
     steps.perform(layout, "use", [Move(place("1"), place("8"))], wall=WALL)
-    steps.note_run(steps.new_folder(layout, WALL), "1-a")
+    steps.record_run(steps.new_folder(layout, WALL), "1-a")
     steps.new_folder(layout, WALL)
     taken, _ = steps.undo(layout, WALL) or pytest.fail("nothing to take back")
     assert taken.kind == "use"
 
 
-def test_folders_of_others_are_no_steps(layout: Layout, tmp_path: Path) -> None:
+def test_folders_of_others_are_no_steps(layout: ProjectPaths, tmp_path: Path) -> None:
     """Folders with other names, files and links among the old pictures are left alone."""
     run_folder(layout, "my favourites")
     run_folder(layout, FIRST)
-    (layout.old / FIRST).rename(tmp_path / "elsewhere")
-    (layout.old / FIRST).symlink_to(tmp_path / "elsewhere")
-    (layout.old / f"{FIRST}-02").write_bytes(b"")
+    (layout.archive_dir / FIRST).rename(tmp_path / "elsewhere")
+    (layout.archive_dir / FIRST).symlink_to(tmp_path / "elsewhere")
+    (layout.archive_dir / f"{FIRST}-02").write_bytes(b"")
     before = tree(layout)
     assert steps.last(layout) is None
     assert steps.recover(layout) is None
@@ -484,7 +488,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("state", ["begun", "staged", "done"])
-def test_a_step_that_leads_elsewhere_is_none(layout: Layout, path: str, state: str) -> None:
+def test_a_step_that_leads_elsewhere_is_none(layout: ProjectPaths, path: str, state: str) -> None:
     """A step with a path that none of ours has is not followed, in neither direction."""
     (layout.root.parent / "theirs.png").write_bytes(b"theirs")
     assert not steps.is_place(path)
@@ -520,7 +524,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("data", STRANGE, ids=range(len(STRANGE)))
-def test_a_step_that_cannot_be_understood_is_none(layout: Layout, data: bytes) -> None:
+def test_a_step_that_cannot_be_understood_is_none(layout: ProjectPaths, data: bytes) -> None:
     """Torn, odd and endless steps are not followed, and do not keep others from being done."""
     before = tree(layout)
     hostile(layout, data)
@@ -531,18 +535,18 @@ def test_a_step_that_cannot_be_understood_is_none(layout: Layout, data: bytes) -
     steps.perform(layout, "use", [Move(place("1"), place("8"))], wall=WALL)
     steps.undo(layout, WALL)
     assert tree(layout) == before
-    assert (layout.old / FIRST / "step.json").read_bytes() == data
+    assert (layout.archive_dir / FIRST / "step.json").read_bytes() == data
 
 
-def test_a_step_that_is_too_large_or_a_link_is_none(layout: Layout, tmp_path: Path) -> None:
+def test_a_step_that_is_too_large_or_a_link_is_none(layout: ProjectPaths, tmp_path: Path) -> None:
     """A step of many megabytes is not read, nor one that is a link."""
     hostile(layout, WHOLE_STEP)
-    with (layout.old / FIRST / "step.json").open("r+b") as file:
+    with (layout.archive_dir / FIRST / "step.json").open("r+b") as file:
         file.truncate(257 * 1024 * 1024)
     assert not steps.unfinished(layout)
     (tmp_path / "step.json").write_bytes(WHOLE_STEP)
-    (layout.old / FIRST / "step.json").unlink()
-    (layout.old / FIRST / "step.json").symlink_to(tmp_path / "step.json")
+    (layout.archive_dir / FIRST / "step.json").unlink()
+    (layout.archive_dir / FIRST / "step.json").symlink_to(tmp_path / "step.json")
     assert not steps.unfinished(layout)
     assert steps.recover(layout) is None
     assert in_place(layout)[place("1")] == WHOLE[1]
@@ -550,12 +554,12 @@ def test_a_step_that_is_too_large_or_a_link_is_none(layout: Layout, tmp_path: Pa
 
 @pytest.mark.parametrize("state", ["begun", "staged"])
 def test_what_is_staged_but_no_file_is_left_alone(
-    layout: Layout, tmp_path: Path, state: str
+    layout: ProjectPaths, tmp_path: Path, state: str
 ) -> None:
     """Links, folders and names without a move among staged files never come to be pictures."""
     (tmp_path / "theirs").write_bytes(b"theirs")
     hostile(layout, begun((place("8"), place("9")), (place("2"), place("8")), state=state))
-    staged = layout.old / FIRST / "_staged"
+    staged = layout.archive_dir / FIRST / "_staged"
     staged.mkdir()
     (staged / "0").symlink_to(tmp_path / "theirs")
     (staged / "1").mkdir()
@@ -570,7 +574,7 @@ def test_what_is_staged_but_no_file_is_left_alone(
 
 
 def test_a_disk_of_its_own_for_old_pictures_is_told(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing can be moved in one step nothing is, and the message says why."""
     before = tree(layout)
@@ -587,11 +591,11 @@ def test_a_disk_of_its_own_for_old_pictures_is_told(
         steps.perform(layout, "use", [Move(place("1"), place("8"))], wall=WALL)
     assert tree(layout) == before
     assert not steps.unfinished(layout)
-    assert list(layout.old.iterdir()) == []
+    assert list(layout.archive_dir.iterdir()) == []
 
 
 def test_a_folder_that_must_not_be_written_in_stops_the_step_before_it_moves_a_file(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    layout: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be ended is not begun."""
     before = tree(layout)
@@ -602,13 +606,13 @@ def test_a_folder_that_must_not_be_written_in_stops_the_step_before_it_moves_a_f
     assert not steps.unfinished(layout)
 
 
-def test_a_look_needs_no_old_pictures(layout: Layout) -> None:
+def test_a_look_needs_no_old_pictures(layout: ProjectPaths) -> None:
     """A project without any step has none to finish or to take back."""
     assert not steps.unfinished(layout)
     assert steps.recover(layout) is None
     assert steps.last(layout) is None
     assert steps.undo(layout, WALL) is None
-    assert not layout.old.exists()
+    assert not layout.archive_dir.exists()
 
 
 HELD = {
@@ -627,29 +631,29 @@ MOVES = [
 ]
 
 
-def changed(layout: Layout) -> None:
+def changed(layout: ProjectPaths) -> None:
     """Swap, replace, move to a new folder, put away and write: all in one step."""
     contents = {"overrides.toml": b"new"}
     steps.perform(layout, "renumber", MOVES, wall=WALL, contents=contents)
 
 
-def put_away(layout: Layout) -> None:
+def put_away(layout: ProjectPaths) -> None:
     """Move a picture along and one away."""
     moves = [Move(place("1"), place("2"))]
     steps.perform(layout, "clean", moves, wall=WALL, away=[place("2")])
 
 
-def taken_back(layout: Layout) -> None:
+def taken_back(layout: ProjectPaths) -> None:
     """Take the last step back."""
     steps.undo(layout, WALL)
 
 
-def run_before(layout: Layout) -> None:
+def run_before(layout: ProjectPaths) -> None:
     """Let a run have replaced two pictures."""
     run_folder(layout)
 
 
-def nothing(_: Layout) -> None:
+def nothing(_: ProjectPaths) -> None:
     """Do nothing before."""
 
 
@@ -666,7 +670,10 @@ class Trial:
     """One operation, tried again and again from the same beginning."""
 
     def __init__(
-        self, root: Path, first: Callable[[Layout], None], then: Callable[[Layout], None]
+        self,
+        root: Path,
+        first: Callable[[ProjectPaths], None],
+        then: Callable[[ProjectPaths], None],
     ) -> None:
         self._root = root
         self._numbers = itertools.count()
@@ -674,7 +681,7 @@ class Trial:
         self.then = then
         self.layout = self.fresh()
         self.before = tree(self.layout)
-        self.begun = len(list(self.layout.old.glob("*/step.json")))
+        self.begun = len(list(self.layout.archive_dir.glob("*/step.json")))
         with failing() as calls:
             then(self.layout)
         self.calls = list(calls)
@@ -692,7 +699,7 @@ class Trial:
         before = ["write", *self.calls]
         return [at for at in range(1, len(self.calls) + 1) if before[at - 1] != "fsync"]
 
-    def fresh(self) -> Layout:
+    def fresh(self) -> ProjectPaths:
         """Return a project as it is before the operation."""
         root = self._root / str(next(self._numbers))
         layout = project(root, HELD)
@@ -701,7 +708,7 @@ class Trial:
         self.layout = layout
         return layout
 
-    def crash(self, at: int, then: Callable[[Layout], object]) -> bool:
+    def crash(self, at: int, then: Callable[[ProjectPaths], object]) -> bool:
         """Do something that ends at the call number `at`; False if it came to its end before."""
         try:
             with failing(at):
@@ -714,7 +721,7 @@ class Trial:
     def committed(self) -> bool:
         """Whether the step was written down before the crash."""
         own = f"{FIRST}-02" if self.then is taken_back else FIRST
-        return (self.layout.old / own / "step.json").exists()
+        return (self.layout.archive_dir / own / "step.json").exists()
 
     def check(self) -> None:
         """Look whether all is either as before, or as the finished step leaves it."""
@@ -724,12 +731,12 @@ class Trial:
             assert said_all(self.layout) == self.said
         else:
             assert tree(self.layout) == self.before
-            assert len(list(self.layout.old.glob("*/step.json"))) == self.begun
+            assert len(list(self.layout.archive_dir.glob("*/step.json"))) == self.begun
 
     def check_nothing_unfinished(self) -> None:
         """Look whether anything says or shows that a step is half-done."""
         assert not steps.unfinished(self.layout)
-        left = [path.name for path in self.layout.old.glob("*/*")]
+        left = [path.name for path in self.layout.archive_dir.glob("*/*")]
         assert not [name for name in left if name in {"_staged", "_new"} or ".imagegen" in name]
 
     def drop(self) -> None:
@@ -737,15 +744,19 @@ class Trial:
         shutil.rmtree(self.layout.root)
 
 
-def said_all(layout: Layout) -> dict[str, Any]:
+def said_all(layout: ProjectPaths) -> dict[str, Any]:
     """Return what every step says of itself."""
-    written = sorted(layout.old.glob("*/step.json"))
+    written = sorted(layout.archive_dir.glob("*/step.json"))
     return {path.parent.name: msgspec.json.decode(path.read_bytes()) for path in written}
 
 
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_crash_at_any_call_leaves_all_as_it_was_or_is_finished(
-    tmp_path: Path, first: Callable[[Layout], None], then: Callable[[Layout], None], *, links: bool
+    tmp_path: Path,
+    first: Callable[[ProjectPaths], None],
+    then: Callable[[ProjectPaths], None],
+    *,
+    links: bool,
 ) -> None:
     """After a crash at each call to the disk, a recovery leaves no picture at a wrong place."""
     trial = Trial(tmp_path, first, then)
@@ -774,7 +785,11 @@ def test_a_crash_at_any_call_leaves_all_as_it_was_or_is_finished(
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_crash_at_any_call_of_a_recovery_is_recovered_from(
-    tmp_path: Path, first: Callable[[Layout], None], then: Callable[[Layout], None], *, links: bool
+    tmp_path: Path,
+    first: Callable[[ProjectPaths], None],
+    then: Callable[[ProjectPaths], None],
+    *,
+    links: bool,
 ) -> None:
     """A recovery that is interrupted at any call is carried on by the next."""
     trial = Trial(tmp_path, first, then)
@@ -798,7 +813,11 @@ def test_a_crash_at_any_call_of_a_recovery_is_recovered_from(
 
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_what_a_person_puts_there_after_a_crash_is_kept(
-    tmp_path: Path, first: Callable[[Layout], None], then: Callable[[Layout], None], *, links: bool
+    tmp_path: Path,
+    first: Callable[[ProjectPaths], None],
+    then: Callable[[ProjectPaths], None],
+    *,
+    links: bool,
 ) -> None:
     """A file that came to a free place before the recovery is not overwritten by it."""
     trial = Trial(tmp_path, first, then)
@@ -823,7 +842,11 @@ def test_what_a_person_puts_there_after_a_crash_is_kept(
 
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_disk_that_refuses_any_one_call_loses_nothing(
-    tmp_path: Path, first: Callable[[Layout], None], then: Callable[[Layout], None], *, links: bool
+    tmp_path: Path,
+    first: Callable[[ProjectPaths], None],
+    then: Callable[[ProjectPaths], None],
+    *,
+    links: bool,
 ) -> None:
     """A refused step has changed nothing, or the next command finishes it."""
     trial = Trial(tmp_path, first, then)

@@ -13,11 +13,11 @@ from threading import Thread
 import pytest
 
 from fakes import FakeClock
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.paths import state_folder
 from imagegen.quota.budget import MARGIN, WINDOW
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool, Wait
+from imagegen.quota.pool import KeyPool, Lease, Throttled
 from imagegen.quota.store import SqliteStore, StoreUnavailableError
 from imagegen.secret import Secret
 
@@ -32,8 +32,8 @@ class Run:
     def __init__(self, folder: Path, clock: FakeClock) -> None:
         self.warnings: list[str] = []
         ledger = Ledger.open(folder, clock, self.warnings.append, busy_seconds=0.05)
-        keys = {"clear": (Key(Secret(KEY), Limit(9), "secret-studio"),)}
-        self.pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock)
+        keys = {"clear": (ApiKey(Secret(KEY), RateLimit(9), "secret-studio"),)}
+        self.pool = KeyPool(keys, provider="p", model="m", ledger=ledger, clock=clock)
 
     def send(self) -> Lease | None:
         """Send one request if the budget allows it."""
@@ -307,5 +307,5 @@ def test_a_run_that_is_told_to_wait_knows_until_when(runs: Runs, clock: FakeCloc
     """The time of a wait comes from the store's requests, whoever sent them."""
     runs.start().send_all()
     got = runs.start().pool.lease("clear")
-    assert isinstance(got, Wait)
+    assert isinstance(got, Throttled)
     assert got.until == pytest.approx(clock.now() + MINUTE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.storyboard import Beat, Storyboard, file_number, load
 from imagegen.project.storyboard.numbers import looks_like_date
 
@@ -41,16 +41,16 @@ def read(project: Path, *rows: object) -> Storyboard:
     return load(project, STYLES)
 
 
-def faults(project: Path, *rows: object) -> tuple[InputFault, ...]:
+def faults(project: Path, *rows: object) -> tuple[InputError, ...]:
     """Return the faults of a beats.json that holds the rows, or of what lies there."""
     if rows:
         write(project / "beats.json", list(rows))
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         load(project, STYLES)
     return caught.value.faults
 
 
-def one_fault(project: Path, *rows: object) -> InputFault:
+def one_fault(project: Path, *rows: object) -> InputError:
     """Return the only fault."""
     (fault,) = faults(project, *rows)
     return fault
@@ -480,7 +480,7 @@ class TestPrompts:
     def test_missing_prompt_quotes_the_phrase(self, tmp_path: Path) -> None:
         """The row is recognised by its script phrase, shortened."""
         fault = faults(tmp_path, row(), row(beat_number="2", ai_prompt=""))[0]
-        assert fault == InputFault(
+        assert fault == InputError(
             file=str(tmp_path / "beats.json"),
             row=2,
             line=1,
@@ -532,7 +532,7 @@ class TestFaults:
 
     def test_each_bad_row_has_a_fault(self, tmp_path: Path) -> None:
         """One wrong row hides no other, whatever is wrong with it."""
-        with pytest.raises(InputFaultsError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             read(
                 tmp_path,
                 row(),
@@ -558,7 +558,7 @@ class TestFaults:
         one = write(tmp_path / "prompts" / "prompts-clear.json", [row(), row()])
         two = tmp_path / "prompts" / "prompts-consistent.js"
         two.write_text("export default fetch('x')", encoding="utf-8")
-        with pytest.raises(InputFaultsError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             load(tmp_path, STYLES)
         assert [fault.file for fault in caught.value.faults] == [str(one), str(two)]
         assert caught.value.rows == {str(one): 2, str(two): 0}
@@ -702,7 +702,7 @@ class TestTables:
         """Rows are those with data; an editor counts all lines, those within a cell too."""
         text = 'shot_number,beat_number,ai_prompt\n\n1,1,"A\nboat"\n,,\n1,1,A tree\n1,2\n1,3,a,b\n'
         (tmp_path / "beats.csv").write_text(before + text, encoding="utf-8")
-        with pytest.raises(InputFaultsError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             load(tmp_path, STYLES)
         faults = caught.value.faults
         assert [(fault.row, fault.line) for fault in faults] == [
@@ -771,7 +771,7 @@ class TestTables:
         text = "shot_number,beat_number,ai_prompt,AI_prompt_claer\n"
         text += "".join(f"1,1.{n},A boat,{cell}\n" for n in range(3))
         (tmp_path / "beats.csv").write_text(before + text, encoding="utf-8")
-        with pytest.raises(InputFaultsError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             load(tmp_path, STYLES)
         (fault,) = caught.value.faults
         assert (fault.line, fault.row) == (2 if before else 1, None)
@@ -795,7 +795,7 @@ class TestTables:
     ) -> None:
         """With the heading that is most like it."""
         (tmp_path / "beats.csv").write_text(f"{header}\n1,1.1,A boat\n1,1.2,A cat\n")
-        with pytest.raises(InputFaultsError) as caught:
+        with pytest.raises(InvalidInputError) as caught:
             load(tmp_path, STYLES)
         (fault,) = caught.value.faults
         assert (fault.line, fault.row) == (1, None)

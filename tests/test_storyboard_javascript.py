@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen.errors import InputError, InvalidInputError
 from imagegen.project.storyboard import Beat, load
 
 ROW = '{shot_number: 1, beat_number: "1.1", ai_prompt: "A boat"}'
@@ -24,9 +24,9 @@ def words(folder: Path, literal: str) -> str:
     return beats(folder, module)[0].words
 
 
-def fault(folder: Path, module: str) -> InputFault:
+def fault(folder: Path, module: str) -> InputError:
     """Return the only fault of a module."""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         beats(folder, module)
     (only,) = caught.value.faults
     return only
@@ -138,7 +138,7 @@ def test_rows_are_judged_like_those_of_json(tmp_path: Path) -> None:
       {shot_number: true, beat_number: "2", ai_prompt: "c"},
       {shot_number: 1, beat_number: NaN, ai_prompt: "d\\0"},
     ];"""
-    with pytest.raises(InputFaultsError) as caught:
+    with pytest.raises(InvalidInputError) as caught:
         beats(tmp_path, module)
     assert [(one.row, one.field) for one in caught.value.faults] == [
         (2, "beat_number"),

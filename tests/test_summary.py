@@ -15,15 +15,15 @@ import reports
 from imagegen.display.text import formatting, size_hint
 from imagegen.display.text.sanitize import ASCII
 from imagegen.engine.estimate import Estimate
-from imagegen.errors import Exit, InputFault, InputFaultsError, UsageError
-from imagegen.events.types import KeyChange, Warned
+from imagegen.errors import Exit, InputError, InvalidInputError, UsageError
+from imagegen.events.types import KeyChange, WarningEvent
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked, RunRecord
-from imagegen.review.status import BeatStanding, FailedRedraw, Standing, StyleStanding
+from imagegen.project.record import DrawRequest, RunRecord
+from imagegen.review.status import BeatState, FailedRedraw, ProjectStatus, StyleStatus
 from imagegen.times import iso
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 from reports import NOW, Printed, complete, counts, ended, failed, plan, start
 
 RESUME = "imagegen resume my-video"
@@ -78,7 +78,9 @@ def test_what_was_warned_of_is_not_said_twice(*, vanished: bool) -> None:
     words = "1 picture is outdated: words changed. --outdated draws anew"
     quiet = summary(complete(counts=totals), vanished=vanished)
     assert quiet.text.count("--outdated draws anew") == 1
-    warned = summary(complete(counts=totals), start(), Warned(message=words), vanished=vanished)
+    warned = summary(
+        complete(counts=totals), start(), WarningEvent(message=words), vanished=vanished
+    )
     assert warned.text.count("outdated: ") == int(vanished)
 
 
@@ -93,7 +95,7 @@ def test_what_is_pending_has_a_column_of_its_own() -> None:
 
 def test_a_redrawn_picture_was_never_missing() -> None:
     """With --force what was not drawn again has its old picture still."""
-    drawn = plan(3, styles=("clear",), found=Found.WHOLE)
+    drawn = plan(3, styles=("clear",), found=ImageState.VALID)
     how = complete(exit_code=3, reason="money", counts=counts(clear={"complete": 1, "pending": 2}))
     done = reports.progress(Status.COMPLETE)
     printed = summary(how, start(), done, drawn=drawn)
@@ -144,7 +146,7 @@ def test_beats_that_were_not_sent_stand_in_columns() -> None:
 def test_beats_in_error_are_grouped_with_what_helps() -> None:
     """Each cause is one group, in the storyboard's order, ending with a command to type."""
     beats = [reports.beat("clear", n, script_phrase=f"Phrase {n}.") for n in range(3)]
-    drawn = Plan(styles={"clear": tuple(Planned(b, Found.NOTHING, draw=True) for b in beats)})
+    drawn = Plan(styles={"clear": tuple(Planned(b, ImageState.NOTHING, draw=True) for b in beats)})
     printed = summary(
         complete(exit_code=1, reason="errors", messages=("beats in error: clear 3",)),
         failed(2),
@@ -208,7 +210,7 @@ def test_what_carries_on_forgets_a_limit_and_says_so(reason: str, says: str) -> 
 
 def test_a_refused_beat_that_has_its_picture_cannot_be_skipped() -> None:
     """It needs nothing: what helps is other words, or to leave it."""
-    drawn = plan(1, styles=("clear",), found=Found.WHOLE)
+    drawn = plan(1, styles=("clear",), found=ImageState.VALID)
     how = complete(exit_code=1, reason="errors", counts=counts(clear={"error": 1}))
     text = summary(how, start(), failed(0), drawn=drawn).text
     assert "imagegen redraw my-video clear/1.1 --prompt" in text
@@ -217,7 +219,7 @@ def test_a_refused_beat_that_has_its_picture_cannot_be_skipped() -> None:
 
 def test_warnings_outlive_a_view_that_vanishes() -> None:
     """Where they were printed they stand above; of the second screen nothing is left."""
-    told = [Warned(message=f"warning {n}, [bold]") for n in (*range(7), 0)]
+    told = [WarningEvent(message=f"warning {n}, [bold]") for n in (*range(7), 0)]
     lines = summary(complete(), start(), *told, vanished=True).lines
     assert [line for line in lines if "warning" in line] == [
         *(f"  warning: warning {n}, [bold]" for n in range(5)),
@@ -332,8 +334,8 @@ def test_full_hd_is_judged_by_the_shorter_side(
     image_size: str, ratio: str, lines: int | None, better: str | None
 ) -> None:
     """Sizes have an area; the hint names the smallest one with 1080 lines."""
-    assert size_hint.lines(image_size, ratio) == lines
-    hint = size_hint.hint(image_size, ratio)
+    assert size_hint.short_side(image_size, ratio) == lines
+    hint = size_hint.size_hint(image_size, ratio)
     assert (
         (hint is None) if better is None else (hint or "").endswith(f'"{better}" in imagegen.toml')
     )
@@ -346,7 +348,7 @@ def test_a_dry_run_tells_time_and_money() -> None:
     """Style by style what would be drawn, and in all the least time and about the cost."""
     printed = Printed()
     estimate = Estimate(
-        departures={"illustration": 60.0, "clear": 0.0},
+        last_send_seconds={"illustration": 60.0, "clear": 0.0},
         keys={"illustration": 1, "clear": 2},
         image_size="1K",
         aspect_ratio="16:9",
@@ -372,7 +374,9 @@ def test_a_dry_run_tells_time_and_money() -> None:
 def test_a_dry_run_says_what_it_does_not_know() -> None:
     """Without an answer's time or a price it says so; a style without keys is named."""
     printed = Printed()
-    estimate = Estimate(departures={"illustration": 60.0, "clear": None}, keys={"illustration": 1})
+    estimate = Estimate(
+        last_send_seconds={"illustration": 60.0, "clear": None}, keys={"illustration": 1}
+    )
     printed.printer.dry_run(plan(2, styles=("illustration", "clear")), "my-video", estimate)
     least = "at least 1:00 at the keys' limits"
     assert printed.lines[3:] == [
@@ -387,8 +391,10 @@ def test_a_dry_run_says_what_it_does_not_know() -> None:
 def test_a_dry_run_with_nothing_to_do_says_so() -> None:
     """Where every picture is there neither time nor money is told."""
     printed = Printed()
-    there = plan(2, styles=("clear",), found=Found.WHOLE, draw=False)
-    printed.printer.dry_run(there, "my-video", Estimate(departures={"clear": 0.0}, price=0.067))
+    there = plan(2, styles=("clear",), found=ImageState.VALID, draw=False)
+    printed.printer.dry_run(
+        there, "my-video", Estimate(last_send_seconds={"clear": 0.0}, price=0.067)
+    )
     assert printed.lines[0] == "my-video: 0 pictures would be drawn, 2 exist."
     assert printed.lines[-1].split() == ["clear", "0", "2"]
 
@@ -396,7 +402,7 @@ def test_a_dry_run_with_nothing_to_do_says_so() -> None:
 # Where a project stands.
 
 
-def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
+def standing(*marks: str, style: str = "clear", **fields: Any) -> ProjectStatus:
     """Return where a project stands: a string of ✓, ↻, ✗ (refused), ! (passing) and ◦ a shot."""
     kinds = {
         "✓": Status.COMPLETE,
@@ -410,7 +416,7 @@ def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
         "!": BeatError(cause="passing", reason="HTTP 503", message="Busy."),
     }
     beats = tuple(
-        BeatStanding(
+        BeatState(
             shot_number=str(shot),
             beat_number=f"{shot}.{number}",
             status=kinds[mark],
@@ -420,7 +426,7 @@ def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
         for number, mark in enumerate(row, 1)
     )
     found = [beat.status for beat in beats]
-    own = StyleStanding(
+    own = StyleStatus(
         total=len(beats),
         complete=found.count(Status.COMPLETE),
         outdated=found.count(Status.OUTDATED),
@@ -429,10 +435,10 @@ def standing(*marks: str, style: str = "clear", **fields: Any) -> Standing:
         beats=beats,
     )
     defaults: dict[str, Any] = {"project": "my-video", "active": False, "price": 0.1}
-    return Standing(**(defaults | fields), styles={style: own})
+    return ProjectStatus(**(defaults | fields), styles={style: own})
 
 
-def status(found: Standing, width: int = 80) -> list[str]:
+def status(found: ProjectStatus, width: int = 80) -> list[str]:
     """Return the lines of `imagegen status`."""
     printed = Printed(width=width)
     printed.printer.status(found, "my-video", NOW)
@@ -446,7 +452,7 @@ def last_run(**fields: Any) -> RunRecord:
         "lineage": "r",
         "pid": 7,
         "started": iso(at(14, 2)),
-        "asked": Asked(),
+        "asked": DrawRequest(),
     }
     return RunRecord(**(defaults | fields))
 
@@ -558,7 +564,7 @@ def test_a_status_fits_its_width() -> None:
             ],
         ),
         (
-            standing("✓◦", last_run=last_run(asked=Asked(styles=("clear",)))),
+            standing("✓◦", last_run=last_run(asked=DrawRequest(styles=("clear",)))),
             [
                 "Next:",
                 "  imagegen resume my-video   carries on what the last run was asked for",
@@ -593,7 +599,7 @@ def test_a_status_fits_its_width() -> None:
         ),
     ],
 )
-def test_a_status_says_what_to_type_next(found: Standing, last: list[str]) -> None:
+def test_a_status_says_what_to_type_next(found: ProjectStatus, last: list[str]) -> None:
     """The command that fits: resume what ended early, run what is missing, look at words."""
     assert status(found)[-len(last) :] == last
 
@@ -612,10 +618,10 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     """The first 20 are shown in order, and the rest are counted."""
     printed = Printed()
     faults = [
-        InputFault(file="v/beats.json", row=n, field="ai_prompt", message=f"no {n}", hint="add it")
+        InputError(file="v/beats.json", row=n, field="ai_prompt", message=f"no {n}", hint="add it")
         for n in range(30, 0, -1)
     ]
-    printed.printer.error(InputFaultsError(faults, {"v/beats.json": 60}), "v")
+    printed.printer.error(InvalidInputError(faults, {"v/beats.json": 60}), "v")
     shown = printed.text
     assert "v/beats.json: 30 faults in 60 rows. Nothing was drawn or changed." in shown
     assert shown.index("row 1 ") < shown.index("row 2 ")
@@ -630,17 +636,17 @@ def test_one_cause_is_shown_once() -> None:
     """What is wrong with many rows in the same way is one fault, with the rows that have it."""
     printed = Printed()
     shot = [
-        InputFault(file="b.json", row=n, field="shot_number", message='"shot" should be so')
+        InputError(file="b.json", row=n, field="shot_number", message='"shot" should be so')
         for n in range(1, 9)
     ]
     prompt = [
-        InputFault(
+        InputError(
             file="b.json", row=n, line=3 * n, field="ai_prompt", message="missing", detail="x"
         )
         for n in (1, 2, 3, 7)
     ]
-    lone = InputFault(file="b.json", row=5, line=15, field="id", message="odd", detail="so")
-    printed.printer.error(InputFaultsError([*shot, *prompt, lone], {"b.json": 8}), ".")
+    lone = InputError(file="b.json", row=5, line=15, field="id", message="odd", detail="so")
+    printed.printer.error(InvalidInputError([*shot, *prompt, lone], {"b.json": 8}), ".")
     assert printed.lines[0] == "b.json: 3 faults in 8 rows. Nothing was drawn or changed."
     assert printed.lines[2:5] == [
         '  all 8 rows       shot_number  "shot" should be so',
@@ -652,13 +658,13 @@ def test_one_cause_is_shown_once() -> None:
 def test_a_syntax_error_is_shown_in_its_line() -> None:
     """A caret is below the place, also in a long line and behind wide characters."""
     printed = Printed()
-    near = InputFault(
+    near = InputError(
         file="b.json", line=4, column=5, message="a comma is missing", source='{"雨" "b": 1}'
     )
-    far = InputFault(
+    far = InputError(
         file="b.json", line=9, column=301, message="what is this", source="x" * 300 + "!" + "y" * 99
     )
-    printed.printer.error(InputFaultsError([near, far]), ".")
+    printed.printer.error(InvalidInputError([near, far]), ".")
     at = printed.lines.index("  line 4, column 5    a comma is missing")
     excerpt, caret = printed.lines[at + 1 : at + 3]
     assert excerpt == '    4 | {"雨" "b": 1}'
@@ -671,9 +677,9 @@ def test_a_syntax_error_is_shown_in_its_line() -> None:
 def test_few_faults_are_not_hidden_behind_many() -> None:
     """What is wrong with the settings stands above the beats, whatever the files' names."""
     printed = Printed()
-    faults = [InputFault(file="beats.json", row=n + 1, message=f"no {n}") for n in range(30)]
-    faults.append(InputFault(file="imagegen.toml", field="timeout", message="too short"))
-    printed.printer.error(InputFaultsError(faults), ".")
+    faults = [InputError(file="beats.json", row=n + 1, message=f"no {n}") for n in range(30)]
+    faults.append(InputError(file="imagegen.toml", field="timeout", message="too short"))
+    printed.printer.error(InvalidInputError(faults), ".")
     assert "  timeout  too short" in printed.lines
     assert "  row 19  no 18" in printed.lines
     assert "11 more" in printed.text
@@ -700,11 +706,11 @@ def test_poor_terminals_lose_no_words() -> None:
 @pytest.mark.parametrize("path", ["my-video", "my video", "it's", "a;b", "$(x)", "-v"])
 def test_commands_can_be_typed(path: str) -> None:
     """A shell takes a suggested command apart into the words that are meant."""
-    said = shlex.split(formatting.on_project("resume", path))
+    said = shlex.split(formatting.project_command("resume", path))
     assert said[:2] == ["imagegen", "resume"]
     assert os.path.normpath(said[2]) == path
     assert not said[2].startswith("-")
-    assert formatting.on_project("run", ".", "--style", "x") == "imagegen run --style x"
+    assert formatting.project_command("run", ".", "--style", "x") == "imagegen run --style x"
 
 
 def test_money_and_spans_are_short() -> None:
@@ -734,6 +740,6 @@ def test_money_and_spans_are_short() -> None:
 
 def test_a_time_that_is_none_is_shown_as_it_stands() -> None:
     """A journal of somebody else's may say anything."""
-    assert formatting.clock("soon\x1b[2J", NOW) == "soon\\u001b[2J"
-    assert formatting.clock("9999-12-31T23:59:59+00:00", NOW)
+    assert formatting.local_time("soon\x1b[2J", NOW) == "soon\\u001b[2J"
+    assert formatting.local_time("9999-12-31T23:59:59+00:00", NOW)
     assert formatting.seconds_until("soon", NOW) == 0

@@ -11,8 +11,8 @@ from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.images import png
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout
-from imagegen.workspace.survey import Found, Surveyed, survey
+from imagegen.project.layout import ProjectPaths
+from imagegen.workspace.survey import BeatImage, ImageState, survey
 
 LATER = 4_000_000_000.0
 """Long after every file of a test was written."""
@@ -22,13 +22,13 @@ class Project:
     """A project with one beat, and what is at its place."""
 
     def __init__(self, root: Path) -> None:
-        self.layout = Layout(root)
+        self.layout = ProjectPaths(root)
         self.layout.prepare()
-        self.index = Index(self.layout.ours)
+        self.index = Index(self.layout.state_dir)
         self.path = self.layout.picture("clear", "1", "1.1")
         self.path.parent.mkdir(parents=True)
 
-    def look(self) -> Surveyed:
+    def look(self) -> BeatImage:
         """Survey the one beat."""
         found = survey(self.layout, {"clear": [beat()]}, self.index, LATER)
         (surveyed,) = found.beats["clear"]
@@ -43,12 +43,12 @@ def project(tmp_path: Path) -> Project:
 
 def test_an_empty_project_has_nothing(tmp_path: Path) -> None:
     """Where no folder was made yet, every beat of every style is without a picture."""
-    layout = Layout(tmp_path)
+    layout = ProjectPaths(tmp_path)
     beats = {"clear": [beat("1"), beat("2")], "consistent": [beat("1", style="consistent")]}
-    found = survey(layout, {**beats, "illustration": []}, Index(layout.ours), LATER).beats
+    found = survey(layout, {**beats, "illustration": []}, Index(layout.state_dir), LATER).beats
     assert {style: [one.found for one in own] for style, own in found.items()} == {
-        "clear": [Found.NOTHING, Found.NOTHING],
-        "consistent": [Found.NOTHING],
+        "clear": [ImageState.NOTHING, ImageState.NOTHING],
+        "consistent": [ImageState.NOTHING],
         "illustration": [],
     }
     assert [one.beat.beat for one in found["clear"]] == ["1", "2"]
@@ -56,10 +56,10 @@ def test_an_empty_project_has_nothing(tmp_path: Path) -> None:
 
 def test_a_whole_picture_is_there_with_what_it_says(project: Project) -> None:
     """A PNG of ours is the beat's picture, and its origin is known."""
-    project.path.write_bytes(b"".join(png.with_provenance(picture(), provenance())))
+    project.path.write_bytes(b"".join(png.add_metadata(picture(), provenance())))
     found = project.look()
-    assert found.found is Found.WHOLE
-    assert found.there
+    assert found.found is ImageState.VALID
+    assert found.has_image
     assert found.whole is not None
     assert (found.whole.width, found.whole.height, found.provenance) == (8, 5, provenance())
 
@@ -68,8 +68,8 @@ def test_a_whole_picture_is_there_with_what_it_says(project: Project) -> None:
 def test_another_type_under_a_png_name_is_the_picture(project: Project, kind: str) -> None:
     """What the older tool saved as .png is the picture, once it is converted."""
     project.path.write_bytes(picture(kind=kind))
-    assert project.look().found is Found.CONVERTIBLE
-    assert project.look().there
+    assert project.look().found is ImageState.CONVERTIBLE
+    assert project.look().has_image
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_another_type_under_a_png_name_is_the_picture(project: Project, kind: st
 def test_torn_and_foreign_files_are_no_pictures(project: Project, data: bytes) -> None:
     """A torn PNG, an empty file or a page of an error is to be put aside."""
     project.path.write_bytes(data)
-    assert project.look() == Surveyed(beat(), Found.FOREIGN)
-    assert not project.look().there
+    assert project.look() == BeatImage(beat(), ImageState.INVALID)
+    assert not project.look().has_image
 
 
 def test_a_folder_with_the_name_of_a_picture_is_foreign(project: Project) -> None:
     """A folder at a picture's place is put aside like any foreign thing."""
     project.path.mkdir()
-    assert project.look().found is Found.FOREIGN
+    assert project.look().found is ImageState.INVALID
 
 
 def test_a_link_at_a_picture_s_place_is_foreign(project: Project) -> None:
@@ -94,16 +94,16 @@ def test_a_link_at_a_picture_s_place_is_foreign(project: Project) -> None:
     target = project.layout.root / "mine.png"
     target.write_bytes(picture())
     project.path.symlink_to(target)
-    assert project.look().found is Found.FOREIGN
+    assert project.look().found is ImageState.INVALID
     target.unlink()
-    assert project.look().found is Found.FOREIGN
+    assert project.look().found is ImageState.INVALID
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_a_pipe_at_a_picture_s_place_keeps_nobody_waiting(project: Project) -> None:
     """A pipe is foreign, and is not opened."""
     os.mkfifo(project.path)
-    assert project.look().found is Found.FOREIGN
+    assert project.look().found is ImageState.INVALID
 
 
 @pytest.mark.parametrize("depth", [0, 1])
@@ -166,12 +166,12 @@ def test_a_picture_that_goes_while_it_is_looked_for_is_missing(
         return read(path, mode, buffering)
 
     monkeypatch.setattr(Path, "open", gone)
-    assert project.look() == Surveyed(beat(), Found.NOTHING)
+    assert project.look() == BeatImage(beat(), ImageState.NOTHING)
 
 
 def test_a_picture_is_opened_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the index knows is not opened again, until the file changes."""
-    project.path.write_bytes(b"".join(png.with_provenance(picture(), provenance())))
+    project.path.write_bytes(b"".join(png.add_metadata(picture(), provenance())))
     seen = project.look()
     project.index.save()
     opened: list[Path] = []
@@ -182,12 +182,12 @@ def test_a_picture_is_opened_once(project: Project, monkeypatch: pytest.MonkeyPa
         return real(path, mode, buffering)
 
     monkeypatch.setattr(Path, "open", watched)
-    project.index = Index(project.layout.ours)
+    project.index = Index(project.layout.state_dir)
     assert project.look() == seen
     assert opened == []
     with real(project.path, "ab") as file:
         file.truncate(60)
-    assert project.look().found is Found.FOREIGN
+    assert project.look().found is ImageState.INVALID
     assert opened == [project.path]
 
 
@@ -213,7 +213,7 @@ def test_folders_with_half_written_files_are_named(project: Project) -> None:
     elsewhere = project.layout.picture("clear", "9", "9.1")
     elsewhere.parent.mkdir()
     for folder in (elsewhere.parent, elsewhere.parent.parent):
-        (folder / f"{files.TEMPORARY}0123456789ab.tmp").write_bytes(b"half")
+        (folder / f"{files.TEMP_PREFIX}0123456789ab.tmp").write_bytes(b"half")
     found = survey(project.layout, {"clear": [beat()]}, project.index, LATER)
     assert sorted(found.unfinished) == [str(elsewhere.parent.parent), str(elsewhere.parent)]
 
@@ -225,4 +225,4 @@ def test_a_name_in_other_letters_is_the_picture_where_the_disk_says_so(
     """Where two spellings are one file, what lies there is found under either."""
     (project.path.parent / name).write_bytes(picture())
     monkeypatch.setattr(os.path, "lexists", lambda _: True)
-    assert project.look().found is Found.WHOLE
+    assert project.look().found is ImageState.VALID

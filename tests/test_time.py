@@ -11,12 +11,12 @@ from fakes import FakeClock
 from imagegen.clock import next_pacific_midnight, pacific_day
 from imagegen.engine.runtime import ThreadRuntime
 from imagegen.errors import Exit
-from imagegen.keys.keyring import Key, Limit
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.keys.keyring import ApiKey, RateLimit
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.quota.budget import MARGIN, WINDOW, Budget
 from imagegen.quota.key_state import KeyState
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Exhausted, Lease, Pool, Wait
+from imagegen.quota.pool import Exhausted, KeyPool, Lease, Throttled
 from imagegen.secret import Secret
 from virtual import PNG, Show
 
@@ -35,8 +35,8 @@ class Run:
         self.warnings: list[str] = []
         self._clock = clock
         ledger = Ledger.open(folder, clock, self.warnings.append, busy_seconds=0.05)
-        keys = {"clear": (Key(Secret("test-key-alpha-000001"), Limit(9, per_day)),)}
-        self.pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock, seed=1)
+        keys = {"clear": (ApiKey(Secret("test-key-alpha-000001"), RateLimit(9, per_day)),)}
+        self.pool = KeyPool(keys, provider="p", model="m", ledger=ledger, clock=clock, seed=1)
 
     def send(self) -> Lease | None:
         """Send one request if the budget allows it."""
@@ -53,7 +53,7 @@ class Run:
     def wait(self) -> float:
         """Return for how many seconds the next request has to wait."""
         got = self.pool.lease("clear")
-        assert isinstance(got, Wait)
+        assert isinstance(got, Throttled)
         return got.until - self._clock.now()
 
 
@@ -63,7 +63,7 @@ class Runs:
     def __init__(self, folder: Path, clock: FakeClock) -> None:
         self._folder = folder
         self._clock = clock
-        self._pools: list[Pool] = []
+        self._pools: list[KeyPool] = []
 
     def start(self, per_day: int | None = None) -> Run:
         """Start a run."""
@@ -117,7 +117,7 @@ def test_a_wall_clock_that_is_set_leaves_a_cool_down_as_it_was_told(
     run = runs.start()
     lease = run.send()
     assert lease is not None
-    run.pool.limited(lease, 600.0)
+    run.pool.record_429(lease, 600.0)
     clock.set_wall(by)
 
     assert run.wait() == pytest.approx(600)
@@ -224,7 +224,7 @@ def test_two_429s_with_a_night_between_are_not_a_quarter_of_an_hour(
     for _ in range(2):
         lease = run.send()
         assert lease is not None
-        assert run.pool.limited(lease, None).state is KeyState.COOLING
+        assert run.pool.record_429(lease, None).state is KeyState.COOLING
         clock.advance(8 * HOUR)
 
 
@@ -237,7 +237,7 @@ def test_429s_an_hour_apart_as_the_service_asked_are_a_quarter_of_an_hour(
     for _ in range(2):
         lease = run.send()
         assert lease is not None
-        states.append(run.pool.limited(lease, HOUR).state)
+        states.append(run.pool.record_429(lease, HOUR).state)
         clock.advance(HOUR)
 
     assert states == [KeyState.COOLING, KeyState.SPENT]
@@ -266,7 +266,7 @@ def test_no_record_can_make_a_run_wait_longer_than_a_service_may_ask(clock: Fake
     """A pause that a strange record puts years ahead is an hour at most."""
     budget = Budget.fresh(clock)
     budget.cool_until = clock.now() + 365 * DAY
-    budget.bound(clock.now())
+    budget.clamp(clock.now())
 
     assert budget.free_at(clock.now(), 9) <= clock.now() + HOUR
 
@@ -284,7 +284,9 @@ def test_no_wait_is_longer_than_a_minute_and_what_the_service_asked(
 
     def answer(_request: Request, _key: str) -> Outcome:
         if show.clock.now() - began < 30:
-            return Fault(kind=Kind.LIMITED, reason="quota", message="quota", retry_after=told)
+            return ProviderError(
+                kind=FaultKind.LIMITED, reason="quota", message="quota", retry_after=told
+            )
         return Picture(data=PNG)
 
     show.provider.answer = answer

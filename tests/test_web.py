@@ -24,15 +24,15 @@ from commands import Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer
 from imagegen.cli import extras
 from imagegen.errors import UsageError
-from imagegen.events.types import Warned
-from imagegen.project.record import Asked
+from imagegen.events.types import WarningEvent
+from imagegen.project.record import DrawRequest
 from imagegen.web.app import application
-from imagegen.web.auth import Access, is_loopback
-from imagegen.web.board import Boards
+from imagegen.web.auth import Auth, is_loopback
+from imagegen.web.board import BoardCache
 from imagegen.web.follower import Follower, News
-from imagegen.web.middleware import MOST_AT_A_TIME, Gate
+from imagegen.web.middleware import MOST_AT_A_TIME, AuthMiddleware
 from imagegen.web.stream import EventStream
-from imagegen.web.watcher import Lookout, Seen
+from imagegen.web.watcher import ChangeWatcher, Snapshot
 from serving import Served, Stream, ask, journal, picture_path
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="names of bytes are POSIX's")
@@ -228,10 +228,10 @@ def test_every_answer_is_locked_down(still: Served, path: str) -> None:
 
 def test_a_ticket_opens_the_page_once() -> None:
     """By a link too, as from a file; whoever comes second with it gets nothing."""
-    access = Access("127.0.0.1", 8000)
+    access = Auth("127.0.0.1", 8000)
     used: list[bool] = []
-    ticket = access.ticket(lambda: used.append(True))
-    gate = Gate(PlainTextResponse("inside"), access)
+    ticket = access.one_time_token(lambda: used.append(True))
+    gate = AuthMiddleware(PlainTextResponse("inside"), access)
     status, headers, text = ask(gate, f"/?token={ticket}", sec_fetch_site="cross-site")
     assert status == 200
     assert f"url={access.home}" in text
@@ -262,7 +262,7 @@ def test_a_ticket_opens_the_page_once() -> None:
 )
 def test_other_cookies_of_the_machine_shut_nobody_out(others: str) -> None:
     """They belong to all its ports, and say what they like."""
-    access = Access("127.0.0.1", 8000)
+    access = Auth("127.0.0.1", 8000)
     own = f"{access.cookie}={access.cookie_value}"
 
     def knows(cookie: str) -> bool:
@@ -282,13 +282,13 @@ def test_no_more_requests_are_answered_than_there_is_room_for() -> None:
     async def flood() -> list[int]:
         done = anyio.Event()
         statuses: list[int] = []
-        access = Access("127.0.0.1", 8000)
+        access = Auth("127.0.0.1", 8000)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await done.wait()
             await PlainTextResponse("done")(scope, receive, send)
 
-        gate = Gate(app, access)
+        gate = AuthMiddleware(app, access)
         headers = {"host": "127.0.0.1:8000", "authorization": f"Bearer {access.token}"}
         scope = {
             "type": "http",
@@ -345,38 +345,38 @@ def test_a_folder_whose_name_is_no_text_is_served(commands: Commands) -> None:
 
 def test_names_of_a_server_that_others_reach() -> None:
     """By an address, which no name server can point elsewhere; by no name but the machine's."""
-    access = Access("0.0.0.0", 8000)
+    access = Auth("0.0.0.0", 8000)
     assert access.wrong_host({"host": "192.0.2.7:8000"}) is None
     assert access.wrong_host({"host": f"{socket.gethostname()}:8000"}) is None
     assert access.wrong_host({"host": "evil.example:8000"}) is not None
-    one = Access("192.0.2.7", 8000)
+    one = Auth("192.0.2.7", 8000)
     assert one.wrong_host({"host": "192.0.2.7:8000"}) is None
     assert one.wrong_host({"host": "192.0.2.8:8000"}) is not None
 
 
 def test_the_usual_port_is_left_out_by_browsers() -> None:
     """Of Host and Origin, and of no other port's."""
-    usual, another = Access("127.0.0.1", 80), Access("127.0.0.1", 8000)
+    usual, another = Auth("127.0.0.1", 80), Auth("127.0.0.1", 8000)
     for name in ("127.0.0.1", "localhost", "[::1]"):
         for host in (name, f"{name}:80"):
             headers = {"host": host, "origin": f"http://{host}"}
-            for check in (Access.wrong_host, Access.refusal):
+            for check in (Auth.wrong_host, Auth.reject_reason):
                 assert check(usual, headers) is None
                 assert check(another, headers) is not None
         assert usual.wrong_host({"host": f"{name}:8000"}) is not None
-        assert usual.refusal({"host": name, "origin": f"http://{name}:8000"}) is not None
+        assert usual.reject_reason({"host": name, "origin": f"http://{name}:8000"}) is not None
     assert usual.wrong_host({"host": "evil.example"}) is not None
-    assert Access("0.0.0.0", 80).wrong_host({"host": "192.0.2.7"}) is None
+    assert Auth("0.0.0.0", 80).wrong_host({"host": "192.0.2.7"}) is None
 
 
 @pytest.mark.parametrize("host", ["2001:DB8::1", "2001:db8:0:0:0:0:0:1", "2001:db8::1"])
 def test_an_address_is_known_however_it_is_written(host: str) -> None:
     """Browsers say it in one way, whatever a person typed."""
-    access = Access(host, 8000)
+    access = Auth(host, 8000)
     assert access.address("t") == "http://[2001:db8::1]:8000/?token=t"
     for said in ("[2001:db8::1]:8000", "[2001:DB8::1]:8000", "LocalHost:8000"):
         assert access.wrong_host({"host": said}) is None
-        assert access.refusal({"origin": f"http://{said}"}) is None
+        assert access.reject_reason({"origin": f"http://{said}"}) is None
     for said in ("[2001:db8::2]:8000", "2001:db8::1:8000", "[2001:db8::1]", "[2001:db8::1", ""):
         assert access.wrong_host({"host": said}) is not None
 
@@ -1082,7 +1082,7 @@ def test_nothing_is_sent_to_whoever_has_left() -> None:
 
         async def events() -> AsyncGenerator[News]:
             for number in range(1000):
-                yield Warned(message="", run="run", seq=number + 1)
+                yield WarningEvent(message="", run="run", seq=number + 1)
 
         async def send(message: Message) -> None:
             nonlocal sent
@@ -1103,7 +1103,7 @@ def test_nothing_is_sent_to_whoever_has_left() -> None:
 @LINUX
 def test_a_client_that_has_left_leaves_no_picture_open(still: Served) -> None:
     """Though it took nothing before it left: browsers give up what is scrolled out of sight."""
-    boards, access = Boards(still.root, Asked()), Access("127.0.0.1", 80)
+    boards, access = BoardCache(still.root, DrawRequest()), Auth("127.0.0.1", 80)
     headers = {"host": "127.0.0.1", "authorization": f"Bearer {access.token}"}
     asked = {
         "type": "http",
@@ -1120,7 +1120,7 @@ def test_a_client_that_has_left_leaves_no_picture_open(still: Served) -> None:
         await anyio.sleep_forever()
 
     async def ask() -> None:
-        app = application(boards, access, Lookout(boards.layout))
+        app = application(boards, access, ChangeWatcher(boards.layout))
         for _ in range(5):
             await app(asked, receive, send)
 
@@ -1171,7 +1171,7 @@ def test_without_the_extra_the_command_says_what_to_install(commands: Commands) 
     (missing / "__init__.py").write_text("raise ImportError(name='starlette')")
     done = commands.run("serve", root, env={"PYTHONPATH": str(missing.parent)})
     assert done.code == 2
-    assert done.err.splitlines()[1].strip() == extras.lacking("serve", "web").hint
+    assert done.err.splitlines()[1].strip() == extras.missing_extra("serve", "web").hint
     assert commands.run("run", root, env={"PYTHONPATH": str(missing.parent)}).code == 0
 
 
@@ -1220,19 +1220,19 @@ def test_one_look_serves_everyone_who_listens(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And none is made while nobody does."""
-    layout = Boards(commands.project(), Asked()).layout
+    layout = BoardCache(commands.project(), DrawRequest()).layout
     looks = 0
 
-    def look(of: Lookout) -> Seen:
+    def look(of: ChangeWatcher) -> Snapshot:
         nonlocal looks
         looks += 1
-        return Seen(run="run", size=looks // 5)
+        return Snapshot(run="run", size=looks // 5)
 
-    monkeypatch.setattr(Lookout, "_look", look)
+    monkeypatch.setattr(ChangeWatcher, "_look", look)
     monkeypatch.setattr("imagegen.web.watcher.LOOK", 0.001)
 
     async def listen() -> int:
-        lookout = Lookout(layout)
+        lookout = ChangeWatcher(layout)
         seen = await lookout.look()
         async with anyio.create_task_group() as tasks:
             for _ in range(50):
@@ -1252,11 +1252,11 @@ def test_a_quiet_stream_says_that_it_is_alive(
 ) -> None:
     """By a line that begins with a colon, and nothing else."""
     monkeypatch.setattr("imagegen.web.follower.QUIET", 0.01)
-    layout = Boards(commands.project(), Asked()).layout
+    layout = BoardCache(commands.project(), DrawRequest()).layout
     sent: list[bytes] = []
 
     async def listen() -> None:
-        follower = Follower(layout, Lookout(layout))
+        follower = Follower(layout, ChangeWatcher(layout))
         seen = await follower.look()
         enough = anyio.Event()
 

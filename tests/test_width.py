@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from imagegen.engine.runtime import MAX_WIDTH
-from imagegen.events.types import Warned
-from imagegen.keys.keyring import Key, Limit
+from imagegen.events.types import WarningEvent
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.secret import Secret
 from virtual import Show
 
 
-def keys(count: int) -> tuple[Key, ...]:
+def keys(count: int) -> tuple[ApiKey, ...]:
     """Return so many keys of 60 a minute."""
-    return tuple(Key(Secret(f"test-key-width-{n:06d}"), Limit(60)) for n in range(count))
+    return tuple(ApiKey(Secret(f"test-key-width-{n:06d}"), RateLimit(60)) for n in range(count))
 
 
 def said(show: Show) -> list[str]:
     """Return what was said of the most that may be under way."""
-    texts = [event.message for event in show.events if isinstance(event, Warned)]
+    texts = [event.message for event in show.events if isinstance(event, WarningEvent)]
     return [text for text in texts if "under way" in text]
 
 

@@ -16,25 +16,25 @@ from fakes import FakeClock
 from imagegen.clock import Clock
 from imagegen.engine.engine import Engine
 from imagegen.engine.runtime import Stepper
-from imagegen.engine.state import Options, Run
+from imagegen.engine.state import EngineOptions, RunState
 from imagegen.events.bus import Bus
 from imagegen.events.types import Complete, Event, Progress
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat
 from imagegen.prompts.composer import Composer
 from imagegen.prompts.continuity import predecessors
 from imagegen.prompts.references import References
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Request
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.providers.models import Catalogue, Model, Pixels
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Pool
+from imagegen.quota.pool import KeyPool
 from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
@@ -102,7 +102,7 @@ class VirtualRuntime:
     def shutdown(self, *, wait: bool = True) -> None:
         """Do nothing."""
 
-    def ring(self, stepper: Stepper | None = None) -> None:
+    def wake(self, stepper: Stepper | None = None) -> None:
         """Wake whoever waits: not the stepper that rings, which is at work."""
         for one in self._due:
             rung = stepper in {None, one}
@@ -163,18 +163,18 @@ class ScriptedProvider:
         self.name, self.model = "scripted", "model-1"
         self.catalogue = Catalogue((TEN_CENTS,), default="model-1", other=TEN_CENTS)
         self.key_variables: tuple[str, ...] = ("SCRIPTED_KEY",)
-        self.keys_table, self.takes_address, self.per_minute = "", True, 9
+        self.keys_section, self.supports_base_url, self.per_minute = "", True, 9
         self.largest_reference = 7 * 1024 * 1024
         self.largest_references = 14 * 1024 * 1024
         self.reference_types = frozenset({"image/png", "image/jpeg", "image/webp"})
-        self.width = 4
+        self.max_concurrency = 4
         self.requests: list[tuple[float, str, Request]] = []
         self.answer: Callable[[Request, str], Outcome] = lambda _request, _key: Picture(data=PNG)
-        self.listing: Callable[[], tuple[str, ...] | Fault] = lambda: ("model-1", "model-2")
+        self.listing: Callable[[], tuple[str, ...] | ProviderError] = lambda: ("model-1", "model-2")
         self.listed = 0
         self.latency = 8.0
         self.connecting: Callable[[], float] = lambda: 0.0
-        self.unsent: Callable[[], Fault | None] = lambda: None
+        self.unsent: Callable[[], ProviderError | None] = lambda: None
         self._clock = clock
         self._sleep = sleep
 
@@ -191,7 +191,7 @@ class ScriptedProvider:
         self._sleep(self.latency)
         return outcome
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:
         """Answer as the test says."""
         self.listed += 1
         return self.listing()
@@ -251,7 +251,7 @@ class Show:
         folder: Path,
         *,
         beats: Mapping[str, int] | None = None,
-        keys: Mapping[str, Iterable[Key]] | None = None,
+        keys: Mapping[str, Iterable[ApiKey]] | None = None,
         per_minute: int = 9,
         keys_a_style: int = 2,
         keyless: bool = False,
@@ -265,19 +265,19 @@ class Show:
         self.clock = FakeClock()
         self.runtime = VirtualRuntime(self.clock)
         self.provider = ScriptedProvider(self.clock, self.runtime.sleep)
-        self.provider.latency, self.provider.width = latency, width
+        self.provider.latency, self.provider.max_concurrency = latency, width
         self.bus = Bus("run-1", self.clock.wall)
         self._notes = Notes()
         self.events = self._notes.events
         self.bus.subscribe(self._notes, tick=None, failed=self._notes.failures.append)
-        self.layout = Layout(folder)
+        self.layout = ProjectPaths(folder)
         counts = beats if beats is not None else dict.fromkeys(STYLES, sum(chains) or 30)
         self.keys = (
             {style: tuple(own) for style, own in keys.items()}
             if keys is not None
             else {
                 style: tuple(
-                    Key(Secret(f"test-key-{style}-{n:06d}"), Limit(per_minute))
+                    ApiKey(Secret(f"test-key-{style}-{n:06d}"), RateLimit(per_minute))
                     for n in range(keys_a_style)
                 )
                 for style in counts
@@ -285,7 +285,7 @@ class Show:
         )
         self.warnings: list[str] = []
         ledger = Ledger(MemoryStore(), self.clock, self.warnings.append)
-        self.pool = Pool(
+        self.pool = KeyPool(
             {style: self.keys.get(style, ()) for style in {**counts, **self.keys}},
             provider="scripted",
             model="model-1",
@@ -301,18 +301,20 @@ class Show:
         self.plan = Plan(
             styles={
                 style: tuple(
-                    Planned(beat, Found.NOTHING, draw=n >= there, after=before[style].get(beat.key))
+                    Planned(
+                        beat, ImageState.NOTHING, draw=n >= there, after=before[style].get(beat.key)
+                    )
                     for n, beat in enumerate(own)
                 )
                 for style, own in rows.items()
             }
         )
-        self.run = Run(
+        self.run = RunState(
             layout=self.layout,
             provider=self.provider,
             composer=Composer(Settings(), References(), before, pictures=self.layout),
             keys=None if keyless else self.pool,
-            options=Options(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
+            options=EngineOptions(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
             runtime=self.runtime,
             bus=self.bus,
         )
@@ -364,6 +366,6 @@ def _beat(style: str, number: int) -> Beat:
     )
 
 
-def passing(reason: str = "HTTP 503") -> Fault:
+def passing(reason: str = "HTTP 503") -> ProviderError:
     """Return a fault that passes."""
-    return Fault(kind=Kind.PASSING, reason=reason, message="the service is overloaded")
+    return ProviderError(kind=FaultKind.PASSING, reason=reason, message="the service is overloaded")

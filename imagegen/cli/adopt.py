@@ -9,7 +9,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BeatsOption, ProjectArgument
-from imagegen.cli.pictures import opened
+from imagegen.cli.pictures import open_project
 from imagegen.errors import UsageError
 
 ADOPT_EPILOG: Final = examples(
@@ -49,13 +49,15 @@ def adopt(
     from imagegen.workspace import older_layout
 
     printer, now = terminal.printer(), time.time()
-    older = None if beats or storyboard.places(project) else older_layout.beats_file(project)
+    older = (
+        None if beats or storyboard.candidate_files(project) else older_layout.beats_file(project)
+    )
     try:
-        read = opened(project, beats)
+        read = open_project(project, beats)
     except UsageError:
         if older is None:
             raise
-        read = opened(project, project / older)
+        read = open_project(project, project / older)
     else:
         older = None
     path = str(project)

@@ -30,7 +30,7 @@ from imagegen.cli.options import (
     ProjectArgument,
     ProviderOption,
     absolute,
-    asked_for,
+    make_request,
 )
 
 # Each command imports what it needs, so that none waits for what it does not.
@@ -134,18 +134,18 @@ def check(
     """
     from imagegen.display import terminal
     from imagegen.project import storyboard
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
     from imagegen.review import older_images
     from imagegen.times import day
     from imagegen.workspace import model_checks, recovery
-    from imagegen.workspace.project import KeySource, Project
+    from imagegen.workspace.project import CredentialOptions, Project
 
     printer = terminal.printer()
-    recovery.finish(Layout(project), time.time())
-    asked = asked_for(
+    recovery.finish_interrupted(ProjectPaths(project), time.time())
+    asked = make_request(
         provider=provider, model=model, continuity=continuity, beats_file=absolute(beats)
     )
-    read = Project(project, asked, KeySource(file=keys))
+    read = Project(project, asked, CredentialOptions(file=keys))
     composer = read.composer
     beats_of_all = [beat for own in read.beats.values() for beat in own]
     model_checks.require_settings(read)
@@ -156,12 +156,12 @@ def check(
             printer.request(
                 beat,
                 composer.request(beat, composer.predecessor_shown(beat)),
-                overridden=bool(read.settled.of(beat).prompt),
+                overridden=bool(read.overrides.of(beat).prompt),
                 before=composer.before(beat),
                 left_out=composer.left_out(beat),
             )
     if not show:
-        paid = read.settings if read.needs_keys else None
+        paid = read.settings if read.requires_keys else None
         printer.check(
             read.layout.name,
             read.storyboard.source,
@@ -169,18 +169,18 @@ def check(
             paid,
             hard_cut=composer.hard_cut,
             chained={style: len(own) for style, own in read.predecessors.items()},
-            cast=read.cast(beats_of_all),
+            cast=read.characters_in(beats_of_all),
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
-        if read.needs_keys:
+        if read.requires_keys:
             printer.model(read.model, read.settings.image_size, read.picture_price())
             printer.keys(tails, read.ring.source)
-    named = read.asked.beats_file or read.settings.beats
+    named = read.request.beats_file or read.settings.beats
     unused = None if named else storyboard.unused(read.root, read.storyboard.source)
     told = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
     for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
-        printer.wrapped("  note: ", note, indent=4)
+        printer.wrap("  note: ", note, indent=4)
     if write:
         written = storyboard.write_clean(
             read.root,

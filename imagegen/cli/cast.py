@@ -11,7 +11,7 @@ from imagegen.cli.help import examples
 from imagegen.cli.options import (
     WHAT,
     BaseUrlOption,
-    How,
+    ExecutionOptions,
     KeysOption,
     MaxCostOption,
     ModelOption,
@@ -21,18 +21,18 @@ from imagegen.cli.options import (
     StyleOption,
     VerboseOption,
     View,
-    asked_for,
+    make_request,
     whole_number,
 )
-from imagegen.cli.pictures import opened
-from imagegen.cli.trial import draw_beside
+from imagegen.cli.pictures import open_project
+from imagegen.cli.trial import draw_candidates
 from imagegen.errors import UsageError
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
-    from imagegen.editing.scratch import Beside
-    from imagegen.project.record import Asked
-    from imagegen.workspace.project import KeySource
+    from imagegen.editing.scratch import ScratchProject
+    from imagegen.project.record import DrawRequest
+    from imagegen.workspace.project import CredentialOptions
 
 CAST_EPILOG: Final = examples(
     ("imagegen cast my-video", "sheets of who has a description and no picture"),
@@ -101,18 +101,22 @@ def cast(
     if keep is not None or picture_of is not None:
         _adopt(project, names or [], keep, picture_of, style or [])
         return
-    asked = asked_for(styles=style, provider=provider, model=model)
-    how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
+    asked = make_request(styles=style, provider=provider, model=model)
+    how = ExecutionOptions(
+        keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
+    )
 
-    def read(asked: "Asked", source: "KeySource") -> "Beside":
-        from imagegen.editing.character_sheets import Casting
+    def read(asked: "DrawRequest", source: "CredentialOptions") -> "ScratchProject":
+        from imagegen.editing.character_sheets import SheetProject
 
         wanted = names or []
-        return Casting(project, asked, source, wanted=wanted, count=count or 1, wall=time.time())
+        return SheetProject(
+            project, asked, source, wanted=wanted, count=count or 1, wall=time.time()
+        )
 
     name = names[0] if names else "NAME"
-    keep_them = on_project("cast", project, name, "--keep", "sheets")
-    draw_beside(project, asked, how, read, lambda _: {keep_them: "makes them the character's"})
+    keep_them = project_command("cast", project, name, "--keep", "sheets")
+    draw_candidates(project, asked, how, read, lambda _: {keep_them: "makes them the character's"})
 
 
 def _adopt(
@@ -122,13 +126,13 @@ def _adopt(
     from imagegen.editing import character_sheets
 
     if len(names) != 1:
-        hint = on_project("cast", project, "mara", "--keep", "sheets")
+        hint = project_command("cast", project, "mara", "--keep", "sheets")
         raise UsageError("--keep and --from give one character a picture: name it", hint=hint)
     if keep is not None and beat is not None:
         raise UsageError("--keep and --from name two pictures", hint="leave one out")
-    read = opened(project)
+    read = open_project(project)
     if beat is not None:
         done = character_sheets.adopt_beat(read, names[0], beat, time.time())
     else:
         done = character_sheets.adopt_sheets(read, names[0], keep or "", styles, time.time())
-    terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")
+    terminal.printer().line(f"{done}; {project_command('undo', project)} takes it back")

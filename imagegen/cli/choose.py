@@ -11,7 +11,7 @@ from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
-from imagegen.cli.pictures import opened, warn_of_moved
+from imagegen.cli.pictures import open_project, warn_numbers_moved
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,64 +102,64 @@ def choose(
     _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
     if json and not listed:
         raise UsageError("--json goes with --list alone")
-    read, now = opened(project, beats), time.time()
+    read, now = open_project(project, beats), time.time()
     printer, name = terminal.printer(), read.layout.name
     if listed:
         _list(printer, read, str(project), now, json=json)
         return
     # Styles are compared by beats: all of their pictures have to be at them.
-    moved_numbers.require_places(read, read.survey(now), read.styles, "Nothing was chosen")
+    moved_numbers.require_numbers_unmoved(read, read.survey(now), read.styles, "Nothing was chosen")
     choices.renamed(printer, str(project), choosing.rename(read, now))
     before = chosen(read)
     made: Mapping[BeatId, Chosen] = {}
     if every is not None:
-        made, lacking = choosing.choose_rest(read, every, now, flagged=flag)
-        choices.chose(printer, name, made, before)
-        choices.lacking(printer, every, lacking)
+        made, lacking = choosing.choose_remaining(read, every, now, flagged=flag)
+        choices.print_chosen(printer, name, made, before)
+        choices.print_missing(printer, every, lacking)
     elif csv is not None:
         made = choosing.choose(read, picks.from_csv(read, csv), now)
-        choices.chose(printer, name, made, before)
+        choices.print_chosen(printer, name, made, before)
     elif none:
         named = picks.beats(read, words)
-        choosing.unchoose(read, named, now)
-        choices.unchose(printer, [one for one in named if one in before])
-        choices.unchosen(printer, [one for one in named if one not in before])
-    elif (flag or unflag) and not picks.says_style(read, words):
+        choosing.clear_choices(read, named, now)
+        choices.print_cleared(printer, [one for one in named if one in before])
+        choices.print_nothing_chosen(printer, [one for one in named if one not in before])
+    elif (flag or unflag) and not picks.names_a_style(read, words):
         made = choosing.flag(read, picks.beats(read, words), now, flagged=flag)
-        choices.chose(printer, name, made, before)
+        choices.print_chosen(printer, name, made, before)
     else:
-        made = choosing.choose(read, picks.named(read, words, flagged=flag), now)
-        choices.chose(printer, name, made, before)
+        made = choosing.choose(read, picks.parse_picks(read, words, flagged=flag), now)
+        choices.print_chosen(printer, name, made, before)
     placeholders = [
         one for one, made_now in made.items() if choosing.is_placeholder(read, one, made_now.style)
     ]
     choices.sketches(printer, placeholders)
-    choices.counted(printer, name, len(chosen(read)), read.count)
+    choices.print_count(printer, name, len(chosen(read)), read.beat_count)
 
 
 def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: bool) -> None:
     from imagegen.display.reports import choices
-    from imagegen.review.choices import left_over, look
+    from imagegen.review.choices import describe, left_over
     from imagegen.workspace import moved_numbers
 
-    found, over = look(read), left_over(read)
+    found, over = describe(read), left_over(read)
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
-        told = choices.as_json(read.layout.name, found, read.count, over)
+        told = choices.as_json(read.layout.name, found, read.beat_count, over)
         sys.stdout.buffer.write(encoding.to_json(told) + b"\n")
         sys.stdout.buffer.flush()
-        warn_of_moved(read, moved)
+        warn_numbers_moved(read, moved)
         return
-    choices.counted(printer, read.layout.name, len(found), read.count)
+    choices.print_count(printer, read.layout.name, len(found), read.beat_count)
     choices.listed(printer, found, now)
     if not moved:
-        choices.again(printer, path, found, read.named_beats)
+        choices.print_rechoose_hint(printer, path, found, read.named_beats)
     choices.unclear(printer, over.unclear)
     choices.unclaimed(printer, over.unclaimed)
     # Else they may be of beats that are there: `clean` is refused then.
-    if not moved and moved_numbers.other_beats(read) is None:
+    if not moved and moved_numbers.last_run_beats_file(read) is None:
         choices.left_over(printer, path, over, read.named_beats)
-    warn_of_moved(read, moved)
+    warn_numbers_moved(read, moved)
 
 
 def _refuse_unclear(root: Path, modes: dict[str, bool]) -> None:

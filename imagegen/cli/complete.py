@@ -17,7 +17,7 @@ from imagegen.errors import ImagegenError
 
 if TYPE_CHECKING:
     from imagegen.project.settings import Settings
-    from imagegen.project.storyboard import Beat, Key
+    from imagegen.project.storyboard import Beat, BeatKey
 
 _MOST: Final = 500
 _MOST_FOLDERS: Final = 2000
@@ -91,7 +91,7 @@ def beats(ctx: typer.Context, incomplete: str) -> list[str]:
     from imagegen.project.beat_ids import BeatIndex
 
     found = list(_beats(ctx))
-    keys: dict[str, list[Key]] = {}
+    keys: dict[str, list[BeatKey]] = {}
     for beat in found:
         keys.setdefault(beat.style, []).append(beat.key)
     index = BeatIndex(keys)

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import typer
 
 from imagegen.cli import signals
-from imagegen.cli.keep_awake import kept_awake
-from imagegen.cli.options import How, View, asked_for, seconds
+from imagegen.cli.keep_awake import keep_awake
+from imagegen.cli.options import ExecutionOptions, View, make_request, seconds
 from imagegen.errors import ClosedOutputError, Exit, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imagegen.display.terminal import Screen
+    from imagegen.display.terminal import RunDisplay
     from imagegen.engine.engine import Engine
     from imagegen.events.bus import Listener
-    from imagegen.project.layout import Layout
-    from imagegen.project.record import Asked
-    from imagegen.runs.session import Limits, Session
+    from imagegen.project.layout import ProjectPaths
+    from imagegen.project.record import DrawRequest
+    from imagegen.runs.session import RunLimits, Session
     from imagegen.workspace.plan import Plan
-    from imagegen.workspace.project import KeySource, Project
+    from imagegen.workspace.project import CredentialOptions, Project
 
 _LAST_SECONDS: Final = 3.5
 _LOOK: Final = 0.2
@@ -42,37 +42,41 @@ class InterruptedRunError(BaseException):
         self.exit_code = code
 
 
-Read = Callable[["Asked", "KeySource"], "Project"]
+Read = Callable[["DrawRequest", "CredentialOptions"], "Project"]
 """Reads a project for what is asked, with where to look for keys."""
 
 
-def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = None) -> None:
+def draw(
+    root: Path, asked: "DrawRequest | None", how: ExecutionOptions, *, read: Read | None = None
+) -> None:
     """Draw what was asked for, or carry on the last run where `asked` is None.
 
     `read` reads the project in another way than a run does. Ends the command with the run's
     exit code. Raises `ImagegenError` where nothing could start.
     """
     from imagegen.display import terminal
-    from imagegen.runs.session import Limits
+    from imagegen.runs.session import RunLimits
 
-    screen = terminal.Screen(_view(how))
-    _refuse_together(how)
-    limits = Limits(max_time=seconds(how.max_time), max_cost=how.max_cost)
+    screen = terminal.RunDisplay(_view(how))
+    _reject_combination(how)
+    limits = RunLimits(max_time=seconds(how.max_time), max_cost=how.max_cost)
     session = _session(root, asked, how, read)
     plan = session.plan(how.limit)
     if how.dry_run:
         planned = (one for beats in plan.styles.values() for one in beats)
-        cast = session.project.cast(plan.drawn, (one.beat for one in planned if not one.draw))
+        cast = session.project.characters_in(
+            plan.drawn, (one.beat for one in planned if not one.draw)
+        )
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
         _note_older_layout(session.project)
         return
-    session = _agreed(session, screen, how, limits)
+    session = _confirm(session, screen, how, limits)
     if how.detach:
         code = _detach(session.project.layout, root)
         raise typer.Exit(code)
     with contextlib.ExitStack() as stack:
         if how.keep_awake:
-            stack.enter_context(kept_awake(session.warnings.append))
+            stack.enter_context(keep_awake(session.warnings.append))
         stack.enter_context(session)
         heeding = stack.enter_context(_Signals())
         listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
@@ -86,7 +90,7 @@ def draw(root: Path, asked: "Asked | None", how: How, *, read: Read | None = Non
                 complete,
                 session.name,
                 str(root),
-                own.shown_folder,
+                own.output_folder,
                 resumes=own.resumes,
                 sources=how.sources,
                 limited=how.limit is not None,
@@ -110,22 +114,24 @@ def _note_older_layout(project: "Project") -> None:
         terminal.printer(errors=True).line(f"  note: {note}")
 
 
-def _session(root: Path, asked: "Asked | None", how: How, read: Read | None) -> "Session":
+def _session(
+    root: Path, asked: "DrawRequest | None", how: ExecutionOptions, read: Read | None
+) -> "Session":
     """Read the project, after what a crash left half done, and what moves with `--renumber`."""
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
     from imagegen.runs.session import Session
     from imagegen.workspace import recovery
-    from imagegen.workspace.last_run import drawn_with, to_resume
-    from imagegen.workspace.project import KeySource, Project
+    from imagegen.workspace.last_run import drawn_with, find_resumable
+    from imagegen.workspace.project import CredentialOptions, Project
 
-    last = to_resume(root) if asked is None else None
+    last = find_resumable(root) if asked is None else None
     default_model = drawn_with(root, last) if asked is None else None
     if asked is None:
-        asked = last.asked if last else asked_for()
-    recovery.finish(Layout(root), time.time())
+        asked = last.asked if last else make_request()
+    recovery.finish_interrupted(ProjectPaths(root), time.time())
     if how.renumber and not how.dry_run:
         _renumber(Project(root, asked), root)
-    source = KeySource(file=how.keys, base_url=how.base_url)
+    source = CredentialOptions(file=how.keys, base_url=how.base_url)
     if read:
         return Session(read(asked, source), last=last)
     return Session(Project(root, asked, source, default_model=default_model), last=last)
@@ -140,10 +146,12 @@ def _renumber(project: "Project", root: Path) -> None:
     found = renumbering.renumber(project, time.time())
     if found:
         printer, name = terminal.printer(errors=True), project.layout.name
-        moves.renumbered(printer, name, str(root), found, dry_run=False)
+        moves.print_renumber(printer, name, str(root), found, dry_run=False)
 
 
-def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") -> "Session":
+def _confirm(
+    session: "Session", screen: "RunDisplay", how: ExecutionOptions, limits: "RunLimits"
+) -> "Session":
     """Ask before many pictures are drawn again; returns the session as the disk is then.
 
     Raises `UsageError` unless the answer is yes, or where nothing can be drawn.
@@ -160,7 +168,7 @@ def _agreed(session: "Session", screen: "Screen", how: How, limits: "Limits") ->
             or not screen.confirm(plan, price.picture if price else None)
         ):
             return session
-        agreed, session = plan.again, session.anew()
+        agreed, session = plan.again, session.reload()
 
 
 _TAKEN_OUT: Final = frozenset({"--provider", "--model", "--keys", "--base-url", "--progress"})
@@ -169,12 +177,12 @@ _TAKEN_OUT: Final = frozenset({"--provider", "--model", "--keys", "--base-url", 
 
 def _keyless(root: Path, typed: "Sequence[str]") -> str:
     """Return the command that was typed, to be drawn by the sketch provider."""
-    from imagegen.shell import command, on_project
+    from imagegen.shell import command, project_command
 
     words = list(typed)
     if words[:1] == ["resume"]:
         # It asks for what its run did, which had a provider of its own.
-        return on_project("run", root, "--provider", "sketch")
+        return project_command("run", root, "--provider", "sketch")
     end = words.index("--") if "--" in words else len(words)
     kept: list[str] = []
     options = iter(words[:end])
@@ -188,14 +196,14 @@ def _keyless(root: Path, typed: "Sequence[str]") -> str:
     return command("imagegen", *kept, "--provider", "sketch", *words[end:])
 
 
-def _view(how: How) -> str:
+def _view(how: ExecutionOptions) -> str:
     """Return the view: where the log is echoed to the terminal, nothing is drawn over it."""
     if how.view is View.AUTO and how.verbose and sys.stderr.isatty():
         return "log"
     return how.view.value
 
 
-def _refuse_together(how: How) -> None:
+def _reject_combination(how: ExecutionOptions) -> None:
     if how.detach and how.view is View.JSON:
         raise UsageError(
             "--detach leaves nobody to print events for",
@@ -208,7 +216,7 @@ def _refuse_together(how: How) -> None:
 class _Listeners:
     """Everyone who hears of a run: the screen, and the log."""
 
-    def __init__(self, screen: "Screen", layout: "Layout", *, echo: bool) -> None:
+    def __init__(self, screen: "RunDisplay", layout: "ProjectPaths", *, echo: bool) -> None:
         self._screen = screen
         self._layout = layout
         self._echo = echo
@@ -220,15 +228,15 @@ class _Listeners:
         return [(log, None), *self._screen.listeners(plan)]
 
 
-def _detach(layout: "Layout", root: Path) -> int:
+def _detach(layout: "ProjectPaths", root: Path) -> int:
     from imagegen.display import terminal
     from imagegen.runs import detach
 
     started = detach.start(layout, sys.argv[1:])
-    if isinstance(started, detach.Over):
-        sys.stderr.write(started.said)
+    if isinstance(started, detach.EarlyExit):
+        sys.stderr.write(started.output)
         if started.run is not None:
-            terminal.printer().over(layout.name, str(root))
+            terminal.printer().exited(layout.name, str(root))
         return started.exit_code
     terminal.printer().detached(layout.name, str(root), started.pid)
     return Exit.OK
@@ -250,7 +258,7 @@ class _Signals:
         self._engine = engine
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, *signals.ending()):
+        for number in (signal.SIGINT, *signals.termination_signals()):
             self._before[number] = signal.signal(number, self._heed)
         threading.Thread(target=self._guard, name="last resort", daemon=True).start()
         return self

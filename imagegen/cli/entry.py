@@ -23,7 +23,7 @@ from imagegen.secret import redact
 def main() -> NoReturn:
     """Run the command line; every ending has its exit code."""
     _keep_no_core()
-    streams.prepare()
+    streams.configure_streams()
     # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
     # time; what goes on for long turns it on again.
     gc.disable()
@@ -35,12 +35,12 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
         code = code or Exit.CLOSED_STDOUT
-        streams.stdout_to_nowhere()
+        streams.discard_stdout()
     if code == Exit.INTERNAL:
         # Threads of a run that broke may be busy for minutes; Python would wait for them.
         os._exit(code)
     if code == Exit.CLOSED_STDOUT:
-        streams.stdout_to_nowhere()
+        streams.discard_stdout()
     # Python looks for garbage once more as it ends, which takes a fifth of a short command's
     # time and far more after 100,000 beats; what is left goes with the process.
     gc.freeze()
@@ -90,10 +90,10 @@ def run(arguments: list[str]) -> int:
 
 def _tell_of_file(error: OSError, name: object) -> None:
     """Say what is wrong with a file, whose name may be anything."""
-    from imagegen.display.text.sanitize import printable
+    from imagegen.display.text.sanitize import escape_control
 
     named = os.fsdecode(name) if isinstance(name, bytes) else str(name)
-    sys.stderr.write(f"imagegen: {printable(named)}: {error.strerror}\n")
+    sys.stderr.write(f"imagegen: {escape_control(named)}: {error.strerror}\n")
 
 
 def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
@@ -103,7 +103,7 @@ def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
     if _is_for_program(arguments):
         # Where that cannot be written, the exit code tells.
         with contextlib.suppress(OSError, ClosedOutputError):
-            terminal.tell_program(error)
+            terminal.print_failure_event(error)
     named = error.project not in {None, Path()}
     terminal.printer(errors=True).error(error, str(error.project) if named else "")
     return error.exit_code
@@ -111,11 +111,11 @@ def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
 
 def _is_for_program(arguments: Sequence[str]) -> bool:
     """Tell whether a program waits for an event that says why nothing could start."""
-    from imagegen.runs.detach import TELLS_FAILURE
+    from imagegen.runs.detach import PRINT_FAILURE_EVENT
 
     # Looked for in the words themselves: some of them may be what is wrong.
     asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
-    return asked or TELLS_FAILURE in os.environ
+    return asked or PRINT_FAILURE_EVENT in os.environ
 
 
 def _crashed(error: Exception) -> int:

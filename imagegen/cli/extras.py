@@ -9,7 +9,7 @@ from imagegen.errors import UsageError
 from imagegen.shell import command
 
 
-def lacking(what: str, extra: str) -> UsageError:
+def missing_extra(what: str, extra: str) -> UsageError:
     """Return the error of an extra that is not installed, with the command that installs it.
 
     It is for the Python that runs this, which need not be the one that `python` begins. pip and

@@ -10,11 +10,11 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
-from imagegen.cli.pictures import opened, warn_of_moved
+from imagegen.cli.pictures import open_project, warn_numbers_moved
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
 
 GALLERY_EPILOG: Final = examples(
     ("imagegen gallery my-video", "my-video/gallery.html: every beat in every style"),
@@ -84,29 +84,29 @@ def gallery(
     from imagegen.display.sheets import html as pages
     from imagegen.display.sheets import png as contact
     from imagegen.display.text.sanitize import plural
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
     from imagegen.review import contact_sheet as sheets
 
     place = output or project / ("gallery.png" if png else "gallery.html")
-    _refuse_place(place, Layout(project), png=png)
+    _refuse_place(place, ProjectPaths(project), png=png)
     _refuse_anothers(place, contact.MARK if png else pages.MARK)
-    read = opened(project, beats, styles=style, shots=shot, beats=beat)
+    read = open_project(project, beats, styles=style, shots=shot, beats=beat)
     sheet = sheets.gather(read, time.time(), chosen_only=chosen)
     if png:
         files.write(place, contact.picture(sheet))
     else:
         files.write_parts(place, pages.page(sheet))
-    warn_of_moved(read, sheet.moved)
+    warn_numbers_moved(read, sheet.moved)
     if png and not contact.writes_all(sheet):
         said = "The picture shows bars for letters that its font does not have, and no emoji"
-        terminal.printer(errors=True).wrapped("", f"{said}: the page, without --png, has all.")
+        terminal.printer(errors=True).wrap("", f"{said}: the page, without --png, has all.")
     terminal.printer().line(
         f"{place}: {plural(len(sheet.pictures), 'picture')} of {plural(len(sheet.rows), 'beat')}, "
         f"{place.stat().st_size / 1e6:.1f} MB"
     )
 
 
-def _refuse_place(place: Path, layout: "Layout", *, png: bool) -> None:
+def _refuse_place(place: Path, layout: "ProjectPaths", *, png: bool) -> None:
     """Raise `UsageError` where no sheet belongs: under another kind's name, among pictures."""
     endings = (".png",) if png else (".html", ".htm")
     if place.suffix.lower() not in endings:

@@ -9,7 +9,13 @@ from typing import Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from imagegen.cli.usage import find_project, in_our_words, is_option, refuse_extra, valued
+from imagegen.cli.usage import (
+    is_option,
+    options_with_values,
+    reject_extra_args,
+    resolve_project,
+    translate_click_errors,
+)
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
 # Typer carries its own copy of click since 0.26 and shares one before: what is click's has
@@ -74,19 +80,19 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command; raises `UsageError` for one too many."""
         ctx.allow_extra_args = True
-        if ctx.resilient_parsing and args and args[-1] in valued(ctx.command):
+        if ctx.resilient_parsing and args and args[-1] in options_with_values(ctx.command):
             # Its value is being completed; as a fault it would hide the project's name.
             args = args[:-1]
-        with in_our_words(ctx):
+        with translate_click_errors(ctx):
             super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            refuse_extra(ctx)
+            reject_extra_args(ctx)
         return []
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; its errors know the project as it was typed."""
         try:
-            find_project(ctx)
+            resolve_project(ctx)
             return super().invoke(ctx)
         except ImagegenError as error:
             error.project = ctx.params.get("project")
@@ -124,7 +130,7 @@ class Group(TyperGroup):
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(Exit.USAGE)
-        with in_our_words(ctx):
+        with translate_click_errors(ctx):
             return list(super().parse_args(ctx, args))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

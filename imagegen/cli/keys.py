@@ -74,9 +74,9 @@ def _refuse_keys(ctx: Any, args: list[str]) -> None:
 
 
 def _not_taken() -> UsageError:
-    from imagegen.setup.add_key import NOT_TAKEN, NOT_TAKEN_HINT
+    from imagegen.setup.add_key import KEY_ON_COMMAND_LINE, NOT_TAKEN_HINT
 
-    return UsageError(NOT_TAKEN, hint=NOT_TAKEN_HINT)
+    return UsageError(KEY_ON_COMMAND_LINE, hint=NOT_TAKEN_HINT)
 
 
 def _per_minute(text: str) -> int:
@@ -126,10 +126,10 @@ def list_keys(
     """
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
-    from imagegen.setup.check_keys import Keys
-    from imagegen.workspace.project import KeySource
+    from imagegen.setup.check_keys import ConfiguredKeys
+    from imagegen.workspace.project import CredentialOptions
 
-    found = Keys(project, KeySource(file=keys), provider)
+    found = ConfiguredKeys(project, CredentialOptions(file=keys), provider)
     if json:
         sys.stdout.buffer.write(encoding.to_json(shown.as_json(found)) + b"\n")
         sys.stdout.buffer.flush()
@@ -166,19 +166,21 @@ def check(
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
     from imagegen.setup import check_keys
-    from imagegen.workspace.project import KeySource
+    from imagegen.workspace.project import CredentialOptions
 
-    found = check_keys.Keys(project, KeySource(file=keys, base_url=base_url), provider)
+    found = check_keys.ConfiguredKeys(
+        project, CredentialOptions(file=keys, base_url=base_url), provider
+    )
     printer = terminal.printer()
     if not found.needed:
         printer.line(f"{found.provider} needs no keys.")
         return
-    if not found.users:
-        raise found.missing
+    if not found.lists_by_key:
+        raise found.no_key_error
     asked = found.create_provider()
     checked = check_keys.check(found, asked)
     shown.show_check(printer, found, checked, asked.model, check_keys.notes(asked, time.time()))
-    if not all(one.works for one in checked):
+    if not all(one.is_usable for one in checked):
         raise typer.Exit(Exit.USAGE)
 
 
@@ -246,12 +248,12 @@ def add(
     from imagegen.keys import edit
     from imagegen.setup import add_key
 
-    aim = add_key.aim(style, project, provider)
+    aim = add_key.resolve_target(style, project, provider)
     if aim.strange is not None and not prompt.anyhow(f"{aim.strange}. Add a key for it?"):
         raise UsageError("nothing was added")
-    new = edit.typed(prompt.key(style, aim.place.shown, aim.made_at))
+    new = edit.parse_key(prompt.key(style, aim.place.label, aim.made_at))
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )
-    added = add_key.save(aim, new)
+    added = add_key.add(aim, new)
     shown.show_added(terminal.printer(), added, str(project or "."))

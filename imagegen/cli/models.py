@@ -42,9 +42,9 @@ def models(
     from imagegen.display import terminal
     from imagegen.display.reports import models as shown
     from imagegen.setup import list_models
-    from imagegen.workspace.project import KeySource
+    from imagegen.workspace.project import CredentialOptions
 
-    listing = list_models.gather(project, KeySource(file=keys, base_url=base_url), provider)
+    listing = list_models.gather(project, CredentialOptions(file=keys, base_url=base_url), provider)
     if json:
         sys.stdout.buffer.write(encoding.to_json(shown.as_json(listing)) + b"\n")
         sys.stdout.buffer.flush()

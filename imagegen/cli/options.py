@@ -13,7 +13,7 @@ from imagegen.cli import complete
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.project.record import Asked
+    from imagegen.project.record import DrawRequest
 
 WHAT: Final = "Which beats"
 LIMITS: Final = "Time and money"
@@ -87,7 +87,7 @@ def output_file(text: str) -> Path:
     return path
 
 
-def sentence(option: str) -> Callable[[str], str]:
+def non_empty_text(option: str) -> Callable[[str], str]:
     """Return what reads words that are sent; it raises `UsageError` for no words, or no text."""
 
     def read(text: str) -> str:
@@ -315,7 +315,7 @@ BeatsOption = Annotated[
 ]
 
 
-class How(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How this command draws; `resume` is told afresh."""
 
     keys: Path | None = None
@@ -338,12 +338,12 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
         return [*keys, *(["--base-url", self.base_url] if self.base_url else [])]
 
 
-def asked_for(**options: object) -> "Asked":
+def make_request(**options: object) -> "DrawRequest":
     """Return what a command asks for, from the options that were given."""
-    from imagegen.project.record import Asked
+    from imagegen.project.record import DrawRequest
 
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-    return Asked(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return DrawRequest(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def absolute(path: Path | None) -> str | None:

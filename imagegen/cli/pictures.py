@@ -13,11 +13,11 @@ from imagegen.cli.options import (
     BeatsOption,
     ProjectArgument,
     absolute,
-    asked_for,
+    make_request,
     picture_file,
 )
 from imagegen.errors import ImagegenError, UsageError
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
     from imagegen.workspace.project import Project
@@ -69,30 +69,30 @@ def _warn_of_active(read: "Project") -> None:
         )
 
 
-def opened(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
+def open_project(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
     """Read the project, after finishing what a crash left half done.
 
     `options` are what else is asked for.
     """
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
     from imagegen.workspace import recovery
     from imagegen.workspace.project import Project
 
-    recovery.finish(Layout(root), time.time())
-    asked = asked_for(beats_file=absolute(beats_file), **options)
+    recovery.finish_interrupted(ProjectPaths(root), time.time())
+    asked = make_request(beats_file=absolute(beats_file), **options)
     return Project(root, asked)
 
 
-def warn_of_moved(read: "Project", count: int) -> None:
+def warn_numbers_moved(read: "Project", count: int) -> None:
     """Say that so many pictures have the words of another beat, and what helps."""
     from imagegen.display import terminal
-    from imagegen.display.text.formatting import moved
-    from imagegen.display.text.sanitize import clean
+    from imagegen.display.text.formatting import numbers_moved_warning
+    from imagegen.display.text.sanitize import sanitize
     from imagegen.workspace import moved_numbers
 
     if count:
-        way_out = clean(moved_numbers.way_out(read), 4096)
-        terminal.printer(errors=True).line(f"warning: {moved(count)} {way_out}")
+        way_out = sanitize(moved_numbers.renumber_hint(read), 4096)
+        terminal.printer(errors=True).line(f"warning: {numbers_moved_warning(count)} {way_out}")
 
 
 def renumber(
@@ -107,10 +107,10 @@ def renumber(
     from imagegen.display.reports import moves
     from imagegen.editing import renumber as renumbering
 
-    read = opened(project, beats)
+    read = open_project(project, beats)
     found = renumbering.renumber(read, time.time(), dry_run=dry_run)
     name, path = read.layout.name, str(project)
-    moves.renumbered(terminal.printer(), name, path, found, dry_run=dry_run)
+    moves.print_renumber(terminal.printer(), name, path, found, dry_run=dry_run)
 
 
 def clean(
@@ -121,9 +121,9 @@ def clean(
     from imagegen.display.reports import moves
     from imagegen.editing import renumber as renumbering
 
-    read = opened(project, beats)
+    read = open_project(project, beats)
     over = renumbering.clean(read, time.time(), dry_run=dry_run)
-    moves.cleaned(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
+    moves.print_clean(terminal.printer(), read.layout.name, str(project), over, dry_run=dry_run)
 
 
 def undo(project: ProjectArgument = Path()) -> None:
@@ -134,29 +134,29 @@ def undo(project: ProjectArgument = Path()) -> None:
     """
     from imagegen.display import terminal
     from imagegen.display.reports import moves
-    from imagegen.display.text.sanitize import some
+    from imagegen.display.text.sanitize import join_some
     from imagegen.editing import undo as undoing
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
 
-    layout, printer = Layout(project), terminal.printer()
+    layout, printer = ProjectPaths(project), terminal.printer()
     undone = undoing.undo(layout, time.time())
-    moves.undone(printer, layout.name, undone)
+    moves.print_undo(printer, layout.name, undone)
     # What was chosen stays chosen, and its copy with it.
     changed = _chosen_before(project) if undone is not None else []
     if changed:
-        what = some(changed, _NAMED)
+        what = join_some(changed, _NAMED)
         printer.line(f"  Chosen as another picture than is there now: {what}.")
-        printer.commands((on_project("choose", project, "--list"), "shows what is chosen"))
+        printer.command_list((project_command("choose", project, "--list"), "shows what is chosen"))
 
 
 def _chosen_before(project: Path) -> list[str]:
     """Return the beats whose choice is of a picture that is not at its place any more."""
     from imagegen.review import choices
-    from imagegen.review.choices import Since
+    from imagegen.review.choices import ChangeSinceChosen
 
     with contextlib.suppress(ImagegenError):
-        found = choices.look(opened(project))
-        return [one.name for one in found if one.since is not Since.SAME]
+        found = choices.describe(open_project(project))
+        return [one.name for one in found if one.since is not ChangeSinceChosen.SAME]
     return []
 
 
@@ -179,9 +179,9 @@ def accept(
     if bool(beat) == every:
         raise UsageError(
             "which picture?",
-            hint=f"{on_project('accept', project, 'clear/1.2')}, or --all of them",
+            hint=f"{project_command('accept', project, 'clear/1.2')}, or --all of them",
         )
-    read = opened(project, beats, beats=beat)
+    read = open_project(project, beats, beats=beat)
     accepted = settle.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
@@ -208,8 +208,8 @@ def skip(
     from imagegen.editing import settle
 
     if not beat:
-        raise UsageError("which beat?", hint=on_project("skip", project, "clear/7.3"))
-    read = opened(project, beats, beats=beat)
+        raise UsageError("which beat?", hint=project_command("skip", project, "clear/7.3"))
+    read = open_project(project, beats, beats=beat)
     said = "is drawn by the next run" if again else "needs no picture"
     skipped, kept = settle.skip(read, time.time(), again=again)
     for one in skipped:
@@ -246,11 +246,13 @@ def use(
     from imagegen.editing import use
 
     if beat is None or len(beat) != len(("beat", "picture")):
-        hint = on_project("use", project, "clear/7.3", "own.jpg")
+        hint = project_command("use", project, "clear/7.3", "own.jpg")
         raise UsageError("which beat, and which picture?", hint=hint)
-    read = opened(project, beats, beats=beat[:1])
-    place = use.use(read, picture_file(beat[1]), time.time())
-    terminal.printer().line(f"{place} is yours now; {on_project('undo', project)} takes it back")
+    read = open_project(project, beats, beats=beat[:1])
+    place = use.use_image(read, picture_file(beat[1]), time.time())
+    terminal.printer().line(
+        f"{place} is yours now; {project_command('undo', project)} takes it back"
+    )
     _warn_of_misfit(read, place)
 
 
@@ -258,12 +260,12 @@ def _warn_of_misfit(read: "Project", place: str) -> None:
     """Say that a person's own picture is not like the project's others; it is used all the same."""
     from imagegen.display import terminal
     from imagegen.display.text import size_hint
-    from imagegen.workspace.survey import look_at
+    from imagegen.workspace.survey import inspect_image
 
-    _, whole = look_at(read.layout.root / place)
+    _, whole = inspect_image(read.layout.root / place)
     if whole is None:
         return
     now = read.settings
-    unlike = size_hint.misfit(whole.width, whole.height, now.image_size, now.aspect_ratio)
+    unlike = size_hint.size_mismatch(whole.width, whole.height, now.image_size, now.aspect_ratio)
     if unlike is not None:
         terminal.printer(errors=True).line(f"warning: {unlike}")

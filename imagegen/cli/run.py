@@ -18,7 +18,7 @@ from imagegen.cli.options import (
     BeatsOption,
     ContinuityOption,
     DetachOption,
-    How,
+    ExecutionOptions,
     KeysOption,
     MaxCostOption,
     MaxTimeOption,
@@ -31,19 +31,19 @@ from imagegen.cli.options import (
     View,
     YesOption,
     absolute,
-    asked_for,
-    sentence,
+    make_request,
+    non_empty_text,
     whole_number,
 )
 from imagegen.cli.pictures import BeatsArgument
 from imagegen.errors import UsageError
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
     from imagegen.project.overrides import Override
-    from imagegen.project.record import Asked
+    from imagegen.project.record import DrawRequest
     from imagegen.project.storyboard import Beat
-    from imagegen.workspace.project import KeySource, Project
+    from imagegen.workspace.project import CredentialOptions, Project
 
 _EXITS: Final = exit_codes(
     {
@@ -184,7 +184,7 @@ def run(
     Ctrl-C finishes the requests in flight, which are paid for, and ends; pressed twice it
     ends at once. Either way `imagegen resume` carries on.
     """
-    asked = asked_for(
+    asked = make_request(
         styles=style,
         shots=shot,
         beats=beat,
@@ -198,7 +198,7 @@ def run(
         continuity=continuity,
         beats_file=absolute(beats),
     )
-    how = How(
+    how = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,
@@ -226,7 +226,7 @@ def redraw(
         typer.Option(
             "--prompt",
             metavar="WORDS",
-            parser=sentence("--prompt"),
+            parser=non_empty_text("--prompt"),
             help="Send these words instead of the storyboard's, now and later; the style's look "
             "is added. They are kept in overrides.toml.",
             rich_help_panel=WHAT,
@@ -253,15 +253,15 @@ def redraw(
 ) -> None:
     """Draw a beat once more, with other words if you like; the old picture is kept."""
     if not beat:
-        raise UsageError("which beat?", hint=on_project("redraw", project, "clear/7.3"))
-    asked = asked_for(
+        raise UsageError("which beat?", hint=project_command("redraw", project, "clear/7.3"))
+    asked = make_request(
         beats=beat,
         force=True,
         provider=provider,
         model=model,
         beats_file=absolute(beats),
     )
-    how = How(
+    how = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,
@@ -277,7 +277,7 @@ def redraw(
         words = None if as_written else prompt or had.prompt
         return msgspec.structs.replace(had, prompt=words, waived=False, accepted=None)
 
-    def read(asked: "Asked", source: "KeySource") -> "Project":
+    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
         from imagegen.workspace.project import Project
 
         return Project(project, asked, source, resettle=wanted)
@@ -303,7 +303,7 @@ def resume(
     It remembers styles, shots, beats, provider and model; of --force, only what is not
     redrawn yet. Keys, addresses, --limit and what stands below are never remembered.
     """
-    how = How(
+    how = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,

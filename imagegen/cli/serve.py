@@ -19,14 +19,14 @@ from imagegen.cli.options import (
     ProjectArgument,
     ProviderOption,
     absolute,
-    asked_for,
+    make_request,
     whole_number,
 )
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.project.layout import Layout
-    from imagegen.web.auth import Access
+    from imagegen.project.layout import ProjectPaths
+    from imagegen.web.auth import Auth
 
 SERVE: Final = "The page"
 _LARGEST_PORT: Final = 65535
@@ -102,9 +102,9 @@ def serve(
     try:
         from imagegen.web import auth, server
     except ImportError as error:
-        raise extras.lacking("serve", "web") from error
-    from imagegen.cli.watch import ended_in_order
-    from imagegen.web.board import Boards
+        raise extras.missing_extra("serve", "web") from error
+    from imagegen.cli.watch import exit_cleanly_on_signal
+    from imagegen.web.board import BoardCache
     from imagegen.web.entrance import entrance
 
     if not auth.is_loopback(host) and not other_machines:
@@ -113,7 +113,9 @@ def serve(
         )
     if allow_origin is not None:
         auth.require_origin(allow_origin)
-    boards = Boards(project, asked_for(provider=provider, model=model, beats_file=absolute(beats)))
+    boards = BoardCache(
+        project, make_request(provider=provider, model=model, beats_file=absolute(beats))
+    )
     # Faults of the project are told before anything is opened.
     boards.read()
     named = {"beats": absolute(beats), "keys": absolute(keys), "base-url": base_url}
@@ -121,7 +123,7 @@ def serve(
     gc.enable()
 
     listening = server.listen(host, port or 0)
-    opened = auth.Access(host, listening.getsockname()[1], allow_origin)
+    opened = auth.Auth(host, listening.getsockname()[1], allow_origin)
     with contextlib.ExitStack() as at_end:
 
         def ready() -> None:
@@ -130,7 +132,7 @@ def serve(
                 _open(at_end.enter_context(entrance(opened)))
 
         try:
-            with ended_in_order():
+            with exit_cleanly_on_signal():
                 server.serve(boards, listening, opened, options, ready)
         except KeyboardInterrupt:
             _leave(boards.layout, project)
@@ -149,7 +151,7 @@ def _open(file: Path | None) -> None:
     threading.Thread(target=webbrowser.open, args=[file.as_uri()], daemon=True).start()
 
 
-def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:
+def _tell(layout: "ProjectPaths", opened: "Auth", *, alone: bool) -> None:
     """Say where the page is. Its address stands in a line of its own, whole."""
     from imagegen.display import terminal
 
@@ -162,10 +164,10 @@ def _tell(layout: "Layout", opened: "Access", *, alone: bool) -> None:
     sys.stdout.flush()
 
 
-def _leave(layout: "Layout", path: Path) -> None:
+def _leave(layout: "ProjectPaths", path: Path) -> None:
     from imagegen.display import terminal
     from imagegen.project import record
-    from imagegen.shell import on_project
+    from imagegen.shell import project_command
 
     printer = terminal.printer()
     active = record.active_run(layout)
@@ -173,9 +175,9 @@ def _leave(layout: "Layout", path: Path) -> None:
         printer.line("The page is closed; nothing is running.")
         return
     printer.line(f"The page is closed; process {active.pid} goes on drawing.")
-    printer.commands(
-        (on_project("status", path, "--watch"), "follows it"),
-        (on_project("stop", path), "ends it; resume carries on"),
+    printer.command_list(
+        (project_command("status", path, "--watch"), "follows it"),
+        (project_command("stop", path), "ends it; resume carries on"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 _ENDING: Final = ("SIGTERM", "SIGHUP")
 
 
-def ending() -> list[int]:
+def termination_signals() -> list[int]:
     """Return the numbers of the signals that are sent to end a program, Ctrl-C apart.
 
     Those are left out that this system does not have, and those that whoever started us wished

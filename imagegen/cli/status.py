@@ -9,11 +9,11 @@ import typer
 
 from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, asked_for
+from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, make_request
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.review.status import Standing
+    from imagegen.review.status import ProjectStatus
 
 STATUS_EPILOG: Final = (
     exit_codes(
@@ -62,10 +62,10 @@ def status(
     """Tell where a project stands: counts and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
     from imagegen.workspace import recovery
 
-    recovery.finish(Layout(project), time.time())
+    recovery.finish_interrupted(ProjectPaths(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     if followed and not exit_code:
         return
@@ -81,20 +81,20 @@ def status(
         raise typer.Exit(found.check)
 
 
-def _look(root: Path, beats_file: str | None) -> "tuple[Standing, UsageError | None]":
+def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageError | None]":
     """Return where a project stands, and the error of numbers that have moved.
 
     Of a large project only these are kept while they are told.
     """
-    from imagegen.review.status import standing
+    from imagegen.review.status import project_status
     from imagegen.workspace import moved_numbers
     from imagegen.workspace.project import Project
 
-    project, now = Project(root, asked_for(beats_file=beats_file)), time.time()
+    project, now = Project(root, make_request(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
-    found = standing(project, now, surveyed)
+    found = project_status(project, now, surveyed)
     try:
-        moved_numbers.require_places(
+        moved_numbers.require_numbers_unmoved(
             project, surveyed, project.styles, "What is missing is not known"
         )
     except UsageError as error:
@@ -110,9 +110,9 @@ def stop(project: ProjectArgument = Path()) -> None:
     """
     from imagegen.display import terminal
     from imagegen.project import record
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
 
-    layout = Layout(project)
+    layout = ProjectPaths(project)
     printer = terminal.printer()
     active = record.active_run(layout)
     if active is None:

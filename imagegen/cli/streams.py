@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
-def prepare() -> None:
+def configure_streams() -> None:
     """Let stdout and stderr take whatever is printed; only stdout tells that it cannot.
 
     Where stderr is on a full disk or its reader is gone, what stands there is lost, and the
@@ -31,19 +31,19 @@ def prepare() -> None:
     said = sys.stderr
     if isinstance(said, io.TextIOWrapper):
         sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(_Unfailing(said)),
+            io.BufferedWriter(_IgnoreErrors(said)),
             encoding=said.encoding,
             errors=said.errors,
             line_buffering=True,
         )
 
 
-def stdout_to_nowhere() -> None:
+def discard_stdout() -> None:
     """Let what Python writes out at its end go nowhere, for the output takes nothing."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Unfailing(io.RawIOBase):
+class _IgnoreErrors(io.RawIOBase):
     """Writes to a stream at once; what that does not take is lost."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:

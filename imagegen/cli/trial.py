@@ -14,7 +14,7 @@ from imagegen.cli.options import (
     BaseUrlOption,
     BeatOption,
     BeatsOption,
-    How,
+    ExecutionOptions,
     KeysOption,
     MaxCostOption,
     ModelOption,
@@ -25,18 +25,18 @@ from imagegen.cli.options import (
     VerboseOption,
     View,
     absolute,
-    asked_for,
-    sentence,
+    make_request,
+    non_empty_text,
     whole_number,
 )
-from imagegen.cli.pictures import opened
+from imagegen.cli.pictures import open_project
 from imagegen.errors import Exit, ImagegenError
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
-    from imagegen.editing.scratch import Beside
-    from imagegen.project.record import Asked
-    from imagegen.workspace.project import KeySource, Project
+    from imagegen.editing.scratch import ScratchProject
+    from imagegen.project.record import DrawRequest
+    from imagegen.workspace.project import CredentialOptions, Project
 
 TRY_EPILOG: Final = examples(
     ('imagegen try my-video --style clear --look "Ink, two colours."', "the first beat in it"),
@@ -56,7 +56,7 @@ def attempt(
         typer.Option(
             "--look",
             metavar="SENTENCE",
-            parser=sentence("--look"),
+            parser=non_empty_text("--look"),
             help="Try this look instead of the style's own.",
             rich_help_panel=WHAT,
         ),
@@ -100,7 +100,7 @@ def attempt(
         _keep(project, keep, beats)
         return
     sample = None if beat else 1
-    asked = asked_for(
+    asked = make_request(
         styles=style,
         beats=beat,
         sample=sample,
@@ -108,45 +108,51 @@ def attempt(
         model=model,
         beats_file=absolute(beats),
     )
-    how = How(keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose)
+    how = ExecutionOptions(
+        keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
+    )
 
-    def read(asked: "Asked", source: "KeySource") -> "Beside":
-        from imagegen.editing.candidates import Trial
+    def read(asked: "DrawRequest", source: "CredentialOptions") -> "ScratchProject":
+        from imagegen.editing.candidates import CandidateProject
 
-        return Trial(project, asked, source, look=look, count=count or 2, wall=time.time())
+        return CandidateProject(
+            project, asked, source, look=look, count=count or 2, wall=time.time()
+        )
 
     named = ["--beats", str(beats)] if beats is not None else []
 
-    def keeps(drawn: "Beside") -> dict[str, str]:
+    def keeps(drawn: "ScratchProject") -> dict[str, str]:
         found = {}
         if drawn.first_picture is not None:
             path = (project / drawn.first_picture).as_posix()
-            found[on_project("try", project, "--keep", path, *named)] = "makes it the beat's"
+            found[project_command("try", project, "--keep", path, *named)] = "makes it the beat's"
         if look is not None:
-            found[on_project("try", project, "--keep", "look", *named)] = "makes it the style's"
+            found[project_command("try", project, "--keep", "look", *named)] = (
+                "makes it the style's"
+            )
         return found
 
-    draw_beside(project, asked, how, read, keeps)
+    draw_candidates(project, asked, how, read, keeps)
 
 
-def draw_beside(
+def draw_candidates(
     project: Path,
-    asked: "Asked",
-    how: How,
-    read: Callable[["Asked", "KeySource"], "Beside"],
-    keeps: Callable[["Beside"], Mapping[str, str]],
+    asked: "DrawRequest",
+    how: ExecutionOptions,
+    read: Callable[["DrawRequest", "CredentialOptions"], "ScratchProject"],
+    keeps: Callable[["ScratchProject"], Mapping[str, str]],
 ) -> None:
     """Draw into tries/, and say with which commands what was drawn is kept.
 
     `read` reads what is drawn, `keeps` returns commands and what they do. Ends the command with the
     run's exit code. Raises `ImagegenError` where nothing could start.
     """
-    drawn: list[Beside] = []
+    drawn: list[ScratchProject] = []
 
-    def once(asked: "Asked", source: "KeySource") -> "Project":
+    def once(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
         drawn.append(read(asked, source))
         # Before anything is drawn: a run that is ended at once comes back to nobody.
-        drawn[0].note()
+        drawn[0].save_metadata()
         return drawn[0]
 
     try:
@@ -155,11 +161,11 @@ def draw_beside(
         if done.exit_code == Exit.OK and how.view is not View.JSON:
             from imagegen.display import terminal
 
-            terminal.printer().commands(*keeps(drawn[-1]).items())
+            terminal.printer().command_list(*keeps(drawn[-1]).items())
         raise
     except ImagegenError:
         for one in drawn:
-            one.forget()
+            one.discard()
         raise
 
 
@@ -167,5 +173,5 @@ def _keep(project: Path, what: str, beats: Path | None) -> None:
     from imagegen.display import terminal
     from imagegen.editing import candidates
 
-    done = candidates.keep(opened(project, beats), what, time.time())
-    terminal.printer().line(f"{done}; {on_project('undo', project)} takes it back")
+    done = candidates.keep(open_project(project, beats), what, time.time())
+    terminal.printer().line(f"{done}; {project_command('undo', project)} takes it back")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import typer
 
 from imagegen.cli.complete import is_project
-from imagegen.errors import UsageError, within_sentence
+from imagegen.errors import UsageError, lower_first
 
 # As in `help`, what is click's has no name here, and is `Any`.
 
@@ -21,7 +21,7 @@ _UNIT: Final = re.compile(r"h(ours?)?|m(in(ute)?s?)?|s(ec(ond)?s?)?")
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-def find_project(ctx: Any) -> None:
+def resolve_project(ctx: Any) -> None:
     """Let a project that was left out be the current folder, though words stand in its place.
 
     Raises `UsageError` where there is no such folder, before anything is said of the words.
@@ -30,14 +30,14 @@ def find_project(ctx: Any) -> None:
     lists = [param.name for param in arguments if param.nargs == -1]
     if not lists:
         return
-    from imagegen.project.layout import Layout
+    from imagegen.project.layout import ProjectPaths
 
-    root, words = told_apart(ctx.params["project"], ctx.params[lists[0]] or ())
+    root, words = split_project(ctx.params["project"], ctx.params[lists[0]] or ())
     ctx.params |= {"project": root, lists[0]: words}
-    Layout(root)
+    ProjectPaths(root)
 
 
-def told_apart(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
+def split_project(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
     """Tell a project from the first of the words behind it, where the project was left out."""
     if project.is_dir() or not is_project(Path()):
         return project, list(words)
@@ -45,7 +45,7 @@ def told_apart(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
     return Path(), [project.as_posix(), *words]
 
 
-def refuse_extra(ctx: Any) -> None:
+def reject_extra_args(ctx: Any) -> None:
     """Raise `UsageError` for words that no argument takes."""
     taken, span = ctx.params.get("project"), ctx.params.get("max_time")
     extra = list(ctx.args)
@@ -67,7 +67,7 @@ def refuse_extra(ctx: Any) -> None:
 
 
 @contextlib.contextmanager
-def in_our_words(ctx: Any) -> Iterator[None]:
+def translate_click_errors(ctx: Any) -> Iterator[None]:
     """Say in our words what click finds wrong in the words of a command."""
     try:
         yield
@@ -80,16 +80,16 @@ def _wrong_usage(error: Any, ctx: Any) -> UsageError:
     name = getattr(error, "option_name", None)
     if name is None:
         message = error.format_message().rstrip(".")
-        return UsageError(within_sentence(message), hint=hint)
+        return UsageError(lower_first(message), hint=hint)
     if hasattr(error, "possibilities"):
         before = f"{ctx.info_name} has " if ctx.parent else ""
         return UsageError(f"{before}no option {name}", hint=_meant(ctx, name) or hint)
-    if name in valued(ctx.command):
+    if name in options_with_values(ctx.command):
         return UsageError(f"{name} needs a value", hint=hint)
     return UsageError(f"{name} takes no value", hint=hint)
 
 
-def valued(command: Any) -> set[str]:
+def options_with_values(command: Any) -> set[str]:
     """Return the options that take a value."""
     options = [p for p in command.params if is_option(p) and not p.is_flag]
     return {name for option in options for name in option.opts}

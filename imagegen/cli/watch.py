@@ -12,14 +12,14 @@ import msgspec
 
 from imagegen.cli import signals
 from imagegen.cli.draw import InterruptedRunError
-from imagegen.errors import Exit, InputFaultsError, UsageError
+from imagegen.errors import Exit, InvalidInputError, UsageError
 from imagegen.project import record
-from imagegen.project.layout import Layout
-from imagegen.project.record import Asked, RunRecord
-from imagegen.shell import on_project
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.record import DrawRequest, RunRecord
+from imagegen.shell import project_command
 from imagegen.workspace.plan import Plan
 
-_UNKNOWN: Final = Plan(styles={}, others=1)
+_UNKNOWN: Final = Plan(styles={}, unselected_count=1)
 """Of a run whose beats cannot be read, or need not be."""
 
 
@@ -33,7 +33,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     from imagegen.display import terminal
     from imagegen.events import journal
 
-    layout = Layout(root)
+    layout = ProjectPaths(root)
     active = record.active_run(layout)
     if active is None:
         return view == "json"
@@ -41,16 +41,16 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
     if view != "json":
         try:
             plan = _plan(root, active, beats_file)
-        except InputFaultsError:
+        except InvalidInputError:
             # Somebody edits them; the run goes on with what it has read.
             view = "plain"
             terminal.printer(errors=True).line(
-                f"{layout.name} has faults in its files now ({on_project('check', root)} tells "
+                f"{layout.name} has errors in its files now ({project_command('check', root)} lists "
                 "them): what the run does is shown as lines."
             )
     gc.enable()
-    screen = terminal.Screen(view, watching=True)
-    with ended_in_order():
+    screen = terminal.RunDisplay(view, watching=True)
+    with exit_cleanly_on_signal():
         complete = journal.follow(layout, active.run, screen.listeners(plan))
     if complete is not None:
         screen.summary(complete, layout.name, str(root))
@@ -58,13 +58,13 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
 
 
 @contextlib.contextmanager
-def ended_in_order() -> Iterator[None]:
+def exit_cleanly_on_signal() -> Iterator[None]:
     """Let a signal end the command as Ctrl-C does, so that the terminal is given back."""
 
     def end(number: int, _frame: object) -> None:
         raise InterruptedRunError(Exit(128 + number))
 
-    before = {number: signal.signal(number, end) for number in signals.ending()}
+    before = {number: signal.signal(number, end) for number in signals.termination_signals()}
     try:
         yield
     finally:
@@ -77,10 +77,10 @@ def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
     from imagegen.workspace.project import Project
 
     project = Project(root, _asked(active, beats_file))
-    return project.plan(project.survey(time.time()).beats, lineage=active.lineage)
+    return project.plan(project.survey(time.time()).beats, lineage=active.root_run)
 
 
-def _asked(active: RunRecord, beats_file: str | None) -> Asked:
+def _asked(active: RunRecord, beats_file: str | None) -> DrawRequest:
     """Return what the run was asked for, with a beats file that this command may read."""
     named = active.asked.beats_file
     if beats_file is None and named is not None and Path(named).is_absolute():

@@ -3,28 +3,28 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from imagegen.display.text.formatting import on_project
+from imagegen.display.text.formatting import project_command
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural
+from imagegen.display.text.sanitize import plural, sanitize
 from imagegen.errors import ImagegenError
 from imagegen.project.storyboard.transitions import Kind, meanings
-from imagegen.providers.base import Role
+from imagegen.providers.base import ReferenceRole
 
 if TYPE_CHECKING:
-    from imagegen.display.reports.summary import Ended
+    from imagegen.display.reports.summary import RunSummary
     from imagegen.engine.estimate import Estimate
     from imagegen.project.settings import Settings
-    from imagegen.project.storyboard import Beat, Key, Written
+    from imagegen.project.storyboard import Beat, BeatKey, Written
     from imagegen.prompts.appearances import Appearance
     from imagegen.providers.base import Reference, Request
-    from imagegen.review.status import Standing
+    from imagegen.review.status import ProjectStatus
     from imagegen.workspace.plan import Plan
 
 _WHAT: Final = {
-    Role.PREDECESSOR: "the picture before it",
-    Role.CHARACTER: "character {}",
-    Role.STYLE: "style reference",
-    Role.OTHER: "reference {}",
+    ReferenceRole.PREDECESSOR: "the picture before it",
+    ReferenceRole.CHARACTER: "character {}",
+    ReferenceRole.STYLE: "style reference",
+    ReferenceRole.OTHER: "reference {}",
 }
 
 _MEANING: Final = {
@@ -44,7 +44,7 @@ def _is_there(reference: "Reference") -> bool:
 def _transitions(transitions: Iterable[str]) -> Iterator[str]:
     """Yield what the transitions of a storyboard are taken for, each value with its count."""
     for kind, values in meanings(transitions).items():
-        shown = ", ".join(f'"{clean(text, 30)}" {count:,}' for text, count in values[:_VALUES])
+        shown = ", ".join(f'"{sanitize(text, 30)}" {count:,}' for text, count in values[:_VALUES])
         more = f" and {len(values) - _VALUES:,} more" if len(values) > _VALUES else ""
         if kind is Kind.NONE and values == [("", values[0][1])]:
             yield f"{plural(values[0][1], 'beat')} without a transition: no style reference"
@@ -69,19 +69,19 @@ class Printer(Paper):
 
         estimates.show(self, plan, name, estimate, cast)
 
-    def summary(self, ended: "Ended") -> None:
+    def summary(self, ended: "RunSummary") -> None:
         """Say how a run ended, style by style, and what to type next."""
         from imagegen.display.reports import summary as summaries
 
         summaries.show(self, ended)
 
-    def problems(self, ended: "Ended") -> None:
+    def problems(self, ended: "RunSummary") -> None:
         """Say what is wrong after a run, and nothing if all is well."""
         from imagegen.display.reports import summary as summaries
 
         summaries.problems(self, ended)
 
-    def status(self, standing: "Standing", path: str, now: float) -> None:
+    def status(self, standing: "ProjectStatus", path: str, now: float) -> None:
         """Show where a project stands. `now` is the wall clock's time."""
         from imagegen.display.reports import status as standings
 
@@ -89,16 +89,16 @@ class Printer(Paper):
 
     def detached(self, name: str, path: str, pid: int) -> None:
         """Say that a run goes on without this terminal, and how to get hold of it."""
-        self.line(f"{clean(name)}: goes on as process {pid}; this window may be closed.")
-        self.commands(
-            (on_project("status", path, "--watch"), "follows it"),
-            (on_project("stop", path), "ends it; resume carries on"),
+        self.line(f"{sanitize(name)}: goes on as process {pid}; this window may be closed.")
+        self.command_list(
+            (project_command("status", path, "--watch"), "follows it"),
+            (project_command("stop", path), "ends it; resume carries on"),
         )
 
-    def over(self, name: str, path: str) -> None:
+    def exited(self, name: str, path: str) -> None:
         """Say that a run which was to go on alone has ended already."""
-        self.line(f"{clean(name)}: the run has ended already.")
-        self.commands((on_project("status", path), "shows where the project stands"))
+        self.line(f"{sanitize(name)}: the run has ended already.")
+        self.command_list((project_command("status", path), "shows where the project stands"))
 
     def check(
         self,
@@ -120,7 +120,7 @@ class Printer(Paper):
         from imagegen.display.text import size_hint
 
         total = sum(map(len, styles.values()))
-        self.line(f"{clean(name)}: {plural(total, 'beat')} in {clean(source)}, no faults.")
+        self.line(f"{sanitize(name)}: {plural(total, 'beat')} in {sanitize(source)}, no faults.")
         width = max(map(len, styles), default=0)
         for style, beats in styles.items():
             cuts = sum(map(hard_cut, beats))
@@ -131,10 +131,10 @@ class Printer(Paper):
                 + (f", {chained[style]:,} from the picture before" if chained.get(style) else "")
             )
         for line in _transitions(beat.transition for own in styles.values() for beat in own):
-            self.wrapped("  ", line, indent=4)
-        hint = size_hint.hint(paid.image_size, paid.aspect_ratio) if paid else None
+            self.wrap("  ", line, indent=4)
+        hint = size_hint.size_hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
-            self.wrapped("  ", hint)
+            self.wrap("  ", hint)
         casts.show(self, cast)
 
     def model(self, name: str, image_size: str, price: float | None) -> None:
@@ -142,24 +142,24 @@ class Printer(Paper):
         from imagegen.display.text.formatting import price as dollars
 
         costs = "its price is not known" if price is None else f"about {dollars(price)} each"
-        self.line(f"  drawn with {clean(name)} at {image_size}, {costs}")
+        self.line(f"  drawn with {sanitize(name)} at {image_size}, {costs}")
 
     def written(self, files: Sequence["Written"], named: str | None) -> None:
         """Show which files `check --write` has written; `named` is the beats file asked for."""
         if not files:
             self.line("  nothing to write: the beats are clean JSON already")
         for one in files:
-            kept = f"; what was there is in {clean(one.kept)}" if one.kept else ""
-            self.line(f"  written: {clean(one.file)}, {plural(one.rows, 'row')}{kept}")
+            kept = f"; what was there is in {sanitize(one.kept)}" if one.kept else ""
+            self.line(f"  written: {sanitize(one.file)}, {plural(one.rows, 'row')}{kept}")
         if named is not None and files and files[0].file != named:
-            self.wrapped("  ", f"{clean(named)} is still the one that is named", indent=4)
+            self.wrap("  ", f"{sanitize(named)} is still the one that is named", indent=4)
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
         """Say which keys will be used."""
         if source is None:
             self.line("  no keys were found")
             return
-        self.line(f"  keys from {clean(source)}:")
+        self.line(f"  keys from {sanitize(source)}:")
         width = max(map(len, tails), default=0)
         for style, names in tails.items():
             self.line(f"    {style:<{width}}  {', '.join(names) or 'none'}")
@@ -170,7 +170,7 @@ class Printer(Paper):
         request: "Request",
         *,
         overridden: bool = False,
-        before: "Key | None" = None,
+        before: "BeatKey | None" = None,
         left_out: Sequence["Reference"] = (),
     ) -> None:
         """Print the exact words and references that would be sent for a beat.
@@ -178,8 +178,8 @@ class Printer(Paper):
         `overridden` tells that the words are those of overrides.toml, `before` whose picture
         it continues; `left_out` are references for which there is no room.
         """
-        transition = f", transition {clean(beat.transition)}" if beat.transition else ""
-        self.line(f"{beat.name}  ({clean(beat.file)}, row {beat.row}{transition})")
+        transition = f", transition {sanitize(beat.transition)}" if beat.transition else ""
+        self.line(f"{beat.name}  ({sanitize(beat.file)}, row {beat.row}{transition})")
         if overridden:
             self.line("  the words are those of overrides.toml")
         thinking = f", thinking {request.thinking}" if request.thinking else ""
@@ -187,19 +187,19 @@ class Printer(Paper):
         if before is not None:
             there = all(map(_is_there, request.references))
             yet = "" if there else ", which is not there yet"
-            self.line(f"  continues the picture of {clean('/'.join(before))}{yet}")
+            self.line(f"  continues the picture of {sanitize('/'.join(before))}{yet}")
         for reference in filter(_is_there, request.references):
             kib = len(reference.data) // 1024
             scaled = ", scaled down" if reference.original else ""
-            what = clean(_WHAT[reference.role].format(reference.name))
+            what = sanitize(_WHAT[reference.role].format(reference.name))
             self.line(f"  {what}: {reference.mime_type}, {kib:,} KiB{scaled}")
         for reference in left_out:
-            what = clean(_WHAT[reference.role].format(reference.name))
+            what = sanitize(_WHAT[reference.role].format(reference.name))
             self.line(f"  left out, the model takes no more: {what}")
         if not request.references and before is None:
             self.line("  no reference")
         self.line()
         for line in request.prompt.splitlines():
             # All of it: an escaped character takes up to eight.
-            self.wrapped("  ", clean(line, 8 * len(line)))
+            self.wrap("  ", sanitize(line, 8 * len(line)))
         self.line()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-from imagegen.display.text.sanitize import clean
+from imagegen.display.text.sanitize import sanitize
 from imagegen.errors import UsageError
 
 _MOST_TYPED: Final = 8192
@@ -19,7 +19,7 @@ def anyhow(question: str) -> bool:
     """Ask a person to go on in spite of something; where nobody can answer, go on."""
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    sys.stderr.write(f"{clean(question, 1000)} [y/N] ")
+    sys.stderr.write(f"{sanitize(question, 1000)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -36,7 +36,7 @@ def key(style: str, file: str, made_at: str | None = None) -> str:
         return _piped()
     if made_at is not None:
         sys.stderr.write(f"Keys are made at {made_at}\n")
-    sys.stderr.write(f"The key for {style} goes to {clean(file)}.\n")
+    sys.stderr.write(f"The key for {style} goes to {sanitize(file)}.\n")
     sys.stderr.flush()
     try:
         with _undisturbed(), warnings.catch_warnings():

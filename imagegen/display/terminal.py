@@ -12,10 +12,10 @@ from imagegen.display.printer import Printer
 from imagegen.display.text import github_escape
 from imagegen.display.text.sanitize import Glyphs, glyphs_for
 from imagegen.display.views import tty
-from imagegen.errors import ClosedOutputError, ImagegenError, InputFaultsError, UsageError
+from imagegen.errors import ClosedOutputError, ImagegenError, InvalidInputError, UsageError
 
 if TYPE_CHECKING:
-    from imagegen.display.reports.summary import Ended
+    from imagegen.display.reports.summary import RunSummary
     from imagegen.engine.estimate import Estimate
     from imagegen.events.bus import Listener
     from imagegen.events.types import Complete
@@ -33,7 +33,7 @@ def printer(*, errors: bool = False) -> Printer:
     return Printer(console, _glyphs(console))
 
 
-class Screen:
+class RunDisplay:
     """One run's output: a view while it lasts, and a summary after it.
 
     `view` is auto, live, plain, json, log or none; auto is live where stdout is a terminal
@@ -43,7 +43,7 @@ class Screen:
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
-        from imagegen.display.views.run_notes import Heard
+        from imagegen.display.views.run_notes import RunNotes
 
         self._watching = watching
         self._console = _console()
@@ -56,7 +56,7 @@ class Screen:
         self._view = view
         self._printer = printer(errors=self._view in {"json", "none"})
         self._plan: Plan | None = None
-        self._heard = Heard()
+        self._heard = RunNotes()
 
     def listeners(self, plan: "Plan") -> Sequence[tuple["Listener", float | None]]:
         """Return what follows the run, each with the idle seconds after which it acts."""
@@ -125,19 +125,19 @@ class Screen:
         limited: bool = False,
     ) -> None:
         """Say how the run ended: see `imagegen.display.reports.summary.Ended`."""
-        from imagegen.display.reports.summary import Ended
+        from imagegen.display.reports.summary import RunSummary
 
-        ended = Ended(
+        ended = RunSummary(
             complete=complete,
             plan=self._plan,
             heard=self._heard,
             name=name,
             path=path,
             folder=folder,
-            resumes=resumes,
-            sources=sources,
+            is_resumable=resumes,
+            source_options=sources,
             limited=limited,
-            vanished=self._view in {"live", "json"},
+            view_cleared=self._view in {"live", "json"},
             now=time.time(),
         )
         if self._view == "none":
@@ -149,7 +149,7 @@ class Screen:
         if github_escape.running() and not self._watching:
             self._tell_page(ended)
 
-    def _tell_page(self, ended: "Ended") -> None:
+    def _tell_page(self, ended: "RunSummary") -> None:
         """Add a table to the page of the GitHub Actions run."""
         from imagegen.display.reports import github
 
@@ -168,16 +168,16 @@ class Screen:
             stream.flush()
 
 
-def tell_program(error: ImagegenError) -> None:
+def print_failure_event(error: ImagegenError) -> None:
     """Print the event that nothing could start, for a program that reads events on stdout."""
     from imagegen.display.views.ndjson import JsonLines
-    from imagegen.events.types import Failed
-    from imagegen.times import iso_exact
+    from imagegen.events.types import StartFailed
+    from imagegen.times import iso_millis
 
-    faults = error.faults if isinstance(error, InputFaultsError) else ()
-    event = Failed(
+    faults = error.faults if isinstance(error, InvalidInputError) else ()
+    event = StartFailed(
         seq=1,
-        time=iso_exact(time.time()),
+        time=iso_millis(time.time()),
         exit_code=error.exit_code,
         message=error.message,
         hint=error.hint,

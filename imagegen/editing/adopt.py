@@ -15,7 +15,7 @@ from imagegen.project import record, settings, steps
 from imagegen.project.selections import copies
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FILE, FOLDER, Choice
-from imagegen.project.selections.moves import Kept
+from imagegen.project.selections.moves import UndoData
 from imagegen.review.older_images import Adoption, match
 from imagegen.times import iso
 from imagegen.toml import did_you_mean
@@ -44,13 +44,15 @@ def adopt(
     if dry_run:
         return _planned(project, style, beats_file)
     layout = project.layout
-    with record.held(layout), copies.locked(layout):
+    with record.project_lock(layout), copies.locked_selections(layout):
         steps.recover(layout)
         found = _planned(project, style, beats_file)
         if not found:
             return found
         touched = sorted({beat.style for beat in found.beats.values()})
-        moved_numbers.require_places(project, project.survey(wall), touched, "Nothing was adopted")
+        moved_numbers.require_numbers_unmoved(
+            project, project.survey(wall), touched, "Nothing was adopted"
+        )
         contents = _Contents(
             {path: _stamped(project, found, path, wall) for path in found.pictures}
         )
@@ -58,9 +60,9 @@ def adopt(
         if beats_file is not None:
             data = settings.with_beats(project.root, beats_file)
             contents.made[settings.FILE] = lambda: data
-        settled = {undo_data.CHOICES: msgspec.to_builtins(kept)} if kept.added else {}
+        settled = {undo_data.SELECTIONS: msgspec.to_builtins(kept)} if kept.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)
-        progress_files.rewrite(Project(project.root, project.asked), wall)
+        progress_files.rewrite(Project(project.root, project.request), wall)
     return found
 
 
@@ -95,21 +97,21 @@ def _stamped(project: Project, found: Adoption, path: str, wall: float) -> Calla
 
     def make() -> bytes:
         # Nobody knows who drew it. What it is drawn from is the beat's, so that it moves with it.
-        origin = msgspec.structs.replace(project.target(beat), provider=ADOPTED, model="")
+        origin = msgspec.structs.replace(project.expected(beat), provider=ADOPTED, model="")
         data = _whole(source)
-        return b"".join(png.restamped(data, origin, project.composer.texts(beat, wall)))
+        return b"".join(png.replace_metadata(data, origin, project.composer.texts(beat, wall)))
 
     return make
 
 
 def _whole(path: Path) -> bytes:
-    data = copies.whole_bytes(path)
+    data = copies.read_image(path)
     if data is None:
         raise StorageError(f"{path} cannot be read any more")
     return data
 
 
-def _enter_choices(project: Project, found: Adoption, contents: _Contents) -> Kept:
+def _enter_choices(project: Project, found: Adoption, contents: _Contents) -> UndoData:
     """Add the entries and copies of choices to what is written."""
     entries = selections.read(project.root)
     there = selections.names_in(project.root / FOLDER)
@@ -132,4 +134,4 @@ def _enter_choices(project: Project, found: Adoption, contents: _Contents) -> Ke
     if added:
         data = selections.encoded(entries)
         contents.made[FILE] = lambda: data
-    return Kept(added=added)
+    return UndoData(added=added)

@@ -10,19 +10,19 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.editing import use
-from imagegen.editing.scratch import Beside
+from imagegen.editing.scratch import ScratchProject
 from imagegen.errors import UsageError
 from imagegen.images.png import MAX_BYTES
 from imagegen.project import record, settings, steps
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.settings import Style
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.tries import FOLDER, folders
 from imagegen.prompts.continuity import Predecessors
-from imagegen.shell import on_project
-from imagegen.workspace.project import KeySource, Project
-from imagegen.workspace.survey import look_at
+from imagegen.shell import project_command
+from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.survey import inspect_image
 
 LOOK: Final = "look"
 _FILE: Final = "try.json"
@@ -30,14 +30,14 @@ _MAX_BYTES: Final = 64 * 1024
 _NTH: Final = re.compile(r"(.+)_[0-9]+")
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
+class TriedLook(msgspec.Struct, frozen=True, kw_only=True):
     """What was tried: a look for a style."""
 
     style: str
     look: str
 
 
-class Trial(Beside):
+class CandidateProject(ScratchProject):
     """A project whose beats are candidates: each of those asked for, `count` times.
 
     `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
@@ -47,33 +47,33 @@ class Trial(Beside):
     def __init__(
         self,
         root: Path,
-        asked: Asked,
-        source: KeySource | None,
+        asked: DrawRequest,
+        source: CredentialOptions | None,
         *,
         look: str | None,
         count: int,
         wall: float,
     ) -> None:
         super().__init__(root, asked, source)
-        beats = self.asked_for()
+        beats = self.selected_beats()
         continued = self.predecessors
         self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
         if look is not None:
             self.settings = _with_look(self.settings, self.styles, look)
         candidates = _candidates(beats, count)
-        self.set_aside(candidates, wall, _of_candidates(continued, candidates))
-        self._tried = None if look is None else Tried(style=self.styles[0], look=look)
+        self.use_beats(candidates, wall, _of_candidates(continued, candidates))
+        self._tried = None if look is None else TriedLook(style=self.styles[0], look=look)
 
-    def note(self) -> None:
+    def save_metadata(self) -> None:
         """Write down which look was tried, for `keep`. Raises `StorageError`."""
         if self._tried is not None:
             files.write(self.layout.root / _FILE, encoding.to_json(self._tried))
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Remove its folder, where nothing has come of it."""
         with contextlib.suppress(OSError):
             (self.layout.root / _FILE).unlink(missing_ok=True)
-        super().forget()
+        super().discard()
 
 
 def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
@@ -150,7 +150,7 @@ def _in_last(project: Project, what: str) -> list[Path]:
 
 
 def _keep_picture(project: Project, path: Path, wall: float) -> str:
-    _, whole = look_at(path)
+    _, whole = inspect_image(path)
     origin = whole.provenance if whole is not None else None
     nth = _NTH.fullmatch(origin.beat) if origin is not None else None
     data = files.read(path.resolve(), MAX_BYTES)
@@ -174,7 +174,7 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
 
 
 def _use(project: Project, beat: str, picture: Path) -> str:
-    return on_project("use", project.root, beat, str(picture), *project.named_beats)
+    return project_command("use", project.root, beat, str(picture), *project.named_beats)
 
 
 def _last_tried(project: Project) -> Path:
@@ -182,19 +182,19 @@ def _last_tried(project: Project) -> Path:
     for name in reversed(folders(tries)):
         if (tries / name / _FILE).is_file():
             return tries / name
-    again = on_project("try", project.layout.typed, "--style", "clear", "--look", "…")
+    again = project_command("try", project.layout.typed, "--style", "clear", "--look", "…")
     raise UsageError("no look was tried yet", hint=again)
 
 
 def _keep_look(project: Project, folder: Path, wall: float) -> str:
     try:
-        tried = msgspec.json.decode(files.read(folder / _FILE, _MAX_BYTES) or b"", type=Tried)
+        tried = msgspec.json.decode(files.read(folder / _FILE, _MAX_BYTES) or b"", type=TriedLook)
     except msgspec.MsgspecError:
         raise UsageError(f"{folder} holds no look that was tried") from None
     if tried.style not in project.settings.styles:
         raise UsageError(f'the style "{tried.style}" is not in this project any more')
     contents = {settings.FILE: settings.with_look(project.root, tried.style, tried.look)}
-    with record.held(project.layout):
+    with record.project_lock(project.layout):
         steps.recover(project.layout)
         steps.perform(project.layout, "look", wall=wall, contents=contents)
     return f"{tried.style} has that look now"

@@ -8,22 +8,22 @@ import msgspec
 
 from imagegen import files
 from imagegen.editing import settle
-from imagegen.editing.scratch import Beside
+from imagegen.editing.scratch import ScratchProject
 from imagegen.errors import UsageError
 from imagegen.images import formats, png
 from imagegen.project import record, settings, steps
 from imagegen.project.characters import Character
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.project.tries import FOLDER, folders
 from imagegen.review import choose
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 from imagegen.toml import did_you_mean
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.beat_filter import known
 from imagegen.workspace.outdated import Reason
-from imagegen.workspace.project import KeySource, Project
-from imagegen.workspace.survey import look_at
+from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.survey import inspect_image
 
 PICTURES: Final = "characters"
 """The folder of a project into which adopted pictures go."""
@@ -37,7 +37,7 @@ _WORDS: Final = (
 )
 
 
-class Casting(Beside):
+class SheetProject(ScratchProject):
     """A project whose beats are sheets of its characters, `count` of each in each style.
 
     Without `wanted` of those that have a description and, in a style, no picture yet. Raises as
@@ -47,8 +47,8 @@ class Casting(Beside):
     def __init__(
         self,
         root: Path,
-        asked: Asked,
-        source: KeySource | None,
+        asked: DrawRequest,
+        source: CredentialOptions | None,
         *,
         wanted: Sequence[str],
         count: int,
@@ -73,7 +73,7 @@ class Casting(Beside):
         }
         if not any(beats.values()):
             raise _nothing_to_draw(self.settings.characters)
-        self.set_aside({style: own for style, own in beats.items() if own}, wall)
+        self.use_beats({style: own for style, own in beats.items() if own}, wall)
 
 
 def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
@@ -141,18 +141,20 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
         one = f"{beats[0].style}/{address}"
         raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")
     beat = beats[0]
-    moved_numbers.require_places(project, project.survey(wall), [beat.style], "Nothing was adopted")
-    fault = choose.picture_fault(project, project.beat_index.id_of(beat.key), beat.style)
+    moved_numbers.require_numbers_unmoved(
+        project, project.survey(wall), [beat.style], "Nothing was adopted"
+    )
+    fault = choose.why_unavailable(project, project.beat_index.id_of(beat.key), beat.style)
     if fault is not None:
         raise UsageError(fault)
     style = beat.style if found.styles else None
     path = project.layout.picture(beat.style, *beat.key)
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
-    asked = msgspec.structs.replace(project.asked, beats=(beat.name,))
+    asked = msgspec.structs.replace(project.request, beats=(beat.name,))
     now = Project(project.root, asked)
     found_now = now.survey(wall)
-    chosen = settle.chosen(now, found_now)
+    chosen = settle.select(now, found_now)
     if not found_now.moves and any(Reason.REFERENCES in one.changed for one in chosen):
         settle.accept(now, wall)
     return done
@@ -172,7 +174,7 @@ def adopt_sheets(
     path = next((p for p in (Path(what), project.root / what) if p.is_file()), None)
     if path is None:
         raise UsageError(f"{what}: no such file", hint=f"--keep {SHEETS}, or --keep a picture")
-    _, whole = look_at(path)
+    _, whole = inspect_image(path)
     origin = whole.provenance if whole is not None else None
     if origin is None or origin.shot != name or not origin.beat.startswith(_SHEET):
         raise UsageError(
@@ -194,7 +196,7 @@ def _last_sheets(project: Project, name: str, styles: Collection[str]) -> Mappin
         if found:
             return found
     raise UsageError(
-        f"no sheet of {name} was drawn yet", hint=on_project("cast", project.root, name)
+        f"no sheet of {name} was drawn yet", hint=project_command("cast", project.root, name)
     )
 
 
@@ -209,7 +211,7 @@ def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wal
         contents[chosen[style]] = data
     picture = chosen.get(None) or _for_each_style(project, name, chosen)
     contents[settings.FILE] = settings.with_picture(project.root, name, picture)
-    with record.held(project.layout):
+    with record.project_lock(project.layout):
         steps.recover(project.layout)
         steps.perform(project.layout, "cast", wall=wall, contents=contents)
     where = ", ".join(f"{style}: {path}" if style else path for style, path in chosen.items())

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from imagegen.project import overrides, record, steps
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.selections import copies, file
 from imagegen.project.selections import moves as moved_selections
-from imagegen.project.selections.moves import Kept
+from imagegen.project.selections.moves import UndoData
 from imagegen.project.steps import Move
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 from imagegen.review import choices
-from imagegen.review.choices import LeftOver
+from imagegen.review.choices import Orphans
 from imagegen.workspace import moved_numbers, undo_data
 from imagegen.workspace import progress as progress_files
 from imagegen.workspace.project import Project
@@ -29,7 +29,7 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
     """What was of beats that are gone: pictures by their paths, and choices."""
 
     pictures: tuple[str, ...]
-    choices: LeftOver
+    choices: Orphans
 
     def __bool__(self) -> bool:
         return bool(self.pictures or self.choices)
@@ -43,16 +43,16 @@ class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     say what they were drawn from.
     """
 
-    moves: dict[str, dict[Key, Key]]
-    gives_way: tuple[str, ...] = ()
-    settled: int = 0
+    moves: dict[str, dict[BeatKey, BeatKey]]
+    displaced: tuple[str, ...] = ()
+    override_count: int = 0
     choices: int = 0
-    dropped: tuple[str, ...] = ()
-    unknown: int = 0
+    dropped_choices: tuple[str, ...] = ()
+    untagged: int = 0
 
     def __bool__(self) -> bool:
         """Tell whether anything changes."""
-        return bool(self.count or self.settled or self.choices or self.dropped)
+        return bool(self.count or self.override_count or self.choices or self.dropped_choices)
 
     @property
     def count(self) -> int:
@@ -65,7 +65,7 @@ class _Moving(msgspec.Struct, frozen=True, kw_only=True):
 
     found: Renumbered
     moves: list[Move]
-    away: tuple[str, ...]
+    to_archive: tuple[str, ...]
     contents: dict[str, bytes]
     settled: dict[str, Any]
 
@@ -79,18 +79,18 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
     if dry_run:
         return _renumbered(project, project.survey(wall)).found
     with (
-        record.held(project.layout),
+        record.project_lock(project.layout),
         overrides.locked(project.layout),
-        copies.locked(project.layout),
+        copies.locked_selections(project.layout),
     ):
         do = _renumbered(project, project.survey(wall))
-        if do.moves or do.away or do.contents:
+        if do.moves or do.to_archive or do.contents:
             steps.perform(
                 project.layout,
                 "renumber",
                 do.moves,
                 wall=wall,
-                away=do.away,
+                away=do.to_archive,
                 contents=do.contents,
                 settled=do.settled,
             )
@@ -102,41 +102,41 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
 
 
 def _renumbered(project: Project, survey: Survey) -> _Moving:
-    moved_numbers.require_same_beats(
+    moved_numbers.require_same_beats_file(
         project, "renumber", "the pictures may be that one's. Nothing was moved"
     )
-    layout, settled = project.layout, project.settled.moved
-    contents, kept = {}, undo_data.before(project, settled)
+    layout, settled = project.layout, project.overrides.renamed
+    contents, kept = {}, undo_data.overrides_undo_data(project, settled)
     moves = [
         Move(_lies(layout, style, before), layout.shown_picture(style, *now))
         for style, pairs in survey.moves.items()
         for before, now in pairs.items()
     ]
-    chosen = moved_selections.moved(
+    chosen = moved_selections.plan_selection_moves(
         layout.root, project.beat_index, project.selection_key, survey.moves
     )
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[file.FILE] = chosen.data
-        kept[undo_data.CHOICES] = msgspec.to_builtins(chosen.kept)
+        kept[undo_data.SELECTIONS] = msgspec.to_builtins(chosen.kept)
     if settled:
-        contents[overrides.FILE] = overrides.edited(layout.root, settled)
+        contents[overrides.FILE] = overrides.render(layout.root, settled)
     there = survey.there
     shown = {layout.shown_picture(style, *key) for style, own in there.items() for key in own}
     occupied = shown - {move.source for move in moves}
     found = Renumbered(
         moves=survey.moves,
-        gives_way=tuple(move.target for move in moves if move.target in occupied),
-        unknown=sum(words is None for own in there.values() for words in own.values()),
-        settled=sum(override is not None for override in settled.values()),
+        displaced=tuple(move.target for move in moves if move.target in occupied),
+        untagged=sum(words is None for own in there.values() for words in own.values()),
+        override_count=sum(override is not None for override in settled.values()),
         choices=chosen.count if chosen else 0,
-        dropped=chosen.dropped if chosen else (),
+        dropped_choices=chosen.dropped if chosen else (),
     )
     away = chosen.away if chosen else ()
-    return _Moving(found=found, moves=moves, away=away, contents=contents, settled=kept)
+    return _Moving(found=found, moves=moves, to_archive=away, contents=contents, settled=kept)
 
 
-def _lies(layout: Layout, style: str, key: Key) -> str:
+def _lies(layout: ProjectPaths, style: str, key: BeatKey) -> str:
     """Return where a picture lies, which the disk may spell otherwise than the storyboard."""
     shown = layout.shown_picture(style, *key)
     if os.path.lexists(layout.root / shown):
@@ -164,19 +164,19 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
     """
     if dry_run:
         return _cleaned(project, project.survey(wall))
-    with record.held(project.layout), copies.locked(project.layout):
+    with record.project_lock(project.layout), copies.locked_selections(project.layout):
         over = _cleaned(project, project.survey(wall))
         if over:
             entries = file.read(project.root)
             kept = {name: entries[name] for name in over.choices.names}
-            left = file.without(entries, kept)
+            left = file.omit(entries, kept)
             steps.perform(
                 project.layout,
                 "clean",
                 wall=wall,
                 away=(*over.pictures, *over.choices.paths),
                 contents={file.FILE: file.encoded(left)} if kept else {},
-                settled={undo_data.CHOICES: msgspec.to_builtins(Kept(dropped=kept))}
+                settled={undo_data.SELECTIONS: msgspec.to_builtins(UndoData(dropped=kept))}
                 if kept
                 else {},
             )
@@ -189,13 +189,15 @@ def _cleaned(project: Project, survey: Survey) -> Cleaned:
 
 
 def _left_over(project: Project, survey: Survey) -> list[str]:
-    moved_numbers.require_same_beats(
+    moved_numbers.require_same_beats_file(
         project,
         "clean",
         "what is left over of the one may be the other's. Nothing was cleaned away",
     )
     # What is left over is known once pictures are at their beats.
-    moved_numbers.require_places(project, survey, project.styles, "Nothing was cleaned away")
+    moved_numbers.require_numbers_unmoved(
+        project, survey, project.styles, "Nothing was cleaned away"
+    )
     return [
         _lies(project.layout, style, one.key) for style, own in survey.strays.items() for one in own
     ]

@@ -15,23 +15,23 @@ import msgspec
 from imagegen import files
 from imagegen.project.beat_ids import BeatIndex
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.record import Asked
+from imagegen.project.layout import ProjectPaths, reject_symlink
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.project.tries import FOLDER, folders
 from imagegen.prompts.composer import Composer
 from imagegen.prompts.continuity import Predecessors
-from imagegen.times import in_name
+from imagegen.times import path_timestamp
 from imagegen.workspace.project import Project
 
 
-class Beside(Project):
+class ScratchProject(Project):
     """A project whose beats are others than the storyboard's, drawn into a folder of `tries`."""
 
     resumes = False
     reuses = False
 
-    def set_aside(
+    def use_beats(
         self,
         beats: Mapping[str, tuple[Beat, ...]],
         wall: float,
@@ -54,23 +54,23 @@ class Beside(Project):
         self.styles = tuple(beats)
         self.storyboard = Storyboard(source=self.storyboard.source, beats=dict(beats))
         self.beat_index = BeatIndex.of(self.storyboard.beats)
-        self.settled = msgspec.structs.replace(self.settled, beats=self.storyboard.beats)
-        self.layout = _Tries.within(self.layout, wall)
-        self.index = Index(self.layout.ours)
-        self.asked = Asked(provider=self.asked.provider, model=self.asked.model)
+        self.overrides = msgspec.structs.replace(self.overrides, beats=self.storyboard.beats)
+        self.layout = _TriesPaths.within(self.layout, wall)
+        self.index = Index(self.layout.state_dir)
+        self.request = DrawRequest(provider=self.request.provider, model=self.request.model)
 
-    def anew(self) -> Project:
+    def reload(self) -> Project:
         """Return itself: nobody else draws into its folder."""
         return self
 
-    def note(self) -> None:
+    def save_metadata(self) -> None:
         """Write down what else must be known later of what is drawn. Raises `StorageError`."""
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Remove its folder, where nothing has come of it."""
         if any(self.layout.pictures.rglob("*.png")):
             return
-        shutil.rmtree(self.layout.ours, ignore_errors=True)
+        shutil.rmtree(self.layout.state_dir, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.layout.root.rmdir()
             self.layout.root.parent.rmdir()
@@ -81,16 +81,16 @@ class Beside(Project):
         for own in self.storyboard.beats.values():
             for beat in own:
                 if (path := self.layout.picture(beat.style, *beat.key)).is_file():
-                    return f"{self.shown_folder}/{self.layout.relative(path)}"
+                    return f"{self.output_folder}/{self.layout.relative(path)}"
         return None
 
     @property
-    def shown_folder(self) -> str:
+    def output_folder(self) -> str:
         """Where its pictures lie, relative to the project."""
         return f"{FOLDER}/{self.layout.root.name}"
 
 
-class _Tries(Layout):
+class _TriesPaths(ProjectPaths):
     """A folder in `tries`: pictures lie in it by style, and no progress is told to others."""
 
     def __init__(self, root: Path) -> None:
@@ -98,11 +98,11 @@ class _Tries(Layout):
         self.pictures = self.root
 
     @classmethod
-    def within(cls, project: Layout, wall: float) -> "_Tries":
+    def within(cls, project: ProjectPaths, wall: float) -> "_TriesPaths":
         """Make a new one in a project, to be called by its name."""
         tries = project.root / FOLDER
-        refuse_link(tries)
-        time, taken = in_name(wall), set(folders(tries))
+        reject_symlink(tries)
+        time, taken = path_timestamp(wall), set(folders(tries))
         names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
         folder = tries / next(name for name in names if name not in taken)
         files.make_folder(folder)
@@ -112,4 +112,4 @@ class _Tries(Layout):
 
     def progress(self, style: str) -> Path:
         """Return where nobody looks for progress."""
-        return self.ours / f"image_progress_{style}.json"
+        return self.state_dir / f"image_progress_{style}.json"

@@ -11,31 +11,31 @@ from imagegen.project import overrides
 from imagegen.project.overrides import Accepted, Address
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.outdated import fingerprint
 from imagegen.workspace.project import Project
 from imagegen.workspace.resolved_overrides import address
-from imagegen.workspace.survey import Survey, Surveyed
+from imagegen.workspace.survey import BeatImage, Survey
 
 
-def accept(project: Project, wall: float) -> list[Surveyed]:
+def accept(project: Project, wall: float) -> list[BeatImage]:
     """Let the outdated pictures of what is asked for count as current; returns them.
 
     `wall` is the wall clock's time, in seconds. Raises `UsageError`, also where numbers have
     moved, and `StorageError`.
     """
     found = project.survey(wall)
-    asked = chosen(project, found)
-    moved_numbers.require_places(project, found, _styles(asked), "Nothing was accepted")
+    asked = select(project, found)
+    moved_numbers.require_numbers_unmoved(project, found, _styles(asked), "Nothing was accepted")
     outdated = {address(one.beat): one for one in asked if one.changed or one.placeholder}
-    _refuse_followers(project, outdated)
+    _exclude_followers(project, outdated)
 
     def accepted(beat: Beat) -> Accepted | None:
         drawn = outdated[address(beat)].provenance
-        return acceptance(project, beat, drawn) if drawn is not None else None
+        return make_acceptance(project, beat, drawn) if drawn is not None else None
 
-    changes = project.settled.changed(
+    changes = project.overrides.changed(
         [one.beat for one in outdated.values()],
         lambda had, beat: msgspec.structs.replace(had, accepted=accepted(beat)),
     )
@@ -43,13 +43,13 @@ def accept(project: Project, wall: float) -> list[Surveyed]:
     return list(outdated.values())
 
 
-def _refuse_followers(project: Project, outdated: dict[Address, Surveyed]) -> None:
+def _exclude_followers(project: Project, outdated: dict[Address, BeatImage]) -> None:
     """Leave out what is outdated for a beat before it alone; raise if that is all there is."""
     following = [
         where
         for where, one in outdated.items()
         if one.provenance is not None
-        and fingerprint(one.provenance) == fingerprint(project.target_in_place(one.beat))
+        and fingerprint(one.provenance) == fingerprint(project.expected_in_place(one.beat))
     ]
     if following and len(following) == len(outdated):
         raise UsageError(
@@ -60,7 +60,7 @@ def _refuse_followers(project: Project, outdated: dict[Address, Surveyed]) -> No
         del outdated[where]
 
 
-def skip(project: Project, wall: float, *, again: bool) -> tuple[list[Surveyed], list[Surveyed]]:
+def skip(project: Project, wall: float, *, again: bool) -> tuple[list[BeatImage], list[BeatImage]]:
     """Do without the pictures of what is asked for and has none.
 
     Returns those beats, and those that have their picture, which stay as they are. With `again`
@@ -68,22 +68,24 @@ def skip(project: Project, wall: float, *, again: bool) -> tuple[list[Surveyed],
     moved, for the picture may lie at another, or where every one has its picture; and
     `StorageError`.
     """
-    surveyed, settled = project.survey(wall), project.settled
-    found = chosen(project, surveyed)
+    surveyed, settled = project.survey(wall), project.overrides
+    found = select(project, surveyed)
     if not again:
-        moved_numbers.require_places(project, surveyed, _styles(found), "Nothing was skipped")
-    left = [one for one in found if (settled.of(one.beat).waived if again else not one.there)]
-    kept = [] if again else [one for one in found if one.there]
+        moved_numbers.require_numbers_unmoved(
+            project, surveyed, _styles(found), "Nothing was skipped"
+        )
+    left = [one for one in found if (settled.of(one.beat).waived if again else not one.has_image)]
+    kept = [] if again else [one for one in found if one.has_image]
     if not left and not again:
-        again_by = on_project(
-            "redraw", project.layout.typed, *project.asked.beats, *project.named_beats
+        again_by = project_command(
+            "redraw", project.layout.typed, *project.request.beats, *project.named_beats
         )
         has = "has its picture" if len(kept) == 1 else "have their pictures"
         raise UsageError(
-            f"{', '.join(project.asked.beats)} {has}: there is nothing to skip",
+            f"{', '.join(project.request.beats)} {has}: there is nothing to skip",
             hint=f"{again_by} draws it anew",
         )
-    changes = project.settled.changed(
+    changes = project.overrides.changed(
         [one.beat for one in left],
         lambda had, _: msgspec.structs.replace(had, waived=not again),
     )
@@ -91,17 +93,17 @@ def skip(project: Project, wall: float, *, again: bool) -> tuple[list[Surveyed],
     return left, kept
 
 
-def acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
+def make_acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
     """Return what says that a picture is current though it was drawn from something else."""
-    now = project.target_in_place(beat)
+    now = project.expected_in_place(beat)
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
 
 
-def _styles(found: list[Surveyed]) -> set[str]:
+def _styles(found: list[BeatImage]) -> set[str]:
     return {one.beat.style for one in found}
 
 
-def chosen(project: Project, found: Survey) -> list[Surveyed]:
+def select(project: Project, found: Survey) -> list[BeatImage]:
     """Return the beats that are asked for, and what lies at their places."""
-    wanted = set(map(address, project.asked_for()))
+    wanted = set(map(address, project.selected_beats()))
     return [one for own in found.beats.values() for one in own if address(one.beat) in wanted]

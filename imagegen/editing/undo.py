@@ -8,49 +8,49 @@ import msgspec
 
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.project import overrides, record, steps
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.overrides import Address, Override
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.selections import copies, file, moves
-from imagegen.project.selections.moves import Kept
+from imagegen.project.selections.moves import UndoData
 from imagegen.project.steps import Step
 from imagegen.times import iso
 from imagegen.workspace import progress as progress_files
 from imagegen.workspace.project import Project
-from imagegen.workspace.undo_data import CHOICES, OVERRIDES
+from imagegen.workspace.undo_data import OVERRIDES, SELECTIONS
 
 
-def undo(layout: Layout, wall: float) -> tuple[Step, Step] | None:
+def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
     """Take the last step back that moved or replaced pictures; None if there is none.
 
     Returns it, and the step that took it back.
 
     Raises `RunActiveError`, `UsageError` and `StorageError`.
     """
-    if not layout.old.is_dir() and not layout.ours.is_dir():
+    if not layout.archive_dir.is_dir() and not layout.state_dir.is_dir():
         return None
-    with record.held(layout), overrides.locked(layout), copies.locked(layout):
+    with record.project_lock(layout), overrides.locked(layout), copies.locked_selections(layout):
         steps.recover(layout)
         _refuse_unreadable(layout)
         last = steps.last(layout)
         if last is None:
             return None
         before = _kept(last[1].settled)
-        contents = {overrides.FILE: overrides.edited(layout.root, before)} if before else {}
+        contents = {overrides.FILE: overrides.render(layout.root, before)} if before else {}
         contents |= _choices_before(layout, last[1].settled)
         undone = steps.undo(layout, wall, contents=contents)
         _end(layout, last[1], wall)
         # What is wrong with the project's files is no reason to keep what was taken back.
         with contextlib.suppress(ImagegenError):
-            project = Project(layout.root, Asked())
+            project = Project(layout.root, DrawRequest())
             progress_files.rewrite(project, wall)
-            if CHOICES in last[1].settled:
+            if SELECTIONS in last[1].settled:
                 # What was chosen since may have lost its copy to the one that came back.
-                copies.finish(layout, project.beat_index)
+                copies.sync(layout, project.beat_index)
     return undone
 
 
-def _refuse_unreadable(layout: Layout) -> None:
+def _refuse_unreadable(layout: ProjectPaths) -> None:
     """Raise `UsageError` where the last step cannot be read: the one before is not meant."""
     unreadable = steps.unreadable(layout)
     if unreadable is not None:
@@ -60,14 +60,14 @@ def _refuse_unreadable(layout: Layout) -> None:
         )
 
 
-def _end(layout: Layout, step: Step, wall: float) -> None:
+def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
     """Let nobody carry on the run whose drawing was taken back."""
     last = record.read(layout)
     if last is None:
         return
-    if last.left is not None and step.run == last.left.run:
-        record.write(layout, msgspec.structs.replace(last, left=None))
-    if step.run == last.run and last.broke_off:
+    if last.suspended_run is not None and step.run == last.suspended_run.run:
+        record.write(layout, msgspec.structs.replace(last, suspended_run=None))
+    if step.run == last.run and last.is_resumable:
         ended = last.ended or iso(wall)
         record.write(
             layout, msgspec.structs.replace(last, ended=ended, exit_code=0, reason="undone")
@@ -84,15 +84,15 @@ def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
     return {(a[0], a[1], a[2]): override for a, override in parts.items() if len(a) == len("abc")}
 
 
-def _choices_before(layout: Layout, settled: Mapping[str, Any]) -> dict[str, bytes]:
+def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the file of choices as it was before a step, with what was chosen since."""
-    if CHOICES not in settled:
+    if SELECTIONS not in settled:
         return {}
     try:
-        kept = msgspec.convert(settled[CHOICES], Kept)
+        kept = msgspec.convert(settled[SELECTIONS], UndoData)
     except msgspec.ValidationError:
         # The step may be somebody else's.
         return {}
-    back = moves.set_back(file.read(layout.root), kept)
+    back = moves.restore(file.read(layout.root), kept)
     # Without any choice the file goes as it came.
     return {file.FILE: file.encoded(back)} if back else {}

@@ -10,23 +10,25 @@ from imagegen.project.overrides import Override
 from imagegen.project.storyboard import Beat
 from imagegen.workspace import moved_numbers, undo_data
 from imagegen.workspace import progress as progress_files
-from imagegen.workspace.outdated import OWN
+from imagegen.workspace.outdated import USER_SUPPLIED
 from imagegen.workspace.project import Project
 
 
-def use(project: Project, data: bytes, wall: float) -> str:
+def use_image(project: Project, data: bytes, wall: float) -> str:
     """Put a person's own picture in the place of the one beat that is asked for.
 
     `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the picture's
     path. Raises `UsageError` for anything else, for several beats and where numbers have moved,
     `RunActiveError` and `StorageError`.
     """
-    beats = project.asked_for()
+    beats = project.selected_beats()
     if len(beats) != 1:
         several = ", ".join(beat.name for beat in beats[:3])
-        asked = ", ".join(project.asked.beats)
+        asked = ", ".join(project.request.beats)
         raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
-    return use_picture(project, beats[0], data, project.target(beats[0]), provider=OWN, wall=wall)
+    return use_picture(
+        project, beats[0], data, project.expected(beats[0]), provider=USER_SUPPLIED, wall=wall
+    )
 
 
 def use_picture(
@@ -44,7 +46,7 @@ def use_picture(
     """
     # What lies there may be another beat's picture, and this one would be in its way.
     found = project.survey(wall)
-    moved_numbers.require_places(project, found, [beat.style], "Nothing was replaced")
+    moved_numbers.require_numbers_unmoved(project, found, [beat.style], "Nothing was replaced")
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
@@ -52,20 +54,22 @@ def use_picture(
     told = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )
-    parts = png.restamped(whole, told, project.composer.texts(beat, wall))
+    parts = png.replace_metadata(whole, told, project.composer.texts(beat, wall))
     place = project.layout.shown_picture(beat.style, *beat.key)
-    changes = project.settled.changed([beat], lambda had, one: _adopted(project, had, one, told))
-    with record.held(project.layout), overrides.locked(project.layout):
+    changes = project.overrides.changed([beat], lambda had, one: _adopted(project, had, one, told))
+    with record.project_lock(project.layout), overrides.locked(project.layout):
         steps.recover(project.layout)
         contents = {place: b"".join(parts)}
-        if any(project.placed.get(where) != change for where, change in changes.items()):
-            contents[overrides.FILE] = overrides.edited(project.root, changes)
-        settled = undo_data.before(project, changes)
+        if any(project.raw_overrides.get(where) != change for where, change in changes.items()):
+            contents[overrides.FILE] = overrides.render(project.root, changes)
+        settled = undo_data.overrides_undo_data(project, changes)
         steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
-        progress_files.rewrite(Project(project.root, project.asked), wall)
+        progress_files.rewrite(Project(project.root, project.request), wall)
     return place
 
 
 def _adopted(project: Project, had: Override, beat: Beat, told: png.Provenance) -> Override:
-    accepted = None if told.provider == OWN else settle.acceptance(project, beat, told)
+    accepted = (
+        None if told.provider == USER_SUPPLIED else settle.make_acceptance(project, beat, told)
+    )
     return msgspec.structs.replace(had, waived=False, accepted=accepted)

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from imagegen import files
-from imagegen.engine.state import Run
+from imagegen.engine.state import RunState
 from imagegen.errors import ImagegenError, StorageError, UsageError
 from imagegen.images import formats, png, shape
 from imagegen.project import rescue
-from imagegen.project.layout import refuse_link
+from imagegen.project.layout import reject_symlink
 from imagegen.project.storyboard import Beat
 from imagegen.prompts.composer import NoPredecessorError
 from imagegen.providers import memory
@@ -18,27 +18,27 @@ from imagegen.providers.base import (
     BROKEN_PICTURE,
     NO_MEMORY,
     UNREADABLE,
-    Fault,
-    Kind,
+    FaultKind,
     Outcome,
     Picture,
+    ProviderError,
     Request,
     Usage,
 )
-from imagegen.quota.key_state import KeyNews
-from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.key_state import KeyUpdate
+from imagegen.quota.pool import KeyPool, Lease
 
-_VERDICTS: Final[dict[Kind, Callable[[Pool, Lease, str], KeyNews]]] = {
-    Kind.SPENT_TODAY: Pool.spent_today,
-    Kind.OUT_OF_CREDIT: Pool.out_of_credit,
-    Kind.NO_QUOTA: Pool.no_quota,
-    Kind.KEY_REJECTED: Pool.reject,
+_POOL_ACTIONS: Final[dict[FaultKind, Callable[[KeyPool, Lease, str], KeyUpdate]]] = {
+    FaultKind.SPENT_TODAY: KeyPool.spent_today,
+    FaultKind.OUT_OF_CREDIT: KeyPool.out_of_credit,
+    FaultKind.NO_QUOTA: KeyPool.no_quota,
+    FaultKind.KEY_REJECTED: KeyPool.reject,
 }
 """What the pool is told of a key that is of no more use, in the service's words."""
 
 
-_NO_MEMORY: Final = Fault(
-    kind=Kind.PASSING, reason=NO_MEMORY, message="there was no memory for the answer"
+_NO_MEMORY: Final = ProviderError(
+    kind=FaultKind.PASSING, reason=NO_MEMORY, message="there was no memory for the answer"
 )
 
 
@@ -62,34 +62,34 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     `references` is how many reference images it had.
     """
 
-    result: Saved | Fault | ImagegenError
+    result: Saved | ProviderError | ImagegenError
     seconds: float
     sent: bool
     key: str | None = None
-    news: KeyNews | None = None
+    key_update: KeyUpdate | None = None
     references: int = 0
 
 
-class _Sending:
+class _SendNotifier:
     """Tells the pool when the request leaves, and remembers that it did."""
 
-    def __init__(self, run: Run, lease: Lease | None) -> None:
+    def __init__(self, run: RunState, lease: Lease | None) -> None:
         self._run = run
         self._lease = lease
         self.left = False
 
     def __call__(self) -> None:
         self.left = True
-        if self._lease is not None and self._run.keys is not None:
-            self._run.keys.sent(self._lease)
+        if self._lease is not None and self._run.key_pool is not None:
+            self._run.key_pool.sent(self._lease)
 
 
-def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
+def draw_once(run: RunState, beat: Beat, lease: Lease | None) -> Attempt:
     """Draw a beat once and save its picture. Blocks for at most the run's timeout."""
     started = run.runtime.clock.now()
-    sending = _Sending(run, lease)
+    sending = _SendNotifier(run, lease)
     references = 0
-    outcome: Outcome = Fault(kind=Kind.PASSING, reason="crash", message="no answer")
+    outcome: Outcome = ProviderError(kind=FaultKind.PASSING, reason="crash", message="no answer")
     # What the answer takes of the memory for all is held until its image is saved.
     with memory.held():
         try:
@@ -97,40 +97,48 @@ def attempt(run: Run, beat: Beat, lease: Lease | None) -> Attempt:
             references = len(request.references)
             outcome = run.provider.draw(request, lease.secret if lease else None, sending)
         except NoPredecessorError as error:
-            outcome = Fault(kind=Kind.BLOCKED, reason="no predecessor", message=str(error))
+            outcome = ProviderError(
+                kind=FaultKind.BLOCKED, reason="no predecessor", message=str(error)
+            )
         except UsageError as error:
             # A file of its references was changed or taken away since the run began.
-            outcome = Fault(kind=Kind.BAD_REQUEST, reason="reference", message=error.message)
+            outcome = ProviderError(
+                kind=FaultKind.BAD_REQUEST, reason="reference", message=error.message
+            )
         except StorageError as error:
             # A read that fails, as with too many files open, may succeed the next time.
-            outcome = Fault(kind=Kind.PASSING, reason="unreadable", message=error.message)
+            outcome = ProviderError(
+                kind=FaultKind.PASSING, reason="unreadable", message=error.message
+            )
         except MemoryError:
             outcome = _NO_MEMORY
         finally:
-            news = _settle(run, lease, outcome, sent=sending.left)
+            news = _settle_lease(run, lease, outcome, sent=sending.left)
         seconds = run.runtime.clock.now() - started
         return Attempt(
             result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
             seconds=seconds,
             sent=sending.left,
             key=lease.secret.tail if lease else None,
-            news=news,
+            key_update=news,
             references=references,
         )
 
 
 def _save(
-    run: Run, beat: Beat, request: Request, picture: Picture
-) -> Saved | Fault | ImagegenError:
+    run: RunState, beat: Beat, request: Request, picture: Picture
+) -> Saved | ProviderError | ImagegenError:
     try:
         data = formats.as_png(picture.data, picture.claimed)
     except formats.UnreadableTypeError as error:
         # The form of answers is the service's: every further one would be paid for in vain.
         message = f"The service sent {error}."
-        return Fault(kind=Kind.UNUSABLE, reason=UNREADABLE, message=message, usage=picture.usage)
+        return ProviderError(
+            kind=FaultKind.UNUSABLE, reason=UNREADABLE, message=message, usage=picture.usage
+        )
     except formats.NotAPictureError as error:
-        return Fault(
-            kind=Kind.PASSING, reason=BROKEN_PICTURE, message=str(error), usage=picture.usage
+        return ProviderError(
+            kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message=str(error), usage=picture.usage
         )
     except MemoryError:
         return msgspec.structs.replace(_NO_MEMORY, usage=picture.usage)
@@ -142,18 +150,18 @@ def _save(
         run=run.options.lineage,
     )
     texts = run.composer.texts(beat, created=run.runtime.clock.wall())
-    parts = png.with_provenance(data, provenance, texts)
+    parts = png.add_metadata(data, provenance, texts)
     path = run.layout.picture(beat.style, *beat.key)
     try:
         files.make_folder(path.parent)
-        refuse_link(path.parent)
+        reject_symlink(path.parent)
         if files.exists(path):
-            files.keep_old(path, run.old_folder / path.relative_to(run.layout.pictures))
+            files.archive_copy(path, run.old_folder / path.relative_to(run.layout.pictures))
         files.write(path, *parts)
     except ImagegenError as error:
         return _rescued(run, parts, error)
     except OSError as error:
-        return _rescued(run, parts, files.refused(error, path))
+        return _rescued(run, parts, files.storage_error(error, path))
     width, height = png.size_of(data) or (0, 0)
     model = run.provider.catalogue.find(run.provider.model)
     expected = model.asked_pixels(request.aspect_ratio, request.image_size)
@@ -167,7 +175,7 @@ def _save(
     )
 
 
-def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
+def _rescued(run: RunState, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
     """Keep elsewhere what the project's disk refused, and say where: it was paid for."""
     folder = rescue.keep(run.layout, parts)
     if folder is None:
@@ -178,21 +186,25 @@ def _rescued(run: Run, parts: tuple[bytes, memoryview], error: ImagegenError) ->
     return kind(f"{message} takes them from there", hint=error.hint)
 
 
-def _settle(run: Run, lease: Lease | None, outcome: Outcome, *, sent: bool) -> KeyNews | None:
+def _settle_lease(
+    run: RunState, lease: Lease | None, outcome: Outcome, *, sent: bool
+) -> KeyUpdate | None:
     """Tell the pool what the answer says of the key; returns its new state, if that changed."""
-    if lease is None or run.keys is None:
+    if lease is None or run.key_pool is None:
         return None
-    keys, said = run.keys, outcome.allowance
+    keys, said = run.key_pool, outcome.allowance
     if not sent:
         keys.release(lease)
     elif said is not None:
-        keys.told(lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset)
-    if isinstance(outcome, Fault):
-        if outcome.kind in _VERDICTS:
-            return _VERDICTS[outcome.kind](keys, lease, outcome.message)
-        if outcome.kind is Kind.LIMITED:
-            return keys.limited(lease, outcome.retry_after)
-        if outcome.kind is Kind.PASSING:
+        keys.record_server_limit(
+            lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset
+        )
+    if isinstance(outcome, ProviderError):
+        if outcome.kind in _POOL_ACTIONS:
+            return _POOL_ACTIONS[outcome.kind](keys, lease, outcome.message)
+        if outcome.kind is FaultKind.LIMITED:
+            return keys.record_429(lease, outcome.retry_after)
+        if outcome.kind is FaultKind.PASSING:
             return None
     if sent:
         keys.answered(lease)

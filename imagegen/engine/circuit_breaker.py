@@ -26,15 +26,15 @@ T = TypeVar("T")
 class State(Enum):
     """What is believed of the service."""
 
-    UP = auto()
-    ASKING = auto()
-    DOWN = auto()
+    CLOSED = auto()
+    PROBING = auto()
+    OPEN = auto()
     """The free endpoint does not answer either."""
-    TRYING = auto()
+    HALF_OPEN = auto()
     """The free endpoint answers, but no beat comes through."""
 
 
-class Outage(Generic[T]):
+class CircuitBreaker(Generic[T]):
     """The state of the service, seen from this run. `T` is whatever identifies a beat.
 
     All times are in seconds of one clock.
@@ -47,111 +47,113 @@ class Outage(Generic[T]):
         self._reset()
 
     def _reset(self) -> None:
-        self.state = State.UP
+        self.state = State.CLOSED
         self.since: float | None = None
         self._streak: list[T] = []
-        self._telling: list[T] = []
+        self._recent_failures: list[T] = []
         self._pause = 0.0
         self._next = 0.0
-        self._latest = 0.0
-        self._before: tuple[float, float] | None = None
-        self._trial: T | None = None
+        self._last_probe = 0.0
+        self._previous: tuple[float, float] | None = None
+        self._probe_beat: T | None = None
 
     @property
-    def suspended(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the service is believed to be out of reach: nothing counts."""
-        return self.state in {State.DOWN, State.TRYING}
+        return self.state in {State.OPEN, State.HALF_OPEN}
 
-    def may_send(self, now: float) -> float:
+    def next_send_at(self, now: float) -> float:
         """Return when a beat may be sent: not after `now` means at once."""
-        if self.state is State.UP:
+        if self.state is State.CLOSED:
             return now
-        if self.state is State.TRYING and self._trial is None:
+        if self.state is State.HALF_OPEN and self._probe_beat is None:
             return self._next
         return float("inf")
 
-    def sending(self, beat: T) -> None:
+    def on_send(self, beat: T) -> None:
         """Note that a beat is being sent: while trying, no second one goes out."""
         self._departures += 1
         self._left[beat] = self._departures
-        if self.state is State.TRYING:
-            self._trial = beat
+        if self.state is State.HALF_OPEN:
+            self._probe_beat = beat
 
-    def unsent(self, beat: T) -> None:
+    def on_unsent(self, beat: T) -> None:
         """Note that a beat was not sent after all, which tells nothing of the service."""
         self._left.pop(beat, None)
-        if beat == self._trial:
-            self._trial = None
+        if beat == self._probe_beat:
+            self._probe_beat = None
 
-    def failed(self, beat: T, now: float, retry_after: float | None = None) -> tuple[bool, list[T]]:
+    def on_failure(
+        self, beat: T, now: float, retry_after: float | None = None
+    ) -> tuple[bool, list[T]]:
         """Note a passing fault. `retry_after` is how long the service asks to wait, in seconds.
 
         Returns whether it counts against the beat, and the beats whose counted faults turn
         out to be the service's: one entry for each fault to take back.
         """
         telling = self._left.pop(beat, self._departures + 1) > self._last_answered
-        if self.suspended:
+        if self.is_open:
             # What was under way when the outage was noticed tells nothing new of it.
-            if beat == self._trial:
-                self._trial = None
+            if beat == self._probe_beat:
+                self._probe_beat = None
                 self._back_off(now, retry_after)
             return False, []
         self._streak.append(beat)
         if not telling:
             return True, []
-        self._telling.append(beat)
-        if self.state is State.UP:
-            if self._all_fail:
-                return False, self._suspend(State.TRYING, now)[:-1]
-            if len(self._telling) % FAULTS_IN_A_ROW == 0:
-                self.state = State.ASKING
+        self._recent_failures.append(beat)
+        if self.state is State.CLOSED:
+            if self._many_beats_failed:
+                return False, self._suspend(State.HALF_OPEN, now)[:-1]
+            if len(self._recent_failures) % FAULTS_IN_A_ROW == 0:
+                self.state = State.PROBING
         return True, []
 
-    def answered(self, beat: T | None = None) -> bool:
+    def on_response(self, beat: T | None = None) -> bool:
         """Note any answer of the service, to `beat` if to any; returns whether an outage ended."""
         if beat is not None:
             self._last_answered = max(self._last_answered, self._left.pop(beat, 0))
-        ended = self.suspended
+        ended = self.is_open
         self._reset()
         return ended
 
-    def ask_at(self) -> float | None:
+    def next_probe_at(self) -> float | None:
         """Return when to ask the free endpoint, or None: not at all."""
-        if self.state is State.ASKING:
+        if self.state is State.PROBING:
             return 0.0
-        return self._next if self.state is State.DOWN else None
+        return self._next if self.state is State.OPEN else None
 
-    def told(self, *, up: bool, now: float) -> list[T]:
+    def on_probe_result(self, *, up: bool, now: float) -> list[T]:
         """Note what the free endpoint said; returns the beats whose faults are taken back."""
         if up:
-            if self.state is State.DOWN:
+            if self.state is State.OPEN:
                 self._go_on(now)
-            elif self.state is State.ASKING:
-                if self._all_fail:
-                    return self._suspend(State.TRYING, now)
-                self.state = State.UP
+            elif self.state is State.PROBING:
+                if self._many_beats_failed:
+                    return self._suspend(State.HALF_OPEN, now)
+                self.state = State.CLOSED
             return []
-        if self.state is State.ASKING:
-            return self._suspend(State.DOWN, now)
-        if self.state is State.DOWN:
+        if self.state is State.PROBING:
+            return self._suspend(State.OPEN, now)
+        if self.state is State.OPEN:
             self._back_off(now)
         return []
 
     @property
-    def hopeless(self) -> bool:
+    def has_timed_out(self) -> bool:
         """Whether the service has been out of reach for too long to go on waiting.
 
         Judged by when it was last tried: a machine that slept for an hour tries once more.
         """
-        return self.since is not None and self._latest - self.since >= GIVE_UP_AFTER
+        return self.since is not None and self._last_probe - self.since >= GIVE_UP_AFTER
 
     @property
-    def _all_fail(self) -> bool:
-        return len(set(self._telling)) >= BEATS_IN_A_ROW
+    def _many_beats_failed(self) -> bool:
+        return len(set(self._recent_failures)) >= BEATS_IN_A_ROW
 
     def _suspend(self, state: State, now: float) -> list[T]:
-        taken_back, self._streak, self._telling = self._streak, [], []
-        self.since, self._pause = self._before or (now, 0.5)
+        taken_back, self._streak, self._recent_failures = self._streak, [], []
+        self.since, self._pause = self._previous or (now, 0.5)
         self.state = state
         self._back_off(now)
         return taken_back
@@ -164,14 +166,14 @@ class Outage(Generic[T]):
         After a machine has slept an outage begins anew.
         """
         begun = (now if self.since is None else self.since, self._pause)
-        asleep = now - self._latest > 2 * _LONGEST_PAUSE
+        asleep = now - self._last_probe > 2 * _LONGEST_PAUSE
         self._reset()
-        self._before = None if asleep else begun
+        self._previous = None if asleep else begun
 
     def _back_off(self, now: float, retry_after: float | None = None) -> None:
-        if self.state is State.TRYING:
+        if self.state is State.HALF_OPEN:
             doubled = max(_FIRST_PAUSE_OF_TRIES, self._pause * 2)
             self._pause = min(_LONGEST_PAUSE_OF_TRIES, doubled)
         else:
             self._pause = min(_LONGEST_PAUSE, self._pause * 2)
-        self._latest, self._next = now, now + max(self._pause, retry_after or 0.0)
+        self._last_probe, self._next = now, now + max(self._pause, retry_after or 0.0)

@@ -1,14 +1,14 @@
 """Places for requests under way where no keys bound them: shared by all styles, in turns."""
 
 
-class Places:
+class ConcurrencyLimit:
     """So many requests at once as the provider's width says. Guarded by the runtime's lock."""
 
     def __init__(self, width: int) -> None:
         self._free = width
         self._waiting: list[str] = []
 
-    def take(self, style: str) -> bool:
+    def acquire(self, style: str) -> bool:
         """Take a place for one request of this style, if it is its turn and one is free.
 
         Else the style waits, before all that ask later, until it asks again.
@@ -21,11 +21,11 @@ class Places:
         self._free -= 1
         return True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give a place back."""
         self._free += 1
 
-    def withdraw(self, style: str) -> bool:
+    def cancel(self, style: str) -> bool:
         """Say that the style wants none for now; returns whether others should ask again."""
         if style not in self._waiting:
             return False

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 
 from imagegen.engine import stop_reasons
 from imagegen.engine.runtime import MAX_WIDTH
-from imagegen.engine.state import Ending, Run
+from imagegen.engine.state import RunState, StopReason
 from imagegen.engine.supervisor import Supervisor
 from imagegen.engine.worker import Worker
 from imagegen.errors import Exit
-from imagegen.events.types import Complete, Start, Totals, Warned
+from imagegen.events.types import BeatCounts, Complete, Start, WarningEvent
 from imagegen.keys import keyring
-from imagegen.keys.keyring import Key
+from imagegen.keys.keyring import ApiKey
 from imagegen.times import iso
 from imagegen.workspace.plan import Plan
 
-_URGENCY = (
+_EXIT_PRIORITY = (
     Exit.INTERNAL,
     Exit.SIGINT,
     Exit.SIGTERM,
@@ -38,9 +38,9 @@ class Engine:
 
     def __init__(
         self,
-        run: Run,
+        run: RunState,
         plan: Plan,
-        keys: Mapping[str, Sequence[Key]],
+        keys: Mapping[str, Sequence[ApiKey]],
         *,
         resumes: str | None = None,
         warnings: Sequence[str] = (),
@@ -77,46 +77,46 @@ class Engine:
             )
         )
         for warning in self._warnings:
-            run.emit(Warned(message=warning))
+            run.emit(WarningEvent(message=warning))
         try:
             run.runtime.drive([*self._workers.values(), self.supervisor])
         except BaseException:
-            run.endings.append(stop_reasons.fault_of_ours())
+            run.stop_reasons.append(stop_reasons.internal_error())
             run.emit(self._complete())
             raise
         complete = self._complete()
         run.emit(complete)
         return complete
 
-    def with_late_faults(self, complete: Complete) -> Complete:
+    def with_listener_errors(self, complete: Complete) -> Complete:
         """Return how the run ended once the listeners have written their last."""
-        return self._complete() if self.supervisor.heed_late_faults() else complete
+        return self._complete() if self.supervisor.collect_listener_errors() else complete
 
     @property
     def in_flight(self) -> int:
         """How many requests are still under way: 0 unless the run was ended at once."""
         return sum(worker.in_flight for worker in self._workers.values())
 
-    def _width(self, style: str, keys: Mapping[str, Sequence[Key]]) -> int:
-        if self._run.keys is None:
-            return self._run.provider.width
-        lend, timeout = self._run.keys.lends, self._run.options.timeout
-        return width(style, keys, lend=lend, timeout=timeout)
+    def _width(self, style: str, keys: Mapping[str, Sequence[ApiKey]]) -> int:
+        if self._run.key_pool is None:
+            return self._run.provider.max_concurrency
+        lend, timeout = self._run.key_pool.lends, self._run.options.timeout
+        return max_in_flight(style, keys, lend=lend, timeout=timeout)
 
-    def _totals(self) -> dict[str, Totals]:
-        return {style: worker.backlog.totals for style, worker in self._workers.items()}
+    def _totals(self) -> dict[str, BeatCounts]:
+        return {style: worker.queue.totals for style, worker in self._workers.items()}
 
     def _complete(self) -> Complete:
         with self._run.runtime.lock:
-            return self._sum_up()
+            return self._summarize()
 
-    def _sum_up(self) -> Complete:
+    def _summarize(self) -> Complete:
         run, counts = self._run, self._run.counts
-        found = [*run.endings, *self._errors()]
+        found = [*run.stop_reasons, *self._errors()]
         if not any(totals.pending for totals in self._totals().values()):
             # Nothing was left to end early.
             found = [ending for ending in found if ending.exit_code is not Exit.ENDED_EARLY]
-        decisive = _decisive(found)
+        decisive = _most_urgent(found)
         last = decisive[0] if decisive else None
         return Complete(
             exit_code=last.exit_code if last else Exit.OK,
@@ -132,17 +132,17 @@ class Engine:
             answers=dict(counts.answers),
             input_tokens=counts.input_tokens,
             output_tokens=counts.output_tokens,
-            cost=run.purse.in_all(self.in_flight),
+            cost=run.spending.projected_total(self.in_flight),
         )
 
-    def _errors(self) -> list[Ending]:
+    def _errors(self) -> list[StopReason]:
         totals = self._totals()
         told = {
             "beats in error": {style: own.error for style, own in totals.items()},
             _BLOCKED: {style: own.blocked for style, own in totals.items()},
         }
         return [
-            Ending(
+            StopReason(
                 exit_code=Exit.BEATS_IN_ERROR,
                 reason="errors",
                 message=f"{what}: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}",
@@ -152,7 +152,9 @@ class Engine:
         ]
 
 
-def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout: float) -> int:
+def max_in_flight(
+    style: str, keys: Mapping[str, Sequence[ApiKey]], *, lend: bool, timeout: float
+) -> int:
     """Return how many requests of a style may be under way at once, by its keys.
 
     A style that may be lent keys needs threads for all of them; they are made as needed.
@@ -163,17 +165,17 @@ def width(style: str, keys: Mapping[str, Sequence[Key]], *, lend: bool, timeout:
     return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
 
 
-def _decisive(found: Sequence[Ending]) -> list[Ending]:
+def _most_urgent(found: Sequence[StopReason]) -> list[StopReason]:
     """Return the endings that say how the run ended: the most urgent ones.
 
     Where some keys are without credit and others come back by themselves, the latter.
     """
-    first = min((_URGENCY.index(ending.exit_code) for ending in found), default=0)
-    urgent = [ending for ending in found if ending.exit_code is _URGENCY[first]]
+    first = min((_EXIT_PRIORITY.index(ending.exit_code) for ending in found), default=0)
+    urgent = [ending for ending in found if ending.exit_code is _EXIT_PRIORITY[first]]
     return [ending for ending in urgent if ending.reason != stop_reasons.OUT_OF_CREDIT] or urgent
 
 
-def _resume_after(decisive: Sequence[Ending]) -> str | None:
+def _resume_after(decisive: Sequence[StopReason]) -> str | None:
     """Return when `resume` can go on: the soonest of the endings that time alone mends."""
     if not decisive or decisive[0].exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
         return None

@@ -40,7 +40,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     `supposed` is for the styles that have no key.
     """
 
-    departures: Mapping[str, float | None]
+    last_send_seconds: Mapping[str, float | None]
     keys: Mapping[str, int] | None = None
     image_size: str = ""
     aspect_ratio: str = ""
@@ -55,15 +55,15 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def seconds(self) -> float | None:
         """How long the whole run takes at least; None where a style can never be drawn."""
-        longest = in_all(self.departures.values())
-        return None if longest is None else longest + (self.answer_seconds or 0.0)
+        last_send = longest(self.last_send_seconds.values())
+        return None if last_send is None else last_send + (self.answer_seconds or 0.0)
 
 
-def in_all(styles: Iterable[float | None]) -> float | None:
+def longest(styles: Iterable[float | None]) -> float | None:
     """Return the longest of the styles' times in seconds; None where one is not known."""
-    longest = 0.0
+    seconds_of_all = 0.0
     for seconds in styles:
         if seconds is None:
             return None
-        longest = max(longest, seconds)
-    return round(longest, 1)
+        seconds_of_all = max(seconds_of_all, seconds)
+    return round(seconds_of_all, 1)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from imagegen.engine.estimate import Estimate, in_all
-from imagegen.engine.queue import ROUND_PAUSE
-from imagegen.engine.state import Run
+from imagegen.engine.estimate import Estimate, longest
+from imagegen.engine.queue import ROUND_DELAY
+from imagegen.engine.state import RunState
 from imagegen.engine.worker import Worker
 from imagegen.events.types import Forecast
-from imagegen.quota.pool import Pool
-from imagegen.quota.simulation import Chained
+from imagegen.quota.pool import KeyPool
+from imagegen.quota.simulation import ChainLoad
 
 _EVERY: Final = 1.0
 _IDLE: Final = 50.0
@@ -28,7 +28,7 @@ class Forecaster:
     Called under the runtime's lock.
     """
 
-    def __init__(self, run: Run, workers: Sequence[Worker]) -> None:
+    def __init__(self, run: RunState, workers: Sequence[Worker]) -> None:
         self._run = run
         self._workers = workers
         self._next = 0.0
@@ -38,41 +38,43 @@ class Forecaster:
     def step(self, now: float) -> None:
         """Tell how long it will take, if that has changed."""
         run = self._run
-        if now < self._next or run.haste is not None:
+        if now < self._next or run.shutdown is not None:
             return
         began = run.runtime.clock.now()
         expected = self._expected(now)
         took = run.runtime.clock.now() - began
         self._next = now + min(max(_EVERY, _IDLE * took), _RARELY)
         ends = {style: None if s is None else now + s for style, s in expected.items()}
-        cost = run.purse.in_all(sum(w.left + w.in_flight for w in self._workers))
+        cost = run.spending.projected_total(sum(w.remaining + w.in_flight for w in self._workers))
         if not self._changed(ends, cost, now):
             return
         self._ends, self._cost = ends, cost
         run.emit(
             Forecast(
-                seconds=in_all(expected.values()),
+                seconds=longest(expected.values()),
                 styles={style: _rounded(seconds) for style, seconds in expected.items()},
-                cost=run.purse.spent,
+                cost=run.spending.total,
                 cost_in_all=cost,
             )
         )
 
     def _expected(self, now: float) -> dict[str, float | None]:
         """Return in how many seconds each style's last picture will be there."""
-        run, answer = self._run, self._run.mean_answer
-        if run.outage.suspended:
+        run, answer = self._run, self._run.mean_latency
+        if run.circuit_breaker.is_open:
             # When the service will be back nothing can tell.
-            return {w.style: None if w.left or w.in_flight else 0.0 for w in self._workers}
-        left = {worker.style: worker.left for worker in self._workers}
-        counts = {worker.style: worker.left + worker.in_flight for worker in self._workers}
-        if run.keys is None:
+            return {w.style: None if w.remaining or w.in_flight else 0.0 for w in self._workers}
+        left = {worker.style: worker.remaining for worker in self._workers}
+        counts = {worker.style: worker.remaining + worker.in_flight for worker in self._workers}
+        if run.key_pool is None:
             counts = _in_turns(counts)
         by_width = {w.style: _for_width(w, counts[w.style], answer, now) for w in self._workers}
         chained = {
-            w.style: w.backlog.chained(answer or 0.0) for w in self._workers if w.backlog.waiting
+            w.style: w.queue.chain_counts(answer or 0.0)
+            for w in self._workers
+            if w.queue.waiting_count
         }
-        departures = _departures(left, run.keys, by_width, chained)
+        departures = _departures(left, run.key_pool, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
     def _changed(self, ends: Mapping[str, float | None], cost: float | None, now: float) -> bool:
@@ -87,22 +89,22 @@ def _end(worker: Worker, departure: float | None, answer: float | None, now: flo
 
     `departure` is in how many seconds its last request can leave.
     """
-    if not worker.left and not worker.in_flight:
+    if not worker.remaining and not worker.in_flight:
         return 0.0
     if departure is None or answer is None:
         return None
     end = max(0.0, worker.last_sent + answer - now) if worker.in_flight else 0.0
-    if worker.left > worker.backlog.put_off:
-        end = max(departure, worker.backlog.due_by - now) + answer
-    if worker.backlog.put_off:
-        end = max(end + ROUND_PAUSE, departure) + answer
+    if worker.remaining > worker.queue.deferred:
+        end = max(departure, worker.queue.last_due_at - now) + answer
+    if worker.queue.deferred:
+        end = max(end + ROUND_DELAY, departure) + answer
     return end
 
 
 def estimate(
     chains: Mapping[str, Mapping[int, int]],
     *,
-    pool: Pool | None,
+    pool: KeyPool | None,
     widths: Mapping[str, int],
     each: float | None = None,
     answer_seconds: float | None = None,
@@ -124,9 +126,11 @@ def estimate(
             s: None if at is None else max(at, (longest[s] - 1) * answer)
             for s, at in by_width.items()
         }
-    chained = {s: Chained(ready=own, answer=answer) for s, own in chains.items() if longest[s] > 1}
+    chained = {
+        s: ChainLoad(ready=own, latency=answer) for s, own in chains.items() if longest[s] > 1
+    }
     return Estimate(
-        departures=_departures(left, pool, by_width, chained),
+        last_send_seconds=_departures(left, pool, by_width, chained),
         longest_chain=max(longest.values(), default=0),
         answer_seconds=answer_seconds,
         price=each,
@@ -136,9 +140,9 @@ def estimate(
 
 def _departures(
     left: Mapping[str, int],
-    pool: Pool | None,
+    pool: KeyPool | None,
     by_width: Mapping[str, float | None],
-    chained: Mapping[str, Chained],
+    chained: Mapping[str, ChainLoad],
 ) -> dict[str, float | None]:
     """Return in how many seconds each style's last request can leave, `by_width` at the least.
 

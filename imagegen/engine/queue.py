@@ -7,18 +7,18 @@ from typing import Final
 
 from imagegen.engine.chains import Chains
 from imagegen.engine.task import Owner, Task
-from imagegen.events.types import Totals
+from imagegen.events.types import BeatCounts
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.quota.simulation import Chained
+from imagegen.quota.simulation import ChainLoad
 from imagegen.workspace.plan import Planned
 
-ROUNDS: Final = 3
-ROUND_PAUSE: Final = 30.0
+MAX_ROUNDS: Final = 3
+ROUND_DELAY: Final = 30.0
 """Seconds after which beats that failed in passing are tried once more."""
 
 
-class Backlog:
+class BeatQueue:
     """What a worker has to do, as pure state: whoever owns it calls it under one lock.
 
     All times are `Clock.now()` seconds; `owner` is who sends the tasks.
@@ -27,7 +27,7 @@ class Backlog:
     def __init__(self, owner: Owner, beats: Sequence[Planned]) -> None:
         self._chains = Chains()
         drawn = ((n, planned) for n, planned in enumerate(beats) if planned.draw)
-        self._heap = self._chains.begun(
+        self._heap = self._chains.start(
             (Task(owner, n, planned.beat), planned.after) for n, planned in drawn
         )
         self._given_up: dict[Task, BeatError] = {}
@@ -38,14 +38,14 @@ class Backlog:
         self._blocked = self._before[Status.BLOCKED]
         self._drawn = 0
         self._errors = 0
-        self.due_by = 0.0
+        self.last_due_at = 0.0
         """When the last beat that backs off may be sent again."""
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> BeatCounts:
         """The beats by what has become of them."""
         over = self.completed + self._blocked + self._errors
-        return Totals(
+        return BeatCounts(
             total=self._total,
             pending=self._total - over,
             complete=self._drawn,
@@ -68,17 +68,17 @@ class Backlog:
         return self._drawn + sum(self._before[status] for status in settled)
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """How many are still to be sent, as far as can be told."""
-        return len(self._heap) + len(self._chains) + self.put_off
+        return len(self._heap) + len(self._chains) + self.deferred
 
     @property
-    def waiting(self) -> int:
+    def waiting_count(self) -> int:
         """How many wait for the picture that they continue."""
         return len(self._chains)
 
     @property
-    def put_off(self) -> int:
+    def deferred(self) -> int:
         """How many failed in passing and wait for another round."""
         return len(self._given_up) if self._may_go_round else 0
 
@@ -92,35 +92,35 @@ class Backlog:
         """When the next beat may be sent; None where there is none to send now or later."""
         return self._heap[0].not_before if self._heap else None
 
-    def chained(self, answer: float) -> Chained:
+    def chain_counts(self, answer: float) -> ChainLoad:
         """Return what is left by chains; `answer` is how many seconds a picture takes."""
         able = [*self._heap, *(self._given_up if self._may_go_round else ())]
-        ready = Counter(task.behind + 1 for task in able)
-        coming = Counter(task.behind + 1 for task in self._chains.first(except_after=able))
-        return Chained(ready=ready, coming=coming, answer=answer)
+        ready = Counter(task.dependents + 1 for task in able)
+        coming = Counter(task.dependents + 1 for task in self._chains.heads(except_after=able))
+        return ChainLoad(ready=ready, pending=coming, latency=answer)
 
-    def take(self) -> Task:
+    def pop(self) -> Task:
         """Remove and return the beat that is next; there must be one."""
         return heapq.heappop(self._heap)
 
-    def put_back(self, task: Task, at: float) -> None:
+    def requeue(self, task: Task, at: float) -> None:
         """Let a beat be sent again at that time."""
         task.not_before = at
-        self.due_by = max(self.due_by, at)
+        self.last_due_at = max(self.last_due_at, at)
         heapq.heappush(self._heap, task)
 
     def drawn(self, task: Task) -> None:
         """Note that a beat has its picture: the next of its chain can be sent."""
         self._drawn += 1
         self._round_mended = self._round_mended or task.round > 0
-        following = self._chains.after(task)
+        following = self._chains.pop_successor(task)
         if following is not None:
             heapq.heappush(self._heap, following)
 
     def in_error(self, task: Task) -> list[Task]:
         """Note that a beat gets no picture; returns those that are blocked by it."""
         self._errors += 1
-        blocked = list(self._chains.cut(task))
+        blocked = list(self._chains.drop_chain(task))
         self._blocked += len(blocked)
         return blocked
 
@@ -128,12 +128,12 @@ class Backlog:
         """Put a beat whose attempts are used up off, to another round if there is one."""
         self._given_up[task] = error
 
-    def reclaim(self, task: Task, now: float) -> None:
+    def restore(self, task: Task, now: float) -> None:
         """Let a beat be sent now if it was given up for faults that were not its own."""
         if self._given_up.pop(task, None) is not None:
-            self.put_back(task, now)
+            self.requeue(task, now)
 
-    def another_round(self, now: float) -> int:
+    def start_retry_round(self, now: float) -> int:
         """Give those that were given up one more round, in a while; returns how many they are."""
         if not self._may_go_round:
             return 0
@@ -143,10 +143,10 @@ class Backlog:
             self._round_mended = False
         for task in given_up:
             task.attempts, task.round = 0, self._rounds
-            self.put_back(task, now + ROUND_PAUSE)
+            self.requeue(task, now + ROUND_DELAY)
         return len(given_up)
 
-    def take_given_up(self) -> dict[Task, BeatError]:
+    def drain_given_up(self) -> dict[Task, BeatError]:
         """Remove and return those that were given up, each with its last fault."""
         given_up, self._given_up = self._given_up, {}
         return given_up
@@ -154,4 +154,4 @@ class Backlog:
     @property
     def _may_go_round(self) -> bool:
         """Whether beats that failed in passing are tried once more."""
-        return self._rounds < ROUNDS and (not self._rounds or self._round_mended)
+        return self._rounds < MAX_ROUNDS and (not self._rounds or self._round_mended)

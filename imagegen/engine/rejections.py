@@ -13,7 +13,7 @@ Pure state: whoever owns it calls it under one lock, and acts on what it says.
 import re
 from typing import Final, Generic, TypeVar
 
-from imagegen.providers.base import Fault
+from imagegen.providers.base import ProviderError
 
 ALIKE: Final = 3
 """Different beats that are rejected alike before the run asks whether it is the prompt at all."""
@@ -38,12 +38,12 @@ class Rejections(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.suspect: Fault | None = None
+        self.suspect: ProviderError | None = None
         self._groups: dict[str, _Group[T]] = {}
         self._own: dict[T, str] = {}
 
     def charges(
-        self, task: T, beat: object, fault: Fault, prompt: str = "", *, limit: int = ALIKE
+        self, task: T, beat: object, fault: ProviderError, prompt: str = "", *, limit: int = ALIKE
     ) -> bool:
         """Note a rejection; returns whether it counts against the beat.
 
@@ -75,7 +75,7 @@ class Rejections(Generic[T]):
         return stopped
 
 
-def words_alike(fault: Fault, prompt: str = "") -> str:
+def words_alike(fault: ProviderError, prompt: str = "") -> str:
     """Return what the words of two errors have in common if they say the same.
 
     Without what differs between requests: the prompt, quotations, numbers, ids, addresses.

@@ -2,26 +2,26 @@
 
 import math
 
-from imagegen.engine.state import Run
-from imagegen.events.types import KeyChange, Progress, Wait, Warned
+from imagegen.engine.state import RunState
+from imagegen.events.types import KeyChange, Progress, Waiting, WarningEvent
 from imagegen.project.beat_status import Status
 from imagegen.project.storyboard import Beat
-from imagegen.quota.key_state import KeyNews
-from imagegen.times import iso_exact
+from imagegen.quota.key_state import KeyUpdate
+from imagegen.times import iso_millis
 
 
-class Telling:
+class StyleReporter:
     """Tells of one style with `total` beats, and of keys and waits only what is new."""
 
-    def __init__(self, run: Run, style: str, total: int) -> None:
+    def __init__(self, run: RunState, style: str, total: int) -> None:
         self._run = run
         self._style = style
         self._total = total
         self._waiting_until = 0.0
         self._told_at_most = False
-        self._told_keys: dict[str, KeyNews] = {}
+        self._last_reported: dict[str, KeyUpdate] = {}
 
-    def beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
+    def report_beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
         """Tell what has become of a beat; `fields` are others of `Progress`."""
         self._run.emit(
             Progress(
@@ -35,16 +35,16 @@ class Telling:
             )
         )
 
-    def waits(self, until: float, now: float) -> None:
+    def report_wait(self, until: float, now: float) -> None:
         """Tell that the next request leaves at `until`; infinity: when others lend their keys."""
         if until == math.inf != self._waiting_until:
             self._waiting_until = until
-            self.keys()
+            self.report_keys()
             message = f"{self._style}: its keys are spent; it goes on with those of other styles"
-            self._run.emit(Wait(style=self._style, reason="lending", message=message))
+            self._run.emit(Waiting(style=self._style, reason="lending", message=message))
         elif until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
-            self.keys()
+            self.report_keys()
             seconds = round(until - now, 1)
             self._wait("keys", f"next request in {seconds:.0f} s", seconds)
 
@@ -55,7 +55,7 @@ class Telling:
             seconds = round(until - now, 1)
             self._wait("retry", f"what failed is tried once more in {seconds:.0f} s", seconds)
 
-    def round(self, beats: int, pause: float) -> None:
+    def report_retry_round(self, beats: int, pause: float) -> None:
         """Tell that so many beats get another round in `pause` seconds."""
         those = "1 beat that failed in passing is"
         if beats != 1:
@@ -63,7 +63,7 @@ class Telling:
         self._waiting_until = self._run.runtime.clock.now() + pause
         self._wait("round", f"{those} tried once more", pause)
 
-    def at_most(self, requests: int) -> None:
+    def warn_width_cap(self, requests: int) -> None:
         """Tell, once, that so many requests are under way and none may be added."""
         if not self._told_at_most:
             self._told_at_most = True
@@ -71,25 +71,25 @@ class Telling:
                 f"{self._style}: {requests} requests are under way, the most that a style has at "
                 "once; its keys would allow more, and yet more would not make it faster"
             )
-            self._run.emit(Warned(message=message))
+            self._run.emit(WarningEvent(message=message))
 
-    def keys(self) -> None:
+    def report_keys(self) -> None:
         """Tell the state of each key that is in another than was told last."""
-        if self._run.keys is None or not self._total:
+        if self._run.key_pool is None or not self._total:
             return
-        for news in self._run.keys.states(self._style):
-            self.key(news)
+        for news in self._run.key_pool.key_states(self._style):
+            self.report_key(news)
 
-    def key(self, news: KeyNews, words: str = "") -> None:
+    def report_key(self, news: KeyUpdate, words: str = "") -> None:
         """Tell a key's state if it is new; `words` are the service's, if they are new."""
-        before = self._told_keys.get(news.tail)
+        before = self._last_reported.get(news.tail)
         if before is not None and _same(before, news) and not words:
             return
-        self._told_keys[news.tail] = news
+        self._last_reported[news.tail] = news
         seconds, until = None, None
         if news.until is not None:
             seconds = round(max(0.0, news.until - self._run.runtime.clock.now()), 1)
-            until = iso_exact(self._run.wall_in(seconds))
+            until = iso_millis(self._run.wall_after(seconds))
         message = news.message
         if news.pace is not None:
             message = message or f"slowed to {news.pace} requests a minute"
@@ -107,30 +107,30 @@ class Telling:
             )
         )
 
-    def together(self) -> None:
+    def warn_shared_quota(self) -> None:
         """Tell of keys that have been found to share one quota."""
-        tails = self._run.keys.take_together() if self._run.keys is not None else ()
+        tails = self._run.key_pool.pop_shared_keys() if self._run.key_pool is not None else ()
         if tails:
             *others, last = tails
             message = (
                 f"{', '.join(others)} and {last} hit the limit together: they seem to be of one "
                 "project, whose quota they share; keys of separate projects would be faster"
             )
-            self._run.emit(Warned(message=message))
+            self._run.emit(WarningEvent(message=message))
 
     def _wait(self, reason: str, message: str, seconds: float) -> None:
         self._run.emit(
-            Wait(
+            Waiting(
                 style=self._style,
                 reason=reason,
                 message=f"{self._style}: {message}",
                 seconds=seconds,
-                until=iso_exact(self._run.wall_in(seconds)),
+                until=iso_millis(self._run.wall_after(seconds)),
             )
         )
 
 
-def _same(one: KeyNews, other: KeyNews) -> bool:
+def _same(one: KeyUpdate, other: KeyUpdate) -> bool:
     """Tell whether two pieces of news say the same; moments differ a little each time."""
     if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
         return False

@@ -61,7 +61,7 @@ class Runtime(Protocol):
         """Return an executor of at most `width` threads, made as needed."""
         ...
 
-    def ring(self, stepper: Stepper | None = None) -> None:
+    def wake(self, stepper: Stepper | None = None) -> None:
         """Call a stepper again, or every one."""
         ...
 
@@ -80,24 +80,24 @@ class ThreadRuntime:
     def __init__(self) -> None:
         self.clock: Clock = SystemClock()
         self.lock: AbstractContextManager[object] = threading.RLock()
-        self._bells: dict[Stepper, threading.Event] = {}
+        self._wakeups: dict[Stepper, threading.Event] = {}
         self._crash: BaseException | None = None
 
     def executor(self, width: int, name: str) -> Executor:
         """Return a thread pool."""
         return ThreadPoolExecutor(min(width, MAX_WIDTH), thread_name_prefix=name)
 
-    def ring(self, stepper: Stepper | None = None) -> None:
+    def wake(self, stepper: Stepper | None = None) -> None:
         """Wake a stepper, or every one."""
         if stepper is None:
-            for bell in self._bells.values():
+            for bell in self._wakeups.values():
                 bell.set()
-        elif stepper in self._bells:
-            self._bells[stepper].set()
+        elif stepper in self._wakeups:
+            self._wakeups[stepper].set()
 
     def drive(self, steppers: Sequence[Stepper]) -> None:
         """Run all steppers; raises what any of them raised."""
-        self._bells = {stepper: threading.Event() for stepper in steppers}
+        self._wakeups = {stepper: threading.Event() for stepper in steppers}
         *others, last = steppers
         threads = [
             threading.Thread(target=self._loop, args=(stepper,), name=stepper.name, daemon=True)
@@ -112,7 +112,7 @@ class ThreadRuntime:
             raise self._crash
 
     def _loop(self, stepper: Stepper) -> None:
-        bell = self._bells[stepper]
+        bell = self._wakeups[stepper]
         try:
             while self._crash is None:
                 # First, so that what rings during the step is not lost.
@@ -121,12 +121,12 @@ class ThreadRuntime:
                     again = stepper.step()
                 if again is None:
                     break
-                self._rest(bell, again)
+                self._wait(bell, again)
         except BaseException as error:  # noqa: BLE001  # raised again by `drive`
             self._crash = error
-        self.ring()
+        self.wake()
 
-    def _rest(self, bell: threading.Event, until: float) -> None:
+    def _wait(self, bell: threading.Event, until: float) -> None:
         """Wait until that time, or for the bell."""
         while not bell.wait(min(_LOOK, max(0.0, until - self.clock.now()))):
             if self.clock.now() >= until:

@@ -10,7 +10,7 @@ _GRAIN: Final = 1e-6
 """Sums of cents are not exact: `--max-cost 0.3` pays for three pictures of 0.1."""
 
 
-class Purse:
+class SpendTracker:
     """Counts what answers cost, and what requests under way may cost yet.
 
     `price` is a picture's, None where it is not known; `limit` is the most to spend. What
@@ -22,7 +22,7 @@ class Purse:
         self, price: Price | None, limit: float | None = None, expected: Expected | None = None
     ) -> None:
         self.price = price
-        self.short = False
+        self.limit_reached = False
         """Whether somebody was refused since this was last set."""
         self._limit = limit
         self._spent = 0.0
@@ -30,14 +30,14 @@ class Purse:
         picture = price.picture if price is not None else None
         self._mean = expected.mean if expected is not None else picture
         dearest = expected.dearest if expected is not None else picture
-        self._dearest = dearest or 0.0
+        self._max_cost = dearest or 0.0
 
     @property
-    def spent(self) -> float | None:
+    def total(self) -> float | None:
         """What all answers so far cost, to the millionth; None where prices are not known."""
         return None if self.price is None else round(self._spent, _DIGITS)
 
-    def pay(
+    def record(
         self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
     ) -> float | None:
         """Count an answer that brought so many pictures (0 or 1); returns what it cost.
@@ -50,18 +50,18 @@ class Purse:
         cost = self.price.of(usage, pictures=pictures + lost, references=references)
         self._spent += cost
         self._pictures += pictures
-        self._dearest = max(self._dearest, cost)
+        self._max_cost = max(self._max_cost, cost)
         return round(cost, _DIGITS)
 
-    def allows(self, pictures: int) -> bool:
+    def can_afford(self, pictures: int) -> bool:
         """Tell whether so many more pictures cannot pass the limit."""
         if self._limit is None or self.price is None:
             return True
-        allowed = self._spent + pictures * self._dearest <= self._limit + _GRAIN
-        self.short = self.short or not allowed
+        allowed = self._spent + pictures * self._max_cost <= self._limit + _GRAIN
+        self.limit_reached = self.limit_reached or not allowed
         return allowed
 
-    def in_all(self, pictures: int) -> float | None:
+    def projected_total(self, pictures: int) -> float | None:
         """Return what it will have cost when so many more pictures are drawn.
 
         Each of them costs what one did on the average, answers without a picture included;

@@ -7,22 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.engine.circuit_breaker import Outage
-from imagegen.engine.concurrency import Places
+from imagegen.engine.circuit_breaker import CircuitBreaker
+from imagegen.engine.concurrency import ConcurrencyLimit
 from imagegen.engine.disk_space import Room
 from imagegen.engine.rejections import Rejections, words_alike
 from imagegen.engine.runtime import Runtime
-from imagegen.engine.spending import Purse
+from imagegen.engine.spending import SpendTracker
 from imagegen.errors import Exit, ImagegenError, StorageError
 from imagegen.events.bus import Bus
-from imagegen.events.types import Event, Wait, Warned
+from imagegen.events.types import Event, Waiting, WarningEvent
 from imagegen.images.shape import Misfit
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.prompts.composer import Composer
-from imagegen.providers.base import Fault, Kind, Price, Provider
-from imagegen.quota.pool import Pool
-from imagegen.times import in_name
-from imagegen.workspace.file_watch import Edited
+from imagegen.providers.base import FaultKind, Price, Provider, ProviderError
+from imagegen.quota.pool import KeyPool
+from imagegen.times import path_timestamp
+from imagegen.workspace.file_watch import FileWatch
 from imagegen.workspace.pricing import Expected
 
 PICTURE: Final = "picture"
@@ -35,16 +35,16 @@ DISK: Final = "disk"
 """The reason of a run that ends for a fault that no beat is to blame for."""
 
 
-class Haste(Enum):
+class Shutdown(Enum):
     """How a run that was told to end does so."""
 
-    FINISH = auto()
+    GRACEFUL = auto()
     """Nothing new starts; what is in flight is finished and saved."""
-    NOW = auto()
+    IMMEDIATE = auto()
     """Nothing is waited for."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine draws. `timeout` and `max_time` are in seconds, `max_cost` in US dollars.
 
     `price` is a picture's, `expected` what those of this run should cost with all that is sent;
@@ -63,7 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = False
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
+class StopReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run, or one style of it, ended before all was drawn.
 
     `resume_after` is in seconds of the wall clock; None where a person must act.
@@ -83,7 +83,7 @@ class Counts(msgspec.Struct):
     wait for a picture so far, `waited` all of them together, in seconds.
     """
 
-    tried: int = 0
+    attempts: int = 0
     requests: int = 0
     limited: int = 0
     misfits: int = 0
@@ -92,18 +92,18 @@ class Counts(msgspec.Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     thought_tokens: int = 0
-    slowest: float = 0.0
-    waited: float = 0.0
+    max_latency: float = 0.0
+    total_latency: float = 0.0
     lost: float = 0.0
     """US dollars that answers without an image cost."""
     errors: int = 0
     """Beats that were given up."""
 
     @property
-    def mean(self) -> float | None:
+    def mean_latency(self) -> float | None:
         """How long a picture takes to come on the average, in seconds; None before the first."""
         pictures = self.answers[PICTURE]
-        return self.waited / pictures if pictures else None
+        return self.total_latency / pictures if pictures else None
 
     @property
     def mean_thoughts(self) -> float | None:
@@ -112,7 +112,7 @@ class Counts(msgspec.Struct):
         return self.thought_tokens / pictures if pictures else None
 
 
-class Run:
+class RunState:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
     `keys` is None for a provider that needs none; then `places` bound what is under way.
@@ -122,27 +122,27 @@ class Run:
     def __init__(
         self,
         *,
-        layout: Layout,
+        layout: ProjectPaths,
         provider: Provider,
         composer: Composer,
-        keys: Pool | None,
-        options: Options,
+        keys: KeyPool | None,
+        options: EngineOptions,
         runtime: Runtime,
         bus: Bus,
-        edited: Edited | None = None,
+        edited: FileWatch | None = None,
     ) -> None:
         self.layout = layout
         self.provider = provider
         self.composer = composer
-        self.keys = keys
-        self.places = Places(provider.width) if keys is None else None
+        self.key_pool = keys
+        self.concurrency = ConcurrencyLimit(provider.max_concurrency) if keys is None else None
         self.options = options
         self.runtime = runtime
         self.bus = bus
-        self.edited = edited or Edited(layout.root)
-        self.outage: Outage[Any] = Outage()
+        self.file_watch = edited or FileWatch(layout.root)
+        self.circuit_breaker: CircuitBreaker[Any] = CircuitBreaker()
         self.rejections: Rejections[Any] = Rejections()
-        self.trouble: Fault | None = None
+        self.trouble: ProviderError | None = None
         """The last error, unless an image has come since."""
         self.useless_probes = 0
         """Probes in a row that were paid for and brought no image."""
@@ -150,22 +150,22 @@ class Run:
         self._unlike: dict[str, int] = {}
         self._ignored: set[str] = set()
         self.counts = Counts()
-        self.purse = Purse(options.price, options.max_cost, options.expected)
+        self.spending = SpendTracker(options.price, options.max_cost, options.expected)
         self.room = Room(layout.pictures, composer.image_size)
-        self.endings: list[Ending] = []
-        self.haste: Haste | None = None
+        self.stop_reasons: list[StopReason] = []
+        self.shutdown: Shutdown | None = None
         self.model_gone: str | None = None
         self._warned: set[str] = set()
         self.started = runtime.clock.now()
         self.deadline = None if options.max_time is None else self.started + options.max_time
         self.reused = 0
         """Images that were drawn before and taken from there, before the run began."""
-        self.old_folder = layout.old / in_name(runtime.clock.wall())
+        self.old_folder = layout.archive_dir / path_timestamp(runtime.clock.wall())
 
     @property
-    def mean_answer(self) -> float | None:
+    def mean_latency(self) -> float | None:
         """How long a picture takes to come, in seconds; before the first, as expected."""
-        return self.counts.mean or self.options.answer_seconds
+        return self.counts.mean_latency or self.options.answer_seconds
 
     def emit(self, event: Event) -> None:
         """Tell every listener."""
@@ -175,7 +175,7 @@ class Run:
         """Warn of something that many answers may say, the first time."""
         if message not in self._warned:
             self._warned.add(message)
-            self.emit(Warned(message=message))
+            self.emit(WarningEvent(message=message))
 
     def note_shape(self, misfit: Misfit | None) -> None:
         """Count an image that is not as asked; warn once if the service ignores a setting."""
@@ -191,12 +191,12 @@ class Run:
                     f"the service ignores {name}: {times} images in a row are not as asked "
                     f"({misfit.words})"
                 )
-                self.emit(Warned(message=message))
+                self.emit(WarningEvent(message=message))
 
-    def tell_trying(self) -> None:
+    def announce_half_open(self) -> None:
         """Say that beats are sent one at a time, for none comes through."""
         message = f"no beat comes through: trying one at a time{self.harm}{self.last_words}"
-        self.emit(Wait(reason="trying", message=message))
+        self.emit(Waiting(reason="trying", message=message))
 
     @property
     def harm(self) -> str:
@@ -210,47 +210,47 @@ class Run:
         """The last error in its own words, to be said at the end of a sentence; or nothing."""
         return f" (last: {self.trouble.message})" if self.trouble is not None else ""
 
-    def new_limit(self, fault: Fault) -> str:
+    def new_limit(self, fault: ProviderError) -> str:
         """Return the words of a 429 if none like it was met before; else nothing."""
         alike = words_alike(fault)
-        if fault.kind is not Kind.LIMITED or alike in self._known_limits:
+        if fault.kind is not FaultKind.LIMITED or alike in self._known_limits:
             return ""
         self._known_limits.add(alike)
         return fault.message
 
-    def end(self, ending: Ending, haste: Haste = Haste.FINISH) -> None:
+    def request_stop(self, ending: StopReason, haste: Shutdown = Shutdown.GRACEFUL) -> None:
         """End the whole run; a later and more urgent wish to end comes on top."""
-        self.endings.append(ending)
-        if self.haste is not Haste.NOW:
-            self.haste = haste
-        self.runtime.ring()
+        self.stop_reasons.append(ending)
+        if self.shutdown is not Shutdown.IMMEDIATE:
+            self.shutdown = haste
+        self.runtime.wake()
 
-    def end_with(self, error: ImagegenError) -> None:
+    def fail(self, error: ImagegenError) -> None:
         """End the whole run for a fault that no beat is to blame for.
 
         Every thread that saves meets a full disk: the first one's message is enough.
         """
-        if any(ending.reason == DISK for ending in self.endings):
+        if any(ending.reason == DISK for ending in self.stop_reasons):
             return
         message = f"{error.message}; {error.hint}" if error.hint else error.message
         code = Exit.ENDED_EARLY if isinstance(error, StorageError) else error.exit_code
-        self.end(Ending(exit_code=code, reason=DISK, message=message))
+        self.request_stop(StopReason(exit_code=code, reason=DISK, message=message))
 
     @property
-    def hurried(self) -> bool:
+    def stopping_now(self) -> bool:
         """Whether nothing is waited for any more."""
-        return self.haste is Haste.NOW
+        return self.shutdown is Shutdown.IMMEDIATE
 
     @property
-    def last_chance(self) -> float:
+    def send_deadline(self) -> float:
         """Until when a request may leave that would surely end within `--max-time`."""
         if self.deadline is None:
             return math.inf
         longest = self.options.timeout
-        if self.counts.slowest:
-            longest = min(longest, 2 * self.counts.slowest)
+        if self.counts.max_latency:
+            longest = min(longest, 2 * self.counts.max_latency)
         return self.deadline - longest
 
-    def wall_in(self, seconds: float) -> float:
+    def wall_after(self, seconds: float) -> float:
         """Return the wall clock's time so many seconds from now."""
         return self.runtime.clock.wall() + seconds

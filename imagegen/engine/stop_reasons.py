@@ -4,11 +4,11 @@ import datetime as dt
 from typing import Final
 
 from imagegen.engine.circuit_breaker import GIVE_UP_AFTER
-from imagegen.engine.state import DISK, Ending, Run
+from imagegen.engine.state import DISK, RunState, StopReason
 from imagegen.errors import Exit
 from imagegen.keys.section import Section
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import Fault, Kind
+from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.quota.key_state import KeyState
 from imagegen.quota.pool import Exhausted
 
@@ -26,83 +26,83 @@ _SIGNALS: Final = {
 }
 
 
-def interrupted(code: Exit, run: Run) -> Ending:
+def interrupted(code: Exit, run: RunState) -> StopReason:
     """Return the ending for a signal."""
     message = f"interrupted by {_SIGNALS[code]}{run.last_words}"
     now = run.runtime.clock.wall()
-    return Ending(exit_code=code, reason="interrupted", message=message, resume_after=now)
+    return StopReason(exit_code=code, reason="interrupted", message=message, resume_after=now)
 
 
-def closed_output() -> Ending:
+def stdout_closed() -> StopReason:
     """Return the ending for output that nobody reads any more."""
     message = "whoever read the output has closed it"
-    return Ending(exit_code=Exit.CLOSED_STDOUT, reason="closed", message=message)
+    return StopReason(exit_code=Exit.CLOSED_STDOUT, reason="closed", message=message)
 
 
-def fault_of_ours() -> Ending:
+def internal_error() -> StopReason:
     """Return the ending for a bug."""
     message = "imagegen met a fault of its own; what was drawn is saved"
-    return Ending(exit_code=Exit.INTERNAL, reason="internal", message=message)
+    return StopReason(exit_code=Exit.INTERNAL, reason="internal", message=message)
 
 
-def stopped(run: Run) -> Ending:
+def stopped(run: RunState) -> StopReason:
     """Return the ending that a person asked for."""
     message = f"stopped on request{run.last_words}"
-    return Ending(exit_code=Exit.ENDED_EARLY, reason="stopped", message=message)
+    return StopReason(exit_code=Exit.ENDED_EARLY, reason="stopped", message=message)
 
 
-def first_error(style: str, beat: Beat) -> Ending:
+def first_error(style: str, beat: Beat) -> StopReason:
     """Return the ending at the first beat in error."""
     message = f"stopped at the first beat in error: {style}/{beat.beat}"
-    return Ending(exit_code=Exit.BEATS_IN_ERROR, reason="fail-fast", message=message)
+    return StopReason(exit_code=Exit.BEATS_IN_ERROR, reason="fail-fast", message=message)
 
 
-def wrong_address(kind: Kind, message: str) -> Ending:
+def bad_base_url(kind: FaultKind, message: str) -> StopReason:
     """Return the ending for an address that is not the service's, or not ready for use.
 
     Also for a network on which it cannot be reached.
     """
-    return Ending(exit_code=Exit.USAGE, reason=kind.value, message=message)
+    return StopReason(exit_code=Exit.USAGE, reason=kind.value, message=message)
 
 
-def rejected_alike(fault: Fault) -> Ending:
+def rejected_alike(fault: ProviderError) -> StopReason:
     """Return the ending for a service that rejects every request with the same words."""
-    if fault.kind is Kind.NETWORK:
-        return wrong_address(fault.kind, fault.message)
+    if fault.kind is FaultKind.NETWORK:
+        return bad_base_url(fault.kind, fault.message)
     message = f"every request is rejected alike, so it is not the prompt: {fault.message}"
-    return Ending(exit_code=Exit.USAGE, reason="rejected alike", message=message)
+    return StopReason(exit_code=Exit.USAGE, reason="rejected alike", message=message)
 
 
-def useless_answers(fault: Fault) -> Ending:
+def useless_answers(fault: ProviderError) -> StopReason:
     """Return the ending for a service whose answers are paid for and hold nothing of use."""
     message = f"every answer is paid for and none holds an image that can be used: {fault.message}"
-    return Ending(exit_code=Exit.USAGE, reason=Kind.UNUSABLE.value, message=message)
+    return StopReason(exit_code=Exit.USAGE, reason=FaultKind.UNUSABLE.value, message=message)
 
 
-def out_of_time(style: str, at: float, run: Run) -> Ending:
+def out_of_time(style: str, at: float, run: RunState) -> StopReason:
     """Return the ending for a style whose next request could leave `at` a time too late.
 
     Where not even the first could finish in time, trying again would change nothing.
     """
-    if not run.counts.tried and run.last_chance <= run.started + _START:
+    if not run.counts.attempts and run.send_deadline <= run.started + _START:
         message = (
             "nothing could be sent: --max-time must be longer than "
             f"timeout = {run.options.timeout:g} (seconds for one request)"
         )
-        return Ending(exit_code=Exit.ENDED_EARLY, reason="time", message=message)
-    return Ending(
+        return StopReason(exit_code=Exit.ENDED_EARLY, reason="time", message=message)
+    return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason="time",
         message=f"{style}: nothing more could finish within the time allowed (--max-time)"
         f"{run.last_words}",
-        resume_after=run.wall_in(max(0.0, at - run.runtime.clock.now())),
+        resume_after=run.wall_after(max(0.0, at - run.runtime.clock.now())),
     )
 
 
-def out_of_money(run: Run) -> Ending:
+def out_of_money(run: RunState) -> StopReason:
     """Return the ending for a run that may spend no more."""
-    spent, limit = run.purse.spent or 0.0, run.options.max_cost or 0.0
-    return Ending(
+    spent, limit = run.spending.total or 0.0, run.options.max_cost or 0.0
+    return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason="money",
         message=f"about {_dollars(spent)} is spent, and another picture could pass "
@@ -110,9 +110,9 @@ def out_of_money(run: Run) -> Ending:
     )
 
 
-def out_of_room(run: Run) -> Ending:
+def out_of_room(run: RunState) -> StopReason:
     """Return the ending for a disk that has no room for another image."""
-    return Ending(
+    return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason=DISK,
         message=f"{run.room.shortage()}; free some space first",
@@ -124,31 +124,31 @@ def _dollars(sum_: float) -> str:
     return f"${sum_:.2f}" if sum_ >= 0.1 or not sum_ else f"${sum_:.3g}"
 
 
-def provider_down(run: Run) -> Ending:
+def provider_down(run: RunState) -> StopReason:
     """Return the ending for a service that stays out of reach."""
-    return Ending(
+    return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason="provider down",
         message=f"the service has been out of reach for {round(GIVE_UP_AFTER / 60)} minutes"
         f"{run.last_words}",
-        resume_after=run.wall_in(_TRY_AGAIN_AFTER),
+        resume_after=run.wall_after(_TRY_AGAIN_AFTER),
     )
 
 
 def model_gone(
-    model: str, message: str, models: tuple[str, ...] | Fault, about: str | None = None
-) -> Ending:
+    model: str, message: str, models: tuple[str, ...] | ProviderError, about: str | None = None
+) -> StopReason:
     """Return the ending for a model that the service does not know.
 
     `models` are the image models that the key sees, `about` is what the table says of its end.
     """
-    if isinstance(models, Fault):
+    if isinstance(models, ProviderError):
         names = f"its list of models could not be had: {models.message}"
     else:
         names = f"image models that the key sees: {', '.join(models) or 'none'}"
     end = f"; {about}" if about else ""
     text = f'the service does not know the model "{model}" ({message}){end}; {names}'
-    return Ending(exit_code=Exit.USAGE, reason="model gone", message=text)
+    return StopReason(exit_code=Exit.USAGE, reason="model gone", message=text)
 
 
 def clock_time(wall: float) -> str:
@@ -156,11 +156,11 @@ def clock_time(wall: float) -> str:
     return dt.datetime.fromtimestamp(wall).astimezone().strftime("%H:%M")
 
 
-def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
+def keys_exhausted(style: str, exhausted: Exhausted, run: RunState) -> StopReason:
     """Say why a style ends for want of keys, and when it can go on."""
     if not exhausted.keys:
-        heading = Section(table=run.provider.keys_table).heading
-        return Ending(
+        heading = Section(table=run.provider.keys_section).heading
+        return StopReason(
             exit_code=Exit.USAGE,
             reason="no key",
             message=f"{style} has beats to draw and no key: add one to keys.toml under {heading}",
@@ -173,20 +173,20 @@ def no_key_left(style: str, exhausted: Exhausted, run: Run) -> Ending:
     if any(key.state is KeyState.SPENT for key in exhausted.keys):
         # Of 429s alone a person should know what the service says with them.
         message += run.last_words
-    if exhausted.useless:
-        return Ending(exit_code=Exit.USAGE, reason="keys rejected", message=message)
-    if exhausted.lasting:
+    if exhausted.needs_other_keys:
+        return StopReason(exit_code=Exit.USAGE, reason="keys rejected", message=message)
+    if exhausted.needs_user_action:
         message += ". Add credit, then resume"
-        return Ending(exit_code=Exit.ENDED_EARLY, reason=OUT_OF_CREDIT, message=message)
+        return StopReason(exit_code=Exit.ENDED_EARLY, reason=OUT_OF_CREDIT, message=message)
     now = run.runtime.clock.now()
     waits = [
         key.until - now if key.until is not None else _SPENT_PAUSE
         for key in exhausted.keys
         if key.state in {KeyState.SPENT_TODAY, KeyState.SPENT}
     ]
-    return Ending(
+    return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason="keys spent",
         message=message,
-        resume_after=run.wall_in(min(waits, default=_SPENT_PAUSE)),
+        resume_after=run.wall_after(min(waits, default=_SPENT_PAUSE)),
     )

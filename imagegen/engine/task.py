@@ -9,7 +9,7 @@ from imagegen.project.storyboard import Beat
 class Owner(Protocol):
     """Whoever sends a task."""
 
-    def take_back(self, task: "Task") -> None:
+    def refund_attempt(self, task: "Task") -> None:
         """Undo one fault that was counted against a beat and was the service's."""
         ...
 
@@ -27,8 +27,8 @@ class Task:
     __slots__ = (
         "attempts",
         "beat",
-        "behind",
-        "fruitless",
+        "dependents",
+        "empty_responses",
         "not_before",
         "order",
         "round",
@@ -39,9 +39,9 @@ class Task:
         self.worker = worker
         self.order = order
         self.beat = beat
-        self.behind = 0
+        self.dependents = 0
         self.attempts = 0
-        self.fruitless = 0
+        self.empty_responses = 0
         self.round = 0
         self.not_before = 0.0
 
@@ -56,4 +56,4 @@ class Task:
 
     @property
     def _rank(self) -> tuple[float, int, int]:
-        return self.not_before, -self.behind, self.order
+        return self.not_before, -self.dependents, self.order

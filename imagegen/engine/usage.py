@@ -3,37 +3,37 @@
 from typing import Any
 
 from imagegen.engine.attempt import Attempt, Saved
-from imagegen.engine.state import PICTURE, Run
+from imagegen.engine.state import PICTURE, RunState
 from imagegen.errors import ImagegenError
 from imagegen.providers.base import Usage
 
 
-def count(run: Run, done: Attempt) -> dict[str, Any]:
+def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
     """Count an answer; returns what is told of it whatever became of the beat.
 
     Called under the runtime's lock. The names are those of fields of `Progress`.
     """
     counts, result = run.counts, done.result
-    counts.tried += 1
+    counts.attempts += 1
     counts.requests += done.sent
     told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
     if isinstance(result, ImagegenError):
         # Drawn and paid for, and the disk refused it.
-        return told | {"cost": run.purse.pay(None, pictures=1, references=done.references)}
+        return told | {"cost": run.spending.record(None, pictures=1, references=done.references)}
     pictures = lost = 0
     if isinstance(result, Saved):
-        counts.slowest = max(counts.slowest, done.seconds)
-        counts.waited += done.seconds
+        counts.max_latency = max(counts.max_latency, done.seconds)
+        counts.total_latency += done.seconds
         counts.answers[PICTURE] += 1
         pictures = 1
     elif done.sent:
         counts.answers[result.kind.value] += 1
-        lost = int(result.drawn)
+        lost = int(result.was_drawn)
     usage = result.usage or Usage()
     counts.input_tokens += usage.input_tokens
     counts.output_tokens += usage.output_tokens
     counts.thought_tokens += usage.thought_tokens * pictures
-    cost = run.purse.pay(
+    cost = run.spending.record(
         result.usage, pictures=pictures, lost=lost, references=done.references * done.sent
     )
     if not pictures:

@@ -8,36 +8,42 @@ from functools import partial
 from typing import Any, Final
 
 from imagegen.engine import stop_reasons
-from imagegen.engine.attempt import Attempt, Saved, attempt
+from imagegen.engine.attempt import Attempt, Saved, draw_once
 from imagegen.engine.circuit_breaker import State
-from imagegen.engine.queue import ROUND_PAUSE, Backlog
+from imagegen.engine.queue import ROUND_DELAY, BeatQueue
 from imagegen.engine.rejections import ALIKE
-from imagegen.engine.reporter import Telling
+from imagegen.engine.reporter import StyleReporter
 from imagegen.engine.runtime import MAX_WIDTH
-from imagegen.engine.state import PICTURE, Run
+from imagegen.engine.state import PICTURE, RunState
 from imagegen.engine.task import Task
-from imagegen.engine.usage import count
+from imagegen.engine.usage import record_usage
 from imagegen.errors import ImagegenError
-from imagegen.events.types import Wait
+from imagegen.events.types import Waiting
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.providers.base import Fault, Kind
+from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.quota.pool import Exhausted, Lease
-from imagegen.quota.pool import Wait as KeyWait
+from imagegen.quota.pool import Throttled as KeyWait
 from imagegen.workspace.plan import Planned
 
-BACK_OFF: Final = (2.0, 8.0, 30.0)
-_FOREVER: Final = math.inf
+BACKOFF_SECONDS: Final = (2.0, 8.0, 30.0)
+NEVER: Final = math.inf
 _LONGEST_WAIT: Final = 3600.0
 """Seconds that a service may ask a beat to wait, as it may ask a key."""
-_MOMENT: Final = 0.001
+EPSILON: Final = 0.001
 """Seconds after the last chance to send, when it is surely gone."""
 
 _QUOTA_OR_KEY: Final = frozenset(
-    {Kind.LIMITED, Kind.SPENT_TODAY, Kind.NO_QUOTA, Kind.OUT_OF_CREDIT, Kind.KEY_REJECTED}
+    {
+        FaultKind.LIMITED,
+        FaultKind.SPENT_TODAY,
+        FaultKind.NO_QUOTA,
+        FaultKind.OUT_OF_CREDIT,
+        FaultKind.KEY_REJECTED,
+    }
 )
 
-_BEATS_OWN: Final = frozenset({Kind.REFUSED, Kind.BAD_REQUEST, Kind.BLOCKED})
+_BEATS_OWN: Final = frozenset({FaultKind.REFUSED, FaultKind.BAD_REQUEST, FaultKind.BLOCKED})
 """Kinds of errors that say nothing of how the service is."""
 
 
@@ -48,7 +54,12 @@ class Worker:
     """
 
     def __init__(
-        self, run: Run, style: str, beats: Sequence[Planned], width: int, seed: int | None = None
+        self,
+        run: RunState,
+        style: str,
+        beats: Sequence[Planned],
+        width: int,
+        seed: int | None = None,
     ) -> None:
         self.name = f"worker {style}"
         self.style = style
@@ -57,16 +68,16 @@ class Worker:
         self._width = width
         self._executor = run.runtime.executor(width, style)
         self._random = random.Random(seed)  # noqa: S311  # jitter
-        self.backlog = Backlog(self, beats)
+        self.queue = BeatQueue(self, beats)
         self._in_flight = 0
         self._inbox: deque[tuple[Task, Attempt | BaseException]] = deque()
-        self._no_more = False
+        self._finished = False
         self.last_sent = 0.0
         """When the latest request was begun, in `Clock.now()` seconds."""
-        self._telling = Telling(run, style, self.backlog.total)
+        self._reporter = StyleReporter(run, style, self.queue.total)
         self._began = False
-        if run.keys is not None and self.backlog.next_due is not None:
-            run.keys.want(style)
+        if run.key_pool is not None and self.queue.next_due is not None:
+            run.key_pool.register_demand(style)
 
     @property
     def in_flight(self) -> int:
@@ -79,124 +90,124 @@ class Worker:
         return self._width
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """How many beats are still to be sent in this run, as far as can be told."""
-        return 0 if self._no_more else self.backlog.left
+        return 0 if self._finished else self.queue.remaining
 
     def step(self) -> float | None:
         """Take in what was answered, send what can be sent."""
         now = self._run.runtime.clock.now()
         if not self._began:
             self._began = True
-            self._telling.keys()
-        self._take_in(now)
-        again = self._go_on(now)
-        if self._run.haste is not None or self._no_more:
-            return self._wind_up()
-        last_chance = self._run.last_chance
-        return min(again, last_chance + _MOMENT) if last_chance >= now else again
+            self._reporter.report_keys()
+        self._process_results(now)
+        again = self._advance(now)
+        if self._run.shutdown is not None or self._finished:
+            return self._shut_down()
+        last_chance = self._run.send_deadline
+        return min(again, last_chance + EPSILON) if last_chance >= now else again
 
-    def take_back(self, task: Task) -> None:
+    def refund_attempt(self, task: Task) -> None:
         """Undo one fault that was counted against a beat and was the service's."""
         task.attempts = max(0, task.attempts - 1)
-        self.backlog.reclaim(task, self._run.runtime.clock.now())
+        self.queue.restore(task, self._run.runtime.clock.now())
 
-    def _go_on(self, now: float) -> float:
+    def _advance(self, now: float) -> float:
         """Do what comes next, if anything is left to do; returns when to look again."""
         run = self._run
-        if run.haste is not None or self._no_more:
+        if run.shutdown is not None or self._finished:
             return now
         again = self._send(now)
-        if self._no_more or self.backlog.next_due is not None or self._in_flight:
+        if self._finished or self.queue.next_due is not None or self._in_flight:
             return again
-        if self.backlog.has_given_up and run.outage.ask_at() is not None:
+        if self.queue.has_given_up and run.circuit_breaker.next_probe_at() is not None:
             # Whose the faults were is about to be known.
-            if not self._too_late(now):
-                return _FOREVER
+            if not self._past_deadline(now):
+                return NEVER
             self._out_of_time(now)
         elif not self._another_round(now):
             self._give_up_for_good()
-            self._no_more = True
+            self._finished = True
         return now
 
-    def _too_late(self, at: float) -> bool:
+    def _past_deadline(self, at: float) -> bool:
         """Tell whether to end because what leaves `at` that time could not finish in time.
 
         While requests are in flight there is no hurry to say so, and their answers may show
         that the service is faster than `timeout`.
         """
-        return not self._in_flight and at > self._run.last_chance
+        return not self._in_flight and at > self._run.send_deadline
 
     def _send(self, now: float) -> float:
         """Send while beats are due and keys free; returns when to go on."""
         run = self._run
-        again = _FOREVER
-        while (next_due := self.backlog.next_due) is not None and self._in_flight < self._width:
+        again = NEVER
+        while (next_due := self.queue.next_due) is not None and self._in_flight < self._width:
             if run.rejections.suspect is not None:
                 # What is in flight tells whether every request is rejected.
-                again = _FOREVER
+                again = NEVER
                 break
-            due = max(next_due, run.outage.may_send(now))
+            due = max(next_due, run.circuit_breaker.next_send_at(now))
             # When an outage ends is not known: until then only the clock decides.
-            if self._too_late(due if due < _FOREVER else now):
-                self._out_of_time(due if due < _FOREVER else now)
+            if self._past_deadline(due if due < NEVER else now):
+                self._out_of_time(due if due < NEVER else now)
                 break
-            if due > now or now > run.last_chance or run.model_gone is not None:
+            if due > now or now > run.send_deadline or run.model_gone is not None:
                 if now < next_due == due:
-                    self._telling.retries(due, now)
-                again = due if due > now else _FOREVER
+                    self._reporter.retries(due, now)
+                again = due if due > now else NEVER
                 break
             if not self._has_means():
-                again = _FOREVER
+                again = NEVER
                 break
-            if run.places is not None and not run.places.take(self.style):
-                return _FOREVER
-            lease = run.keys.lease(self.style) if run.keys is not None else None
+            if run.concurrency is not None and not run.concurrency.acquire(self.style):
+                return NEVER
+            lease = run.key_pool.lease(self.style) if run.key_pool is not None else None
             if isinstance(lease, KeyWait):
                 self._wait(lease.until, now)
                 return lease.until
             if isinstance(lease, Exhausted):
                 self._exhausted(lease)
                 break
-            self._start(self.backlog.take(), lease)
-        self._ask_no_more()
+            self._start(self.queue.pop(), lease)
+        self._release_demand()
         return again
 
     def _has_means(self) -> bool:
         """Return whether money and room allow one more request; end the run if none ever will."""
         run = self._run
         means = {
-            run.purse.allows: stop_reasons.out_of_money,
+            run.spending.can_afford: stop_reasons.out_of_money,
             run.room.allows: stop_reasons.out_of_room,
         }
         for allows, ending in means.items():
             if not allows(run.counts.in_flight + 1):
                 # Those in flight may turn out cheaper or smaller than they could.
                 if not run.counts.in_flight:
-                    run.end(ending(run))
+                    run.request_stop(ending(run))
                 return False
         return True
 
-    def _ask_no_more(self) -> None:
+    def _release_demand(self) -> None:
         """Leave the keys, or the places, to others for now."""
-        if self._run.places is not None and self._run.places.withdraw(self.style):
-            self._run.runtime.ring()
-        if self._run.keys is None:
+        if self._run.concurrency is not None and self._run.concurrency.cancel(self.style):
+            self._run.runtime.wake()
+        if self._run.key_pool is None:
             return
-        waiting = self.backlog.next_due is not None
+        waiting = self.queue.next_due is not None
         if waiting and self._in_flight >= MAX_WIDTH:
-            self._telling.at_most(MAX_WIDTH)
-        self._run.keys.withdraw(self.style)
+            self._reporter.warn_width_cap(MAX_WIDTH)
+        self._run.key_pool.cancel_demand(self.style)
         if not waiting:
-            self._rest()
+            self._lend_keys()
 
     def _start(self, task: Task, lease: Lease | None) -> None:
         self._in_flight += 1
         self._run.counts.in_flight += 1
         self.last_sent = self._run.runtime.clock.now()
-        self._run.outage.sending(task)
+        self._run.circuit_breaker.on_send(task)
         tail = lease.secret.tail if lease else None
-        self._tell(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
+        self._report(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
         try:
             self._executor.submit(partial(self._job, task, lease))
         except RuntimeError:
@@ -210,71 +221,71 @@ class Worker:
         """Run in a pool thread."""
         result: Attempt | BaseException
         try:
-            result = attempt(self._run, task.beat, lease)
+            result = draw_once(self._run, task.beat, lease)
         except BaseException as error:  # noqa: BLE001  # raised again where it ends the run
             result = error
         self._inbox.append((task, result))
         if isinstance(result, Attempt) and result.sent:
-            self._run.runtime.ring(self)
+            self._run.runtime.wake(self)
         else:
             # A place in a minute that was given back may be one that others wait for.
-            self._run.runtime.ring()
+            self._run.runtime.wake()
 
-    def _rest(self) -> None:
+    def _lend_keys(self) -> None:
         """Let other styles have this one's keys until something is to be sent again."""
-        keys, places = self._run.keys, self._run.places
-        if (keys is not None and keys.rest(self.style)) or (
-            places is not None and places.withdraw(self.style)
+        keys, places = self._run.key_pool, self._run.concurrency
+        if (keys is not None and keys.mark_idle(self.style)) or (
+            places is not None and places.cancel(self.style)
         ):
-            self._run.runtime.ring()
+            self._run.runtime.wake()
 
     def _wait(self, until: float, now: float) -> None:
         # When another style is done and lends its keys is not known: only the clock decides.
-        if self._too_late(until if until < _FOREVER else now):
-            self._out_of_time(until if until < _FOREVER else now)
+        if self._past_deadline(until if until < NEVER else now):
+            self._out_of_time(until if until < NEVER else now)
         else:
-            self._telling.waits(until, now)
+            self._reporter.report_wait(until, now)
 
-    def _take_in(self, now: float) -> None:
+    def _process_results(self, now: float) -> None:
         answered = bool(self._inbox)
         while self._inbox:
             task, result = self._inbox.popleft()
             self._in_flight -= 1
             self._run.counts.in_flight -= 1
-            if self._run.places is not None:
-                self._run.places.leave()
-                self._run.runtime.ring()
+            if self._run.concurrency is not None:
+                self._run.concurrency.release()
+                self._run.runtime.wake()
             if isinstance(result, BaseException):
                 raise result
-            told = count(self._run, result)
-            if result.news is not None:
+            told = record_usage(self._run, result)
+            if result.key_update is not None:
                 fault = result.result
-                words = self._run.new_limit(fault) if isinstance(fault, Fault) else ""
-                self._telling.key(result.news, words=words)
+                words = self._run.new_limit(fault) if isinstance(fault, ProviderError) else ""
+                self._reporter.report_key(result.key_update, words=words)
             if isinstance(result.result, Saved):
                 self._complete(task, result.result, told)
             elif isinstance(result.result, ImagegenError):
-                self._put_back(task, now, **told)
-                self._run.end_with(result.result)
+                self._requeue(task, now, **told)
+                self._run.fail(result.result)
             else:
                 self._fault(task, result.result, now, told, sent=result.sent)
-        if answered and (self._run.purse.short or self._run.room.short):
+        if answered and (self._run.spending.limit_reached or self._run.room.short):
             # Whether money or room is left after all concerns every style.
-            self._run.purse.short = self._run.room.short = False
-            self._run.runtime.ring()
+            self._run.spending.limit_reached = self._run.room.short = False
+            self._run.runtime.wake()
         suspect = self._run.rejections.suspect
-        if suspect is not None and not self._run.counts.in_flight and self._run.haste is None:
-            self._run.end(stop_reasons.rejected_alike(suspect))
+        if suspect is not None and not self._run.counts.in_flight and self._run.shutdown is None:
+            self._run.request_stop(stop_reasons.rejected_alike(suspect))
 
     def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
         self._answered(task)
         self._run.room.saved(saved.bytes)
         self._run.trouble, self._run.useless_probes = None, 0
         if self._run.rejections.drawn():
-            self._run.runtime.ring()
-        self.backlog.drawn(task)
+            self._run.runtime.wake()
+        self.queue.drawn(task)
         self._run.note_shape(saved.misfit)
-        self._tell(
+        self._report(
             task,
             Status.COMPLETE,
             attempt=task.attempts + 1,
@@ -287,18 +298,18 @@ class Worker:
         )
 
     def _fault(
-        self, task: Task, fault: Fault, now: float, told: dict[str, Any], *, sent: bool
+        self, task: Task, fault: ProviderError, now: float, told: dict[str, Any], *, sent: bool
     ) -> None:
         error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
         if fault.kind not in _BEATS_OWN:
             self._run.trouble = fault
         if fault.stale:
             # Nothing was answered: the connection was gone before the request was there.
-            self._run.outage.unsent(task)
-            self._put_back(task, now, **told)
-        elif fault.kind is Kind.PASSING:
+            self._run.circuit_breaker.on_unsent(task)
+            self._requeue(task, now, **told)
+        elif fault.kind is FaultKind.PASSING:
             self._passing(task, error, fault, now, told)
-        elif fault.kind is Kind.NETWORK:
+        elif fault.kind is FaultKind.NETWORK:
             self._in_the_way(task, error, fault, now, told)
         else:
             self._answer(task, error, fault, now, told, sent=sent)
@@ -307,7 +318,7 @@ class Worker:
         self,
         task: Task,
         error: BeatError,
-        fault: Fault,
+        fault: ProviderError,
         now: float,
         told: dict[str, Any],
         *,
@@ -317,32 +328,32 @@ class Worker:
         if sent:
             self._answered(task)
         else:
-            self._run.outage.unsent(task)
-            if self._run.outage.suspended:
+            self._run.circuit_breaker.on_unsent(task)
+            if self._run.circuit_breaker.is_open:
                 # Another beat may be the probe.
-                self._run.runtime.ring()
-        if fault.kind in _QUOTA_OR_KEY and self._run.keys is not None:
-            self._run.counts.limited += fault.kind is Kind.LIMITED
-            self._telling.together()
-            self._put_back(task, now, **told)
-        elif fault.kind is Kind.UNKNOWN_FIELD:
-            self._put_back(task, now, **told)
+                self._run.runtime.wake()
+        if fault.kind in _QUOTA_OR_KEY and self._run.key_pool is not None:
+            self._run.counts.limited += fault.kind is FaultKind.LIMITED
+            self._reporter.warn_shared_quota()
+            self._requeue(task, now, **told)
+        elif fault.kind is FaultKind.UNKNOWN_FIELD:
+            self._requeue(task, now, **told)
             self._run.warn_once(fault.message)
-        elif fault.kind is Kind.MODEL_GONE:
-            self._put_back(task, now, **told)
+        elif fault.kind is FaultKind.MODEL_GONE:
+            self._requeue(task, now, **told)
             self._run.model_gone = self._run.model_gone or fault.message
-        elif fault.kind in {Kind.REDIRECTED, Kind.UNUSABLE}:
-            self._put_back(task, now, **told)
-            self._run.end(stop_reasons.wrong_address(fault.kind, fault.message))
-        elif fault.kind is Kind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
+        elif fault.kind in {FaultKind.REDIRECTED, FaultKind.UNUSABLE}:
+            self._requeue(task, now, **told)
+            self._run.request_stop(stop_reasons.bad_base_url(fault.kind, fault.message))
+        elif fault.kind is FaultKind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
             # Without keys nothing but the attempts bounds how often this is met.
             task.attempts += 1
-            task.fruitless += 1
-            if task.fruitless >= self._run.options.max_attempts:
+            task.empty_responses += 1
+            if task.empty_responses >= self._run.options.max_attempts:
                 self._reject(task, error, fault, now, told)
             else:
-                self._once_more(task, error, now, told)
-        elif sent and fault.kind is Kind.BAD_REQUEST:
+                self._retry(task, error, now, told)
+        elif sent and fault.kind is FaultKind.BAD_REQUEST:
             task.attempts += 1
             self._reject(task, error, fault, now, told)
         else:
@@ -350,18 +361,18 @@ class Worker:
             self._in_error(task, error, **told)
 
     def _reject(
-        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
         """Put a beat in error, unless every request may be rejected as this one is."""
         if self._run.rejections.charges(task, task.beat.key, fault, task.beat.words):
             self._in_error(task, error, **told)
         else:
             # Other beats come first, for they may show whose fault it is.
-            self.backlog.put_back(task, now + BACK_OFF[-1])
-            self._tell(task, Status.PENDING, **told)
+            self.queue.requeue(task, now + BACKOFF_SECONDS[-1])
+            self._report(task, Status.PENDING, **told)
 
     def _in_the_way(
-        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
         """Take note of something between here and the service that needs a person.
 
@@ -372,41 +383,41 @@ class Worker:
         if self._run.rejections.charges(task, task, fault, limit=limit) and drawn:
             self._passing(task, error, fault, now, told)
         else:
-            self._run.outage.unsent(task)
-            self._put_back(task, now, **told)
+            self._run.circuit_breaker.on_unsent(task)
+            self._requeue(task, now, **told)
 
     def _passing(
-        self, task: Task, error: BeatError, fault: Fault, now: float, told: dict[str, Any]
+        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
-        outage = self._run.outage
+        outage = self._run.circuit_breaker
         retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
-        counts, taken_back = outage.failed(task, now, retry_after)
+        counts, taken_back = outage.on_failure(task, now, retry_after)
         if not counts:
-            self._put_back(task, now, error=error, **told)
+            self._requeue(task, now, error=error, **told)
         else:
             task.attempts += 1
-            self._once_more(task, error, now, told, at_least=retry_after)
-        if outage.state is State.TRYING and fault.drawn:
+            self._retry(task, error, now, told, at_least=retry_after)
+        if outage.state is State.HALF_OPEN and fault.was_drawn:
             self._run.useless_probes += 1
-            if self._run.useless_probes >= ALIKE and self._run.haste is None:
-                self._run.end(stop_reasons.useless_answers(fault))
+            if self._run.useless_probes >= ALIKE and self._run.shutdown is None:
+                self._run.request_stop(stop_reasons.useless_answers(fault))
         for other in taken_back:
             other.worker.take_back(other)
         if taken_back:
-            self._run.tell_trying()
-        if outage.suspended:
+            self._run.announce_half_open()
+        if outage.is_open:
             # When the next probe may leave has changed, for every style.
-            self._run.runtime.ring()
+            self._run.runtime.wake()
 
     def _answered(self, task: Task) -> None:
-        held_up = self._run.outage.state is not State.UP
-        if self._run.outage.answered(task):
-            self._run.emit(Wait(reason="online", message="the service answers again"))
+        held_up = self._run.circuit_breaker.state is not State.CLOSED
+        if self._run.circuit_breaker.on_response(task):
+            self._run.emit(Waiting(reason="online", message="the service answers again"))
         if held_up:
             # Other styles may be waiting for no certain time.
-            self._run.runtime.ring()
+            self._run.runtime.wake()
 
-    def _once_more(
+    def _retry(
         self,
         task: Task,
         error: BeatError,
@@ -420,60 +431,60 @@ class Worker:
         Not before `at_least` seconds have passed.
         """
         if task.attempts < self._run.options.max_attempts:
-            pause = BACK_OFF[min(task.attempts, len(BACK_OFF)) - 1]
+            pause = BACKOFF_SECONDS[min(task.attempts, len(BACKOFF_SECONDS)) - 1]
             pause = max(pause * self._random.uniform(0.75, 1.25), at_least)
-            self.backlog.put_back(task, now + pause)
-            self._tell(task, Status.PENDING, error=error, attempt=task.attempts, **told)
+            self.queue.requeue(task, now + pause)
+            self._report(task, Status.PENDING, error=error, attempt=task.attempts, **told)
             return
-        self.backlog.give_up(task, error)
-        self._tell(task, Status.PENDING, error=error, **told)
+        self.queue.give_up(task, error)
+        self._report(task, Status.PENDING, error=error, **told)
 
-    def _put_back(self, task: Task, now: float, **told: object) -> None:
+    def _requeue(self, task: Task, now: float, **told: object) -> None:
         """Let a beat be sent again at once: what it met is not counted against it."""
-        self.backlog.put_back(task, now)
-        self._tell(task, Status.PENDING, **told)
+        self.queue.requeue(task, now)
+        self._report(task, Status.PENDING, **told)
 
     def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
         self._run.counts.errors += 1
-        blocked_by_it = self.backlog.in_error(task)
-        self._tell(task, Status.ERROR, error=error, attempt=task.attempts, **told)
+        blocked_by_it = self.queue.in_error(task)
+        self._report(task, Status.ERROR, error=error, attempt=task.attempts, **told)
         for blocked in blocked_by_it:
-            self._tell(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
-        if self._run.options.fail_fast and self._run.haste is None:
-            self._run.end(stop_reasons.first_error(self.style, task.beat))
+            self._report(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
+        if self._run.options.fail_fast and self._run.shutdown is None:
+            self._run.request_stop(stop_reasons.first_error(self.style, task.beat))
 
     def _another_round(self, now: float) -> bool:
         """Give beats that only met passing faults one more round, half a minute later."""
-        beats = self.backlog.another_round(now)
+        beats = self.queue.start_retry_round(now)
         if beats:
-            self._telling.round(beats, ROUND_PAUSE)
+            self._reporter.report_retry_round(beats, ROUND_DELAY)
         return beats > 0
 
     def _give_up_for_good(self) -> None:
-        for task, error in self.backlog.take_given_up().items():
+        for task, error in self.queue.drain_given_up().items():
             self._in_error(task, error)
 
-    def _wind_up(self) -> float | None:
+    def _shut_down(self) -> float | None:
         """End this worker as soon as nothing is in flight."""
-        self._no_more = True
-        self._rest()
-        if self._in_flight and not self._run.hurried:
-            return _FOREVER
+        self._finished = True
+        self._lend_keys()
+        if self._in_flight and not self._run.stopping_now:
+            return NEVER
         if not self.ended:
             self.ended = True
             self._executor.shutdown(wait=False)
-            self._run.runtime.ring()
+            self._run.runtime.wake()
         return None
 
     def _out_of_time(self, at: float) -> None:
         """End this style: what could leave `at` that time could not finish in time."""
-        self._no_more = True
-        self._run.endings.append(stop_reasons.out_of_time(self.style, at, self._run))
+        self._finished = True
+        self._run.stop_reasons.append(stop_reasons.out_of_time(self.style, at, self._run))
 
     def _exhausted(self, keys: Exhausted) -> None:
-        self._no_more = True
-        self._telling.keys()
-        self._run.endings.append(stop_reasons.no_key_left(self.style, keys, self._run))
+        self._finished = True
+        self._reporter.report_keys()
+        self._run.stop_reasons.append(stop_reasons.keys_exhausted(self.style, keys, self._run))
 
-    def _tell(self, task: Task, status: Status, **fields: object) -> None:
-        self._telling.beat(task.beat, status, self.backlog.completed, **fields)
+    def _report(self, task: Task, status: Status, **fields: object) -> None:
+        self._reporter.report_beat(task.beat, status, self.queue.completed, **fields)

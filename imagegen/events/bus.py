@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from imagegen.events.types import Complete, Event
-from imagegen.times import iso_exact
+from imagegen.times import iso_millis
 
 
 class Listener(Protocol):
@@ -39,7 +39,7 @@ class Bus:
         self._lock = threading.Lock()
         self._seq = 0
         self._complete = False
-        self._posts: list[_Post] = []
+        self._posts: list[_Subscription] = []
 
     def subscribe(
         self, listener: Listener, *, tick: float | None, failed: Callable[[BaseException], None]
@@ -50,7 +50,7 @@ class Bus:
         whenever everything so far was heard. `failed` is called, once, if the listener
         raises: it then hears no more.
         """
-        self._posts.append(_Post(listener, tick, failed))
+        self._posts.append(_Subscription(listener, tick, failed))
 
     def emit(self, event: Event) -> None:
         """Stamp an event with its number and time, and send it on its way.
@@ -64,7 +64,7 @@ class Bus:
             self._complete = isinstance(event, Complete)
             self._seq += 1
             stamped = msgspec.structs.replace(
-                event, run=self._run, seq=self._seq, time=iso_exact(self._wall())
+                event, run=self._run, seq=self._seq, time=iso_millis(self._wall())
             )
             for post in self._posts:
                 post.queue.put(stamped)
@@ -77,7 +77,7 @@ class Bus:
             post.thread.join(timeout)
 
 
-class _Post:
+class _Subscription:
     def __init__(
         self, listener: Listener, tick: float | None, failed: Callable[[BaseException], None]
     ) -> None:

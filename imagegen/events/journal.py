@@ -13,7 +13,7 @@ from imagegen import files
 from imagegen.events.bus import Listener
 from imagegen.events.types import AnyEvent, Complete, Event
 from imagegen.project import record
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 
 LOOK: Final = 0.2
 """Seconds between two looks at the journal."""
@@ -33,10 +33,10 @@ class Journal:
 
     def __init__(self, path: Path, piece: int = _CHUNK, *, last: int | None = None) -> None:
         self._path = path
-        self._piece = piece
+        self._chunk = piece
         self._last = last
         self._descriptor: int | None = None
-        self._rest = b""
+        self._buffer = b""
         self._decoder = msgspec.json.Decoder(AnyEvent)
 
     def events(self) -> Iterator[Event]:
@@ -44,19 +44,19 @@ class Journal:
 
         Of very many events few are in memory.
         """
-        while (piece := self.read_piece()) is not None:
+        while (piece := self.read_chunk()) is not None:
             yield from piece
 
-    def read_piece(self) -> list[Event] | None:
+    def read_chunk(self) -> list[Event] | None:
         """Return the events of the next piece; None where there is no more for now."""
         if self._descriptor is None:
             self._descriptor = _open(self._path, self._last)
-        chunk = os.read(self._descriptor, self._piece) if self._descriptor is not None else b""
+        chunk = os.read(self._descriptor, self._chunk) if self._descriptor is not None else b""
         if not chunk:
             return None
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            self._rest = b""
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        if len(self._buffer) > _LONGEST_LINE:
+            self._buffer = b""
         return list(filter(None, map(self._event, lines)))
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Journal:
 
 
 def follow(
-    layout: Layout,
+    layout: ProjectPaths,
     run: str,
     listeners: Sequence[tuple[Listener, float | None]],
     *,
@@ -108,7 +108,7 @@ def follow(
             if now() - looked >= _LOOK_FOR_RUN:
                 looked = now()
                 # What it wrote before it died is read once more.
-                over = not goes_on(layout, run)
+                over = not is_running(layout, run)
             sleep(LOOK)
     finally:
         journal.close()
@@ -116,7 +116,7 @@ def follow(
             listener.close()
 
 
-def goes_on(layout: Layout, run: str) -> bool:
+def is_running(layout: ProjectPaths, run: str) -> bool:
     """Tell whether this run works on the project, and not one that came after its death."""
     last = record.peek(layout)
     return record.is_active(layout) and (last is None or last.run == run)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from imagegen.errors import InputFault, sendable
+from imagegen.errors import InputError, encodable
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.secret import redact
@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     time: str = ""
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class BeatCounts(msgspec.Struct, frozen=True, kw_only=True):
     """A style's beats in this run by what has become of them."""
 
     total: int
@@ -55,7 +55,7 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     resumes: str | None = None
     reused: int = 0
     """Images that were drawn before from the same inputs, and taken from there; they exist now."""
-    styles: Mapping[str, Totals]
+    styles: Mapping[str, BeatCounts]
 
 
 class Progress(Event, frozen=True, kw_only=True, tag="progress"):
@@ -89,7 +89,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     cost: float | None = None
 
 
-class Wait(Event, frozen=True, kw_only=True, tag="wait"):
+class Waiting(Event, frozen=True, kw_only=True, tag="wait"):
     """Nothing can be sent for a while, and why. `style` is None where it is all of them."""
 
     style: str | None = None
@@ -129,14 +129,14 @@ class Forecast(Event, frozen=True, kw_only=True, tag="forecast"):
     cost_in_all: float | None = None
 
 
-class Warned(Event, frozen=True, kw_only=True, tag="warning"):
+class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
     """Something that a person should know, and that stops nothing."""
 
     message: str
 
     def __post_init__(self) -> None:
         # It may quote what a library or the service said.
-        msgspec.structs.force_setattr(self, "message", redact(sendable(self.message)))
+        msgspec.structs.force_setattr(self, "message", redact(encodable(self.message)))
 
 
 class Complete(Event, frozen=True, kw_only=True, tag="complete"):
@@ -151,7 +151,7 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     exit_code: int
     reason: str
     messages: tuple[str, ...] = ()
-    counts: Mapping[str, Totals]
+    counts: Mapping[str, BeatCounts]
     resume_after: str | None = None
     seconds: float = 0.0
     requests: int = 0
@@ -163,13 +163,13 @@ class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     cost: float | None = None
 
 
-class Failed(Event, frozen=True, kw_only=True, tag="error"):
+class StartFailed(Event, frozen=True, kw_only=True, tag="error"):
     """Nothing started, and why; `faults` are those of the project's files."""
 
     exit_code: int
     message: str
     hint: str | None = None
-    faults: tuple[InputFault, ...] = ()
+    faults: tuple[InputError, ...] = ()
 
 
-AnyEvent = Start | Progress | Wait | KeyChange | Forecast | Warned | Complete | Failed
+AnyEvent = Start | Progress | Waiting | KeyChange | Forecast | WarningEvent | Complete | StartFailed

@@ -82,20 +82,20 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
     """
     kind = format_of(data)
     if kind is Format.PNG:
-        if png.examine(io.BytesIO(data)) is None:
-            raise NotAPictureError(too_many(data) or "the PNG is not whole")
+        if png.read_info(io.BytesIO(data)) is None:
+            raise NotAPictureError(pixel_limit_error(data) or "the PNG is not whole")
         damaged = integrity.damage(data)
         if damaged is not None:
             raise NotAPictureError(f"the PNG is damaged: {damaged}")
     else:
         data = _converted(data, claimed)
     # What `examine` would not take back with what it tells would be drawn again and again.
-    if len(data) > png.MAX_BYTES - png.MAX_TOLD:
+    if len(data) > png.MAX_BYTES - png.MAX_METADATA_BYTES:
         raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
     return data
 
 
-def too_many(data: bytes) -> str | None:
+def pixel_limit_error(data: bytes) -> str | None:
     """Say of a PNG that it has more pixels than any picture may have; None where it has not."""
     size = png.size_of(data)
     if size is None or size[0] * size[1] <= png.MAX_PIXELS:

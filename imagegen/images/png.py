@@ -30,7 +30,7 @@ _LATIN: Final = re.compile("[\n -~\xa0-\xff]*")
 """What `tEXt` has a meaning for: printable Latin-1, and a line feed as the end of a line."""
 _MAX_TEXT: Final = 64 * 1024
 """Bytes of a chunk's body beyond which none of ours is read, nor a text written."""
-MAX_TOLD: Final = 4 * _MAX_TEXT
+MAX_METADATA_BYTES: Final = 4 * _MAX_TEXT
 """Bytes that saving a picture may add: its provenance and three texts."""
 _MAX_CHUNKS: Final = 100_000
 """Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
@@ -51,11 +51,17 @@ class Stream(Protocol):
         ...
 
 
-class Hash(msgspec.Struct, frozen=True, gc=False):
+class Hash(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    # The names that are on disk.
+    rename={"origin": "by"},
+):
     """A hash of something that a picture was drawn from, and whose choice that was."""
 
     sha256: str
-    by: Literal["user", "default"] = "user"
+    origin: Literal["user", "default"] = "user"
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -89,7 +95,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     scaled: bool = False
 
 
-class Texts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TextFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What image tools show of a picture: its Software, Description and Creation Time.
 
     `description` is the beat's words, `created` the wall clock's time in seconds; either is
@@ -101,7 +107,7 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created: float | None
 
 
-class Whole(msgspec.Struct, frozen=True, gc=False):
+class PngInfo(msgspec.Struct, frozen=True, gc=False):
     """A whole PNG, its size in pixels, and what it says of itself.
 
     `content` tells one picture's pixels from another's, whatever is said of them: a checksum
@@ -111,10 +117,10 @@ class Whole(msgspec.Struct, frozen=True, gc=False):
     width: int
     height: int
     provenance: Provenance | None = None
-    content: int = 0
+    pixel_checksum: int = 0
 
 
-def examine(stream: Stream) -> Whole | None:
+def read_info(stream: Stream) -> PngInfo | None:
     """Walk a PNG's chunks from IHDR to IEND; None where it is torn or no PNG.
 
     Reads the chunks' heads only: the pixels are not looked at.
@@ -129,7 +135,7 @@ def examine(stream: Stream) -> Whole | None:
             content = zlib.crc32(sum_before, content)
         if kind == b"IEND":
             whole = length == 0 and len(_at(stream, at, 4)) == 4
-            return Whole(*size, provenance, content) if whole and pixels else None
+            return PngInfo(*size, provenance, content) if whole and pixels else None
         if kind == b"iTXt" and provenance is None and length <= _MAX_TEXT:
             provenance = _provenance(_at(stream, at, length))
         pixels = pixels or kind == b"IDAT"
@@ -156,7 +162,7 @@ def description(stream: Stream) -> str | None:
     return None
 
 
-def fitting(text: str) -> str:
+def truncate_text(text: str) -> str:
     """Return what of a text a PNG of ours can hold: no NUL, no half of a surrogate pair.
 
     Of a text that is longer than 64 KiB as UTF-8, the beginning.
@@ -165,8 +171,8 @@ def fitting(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "ignore")[:longest].decode("utf-8", "ignore")
 
 
-def with_provenance(
-    png: bytes, provenance: Provenance, texts: Texts | None = None
+def add_metadata(
+    png: bytes, provenance: Provenance, texts: TextFields | None = None
 ) -> tuple[bytes, memoryview]:
     """Return the PNG with what it says of itself, right after IHDR, in two parts.
 
@@ -176,7 +182,9 @@ def with_provenance(
     return png[:_IHDR_END] + _told(provenance, texts), memoryview(png)[_IHDR_END:]
 
 
-def restamped(png: bytes, provenance: Provenance, texts: Texts) -> tuple[bytes, memoryview]:
+def replace_metadata(
+    png: bytes, provenance: Provenance, texts: TextFields
+) -> tuple[bytes, memoryview]:
     """Return a whole PNG that says this of itself and not what it said before, in two parts.
 
     What it said in our chunk and under the keywords of `Texts`, before the pixels, is left
@@ -271,7 +279,7 @@ def _is_replaced(kind: bytes, beginning: bytes) -> bool:
     return kind in _TEXT_KINDS and keyword in {_SOFTWARE, _DESCRIPTION, _CREATED}
 
 
-def _told(provenance: Provenance, texts: Texts | None) -> bytes:
+def _told(provenance: Provenance, texts: TextFields | None) -> bytes:
     """Return the chunks in which a picture says this of itself."""
     told = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
     if texts is not None:
@@ -284,7 +292,7 @@ def _told(provenance: Provenance, texts: Texts | None) -> bytes:
 
 
 def _field(keyword: bytes, text: str) -> bytes:
-    text = fitting(text)
+    text = truncate_text(text)
     if _LATIN.fullmatch(text):
         return _chunk(b"tEXt", keyword + b"\0" + text.encode("latin-1"))
     return _chunk(b"iTXt", keyword + _PLAIN + text.encode())

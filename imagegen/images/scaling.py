@@ -13,7 +13,7 @@ _SMALL: Final = 1_000_000
 """Pixels up to which a file is not large because of them: it is written anew first."""
 
 
-def scaled_down(data: bytes, most: int) -> bytes:
+def scale_to_bytes(data: bytes, most: int) -> bytes:
     """Return a PNG of the same picture with at most so many bytes.
 
     Raises `NotAPictureError` for what is no PNG, JPEG or WebP.

@@ -28,10 +28,10 @@ def thumbnail(path: Path, width: int) -> bytes:
 
     Raises `NotAPictureError` for what is torn, foreign, too large or not there.
     """
-    return as_jpeg(small(path, width))
+    return as_jpeg(load_thumbnail(path, width))
 
 
-def small(path: Path, width: int) -> "Image":
+def load_thumbnail(path: Path, width: int) -> "Image":
     """Return the same as an RGB image."""
     data = files.read(path, png.MAX_BYTES)
     if data is None:
@@ -59,7 +59,7 @@ def as_jpeg(image: "Image") -> bytes:
     return out.getvalue()
 
 
-def several(paths: Iterable[Path], width: int) -> Iterator["Image | None"]:
+def load_thumbnails(paths: Iterable[Path], width: int) -> Iterator["Image | None"]:
     """Yield the small copy of each picture in order; None for what is no picture.
 
     Some are made ahead at the same time, and few are in memory.
@@ -81,7 +81,7 @@ def several(paths: Iterable[Path], width: int) -> Iterator["Image | None"]:
 
 def _small_or_none(path: Path, width: int) -> "Image | None":
     try:
-        return small(path, width)
+        return load_thumbnail(path, width)
     except NotAPictureError:
         return None
 

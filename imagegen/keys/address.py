@@ -43,7 +43,7 @@ def address(
     return found.rstrip("/")
 
 
-def in_the_clear(base_url: str | None) -> str | None:
+def plaintext_warning(base_url: str | None) -> str | None:
     """Return a warning of an address to which keys would travel unencrypted, or None."""
     url = urlsplit(base_url or "")
     if url.scheme != "http" or url.hostname in _OWN_MACHINE:

@@ -12,10 +12,10 @@ import filelock
 import msgspec
 
 from imagegen import files, toml
-from imagegen.errors import InputFault, InputFaultsError, StorageError, UsageError
+from imagegen.errors import InputError, InvalidInputError, StorageError, UsageError
 from imagegen.keys import key_lists, keyfile, permissions
 from imagegen.keys.keyring import Keyring
-from imagegen.keys.locations import Place
+from imagegen.keys.locations import KeyLocation
 from imagegen.keys.section import Section
 from imagegen.paths import state_folder, user_file
 from imagegen.secret import Secret
@@ -65,11 +65,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     ring: Keyring
     created: bool = False
-    known: bool = False
-    narrowed: bool = False
+    already_present: bool = False
+    permissions_tightened: bool = False
 
 
-def typed(text: str) -> NewKey:
+def parse_key(text: str) -> NewKey:
     """Return the key that somebody typed, or `env:NAME`.
 
     Raises `UsageError` for what is no key; it never repeats what was typed.
@@ -100,8 +100,8 @@ def typed(text: str) -> NewKey:
     return NewKey(secret=secret)
 
 
-def look(
-    place: Place, styles: Sequence[str], environ: Mapping[str, str] = os.environ
+def read_existing(
+    place: KeyLocation, styles: Sequence[str], environ: Mapping[str, str] = os.environ
 ) -> Keyring | None:
     """Return what a keys file that is to be changed holds; None where there is none yet.
 
@@ -115,8 +115,8 @@ def look(
     return keyfile.parse(table, place, styles, environ)
 
 
-def add(
-    place: Place,
+def add_key(
+    place: KeyLocation,
     styles: Sequence[str],
     style: str,
     new: NewKey,
@@ -139,7 +139,7 @@ def add(
 
 def _add(
     path: Path,
-    place: Place,
+    place: KeyLocation,
     styles: Sequence[str],
     style: str,
     *,
@@ -154,12 +154,12 @@ def _add(
         table, before = _read(path, place)
         ring = keyfile.parse(table, place, styles, environ)
         if _stands(_keys_of(table, place.section.table), ring, style, new):
-            return Change(path=path, ring=ring, known=True)
+            return Change(path=path, ring=ring, already_present=True)
         text = with_key(before, style, new.entry, place.section.table)
     ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
     narrowed = not created and permissions.open_to_others(path)
     files.write(path, text.encode(), mode=_MODE)
-    return Change(path=path, ring=ring, created=created, narrowed=narrowed)
+    return Change(path=path, ring=ring, created=created, permissions_tightened=narrowed)
 
 
 def with_key(text: str, style: str, entry: str | dict[str, Any], table: str = "") -> str:
@@ -268,7 +268,7 @@ def _key_of(entry: object) -> object:
     return entry.get("key") if isinstance(entry, dict) else entry
 
 
-def _target(place: Place) -> Path:
+def _target(place: KeyLocation) -> Path:
     """Return the file to write. Raises `UsageError` for a project's that is a link.
 
     The user's own may be a link: who keeps such files elsewhere wants that one changed.
@@ -278,21 +278,21 @@ def _target(place: Place) -> Path:
         return path
     if not place.trusted:
         raise UsageError(
-            f"{place.shown} is a link, and a project must not choose which file gets your keys",
+            f"{place.label} is a link, and a project must not choose which file gets your keys",
             hint="make it a file, or leave out --project to add the key to your own keys file",
         )
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"{place.shown} is a link that leads nowhere") from error
+        raise UsageError(f"{place.label} is a link that leads nowhere") from error
 
 
-def _read(path: Path, place: Place) -> tuple[dict[str, Any], str]:
+def _read(path: Path, place: KeyLocation) -> tuple[dict[str, Any], str]:
     """Return what the file says, and its text."""
-    faults: list[InputFault] = []
-    table = toml.read(path, place.shown, faults)
+    faults: list[InputError] = []
+    table = toml.read(path, place.label, faults)
     if table is None:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     return table, path.read_bytes().decode()
 
 
@@ -304,7 +304,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(_FOLDER_MODE, exist_ok=True)
     except OSError as error:
-        raise files.refused(error, folder) from error
+        raise files.storage_error(error, folder) from error
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 
 from imagegen import toml
-from imagegen.errors import InputFault
-from imagegen.keys.keyring import Key, Limit
+from imagegen.errors import InputError
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.secret import Secret
 
 ENVIRONMENT: Final = "env:"
@@ -55,11 +55,11 @@ class PoolReader:
 
     def __init__(
         self,
-        limit: Limit,
+        limit: RateLimit,
         shown: str,
         field: str,
         environ: Mapping[str, str],
-        faults: list[InputFault],
+        faults: list[InputError],
     ) -> None:
         self._limit = limit
         self._shown = shown
@@ -68,7 +68,7 @@ class PoolReader:
         self._faults = faults
         self.unset: list[str] = []
 
-    def read(self, entries: object) -> list[Key]:
+    def read(self, entries: object) -> list[ApiKey]:
         """Return the keys of the list, in its order."""
         if not isinstance(entries, list):
             self._fault(self._field, 'expected a list, as in ["env:NAME"]')
@@ -76,7 +76,7 @@ class PoolReader:
         keys = [self._key(position, entry) for position, entry in enumerate(entries, 1)]
         return [key for key in keys if key is not None]
 
-    def _key(self, position: int, entry: object) -> Key | None:
+    def _key(self, position: int, entry: object) -> ApiKey | None:
         field = f"{self._field}[{position}]"
         if isinstance(entry, str):
             entry = {"key": entry}
@@ -100,18 +100,18 @@ class PoolReader:
         if not is_key(value):
             self._fault(field, "is no API key: it is empty or has blanks in it")
             return None
-        limit = Limit(
+        limit = RateLimit(
             read.requests_per_minute or self._limit.per_minute,
             read.requests_per_day or self._limit.per_day,
         )
-        return Key(Secret(value), limit, read.project)
+        return ApiKey(Secret(value), limit, read.project)
 
     def _fault(self, field: str, message: str) -> None:
-        self._faults.append(InputFault(file=self._shown, field=field, message=message))
+        self._faults.append(InputError(file=self._shown, field=field, message=message))
 
 
 def check(
-    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], *, prefix: str = ""
+    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], *, prefix: str = ""
 ) -> None:
     """Report every key that would draw on two budgets, and every budget with two limits.
 
@@ -122,7 +122,7 @@ def check(
 
 
 def _check_projects(
-    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], field: str
+    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], field: str
 ) -> None:
     """Report every key that is given two projects: it would draw on two budgets."""
     first: dict[Secret, tuple[str, str | None]] = {}
@@ -136,14 +136,14 @@ def _check_projects(
                 )
                 hint = "one key has one budget: write the same at each place"
                 where = f"{field}.{style}"
-                faults.append(InputFault(file=shown, field=where, message=message, hint=hint))
+                faults.append(InputError(file=shown, field=where, message=message, hint=hint))
 
 
 def _check_limits(
-    pools: Mapping[str, list[Key]], shown: str, faults: list[InputFault], field: str
+    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], field: str
 ) -> None:
     """Report every budget that is given two limits."""
-    first: dict[tuple[str, str], tuple[str, Limit]] = {}
+    first: dict[tuple[str, str], tuple[str, RateLimit]] = {}
     for style, keys in pools.items():
         for key in keys:
             where, limit = first.setdefault(key.owner, (style, key.limit))
@@ -157,4 +157,4 @@ def _check_limits(
                     message = f"{what} has two limits a day, under {where} and {style}"
                 hint = "one budget has one limit: write the same at each place"
                 where = f"{field}.{style}"
-                faults.append(InputFault(file=shown, field=where, message=message, hint=hint))
+                faults.append(InputError(file=shown, field=where, message=message, hint=hint))

@@ -9,13 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import toml
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.keys import key_lists, permissions, prices, validation
 from imagegen.keys.key_lists import PerDay, PerMinute, PoolReader
-from imagegen.keys.keyring import DEFAULT_POOL, Key, Keyring, Limit
-from imagegen.keys.locations import Named, Place, deciding, find
+from imagegen.keys.keyring import DEFAULT_POOL, ApiKey, Keyring, RateLimit
+from imagegen.keys.locations import (
+    KeyLocation,
+    LocationKind,
+    candidate_locations,
+    selected_location,
+)
 from imagegen.keys.section import Section
-from imagegen.keys.validation import ADDRESS
+from imagegen.keys.validation import BASE_URL_FIELD
 from imagegen.secret import Secret
 
 _PRICES: Final = "prices"
@@ -52,72 +57,74 @@ def load(
     Raises `InputFaultsError` with every fault of the file and of those that were passed over,
     and `UsageError` when a file that the user named is missing.
     """
-    places = find(project, named=named, variables=variables, section=section, environ=environ)
+    places = candidate_locations(
+        project, named=named, variables=variables, section=section, environ=environ
+    )
     return read(places, styles, environ)
 
 
 def read(
-    places: Sequence[Place], styles: Sequence[str], environ: Mapping[str, str] = os.environ
+    places: Sequence[KeyLocation], styles: Sequence[str], environ: Mapping[str, str] = os.environ
 ) -> Keyring:
     """Read the keys at the deciding place; see `load`."""
-    place = deciding(places)
+    place = selected_location(places)
     faults = look_over(places[: places.index(place)] if place else places)
     ring = Keyring()
     try:
         if place is not None:
             ring = _read(place, styles, environ)
-    except InputFaultsError as error:
+    except InvalidInputError as error:
         faults += error.faults
     if faults:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     return ring
 
 
-def look_over(places: Iterable[Place]) -> list[InputFault]:
+def look_over(places: Iterable[KeyLocation]) -> list[InputError]:
     """Return what no keys file may say, of files that are not for this provider."""
-    faults: list[InputFault] = []
+    faults: list[InputError] = []
     for place in places:
-        if place.path is None or not place.there:
+        if place.path is None or not place.exists:
             continue
-        table = toml.read(place.path, place.shown, faults)
+        table = toml.read(place.path, place.label, faults)
         if table is not None:
             faults += _anywhere(table, place)
     return faults
 
 
-def _read(place: Place, styles: Sequence[str], environ: Mapping[str, str]) -> Keyring:
+def _read(place: KeyLocation, styles: Sequence[str], environ: Mapping[str, str]) -> Keyring:
     if place.path is None:
-        return _from_variable(place, environ[place.shown.removeprefix("$")].strip())
+        return _from_variable(place, environ[place.label.removeprefix("$")].strip())
     how = str(place.named).removeprefix("$")
-    if place.named in {Named.OPTION, Named.VARIABLE} and not place.path.is_file():
+    if place.named in {LocationKind.OPTION, LocationKind.VARIABLE} and not place.path.is_file():
         raise UsageError(
-            f"{place.shown}: no such file (named by {how})",
-            hint=f"{how} takes the name of a keys file" if place.shown != str(place.path) else None,
+            f"{place.label}: no such file (named by {how})",
+            hint=f"{how} takes the name of a keys file" if place.label != str(place.path) else None,
         )
-    faults: list[InputFault] = []
-    table = toml.read(place.path, place.shown, faults)
+    faults: list[InputError] = []
+    table = toml.read(place.path, place.label, faults)
     if table is None:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     ring = parse(table, place, styles, environ)
-    warnings = (*permissions.warnings(place.path, place.shown), *ring.warnings)
+    warnings = (*permissions.warnings(place.path, place.label), *ring.warnings)
     return msgspec.structs.replace(ring, warnings=warnings)
 
 
 def parse(
     table: Mapping[str, Any],
-    place: Place,
+    place: KeyLocation,
     styles: Sequence[str],
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Read what stands in a keys file of this place; raises `InputFaultsError`."""
-    shown, section, faults = place.shown, place.section, _anywhere(table, place)
+    shown, section, faults = place.label, place.section, _anywhere(table, place)
     own = _own(table, place, faults)
     if section.keyless:
         base_url = toml.convert(
             own, _Address, shown=shown, faults=faults, prefix=section.prefix
         ).base_url
         if faults:
-            raise InputFaultsError(faults)
+            raise InvalidInputError(faults)
         return Keyring(source=shown, base_url=base_url)
     file = toml.convert(
         own,
@@ -127,13 +134,13 @@ def parse(
         prefix=section.prefix,
     )
     own_prices = prices.read(table.get(_PRICES, {}), shown, faults)
-    limit = Limit(file.requests_per_minute or section.per_minute, file.requests_per_day)
+    limit = RateLimit(file.requests_per_minute or section.per_minute, file.requests_per_day)
     warnings: list[str] = []
-    written: dict[str, list[Key]] = {}
+    written: dict[str, list[ApiKey]] = {}
     unset: dict[str, tuple[str, ...]] = {}
     if len(file.keys) > _MOST_LISTS:
         message = f"has {len(file.keys):,} lists: {_MOST_LISTS:,} at most"
-        faults.append(InputFault(file=shown, field=f"{section.prefix}keys", message=message))
+        faults.append(InputError(file=shown, field=f"{section.prefix}keys", message=message))
     for style, entries in itertools.islice(file.keys.items(), _MOST_LISTS):
         _look_at_style(style, place, styles, faults, warnings)
         field = f"{section.prefix}keys.{style}"
@@ -149,7 +156,7 @@ def parse(
             )
     key_lists.check(written, shown, faults, prefix=section.prefix)
     if faults:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     return Keyring(
         pools={style: tuple(dict.fromkeys(keys)) for style, keys in written.items()},
         unset=unset,
@@ -161,32 +168,32 @@ def parse(
     )
 
 
-def _anywhere(table: Mapping[str, Any], place: Place) -> list[InputFault]:
+def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
     """Return what is wrong in a file whoever draws, whether it is for this provider or not."""
     owned = place.section.tables
     known = [*_Section.__struct_fields__, _PRICES, *owned]
-    return validation.faults(table, known, owned, shown=place.shown, trusted=place.trusted)
+    return validation.check_top_level(table, known, owned, shown=place.label, trusted=place.trusted)
 
 
-def _own(table: Mapping[str, Any], place: Place, faults: list[InputFault]) -> dict[str, Any]:
+def _own(table: Mapping[str, Any], place: KeyLocation, faults: list[InputError]) -> dict[str, Any]:
     """Return what the file says of the place's section, but for an address that it may not say."""
     section = place.section
     own = section.of(table)
     if not isinstance(own, dict):
         message = "expected a table"
-        faults.append(InputFault(file=place.shown, field=section.table, message=message))
+        faults.append(InputError(file=place.label, field=section.table, message=message))
         return {}
     # What else stands at the top level is others', or has been told of.
     names = own if section.table else _Section.__struct_fields__
-    refused = () if place.trusted else (ADDRESS,)
+    refused = () if place.trusted else (BASE_URL_FIELD,)
     return {name: own[name] for name in names if name in own and name not in refused}
 
 
 def _look_at_style(
     style: str,
-    place: Place,
+    place: KeyLocation,
     styles: Sequence[str],
-    faults: list[InputFault],
+    faults: list[InputError],
     warnings: list[str],
 ) -> None:
     """Report a style that a project lacks; in a file of the user's it may be another project's."""
@@ -196,13 +203,13 @@ def _look_at_style(
     if not place.trusted:
         field = f"{place.section.prefix}keys.{style}"
         message = f'unknown style "{style}"'
-        faults.append(InputFault(file=place.shown, field=field, message=message, hint=near))
+        faults.append(InputError(file=place.label, field=field, message=message, hint=near))
     elif near:
-        warnings.append(f'{place.shown}: keys for an unknown style "{style}": {near}')
+        warnings.append(f'{place.label}: keys for an unknown style "{style}": {near}')
 
 
-def _from_variable(place: Place, value: str) -> Keyring:
+def _from_variable(place: KeyLocation, value: str) -> Keyring:
     if not key_lists.is_key(value):
-        raise UsageError(f"{place.shown} holds no API key: it has blanks or unusual characters")
-    key = Key(Secret(value), Limit(place.section.per_minute))
-    return Keyring(pools={DEFAULT_POOL: (key,)}, source=place.shown)
+        raise UsageError(f"{place.label} holds no API key: it has blanks or unusual characters")
+    key = ApiKey(Secret(value), RateLimit(place.section.per_minute))
+    return Keyring(pools={DEFAULT_POOL: (key,)}, source=place.label)

@@ -14,18 +14,18 @@ Prices = float | dict[str, float]
 """What a picture of one model costs, in US dollars: whatever its size, or by size."""
 
 
-class Limit(msgspec.Struct, frozen=True):
+class RateLimit(msgspec.Struct, frozen=True):
     """What a key's quota allows: requests a minute, and a day where that is limited."""
 
     per_minute: int = DEFAULT_PER_MINUTE
     per_day: int | None = None
 
 
-class Key(msgspec.Struct, frozen=True):
+class ApiKey(msgspec.Struct, frozen=True):
     """One key of a pool. Keys that name the same `project` share one budget."""
 
     secret: Secret
-    limit: Limit = Limit()
+    limit: RateLimit = RateLimit()
     project: str | None = None
 
     @property
@@ -36,7 +36,7 @@ class Key(msgspec.Struct, frozen=True):
         return ("key", self.secret.reveal())
 
 
-def per_minute(keys: Iterable[Key]) -> int:
+def per_minute(keys: Iterable[ApiKey]) -> int:
     """Return how many requests a minute these keys allow together."""
     return sum({key.owner: key.limit.per_minute for key in keys}.values())
 
@@ -50,7 +50,7 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     With `lend`, the keys of a style that has nothing to send serve the others.
     """
 
-    pools: dict[str, tuple[Key, ...]] = {}  # copied by msgspec
+    pools: dict[str, tuple[ApiKey, ...]] = {}  # copied by msgspec
     unset: dict[str, tuple[str, ...]] = {}  # copied by msgspec
     source: str | None = None
     base_url: str | None = None
@@ -66,6 +66,6 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
         own = self.prices.get(model)
         return own.get(image_size) if isinstance(own, dict) else own
 
-    def pool(self, style: str) -> tuple[Key, ...]:
+    def pool(self, style: str) -> tuple[ApiKey, ...]:
         """Return the keys that draw this style: its own, else the default ones."""
         return self.pools[style] if style in self.pools else self.pools.get(DEFAULT_POOL, ())

@@ -18,7 +18,7 @@ FILE: Final = "keys.toml"
 KEYS_VARIABLE: Final = "IMAGEGEN_KEYS"
 
 
-class Named(StrEnum):
+class LocationKind(StrEnum):
     """How a place for keys comes to be one, in the order in which they are looked at."""
 
     OPTION = "--keys"
@@ -28,7 +28,7 @@ class Named(StrEnum):
     ENVIRONMENT = "environment"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class KeyLocation(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or a variable of the environment, that may hold the keys of one provider.
 
     `shown` is its name for the user; `path` is None for a variable, and `there` tells
@@ -36,32 +36,35 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     counts; a file that has other providers' parts alone is `silent`.
     """
 
-    named: Named
-    shown: str
+    named: LocationKind
+    label: str
     path: Path | None
-    there: bool
+    exists: bool
     section: Section = Section()
-    silent: bool = False
+    lacks_section: bool = False
 
     @property
-    def decides(self) -> bool:
+    def takes_precedence(self) -> bool:
         """Whether no place after this one counts: keys are here, or were said to be."""
-        return (self.there and not self.silent) or self.named in {Named.OPTION, Named.VARIABLE}
+        return (self.exists and not self.lacks_section) or self.named in {
+            LocationKind.OPTION,
+            LocationKind.VARIABLE,
+        }
 
     @property
     def trusted(self) -> bool:
         """Whether the file may say where keys are sent: the user's own, or named by the user."""
-        return self.named is not Named.PROJECT
+        return self.named is not LocationKind.PROJECT
 
 
-def find(
+def candidate_locations(
     project: Path,
     *,
     named: Path | None = None,
     variables: Iterable[str] = (),
     section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
-) -> tuple[Place, ...]:
+) -> tuple[KeyLocation, ...]:
     """Return every place that may hold keys for a project; the first that `decides` is used.
 
     `named` is what `--keys` names, `variables` are those that may hold a key, `section` is
@@ -72,19 +75,19 @@ def find(
         files.sweep_once(file.parent)
     own, chosen = project / FILE, environ.get(KEYS_VARIABLE)
     candidates = [
-        (Named.OPTION, named, _harmless(str(named))),
-        (Named.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
-        (Named.PROJECT, own, str(own)),
-        (Named.USER, user_file(), str(user_file())),
+        (LocationKind.OPTION, named, _harmless(str(named))),
+        (LocationKind.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
+        (LocationKind.PROJECT, own, str(own)),
+        (LocationKind.USER, user_file(), str(user_file())),
     ]
     places = [
-        Place(
+        KeyLocation(
             named=how,
-            shown=shown,
+            label=shown,
             path=path,
-            there=path.exists(),
+            exists=path.exists(),
             section=section,
-            silent=_is_silent(path, section),
+            lacks_section=_is_silent(path, section),
         )
         for how, path, shown in candidates
         if path is not None
@@ -92,11 +95,11 @@ def find(
     for name in variables:
         there = bool(environ.get(name))
         places.append(
-            Place(
-                named=Named.ENVIRONMENT,
-                shown=f"${name}",
+            KeyLocation(
+                named=LocationKind.ENVIRONMENT,
+                label=f"${name}",
                 path=None,
-                there=there,
+                exists=there,
                 section=section,
             )
         )
@@ -108,12 +111,12 @@ def _is_silent(path: Path, section: Section) -> bool:
     if not section.tables or not path.exists():
         return False
     table = toml.read(path, "", [])
-    return table is not None and section.is_silent_in(table)
+    return table is not None and section.is_missing_from(table)
 
 
-def deciding(places: Iterable[Place]) -> Place | None:
+def selected_location(places: Iterable[KeyLocation]) -> KeyLocation | None:
     """Return the place whose keys are used; None where there is none."""
-    return next((place for place in places if place.decides), None)
+    return next((place for place in places if place.takes_precedence), None)
 
 
 def _harmless(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from imagegen.errors import InputFault
+from imagegen.errors import InputError
 from imagegen.keys.keyring import Prices
 from imagegen.toml import did_you_mean
 
@@ -23,12 +23,12 @@ _MOST_FAULTS: Final = 100
 _LONGEST_SHOWN: Final = 100
 
 
-def read(table: object, shown: str, faults: list[InputFault]) -> dict[str, Prices]:
+def read(table: object, shown: str, faults: list[InputError]) -> dict[str, Prices]:
     """Read the table of prices by model; what is wrong in it is left out and reported."""
     found: dict[str, Prices] = {}
     if not isinstance(table, dict):
         hint = f"under [prices]: {_EXAMPLE}"
-        fault = InputFault(file=shown, field="prices", message="expected a table", hint=hint)
+        fault = InputError(file=shown, field="prices", message="expected a table", hint=hint)
         faults.append(fault)
         return found
     before = len(faults)
@@ -42,7 +42,7 @@ def read(table: object, shown: str, faults: list[InputFault]) -> dict[str, Price
 
 
 def _of_model(
-    field: str, model: str, value: object, shown: str, faults: list[InputFault]
+    field: str, model: str, value: object, shown: str, faults: list[InputError]
 ) -> Prices | None:
     if not isinstance(value, dict):
         return _dollars(field, value, shown, faults)
@@ -57,7 +57,7 @@ def _of_model(
         quoted = f'write the model\'s name in quotes: "{written[:_LONGEST_SHOWN]}" = …'
         meant = did_you_mean(size.upper(), SIZES) or "one of " + ", ".join(SIZES)
         faults.append(
-            InputFault(
+            InputError(
                 file=shown,
                 field=f"{field}.{_named(size)}",
                 message="unknown size of a picture",
@@ -68,11 +68,11 @@ def _of_model(
     return sizes
 
 
-def _dollars(field: str, value: object, shown: str, faults: list[InputFault]) -> float | None:
+def _dollars(field: str, value: object, shown: str, faults: list[InputError]) -> float | None:
     try:
         return msgspec.convert(value, _Dollars)
     except msgspec.ValidationError:
-        faults.append(InputFault(file=shown, field=field, message=_WANTED, hint=_EXAMPLE))
+        faults.append(InputError(file=shown, field=field, message=_WANTED, hint=_EXAMPLE))
         return None
 
 

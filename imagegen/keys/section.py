@@ -44,7 +44,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         """
         return table.get(self.table, {}) if self.table else table
 
-    def is_silent_in(self, table: Mapping[str, Any]) -> bool:
+    def is_missing_from(self, table: Mapping[str, Any]) -> bool:
         """Tell whether a keys file says something of other providers and nothing of this one."""
         if self.table:
             return self.table not in table

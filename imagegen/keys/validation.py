@@ -9,21 +9,21 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from imagegen import toml
-from imagegen.errors import InputFault
+from imagegen.errors import InputError
 
-ADDRESS: Final = "base_url"
+BASE_URL_FIELD: Final = "base_url"
 ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
 _MOST_STRANGE: Final = 100
 
 
-def faults(
+def check_top_level(
     table: Mapping[str, Any],
     known: Collection[str],
     owned: Collection[str],
     *,
     shown: str,
     trusted: bool,
-) -> list[InputFault]:
+) -> list[InputError]:
     """Return every name at the file's top that is nobody's, and addresses where none may be.
 
     `known` are the names that there are, `owned` those of them that are one provider's table
@@ -34,12 +34,12 @@ def faults(
     return found if trusted else [*_addresses(table, owned, shown), *found]
 
 
-def _addresses(table: Mapping[str, Any], owned: Collection[str], shown: str) -> list[InputFault]:
-    found = [ADDRESS] if ADDRESS in table else []
+def _addresses(table: Mapping[str, Any], owned: Collection[str], shown: str) -> list[InputError]:
+    found = [BASE_URL_FIELD] if BASE_URL_FIELD in table else []
     for name in owned:
         own = table.get(name)
-        if isinstance(own, dict) and ADDRESS in own:
-            found.append(f"{name}.{ADDRESS}")
+        if isinstance(own, dict) and BASE_URL_FIELD in own:
+            found.append(f"{name}.{BASE_URL_FIELD}")
     message = "a project's keys file may not say where keys are sent"
     hint = f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
-    return [InputFault(file=shown, field=field, message=message, hint=hint) for field in found]
+    return [InputError(file=shown, field=field, message=message, hint=hint) for field in found]

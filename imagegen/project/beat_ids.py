@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import NewType
 
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 
 BeatId = NewType("BeatId", str)
 """A beat of all styles, as people type it: `7.3`, or `2/1` if a style has 1 in several shots."""
@@ -23,7 +23,7 @@ class BeatIndex:
     one collection are looked through once.
     """
 
-    def __init__(self, keys: Mapping[str, Collection[Key]]) -> None:
+    def __init__(self, keys: Mapping[str, Collection[BeatKey]]) -> None:
         self._keys = keys
         self._spelling: dict[str, str] = {}
         """How each number is written, by the number as it compares."""
@@ -38,18 +38,18 @@ class BeatIndex:
                 else:
                     seen.add(number)
                     self._spelling.setdefault(number, beat)
-        self._of_style: dict[int, dict[BeatId, Key]] = {}
+        self._of_style: dict[int, dict[BeatId, BeatKey]] = {}
 
     @classmethod
     def of(cls, beats: Mapping[str, Sequence[Beat]]) -> "BeatIndex":
         """Return the index of a storyboard's beats."""
-        keys: dict[str, list[Key]] = {}
+        keys: dict[str, list[BeatKey]] = {}
         for style, own in beats.items():
             same = next((other for other in keys if of_same_rows(beats[other], own)), None)
             keys[style] = keys[same] if same is not None else [beat.key for beat in own]
         return cls(keys)
 
-    def id_of(self, key: Key) -> BeatId:
+    def id_of(self, key: BeatKey) -> BeatId:
         """Return which beat a style's beat is; the storyboard need not have it."""
         shot, beat = key
         number = folded(beat)
@@ -62,7 +62,7 @@ class BeatIndex:
         own = _distinct({style: self._keys[style] for style in styles})
         return tuple(dict.fromkeys(self.id_of(key) for keys in own for key in keys))
 
-    def key(self, beat: BeatId, style: str) -> Key | None:
+    def key(self, beat: BeatId, style: str) -> BeatKey | None:
         """Return shot and beat number of a beat within a style; None if the style lacks it."""
         own = self._keys.get(style, ())
         found = self._of_style.get(id(own))
@@ -70,7 +70,7 @@ class BeatIndex:
             found = self._of_style[id(own)] = {self.id_of(key): key for key in own}
         return found.get(beat)
 
-    def keys(self, beat: BeatId) -> dict[str, Key]:
+    def keys(self, beat: BeatId) -> dict[str, BeatKey]:
         """Return shot and beat number of a beat within each style that has it."""
         found = ((style, self.key(beat, style)) for style in self._keys)
         return {style: key for style, key in found if key is not None}
@@ -118,7 +118,7 @@ class BeatIndex:
         return found
 
 
-def _distinct(keys: Mapping[str, Collection[Key]]) -> list[Collection[Key]]:
+def _distinct(keys: Mapping[str, Collection[BeatKey]]) -> list[Collection[BeatKey]]:
     return list({id(own): own for own in keys.values()}.values())
 
 

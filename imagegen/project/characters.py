@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from imagegen import toml
-from imagegen.errors import InputFault
+from imagegen.errors import InputError
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MOST: Final = 200
@@ -59,12 +59,12 @@ class Character(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(
-    table: object, styles: Mapping[str, object], shown: str, faults: list[InputFault]
+    table: object, styles: Mapping[str, object], shown: str, faults: list[InputError]
 ) -> dict[str, Character]:
     """Read the `[characters.ID]` tables of a settings file; faults go to `faults`."""
 
     def fault(field: str, message: str, hint: str | None = None) -> None:
-        faults.append(InputFault(file=shown, field=field, message=message, hint=hint))
+        faults.append(InputError(file=shown, field=field, message=message, hint=hint))
 
     if not isinstance(table, dict):
         fault("characters", "expected tables, as in [characters.mara]")
@@ -101,7 +101,7 @@ def _shared_names(found: Mapping[str, Character]) -> Iterator[tuple[str, str, st
 
 
 def _character(
-    name: str, value: Mapping[str, Any], shown: str, faults: list[InputFault]
+    name: str, value: Mapping[str, Any], shown: str, faults: list[InputError]
 ) -> Character:
     # One name is often written without brackets.
     own = value.get("names")
@@ -114,7 +114,7 @@ def _character(
     for one in character.names:
         if not any(map(str.isalnum, one)):
             message = f'"{one}" has no letter'
-            faults.append(InputFault(file=shown, field=f"{prefix}names", message=message))
+            faults.append(InputError(file=shown, field=f"{prefix}names", message=message))
     return character
 
 

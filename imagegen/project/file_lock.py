@@ -6,13 +6,15 @@ from typing import Final
 
 from imagegen import files
 from imagegen.errors import UsageError
-from imagegen.project.layout import Layout, refuse_alias
+from imagegen.project.layout import ProjectPaths, reject_hardlink
 
 _SECONDS: Final = 10.0
 
 
 @contextlib.contextmanager
-def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS) -> Iterator[None]:
+def exclusive(
+    layout: ProjectPaths, name: str, file: str, *, seconds: float = _SECONDS
+) -> Iterator[None]:
     """Let nobody else change a file meanwhile; waits so many seconds for whoever does.
 
     `name` is the lock's, in our own folder; `file` the one that is changed, for messages. A
@@ -22,15 +24,15 @@ def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS
     import filelock  # noqa: PLC0415  # slow to import
 
     layout.prepare()
-    path = layout.ours / name
-    refuse_alias(path)
+    path = layout.state_dir / name
+    reject_hardlink(path)
     lock = filelock.FileLock(path, timeout=seconds)
     try:
         lock.acquire()
     except filelock.Timeout:
         raise UsageError(f"another command is changing {file}", hint="try again") from None
     except OSError as error:
-        raise files.refused(error, path) from error
+        raise files.storage_error(error, path) from error
     try:
         yield
     except BaseException:
@@ -40,4 +42,4 @@ def exclusive(layout: Layout, name: str, file: str, *, seconds: float = _SECONDS
     try:
         lock.release()
     except OSError as error:
-        raise files.refused(error, path) from error
+        raise files.storage_error(error, path) from error

@@ -68,7 +68,7 @@ class Index:
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
 
-    def find(self, path: str, found: os.stat_result) -> png.Whole | None:
+    def find(self, path: str, found: os.stat_result) -> png.PngInfo | None:
         """Return what is known of a file, if it has not changed since."""
         entry = self._entries.get(path)
         if (
@@ -80,9 +80,9 @@ class Index:
             return None
         return self._whole(entry)
 
-    def _whole(self, entry: _Entry) -> png.Whole | None:
+    def _whole(self, entry: _Entry) -> png.PngInfo | None:
         if entry.origin == _NONE:
-            return png.Whole(entry.width, entry.height, content=entry.content)
+            return png.PngInfo(entry.width, entry.height, pixel_checksum=entry.content)
         if not 0 <= entry.origin < len(self._listed):
             # The file may be somebody else's.
             return None
@@ -92,25 +92,25 @@ class Index:
             origin,
             shot=entry.shot,
             beat=entry.beat,
-            words=png.Hash(entry.words, origin.words.by),
+            words=png.Hash(entry.words, origin.words.origin),
             id=entry.id,
             continues=entry.continues,
         )
-        return png.Whole(entry.width, entry.height, drawn, entry.content)
+        return png.PngInfo(entry.width, entry.height, drawn, entry.content)
 
-    def add(self, path: str, found: os.stat_result, whole: png.Whole, now: float) -> None:
+    def add(self, path: str, found: os.stat_result, whole: png.PngInfo, now: float) -> None:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
         if now - found.st_mtime > _SETTLED:
             drawn = whole.provenance
-            told = () if drawn is None else self._told(drawn)
+            told = () if drawn is None else self._pack(drawn)
             self._entries[path] = _Entry(
-                *files.mark(found), whole.width, whole.height, whole.content, *told
+                *files.stat_signature(found), whole.width, whole.height, whole.pixel_checksum, *told
             )
             self._dirty = True
 
-    def _told(self, drawn: png.Provenance) -> tuple[int, str, str, str, str | None, int | None]:
+    def _pack(self, drawn: png.Provenance) -> tuple[int, str, str, str, str | None, int | None]:
         common = msgspec.structs.replace(
-            drawn, shot="", beat="", words=png.Hash("", drawn.words.by), id=None, continues=None
+            drawn, shot="", beat="", words=png.Hash("", drawn.words.origin), id=None, continues=None
         )
         origin = self._origins.setdefault(common, len(self._listed))
         if origin == len(self._listed):

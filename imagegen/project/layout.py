@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from imagegen import files
-from imagegen.errors import UsageError, sendable
-from imagegen.shell import on_project
+from imagegen.errors import UsageError, encodable
+from imagegen.shell import project_command
 from imagegen.toml import did_you_mean
 
 PICTURES: Final = "generated_images"
@@ -17,7 +17,7 @@ OURS: Final = ".imagegen"
 _MOST_LOOKED_AT: Final = 1000
 
 
-class Layout:
+class ProjectPaths:
     """The paths of one project.
 
     Raises `UsageError` if the folder is missing, or if a folder that we write to is a
@@ -29,17 +29,17 @@ class Layout:
             if root.exists():
                 hint = f"name the project's folder: {root.parent}"
                 raise UsageError(f"{root} is not a folder", hint=hint)
-            hint = _near(root) or f"{on_project('init', root)} makes a new project"
+            hint = _near(root) or f"{project_command('init', root)} makes a new project"
             raise UsageError(f"{root}: no such folder", hint=hint)
         self.typed = root
         """The project's folder as it was typed, for messages."""
         self.root = root.resolve()
-        self.name = sendable(self.root.name or str(self.root))
-        self.ours = self.root / OURS
+        self.name = encodable(self.root.name or str(self.root))
+        self.state_dir = self.root / OURS
         self.pictures = self.root / PICTURES
-        self.old = self.root / OLD
-        for folder in (self.ours, self.pictures, self.old):
-            refuse_link(folder)
+        self.archive_dir = self.root / OLD
+        for folder in (self.state_dir, self.pictures, self.archive_dir):
+            reject_symlink(folder)
 
     def style_folder(self, style: str) -> Path:
         """Return the folder of a style's pictures."""
@@ -64,16 +64,16 @@ class Layout:
     @property
     def log(self) -> Path:
         """The log of the last runs, for people."""
-        return self.ours / "run.log"
+        return self.state_dir / "run.log"
 
     @property
     def detached(self) -> Path:
         """What a run without a terminal had to say."""
-        return self.ours / "detached.log"
+        return self.state_dir / "detached.log"
 
     def journal(self, run: str) -> Path:
         """Return the journal of a run."""
-        return self.ours / "runs" / f"{run}.jsonl"
+        return self.state_dir / "runs" / f"{run}.jsonl"
 
     def prepare(self) -> None:
         """Make the folder of our own files, which no version control should see.
@@ -81,9 +81,9 @@ class Layout:
         Raises `StorageError`, and `UsageError` if the journals' folder is a symbolic link.
         """
         # Old journals are deleted there.
-        refuse_link(self.ours / "runs")
-        files.make_folder(self.ours / "runs")
-        ignore = self.ours / ".gitignore"
+        reject_symlink(self.state_dir / "runs")
+        files.make_folder(self.state_dir / "runs")
+        ignore = self.state_dir / ".gitignore"
         if not ignore.is_file():
             files.write(ignore, b"*\n")
 
@@ -99,7 +99,7 @@ def _near(missing: Path) -> str | None:
     return did_you_mean(str(missing), [str(missing.parent / name) for name in names])
 
 
-def refuse_link(folder: Path) -> None:
+def reject_symlink(folder: Path) -> None:
     """Raise `UsageError` if a folder that we write to is a symbolic link or no folder."""
     try:
         mode = os.lstat(folder).st_mode
@@ -114,7 +114,7 @@ def refuse_link(folder: Path) -> None:
         raise UsageError(f"{folder} is a file, and a folder is needed there", hint="move it away")
 
 
-def refuse_alias(file: Path) -> None:
+def reject_hardlink(file: Path) -> None:
     """Raise `UsageError` if opening a file to write would change one that is elsewhere.
 
     That is so of a symbolic link, and of a file with content that has a second name. Files
@@ -130,14 +130,14 @@ def refuse_alias(file: Path) -> None:
         raise UsageError(f"{file} is also a file elsewhere (a hard link)", hint="delete it")
 
 
-def own_log(file: Path) -> None:
+def ensure_own_log(file: Path) -> None:
     """Make sure that a log which is added to is no other file: a second name is given up.
 
     Copies of a project may be made of such names. Raises `UsageError` for a symbolic link,
     and `OSError`.
     """
     try:
-        refuse_alias(file)
+        reject_hardlink(file)
     except UsageError:
         if file.is_symlink():
             raise

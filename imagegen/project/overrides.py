@@ -19,9 +19,9 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import files, toml
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.file_lock import exclusive
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 
 FILE: Final = "overrides.toml"
 _HEAD: Final = "# What was settled beat by beat: imagegen redraw, accept and skip write here.\n"
@@ -43,7 +43,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Override(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    # The names that are on disk.
+    rename={"words_hash": "of"},
+):
     """What was settled for one beat.
 
     `prompt` is sent in place of the row's words; `waived` means that the beat needs no
@@ -54,10 +61,10 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt: str | None = None
     waived: bool = False
     accepted: Accepted | None = None
-    of: str | None = None
+    words_hash: str | None = None
 
     @property
-    def says(self) -> bool:
+    def is_set(self) -> bool:
         """Whether anything is settled by it."""
         return bool(self.prompt or self.waived or self.accepted)
 
@@ -71,18 +78,18 @@ def load(root: Path) -> dict[Address, Override]:
     if not os.path.lexists(path):
         return {}
     shown = str(path)
-    faults: list[InputFault] = []
+    faults: list[InputError] = []
     if path.is_symlink():
         hint = "put the file itself there"
-        raise InputFaultsError([InputFault(file=shown, message="is a symbolic link", hint=hint)])
+        raise InvalidInputError([InputError(file=shown, message="is a symbolic link", hint=hint)])
     found = _read(toml.read(path, shown, faults) or {}, shown, faults)
     if faults:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     return found
 
 
 def _read(
-    table: Mapping[str, Any], shown: str, faults: list[InputFault]
+    table: Mapping[str, Any], shown: str, faults: list[InputError]
 ) -> dict[Address, Override]:
     found: dict[Address, Override] = {}
     for name, value in table.items():
@@ -90,18 +97,18 @@ def _read(
         if len(address) != _PARTS or not all(address) or not isinstance(value, dict):
             message = "expected a table named by style, shot and beat"
             hint = 'as ["clear/7/7.3"]'
-            faults.append(InputFault(file=shown, field=name[:100], message=message, hint=hint))
+            faults.append(InputError(file=shown, field=name[:100], message=message, hint=hint))
             continue
         style, shot, beat = address
         override = toml.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
         if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
             message = "holds a NUL character" if override.prompt.strip() else "is empty"
-            faults.append(InputFault(file=shown, field=f"{name}.prompt", message=message))
+            faults.append(InputError(file=shown, field=f"{name}.prompt", message=message))
         found[style, shot, beat] = override
     return found
 
 
-def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
+def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     """Return the file's content with these entries set, and those that are None taken out.
 
     An entry that only gets another number keeps what a person wrote beside it. Raises
@@ -116,7 +123,7 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     if data is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
     before = load(root)
-    says = {where: o if o is not None and o.says else None for where, o in changes.items()}
+    says = {where: o if o is not None and o.is_set else None for where, o in changes.items()}
     expected = {w: o for w, o in {**before, **says}.items() if o is not None}
     values = {name_of(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
     written = b""
@@ -124,8 +131,8 @@ def edited(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
         text = data.decode("utf-8-sig")
         for names in (_renamed(before, says), {}):
             with contextlib.suppress(TOMLKitError) if names else contextlib.nullcontext():
-                written = rewriting.rewritten(text, values, names).encode()
-                if _understood(written) == expected:
+                written = rewriting.edit_tables(text, values, names).encode()
+                if _parse(written) == expected:
                     break
         else:
             hint = "write its entries as tables, with nothing else in the file"
@@ -160,13 +167,13 @@ def _renamed(
     return names
 
 
-def _understood(data: bytes) -> dict[Address, Override]:
+def _parse(data: bytes) -> dict[Address, Override]:
     import tomllib  # noqa: PLC0415  # for edits alone
 
     return _read(tomllib.loads(data.decode()), FILE, [])
 
 
-def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
+def edit(layout: ProjectPaths, changes: Mapping[Address, Override | None]) -> None:
     """Set or take out entries. Raises `UsageError` and `StorageError`.
 
     Waits for whoever edits the file at the same time; a run may be active.
@@ -174,9 +181,9 @@ def edit(layout: Layout, changes: Mapping[Address, Override | None]) -> None:
     if not changes:
         return
     with locked(layout):
-        files.write(layout.root / FILE, edited(layout.root, changes))
+        files.write(layout.root / FILE, render(layout.root, changes))
 
 
-def locked(layout: Layout) -> AbstractContextManager[None]:
+def locked(layout: ProjectPaths) -> AbstractContextManager[None]:
     """Let nobody else change the file meanwhile. Raises as `exclusive` does."""
     return exclusive(layout, "overrides.lock", FILE)

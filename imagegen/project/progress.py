@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from imagegen import encoding, files
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.times import iso
 
 PATTERN: Final = "image_progress_*.json"
@@ -39,7 +39,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     completed_beats: list[str] = []
     last_updated: str = ""
     schema: int = 1
-    drawn: list[Key] = []
+    drawn: list[BeatKey] = []
     errors: list[_Failed] = []
     words: dict[str, str] = {}
 
@@ -49,23 +49,23 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     completed_beats: list[str] = []
     last_updated: str = ""
-    drawn: list[Key] = []
+    drawn: list[BeatKey] = []
     errors: list[_Failed] = []
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressFile(msgspec.Struct, frozen=True, kw_only=True):
     """What a progress file says: beats drawn, and errors, by shot and beat number.
 
     `words` are the hashes of the words that went wrong, where they are known.
     """
 
-    drawn: frozenset[Key] = frozenset()
-    errors: dict[Key, BeatError] = {}
-    words: dict[Key, str] = {}
+    drawn: frozenset[BeatKey] = frozenset()
+    errors: dict[BeatKey, BeatError] = {}
+    words: dict[BeatKey, str] = {}
     last_updated: str = ""
 
 
-def read(path: Path) -> Progress | None:
+def read(path: Path) -> ProgressFile | None:
     """Read a progress file of ours or of an older tool; None if missing, torn or foreign."""
     data = files.read(path, _MAX_BYTES)
     if data is None:
@@ -80,7 +80,7 @@ def read(path: Path) -> Progress | None:
         )
         for failed in file.errors
     }
-    return Progress(
+    return ProgressFile(
         drawn=frozenset(file.drawn),
         errors=errors,
         words={(failed.shot, failed.beat): failed.words for failed in file.errors if failed.words},
@@ -90,9 +90,9 @@ def read(path: Path) -> Progress | None:
 
 def render(
     beats: Iterable[Beat],
-    drawn: set[Key],
-    errors: Mapping[Key, BeatError],
-    words: Mapping[Key, str],
+    drawn: set[BeatKey],
+    errors: Mapping[BeatKey, BeatError],
+    words: Mapping[BeatKey, str],
     now: float,
 ) -> bytes:
     """Return a progress file's bytes.

@@ -12,8 +12,8 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.errors import Exit, RunActiveError, StorageError
-from imagegen.project.layout import Layout, refuse_alias, refuse_link
-from imagegen.shell import on_project
+from imagegen.project.layout import ProjectPaths, reject_hardlink, reject_symlink
+from imagegen.shell import project_command
 
 _MAX_BYTES: Final = 1024 * 1024
 _ROOM: Final = 16 * 1024
@@ -42,7 +42,14 @@ Option = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
 """What can be an option's value: no program can be given a null character."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DrawRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    # The names that are on disk.
+    rename={"keep_numbers": "as_is"},
+):
     """The options that choose what is drawn and how; never keys or addresses.
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
@@ -57,7 +64,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sample: int = 0
     force: bool = False
     outdated: bool = False
-    as_is: bool = False
+    keep_numbers: bool = False
     fail_fast: bool = False
     provider: str | None = None
     model: str | None = None
@@ -65,7 +72,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     beats_file: str | None = None
 
 
-class Drawer(msgspec.Struct, frozen=True, kw_only=True):
+class DrawSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who was asked to draw, and from which beats file; None: as the settings say."""
 
     provider: Option | None = None
@@ -74,7 +81,13 @@ class Drawer(msgspec.Struct, frozen=True, kw_only=True):
     beats_file: Option | None = None
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    # The names that are on disk.
+    rename={"root_run": "lineage", "suspended_run": "left", "draw_settings": "drawer"},
+):
     """One run. `lineage` is the id of the run that it resumes, or its own.
 
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
@@ -85,10 +98,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run: RunId
-    lineage: str
+    root_run: str
     pid: int
     started: str
-    asked: Asked
+    asked: DrawRequest
     schema: int = 1
     ended: str | None = None
     exit_code: int | None = None
@@ -97,26 +110,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     answer_seconds: float | None = None
     thought_tokens: float | None = None
-    drawer: Drawer = Drawer()
-    left: "RunRecord | None" = None
+    draw_settings: DrawSettings = DrawSettings()
+    suspended_run: "RunRecord | None" = None
 
     @property
-    def to_carry_on(self) -> "RunRecord":
+    def resumable(self) -> "RunRecord":
         """The run that `resume` carries on: this one, or the one that it came in between of."""
-        return self.left if self.left is not None and not self.broke_off else self
+        return (
+            self.suspended_run if self.suspended_run is not None and not self.is_resumable else self
+        )
 
     @property
-    def broke_off(self) -> bool:
+    def is_resumable(self) -> bool:
         """Whether it ended, or died, before all was drawn, and `resume` carries on."""
         return self.ended is None or self.exit_code in _CARRIED_ON
 
 
-def read(layout: Layout) -> RunRecord | None:
+def read(layout: ProjectPaths) -> RunRecord | None:
     """Return the record of the last run, or None if there is none, or none of ours.
 
     Raises `StorageError` if the disk cannot be read.
     """
-    data = files.read(layout.ours / "run.json", _MAX_BYTES)
+    data = files.read(layout.state_dir / "run.json", _MAX_BYTES)
     if data is None:
         return None
     try:
@@ -125,35 +140,35 @@ def read(layout: Layout) -> RunRecord | None:
         return None
 
 
-def peek(layout: Layout) -> RunRecord | None:
+def peek(layout: ProjectPaths) -> RunRecord | None:
     """Return what `read` does, or None if the disk cannot be read: for a caller that polls."""
     with contextlib.suppress(StorageError):
         return read(layout)
     return None
 
 
-def write(layout: Layout, record: RunRecord) -> None:
+def write(layout: ProjectPaths, record: RunRecord) -> None:
     """Write the record of the last run. Raises `StorageError`."""
-    files.write(layout.ours / "run.json", encoding.to_json(record) + b"\n")
+    files.write(layout.state_dir / "run.json", encoding.to_json(record) + b"\n")
 
 
-def keep_room(layout: Layout) -> None:
+def reserve_space(layout: ProjectPaths) -> None:
     """Take room for what a run writes down as it ends: the disk may be full by then.
 
     Raises `StorageError`.
     """
-    files.write(layout.ours / "room", bytes(_ROOM))
+    files.write(layout.state_dir / "room", bytes(_ROOM))
 
 
-def give_room(layout: Layout) -> None:
+def release_space(layout: ProjectPaths) -> None:
     """Let go of that room."""
     with contextlib.suppress(OSError):
-        (layout.ours / "room").unlink()
+        (layout.state_dir / "room").unlink()
 
 
-def is_active(layout: Layout) -> bool:
+def is_active(layout: ProjectPaths) -> bool:
     """Tell whether a run works on the project now. Never gets into a starting run's way."""
-    path = layout.ours / "active.lock"
+    path = layout.state_dir / "active.lock"
     if not path.is_file() or path.is_symlink():
         return False
     import filelock  # noqa: PLC0415  # slow to import, and seldom needed
@@ -169,7 +184,7 @@ def is_active(layout: Layout) -> bool:
         return last is not None and last.ended is None and _may_run(last.pid)
 
 
-def active_run(layout: Layout) -> RunRecord | None:
+def active_run(layout: ProjectPaths) -> RunRecord | None:
     """Return the record of the run that works on the project now, or None.
 
     A run that has only just taken the project is waited for until its record is there.
@@ -207,7 +222,7 @@ class RunLock:
     believe that another is active.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ProjectPaths) -> None:
         import filelock  # noqa: PLC0415
 
         self._layout = layout
@@ -234,13 +249,13 @@ class RunLock:
             raise RunActiveError(
                 f"another run is active on {self._layout.name} "
                 f"(process {last.pid}, since {last.started})",
-                hint=f"{on_project('status', self._layout.root)} shows it; "
-                f"{on_project('stop', self._layout.root)} ends it",
+                hint=f"{project_command('status', self._layout.root)} shows it; "
+                f"{project_command('stop', self._layout.root)} ends it",
             ) from None
         except OSError as error:
             self.release()
-            raise files.refused(
-                error, Path(error.filename or self._layout.ours / "lock")
+            raise files.storage_error(
+                error, Path(error.filename or self._layout.state_dir / "lock")
             ) from error
 
     def release(self) -> None:
@@ -250,14 +265,14 @@ class RunLock:
                 lock.release()
 
     def _safe(self, name: str) -> Path:
-        refuse_link(self._layout.ours)
-        path = self._layout.ours / name
-        refuse_alias(path)
+        reject_symlink(self._layout.state_dir)
+        path = self._layout.state_dir / name
+        reject_hardlink(path)
         return path
 
 
 @contextlib.contextmanager
-def held(layout: Layout) -> Iterator[None]:
+def project_lock(layout: ProjectPaths) -> Iterator[None]:
     """Hold the project as a run does, for a command that moves pictures.
 
     Raises `RunActiveError` while a run is active, and `StorageError` where the disk refuses.
@@ -277,17 +292,17 @@ def new_id(started: str) -> str:
     return f"{digits}-{os.urandom(3).hex()}"
 
 
-def request_stop(layout: Layout, run: str) -> None:
+def request_stop(layout: ProjectPaths, run: str) -> None:
     """Ask the run with this id to finish what is in flight and end. Raises `StorageError`."""
-    files.write(layout.ours / "stop", run.encode())
+    files.write(layout.state_dir / "stop", run.encode())
 
 
-def stop_requested(layout: Layout, run: str) -> bool:
+def stop_requested(layout: ProjectPaths, run: str) -> bool:
     """Tell whether the run with this id was asked to stop. Looked at again and again."""
-    return files.read_cached(layout.ours / "stop", 1024) == run.encode()
+    return files.read_cached(layout.state_dir / "stop", 1024) == run.encode()
 
 
-def clear_stop(layout: Layout) -> None:
+def clear_stop(layout: ProjectPaths) -> None:
     """Forget a request to stop."""
     with contextlib.suppress(OSError):
-        (layout.ours / "stop").unlink()
+        (layout.state_dir / "stop").unlink()

@@ -15,13 +15,13 @@ from typing import Final
 from imagegen import files
 from imagegen.errors import StorageError
 from imagegen.paths import state_folder
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 
 _FOLDER: Final = "rescued"
 _MODE: Final = 0o700
 
 
-def keep(layout: Layout, parts: Iterable[bytes | memoryview]) -> Path | None:
+def keep(layout: ProjectPaths, parts: Iterable[bytes | memoryview]) -> Path | None:
     """Write an image of a project outside of it; returns its folder, or None if nothing takes it.
 
     The user's state folder comes first, then the system's folder for temporary files.
@@ -36,7 +36,7 @@ def keep(layout: Layout, parts: Iterable[bytes | memoryview]) -> Path | None:
     return None
 
 
-def images(layout: Layout) -> Iterator[Path]:
+def images(layout: ProjectPaths) -> Iterator[Path]:
     """Yield the images of a project that are kept elsewhere. Raises `StorageError`."""
     for folder in _folders(layout):
         try:
@@ -51,7 +51,7 @@ def images(layout: Layout) -> Iterator[Path]:
         yield from (folder / name for name in names)
 
 
-def _folders(layout: Layout) -> Iterator[Path]:
+def _folders(layout: ProjectPaths) -> Iterator[Path]:
     """Yield where images of a project may be kept, by the path of its folder."""
     name = hashlib.sha256(os.fsencode(layout.root)).hexdigest()[:16]
     yield state_folder() / _FOLDER / name

@@ -18,7 +18,7 @@ _HEADER: Final = re.compile(
 _FEW: Final = 50
 
 
-def rewritten(
+def edit_tables(
     text: str, tables: Mapping[str, Mapping[str, Any] | None], names: Mapping[str, str]
 ) -> str:
     """Let tables say just this, and take out those that are None.

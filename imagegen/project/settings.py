@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from imagegen import files, toml
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project import characters
 from imagegen.project.characters import Character
 
@@ -127,17 +127,17 @@ def load(project: Path) -> Settings:
     """
     settings, faults = read(project)
     if faults:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
     return settings
 
 
-def read(project: Path) -> tuple[Settings, list[InputFault]]:
+def read(project: Path) -> tuple[Settings, list[InputError]]:
     """Read `imagegen.toml` as `load` does; returns its faults beside what is right.
 
     A setting that is wrong has its default.
     """
     path = project / FILE
-    faults: list[InputFault] = []
+    faults: list[InputError] = []
     if not os.path.lexists(path):
         return Settings(), faults
     shown = str(path)
@@ -221,7 +221,7 @@ def _edited(
 
 
 def _without_foreign(
-    table: Mapping[str, Any], shown: str, faults: list[InputFault]
+    table: Mapping[str, Any], shown: str, faults: list[InputError]
 ) -> dict[str, Any]:
     """Report what may never stand in a project's settings, and return the rest."""
     rest = dict(table)
@@ -229,42 +229,42 @@ def _without_foreign(
         if rest.pop(name, None) is not None:
             message = "a project may not say where keys are sent"
             hint = "use --base-url, IMAGEGEN_BASE_URL or your own keys.toml"
-            faults.append(InputFault(file=shown, field=name, message=message, hint=hint))
+            faults.append(InputError(file=shown, field=name, message=message, hint=hint))
     for name in _OF_KEYS:
         if rest.pop(name, None) is not None:
             message = "belongs into keys.toml"
-            faults.append(InputFault(file=shown, field=name, message=message))
+            faults.append(InputError(file=shown, field=name, message=message))
     for name in _SECRETS:
         if rest.pop(name, None) is not None:
             message = "keys do not belong into a file that is committed"
             hint = "put them into keys.toml"
-            faults.append(InputFault(file=shown, field=name, message=message, hint=hint))
+            faults.append(InputError(file=shown, field=name, message=message, hint=hint))
     return rest
 
 
-def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, Style]:
+def _styles(table: object, shown: str, faults: list[InputError]) -> dict[str, Style]:
     styles = {name: Style() for name in STYLES}
     if not isinstance(table, dict):
         message = "expected tables, as in [styles.clear]"
         hint = 'draw = ["clear"] selects styles'
-        faults.append(InputFault(file=shown, field="styles", message=message, hint=hint))
+        faults.append(InputError(file=shown, field="styles", message=message, hint=hint))
         return styles
     if len(table) > _MOST_STYLES:
         # Each name that is none would be compared with all of them.
         message = f"has {len(table):,} styles: {_MOST_STYLES} at most"
-        faults.append(InputFault(file=shown, field="styles", message=message))
+        faults.append(InputError(file=shown, field="styles", message=message))
         return styles
     for name, value in table.items():
         field = f"styles.{name}"
         if not _STYLE_NAME.fullmatch(name):
             message = "a style's name is a-z, then a-z, 0-9, _ or -, at most 40 characters"
-            faults.append(InputFault(file=shown, field=field, message=message))
+            faults.append(InputError(file=shown, field=field, message=message))
         elif _DEVICES.fullmatch(name):
             message = "this name is a device's on Windows and can be no folder there"
-            faults.append(InputFault(file=shown, field=field, message=message))
+            faults.append(InputError(file=shown, field=field, message=message))
         elif not isinstance(value, dict):
             message = f'expected a table, as in [{field}] with look = "…"'
-            faults.append(InputFault(file=shown, field=field, message=message))
+            faults.append(InputError(file=shown, field=field, message=message))
         else:
             styles[name] = toml.convert(
                 value, Style, shown=shown, faults=faults, prefix=field + "."
@@ -272,13 +272,13 @@ def _styles(table: object, shown: str, faults: list[InputFault]) -> dict[str, St
     return styles
 
 
-def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
+def _check(settings: Settings, shown: str, faults: list[InputError]) -> None:
     def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
         if value not in known:
             # Ratios and sizes look too much alike to guess which was meant.
             near = None if value[:1].isdigit() else toml.did_you_mean(value, known)
             hint = near or "one of " + ", ".join(known)
-            fault = InputFault(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
+            fault = InputError(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
             faults.append(fault)
 
     one_of("aspect_ratio", settings.aspect_ratio, ASPECT_RATIOS)
@@ -286,4 +286,4 @@ def _check(settings: Settings, shown: str, faults: list[InputFault]) -> None:
     for name in (settings.draw or ())[:_MOST_NAMED]:
         one_of("draw", name, tuple(settings.styles))
     if settings.draw is not None and not settings.draw:
-        faults.append(InputFault(file=shown, field="draw", message="names no style"))
+        faults.append(InputError(file=shown, field="draw", message="names no style"))

@@ -8,14 +8,14 @@ from typing import Final
 
 from imagegen import __version__, files
 from imagegen.images import formats, png, scaling
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.settings import Settings
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.storyboard.transitions import CHOICES, was_continuation, was_hard_cut
 from imagegen.prompts.continuity import Predecessors
-from imagegen.prompts.references import Limits, References
-from imagegen.providers.base import Reference, Request, Role
+from imagegen.prompts.references import ReferenceLimits, References
+from imagegen.providers.base import Reference, ReferenceRole, Request
 from imagegen.providers.models import Model
 
 LOOKS: Final = {
@@ -55,23 +55,23 @@ class Composer:
         settings: Settings,
         references: References,
         predecessors: Predecessors | None = None,
-        limits: Limits | None = None,
+        limits: ReferenceLimits | None = None,
         *,
-        pictures: Layout | None = None,
+        pictures: ProjectPaths | None = None,
         model: Model | None = None,
     ) -> None:
         self._settings = settings
         self._model = model or Model(name="")
         self.references = references
-        self._predecessors: Mapping[str, Mapping[Key, Key]] = predecessors or {}
-        self.limits = limits or Limits()
+        self._predecessors: Mapping[str, Mapping[BeatKey, BeatKey]] = predecessors or {}
+        self.limits = limits or ReferenceLimits()
         self._pictures = pictures
         defaults = Settings()
         self._chosen = tuple(
             name for name in _CHOICES if getattr(settings, name) != getattr(defaults, name)
         )
 
-    def before(self, beat: Beat) -> Key | None:
+    def before(self, beat: Beat) -> BeatKey | None:
         """Return shot and number of the beat whose picture this one is drawn from."""
         return self._predecessors.get(beat.style, {}).get(beat.key)
 
@@ -129,23 +129,23 @@ class Composer:
         if before is None or self._pictures is None:
             return None
         data = files.read(self._pictures.picture(beat.style, *before), png.MAX_BYTES)
-        whole = png.examine(io.BytesIO(data)) if data else None
+        whole = png.read_info(io.BytesIO(data)) if data else None
         if data is None or whole is None:
             name = "/".join(before)
             raise NoPredecessorError(f"the picture of {name}, which it continues, is not there")
         original = None
         if len(data) > self.limits.bytes:
             try:
-                data = scaling.scaled_down(data, self.limits.bytes)
+                data = scaling.scale_to_bytes(data, self.limits.bytes)
             except formats.NotAPictureError as error:
                 raise NoPredecessorError(f"the picture before it cannot be sent: {error}") from None
-            original = f"{whole.content:08x}"
+            original = f"{whole.pixel_checksum:08x}"
         return Reference(
             formats.Format.PNG.value,
             data,
-            Role.PREDECESSOR,
+            ReferenceRole.PREDECESSOR,
             original=original,
-            content=whole.content,
+            content=whole.pixel_checksum,
         )
 
     def predecessor_shown(self, beat: Beat) -> Reference | None:
@@ -153,7 +153,7 @@ class Composer:
         try:
             return self.predecessor(beat)
         except NoPredecessorError:
-            return Reference(formats.Format.PNG.value, b"", Role.PREDECESSOR)
+            return Reference(formats.Format.PNG.value, b"", ReferenceRole.PREDECESSOR)
 
     def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
         """Return what is sent for a beat, with the picture that it continues if there is one."""
@@ -227,7 +227,7 @@ class Composer:
     def _all(self, beat: Beat) -> tuple[Reference, ...]:
         """Return all references that a beat should be sent with, whatever fits."""
         before = self.before(beat)
-        first = () if before is None else (Reference("image/png", b"", Role.PREDECESSOR),)
+        first = () if before is None else (Reference("image/png", b"", ReferenceRole.PREDECESSOR),)
         return (*first, *self._others(beat))
 
     def _others(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
@@ -262,7 +262,7 @@ class Composer:
         """Return what a picture drawn by `request` says of its origin."""
         look, by_user = self._look(beat)
         first = request.references[:1]
-        predecessor = next((one for one in first if one.role is Role.PREDECESSOR), None)
+        predecessor = next((one for one in first if one.role is ReferenceRole.PREDECESSOR), None)
         others = request.references[1:] if predecessor else request.references
         return png.Provenance(
             style=beat.style,
@@ -284,14 +284,14 @@ class Composer:
             scaled=any(reference.original for reference in request.references),
         )
 
-    def texts(self, beat: Beat, created: float) -> png.Texts:
+    def texts(self, beat: Beat, created: float) -> png.TextFields:
         """Return what image tools show of a beat's picture; its words if the settings allow.
 
         `created` is the wall clock's time in seconds.
         """
-        return png.Texts(
+        return png.TextFields(
             software=f"imagegen {__version__}",
-            description=png.fitting(beat.words) if self._settings.provenance else None,
+            description=png.truncate_text(beat.words) if self._settings.provenance else None,
             created=created,
         )
 

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 
-Predecessors = Mapping[str, Mapping[Key, Key]]
+Predecessors = Mapping[str, Mapping[BeatKey, BeatKey]]
 """For each style: the beats that continue another, and which."""
 
 
-def predecessors(beats: Iterable[Beat], waived: Callable[[Beat], bool]) -> dict[Key, Key]:
+def predecessors(beats: Iterable[Beat], waived: Callable[[Beat], bool]) -> dict[BeatKey, BeatKey]:
     """Return which beats of one style continue which: the one before each in its shot.
 
     `beats` are in file order. A beat that a person settled without a picture (`waived`) is
     passed over. What has nothing before it continues nothing.
     """
-    found: dict[Key, Key] = {}
-    last: dict[str, Key] = {}
+    found: dict[BeatKey, BeatKey] = {}
+    last: dict[str, BeatKey] = {}
     for beat in beats:
         before = last.get(beat.shot)
         if beat.continues and before is not None:

@@ -12,14 +12,14 @@ from typing import BinaryIO, Final
 import msgspec
 
 from imagegen import files
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.images import formats, png, scaling
 from imagegen.project.characters import Character, Mentions
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import Settings
 from imagegen.project.storyboard import Beat
-from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, Role
+from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, ReferenceRole
 
 REFERENCE_FILE: Final = "style_reference.png"
 _KEPT: Final = 64
@@ -34,7 +34,7 @@ _HEAD: Final = 16
 _AS_JPEG: Final = "save it as JPEG"
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What files a service takes as references.
 
     `bytes` are those of each reference's file, `in_all` those of all files of a request;
@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     by: str = "the service"
 
 
-_USUAL: Final = Limits()
+_USUAL: Final = ReferenceLimits()
 
 
 class References:
@@ -66,7 +66,7 @@ class References:
         characters: Mapping[tuple[str, str], Reference] | None = None,
         mentions: Mentions | None = None,
         root: Path | None = None,
-        limits: Limits = _USUAL,
+        limits: ReferenceLimits = _USUAL,
     ) -> None:
         self._style = style or {}
         self._common = common or {}
@@ -120,11 +120,14 @@ class References:
         if self._root is None:
             raise UsageError(f'"{written}": no such file')
         path = _within(self._root, written, f'references: "{written}"')
-        return _read(path, self._limits, Role.OTHER, written)
+        return _read(path, self._limits, ReferenceRole.OTHER, written)
 
 
 def gather(
-    layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]], limits: Limits
+    layout: ProjectPaths,
+    settings: Settings,
+    beats: Mapping[str, Iterable[Beat]],
+    limits: ReferenceLimits,
 ) -> References:
     """Read what a project's settings name, and look whether all is there that rows name.
 
@@ -157,7 +160,9 @@ def gather(
     )
 
 
-def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat]]) -> list[Path]:
+def places(
+    layout: ProjectPaths, settings: Settings, beats: Mapping[str, Iterable[Beat]]
+) -> list[Path]:
     """Return every place where a reference image may lie; there need not be one."""
     written = [settings.style_reference, *settings.references]
     for style, own in settings.styles.items():
@@ -172,14 +177,14 @@ def places(layout: Layout, settings: Settings, beats: Mapping[str, Iterable[Beat
 class _Shelf:
     """Reads pictures once each, and gathers what is wrong with them."""
 
-    def __init__(self, layout: Layout, limits: Limits) -> None:
+    def __init__(self, layout: ProjectPaths, limits: ReferenceLimits) -> None:
         self._layout = layout
         self._limits = limits
-        self._read: dict[tuple[str, Role, str], Reference | None] = {}
-        self._faults: list[InputFault] = []
+        self._read: dict[tuple[str, ReferenceRole, str], Reference | None] = {}
+        self._faults: list[InputError] = []
 
     def all(self, paths: Iterable[str], file: str, field: str) -> tuple[Reference, ...]:
-        read = [self._one(path, Role.OTHER, path, file, field) for path in paths]
+        read = [self._one(path, ReferenceRole.OTHER, path, file, field) for path in paths]
         return tuple(one for one in read if one is not None)
 
     def of_character(self, name: str, character: Character, style: str) -> Reference | None:
@@ -188,9 +193,11 @@ class _Shelf:
             return None
         called = ", ".join(character.names)
         field = f"characters.{name}.picture"
-        return self._one(path, Role.CHARACTER, called, SETTINGS, field)
+        return self._one(path, ReferenceRole.CHARACTER, called, SETTINGS, field)
 
-    def _one(self, path: str, role: Role, name: str, file: str, field: str) -> Reference | None:
+    def _one(
+        self, path: str, role: ReferenceRole, name: str, file: str, field: str
+    ) -> Reference | None:
         known = (path, role, name)
         if known not in self._read:
             self._read[known] = None
@@ -220,16 +227,16 @@ class _Shelf:
             message, hint = error.message, error.hint
             shown = str(self._layout.typed / file)
             self._faults.append(
-                InputFault(file=shown, field=field, row=row, message=message, hint=hint)
+                InputError(file=shown, field=field, row=row, message=message, hint=hint)
             )
 
     def refuse(self) -> None:
         if self._faults:
-            raise InputFaultsError(self._faults)
+            raise InvalidInputError(self._faults)
 
 
 def style_references(
-    layout: Layout, settings: Settings, limits: Limits = _USUAL
+    layout: ProjectPaths, settings: Settings, limits: ReferenceLimits = _USUAL
 ) -> dict[str, Reference]:
     """Read each drawn style's reference image: its own, the project's, or the user's.
 
@@ -250,12 +257,12 @@ def style_references(
         else:
             continue
         if path not in read:
-            read[path] = _read(path, limits, Role.STYLE)
+            read[path] = _read(path, limits, ReferenceRole.STYLE)
         found[name] = read[path]
     return found
 
 
-def _named(layout: Layout, written: str, setting: str) -> Path:
+def _named(layout: ProjectPaths, written: str, setting: str) -> Path:
     try:
         return _within(layout.root, written, f'{setting} = "{written}"')
     except _OutsideError as error:
@@ -284,7 +291,7 @@ def _within(root: Path, written: str, shown: str) -> Path:
     return path
 
 
-def _default(layout: Layout) -> Path | None:
+def _default(layout: ProjectPaths) -> Path | None:
     for own in _style_files(layout.root):
         if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
             raise UsageError(f"{own} is a link that leads out of the project")
@@ -305,7 +312,7 @@ def _style_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(found, key=lambda n: (n != REFERENCE_FILE, n))]
 
 
-def unused_style_files(layout: Layout, settings: Settings) -> list[str]:
+def unused_style_files(layout: ProjectPaths, settings: Settings) -> list[str]:
     """Return notes on files that are named as a style reference is, and that are not used."""
     notes = []
     if files.has_stub(layout.root / REFERENCE_FILE):
@@ -340,7 +347,7 @@ def _users() -> Path:
     return platformdirs.user_config_path("imagegen", appauthor=False) / REFERENCE_FILE
 
 
-def _read(path: Path, limits: Limits, role: Role, name: str = "") -> Reference:
+def _read(path: Path, limits: ReferenceLimits, role: ReferenceRole, name: str = "") -> Reference:
     data = files.read(path, png.MAX_BYTES)
     if data is None:
         raise _too_large(path)
@@ -348,14 +355,14 @@ def _read(path: Path, limits: Limits, role: Role, name: str = "") -> Reference:
     if len(data) <= limits.bytes:
         return Reference(kind.value, data, role, name)
     try:
-        smaller = scaling.scaled_down(data, limits.bytes)
+        smaller = scaling.scale_to_bytes(data, limits.bytes)
     except formats.NotAPictureError as error:
         raise UsageError(f"{path} cannot be sent as a reference: {error}") from error
     original = Reference(kind.value, data).digest
     return Reference(formats.Format.PNG.value, smaller, role, name, original)
 
 
-def _look_at(path: Path, limits: Limits) -> None:
+def _look_at(path: Path, limits: ReferenceLimits) -> None:
     """Raise `UsageError` for what can be told not to be sent without its pixels."""
     try:
         with path.open("rb") as file:
@@ -371,7 +378,7 @@ def _too_large(path: Path) -> UsageError:
     return UsageError(f"{path} cannot be sent as a reference: it is unreadable or too large")
 
 
-def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> formats.Format:
+def _kind(path: Path, file: BinaryIO, size: int, limits: ReferenceLimits) -> formats.Format:
     kind = formats.format_of(file.read(_HEAD))
     if kind is None:
         raise UsageError(
@@ -385,6 +392,6 @@ def _kind(path: Path, file: BinaryIO, size: int, limits: Limits) -> formats.Form
         raise UsageError(
             f"{path} is larger than {most} MB, and HEIC cannot be scaled down here", hint=_AS_JPEG
         )
-    if kind is formats.Format.PNG and png.examine(file) is None:
+    if kind is formats.Format.PNG and png.read_info(file) is None:
         raise UsageError(f"{path} is torn, or larger than 100 million pixels", hint="save it again")
     return kind

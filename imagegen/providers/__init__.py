@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Final, cast
 
 from imagegen.errors import UsageError
-from imagegen.providers.base import Options, Provider
+from imagegen.providers.base import Provider, ProviderOptions
 from imagegen.toml import did_you_mean
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PLACEHOLDERS: Final = frozenset({"sketch"})
 """Those whose images stand in for real ones, unless they are what a project is drawn with."""
 
 
-def create(name: str, options: Options) -> Provider:
+def create(name: str, options: ProviderOptions) -> Provider:
     """Return the provider of this name; what it needs is imported only now.
 
     Raises `UsageError` for a name that is not known.

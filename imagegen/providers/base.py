@@ -22,7 +22,7 @@ USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 """Media types of reference images that every service takes."""
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What kind of fault an answer is, by whose fault it is and what helps."""
 
     # The beat's own.
@@ -80,7 +80,7 @@ ELSEWHERE: Final = "address"
 _DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE, NO_MEMORY, UNREADABLE, ELSEWHERE})
 
 
-class Role(StrEnum):
+class ReferenceRole(StrEnum):
     """What a reference image is to a picture."""
 
     PREDECESSOR = "the picture before this one, which this one continues"
@@ -99,7 +99,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     mime_type: str
     data: bytes
-    role: Role = Role.STYLE
+    role: ReferenceRole = ReferenceRole.STYLE
     name: str = ""
     original: str | None = None
     content: int = 0
@@ -112,7 +112,9 @@ class Reference(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """What it is, for whoever sees it among others."""
-        return f"{self.name} ({self.role})" if self.role is Role.CHARACTER else str(self.role)
+        return (
+            f"{self.name} ({self.role})" if self.role is ReferenceRole.CHARACTER else str(self.role)
+        )
 
 
 @lru_cache(maxsize=64)
@@ -152,7 +154,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Without it a model could not know which picture shows whom.
         """
         roles = {reference.role for reference in self.references}
-        if Role.CHARACTER not in roles and len(roles) < 2:
+        if ReferenceRole.CHARACTER not in roles and len(roles) < 2:
             return ""
         told = (f"{n}: {one.label}." for n, one in enumerate(self.references, 1))
         return f"Reference pictures, in their order. {' '.join(told)}"
@@ -261,7 +263,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     allowance: Allowance | None = None
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is no picture.
 
     `reason` is short and stable, for grouping and for machines (`IMAGE_SAFETY`,
@@ -270,7 +272,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     connection that the server had closed: nothing was answered, so it costs no attempt.
     """
 
-    kind: Kind
+    kind: FaultKind
     reason: str
     message: str
     retry_after: float | None = None
@@ -279,22 +281,22 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
 
     @property
-    def drawn(self) -> bool:
+    def was_drawn(self) -> bool:
         """Whether the service has drawn a picture all the same, for which it wants to be paid."""
-        return self.kind in {Kind.PASSING, Kind.UNUSABLE} and self.reason in _DRAWN
+        return self.kind in {FaultKind.PASSING, FaultKind.UNUSABLE} and self.reason in _DRAWN
 
 
-Outcome = Picture | Fault
+Outcome = Picture | ProviderError
 
-NO_TEXT: Final = Fault(
-    kind=Kind.BAD_REQUEST,
+NO_TEXT: Final = ProviderError(
+    kind=FaultKind.BAD_REQUEST,
     reason="prompt",
     message="The prompt has half a character (a lone surrogate), which cannot be sent.",
 )
 """What becomes of words that no request can hold."""
 
 
-def uncounted() -> None:
+def noop() -> None:
     """Take note of nothing as a request leaves: it counts against no quota."""
 
 
@@ -307,9 +309,9 @@ class Provider(Protocol):
     """Its models, and which of them draws if none is named."""
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
-    keys_table: str
+    keys_section: str
     """The table of keys.toml that is its own; empty: what stands outside of all tables."""
-    takes_address: bool
+    supports_base_url: bool
     """Whether it sends requests to an address, which a user may replace."""
     per_minute: int
     """Requests a minute that one of its keys allows where nobody says how many."""
@@ -319,10 +321,10 @@ class Provider(Protocol):
     """How many bytes all files of one request may have together."""
     reference_types: frozenset[str]
     """Their media types: of those that `formats.Format` knows, which it takes."""
-    width: int
+    max_concurrency: int
     """How many requests may be under way at once where keys set no limit."""
 
-    def __init__(self, options: "Options") -> None: ...
+    def __init__(self, options: "ProviderOptions") -> None: ...
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request.
@@ -333,7 +335,7 @@ class Provider(Protocol):
         """
         ...
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:
         """Ask the service's free endpoint which image models this key sees."""
         ...
 
@@ -342,7 +344,7 @@ class Provider(Protocol):
         ...
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider is made with. `timeout` bounds one whole request, in seconds.
 
     `store` allows a service to keep the requests, if it asks.

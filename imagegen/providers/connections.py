@@ -56,11 +56,11 @@ class Exchange:
         return max(0.001, self.deadline - time.monotonic())
 
     @property
-    def late(self) -> bool:
+    def is_late(self) -> bool:
         """Whether the deadline has passed, though the watchdog may not have seen it yet."""
         return time.monotonic() >= self.deadline
 
-    def watch(self, fileno: int) -> None:
+    def attach(self, fileno: int) -> None:
         """Let the watchdog end the connection behind this descriptor.
 
         A duplicate, because TLS detaches the first socket object, and because
@@ -73,7 +73,7 @@ class Exchange:
             if self.expired:
                 _shut_down(self._socket)
 
-    def leave(self) -> None:
+    def mark_sent(self) -> None:
         """Report that the request has left; later calls do nothing."""
         sent, self._sent = self._sent, None
         if sent is not None:
@@ -115,7 +115,7 @@ class Exchange:
                 self._socket.close()
                 self._socket = None
         if self.connected:
-            self.leave()
+            self.mark_sent()
 
 
 def _shut_down(connection: socket.socket) -> None:
@@ -256,7 +256,7 @@ class _Connection(HTTPConnection):
         except (OSError, UnicodeError) as error:
             # Not an OSError: urllib3 takes a reset during the request for an early answer.
             raise NewConnectionError(self, "failed") from error
-        exchange.watch(connected.fileno())
+        exchange.attach(connected.fileno())
         # For the TLS handshake and the upload, which may take as long as the whole exchange.
         connected.settimeout(exchange.remaining())
         self._is_fresh = True
@@ -265,7 +265,7 @@ class _Connection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         exchange = _current_exchange()
         if self.sock is not None:
-            exchange.watch(self.sock.fileno())
+            exchange.attach(self.sock.fileno())
         exchange.reused = self.sock is not None and not self._is_fresh
         self._is_fresh = False
         self.timeout = exchange.remaining()
@@ -274,7 +274,7 @@ class _Connection(HTTPConnection):
         finally:
             self._is_fresh = False
             if exchange.connected:
-                exchange.leave()
+                exchange.mark_sent()
 
 
 def _current_exchange() -> Exchange:

@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyErr
 
 from imagegen import __version__
 from imagegen.providers import environment, memory
-from imagegen.providers.base import NO_MEMORY, TOO_LARGE, Fault, Kind, uncounted
+from imagegen.providers.base import NO_MEMORY, TOO_LARGE, FaultKind, ProviderError, noop
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
 from imagegen.providers.responses import web_page
 from imagegen.secret import Secret
@@ -72,17 +72,17 @@ class Http:
         }
         self._adapter = Adapter(pool_connections=4, pool_maxsize=width)
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
         key: Secret | None = None,
         *,
         timeout: float,
-        sent: Callable[[], None] = uncounted,
+        sent: Callable[[], None] = noop,
         body: bytes | None = None,
         media_type: str = "application/json",
-    ) -> Reply | Fault:
+    ) -> Reply | ProviderError:
         """Send one request, with the key if there is one; see `exchange`.
 
         `media_type` is the body's. A key that would break its header is a fault.
@@ -93,7 +93,9 @@ class Http:
             revealed = key.reveal()
             if not (revealed.isascii() and revealed.isprintable() and revealed == revealed.strip()):
                 message = f"The key {key} has characters that no key has; copy it again."
-                return Fault(kind=Kind.KEY_REJECTED, reason="malformed key", message=message)
+                return ProviderError(
+                    kind=FaultKind.KEY_REJECTED, reason="malformed key", message=message
+                )
             headers[self._key_header] = f"{self._key_prefix}{revealed}"
         return self.exchange(method, path, headers=headers, body=body, timeout=timeout, sent=sent)
 
@@ -106,7 +108,7 @@ class Http:
         body: bytes | None = None,
         timeout: float,
         sent: Callable[[], None],
-    ) -> Reply | Fault:
+    ) -> Reply | ProviderError:
         """Send one request to `base_url + path` and return the whole answer.
 
         The exchange ends within `timeout` seconds, whatever the server does; only the
@@ -117,18 +119,18 @@ class Http:
         `memory`, or of kind NETWORK if a person must act: `certificate`, `tls`, `proxy`,
         `web page`.
         """
-        outcome: Reply | Fault
+        outcome: Reply | ProviderError
         with memory.held(), exchanging(timeout, sent) as under_way:
             try:
                 outcome = self._ask(under_way, method, path, headers, body)
                 # Where a test replaces the adapter, no connection of ours has said so.
-                under_way.leave()
+                under_way.mark_sent()
             except Exception as error:  # noqa: BLE001  # of libraries, on what a server sends
-                outcome = self._trouble(under_way, error)
+                outcome = self._classify(under_way, error)
         if under_way.expired:
             # Headers that were cut by the watchdog look like an empty answer.
             return self._fault("timeout", f"{self.host} did not answer within {timeout:g} s")
-        if isinstance(outcome, Fault):
+        if isinstance(outcome, ProviderError):
             return outcome
         return self._on_the_way(outcome) or outcome
 
@@ -143,7 +145,7 @@ class Http:
         path: str,
         headers: Mapping[str, str],
         body: bytes | None,
-    ) -> Reply | Fault:
+    ) -> Reply | ProviderError:
         request = requests.PreparedRequest()
         request.prepare(method, self._base_url + path, {**self._headers, **headers}, data=body)
         left = under_way.remaining()
@@ -164,7 +166,7 @@ class Http:
                 return self._fault(TOO_LARGE, what)
             return Reply(response.status_code, response.headers, content)
 
-    def _trouble(self, under_way: Exchange, error: Exception) -> Fault:
+    def _classify(self, under_way: Exchange, error: Exception) -> ProviderError:
         if isinstance(error, MemoryError):
             return self._fault(NO_MEMORY, f"there was no memory for the answer of {self.host}")
         causes = list(_causes(error))
@@ -172,7 +174,7 @@ class Http:
         if lasting is not None:
             return lasting
         # An upload that took too long looks like a connection that broke.
-        if under_way.late or isinstance(error, requests.Timeout | TimeoutError):
+        if under_way.is_late or isinstance(error, requests.Timeout | TimeoutError):
             late = "did not answer" if under_way.connected else "could not be reached"
             return self._fault("timeout", f"{self.host} {late} in time")
         if under_way.answered:
@@ -183,7 +185,7 @@ class Http:
             return msgspec.structs.replace(fault, stale=under_way.reused)
         return self._fault("connection", f"{self.host} could not be reached{_words(causes)}")
 
-    def _proxy_fault(self, causes: list[BaseException]) -> Fault | None:
+    def _proxy_fault(self, causes: list[BaseException]) -> ProviderError | None:
         """Return the fault of a proxy that is not there or refuses; None for other trouble."""
         if self._proxy is None:
             return None
@@ -202,7 +204,7 @@ class Http:
             return _lasting("proxy", what)
         return None
 
-    def _tls_fault(self, causes: list[BaseException]) -> Fault | None:
+    def _tls_fault(self, causes: list[BaseException]) -> ProviderError | None:
         """Return the fault of a certificate that cannot be trusted; None for other trouble."""
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -212,7 +214,7 @@ class Http:
                 return _lasting("tls", what)
         return None
 
-    def _on_the_way(self, reply: Reply) -> Fault | None:
+    def _on_the_way(self, reply: Reply) -> ProviderError | None:
         """Return the fault of an answer of something between here and the service."""
         if reply.status == 407:
             who = f"the proxy {self._proxy.name}" if self._proxy else f"a proxy before {self.host}"
@@ -221,12 +223,12 @@ class Http:
             return _lasting("login", f"this network wants a login before {self.host} (HTTP 511)")
         return web_page(reply, self.host)
 
-    def _fault(self, reason: str, message: str) -> Fault:
-        return Fault(kind=Kind.PASSING, reason=reason, message=message)
+    def _fault(self, reason: str, message: str) -> ProviderError:
+        return ProviderError(kind=FaultKind.PASSING, reason=reason, message=message)
 
 
-def _lasting(reason: str, message: str) -> Fault:
-    return Fault(kind=Kind.NETWORK, reason=reason, message=message)
+def _lasting(reason: str, message: str) -> ProviderError:
+    return ProviderError(kind=FaultKind.NETWORK, reason=reason, message=message)
 
 
 def _body(response: requests.Response, most: int, under_way: Exchange) -> bytes:

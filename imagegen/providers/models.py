@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from imagegen.providers import sizes
-from imagegen.providers.base import Price, Reference, Role, TokenPrices
+from imagegen.providers.base import Price, Reference, ReferenceRole, TokenPrices
 from imagegen.times import in_words
 
 _SNAPSHOT: Final = re.compile(r"-\d{4}-\d{2}-\d{2}\Z")
@@ -140,7 +140,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, references: tuple[Reference, ...]) -> bool:
         """Tell whether one request may bring these reference images, by number and kind."""
-        people = sum(reference.role is Role.CHARACTER for reference in references)
+        people = sum(reference.role is ReferenceRole.CHARACTER for reference in references)
         return (
             len(references) <= self.references
             and (self.people is None or people <= self.people)

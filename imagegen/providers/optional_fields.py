@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from imagegen.providers.base import Fault, Kind
-from imagegen.providers.responses import decoded
+from imagegen.providers.base import FaultKind, ProviderError
+from imagegen.providers.responses import try_decode
 
 if TYPE_CHECKING:
     from imagegen.providers.http import Reply
@@ -58,7 +58,7 @@ class OptionalFields:
             refused = self._refused
         return {name: value for name, value in fields.items() if name not in refused}
 
-    def refusal(self, reply: "Reply", sent: Iterable[str]) -> Fault | None:
+    def refusal(self, reply: "Reply", sent: Iterable[str]) -> ProviderError | None:
         """Return the fault of an answer that refuses one of the fields that were `sent`.
 
         None for any other answer. The field is left out from then on.
@@ -75,7 +75,7 @@ class OptionalFields:
         with self._lock:
             self._refused |= {name}
         message = f"{self._server} does not take {name}: {self._consequences[name]}"
-        return Fault(kind=Kind.UNKNOWN_FIELD, reason=name, message=message)
+        return ProviderError(kind=FaultKind.UNKNOWN_FIELD, reason=name, message=message)
 
 
 def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
@@ -97,7 +97,7 @@ def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def _words(body: bytes) -> str:
     """Return every text in an error, whatever its shape."""
-    value = decoded(_values, body)
+    value = try_decode(_values, body)
     if value is None:
         # A web page is something on the way, and says nothing of fields.
         text = body[:_LONGEST].decode("utf-8", "replace")

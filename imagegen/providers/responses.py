@@ -16,7 +16,15 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pybase64
 
-from imagegen.providers.base import BROKEN_PICTURE, ELSEWHERE, Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import (
+    BROKEN_PICTURE,
+    ELSEWHERE,
+    FaultKind,
+    Outcome,
+    Picture,
+    ProviderError,
+    Usage,
+)
 from imagegen.secret import redact
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ _SIGNATURES: Final = (
 T = TypeVar("T")
 
 
-def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+def try_decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
     """Return what a body holds; None where it is of another shape, or made to do harm."""
     # A body full of empty lists takes fifty times its size once they are objects.
     if _has_more_commas(body, _MOST_COMMAS):
@@ -178,7 +186,7 @@ def plain_text(body: bytes) -> str:
     return text
 
 
-def shown(text: str) -> str:
+def safe_message(text: str) -> str:
     """Return text of the service as it may be shown: no keys, one line, not too long."""
     if len(text) > LONGEST_TEXT:
         # Of a key that the cut goes through nothing may be left.
@@ -195,7 +203,7 @@ def picture(coded: msgspec.Raw | str, usage: Usage | None = None, claimed: str =
     came with it.
     """
     if not isinstance(coded, str) and not is_text(coded):
-        return broken("The service sent a picture that is no base64.", usage)
+        return malformed("The service sent a picture that is no base64.", usage)
     data = _from_base64(coded)
     if data is None:
         return broken_picture("The service sent a picture that is no base64.", usage)
@@ -215,7 +223,7 @@ def best_picture(coded: Iterable[tuple[str, str]], usage: Usage | None) -> Outco
         outcome = picture(text, usage, claimed)
         if is_image(outcome):
             return outcome
-        if found is None or (isinstance(found, Fault) and isinstance(outcome, Picture)):
+        if found is None or (isinstance(found, ProviderError) and isinstance(outcome, Picture)):
             found = outcome
     return found
 
@@ -278,23 +286,27 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text.strip()) is not None
 
 
-def at_address(usage: Usage | None) -> Fault:
+def at_address(usage: Usage | None) -> ProviderError:
     """Return the fault of an answer with the address of a picture in place of the picture."""
     message = (
         "The service sent the address of a picture and no picture, and addresses are not "
         "followed. Its operator can make it answer with the picture itself (b64_json)."
     )
-    return Fault(kind=Kind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
+    return ProviderError(kind=FaultKind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
 
 
-def broken(message: str, usage: Usage | None = None) -> Fault:
+def malformed(message: str, usage: Usage | None = None) -> ProviderError:
     """Return the fault of an answer that makes no sense; another may."""
-    return Fault(kind=Kind.PASSING, reason="broken answer", message=message, usage=usage)
+    return ProviderError(
+        kind=FaultKind.PASSING, reason="broken answer", message=message, usage=usage
+    )
 
 
-def broken_picture(message: str, usage: Usage | None) -> Fault:
+def broken_picture(message: str, usage: Usage | None) -> ProviderError:
     """Return the fault of a picture that was drawn and cannot be used; another may."""
-    return Fault(kind=Kind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage)
+    return ProviderError(
+        kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage
+    )
 
 
 def is_passing(status: int) -> bool:
@@ -302,7 +314,7 @@ def is_passing(status: int) -> bool:
     return status in _PASSING or status >= 500 or status < 200
 
 
-def web_page(reply: "Reply", host: str) -> Fault | None:
+def web_page(reply: "Reply", host: str) -> ProviderError | None:
     """Return the fault of a web page that came instead of an answer; None for anything else.
 
     A network that wants a login answers so, a proxy that refuses, and any address that is not
@@ -319,30 +331,30 @@ def web_page(reply: "Reply", host: str) -> Fault | None:
         f"{host} sent a web page instead of an answer{named}{status}: does this network "
         "want a login, or is the address (base_url) wrong?"
     )
-    return Fault(kind=Kind.NETWORK, reason="web page", message=message)
+    return ProviderError(kind=FaultKind.NETWORK, reason="web page", message=message)
 
 
 def page_title(body: bytes) -> str:
     """Return the title of a web page; empty if it has none."""
     match = _TITLE.search(body[:_LONGEST_HEAD].decode("utf-8", "replace"))
-    return shown(html.unescape(match[1])) if match else ""
+    return safe_message(html.unescape(match[1])) if match else ""
 
 
-def wrong_path(host: str, status: int, said: str = "") -> Fault:
+def wrong_path(host: str, status: int, said: str = "") -> ProviderError:
     """Return the fault of an address at which the API is not."""
     quoted = f' ("{said}")' if said else ""
     message = f"{host} answered HTTP {status}{quoted}: is it the right address (base_url)?"
-    return Fault(kind=Kind.UNUSABLE, reason=f"HTTP {status}", message=message)
+    return ProviderError(kind=FaultKind.UNUSABLE, reason=f"HTTP {status}", message=message)
 
 
-def of_no_model(fault: Fault) -> Fault:
+def as_bad_request(fault: ProviderError) -> ProviderError:
     """Return the fault of a request that named no model: then none can be gone."""
-    if fault.kind is Kind.MODEL_GONE:
-        return msgspec.structs.replace(fault, kind=Kind.BAD_REQUEST)
+    if fault.kind is FaultKind.MODEL_GONE:
+        return msgspec.structs.replace(fault, kind=FaultKind.BAD_REQUEST)
     return fault
 
 
-def redirected(reply: "Reply", base_url: str) -> Fault:
+def redirected(reply: "Reply", base_url: str) -> ProviderError:
     """Return the fault of an answer that sends us elsewhere, which nobody follows."""
     here = urlsplit(base_url).hostname
     try:
@@ -350,10 +362,10 @@ def redirected(reply: "Reply", base_url: str) -> Fault:
     except ValueError:
         there = None
     message = (
-        f"{here} redirects to {shown(there or 'nowhere')} (HTTP {reply.status}). "
+        f"{here} redirects to {safe_message(there or 'nowhere')} (HTTP {reply.status}). "
         "Keys are never sent after a redirect: correct the address (base_url)."
     )
-    return Fault(kind=Kind.REDIRECTED, reason=f"HTTP {reply.status}", message=message)
+    return ProviderError(kind=FaultKind.REDIRECTED, reason=f"HTTP {reply.status}", message=message)
 
 
 def tokens(counts: Any, *names: str) -> int:

@@ -17,10 +17,10 @@ from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     NO_TEXT,
     USUAL_TYPES,
-    Fault,
-    Kind,
-    Options,
+    FaultKind,
     Outcome,
+    ProviderError,
+    ProviderOptions,
     Request,
     base_address,
 )
@@ -28,16 +28,16 @@ from imagegen.providers.models import Catalogue, Model
 from imagegen.providers.responses import (
     LONGEST_NAME,
     best_picture,
-    broken,
-    decoded,
     field,
     is_image,
     items,
     loose,
+    malformed,
     one,
     picture,
     redirected,
-    shown,
+    safe_message,
+    try_decode,
 )
 from imagegen.secret import Secret
 
@@ -104,24 +104,24 @@ class SdWebUi:
     name = "sdwebui"
     catalogue = MODELS
     key_variables: tuple[str, ...] = ()
-    keys_table = "sdwebui"
-    takes_address = True
+    keys_section = "sdwebui"
+    supports_base_url = True
     per_minute = 9
     largest_reference = MAX_REFERENCE_BYTES
     largest_references = largest_reference
     reference_types = USUAL_TYPES
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ProviderOptions) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
         self.model = options.model or LOADED
-        self.width = options.width or 1
+        self.max_concurrency = options.width or 1
         self._timeout = options.timeout
         self._base_url = base_address(
             options.base_url or DEFAULT_BASE_URL, "/txt2img", "/sdapi/v1", "/sdapi"
         )
         self._host = urlsplit(self._base_url).netloc
-        self._http = Http(self._base_url, width=self.width)
+        self._http = Http(self._base_url, width=self.max_concurrency)
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
         """Make exactly one request; see `Provider.draw`."""
@@ -129,22 +129,22 @@ class SdWebUi:
             path, body = self._body(request)
         except UnicodeEncodeError:
             return NO_TEXT
-        reply = self._http.ask("POST", path, body=body, timeout=self._timeout, sent=sent)
-        if isinstance(reply, Fault):
+        reply = self._http.request("POST", path, body=body, timeout=self._timeout, sent=sent)
+        if isinstance(reply, ProviderError):
             return reply
         return _outcome(reply.body) if 200 <= reply.status < 300 else self._fault(reply)
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:  # noqa: ARG002
         """Return the names of the checkpoints that the web UI has."""
         timeout = min(self._timeout, _LIST_TIMEOUT)
-        reply = self._http.ask("GET", "/sdapi/v1/sd-models", timeout=timeout)
-        if isinstance(reply, Fault):
+        reply = self._http.request("GET", "/sdapi/v1/sd-models", timeout=timeout)
+        if isinstance(reply, ProviderError):
             return reply
         if not 200 <= reply.status < 300:
             return self._fault(reply)
-        read = decoded(_checkpoints, reply.body)
+        read = try_decode(_checkpoints, reply.body)
         if read is None:
-            return broken("The web UI's list of models was not what it should be.")
+            return malformed("The web UI's list of models was not what it should be.")
         names = [one.model_name for one in read[:_MOST_MODELS]]
         return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
 
@@ -170,34 +170,34 @@ class SdWebUi:
         fields |= {"init_images": coded[:1], "denoising_strength": DENOISING}
         return "/sdapi/v1/img2img", msgspec.json.encode(fields)
 
-    def _fault(self, reply: "Reply") -> Fault:
+    def _fault(self, reply: "Reply") -> ProviderError:
         """Return what an answer with any status but 2xx means."""
         status = reply.status
         if 300 <= status < 400:
             return redirected(reply, self._base_url)
-        error = decoded(_errors, reply.body)
+        error = try_decode(_errors, reply.body)
         words = error.words if error else ""
-        said = shown(words) or f"{self._host} answered HTTP {status}."
-        kind, reason = Kind.PASSING, f"HTTP {status}"
+        said = safe_message(words) or f"{self._host} answered HTTP {status}."
+        kind, reason = FaultKind.PASSING, f"HTTP {status}"
         if status in {401, 403}:
-            kind = Kind.UNUSABLE
+            kind = FaultKind.UNUSABLE
             said = f"{self._host} wants a user name and password, which are not sent (--api-auth)."
         elif _NO_MODEL.search(words):
-            kind, reason = Kind.MODEL_GONE, "unknown checkpoint"
+            kind, reason = FaultKind.MODEL_GONE, "unknown checkpoint"
         elif status in {404, 405}:
-            kind = Kind.UNUSABLE
+            kind = FaultKind.UNUSABLE
             said = f"{self._host} has no API: start the web UI with --api, or correct the address."
         elif _NO_MEMORY.search(words):
             # Another program may let go of some; the same size will not need less.
-            kind, reason = Kind.NO_PICTURE, "out of memory"
+            kind, reason = FaultKind.NO_PICTURE, "out of memory"
             said += " A smaller image_size needs less."
         elif 400 <= status < 500 and status != 408:
-            kind = Kind.BAD_REQUEST
-        return Fault(kind=kind, reason=reason, message=said)
+            kind = FaultKind.BAD_REQUEST
+        return ProviderError(kind=kind, reason=reason, message=said)
 
 
 def _outcome(body: bytes) -> Outcome:
-    answer = decoded(_answers, body)
+    answer = try_decode(_answers, body)
     for coded in answer.images if answer is not None else ():
         found = picture(coded)
         if is_image(found):
@@ -208,15 +208,15 @@ def _outcome(body: bytes) -> Outcome:
 def _odd(answer: Any) -> Outcome:
     """Return what an answer holds that has no picture in its usual place, or is no answer."""
     if not isinstance(answer, dict):
-        return broken("The web UI's answer was not what it should be.")
+        return malformed("The web UI's answer was not what it should be.")
     found = items(field(answer, "images", "image"))
     outcome = best_picture(((text, "") for text in found if isinstance(text, str) and text), None)
     if outcome is not None:
         return outcome
     if found:
-        return broken("The web UI's answer was not what it should be.")
+        return malformed("The web UI's answer was not what it should be.")
     message = "The web UI gave no picture: somebody may have interrupted it."
-    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message)
+    return ProviderError(kind=FaultKind.NO_PICTURE, reason="no picture", message=message)
 
 
 def _first(value: object) -> str:

@@ -9,15 +9,15 @@ from typing import Final
 import msgspec
 
 from imagegen.clock import Clock, next_pacific_midnight
-from imagegen.keys.keyring import Key
+from imagegen.keys.keyring import ApiKey
 from imagegen.quota.budget import Budget, Grant
-from imagegen.quota.key_state import KeyNews, KeyState
+from imagegen.quota.key_state import KeyState, KeyUpdate
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.ready_queue import Shelf, Slot
+from imagegen.quota.ready_queue import ReadyQueue, TrackedBudget
 from imagegen.secret import Secret, tell_apart
 
 
-class Slots:
+class BudgetSet:
     """Every budget of a run, kept in the ledger, each on the shelf of the styles it serves.
 
     `secrets` has each style's keys. Calls must not overlap; the pool's lock sees to that.
@@ -25,7 +25,7 @@ class Slots:
 
     def __init__(
         self,
-        keys: Mapping[str, Iterable[Key]],
+        keys: Mapping[str, Iterable[ApiKey]],
         *,
         provider: str,
         model: str,
@@ -39,50 +39,50 @@ class Slots:
         self._grants = itertools.count(secrets.randbits(48))
         tell_apart(key.secret for pool in keys.values() for key in pool)
         self.secrets = {style: {key.secret for key in pool} for style, pool in keys.items()}
-        self._of_style: dict[str, list[Slot]] = {style: [] for style in keys}
+        self._of_style: dict[str, list[TrackedBudget]] = {style: [] for style in keys}
         self._all = self._sort_into_budgets(keys, provider, model)
-        by_styles: dict[frozenset[str], Shelf] = {}
+        by_styles: dict[frozenset[str], ReadyQueue] = {}
         for slot in self._all:
             styles = frozenset(slot.styles)
-            by_styles.setdefault(styles, Shelf(styles, self._room)).add(slot)
+            by_styles.setdefault(styles, ReadyQueue(styles, self._room)).add(slot)
         self.shelves = tuple(by_styles.values())
         self._shelf_of = [by_styles[frozenset(slot.styles)] for slot in self._all]
         self._register()
 
-    def __iter__(self) -> Iterator[Slot]:
+    def __iter__(self) -> Iterator[TrackedBudget]:
         return iter(self._all)
 
-    def __getitem__(self, index: int) -> Slot:
+    def __getitem__(self, index: int) -> TrackedBudget:
         return self._all[index]
 
-    def key(self, slot: Slot, style: str) -> Key | None:
+    def key(self, slot: TrackedBudget, style: str) -> ApiKey | None:
         """Return the budget's key for a style; for one that is lent it, any."""
         return slot.key(self.secrets[style] if style in slot.styles else None)
 
-    def usable(self, slot: Slot, style: str) -> bool:
+    def usable(self, slot: TrackedBudget, style: str) -> bool:
         """Tell whether the style may send by this budget, now or later."""
-        return slot.verdict is None and self.key(slot, style) is not None
+        return slot.disabled_reason is None and self.key(slot, style) is not None
 
-    def limit(self, slot: Slot) -> int:
+    def limit(self, slot: TrackedBudget) -> int:
         """Return the requests a minute that this run may ask of a budget."""
-        return self.share(slot.limit.per_minute)
+        return self.own_share(slot.limit.per_minute)
 
-    def share(self, limit: int) -> int:
+    def own_share(self, limit: int) -> int:
         """Return how much of a limit is this process's, who cannot see others if it is alone."""
-        return max(1, limit // 2) if self._ledger.alone else limit
+        return max(1, limit // 2) if self._ledger.is_fallback else limit
 
-    def edit(self, slot: Slot, change: Callable[[Budget], object]) -> None:
+    def edit(self, slot: TrackedBudget, change: Callable[[Budget], object]) -> None:
         """Change a budget, for all processes, and put it in its new place."""
-        self._ledger.edit(slot.account, change)
+        self._ledger.update(slot.account, change)
         now = self._clock.now()
         slot.free_at = slot.budget.free_at(now, self.limit(slot))
-        self._shelf_of[slot.index].put(slot, now)
+        self._shelf_of[slot.index].push(slot, now)
 
-    def put_back(self, slot: Slot) -> None:
+    def put_back(self, slot: TrackedBudget) -> None:
         """Give a budget that was taken from its shelf its place again."""
-        self._shelf_of[slot.index].put(slot, self._clock.now())
+        self._shelf_of[slot.index].push(slot, self._clock.now())
 
-    def grant(self, slot: Slot) -> int | None:
+    def grant(self, slot: TrackedBudget) -> int | None:
         """Grant one request if the budget has room; None, with `free_at` put right, if not."""
         grant: int | None = None
 
@@ -98,39 +98,41 @@ class Slots:
         self.edit(slot, take)
         return grant
 
-    def judge(self, slot: Slot, verdict: KeyNews | None, ends: float | None = None) -> None:
+    def disable(
+        self, slot: TrackedBudget, verdict: KeyUpdate | None, ends: float | None = None
+    ) -> None:
         """Say of a budget that it is not used any more, and until when; None: it is again."""
-        slot.verdict, slot.verdict_ends = verdict, ends
+        slot.disabled_reason, slot.disabled_until = verdict, ends
         self._ending.pop(slot.index, None)
         if ends is not None:
             self._ending[slot.index] = ends
         self.put_back(slot)
 
-    def spend_today(self, slot: Slot, message: str) -> KeyNews:
+    def disable_until_midnight(self, slot: TrackedBudget, message: str) -> KeyUpdate:
         """Use a budget no more until the quota's next day begins; returns what is to be told."""
         ends = next_pacific_midnight(self._clock.wall())
         until = self._clock.now() + ends - self._clock.wall()
         tail = slot.keys[0].secret.tail
-        news = KeyNews(tail=tail, state=KeyState.SPENT_TODAY, until=until, message=message)
-        self.judge(slot, news, ends)
+        news = KeyUpdate(tail=tail, state=KeyState.SPENT_TODAY, until=until, message=message)
+        self.disable(slot, news, ends)
         return news
 
-    def revive(self) -> bool:
+    def reenable(self) -> bool:
         """Take back verdicts that ended: a new day has a new quota. Returns whether any did."""
         if not self._ending or self._clock.wall() < min(self._ending.values()):
             return False
         for slot in [self._all[index] for index in self._ending]:
-            if slot.verdict_ends is not None and self._clock.wall() >= slot.verdict_ends:
-                self.judge(slot, None)
+            if slot.disabled_until is not None and self._clock.wall() >= slot.disabled_until:
+                self.disable(slot, None)
         return True
 
-    def reject(self, slot: Slot, secret: Secret, message: str) -> None:
+    def reject(self, slot: TrackedBudget, secret: Secret, message: str) -> None:
         """Use a key no more, for the service does not accept it."""
         slot.rejected[secret] = message
-        self._shelf_of[slot.index].partly_rejected = True
+        self._shelf_of[slot.index].has_rejected_keys = True
         self.put_back(slot)
 
-    def news(self, style: str) -> tuple[KeyNews, ...]:
+    def key_states(self, style: str) -> tuple[KeyUpdate, ...]:
         """Return the state of each key of the style."""
         now = self._clock.now()
         return tuple(
@@ -142,7 +144,7 @@ class Slots:
 
     def look(self) -> None:
         """See whether the ledger is still where it was."""
-        if self._ledger.look():
+        if self._ledger.refresh():
             self._register()
 
     def close(self) -> None:
@@ -152,13 +154,13 @@ class Slots:
         self._ledger.close()
 
     def _sort_into_budgets(
-        self, keys: Mapping[str, Iterable[Key]], provider: str, model: str
-    ) -> list[Slot]:
-        slots: dict[str, Slot] = {}
+        self, keys: Mapping[str, Iterable[ApiKey]], provider: str, model: str
+    ) -> list[TrackedBudget]:
+        slots: dict[str, TrackedBudget] = {}
         for style, pool in keys.items():
             for key in pool:
                 account = self._ledger.account(provider, *key.owner, model)
-                slot = slots.setdefault(account.name, Slot(len(slots), account, key))
+                slot = slots.setdefault(account.name, TrackedBudget(len(slots), account, key))
                 if key.secret not in {known.secret for known in slot.keys}:
                     slot.keys.append(key)
                 if style not in slot.styles:
@@ -172,30 +174,30 @@ class Slots:
             given = {self._ledger.holder: self.limit(slot)}
             self.edit(slot, partial(_give, given))
 
-    def _room(self, slot: Slot, now: float) -> int:
-        return slot.budget.room(now, self.limit(slot))
+    def _room(self, slot: TrackedBudget, now: float) -> int:
+        return slot.budget.remaining(now, self.limit(slot))
 
-    def _is_spent(self, slot: Slot, budget: Budget, wall: float) -> bool:
+    def _is_spent(self, slot: TrackedBudget, budget: Budget, wall: float) -> bool:
         per_day = slot.limit.per_day
         if per_day is not None and budget.used_today(wall) >= per_day:
-            self.spend_today(slot, f"requests_per_day = {per_day} is reached")
+            self.disable_until_midnight(slot, f"requests_per_day = {per_day} is reached")
         elif budget.spent_today(wall):
-            self.spend_today(slot, "")
-        return slot.verdict is not None
+            self.disable_until_midnight(slot, "")
+        return slot.disabled_reason is not None
 
-    def _state(self, slot: Slot, key: Key, now: float) -> KeyNews:
-        tail, pace = key.secret.tail, slot.budget.pace
+    def _state(self, slot: TrackedBudget, key: ApiKey, now: float) -> KeyUpdate:
+        tail, pace = key.secret.tail, slot.budget.throttled_limit
         if key.secret in slot.rejected:
             message = slot.rejected[key.secret]
-            return KeyNews(tail=tail, state=KeyState.REJECTED, message=message)
-        if slot.verdict is not None:
-            return msgspec.structs.replace(slot.verdict, tail=tail)
+            return KeyUpdate(tail=tail, state=KeyState.REJECTED, message=message)
+        if slot.disabled_reason is not None:
+            return msgspec.structs.replace(slot.disabled_reason, tail=tail)
         until = slot.free_at if slot.free_at > now else None
         state = KeyState.READY if until is None else KeyState.WAITING
-        if until is not None and slot.budget.rests_until > now:
+        if until is not None and slot.budget.available_at > now:
             state = KeyState.COOLING
-        per_minute = slot.budget.effective(self.limit(slot))
-        return KeyNews(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)
+        per_minute = slot.budget.effective_limit(self.limit(slot))
+        return KeyUpdate(tail=tail, state=state, until=until, pace=pace, per_minute=per_minute)
 
 
 def _give(limits: Mapping[str, int], budget: Budget) -> None:

@@ -4,9 +4,9 @@ import random
 from typing import Final
 
 from imagegen.clock import Clock
-from imagegen.quota.accounts import Slots
-from imagegen.quota.key_state import KeyNews, KeyState
-from imagegen.quota.ready_queue import Slot
+from imagegen.quota.accounts import BudgetSet
+from imagegen.quota.key_state import KeyState, KeyUpdate
+from imagegen.quota.ready_queue import TrackedBudget
 
 NOTHING_BUT_REFUSALS: Final = 900.0
 """Seconds of 429s alone after which a budget is given up for this run."""
@@ -19,21 +19,23 @@ _TOGETHER: Final = 10.0
 """Seconds within which budgets that are refused are refused together."""
 
 
-class Refusals:
+class Backoff:
     """What refusals have shown of the budgets so far.
 
     `seed` makes the jitter of pauses repeatable. Calls must not overlap; the pool's lock sees
     to that.
     """
 
-    def __init__(self, slots: Slots, clock: Clock, seed: int | None) -> None:
+    def __init__(self, slots: BudgetSet, clock: Clock, seed: int | None) -> None:
         self._slots = slots
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311  # jitter
         self._together: tuple[str, ...] = ()
         self._told_together: set[str] = set()
 
-    def note(self, slot: Slot, grant: int, tail: str, retry_after: float | None) -> KeyNews:
+    def record_429(
+        self, slot: TrackedBudget, grant: int, tail: str, retry_after: float | None
+    ) -> KeyUpdate:
         """Record that a grant was refused; returns the state of the key with this tail.
 
         `retry_after` is what the service asked for, in seconds, where it did.
@@ -41,41 +43,41 @@ class Refusals:
         now, limit = self._clock.now(), self._slots.limit(slot)
         jitter = self._random.uniform(0.75, 1.25)
         quiet = now - slot.budget.cool_until
-        self._slots.edit(slot, lambda b: b.refused(grant, now, limit, retry_after, jitter))
+        self._slots.edit(slot, lambda b: b.record_429(grant, now, limit, retry_after, jitter))
         # An answer that comes at this moment forgets it: see `Pool.answered`.
         since = slot.refused_since
         if since is None or quiet > _QUIET:
             since = slot.refused_since = now
-        if now - since >= NOTHING_BUT_REFUSALS and slot.verdict is None:
+        if now - since >= NOTHING_BUT_REFUSALS and slot.disabled_reason is None:
             message = "nothing but 429s for 15 minutes"
-            news = KeyNews(tail=tail, state=KeyState.SPENT, message=message)
-            self._slots.judge(slot, news)
+            news = KeyUpdate(tail=tail, state=KeyState.SPENT, message=message)
+            self._slots.disable(slot, news)
             return news
         self._look_for_one_quota(slot, now)
-        return KeyNews(
+        return KeyUpdate(
             tail=tail,
             state=KeyState.COOLING,
             until=slot.free_at,
-            pace=slot.budget.pace,
-            per_minute=slot.budget.effective(limit),
+            pace=slot.budget.throttled_limit,
+            per_minute=slot.budget.effective_limit(limit),
         )
 
-    def take_together(self) -> tuple[str, ...]:
+    def pop_shared_keys(self) -> tuple[str, ...]:
         """Return the tails of keys that seem to share one quota, once each time they grow."""
         found, self._together = self._together, ()
         return found
 
-    def _look_for_one_quota(self, slot: Slot, now: float) -> None:
+    def _look_for_one_quota(self, slot: TrackedBudget, now: float) -> None:
         """Look whether budgets that hit a limit at one time were granted one limit in all.
 
         Limits that are merely lower than we were told are hit together too, for their bursts
         begin together: but then each grants its own.
         """
-        if slot.budget.pace is None:
+        if slot.budget.throttled_limit is None:
             return
-        slot.slowed_at = now
-        group = [one for one in self._slots if now - one.slowed_at < _TOGETHER]
-        granted = sum(one.budget.granted(now) for one in group)
+        slot.throttled_at = now
+        group = [one for one in self._slots if now - one.throttled_at < _TOGETHER]
+        granted = sum(one.budget.granted_last_minute(now) for one in group)
         limit = max(self._slots.limit(one) for one in group)
         tails = tuple(sorted(one.keys[0].secret.tail for one in group))
         if len(group) < 2 or granted > limit:
@@ -83,7 +85,7 @@ class Refusals:
         if 2 * granted >= limit:
             # Each was half idle by itself, together they were not: the measure is exact.
             for one in group:
-                self._slots.edit(one, lambda budget: budget.slow_to_granted(now))
+                self._slots.edit(one, lambda budget: budget.throttle_to_granted(now))
         if not set(tails) <= self._told_together:
             self._told_together |= set(tails)
             self._together = tails

@@ -19,7 +19,7 @@ MARGIN: Final = 0.5
 """What two requests' ways to the server may differ by, in seconds. The server counts
 arrivals, we know departures: a slot is used again this much later than the window says."""
 
-CLEAN: Final = 900.0
+RECOVERY_SECONDS: Final = 900.0
 """Seconds without a refusal after which a slowed budget may have one more a minute."""
 
 REMEMBER_SPENT: Final = 3600.0
@@ -51,7 +51,12 @@ class Grant(msgspec.Struct, array_like=True):
     refused: bool = False
 
 
-class Budget(msgspec.Struct, omit_defaults=True):
+class Budget(
+    msgspec.Struct,
+    omit_defaults=True,
+    # The names that are on disk.
+    rename={"server_limit": "told", "consecutive_429s": "strikes", "throttled_limit": "pace"},
+):
     """The state of one budget, as it is stored and shared between processes.
 
     `boot`, `now` and `wall` say when it was written, so that its times can be carried over
@@ -66,12 +71,12 @@ class Budget(msgspec.Struct, omit_defaults=True):
     wall: float
     grants: list[Grant] = []
     limits: dict[str, _Positive] = {}
-    told: _Positive | None = None
+    server_limit: _Positive | None = None
     empty_until: float = 0.0
     cool_until: float = 0.0
-    strikes: _Count = 0
+    consecutive_429s: _Count = 0
     burst_limit: _Count = 0
-    pace: _Positive | None = None
+    throttled_limit: _Positive | None = None
     pace_grows_at: float = 0.0
     spent_wall: float | None = None
     day: str = ""
@@ -89,7 +94,7 @@ class Budget(msgspec.Struct, omit_defaults=True):
         """Return a budget that nothing has been asked of."""
         return cls(boot=clock.boot, now=clock.now(), wall=clock.wall())
 
-    def catch_up(self, clock: Clock, alive: Callable[[str], bool]) -> None:
+    def refresh(self, clock: Clock, alive: Callable[[str], bool]) -> None:
         """Bring the budget up to now: another boot, dead processes, old grants.
 
         A request that a dead process may have sent counts from when it is found.
@@ -107,13 +112,13 @@ class Budget(msgspec.Struct, omit_defaults=True):
         self._forget(now)
         self.boot, self.now, self.wall = clock.boot, now, clock.wall()
 
-    def bound(self, now: float) -> None:
+    def clamp(self, now: float) -> None:
         """Let nothing lie ahead, whatever a file says: no wait is longer than one may be."""
         for grant in self.grants:
             grant.at = min(grant.at, now)
         self.cool_until = min(self.cool_until, now + LONGEST_TOLD)
         self.empty_until = min(self.empty_until, now + LONGEST_TOLD)
-        self.pace_grows_at = min(self.pace_grows_at, now + CLEAN)
+        self.pace_grows_at = min(self.pace_grows_at, now + RECOVERY_SECONDS)
 
     def _let_go(self, holder: str, now: float) -> None:
         """Let what a dead process holds count as sent now."""
@@ -136,53 +141,53 @@ class Budget(msgspec.Struct, omit_defaults=True):
         self.pace_grows_at += by
 
     @property
-    def rests_until(self) -> float:
+    def available_at(self) -> float:
         """When the service is to be asked again, whatever room our own count leaves."""
         return max(self.cool_until, self.empty_until)
 
-    def effective(self, limit: int) -> int:
+    def effective_limit(self, limit: int) -> int:
         """Return the requests a minute that count now, for a process that was given `limit`."""
         lowest = self._lowest(limit)
-        return lowest if self.pace is None else min(lowest, self.pace)
+        return lowest if self.throttled_limit is None else min(lowest, self.throttled_limit)
 
     def _lowest(self, limit: int) -> int:
         """Return the least of what this process, others and the service say is allowed."""
         said = [limit, *self.limits.values()]
-        return min(said if self.told is None else [*said, self.told])
+        return min(said if self.server_limit is None else [*said, self.server_limit])
 
     def free_at(self, now: float, limit: int) -> float:
         """Return when the next request may leave; not after `now` means at once."""
-        limit = self.effective(limit)
-        if len(self.grants) < limit and self.pace is None:
-            return self.rests_until
+        limit = self.effective_limit(limit)
+        if len(self.grants) < limit and self.throttled_limit is None:
+            return self.available_at
         # A request that has not left counts as leaving now, for as long as that lasts.
         times = sorted((now if g.holder else g.at for g in self.grants), reverse=True)
-        free = self.rests_until
+        free = self.available_at
         if len(times) >= limit:
             free = max(free, times[limit - 1] + WINDOW + MARGIN)
-        if self.pace is not None and times:
+        if self.throttled_limit is not None and times:
             free = max(free, times[0] + WINDOW / limit)
         return free
 
-    def places(self, now: float, limit: int) -> list[tuple[float, int]]:
+    def free_slots(self, now: float, limit: int) -> list[tuple[float, int]]:
         """Return when how many of the minute's places are free, soonest first, not before now."""
-        limit = self.effective(limit)
-        earliest = max(now, self.rests_until)
-        if self.pace is not None:
+        limit = self.effective_limit(limit)
+        earliest = max(now, self.available_at)
+        if self.throttled_limit is not None:
             return [(max(earliest, self.free_at(now, limit)), 1)]
         taken = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
         unused = limit - len(taken)
         ends = [(max(earliest, at + WINDOW + MARGIN), 1) for at in taken]
         return [(earliest, unused), *ends] if unused else ends
 
-    def room(self, now: float, limit: int) -> int:
+    def remaining(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
         oldest, taken = now - WINDOW - MARGIN, len(self.grants)
         if self.grants and self.grants[0].at <= oldest:
             taken = len([1 for g in self.grants if g.holder or g.at > oldest])
-        return self.effective(limit) - taken
+        return self.effective_limit(limit) - taken
 
-    def granted(self, now: float) -> int:
+    def granted_last_minute(self, now: float) -> int:
         """Return how many requests of the last minute were not refused."""
         return sum(not g.refused for g in self.grants if g.holder or g.at > now - WINDOW)
 
@@ -217,25 +222,27 @@ class Budget(msgspec.Struct, omit_defaults=True):
             if grant.id in times:
                 grant.holder, grant.at = "", times[grant.id]
 
-    def drop(self, grant_id: int) -> None:
+    def revoke(self, grant_id: int) -> None:
         """Take back a grant whose request never left; one that has left stays counted."""
         kept = [g for g in self.grants if g.id != grant_id or not g.holder]
         if len(kept) < len(self.grants):
             self.grants = kept
             self.day_used = max(0, self.day_used - 1)
 
-    def join(self, known: "Budget") -> None:
+    def merge(self, known: "Budget") -> None:
         """Take in what this process knows of the budget and its record does not."""
         ids = {grant.id for grant in self.grants}
         self.grants += [grant for grant in known.grants if grant.id not in ids]
         self.limits |= known.limits
-        self.told = known.told if known.told is not None else self.told
+        self.server_limit = (
+            known.server_limit if known.server_limit is not None else self.server_limit
+        )
         self.cool_until = max(self.cool_until, known.cool_until)
         self.empty_until = max(self.empty_until, known.empty_until)
-        self.strikes = max(self.strikes, known.strikes)
+        self.consecutive_429s = max(self.consecutive_429s, known.consecutive_429s)
         self.pace_grows_at = max(self.pace_grows_at, known.pace_grows_at)
-        paces = [pace for pace in (self.pace, known.pace) if pace is not None]
-        self.pace = min(paces, default=None)
+        paces = [pace for pace in (self.throttled_limit, known.throttled_limit) if pace is not None]
+        self.throttled_limit = min(paces, default=None)
         self.spent_wall = max(self.spent_wall or 0.0, known.spent_wall or 0.0) or None
         self.day, self.day_used = max((self.day, self.day_used), (known.day, known.day_used))
 
@@ -249,23 +256,23 @@ class Budget(msgspec.Struct, omit_defaults=True):
 
     def answered(self) -> None:
         """Record an answer that was no refusal for quota: the next refusal starts small."""
-        self.strikes = 0
+        self.consecutive_429s = 0
         self.spent_wall = None
 
-    def knows(self, told: int | None, empty_until: float) -> bool:
+    def has_server_limit(self, told: int | None, empty_until: float) -> bool:
         """Tell whether `hear` would change nothing."""
-        return told in {None, self.told} and empty_until <= self.empty_until
+        return told in {None, self.server_limit} and empty_until <= self.empty_until
 
-    def hear(self, told: int | None, empty_until: float) -> None:
+    def set_server_limit(self, told: int | None, empty_until: float) -> None:
         """Record what an answer says of the quota: its limit, and until when nothing is left."""
-        self.told = told if told is not None else self.told
+        self.server_limit = told if told is not None else self.server_limit
         self.empty_until = max(self.empty_until, empty_until)
 
-    def left_at(self, grant_id: int, now: float) -> float:
+    def sent_at(self, grant_id: int, now: float) -> float:
         """Return when a granted request left; one that is forgotten left over a minute ago."""
         return next((g.at for g in self.grants if g.id == grant_id), now - WINDOW)
 
-    def refused(
+    def record_429(
         self, grant_id: int, now: float, limit: int, retry_after: float | None, jitter: float
     ) -> None:
         """Record a 429: cool down, and slow the pace if our own count does not explain it.
@@ -281,12 +288,12 @@ class Budget(msgspec.Struct, omit_defaults=True):
         # first refusal was known, and belongs to one burst with it.
         burst_begins = left_at >= self.cool_until
         if burst_begins:
-            self.strikes += 1
-            self.burst_limit = self.effective(limit)
+            self.consecutive_429s += 1
+            self.burst_limit = self.effective_limit(limit)
         if retry_after is not None:
             wait = min(max(retry_after, _SHORTEST_TOLD), LONGEST_TOLD)
         elif burst_begins:
-            doublings = min(self.strikes - 1, _DOUBLINGS)
+            doublings = min(self.consecutive_429s - 1, _DOUBLINGS)
             wait = min(_LONGEST_COOLDOWN, _FIRST_COOLDOWN * 2**doublings) * jitter
         else:
             wait = 0.0
@@ -307,16 +314,21 @@ class Budget(msgspec.Struct, omit_defaults=True):
         granted = sum(1 for g in recent if not g.refused)
         if granted == 0 or len(recent) < self.burst_limit:
             granted = max(granted, (self.burst_limit + 1) // 2)
-        self.pace = max(1, min(granted, lowest))
-        self.pace_grows_at = now + CLEAN
+        self.throttled_limit = max(1, min(granted, lowest))
+        self.pace_grows_at = now + RECOVERY_SECONDS
 
-    def slow_to_granted(self, now: float) -> None:
+    def throttle_to_granted(self, now: float) -> None:
         """Let the pace be no more than what was granted in the last minute."""
-        self.pace = max(1, min(self.granted(now), self.pace or self.granted(now)))
+        self.throttled_limit = max(
+            1,
+            min(
+                self.granted_last_minute(now), self.throttled_limit or self.granted_last_minute(now)
+            ),
+        )
 
     def _grow(self, now: float, limit: int) -> None:
-        while self.pace is not None and now >= self.pace_grows_at:
-            self.pace += 1
-            self.pace_grows_at += CLEAN
-            if self.pace >= self._lowest(limit):
-                self.pace = None
+        while self.throttled_limit is not None and now >= self.pace_grows_at:
+            self.throttled_limit += 1
+            self.pace_grows_at += RECOVERY_SECONDS
+            if self.throttled_limit >= self._lowest(limit):
+                self.throttled_limit = None

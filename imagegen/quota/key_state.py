@@ -22,14 +22,14 @@ class KeyState(StrEnum):
     REJECTED = "rejected"
 
 
-USELESS: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
+UNUSABLE: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
 """States of keys that have to be replaced: nothing here can be drawn with them."""
 
-LASTING: Final = USELESS | {KeyState.OUT_OF_CREDIT}
+NEEDS_USER: Final = UNUSABLE | {KeyState.OUT_OF_CREDIT}
 """States that time does not mend; only a person can."""
 
 
-class KeyNews(msgspec.Struct, frozen=True, kw_only=True):
+class KeyUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """A key and its state. `until` is in `Clock.now()` seconds, where known.
 
     `per_minute` is what the key may send a minute at present; `pace` the same where that is

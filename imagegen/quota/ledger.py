@@ -25,13 +25,13 @@ from imagegen.quota.store import (
     digest,
 )
 
-_JUST_USED: Final = "just used"
+_COOLDOWN_MARKER: Final = "just used"
 _LOOK_AGAIN: Final = 60.0
 _LOOK_SECONDS: Final = 0.2
 """How long the run is held up by such a look at a store that is still locked."""
 
 
-class Account:
+class StoredBudget:
     """One budget's name in the store, and what was last read or written of it.
 
     `known` tells that there is such a thing.
@@ -62,13 +62,13 @@ class Ledger:
         alone: bool = False,
         folder: Path | None = None,
     ) -> None:
-        self.alone = alone
+        self.is_fallback = alone
         self._folder = folder
         self._look_again = clock.now() + _LOOK_AGAIN
         self._store = store
         self._clock = clock
         self._warn = warn
-        self._accounts: list[Account] = []
+        self._accounts: list[StoredBudget] = []
         self._rows_mended = False
 
     @classmethod
@@ -103,29 +103,29 @@ class Ledger:
         """This process's name in budgets."""
         return self._store.holder
 
-    def account(self, *owner: str) -> Account:
+    def account(self, *owner: str) -> StoredBudget:
         """Return the budget of provider, kind of owner, owner and model."""
-        account = Account(digest(self._store.salt, *owner), Budget.fresh(self._clock), owner)
+        account = StoredBudget(digest(self._store.salt, *owner), Budget.fresh(self._clock), owner)
         self._accounts.append(account)
         return account
 
-    def edit(self, account: Account, change: Callable[[Budget], object]) -> None:
+    def update(self, account: StoredBudget, change: Callable[[Budget], object]) -> None:
         """Apply a change to the budget as it is now, however many others change it too."""
         try:
             self._edit(account, change)
         except (StoreUnavailableError, StoreTornError) as error:
             damaged = isinstance(error, StoreTornError)
             self._warn(_alone_because("is damaged" if damaged else f"cannot be used ({error})"))
-            self._go_on_alone(just_used=damaged)
+            self._fall_back(just_used=damaged)
             self._edit(account, change)
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Fall back if the store was deleted; return whether a store can be used again."""
-        if self.alone:
-            return self._look_again <= self._clock.now() and self._come_back()
+        if self.is_fallback:
+            return self._look_again <= self._clock.now() and self._recover()
         if self._store.gone:
             self._warn(_alone_because("was deleted"))
-            self._go_on_alone(just_used=False)
+            self._fall_back(just_used=False)
             # Other runs use a new one, which knows nothing of what this run has sent.
             self._folder = None
         return False
@@ -134,11 +134,11 @@ class Ledger:
         """Let go of the store."""
         self._store.close()
 
-    def _edit(self, account: Account, change: Callable[[Budget], object]) -> None:
+    def _edit(self, account: StoredBudget, change: Callable[[Budget], object]) -> None:
         while True:
             if account.version == 0:
                 self._load(account)
-            account.budget.catch_up(self._clock, self._store.alive)
+            account.budget.refresh(self._clock, self._store.alive)
             change(account.budget)
             row = msgspec.msgpack.encode(account.budget)
             if self._store.swap(account.name, account.version, row):
@@ -148,13 +148,13 @@ class Ledger:
                 return
             self._load(account)
 
-    def _load(self, account: Account) -> None:
+    def _load(self, account: StoredBudget) -> None:
         account.version, account.budget = self._read(account.name)
         if account.version > 0:
             account.row = msgspec.msgpack.encode(account.budget)
-        elif self.alone or not account.known:
+        elif self.is_fallback or not account.known:
             # While others could be seen, what they had sent was known too.
-            _, just_used = self._read(_JUST_USED)
+            _, just_used = self._read(_COOLDOWN_MARKER)
             account.budget.cool_until = just_used.cool_until
 
     def _read(self, name: str) -> tuple[int, Budget]:
@@ -171,17 +171,17 @@ class Ledger:
             self._rows_mended = True
             budget = Budget.fresh(self._clock)
             self._just_used(budget)
-        budget.catch_up(self._clock, self._store.alive)
-        budget.bound(self._clock.now())
+        budget.refresh(self._clock, self._store.alive)
+        budget.clamp(self._clock.now())
         return version, budget
 
     def _just_used(self, budget: Budget) -> None:
         budget.cool_until = max(budget.cool_until, self._clock.now() + WINDOW + MARGIN)
 
     def _count_as_just_used(self) -> None:
-        self.edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
+        self.update(StoredBudget(_COOLDOWN_MARKER, Budget.fresh(self._clock)), self._just_used)
 
-    def _come_back(self) -> bool:
+    def _recover(self) -> bool:
         """Use the store again, if that is possible now."""
         self._look_again = self._clock.now() + _LOOK_AGAIN
         if self._folder is None:
@@ -191,7 +191,7 @@ class Ledger:
             self._move_to(store, forgotten=store.damaged or store.lost)
         except (StoreUnavailableError, StoreTornError):
             return False
-        self.alone = False
+        self.is_fallback = False
         return True
 
     def _move_to(self, store: SqliteStore, *, forgotten: bool) -> None:
@@ -204,12 +204,14 @@ class Ledger:
         rows = [(a.name, a.version, a.budget, a.row) for a in self._accounts]
         try:
             if forgotten:
-                self._edit(Account(_JUST_USED, Budget.fresh(self._clock)), self._just_used)
+                self._edit(
+                    StoredBudget(_COOLDOWN_MARKER, Budget.fresh(self._clock)), self._just_used
+                )
             for account in self._accounts:
                 known = msgspec.msgpack.decode(account.row, type=Budget)
                 known.rename(before.holder, store.holder)
                 account.name, account.version = digest(store.salt, *account.owner), 0
-                self._edit(account, partial(Budget.join, known=known))
+                self._edit(account, partial(Budget.merge, known=known))
         except (StoreUnavailableError, StoreTornError):
             for account, row in zip(self._accounts, rows, strict=True):
                 account.name, account.version, account.budget, account.row = row
@@ -218,8 +220,8 @@ class Ledger:
             raise
         before.close()
 
-    def _go_on_alone(self, *, just_used: bool) -> None:
-        holder, self.alone = self._store.holder, True
+    def _fall_back(self, *, just_used: bool) -> None:
+        holder, self.is_fallback = self._store.holder, True
         self._look_again = self._clock.now() + _LOOK_AGAIN
         self._store.close()
         self._store = MemoryStore(self._store.salt, holder)

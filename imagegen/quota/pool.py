@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 
 from imagegen.clock import Clock
-from imagegen.keys.keyring import Key
-from imagegen.quota.accounts import Slots
-from imagegen.quota.backoff import Refusals
+from imagegen.keys.keyring import ApiKey
+from imagegen.quota.accounts import BudgetSet
+from imagegen.quota.backoff import Backoff
 from imagegen.quota.budget import LONGEST_TOLD, Budget
-from imagegen.quota.key_state import LASTING, USELESS, KeyNews, KeyState
+from imagegen.quota.key_state import NEEDS_USER, UNUSABLE, KeyState, KeyUpdate
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.scheduler import Turns
-from imagegen.quota.simulation import Chained, last_departures
+from imagegen.quota.scheduler import FairScheduler
+from imagegen.quota.simulation import ChainLoad, last_departures
 from imagegen.secret import Secret
 
 _YIELD: Final = 0.05
@@ -38,7 +38,7 @@ class Lease(msgspec.Struct, frozen=True):
     grant: int
 
 
-class Wait(msgspec.Struct, frozen=True):
+class Throttled(msgspec.Struct, frozen=True):
     """No key is free; `until` is when to ask again at the latest.
 
     Infinite where only another style's keys can help, once that one is done.
@@ -50,20 +50,20 @@ class Wait(msgspec.Struct, frozen=True):
 class Exhausted(msgspec.Struct, frozen=True):
     """No key of the style will be free again in this run, and why for each."""
 
-    keys: tuple[KeyNews, ...]
+    keys: tuple[KeyUpdate, ...]
 
     @property
-    def useless(self) -> bool:
+    def needs_other_keys(self) -> bool:
         """Whether only other keys can help: there is none, or none that is accepted."""
-        return all(key.state in USELESS for key in self.keys)
+        return all(key.state in UNUSABLE for key in self.keys)
 
     @property
-    def lasting(self) -> bool:
+    def needs_user_action(self) -> bool:
         """Whether only a person can help, with other keys or with credit."""
-        return all(key.state in LASTING for key in self.keys)
+        return all(key.state in NEEDS_USER for key in self.keys)
 
 
-class Pool:
+class KeyPool:
     """The keys of all styles. Every method may be called from any thread.
 
     `keys` gives each style's keys, also of styles that draw nothing: with `lend`, the keys
@@ -73,7 +73,7 @@ class Pool:
 
     def __init__(
         self,
-        keys: Mapping[str, Iterable[Key]],
+        keys: Mapping[str, Iterable[ApiKey]],
         *,
         provider: str,
         model: str,
@@ -85,9 +85,9 @@ class Pool:
         self._clock = clock
         self._departed: deque[tuple[Lease, float]] = deque()
         self._held = _Lock(self._note_departures)
-        self._slots = Slots(keys, provider=provider, model=model, ledger=ledger, clock=clock)
-        self._turns = Turns(self._slots, clock, lend=lend)
-        self._refusals = Refusals(self._slots, clock, seed)
+        self._slots = BudgetSet(keys, provider=provider, model=model, ledger=ledger, clock=clock)
+        self._turns = FairScheduler(self._slots, clock, lend=lend)
+        self._refusals = Backoff(self._slots, clock, seed)
         self._revived = False
 
     @property
@@ -95,17 +95,17 @@ class Pool:
         """Whether styles that have nothing to send lend their keys."""
         return self._turns.lends
 
-    def want(self, style: str) -> None:
+    def register_demand(self, style: str) -> None:
         """Announce that the style will ask at once, so that its turn is kept."""
         with self._held:
             self._turns.want(style)
 
-    def withdraw(self, style: str) -> None:
+    def cancel_demand(self, style: str) -> None:
         """Say that the style needs no key for now."""
         with self._held:
             self._turns.withdraw(style)
 
-    def rest(self, style: str) -> bool:
+    def mark_idle(self, style: str) -> bool:
         """Say that the style has nothing left to send, until it asks again.
 
         Returns whether others may have its keys from now on, and should ask.
@@ -113,27 +113,27 @@ class Pool:
         with self._held:
             return self._turns.rest(style)
 
-    def lease(self, style: str) -> Lease | Wait | Exhausted:
+    def lease(self, style: str) -> Lease | Throttled | Exhausted:
         """Take a key for one request of this style, or learn when to ask again."""
         with self._held:
             now = self._clock.now()
-            self._revived |= self._slots.revive()
+            self._revived |= self._slots.reenable()
             taken = self._turns.take(style, now)
             if taken is not None:
                 slot, key, grant = taken
                 return Lease(key.secret, style, slot.index, grant)
-            comes = self._turns.comes(style, now)
+            comes = self._turns.next_at(style, now)
             if comes is None:
-                return Exhausted(self._slots.news(style))
-            return Wait(max(comes, now + _YIELD))
+                return Exhausted(self._slots.key_states(style))
+            return Throttled(max(comes, now + _YIELD))
 
-    def states(self, style: str) -> tuple[KeyNews, ...]:
+    def key_states(self, style: str) -> tuple[KeyUpdate, ...]:
         """Return the state of each key of the style."""
         with self._held:
-            return self._slots.news(style)
+            return self._slots.key_states(style)
 
     def forecast(
-        self, left: Mapping[str, int], chained: Mapping[str, Chained] | None = None
+        self, left: Mapping[str, int], chained: Mapping[str, ChainLoad] | None = None
     ) -> dict[str, float | None]:
         """Return in how many seconds the last of so many requests of each style can leave.
 
@@ -142,10 +142,10 @@ class Pool:
         """
         with self._held:
             now, wall = self._clock.now(), self._clock.wall()
-            supplies = [self._turns.supply(slot, left, now, wall) for slot in self._slots]
+            supplies = [self._turns.capacity(slot, left, now, wall) for slot in self._slots]
         return last_departures(supplies, left, now, chained)
 
-    def any_key(self) -> Secret | None:
+    def probe_key(self) -> Secret | None:
         """Return a key for the service's free endpoint: any that was not rejected."""
         with self._held:
             for slot in self._slots:
@@ -166,7 +166,7 @@ class Pool:
 
     def release(self, lease: Lease) -> None:
         """Give back a lease whose request never left: its place in the minute is free again."""
-        self._change(lease, lambda budget: budget.drop(lease.grant))
+        self._change(lease, lambda budget: budget.revoke(lease.grant))
 
     def answered(self, lease: Lease) -> None:
         """Record any answer of the service but a refusal for quota."""
@@ -174,10 +174,10 @@ class Pool:
         # Without the lock, for nearly every answer comes this way: a refusal that comes at
         # the same moment may as well have come a moment later.
         slot.refused_since = None
-        if slot.budget.strikes or slot.budget.spent_wall is not None:
+        if slot.budget.consecutive_429s or slot.budget.spent_wall is not None:
             self._change(lease, Budget.answered)
 
-    def told(
+    def record_server_limit(
         self, lease: Lease, *, per_minute: int | None, remaining: int | None, reset: float | None
     ) -> None:
         """Record what any answer says that the key may still send.
@@ -190,25 +190,25 @@ class Pool:
         with self._held:
             now, until = self._clock.now(), 0.0
             if per_minute is not None:
-                per_minute = self._slots.share(per_minute)
+                per_minute = self._slots.own_share(per_minute)
             if remaining == 0 and reset is not None:
-                until = slot.budget.left_at(lease.grant, now) + min(reset, LONGEST_TOLD)
+                until = slot.budget.sent_at(lease.grant, now) + min(reset, LONGEST_TOLD)
             # An answer costs no write unless it says something new.
-            if not slot.budget.knows(per_minute, until if until > now else 0.0):
-                self._slots.edit(slot, lambda budget: budget.hear(per_minute, until))
+            if not slot.budget.has_server_limit(per_minute, until if until > now else 0.0):
+                self._slots.edit(slot, lambda budget: budget.set_server_limit(per_minute, until))
 
-    def limited(self, lease: Lease, retry_after: float | None) -> KeyNews:
+    def record_429(self, lease: Lease, retry_after: float | None) -> KeyUpdate:
         """Record a 429 that passes; `retry_after` is in seconds, where the service says so."""
         with self._held:
             slot = self._slots[lease.slot]
-            return self._refusals.note(slot, lease.grant, lease.secret.tail, retry_after)
+            return self._refusals.record_429(slot, lease.grant, lease.secret.tail, retry_after)
 
-    def take_together(self) -> tuple[str, ...]:
+    def pop_shared_keys(self) -> tuple[str, ...]:
         """Return the tails of keys that seem to share one quota, once each time they grow."""
         with self._held:
-            return self._refusals.take_together()
+            return self._refusals.pop_shared_keys()
 
-    def spent_today(self, lease: Lease, message: str = "") -> KeyNews:
+    def spent_today(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record the service's word that the day's quota is used up."""
         wall = self._clock.wall()
 
@@ -218,34 +218,34 @@ class Pool:
         with self._held:
             slot = self._slots[lease.slot]
             self._slots.edit(slot, spend)
-            news = self._slots.spend_today(slot, message)
+            news = self._slots.disable_until_midnight(slot, message)
         return msgspec.structs.replace(news, tail=lease.secret.tail)
 
-    def no_quota(self, lease: Lease, message: str = "") -> KeyNews:
+    def no_quota(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record the service's word that the plan has no quota for the model."""
         return self._give_up(lease, KeyState.NO_QUOTA, message)
 
-    def out_of_credit(self, lease: Lease, message: str = "") -> KeyNews:
+    def out_of_credit(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record the service's word that there is no credit; forgotten when this run ends.
 
         A person who has added some runs again at once.
         """
         return self._give_up(lease, KeyState.OUT_OF_CREDIT, message)
 
-    def reject(self, lease: Lease, message: str = "") -> KeyNews:
+    def reject(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record that the service does not accept the key; forgotten when this run ends."""
         with self._held:
             self._slots.reject(self._slots[lease.slot], lease.secret, message)
-        return KeyNews(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
+        return KeyUpdate(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """See whether the ledger is still where it was; to be called every second or so.
 
         Returns whether a new day has given keys back that were spent: styles should ask again.
         """
         with self._held:
             self._slots.look()
-            revived, self._revived = self._revived | self._slots.revive(), False
+            revived, self._revived = self._revived | self._slots.reenable(), False
             return revived
 
     def close(self) -> None:
@@ -253,11 +253,11 @@ class Pool:
         with self._held:
             self._slots.close()
 
-    def _give_up(self, lease: Lease, state: KeyState, message: str) -> KeyNews:
+    def _give_up(self, lease: Lease, state: KeyState, message: str) -> KeyUpdate:
         """Use a budget no more in this run."""
-        news = KeyNews(tail=lease.secret.tail, state=state, message=message)
+        news = KeyUpdate(tail=lease.secret.tail, state=state, message=message)
         with self._held:
-            self._slots.judge(self._slots[lease.slot], news)
+            self._slots.disable(self._slots[lease.slot], news)
         return news
 
     def _change(self, lease: Lease, change: Callable[[Budget], object]) -> None:

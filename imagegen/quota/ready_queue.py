@@ -4,16 +4,16 @@ import heapq
 import math
 from collections.abc import Callable, Collection, Iterable
 
-from imagegen.keys.keyring import Key
+from imagegen.keys.keyring import ApiKey
 from imagegen.quota.budget import Budget
-from imagegen.quota.key_state import KeyNews
-from imagegen.quota.ledger import Account
+from imagegen.quota.key_state import KeyUpdate
+from imagegen.quota.ledger import StoredBudget
 from imagegen.secret import Secret
 
 _ROOM_FOR_STALE = 64
 
 
-class Slot:
+class TrackedBudget:
     """A budget as this run sees it: its keys, and what only this run knows of them.
 
     `verdict` says why it is not used any more in this run, `verdict_ends` until when by the
@@ -21,17 +21,17 @@ class Slot:
     told, `free_at` when its next request may leave, as of its last change.
     """
 
-    def __init__(self, index: int, account: Account, first: Key) -> None:
+    def __init__(self, index: int, account: StoredBudget, first: ApiKey) -> None:
         self.index = index
         self.account = account
         self.limit = first.limit
-        self.keys: list[Key] = []
+        self.keys: list[ApiKey] = []
         self.styles: set[str] = set()
         self.rejected: dict[Secret, str] = {}
-        self.verdict: KeyNews | None = None
-        self.verdict_ends: float | None = None
+        self.disabled_reason: KeyUpdate | None = None
+        self.disabled_until: float | None = None
         self.refused_since: float | None = None
-        self.slowed_at = -math.inf
+        self.throttled_at = -math.inf
         self.free_at = 0.0
         self.version = 0
 
@@ -40,7 +40,7 @@ class Slot:
         """What is known of the budget, as of its last change by this process."""
         return self.account.budget
 
-    def key(self, wanted: Collection[Secret] | None) -> Key | None:
+    def key(self, wanted: Collection[Secret] | None) -> ApiKey | None:
         """Return the first key that is wanted (None: any) and that is not rejected."""
         for key in self.keys:
             if (wanted is None or key.secret in wanted) and key.secret not in self.rejected:
@@ -48,7 +48,7 @@ class Slot:
         return None
 
 
-class Shelf:
+class ReadyQueue:
     """The budgets that the same styles may use: the roomiest of those free, or when one is.
 
     `room` tells how many requests a budget's minute has room for. `served` says for each
@@ -56,26 +56,26 @@ class Shelf:
     some keys here are of no use.
     """
 
-    def __init__(self, styles: Iterable[str], room: Callable[[Slot, float], int]) -> None:
+    def __init__(self, styles: Iterable[str], room: Callable[[TrackedBudget, float], int]) -> None:
         self.styles = frozenset(styles)
-        self.partly_rejected = False
+        self.has_rejected_keys = False
         self._room = room
-        self.slots: list[Slot] = []
-        self.served: dict[str, int] = {}
+        self.slots: list[TrackedBudget] = []
+        self.last_served: dict[str, int] = {}
         # Both heaps keep entries of the past until they come up: those of an older version.
         self._free: list[tuple[int, int, int]] = []
         self._later: list[tuple[float, int, int]] = []
-        self._by_index: dict[int, Slot] = {}
+        self._by_index: dict[int, TrackedBudget] = {}
 
-    def add(self, slot: Slot) -> None:
+    def add(self, slot: TrackedBudget) -> None:
         """Take in a budget; `put` then gives it its place."""
         self.slots.append(slot)
         self._by_index[slot.index] = slot
 
-    def put(self, slot: Slot, now: float) -> None:
+    def push(self, slot: TrackedBudget, now: float) -> None:
         """Give a budget its place, anew after every change; none if it is of no use."""
         slot.version += 1
-        if slot.verdict is not None or slot.key(None) is None:
+        if slot.disabled_reason is not None or slot.key(None) is None:
             return
         if slot.free_at <= now:
             heapq.heappush(self._free, (-self._room(slot, now), slot.index, slot.version))
@@ -87,7 +87,7 @@ class Shelf:
             heapq.heapify(self._free)
             heapq.heapify(self._later)
 
-    def take(self, now: float) -> Slot | None:
+    def pop(self, now: float) -> TrackedBudget | None:
         """Remove and return the roomiest budget that is free; it is to be `put` back."""
         while self._later and self._later[0][0] <= now:
             _, index, version = heapq.heappop(self._later)

@@ -5,33 +5,33 @@ from collections.abc import Iterable
 from typing import Final
 
 from imagegen.clock import Clock
-from imagegen.keys.keyring import Key
-from imagegen.quota.accounts import Slots
+from imagegen.keys.keyring import ApiKey
+from imagegen.quota.accounts import BudgetSet
 from imagegen.quota.budget import MARGIN, WINDOW
-from imagegen.quota.ready_queue import Shelf, Slot
-from imagegen.quota.simulation import Supply
+from imagegen.quota.ready_queue import ReadyQueue, TrackedBudget
+from imagegen.quota.simulation import Capacity
 
 _LATE: Final = 2.0
 """Seconds for which a style's turn is kept once it was to come again."""
 
 
-class Turns:
+class FairScheduler:
     """Who waits for budgets, who lends them, and who was served when.
 
     Calls must not overlap; the pool's lock sees to that.
     """
 
-    def __init__(self, slots: Slots, clock: Clock, *, lend: bool) -> None:
+    def __init__(self, slots: BudgetSet, clock: Clock, *, lend: bool) -> None:
         self.lends = lend
         self._slots = slots
         self._clock = clock
         self._served = 0
         self._waiting: dict[str, float] = {}
-        self._resting = set(slots.secrets)
+        self._idle = set(slots.secrets)
 
     def want(self, style: str) -> None:
         """Keep the turn of a style that will ask at once."""
-        self._resting.discard(style)
+        self._idle.discard(style)
         self._waiting[style] = self._clock.now()
 
     def withdraw(self, style: str) -> None:
@@ -41,25 +41,25 @@ class Turns:
     def rest(self, style: str) -> bool:
         """Lend the style's budgets until it asks again; returns whether that is news."""
         self._waiting.pop(style, None)
-        news = self.lends and style not in self._resting
-        self._resting.add(style)
+        news = self.lends and style not in self._idle
+        self._idle.add(style)
         return news
 
-    def take(self, style: str, now: float) -> tuple[Slot, Key, int] | None:
+    def take(self, style: str, now: float) -> tuple[TrackedBudget, ApiKey, int] | None:
         """Grant the style a request: returns the budget, its key and the grant's number."""
-        self._resting.discard(style)
+        self._idle.discard(style)
         # What few can use first; of what is lent and what is the style's own, the latter.
         for shelf in sorted(
             self._open_to(style),
             key=lambda shelf: (self._waiting_for(shelf), style not in shelf.styles),
         ):
-            if self._has_turn(shelf, style, now):
+            if self._is_next(shelf, style, now):
                 taken = self._take_from(shelf, style, now)
                 if taken is not None:
                     return taken
         return None
 
-    def comes(self, style: str, now: float) -> float | None:
+    def next_at(self, style: str, now: float) -> float | None:
         """Return when a style that was granted nothing is to ask again, and keep its turn then.
 
         Infinite where only another style's keys can help, once that one is done; None where
@@ -73,89 +73,93 @@ class Turns:
         self._waiting.pop(style, None)
         return math.inf if self._may_be_lent(style) else None
 
-    def supply(self, slot: Slot, left: Iterable[str], now: float, wall: float) -> Supply:
+    def capacity(
+        self, slot: TrackedBudget, left: Iterable[str], now: float, wall: float
+    ) -> Capacity:
         """Return what a budget allows from now on to the styles that have something left."""
         limit, budget, per_day = self._slots.limit(slot), slot.budget, slot.limit.per_day
-        effective = budget.effective(limit)
+        effective = budget.effective_limit(limit)
         most = None if per_day is None else max(0, per_day - budget.used_today(wall))
-        lent = self.lends and slot.verdict is None and slot.key(None) is not None
+        lent = self.lends and slot.disabled_reason is None and slot.key(None) is not None
         users = [s for s in left if s in slot.styles and self._slots.usable(slot, s)]
         others = [s for s in left if s not in users and self._slots.secrets.get(s)]
-        return Supply(
+        return Capacity(
             styles=frozenset(users),
             borrowers=frozenset(others if lent else ()),
             per_minute=effective,
-            places=budget.places(now, limit),
+            free_slots=budget.free_slots(now, limit),
             # The rolling minute holds for a slowed budget too.
-            spacing=(WINDOW + MARGIN) / effective if budget.pace is not None else 0.0,
-            most=0 if budget.spent_today(wall) else most,
+            spacing=(WINDOW + MARGIN) / effective if budget.throttled_limit is not None else 0.0,
+            daily_limit=0 if budget.spent_today(wall) else most,
         )
 
-    def _open_to(self, style: str) -> list[Shelf]:
+    def _open_to(self, style: str) -> list[ReadyQueue]:
         """Return the budgets that the style may use: its own, and those it is lent."""
         return [shelf for shelf in self._slots.shelves if self._may_use(shelf, style)]
 
-    def _may_use(self, shelf: Shelf, style: str) -> bool:
-        return style in shelf.styles or (self._may_borrow(style) and shelf.styles <= self._resting)
+    def _may_use(self, shelf: ReadyQueue, style: str) -> bool:
+        return style in shelf.styles or (self._can_borrow(style) and shelf.styles <= self._idle)
 
-    def _key(self, slot: Slot, style: str) -> Key | None:
+    def _key(self, slot: TrackedBudget, style: str) -> ApiKey | None:
         """Return the key by which the style may send on a budget: its own, or one that it is lent.
 
         Of a budget that it shares with others, its own keys may be rejected and theirs not. Who
         has none that works there lends none, and others need not wait for that.
         """
         own = self._slots.key(slot, style)
-        if own is not None or not self._may_borrow(style):
+        if own is not None or not self._can_borrow(style):
             return own
         lenders = {other for other in slot.styles if self._slots.key(slot, other) is not None}
-        return slot.key(None) if lenders <= self._resting else None
+        return slot.key(None) if lenders <= self._idle else None
 
-    def _may_borrow(self, style: str) -> bool:
+    def _can_borrow(self, style: str) -> bool:
         return self.lends and bool(self._slots.secrets.get(style))
 
     def _may_be_lent(self, style: str) -> bool:
         """Tell whether another style has keys that it could lend once it is done."""
-        if not self._may_borrow(style):
+        if not self._can_borrow(style):
             return False
-        return any(slot.verdict is None and slot.key(None) for slot in self._slots)
+        return any(slot.disabled_reason is None and slot.key(None) for slot in self._slots)
 
-    def _free_at(self, shelf: Shelf, style: str, now: float) -> float | None:
+    def _free_at(self, shelf: ReadyQueue, style: str, now: float) -> float | None:
         """Return when the style may ask again, not before now; None: never again."""
-        if not shelf.partly_rejected:
+        if not shelf.has_rejected_keys:
             return shelf.free_at(now)
         usable = [
             slot.free_at
             for slot in shelf.slots
-            if slot.verdict is None and self._key(slot, style) is not None
+            if slot.disabled_reason is None and self._key(slot, style) is not None
         ]
         return max(now, min(usable)) if usable else None
 
-    def _waiting_for(self, shelf: Shelf) -> int:
+    def _waiting_for(self, shelf: ReadyQueue) -> int:
         """Count the waiting styles that could use it."""
         return sum(self._may_use(shelf, style) for style in self._waiting)
 
-    def _has_turn(self, shelf: Shelf, style: str, now: float) -> bool:
+    def _is_next(self, shelf: ReadyQueue, style: str, now: float) -> bool:
         """Tell whether no other style that waits for these budgets was served longer ago.
 
         A style that was told to come later has no turn before: a place that became free
         early would stay empty until then.
         """
-        mine = shelf.served.get(style, 0)
+        mine = shelf.last_served.get(style, 0)
         for other, comes in self._waiting.items():
             if other == style or not comes <= now <= comes + _LATE:
                 continue
             if (
-                shelf.served.get(other, 0) < mine
+                shelf.last_served.get(other, 0) < mine
                 and self._may_use(shelf, other)
                 and any(self._slots.usable(slot, other) for slot in shelf.slots)
             ):
                 return False
         return True
 
-    def _take_from(self, shelf: Shelf, style: str, now: float) -> tuple[Slot, Key, int] | None:
+    def _take_from(
+        self, shelf: ReadyQueue, style: str, now: float
+    ) -> tuple[TrackedBudget, ApiKey, int] | None:
         not_ours = []
         taken = None
-        while taken is None and (slot := shelf.take(now)) is not None:
+        while taken is None and (slot := shelf.pop(now)) is not None:
             key = self._key(slot, style)
             if key is None:
                 not_ours.append(slot)
@@ -163,7 +167,7 @@ class Turns:
             grant = self._slots.grant(slot)
             if grant is not None:
                 self._served += 1
-                shelf.served[style] = self._served
+                shelf.last_served[style] = self._served
                 self._waiting.pop(style, None)
                 taken = slot, key, grant
         for slot in not_ours:

@@ -19,7 +19,7 @@ _SHARE: Final = 0.01
 taken for one moment, the last of them: 100,000 beats are played through in a few steps."""
 
 
-class Supply(msgspec.Struct, frozen=True, kw_only=True):
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
     Once none of `styles` has anything left, `borrowers` may use it. `per_minute` is the limit
@@ -31,12 +31,12 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     styles: frozenset[str]
     borrowers: frozenset[str] = frozenset()
     per_minute: int
-    places: Sequence[tuple[float, int]]
+    free_slots: Sequence[tuple[float, int]]
     spacing: float = 0.0
-    most: int | None = None
+    daily_limit: int | None = None
 
 
-class Chained(msgspec.Struct, frozen=True, kw_only=True):
+class ChainLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of which each must be answered before the next of its chain can leave.
 
     `ready` says how many chains have how many requests left, of which the first can leave now;
@@ -45,31 +45,31 @@ class Chained(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ready: Mapping[int, int]
-    coming: Mapping[int, int] = {}  # copied by msgspec
-    answer: float = 0.0
+    pending: Mapping[int, int] = {}  # copied by msgspec
+    latency: float = 0.0
 
 
 def last_departures(
-    supplies: Sequence[Supply],
+    supplies: Sequence[Capacity],
     left: Mapping[str, int],
     now: float,
-    chained: Mapping[str, Chained] | None = None,
+    chained: Mapping[str, ChainLoad] | None = None,
 ) -> dict[str, float | None]:
     """Return in how many seconds the last of each style's requests can leave.
 
     0 where nothing is left; None where not all of them can ever leave. `chained` has the
     styles of which requests wait for others of the same style.
     """
-    return _Play(supplies, left, now, chained or {}).out()
+    return _Simulation(supplies, left, now, chained or {}).run()
 
 
 class _Queue:
     """One style's requests: those that can leave, of the longest chains first."""
 
-    def __init__(self, chained: Chained, now: float) -> None:
-        self._answer = chained.answer
+    def __init__(self, chained: ChainLoad, now: float) -> None:
+        self._answer = chained.latency
         self._ready = Counter(dict(chained.ready))
-        self._coming = [(now + chained.answer, n, count) for n, count in chained.coming.items()]
+        self._coming = [(now + chained.latency, n, count) for n, count in chained.pending.items()]
         heapq.heapify(self._coming)
 
     def ready(self, at: float) -> int:
@@ -97,24 +97,24 @@ class _Queue:
             count -= taken
 
 
-class _Play:
+class _Simulation:
     def __init__(
         self,
-        supplies: Sequence[Supply],
+        supplies: Sequence[Capacity],
         left: Mapping[str, int],
         now: float,
-        chained: Mapping[str, Chained],
+        chained: Mapping[str, ChainLoad],
     ) -> None:
         self._now = now
         self._supplies = supplies
         self._left = {style: count for style, count in left.items() if count > 0}
         self._queues = {
-            style: _Queue(chained.get(style) or Chained(ready={1: count}), now)
+            style: _Queue(chained.get(style) or ChainLoad(ready={1: count}), now)
             for style, count in self._left.items()
         }
-        self._turns = list(self._left)
+        self._order = list(self._left)
         self._last: dict[str, float | None] = dict.fromkeys(left, 0.0)
-        self._most = [supply.most for supply in supplies]
+        self._most = [supply.daily_limit for supply in supplies]
         a_minute = sum(supply.per_minute for supply in supplies) or 1
         whole = sum(self._left.values()) / a_minute * WINDOW
         grain = min(WINDOW, max(_GRAIN, whole * _SHARE))
@@ -126,11 +126,11 @@ class _Play:
         ]
         heapq.heapify(self._heap)
 
-    def out(self) -> dict[str, float | None]:
+    def run(self) -> dict[str, float | None]:
         while self._left and self._heap:
             at, _, index, count = heapq.heappop(self._heap)
             supply = self._supplies[index]
-            used = self._give(at, index, count)
+            used = self._assign(at, index, count)
             later = self._next(supply) if used < count else None
             if later is not None:
                 heapq.heappush(self._heap, (later, len(supply.styles), index, count - used))
@@ -139,13 +139,13 @@ class _Play:
                 heapq.heappush(self._heap, (again, len(supply.styles), index, used))
         return self._last | dict.fromkeys(self._left)
 
-    def _give(self, at: float, index: int, count: int) -> int:
+    def _assign(self, at: float, index: int, count: int) -> int:
         """Give the places to styles in turn; returns how many were taken."""
         most = self._most[index]
         room = count if most is None else min(count, most)
         used = 0
         while used < room:
-            wanting = self._wanting(self._supplies[index], at)
+            wanting = self._candidates(self._supplies[index], at)
             if not wanting:
                 break
             share, over = divmod(room - used, len(wanting))
@@ -156,7 +156,7 @@ class _Play:
                     self._take(style, taken, at)
             # Who had one more than others has the last turn next time.
             ahead = wanting[:over]
-            self._turns.sort(key=ahead.__contains__)
+            self._order.sort(key=ahead.__contains__)
         if most is not None:
             self._most[index] = most - used
         return used
@@ -167,30 +167,30 @@ class _Play:
         self._left[style] -= count
         if not self._left[style]:
             del self._left[style]
-            self._turns.remove(style)
+            self._order.remove(style)
 
-    def _wanting(self, supply: Supply, at: float) -> list[str]:
-        able = [style for style in self._turns if self._queues[style].ready(at)]
+    def _candidates(self, supply: Capacity, at: float) -> list[str]:
+        able = [style for style in self._order if self._queues[style].ready(at)]
         own = [style for style in able if style in supply.styles]
         return own or [style for style in able if style in supply.borrowers]
 
-    def _next(self, supply: Supply) -> float | None:
+    def _next(self, supply: Capacity) -> float | None:
         """Return when somebody can use a place of this budget that nobody can use yet."""
-        able = [s for s in self._turns if s in supply.styles or s in supply.borrowers]
+        able = [s for s in self._order if s in supply.styles or s in supply.borrowers]
         return min((at for s in able if (at := self._queues[s].next) is not None), default=None)
 
 
-def _bursts(supply: Supply, grain: float) -> list[tuple[float, int]]:
+def _bursts(supply: Capacity, grain: float) -> list[tuple[float, int]]:
     """Return when how many places are free first."""
-    if not supply.places:
+    if not supply.free_slots:
         return []
     if supply.spacing:
         count = max(1, int(grain / supply.spacing))
-        at, _ = min(supply.places)
+        at, _ = min(supply.free_slots)
         return [(at + (count - 1) * supply.spacing, count)]
     bursts: list[tuple[float, int]] = []
     first = -grain
-    for at, count in supply.places:
+    for at, count in supply.free_slots:
         if bursts and at - first <= grain:
             bursts[-1] = (at, bursts[-1][1] + count)
         else:

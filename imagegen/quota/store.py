@@ -109,7 +109,7 @@ class SqliteStore:
         self._folder = folder
         self._path = folder / _FILE
         self._known_dead: set[str] = set()
-        with _unavailable():
+        with _translate_errors():
             self._prepare()
             with filelock.FileLock(folder / "opening.lock", timeout=busy_seconds):
                 self._connection = self._open_or_replace()
@@ -117,7 +117,7 @@ class SqliteStore:
                     found = self._path.stat()
                     self._identity = (found.st_dev, found.st_ino)
                     self.salt = self._read_salt()
-                    self._presence = _Presence(folder / _HOLDERS)
+                    self._presence = _ProcessLock(folder / _HOLDERS)
                 except BaseException:
                     self._connection.close()
                     raise
@@ -129,7 +129,7 @@ class SqliteStore:
 
     def load(self, name: str) -> tuple[int, bytes] | None:
         """Return the row's version and bytes, or None where there is no such row."""
-        with _unavailable():
+        with _translate_errors():
             query = "SELECT version, state FROM budget WHERE name = ?"
             row = self._connection.execute(query, (name,)).fetchone()
         if row is None:
@@ -141,7 +141,7 @@ class SqliteStore:
 
     def swap(self, name: str, version: int, row: bytes) -> bool:
         """Write the row if its version is still `version` (0: not there), else return False."""
-        with _unavailable():
+        with _translate_errors():
             if version == 0:
                 statement = "INSERT OR IGNORE INTO budget (name, version, state) VALUES (?, 1, ?)"
                 done = self._connection.execute(statement, (name, row))
@@ -159,7 +159,7 @@ class SqliteStore:
             return True
         if holder in self._known_dead:
             return False
-        if self._presence.found(holder):
+        if self._presence.is_alive(holder):
             return True
         self._known_dead.add(holder)
         return False
@@ -179,7 +179,7 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file and end this process's presence."""
         self._connection.close()
-        self._presence.end()
+        self._presence.release()
 
     def _prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ class SqliteStore:
             self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
         try:
-            with _unavailable():
+            with _translate_errors():
                 self._set_up(connection)
         except BaseException:
             connection.close()
@@ -251,7 +251,7 @@ class SqliteStore:
         return bytes(salt)
 
 
-class _Presence:
+class _ProcessLock:
     """A locked file that says that this process runs; the system unlocks it at any death.
 
     Made while the store's opening lock is held, so that no other process takes a file that
@@ -267,7 +267,7 @@ class _Presence:
         self._lock = filelock.FileLock(self._file(self.name), timeout=0, thread_local=False)
         self._lock.acquire()
 
-    def found(self, name: str) -> bool:
+    def is_alive(self, name: str) -> bool:
         """Tell whether another process holds its file locked; a dead one's file is removed."""
         if not name.isalnum() or not self._file(name).exists():
             return False
@@ -281,7 +281,7 @@ class _Presence:
             self._file(name).unlink(missing_ok=True)
         return False
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Unlock and remove this process's file."""
         self._lock.release()
         with contextlib.suppress(OSError):
@@ -292,11 +292,11 @@ class _Presence:
 
     def _sweep(self) -> None:
         for file in self._folder.glob("*.lock"):
-            self.found(file.stem)
+            self.is_alive(file.stem)
 
 
 @contextlib.contextmanager
-def _unavailable() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turn what SQLite and the file system raise into the two faults a pool knows."""
     try:
         yield

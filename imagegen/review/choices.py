@@ -13,7 +13,7 @@ from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FOLDER, Choice, Entries, Selections
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 from imagegen.workspace.project import Project
 
 _WAYS: Final = 5
@@ -29,7 +29,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     beat: BeatId
-    key: Key | None
+    key: BeatKey | None
     entry: str
     style: str
     flagged: bool
@@ -38,7 +38,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     choice: Choice
 
 
-class Since(StrEnum):
+class ChangeSinceChosen(StrEnum):
     """What has become of a picture since it was chosen."""
 
     SAME = "same"
@@ -60,22 +60,22 @@ class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
     flagged: bool = msgspec.field(name="isFlagged")
     selected_at: str = msgspec.field(name="selectedAt")
     image_path: str | None = msgspec.field(name="imagePath")
-    since: Since
+    since: ChangeSinceChosen
 
     @property
     def lacks_copy(self) -> bool:
         """Whether a copy is missing of a picture that is there."""
-        return self.image_path is None and self.since is not Since.GONE
+        return self.image_path is None and self.since is not ChangeSinceChosen.GONE
 
 
-class Unclear(msgspec.Struct, frozen=True):
+class UnreadableEntry(msgspec.Struct, frozen=True):
     """An entry of image_selections.json that is not understood, or not all of it, and why."""
 
     name: str
     reason: str
 
 
-class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
+class Orphans(msgspec.Struct, frozen=True, kw_only=True):
     """Choices of beats that are gone.
 
     `names` are as in image_selections.json, `copies` their files, and `strays` files of beats
@@ -87,13 +87,13 @@ class LeftOver(msgspec.Struct, frozen=True, kw_only=True):
     copies: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
-    unclear: tuple[Unclear, ...] = ()
+    unclear: tuple[UnreadableEntry, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.names or self.strays)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """What is told of it: choices by their names, files that are of none by their paths."""
         return self.names + self.strays
 
@@ -115,7 +115,7 @@ def chosen(project: Project) -> dict[BeatId, Chosen]:
     return {beat: found[beat] for beat in project.beat_ids if beat in found} if found else {}
 
 
-def since(project: Project, one: Chosen) -> Since:
+def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
     """Tell whether the picture was redrawn since it was chosen.
 
     Its content counts: not its number, its place or its time. It is read where its size and
@@ -124,29 +124,33 @@ def since(project: Project, one: Chosen) -> Since:
     # Texts, which are made much faster than paths where very much is chosen.
     root = f"{project.layout.root}/"
     if one.key is None:
-        return Since.GONE
-    if selected.unchanged(
+        return ChangeSinceChosen.GONE
+    if selected.same_file_stat(
         root + one.image_path, root + project.layout.shown_picture(one.style, *one.key)
     ):
-        return Since.SAME
+        return ChangeSinceChosen.SAME
     copy = project.layout.root / one.image_path
     picture = project.layout.picture(one.style, *one.key)
-    data = selected.whole_bytes(picture)
+    data = selected.read_image(picture)
     if data is None:
-        return Since.GONE
+        return ChangeSinceChosen.GONE
     if one.choice.sha256 is not None:
-        return Since.SAME if selected.sha256(data) == one.choice.sha256 else Since.REDRAWN
+        return (
+            ChangeSinceChosen.SAME
+            if selected.sha256(data) == one.choice.sha256
+            else ChangeSinceChosen.REDRAWN
+        )
     # Another tool's choice: its copy tells, if it made one.
-    other = selected.whole_bytes(copy)
-    return Since.SAME if other is None or other == data else Since.REDRAWN
+    other = selected.read_image(copy)
+    return ChangeSinceChosen.SAME if other is None or other == data else ChangeSinceChosen.REDRAWN
 
 
-def look(project: Project) -> list[ChoiceStanding]:
+def describe(project: Project) -> list[ChoiceStanding]:
     """Return what is chosen, and whether it was redrawn since. Raises as `chosen` does."""
-    return [stands(project, one) for one in chosen(project).values()]
+    return [list_choices(project, one) for one in chosen(project).values()]
 
 
-def stands(project: Project, one: Chosen) -> ChoiceStanding:
+def list_choices(project: Project, one: Chosen) -> ChoiceStanding:
     """Return one choice, and whether its picture was redrawn since."""
     shot, beat = one.key or next(iter(project.beat_index.keys(one.beat).values()))
     return ChoiceStanding(
@@ -157,7 +161,7 @@ def stands(project: Project, one: Chosen) -> ChoiceStanding:
         flagged=one.flagged,
         selected_at=one.selected_at,
         image_path=one.image_path if has_copy(project, one) else None,
-        since=since(project, one),
+        since=change_since(project, one),
     )
 
 
@@ -166,14 +170,14 @@ def has_copy(project: Project, one: Chosen) -> bool:
     return selected.is_file(f"{project.layout.root}/{one.image_path}")
 
 
-def left_over(project: Project) -> LeftOver:
+def left_over(project: Project) -> Orphans:
     """Return what is left of beats that are gone, and what is of none or not understood.
 
     Raises as `chosen` does.
     """
     entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
     if not entries and not there:
-        return LeftOver()
+        return Orphans()
     index = project.beat_index
     found = Selections(entries, index)
     wanted = selected.expected_copies(found)
@@ -188,7 +192,7 @@ def left_over(project: Project) -> LeftOver:
     of_entries = {file for name in entries for file in selections.files_of(name)}
     lost_files = {file for file in others if selections.is_lost(file, index)}
     unclaimed = {file for file in others - lost_files - of_entries if selections.is_copy(file)}
-    return LeftOver(
+    return Orphans(
         names=tuple(lost),
         copies=tuple(f"{FOLDER}/{file}" for file in copies),
         strays=tuple(f"{FOLDER}/{file}" for file in sorted(lost_files)),
@@ -197,20 +201,24 @@ def left_over(project: Project) -> LeftOver:
     )
 
 
-def _unclear(entries: Entries, found: Selections) -> Iterator[Unclear]:
+def _unclear(entries: Entries, found: Selections) -> Iterator[UnreadableEntry]:
     """Yield the entries of which something is not understood, in the file's order."""
     counting = found.counting()
     for name, entry in entries.items():
         choice, beats = found.choices.get(name), found.beats.get(name, [])
         if choice is None:
-            yield Unclear(name, "is no choice: that is an object with a style's name in it")
+            yield UnreadableEntry(name, "is no choice: that is an object with a style's name in it")
         elif len(beats) > 1 and not all(beat in counting for beat in beats):
             ways = " or ".join(beats[:_WAYS])
-            yield Unclear(name, f"could be {ways}: choose again")
+            yield UnreadableEntry(name, f"could be {ways}: choose again")
         elif len(beats) == 1 and _differs(choice, found.choices[counting[beats[0]]]):
-            yield Unclear(name, f"gives way to {counting[beats[0]]}, which is of the same beat")
+            yield UnreadableEntry(
+                name, f"gives way to {counting[beats[0]]}, which is of the same beat"
+            )
         elif not isinstance(entry.get("isFlagged", False), bool):
-            yield Unclear(name, "is taken for not flagged: isFlagged is neither true nor false")
+            yield UnreadableEntry(
+                name, "is taken for not flagged: isFlagged is neither true nor false"
+            )
 
 
 def _differs(one: Choice, other: Choice) -> bool:

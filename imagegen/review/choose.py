@@ -19,15 +19,15 @@ from imagegen.project.selections import copies, moves
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.copies import ChangedMeanwhileError
 from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
-from imagegen.project.selections.moves import Moved
+from imagegen.project.selections.moves import SelectionMoves
 from imagegen.project.steps import Move
 from imagegen.review.choices import Chosen, by_beat, chosen, has_copy
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 from imagegen.times import iso
 from imagegen.toml import did_you_mean
 from imagegen.workspace import undo_data
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import Found, look_at
+from imagegen.workspace.survey import ImageState, inspect_image
 
 _MOST_TRIES: Final = 5
 """How often a change is made again because another program wrote the file meanwhile."""
@@ -51,14 +51,14 @@ def choose(project: Project, picks: Mapping[BeatId, Pick], wall: float) -> dict[
     `UsageError` for a beat or a picture that is not there, and `StorageError`.
     """
     for beat, pick in picks.items():
-        fault = picture_fault(project, beat, pick.style)
+        fault = why_unavailable(project, beat, pick.style)
         if fault is not None:
             raise UsageError(fault, hint=_styles(project))
 
     picks = _with_flags(project, picks)
 
     def change(entries: Entries) -> Iterable[BeatId]:
-        _take(project, picks, iso(wall), entries)
+        _stage(project, picks, iso(wall), entries)
         return picks
 
     return _changed(project, change, wall)
@@ -84,7 +84,7 @@ def flag(
     return _changed(project, change, wall)
 
 
-def unchoose(project: Project, beats: Sequence[BeatId], wall: float) -> None:
+def clear_choices(project: Project, beats: Sequence[BeatId], wall: float) -> None:
     """Take choices back: nothing is chosen of these beats then.
 
     Raises `StorageError`.
@@ -104,7 +104,7 @@ def unchoose(project: Project, beats: Sequence[BeatId], wall: float) -> None:
     _changed(project, change, wall)
 
 
-def choose_rest(
+def choose_remaining(
     project: Project, style: str, wall: float, *, flagged: bool = False
 ) -> tuple[dict[BeatId, Chosen], list[BeatId]]:
     """Choose a style's picture wherever nothing is chosen yet.
@@ -118,7 +118,7 @@ def choose_rest(
         raise UsageError(f'no style "{style}" in this project', hint=hint)
     before = chosen(project)
     left = [beat for beat in project.beat_ids if beat not in before]
-    lacking = [beat for beat in left if picture_fault(project, beat, style) is not None]
+    lacking = [beat for beat in left if why_unavailable(project, beat, style) is not None]
     picks = dict.fromkeys(left, Pick(style, flagged))
     for beat in lacking:
         del picks[beat]
@@ -127,7 +127,7 @@ def choose_rest(
     def change(entries: Entries) -> Iterable[BeatId]:
         since = by_beat(entries, project.beat_index)
         mine = {beat: pick for beat, pick in picks.items() if beat not in since}
-        _take(project, mine, iso(wall), entries)
+        _stage(project, mine, iso(wall), entries)
         return mine
 
     incomplete = not all(has_copy(project, one) for one in before.values())
@@ -145,8 +145,8 @@ def rename(project: Project, wall: float) -> int:
         return 0
     with (
         contextlib.suppress(RunActiveError),
-        record.held(project.layout),
-        copies.locked(project.layout),
+        record.project_lock(project.layout),
+        copies.locked_selections(project.layout),
     ):
         steps.recover(project.layout)
         found = _renamed(project)
@@ -158,17 +158,17 @@ def rename(project: Project, wall: float) -> int:
                 wall=wall,
                 away=found.away,
                 contents={FILE: found.data},
-                settled={undo_data.CHOICES: msgspec.to_builtins(found.kept)},
+                settled={undo_data.SELECTIONS: msgspec.to_builtins(found.kept)},
             )
             return found.count + len(found.dropped)
     return 0
 
 
-def _renamed(project: Project) -> Moved | None:
-    return moves.moved(project.root, project.beat_index, project.selection_key, {})
+def _renamed(project: Project) -> SelectionMoves | None:
+    return moves.plan_selection_moves(project.root, project.beat_index, project.selection_key, {})
 
 
-def picture_fault(project: Project, beat: BeatId, style: str) -> str | None:
+def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     """Return why a beat's picture in a style cannot be chosen; None if it can."""
     if style not in project.beats:
         return f'no style "{style}" in this project'
@@ -176,12 +176,12 @@ def picture_fault(project: Project, beat: BeatId, style: str) -> str | None:
     if key is None:
         return f"no beat {style}/{beat}: the style {style} does not have it"
     name = "/".join((style, *key))
-    found, _ = look_at(project.layout.picture(style, *key))
-    if found is Found.NOTHING and files.has_stub(project.layout.picture(style, *key)):
+    found, _ = inspect_image(project.layout.picture(style, *key))
+    if found is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
         return f"the picture of {name} is not on this machine: download it from the cloud drive"
-    if found is Found.NOTHING:
+    if found is ImageState.NOTHING:
         return f"{name} has no picture yet"
-    if found is Found.FOREIGN:
+    if found is ImageState.INVALID:
         return f"{name} has no whole picture"
     return None
 
@@ -193,7 +193,7 @@ def is_placeholder(project: Project, beat: BeatId, style: str) -> bool:
     key = project.beat_index.key(beat, style)
     if key is None:
         return False
-    _, whole = look_at(project.layout.picture(style, *key))
+    _, whole = inspect_image(project.layout.picture(style, *key))
     drawn = whole.provenance if whole is not None else None
     return drawn is not None and drawn.provider in providers.PLACEHOLDERS
 
@@ -206,7 +206,7 @@ def _with_flags(project: Project, picks: Mapping[BeatId, Pick]) -> dict[BeatId, 
     }
 
 
-def _take(project: Project, picks: Mapping[BeatId, Pick], at: str, entries: Entries) -> None:
+def _stage(project: Project, picks: Mapping[BeatId, Pick], at: str, entries: Entries) -> None:
     """Stage the pictures that are picked, and enter them. `at` is the time in RFC 3339."""
     choices: dict[BeatId, Choice] = {}
     for beat, pick in picks.items():
@@ -246,21 +246,21 @@ def _enter(
             else:
                 entries[key] = choice.entry(entries.get(key))
                 changed.append(key)
-    _refuse_same_file(entries, changed)
+    _require_distinct_files(entries, changed)
 
 
 def _withdraw(project: Project, key: str, beat: BeatId) -> None:
     pictures = copies.pictures_of(project.layout, project.beat_index, beat)
     for file in selections.files_of(key):
-        copies.withdraw(project.layout, file, pictures)
+        copies.remove(project.layout, file, pictures)
 
 
 def _changed(project: Project, change: _Change, wall: float) -> dict[BeatId, Chosen]:
     """Change the file and the folder in one; returns what is then chosen of what changed."""
     rename(project, wall)
     layout = project.layout
-    with copies.locked(layout):
-        copies.refuse_moving(layout)
+    with copies.locked_selections(layout):
+        copies.require_no_step(layout)
         for _ in range(_MOST_TRIES):
             seen = copies.signature(layout)
             entries = selections.read(layout.root)
@@ -272,7 +272,7 @@ def _changed(project: Project, change: _Change, wall: float) -> dict[BeatId, Cho
                 continue
             finally:
                 # What was staged gets its place, or is given up where nothing was chosen.
-                copies.finish(layout, project.beat_index)
+                copies.sync(layout, project.beat_index)
             found = by_beat(entries, project.beat_index)
             return {beat: found[beat] for beat in beats}
     raise UsageError(f"another program keeps changing {FILE}", hint="try again")
@@ -295,11 +295,11 @@ def _refuse_unchosen(
     for beat in beats:
         if beat not in found:
             style = next(iter(project.beats), "clear")
-            hint = f"{on_project('choose', project.root, beat, style)} chooses a picture"
+            hint = f"{project_command('choose', project.root, beat, style)} chooses a picture"
             raise UsageError(f"nothing is chosen for {beat}", hint=hint)
 
 
-def _refuse_same_file(entries: Entries, changed: Iterable[str]) -> None:
+def _require_distinct_files(entries: Entries, changed: Iterable[str]) -> None:
     """Raise `UsageError` if two choices would have one file, as 1 flagged and 1_flagged."""
     new, names_of = set(changed), dict[str, str]()
     for name in entries:
@@ -313,4 +313,4 @@ def _refuse_same_file(entries: Entries, changed: Iterable[str]) -> None:
 
 
 def _compared(name: str) -> list[str]:
-    return [folded(part or "") for part in selections.parts(name) or ()]
+    return [folded(part or "") for part in selections.parse_name(name) or ()]

@@ -13,8 +13,8 @@ from imagegen.project.beat_ids import BeatId
 from imagegen.project.beat_status import Status
 from imagegen.project.storyboard import Beat
 from imagegen.review import choices
-from imagegen.review.choices import Chosen, Since
-from imagegen.review.status import BeatStanding, standing
+from imagegen.review.choices import ChangeSinceChosen, Chosen
+from imagegen.review.status import BeatState, project_status
 from imagegen.workspace.project import Project
 from imagegen.workspace.survey import Survey
 
@@ -24,7 +24,7 @@ _MOST: Final = 6000
 """Pictures on one sheet: about 80 MB of HTML, which browsers and mail hardly take."""
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True):
+class SheetCell(msgspec.Struct, frozen=True, kw_only=True):
     """One picture, or why there is none; `words` are those that were sent for it.
 
     `problem` says why a beat is in error, `changed` what has changed since it was drawn. Where
@@ -46,7 +46,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """Something lies at the picture's place that is no whole picture."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class SheetRow(msgspec.Struct, frozen=True, kw_only=True):
     """One beat, with a cell for each column; None where the style does not have the beat.
 
     `shot` is the beat's in the first style that has it.
@@ -55,7 +55,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     shot: str
     name: str
     phrase: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[SheetCell | None, ...]
 
     @property
     def words(self) -> str | None:
@@ -72,18 +72,18 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SheetRow, ...]
     aspect_ratio: str
     made: float
     moved: int = 0
 
     @property
-    def shots(self) -> Iterator[tuple[str, list[Row]]]:
+    def shots(self) -> Iterator[tuple[str, list[SheetRow]]]:
         """The rows of each shot, in the storyboard's order."""
         return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.shot))
 
     @property
-    def cells(self) -> Iterator[Cell]:
+    def cells(self) -> Iterator[SheetCell]:
         """Every cell, row by row."""
         return (cell for row in self.rows for cell in row.cells if cell is not None)
 
@@ -101,7 +101,7 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     """
     chosen = choices.chosen(project)
     surveyed = project.survey(now)
-    asked = project.asked_for()
+    asked = project.selected_beats()
     rows: dict[BeatId, dict[str, Beat]] = {}
     for beat in asked:
         rows.setdefault(project.beat_index.id_of(beat.key), {})[beat.style] = beat
@@ -143,21 +143,21 @@ class _Looked:
         self._project = project
         self._moves = surveyed.moves
         self._chosen = chosen
-        self._beats: dict[tuple[str, str, str], BeatStanding] = {
+        self._beats: dict[tuple[str, str, str], BeatState] = {
             (style, beat.shot_number, beat.beat_number): beat
-            for style, own in standing(project, now, surveyed).styles.items()
+            for style, own in project_status(project, now, surveyed).styles.items()
             for beat in own.beats
         }
 
-    def row(self, name: BeatId, beats: Mapping[str, Beat], columns: Sequence[str]) -> Row:
+    def row(self, name: BeatId, beats: Mapping[str, Beat], columns: Sequence[str]) -> SheetRow:
         """Return one beat's row."""
         chosen = self._chosen.get(name)
         cells = [self._cell(beats[style], chosen) if style in beats else None for style in columns]
         phrase = next((beat.script_phrase for beat in beats.values() if beat.script_phrase), "")
         shot = next(iter(beats.values())).shot
-        return Row(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
+        return SheetRow(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
 
-    def _cell(self, beat: Beat, one: Chosen | None) -> Cell:
+    def _cell(self, beat: Beat, one: Chosen | None) -> SheetCell:
         stands = self._beats[beat.style, beat.shot, beat.beat]
         is_it = one is not None and one.style == beat.style
         error = stands.error
@@ -166,7 +166,7 @@ class _Looked:
         whole = root / stands.image_path if stands.image_path else None
         if whole is None and one is not None and is_it and (root / one.image_path).is_file():
             whole = root / one.image_path
-        return Cell(
+        return SheetCell(
             style=beat.style,
             status=stands.status,
             picture=whole,
@@ -180,23 +180,23 @@ class _Looked:
             placeholder=stands.placeholder,
             redrawn=one is not None
             and is_it
-            and choices.since(self._project, one) is Since.REDRAWN,
+            and choices.change_since(self._project, one) is ChangeSinceChosen.REDRAWN,
         )
 
 
-def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> Row:
+def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> SheetRow:
     places = [project.root / one.image_path]
     if one.key is not None:
         places.append(project.layout.picture(one.style, *one.key))
     picture = next((place for place in places if place.is_file()), None)
     beat = beats.get(one.style) or next(iter(beats.values()))
-    cell = Cell(
+    cell = SheetCell(
         style=one.style,
         status=Status.COMPLETE if picture is not None else Status.ERROR,
         picture=picture,
         problem="" if picture is not None else "its picture is gone",
         words=beat.words,
         flagged=one.flagged,
-        redrawn=choices.since(project, one) is Since.REDRAWN,
+        redrawn=choices.change_since(project, one) is ChangeSinceChosen.REDRAWN,
     )
-    return Row(shot=beat.shot, name=one.beat, phrase=beat.script_phrase, cells=(cell,))
+    return SheetRow(shot=beat.shot, name=one.beat, phrase=beat.script_phrase, cells=(cell,))

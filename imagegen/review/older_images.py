@@ -8,14 +8,14 @@ import msgspec
 
 from imagegen.images import png
 from imagegen.project.beat_ids import BeatId
-from imagegen.project.layout import PICTURES, Layout
+from imagegen.project.layout import PICTURES, ProjectPaths
 from imagegen.project.selections import copies
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.review import choices
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 from imagegen.workspace.older_layout import PROGRESS, OldPicture, old_pictures
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import THERE, look_at
+from imagegen.workspace.survey import THERE, inspect_image
 
 
 class OldChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class OldChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     source: OldPicture
     style: str
-    key: Key
+    key: BeatKey
     picture: str
     alike: bool
 
@@ -64,11 +64,11 @@ def notice(project: Project) -> str | None:
     if not need:
         return None
     places = _places(project.layout, [one.path for one in need])
-    command = on_project("adopt", project.root, *project.named_beats)
+    command = project_command("adopt", project.root, *project.named_beats)
     return f"{places} of an older layout: {command} takes them over"
 
 
-def _places(layout: Layout, paths: list[str]) -> str:
+def _places(layout: ProjectPaths, paths: list[str]) -> str:
     folders = {path.split("/")[0] for path in paths}
     if PICTURES in folders:
         shots = sorted({path.split("/")[1] for path in paths if path.startswith(f"{PICTURES}/")})
@@ -211,11 +211,11 @@ class _Matching:
         place = self._layout.root / path
         if place.is_symlink():
             return None
-        found, whole = look_at(place)
+        found, whole = inspect_image(place)
         if whole is not None:
-            return whole.content
+            return whole.pixel_checksum
         if found not in THERE:
             return None
-        data = copies.whole_bytes(place)
-        converted = png.examine(io.BytesIO(data)) if data is not None else None
-        return converted.content if converted is not None else None
+        data = copies.read_image(place)
+        converted = png.read_info(io.BytesIO(data)) if data is not None else None
+        return converted.pixel_checksum if converted is not None else None

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from imagegen import files
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.beat_ids import BeatId
 from imagegen.project.selections import file as selections
 from imagegen.project.storyboard.csv import lines_of
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
-from imagegen.review.choose import Pick, picture_fault
-from imagegen.shell import on_project
+from imagegen.review.choose import Pick, why_unavailable
+from imagegen.shell import project_command
 from imagegen.toml import did_you_mean
 from imagegen.workspace.project import Project
 
@@ -29,18 +29,18 @@ _GUESSED: Final = 20
 no more faults are shown."""
 
 
-def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[BeatId, Pick]:
+def parse_picks(project: Project, words: Sequence[str], *, flagged: bool) -> dict[BeatId, Pick]:
     """Return the choices that words tell: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
 
     Raises `UsageError` for beats or styles that are not there, and for a beat without style.
     """
-    addresses, style = _apart(project, words)
+    addresses, style = _split_style(project, words)
     picks: dict[BeatId, Pick] = {}
     for address in addresses:
-        beat, of_address = _found(project, address)
+        beat, of_address = _find_beat(project, address)
         wanted = of_address or style
         if wanted is None:
-            hint = on_project("choose", project.root, beat, next(iter(project.beats)))
+            hint = project_command("choose", project.root, beat, next(iter(project.beats)))
             raise UsageError(f"which style's picture of {beat}?", hint=hint)
         if beat in picks or style not in {None, wanted}:
             raise UsageError(f"{beat} is named twice")
@@ -48,15 +48,15 @@ def named(project: Project, words: Sequence[str], *, flagged: bool) -> dict[Beat
     return picks
 
 
-def says_style(project: Project, words: Sequence[str]) -> bool:
+def names_a_style(project: Project, words: Sequence[str]) -> bool:
     """Tell whether words name a style, and not beats alone."""
-    addresses, style = _apart(project, words)
+    addresses, style = _split_style(project, words)
     return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
 
 
 def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
     """Return the beats that words name. Raises `UsageError`."""
-    return list(dict.fromkeys(_found(project, word)[0] for word in words))
+    return list(dict.fromkeys(_find_beat(project, word)[0] for word in words))
 
 
 def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
@@ -72,12 +72,12 @@ def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
     picks = table.read(data)
     if table.faults:
         hint = f"Mend {path}, then once more: "
-        hint += on_project("choose", project.root, "--csv", str(path))
-        raise InputFaultsError(table.faults, {str(path): table.rows}, hint=hint)
+        hint += project_command("choose", project.root, "--csv", str(path))
+        raise InvalidInputError(table.faults, {str(path): table.rows}, hint=hint)
     return picks
 
 
-def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
+def _split_style(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
     """Tell beats from the style that stands behind them."""
     *before, last = words
     if not before or "/" in last:
@@ -93,7 +93,7 @@ def _apart(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str |
     return words, None
 
 
-def _found(project: Project, address: str) -> tuple[BeatId, str | None]:
+def _find_beat(project: Project, address: str) -> tuple[BeatId, str | None]:
     """Return the beat of an address, and the style if it names one."""
     first, slash, _ = address.partition("/")
     of_address = first if slash and first in project.beats else None
@@ -106,7 +106,7 @@ class _Table:
     def __init__(self, project: Project, shown: str) -> None:
         self._project = project
         self._shown = shown
-        self.faults: list[InputFault] = []
+        self.faults: list[InputError] = []
         self.rows = 0
         self._line = 0
         """Where the row begins in the file."""
@@ -169,7 +169,7 @@ class _Table:
             said = unknown_style(style, tuple(self._project.beats)) if style else "missing"
             self._fault(said, field="style")
         elif beat is not None:
-            fault = picture_fault(self._project, beat, style)
+            fault = why_unavailable(self._project, beat, style)
             if fault is not None:
                 self._fault(fault, field="style")
         flag = cells.get("flag", "").casefold()
@@ -184,7 +184,7 @@ class _Table:
             self._fault("missing", field="beat")
             return None
         name = f"{shot}/{beat}" if shot is not None else beat
-        named = selections.parts(name)
+        named = selections.parse_name(name)
         found = self._project.beat_index.find(named[1], named[0]) if named is not None else []
         if len(found) == 1:
             return found[0]
@@ -203,7 +203,7 @@ class _Table:
     def _fault(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         row, line = self.rows or None, self._line or None
         self.faults.append(
-            InputFault(
+            InputError(
                 file=self._shown, message=message, row=row, line=line, field=field, hint=hint
             )
         )

@@ -6,23 +6,23 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import Exit, StorageError, UsageError, sendable
+from imagegen.errors import Exit, StorageError, UsageError, encodable
 from imagegen.project import progress, record
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 from imagegen.review import choices, older_images
-from imagegen.review.choices import ChoiceStanding, Since, Unclear
+from imagegen.review.choices import ChangeSinceChosen, ChoiceStanding, UnreadableEntry
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.beat_filter import Selection
 from imagegen.workspace.misfits import Misfits
-from imagegen.workspace.plan import Again
+from imagegen.workspace.plan import RedrawPolicy
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import Survey, Surveyed
+from imagegen.workspace.survey import BeatImage, Survey
 
 
-class BeatStanding(msgspec.Struct, frozen=True, gc=False):
+class BeatState(msgspec.Struct, frozen=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
     `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
@@ -50,7 +50,7 @@ class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
     error: BeatError
 
 
-class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
+class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One style: how many beats are of each status, and every beat in file order.
 
     `moved` counts pictures with the words of another beat, `left_over` has the paths of those
@@ -70,7 +70,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
     moved: int = 0
     left_over: tuple[str, ...] = ()
     failed_redraws: tuple[FailedRedraw, ...] = ()
-    beats: tuple[BeatStanding, ...]
+    beats: tuple[BeatState, ...]
 
     @property
     def there(self) -> int:
@@ -83,7 +83,7 @@ class StyleStanding(msgspec.Struct, frozen=True, kw_only=True):
         return self.total - self.there - self.waived
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole project. `resume_after` is set where the last run ended early.
 
     `price` is about what a picture costs, in US dollars; None where it is not known.
@@ -126,7 +126,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     chosen_without_picture: tuple[str, ...] = ()
     copies_missing: tuple[str, ...] = ()
     copies_unclaimed: tuple[str, ...] = ()
-    choices_unclear: tuple[Unclear, ...] = ()
+    choices_unclear: tuple[UnreadableEntry, ...] = ()
     choices_left_over: tuple[str, ...] = ()
     choices_fault: str | None = None
     placeholders_chosen: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     drawn_by_older_rule: int = 0
     elsewhere: tuple[str, ...] = ()
     older_layout: str | None = None
-    styles: Mapping[str, StyleStanding]
+    styles: Mapping[str, StyleStatus]
 
     @property
     def check(self) -> Exit:
@@ -151,7 +151,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return Exit.OK
 
 
-def standing(project: Project, now: float, surveyed: Survey | None = None) -> Standing:
+def project_status(project: Project, now: float, surveyed: Survey | None = None) -> ProjectStatus:
     """Look at the disk and the last run's record. `now` is the wall clock's time.
 
     `surveyed` is the disk, where it has been looked at.
@@ -173,7 +173,7 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         statuses = [beat.status for beat in beats]
         moves = found.moves.get(style, {})
         over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
-        styles[style] = StyleStanding(
+        styles[style] = StyleStatus(
             total=len(beats),
             complete=statuses.count(Status.COMPLETE),
             error=statuses.count(Status.ERROR),
@@ -190,14 +190,14 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         )
     # In this order: a run records its end before it lets go of the project.
     active = record.is_active(project.layout)
-    if not active and project.layout.ours.is_dir():
+    if not active and project.layout.state_dir.is_dir():
         # What was found out once need not be found out again; a disk that refuses is none
         # of status's business.
         with contextlib.suppress(StorageError):
             project.index.save()
     last = record.read(project.layout)
-    broken = last.to_carry_on if last and not active else None
-    return Standing(
+    broken = last.resumable if last and not active else None
+    return ProjectStatus(
         project=project.layout.name,
         active=active,
         # A run that only begins has not replaced the record of the one before.
@@ -206,10 +206,10 @@ def standing(project: Project, now: float, surveyed: Survey | None = None) -> St
         last_run=last,
         price=project.picture_price(),
         not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
-        beats_file=sendable(project.storyboard.source),
-        beats_named=project.asked.beats_file is not None,
-        last_beats_file=moved_numbers.other_beats(project),
-        beats=project.count,
+        beats_file=encodable(project.storyboard.source),
+        beats_named=project.request.beats_file is not None,
+        last_beats_file=moved_numbers.last_run_beats_file(project),
+        beats=project.beat_count,
         provider=project.settings.provider,
         older_layout=_older_layout(project),
         styles=styles,
@@ -230,21 +230,25 @@ def _older_layout(project: Project) -> str | None:
 def _choices(project: Project, found: Survey) -> dict[str, Any]:
     """Return what is told of choices."""
     try:
-        chosen = choices.look(project)
+        chosen = choices.describe(project)
         over = choices.left_over(project)
     except UsageError as error:
         # Whoever chooses next has to mend it; where the rest stands can be told.
         return {"choices_fault": error.message}
     return {
         "chosen": len(chosen),
-        "redrawn_since_chosen": tuple(one.name for one in chosen if one.since is Since.REDRAWN),
+        "redrawn_since_chosen": tuple(
+            one.name for one in chosen if one.since is ChangeSinceChosen.REDRAWN
+        ),
         "flagged": tuple(one.name for one in chosen if one.flagged),
-        "chosen_without_picture": tuple(one.name for one in chosen if one.since is Since.GONE),
+        "chosen_without_picture": tuple(
+            one.name for one in chosen if one.since is ChangeSinceChosen.GONE
+        ),
         "copies_missing": tuple(one.name for one in chosen if one.lacks_copy),
         "copies_unclaimed": over.unclaimed,
         "placeholders_chosen": _placeholders(found, chosen),
         "choices_unclear": over.unclear,
-        "choices_left_over": over.told + over.unclaimed,
+        "choices_left_over": over.labels + over.unclaimed,
     }
 
 
@@ -256,30 +260,32 @@ def _placeholders(found: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str,
     if not sketches:
         return ()
     of = ((one, (one.style, (one.shot_number, one.beat_number))) for one in chosen)
-    return tuple(one.name for one, its in of if its in sketches and one.since is Since.SAME)
+    return tuple(
+        one.name for one, its in of if its in sketches and one.since is ChangeSinceChosen.SAME
+    )
 
 
 def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     """Return how many pictures `resume` would draw again."""
-    if not last.asked.force or not last.broke_off:
+    if not last.asked.force or not last.is_resumable:
         return 0
     try:
         chosen = Selection(last.asked, project.beats, lambda: project.beat_index, project.continues)
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0
-    again = Again(force=True, own=bool(last.asked.beats), lineage=last.lineage)
+    again = RedrawPolicy(force=True, own=bool(last.asked.beats), lineage=last.root_run)
     return sum(
-        one.there and chosen(one.beat) and again(one)
+        one.has_image and chosen(one.beat) and again(one)
         for beats in found.beats.values()
         for one in beats
     )
 
 
 def _failed_redraws(
-    project: Project, style: str, surveyed: Sequence[Surveyed], failed: Mapping[Key, BeatError]
+    project: Project, style: str, surveyed: Sequence[BeatImage], failed: Mapping[BeatKey, BeatError]
 ) -> tuple[FailedRedraw, ...]:
-    there = [one for one in surveyed if one.there and one.key in failed] if failed else []
+    there = [one for one in surveyed if one.has_image and one.key in failed] if failed else []
     if not there:
         return ()
     read = progress.read(project.layout.progress(style))
@@ -292,20 +298,20 @@ def _failed_redraws(
     )
 
 
-def _is_accepted(project: Project, one: Surveyed) -> bool:
-    return not one.changed and project.settled.of(one.beat).accepted is not None
+def _is_accepted(project: Project, one: BeatImage) -> bool:
+    return not one.changed and project.overrides.of(one.beat).accepted is not None
 
 
 def _blocked(
-    surveyed: Sequence[Surveyed],
-    failed: Mapping[Key, BeatError],
-    predecessors: Mapping[Key, Key],
-) -> dict[Key, str]:
+    surveyed: Sequence[BeatImage],
+    failed: Mapping[BeatKey, BeatError],
+    predecessors: Mapping[BeatKey, BeatKey],
+) -> dict[BeatKey, str]:
     """Return which beats cannot be drawn before another is mended, and that one's number."""
-    blocked: dict[Key, str] = {}
+    blocked: dict[BeatKey, str] = {}
     if not failed or not predecessors:
         return blocked
-    lacking = {one.key for one in surveyed if not one.there and not one.waived}
+    lacking = {one.key for one in surveyed if not one.has_image and not one.waived}
     for one in surveyed:
         before = predecessors.get(one.key)
         if before is None or before not in lacking or one.key not in lacking:
@@ -317,7 +323,7 @@ def _blocked(
     return blocked
 
 
-def _held_up(beat: BeatStanding, blocked: Mapping[Key, str]) -> BeatStanding:
+def _held_up(beat: BeatState, blocked: Mapping[BeatKey, str]) -> BeatState:
     by = blocked.get((beat.shot_number, beat.beat_number))
     if by is None:
         return beat
@@ -325,20 +331,20 @@ def _held_up(beat: BeatStanding, blocked: Mapping[Key, str]) -> BeatStanding:
 
 
 def _beat(
-    one: Surveyed,
+    one: BeatImage,
     error: BeatError | None,
     shown: Callable[[str, str, str], str],
     misfit: str | None,
-) -> BeatStanding:
+) -> BeatState:
     """Return where a beat stands; `shown` tells the path of a picture that is there."""
     beat, number = one.beat, (one.beat.shot, one.beat.beat)
-    path = shown(beat.style, *beat.key) if one.there or one.placeholder else None
-    if one.there:
+    path = shown(beat.style, *beat.key) if one.has_image or one.placeholder else None
+    if one.has_image:
         status = Status.OUTDATED if one.changed else Status.COMPLETE
-        return BeatStanding(*number, status, path, changed=one.changed, misfit=misfit)
+        return BeatState(*number, status, path, changed=one.changed, misfit=misfit)
     status = Status.PENDING
     if one.waived:
         status, error = Status.WAIVED, None
     elif error is not None:
         status = Status.ERROR
-    return BeatStanding(*number, status, path, error, placeholder=one.placeholder)
+    return BeatState(*number, status, path, error, placeholder=one.placeholder)

@@ -5,28 +5,28 @@ import msgspec
 from imagegen.clock import Clock
 from imagegen.errors import StorageError, UsageError
 from imagegen.project import record
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.record import RunLock, RunRecord
 from imagegen.times import iso
 
 
-class Claim:
+class RunClaim:
     """Holds a project for the run that `begun` describes, from `take` to `release`.
 
     Only a run that draws is written down, by `begin`: after any other, the run before is still
     the last.
     """
 
-    def __init__(self, layout: Layout, begun: RunRecord, clock: Clock) -> None:
+    def __init__(self, layout: ProjectPaths, begun: RunRecord, clock: Clock) -> None:
         self.record = begun
-        self.ended = False
+        self.is_recorded = False
         """Whether it is written down how the run ended."""
         self._layout = layout
         self._clock = clock
         self._lock: RunLock | None = None
         self._recorded = False
 
-    def take(self) -> RunRecord | None:
+    def acquire(self) -> RunRecord | None:
         """Take the project, and return the record of the run that had it before.
 
         Raises `RunActiveError`, or `UsageError` where the disk refuses.
@@ -52,13 +52,13 @@ class Claim:
             return
         try:
             record.clear_stop(self._layout)
-            record.keep_room(self._layout)
+            record.reserve_space(self._layout)
             record.write(self._layout, self.record)
         except StorageError as error:
             raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
         self._recorded = True
 
-    def end(
+    def record_end(
         self,
         *,
         exit_code: int,
@@ -72,7 +72,7 @@ class Claim:
         `answer_seconds` is how long its pictures took to come, `thought_tokens` how many tokens
         the model thought about one; None where none came.
         """
-        self.ended = True
+        self.is_recorded = True
         if not self._recorded:
             return
         ended = msgspec.structs.replace(
@@ -84,7 +84,7 @@ class Claim:
             answer_seconds=answer_seconds or self.record.answer_seconds,
             thought_tokens=self.record.thought_tokens if thought_tokens is None else thought_tokens,
         )
-        record.give_room(self._layout)
+        record.release_space(self._layout)
         record.write(self._layout, ended)
 
     def release(self) -> None:

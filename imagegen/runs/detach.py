@@ -14,10 +14,10 @@ import msgspec
 from imagegen import files
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.project import record
-from imagegen.project.layout import Layout, own_log, refuse_link
+from imagegen.project.layout import ProjectPaths, ensure_own_log, reject_symlink
 from imagegen.project.record import RunRecord
 
-TELLS_FAILURE: Final = "IMAGEGEN_TELLS_FAILURE"
+PRINT_FAILURE_EVENT: Final = "IMAGEGEN_TELLS_FAILURE"
 """Set in its environment, a run whose view is another prints its `error` event all the same."""
 
 _LOOK: Final = 0.05
@@ -25,7 +25,7 @@ _MOST_SHOWN: Final = 64 * 1024 * 1024
 """An `error` event may tell of ten thousand faults."""
 
 
-class Over(msgspec.Struct, frozen=True):
+class EarlyExit(msgspec.Struct, frozen=True):
     """A run that ended at once: its exit code and what it printed.
 
     `run` is its id; None where it never had the project, so that nothing was begun. A run that
@@ -33,7 +33,7 @@ class Over(msgspec.Struct, frozen=True):
     """
 
     exit_code: int
-    said: str
+    output: str
     run: str | None
 
 
@@ -50,8 +50,8 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def start(
-    layout: Layout, arguments: Sequence[str], environment: Mapping[str, str] | None = None
-) -> RunRecord | Over:
+    layout: ProjectPaths, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> RunRecord | EarlyExit:
     """Start a run apart from this process, and wait until it has the project.
 
     Returns its record, or how it ended, where it was over before that was seen.
@@ -94,22 +94,24 @@ def start(
         after = record.read(layout)
         recorded = after is not None and (before is None or after.run != before.run)
         run = after.run if after and recorded else next(iter(_journals(layout) - journals), None)
-    return Over(child.returncode, said.decode("utf-8", "replace"), run)
+    return EarlyExit(child.returncode, said.decode("utf-8", "replace"), run)
 
 
-def _output(layout: Layout) -> int:
+def _output(layout: ProjectPaths) -> int:
     """Open what a run's words go to. Raises `UsageError`, and `StorageError`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
     try:
         layout.prepare()
-        refuse_link(layout.ours)
-        own_log(layout.detached)
+        reject_symlink(layout.state_dir)
+        ensure_own_log(layout.detached)
         # On a full disk a file is opened all the same, and the reason would be lost.
         files.write(layout.detached, b"\n", mode=0o600)
         return os.open(layout.detached, flags, 0o600)
     except (StorageError, OSError) as error:
         refused = (
-            error if isinstance(error, StorageError) else files.refused(error, layout.detached)
+            error
+            if isinstance(error, StorageError)
+            else files.storage_error(error, layout.detached)
         )
         message = f"nothing can be drawn: {refused.message}"
         raise StorageError(message, hint=refused.hint) from error
@@ -117,7 +119,7 @@ def _output(layout: Layout) -> int:
         raise UsageError(f"nothing can be drawn: {error.message}", hint=error.hint) from error
 
 
-def _journals(layout: Layout) -> set[str]:
+def _journals(layout: ProjectPaths) -> set[str]:
     """Return the runs whose journals are kept."""
     with contextlib.suppress(OSError):
         return {path.stem for path in layout.journal("").parent.iterdir()}

@@ -24,7 +24,7 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
     """
     ring = project.ring
     styles = [style for style, beats in plan.styles.items() if any(p.draw for p in beats)]
-    if not project.needs_keys or not styles or any(ring.pool(style) for style in styles):
+    if not project.requires_keys or not styles or any(ring.pool(style) for style in styles):
         return
     detail = "".join(f"\n  {warning}" for warning in ring.warnings)
     named = ("--provider", provider.name) if provider.name != Settings().provider else ()
@@ -57,7 +57,7 @@ def require_price(project: Project) -> None:
         )
 
 
-def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
+def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
     """Yield what is to be said of pictures of something else than would be drawn now.
 
     They are left; what is drawn from one of them will be outdated when it is not.
@@ -66,7 +66,7 @@ def of_outdated(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
         yield older_rule(found.older)
     if found.elsewhere:
         yield not_here(found.elsewhere)
-    premature = plan.premature
+    premature = plan.continuing_outdated
     if premature:
         first, more = premature[0], len(premature) - 1
         name = f"{first.style}/{project.beat_index.id_of(first.key)}"

@@ -13,21 +13,21 @@ from imagegen import files
 from imagegen.errors import StorageError, UsageError
 from imagegen.images import formats, png
 from imagegen.project import steps
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import ProjectPaths, reject_symlink
 from imagegen.workspace.plan import Plan, Planned
-from imagegen.workspace.survey import Found, Survey
+from imagegen.workspace.survey import ImageState, Survey
 
 _LEAST_FREE: Final = 32 * 1024 * 1024
-_TRIAL: Final = b"imagegen tries whether it may write here\n"
+_PROBE_BYTES: Final = b"imagegen tries whether it may write here\n"
 
 
-def try_disk(layout: Layout) -> None:
+def check_disk(layout: ProjectPaths) -> None:
     """Try that pictures can be written. Raises `UsageError`: nothing was started."""
-    trial = layout.pictures / f"{files.TEMPORARY}trial.tmp"
+    trial = layout.pictures / f"{files.TEMP_PREFIX}trial.tmp"
     try:
         layout.prepare()
         files.make_folder(layout.pictures)
-        files.write(trial, _TRIAL)
+        files.write(trial, _PROBE_BYTES)
         trial.unlink()
     except (StorageError, OSError) as error:
         hint = error.hint if isinstance(error, StorageError) else None
@@ -43,7 +43,7 @@ def try_disk(layout: Layout) -> None:
         )
 
 
-def try_folders(layout: Layout, plan: Plan) -> None:
+def check_writable(layout: ProjectPaths, plan: Plan) -> None:
     """Look whether every folder that gets a picture may be written in.
 
     Raises `UsageError`: nothing was started.
@@ -53,8 +53,8 @@ def try_folders(layout: Layout, plan: Plan) -> None:
         for shot in {planned.beat.shot for planned in beats if planned.draw}:
             of_shot = layout.style_folder(style) / f"Shot_{shot}"
             folders.add(of_shot if os.path.lexists(of_shot) else of_shot.parent)
-        if any(planned.found is not Found.NOTHING and _moves(planned) for planned in beats):
-            folders.add(layout.old)
+        if any(planned.found is not ImageState.NOTHING and _moves(planned) for planned in beats):
+            folders.add(layout.archive_dir)
     there = filter(os.path.lexists, folders)
     shut = sorted(folder for folder in there if not os.access(folder, os.W_OK | os.X_OK))
     if shut:
@@ -62,9 +62,9 @@ def try_folders(layout: Layout, plan: Plan) -> None:
         raise UsageError(f"nothing can be drawn: not permitted to write in {shut[0]}{more}")
 
 
-def sweep(layout: Layout, survey: Survey) -> None:
+def remove_temp_files(layout: ProjectPaths, survey: Survey) -> None:
     """Remove what a crash left half-written, and nothing that another command is writing."""
-    folders = [layout.root, layout.ours, layout.pictures, *map(Path, survey.unfinished)]
+    folders = [layout.root, layout.state_dir, layout.pictures, *map(Path, survey.unfinished)]
     for style in _folders_in(layout.pictures):
         # There may be 60,000 folders of shots: those that were surveyed are not read again.
         if style.name not in survey.beats:
@@ -76,7 +76,7 @@ def sweep(layout: Layout, survey: Survey) -> None:
         for style in _folders_in(run):
             folders += _folders_in(style)
     for folder in folders:
-        files.sweep(folder)
+        files.remove_stale(folder)
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -90,10 +90,10 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _moves(planned: Planned) -> bool:
     """Tell whether something gives way to a new picture of this beat."""
-    return planned.draw or planned.found not in {Found.WHOLE, Found.ELSEWHERE}
+    return planned.draw or planned.found not in {ImageState.VALID, ImageState.ELSEWHERE}
 
 
-def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
+def repair_images(layout: ProjectPaths, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
     """Convert pictures of other types to PNG, and put aside what is none.
 
     What was there before goes to the folder `old`. Returns the plan as it is afterwards: what
@@ -105,32 +105,34 @@ def put_right(layout: Layout, plan: Plan, old: Path, warn: Callable[[str], None]
             style: tuple(_put_right(layout, planned, old, warn) for planned in beats)
             for style, beats in plan.styles.items()
         },
-        others=plan.others,
+        unselected_count=plan.unselected_count,
     )
 
 
-def _put_right(layout: Layout, planned: Planned, old: Path, warn: Callable[[str], None]) -> Planned:
-    if planned.found in {Found.WHOLE, Found.NOTHING, Found.ELSEWHERE}:
+def _put_right(
+    layout: ProjectPaths, planned: Planned, old: Path, warn: Callable[[str], None]
+) -> Planned:
+    if planned.found in {ImageState.VALID, ImageState.NOTHING, ImageState.ELSEWHERE}:
         return planned
     path = layout.picture(planned.beat.style, *planned.beat.key)
-    refuse_link(path.parent)
+    reject_symlink(path.parent)
     aside = old / path.relative_to(layout.pictures)
     name = layout.relative(path)
-    if planned.found is Found.CONVERTIBLE:
+    if planned.found is ImageState.CONVERTIBLE:
         data = files.read(path, png.MAX_BYTES)
         try:
             converted = formats.as_png(data or b"")
         except formats.NotAPictureError as error:
             warn(f"{name} is no whole picture ({error})")
         else:
-            files.keep_old(path, aside)
+            files.archive_copy(path, aside)
             files.write(path, converted)
-            return msgspec.structs.replace(planned, found=Found.WHOLE)
-    many = formats.too_many(files.read(path, png.MAX_BYTES) or b"")
+            return msgspec.structs.replace(planned, found=ImageState.VALID)
+    many = formats.pixel_limit_error(files.read(path, png.MAX_BYTES) or b"")
     fault = f"cannot be used ({many})" if many else "was torn or no picture"
     aside = files.move(path, aside)
     # A waived beat needs none, and one that is blocked waits for another.
     draw = planned.draw or not (planned.waived or planned.blocked_by)
     again = ", drawn again" if draw else ""
     warn(f"{name} {fault}: moved to {layout.relative(aside)}{again}")
-    return msgspec.structs.replace(planned, found=Found.NOTHING, draw=draw)
+    return msgspec.structs.replace(planned, found=ImageState.NOTHING, draw=draw)

@@ -15,9 +15,9 @@ from typing import Final
 from imagegen import encoding, files
 from imagegen.clock import Clock
 from imagegen.events.types import Complete, Event, Progress
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.workspace.progress import ProgressWriter
 
 _JOURNALS: Final = 5
@@ -32,12 +32,12 @@ class Recorder:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: ProjectPaths,
         run: str,
         *,
         beats: Mapping[str, Sequence[Beat]],
-        there: Mapping[str, Mapping[Key, str | None]],
-        errors: Mapping[str, Mapping[Key, BeatError]],
+        there: Mapping[str, Mapping[BeatKey, str | None]],
+        errors: Mapping[str, Mapping[BeatKey, BeatError]],
         clock: Clock,
     ) -> None:
         self._styles = {
@@ -57,12 +57,12 @@ class Recorder:
                 # A disk that is nearly full takes a part and refuses the next.
                 line = line[os.write(self._journal, line) :]
         except OSError as error:
-            raise files.refused(error, self._path) from error
+            raise files.storage_error(error, self._path) from error
         if isinstance(event, Progress):
-            self._styles[event.style].note(event)
+            self._styles[event.style].record(event)
         elif isinstance(event, Complete):
             for file in self._styles.values():
-                file.finish(self._clock.wall())
+                file.flush(self._clock.wall())
 
     def write_all(self) -> None:
         """Rewrite every progress file. Raises `StorageError`."""
@@ -72,7 +72,7 @@ class Recorder:
     def tick(self) -> None:
         """Rewrite the progress files that are behind: nothing else is to be heard now."""
         for file in self._styles.values():
-            file.catch_up(self._clock.wall())
+            file.flush_if_cheap(self._clock.wall())
 
     def close(self) -> None:
         """Close the journal."""
@@ -85,7 +85,7 @@ def _open_journal(path: Path) -> int:
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
-        raise files.refused(error, path) from error
+        raise files.storage_error(error, path) from error
     others = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
     for old in others[: 1 - _JOURNALS]:
         # On Windows one that somebody still reads stays until the next run.

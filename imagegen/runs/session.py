@@ -11,32 +11,32 @@ from typing import Self
 
 import msgspec
 
-from imagegen.engine.engine import Engine, width
+from imagegen.engine.engine import Engine, max_in_flight
 from imagegen.engine.estimate import Estimate, suppose
 from imagegen.engine.eta import estimate
 from imagegen.engine.runtime import ThreadRuntime
-from imagegen.engine.state import DISK, Counts, Options, Run
+from imagegen.engine.state import DISK, Counts, EngineOptions, RunState
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.events.bus import Bus, Listener
-from imagegen.events.types import Complete, Warned
-from imagegen.keys.keyring import Key
+from imagegen.events.types import Complete, WarningEvent
+from imagegen.keys.keyring import ApiKey
 from imagegen.paths import state_folder
 from imagegen.project import overrides, record, steps
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.record import RunRecord
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Pool
+from imagegen.quota.pool import KeyPool
 from imagegen.review import older_images
 from imagegen.runs import preflight, prepare
-from imagegen.runs.claim import Claim
+from imagegen.runs.claim import RunClaim
 from imagegen.runs.recorder import Recorder
 from imagegen.times import day, iso
 from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
-from imagegen.workspace.last_run import left_by
+from imagegen.workspace.last_run import suspended_by
 from imagegen.workspace.plan import Plan, chain_lengths
 from imagegen.workspace.pricing import Expected
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import Found, Survey
+from imagegen.workspace.survey import ImageState, Survey
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
@@ -46,14 +46,14 @@ _MOST_THOUGHTS = 1_000_000.0
 """Tokens for one picture; more in a record is somebody's joke."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a run ends early: `max_time` in seconds, `max_cost` in US dollars."""
 
     max_time: float | None = None
     max_cost: float | None = None
 
 
-class BrokenRunError(Exception):
+class EngineCrashError(Exception):
     """The engine was broken by an error that somebody should have seen to."""
 
 
@@ -73,32 +73,32 @@ class Session:
         self._last = record.read(project.layout)
         begun = RunRecord(
             run=run,
-            lineage=last.lineage if last else run,
+            root_run=last.root_run if last else run,
             pid=os.getpid(),
             started=started,
-            asked=project.remembered(),
+            asked=project.request_for_record(),
             model=self._provider.model,
             answer_seconds=self._last_seconds,
             thought_tokens=self._thought_tokens,
-            drawer=project.drawer(self._last),
-            left=left_by(self._last, project.asked, last),
+            draw_settings=project.drawn_by(self._last),
+            suspended_run=suspended_by(self._last, project.request, last),
         )
-        self._claim = Claim(project.layout, begun, self._runtime.clock)
+        self._claim = RunClaim(project.layout, begun, self._runtime.clock)
         self.warnings += filter(None, [older_images.notice(project)])
         self.warnings += project.ring.warnings
         self.warnings += project.address_warnings()
-        self._told = len(self.warnings)
-        self._disk: Survey | None = None
+        self._warnings_reported = len(self.warnings)
+        self._survey_cache: Survey | None = None
         self._newest_step: Path | None = None
         self._plans: dict[int | None, Plan] = {}
         self._limit: int | None = None
         self._reuses = project.reuses
-        self._busy = record.is_active(project.layout)
+        self._was_active = record.is_active(project.layout)
         self._bus: Bus | None = None
 
     def __enter__(self) -> Self:
         """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
-        another_run = self._claim.take() != self._last or self._busy
+        another_run = self._claim.acquire() != self._last or self._was_active
         plan = self._plans.get(self._limit)
         if another_run or plan is None or plan.to_draw or plan.reused:
             try:
@@ -108,7 +108,7 @@ class Session:
                 raise
         if another_run or _newest_step(self.project.layout) != self._newest_step:
             # What another command drew, moved or put there meanwhile is not known here yet.
-            self._disk = None
+            self._survey_cache = None
         return self
 
     def __exit__(
@@ -117,26 +117,26 @@ class Session:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if error is not None and not self._claim.ended:
+        if error is not None and not self._claim.is_recorded:
             code = getattr(error, "exit_code", Exit.INTERNAL)
             with contextlib.suppress(StorageError):
-                self._claim.end(exit_code=int(code), reason="not drawn", resume_after=None)
+                self._claim.record_end(exit_code=int(code), reason="not drawn", resume_after=None)
         self._provider.close()
         self._claim.release()
 
-    def anew(self) -> "Session":
+    def reload(self) -> "Session":
         """Return a session like this one on the project as it lies on the disk by now.
 
         For after a question: a person may take hours to answer, and other commands are not kept
         waiting by it. Raises as reading a project does.
         """
         self._provider.close()
-        session = Session(self.project.anew(), last=self._resumed)
-        session.warnings += self.warnings[self._told :]
+        session = Session(self.project.reload(), last=self._resumed)
+        session.warnings += self.warnings[self._warnings_reported :]
         return session
 
     @property
-    def pools(self) -> dict[str, tuple[Key, ...]]:
+    def pools(self) -> dict[str, tuple[ApiKey, ...]]:
         """Each style's keys; those of styles that are not drawn may be lent."""
         return {style: self.project.ring.pool(style) for style in self.project.settings.styles}
 
@@ -148,7 +148,7 @@ class Session:
     @property
     def lineage(self) -> str:
         """The id of this run, or of the one that it resumes."""
-        return self._claim.record.lineage
+        return self._claim.record.root_run
 
     def plan(self, limit: int | None = None) -> Plan:
         """Look at the disk and decide what is left to draw.
@@ -157,14 +157,14 @@ class Session:
         this one took the project.
         Raises `UsageError` where numbers have moved.
         """
-        if self._disk is None:
+        if self._survey_cache is None:
             self._plans = {}
         self._limit = limit
         if limit not in self._plans:
             found = self._survey()
             plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
-            if not self.project.asked.as_is:
-                moved_numbers.require_places(
+            if not self.project.request.keep_numbers:
+                moved_numbers.require_numbers_unmoved(
                     self.project,
                     found,
                     [style for style, beats in plan.styles.items() if beats],
@@ -184,10 +184,10 @@ class Session:
         return self._plans[limit]
 
     def _survey(self) -> Survey:
-        if self._disk is None:
+        if self._survey_cache is None:
             self._newest_step = _newest_step(self.project.layout)
-            self._disk = self.project.survey(self._runtime.clock.wall())
-        return self._disk
+            self._survey_cache = self.project.survey(self._runtime.clock.wall())
+        return self._survey_cache
 
     def require_keys(self, plan: Plan, hint: str) -> None:
         """Raise `UsageError` if there are beats to draw and no style of them has a key.
@@ -202,9 +202,9 @@ class Session:
         pools, settings = self.pools, self.project.settings
         pool = self._pool()
         widths = {
-            style: self._provider.width
+            style: self._provider.max_concurrency
             if pool is None
-            else width(style, pools, lend=pool.lends, timeout=settings.timeout)
+            else max_in_flight(style, pools, lend=pool.lends, timeout=settings.timeout)
             for style in chains
         }
         each = self._expected(plan).mean
@@ -268,7 +268,7 @@ class Session:
         thinks = bool(model.thinking) and self._thought_tokens is None
         return price.tokens.text_out if thinks and price and price.tokens else None
 
-    def require_price(self, limits: Limits) -> None:
+    def require_price(self, limits: RunLimits) -> None:
         """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
         if limits.max_cost is not None:
             preflight.require_price(self.project)
@@ -278,7 +278,7 @@ class Session:
         plan: Plan,
         listeners: Callable[[Plan], Sequence[tuple[Listener, float | None]]],
         *,
-        limits: Limits,
+        limits: RunLimits,
         started: Callable[[Engine], None],
     ) -> tuple[Complete, int]:
         """Draw what `plan` returned last; returns how it ended and what is still under way.
@@ -291,7 +291,7 @@ class Session:
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
         pool = self._pool()
-        run = Run(
+        run = RunState(
             layout=project.layout,
             provider=self._provider,
             composer=self._composer,
@@ -299,7 +299,7 @@ class Session:
             options=self._options(limits, plan),
             runtime=self._runtime,
             bus=bus,
-            edited=project.edited,
+            edited=project.file_watch,
         )
         for note in self._about_model(plan):
             self._warn(note)
@@ -307,9 +307,9 @@ class Session:
         if short:
             self._warn(short)
         try:
-            for warning in preflight.of_outdated(project, plan, self._survey()):
+            for warning in preflight.outdated_warnings(project, plan, self._survey()):
                 self._warn(warning)
-            plan = self._make_ready(plan, run)
+            plan = self._prepare(plan, run)
             recorder = self._recorder(plan)
             heard = listeners(plan)
         except StorageError as error:
@@ -336,10 +336,10 @@ class Session:
             bus.close(timeout=_LISTENERS_SECONDS)
             if isinstance(error, ImagegenError | OSError):
                 # Who hears the run was told of a fault of ours: the exit code must say the same.
-                raise BrokenRunError(f"{type(error).__name__}: {error}") from error
+                raise EngineCrashError(f"{type(error).__name__}: {error}") from error
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
-        complete = self._finish(engine.with_late_faults(complete), run.counts)
+        complete = self._finish(engine.with_listener_errors(complete), run.counts)
         if pool is not None and not engine.in_flight:
             pool.close()
         return complete, engine.in_flight
@@ -349,14 +349,14 @@ class Session:
         if self._bus is None:
             self.warnings.append(text)
         else:
-            self._bus.emit(Warned(message=text))
+            self._bus.emit(WarningEvent(message=text))
 
-    def _pool(self) -> Pool | None:
-        if not self.project.needs_keys:
+    def _pool(self) -> KeyPool | None:
+        if not self.project.requires_keys:
             return None
         clock = self._runtime.clock
         ledger = Ledger.open(state_folder(), clock, self._warn)
-        return Pool(
+        return KeyPool(
             self.pools,
             provider=self._provider.name,
             model=self._provider.model,
@@ -365,10 +365,10 @@ class Session:
             lend=self.project.ring.lend,
         )
 
-    def _options(self, limits: Limits, plan: Plan) -> Options:
-        return Options(
+    def _options(self, limits: RunLimits, plan: Plan) -> EngineOptions:
+        return EngineOptions(
             run=self._claim.record.run,
-            lineage=self._claim.record.lineage,
+            lineage=self._claim.record.root_run,
             timeout=self.project.settings.timeout,
             max_attempts=self.project.settings.max_attempts,
             max_time=limits.max_time,
@@ -376,26 +376,30 @@ class Session:
             price=self.project.price,
             expected=self._expected(plan),
             answer_seconds=self._answer_seconds,
-            fail_fast=self.project.asked.fail_fast,
+            fail_fast=self.project.request.fail_fast,
         )
 
-    def _make_ready(self, plan: Plan, run: Run) -> Plan:
+    def _prepare(self, plan: Plan, run: RunState) -> Plan:
         if plan.to_draw or plan.reused:
             self._claim.begin()
-        layout, changes = self.project.layout, self.project.changes
-        prepare.try_disk(layout)
-        prepare.try_folders(layout, plan)
-        prepare.sweep(layout, self._survey())
+        layout, changes = self.project.layout, self.project.override_changes
+        prepare.check_disk(layout)
+        prepare.check_writable(layout, plan)
+        prepare.remove_temp_files(layout, self._survey())
         if plan.again or plan.placeholders or plan.reused or changes:
             run.old_folder = steps.new_folder(layout, self._runtime.clock.wall())
-            steps.note_run(run.old_folder, run.options.run, undo_data.before(self.project, changes))
+            steps.record_run(
+                run.old_folder,
+                run.options.run,
+                undo_data.overrides_undo_data(self.project, changes),
+            )
         overrides.edit(layout, changes)
         right, run.reused = reuse.take(self.project, plan, run.old_folder)
-        right = prepare.put_right(layout, right, run.old_folder, self._warn)
+        right = prepare.repair_images(layout, right, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
         # What was taken for pictures is none, and the limit holds all the same.
-        self._disk, self._reuses = None, False
+        self._survey_cache, self._reuses = None, False
         return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:
@@ -404,7 +408,7 @@ class Session:
         there = self._survey().there
         for style, beats in plan.styles.items():
             for planned in beats:
-                if planned.found is Found.NOTHING:
+                if planned.found is ImageState.NOTHING:
                     there[style].pop(planned.beat.key, None)
         project.index.save()
         recorder = Recorder(
@@ -421,11 +425,11 @@ class Session:
     def _finish(self, complete: Complete, counts: Counts) -> Complete:
         """Record how the run ended; if the disk refuses that, say so."""
         try:
-            self._claim.end(
+            self._claim.record_end(
                 exit_code=complete.exit_code,
                 reason=complete.reason,
                 resume_after=complete.resume_after,
-                answer_seconds=counts.mean,
+                answer_seconds=counts.mean_latency,
                 thought_tokens=counts.mean_thoughts,
             )
         except StorageError as error:
@@ -437,6 +441,6 @@ class Session:
         return complete
 
 
-def _newest_step(layout: Layout) -> Path | None:
+def _newest_step(layout: ProjectPaths) -> Path | None:
     """Return the folder of the step that moved or replaced pictures last."""
     return next(steps.newest_first(layout), None)

@@ -13,11 +13,11 @@ from imagegen.errors import ImagegenError, UsageError
 from imagegen.keys import edit, key_lists, permissions
 from imagegen.keys.edit import Change, NewKey
 from imagegen.keys.keyring import DEFAULT_POOL, Keyring
-from imagegen.keys.locations import Named, Place
+from imagegen.keys.locations import KeyLocation, LocationKind
 from imagegen.project import settings
 from imagegen.project.settings import STYLES, Settings
 from imagegen.setup import init
-from imagegen.shell import command, on_project
+from imagegen.shell import command, project_command
 from imagegen.toml import did_you_mean
 from imagegen.workspace import credentials
 
@@ -31,14 +31,14 @@ _MADE_AT: Final = {
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
 """What is hardly a style's name, and may be a key."""
 
-NOT_TAKEN: Final = "a key is not taken from the command line"
+KEY_ON_COMMAND_LINE: Final = "a key is not taken from the command line"
 NOT_TAKEN_HINT: Final = (
     "others can see it there, and the shell remembers it: if it was a real one, make a new one. "
     "imagegen keys add STYLE asks for it, or reads it from a pipe"
 )
 
 
-class Aim(msgspec.Struct, frozen=True, kw_only=True):
+class KeyTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key is to go: a style's list in the file of a place, which is in order.
 
     `styles` are all that there are, `drawn` those of them that are drawn. `before` is what
@@ -48,8 +48,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     style: str
-    place: Place
-    others: tuple[Place, ...]
+    place: KeyLocation
+    others: tuple[KeyLocation, ...]
     styles: tuple[str, ...]
     drawn: tuple[str, ...]
     project: Path | None
@@ -59,16 +59,16 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     made_at: str | None = None
 
 
-class Added(msgspec.Struct, frozen=True, kw_only=True):
+class AddResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a key; `notes` are sentences for the user."""
 
-    aim: Aim
+    aim: KeyTarget
     change: Change
     name: str
     notes: tuple[str, ...]
 
 
-def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
+def resolve_target(style: str, project: Path | None, provider: str | None = None) -> KeyTarget:
     """Find the file for a key: the project's if one is named, else the user's own.
 
     `provider` is the one that the key is for; else the project's. Raises `UsageError` for a
@@ -78,7 +78,8 @@ def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
     root = project or Path()
     if project is not None and not project.is_dir():
         raise UsageError(
-            f"{project}: there is no such folder", hint=f"{on_project('init', project)} makes one"
+            f"{project}: there is no such folder",
+            hint=f"{project_command('init', project)} makes one",
         )
     read = settings.load(root) if project is not None else None
     styles = tuple(read.styles) if read else STYLES
@@ -89,11 +90,11 @@ def aim(style: str, project: Path | None, provider: str | None = None) -> Aim:
         raise UsageError(f"{provider} needs no key")
     # Of a folder that was not named nobody wants to hear of faults.
     places = credentials.places(root, provider)
-    wanted = Named.USER if project is None else Named.PROJECT
+    wanted = LocationKind.USER if project is None else LocationKind.PROJECT
     place = next(place for place in places if place.named is wanted)
     others = tuple(other for other in places if other is not place)
-    before = edit.look(place, styles)
-    return Aim(
+    before = edit.read_existing(place, styles)
+    return KeyTarget(
         style=style,
         place=place,
         others=others,
@@ -124,18 +125,18 @@ def _meant(read: Settings | None) -> str:
     return read.provider if read and providers.key_variables(read.provider) else _USUAL
 
 
-def save(aim: Aim, new: NewKey) -> Added:
+def add(aim: KeyTarget, new: NewKey) -> AddResult:
     """Add the key; see `edit.add` for what it raises."""
     # First of all: there is no moment at which git would take the keys file.
     ignored = init.ignore_keys(aim.project) if aim.project is not None else None
-    change = edit.add(aim.place, aim.styles, aim.style, new)
+    change = edit.add_key(aim.place, aim.styles, aim.style, new)
     notes = [ignored] if ignored else []
     notes += _of_the_key(aim, new, change.ring)
     notes += _of_the_file(aim, change)
     # Of keys that end alike each has a name of its own among the others.
     pool = change.ring.pools.get(aim.style, ())
     name = next((key.secret.tail for key in pool if key.secret == new.secret), new.shown)
-    return Added(aim=aim, change=change, name=name, notes=tuple(notes))
+    return AddResult(aim=aim, change=change, name=name, notes=tuple(notes))
 
 
 def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> None:
@@ -143,7 +144,7 @@ def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> No
         return
     if key_lists.looks_like_a_key(style) or _LONG.fullmatch(style):
         # It may be the key itself, and is not repeated.
-        raise UsageError(f"{NOT_TAKEN}, and this is no style", hint=NOT_TAKEN_HINT)
+        raise UsageError(f"{KEY_ON_COMMAND_LINE}, and this is no style", hint=NOT_TAKEN_HINT)
     known = (*styles, DEFAULT_POOL)
     hint = did_you_mean(style, known) or f"there are: {', '.join(known)}"
     if project is not None:
@@ -152,7 +153,7 @@ def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> No
         raise UsageError(f'"{style}" is no name of a style', hint=hint)
 
 
-def _of_the_key(aim: Aim, new: NewKey, ring: Keyring) -> list[str]:
+def _of_the_key(aim: KeyTarget, new: NewKey, ring: Keyring) -> list[str]:
     notes = []
     if new.variable is not None and not os.environ.get(new.variable, "").strip():
         notes.append(f"${new.variable} is not set here: the style has this key only where it is")
@@ -166,37 +167,37 @@ def _of_the_key(aim: Aim, new: NewKey, ring: Keyring) -> list[str]:
     return notes
 
 
-def _of_the_file(aim: Aim, change: Change) -> list[str]:
+def _of_the_file(aim: KeyTarget, change: Change) -> list[str]:
     """Say which files decide instead of this one, and which no longer do."""
-    shown = aim.place.shown
+    shown = aim.place.label
     first = next((other for other in aim.others if _comes_first(other, aim.place)), None)
     notes = []
-    if first is not None and first.named is Named.VARIABLE:
-        notes.append(f"not used while $IMAGEGEN_KEYS is set: {first.shown} decides")
+    if first is not None and first.named is LocationKind.VARIABLE:
+        notes.append(f"not used while $IMAGEGEN_KEYS is set: {first.label} decides")
     elif first is not None:
-        notes.append(f"not used for the project in this folder: {first.shown} decides there")
+        notes.append(f"not used for the project in this folder: {first.label} decides there")
     if change.created:
-        used = [other for other in aim.others if other.there and not other.silent]
-        no_more = [other.shown for other in used if not _comes_first(other, aim.place)]
+        used = [other for other in aim.others if other.exists and not other.lacks_section]
+        no_more = [other.label for other in used if not _comes_first(other, aim.place)]
         if no_more and first is None:
             notes.append(f"from now on {shown} decides, and no longer {_and(no_more)}")
     ring, before = change.ring, aim.before or Keyring()
     if aim.style not in before.pools and before.pool(aim.style):
         notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
     keyless = [style for style in aim.drawn if not ring.pool(style)]
-    if keyless and not change.known:
+    if keyless and not change.already_present:
         there = ("--project", str(aim.project)) if aim.project is not None else ()
         add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *there)
         notes.append(f"no key yet for {_and(keyless)}: {add} serves them all")
     return notes + permissions.warnings(change.path, shown)
 
 
-def _comes_first(other: Place, place: Place) -> bool:
+def _comes_first(other: KeyLocation, place: KeyLocation) -> bool:
     """Tell whether another place decides before this one, and is not the same file."""
-    order = list(Named)
-    if not other.decides or order.index(other.named) > order.index(place.named):
+    order = list(LocationKind)
+    if not other.takes_precedence or order.index(other.named) > order.index(place.named):
         return False
-    return not (other.path and place.path and other.there and _same(other.path, place.path))
+    return not (other.path and place.path and other.exists and _same(other.path, place.path))
 
 
 def _same(one: Path, other: Path) -> bool:

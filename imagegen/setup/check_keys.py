@@ -14,23 +14,25 @@ from imagegen import providers
 from imagegen.errors import UsageError
 from imagegen.keys import keyfile
 from imagegen.keys.address import address
-from imagegen.keys.keyring import DEFAULT_POOL, Key
-from imagegen.keys.locations import FILE, Place, deciding
+from imagegen.keys.keyring import DEFAULT_POOL, ApiKey
+from imagegen.keys.locations import FILE, KeyLocation, selected_location
 from imagegen.project import settings
-from imagegen.providers.base import Fault, Kind, Options, Provider
+from imagegen.providers.base import FaultKind, Provider, ProviderError, ProviderOptions
 from imagegen.secret import Secret
 from imagegen.shell import command
 from imagegen.times import day
 from imagegen.workspace import credentials
-from imagegen.workspace.project import KeySource
+from imagegen.workspace.project import CredentialOptions
 
-_UNREACHED: Final = frozenset({Kind.PASSING, Kind.REDIRECTED, Kind.UNUSABLE, Kind.NETWORK})
+_UNREACHED: Final = frozenset(
+    {FaultKind.PASSING, FaultKind.REDIRECTED, FaultKind.UNUSABLE, FaultKind.NETWORK}
+)
 _AT_ONCE: Final = 8
 _LOOK_AGAIN: Final = 0.2
 """Seconds; where a wait without an end cannot be interrupted, Ctrl-C takes no longer."""
 
 
-class Keys:
+class ConfiguredKeys:
     """The keys that a project uses, with every place where some may lie.
 
     `provider` is the one whose keys are meant; else the project's. `model` is the one that the
@@ -40,7 +42,7 @@ class Keys:
     for a folder, keys file or provider that there is not.
     """
 
-    def __init__(self, root: Path, source: KeySource, provider: str | None = None) -> None:
+    def __init__(self, root: Path, source: CredentialOptions, provider: str | None = None) -> None:
         if not root.is_dir():
             raise UsageError(
                 f"{root}: there is no such folder",
@@ -56,20 +58,20 @@ class Keys:
         self._settled = read.provider
         self.styles = read.drawn_styles
         self._source = source
-        self.places: tuple[Place, ...] = ()
+        self.places: tuple[KeyLocation, ...] = ()
         if self.needed:
             self.places = credentials.places(root, self.provider, source.file)
-        self.used = deciding(self.places)
+        self.used = selected_location(self.places)
         self.ring = keyfile.read(self.places, tuple(read.styles))
 
     @property
-    def pools(self) -> dict[str, tuple[Key, ...]]:
+    def pools(self) -> dict[str, tuple[ApiKey, ...]]:
         """The keys of each style that is drawn, and of every other list of the file."""
         own = {style: self.ring.pool(style) for style in self.styles}
         return own | {name: keys for name, keys in self.ring.pools.items() if name not in own}
 
     @property
-    def users(self) -> dict[Secret, list[str]]:
+    def lists_by_key(self) -> dict[Secret, list[str]]:
         """Every key, once, with the lists that it stands in."""
         found: dict[Secret, list[str]] = {}
         for name, keys in self.ring.pools.items():
@@ -83,7 +85,7 @@ class Keys:
         return [style for style in self.styles if not self.ring.pool(style)]
 
     @property
-    def by_default(self) -> list[str]:
+    def using_default(self) -> list[str]:
         """The styles that are drawn with the default keys."""
         own = self.ring.pools
         return [s for s in self.styles if s not in own] if DEFAULT_POOL in own else []
@@ -94,7 +96,7 @@ class Keys:
         return () if self.provider == self._settled else ("--provider", self.provider)
 
     @property
-    def missing(self) -> UsageError:
+    def no_key_error(self) -> UsageError:
         """What to say where there is no key at all."""
         where = f" in {self.ring.source}" if self.ring.source else ""
         unset = sorted({name for names in self.ring.unset.values() for name in names})
@@ -112,7 +114,7 @@ class Keys:
 
     def create_provider(self) -> Provider:
         """Return what asks the service. Raises `UsageError` for an address that is none."""
-        options = Options(model=self.model, base_url=self.base_url(), timeout=self._timeout)
+        options = ProviderOptions(model=self.model, base_url=self.base_url(), timeout=self._timeout)
         return providers.create(self.provider, options)
 
 
@@ -131,12 +133,12 @@ class Remedy(StrEnum):
 
 
 _REMEDIES: Final = {
-    Kind.KEY_REJECTED: Remedy.REPLACE,
-    Kind.OUT_OF_CREDIT: Remedy.ADD_CREDIT,
-    Kind.NO_QUOTA: Remedy.ENABLE_BILLING,
-    Kind.LIMITED: Remedy.WAIT,
-    Kind.SPENT_TODAY: Remedy.WAIT,
-    Kind.MODEL_GONE: Remedy.OTHER_MODEL,
+    FaultKind.KEY_REJECTED: Remedy.REPLACE,
+    FaultKind.OUT_OF_CREDIT: Remedy.ADD_CREDIT,
+    FaultKind.NO_QUOTA: Remedy.ENABLE_BILLING,
+    FaultKind.LIMITED: Remedy.WAIT,
+    FaultKind.SPENT_TODAY: Remedy.WAIT,
+    FaultKind.MODEL_GONE: Remedy.OTHER_MODEL,
 }
 """What helps against each kind of error; the network and the address for any other."""
 
@@ -160,7 +162,7 @@ _WORDS: Final = (
 _OVERLOADED: Final = re.compile(r"HTTP (?:429|5\d\d)|HTTP 408")
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class KeyCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What the service said of a key: the image `models` that it sees, or a fault.
 
     `lists` are those of the file in which the key stands. `works` means that the key can
@@ -169,26 +171,31 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
     tail: str
     lists: tuple[str, ...]
-    works: bool
+    is_usable: bool
     models: tuple[str, ...] = ()
-    fault: Fault | None = None
+    fault: ProviderError | None = None
 
     @property
     def remedy(self) -> Remedy:
         """What to do about it."""
         fault = self.fault
         if fault is None:
-            return Remedy.NOTHING if self.works else Remedy.OTHER_MODEL
-        if fault.kind is Kind.PASSING:
+            return Remedy.NOTHING if self.is_usable else Remedy.OTHER_MODEL
+        if fault.kind is FaultKind.PASSING:
             return Remedy.WAIT if _OVERLOADED.match(fault.reason) else Remedy.NETWORK
-        if fault.kind in {Kind.KEY_REJECTED, Kind.OUT_OF_CREDIT, Kind.UNUSABLE, Kind.BAD_REQUEST}:
+        if fault.kind in {
+            FaultKind.KEY_REJECTED,
+            FaultKind.OUT_OF_CREDIT,
+            FaultKind.UNUSABLE,
+            FaultKind.BAD_REQUEST,
+        }:
             for words, remedy in _WORDS:
                 if words.search(fault.message):
                     return remedy
         return _REMEDIES.get(fault.kind, Remedy.NETWORK)
 
     @property
-    def reached(self) -> bool:
+    def was_reached(self) -> bool:
         """Whether the service said something of the key, and not just nothing."""
         return self.fault is None or self.fault.kind not in _UNREACHED
 
@@ -199,14 +206,14 @@ def notes(provider: Provider, wall: float) -> tuple[str, ...]:
     return () if about is None else (about,)
 
 
-def check(keys: Keys, provider: Provider) -> list[Checked]:
+def check(keys: ConfiguredKeys, provider: Provider) -> list[KeyCheck]:
     """Ask the service's free endpoint about every key, several at a time, in the file's order.
 
     May be interrupted at any moment: nothing is waited for then.
     """
-    users = list(keys.users.items())
+    users = list(keys.lists_by_key.items())
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-    answered: queue.SimpleQueue[tuple[int, tuple[str, ...] | Fault | Exception]]
+    answered: queue.SimpleQueue[tuple[int, tuple[str, ...] | ProviderError | Exception]]
     answered = queue.SimpleQueue()
     for number in range(len(users)):
         waiting.put(number)
@@ -225,7 +232,7 @@ def check(keys: Keys, provider: Provider) -> list[Checked]:
     for _ in range(min(_AT_ONCE, len(users))):
         # The threads of a pool would be waited for after Ctrl-C.
         threading.Thread(target=ask, daemon=True).start()
-    found: dict[int, Checked] = {}
+    found: dict[int, KeyCheck] = {}
     while len(found) < len(users):
         try:
             number, answer = answered.get(timeout=_LOOK_AGAIN)
@@ -239,9 +246,9 @@ def check(keys: Keys, provider: Provider) -> list[Checked]:
 
 
 def _checked(
-    secret: Secret, lists: Sequence[str], answer: tuple[str, ...] | Fault, model: str
-) -> Checked:
-    if isinstance(answer, Fault):
-        return Checked(tail=secret.tail, lists=tuple(lists), works=False, fault=answer)
+    secret: Secret, lists: Sequence[str], answer: tuple[str, ...] | ProviderError, model: str
+) -> KeyCheck:
+    if isinstance(answer, ProviderError):
+        return KeyCheck(tail=secret.tail, lists=tuple(lists), is_usable=False, fault=answer)
     works = model in answer
-    return Checked(tail=secret.tail, lists=tuple(lists), works=works, models=answer)
+    return KeyCheck(tail=secret.tail, lists=tuple(lists), is_usable=works, models=answer)

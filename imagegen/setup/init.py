@@ -11,7 +11,7 @@ from imagegen.keys.locations import FILE
 from imagegen.project import storyboard
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.settings import STYLES, Settings
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 from imagegen.workspace import credentials
 
 _SAMPLE: Final = "beats.json"
@@ -60,8 +60,8 @@ gallery.png
 _MOST_IGNORED: Final = 1024 * 1024
 _SECRET: Final = {
     FILE: frozenset({FILE, "*.toml", "*"}),
-    f"{files.TEMPORARY}*": frozenset(
-        {f"{files.TEMPORARY}*", f"{files.TEMPORARY}*.tmp", "*.tmp", "*"}
+    f"{files.TEMP_PREFIX}*": frozenset(
+        {f"{files.TEMP_PREFIX}*", f"{files.TEMP_PREFIX}*.tmp", "*.tmp", "*"}
     ),
 }
 """What git must leave alone, and the rules that do so: a keys file, and one half written."""
@@ -78,7 +78,7 @@ def create(root: Path) -> list[str]:
     if os.path.lexists(root / SETTINGS):
         raise UsageError(
             f"{root} has {SETTINGS} already, and nothing is overwritten",
-            hint=f"{on_project('check', root)} reads what is there",
+            hint=f"{project_command('check', root)} reads what is there",
         )
     beats = _beats(root)
     others = [] if beats is not None else storyboard.alike(root)
@@ -97,18 +97,23 @@ def create(root: Path) -> list[str]:
             with contextlib.suppress(OSError):
                 root.rmdir()
         raise UsageError(f"no project can be made: {error.message}", hint=error.hint) from error
-    name, draws = root.resolve().name or str(root), on_project("run", root, "--provider", "sketch")
+    name, draws = (
+        root.resolve().name or str(root),
+        project_command("run", root, "--provider", "sketch"),
+    )
     if others:
         head = f"{name} is ready, with {others[0]} for its beats: no sample is written."
-        draws = on_project("run", root, "--beats", str(root / others[0]), "--provider", "sketch")
-        then = on_project("check", root, "--beats", str(root / others[0]))
+        draws = project_command(
+            "run", root, "--beats", str(root / others[0]), "--provider", "sketch"
+        )
+        then = project_command("check", root, "--beats", str(root / others[0]))
         does = "reads them, and draws nothing"
     elif beats is None:
         head = f"{name} is ready: 3 beats in 2 shots, in three styles."
         then, does = str(root / _SAMPLE), "is yours to edit"
     else:
         head = f"{name} is ready, with the beats of {beats}: no sample is written."
-        then, does = on_project("check", root), "reads them, and draws nothing"
+        then, does = project_command("check", root), "reads them, and draws nothing"
     width = max(len(draws), len(then))
     return [
         head,
@@ -123,7 +128,7 @@ def create(root: Path) -> list[str]:
 
 def _beats(root: Path) -> str | None:
     """Return where the folder's beats are read from; None where it has none."""
-    places = storyboard.places(root)
+    places = storyboard.candidate_files(root)
     if not places:
         return None
     try:
@@ -187,7 +192,7 @@ def _keys(root: Path) -> list[str]:
         ring = credentials.load(root, Settings().provider, STYLES)
     except UsageError as error:
         # The project is made; what is wrong with the keys is told by `check`.
-        return [f"The keys have a fault ({error}): {on_project('check', root)} says which."]
+        return [f"The keys have a fault ({error}): {project_command('check', root)} says which."]
     if ring.source is None:
         return [
             "No key for Gemini was found. Add one, or set GEMINI_API_KEY:",

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 
 from imagegen import providers
-from imagegen.providers.base import Fault
+from imagegen.providers.base import ProviderError
 from imagegen.providers.models import Catalogue, Model
-from imagegen.setup.check_keys import Keys
-from imagegen.workspace.project import KeySource
+from imagegen.setup.check_keys import ConfiguredKeys
+from imagegen.workspace.project import CredentialOptions
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,20 +40,20 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.seen or () if name not in known)
 
 
-def gather(root: Path, source: KeySource, provider: str | None) -> Listing:
+def gather(root: Path, source: CredentialOptions, provider: str | None) -> Listing:
     """Return the models of a provider; one key asks the service's free list, if there is a key.
 
     Raises as `Keys` does, and `UsageError` for an address that is none.
     """
-    keys = Keys(root, source, provider)
+    keys = ConfiguredKeys(root, source, provider)
     catalogue = providers.catalogue(keys.provider)
     listing = Listing(
         provider=keys.provider,
         catalogue=catalogue,
         used=catalogue.find(keys.model or catalogue.default.name),
     )
-    first = next(iter(keys.users), None)
-    takes_address = providers.named(keys.provider).takes_address
+    first = next(iter(keys.lists_by_key), None)
+    takes_address = providers.named(keys.provider).supports_base_url
     if first is None if keys.needed else not takes_address:
         return listing
     asked = keys.create_provider()
@@ -62,6 +62,6 @@ def gather(root: Path, source: KeySource, provider: str | None) -> Listing:
     finally:
         asked.close()
     tail = first.tail if first is not None else None
-    if isinstance(answer, Fault):
+    if isinstance(answer, ProviderError):
         return msgspec.structs.replace(listing, tail=tail, trouble=answer.message)
     return msgspec.structs.replace(listing, tail=tail, seen=answer)

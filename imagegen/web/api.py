@@ -10,20 +10,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from imagegen.errors import UsageError
-from imagegen.events.types import Event, Failed
+from imagegen.events.types import Event, StartFailed
 from imagegen.web import older
-from imagegen.web.board import Boards
-from imagegen.web.choices import Choices, Wanted
-from imagegen.web.follower import Follower, News, Place
+from imagegen.web.board import BoardCache
+from imagegen.web.choices import ChoiceRequest, Choices
+from imagegen.web.follower import Follower, News, StreamPosition
 from imagegen.web.responses import RefusedError, answer, body_of, decoded
-from imagegen.web.runs import Asked, Runs
+from imagegen.web.runs import RunController, WebDrawRequest
 from imagegen.web.stream import EventStream
 
 
 class Api:
     """Answers for one project: no request can name another."""
 
-    def __init__(self, boards: Boards, runs: Runs, follower: Follower, choices: Choices) -> None:
+    def __init__(
+        self, boards: BoardCache, runs: RunController, follower: Follower, choices: Choices
+    ) -> None:
         self._boards = boards
         self._layout = boards.layout
         self._runs = runs
@@ -57,7 +59,7 @@ class Api:
         told = {
             "success": True,
             "run": run,
-            "ended": self._runs.last_word(run),
+            "ended": self._runs.final_event(run),
             "board": board,
         }
         try:
@@ -67,22 +69,22 @@ class Api:
             return told | {"chosen": [], "choices_fault": error.message}
 
     async def _events(self, request: Request) -> EventStream:
-        since = Place.read(request.headers.get("last-event-id"))
+        since = StreamPosition.read(request.headers.get("last-event-id"))
         # Before the answer begins: whoever has it misses nothing that happens then.
         seen = await self._follower.look()
         return EventStream(lambda: self._follower.runs(since, seen))
 
     async def _generate(self, request: Request) -> EventStream:
-        asked = await body_of(request, Asked)
+        asked = await body_of(request, WebDrawRequest)
         self._refuse_other(asked.project_path)
-        begun = await to_thread.run_sync(self._runs.begin, asked)
+        begun = await to_thread.run_sync(self._runs.start, asked)
         if asked.project_path is None:
             return EventStream(lambda: self._of(begun))
         numbers = older.written(await to_thread.run_sync(self._boards.project))
         return EventStream(lambda: older.translated(self._of(begun), numbers), b"")
 
-    def _of(self, begun: str | Failed) -> AsyncGenerator[News]:
-        if isinstance(begun, Failed):
+    def _of(self, begun: str | StartFailed) -> AsyncGenerator[News]:
+        if isinstance(begun, StartFailed):
             return _alone(begun)
         return self._follower.run(begun)
 
@@ -142,7 +144,7 @@ class Api:
             self._refuse_other(named.project_path)
             saved = await to_thread.run_sync(self._choices.save_as_older, named)
         else:
-            wanted = decoded(data, Wanted)
+            wanted = decoded(data, ChoiceRequest)
             saved = await to_thread.run_sync(self._choices.save, wanted)
         return answer({"success": True, "selection": saved})
 

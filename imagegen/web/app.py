@@ -18,29 +18,29 @@ from starlette.types import ASGIApp
 from imagegen.errors import ImagegenError
 from imagegen.secret import redact
 from imagegen.web.api import Api
-from imagegen.web.auth import Access
-from imagegen.web.board import Boards
+from imagegen.web.auth import Auth
+from imagegen.web.board import BoardCache
 from imagegen.web.choices import Choices
 from imagegen.web.follower import Follower
 from imagegen.web.images import Pictures
-from imagegen.web.middleware import Gate
-from imagegen.web.responses import RefusedError, TooLargeError, refused, told, too_large
-from imagegen.web.runs import Runs
-from imagegen.web.watcher import Lookout
+from imagegen.web.middleware import AuthMiddleware
+from imagegen.web.responses import RefusedError, TooLargeError, error_response, rejected, too_large
+from imagegen.web.runs import RunController
+from imagegen.web.watcher import ChangeWatcher
 
 _PAGE: Final = "index.html"
 _TYPES: Final = {".js": "text/javascript", ".html": "text/html", ".css": "text/css"}
 
 
 def application(
-    boards: Boards, access: Access, lookout: Lookout, options: Sequence[str] = ()
+    boards: BoardCache, access: Auth, lookout: ChangeWatcher, options: Sequence[str] = ()
 ) -> ASGIApp:
     """Return what serves one project to whoever `access` lets in.
 
     `options` are the command's that every run gets which the page begins, besides who draws.
     """
     layout = boards.layout
-    api = Api(boards, Runs(boards, options), Follower(layout, lookout), Choices(boards))
+    api = Api(boards, RunController(boards, options), Follower(layout, lookout), Choices(boards))
     pictures = Pictures(boards)
     routes = [
         *api.routes(),
@@ -63,7 +63,7 @@ def application(
             _refused,
         ),
     )
-    return Gate(served, access)
+    return AuthMiddleware(served, access)
 
 
 def _assets() -> dict[str, bytes]:
@@ -85,15 +85,15 @@ async def _page(request: Request) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     match error:
         case RefusedError():
-            return refused(error.status, error.message)
+            return rejected(error.status, error.message)
         case ImagegenError():
-            return told(error)
+            return error_response(error)
         case TooLargeError():
             return too_large()
         case ClientDisconnect():
-            return refused(400, "the request broke off")
+            return rejected(400, "the request broke off")
         case HTTPException():
-            return refused(error.status_code, error.detail.lower())
+            return rejected(error.status_code, error.detail.lower())
     said = redact("".join(traceback.format_exception(error)))
     sys.stderr.write("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in said))
-    return refused(500, f"a fault of ours: {type(error).__name__}; the terminal says more")
+    return rejected(500, f"a fault of ours: {type(error).__name__}; the terminal says more")

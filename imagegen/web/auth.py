@@ -46,7 +46,7 @@ def require_origin(origin: str) -> None:
         )
 
 
-class Access:
+class Auth:
     """What a server lets in, once it listens on `host` and `port`.
 
     Programs send the `token`. The browser gets a cookie of another value, for a path that only
@@ -79,7 +79,7 @@ class Access:
         shown = socket.gethostname() if self._any_address else self._shown
         return f"http://{shown}:{self._port}/?token={token}"
 
-    def ticket(self, used: Callable[[], None]) -> str:
+    def one_time_token(self, used: Callable[[], None]) -> str:
         """Return a token that opens the page once, even by a link; `used` is called then."""
         ticket = secrets.token_urlsafe(32)
         self._tickets[ticket] = used
@@ -106,7 +106,7 @@ class Access:
         """Return why a request was not sent to this server; None if it was."""
         return None if self._is_ours(headers.get("host", "")) else "invalid Host header"
 
-    def refusal(self, headers: Mapping[str, str]) -> str | None:
+    def reject_reason(self, headers: Mapping[str, str]) -> str | None:
         """Return why a request does not come from our page; None if it may."""
         origin = headers.get("origin")
         if origin is not None and not (

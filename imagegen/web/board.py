@@ -11,19 +11,19 @@ import msgspec
 
 from imagegen.project.beat_ids import BeatId
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
-from imagegen.review.status import BeatStanding, Standing, StyleStanding, standing
-from imagegen.web.fingerprints import named_by, signature, version
+from imagegen.review.status import BeatState, ProjectStatus, StyleStatus, project_status
+from imagegen.web.fingerprints import file_fingerprint, project_fingerprint, referenced_paths
 from imagegen.workspace import moved_numbers, recovery
 from imagegen.workspace.project import Project
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
 
 
-class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class BoardCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One style's picture of a beat. `version` changes with the file; None: there is none.
 
     `shot` and `prompt` are set if they are not the row's; `blocked_by` is the number of the beat
@@ -42,7 +42,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     misfit: str | None = None
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     """A beat, with its picture in each style that has it.
 
     `name` is what it is called; `shot` and `beat` are its numbers in the first of the styles.
@@ -53,7 +53,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     beat: str
     phrase: str
     prompt: str
-    cells: dict[str, Cell]
+    cells: dict[str, BoardCell]
 
 
 class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -84,7 +84,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     moved: int
     way_out: str
     styles: Mapping[str, StyleCounts]
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class _Read:
     board: Board
 
 
-class Boards:
+class BoardCache:
     """Reads a project's board, anew whenever one of its files has changed.
 
     `root` is its folder as it was typed, for messages; `asked` is what the command was told: its
@@ -103,8 +103,8 @@ class Boards:
     which that was made.
     """
 
-    def __init__(self, root: Path, asked: Asked) -> None:
-        self.layout = Layout(root)
+    def __init__(self, root: Path, asked: DrawRequest) -> None:
+        self.layout = ProjectPaths(root)
         self.asked = asked
         self._root = root
         self._lock = threading.Lock()
@@ -119,32 +119,32 @@ class Boards:
         """Return the project as it is now: the same one, until something has changed."""
         return self._now().project
 
-    def in_place(self) -> Project:
+    def require_unmoved(self) -> Project:
         """Return the project as `project` does. Raises `UsageError` where numbers have moved."""
         now = self._now()
         if now.board.moved:
             found = now.project.survey(time.time())
-            moved_numbers.require_places(
+            moved_numbers.require_numbers_unmoved(
                 now.project, found, now.project.styles, "Nothing was chosen"
             )
         return now.project
 
     def _now(self) -> "_Read":
         with self._lock:
-            seen = signature(self.layout, self._named)
+            seen = project_fingerprint(self.layout, self._named)
             if self._read is None or self._read.signature != seen:
-                self._read = self._anew(seen)
+                self._read = self._reload(seen)
             return self._read
 
-    def _anew(self, seen: int) -> "_Read":
-        recovery.finish(self.layout, time.time())
+    def _reload(self, seen: int) -> "_Read":
+        recovery.finish_interrupted(self.layout, time.time())
         project = Project(self._root, self.asked)
-        named = named_by(project)
+        named = referenced_paths(project)
         if named != self._named:
             # Files are marked before they are read: a change between the two would not be seen.
             self._named = named
-            return self._anew(signature(self.layout, named))
-        return _Read(seen, project, _board(project, standing(project, time.time())))
+            return self._reload(project_fingerprint(self.layout, named))
+        return _Read(seen, project, _board(project, project_status(project, time.time())))
 
     def picture(self, style: str, shot: str, beat: str) -> Path | None:
         """Return where a beat's picture belongs; None for what is no beat of the project.
@@ -152,15 +152,15 @@ class Boards:
         Raises `ImagegenError` for a faulty project.
         """
         last = self._read
-        if last is None or (shot, beat) not in last.project.keys.get(style, ()):
+        if last is None or (shot, beat) not in last.project.beat_ids_by_style.get(style, ()):
             last = self._now()
-        known = (shot, beat) in last.project.keys.get(style, ())
+        known = (shot, beat) in last.project.beat_ids_by_style.get(style, ())
         return self.layout.picture(style, shot, beat) if known else None
 
 
-def _board(project: Project, found: Standing) -> Board:
+def _board(project: Project, found: ProjectStatus) -> Board:
     settings = project.settings
-    rows: dict[BeatId, dict[str, tuple[Beat, BeatStanding]]] = {}
+    rows: dict[BeatId, dict[str, tuple[Beat, BeatState]]] = {}
     order: dict[BeatId, int] = {}
     for style, own in project.beats.items():
         for beat, stands in zip(own, found.styles[style].beats, strict=True):
@@ -175,7 +175,7 @@ def _board(project: Project, found: Standing) -> Board:
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
         moved=sum(stands.moved for stands in found.styles.values()),
-        way_out=moved_numbers.way_out(project),
+        way_out=moved_numbers.renumber_hint(project),
         styles={
             style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
         },
@@ -185,19 +185,23 @@ def _board(project: Project, found: Standing) -> Board:
     )
 
 
-def _row(layout: Layout, name: BeatId, styles: Mapping[str, tuple[Beat, BeatStanding]]) -> Row:
+def _row(
+    layout: ProjectPaths, name: BeatId, styles: Mapping[str, tuple[Beat, BeatState]]
+) -> BoardRow:
     first = next(iter(styles.values()))[0]
-    return Row(
+    return BoardRow(
         name=name,
         shot=first.shot,
         beat=first.beat,
         phrase=next((beat.script_phrase for beat, _ in styles.values() if beat.script_phrase), ""),
         prompt=first.words,
         cells={
-            style: Cell(
+            style: BoardCell(
                 status=stands.status,
                 shot=beat.shot if beat.shot != first.shot else None,
-                version=version(layout.picture(style, *beat.key)) if stands.image_path else None,
+                version=file_fingerprint(layout.picture(style, *beat.key))
+                if stands.image_path
+                else None,
                 error=stands.error,
                 changed=stands.changed,
                 blocked_by=stands.blocked_by,
@@ -210,7 +214,7 @@ def _row(layout: Layout, name: BeatId, styles: Mapping[str, tuple[Beat, BeatStan
     )
 
 
-def _counts(beats: Sequence[Beat], stands: StyleStanding) -> StyleCounts:
+def _counts(beats: Sequence[Beat], stands: StyleStatus) -> StyleCounts:
     written: dict[str, bool] = {}
     for beat, one in zip(beats, stands.beats, strict=True):
         written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN

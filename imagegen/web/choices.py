@@ -15,14 +15,14 @@ from imagegen.review import choose as choosing
 from imagegen.review.choices import ChoiceStanding
 from imagegen.review.choose import Pick
 from imagegen.web import older
-from imagegen.web.board import Boards
-from imagegen.web.fingerprints import version
+from imagegen.web.board import BoardCache
+from imagegen.web.fingerprints import file_fingerprint
 from imagegen.workspace.project import Project
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A choice to save. Without a style only the mark changes; null: nothing is chosen."""
 
     shot_number: Text
@@ -38,7 +38,7 @@ class Choices:
     guards what was looked at last: pictures that were redrawn are read for it.
     """
 
-    def __init__(self, boards: Boards) -> None:
+    def __init__(self, boards: BoardCache) -> None:
         self._boards = boards
         self._lock = threading.Lock()
         self._looked: tuple[Project, str | None, list[ChoiceStanding]] | None = None
@@ -47,9 +47,9 @@ class Choices:
         """Return every choice, and what has become of its picture since."""
         with self._lock:
             project = self._boards.project()
-            mark = version(project.root / file.FILE)
+            mark = file_fingerprint(project.root / file.FILE)
             if self._looked is None or self._looked[:2] != (project, mark):
-                self._looked = project, mark, choices.look(project)
+                self._looked = project, mark, choices.describe(project)
             return self._looked[2]
 
     def entries(self) -> Entries:
@@ -62,24 +62,26 @@ class Choices:
         Raises as `save` does.
         """
         with self._lock:
-            project = self._boards.in_place()
+            project = self._boards.require_unmoved()
             if wanted.style is None:
-                choosing.unchoose(project, picks.beats(project, [wanted.beat_number]), time.time())
+                choosing.clear_choices(
+                    project, picks.beats(project, [wanted.beat_number]), time.time()
+                )
                 return None
             words = [wanted.beat_number, wanted.style]
-            picked = picks.named(project, words, flagged=wanted.flagged)
+            picked = picks.parse_picks(project, words, flagged=wanted.flagged)
             (saved,) = choosing.choose(project, picked, time.time()).values()
-            return choices.stands(project, saved)
+            return choices.list_choices(project, saved)
 
-    def save(self, wanted: Wanted) -> ChoiceStanding | None:
+    def save(self, wanted: ChoiceRequest) -> ChoiceStanding | None:
         """Save a choice and return it; None where nothing is chosen any more.
 
         Raises `UsageError` for a beat or a picture that is not there, and where numbers have moved.
         """
         key = (wanted.shot_number, wanted.beat_number)
         with self._lock:
-            project = self._boards.in_place()
-            if not any(key in own for own in project.keys.values()):
+            project = self._boards.require_unmoved()
+            if not any(key in own for own in project.beat_ids_by_style.values()):
                 raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
             beat, wall = project.beat_index.id_of(key), time.time()
             before = choices.chosen(project).get(beat)
@@ -90,6 +92,6 @@ class Choices:
             elif wanted.style is not None:
                 choosing.choose(project, {beat: Pick(wanted.style, flagged)}, wall)
             elif before is not None:
-                choosing.unchoose(project, [beat], wall)
+                choosing.clear_choices(project, [beat], wall)
             now = choices.chosen(project).get(beat)
-            return choices.stands(project, now) if now is not None else None
+            return choices.list_choices(project, now) if now is not None else None

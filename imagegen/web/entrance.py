@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from imagegen.paths import state_folder
-from imagegen.web.auth import Access
+from imagegen.web.auth import Auth
 
 _NAME: Final = "page-{}.html"
 _KEPT_SECONDS: Final = 24 * 60 * 60
@@ -26,7 +26,7 @@ _PAGE: Final = (
 
 
 @contextlib.contextmanager
-def entrance(access: Access) -> Iterator[Path | None]:
+def entrance(access: Auth) -> Iterator[Path | None]:
     """Make a file that leads to the page once, and remove it when it was used, or at the end.
 
     Yields its path; None if the state folder takes no file.
@@ -38,7 +38,7 @@ def entrance(access: Access) -> Iterator[Path | None]:
         with contextlib.suppress(OSError):
             file.unlink()
 
-    page = _PAGE.format(address=access.address(access.ticket(remove)))
+    page = _PAGE.format(address=access.address(access.one_time_token(remove)))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from imagegen import files
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.selections import file
 from imagegen.prompts import references
 from imagegen.workspace import credentials
@@ -17,7 +17,7 @@ _SOURCES: Final = ("prompts", "storyboards")
 """Folders of a project that beats are read from, besides its own."""
 
 
-def version(path: Path) -> str | None:
+def file_fingerprint(path: Path) -> str | None:
     """Return a mark of a file that changes with its content; None without one."""
     try:
         return version_of(path.lstat())
@@ -27,10 +27,10 @@ def version(path: Path) -> str | None:
 
 def version_of(found: os.stat_result) -> str:
     """Return the same mark of a file that has been looked at."""
-    return "-".join(f"{part:x}" for part in files.mark(found))
+    return "-".join(f"{part:x}" for part in files.stat_signature(found))
 
 
-def signature(layout: Layout, named: Iterable[str]) -> int:
+def project_fingerprint(layout: ProjectPaths, named: Iterable[str]) -> int:
     """Return a mark of everything from which a board is made.
 
     `named` are the paths of which the project tells: see `named_by`.
@@ -39,10 +39,10 @@ def signature(layout: Layout, named: Iterable[str]) -> int:
     return hash(tuple(_marks(layout, named)))
 
 
-def named_by(project: Project) -> tuple[str, ...]:
+def referenced_paths(project: Project) -> tuple[str, ...]:
     """Return the paths of pictures, and of what lies where only the project tells."""
     layout, settings = project.layout, project.settings
-    beats = project.asked.beats_file or settings.beats
+    beats = project.request.beats_file or settings.beats
     found = references.places(layout, settings, project.beats)
     found += [layout.root / beats] if beats else []
     # They say what a picture costs.
@@ -56,10 +56,10 @@ def named_by(project: Project) -> tuple[str, ...]:
     return (*map(str, found), *pictures)
 
 
-def _marks(layout: Layout, named: Iterable[str]) -> Iterator[Hashable]:
+def _marks(layout: ProjectPaths, named: Iterable[str]) -> Iterator[Hashable]:
     for folder in (layout.root, *(layout.root / name for name in _SOURCES)):
         yield from _files(folder)
-    yield _mark(_look(layout.ours / "run.json"))
+    yield _mark(_look(layout.state_dir / "run.json"))
     for style in _entries(layout.pictures):
         if style.is_dir(follow_symlinks=False):
             # They tell of pictures that come and go, those of no beat included.
@@ -95,4 +95,4 @@ def _look(path: str | Path) -> os.stat_result | None:
 
 
 def _mark(found: os.stat_result | None) -> Hashable:
-    return found and files.mark(found)
+    return found and files.stat_signature(found)

@@ -17,30 +17,30 @@ from anyio import to_thread
 from imagegen.errors import Exit
 from imagegen.events import journal as follow
 from imagegen.events.journal import Journal
-from imagegen.events.types import Complete, Event, Failed
+from imagegen.events.types import Complete, Event, StartFailed
 from imagegen.project import record
-from imagegen.project.layout import Layout
-from imagegen.shell import on_project
-from imagegen.times import iso_exact
-from imagegen.web.watcher import Lookout, Seen
+from imagegen.project.layout import ProjectPaths
+from imagegen.shell import project_command
+from imagegen.times import iso_millis
+from imagegen.web.watcher import ChangeWatcher, Snapshot
 
 QUIET: Final = 15.0
 """Seconds after which a client is told that nothing has happened."""
 
 _PIECE: Final = 64 * 1024
-_LETS_GO: Final = 5.0
+_RELEASE_WAIT: Final = 5.0
 _LETS_GO_LOOK: Final = 0.05
 _PLACE: Final = re.compile(r"([0-9A-Za-z-]{1,64}):([0-9]{1,9})")
 
 
-class Place(msgspec.Struct, frozen=True):
+class StreamPosition(msgspec.Struct, frozen=True):
     """How far a client has heard: a run, and the number of its last event."""
 
     run: str
     seq: int
 
     @classmethod
-    def read(cls, text: str | None) -> "Place | None":
+    def read(cls, text: str | None) -> "StreamPosition | None":
         """Read a place as `str` writes it; None for anything else."""
         match = _PLACE.fullmatch(text or "")
         return cls(match[1], int(match[2])) if match else None
@@ -60,7 +60,7 @@ News = Event | ChoicesChanged | None
 class _Choices:
     """How much one client knows of the file of choices."""
 
-    def __init__(self, lookout: Lookout, seen: Seen) -> None:
+    def __init__(self, lookout: ChangeWatcher, seen: Snapshot) -> None:
         self._lookout = lookout
         self._known = seen.choices
 
@@ -73,15 +73,15 @@ class _Choices:
 class Follower:
     """Follows a project's runs, and on the way what is chosen."""
 
-    def __init__(self, layout: Layout, lookout: Lookout) -> None:
+    def __init__(self, layout: ProjectPaths, lookout: ChangeWatcher) -> None:
         self._layout = layout
         self._lookout = lookout
 
-    async def look(self) -> Seen:
+    async def look(self) -> Snapshot:
         """Look at what there is now: what changes from here on is told of."""
         return await self._lookout.look()
 
-    async def runs(self, since: Place | None, seen: Seen) -> AsyncGenerator[News]:
+    async def runs(self, since: StreamPosition | None, seen: Snapshot) -> AsyncGenerator[News]:
         """Follow all runs from a place on, without an end, and tell of choices made after `seen`.
 
         Without one, or where its journal is not kept any more: the active run from its
@@ -124,7 +124,7 @@ class Follower:
                 seen = self._lookout.seen
                 if choices is not None and choices.have_changed():
                     yield ChoicesChanged()
-                events = await to_thread.run_sync(journal.read_piece)
+                events = await to_thread.run_sync(journal.read_chunk)
                 for event in events or ():
                     if isinstance(event, Complete):
                         await self._let_go(run)
@@ -145,28 +145,28 @@ class Follower:
         finally:
             journal.close()
 
-    async def _is_over(self, run: str, seen: Seen) -> bool:
+    async def _is_over(self, run: str, seen: Snapshot) -> bool:
         if seen.run == run and seen.active:
             return False
-        return not await to_thread.run_sync(follow.goes_on, self._layout, run)
+        return not await to_thread.run_sync(follow.is_running, self._layout, run)
 
     async def _let_go(self, run: str) -> None:
         """Wait until a run that has said its last word has let go of the project."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LETS_GO):
-                while await to_thread.run_sync(follow.goes_on, self._layout, run):
+            async with asyncio.timeout(_RELEASE_WAIT):
+                while await to_thread.run_sync(follow.is_running, self._layout, run):
                     await asyncio.sleep(_LETS_GO_LOOK)
 
-    def _broken_off(self, run: str, seq: int) -> Failed:
+    def _broken_off(self, run: str, seq: int) -> StartFailed:
         last = record.peek(self._layout)
         ended = last.reason if last and last.run == run else None
-        return Failed(
+        return StartFailed(
             run=run,
             seq=seq + 1,
-            time=iso_exact(time.time()),
+            time=iso_millis(time.time()),
             exit_code=Exit.ENDED_EARLY,
             message=f"the run ended: {ended}" if ended else "the run broke off: its process died",
-            hint=f"{on_project('resume', self._layout.root)} carries on",
+            hint=f"{project_command('resume', self._layout.root)} carries on",
         )
 
     def _after(self, run: str) -> str:
@@ -186,6 +186,6 @@ class Follower:
             found = [
                 (path.lstat().st_mtime_ns, path.stem)
                 for path in self._layout.journal("").parent.iterdir()
-                if path.suffix == ".jsonl" and Place.read(f"{path.stem}:0")
+                if path.suffix == ".jsonl" and StreamPosition.read(f"{path.stem}:0")
             ]
         return [run for _, run in sorted(found)]

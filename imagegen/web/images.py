@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from imagegen import files
 from imagegen.images import formats, png
 from imagegen.web import thumbnails
-from imagegen.web.board import Boards
-from imagegen.web.fingerprints import version, version_of
+from imagegen.web.board import BoardCache
+from imagegen.web.fingerprints import file_fingerprint, version_of
 from imagegen.web.responses import RefusedError
 
 _MAKERS: Final = 2
@@ -34,7 +34,7 @@ class Pictures:
     from it.
     """
 
-    def __init__(self, boards: Boards) -> None:
+    def __init__(self, boards: BoardCache) -> None:
         self._boards = boards
         # A picture is many times as large unpacked, and a thread keeps that memory.
         self._makers = ThreadPoolExecutor(_MAKERS, "thumbnails")
@@ -60,7 +60,7 @@ class Pictures:
     async def small(self, request: Request) -> Response:
         """Return a picture's thumbnail; with a version in its address it is kept for good."""
         path = await to_thread.run_sync(self._place, request)
-        mark = await to_thread.run_sync(version, path)
+        mark = await to_thread.run_sync(file_fingerprint, path)
         data = await self._thumbnail(path, mark) if mark is not None else None
         if data is None:
             raise RefusedError(404, "this beat has no picture")
@@ -72,11 +72,11 @@ class Pictures:
 
     async def _thumbnail(self, path: Path, mark: str) -> bytes | None:
         layout = self._boards.layout
-        data = await to_thread.run_sync(thumbnails.kept, layout, path, mark)
+        data = await to_thread.run_sync(thumbnails.cached, layout, path, mark)
         if data is not None:
             return data
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._makers, thumbnails.made, layout, path, mark)
+        return await loop.run_in_executor(self._makers, thumbnails.create, layout, path, mark)
 
     def _place(self, request: Request) -> Path:
         named = request.path_params

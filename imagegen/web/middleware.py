@@ -7,8 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imagegen.web.auth import Access
-from imagegen.web.responses import MOST_BYTES, TooLargeError, refused, too_large
+from imagegen.web.auth import Auth
+from imagegen.web.responses import MOST_BYTES, TooLargeError, rejected, too_large
 
 _POLICY: Final = "; ".join(
     [
@@ -44,14 +44,14 @@ _LEAD_IN: Final = (
 )
 
 
-class Gate:
+class AuthMiddleware:
     """Lets a request through to `app` if it comes from our page or brings the token.
 
     The address with the token sets a cookie and leads to the page's own path; that one, without
     the token, stays in the browser's history.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Auth) -> None:
         self._app = app
         self._access = access
         self._answering = 0
@@ -59,9 +59,11 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = Headers(scope=scope)
-        answer = _Marked(send, headers["origin"] if self._access.is_shared(headers) else None)
+        answer = _SecurityHeaders(
+            send, headers["origin"] if self._access.is_shared(headers) else None
+        )
         path = self._access.below_home(scope["path"])
-        turned_away = self._turn_away(scope, headers, path)
+        turned_away = self._reject(scope, headers, path)
         if turned_away is not None:
             await turned_away(scope, receive, answer)
             return
@@ -69,31 +71,31 @@ class Gate:
         if admit is not None:
             admit()
         if self._answering >= MOST_AT_A_TIME:
-            await refused(503, "too many requests at a time")(scope, receive, answer)
+            await rejected(503, "too many requests at a time")(scope, receive, answer)
             return
         self._answering += 1
         try:
             inside = scope if path is None else {**scope, "path": path}
-            await self._app(inside, _Bounded(receive), answer)
+            await self._app(inside, _BodyLimit(receive), answer)
         finally:
             self._answering -= 1
 
-    def _turn_away(self, scope: Scope, headers: Headers, path: str | None) -> Response | None:
+    def _reject(self, scope: Scope, headers: Headers, path: str | None) -> Response | None:
         if any(len(headers.getlist(name)) > 1 for name in ("host", "origin", "sec-fetch-site")):
-            return refused(400, "a header that must be alone stands twice")
+            return rejected(400, "a header that must be alone stands twice")
         why = self._access.wrong_host(headers)
         if why is not None:
-            return refused(403, why)
+            return rejected(403, why)
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and token and self._access.use_ticket(token):
             return self._lead_in()
         if self._access.is_shared(headers):
             return self._turn_away_shared(scope, headers, token)
-        why = self._access.refusal(headers)
+        why = self._access.reject_reason(headers)
         if why is not None:
-            return refused(403, why)
+            return rejected(403, why)
         if scope["path"] == "/" and self._access.is_token(token):
-            return self._enter(RedirectResponse(self._access.home, 303))
+            return self._login(RedirectResponse(self._access.home, 303))
         by_cookie = path is not None and self._access.has_cookie(headers)
         if not by_cookie and not self._access.has_token(headers):
             return _unknown(page=scope["path"].endswith("/"))
@@ -114,9 +116,9 @@ class Gate:
 
         To an address that a file or another site leads to, by way of us or not, it does not.
         """
-        return self._enter(HTMLResponse(_LEAD_IN.format(home=self._access.home)))
+        return self._login(HTMLResponse(_LEAD_IN.format(home=self._access.home)))
 
-    def _enter(self, answer: Response) -> Response:
+    def _login(self, answer: Response) -> Response:
         access = self._access
         answer.set_cookie(
             access.cookie,
@@ -128,7 +130,7 @@ class Gate:
         return answer
 
 
-class _Marked:
+class _SecurityHeaders:
     """Adds to each answer what limits a browser, and whose page may read it."""
 
     def __init__(self, send: Send, origin: str | None) -> None:
@@ -146,7 +148,7 @@ class _Marked:
         await self._send(message)
 
 
-class _Bounded:
+class _BodyLimit:
     """Gives up a body that grows too large, whatever length it was said to have."""
 
     def __init__(self, receive: Receive) -> None:
@@ -170,4 +172,4 @@ def _unknown(*, page: bool) -> Response:
     if page:
         words = "This page opens with the whole address that `imagegen serve` shows."
         return PlainTextResponse(words, 401)
-    return refused(401, "the token is missing or wrong")
+    return rejected(401, "the token is missing or wrong")

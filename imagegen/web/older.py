@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from imagegen.errors import Exit, sendable
-from imagegen.events.types import Complete, Event, Failed, Progress, Start
+from imagegen.errors import Exit, encodable
+from imagegen.events.types import Complete, Event, Progress, Start, StartFailed
 from imagegen.project import progress
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
-from imagegen.project.storyboard import Key
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.storyboard import BeatKey
 from imagegen.web.follower import News
 from imagegen.workspace.project import Project
 
@@ -51,7 +51,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     project_path: ProjectPath | None = msgspec.field(default=None, name="projectPath")
 
 
-def is_project(layout: Layout, named: str) -> bool:
+def is_project(layout: ProjectPaths, named: str) -> bool:
     """Return whether this is the project's name, or the path of its folder."""
     if named == layout.name:
         return True
@@ -61,10 +61,10 @@ def is_project(layout: Layout, named: str) -> bool:
     except ValueError:
         return False
     own = (os.path.abspath(layout.typed), layout.root)  # noqa: PTH100
-    return given in {sendable(os.path.normcase(one)) for one in own}
+    return given in {encodable(os.path.normcase(one)) for one in own}
 
 
-def written(project: Project) -> dict[str, dict[Key, str]]:
+def written(project: Project) -> dict[str, dict[BeatKey, str]]:
     """Return each style's beat numbers as its beats file writes them."""
     return {style: {b.key: b.written for b in own} for style, own in project.beats.items()}
 
@@ -92,7 +92,7 @@ def images(project: Project) -> dict[str, dict[str, str]]:
 
 
 async def translated(
-    events: AsyncGenerator[News], numbers: Mapping[str, Mapping[Key, str]]
+    events: AsyncGenerator[News], numbers: Mapping[str, Mapping[BeatKey, str]]
 ) -> AsyncGenerator[dict[str, Any] | None]:
     """Yield what the older service would have said; None, a sign of life, stays."""
     async for event in events:
@@ -101,7 +101,7 @@ async def translated(
             yield said
 
 
-def _said(event: Event, numbers: Mapping[str, Mapping[Key, str]]) -> dict[str, Any] | None:
+def _said(event: Event, numbers: Mapping[str, Mapping[BeatKey, str]]) -> dict[str, Any] | None:
     match event:
         case Start():
             waiting = sum(totals.pending for totals in event.styles.values())
@@ -116,13 +116,15 @@ def _said(event: Event, numbers: Mapping[str, Mapping[Key, str]]) -> dict[str, A
             if event.resume_after is not None:
                 words += f"; it can go on from {event.resume_after}"
             return {"type": "error", "error": words}
-        case Failed():
+        case StartFailed():
             words = f"{event.message} ({event.hint})" if event.hint else event.message
             return {"type": "error", "error": words}
     return None
 
 
-def _progress(event: Progress, numbers: Mapping[str, Mapping[Key, str]]) -> dict[str, Any] | None:
+def _progress(
+    event: Progress, numbers: Mapping[str, Mapping[BeatKey, str]]
+) -> dict[str, Any] | None:
     status = _STATUSES.get(event.status)
     if status is None:
         return None
@@ -148,6 +150,6 @@ def _reason(event: Progress) -> str:
     return f"blocked by beat {event.blocked_by}" if event.blocked_by else "not drawn"
 
 
-def _last_updated(layout: Layout, style: str) -> str | None:
+def _last_updated(layout: ProjectPaths, style: str) -> str | None:
     read = progress.read(layout.progress(style))
     return (read.last_updated or None) if read is not None else None

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from imagegen import encoding
-from imagegen.errors import ImagegenError, InputFaultsError, RunActiveError, StorageError
+from imagegen.errors import ImagegenError, InvalidInputError, RunActiveError, StorageError
 
 T = TypeVar("T")
 _JSON: Final = "application/json"
@@ -35,24 +35,24 @@ def answer(value: object, status: int = 200, **headers: str) -> Response:
     return Response(encoding.to_json(value), status, named, _JSON)
 
 
-def refused(status: int, message: str, **more: object) -> Response:
+def rejected(status: int, message: str, **more: object) -> Response:
     """Return why there is no answer, as every error is told."""
     return answer({"success": False, "error": message} | more, status)
 
 
 def too_large() -> Response:
     """Return the answer to a request that is too large; what is left of it is not waited for."""
-    large = refused(413, f"the request is larger than {MOST_BYTES // 1024**2} MiB")
+    large = rejected(413, f"the request is larger than {MOST_BYTES // 1024**2} MiB")
     large.headers["connection"] = "close"
     return large
 
 
-def told(error: ImagegenError) -> Response:
+def error_response(error: ImagegenError) -> Response:
     """Return an error of the project as an answer, with its hint and faults."""
     status = 409 if isinstance(error, RunActiveError) else 422
     status = 507 if isinstance(error, StorageError) else status
-    faults = error.faults if isinstance(error, InputFaultsError) else ()
-    return refused(status, error.message, hint=error.hint, faults=faults)
+    faults = error.faults if isinstance(error, InvalidInputError) else ()
+    return rejected(status, error.message, hint=error.hint, faults=faults)
 
 
 async def body_of(request: Request, kind: type[T]) -> T:

@@ -9,12 +9,12 @@ import msgspec
 
 from imagegen.errors import Exit, RunActiveError
 from imagegen.events.journal import Journal
-from imagegen.events.types import Complete, Event, Failed
+from imagegen.events.types import Complete, Event, StartFailed
 from imagegen.project import record
 from imagegen.project.record import RunRecord
 from imagegen.runs import detach
-from imagegen.times import iso_exact
-from imagegen.web.board import Boards
+from imagegen.times import iso_millis
+from imagegen.web.board import BoardCache
 from imagegen.web.older import ProjectPath
 
 _LAST_BYTES: Final = 1024 * 1024
@@ -26,7 +26,7 @@ Names = Name | int | Annotated[list[Name | int], msgspec.Meta(min_length=1, max_
 """One or several. An empty list is refused: taken for no list at all, it would draw everything."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebDrawRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to draw, as the run's options of the same names say it.
 
     A beat's number is text: the number 1.10 would be 1.1. With `project_path` the older service
@@ -58,7 +58,7 @@ def _listed(names: Names) -> Sequence[str | int]:
     return names if isinstance(names, list) else [names]
 
 
-class RunStanding(msgspec.Struct, frozen=True, kw_only=True):
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The last run: whether it goes on, by which process, or how it ended.
 
     `started_here` tells that the page began it, since the server has been started. Times are ISO
@@ -76,7 +76,7 @@ class RunStanding(msgspec.Struct, frozen=True, kw_only=True):
     resume_after: str | None = None
 
 
-class Runs:
+class RunController:
     """The runs of one project. `options` are the command's that every run gets.
 
     Who draws is said to each run as `boards` has it, by whom the page shows what it costs: a
@@ -84,13 +84,13 @@ class Runs:
     processes.
     """
 
-    def __init__(self, boards: Boards, options: Sequence[str] = ()) -> None:
+    def __init__(self, boards: BoardCache, options: Sequence[str] = ()) -> None:
         self._boards = boards
         self._layout = boards.layout
         self._options = list(options)
         self._begun: set[str] = set()
 
-    def begin(self, asked: Asked) -> str | Failed:
+    def start(self, asked: WebDrawRequest) -> str | StartFailed:
         """Begin a run and return its id; or why, where it ended before it had the project.
 
         Raises `RunActiveError` while another is active, and `UsageError` where no process
@@ -105,7 +105,7 @@ class Runs:
         arguments = ["run", str(self._layout.root), *asked.options()]
         arguments += [*_drawer(self._boards), *self._options]
         started = detach.start(self._layout, arguments, _environment())
-        if not isinstance(started, detach.Over):
+        if not isinstance(started, detach.EarlyExit):
             run = started.run
         else:
             failed = _failure(started)
@@ -125,14 +125,14 @@ class Runs:
             record.request_stop(self._layout, active.run)
         return active
 
-    def standing(self) -> RunStanding:
+    def standing(self) -> RunStatus:
         """Return what the record of the last run tells."""
         last = record.read(self._layout)
         if last is None:
-            return RunStanding()
+            return RunStatus()
         # A run that only begins has not replaced the record of the one before.
         active = last.ended is None and record.is_active(self._layout)
-        return RunStanding(
+        return RunStatus(
             active=active,
             run=last.run,
             pid=last.pid if active else None,
@@ -144,7 +144,7 @@ class Runs:
             resume_after=last.resume_after,
         )
 
-    def last_word(self, run: RunStanding) -> Complete | None:
+    def final_event(self, run: RunStatus) -> Complete | None:
         """Return the last event of a run that has ended, if it had one."""
         if run.active or run.run is None:
             return None
@@ -158,7 +158,7 @@ class Runs:
         return last if isinstance(last, Complete) else None
 
 
-def _drawer(boards: Boards) -> list[str]:
+def _drawer(boards: BoardCache) -> list[str]:
     """Return the options that let a run draw as the page shows it."""
     asked = boards.asked
     named = {"provider": asked.provider, "model": asked.model}
@@ -168,10 +168,10 @@ def _drawer(boards: Boards) -> list[str]:
     return options
 
 
-def _failure(over: detach.Over) -> Failed | None:
+def _failure(over: detach.EarlyExit) -> StartFailed | None:
     """Return why a run never began, as it says so. Raises `RunActiveError` for another run."""
     try:
-        failed = msgspec.json.decode(over.said.partition("\n")[0], type=Failed)
+        failed = msgspec.json.decode(over.output.partition("\n")[0], type=StartFailed)
     except msgspec.MsgspecError:
         return None
     if failed.exit_code == Exit.RUN_ACTIVE:
@@ -179,14 +179,14 @@ def _failure(over: detach.Over) -> Failed | None:
     return failed
 
 
-def _unsaid(over: detach.Over) -> Failed:
+def _unsaid(over: detach.EarlyExit) -> StartFailed:
     """Return all that is known of a run that ended before it could say so to programs."""
     code = over.exit_code
-    message = over.said.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
-    return Failed(seq=1, time=iso_exact(time.time()), exit_code=code, message=message)
+    message = over.output.strip().removeprefix("imagegen: ") or f"the run ended with exit {code}"
+    return StartFailed(seq=1, time=iso_millis(time.time()), exit_code=code, message=message)
 
 
 def _environment() -> dict[str, str]:
     """Return a run's environment: this process's, so that words come without colours."""
-    ours = {"NO_COLOR": "1", detach.TELLS_FAILURE: "1"}
+    ours = {"NO_COLOR": "1", detach.PRINT_FAILURE_EVENT: "1"}
     return {name: v for name, v in os.environ.items() if name != "FORCE_COLOR"} | ours

@@ -13,10 +13,10 @@ from anyio import to_thread
 
 from imagegen.errors import UsageError
 from imagegen.web.app import application
-from imagegen.web.auth import Access
-from imagegen.web.board import Boards
+from imagegen.web.auth import Auth
+from imagegen.web.board import BoardCache
 from imagegen.web.connections import Connection
-from imagegen.web.watcher import Lookout
+from imagegen.web.watcher import ChangeWatcher
 
 _THREADS: Final = 8
 """As many wait for files at a time: each costs memory, and files are fast."""
@@ -48,9 +48,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    boards: Boards,
+    boards: BoardCache,
     listening: socket.socket,
-    access: Access,
+    access: Auth,
     options: Sequence[str],
     ready: Callable[[], None],
 ) -> None:
@@ -65,7 +65,7 @@ def serve(
 
     async def run() -> None:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        lookout = Lookout(boards.layout)
+        lookout = ChangeWatcher(boards.layout)
         config = uvicorn.Config(
             application(boards, access, lookout, options),
             access_log=False,

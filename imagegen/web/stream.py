@@ -13,8 +13,8 @@ import anyio.lowlevel
 from starlette.types import Receive, Scope, Send
 
 from imagegen import encoding
-from imagegen.events.types import Failed
-from imagegen.web.follower import ChoicesChanged, News, Place
+from imagegen.events.types import StartFailed
+from imagegen.web.follower import ChoicesChanged, News, StreamPosition
 
 _STUCK: Final = 60.0
 """Seconds after which a client that takes nothing is let go."""
@@ -63,10 +63,10 @@ def _written(event: News | dict[str, Any]) -> bytes:
     if isinstance(event, ChoicesChanged):
         # By a name of its own, so that it is not taken for an event of a run.
         return b"event: choices\n" + data
-    if isinstance(event, Failed):
+    if isinstance(event, StartFailed):
         # It stands in no journal.
         return data
-    return f"id: {Place(event.run, event.seq)}\n".encode() + data
+    return f"id: {StreamPosition(event.run, event.seq)}\n".encode() + data
 
 
 async def _body(send: Send, data: bytes) -> None:

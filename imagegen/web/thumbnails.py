@@ -8,7 +8,7 @@ from imagegen import files
 from imagegen.errors import StorageError
 from imagegen.images.formats import NotAPictureError
 from imagegen.images.thumbnails import thumbnail
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import ProjectPaths, reject_symlink
 
 WIDTH: Final = 480
 """Pixels: a third of a wide window, and sharp on a phone."""
@@ -17,7 +17,7 @@ _FOLDER: Final = "thumbnails"
 _MAX_BYTES: Final = 1024 * 1024
 
 
-def kept(layout: Layout, picture: Path, version: str) -> bytes | None:
+def cached(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
     """Return the thumbnail that was made of a picture, or None.
 
     `version` tells its content from that of others that lay or will lie at its place. Raises
@@ -26,7 +26,7 @@ def kept(layout: Layout, picture: Path, version: str) -> bytes | None:
     return files.read_cached(_place(layout, picture, version), _MAX_BYTES)
 
 
-def made(layout: Layout, picture: Path, version: str) -> bytes | None:
+def create(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
     """Make a picture's thumbnail, a JPEG of at most `WIDTH` pixels, and keep it.
 
     Returns None for what is no picture. Raises as `kept` does.
@@ -40,15 +40,15 @@ def made(layout: Layout, picture: Path, version: str) -> bytes | None:
     return data
 
 
-def _place(layout: Layout, picture: Path, version: str) -> Path:
-    folder = layout.ours / _FOLDER
-    refuse_link(folder)
+def _place(layout: ProjectPaths, picture: Path, version: str) -> Path:
+    folder = layout.state_dir / _FOLDER
+    reject_symlink(folder)
     name = hashlib.blake2s(layout.relative(picture).encode(), digest_size=12).hexdigest()
-    refuse_link(folder / name[:2])
+    reject_symlink(folder / name[:2])
     return folder / name[:2] / f"{name}-{version}-{WIDTH}.jpg"
 
 
-def _keep(layout: Layout, place: Path, data: bytes) -> None:
+def _keep(layout: ProjectPaths, place: Path, data: bytes) -> None:
     try:
         layout.prepare()
         files.make_folder(place.parent)

@@ -7,15 +7,15 @@ import msgspec
 from anyio import to_thread
 
 from imagegen.project import record
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.selections import file
-from imagegen.web.fingerprints import version
+from imagegen.web.fingerprints import file_fingerprint
 
 LOOK: Final = 0.2
 """Seconds between two looks, while anybody waits for news."""
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True):
     """The last run, whether it goes on, and how many bytes its journal has.
 
     `choices` is a mark of the file of choices, None where there is none.
@@ -27,20 +27,20 @@ class Seen(msgspec.Struct, frozen=True):
     choices: str | None = None
 
 
-class Lookout:
+class ChangeWatcher:
     """Knows when there is something new to read. Belongs to the server's event loop."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ProjectPaths) -> None:
         self._layout = layout
         self._news = asyncio.Event()
         self._waiting = 0
         self._watch: asyncio.Task[None] | None = None
-        self.seen = Seen()
+        self.seen = Snapshot()
         """What the last look saw."""
         self.closed = False
         """Whether the server ends: nobody shall wait any more."""
 
-    async def look(self) -> Seen:
+    async def look(self) -> Snapshot:
         """Look now."""
         seen = await to_thread.run_sync(self._look)
         if seen != self.seen:
@@ -48,7 +48,7 @@ class Lookout:
             self._ring()
         return seen
 
-    async def news_since(self, seen: Seen, seconds: float) -> bool:
+    async def news_since(self, seen: Snapshot, seconds: float) -> bool:
         """Wait until a look sees something else; False if none did for so many seconds."""
         if self.closed or seen != self.seen:
             return True
@@ -79,15 +79,15 @@ class Lookout:
             await asyncio.sleep(LOOK)
             await self.look()
 
-    def _look(self) -> Seen:
-        choices = version(self._layout.root / file.FILE)
+    def _look(self) -> Snapshot:
+        choices = file_fingerprint(self._layout.root / file.FILE)
         last = record.peek(self._layout)
         if last is None:
-            return Seen(choices=choices)
+            return Snapshot(choices=choices)
         # A run that only begins has not replaced the record of the one before.
         active = last.ended is None and record.is_active(self._layout)
         try:
             size = self._layout.journal(last.run).stat().st_size
         except OSError:
             size = 0
-        return Seen(run=last.run, active=active, size=size, choices=choices)
+        return Snapshot(run=last.run, active=active, size=size, choices=choices)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from imagegen.errors import UsageError
 from imagegen.project.beat_ids import BeatId, BeatIndex, folded
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, file_number
 from imagegen.toml import did_you_mean
 
@@ -28,7 +28,7 @@ class Selection:
 
     def __init__(
         self,
-        asked: Asked,
+        asked: DrawRequest,
         beats: Mapping[str, Sequence[Beat]],
         index: Callable[[], BeatIndex],
         continues: Callable[[Beat], bool] = _never,
@@ -43,7 +43,7 @@ class Selection:
             )
         self._chosen: set[tuple[str, str, str]] | None = None
         if asked.beats:
-            addresses = Addresses(left, index())
+            addresses = BeatAddresses(left, index())
             found = (beat for address in asked.beats for beat in addresses.find(address))
             self._chosen = {(beat.style, *beat.key) for beat in found}
         if asked.sample:
@@ -90,7 +90,7 @@ def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[st
     return chosen
 
 
-class Addresses:
+class BeatAddresses:
     """Finds beats by what a person types: `1.1`, `2/1`, `clear/1.1` or `clear/2/1`.
 
     `beats` are those among which is looked, by style; `index` tells which of them are one beat.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagegen import providers
-from imagegen.errors import InputFaultsError
+from imagegen.errors import InvalidInputError
 from imagegen.keys import keyfile
 from imagegen.keys.keyring import Keyring
-from imagegen.keys.locations import Named, Place, find
+from imagegen.keys.locations import KeyLocation, LocationKind, candidate_locations
 from imagegen.keys.section import Section
 
 
@@ -18,16 +18,16 @@ def section(provider: str) -> Section:
     """
     own = providers.named(provider)
     return Section(
-        table=own.keys_table,
+        table=own.keys_section,
         tables=providers.TABLES,
         per_minute=own.per_minute,
         keyless=not own.key_variables,
     )
 
 
-def places(root: Path, provider: str, named: Path | None = None) -> tuple[Place, ...]:
+def places(root: Path, provider: str, named: Path | None = None) -> tuple[KeyLocation, ...]:
     """Return every place that may hold this provider's keys; see `places.find`."""
-    return find(
+    return candidate_locations(
         root,
         named=named,
         variables=providers.key_variables(provider),
@@ -41,11 +41,11 @@ def load(root: Path, provider: str, styles: Sequence[str], *, named: Path | None
     For a provider that needs neither none are read, but a project's file that says where
     requests go is refused for it too.
     """
-    if not providers.named(provider).takes_address:
-        own = [place for place in places(root, provider) if place.named is Named.PROJECT]
+    if not providers.named(provider).supports_base_url:
+        own = [place for place in places(root, provider) if place.named is LocationKind.PROJECT]
         faults = keyfile.look_over(own)
         if faults:
-            raise InputFaultsError(faults)
+            raise InvalidInputError(faults)
         return Keyring()
     return keyfile.load(
         root,

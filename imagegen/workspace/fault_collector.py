@@ -3,26 +3,26 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 
 T = TypeVar("T")
 
 
-class Faults:
+class FaultCollector:
     """Gathers the faults of files that are read one after another, beside those known before."""
 
-    def __init__(self, known: Iterable[InputFault] = ()) -> None:
+    def __init__(self, known: Iterable[InputError] = ()) -> None:
         self._faults = list(known)
         self._rows: dict[str, int] = {}
 
-    def gather(self, read: Callable[[], T]) -> T | None:
+    def collect(self, read: Callable[[], T]) -> T | None:
         """Return what is read; on faults keep them and return None.
 
         Raises `UsageError` for what cannot be read at all, unless there are faults to be told.
         """
         try:
             return read()
-        except InputFaultsError as error:
+        except InvalidInputError as error:
             self._faults += error.faults
             self._rows |= error.rows
             return None
@@ -31,8 +31,8 @@ class Faults:
                 raise
             return None
 
-    def unless_any(self, read: T | None) -> T:
+    def raise_if_any(self, read: T | None) -> T:
         """Return what was read last, or raise all faults that were gathered."""
         if self._faults or read is None:
-            raise InputFaultsError(self._faults, self._rows)
+            raise InvalidInputError(self._faults, self._rows)
         return read

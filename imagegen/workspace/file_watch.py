@@ -8,14 +8,14 @@ from imagegen import files
 _Mark = tuple[int, int, int] | None
 
 
-class Edited:
+class FileWatch:
     """Files of a project, named relative to it, as they were when this was made."""
 
     def __init__(self, root: Path, names: Iterable[str] = ()) -> None:
         self._root = root
         self._marks = {name: self._mark(name) for name in names}
 
-    def since(self) -> Iterator[str]:
+    def changed(self) -> Iterator[str]:
         """Yield the names of files that have changed since, each once."""
         for name, mark in list(self._marks.items()):
             if self._mark(name) != mark:
@@ -27,4 +27,4 @@ class Edited:
             found = (self._root / name).stat()
         except (OSError, ValueError):
             return None
-        return files.mark(found)
+        return files.stat_signature(found)

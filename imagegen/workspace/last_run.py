@@ -9,35 +9,36 @@ import msgspec
 
 from imagegen.errors import UsageError
 from imagegen.project import progress, record
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked, RunRecord
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.record import DrawRequest, RunRecord
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
-from imagegen.shell import command, on_project
-from imagegen.workspace.survey import look_at
+from imagegen.shell import command, project_command
+from imagegen.workspace.survey import inspect_image
 
 _MOST_LOOKED_AT: Final = 20
 
 
-def to_resume(root: Path) -> RunRecord | None:
+def find_resumable(root: Path) -> RunRecord | None:
     """Return the run to carry on, or None where pictures or progress tell of one.
 
     Raises `UsageError` where nothing tells that a run ever began.
     """
-    layout = Layout(root)
+    layout = ProjectPaths(root)
     found = record.read(layout)
-    last = found.to_carry_on if found is not None else None
+    last = found.resumable if found is not None else None
     if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
         raise UsageError(
-            f"{layout.name} has no run to resume", hint=f"begin with: {on_project('run', root)}"
+            f"{layout.name} has no run to resume",
+            hint=f"begin with: {project_command('run', root)}",
         )
     beats_file = last.asked.beats_file if last else None
     if beats_file and Path(beats_file).is_absolute():
         # The record may be somebody else's: it must not choose what of yours is read.
         raise UsageError(
             "the last run read its beats from outside the project",
-            hint=f"name them again: {on_project('run', root, '--beats', beats_file)}",
+            hint=f"name them again: {project_command('run', root, '--beats', beats_file)}",
         )
     return last
 
@@ -49,16 +50,18 @@ def drawn_with(root: Path, last: RunRecord | None) -> str | None:
     """
     if last is not None and last.model is not None:
         return last.model
-    paths = itertools.islice(Layout(root).pictures.glob("*/*/*.png"), _MOST_LOOKED_AT)
+    paths = itertools.islice(ProjectPaths(root).pictures.glob("*/*/*.png"), _MOST_LOOKED_AT)
     for path in paths:
-        _, whole = look_at(path)
+        _, whole = inspect_image(path)
         drawn = whole.provenance if whole is not None else None
         if drawn is not None and "model" not in drawn.chosen:
             return drawn.model
     return None
 
 
-def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -> RunRecord | None:
+def suspended_by(
+    before: RunRecord | None, asked: DrawRequest, resumed: RunRecord | None
+) -> RunRecord | None:
     """Return the run that is still to be carried on once this one is over.
 
     `before` is the last run, `resumed` the one that this one carries on. Whoever names beats
@@ -67,31 +70,31 @@ def left_by(before: RunRecord | None, asked: Asked, resumed: RunRecord | None) -
     if before is None:
         return None
     if resumed is not None:
-        return before.left if before.run == resumed.run else None
-    earlier = before.to_carry_on
-    if not asked.beats or not earlier.broke_off:
+        return before.suspended_run if before.run == resumed.run else None
+    earlier = before.resumable
+    if not asked.beats or not earlier.is_resumable:
         return None
-    return msgspec.structs.replace(earlier, left=None)
+    return msgspec.structs.replace(earlier, suspended_run=None)
 
 
-def names_beats(root: Path) -> str | None:
+def beats_file_hint(root: Path) -> str | None:
     """Say from which file the last run read, of a project that has no beats of its own."""
-    last = record.read(Layout(root))
-    named = last.drawer.beats_file if last is not None else None
+    last = record.read(ProjectPaths(root))
+    named = last.draw_settings.beats_file if last is not None else None
     if named is None:
         return None
     said = f"the last run was of {named}: name it with {command('--beats', str(root / named))}"
-    return "; ".join(filter(None, (said, as_own(named))))
+    return "; ".join(filter(None, (said, adopt_beats_hint(named))))
 
 
-def as_own(beats_file: str) -> str | None:
+def adopt_beats_hint(beats_file: str) -> str | None:
     """Say what makes a beats file the project's own; None for one that lies outside."""
     if Path(beats_file).is_absolute():
         return None
     return f"beats = {msgspec.json.encode(beats_file).decode()} in imagegen.toml makes it its own"
 
 
-def errors(layout: Layout, style: str, beats: Sequence[Beat]) -> dict[Key, BeatError]:
+def errors(layout: ProjectPaths, style: str, beats: Sequence[Beat]) -> dict[BeatKey, BeatError]:
     """Return what went wrong with beats of a style last time, from its progress file.
 
     An error belongs to the words that went wrong: where a row has others now, they have not been

@@ -7,7 +7,7 @@ from imagegen import providers
 from imagegen.images import shape
 from imagegen.images.png import Provenance
 from imagegen.project.settings import Settings
-from imagegen.workspace.survey import Survey, Surveyed
+from imagegen.workspace.survey import BeatImage, Survey
 
 
 def of_request(
@@ -29,12 +29,12 @@ class Misfits:
     """
 
     def __init__(self, found: Survey, settings: Settings) -> None:
-        every = [one for beats in found.beats.values() for one in beats if one.there]
+        every = [one for beats in found.beats.values() for one in beats if one.has_image]
         self._rest: tuple[int, int] | None = None
         if any(_request(one) is None for one in every):
             self._rest = _most(every, shape.usual(settings.aspect_ratio, settings.image_size))
 
-    def of(self, one: Surveyed) -> str | None:
+    def of(self, one: BeatImage) -> str | None:
         """Return in what a beat's image differs, in words; None in nothing."""
         if one.whole is None:
             return None
@@ -54,13 +54,13 @@ class Misfits:
         return f"the rest are {rest}, this is {own}"
 
 
-def _request(one: Surveyed) -> Provenance | None:
+def _request(one: BeatImage) -> Provenance | None:
     """Return what an image was asked for with; None if nothing was asked."""
     drawn = one.provenance
     return drawn if drawn is not None and drawn.provider in providers.NAMES else None
 
 
-def _most(every: Iterable[Surveyed], usual: tuple[int, int] | None) -> tuple[int, int] | None:
+def _most(every: Iterable[BeatImage], usual: tuple[int, int] | None) -> tuple[int, int] | None:
     """Return the shape that most images have; of several the usual one."""
     counts = Counter(_shapes(every))
     if not counts:
@@ -74,7 +74,7 @@ def _most(every: Iterable[Surveyed], usual: tuple[int, int] | None) -> tuple[int
     return found[0]
 
 
-def _shapes(every: Iterable[Surveyed]) -> Iterator[tuple[int, int]]:
+def _shapes(every: Iterable[BeatImage]) -> Iterator[tuple[int, int]]:
     """Yield a shape for each image; those that look alike are the same one."""
     known: list[tuple[int, int]] = []
     sizes: dict[tuple[int, int], tuple[int, int]] = {}

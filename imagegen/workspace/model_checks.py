@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from imagegen.errors import InputFault, InputFaultsError
+from imagegen.errors import InputError, InvalidInputError
 from imagegen.project import settings
 from imagegen.project.storyboard import Beat
 from imagegen.providers.models import Catalogue, Model
@@ -19,7 +19,7 @@ def require_settings(project: Project) -> None:
     """Raise `InputFaultsError` for a size, ratio or thinking that the model does not take."""
     faults = list(_of_settings(project))
     if faults:
-        raise InputFaultsError(faults)
+        raise InvalidInputError(faults)
 
 
 def require_references(project: Project, beats: Iterable[Beat]) -> None:
@@ -30,9 +30,9 @@ def require_references(project: Project, beats: Iterable[Beat]) -> None:
     beat, count = found
     model = project.table_entry
     others = f", and {count - 1:,} more beats" if count > 2 else ", and 1 more beat"
-    raise InputFaultsError(
+    raise InvalidInputError(
         [
-            InputFault(
+            InputError(
                 file=str(project.layout.typed / beat.file),
                 row=beat.row,
                 field="references",
@@ -46,12 +46,12 @@ def require_references(project: Project, beats: Iterable[Beat]) -> None:
     )
 
 
-def _of_settings(project: Project) -> Iterator[InputFault]:
+def _of_settings(project: Project) -> Iterator[InputError]:
     own, model, catalogue = project.settings, project.table_entry, project.catalogue
     shown = str(project.layout.typed / settings.FILE)
 
-    def fault(field: str, message: str, hint: str) -> InputFault:
-        return InputFault(file=shown, field=field, message=message, hint=hint)
+    def fault(field: str, message: str, hint: str) -> InputError:
+        return InputError(file=shown, field=field, message=message, hint=hint)
 
     size, ratio = own.image_size, own.aspect_ratio
     if size not in model.sizes:

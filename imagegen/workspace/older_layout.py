@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from imagegen.project.layout import PICTURES, Layout
+from imagegen.project.layout import PICTURES, ProjectPaths
 from imagegen.project.storyboard import file_number
-from imagegen.shell import on_project
+from imagegen.shell import project_command
 
 BEATS_FILES: Final = ("prompts.js", "prompts.mjs", "prompts.json")
 """What the first of the older tools read its beats from, in the project's folder."""
@@ -42,7 +42,7 @@ class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
     """When it was written, in seconds of the wall clock."""
 
 
-def old_pictures(layout: Layout, styles: Mapping[str, object]) -> Iterator[OldPicture]:
+def old_pictures(layout: ProjectPaths, styles: Mapping[str, object]) -> Iterator[OldPicture]:
     """Yield the pictures in older places. Without such folders hardly anything is looked at."""
     for name in (_IMAGES, PICTURES, _FINAL):
         start = OldPicture(path=name, number="", chosen=name == _FINAL)
@@ -108,7 +108,7 @@ def no_beats_hint(root: Path) -> str | None:
     file = beats_file(root)
     if file is None:
         return None
-    return f"{file} is of an older layout: {on_project('adopt', root)} takes it over"
+    return f"{file} is of an older layout: {project_command('adopt', root)} takes it over"
 
 
 def beats_file(root: Path) -> str | None:

@@ -15,16 +15,16 @@ import msgspec
 
 from imagegen.images.png import Hash, Provenance
 from imagegen.project.overrides import Accepted
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.storyboard.transitions import was_continuation
 from imagegen.prompts.continuity import Predecessors
 from imagegen.workspace import renames
-from imagegen.workspace.renames import Lying, Row
-from imagegen.workspace.resolved_overrides import Settled, address
-from imagegen.workspace.survey import Stray, Survey, Surveyed
+from imagegen.workspace.renames import UnmatchedBeat, UnmatchedImage
+from imagegen.workspace.resolved_overrides import ResolvedOverrides, address
+from imagegen.workspace.survey import BeatImage, OrphanImage, Survey
 
-OWN: Final = "own"
+USER_SUPPLIED: Final = "own"
 """The provider of a picture that a person put there."""
 
 ADOPTED: Final = "adopted"
@@ -41,7 +41,7 @@ class Reason(StrEnum):
     MODEL = "model"
     THINKING = "thinking"
     SIZE = "size"
-    SHAPE = "aspect ratio"
+    ASPECT_RATIO = "aspect ratio"
     PREDECESSOR = "predecessor"
     """The picture before it, which it continues, is another, or about to be."""
 
@@ -51,7 +51,7 @@ _MANY: Final = 20_000
 """Beats without their picture beyond which those are left out that only likeness could find."""
 
 
-class Judging(msgspec.Struct, frozen=True, kw_only=True):
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """By what pictures are judged.
 
     `target` says from what a beat would be drawn now, but for the picture that it continues:
@@ -68,28 +68,31 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
     older: Callable[[Beat], Hash | None] | None = None
 
 
-def judge(
-    survey: Survey, judging: Judging, settled: Settled, text_of: Callable[[str, Key], str | None]
+def mark_outdated(
+    survey: Survey,
+    judging: Expectation,
+    settled: ResolvedOverrides,
+    text_of: Callable[[str, BeatKey], str | None],
 ) -> Survey:
     """Return the survey with what is outdated, waived and moved.
 
     `text_of` returns the words that the picture of a style and place was drawn from, where
     it tells them.
     """
-    beats, moves, hashes, pairing = {}, {}, _Hashes(), _Pairing()
+    beats, moves, hashes, pairing = {}, {}, _HashCache(), _MatchCache()
     older = 0
     for style, found in survey.beats.items():
-        own = _Style(style, judging, settled, hashes)
-        beats[style] = [own.judged(one) for one in found]
+        own = _StyleComparison(style, judging, settled, hashes)
+        beats[style] = [own.compare(one) for one in found]
         older += own.older
-        rows, pictures = own.astray(found, survey.strays.get(style, ()))
+        rows, pictures = own.unmatched(found, survey.strays.get(style, ()))
         pairs = pairing.moves(rows, pictures, partial(_text, text_of, style))
         if pairs:
             moves[style] = pairs
     return msgspec.structs.replace(survey, beats=beats, moves=moves, older=older)
 
 
-class _Hashes(dict[str, str]):
+class _HashCache(dict[str, str]):
     """The hashes of words, which styles mostly share."""
 
     def __missing__(self, words: str) -> str:
@@ -97,57 +100,64 @@ class _Hashes(dict[str, str]):
         return found
 
 
-def _text(text_of: Callable[[str, Key], str | None], style: str, picture: Lying) -> str | None:
+def _text(
+    text_of: Callable[[str, BeatKey], str | None], style: str, picture: UnmatchedImage
+) -> str | None:
     return text_of(style, picture.key)
 
 
-class _Pairing:
+class _MatchCache:
     """Says which pictures have moved; styles mostly have the same rows and pictures."""
 
     def __init__(self) -> None:
-        self._last: tuple[list[Row], list[Lying]] = [], []
-        self._found: dict[Key, Key] = {}
+        self._last: tuple[list[UnmatchedBeat], list[UnmatchedImage]] = [], []
+        self._found: dict[BeatKey, BeatKey] = {}
 
     def moves(
-        self, rows: list[Row], pictures: list[Lying], text_of: Callable[[Lying], str | None]
-    ) -> dict[Key, Key]:
+        self,
+        rows: list[UnmatchedBeat],
+        pictures: list[UnmatchedImage],
+        text_of: Callable[[UnmatchedImage], str | None],
+    ) -> dict[BeatKey, BeatKey]:
         """Return from where to where pictures have moved."""
         if (rows, pictures) != self._last:
             self._last = rows, pictures
-            self._found = renames.moves(rows, pictures, text_of) if pictures else {}
+            self._found = renames.match_moves(rows, pictures, text_of) if pictures else {}
         return self._found
 
 
-class _Style:
+class _StyleComparison:
     """One style's pictures against what would be drawn now."""
 
-    def __init__(self, style: str, judging: Judging, settled: Settled, hashes: _Hashes) -> None:
+    def __init__(
+        self, style: str, judging: Expectation, settled: ResolvedOverrides, hashes: _HashCache
+    ) -> None:
         self._style = style
         self._hashes = hashes
         self._judging = judging
         self._settled = settled
         self._before = judging.before.get(style, {})
-        self._seen: dict[Key, Surveyed] = {}
+        self._seen: dict[BeatKey, BeatImage] = {}
         self._templates: dict[tuple[object, ...], Provenance] = {}
         self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
         self._older: dict[tuple[object, ...], Hash | None] = {}
         self.older = 0
         """Pictures that are current by the rule of 0.1.0 alone."""
         self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
-        self._doubtful: list[Surveyed] = []
+        self._doubtful: list[BeatImage] = []
         self._astray: dict[str, str] = {}
 
-    def judged(self, one: Surveyed) -> Surveyed:
+    def compare(self, one: BeatImage) -> BeatImage:
         """Tell whether a beat is waived, or its picture outdated. To be asked in file order."""
         judged = self._judged(one)
         if self._before:
             self._seen[one.key] = judged
         return judged
 
-    def _judged(self, one: Surveyed) -> Surveyed:
+    def _judged(self, one: BeatImage) -> BeatImage:
         drawn, beat = one.provenance, one.beat
         if drawn is None:
-            waived = not one.there and self._settled.waived(beat)
+            waived = not one.has_image and self._settled.waived(beat)
             return msgspec.structs.replace(one, waived=True) if waived else one
         words = self._hashes[beat.words]
         if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
@@ -155,7 +165,7 @@ class _Style:
         same_words = drawn.words.sha256 == words
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
             self._doubtful.append(one)
-        if drawn.provider in {OWN, ADOPTED}:
+        if drawn.provider in {USER_SUPPLIED, ADOPTED}:
             # A person's own picture is what they want, and of another tool's nothing is known.
             return one
         template = self._template(beat)
@@ -186,7 +196,7 @@ class _Style:
         return self._is_accepted(beat, drawn, now)
 
     def _but_older(
-        self, changed: tuple[Reason, ...], one: Surveyed, drawn: Provenance
+        self, changed: tuple[Reason, ...], one: BeatImage, drawn: Provenance
     ) -> tuple[Reason, ...]:
         """Return what has changed but for what transitions mean since 0.1.0."""
         beat, older = one.beat, self._judging.older
@@ -203,12 +213,12 @@ class _Style:
         self.older += bool(explained)
         return tuple(reason for reason in changed if reason not in explained)
 
-    def _outdated(self, one: Surveyed, changed: tuple[Reason, ...]) -> Surveyed:
-        return Surveyed(one.beat, one.found, one.whole, changed)
+    def _outdated(self, one: BeatImage, changed: tuple[Reason, ...]) -> BeatImage:
+        return BeatImage(one.beat, one.found, one.whole, changed)
 
-    def astray(
-        self, found: Sequence[Surveyed], strays: Sequence[Stray]
-    ) -> tuple[list[Row], list[Lying]]:
+    def unmatched(
+        self, found: Sequence[BeatImage], strays: Sequence[OrphanImage]
+    ) -> tuple[list[UnmatchedBeat], list[UnmatchedImage]]:
         """Return the pictures that are not surely in their place, and where they may belong."""
         if self._accepted:
             self._note_astray([*found, *strays])
@@ -216,31 +226,31 @@ class _Style:
         if not pictures:
             return [], []
         beats = [one.beat for one in self._doubtful]
-        beats += (one.beat for one in found if not one.there)
+        beats += (one.beat for one in found if not one.has_image)
         beats.sort(key=attrgetter("row"))
         return self._rows(beats, {picture.words for picture in pictures}), pictures
 
-    def _lying(self, pictures: Sequence[Surveyed | Stray]) -> Iterator[Lying]:
+    def _lying(self, pictures: Sequence[BeatImage | OrphanImage]) -> Iterator[UnmatchedImage]:
         for one in pictures:
             drawn = one.provenance
             # A placeholder is drawn again and not moved.
             if drawn is not None and drawn.provider not in self._judging.placeholders:
                 key = one.key
                 words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
-                yield Lying(key, words, drawn.id)
+                yield UnmatchedImage(key, words, drawn.id)
 
-    def _words_of(self, key: Key, drawn: Provenance) -> str:
+    def _words_of(self, key: BeatKey, drawn: Provenance) -> str:
         """Return the hash of the words that a picture stands for."""
         bears, accepted = fingerprint(drawn), self._accepted_at(key)
         if accepted is not None and accepted.drawn == bears:
             return accepted.words
         return self._astray.get(bears, drawn.words.sha256)
 
-    def _accepted_at(self, key: Key) -> Accepted | None:
+    def _accepted_at(self, key: BeatKey) -> Accepted | None:
         override = self._settled.placed.get((self._style, *key))
         return override.accepted if override else None
 
-    def _note_astray(self, pictures: Sequence[Surveyed | Stray]) -> None:
+    def _note_astray(self, pictures: Sequence[BeatImage | OrphanImage]) -> None:
         """Note what was accepted of pictures that lie elsewhere than the file says.
 
         What is settled follows its beat with the next command that settles something.
@@ -258,14 +268,14 @@ class _Style:
             if style == self._style and override.accepted and tuple(key) not in at_home
         }
 
-    def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[Row]:
+    def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[UnmatchedBeat]:
         """Return the beats that pictures may belong to; of very many, those that surely may."""
-        few, owns = len(beats) <= _MANY, self._settled.own
+        few, owns = len(beats) <= _MANY, self._settled.own_hashes
         if not few and not owns:
             # The same for very many, without what only few have.
             known = self._hashes
             return [
-                Row((beat.shot, beat.beat), (said,), beat.words, beat.id)
+                UnmatchedBeat((beat.shot, beat.beat), (said,), beat.words, beat.id)
                 for beat in beats
                 if (said := known[beat.words]) in drawn or beat.id
             ]
@@ -275,7 +285,7 @@ class _Style:
             own = owns.get(address(beat)) if owns else None
             if few or words in drawn or own in drawn or beat.id:
                 hashes = (words, own) if own else (words,)
-                rows.append(Row(beat.key, hashes, beat.words, beat.id))
+                rows.append(UnmatchedBeat(beat.key, hashes, beat.words, beat.id))
         return rows
 
     def _template(self, beat: Beat) -> Provenance:
@@ -285,7 +295,7 @@ class _Style:
             self._templates[kind] = self._judging.target(beat)
         return self._templates[kind]
 
-    def _followed(self, drawn: Provenance, before: Key | None) -> tuple[Reason, ...]:
+    def _followed(self, drawn: Provenance, before: BeatKey | None) -> tuple[Reason, ...]:
         """Tell whether a picture continues another than it would now.
 
         What is about to be drawn anew will be another, too.
@@ -295,15 +305,15 @@ class _Style:
         same = self._content(before) in {drawn.continues, None}
         return () if same else (Reason.PREDECESSOR,)
 
-    def _stays(self, key: Key) -> bool:
+    def _stays(self, key: BeatKey) -> bool:
         """Tell whether a beat has a picture that no run would draw anew."""
         seen = self._seen.get(key)
-        return seen is not None and seen.there and not seen.changed
+        return seen is not None and seen.has_image and not seen.changed
 
-    def _content(self, key: Key | None) -> int | None:
+    def _content(self, key: BeatKey | None) -> int | None:
         """Return what tells the picture of a beat from others; None where it is not known."""
         seen = self._seen.get(key) if key is not None else None
-        return seen.whole.content if seen is not None and seen.whole is not None else None
+        return seen.whole.pixel_checksum if seen is not None and seen.whole is not None else None
 
     def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
         """Compare all but the words; of 100,000 pictures few were drawn differently."""
@@ -351,7 +361,7 @@ def _differences(drawn: Provenance, now: Provenance) -> Iterator[Reason]:
         yield Reason.THINKING
 
 
-_SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": Reason.SHAPE}
+_SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": Reason.ASPECT_RATIO}
 
 
 def _same(drawn: Hash | None, now: Hash | None) -> bool:
@@ -362,7 +372,7 @@ def _same(drawn: Hash | None, now: Hash | None) -> bool:
 
 def _users(of: Hash | None) -> str | None:
     """Return the hash of what the user chose; None of a default, which may change."""
-    return of.sha256 if of is not None and of.by == "user" else None
+    return of.sha256 if of is not None and of.origin == "user" else None
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from imagegen.project.beat_status import Status
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.prompts.continuity import Predecessors
-from imagegen.workspace.outdated import OWN
-from imagegen.workspace.survey import THERE, Found, Surveyed
+from imagegen.workspace.outdated import USER_SUPPLIED
+from imagegen.workspace.survey import THERE, BeatImage, ImageState
 
 
 class EarlierImage(msgspec.Struct, frozen=True, gc=False):
@@ -32,12 +32,12 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
     """
 
     beat: Beat
-    found: Found
+    found: ImageState
     draw: bool
     changed: tuple[str, ...] = ()
     waived: bool = False
-    after: Key | None = None
-    blocked_by: Key | None = None
+    after: BeatKey | None = None
+    blocked_by: BeatKey | None = None
     continues_outdated: bool = False
     placeholder: bool = False
     reused: EarlierImage | None = None
@@ -60,7 +60,7 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
         return stays and self.found in THERE and not self.placeholder
 
     @property
-    def again(self) -> bool:
+    def is_redraw(self) -> bool:
         """Whether it is drawn though it has a picture, which is kept."""
         return self.draw and self.found in THERE and not self.placeholder
 
@@ -72,7 +72,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     styles: dict[str, tuple[Planned, ...]]
-    others: int = 0
+    unselected_count: int = 0
 
     @property
     def to_draw(self) -> int:
@@ -107,7 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def again(self) -> int:
         """How many pictures are replaced; the old ones are kept."""
-        return sum(planned.again for beats in self.styles.values() for planned in beats)
+        return sum(planned.is_redraw for beats in self.styles.values() for planned in beats)
 
     @property
     def placeholders(self) -> int:
@@ -125,14 +125,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def premature(self) -> list[Beat]:
+    def continuing_outdated(self) -> list[Beat]:
         """The beats that are drawn from a picture that is outdated and left as it is."""
         return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
 
 
 def chain_lengths(beats: Iterable[Planned]) -> list[int]:
     """Return for each chain of one style how many pictures it draws one after another."""
-    lengths: dict[Key, int] = {}
+    lengths: dict[BeatKey, int] = {}
     for planned in beats:
         if planned.draw:
             before = lengths.pop(planned.after, 0) if planned.after is not None else 0
@@ -140,7 +140,7 @@ def chain_lengths(beats: Iterable[Planned]) -> list[int]:
     return list(lengths.values())
 
 
-class Again(msgspec.Struct, frozen=True, kw_only=True):
+class RedrawPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Which beats are drawn though they have a picture.
 
     With `force` all; with `outdated` those whose picture is of something else; with `own`
@@ -152,25 +152,25 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     lineage: str = ""
 
-    def __call__(self, one: Surveyed) -> bool:
+    def __call__(self, one: BeatImage) -> bool:
         """Tell whether this beat is."""
         origin = one.provenance
         if origin is not None:
-            if origin.provider == OWN and not self.own:
+            if origin.provider == USER_SUPPLIED and not self.own:
                 return False
             if self.lineage and origin.run == self.lineage:
                 return False
         return self.force or (self.outdated and bool(one.changed))
 
 
-_NONE: Final = Again()
+_NONE: Final = RedrawPolicy()
 
 
-def make(
-    surveyed: Mapping[str, Sequence[Surveyed]],
+def make_plan(
+    surveyed: Mapping[str, Sequence[BeatImage]],
     asked_for: Callable[[Beat], bool],
     *,
-    again: Callable[[Surveyed], bool] = _NONE,
+    again: Callable[[BeatImage], bool] = _NONE,
     limit: int | None = None,
     predecessors: Predecessors | None = None,
 ) -> Plan:
@@ -191,51 +191,53 @@ def make(
     if limit is not None:
         styles, cut = _limited(styles, limit)
         others += cut
-    return Plan(styles={name: tuple(beats) for name, beats in styles.items()}, others=others)
+    return Plan(
+        styles={name: tuple(beats) for name, beats in styles.items()}, unselected_count=others
+    )
 
 
-def _planned(one: Surveyed, again: Callable[[Surveyed], bool]) -> Planned:
-    draw = again(one) if one.there else not one.waived
+def _planned(one: BeatImage, again: Callable[[BeatImage], bool]) -> Planned:
+    draw = again(one) if one.has_image else not one.waived
     return Planned(one.beat, one.found, draw, one.changed, one.waived, placeholder=one.placeholder)
 
 
 def _in_chains(
-    beats: Sequence[Surveyed],
+    beats: Sequence[BeatImage],
     asked_for: Callable[[Beat], bool],
-    again: Callable[[Surveyed], bool],
-    predecessors: Mapping[Key, Key],
+    again: Callable[[BeatImage], bool],
+    predecessors: Mapping[BeatKey, BeatKey],
 ) -> list[Planned]:
-    chained = _Chained(predecessors)
+    chained = _ChainPlanner(predecessors)
     placed = (
-        chained.placed(one, _planned(one, again) if asked_for(one.beat) else None) for one in beats
+        chained.plan(one, _planned(one, again) if asked_for(one.beat) else None) for one in beats
     )
     return [planned for planned in placed if planned is not None]
 
 
-class _Chained:
+class _ChainPlanner:
     """Puts the beats of one style behind those that they continue, in file order."""
 
-    def __init__(self, predecessors: Mapping[Key, Key]) -> None:
+    def __init__(self, predecessors: Mapping[BeatKey, BeatKey]) -> None:
         self._predecessors = predecessors
-        self._drawn: set[Key] = set()
-        self._lacking: dict[Key, Key] = {}
+        self._drawn: set[BeatKey] = set()
+        self._lacking: dict[BeatKey, BeatKey] = {}
         """Beats without a picture that are not drawn, and which one must be mended first."""
-        self._outdated: set[Key] = set()
+        self._outdated: set[BeatKey] = set()
 
-    def placed(self, one: Surveyed, planned: Planned | None) -> Planned | None:
+    def plan(self, one: BeatImage, planned: Planned | None) -> Planned | None:
         """Return the plan for a beat, by what becomes of the one before it."""
         before = self._predecessors.get(one.key)
         if planned is not None and planned.draw and before is not None:
             if before in self._drawn:
                 planned = msgspec.structs.replace(planned, after=before)
             elif before in self._lacking:
-                by = None if one.there else self._lacking[before]
+                by = None if one.has_image else self._lacking[before]
                 planned = msgspec.structs.replace(planned, draw=False, blocked_by=by)
             elif before in self._outdated:
                 planned = msgspec.structs.replace(planned, continues_outdated=True)
         if planned is not None and planned.draw:
             self._drawn.add(one.key)
-        elif not one.there:
+        elif not one.has_image:
             self._lacking[one.key] = (planned and planned.blocked_by) or one.key
         elif one.changed:
             self._outdated.add(one.key)

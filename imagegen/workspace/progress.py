@@ -12,9 +12,9 @@ from imagegen import files
 from imagegen.events.types import Progress
 from imagegen.project import progress
 from imagegen.project.beat_status import Status
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.workspace.project import Project
 
@@ -41,11 +41,11 @@ class ProgressWriter:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: ProjectPaths,
         style: str,
         beats: Sequence[Beat],
-        there: Mapping[Key, str | None],
-        errors: Mapping[Key, BeatError],
+        there: Mapping[BeatKey, str | None],
+        errors: Mapping[BeatKey, BeatError],
     ) -> None:
         self._path = layout.progress(style)
         self._beats = beats
@@ -59,44 +59,44 @@ class ProgressWriter:
         self._picture_bytes = 0
         self._written_bytes = 0
         self._size = 0
-        self._behind = True
+        self._dirty = True
 
     @cached_property
-    def _words_of(self) -> dict[Key, str]:
+    def _words_of(self) -> dict[BeatKey, str]:
         """Each beat's words; a run that draws nothing of a large storyboard needs none."""
         return {(beat.shot, beat.beat): beat.words for beat in self._beats}
 
-    def note(self, event: Progress) -> None:
+    def record(self, event: Progress) -> None:
         """Record that a beat was drawn or failed."""
         key = (event.shot_number, event.beat_number)
         if event.status is Status.ERROR and event.error is not None:
             self._errors[key] = event.error
             self._words[key] = words_hash(self._words_of[key])
-            self._behind = True
+            self._dirty = True
         elif event.status is Status.COMPLETE:
             self._errors.pop(key, None)
             self._drawn.add(key)
             self._words[key] = words_hash(self._words_of[key])
             self._picture_bytes += event.bytes or 0
-            self._behind = True
+            self._dirty = True
 
-    def catch_up(self, wall: float) -> None:
+    def flush_if_cheap(self, wall: float) -> None:
         """Write the file if it is stale and writing it is cheap."""
         allowed = self._picture_bytes * _SHARE
         cheap = self._size < _SMALL or self._written_bytes + self._size <= allowed
-        if self._behind and cheap:
+        if self._dirty and cheap:
             self.write(wall)
 
-    def finish(self, wall: float) -> None:
+    def flush(self, wall: float) -> None:
         """Write the file if it is stale."""
-        if self._behind:
+        if self._dirty:
             self.write(wall)
 
     def write(self, wall: float) -> None:
         """Write the file. Raises `StorageError`."""
         data = progress.render(self._beats, self._drawn, self._errors, self._words, wall)
         files.write(self._path, data)
-        self._behind = False
+        self._dirty = False
         self._size = len(data)
         if self._size >= _SMALL:
             self._written_bytes += self._size

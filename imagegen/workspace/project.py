@@ -9,46 +9,45 @@ from typing import Final
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import InputFaultsError, UsageError
+from imagegen.errors import InvalidInputError, UsageError
 from imagegen.images import png
 from imagegen.images.png import Provenance
-from imagegen.keys.address import address, in_the_clear
+from imagegen.keys.address import address, plaintext_warning
 from imagegen.keys.keyring import Keyring
 from imagegen.project import overrides, settings, storyboard
 from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.overrides import Address, Override
 from imagegen.project.progress import BeatError
-from imagegen.project.record import Asked, Drawer, RunRecord
+from imagegen.project.record import DrawRequest, DrawSettings, RunRecord
 from imagegen.project.selections import file as selections
-from imagegen.project.storyboard import Beat, Key, Storyboard
+from imagegen.project.storyboard import Beat, BeatKey, Storyboard
 from imagegen.project.storyboard.transitions import unknown as unknown_transitions
 from imagegen.prompts import references
 from imagegen.prompts.appearances import Appearance, appearances
 from imagegen.prompts.composer import Composer
 from imagegen.prompts.continuity import Predecessors, predecessors
-from imagegen.prompts.references import Limits
-from imagegen.providers.base import Options as ProviderOptions
-from imagegen.providers.base import Price, Provider
+from imagegen.prompts.references import ReferenceLimits
+from imagegen.providers.base import Price, Provider, ProviderOptions
 from imagegen.providers.models import Catalogue, Model
 from imagegen.workspace import credentials, last_run
 from imagegen.workspace import plan as plans
 from imagegen.workspace import settings as ownsettings
-from imagegen.workspace.beat_filter import Addresses, Selection
-from imagegen.workspace.fault_collector import Faults
-from imagegen.workspace.file_watch import Edited
+from imagegen.workspace.beat_filter import BeatAddresses, Selection
+from imagegen.workspace.fault_collector import FaultCollector
+from imagegen.workspace.file_watch import FileWatch
 from imagegen.workspace.older_layout import no_beats_hint
-from imagegen.workspace.outdated import Judging, judge
-from imagegen.workspace.plan import Again, Plan
+from imagegen.workspace.outdated import Expectation, mark_outdated
+from imagegen.workspace.plan import Plan, RedrawPolicy
 from imagegen.workspace.pricing import expected
-from imagegen.workspace.resolved_overrides import Resettle, settle
-from imagegen.workspace.survey import Survey, Surveyed, look_at, survey
+from imagegen.workspace.resolved_overrides import Resettle, resolve
+from imagegen.workspace.survey import BeatImage, Survey, inspect_image, survey
 
 _NAMED: Final = 3
 
 
-class KeySource(msgspec.Struct, frozen=True, kw_only=True):
+class CredentialOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where this command was told to find keys and send them; never remembered."""
 
     file: Path | None = None
@@ -76,52 +75,54 @@ class Project:
     def __init__(
         self,
         root: Path,
-        asked: Asked,
-        source: KeySource | None = None,
+        asked: DrawRequest,
+        source: CredentialOptions | None = None,
         *,
         resettle: Resettle | None = None,
         default_model: str | None = None,
     ) -> None:
-        self.layout = Layout(root)
-        self.asked = asked
+        self.layout = ProjectPaths(root)
+        self.request = asked
         self._default_model = default_model
         self.root = root
-        self._source = source or KeySource()
-        self._resettle = resettle
+        self._source = source or CredentialOptions()
+        self.edit_override = resettle
         self.settings, wrong = ownsettings.read(root, asked)
         self.styles = self.settings.drawn_styles
-        faults = Faults(wrong)
-        if any(ownsettings.hides_beats(fault, self.settings.styles) for fault in wrong):
-            raise InputFaultsError(wrong)
+        faults = FaultCollector(wrong)
+        if any(ownsettings.affects_beats(fault, self.settings.styles) for fault in wrong):
+            raise InvalidInputError(wrong)
         self.ring = Keyring()
         if source is not None and all(fault.field != "provider" for fault in wrong):
-            self.ring = faults.gather(self._keys) or self.ring
-        settled = faults.gather(lambda: overrides.load(root))
-        read = faults.gather(self._storyboard)
-        board = faults.unless_any(read)
-        self.edited = Edited(root, (settings.FILE, *board.files))
+            self.ring = faults.collect(self._keys) or self.ring
+        settled = faults.collect(lambda: overrides.load(root))
+        read = faults.collect(self._storyboard)
+        board = faults.raise_if_any(read)
+        self.file_watch = FileWatch(root, (settings.FILE, *board.files))
         """Notices when what it was read from is edited."""
         self.storyboard = board
-        self.placed = settled or {}
+        self.raw_overrides = settled or {}
         """What overrides.toml says."""
-        self.settled = settle(board.beats, self.placed)
-        self.changes: dict[Address, Override | None] = {}
+        self.overrides = resolve(board.beats, self.raw_overrides)
+        self.override_changes: dict[Address, Override | None] = {}
         if resettle is not None:
-            self.changes = self.settled.changed(self._chosen(self.settled.beats), resettle)
-            self.settled = settle(board.beats, self.settled.applied(self.changes))
+            self.override_changes = self.overrides.changed(
+                self._chosen(self.overrides.beats), resettle
+            )
+            self.overrides = resolve(board.beats, self.overrides.applied(self.override_changes))
         self.storyboard = msgspec.structs.replace(
             board,
-            beats=self.settled.beats,
-            notes=(*board.notes, *ownsettings.doubtful(self.settings), *self._unused()),
+            beats=self.overrides.beats,
+            notes=(*board.notes, *ownsettings.possible_typos(self.settings), *self._unused()),
         )
-        self.index = Index(self.layout.ours)
+        self.index = Index(self.layout.state_dir)
 
     def notes(self) -> tuple[str, ...]:
         """Return what a person should know of the beats before anything is sent.
 
         Other files with prompts are read for it. Raises `UsageError` as `composer` does.
         """
-        named = self.asked.beats_file or self.settings.beats
+        named = self.request.beats_file or self.settings.beats
         others = storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
         lacking = [
             f"{style}: {len(numbers):,} beat{'s' * (len(numbers) != 1)} of beats.json without a "
@@ -138,23 +139,23 @@ class Project:
             *filter(None, (unknown, unused, *files)),
         )
 
-    def anew(self) -> "Project":
+    def reload(self) -> "Project":
         """Return the project as it lies on the disk by now, with its keys.
 
         Raises as a new one does.
         """
         return Project(
             self.root,
-            self.asked,
+            self.request,
             self._source,
-            resettle=self._resettle,
+            resettle=self.edit_override,
             default_model=self._default_model,
         )
 
     def _unused(self) -> list[str]:
         """Say what was settled for words that are not in the storyboard any more."""
         not_drawn = set(self.settings.styles) - set(self.styles)
-        unused = [name for name in self.settled.unused if name.split("/")[0] not in not_drawn]
+        unused = [name for name in self.overrides.unused if name.split("/")[0] not in not_drawn]
         if not unused:
             return []
         more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
@@ -164,18 +165,18 @@ class Project:
             said = "are not used: no beats have their numbers and words"
         return [f"{overrides.FILE}: {names} {said}"]
 
-    def asked_for(self) -> list[Beat]:
+    def selected_beats(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""
         return self._chosen(self.storyboard.beats)
 
     def _chosen(self, beats: Mapping[str, tuple[Beat, ...]]) -> list[Beat]:
         drawn = {style: beats.get(style, ()) for style in self.styles}
-        chosen = Selection(self.asked, drawn, lambda: self.beat_index)
+        chosen = Selection(self.request, drawn, lambda: self.beat_index)
         return [beat for own in drawn.values() for beat in own if chosen(beat)]
 
     def _storyboard(self) -> Storyboard:
-        beats = self.asked.beats_file or self.settings.beats
-        if beats and not (self.asked.beats_file and Path(beats).is_absolute()):
+        beats = self.request.beats_file or self.settings.beats
+        if beats and not (self.request.beats_file and Path(beats).is_absolute()):
             _inside(self.layout, beats)
         try:
             return storyboard.load(
@@ -184,18 +185,18 @@ class Project:
                 beats=Path(beats) if beats else None,
             )
         except storyboard.NoBeatsError as error:
-            hint = last_run.names_beats(self.root) or no_beats_hint(self.root) or error.hint
+            hint = last_run.beats_file_hint(self.root) or no_beats_hint(self.root) or error.hint
             raise UsageError(error.message, hint=hint) from None
 
     @property
     def named_beats(self) -> list[str]:
         """The options that name the beats file in a command, where this one was told of it."""
-        if self.asked.beats_file is None:
+        if self.request.beats_file is None:
             return []
         return ["--beats", str(self.root / self.storyboard.source)]
 
     @property
-    def shown_folder(self) -> str:
+    def output_folder(self) -> str:
         """Where its pictures lie, relative to the project."""
         return self.layout.pictures.name
 
@@ -218,13 +219,13 @@ class Project:
         return self.catalogue.find(self.model)
 
     @property
-    def needs_keys(self) -> bool:
+    def requires_keys(self) -> bool:
         """Whether the provider needs a key."""
         return bool(providers.key_variables(self.settings.provider))
 
     @property
     def _takes_address(self) -> bool:
-        return providers.named(self.settings.provider).takes_address
+        return providers.named(self.settings.provider).supports_base_url
 
     @property
     def beats(self) -> dict[str, tuple[Beat, ...]]:
@@ -238,7 +239,7 @@ class Project:
         return {style: lacking[style] for style in self.styles if style in lacking}
 
     @cached_property
-    def keys(self) -> dict[str, frozenset[Key]]:
+    def beat_ids_by_style(self) -> dict[str, frozenset[BeatKey]]:
         """The shot and beat numbers of the beats of each style that is drawn."""
         return {style: frozenset(beat.key for beat in own) for style, own in self.beats.items()}
 
@@ -248,7 +249,7 @@ class Project:
         return self.beat_index.ids(self.styles)
 
     @property
-    def count(self) -> int:
+    def beat_count(self) -> int:
         """How many beats there are, whatever their styles."""
         first, *others = [own for own in self.beats.values() if own] or [()]
         same = all(of_same_rows(first, own) for own in others)
@@ -277,9 +278,9 @@ class Project:
         return found
 
     @cached_property
-    def addresses(self) -> Addresses:
+    def addresses(self) -> BeatAddresses:
         """What finds beats by what a person types."""
-        return Addresses(self.beats, self.beat_index)
+        return BeatAddresses(self.beats, self.beat_index)
 
     @property
     def base_url(self) -> str | None:
@@ -288,26 +289,26 @@ class Project:
 
     def address_warnings(self) -> list[str]:
         """Warn of an address to which keys would travel in the clear."""
-        warning = in_the_clear(self.base_url) if self.needs_keys else None
+        warning = plaintext_warning(self.base_url) if self.requires_keys else None
         return [warning] if warning else []
 
-    def remembered(self) -> Asked:
+    def request_for_record(self) -> DrawRequest:
         """Return what was asked for as a run's record keeps it: paths within the project."""
-        path = self.asked.beats_file
+        path = self.request.beats_file
         if path is None or not Path(path).resolve().is_relative_to(self.layout.root):
-            return self.asked
+            return self.request
         inside = self.layout.relative(Path(path).resolve())
-        return msgspec.structs.replace(self.asked, beats_file=inside)
+        return msgspec.structs.replace(self.request, beats_file=inside)
 
-    def drawer(self, last: RunRecord | None) -> Drawer:
+    def drawn_by(self, last: RunRecord | None) -> DrawSettings:
         """Return who draws the project, by whom its pictures are judged; `last` drew before.
 
         Single beats may be drawn by another without all others being outdated for it.
         """
-        if self.asked.beats and last is not None:
-            return last.drawer
-        asked = self.remembered()
-        return Drawer(
+        if self.request.beats and last is not None:
+            return last.draw_settings
+        asked = self.request_for_record()
+        return DrawSettings(
             provider=asked.provider,
             model=asked.model,
             continuity=asked.continuity,
@@ -321,16 +322,16 @@ class Project:
         reference images that cannot be read.
         """
         found = survey(self.layout, self.beats, self.index, now)
-        judging = Judging(
-            target=self.target,
+        judging = Expectation(
+            target=self.expected,
             kind=self.composer.kind,
             before=self.predecessors,
             placeholders=providers.PLACEHOLDERS - {self.settings.provider},
             older=None if self.settings.strict_references else self.composer.older_references,
         )
-        return judge(found, judging, self.settled, self._text_of)
+        return mark_outdated(found, judging, self.overrides, self._text_of)
 
-    def target(self, beat: Beat) -> Provenance:
+    def expected(self, beat: Beat) -> Provenance:
         """Return from what the beat would be drawn now, but for the picture that it continues."""
         return self.composer.provenance(
             beat,
@@ -340,23 +341,23 @@ class Project:
             run="",
         )
 
-    def target_in_place(self, beat: Beat) -> Provenance:
+    def expected_in_place(self, beat: Beat) -> Provenance:
         """Return from what the beat would be drawn now, after the picture before it."""
         before = self.composer.before(beat)
         whole = None
         if before is not None:
-            _, whole = look_at(self.layout.picture(beat.style, *before))
-        continues = whole.content if whole is not None else None
-        return msgspec.structs.replace(self.target(beat), continues=continues)
+            _, whole = inspect_image(self.layout.picture(beat.style, *before))
+        continues = whole.pixel_checksum if whole is not None else None
+        return msgspec.structs.replace(self.expected(beat), continues=continues)
 
-    def _text_of(self, style: str, key: Key) -> str | None:
+    def _text_of(self, style: str, key: BeatKey) -> str | None:
         try:
             with self.layout.picture(style, *key).open("rb", buffering=0) as file:
                 return png.description(file)
         except OSError:
             return None
 
-    def errors(self) -> dict[str, dict[Key, BeatError]]:
+    def errors(self) -> dict[str, dict[BeatKey, BeatError]]:
         """Return what went wrong with beats last time, by style."""
         return {
             style: last_run.errors(self.layout, style, own) for style, own in self.beats.items()
@@ -366,7 +367,7 @@ class Project:
     def composer(self) -> Composer:
         """What makes requests. Raises `UsageError` for faulty reference images."""
         provider = providers.named(self.settings.provider)
-        limits = Limits(
+        limits = ReferenceLimits(
             bytes=provider.largest_reference,
             in_all=provider.largest_references,
             types=provider.reference_types,
@@ -386,7 +387,7 @@ class Project:
     def predecessors(self) -> Predecessors:
         """Which beats of each style continue which, in styles that have continuity."""
         return {
-            style: predecessors(beats, self.settled.waived)
+            style: predecessors(beats, self.overrides.waived)
             for style, beats in self.beats.items()
             if self.settings.continuous(style)
         }
@@ -395,7 +396,9 @@ class Project:
         """Tell whether the beat is drawn from the picture of another."""
         return beat.key in self.predecessors.get(beat.style, ())
 
-    def cast(self, beats: Iterable[Beat], others: Iterable[Beat] = ()) -> tuple[Appearance, ...]:
+    def characters_in(
+        self, beats: Iterable[Beat], others: Iterable[Beat] = ()
+    ) -> tuple[Appearance, ...]:
         """Return the project's characters, and which of these beats and others name each."""
         if not self.settings.characters:
             return ()
@@ -404,19 +407,19 @@ class Project:
 
     def plan(
         self,
-        surveyed: Mapping[str, Sequence[Surveyed]],
+        surveyed: Mapping[str, Sequence[BeatImage]],
         *,
         lineage: str = "",
         limit: int | None = None,
     ) -> Plan:
         """Hold what was asked for against the disk."""
-        return plans.make(
+        return plans.make_plan(
             surveyed,
-            Selection(self.asked, self.beats, lambda: self.beat_index, self.continues),
-            again=Again(
-                force=self.asked.force,
-                outdated=self.asked.outdated,
-                own=bool(self.asked.beats),
+            Selection(self.request, self.beats, lambda: self.beat_index, self.continues),
+            again=RedrawPolicy(
+                force=self.request.force,
+                outdated=self.request.outdated,
+                own=bool(self.request.beats),
                 lineage=lineage,
             ),
             limit=limit,
@@ -444,7 +447,7 @@ class Project:
         The keys file is read for it if it was not.
         """
         ring = self.ring
-        if ring.source is None and self.needs_keys:
+        if ring.source is None and self.requires_keys:
             try:
                 ring = self._keys()
             except UsageError:
@@ -477,7 +480,7 @@ class Project:
         return providers.create(self.settings.provider, options)
 
 
-def _inside(layout: Layout, beats: str) -> None:
+def _inside(layout: ProjectPaths, beats: str) -> None:
     try:
         inside = (layout.root / beats).resolve().is_relative_to(layout.root)
     except (OSError, ValueError, RuntimeError) as error:

@@ -3,10 +3,10 @@
 import contextlib
 
 from imagegen import files
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 
 
-def finish(layout: Layout, wall: float) -> None:
+def finish_interrupted(layout: ProjectPaths, wall: float) -> None:
     """Finish an interrupted step or choice, and remove half-written files.
 
     Nothing, while another command is at it.
@@ -15,18 +15,18 @@ def finish(layout: Layout, wall: float) -> None:
     """
     # A keys file of the project is written in its root, so a crash may have left one there.
     files.sweep_once(layout.root)
-    files.sweep_once(layout.ours)
+    files.sweep_once(layout.state_dir)
     # Few projects have ever replaced a picture or chosen one: the others do not wait for these.
-    if layout.old.is_dir():
+    if layout.archive_dir.is_dir():
         _finish_step(layout, wall)
     if (layout.root / "selected_images").is_dir():
         from imagegen.project.selections import copies  # noqa: PLC0415
 
-        if copies.interrupted(layout):
-            copies.recover(layout)
+        if copies.has_pending(layout):
+            copies.finish_if_idle(layout)
 
 
-def _finish_step(layout: Layout, wall: float) -> None:
+def _finish_step(layout: ProjectPaths, wall: float) -> None:
     from imagegen.project import steps  # noqa: PLC0415
 
     newest = next(steps.newest_first(layout), None)
@@ -36,13 +36,13 @@ def _finish_step(layout: Layout, wall: float) -> None:
         return
     from imagegen.errors import ImagegenError, RunActiveError  # noqa: PLC0415
     from imagegen.project import record  # noqa: PLC0415
-    from imagegen.project.record import Asked  # noqa: PLC0415
+    from imagegen.project.record import DrawRequest  # noqa: PLC0415
     from imagegen.project.selections import copies  # noqa: PLC0415
     from imagegen.workspace import progress as progress_files  # noqa: PLC0415
     from imagegen.workspace.project import Project  # noqa: PLC0415
 
-    with contextlib.suppress(RunActiveError), record.held(layout), copies.alone(layout):
+    with contextlib.suppress(RunActiveError), record.project_lock(layout), copies.alone(layout):
         if steps.recover(layout) is not None:
             # Faults of the project's files are told by whoever goes on.
             with contextlib.suppress(ImagegenError):
-                progress_files.rewrite(Project(layout.root, Asked()), wall)
+                progress_files.rewrite(Project(layout.root, DrawRequest()), wall)

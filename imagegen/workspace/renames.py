@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 
 _ALIKE: Final = 0.5
 """Share of two texts that must be the same: git's own measure for a file that was renamed."""
@@ -23,42 +23,44 @@ _MOST_COMPARED: Final = 20_000
 _LONGEST_COMPARED: Final = 2_000
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class UnmatchedBeat(msgspec.Struct, frozen=True, gc=False):
     """A beat of the storyboard without its picture in place.
 
     `words` are hashes that a picture of it may bear: of what would be sent now, and of the
     row's own words where a person has settled others. `text` is what would be sent.
     """
 
-    key: Key
+    key: BeatKey
     words: tuple[str, ...]
     text: str
     id: str | None = None
 
 
-class Lying(msgspec.Struct, frozen=True, gc=False):
+class UnmatchedImage(msgspec.Struct, frozen=True, gc=False):
     """A picture that is not in its beat's place. `words` is the hash that it bears."""
 
-    key: Key
+    key: BeatKey
     words: str
     id: str | None = None
 
 
-def moves(
-    rows: Sequence[Row], pictures: Sequence[Lying], text_of: Callable[[Lying], str | None]
-) -> dict[Key, Key]:
+def match_moves(
+    rows: Sequence[UnmatchedBeat],
+    pictures: Sequence[UnmatchedImage],
+    text_of: Callable[[UnmatchedImage], str | None],
+) -> dict[BeatKey, BeatKey]:
     """Return from where to where pictures of one style have moved.
 
     `rows` and `pictures` are in file order, without those that are surely in their place; a
     picture that stays where it lies, because only its words were edited, is in none of the
     pairs. `text_of` returns the words that a picture was drawn from, where it tells them.
     """
-    found = _Found(rows, pictures)
+    found = _Matcher(rows, pictures)
     most = max((len(row.words) for row in rows), default=0)
     by_words = [{r.key: r.words[n] for r in rows if n < len(r.words)} for n in range(most)]
     words = {picture.key: picture.words for picture in pictures}
     named = any(row.id for row in rows) and any(picture.id for picture in pictures)
-    ids: tuple[dict[Key, Mark], dict[Key, Mark]] = {}, {}
+    ids: tuple[dict[BeatKey, Mark], dict[BeatKey, Mark]] = {}, {}
     if named:
         ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
     for of_rows in by_words:
@@ -77,7 +79,7 @@ def moves(
 Mark = Hashable | None
 
 
-def _together(one: Mapping[Key, Mark], other: Mapping[Key, Mark]) -> dict[Key, Mark]:
+def _together(one: Mapping[BeatKey, Mark], other: Mapping[BeatKey, Mark]) -> dict[BeatKey, Mark]:
     return {k: (mark, other[k]) for k, mark in one.items() if other.get(k) is not None}
 
 
@@ -87,18 +89,18 @@ def _are_kept(ids: Sequence[tuple[Mark, Mark]]) -> bool:
     return 2 * sum(known) >= len(known)
 
 
-class _Found:
+class _Matcher:
     """Pairs so far, and what is left of both sides."""
 
-    def __init__(self, rows: Sequence[Row], pictures: Sequence[Lying]) -> None:
-        self.pairs: dict[Key, Key] = {}
+    def __init__(self, rows: Sequence[UnmatchedBeat], pictures: Sequence[UnmatchedImage]) -> None:
+        self.pairs: dict[BeatKey, BeatKey] = {}
         self.rows = {row.key: row for row in rows}
         self.pictures = {picture.key: picture for picture in pictures}
 
-    def pair(self, of_rows: Mapping[Key, Mark], of_pictures: Mapping[Key, Mark]) -> None:
+    def pair(self, of_rows: Mapping[BeatKey, Mark], of_pictures: Mapping[BeatKey, Mark]) -> None:
         """Pair what bears the same mark, first with first."""
         # The last first, for they are taken from the end; a deque each would be 30 MB.
-        waiting: defaultdict[Mark, list[Key]] = defaultdict(list)
+        waiting: defaultdict[Mark, list[BeatKey]] = defaultdict(list)
         for key in reversed(self.rows):
             if (mark := of_rows.get(key)) is not None:
                 waiting[mark].append(key)
@@ -109,27 +111,27 @@ class _Found:
             if mark is not None and (rows := waiting.get(mark)):
                 self.take(key, rows.pop())
 
-    def keep(self, of_rows: Mapping[Key, Mark], of_pictures: Mapping[Key, Mark]) -> None:
+    def keep(self, of_rows: Mapping[BeatKey, Mark], of_pictures: Mapping[BeatKey, Mark]) -> None:
         """Pair what bears the same mark in its place."""
         for key in [key for key in self.pictures if key in self.rows]:
             if of_rows.get(key) == of_pictures[key]:
                 self.take(key, key)
 
-    def take(self, picture: Key, row: Key) -> None:
+    def take(self, picture: BeatKey, row: BeatKey) -> None:
         """Settle that the picture is the row's."""
         self.pairs[picture] = row
         del self.pictures[picture], self.rows[row]
 
 
-def _pair_alike(found: _Found, text_of: Callable[[Lying], str | None]) -> None:
+def _pair_alike(found: _Matcher, text_of: Callable[[UnmatchedImage], str | None]) -> None:
     """Pair pictures and rows whose words are much alike, the most alike first."""
     if len(found.pictures) * len(found.rows) > _MOST_COMPARED:
         return
     texts = {key: text_of(picture) for key, picture in found.pictures.items()}
-    parts = {key: _parts(text) for key, text in texts.items() if text}
-    of_rows = {key: _parts(row.text) for key, row in found.rows.items()}
+    parts = {key: _bigrams(text) for key, text in texts.items() if text}
+    of_rows = {key: _bigrams(row.text) for key, row in found.rows.items()}
     alike = [
-        (_likeness(own, other), picture == row, picture, row)
+        (_similarity(own, other), picture == row, picture, row)
         for picture, own in parts.items()
         for row, other in of_rows.items()
     ]
@@ -140,13 +142,13 @@ def _pair_alike(found: _Found, text_of: Callable[[Lying], str | None]) -> None:
             found.take(picture, row)
 
 
-def _parts(text: str) -> Counter[str]:
+def _bigrams(text: str) -> Counter[str]:
     """Return a text's pairs of neighbouring characters, which every script has."""
     plain = " ".join(text[:_LONGEST_COMPARED].casefold().split())
     return Counter(map("".join, itertools.pairwise(plain)))
 
 
-def _likeness(one: Counter[str], other: Counter[str]) -> float:
+def _similarity(one: Counter[str], other: Counter[str]) -> float:
     """Return which share of two texts' parts is the same: Dice's coefficient."""
     both = one.total() + other.total()
     return 2 * (one & other).total() / both if both else 0.0

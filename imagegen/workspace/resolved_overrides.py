@@ -21,7 +21,7 @@ Resettle = Callable[[Override, Beat], Override]
 """Says what is settled for a beat from now on, by what was."""
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
     """The beats with the words that are sent, and what was settled for each.
 
     `overrides` are by the beats' addresses now, `placed` as they stand in the file, and
@@ -32,8 +32,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     beats: dict[str, tuple[Beat, ...]]
     overrides: dict[Address, Override] = {}
     placed: Mapping[Address, Override] = {}
-    stored: dict[Address, Address] = {}
-    own: dict[Address, str] = {}
+    stored_at: dict[Address, Address] = {}
+    own_hashes: dict[Address, str] = {}
 
     def of(self, beat: Beat) -> Override:
         """Return what was settled for a beat, which may be nothing."""
@@ -45,18 +45,20 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     def own_words(self, beat: Beat) -> str:
         """Return the hash of the row's own words."""
-        return self.own.get(address(beat)) or words_hash(beat.words)
+        return self.own_hashes.get(address(beat)) or words_hash(beat.words)
 
     def changed(self, beats: Iterable[Beat], change: Resettle) -> dict[Address, Override | None]:
         """Return the changes to the file that settle these beats anew, and bring all others along.
 
         `change` is given what was settled for a beat, and the beat.
         """
-        moved = self.moved
+        moved = self.renamed
         for beat in beats:
             own = self.own_words(beat)
             new = change(self.of(beat), beat)
-            moved[address(beat)] = msgspec.structs.replace(new, of=own) if new.says else None
+            moved[address(beat)] = (
+                msgspec.structs.replace(new, words_hash=own) if new.is_set else None
+            )
         return {where: o for where, o in moved.items() if o != self.placed.get(where)}
 
     def applied(self, changes: Mapping[Address, Override | None]) -> dict[Address, Override]:
@@ -67,13 +69,13 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unused(self) -> list[str]:
         """The entries that settle nothing, for the words that they were made for are gone."""
-        used = set(self.stored.values())
+        used = set(self.stored_at.values())
         return [name_of(where) for where in self.placed if where not in used]
 
     @property
-    def moved(self) -> dict[Address, Override | None]:
+    def renamed(self) -> dict[Address, Override | None]:
         """Return the changes to the file after which every entry stands under its number."""
-        astray = {now: before for now, before in self.stored.items() if now != before}
+        astray = {now: before for now, before in self.stored_at.items() if now != before}
         away: dict[Address, Override | None] = dict.fromkeys(astray.values())
         return away | {now: self.overrides[now] for now in astray}
 
@@ -83,10 +85,12 @@ def address(beat: Beat) -> Address:
     return (beat.style, *beat.key)
 
 
-def settle(beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Override]) -> Settled:
+def resolve(
+    beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Override]
+) -> ResolvedOverrides:
     """Bring overrides to the beats that they were made for, and their words into those."""
     if not overrides:
-        return Settled(beats={style: tuple(own) for style, own in beats.items()})
+        return ResolvedOverrides(beats={style: tuple(own) for style, own in beats.items()})
     stored = {
         now: before
         for style, own in beats.items()
@@ -99,12 +103,12 @@ def settle(beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Over
         if prompt is not None:
             own_words[address(beat)] = words_hash(beat.words)
             changed[address(beat)] = msgspec.structs.replace(beat, words=prompt)
-    return Settled(
+    return ResolvedOverrides(
         beats={s: tuple(changed.get(address(b), b) for b in own) for s, own in beats.items()},
         overrides=by_beat,
         placed=overrides,
-        stored=stored,
-        own=own_words,
+        stored_at=stored,
+        own_hashes=own_words,
     )
 
 
@@ -118,14 +122,14 @@ def _places(
     found, astray = {}, {}
     for place, override in overrides.items():
         beat = by_address.get(place)
-        if beat is not None and override.of in {None, words_hash(beat.words)}:
+        if beat is not None and override.words_hash in {None, words_hash(beat.words)}:
             found[place] = place
         else:
             astray[place] = override
     if astray:
         wanted: dict[str | None, deque[Address]] = {}
         for place, override in astray.items():
-            wanted.setdefault(override.of, deque()).append(place)
+            wanted.setdefault(override.words_hash, deque()).append(place)
         for beat in beats:
             places = wanted.get(words_hash(beat.words))
             if places and address(beat) not in found:

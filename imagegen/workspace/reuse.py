@@ -22,12 +22,12 @@ from imagegen.images import formats, png
 from imagegen.images.png import Hash, Provenance
 from imagegen.project import rescue, steps
 from imagegen.project import tries as candidates
-from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.layout import ProjectPaths, reject_symlink
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.workspace.plan import EarlierImage, Plan, Planned
 from imagegen.workspace.project import Project
-from imagegen.workspace.survey import Found, Surveyed, counted, look_at
+from imagegen.workspace.survey import BeatImage, ImageState, counted, inspect_image
 
 _SHOT: Final = re.compile(r"Shot_(.+)")
 _BEAT: Final = re.compile(r"Beat_(.+)\.png")
@@ -42,7 +42,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     origin: Provenance
 
     @property
-    def keys(self) -> set[Key]:
+    def keys(self) -> set[BeatKey]:
         """The beats that it was drawn for: its own, or the one that it is a candidate for."""
         own = self.origin.beat
         of = _CANDIDATE.fullmatch(own)
@@ -52,7 +52,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 def reuse(
     project: Project,
     plan: Plan,
-    surveyed: Mapping[str, Sequence[Surveyed]],
+    surveyed: Mapping[str, Sequence[BeatImage]],
     *,
     lineage: str,
     now: float,
@@ -72,7 +72,7 @@ def reuse(
         if planned.draw
     }
     drawn = itertools.chain(_read(rescued), _find(project, folders, words, now))
-    known = _Catalogue(drawn, lineage if project.asked.force else None)
+    known = _Catalogue(drawn, lineage if project.request.force else None)
     if not known:
         return plan
     styles = {
@@ -149,14 +149,16 @@ def _sha256(of: Hash | None) -> str | None:
 
 
 def _of_style(
-    project: Project, beats: Sequence[Planned], surveyed: Sequence[Surveyed], known: _Catalogue
+    project: Project, beats: Sequence[Planned], surveyed: Sequence[BeatImage], known: _Catalogue
 ) -> tuple[Planned, ...]:
     """Return one style's plan with what is taken. Beats come after those that they continue."""
     before = project.predecessors.get(beats[0].beat.style, {}) if beats else {}
     there = {one.key: one.whole for one in surveyed if one.whole is not None}
     drawn = {planned.beat.key for planned in beats if planned.draw}
-    known.leave(whole.content for key, whole in there.items() if key not in drawn)
-    contents: dict[Key, int | None] = {key: whole.content for key, whole in there.items()}
+    known.leave(whole.pixel_checksum for key, whole in there.items() if key not in drawn)
+    contents: dict[BeatKey, int | None] = {
+        key: whole.pixel_checksum for key, whole in there.items()
+    }
     found: list[Planned] = []
     for planned in beats:
         key = planned.beat.key
@@ -175,7 +177,7 @@ def _of_style(
 def _without_drawing(
     project: Project,
     planned: Planned,
-    there: png.Whole | None,
+    there: png.PngInfo | None,
     continues: int | None,
     known: _Catalogue,
 ) -> Planned:
@@ -186,9 +188,9 @@ def _without_drawing(
         planned = msgspec.structs.replace(planned, after=None)
     if not follows and not known.has(beat.style, words_hash(beat.words)):
         return planned
-    wanted = msgspec.structs.replace(project.target(beat), continues=continues)
+    wanted = msgspec.structs.replace(project.expected(beat), continues=continues)
     origin = there.provenance if follows and there is not None else None
-    if origin and not project.asked.force and _inputs(origin) == _inputs(wanted):
+    if origin and not project.request.force and _inputs(origin) == _inputs(wanted):
         # It was to follow the image before it, which is back.
         return msgspec.structs.replace(planned, draw=False, changed=())
     drawn = known.take(beat, wanted)
@@ -209,7 +211,7 @@ def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) 
     origin = _origin(data)
     if origin is None:
         return msgspec.structs.replace(planned, draw=True, reused=None)
-    now = project.target(beat)
+    now = project.expected(beat)
     told = msgspec.structs.replace(
         now, run=origin.run, continues=origin.continues, scaled=origin.scaled
     )
@@ -217,23 +219,23 @@ def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) 
         created = source.stat().st_mtime
     except OSError as error:
         raise files.unreadable(error, source) from error
-    parts = png.restamped(data, told, project.composer.texts(beat, created))
+    parts = png.replace_metadata(data, told, project.composer.texts(beat, created))
     path = layout.picture(beat.style, *beat.key)
     files.make_folder(path.parent)
-    refuse_link(path.parent)
+    reject_symlink(path.parent)
     if files.exists(path):
-        files.keep_old(path, old / path.relative_to(layout.pictures))
+        files.archive_copy(path, old / path.relative_to(layout.pictures))
     files.write(path, *parts)
     if not source.is_relative_to(layout.root):
         # It was kept elsewhere for want of room.
         with contextlib.suppress(OSError):
             source.unlink()
-    return msgspec.structs.replace(planned, found=Found.WHOLE, reused=None, changed=())
+    return msgspec.structs.replace(planned, found=ImageState.VALID, reused=None, changed=())
 
 
 def _origin(data: bytes) -> Provenance | None:
     """Return what an image says of its origin, unless it is torn or damaged."""
-    whole = png.examine(io.BytesIO(data))
+    whole = png.read_info(io.BytesIO(data))
     if whole is None:
         return None
     try:
@@ -243,7 +245,7 @@ def _origin(data: bytes) -> Provenance | None:
     return whole.provenance
 
 
-def _folders(layout: Layout) -> list[Path]:
+def _folders(layout: ProjectPaths) -> list[Path]:
     """Return the folders that hold images which were drawn before, the newest first."""
     tries = layout.root / candidates.FOLDER
     folders = [*steps.newest_first(layout), *(tries / name for name in candidates.folders(tries))]
@@ -252,9 +254,9 @@ def _folders(layout: Layout) -> list[Path]:
 
 def _read(paths: Iterable[Path]) -> Iterator[Candidate]:
     for path in paths:
-        _, whole = look_at(path)
+        _, whole = inspect_image(path)
         if whole is not None and whole.provenance is not None:
-            yield Candidate(path, whole.content, whole.provenance)
+            yield Candidate(path, whole.pixel_checksum, whole.provenance)
 
 
 def _find(
@@ -268,10 +270,10 @@ def _find(
                 whole = _whole(project, entry, now)
                 origin = whole.provenance if whole is not None else None
                 if whole and origin and (origin.style, origin.words.sha256) in words:
-                    yield Candidate(Path(entry.path), whole.content, origin)
+                    yield Candidate(Path(entry.path), whole.pixel_checksum, origin)
 
 
-def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.Whole | None:
+def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.PngInfo | None:
     """Return what a file is; one that the index knows is not opened."""
     try:
         found = entry.stat(follow_symlinks=False)
@@ -280,7 +282,7 @@ def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.Whole
     relative = project.layout.relative(Path(entry.path))
     whole = project.index.find(relative, found)
     if whole is None:
-        _, whole = look_at(Path(entry.path))
+        _, whole = inspect_image(Path(entry.path))
         if whole is not None:
             project.index.add(relative, found, whole, now)
     return whole

@@ -6,20 +6,20 @@ from pathlib import Path
 import msgspec
 
 from imagegen import providers
-from imagegen.errors import InputFault
+from imagegen.errors import InputError
 from imagegen.project import settings
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
 from imagegen.project.settings import STYLES, Settings
 from imagegen.providers.base import model_name
 from imagegen.toml import did_you_mean
 
 
-def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
+def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
     """Read imagegen.toml; returns its faults, and an unknown provider, beside what is right."""
     read, faults = settings.read(root)
     if asked.provider is None and read.provider not in providers.NAMES:
         near = did_you_mean(read.provider, providers.NAMES)
-        fault = InputFault(
+        fault = InputError(
             file=str(root / settings.FILE),
             field="provider",
             message=f'unknown: "{read.provider}"',
@@ -38,7 +38,7 @@ def read(root: Path, asked: Asked) -> tuple[Settings, list[InputFault]]:
     return msgspec.structs.replace(read, provider=provider, model=model), faults
 
 
-def doubtful(read: Settings) -> list[str]:
+def possible_typos(read: Settings) -> list[str]:
     """Say which styles of the file's own may be misspelt: each is drawn, and paid for, besides.
 
     One that `draw` names is meant.
@@ -52,7 +52,7 @@ def doubtful(read: Settings) -> list[str]:
     ]
 
 
-def hides_beats(fault: InputFault, styles: Collection[str]) -> bool:
+def affects_beats(fault: InputError, styles: Collection[str]) -> bool:
     """Tell whether a fault of imagegen.toml leaves open which beats are meant.
 
     `styles` are those that could be read: each word for another would be a fault too.

@@ -16,8 +16,8 @@ from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.images import formats, png
 from imagegen.project.index import Index
-from imagegen.project.layout import Layout, refuse_link
-from imagegen.project.storyboard import Beat, Key
+from imagegen.project.layout import ProjectPaths, reject_symlink
+from imagegen.project.storyboard import Beat, BeatKey
 
 _HEAD: Final = 16
 _NAMED: Final = 3
@@ -27,26 +27,26 @@ _DIGITS: Final = re.compile(r"([0-9]{1,18})")
 _SHOT_OF: Final = attrgetter("shot")
 
 
-class Found(StrEnum):
+class ImageState(StrEnum):
     """What lies where a beat's picture belongs."""
 
     NOTHING = "nothing"
-    WHOLE = "whole"
+    VALID = "whole"
     """A whole PNG: the picture."""
     CONVERTIBLE = "convertible"
     """A JPEG or WebP under the PNG's name: the picture, once converted."""
-    FOREIGN = "foreign"
+    INVALID = "foreign"
     """Torn, or no picture: to be put aside and drawn."""
 
     ELSEWHERE = "elsewhere"
     """A cloud drive's placeholder: the picture is there, and not on this machine."""
 
 
-THERE: Final = frozenset({Found.WHOLE, Found.CONVERTIBLE, Found.ELSEWHERE})
+THERE: Final = frozenset({ImageState.VALID, ImageState.CONVERTIBLE, ImageState.ELSEWHERE})
 """What is a beat's picture."""
 
 
-class Surveyed(msgspec.Struct, frozen=True, gc=False):
+class BeatImage(msgspec.Struct, frozen=True, gc=False):
     """A beat and what lies at its place; `whole` is set for a whole PNG.
 
     `changed` says what has changed since its picture was drawn, `waived` that it needs none.
@@ -54,14 +54,14 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
     """
 
     beat: Beat
-    found: Found
-    whole: png.Whole | None = None
+    found: ImageState
+    whole: png.PngInfo | None = None
     changed: tuple[str, ...] = ()
     waived: bool = False
     placeholder: bool = False
 
     @property
-    def key(self) -> Key:
+    def key(self) -> BeatKey:
         """Shot and beat number."""
         return self.beat.key
 
@@ -76,17 +76,17 @@ class Surveyed(msgspec.Struct, frozen=True, gc=False):
         return self.whole.provenance if self.whole else None
 
     @property
-    def there(self) -> bool:
+    def has_image(self) -> bool:
         """Whether the beat has its picture, and not only a placeholder."""
         return self.found in THERE and not self.placeholder
 
 
-class Stray(msgspec.Struct, frozen=True, gc=False):
+class OrphanImage(msgspec.Struct, frozen=True, gc=False):
     """What lies where a picture would, and is no beat's; `key` is its shot and beat number."""
 
-    key: Key
-    found: Found
-    whole: png.Whole | None = None
+    key: BeatKey
+    found: ImageState
+    whole: png.PngInfo | None = None
 
     @property
     def provenance(self) -> png.Provenance | None:
@@ -104,9 +104,9 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     them since 0.1.0, and that are not outdated by that.
     """
 
-    beats: dict[str, list[Surveyed]]
-    strays: dict[str, list[Stray]] = {}
-    moves: dict[str, dict[Key, Key]] = {}
+    beats: dict[str, list[BeatImage]]
+    strays: dict[str, list[OrphanImage]] = {}
+    moves: dict[str, dict[BeatKey, BeatKey]] = {}
     unfinished: tuple[str, ...] = ()
     older: int = 0
 
@@ -114,18 +114,20 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def elsewhere(self) -> tuple[str, ...]:
         """The beats whose picture is on a cloud drive alone."""
         beats = itertools.chain.from_iterable(self.beats.values())
-        return tuple(one.name for one in beats if one.found is Found.ELSEWHERE)
+        return tuple(one.name for one in beats if one.found is ImageState.ELSEWHERE)
 
     @property
-    def there(self) -> dict[str, dict[Key, str | None]]:
+    def there(self) -> dict[str, dict[BeatKey, str | None]]:
         """The beats of each style that have their picture, with the hash of its words if known."""
         return {
-            style: {one.key: _words_in(one.whole) for one in beats if one.there}
+            style: {one.key: _words_in(one.whole) for one in beats if one.has_image}
             for style, beats in self.beats.items()
         }
 
 
-def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, now: float) -> Survey:
+def survey(
+    layout: ProjectPaths, beats: Mapping[str, Sequence[Beat]], index: Index, now: float
+) -> Survey:
     """Look at every beat's picture; a file that the index knows is not opened.
 
     `now` is the wall clock's time in seconds. Raises `UsageError` where a folder of
@@ -141,7 +143,7 @@ def survey(layout: Layout, beats: Mapping[str, Sequence[Beat]], index: Index, no
     )
 
 
-def _words_in(whole: png.Whole | None) -> str | None:
+def _words_in(whole: png.PngInfo | None) -> str | None:
     drawn = whole.provenance if whole is not None else None
     return drawn.words.sha256 if drawn is not None else None
 
@@ -169,11 +171,11 @@ class _Folder:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
-    def take(self, name: str) -> os.DirEntry[str] | None:
+    def pop(self, name: str) -> os.DirEntry[str] | None:
         """Take the entry of this name."""
         return self.names.pop(unicodedata.normalize("NFC", name), None)
 
-    def take_alike(self, name: str) -> os.DirEntry[str] | None:
+    def pop_case_insensitive(self, name: str) -> os.DirEntry[str] | None:
         """Take the entry whose name the disk takes for this one, which is none's."""
         plain = unicodedata.normalize("NFC", name)
         if self._folded is None:
@@ -186,9 +188,9 @@ class _Folder:
 
 
 class _Style:
-    def __init__(self, layout: Layout, style: str, index: Index, now: float) -> None:
+    def __init__(self, layout: ProjectPaths, style: str, index: Index, now: float) -> None:
         path = layout.style_folder(style)
-        refuse_link(path)
+        reject_symlink(path)
         self._relative = layout.relative(path)
         self._index = index
         self._now = now
@@ -196,13 +198,13 @@ class _Style:
         # None: there is no such folder, or all that lies in it is claimed.
         self._shots: dict[str, _Folder | None] = {}
 
-    def look(self, beats: Iterable[Beat]) -> list[Surveyed]:
-        found: list[Surveyed] = []
+    def look(self, beats: Iterable[Beat]) -> list[BeatImage]:
+        found: list[BeatImage] = []
         for shot, own in itertools.groupby(beats, _SHOT_OF):
             found += self._look_in(f"Shot_{shot}", list(own))
         return found
 
-    def strays(self) -> list[Stray]:
+    def strays(self) -> list[OrphanImage]:
         """Return what no beat has claimed, in the order of its numbers; to be asked last."""
         for name, entry in self._folder.names.items():
             # Shots that the storyboard does not have any more.
@@ -214,7 +216,7 @@ class _Style:
                 number = _BEAT.fullmatch(name)
                 if number:
                     looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
-                    found.append(Stray((shot.removeprefix("Shot_"), number[1]), *looked))
+                    found.append(OrphanImage((shot.removeprefix("Shot_"), number[1]), *looked))
         return sorted(found, key=lambda stray: [counted(number) for number in stray.key])
 
     def unfinished(self) -> Iterator[str]:
@@ -223,80 +225,82 @@ class _Style:
             if any(files.is_temporary(name) for name in folder.names):
                 yield folder.path
 
-    def _look_in(self, shot: str, beats: Sequence[Beat]) -> list[Surveyed]:
+    def _look_in(self, shot: str, beats: Sequence[Beat]) -> list[BeatImage]:
         """Look at the pictures of beats that stand together in one shot."""
         if shot not in self._shots:
             self._shots[shot] = self._shot(shot)
         folder = self._shots[shot]
         if folder is None:
-            return [Surveyed(beat, Found.NOTHING) for beat in beats]
+            return [BeatImage(beat, ImageState.NOTHING) for beat in beats]
         names = [f"Beat_{beat.beat}.png" for beat in beats]
-        entries = [folder.take(name) for name in names]
+        entries = [folder.pop(name) for name in names]
         if folder.names:
             # Mostly nothing is left, and nothing needs to be folded.
             pairs = zip(entries, names, strict=True)
-            entries = [entry or folder.take_alike(name) for entry, name in pairs]
+            entries = [entry or folder.pop_case_insensitive(name) for entry, name in pairs]
         else:
             self._shots[shot] = None
         within = f"{self._relative}/{shot}/"
         return [
-            Surveyed(beat, self._missing(folder, name))
+            BeatImage(beat, self._missing(folder, name))
             if entry is None
-            else Surveyed(beat, *self._look_at(entry, within + name))
+            else BeatImage(beat, *self._look_at(entry, within + name))
             for beat, entry, name in zip(beats, entries, names, strict=True)
         ]
 
-    def _missing(self, folder: _Folder, name: str) -> Found:
+    def _missing(self, folder: _Folder, name: str) -> ImageState:
         """Return what is there of a picture that is not at its place."""
         others = files.stub_names(name) if folder.names else ()
-        return Found.ELSEWHERE if any(map(folder.take, others)) else Found.NOTHING
+        return ImageState.ELSEWHERE if any(map(folder.pop, others)) else ImageState.NOTHING
 
     def _shot(self, name: str) -> _Folder | None:
-        entry = self._folder.take(name) or self._folder.take_alike(name)
+        entry = self._folder.pop(name) or self._folder.pop_case_insensitive(name)
         if entry is None:
             return None
         if not entry.is_dir(follow_symlinks=False):
-            refuse_link(Path(entry.path))
+            reject_symlink(Path(entry.path))
         return _Folder(entry.path)
 
-    def _look_at(self, entry: os.DirEntry[str], relative: str) -> tuple[Found, png.Whole | None]:
+    def _look_at(
+        self, entry: os.DirEntry[str], relative: str
+    ) -> tuple[ImageState, png.PngInfo | None]:
         if not entry.is_file(follow_symlinks=False):
-            return Found.FOREIGN, None
+            return ImageState.INVALID, None
         try:
             found = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             # Moved away since the folder was read: a run may be active while `status` looks.
-            return Found.NOTHING, None
+            return ImageState.NOTHING, None
         whole = self._index.find(relative, found)
         if whole is not None:
-            return Found.WHOLE, whole
+            return ImageState.VALID, whole
         if files.is_stub(found):
-            return Found.ELSEWHERE, None
-        kind, whole = look_at(Path(entry.path))
-        if kind is Found.FOREIGN and files.is_hollow(found):
-            return Found.ELSEWHERE, None
+            return ImageState.ELSEWHERE, None
+        kind, whole = inspect_image(Path(entry.path))
+        if kind is ImageState.INVALID and files.is_hollow(found):
+            return ImageState.ELSEWHERE, None
         if whole is not None:
             self._index.add(relative, found, whole, self._now)
         return kind, whole
 
 
-def look_at(path: Path) -> tuple[Found, png.Whole | None]:
+def inspect_image(path: Path) -> tuple[ImageState, png.PngInfo | None]:
     """Tell what one file is. Raises `UsageError` if it cannot be read."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEAD) or b""
             kind = formats.format_of(head)
             if kind is formats.Format.PNG:
-                whole = png.examine(file)
-                return (Found.WHOLE, whole) if whole else (Found.FOREIGN, None)
+                whole = png.read_info(file)
+                return (ImageState.VALID, whole) if whole else (ImageState.INVALID, None)
     except FileNotFoundError:
-        return Found.NOTHING, None
+        return ImageState.NOTHING, None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     # Whether a JPEG or WebP is whole shows when it is converted.
     if kind in {formats.Format.JPEG, formats.Format.WEBP}:
-        return Found.CONVERTIBLE, None
-    return Found.FOREIGN, None
+        return ImageState.CONVERTIBLE, None
+    return ImageState.INVALID, None
 
 
 def not_here(beats: Sequence[str]) -> str:

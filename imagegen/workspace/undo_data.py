@@ -13,14 +13,14 @@ OVERRIDES: Final = "overrides"
 """Under which name a step keeps what overrides.toml said before."""
 
 
-CHOICES: Final = "selections"
+SELECTIONS: Final = "selections"
 """Under which name a step keeps what happened to choices."""
 
 
-def before(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+def overrides_undo_data(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
     """Return what a step keeps of overrides.toml, to undo these changes."""
     kept = {
-        overrides.name_of(where): msgspec.to_builtins(project.placed.get(where))
+        overrides.name_of(where): msgspec.to_builtins(project.raw_overrides.get(where))
         for where in changes
     }
     return {OVERRIDES: kept} if kept else {}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural, some
+from imagegen.display.text.sanitize import join_some, plural, sanitize
 from imagegen.prompts.appearances import Appearance
 
 _SHOWN: Final = 8
@@ -16,16 +16,16 @@ def show(paper: Paper, cast: Sequence[Appearance]) -> None:
         return
     paper.line()
     paper.line("  characters:")
-    called = [clean(", ".join(one.names), 40) for one in cast]
+    called = [sanitize(", ".join(one.names), 40) for one in cast]
     width = max(map(len, called))
     for name, one in zip(called, cast, strict=True):
-        paper.wrapped(f"    {name:<{width}}  ", _where(one), indent=6)
+        paper.wrap(f"    {name:<{width}}  ", _where(one), indent=6)
 
 
 def _where(one: Appearance) -> str:
     if not one.beats:
         drawn = f"in {plural(one.elsewhere, 'beat')}, and none of them would be drawn"
         return drawn if one.elsewhere else "no beat names it"
-    numbers = some(one.beats, _SHOWN)
+    numbers = join_some(one.beats, _SHOWN)
     without = f"; no picture in {', '.join(one.without)}" if one.without else ""
     return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"

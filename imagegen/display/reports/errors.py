@@ -5,10 +5,10 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from imagegen.display.text.formatting import on_project
+from imagegen.display.text.formatting import project_command
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural, printable
-from imagegen.errors import ImagegenError, InputFault, InputFaultsError
+from imagegen.display.text.sanitize import escape_control, plural, sanitize
+from imagegen.errors import ImagegenError, InputError, InvalidInputError
 
 _SHOWN: Final = 20
 _ROWS: Final = 5
@@ -17,20 +17,20 @@ _NARROW: Final = 20
 
 def show(paper: Paper, error: ImagegenError, project: str) -> None:
     """Say what went wrong and what to do. `project` is the folder as it was typed."""
-    if isinstance(error, InputFaultsError):
+    if isinstance(error, InvalidInputError):
         _input_faults(paper, error, project)
         return
     first, *rest = error.message.split("\n")
-    paper.wrapped("imagegen: ", clean(first, 2000), indent=2)
+    paper.wrap("imagegen: ", sanitize(first, 2000), indent=2)
     for line in rest:
-        paper.wrapped("  ", clean(line, 2000), indent=4)
+        paper.wrap("  ", sanitize(line, 2000), indent=4)
     if error.hint:
-        paper.wrapped("  ", clean(error.hint, 2000))
+        paper.wrap("  ", sanitize(error.hint, 2000))
 
 
-def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
+def _input_faults(paper: Paper, error: InvalidInputError, project: str) -> None:
     shown = 0
-    by_file: dict[str, list[list[InputFault]]] = {}
+    by_file: dict[str, list[list[InputError]]] = {}
     for cause in _causes(error.faults):
         by_file.setdefault(cause[0].file, []).append(cause)
     # Few are not hidden behind the many of another file.
@@ -38,9 +38,8 @@ def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
         causes = sorted(own, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
         rows = error.rows.get(file)
         among = f" in {plural(rows, 'row')}" if rows else ""
-        paper.line(
-            f"{clean(file)}: {plural(len(causes), 'fault')}{among}. Nothing was drawn or changed."
-        )
+        count = plural(len(causes), "fault")
+        paper.line(f"{sanitize(file)}: {count}{among}. Nothing was drawn or changed.")
         paper.line()
         part = causes[: max(0, _SHOWN - shown)]
         _lines(paper, part, rows)
@@ -49,16 +48,18 @@ def _input_faults(paper: Paper, error: InputFaultsError, project: str) -> None:
             paper.line(f"  … and {len(causes) - len(part):,} more")
         paper.line()
     if error.hint:
-        paper.ends(clean(error.hint, 2000), f"exit {int(error.exit_code)}")
+        paper.justify(sanitize(error.hint, 2000), f"exit {int(error.exit_code)}")
         return
     them = "it" if sum(map(len, by_file.values())) == 1 else "them"
-    check = on_project("check", project)
-    paper.ends(f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}")
+    check = project_command("check", project)
+    paper.justify(
+        f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}"
+    )
 
 
-def _causes(faults: Sequence[InputFault]) -> list[list[InputFault]]:
+def _causes(faults: Sequence[InputError]) -> list[list[InputError]]:
     """Return faults of one cause together: the same is wrong with several rows of a file."""
-    found: dict[tuple[object, ...], list[InputFault]] = {}
+    found: dict[tuple[object, ...], list[InputError]] = {}
     for at, fault in enumerate(faults):
         own = None if fault.row else at
         found.setdefault((fault.file, fault.field, fault.message, fault.hint, own), []).append(
@@ -67,7 +68,7 @@ def _causes(faults: Sequence[InputFault]) -> list[list[InputFault]]:
     return list(found.values())
 
 
-def _place(cause: Sequence[InputFault], rows: int | None) -> str:
+def _place(cause: Sequence[InputError], rows: int | None) -> str:
     """Say where in its file something is: rows are those with data, an editor counts lines."""
     first = cause[0]
     numbers = sorted({fault.row for fault in cause if fault.row})
@@ -97,20 +98,20 @@ def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def _lines(paper: Paper, causes: Sequence[Sequence[InputFault]], rows: int | None) -> None:
+def _lines(paper: Paper, causes: Sequence[Sequence[InputError]], rows: int | None) -> None:
     places = [_place(cause, rows) for cause in causes]
     first = max(map(len, places), default=0)
     second = max((len(cause[0].field or "") for cause in causes), default=0)
     for place, cause in zip(places, causes, strict=True):
         fault = cause[0]
-        columns = [f"{place:<{first}}", f"{clean(fault.field or ''):<{second}}"]
+        columns = [f"{place:<{first}}", f"{sanitize(fault.field or ''):<{second}}"]
         head = "".join(f"  {column}" for column in columns if column) + "  "
         detail = f" ({fault.detail})" if fault.detail and len(cause) == 1 else ""
-        paper.wrapped(head, clean(f"{fault.message}{detail}", 1000))
+        paper.wrap(head, sanitize(f"{fault.message}{detail}", 1000))
         if fault.source is not None and fault.line and fault.column:
             _excerpt(paper, fault.source, fault.line, fault.column)
         if fault.hint:
-            paper.wrapped(" " * len(head), clean(fault.hint))
+            paper.wrap(" " * len(head), sanitize(fault.hint))
 
 
 def _excerpt(paper: Paper, source: str, line: int, column: int) -> None:
@@ -118,7 +119,7 @@ def _excerpt(paper: Paper, source: str, line: int, column: int) -> None:
     margin = f"    {line} | "
     room = max(_NARROW, paper.width - len(margin) - 1)
     begin = max(0, min(column - room // 2, len(source) - room))
-    before = printable(source[begin : column - 1].expandtabs(1))
-    after = printable(source[column - 1 : begin + room].expandtabs(1))
+    before = escape_control(source[begin : column - 1].expandtabs(1))
+    after = escape_control(source[column - 1 : begin + room].expandtabs(1))
     paper.line(f"{margin}{before}{after}".rstrip())
     paper.line(f"{' ' * (len(margin) - 2)}| {' ' * cell_len(before)}^")

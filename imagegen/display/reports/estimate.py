@@ -8,7 +8,7 @@ from imagegen.display.reports import characters
 from imagegen.display.text import size_hint
 from imagegen.display.text.formatting import money
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, duration, plural
+from imagegen.display.text.sanitize import duration, plural, sanitize
 from imagegen.engine.estimate import Estimate
 from imagegen.prompts.appearances import Appearance
 from imagegen.workspace.plan import Plan, Planned
@@ -23,7 +23,7 @@ def show(
     """
     exist = plan.total - plan.to_draw - plan.reused - plan.waived - plan.blocked
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
-    paper.line(f"{clean(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
+    paper.line(f"{sanitize(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
     paper.line()
     styles = {style: beats for style, beats in plan.styles.items() if beats}
     width = max(map(len, styles), default=0)
@@ -47,8 +47,10 @@ def show(
         paper.line(
             f"  {plural(outdated, 'picture')} {are} outdated and left: --outdated draws anew"
         )
-    if plan.others:
-        paper.line(f"  {plural(plan.others, 'more beat')} of the project would be left alone")
+    if plan.unselected_count:
+        paper.line(
+            f"  {plural(plan.unselected_count, 'more beat')} of the project would be left alone"
+        )
     _requests(paper, styles, estimate)
     if plan.blocked:
         paper.line(
@@ -59,11 +61,13 @@ def show(
 
 
 def _notes(paper: Paper, estimate: Estimate) -> None:
-    hint = size_hint.hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
+    hint = (
+        size_hint.size_hint(estimate.image_size, estimate.aspect_ratio) if estimate.cost else None
+    )
     if hint:
-        paper.wrapped("  ", hint, indent=4)
+        paper.wrap("  ", hint, indent=4)
     for note in estimate.notes:
-        paper.wrapped("  note: ", clean(note))
+        paper.wrap("  note: ", sanitize(note))
 
 
 def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: Estimate) -> None:
@@ -91,12 +95,12 @@ def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: E
 
 
 def _can_be_drawn(estimate: Estimate, style: str) -> bool:
-    known = estimate.departures.get(style) is not None
+    known = estimate.last_send_seconds.get(style) is not None
     return known or estimate.keys is None or bool(estimate.keys.get(style))
 
 
 def _least(estimate: Estimate, style: str) -> str:
-    departure = estimate.departures.get(style)
+    departure = estimate.last_send_seconds.get(style)
     if departure is not None:
         whole = departure + (estimate.answer_seconds or 0.0)
         return duration(whole) if whole else plural(estimate.longest_chain, "answer")
@@ -107,7 +111,7 @@ def _least(estimate: Estimate, style: str) -> str:
 
 def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
     parts = [plural(requests, "request")]
-    departures = [at for at in estimate.departures.values() if at is not None]
+    departures = [at for at in estimate.last_send_seconds.values() if at is not None]
     longest = max(departures, default=0.0) + (estimate.answer_seconds or 0.0)
     chain = estimate.longest_chain
     if longest:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from imagegen.display.reports.summary import ERRORS, columns, there
+from imagegen.display.reports.summary import ERRORS, columns, done_line
 from imagegen.display.text import github_escape
 from imagegen.display.text.formatting import money
-from imagegen.display.text.sanitize import Glyphs, clean, duration
+from imagegen.display.text.sanitize import Glyphs, duration, sanitize
 from imagegen.events.types import Complete
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
@@ -32,10 +32,10 @@ def table(
     # Two dollar signs are a formula to GitHub.
     spent = money(complete.cost or 0).replace("$", r"\$")
     cost = f", about {spent}" if complete.cost else ""
-    reason = github_escape.markdown(clean(complete.reason))
+    reason = github_escape.markdown(sanitize(complete.reason))
     took = f"{duration(complete.seconds)}{cost}"
     lines = [
-        f"### {github_escape.markdown(clean(name))}: {there(complete, again)}",
+        f"### {github_escape.markdown(sanitize(name))}: {done_line(complete, again)}",
         "",
         f"{took}, exit {complete.exit_code} ({reason})",
         "",
@@ -46,13 +46,15 @@ def table(
         cells = " | ".join(f"{getattr(own, name):,}" for name in told.values())
         lines.append(f"| {github_escape.markdown(style)} | {cells} |")
     said = [message for message in complete.messages if not message.startswith(ERRORS)]
-    lines += ["", *(f"- {github_escape.markdown(clean(message, 600))}" for message in said), ""]
+    lines += ["", *(f"- {github_escape.markdown(sanitize(message, 600))}" for message in said), ""]
     if errors:
         sign = glyphs[Status.ERROR]
         lines += ["| beat | words | why |", "| --- | --- | --- |"]
         for beat, phrase, error in errors[:_ROWS]:
-            why = github_escape.markdown(clean(f"{error.cause}, {error.reason}: {error.message}"))
-            words = github_escape.markdown(clean(phrase, 80))
+            why = github_escape.markdown(
+                sanitize(f"{error.cause}, {error.reason}: {error.message}")
+            )
+            words = github_escape.markdown(sanitize(phrase, 80))
             lines.append(f"| {sign} {github_escape.markdown(beat)} | {words} | {why} |")
         if len(errors) > _ROWS:
             lines += ["", f"and {len(errors) - _ROWS:,} more"]

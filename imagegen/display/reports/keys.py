@@ -4,16 +4,16 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from imagegen.display.text.formatting import command, on_project
+from imagegen.display.text.formatting import command, project_command
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import STYLES, clean, plural, some
+from imagegen.display.text.sanitize import STYLES, join_some, plural, sanitize
 from imagegen.errors import Exit
-from imagegen.keys.address import in_the_clear
-from imagegen.keys.keyring import DEFAULT_POOL, Key, per_minute
-from imagegen.keys.locations import FILE, Named, Place
+from imagegen.keys.address import plaintext_warning
+from imagegen.keys.keyring import DEFAULT_POOL, ApiKey, per_minute
+from imagegen.keys.locations import FILE, KeyLocation, LocationKind
 from imagegen.project.beat_status import Status
-from imagegen.setup.add_key import Added
-from imagegen.setup.check_keys import Checked, Keys, Remedy
+from imagegen.setup.add_key import AddResult
+from imagegen.setup.check_keys import ConfiguredKeys, KeyCheck, Remedy
 from imagegen.toml import did_you_mean
 
 _MOST_MODELS: Final = 8
@@ -27,19 +27,19 @@ _ADVICE: Final = {
     "address, and try again",
 }
 _WHY: Final = {
-    Named.OPTION: "named by --keys",
-    Named.VARIABLE: "named by $IMAGEGEN_KEYS",
-    Named.PROJECT: "the project's own",
-    Named.USER: "your own, for every project without keys of its own",
-    Named.ENVIRONMENT: "there is no keys file",
+    LocationKind.OPTION: "named by --keys",
+    LocationKind.VARIABLE: "named by $IMAGEGEN_KEYS",
+    LocationKind.PROJECT: "the project's own",
+    LocationKind.USER: "your own, for every project without keys of its own",
+    LocationKind.ENVIRONMENT: "there is no keys file",
 }
 
 
-def as_json(keys: Keys) -> dict[str, object]:
+def as_json(keys: ConfiguredKeys) -> dict[str, object]:
     """Return what `keys list --json` prints: tails of keys, and never more."""
-    users = keys.users
+    users = keys.lists_by_key
 
-    def described(name: str, key: Key) -> dict[str, object]:
+    def described(name: str, key: ApiKey) -> dict[str, object]:
         return {
             "tail": key.secret.tail,
             "requests_per_minute": key.limit.per_minute,
@@ -60,8 +60,8 @@ def as_json(keys: Keys) -> dict[str, object]:
     places = [
         {
             "named": place.named.value,
-            "name": place.shown,
-            "exists": place.there,
+            "name": place.label,
+            "exists": place.exists,
             "used": place is keys.used,
         }
         for place in keys.places
@@ -77,7 +77,7 @@ def as_json(keys: Keys) -> dict[str, object]:
     }
 
 
-def show_list(paper: Paper, keys: Keys, path: str) -> None:
+def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
     """Say which keys a project uses, why these, and which others there are."""
     if not keys.needed:
         paper.line(f"{keys.provider} needs no keys.")
@@ -85,7 +85,7 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
     if keys.used is None:
         _no_keys(paper, keys, path)
         return
-    paper.wrapped("", f"Keys for {keys.provider}: {clean(keys.used.shown)}, {_why(keys)}.")
+    paper.wrap("", f"Keys for {keys.provider}: {sanitize(keys.used.label)}, {_why(keys)}.")
     paper.line()
     for name, own in keys.pools.items():
         _pool(paper, keys, name, own)
@@ -97,56 +97,60 @@ def show_list(paper: Paper, keys: Keys, path: str) -> None:
     for warning in keys.ring.warnings:
         # What is unset stands beside its list.
         if "not set" not in warning:
-            paper.wrapped("  note: ", clean(warning))
+            paper.wrap("  note: ", sanitize(warning))
     if not together:
         _next(paper, _add_command(keys, path), "asks for a key")
     else:
-        _next(paper, on_project("keys check", path, *keys.named), "tries them; costs no quota")
+        _next(paper, project_command("keys check", path, *keys.named), "tries them; costs no quota")
 
 
 def show_check(
-    paper: Paper, keys: Keys, found: Sequence[Checked], model: str, notes: Sequence[str] = ()
+    paper: Paper,
+    keys: ConfiguredKeys,
+    found: Sequence[KeyCheck],
+    model: str,
+    notes: Sequence[str] = (),
 ) -> None:
     """Say of every key whether it works, and what to do where one does not.
 
     `notes` are about the model.
     """
-    source, address = clean(keys.ring.source or ""), keys.base_url()
-    there = f", asked at {clean(address)}" if address else ""
-    first = f"{plural(len(found), 'key')} from {source}, to draw with {clean(model)}{there}:"
-    paper.wrapped("", first)
+    source, address = sanitize(keys.ring.source or ""), keys.base_url()
+    there = f", asked at {sanitize(address)}" if address else ""
+    first = f"{plural(len(found), 'key')} from {source}, to draw with {sanitize(model)}{there}:"
+    paper.wrap("", first)
     paper.line()
     tails = max(len(one.tail) for one in found)
     lists = max(len(", ".join(one.lists)) for one in found)
     for one in found:
-        sign = paper.glyphs[Status.COMPLETE if one.works else Status.ERROR]
-        head = f"  {sign} {one.tail:<{tails}}  {clean(', '.join(one.lists)):<{min(lists, 30)}}  "
-        style = "" if one.works else STYLES[Status.ERROR]
-        paper.wrapped(head, _said(one, model), indent=6 if len(head) > 30 else None, style=style)
+        sign = paper.glyphs[Status.COMPLETE if one.is_usable else Status.ERROR]
+        head = f"  {sign} {one.tail:<{tails}}  {sanitize(', '.join(one.lists)):<{min(lists, 30)}}  "
+        style = "" if one.is_usable else STYLES[Status.ERROR]
+        paper.wrap(head, _said(one, model), indent=6 if len(head) > 30 else None, style=style)
     paper.line()
     for message, tails_of in _unreached(found):
-        paper.wrapped("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
+        paper.wrap("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
     keyless = [f"{style} has no key" for style in keys.keyless]
-    exposed = in_the_clear(address)
+    exposed = plaintext_warning(address)
     for note in (*keyless, *notes, *keys.ring.warnings, *([exposed] if exposed else [])):
-        paper.wrapped("  note: ", clean(note))
-    bad = sum(not one.works for one in found)
+        paper.wrap("  note: ", sanitize(note))
+    bad = sum(not one.is_usable for one in found)
     if not bad:
         together = plural(per_minute(_drawing(keys)), "request")
         verdict = "The key works" if len(found) == 1 else f"All {len(found)} keys work"
         paper.line(f"{verdict}: {together} a minute in all.")
         return
-    unreached = sum(not one.reached for one in found)
-    paper.ends(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
+    unreached = sum(not one.was_reached for one in found)
+    paper.justify(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
     for advice in _advice(found, model, source):
-        paper.wrapped("  ", advice)
+        paper.wrap("  ", advice)
 
 
-def _advice(found: Sequence[Checked], model: str, source: str) -> Iterator[str]:
+def _advice(found: Sequence[KeyCheck], model: str, source: str) -> Iterator[str]:
     """Yield what to do, once for all keys that need the same."""
     tails: dict[Remedy, list[str]] = {}
     for one in found:
-        if not one.works:
+        if not one.is_usable:
             tails.setdefault(one.remedy, []).append(one.tail)
     for remedy, own in tails.items():
         which = f"{', '.join(own)}: " if len(tails) > 1 else ""
@@ -159,47 +163,47 @@ def _advice(found: Sequence[Checked], model: str, source: str) -> Iterator[str]:
             yield which + _ADVICE[remedy]
 
 
-def _other_model(found: Sequence[Checked], model: str) -> str:
+def _other_model(found: Sequence[KeyCheck], model: str) -> str:
     near = did_you_mean(model, dict.fromkeys(name for one in found for name in one.models))
-    return f"see model in imagegen.toml{clean(f'; {near}' if near else '')}"
+    return f"see model in imagegen.toml{sanitize(f'; {near}' if near else '')}"
 
 
-def show_added(paper: Paper, added: Added, path: str) -> None:
+def show_added(paper: Paper, added: AddResult, path: str) -> None:
     """Say where a key went, and what its style has now."""
     aim, change = added.aim, added.change
-    shown, style, section = clean(aim.place.shown), aim.style, aim.place.section
+    shown, style, section = sanitize(aim.place.label), aim.style, aim.place.section
     place = f"{style} of {section.heading}" if section.table else style
-    if change.known:
-        paper.wrapped("", f"{added.name} stands under {place} in {shown} already.")
+    if change.already_present:
+        paper.wrap("", f"{added.name} stands under {place} in {shown} already.")
         paper.line("  nothing was changed; limits of a key are changed in the file")
     else:
         made = ", a new file" if change.created else ""
-        paper.wrapped("", f"Added {added.name} to {place} in {shown}{made}.")
-    if change.narrowed:
+        paper.wrap("", f"Added {added.name} to {place} in {shown}{made}.")
+    if change.permissions_tightened:
         paper.line("  others could read the file until now; only you can from now on")
     own = change.ring.pool(style)
     keys, minute = plural(len(own), "key"), plural(per_minute(own), "request")
-    now = "" if change.known else "now "
+    now = "" if change.already_present else "now "
     whose = f"{style} {now}has"
     if style == DEFAULT_POOL:
         whose = f"styles without keys of their own {now}have"
     paper.line(f"  {whose} {keys}, {minute} a minute")
     for note in added.notes:
-        paper.wrapped("  note: ", clean(note, 1000))
-    _next(paper, on_project("keys check", path, *aim.named), "tries it; costs no quota")
+        paper.wrap("  note: ", sanitize(note, 1000))
+    _next(paper, project_command("keys check", path, *aim.named), "tries it; costs no quota")
 
 
-def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
+def _no_keys(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
     paper.line(f"No key for {keys.provider} was found. Looked at, in this order:")
     paper.line()
-    width = max(len(place.shown) for place in keys.places)
+    width = max(len(place.label) for place in keys.places)
     for place in keys.places:
         missing = "not set" if place.path is None else "no such file"
-        if place.silent:
+        if place.lacks_section:
             missing = f"has no {place.section.table or keys.provider}"
-        paper.wrapped(f"  {clean(place.shown):<{width}}  ", missing)
+        paper.wrap(f"  {sanitize(place.label):<{width}}  ", missing)
     paper.line()
-    paper.commands(
+    paper.command_list(
         (
             command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named),
             "one key, for every project",
@@ -208,86 +212,86 @@ def _no_keys(paper: Paper, keys: Keys, path: str) -> None:
     )
 
 
-def _pool(paper: Paper, keys: Keys, name: str, own: Sequence[Key]) -> None:
+def _pool(paper: Paper, keys: ConfiguredKeys, name: str, own: Sequence[ApiKey]) -> None:
     ring = keys.ring
     unset = ring.unset.get(name, ()) if name in ring.pools else ()
     count = f"{plural(len(own), 'key')}, {plural(per_minute(own), 'request')} a minute"
-    if name in keys.by_default:
+    if name in keys.using_default:
         paper.line(f"  {name}: the default {'key' if len(own) == 1 else 'keys'}, see below")
         return
-    head = clean(name)
+    head = sanitize(name)
     if name == DEFAULT_POOL:
         head = "default (for styles without keys of their own)"
     elif name not in keys.styles:
         head += " (not drawn here)"
     paper.line(f"  {head}: {count if own else 'no key'}")
-    users, tails = keys.users, max((len(key.secret.tail) for key in own), default=0)
+    users, tails = keys.lists_by_key, max((len(key.secret.tail) for key in own), default=0)
     for key in own:
         words = [f"{key.limit.per_minute:,} a minute"]
         if key.limit.per_day is not None:
             words.append(f"{key.limit.per_day:,} a day")
         if key.project:
-            words.append(f'project "{clean(key.project)}"')
+            words.append(f'project "{sanitize(key.project)}"')
         others = [other for other in users[key.secret] if other != name]
         if others:
-            words.append(f"shared with {clean(', '.join(others))}")
-        paper.wrapped(f"    {key.secret.tail:<{tails}}  ", ", ".join(words))
+            words.append(f"shared with {sanitize(', '.join(others))}")
+        paper.wrap(f"    {key.secret.tail:<{tails}}  ", ", ".join(words))
     for variable in unset:
-        paper.line(f"    env:{clean(variable)} is not set")
+        paper.line(f"    env:{sanitize(variable)} is not set")
 
 
-def _others(paper: Paper, keys: Keys) -> None:
+def _others(paper: Paper, keys: ConfiguredKeys) -> None:
     """Name the places that hold keys too and do not count."""
     others = [
         place
         for place in keys.places
-        if place.there and not place.silent and place is not keys.used
+        if place.exists and not place.lacks_section and place is not keys.used
     ]
     if not others:
         return
     paper.line()
-    paper.wrapped("", "There too, but not used, for the first of these places decides:")
+    paper.wrap("", "There too, but not used, for the first of these places decides:")
     for place in others:
-        paper.line(f"  {clean(place.shown)}{_kind(place)}")
+        paper.line(f"  {sanitize(place.label)}{_kind(place)}")
 
 
-def _kind(place: Place) -> str:
+def _kind(place: KeyLocation) -> str:
     kinds = {
-        Named.VARIABLE: "  (named by $IMAGEGEN_KEYS)",
-        Named.PROJECT: "  (the project's)",
-        Named.USER: "  (yours)",
+        LocationKind.VARIABLE: "  (named by $IMAGEGEN_KEYS)",
+        LocationKind.PROJECT: "  (the project's)",
+        LocationKind.USER: "  (yours)",
     }
     return kinds.get(place.named, "")
 
 
-def _why(keys: Keys) -> str:
+def _why(keys: ConfiguredKeys) -> str:
     return _WHY[keys.used.named] if keys.used else ""
 
 
-def _drawing(keys: Keys) -> list[Key]:
+def _drawing(keys: ConfiguredKeys) -> list[ApiKey]:
     """Return the keys of all styles that are drawn."""
     return list(itertools.chain.from_iterable(keys.ring.pool(style) for style in keys.styles))
 
 
-def _said(one: Checked, model: str) -> str:
-    models = [clean(name, 60) for name in one.models if name != model]
-    listed = some(models, _MOST_MODELS)
+def _said(one: KeyCheck, model: str) -> str:
+    models = [sanitize(name, 60) for name in one.models if name != model]
+    listed = join_some(models, _MOST_MODELS)
     if one.fault is not None:
-        if not one.reached:
+        if not one.was_reached:
             return f"not reached [{one.remedy.value}]"
-        return clean(f"{one.fault.kind.value}: {one.fault.message} [{one.remedy.value}]")
-    if one.works:
+        return sanitize(f"{one.fault.kind.value}: {one.fault.message} [{one.remedy.value}]")
+    if one.is_usable:
         return f"works; sees {listed} too" if listed else "works"
-    seen = f"does not see {clean(model)}, only {listed}" if listed else "sees no image model"
+    seen = f"does not see {sanitize(model)}, only {listed}" if listed else "sees no image model"
     return f"{seen} [{one.remedy.value}]"
 
 
-def _unreached(found: Sequence[Checked]) -> list[tuple[str, list[str]]]:
+def _unreached(found: Sequence[KeyCheck]) -> list[tuple[str, list[str]]]:
     """Return every trouble on the way to the service once, with the keys that met it."""
     grouped: dict[str, list[str]] = {}
     for one in found:
-        if one.fault is not None and not one.reached:
-            grouped.setdefault(clean(one.fault.message), []).append(one.tail)
+        if one.fault is not None and not one.was_reached:
+            grouped.setdefault(sanitize(one.fault.message), []).append(one.tail)
     return list(grouped.items())
 
 
@@ -299,13 +303,13 @@ def _verdict(count: int, bad: int, unreached: int) -> str:
     return f"{bad} of {count} keys did not pass."
 
 
-def _to_project(keys: Keys, path: str) -> str:
+def _to_project(keys: ConfiguredKeys, path: str) -> str:
     """Return what adds a key to the project's own file."""
     root = f"./{path}" if path.startswith("-") else path or "."
     return command("imagegen", "keys", "add", DEFAULT_POOL, "--project", root, *keys.named)
 
 
-def _add_command(keys: Keys, path: str) -> str:
+def _add_command(keys: ConfiguredKeys, path: str) -> str:
     """Return what adds a key to the file that decides, or to the user's own."""
     if keys.used is not None and keys.used.path == keys.root / FILE:
         return _to_project(keys, path)
@@ -314,4 +318,4 @@ def _add_command(keys: Keys, path: str) -> str:
 
 def _next(paper: Paper, typed: str, does: str) -> None:
     paper.line()
-    paper.commands((typed, does))
+    paper.command_list((typed, does))

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from imagegen.display.text.formatting import on_project
+from imagegen.display.text.formatting import project_command
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural
+from imagegen.display.text.sanitize import plural, sanitize
 
 _SHOWN: Final = 5
 
@@ -23,7 +23,7 @@ def show(paper: Paper, found: Mapping[str, str], path: str, options: Sequence[st
     names = list(found)[:_SHOWN]
     width = max(map(len, names))
     for name in names:
-        paper.wrapped(f"  {name:<{width}}  ", clean(found[name], 200))
+        paper.wrap(f"  {name:<{width}}  ", sanitize(found[name], 200))
     if len(found) > _SHOWN:
         paper.line(f"    … and {len(found) - _SHOWN:,} more")
-    paper.commands((on_project("redraw", path, *names, *options), "draws again"))
+    paper.command_list((project_command("redraw", path, *names, *options), "draws again"))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural, some
+from imagegen.display.text.sanitize import join_some, plural, sanitize
 from imagegen.providers.models import Model
 from imagegen.setup.list_models import Listing
 
@@ -61,10 +61,10 @@ def _described(listing: Listing, model: Model) -> dict[str, object]:
 
 def show(paper: Paper, listing: Listing) -> None:
     """Print the table: a line for each model, what its columns mean, what the key sees."""
-    paper.line(f"Models of {clean(listing.provider)}; prices in US dollars an image")
+    paper.line(f"Models of {sanitize(listing.provider)}; prices in US dollars an image")
     paper.line()
     rows = [model for model in listing.models if model.offered or _is_used(listing, model)]
-    width = min(_WIDEST, max((len(clean(model.name)) for model in rows), default=5))
+    width = min(_WIDEST, max((len(sanitize(model.name)) for model in rows), default=5))
     sizes = "".join(f"{size:>7}" for size in _SIZES)
     paper.line(f"   {'model':<{width}} {'state':<10}{sizes}{'refs':>5}{'secs':>5}")
     for model in rows:
@@ -76,10 +76,10 @@ def show(paper: Paper, listing: Listing) -> None:
     paper.line(f"   {'   '.join(marks)}")
     for model in rows:
         for text in _more(model):
-            paper.wrapped(f"   {clean(model.name)}: ", text, indent=6)
+            paper.wrap(f"   {sanitize(model.name)}: ", text, indent=6)
     gone = [model for model in listing.models if not model.offered]
     if gone:
-        paper.wrapped("   shut down: ", ", ".join(model.name for model in gone), indent=6)
+        paper.wrap("   shut down: ", ", ".join(model.name for model in gone), indent=6)
     _seen(paper, listing)
 
 
@@ -99,7 +99,7 @@ def _row(listing: Listing, model: Model, width: int) -> str:
     )
     sizes = "".join(f"{_price(real, size):>7}" for size in _SIZES)
     seconds = "" if real.seconds is None else f"{real.seconds:g}"
-    name, state = clean(model.name), model.state.value
+    name, state = sanitize(model.name), model.state.value
     return f"{marks}{name:<{width}} {state:<10}{sizes}{real.references:>5}{seconds:>5}".rstrip()
 
 
@@ -144,14 +144,14 @@ def _seen(paper: Paper, listing: Listing) -> None:
     if listing.trouble is not None:
         who = f"the key {listing.tail}" if listing.tail else "the server"
         paper.line()
-        paper.wrapped("", f"What {who} sees is not known: {clean(listing.trouble)}", indent=2)
+        paper.wrap("", f"What {who} sees is not known: {sanitize(listing.trouble)}", indent=2)
     elif listing.seen is not None:
         who = f"The key {listing.tail}" if listing.tail else "The server"
         verb = "sees" if listing.tail else "has"
         paper.line()
         paper.line(f"{who} {verb} {plural(len(listing.seen), 'image model')}.")
         if listing.others:
-            named = some([clean(name, 60) for name in listing.others], _MOST)
-            paper.wrapped("   not in the table: ", named, indent=6)
+            named = join_some([sanitize(name, 60) for name in listing.others], _MOST)
+            paper.wrap("   not in the table: ", named, indent=6)
         if listing.used.name not in listing.seen:
-            paper.line(f"{clean(listing.used.name)}, which the project draws with, is not one.")
+            paper.line(f"{sanitize(listing.used.name)}, which the project draws with, is not one.")

@@ -7,37 +7,44 @@ from typing import Final
 import msgspec
 
 from imagegen.display.text import formatting
-from imagegen.display.text.beat_labels import Names
-from imagegen.display.text.formatting import clock, minutes, money, moved, on_project, seconds_until
+from imagegen.display.text.beat_labels import BeatLabels
+from imagegen.display.text.formatting import (
+    local_time,
+    minutes,
+    money,
+    numbers_moved_warning,
+    project_command,
+    seconds_until,
+)
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, plural, some
+from imagegen.display.text.sanitize import join_some, plural, sanitize
 from imagegen.project.beat_status import Status
-from imagegen.project.record import Asked, Drawer
-from imagegen.review.status import Standing, StyleStanding
-from imagegen.workspace.last_run import as_own
+from imagegen.project.record import DrawRequest, DrawSettings
+from imagegen.review.status import ProjectStatus, StyleStatus
+from imagegen.workspace.last_run import adopt_beats_hint
 
 _OVER_SHOWN: Final = 3
 REFUSED: Final = frozenset({"refused", "bad request"})
 
 
-def show(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+def show(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
     """Say what to type next. `path` and `now` are as for `standing.show`."""
     paper.line()
     if found.older_layout is not None:
-        paper.wrapped("", clean(found.older_layout, 4096), indent=2)
+        paper.wrap("", sanitize(found.older_layout, 4096), indent=2)
     if found.last_beats_file is not None:
         _drawn_from_another(paper, found, found.last_beats_file, path)
     if found.active:
-        paper.commands(
-            (on_project("status", path, "--watch"), "follows the run"),
-            (on_project("stop", path), "ends it; resume carries on"),
+        paper.command_list(
+            (project_command("status", path, "--watch"), "follows the run"),
+            (project_command("stop", path), "ends it; resume carries on"),
         )
         return
     if found.last_beats_file is None:
         _next(paper, found, names, path, now)
 
 
-def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) -> None:
+def _next(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
     """Say it of a project that nothing runs on."""
     if any(style.moved for style in found.styles.values()):
         _moved(paper, found, path)
@@ -46,33 +53,35 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
     left = sum(style.left for style in found.styles.values())
     if not left and found.not_redrawn:
         pictures = plural(found.not_redrawn, "picture")
-        paper.line(f"Next: {on_project('resume', path)}     {pictures} still to be drawn again")
+        paper.line(
+            f"Next: {project_command('resume', path)}     {pictures} still to be drawn again"
+        )
         return
     if not left:
         _outdated(paper, found, path)
         return
     wrong, others = _refused(found.styles, names)
-    helps = on_refused(path, *wrong, beats=named_beats(found, path)) if wrong else []
+    helps = refused_commands(path, *wrong, beats=beats_option(found, path)) if wrong else []
     if not others:
         paper.line("Next:")
-        paper.commands(*helps)
+        paper.command_list(*helps)
         if any(style.outdated for style in found.styles.values()):
             _outdated(paper, found, path)
         return
-    last = found.last_run.to_carry_on if found.last_run else None
+    last = found.last_run.resumable if found.last_run else None
     pictures = plural(left, "picture")
     cost = f", about {money(found.price * left)}" if found.price else ""
-    if last is None or not last.broke_off:
+    if last is None or not last.is_resumable:
         run = _on("run", found, path)
         paper.line(f"Next: {run}     {pictures}{cost}")
         if helps:
             paper.line("What was refused will probably be refused again:")
-            paper.commands(*helps)
+            paper.command_list(*helps)
         return
-    resume = on_project("resume", path)
+    resume = project_command("resume", path)
     if _is_part(last.asked):
         paper.line("Next:")
-        paper.commands(
+        paper.command_list(
             (resume, "carries on what the last run was asked for"),
             (_on("run", found, path), f"all that is missing: {pictures}{cost}"),
         )
@@ -82,10 +91,10 @@ def _next(paper: Paper, found: Standing, names: Names, path: str, now: float) ->
         paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
     wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
     if wait >= 1:
-        paper.line(f"      from {clock(found.resume_after, now)}, in {minutes(wait)}")
+        paper.line(f"      from {local_time(found.resume_after, now)}, in {minutes(wait)}")
 
 
-def on_refused(
+def refused_commands(
     path: str,
     name: str,
     cause: str,
@@ -99,54 +108,54 @@ def on_refused(
     `beats` are options that name the beats file, `sources` those that every command that draws
     is to have. A beat that has a picture still can be left at that.
     """
-    rows = [(on_project("check", path, "--show", name, *beats), "shows the exact words")]
+    rows = [(project_command("check", path, "--show", name, *beats), "shows the exact words")]
     if cause == "refused":
-        other = on_project("redraw", path, name, "--prompt", "…", *beats, *sources)
+        other = project_command("redraw", path, name, "--prompt", "…", *beats, *sources)
         rows.append((other, "sends others"))
         if not has_picture:
-            rows.append((on_project("skip", path, name, *beats), "does without"))
+            rows.append((project_command("skip", path, name, *beats), "does without"))
     return rows
 
 
-def _drawn_from_another(paper: Paper, found: Standing, other: str, path: str) -> None:
+def _drawn_from_another(paper: Paper, found: ProjectStatus, other: str, path: str) -> None:
     """Say that the last run was of other beats: what to do about these is not known."""
     said = f"The last run was of {other} (--beats), and this is {found.beats_file}."
-    paper.wrapped("", clean(said, 2000), indent=2)
-    own = as_own(other)
+    paper.wrap("", sanitize(said, 2000), indent=2)
+    own = adopt_beats_hint(other)
     if own is not None:
-        paper.wrapped("", clean(own, 2000), indent=2)
+        paper.wrap("", sanitize(own, 2000), indent=2)
     named = str(Path(path) / other)
-    paper.commands((on_project("status", path, "--beats", named), "shows where it stands"))
+    paper.command_list((project_command("status", path, "--beats", named), "shows where it stands"))
 
 
-def _moved(paper: Paper, found: Standing, path: str) -> None:
+def _moved(paper: Paper, found: ProjectStatus, path: str) -> None:
     """Say that numbers have moved, and what brings the pictures along."""
     count = sum(style.moved for style in found.styles.values())
-    paper.wrapped("", moved(count), indent=2)
+    paper.wrap("", numbers_moved_warning(count), indent=2)
     paper.line("Next:")
-    paper.commands(
+    paper.command_list(
         (_on("renumber", found, path, "--dry-run"), "says which goes where"),
         (_on("renumber", found, path), "moves them along, at no cost"),
     )
 
 
-def _left_over(paper: Paper, found: Standing, path: str) -> None:
+def _left_over(paper: Paper, found: ProjectStatus, path: str) -> None:
     """Say which pictures and choices are of beats that are gone."""
     over = [name for style in found.styles.values() for name in style.left_over]
     if over:
         pictures = (
-            f"{plural(len(over), 'picture')} of beats that are gone: {some(over, _OVER_SHOWN)}"
+            f"{plural(len(over), 'picture')} of beats that are gone: {join_some(over, _OVER_SHOWN)}"
         )
-        paper.wrapped("", pictures, indent=2)
+        paper.wrap("", pictures, indent=2)
     lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
     if lost:
-        paper.wrapped("", f"Choices of beats that are gone: {some(lost, _OVER_SHOWN)}", indent=2)
+        paper.wrap("", f"Choices of beats that are gone: {join_some(lost, _OVER_SHOWN)}", indent=2)
     if over or lost:
-        paper.commands((_on("clean", found, path), "moves them to old_images/"))
+        paper.command_list((_on("clean", found, path), "moves them to old_images/"))
         paper.line()
 
 
-def _outdated(paper: Paper, found: Standing, path: str) -> None:
+def _outdated(paper: Paper, found: ProjectStatus, path: str) -> None:
     """Say that nothing is missing, and how to renew what is outdated."""
     count = sum(style.outdated for style in found.styles.values())
     if not count:
@@ -160,7 +169,7 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
         )
         paper.line(there)
         if found.chosen < found.beats and found.choices_fault is None:
-            paper.commands(
+            paper.command_list(
                 (_on("gallery", found, path), "shows them side by side"),
                 (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best of a beat"),
             )
@@ -171,9 +180,9 @@ def _outdated(paper: Paper, found: Standing, path: str) -> None:
     paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
 
 
-def _by_another(paper: Paper, found: Standing) -> None:
+def _by_another(paper: Paper, found: ProjectStatus) -> None:
     """Say how to keep what the last run was told by options, if that made pictures outdated."""
-    by = found.last_run.drawer if found.last_run else Drawer()
+    by = found.last_run.draw_settings if found.last_run else DrawSettings()
     changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
     told: dict[str, object] = {}
     if changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
@@ -189,25 +198,25 @@ def _by_another(paper: Paper, found: Standing) -> None:
         said = (
             f"The last run had options for it: {' and '.join(lines)} in imagegen.toml keeps that."
         )
-        paper.wrapped("", clean(said, 600), indent=2)
+        paper.wrap("", sanitize(said, 600), indent=2)
 
 
-def _on(name: str, found: Standing, path: str, *options: str) -> str:
+def _on(name: str, found: ProjectStatus, path: str, *options: str) -> str:
     """Return a command on the same beats."""
-    return on_project(name, path, *options, *named_beats(found, path))
+    return project_command(name, path, *options, *beats_option(found, path))
 
 
-def named_beats(found: Standing, path: str) -> list[str]:
+def beats_option(found: ProjectStatus, path: str) -> list[str]:
     """Return the options that name the beats file, where this command was told of one."""
     return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
 
 
-def _is_part(asked: Asked) -> bool:
+def _is_part(asked: DrawRequest) -> bool:
     return bool(asked.styles or asked.shots or asked.beats or asked.sample)
 
 
 def _refused(
-    styles: Mapping[str, StyleStanding], names: Names
+    styles: Mapping[str, StyleStatus], names: BeatLabels
 ) -> tuple[tuple[str, str] | None, bool]:
     """Return the first beat that was refused and the cause, and whether others are left to draw."""
     first, others = None, False

@@ -9,13 +9,18 @@ from rich.text import Text
 
 from imagegen.display.reports import choices, misfits, next_steps
 from imagegen.display.text.beat_grid import lay_out, signs
-from imagegen.display.text.beat_labels import Names
-from imagegen.display.text.formatting import between, clock, on_project, without_prompts
+from imagegen.display.text.beat_labels import BeatLabels
+from imagegen.display.text.formatting import (
+    local_time,
+    project_command,
+    time_range,
+    without_prompts,
+)
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import STYLES, clean, plural, some
+from imagegen.display.text.sanitize import STYLES, join_some, plural, sanitize
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.review.status import BeatStanding, Standing, StyleStanding
+from imagegen.review.status import BeatState, ProjectStatus, StyleStatus
 from imagegen.workspace.outdated import older_rule
 from imagegen.workspace.survey import not_here
 
@@ -30,7 +35,7 @@ _ALIKE: Final = 3
 """So many rows of one sign are told in words."""
 
 
-def show(paper: Paper, found: Standing, path: str, now: float) -> None:
+def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
     """Show where a project stands. `path` is its folder as typed, `now` the wall clock's time."""
     styles = {name: style for name, style in found.styles.items() if style.total}
     done = sum(style.there for style in styles.values())
@@ -39,9 +44,9 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     counts = f"{done:,}/{plural(total, 'picture')}"
     sketches = sum(style.placeholder for style in styles.values())
     counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
-    paper.wrapped("", dot.join([clean(found.project), counts, *_run(found, now)]), indent=2)
+    paper.wrap("", dot.join([sanitize(found.project), counts, *_run(found, now)]), indent=2)
     paper.line()
-    names = Names(
+    names = BeatLabels(
         (name, beat.shot_number, beat.beat_number)
         for name, style in styles.items()
         for beat in style.beats
@@ -55,46 +60,46 @@ def show(paper: Paper, found: Standing, path: str, now: float) -> None:
     _reasons(paper, styles, names)
     _without_prompt(paper, found)
     if found.elsewhere:
-        paper.wrapped("", not_here(found.elsewhere), indent=2)
+        paper.wrap("", not_here(found.elsewhere), indent=2)
     if found.drawn_by_older_rule:
-        paper.wrapped("", older_rule(found.drawn_by_older_rule), indent=2)
+        paper.wrap("", older_rule(found.drawn_by_older_rule), indent=2)
     unlike = {
         names.full(name, beat.shot_number, beat.beat_number): beat.misfit
         for name, style in styles.items()
         for beat in (style.beats if style.misfits else ())
         if beat.misfit is not None
     }
-    misfits.show(paper, unlike, path, next_steps.named_beats(found, path))
+    misfits.show(paper, unlike, path, next_steps.beats_option(found, path))
     _choices(paper, found, path)
     next_steps.show(paper, found, names, path, now)
 
 
-def _without_prompt(paper: Paper, found: Standing) -> None:
+def _without_prompt(paper: Paper, found: ProjectStatus) -> None:
     """Show which beats have no prompt, style by style."""
     for style, numbers in found.without_prompt.items():
-        lacking = f"{without_prompts(len(numbers))} ({some(numbers, _NUMBERS_SHOWN)})"
-        paper.wrapped("", f"{style}: of the beats in beats.json {lacking}", indent=2)
+        lacking = f"{without_prompts(len(numbers))} ({join_some(numbers, _NUMBERS_SHOWN)})"
+        paper.wrap("", f"{style}: of the beats in beats.json {lacking}", indent=2)
 
 
-def _run(found: Standing, now: float) -> list[str]:
+def _run(found: ProjectStatus, now: float) -> list[str]:
     """Say what runs, or how the last run ended."""
     last = found.last_run
     if found.active:
         if found.pid is None or last is None:
             return ["a run is active"]
-        return [f"running as process {found.pid} since {clock(last.started, now)}"]
+        return [f"running as process {found.pid} since {local_time(last.started, now)}"]
     if last is None:
         return ["nothing has run yet"]
     if last.ended is None:
-        return ["nothing running", f"the run of {clock(last.started, now)} broke off"]
+        return ["nothing running", f"the run of {local_time(last.started, now)} broke off"]
     return [
         "nothing running",
-        f"last run {between(last.started, last.ended, now)}, exit {last.exit_code}",
+        f"last run {time_range(last.started, last.ended, now)}, exit {last.exit_code}",
     ]
 
 
 def _style(
-    paper: Paper, name: str, style: StyleStanding, causes: Mapping[str, str], cells: int
+    paper: Paper, name: str, style: StyleStatus, causes: Mapping[str, str], cells: int
 ) -> None:
     full = cells * style.there // style.total
     bar = Text(f"{name}  ")
@@ -110,10 +115,10 @@ def _style(
     for row in _rows(paper, style.beats):
         paper.line(row)
     for cause, colour in causes.items():
-        paper.wrapped("  ", cause, style=colour, indent=4)
+        paper.wrap("  ", cause, style=colour, indent=4)
 
 
-def _causes(paper: Paper, style: StyleStanding, names: Names) -> dict[str, str]:
+def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, str]:
     """Say of each cause how many beats it has, and the first of them; with its colour."""
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
@@ -123,17 +128,17 @@ def _causes(paper: Paper, style: StyleStanding, names: Names) -> dict[str, str]:
             by_cause.setdefault((beat.status, cause), []).append(short)
     said = {}
     for (status, cause), beats in by_cause.items():
-        numbers = some(beats, _NUMBERS_SHOWN)
+        numbers = join_some(beats, _NUMBERS_SHOWN)
         colour = "bold red" if status is Status.ERROR else STYLES[status]
-        said[f"{paper.glyphs[status]} {len(beats):,} {clean(cause)}: {numbers}"] = colour
+        said[f"{paper.glyphs[status]} {len(beats):,} {sanitize(cause)}: {numbers}"] = colour
     return said
 
 
-def _has_causes(style: StyleStanding) -> bool:
+def _has_causes(style: StyleStatus) -> bool:
     return bool(style.error or style.outdated or style.waived or style.placeholder)
 
 
-def _cause(beat: BeatStanding) -> str | None:
+def _cause(beat: BeatState) -> str | None:
     """Return why a beat is not simply complete or pending."""
     if beat.error is not None:
         return beat.error.cause
@@ -146,7 +151,7 @@ def _cause(beat: BeatStanding) -> str | None:
     return "placeholder, which run draws over" if beat.placeholder else None
 
 
-def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
+def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
     """Return lines of signs, a blank between shots; many alike are told in words."""
     rows = lay_out(beats, attrgetter("shot_number"), max(20, min(100, paper.width - 4)))
     shown = 0
@@ -166,7 +171,7 @@ def _rows(paper: Paper, beats: Sequence[BeatStanding]) -> Iterator[Text]:
         yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows")
 
 
-def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) -> None:
+def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels) -> None:
     """Say why beats are in error, and why others were not drawn again: of the first few each."""
     failed = [
         (names.full(name, beat.shot_number, beat.beat_number), beat.error)
@@ -191,19 +196,19 @@ def _reasons(paper: Paper, styles: Mapping[str, StyleStanding], names: Names) ->
 def _in_full(paper: Paper, head: str, failed: Sequence[tuple[str, BeatError]]) -> None:
     width = max(len(name) for name, _ in failed[:_ERRORS_SHOWN])
     for name, error in failed[:_ERRORS_SHOWN]:
-        paper.wrapped(
+        paper.wrap(
             f"{head}{name:<{width}}  ",
-            f"{clean(error.cause)}, {clean(error.reason)}: {clean(error.message)}",
+            f"{sanitize(error.cause)}, {sanitize(error.reason)}: {sanitize(error.message)}",
         )
     if len(failed) > _ERRORS_SHOWN:
         paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
 
 
-def _choices(paper: Paper, found: Standing, path: str) -> None:
+def _choices(paper: Paper, found: ProjectStatus, path: str) -> None:
     """Say of how many beats the best picture is chosen, and which were redrawn since."""
     if found.choices_fault is not None:
         paper.line()
-        paper.wrapped("", clean(found.choices_fault, 600), indent=2)
+        paper.wrap("", sanitize(found.choices_fault, 600), indent=2)
         return
     if found.chosen:
         _chosen(paper, found, path)
@@ -213,7 +218,7 @@ def _choices(paper: Paper, found: Standing, path: str) -> None:
         choices.unclaimed(paper, found.copies_unclaimed)
 
 
-def _chosen(paper: Paper, found: Standing, path: str) -> None:
+def _chosen(paper: Paper, found: ProjectStatus, path: str) -> None:
     said = [f"{found.chosen:,} of {found.beats:,} chosen"]
     for names, what in (
         (found.redrawn_since_chosen, "redrawn since"),
@@ -223,9 +228,9 @@ def _chosen(paper: Paper, found: Standing, path: str) -> None:
         (found.copies_missing, "without a copy in selected_images"),
     ):
         if names:
-            said.append(f"{len(names):,} {what}: {some(names, _CHOICES_SHOWN)}")
+            said.append(f"{len(names):,} {what}: {join_some(names, _CHOICES_SHOWN)}")
     paper.line()
-    paper.wrapped("", ", ".join(said), indent=2)
+    paper.wrap("", ", ".join(said), indent=2)
     if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
-        listing = on_project("choose", path, "--list", *next_steps.named_beats(found, path))
-        paper.commands((listing, "shows what was chosen; choose again, or leave it"))
+        listing = project_command("choose", path, "--list", *next_steps.beats_option(found, path))
+        paper.command_list((listing, "shows what was chosen; choose again, or leave it"))

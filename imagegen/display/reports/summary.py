@@ -10,24 +10,24 @@ import msgspec
 from imagegen.display.reports import misfits, next_steps
 from imagegen.display.reports.next_steps import REFUSED
 from imagegen.display.text import size_hint
-from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.beat_labels import BeatLabels
 from imagegen.display.text.formatting import (
-    clock,
+    local_time,
     minutes,
     money,
-    on_project,
+    project_command,
     seconds_until,
     tokens,
 )
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import clean, duration, plural, some
-from imagegen.display.views.run_notes import Heard
-from imagegen.events.types import Complete, Totals
+from imagegen.display.text.sanitize import duration, join_some, plural, sanitize
+from imagegen.display.views.run_notes import RunNotes
+from imagegen.events.types import BeatCounts, Complete
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat
 from imagegen.workspace.plan import Plan
-from imagegen.workspace.survey import Found
+from imagegen.workspace.survey import ImageState
 
 _BEATS_SHOWN: Final = 10
 _KEYS_SHOWN: Final = 3
@@ -61,7 +61,7 @@ _ANSWERS: Final = {
 """Kinds of answers in words; those that are a 429 are counted by `Complete.limited`."""
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run that has ended: of which project, and what was heard of it.
 
     `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
@@ -73,22 +73,22 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     complete: Complete
     plan: Plan | None
-    heard: Heard
+    heard: RunNotes
     name: str
     path: str
     folder: str = "generated_images"
-    resumes: bool = True
-    sources: Sequence[str] = ()
+    is_resumable: bool = True
+    source_options: Sequence[str] = ()
     limited: bool = False
-    vanished: bool = False
+    view_cleared: bool = False
     now: float
 
     @property
-    def names(self) -> Names:
+    def names(self) -> BeatLabels:
         """What its beats are called."""
         styles = self.plan.styles if self.plan else {}
         beats = [(style, *p.beat.key) for style, own in styles.items() for p in own]
-        return Names(beats, certain=self.plan is not None and not self.plan.others)
+        return BeatLabels(beats, certain=self.plan is not None and not self.plan.unselected_count)
 
     @property
     def errors(self) -> list[tuple[Beat, BeatError]]:
@@ -130,17 +130,17 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
             (style, *one.beat.key)
             for style, own in (self.plan.styles.items() if self.plan else ())
             for one in own
-            if one.again and one.found is Found.WHOLE
+            if one.is_redraw and one.found is ImageState.VALID
         } - self.heard.drawn
 
 
-def show(paper: Paper, ended: Ended) -> None:
+def show(paper: Paper, ended: RunSummary) -> None:
     """Print the summary of a run."""
     complete = ended.complete
     counts = complete.counts
-    pictures = there(complete, len(ended.again))
+    pictures = done_line(complete, len(ended.again))
     cost = f" {paper.glyphs.dot} about {money(complete.cost)}" if complete.cost else ""
-    paper.ends(f"{clean(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
+    paper.justify(f"{sanitize(ended.name)}: {pictures}.", f"{duration(complete.seconds)}{cost}")
     paper.line()
     _table(paper, complete)
     _answers(paper, ended)
@@ -149,7 +149,7 @@ def show(paper: Paper, ended: Ended) -> None:
         paper.line(
             f"  {reused:,} {_were(reused)} drawn before from the same inputs: taken, at no cost"
         )
-    others = ended.plan.others if ended.plan else 0
+    others = ended.plan.unselected_count if ended.plan else 0
     if others:
         paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
     outdated = sum(style.outdated for style in counts.values())
@@ -157,27 +157,27 @@ def show(paper: Paper, ended: Ended) -> None:
         paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {OUTDATED}")
     if not complete.exit_code and any(style.complete for style in counts.values()):
         folder = (Path(ended.path) / ended.folder).as_posix()
-        paper.line(f"  They are in {clean(folder, 4096)}")
+        paper.line(f"  They are in {sanitize(folder, 4096)}")
     hint = _size_hint(ended)
     if hint:
-        paper.wrapped("  ", hint, indent=4)
+        paper.wrap("  ", hint, indent=4)
     _warnings(paper, ended)
-    misfits.show(paper, ended.misfits, ended.path, ended.sources)
+    misfits.show(paper, ended.misfits, ended.path, ended.source_options)
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
 
 
-def _warnings(paper: Paper, ended: Ended) -> None:
+def _warnings(paper: Paper, ended: RunSummary) -> None:
     """Say again what was warned of where that has gone with the view."""
-    warnings = list(ended.heard.warnings) if ended.vanished else []
+    warnings = list(ended.heard.warnings) if ended.view_cleared else []
     for warning in warnings[:_WARNINGS_SHOWN]:
-        paper.wrapped("  warning: ", clean(warning, 600), indent=4)
+        paper.wrap("  warning: ", sanitize(warning, 600), indent=4)
     if len(warnings) > _WARNINGS_SHOWN:
         paper.line(f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in the log")
 
 
-def there(complete: Complete, again: int) -> str:
+def done_line(complete: Complete, again: int) -> str:
     """Say how many pictures are there, and how many are not.
 
     `again` counts those that were to be drawn again and were not.
@@ -191,7 +191,7 @@ def there(complete: Complete, again: int) -> str:
     return f"{has:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
 
 
-def columns(counts: Collection[Totals]) -> dict[str, str]:
+def columns(counts: Collection[BeatCounts]) -> dict[str, str]:
     """Return the headings of a table of such counts, each with the name of what it counts.
 
     The first ones are always told, the others where there are any.
@@ -201,7 +201,7 @@ def columns(counts: Collection[Totals]) -> dict[str, str]:
     return always | {name: name for name in seldom if any(getattr(c, name) for c in counts)}
 
 
-def problems(paper: Paper, ended: Ended) -> None:
+def problems(paper: Paper, ended: RunSummary) -> None:
     """Say which beats failed, why a run ended before all was drawn, and what to type next."""
     _errors(paper, ended)
     _blocked(paper, ended)
@@ -210,31 +210,31 @@ def problems(paper: Paper, ended: Ended) -> None:
     if messages and (ended.heard.errors or ended.blocked):
         paper.line()
     for message in messages:
-        paper.wrapped("", clean(message, 600), indent=2)
+        paper.wrap("", sanitize(message, 600), indent=2)
     pending = sum(style.pending for style in complete.counts.values())
-    if pending and not ended.resumes:
+    if pending and not ended.is_resumable:
         paper.line("Nothing carries this on: the same command draws all of it anew.")
     elif pending:
         start = ended.heard.start
         price = start.price if start is not None else None
-        paper.advice(*_next(ended, (price or 0.0) * pending))
+        paper.hint(*_next(ended, (price or 0.0) * pending))
 
 
-def _next(ended: Ended, cost: float) -> tuple[str, str]:
+def _next(ended: RunSummary, cost: float) -> tuple[str, str]:
     """Return what a command does, and the command; `cost` is that of what is left."""
     complete, path = ended.complete, ended.path
-    resume = on_project("resume", path, *ended.sources)
+    resume = project_command("resume", path, *ended.source_options)
     go_on = "carry on without --limit" if ended.limited else "carry on"
     if complete.resume_after is not None:
         wait = seconds_until(complete.resume_after, ended.now)
         if wait < 1:
             return go_on.capitalize(), resume
-        when = clock(complete.resume_after, ended.now)
+        when = local_time(complete.resume_after, ended.now)
         return f"{go_on.capitalize()} from {when}, in {minutes(wait)}", resume
     match complete.reason:
         case "model gone":
-            return "Draw with one of those", on_project(
-                "run", path, "--model", "NAME", *ended.sources
+            return "Draw with one of those", project_command(
+                "run", path, "--model", "NAME", *ended.source_options
             )
         case "money":
             most = max(1, math.ceil(cost))
@@ -261,10 +261,10 @@ def _table(paper: Paper, complete: Complete) -> None:
     paper.line(f"  {'':<{width}}{heads}")
     for name, style in counts.items():
         row = "".join(f"  {getattr(style, told[h]):>{wide},}" for h, wide in cells.items())
-        paper.line(f"  {clean(name):<{width}}{row}")
+        paper.line(f"  {sanitize(name):<{width}}{row}")
 
 
-def _answers(paper: Paper, ended: Ended) -> None:
+def _answers(paper: Paper, ended: RunSummary) -> None:
     complete = ended.complete
     if not complete.requests:
         return
@@ -274,18 +274,18 @@ def _answers(paper: Paper, ended: Ended) -> None:
     limited = complete.limited
     if limited:
         answers.pop("limited", None)
-    parts += [f"{n:,} {_ANSWERS.get(kind, clean(kind))}" for kind, n in answers.items() if n]
+    parts += [f"{n:,} {_ANSWERS.get(kind, sanitize(kind))}" for kind, n in answers.items() if n]
     if limited:
         tails = list(ended.heard.limited)
-        keys = f" ({some(tails, _KEYS_SHOWN)})" if tails else ""
+        keys = f" ({join_some(tails, _KEYS_SHOWN)})" if tails else ""
         parts.append(f"{limited:,} × 429{keys}")
     if complete.input_tokens or complete.output_tokens:
         used = f"tokens: {tokens(complete.input_tokens)} in, {tokens(complete.output_tokens)} out"
         parts[-1] += f" {paper.glyphs.dot} {used}"
-    paper.wrapped(f"  {plural(complete.requests, 'request')}: ", ", ".join(parts), indent=4)
+    paper.wrap(f"  {plural(complete.requests, 'request')}: ", ", ".join(parts), indent=4)
 
 
-def _errors(paper: Paper, ended: Ended) -> None:
+def _errors(paper: Paper, ended: RunSummary) -> None:
     if not ended.heard.errors:
         # Looking through 300,000 beats for their names takes a while.
         return
@@ -298,14 +298,16 @@ def _errors(paper: Paper, ended: Ended) -> None:
         if number:
             paper.line()
         is_every = alike and cause in _ALIKE
-        heading = "Rejected as every request is" if is_every else _HEADINGS.get(cause, clean(cause))
+        heading = (
+            "Rejected as every request is" if is_every else _HEADINGS.get(cause, sanitize(cause))
+        )
         paper.line(heading, "bold")
         _beats(paper, names, group)
-        if ended.resumes and not is_every:
-            paper.commands(*_commands(cause, group, names, ended), indent=6)
+        if ended.is_resumable and not is_every:
+            paper.command_list(*_commands(cause, group, names, ended), indent=6)
 
 
-def _blocked(paper: Paper, ended: Ended) -> None:
+def _blocked(paper: Paper, ended: RunSummary) -> None:
     blocked = ended.blocked
     if not blocked:
         return
@@ -316,46 +318,47 @@ def _blocked(paper: Paper, ended: Ended) -> None:
     shown = {names.full(*key): by for key, by in list(blocked.items())[:_BEATS_SHOWN]}
     width = max(map(len, shown))
     for name, by in shown.items():
-        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {clean(by)}")
+        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {sanitize(by)}")
     if len(blocked) > _BEATS_SHOWN:
         paper.line(f"    … and {len(blocked) - _BEATS_SHOWN:,} more")
 
 
-def _beats(paper: Paper, names: Names, group: Sequence[tuple[Beat, BeatError]]) -> None:
+def _beats(paper: Paper, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]) -> None:
     shown = [names.full(b.style, *b.key) for b, _ in group[:_BEATS_SHOWN]]
     width = max(map(len, shown))
     for name, (beat, error) in zip(shown, group, strict=False):
-        words = f'"{clean(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
+        words = f'"{sanitize(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
         sign = paper.glyphs[Status.ERROR]
-        paper.wrapped(
-            f"  {sign} {name:<{width}}  ", f"{words}{clean(error.reason)}: {clean(error.message)}"
+        paper.wrap(
+            f"  {sign} {name:<{width}}  ",
+            f"{words}{sanitize(error.reason)}: {sanitize(error.message)}",
         )
     if len(group) > len(shown):
         paper.line(f"    … and {len(group) - len(shown):,} more")
 
 
 def _commands(
-    cause: str, group: Sequence[tuple[Beat, BeatError]], names: Names, ended: Ended
+    cause: str, group: Sequence[tuple[Beat, BeatError]], names: BeatLabels, ended: RunSummary
 ) -> list[tuple[str, str]]:
     """Return what helps, with what each command does where that must be said."""
     beat = group[0][0]
     name = names.full(beat.style, *beat.key)
     has_picture = (beat.style, *beat.key) in ended.again
     if cause in REFUSED:
-        return next_steps.on_refused(
-            ended.path, name, cause, sources=ended.sources, has_picture=has_picture
+        return next_steps.refused_commands(
+            ended.path, name, cause, sources=ended.source_options, has_picture=has_picture
         )
     if has_picture:
         # A run leaves what has its picture still.
-        return [(on_project("redraw", ended.path, name, *ended.sources), "")]
-    return [(on_project("run", ended.path, *ended.sources), "")]
+        return [(project_command("redraw", ended.path, name, *ended.source_options), "")]
+    return [(project_command("run", ended.path, *ended.source_options), "")]
 
 
-def _size_hint(ended: Ended) -> str | None:
+def _size_hint(ended: RunSummary) -> str | None:
     start, drawn = ended.heard.start, any(s.complete for s in ended.complete.counts.values())
     if start is None or not drawn or not ended.complete.cost:
         return None
-    return size_hint.hint(start.image_size, start.aspect_ratio)
+    return size_hint.size_hint(start.image_size, start.aspect_ratio)
 
 
 def _are(count: int) -> str:

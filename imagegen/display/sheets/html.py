@@ -13,11 +13,11 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from imagegen import __version__
-from imagegen.display.text.formatting import moved
-from imagegen.display.text.sanitize import clean_for_page, plural
+from imagegen.display.text.formatting import numbers_moved_warning
+from imagegen.display.text.sanitize import plural, sanitize_html
 from imagegen.images import thumbnails
 from imagegen.project.beat_status import Status
-from imagegen.review.contact_sheet import CHOSEN, Cell, Gallery, Row
+from imagegen.review.contact_sheet import CHOSEN, Gallery, SheetCell, SheetRow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -140,7 +140,7 @@ figcaption { display: flex; flex-wrap: wrap; gap: 0 0.75rem; margin-top: 0.4375r
 
 def page(sheet: Gallery) -> Iterator[bytes]:
     """Yield the page in parts; of the pictures only a few are in memory at once."""
-    pictures = thumbnails.several(sheet.pictures, WIDTH)
+    pictures = thumbnails.load_thumbnails(sheet.pictures, WIDTH)
     yield _head(sheet).encode()
     for shot, rows in sheet.shots:
         span = len(sheet.columns) + 1
@@ -164,7 +164,9 @@ def _head(sheet: Gallery) -> str:
     name, only = _text(sheet.project), sheet.columns == (CHOSEN,)
     columns = "".join(f'<th scope="col" role="columnheader">{c}</th>' for c in sheet.columns)
     facts = "".join(f"<span>{fact}</span>" for fact in _facts(sheet, only=only))
-    warning = f'<p class="warning">{moved(sheet.moved)}</p>\n' if sheet.moved else ""
+    warning = (
+        f'<p class="warning">{numbers_moved_warning(sheet.moved)}</p>\n' if sheet.moved else ""
+    )
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -215,7 +217,7 @@ def _facts(sheet: Gallery, *, only: bool) -> Iterator[str]:
     yield f'<time datetime="{day:%Y-%m-%d}">{day.day} {day:%B %Y}</time>'
 
 
-def _row(row: Row, pictures: Iterator["Image | None"], *, only: bool) -> Iterator[bytes]:
+def _row(row: SheetRow, pictures: Iterator["Image | None"], *, only: bool) -> Iterator[bytes]:
     words = row.words
     style = f" <small>{row.cells[0].style}</small>" if only and row.cells[0] else ""
     phrase = f'<span class="phrase" lang="" dir="auto">{_text(row.phrase)}</span>'
@@ -235,7 +237,7 @@ def _row(row: Row, pictures: Iterator["Image | None"], *, only: bool) -> Iterato
     yield b"</tr>\n"
 
 
-def _cell(row: Row, cell: Cell, image: "Image | None", *, own_words: bool) -> str:
+def _cell(row: SheetRow, cell: SheetCell, image: "Image | None", *, own_words: bool) -> str:
     shown = _missing(cell) if image is None else _image(row, cell, image)
     classes = ' class="chosen"' if cell.chosen else ""
     return (
@@ -244,7 +246,7 @@ def _cell(row: Row, cell: Cell, image: "Image | None", *, own_words: bool) -> st
     )
 
 
-def _image(row: Row, cell: Cell, image: "Image") -> str:
+def _image(row: SheetRow, cell: SheetCell, image: "Image") -> str:
     data = base64.b64encode(thumbnails.as_jpeg(image)).decode()
     what = f"Beat {row.name} in {cell.style}"
     alt = _text(f"{what}: {row.phrase}" if row.phrase else what)
@@ -254,7 +256,7 @@ def _image(row: Row, cell: Cell, image: "Image") -> str:
     )
 
 
-def _missing(cell: Cell) -> str:
+def _missing(cell: SheetCell) -> str:
     if cell.picture is not None or cell.torn:
         return '<div class="none error">The picture cannot be read</div>'
     wrong = " error" if cell.status is Status.ERROR else ""
@@ -270,7 +272,7 @@ _NONE: Final = {
 }
 
 
-def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
+def _caption(cell: SheetCell, *, own_words: bool) -> Iterator[str]:
     yield f'<span class="style">{_text(cell.style)}</span>'
     if cell.chosen:
         yield '<span class="picked">✓ chosen</span>'
@@ -290,4 +292,4 @@ def _caption(cell: Cell, *, own_words: bool) -> Iterator[str]:
 
 def _text(text: str, limit: int = _LONGEST) -> str:
     """Return text from outside as one line of HTML."""
-    return escape(clean_for_page(text, limit))
+    return escape(sanitize_html(text, limit))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from imagegen.display.sheets.html import WIDTH
-from imagegen.display.text.formatting import moved
-from imagegen.display.text.sanitize import clean, plural
+from imagegen.display.text.formatting import numbers_moved_warning
+from imagegen.display.text.sanitize import plural, sanitize
 from imagegen.errors import UsageError
 from imagegen.images import lettering, thumbnails
-from imagegen.review.contact_sheet import CHOSEN, Cell, Gallery, Row
+from imagegen.review.contact_sheet import CHOSEN, Gallery, SheetCell, SheetRow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,7 +35,7 @@ _CHOSEN: Final[Colour] = (23, 114, 74)
 _FLAG: Final[Colour] = (161, 84, 0)
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
+class SheetLayout(msgspec.Struct, frozen=True, kw_only=True):
     """Where things go, in pixels: blocks of rows side by side, each of a label and its pictures."""
 
     picture: tuple[int, int]
@@ -108,7 +108,7 @@ def writes_all(sheet: Gallery) -> bool:
     return lettering.writes(sheet.project) and all(map(lettering.writes, texts))
 
 
-def _layout(sheet: Gallery) -> Layout:
+def _layout(sheet: Gallery) -> SheetLayout:
     """Return the largest layout that is not too large, about as wide as it is high."""
     across, _, down = sheet.aspect_ratio.partition(":")
     ratio = int(down) / int(across) if across.isdigit() and down.isdigit() else 9 / 16
@@ -124,18 +124,18 @@ def _layout(sheet: Gallery) -> Layout:
     )
 
 
-def _blocks(size: tuple[int, int], columns: int, rows: int) -> Layout:
+def _blocks(size: tuple[int, int], columns: int, rows: int) -> SheetLayout:
     blocks = 1
     while True:
         in_each = math.ceil(rows / blocks)
-        layout = Layout(picture=size, columns=columns, blocks=blocks, rows=in_each)
+        layout = SheetLayout(picture=size, columns=columns, blocks=blocks, rows=in_each)
         width, height = layout.size
         if height <= width * _TALLEST or in_each == 1:
             return layout
         blocks += 1
 
 
-def _marks(cell: Cell, *, style: bool) -> Iterator[str]:
+def _marks(cell: SheetCell, *, style: bool) -> Iterator[str]:
     """Yield what the page says of a picture too; its style's name where no column says it."""
     if style:
         yield cell.style
@@ -154,7 +154,7 @@ def _marks(cell: Cell, *, style: bool) -> Iterator[str]:
 class _Drawing:
     """A sheet that is being drawn. Places are pixels from the left and the top."""
 
-    def __init__(self, sheet: Gallery, layout: Layout) -> None:
+    def __init__(self, sheet: Gallery, layout: SheetLayout) -> None:
         import PIL.Image  # noqa: PLC0415
         import PIL.ImageDraw  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ class _Drawing:
         self._layout = layout
         self._image = PIL.Image.new("RGB", layout.size, _PAPER)
         self._draw = PIL.ImageDraw.Draw(self._image)
-        self._small = thumbnails.several(sheet.pictures, layout.picture[0])
+        self._small = thumbnails.load_thumbnails(sheet.pictures, layout.picture[0])
 
     def drawn(self) -> "Image":
         """Draw it all."""
@@ -189,11 +189,11 @@ class _Drawing:
         facts += [f"{count:,} {what}" for what, count in counts.items() if count]
         left = top = layout.margin
         room = layout.size[0] - 2 * layout.margin
-        self._line((left, top), clean(sheet.project), room, size=round(layout.text * 1.7))
+        self._line((left, top), sanitize(sheet.project), room, size=round(layout.text * 1.7))
         below = (left, top + round(layout.text * 2.3))
         said = ", ".join(facts)
         if sheet.moved:
-            said = f"{said}. {moved(sheet.moved)}"
+            said = f"{said}. {numbers_moved_warning(sheet.moved)}"
         self._line(below, said, room, ink=_FLAG if sheet.moved else _QUIET)
 
     def _columns(self, at: tuple[int, int]) -> None:
@@ -203,7 +203,7 @@ class _Drawing:
                 left = at[0] + layout.label + number * (layout.picture[0] + layout.gap)
                 self._line((left, at[1]), name, layout.picture[0], ink=_QUIET)
 
-    def _row(self, at: tuple[int, int], row: Row) -> None:
+    def _row(self, at: tuple[int, int], row: SheetRow) -> None:
         layout = self._layout
         (left, top), room = at, layout.label - layout.gap
         self._line(at, row.name, room, size=round(layout.text * 1.15))
@@ -214,7 +214,7 @@ class _Drawing:
                 across = layout.label + number * (layout.picture[0] + layout.gap)
                 self._cell((left + across, top), cell)
 
-    def _cell(self, at: tuple[int, int], cell: Cell) -> None:
+    def _cell(self, at: tuple[int, int], cell: SheetCell) -> None:
         layout = self._layout
         (left, top), (width, height) = at, layout.picture
         right, bottom = left + width - 1, top + height - 1
@@ -255,7 +255,9 @@ class _Drawing:
 
     def _lines(self, at: tuple[int, int], text: str, box: tuple[int, int]) -> None:
         size = self._layout.text
-        lines = lettering.fit_lines(lettering.folded(clean(text)), box, size, size) if text else ()
+        lines = (
+            lettering.fit_lines(lettering.folded(sanitize(text)), box, size, size) if text else ()
+        )
         for number, line in enumerate(lines):
             down = at[1] + number * lettering.leading(size)
             line.draw(self._draw, (at[0], down), _QUIET, _PAPER)

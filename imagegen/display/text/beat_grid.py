@@ -9,7 +9,7 @@ from rich.text import Text
 
 from imagegen.display.text.sanitize import STYLES, Glyphs
 from imagegen.project.beat_status import Status
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 
 T = TypeVar("T")
 INDENT: Final = "  "
@@ -25,13 +25,13 @@ _ORDER: Final = (
 )
 
 
-class Sheet:
+class BeatGrid:
     """The glyphs of a style's beats, laid out once for so many columns.
 
     `statuses` is the tally's own mapping; `changed` says which of its beats have changed.
     """
 
-    def __init__(self, statuses: Mapping[Key, Status], glyphs: Glyphs, width: int) -> None:
+    def __init__(self, statuses: Mapping[BeatKey, Status], glyphs: Glyphs, width: int) -> None:
         self.width = width
         self._statuses = statuses
         self._glyphs = glyphs
@@ -50,7 +50,7 @@ class Sheet:
         """How many lines all of it takes."""
         return len(self._lines)
 
-    def changed(self, key: Key) -> None:
+    def changed(self, key: BeatKey) -> None:
         """Take note that a beat's status may be another one."""
         line = self._line_of[key]
         self._texts[line] = None

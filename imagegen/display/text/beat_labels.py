@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from imagegen.project.beat_ids import BeatIndex
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 
 
-class Names:
+class BeatLabels:
     """Names of beats, each as short as a person may type it.
 
     `beats` are style, shot and beat number of each. `certain` tells that there are no
@@ -22,7 +22,7 @@ class Names:
     @cached_property
     def _index(self) -> BeatIndex:
         """What tells beats apart; of a large storyboard mostly nobody asks."""
-        keys: dict[str, list[Key]] = {}
+        keys: dict[str, list[BeatKey]] = {}
         for style, shot, beat in self._beats:
             keys.setdefault(style, []).append((shot, beat))
         return BeatIndex(keys)

@@ -4,12 +4,12 @@ import datetime as dt
 from typing import Final
 
 from imagegen import shell
-from imagegen.display.text.sanitize import clean, plural
+from imagegen.display.text.sanitize import plural, sanitize
 
 _DAY: Final = 86400
 
 
-def moved(count: int) -> str:
+def numbers_moved_warning(count: int) -> str:
     """Say that numbers have moved, and how many pictures have the words of another beat."""
     pictures = "1 picture has" if count == 1 else f"{count:,} pictures have"
     return f"Numbers have moved: {pictures} the words of another beat."
@@ -47,7 +47,7 @@ def minutes(seconds: float) -> str:
     return plural(round(whole / _DAY), "day")
 
 
-def clock(iso: str | None, now: float) -> str:
+def local_time(iso: str | None, now: float) -> str:
     """Write a moment as this place's time of day, with the day unless it is today's.
 
     `iso` is in ISO 8601, `now` the wall clock's time in seconds. What is no time at all is
@@ -55,7 +55,7 @@ def clock(iso: str | None, now: float) -> str:
     """
     moment = _local(iso)
     if moment is None:
-        return clean(iso or "")
+        return sanitize(iso or "")
     today = dt.datetime.fromtimestamp(now).astimezone().date()
     time = moment.strftime("%H:%M")
     if moment.date() == today:
@@ -65,9 +65,9 @@ def clock(iso: str | None, now: float) -> str:
     return f"{moment.day} {moment.strftime('%b')} {time}"
 
 
-def between(begun: str, ended: str | None, now: float) -> str:
+def time_range(begun: str, ended: str | None, now: float) -> str:
     """Write a stretch of time as `14:02–14:05`."""
-    start, end = clock(begun, now), clock(ended, now)
+    start, end = local_time(begun, now), local_time(ended, now)
     first, last = _local(begun), _local(ended)
     if first is not None and last is not None and first.date() == last.date():
         end = end.rpartition(" ")[2]
@@ -82,12 +82,14 @@ def seconds_until(iso: str, now: float) -> float:
 
 def command(*words: str) -> str:
     """Return a command as a person types it in this system's shell."""
-    return shell.command(*(clean(word, 4096) for word in words))
+    return shell.command(*(sanitize(word, 4096) for word in words))
 
 
-def on_project(name: str, path: str, *options: str) -> str:
+def project_command(name: str, path: str, *options: str) -> str:
     """Return `imagegen NAME PATH …` as a person types it; the current folder is left out."""
-    return shell.on_project(name, clean(path, 4096), *(clean(word, 4096) for word in options))
+    return shell.project_command(
+        name, sanitize(path, 4096), *(sanitize(word, 4096) for word in options)
+    )
 
 
 def _local(iso: str | None) -> dt.datetime | None:

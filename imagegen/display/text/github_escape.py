@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from imagegen.display.text.sanitize import printable
+from imagegen.display.text.sanitize import escape_control
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 ANNOTATIONS: Final = 10
@@ -37,7 +37,7 @@ def command(name: str, message: str, **properties: str) -> str:
 
 def markdown(text: str) -> str:
     """Return text as Markdown that shows it as it is: no tag, no link, no cell's end."""
-    return printable(text).translate(_STRUCTURE)
+    return escape_control(text).translate(_STRUCTURE)
 
 
 def append(text: str) -> str | None:
@@ -56,7 +56,7 @@ def append(text: str) -> str | None:
 
 def _data(text: str) -> str:
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return printable(escaped).replace("##[", "## [")
+    return escape_control(escaped).replace("##[", "## [")
 
 
 def _property(text: str) -> str:

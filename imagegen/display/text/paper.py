@@ -9,7 +9,7 @@ from rich.text import Text
 from imagegen.display.text import github_escape
 from imagegen.display.text import wrap as fit
 from imagegen.display.text.charset import in_ascii
-from imagegen.display.text.sanitize import ASCII, Glyphs, printable
+from imagegen.display.text.sanitize import ASCII, Glyphs, escape_control
 
 _WIDEST: Final = 100
 """Columns over which the two ends of a line are put at most."""
@@ -40,7 +40,7 @@ class Paper:
             text = text if plain == text.plain else Text(plain)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def wrapped(self, head: str, text: str, *, style: str = "", indent: int | None = None) -> None:
+    def wrap(self, head: str, text: str, *, style: str = "", indent: int | None = None) -> None:
         """Print a text after its head: on a terminal in several lines, each below the first.
 
         In a file it stays one line, which can be searched. `indent` is where the next lines
@@ -58,21 +58,21 @@ class Paper:
         for one in lines:
             self.line(one, style)
 
-    def ends(self, left: str, right: str) -> None:
+    def justify(self, left: str, right: str) -> None:
         """Print two texts at the two ends of a line, or of its first columns if it is long."""
         left, right = self._shown(left), self._shown(right)
         gap = min(self.width - 1, _WIDEST) - cell_len(left) - cell_len(right)
         self.line(f"{left}{' ' * max(3, gap)}{right}" if right else left)
 
-    def advice(self, does: str, command: str) -> None:
+    def hint(self, does: str, command: str) -> None:
         """Print what a command does and the command, which is never broken in two."""
         if self._console.file.isatty() and cell_len(does) + 3 + cell_len(command) > self.width:
-            self.wrapped("", f"{does}:", indent=2)
+            self.wrap("", f"{does}:", indent=2)
             self.line(f"  {command}")
         else:
             self.line(f"{does}:  {command}")
 
-    def commands(self, *rows: tuple[str, str], indent: int = 2) -> None:
+    def command_list(self, *rows: tuple[str, str], indent: int = 2) -> None:
         """Print commands to type, each with what it does: beside it, or below where it is long."""
         wide = max(cell_len(command) for command, _ in rows)
         beside = all(indent + wide + 3 + cell_len(does) <= self.width for _, does in rows)
@@ -86,5 +86,5 @@ class Paper:
                 self.line(f"{head}    {does}")
 
     def _shown(self, text: str) -> str:
-        text = printable(text)
+        text = escape_control(text)
         return in_ascii(text) if self.glyphs.dot == ASCII.dot else text

@@ -90,18 +90,18 @@ _NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
 """Unicode's categories of control characters, and of halves of characters."""
 
 
-def clean(text: str, limit: int = 300) -> str:
+def sanitize(text: str, limit: int = 300) -> str:
     """Return text from outside as one harmless line of at most `limit` characters."""
-    return _line(text, limit, printable)
+    return _line(text, limit, escape_control)
 
 
-def some(names: Sequence[str], most: int) -> str:
+def join_some(names: Sequence[str], most: int) -> str:
     """Return the first of many names as one harmless line: `a, b and 3 more`."""
-    shown = clean(", ".join(names[:most]), _LONGEST_LIST)
+    shown = sanitize(", ".join(names[:most]), _LONGEST_LIST)
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
-def clean_for_page(text: str, limit: int) -> str:
+def sanitize_html(text: str, limit: int) -> str:
     """Return the same for an element of HTML that sets its own direction, before its markup.
 
     There a mark that turns text around reaches no further than the element.
@@ -109,7 +109,7 @@ def clean_for_page(text: str, limit: int) -> str:
     return _line(text, limit, _without_controls)
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     """Return text in which nothing can move the cursor, colour the screen or turn it around."""
     if text.isprintable():
         return text

@@ -2,25 +2,25 @@
 
 from typing import Final
 
-from imagegen.project import shape
+from imagegen.images import shape
 
 _FULL_HD: Final = 1080
 _MUCH_SMALLER: Final = 0.5
 
 
-def lines(image_size: str, aspect_ratio: str) -> int | None:
+def short_side(image_size: str, aspect_ratio: str) -> int | None:
     """Return how many lines a picture's shorter side has, about; None if it is not known."""
     usual = shape.usual(aspect_ratio, image_size)
     return min(usual) if usual is not None else None
 
 
-def hint(image_size: str, aspect_ratio: str) -> str | None:
+def size_hint(image_size: str, aspect_ratio: str) -> str | None:
     """Say that pictures are smaller than full HD, if a larger size would not be."""
-    own = lines(image_size, aspect_ratio)
+    own = short_side(image_size, aspect_ratio)
     if own is None or own >= _FULL_HD:
         return None
     for size in shape.SIDES:
-        if (lines(size, aspect_ratio) or 0) >= _FULL_HD:
+        if (short_side(size, aspect_ratio) or 0) >= _FULL_HD:
             return (
                 f"Pictures have about {own} lines, full HD has {_FULL_HD}: "
                 f'image_size = "{size}" in imagegen.toml'
@@ -28,12 +28,12 @@ def hint(image_size: str, aspect_ratio: str) -> str | None:
     return None
 
 
-def misfit(width: int, height: int, image_size: str, aspect_ratio: str) -> str | None:
+def size_mismatch(width: int, height: int, image_size: str, aspect_ratio: str) -> str | None:
     """Say that a picture of so many pixels has another shape than a project's, or is much smaller.
 
     None where neither is so, or the project's size is not known.
     """
-    usual = lines(image_size, aspect_ratio)
+    usual = short_side(image_size, aspect_ratio)
     if usual is None:
         return None
     across, down = (int(part) for part in aspect_ratio.split(":"))

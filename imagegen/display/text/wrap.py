@@ -7,19 +7,19 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from imagegen.display.text.charset import in_ascii
-from imagegen.display.text.sanitize import ASCII, Glyphs, clean
+from imagegen.display.text.sanitize import ASCII, Glyphs, sanitize
 
 _LEAST: Final = 8
 _WIDE: Final = 2
 
 
-def harmless(text: str, glyphs: Glyphs, limit: int = 300) -> str:
+def sanitize_glyphs(text: str, glyphs: Glyphs, limit: int = 300) -> str:
     """Return text from outside as one line that the terminal can show and does not obey."""
-    shown = clean(text, limit)
+    shown = sanitize(text, limit)
     return in_ascii(shown) if glyphs.dot == ASCII.dot else shown
 
 
-def cut(text: Text, width: int, glyphs: Glyphs) -> Text:
+def truncate(text: Text, width: int, glyphs: Glyphs) -> Text:
     """Return a text of at most so many columns, with a sign where something is left out."""
     if text.cell_len <= width:
         return text
@@ -31,7 +31,7 @@ def cut(text: Text, width: int, glyphs: Glyphs) -> Text:
     return short
 
 
-def ends(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyphs) -> Text:
+def justify(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyphs) -> Text:
     """Put a text at each end of a line, of several versions the longest that fit.
 
     Versions come longest first. Where not even the shortest fit the left one is cut.
@@ -43,8 +43,8 @@ def ends(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyp
     left, right = lefts[-1], rights[-1]
     room = width - right.cell_len - 2
     if room >= min(left.cell_len, _LEAST):
-        return _apart(cut(left, room, glyphs), right, width)
-    return cut(left, width, glyphs)
+        return _apart(truncate(left, room, glyphs), right, width)
+    return truncate(left, width, glyphs)
 
 
 def wrap(words: str, width: int, indent: int) -> list[str]:

@@ -7,8 +7,8 @@ import msgspec
 from rich.text import Text
 
 from imagegen.display.text.sanitize import Glyphs, duration
-from imagegen.display.text.wrap import cut
-from imagegen.display.views.run_progress import StyleTally, Tally
+from imagegen.display.text.wrap import truncate
+from imagegen.display.views.run_progress import RunProgress, StyleProgress
 from imagegen.project.beat_status import Status
 
 _SHORTEST: Final = 6
@@ -46,7 +46,7 @@ class Bars:
     """
 
     def __init__(
-        self, styles: Sequence[StyleTally], tally: Tally, glyphs: Glyphs, width: int
+        self, styles: Sequence[StyleProgress], tally: RunProgress, glyphs: Glyphs, width: int
     ) -> None:
         self._glyphs = glyphs
         self._width = width
@@ -63,14 +63,14 @@ class Bars:
         self._name = max(min(names, room, _SHORTEST_NAME), min(names, room - comfortable))
         self._bar = max(0, room - self._name)
 
-    def line(self, style: StyleTally) -> Text:
+    def line(self, style: StyleProgress) -> Text:
         """Return a style's line."""
         row = self._rows[style.name]
-        line = cut(Text(style.name), self._name, self._glyphs).copy()
+        line = truncate(Text(style.name), self._name, self._glyphs).copy()
         line.stylize("bold")
         line.append(" " * (self._name - line.cell_len + self._gap))
-        full = self._bar * style.there // style.total if style.total else self._bar
-        full = max(full, min(self._bar, style.there, 1))
+        full = self._bar * style.done // style.total if style.total else self._bar
+        full = max(full, min(self._bar, style.done, 1))
         line.append(self._glyphs.full * full, style="green")
         line.append(self._glyphs.empty * (self._bar - full), style="dim")
         for name, size in self._widths.items():
@@ -78,25 +78,25 @@ class Bars:
                 words = getattr(row, name)
                 line.append(" " * (self._gap + size - len(words)))
                 line.append(words, style=_STYLES[name])
-        return cut(line, self._width, self._glyphs)
+        return truncate(line, self._width, self._glyphs)
 
     def _widest(self, name: str) -> int:
         widest = max((len(getattr(row, name)) for row in self._rows.values()), default=0)
         # The bars do not jump whenever a minute less is left.
         return max(widest, _LONGEST_TIME) if name == "left" and widest else widest
 
-    def _row(self, style: StyleTally, tally: Tally) -> _Row:
+    def _row(self, style: StyleProgress, tally: RunProgress) -> _Row:
         total = style.total
         failed = len(style.errors)
         return _Row(
-            count=f"{style.there:,}/{total:,}",
-            percent=f"{100 * style.there // total if total else 100} %",
+            count=f"{style.done:,}/{total:,}",
+            percent=f"{100 * style.done // total if total else 100} %",
             errors=f"{self._glyphs[Status.ERROR]} {failed:,}" if failed else "",
             left=_left(style, tally),
         )
 
 
-def _left(style: StyleTally, tally: Tally) -> str:
+def _left(style: StyleProgress, tally: RunProgress) -> str:
     """Return how long a style takes yet; nothing while that depends on something else."""
     if style.settled:
         return "done"

@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 from rich.text import Text
 
-from imagegen.display.text.beat_grid import Sheet
+from imagegen.display.text.beat_grid import BeatGrid
 from imagegen.display.text.formatting import money
 from imagegen.display.text.sanitize import Glyphs, duration, plural
-from imagegen.display.text.wrap import cut, ends, harmless, wrap
+from imagegen.display.text.wrap import justify, sanitize_glyphs, truncate, wrap
 from imagegen.display.views.bars import Bars
 from imagegen.display.views.key_line import KeyLine
-from imagegen.display.views.run_progress import Failure, StyleTally, Tally
+from imagegen.display.views.run_progress import Failure, RunProgress, StyleProgress
 from imagegen.project.beat_status import Status
 
 _FEW_ROWS: Final = 3
@@ -45,14 +45,14 @@ _KINDS: Final = {
 class _Block(msgspec.Struct):
     """What is shown of one style under its bar."""
 
-    style: StyleTally
-    sheet: Sheet
+    style: StyleProgress
+    sheet: BeatGrid
     keys: KeyLine
     rows: int = 0
     key_line: bool = False
 
 
-class _Room:
+class _LineBudget:
     """Lines that are left to give away."""
 
     def __init__(self, lines: int) -> None:
@@ -64,23 +64,23 @@ class _Room:
         self.left -= given
         return given
 
-    def take_all(self, lines: int) -> bool:
+    def take_or_none(self, lines: int) -> bool:
         """Give so many lines, or none."""
         return lines <= self.left and self.take(lines) == lines
 
 
-class Frames:
+class FrameRenderer:
     """Makes frames of a run. `watching` tells that the run is another process's.
 
     Where room is short, spaces go first, then rows of glyphs beyond a few, then most
     failures, then what is said of keys, then all glyphs; the bars and the last line stay.
     """
 
-    def __init__(self, tally: Tally, glyphs: Glyphs, *, watching: bool = False) -> None:
+    def __init__(self, tally: RunProgress, glyphs: Glyphs, *, watching: bool = False) -> None:
         self._tally = tally
         self._glyphs = glyphs
         self._watching = watching
-        self._sheets: dict[str, Sheet] = {}
+        self._sheets: dict[str, BeatGrid] = {}
         keys = [key for style in tally.styles.values() for key in style.statuses]
         self._beats = len(set(keys))
         self._shots = len({shot for shot, _ in keys})
@@ -89,15 +89,15 @@ class Frames:
         """Return the lines of a screen of this size, at most as many and as wide as it has."""
         if width < _NARROWEST:
             # Nobody reads it there: it only has to be harmless.
-            return [cut(line, width, self._glyphs) for line in self.lines(_NARROWEST, height)]
-        foot = self._foot(width, height)
-        room = _Room(height - len(foot))
+            return [truncate(line, width, self._glyphs) for line in self.lines(_NARROWEST, height)]
+        foot = self._footer(width, height)
+        room = _LineBudget(height - len(foot))
         styles, more = self._styles(room)
-        head = self._head(width)[: room.take(1)]
+        head = self._header(width)[: room.take(1)]
         notice = self._notice(width)
         notice = notice[: room.take(len(notice))]
         blocks = [self._block(style, width) for style in styles]
-        troubles, spaced = self._allot(room, blocks, width)
+        troubles, spaced = self._allocate(room, blocks, width)
         bars = Bars(styles, self._tally, self._glyphs, width)
 
         lines = head
@@ -115,13 +115,13 @@ class Frames:
             lines.append(Text())
         return [*lines, *troubles, *notice, *foot][:height]
 
-    def _styles(self, room: _Room) -> tuple[list[StyleTally], list[Text]]:
+    def _styles(self, room: _LineBudget) -> tuple[list[StyleProgress], list[Text]]:
         """Return the styles that there is room for, and a line for the others.
 
         Of too many those are shown in which something is left to do.
         """
         styles = list(self._tally.styles.values())
-        if room.take_all(len(styles)):
+        if room.take_or_none(len(styles)):
             return styles, []
         count = max(0, room.take(len(styles)) - 1)
         relevant = sorted(styles, key=lambda style: style.settled)[:count]
@@ -129,17 +129,19 @@ class Frames:
         shown = [style for style in styles if style in relevant]
         return shown, [Text(f"{self._glyphs.more} {plural(others, 'more style')}", style="dim")]
 
-    def _block(self, style: StyleTally, width: int) -> _Block:
+    def _block(self, style: StyleProgress, width: int) -> _Block:
         sheet = self._sheets.get(style.name)
         if sheet is None or sheet.width != width:
-            sheet = self._sheets[style.name] = Sheet(style.statuses, self._glyphs, width)
+            sheet = self._sheets[style.name] = BeatGrid(style.statuses, self._glyphs, width)
         else:
             for key in style.changes:
                 sheet.changed(key)
         style.changes.clear()
         return _Block(style, sheet, KeyLine(style, self._tally, self._glyphs))
 
-    def _allot(self, room: _Room, blocks: Sequence[_Block], width: int) -> tuple[list[Text], int]:
+    def _allocate(
+        self, room: _LineBudget, blocks: Sequence[_Block], width: int
+    ) -> tuple[list[Text], int]:
         """Share lines out; returns those that tell what went wrong, and how spaced all is."""
         busy = sorted(blocks, key=lambda block: block.style.settled)
         for block in busy:
@@ -149,21 +151,21 @@ class Frames:
         for block in sorted(busy, key=lambda block: not block.keys.urgent):
             block.key_line = block.keys.needed and bool(room.take(1))
         troubles += room.take(min(_FEW_TROUBLES, wanted) - troubles)
-        _grow(room, busy, _FEW_ROWS)
+        _grow_rows(room, busy, _FEW_ROWS)
         spaced = 0
-        if room.take_all(2):
-            spaced = 2 if room.take_all(len(blocks) - 1) else 1
+        if room.take_or_none(2):
+            spaced = 2 if room.take_or_none(len(blocks) - 1) else 1
         troubles += room.take(min(_MANY_TROUBLES, wanted) - troubles)
         hidden = sum(block.sheet.height - block.rows for block in blocks)
         troubles += room.take(min(wanted - troubles, room.left - hidden))
-        told = self._troubles(width, troubles, room)
-        _grow(room, busy, max((block.sheet.height for block in blocks), default=0))
+        told = self._problems(width, troubles, room)
+        _grow_rows(room, busy, max((block.sheet.height for block in blocks), default=0))
         return told, spaced
 
-    def _head(self, width: int) -> list[Text]:
+    def _header(self, width: int) -> list[Text]:
         tally, dot = self._tally, f" {self._glyphs.dot} "
         start = tally.start
-        name = cut(
+        name = truncate(
             Text(self._harmless(start.project) if start else ""), max(12, width // 3), self._glyphs
         )
         beats = plural(self._beats, "beat")
@@ -177,7 +179,7 @@ class Frames:
         gone = f"{duration(time.monotonic() - tally.started)} gone"
         left = self._left()
         rights = [f"{gone}{dot}{left}", left] if left else [gone]
-        return [ends(lefts, [Text(right, style="dim") for right in rights], width, self._glyphs)]
+        return [justify(lefts, [Text(right, style="dim") for right in rights], width, self._glyphs)]
 
     def _left(self) -> str:
         """Return how long it will take yet, in words; nothing while that depends on others."""
@@ -202,9 +204,9 @@ class Frames:
         else:
             words = self._harmless(tally.wait.message)
             words += f" {self._glyphs.dot} next try in {left}" if tally.wait_left else ""
-        return [cut(Text(words, style="bold yellow"), width, self._glyphs)]
+        return [truncate(Text(words, style="bold yellow"), width, self._glyphs)]
 
-    def _troubles(self, width: int, count: int, room: _Room) -> list[Text]:
+    def _problems(self, width: int, count: int, room: _LineBudget) -> list[Text]:
         """Return so many lines of warnings and of the failures that came last.
 
         Where room is left, those too long for a line go on in the next.
@@ -219,12 +221,12 @@ class Frames:
             told.append((f"{sign} {len(failures) - count:,} before these", "red"))
         shown = failures[-count:] if count > 0 else []
         wide = max((len(failure.beat) for failure in shown), default=0)
-        told += [(f"{sign} {self._told(failure, wide)}", "red") for failure in shown]
+        told += [(f"{sign} {self._describe(failure, wide)}", "red") for failure in shown]
         if warned > 0:
             told += [(f"! {self._harmless(warning)}", "yellow") for warning in warnings[-warned:]]
         return [line for words, style in told for line in self._wrapped(words, style, width, room)]
 
-    def _told(self, failure: Failure, wide: int) -> str:
+    def _describe(self, failure: Failure, wide: int) -> str:
         error, tries = failure.error, failure.tries
         kind = _KINDS.get(error.cause, self._harmless(error.cause))
         kind += f" in {tries:,} tries" if tries > 1 else ""
@@ -232,15 +234,15 @@ class Frames:
         return f"{failure.beat:<{wide}}  {kind}{self._harmless(f'{reason}: {error.message}')}"
 
     def _harmless(self, text: str) -> str:
-        return harmless(text, self._glyphs)
+        return sanitize_glyphs(text, self._glyphs)
 
-    def _wrapped(self, words: str, style: str, width: int, room: _Room) -> list[Text]:
+    def _wrapped(self, words: str, style: str, width: int, room: _LineBudget) -> list[Text]:
         lines = wrap(words, width, 4)
-        if len(lines) > 1 and room.take_all(len(lines) - 1):
+        if len(lines) > 1 and room.take_or_none(len(lines) - 1):
             return [Text(line, style=style) for line in lines]
-        return [cut(Text(words, style=style), width, self._glyphs)]
+        return [truncate(Text(words, style=style), width, self._glyphs)]
 
-    def _foot(self, width: int, height: int) -> list[Text]:
+    def _footer(self, width: int, height: int) -> list[Text]:
         tally, dot = self._tally, f" {self._glyphs.dot} "
         done = f"{tally.there:,}/{tally.total:,}"
         flying = f"{tally.in_flight:,} in flight"
@@ -250,12 +252,15 @@ class Frames:
             Text(dot.join(filter(None, words)))
             for words in ((pictures, flying, spent), (done, flying, spent), (done, flying), (done,))
         ]
-        rights = [Text(words, style="dim") for words in self._ways_out()]
+        rights = [Text(words, style="dim") for words in self._key_hints()]
         # Not only what fits now: the lines above would jump with every request.
         both = lefts[0].cell_len + 2 + max(rights[0].cell_len, _LONG_WAY_OUT)
         if both > width and height >= _TALL:
-            return [ends(lefts, [Text()], width, self._glyphs), cut(rights[0], width, self._glyphs)]
-        return [ends(lefts, rights, width, self._glyphs)]
+            return [
+                justify(lefts, [Text()], width, self._glyphs),
+                truncate(rights[0], width, self._glyphs),
+            ]
+        return [justify(lefts, rights, width, self._glyphs)]
 
     def _spent(self) -> str:
         tally = self._tally
@@ -264,7 +269,7 @@ class Frames:
         about = f" of about {money(tally.spent_in_all)}" if tally.spent_in_all else ""
         return f"{money(tally.spent)}{about}"
 
-    def _ways_out(self) -> list[str]:
+    def _key_hints(self) -> list[str]:
         """Return what Ctrl-C does, in shorter and shorter words."""
         flying = self._tally.in_flight
         if self._watching:
@@ -283,7 +288,7 @@ class Frames:
         ]
 
 
-def _grow(room: _Room, blocks: Sequence[_Block], most: int) -> None:
+def _grow_rows(room: _LineBudget, blocks: Sequence[_Block], most: int) -> None:
     """Give each style in turn another row of glyphs, up to what it needs or `most`."""
     growing = list(blocks)
     while growing and room.left:

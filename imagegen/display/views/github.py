@@ -3,10 +3,10 @@
 from typing import TextIO
 
 from imagegen.display.text import github_escape
-from imagegen.display.text.sanitize import Glyphs, clean, plural
+from imagegen.display.text.sanitize import Glyphs, plural, sanitize
 from imagegen.display.views.plain import Plain
-from imagegen.display.views.run_notes import Heard
-from imagegen.events.types import Complete, Event, Start, Warned
+from imagegen.display.views.run_notes import RunNotes
+from imagegen.events.types import Complete, Event, Start, WarningEvent
 from imagegen.workspace.plan import Plan
 
 
@@ -17,18 +17,20 @@ class ActionsView(Plain):
         super().__init__(plan, out, glyphs)
         self._open = False
         self._warnings = 0
-        self._heard = Heard()
+        self._heard = RunNotes()
 
     def handle(self, event: Event) -> None:
         """Print the event, in a group; the errors after it."""
         self._heard.handle(event)
         if isinstance(event, Start):
-            self._command(github_escape.command("group", f"{clean(event.project)}: drawing"))
+            self._command(github_escape.command("group", f"{sanitize(event.project)}: drawing"))
             self._open = True
-        if isinstance(event, Warned) and self._warnings < github_escape.ANNOTATIONS:
+        if isinstance(event, WarningEvent) and self._warnings < github_escape.ANNOTATIONS:
             self._warnings += 1
             self._tally.handle(event)
-            self._command(github_escape.command("warning", clean(event.message), title="imagegen"))
+            self._command(
+                github_escape.command("warning", sanitize(event.message), title="imagegen")
+            )
             return
         super().handle(event)
         if isinstance(event, Complete):
@@ -51,13 +53,13 @@ class ActionsView(Plain):
             else errors[: github_escape.ANNOTATIONS - 1]
         )
         for name, error in shown:
-            message = clean(f"{error.cause}, {error.reason}: {error.message}")
+            message = sanitize(f"{error.cause}, {error.reason}: {error.message}")
             self._command(github_escape.command("error", message, title=f"no picture of {name}"))
         if len(errors) > len(shown):
             more = f"{plural(len(errors) - len(shown), 'more beat')} in error"
             self._command(github_escape.command("error", more, title="imagegen"))
         if complete is not None and not errors and complete.exit_code and complete.messages:
-            message = clean("; ".join(complete.messages), 600)
+            message = sanitize("; ".join(complete.messages), 600)
             self._command(
                 github_escape.command("error", message, title=f"imagegen: {complete.reason}")
             )

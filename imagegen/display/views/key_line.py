@@ -8,8 +8,8 @@ from rich.text import Text
 
 from imagegen.display.text.beat_grid import INDENT
 from imagegen.display.text.sanitize import Glyphs, duration, plural
-from imagegen.display.text.wrap import cut, harmless
-from imagegen.display.views.run_progress import KeyTally, StyleTally, Tally
+from imagegen.display.text.wrap import sanitize_glyphs, truncate
+from imagegen.display.views.run_progress import KeyProgress, RunProgress, StyleProgress
 
 _NAMED: Final = 3
 """Up to so many keys are told one by one."""
@@ -39,7 +39,7 @@ class _Part(msgspec.Struct):
 class KeyLine:
     """Says of one style what it waits for."""
 
-    def __init__(self, style: StyleTally, tally: Tally, glyphs: Glyphs) -> None:
+    def __init__(self, style: StyleProgress, tally: RunProgress, glyphs: Glyphs) -> None:
         self._style = style
         self._tally = tally
         self._glyphs = glyphs
@@ -65,7 +65,7 @@ class KeyLine:
             return long
         for part in parts:
             part.words = part.short or part.words
-        return cut(self._reduced(parts, width, 1), width, self._glyphs)
+        return truncate(self._reduced(parts, width, 1), width, self._glyphs)
 
     def _reduced(self, parts: list[_Part], width: int, least: int) -> Text:
         """Join the parts that fit; those of a rank below `least` stay in any case."""
@@ -108,7 +108,7 @@ class KeyLine:
 
     def _sending(self) -> list[_Part]:
         """Say when the next request leaves, as far as this style has a say in it."""
-        style, wait = self._style, self._style.waits_for
+        style, wait = self._style, self._style.wait_seconds
         if not style.unsent:
             return [_Part("all sent", 1)]
         if style.wait is not None and style.wait.reason == "lending":
@@ -128,7 +128,7 @@ class KeyLine:
 
     @property
     def _nothing_left(self) -> bool:
-        if self._style.waits_for is not None:
+        if self._style.wait_seconds is not None:
             # Another style's key may serve it.
             return False
         others = self._tally.styles.values()
@@ -148,16 +148,16 @@ class KeyLine:
             wait = _soonest(waiting) if waiting else None
         return [] if wait is None else [_Part(f"next request in {duration(wait)}", 1)]
 
-    def _named(self, tail: str, key: KeyTally) -> _Part:
+    def _named(self, tail: str, key: KeyProgress) -> _Part:
         name = self._tail(tail)
         if key.state == "waiting":
             return _Part(f"{name} next in {duration(key.left)}", 1)
         words = f"{name} cooling down {duration(key.left)}"
-        why = harmless(key.news.message, self._glyphs, 60)
+        why = sanitize_glyphs(key.news.message, self._glyphs, 60)
         return _Part(f"{words} ({why})" if why else words, 1, "yellow", words)
 
     def _counted(
-        self, ready: int, waiting: dict[str, KeyTally], cooling: dict[str, KeyTally]
+        self, ready: int, waiting: dict[str, KeyProgress], cooling: dict[str, KeyProgress]
     ) -> _Part:
         words = [f"{ready} ready"] if ready else []
         if waiting:
@@ -178,8 +178,8 @@ class KeyLine:
         return parts
 
     def _tail(self, tail: str) -> str:
-        return harmless(tail, self._glyphs, 12)
+        return sanitize_glyphs(tail, self._glyphs, 12)
 
 
-def _soonest(keys: dict[str, KeyTally]) -> float:
+def _soonest(keys: dict[str, KeyProgress]) -> float:
     return min(key.left for key in keys.values())

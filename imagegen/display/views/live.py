@@ -10,8 +10,8 @@ from rich.console import Console
 
 from imagegen.display.text.sanitize import Glyphs
 from imagegen.display.views.canvas import Canvas
-from imagegen.display.views.frame import Frames
-from imagegen.display.views.run_progress import Tally
+from imagegen.display.views.frame import FrameRenderer
+from imagegen.display.views.run_progress import RunProgress
 from imagegen.events.types import Event
 from imagegen.workspace.plan import Plan
 
@@ -28,8 +28,8 @@ class LiveView:
     def __init__(
         self, plan: Plan, console: Console, glyphs: Glyphs, *, watching: bool = False
     ) -> None:
-        self._tally = Tally(plan)
-        self._frames = Frames(self._tally, glyphs, watching=watching)
+        self._tally = RunProgress(plan)
+        self._frames = FrameRenderer(self._tally, glyphs, watching=watching)
         self._canvas = Canvas(console)
         self._drawn = 0.0
 

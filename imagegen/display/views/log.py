@@ -11,7 +11,7 @@ from typing import Final, TextIO
 
 from imagegen import files
 from imagegen.display.text import github_escape
-from imagegen.display.text.sanitize import clean
+from imagegen.display.text.sanitize import sanitize
 from imagegen.events.types import (
     Complete,
     Event,
@@ -19,10 +19,10 @@ from imagegen.events.types import (
     KeyChange,
     Progress,
     Start,
-    Wait,
-    Warned,
+    Waiting,
+    WarningEvent,
 )
-from imagegen.project.layout import own_log
+from imagegen.project.layout import ensure_own_log
 from imagegen.secret import redact
 
 LARGEST: Final = 4 * 1024 * 1024
@@ -62,7 +62,7 @@ class RunLog:
                 # A disk that is nearly full takes a part and refuses the next.
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            raise files.refused(error, self._path) from error
+            raise files.storage_error(error, self._path) from error
         self._size += len(data)
 
     def tick(self) -> None:
@@ -84,7 +84,7 @@ class RunLog:
 def describe(event: Event) -> str:
     """Return an event as words on one line, harmless on a terminal."""
     what, *parts = _parts(event)
-    return "  ".join([f"{what:<10}", *(clean(part, 600) for part in parts if part)])
+    return "  ".join([f"{what:<10}", *(sanitize(part, 600) for part in parts if part)])
 
 
 def _parts(event: Event) -> list[str]:
@@ -97,7 +97,7 @@ def _parts(event: Event) -> list[str]:
             return ["start", f"run {event.run}", f"{left} to draw, {there} exist", what, resumes]
         case Progress():
             return _progress(event)
-        case Wait():
+        case Waiting():
             whose = event.style or "all styles"
             return ["wait", whose, event.reason, _span(event.seconds), event.message]
         case KeyChange():
@@ -106,7 +106,7 @@ def _parts(event: Event) -> list[str]:
         case Forecast():
             cost = f"about ${event.cost_in_all:.2f} in all" if event.cost_in_all else ""
             return ["forecast", f"{_span(event.seconds) or 'unknown'} left", cost]
-        case Warned():
+        case WarningEvent():
             return ["warning", event.message]
         case Complete():
             return _complete(event)
@@ -145,7 +145,7 @@ def _span(seconds: float | None) -> str:
 def _open(path: Path) -> FileIO:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | files.READ_FLAGS
     try:
-        own_log(path)
+        ensure_own_log(path)
         return FileIO(os.open(path, flags, 0o600), "ab")
     except OSError as error:
-        raise files.refused(error, path) from error
+        raise files.storage_error(error, path) from error

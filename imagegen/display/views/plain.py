@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from imagegen.display.text import github_escape
-from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.beat_labels import BeatLabels
 from imagegen.display.text.charset import in_ascii
 from imagegen.display.text.formatting import minutes, money, price
-from imagegen.display.text.sanitize import ASCII, Glyphs, clean, duration, plural, printable
-from imagegen.display.views.run_progress import Tally
-from imagegen.events.types import Event, Forecast, KeyChange, Progress, Start, Wait, Warned
+from imagegen.display.text.sanitize import ASCII, Glyphs, duration, escape_control, plural, sanitize
+from imagegen.display.views.run_progress import RunProgress
+from imagegen.events.types import Event, Forecast, KeyChange, Progress, Start, Waiting, WarningEvent
 from imagegen.project.beat_status import Status
 from imagegen.workspace.plan import Plan
 
@@ -28,7 +28,7 @@ class Plain:
     def __init__(
         self, plan: Plan, out: TextIO, glyphs: Glyphs, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tally = Tally(plan)
+        self._tally = RunProgress(plan)
         self._out = out
         self._glyphs = glyphs
         self._now = now
@@ -36,7 +36,7 @@ class Plain:
         self._told = ""
         self._forecast = False
         beats = [(style, *p.beat.key) for style, own in plan.styles.items() for p in own]
-        self._names = Names(beats, certain=not plan.others)
+        self._names = BeatLabels(beats, certain=not plan.unselected_count)
         self._width = max((len(self._names.full(*beat)) for beat in beats), default=0)
 
     def handle(self, event: Event) -> None:
@@ -65,10 +65,10 @@ class Plain:
         parts = [f"{tally.there:,}/{tally.total:,} pictures" if tally.total else "goes on"]
         if tally.in_flight:
             parts.append(f"{tally.in_flight:,} in flight")
-        waits = [style.waits_for for style in tally.styles.values()]
+        waits = [style.wait_seconds for style in tally.styles.values()]
         soonest = min((wait for wait in waits if wait is not None), default=None)
         if tally.wait is not None:
-            parts.append(clean(tally.wait.message))
+            parts.append(sanitize(tally.wait.message))
         elif soonest is not None:
             parts.append(f"next request in {duration(soonest)}")
         if tally.wait is None and tally.left:
@@ -83,20 +83,20 @@ class Plain:
                 return _start(event)
             case Progress():
                 return self._beat(event)
-            case Wait(style=None) | Wait(reason="round"):
+            case Waiting(style=None) | Waiting(reason="round"):
                 told, self._told = self._told, event.message
-                return f"  {clean(event.message)}" if event.message != told else None
+                return f"  {sanitize(event.message)}" if event.message != told else None
             case KeyChange(state="ready" | "waiting"):
                 return None
             case KeyChange():
                 span = f" for {minutes(event.seconds)}" if event.seconds else ""
-                why = f": {clean(event.message)}" if event.message else ""
+                why = f": {sanitize(event.message)}" if event.message else ""
                 return f"  {event.style} {event.key} {event.state}{span}{why}"
             case Forecast(seconds=float() | int()) if not self._forecast:
                 self._forecast = True
                 return _forecast(event)
-            case Warned():
-                return f"  warning: {clean(event.message)}"
+            case WarningEvent():
+                return f"  warning: {sanitize(event.message)}"
         return None
 
     def _beat(self, event: Progress) -> str | None:
@@ -109,14 +109,14 @@ class Plain:
             seconds = f"  {event.seconds:.1f} s" if event.seconds is not None else ""
             return f"{head} {count:>9}{seconds}"
         if event.status is Status.BLOCKED:
-            return f"{head} {count:>9}  blocked by {clean(event.blocked_by or '')}"
+            return f"{head} {count:>9}  blocked by {sanitize(event.blocked_by or '')}"
         if event.error is None:
             return None
         if event.status is Status.ERROR:
             error = event.error
-            return f"{head} {count:>9}  {error.cause}, {error.reason}: {clean(error.message)}"
+            return f"{head} {count:>9}  {error.cause}, {error.reason}: {sanitize(error.message)}"
         if event.status is Status.PENDING:
-            return f"  {name} will be tried again: {clean(event.error.message)}"
+            return f"  {name} will be tried again: {sanitize(event.error.message)}"
         return None
 
     def _print(self, line: str) -> None:
@@ -124,7 +124,7 @@ class Plain:
 
     def _write(self, line: str) -> None:
         self._last = self._now()
-        shown = printable(line)
+        shown = escape_control(line)
         self._out.write((in_ascii(shown) if self._glyphs.dot == ASCII.dot else shown) + "\n")
         self._out.flush()
 
@@ -133,13 +133,13 @@ def _start(event: Start) -> str:
     left = sum(style.pending for style in event.styles.values())
     there = sum(style.there for style in event.styles.values())
     exists = f", {there:,} exist" if there else ""
-    size = clean(f"{event.image_size} {event.aspect_ratio}")
+    size = sanitize(f"{event.image_size} {event.aspect_ratio}")
     cost = f"about {price(event.price)} a picture" if event.price else ""
-    how = filter(None, [clean(event.provider), clean(event.model), size, cost])
+    how = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
     resumes = ", carrying on the last run" if event.resumes else ""
     exists += f", {event.reused:,} of them from before" if event.reused else ""
     return (
-        f"{clean(event.project)}: {plural(left, 'picture')} to draw{exists} "
+        f"{sanitize(event.project)}: {plural(left, 'picture')} to draw{exists} "
         f"({', '.join(how)}){resumes}"
     )
 

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from imagegen.events.types import Event, KeyChange, Progress, Start, Warned
+from imagegen.events.types import Event, KeyChange, Progress, Start, WarningEvent
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 
 _HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
 
 
-class Heard:
+class RunNotes:
     """A listener that remembers which beats ended in error, and which keys were held up.
 
     `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
@@ -39,7 +39,7 @@ class Heard:
             case Progress(status=Status.BLOCKED):
                 key = (event.style, event.shot_number, event.beat_number)
                 self.blocked[key] = event.blocked_by or ""
-            case Warned():
+            case WarningEvent():
                 self.warnings[event.message] = None
             case Progress(status=Status.COMPLETE):
                 drawn = (event.style, event.shot_number, event.beat_number)

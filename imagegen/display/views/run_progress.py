@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.display.text.beat_labels import Names
+from imagegen.display.text.beat_labels import BeatLabels
 from imagegen.events.types import (
     Complete,
     Event,
@@ -16,12 +16,12 @@ from imagegen.events.types import (
     KeyChange,
     Progress,
     Start,
-    Wait,
-    Warned,
+    Waiting,
+    WarningEvent,
 )
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 from imagegen.workspace.plan import Plan
 
 ENDING: Final = frozenset({"finishing", "stopping"})
@@ -36,7 +36,7 @@ class Failure(msgspec.Struct, frozen=True):
     tries: int
 
 
-class KeyTally:
+class KeyProgress:
     """One key of a style: its last news, and when it will be ready again.
 
     `ready_at` is in `time.monotonic()` seconds; None where only another event can tell.
@@ -59,10 +59,10 @@ class KeyTally:
         return max(0.0, (self.ready_at or 0.0) - time.monotonic())
 
 
-class StyleTally:
+class StyleProgress:
     """One style: the status of each beat in file order, its keys, and what it waits for."""
 
-    def __init__(self, name: str, statuses: Mapping[Key, Status]) -> None:
+    def __init__(self, name: str, statuses: Mapping[BeatKey, Status]) -> None:
         self.name = name
         self.statuses = dict(statuses)
         self.total = len(self.statuses)
@@ -70,20 +70,20 @@ class StyleTally:
         self.blocked = counts[Status.BLOCKED]
         self.waived = counts[Status.WAIVED]
         self.completed = self.total - self.blocked - counts[Status.PENDING]
-        self.errors: dict[Key, BeatError] = {}
-        self.keys: dict[str, KeyTally] = {}
-        self.wait: Wait | None = None
+        self.errors: dict[BeatKey, BeatError] = {}
+        self.keys: dict[str, KeyProgress] = {}
+        self.wait: Waiting | None = None
         self.wait_ends = 0.0
         self.in_flight = 0
         self.ends_at: float | None = None
         """When its last picture will be there, in `time.monotonic()` seconds; None: unknown."""
-        self.changes: set[Key] = set()
+        self.changes: set[BeatKey] = set()
         """Beats that have changed, for whoever draws them."""
-        self.retrying: set[Key] = set()
+        self.retrying: set[BeatKey] = set()
         """Beats that failed and will be tried again."""
 
     @property
-    def there(self) -> int:
+    def done(self) -> int:
         """How many beats need nothing more of this run and have a picture."""
         return self.completed - self.waived
 
@@ -94,7 +94,7 @@ class StyleTally:
         return max(0, self.total - settled - self.in_flight)
 
     @property
-    def waits_for(self) -> float | None:
+    def wait_seconds(self) -> float | None:
         """Seconds until the next request may leave, or None if nothing is waited for."""
         left = self.wait_ends - time.monotonic()
         return left if self.wait is not None and left > 0 else None
@@ -120,14 +120,14 @@ class StyleTally:
         """Seconds until its next request may leave; None where none waits for a certain time."""
         if not self.unsent:
             return None
-        if self.waits_for is not None:
-            return self.waits_for
+        if self.wait_seconds is not None:
+            return self.wait_seconds
         keys = [key for key in self.keys.values() if key.state in {"ready", "waiting", "cooling"}]
         # A key that is ready may send at once.
         return min((key.left for key in keys), default=None)
 
 
-class Tally:
+class RunProgress:
     """The whole run. Fed with every event, in order, by one thread.
 
     Events may be older than the moment at which they are heard: a run can be followed from
@@ -136,17 +136,17 @@ class Tally:
 
     def __init__(self, plan: Plan) -> None:
         self.styles = {
-            style: StyleTally(style, {one.beat.key: one.status for one in beats})
+            style: StyleProgress(style, {one.beat.key: one.status for one in beats})
             for style, beats in plan.styles.items()
             if beats
         }
-        self._names = Names(
+        self._names = BeatLabels(
             ((name, *key) for name, style in self.styles.items() for key in style.statuses),
-            certain=not plan.others,
+            certain=not plan.unselected_count,
         )
         self.start: Start | None = None
         self.started = time.monotonic()
-        self.wait: Wait | None = None
+        self.wait: Waiting | None = None
         self.wait_ends = 0.0
         self.warnings: list[str] = []
         self.failures: list[Failure] = []
@@ -161,7 +161,7 @@ class Tally:
     @property
     def there(self) -> int:
         """How many beats need nothing more of this run and have a picture."""
-        return sum(style.there for style in self.styles.values())
+        return sum(style.done for style in self.styles.values())
 
     @property
     def total(self) -> int:
@@ -200,16 +200,16 @@ class Tally:
                 self.spent = 0.0 if event.price is not None else None
             case Progress():
                 self._progress(event)
-            case Wait(style=str()):
+            case Waiting(style=str()):
                 self._style_wait(event, heard)
-            case Wait() if event.reason in ENDING or not self.ending:
+            case Waiting() if event.reason in ENDING or not self.ending:
                 self.wait = None if event.reason == "online" else event
                 self.wait_ends = heard + (event.seconds or 0.0)
             case KeyChange():
                 self._key(event, heard)
             case Forecast():
                 self._forecast(event, heard)
-            case Warned():
+            case WarningEvent():
                 self.warnings.append(event.message)
             case Complete():
                 self.complete = event
@@ -241,7 +241,7 @@ class Tally:
         if event.status is Status.GENERATING:
             style.wait = None
 
-    def _style_wait(self, event: Wait, heard: float) -> None:
+    def _style_wait(self, event: Waiting, heard: float) -> None:
         style = self.styles.get(event.style or "")
         if style is not None:
             style.wait = event
@@ -252,7 +252,7 @@ class Tally:
             self.limited[event.key] += 1
         style = self.styles.get(event.style)
         if style is not None:
-            style.keys[event.key] = KeyTally(event, heard)
+            style.keys[event.key] = KeyProgress(event, heard)
 
     def _forecast(self, event: Forecast, heard: float) -> None:
         self.ends_at = None if event.seconds is None else heard + event.seconds

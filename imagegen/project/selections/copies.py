@@ -23,7 +23,7 @@ from imagegen.errors import UsageError
 from imagegen.images import formats, png
 from imagegen.project.beat_ids import BeatId, BeatIndex
 from imagegen.project.file_lock import exclusive
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import ProjectPaths, reject_symlink
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
 
@@ -46,28 +46,32 @@ class ChangedMeanwhileError(Exception):
     """Another program wrote the file of choices since it was read."""
 
 
-def alone(layout: Layout) -> AbstractContextManager[None]:
+def alone(layout: ProjectPaths) -> AbstractContextManager[None]:
     """Let nobody else change choices meanwhile. Raises as `exclusive` does."""
     return exclusive(layout, _LOCK, FILE)
 
 
 @contextlib.contextmanager
-def locked(layout: Layout) -> Iterator[None]:
+def locked_selections(layout: ProjectPaths) -> Iterator[None]:
     """Let nobody else change choices meanwhile, and finish what a crash left half done.
 
     A run may be active. Raises `UsageError`, also where pictures are moving, and `StorageError`.
     """
     with alone(layout):
-        for folder in (layout.root / FOLDER, layout.root / FOLDER / STAGED, layout.old / FOLDER):
-            refuse_link(folder)
-        if interrupted(layout):
-            finish(layout)
+        for folder in (
+            layout.root / FOLDER,
+            layout.root / FOLDER / STAGED,
+            layout.archive_dir / FOLDER,
+        ):
+            reject_symlink(folder)
+        if has_pending(layout):
+            sync(layout)
         yield
 
 
-def refuse_moving(layout: Layout) -> None:
+def require_no_step(layout: ProjectPaths) -> None:
     """Raise `UsageError` where a step is half done: it may be about to move choices too."""
-    if not layout.old.is_dir():
+    if not layout.archive_dir.is_dir():
         return
     # What most commands read of choices needs none of it.
     from imagegen.project import steps  # noqa: PLC0415
@@ -76,28 +80,28 @@ def refuse_moving(layout: Layout) -> None:
         raise UsageError("pictures are being moved", hint="try again in a moment")
 
 
-def interrupted(layout: Layout) -> bool:
+def has_pending(layout: ProjectPaths) -> bool:
     """Tell whether somebody is changing choices, or was at a crash."""
     return os.path.lexists(layout.root / FOLDER / STAGED)
 
 
-def recover(layout: Layout) -> None:
+def finish_if_idle(layout: ProjectPaths) -> None:
     """Finish what a crash left half done; nothing, while whoever does it is at it.
 
     Raises `StorageError`, and `UsageError` where a folder is a symbolic link.
     """
     # Busy, or a file that is torn: whoever changes choices next is told.
     with contextlib.suppress(UsageError), exclusive(layout, _LOCK, FILE, seconds=0):
-        if interrupted(layout):
-            finish(layout)
+        if has_pending(layout):
+            sync(layout)
 
 
-def begin(layout: Layout) -> None:
+def begin(layout: ProjectPaths) -> None:
     """Mark that work is under way. Raises `StorageError`."""
     files.make_folder(layout.root / FOLDER / STAGED)
 
 
-def stage(layout: Layout, file: str, picture: Path) -> str:
+def stage(layout: ProjectPaths, file: str, picture: Path) -> str:
     """Copy a picture, to be called `file` once the choice stands; returns its hash.
 
     Raises `NotAPictureError` and `StorageError`.
@@ -111,15 +115,15 @@ def stage(layout: Layout, file: str, picture: Path) -> str:
     return sha256(whole)
 
 
-def signature(layout: Layout) -> tuple[int, ...] | None:
+def signature(layout: ProjectPaths) -> tuple[int, ...] | None:
     """Return what changes with the file of choices; None without one."""
     try:
-        return files.mark((layout.root / FILE).lstat())
+        return files.stat_signature((layout.root / FILE).lstat())
     except OSError:
         return None
 
 
-def commit(layout: Layout, entries: Entries, seen: tuple[int, ...] | None) -> None:
+def commit(layout: ProjectPaths, entries: Entries, seen: tuple[int, ...] | None) -> None:
     """Write the file: from here on the choices stand. Raises `StorageError`.
 
     `seen` is the file's signature before it was read. Raises `ChangedMeanwhileError` if it is
@@ -136,25 +140,25 @@ def commit(layout: Layout, entries: Entries, seen: tuple[int, ...] | None) -> No
     try:
         files.replace(staged, place)
     except OSError as error:
-        raise files.refused(error, place) from error
+        raise files.storage_error(error, place) from error
     files.sync_folder(layout.root)
 
 
-def withdraw(layout: Layout, file: str, pictures: Iterable[Path]) -> None:
+def remove(layout: ProjectPaths, file: str, pictures: Iterable[Path]) -> None:
     """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`.
 
     `pictures` are those of its beat: a copy of none of them is kept.
     """
     path = layout.root / FOLDER / file
     if os.path.lexists(path):
-        _keep(layout, path, pictures)
+        _archive(layout, path, pictures)
         try:
             files.replace(path, layout.root / FOLDER / STAGED / f"{file}{_OUT}")
         except OSError as error:
-            raise files.refused(error, path) from error
+            raise files.storage_error(error, path) from error
 
 
-def finish(layout: Layout, index: BeatIndex | None = None) -> None:
+def sync(layout: ProjectPaths, index: BeatIndex | None = None) -> None:
     """Bring the folder in line with the file. For whoever holds the lock.
 
     With the storyboard's `index` also copies are made of what other tools chose.
@@ -189,7 +193,7 @@ def _copies_without_storyboard(entries: Entries) -> dict[str, ExpectedCopy]:
 class _Folder:
     """The folder on its way to what the file says."""
 
-    def __init__(self, layout: Layout, entries: Entries, index: BeatIndex | None) -> None:
+    def __init__(self, layout: ProjectPaths, entries: Entries, index: BeatIndex | None) -> None:
         self._layout = layout
         self._index = index
         self._path = layout.root / FOLDER
@@ -212,13 +216,13 @@ class _Folder:
                 # Without a storyboard it is not known which entry counts.
                 if self._index is not None and file not in self._there:
                     self._copy_again(file, want)
-            files.sweep(self._path)
+            files.remove_stale(self._path)
             files.sync_folder(self._path)
-            if interrupted(self._layout):
+            if has_pending(self._layout):
                 (self._path / STAGED).rmdir()
         except OSError as error:
             path = Path(error.filename2 or error.filename or self._path)
-            raise files.refused(error, path) from error
+            raise files.storage_error(error, path) from error
 
     def _place_staged(self, file: str) -> None:
         """Give a staged copy its name, if the choice stands; whatever is staged has a twin."""
@@ -229,7 +233,7 @@ class _Folder:
             return
         self._replace_other(file, want)
         if file in self._there:
-            _keep(self._layout, self._path / file, self._pictures(want))
+            _archive(self._layout, self._path / file, self._pictures(want))
         files.replace(staged, self._path / file)
         self._there.add(file)
 
@@ -249,7 +253,7 @@ class _Folder:
             if other not in self._there or other in self._expected:
                 continue
             if file in self._there:
-                _keep(self._layout, self._path / other, self._pictures(want))
+                _archive(self._layout, self._path / other, self._pictures(want))
                 (self._path / other).unlink()
             else:
                 files.replace(self._path / other, self._path / file)
@@ -259,7 +263,7 @@ class _Folder:
     def _copy_again(self, file: str, want: ExpectedCopy) -> None:
         """Make a copy that is missing, if the picture is still the one that was chosen."""
         picture = self._picture(want)
-        data = whole_bytes(picture) if picture is not None else None
+        data = read_image(picture) if picture is not None else None
         # Without a hash it is another tool's choice, of the picture that is there.
         if picture is None or data is None or want.choice.sha256 not in {None, sha256(data)}:
             return
@@ -270,7 +274,7 @@ class _Folder:
     def _picture(self, want: ExpectedCopy) -> Path | None:
         """Return where the picture is that was chosen."""
         if self._index is None or want.beat is None:
-            named = selections.parts(want.key)
+            named = selections.parse_name(want.key)
             shot = (named[0] or want.choice.shot) if named is not None else None
             if named is None or shot is None:
                 return None
@@ -290,20 +294,20 @@ class _Folder:
         return [self._layout.style_folder(style) / within for style in styles]
 
 
-def pictures_of(layout: Layout, index: BeatIndex, beat: BeatId) -> list[Path]:
+def pictures_of(layout: ProjectPaths, index: BeatIndex, beat: BeatId) -> list[Path]:
     """Return where the pictures of a beat are, in every style that has it."""
     return [layout.picture(style, *key) for style, key in index.keys(beat).items()]
 
 
-def _keep(layout: Layout, path: Path, pictures: Iterable[Path]) -> None:
+def _archive(layout: ProjectPaths, path: Path, pictures: Iterable[Path]) -> None:
     """Give a copy that has no twin among these pictures a second place among the old ones."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise UsageError(f"{path} is no file, and a chosen picture goes there", hint="move it away")
     if not any(_is_twin(path, twin) for twin in pictures):
-        files.keep_old(path, layout.old / FOLDER / path.name)
+        files.archive_copy(path, layout.archive_dir / FOLDER / path.name)
 
 
-def unchanged(copy: Path | str, picture: Path | str) -> bool:
+def same_file_stat(copy: Path | str, picture: Path | str) -> bool:
     """Tell by size and time whether a copy and its picture are as they were when it was made."""
     try:
         first, second = os.lstat(copy), os.lstat(picture)
@@ -325,13 +329,13 @@ def is_file(path: str) -> bool:
 
 
 def _is_twin(copy: Path, picture: Path) -> bool:
-    if unchanged(copy, picture):
+    if same_file_stat(copy, picture):
         return True
     data = files.read(copy, png.MAX_BYTES)
     return data is not None and data == files.read(picture, png.MAX_BYTES)
 
 
-def whole_bytes(picture: Path) -> bytes | None:
+def read_image(picture: Path) -> bytes | None:
     """Return a picture as the PNG that it is, or will be converted to; None if it is none."""
     data = files.read(picture, png.MAX_BYTES)
     try:

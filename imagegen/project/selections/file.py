@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from imagegen import encoding, files
-from imagegen.errors import UsageError, within_sentence
+from imagegen.errors import UsageError, lower_first
 from imagegen.project.beat_ids import BeatId, BeatIndex, folded
 from imagegen.project.storyboard import file_number
 from imagegen.times import iso, seconds
@@ -102,7 +102,7 @@ def read(root: Path) -> Entries:
     try:
         return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        message = f"{path} cannot be understood: {within_sentence(str(error))}"
+        message = f"{path} cannot be understood: {lower_first(str(error))}"
         raise UsageError(message, hint=_HINT) from error
 
 
@@ -116,7 +116,7 @@ def encoded(entries: Mapping[str, Any]) -> bytes:
 
 # An entry's name is asked for several times over.
 @lru_cache(maxsize=1 << 16)
-def parts(name: str) -> tuple[str | None, str] | None:
+def parse_name(name: str) -> tuple[str | None, str] | None:
     """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
     alone = _number(name, "beat")
     if alone is not None:
@@ -129,7 +129,7 @@ def parts(name: str) -> tuple[str | None, str] | None:
 
 def file_of(name: str, *, flagged: bool = False) -> str | None:
     """Return what a chosen picture is called in `selected_images`; None if that is no name."""
-    named = parts(name)
+    named = parse_name(name)
     if named is None:
         return None
     shot, beat = named
@@ -170,7 +170,7 @@ class Selections:
                 self._keys.setdefault(found[0], []).append(key)
 
     def _beats(self, key: str, choice: Choice) -> list[BeatId]:
-        named = parts(key)
+        named = parse_name(key)
         if named is None:
             return []
         shot, number = named
@@ -214,7 +214,7 @@ class Selections:
 
 def is_misnamed(key: str, beat: BeatId) -> bool:
     """Return whether an entry's key tells a shot, and its beat is not told apart, or reverse."""
-    named = parts(key)
+    named = parse_name(key)
     return named is not None and (named[0] is not None) != ("/" in beat)
 
 
@@ -254,7 +254,7 @@ def last_chosen(entries: Entries) -> dict[str, str]:
     return {file: key for file, (_, key) in found.items()}
 
 
-def without(entries: Entries, dropped: Iterable[str]) -> Entries:
+def omit(entries: Entries, dropped: Iterable[str]) -> Entries:
     """Return the entries but for some."""
     gone = set(dropped)
     return {name: entry for name, entry in entries.items() if name not in gone}

@@ -19,17 +19,17 @@ from imagegen.project.selections.file import (
     files_of,
     is_misnamed,
     names_in,
-    parts,
+    omit,
+    parse_name,
     read,
-    without,
 )
-from imagegen.project.storyboard import Key
+from imagegen.project.storyboard import BeatKey
 
 Naming = Callable[[BeatId], str]
 """Returns the key that a beat's entry has in image_selections.json if there is none yet."""
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class UndoData(msgspec.Struct, frozen=True, kw_only=True):
     """What a step keeps, so that undo can set choices back.
 
     `names` has what entries were called before, what they are called since, and their shot
@@ -41,7 +41,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     added: dict[str, Any] = {}
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class SelectionMoves(msgspec.Struct, frozen=True, kw_only=True):
     """What changes where beats get other numbers: the file, and pictures from where to where.
 
     `dropped` are choices whose picture gave way, or whose new number has a choice already;
@@ -50,7 +50,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
     data: bytes
     pictures: dict[str, str]
-    kept: Kept
+    kept: UndoData
     away: tuple[str, ...] = ()
 
     @property
@@ -64,9 +64,9 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(self.kept.dropped)
 
 
-def moved(
-    root: Path, index: BeatIndex, naming: Naming, moves: Mapping[str, Mapping[Key, Key]]
-) -> Moved | None:
+def plan_selection_moves(
+    root: Path, index: BeatIndex, naming: Naming, moves: Mapping[str, Mapping[BeatKey, BeatKey]]
+) -> SelectionMoves | None:
     """Bring choices along if beats of a style get other numbers, or are called otherwise now.
 
     `moves` are each style's, from which beat to which. A choice follows the picture of the
@@ -74,20 +74,20 @@ def moved(
     file that cannot be read.
     """
     entries = read(root)
-    ways = {style: _Ways(own) for style, own in moves.items() if own}
-    going: dict[str, Key] = {}
+    ways = {style: _MoveIndex(own) for style, own in moves.items() if own}
+    going: dict[str, BeatKey] = {}
     gone: set[str] = set()
     for name, entry in entries.items():
         choice = choice_of(entry)
         way = ways.get(choice.style) if choice is not None else None
         if choice is None or way is None:
             continue
-        key = way.of(name, choice)
+        key = way.target(name, choice)
         if key is not None:
             going[name] = key
-        elif way.ends(name, choice):
+        elif way.is_displaced(name, choice):
             gone.add(name)
-    staying = without(entries, {*going, *gone})
+    staying = omit(entries, {*going, *gone})
     found, now = dict(staying), dict[str, str]()
     _rename_misnamed(found, now, index, naming)
     added = _missing(found, index, naming)
@@ -117,10 +117,10 @@ def moved(
         for file in files_of(name)
         if file in there and file not in claimed
     }
-    return Moved(
+    return SelectionMoves(
         data=encoded(found),
         pictures=pictures,
-        kept=Kept(
+        kept=UndoData(
             names={name: (new, _shot_in(entries[name])) for name, new in now.items()},
             dropped={name: entries[name] for name in entries if name in dropped | replaced},
             added=added,
@@ -166,9 +166,9 @@ def _missing(entries: Entries, index: BeatIndex, naming: Naming) -> Entries:
     return missing
 
 
-def _renumbered(name: str, key: Key, index: BeatIndex, naming: Naming) -> str:
+def _renumbered(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> str:
     """Return the key of an entry whose beat has another number now, spelled as it was."""
-    beat, named = index.id_of(key), parts(name)
+    beat, named = index.id_of(key), parse_name(name)
     if "/" in beat or named is None or named[0] is not None:
         return naming(beat)
     if folded(named[1]) == folded(beat):
@@ -177,23 +177,23 @@ def _renumbered(name: str, key: Key, index: BeatIndex, naming: Naming) -> str:
     return f"{before}{beat}" if number and not after else naming(beat)
 
 
-class _Ways:
+class _MoveIndex:
     """From where to where pictures of one style move, by beat number."""
 
-    def __init__(self, moves: Mapping[Key, Key]) -> None:
-        self._sources: dict[str, list[tuple[Key, Key]]] = {}
-        self._targets: dict[str, list[Key]] = {}
+    def __init__(self, moves: Mapping[BeatKey, BeatKey]) -> None:
+        self._sources: dict[str, list[tuple[BeatKey, BeatKey]]] = {}
+        self._targets: dict[str, list[BeatKey]] = {}
         for source, target in moves.items():
             self._sources.setdefault(folded(source[1]), []).append((source, target))
             self._targets.setdefault(folded(target[1]), []).append(target)
 
-    def of(self, name: str, choice: Choice) -> Key | None:
+    def target(self, name: str, choice: Choice) -> BeatKey | None:
         """Return the beat that a chosen picture goes to; None if it is not known to go."""
         shot, beat = _place(name, choice)
         found = [to for key, to in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
         return found[0] if len(found) == 1 else None
 
-    def ends(self, name: str, choice: Choice) -> bool:
+    def is_displaced(self, name: str, choice: Choice) -> bool:
         """Tell whether another comes to the place of a chosen picture, which does not go."""
         shot, beat = _place(name, choice)
         sources = [key for key, _ in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
@@ -203,12 +203,12 @@ class _Ways:
 
 def _place(name: str, choice: Choice) -> tuple[str | None, str]:
     """Return shot, if it is known, and number of the picture that was chosen, as they compare."""
-    shot, beat = parts(name) or (None, "")
+    shot, beat = parse_name(name) or (None, "")
     shot = shot or choice.shot
     return folded(shot) if shot is not None else None, folded(beat)
 
 
-def set_back(entries: Entries, kept: Kept) -> Entries:
+def restore(entries: Entries, kept: UndoData) -> Entries:
     """Return the entries as they were before a step, with what was chosen since."""
     before = {now: (name, shot) for name, (now, shot) in kept.names.items()}
     stayed = {

@@ -14,7 +14,7 @@ after is ever without one.
 """
 
 from imagegen.project.steps.folders import STEP, new_folder, newest_first
-from imagegen.project.steps.history import last, note_run, undo, unreadable
+from imagegen.project.steps.history import last, record_run, undo, unreadable
 from imagegen.project.steps.paths import is_place
 from imagegen.project.steps.perform import perform, recover, unfinished
 from imagegen.project.steps.step import Move, Step
@@ -27,8 +27,8 @@ __all__ = [
     "last",
     "new_folder",
     "newest_first",
-    "note_run",
     "perform",
+    "record_run",
     "recover",
     "undo",
     "unfinished",

@@ -11,8 +11,8 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import StorageError
-from imagegen.project.layout import Layout
-from imagegen.times import in_name
+from imagegen.project.layout import ProjectPaths
+from imagegen.times import path_timestamp
 
 STEP: Final = "step.json"
 """The file in which a step says what it is."""
@@ -30,44 +30,44 @@ FolderName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 """The name of a folder in `old_images`: a time in UTC, and a number from the second on."""
 
 
-def new_folder(layout: Layout, wall: float) -> Path:
+def new_folder(layout: ProjectPaths, wall: float) -> Path:
     """Make a folder in `old_images` that sorts after all others. Raises `StorageError`.
 
     `wall` is in seconds. After a clock was set back, the newest folder's time is used on. One
     that stays empty is removed by the next `recover`.
     """
-    folder = layout.old / free_name(layout, wall)
+    folder = layout.archive_dir / free_name(layout, wall)
     files.make_folder(folder)
     return folder
 
 
-def newest_first(layout: Layout) -> Iterator[Path]:
+def newest_first(layout: ProjectPaths) -> Iterator[Path]:
     """Return the folders in `old_images`, those of no step of ours left out.
 
     Raises `StorageError` if it cannot be read.
     """
-    return (layout.old / name for _, _, name in sorted(_named(layout), reverse=True))
+    return (layout.archive_dir / name for _, _, name in sorted(_named(layout), reverse=True))
 
 
-def free_name(layout: Layout, wall: float) -> str:
+def free_name(layout: ProjectPaths, wall: float) -> str:
     """Return the name of the folder that `new_folder` would make."""
     # By name alone does a step come after another, also where the clock was set back.
-    time, number, _ = max([*_named(layout), (in_name(wall), 0, "")])
+    time, number, _ = max([*_named(layout), (path_timestamp(wall), 0, "")])
     number += 1
-    while os.path.lexists(layout.old / _numbered(time, number)):
+    while os.path.lexists(layout.archive_dir / _numbered(time, number)):
         number += 1
     return _numbered(time, number)
 
 
-def tidy(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what a crash before its `step.json` left of a step, which had moved nothing."""
     if files.exists(folder / STEP):
         return
     with contextlib.suppress(OSError, StorageError):
-        files.sweep(folder)
+        files.remove_stale(folder)
         new = folder / NEW
         if new.is_dir() and not new.is_symlink():
-            files.sweep(new)
+            files.remove_stale(new)
             for number in numbers_in(str(new)):
                 (new / str(number)).unlink()
             new.rmdir()
@@ -84,15 +84,15 @@ def numbers_in(folder: str) -> dict[int, int]:
     return {}
 
 
-def _named(layout: Layout) -> list[tuple[str, int, str]]:
+def _named(layout: ProjectPaths) -> list[tuple[str, int, str]]:
     """Return time, number and name of each folder in `old_images`. Raises `StorageError`."""
     try:
-        with os.scandir(layout.old) as entries:
+        with os.scandir(layout.archive_dir) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise files.unreadable(error, layout.old) from error
+        raise files.unreadable(error, layout.archive_dir) from error
     matches = filter(None, map(_name.search, names))
     return [(match[1], int(match[2] or 1), match[0]) for match in matches]
 

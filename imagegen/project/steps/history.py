@@ -11,11 +11,11 @@ import msgspec
 
 from imagegen import files
 from imagegen.images import png
-from imagegen.project.layout import OLD, PICTURES, Layout
+from imagegen.project.layout import OLD, PICTURES, ProjectPaths
 from imagegen.project.steps.folders import NEW, STEP, newest_first
 from imagegen.project.steps.paths import is_place
-from imagegen.project.steps.perform import carry_out, recover
-from imagegen.project.steps.step import Move, Step, read_standing, read_step, write_step
+from imagegen.project.steps.perform import execute, recover
+from imagegen.project.steps.step import Move, Step, read_step, read_undoable, write_step
 
 _style: Final = re.compile(r"[^_.].*")
 _shot: Final = re.compile(r"Shot_.+")
@@ -23,7 +23,7 @@ _beat: Final = re.compile(r"Beat_(?!.* \([0-9]+\)\.png).+\.png")
 """What was kept under a name that was taken has a number in brackets."""
 
 
-def note_run(folder: Path, run: str, settled: Mapping[str, Any] | None = None) -> None:
+def record_run(folder: Path, run: str, settled: Mapping[str, Any] | None = None) -> None:
     """Say that a folder in `old_images` is that of a run which is about to replace pictures.
 
     `settled` is what undo has to set back besides them. Raises `StorageError`.
@@ -32,7 +32,7 @@ def note_run(folder: Path, run: str, settled: Mapping[str, Any] | None = None) -
     write_step(folder, Step(kind="run", state="done", run=run, settled=dict(settled or {})))
 
 
-def last(layout: Layout) -> tuple[Path, Step] | None:
+def last(layout: ProjectPaths) -> tuple[Path, Step] | None:
     """Return the newest step that can be taken back, and its folder; None if there is none.
 
     Of a run, the moves are those that brought the whole pictures in its folder there.
@@ -44,7 +44,7 @@ def last(layout: Layout) -> tuple[Path, Step] | None:
     return None
 
 
-def unreadable(layout: Layout) -> Path | None:
+def unreadable(layout: ProjectPaths) -> Path | None:
     """Return a step.json that is newer than the last step and cannot be read, or None."""
     for folder in newest_first(layout):
         if files.exists(folder / STEP) and read_step(folder) is None:
@@ -55,7 +55,7 @@ def unreadable(layout: Layout) -> Path | None:
 
 
 def undo(
-    layout: Layout, wall: float, *, contents: Mapping[str, bytes] | None = None
+    layout: ProjectPaths, wall: float, *, contents: Mapping[str, bytes] | None = None
 ) -> tuple[Step, Step] | None:
     """Take the last step back in a step of its own; None if there is none.
 
@@ -77,7 +77,7 @@ def undo(
         if move.source not in contents and move.target not in contents
     ]
     undoing = Step(kind="undo", state="begun", settled=step.settled, takes_back=folder.name)
-    done = carry_out(
+    done = execute(
         layout,
         undoing,
         [move for move in back if not move.target.startswith(new)],
@@ -92,7 +92,7 @@ def _to_take_back(folder: Path) -> Step | None:
     """Return the step of a folder, but None for what cannot or must not be taken back."""
     if not files.exists(folder / STEP):
         return Step(kind="run", state="done", moves=tuple(_replaced(folder)))
-    step = read_standing(folder)
+    step = read_undoable(folder)
     if step is None or step.kind != "run":
         return step
     return msgspec.structs.replace(step, moves=tuple(_replaced(folder)))
@@ -128,7 +128,7 @@ def _is_whole(path: str) -> bool:
     with _readable(path):
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
-            return png.examine(file) is not None
+            return png.read_info(file) is not None
     return False
 
 

@@ -31,7 +31,7 @@ def is_place(path: str) -> bool:
     return len(path) <= 4096 and _place.search(path) is not None
 
 
-def aside(here: str, path: str) -> str:
+def archive_path(here: str, path: str) -> str:
     """Return where in a step's folder a file goes that gives way: pictures as runs keep them."""
     picture = _of_style.fullmatch(path)
     return f"{here}/{picture[1]}" if picture else f"{here}/{_OTHERS}/{path}"

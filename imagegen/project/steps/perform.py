@@ -9,18 +9,25 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import ImagegenError, StorageError
-from imagegen.project.layout import OLD, Layout
-from imagegen.project.steps.folders import NEW, STEP, free_name, new_folder, newest_first, tidy
-from imagegen.project.steps.paths import aside
+from imagegen.project.layout import OLD, ProjectPaths
+from imagegen.project.steps.folders import (
+    NEW,
+    STEP,
+    free_name,
+    new_folder,
+    newest_first,
+    remove_leftovers,
+)
+from imagegen.project.steps.paths import archive_path
 from imagegen.project.steps.plan import plan_moves
 from imagegen.project.steps.relocate import Relocation
 from imagegen.project.steps.step import Move, Step, read_step, read_unfinished, write_step
 
-_OURS: Final = frozenset({"run", "undo"})
+_RESERVED_KINDS: Final = frozenset({"run", "undo"})
 
 
 def perform(
-    layout: Layout,
+    layout: ProjectPaths,
     kind: str,
     moves: Iterable[Move] = (),
     *,
@@ -40,13 +47,13 @@ def perform(
     where the disk refuses, and `UsageError` where a folder on the way is a symbolic link: then
     nothing has changed, or a later `recover` finishes the step.
     """
-    if kind in _OURS:
+    if kind in _RESERVED_KINDS:
         raise ValueError(f"{kind} is no kind of step that can be performed")
     step = Step(kind=kind, state="begun", settled=dict(settled or {}))
-    return carry_out(layout, step, moves, wall=wall, away=away, contents=contents or {})
+    return execute(layout, step, moves, wall=wall, away=away, contents=contents or {})
 
 
-def recover(layout: Layout) -> Step | None:
+def recover(layout: ProjectPaths) -> Step | None:
     """Finish the step that a crash interrupted, and return it; None if there is none.
 
     For whoever holds the run's lock. Raises `StorageError`, and `UsageError` where a folder on
@@ -56,20 +63,20 @@ def recover(layout: Layout) -> Step | None:
     if folder is None:
         return None
     if not files.exists(folder / STEP):
-        tidy(folder)
+        remove_leftovers(folder)
         return None
     step = read_unfinished(folder)
     return _finish(layout, folder, step) if step is not None else None
 
 
-def unfinished(layout: Layout) -> bool:
+def unfinished(layout: ProjectPaths) -> bool:
     """Tell whether a crash interrupted a step, or one is being performed now."""
     folder = next(newest_first(layout), None)
     return folder is not None and read_unfinished(folder) is not None
 
 
-def carry_out(
-    layout: Layout,
+def execute(
+    layout: ProjectPaths,
     step: Step,
     moves: Iterable[Move],
     *,
@@ -83,11 +90,11 @@ def carry_out(
     here = f"{OLD}/{free_name(layout, wall)}"
     # Numbers, so that what a crash leaves before there is a `step.json` can be told from others.
     new = [Move(f"{here}/{NEW}/{number}", path) for number, path in enumerate(contents)]
-    put_away = [Move(path, aside(here, path)) for path in away]
+    put_away = [Move(path, archive_path(here, path)) for path in away]
     try:
         planned = plan_moves(layout, here, [*moves, *put_away], new)
     except OSError as error:
-        raise _refused(error, layout.old) from error
+        raise _refused(error, layout.archive_dir) from error
     step = msgspec.structs.replace(step, moves=planned)
     if not (step.moves or step.settled or step.takes_back):
         return msgspec.structs.replace(step, state="done")
@@ -98,22 +105,22 @@ def carry_out(
             files.write(layout.root / move.source, contents[move.target])
         write_step(folder, step)
     except ImagegenError:
-        tidy(folder)
+        remove_leftovers(folder)
         raise
     return _finish(layout, folder, step)
 
 
-def _finish(layout: Layout, folder: Path, step: Step) -> Step:
+def _finish(layout: ProjectPaths, folder: Path, step: Step) -> Step:
     """Do what is left of a step."""
     relocation = Relocation(layout, folder, step)
     try:
         if step.state == "begun":
             step = relocation.stage()
         relocation.place()
-        relocation.clear()
+        relocation.remove_sources()
         if step.takes_back is not None:
-            _mark_undone(layout.old / step.takes_back)
-        files.sweep(folder)
+            _mark_undone(layout.archive_dir / step.takes_back)
+        files.remove_stale(folder)
         step = msgspec.structs.replace(step, state="done")
         write_step(folder, step)
     except OSError as error:
@@ -124,7 +131,7 @@ def _finish(layout: Layout, folder: Path, step: Step) -> Step:
 def _mark_undone(folder: Path) -> None:
     if not folder.is_dir() or folder.is_symlink():
         return
-    files.sweep(folder)
+    files.remove_stale(folder)
     step = read_step(folder)
     if step is None and not files.exists(folder / STEP):
         step = Step(kind="run", state="done")
@@ -138,4 +145,4 @@ def _refused(error: OSError, folder: Path) -> StorageError:
             f"{error.filename} cannot move in one step: {folder.parent} is on another disk",
             hint=f"let {OLD} be on the disk of the project",
         )
-    return files.refused(error, Path(error.filename2 or error.filename or folder))
+    return files.storage_error(error, Path(error.filename2 or error.filename or folder))

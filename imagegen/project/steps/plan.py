@@ -7,20 +7,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imagegen.errors import StorageError
-from imagegen.project.layout import Layout
-from imagegen.project.steps.paths import aside, is_place
+from imagegen.project.layout import ProjectPaths
+from imagegen.project.steps.paths import archive_path, is_place
 from imagegen.project.steps.relocate import look, refuse_links
-from imagegen.project.steps.step import Move, refuse_twice
+from imagegen.project.steps.step import Move, reject_duplicates
 
 
-def plan_moves(layout: Layout, here: str, moves: list[Move], new: list[Move]) -> tuple[Move, ...]:
+def plan_moves(
+    layout: ProjectPaths, here: str, moves: list[Move], new: list[Move]
+) -> tuple[Move, ...]:
     """Return the moves that are to be made, with those of what has to give way.
 
     `here` is the step's folder, `new` the moves of files that will be written there. Raises
     ValueError, `OSError`, `StorageError` and `UsageError`.
     """
     _refuse_foreign([*moves, *new])
-    refuse_twice([*moves, *new])
+    reject_duplicates([*moves, *new])
     refuse_links(layout, [*moves, *new])
     root = layout.root
     sources = {
@@ -40,11 +42,11 @@ def plan_moves(layout: Layout, here: str, moves: list[Move], new: list[Move]) ->
             if same != target and found.st_ino and found.st_ino == sources[same]:
                 target = same
             else:
-                evicted.append(Move(target, aside(here, target)))
+                evicted.append(Move(target, archive_path(here, target)))
         if target != move.source:
             planned.append(Move(move.source, target))
     everything = (*planned, *evicted)
-    refuse_twice(everything)
+    reject_duplicates(everything)
     return everything
 
 

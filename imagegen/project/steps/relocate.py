@@ -10,16 +10,16 @@ import msgspec
 
 from imagegen import files
 from imagegen.errors import ImagegenError, StorageError
-from imagegen.project.layout import OLD, Layout, refuse_link
-from imagegen.project.steps.folders import STAGED, STEP, numbers_in, tidy
-from imagegen.project.steps.paths import ancestors, aside, parents
+from imagegen.project.layout import OLD, ProjectPaths, reject_symlink
+from imagegen.project.steps.folders import STAGED, STEP, numbers_in, remove_leftovers
+from imagegen.project.steps.paths import ancestors, archive_path, parents
 from imagegen.project.steps.step import Move, Step, write_step
 
 
 class Relocation:
     """One step's files on their way. Paths are text: there may be 300,000 moves."""
 
-    def __init__(self, layout: Layout, folder: Path, step: Step) -> None:
+    def __init__(self, layout: ProjectPaths, folder: Path, step: Step) -> None:
         self._layout = layout
         self._root = str(layout.root)
         self._folder = folder
@@ -29,7 +29,7 @@ class Relocation:
         self._linking = True
         self._proven = False
         refuse_links(layout, step.moves)
-        refuse_link(folder / STAGED)
+        reject_symlink(folder / STAGED)
 
     def stage(self) -> Step:
         """Give every file its second name, and return the step as it then is.
@@ -59,13 +59,13 @@ class Relocation:
             found = look(path)
             if found is not None and not self._may_go(found, inode, leaving.get(target), staged):
                 # Somebody has put it there since the crash.
-                files.move(Path(path), self._layout.root / aside(self._here, target))
+                files.move(Path(path), self._layout.root / archive_path(self._here, target))
             files.replace(source, path)
             # A rename between two names of one file does nothing.
             if found is not None and found.st_ino == inode and one_file(source, path):
                 os.unlink(source)  # noqa: PTH108
 
-    def clear(self) -> None:
+    def remove_sources(self) -> None:
         """Take their first name from the files that have moved, and remove empty folders."""
         targets = {move.target for move in self._moves}
         for move in self._moves:
@@ -131,7 +131,7 @@ class Relocation:
                 os.rmdir(self._staged)  # noqa: PTH106
             self._prune(parents(move.target for move in self._moves))
             (self._folder / STEP).unlink()
-            tidy(self._folder)
+            remove_leftovers(self._folder)
 
     def _second_names(self) -> dict[int, int]:
         """Return which moves' files have a second name, and each one's inode."""
@@ -188,10 +188,10 @@ class Relocation:
                 folder = folder.rpartition("/")[0]
 
 
-def refuse_links(layout: Layout, moves: Iterable[Move]) -> None:
+def refuse_links(layout: ProjectPaths, moves: Iterable[Move]) -> None:
     """Raise `UsageError` if a folder that a file leaves or comes to is a symbolic link."""
     for folder in ancestors(path for move in moves for path in (move.source, move.target)):
-        refuse_link(layout.root / folder)
+        reject_symlink(layout.root / folder)
 
 
 def look(path: str) -> os.stat_result | None:

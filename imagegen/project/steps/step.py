@@ -74,7 +74,7 @@ def read_unfinished(folder: Path) -> Step | None:
     return _checked(data)
 
 
-def read_standing(folder: Path) -> Step | None:
+def read_undoable(folder: Path) -> Step | None:
     """Return a folder's step, but None for one that was taken back, and for an undo."""
     data = _read(folder)
     head = _head(data)
@@ -83,7 +83,7 @@ def read_standing(folder: Path) -> Step | None:
     return _checked(data)
 
 
-def refuse_twice(moves: Iterable[Move]) -> None:
+def reject_duplicates(moves: Iterable[Move]) -> None:
     """Raise ValueError where two files would go to one place, or one file to two."""
     sources: set[str] = set()
     targets: set[str] = set()
@@ -108,7 +108,7 @@ def _checked(data: bytes | None) -> Step | None:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     try:
-        refuse_twice(step.moves)
+        reject_duplicates(step.moves)
     except ValueError:
         return None
     return step

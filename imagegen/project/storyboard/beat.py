@@ -6,7 +6,7 @@ import msgspec
 
 from imagegen.project.storyboard.transitions import Kind, kind_of
 
-Key = tuple[str, str]
+BeatKey = tuple[str, str]
 """Shot and beat number: what a beat is within its style."""
 
 
@@ -36,7 +36,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     extra: dict[str, Any] | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> BeatKey:
         """Shot and beat number: the identity within the style."""
         return (self.shot, self.beat)
 

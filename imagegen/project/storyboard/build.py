@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from imagegen.errors import InputFault
-from imagegen.project.storyboard.beat import Beat, Key
+from imagegen.errors import InputError
+from imagegen.project.storyboard.beat import Beat, BeatKey
 from imagegen.project.storyboard.blanks import blank_number, blank_prompt
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.names import PER_STYLE
 from imagegen.project.storyboard.numbers import as_written, file_number, looks_like_date
-from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, Row, Sheet
+from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, BeatRow, ParsedFile
 
 _MOST_IN_A_ROW = 50
 _LONGEST_ID = 200
@@ -29,7 +29,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     styles and goes out with each one's look; elsewhere it was written for the one style.
     """
 
-    sheet: Sheet
+    sheet: ParsedFile
     file: str
     styles: tuple[str, ...]
     shared: bool
@@ -46,7 +46,7 @@ class Beats(msgspec.Struct, frozen=True, kw_only=True):
     """The beats of each style that a file serves, in its order, its faults, and remarks."""
 
     beats: dict[str, tuple[Beat, ...]]
-    faults: tuple[InputFault, ...]
+    faults: tuple[InputError, ...]
     notes: tuple[str, ...]
 
 
@@ -61,13 +61,13 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     places: dict[str, dict[str, int]] = {style: {} for style in part.styles}
     faults = [*itertools.islice(_wrong_headings(sheet, styles), _MOST_IN_A_ROW), *sheet.faults]
     # What is wrong with a heading is told once, and not of each of its cells.
-    known = frozenset((*styles, *sheet.headed))
+    known = frozenset((*styles, *sheet.style_columns))
     for at, row in enumerate(sheet.rows, 1):
         if row is None:
             continue
         if len(faults) > MOST_FAULTS:
             line = sheet.line(at)
-            faults.append(InputFault(file=sheet.file, row=at, line=line, message=TOO_MANY))
+            faults.append(InputError(file=sheet.file, row=at, line=line, message=TOO_MANY))
             break
         numbers = _numbers(row)
         # Nearly all rows are plain; what is wrong with others takes three times as long to tell.
@@ -95,7 +95,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     )
 
 
-def _dates(sheet: Sheet) -> Iterator[str]:
+def _dates(sheet: ParsedFile) -> Iterator[str]:
     """Yield a note if beat numbers look like dates that a spreadsheet made of them."""
     dates = [
         number
@@ -119,20 +119,20 @@ def _dates(sheet: Sheet) -> Iterator[str]:
         )
 
 
-def _wrong_headings(sheet: Sheet, styles: tuple[str, ...]) -> Iterator[InputFault]:
+def _wrong_headings(sheet: ParsedFile, styles: tuple[str, ...]) -> Iterator[InputError]:
     """Yield a fault for each column that is of no style."""
-    for style in sheet.headed:
+    for style in sheet.style_columns:
         if style not in styles:
-            yield InputFault(
+            yield InputError(
                 file=sheet.file,
-                line=sheet.heading,
+                line=sheet.header_line,
                 field=PER_STYLE + style,
                 message=unknown_style(style, styles),
             )
 
 
-def _fault(wrong: _Wrong, sheet: Sheet, row: int) -> InputFault:
-    return InputFault(
+def _fault(wrong: _Wrong, sheet: ParsedFile, row: int) -> InputError:
+    return InputError(
         file=sheet.file,
         row=row,
         line=sheet.line(row),
@@ -143,7 +143,7 @@ def _fault(wrong: _Wrong, sheet: Sheet, row: int) -> InputFault:
     )
 
 
-def _numbers(row: Row) -> tuple[str, str, str] | None:
+def _numbers(row: BeatRow) -> tuple[str, str, str] | None:
     """Return shot and beat number as file names bear them, and the latter as it is written.
 
     None where a number is missing or wrong.
@@ -160,7 +160,7 @@ def _numbers(row: Row) -> tuple[str, str, str] | None:
     return shot, beat, as_written(row.beat_number)
 
 
-def _is_plain(row: Row) -> bool:
+def _is_plain(row: BeatRow) -> bool:
     """Tell at one look that nothing is wrong with a row's texts, if that can be told."""
     if row.references or row.ai_prompts or not row.ai_prompt or row.ai_prompt.isspace():
         return False
@@ -171,7 +171,7 @@ def _is_plain(row: Row) -> bool:
 
 
 def _wrong_in(
-    row: Row, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
+    row: BeatRow, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
 ) -> list[_Wrong]:
     """Return what is wrong with a row taken by itself, at most as much as a person reads.
 
@@ -188,7 +188,7 @@ def _wrong_name(field: str, misnamed: Mapping[str, str]) -> _Wrong | None:
     return _Wrong(field, f"{quoted(name)} should be {quoted(field)}") if name else None
 
 
-def _wrong_numbers(row: Row, misnamed: Mapping[str, str]) -> Iterator[_Wrong]:
+def _wrong_numbers(row: BeatRow, misnamed: Mapping[str, str]) -> Iterator[_Wrong]:
     for kind, value in (("shot", row.shot_number), ("beat", row.beat_number)):
         if value is None:
             field = f"{kind}_number"
@@ -203,7 +203,7 @@ def _wrong_numbers(row: Row, misnamed: Mapping[str, str]) -> Iterator[_Wrong]:
             yield _Wrong(f"{kind}_number", reason)
 
 
-def _wrong_texts(row: Row) -> Iterator[_Wrong]:
+def _wrong_texts(row: BeatRow) -> Iterator[_Wrong]:
     for field, text in (
         ("transition_type", row.transition_type),
         ("script_phrase", row.script_phrase),
@@ -216,7 +216,7 @@ def _wrong_texts(row: Row) -> Iterator[_Wrong]:
 
 
 def _wrong_prompts(
-    row: Row, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
+    row: BeatRow, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
 ) -> Iterator[_Wrong]:
     if not row.has_prompt:
         phrase = quoted(row.script_phrase) if row.script_phrase else None
@@ -246,7 +246,7 @@ def _unprintable(text: str) -> str | None:
     return None
 
 
-def _beats(row: Row, numbers: tuple[str, str, str], at: int, part: Part) -> list[Beat]:
+def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> list[Beat]:
     """Return the beats of a row without faults, one for each style that has a prompt."""
     shot, beat, written = numbers
     own = row.ai_prompts or {}
@@ -315,7 +315,7 @@ def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def _taken(key: Key, row: Row, at: int, first: int, sheet: Sheet) -> _Wrong:
+def _taken(key: BeatKey, row: BeatRow, at: int, first: int, sheet: ParsedFile) -> _Wrong:
     """Return the fault of a row whose path belongs to an earlier one."""
     first_row, line = sheet.rows[first - 1], sheet.line(first)
     named = f"row {first}" + (f" (line {line})" if line else "")
@@ -334,13 +334,13 @@ def _taken(key: Key, row: Row, at: int, first: int, sheet: Sheet) -> _Wrong:
     )
 
 
-def _lost_zero(number: str, row: Row, first: Row, at: int, sheet: Sheet) -> str | None:
+def _lost_zero(number: str, row: BeatRow, first: BeatRow, at: int, sheet: ParsedFile) -> str | None:
     """Return how a number may have become that of an earlier row."""
     if isinstance(row.beat_number, float) or isinstance(first.beat_number, float):
         if "." in number:
             return f'an unquoted {number}0 loses its last zero: write "{number}0"'
         return f'an unquoted {number}.0 is {number}: write "{number}.0" if it is another beat'
-    whole = _with_zero(number, at, sheet) if sheet.heading is not None else None
+    whole = _with_zero(number, at, sheet) if sheet.header_line is not None else None
     if whole is None:
         return None
     return (
@@ -349,7 +349,7 @@ def _lost_zero(number: str, row: Row, first: Row, at: int, sheet: Sheet) -> str 
     )
 
 
-def _with_zero(number: str, at: int, sheet: Sheet) -> str | None:
+def _with_zero(number: str, at: int, sheet: ParsedFile) -> str | None:
     """Return the number that a spreadsheet made a shorter one of: 1.10 after 1.9, if it did."""
     before = sheet.rows[at - 2] if at > 1 else None
     if before is None or before.beat_number is None:

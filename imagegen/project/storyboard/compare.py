@@ -6,15 +6,15 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.project.storyboard.beat import Beat, Key, Storyboard
-from imagegen.project.storyboard.load import load, places, siblings
-from imagegen.shell import on_project
+from imagegen.project.storyboard.beat import Beat, BeatKey, Storyboard
+from imagegen.project.storyboard.load import candidate_files, load, siblings
+from imagegen.shell import project_command
 
 _NAMED = 3
 _MOST_COMPARED = 64 * 1024 * 1024
 """Bytes of all other files together beyond which they are not read."""
 
-_Own = Mapping[tuple[str, Key], str]
+_Own = Mapping[tuple[str, BeatKey], str]
 
 
 class _Other(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ def _others(
             yield _Other(
                 name=beside, styles=(style,), instead=file, files=(beside,), is_place=False
             )
-    found = places(project)
+    found = candidate_files(project)
     if named is not None or used.source not in found:
         return
     for name in found[found.index(used.source) + 1 :]:
@@ -96,7 +96,9 @@ def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | No
     is_newer = ", which is newer" if newer else ""
     use = ""
     if other.is_place:
-        use = f"; to use it: {on_project('run', project, '--beats', str(project / other.name))}"
+        use = (
+            f"; to use it: {project_command('run', project, '--beats', str(project / other.name))}"
+        )
     return f"{other.instead} is used, not {other.name}{is_newer}: {' and '.join(said)}{use}"
 
 

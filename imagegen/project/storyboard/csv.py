@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from imagegen.errors import InputFault
+from imagegen.errors import InputError
 from imagegen.project.storyboard import names, rows
 from imagegen.project.storyboard.messages import quoted
 from imagegen.project.storyboard.names import FIELDS, KEPT, PER_STYLE, REQUIRED, Names
-from imagegen.project.storyboard.rows import MOST_FAULTS, MOST_ROWS, TOO_MANY, Sheet, broken
+from imagegen.project.storyboard.rows import (
+    MOST_FAULTS,
+    MOST_ROWS,
+    TOO_MANY,
+    ParsedFile,
+    failed_file,
+)
 from imagegen.project.storyboard.shapes import Found
 from imagegen.project.storyboard.spreadsheet import Cell, Cells
 from imagegen.toml import nearest
@@ -43,7 +49,9 @@ _Row = tuple[int, Sequence[Cell]]
 """The cells of a row, with the line at which it begins."""
 
 
-def from_csv(text: str, file: str, styles: Sequence[str] = (), notes: Iterable[str] = ()) -> Sheet:
+def from_csv(
+    text: str, file: str, styles: Sequence[str] = (), notes: Iterable[str] = ()
+) -> ParsedFile:
     """Read rows from CSV, of which a row names the columns, in any order and case.
 
     The delimiter is a comma, a semicolon, a tab or a bar, whichever makes the headings
@@ -60,14 +68,16 @@ def from_csv(text: str, file: str, styles: Sequence[str] = (), notes: Iterable[s
             return _sheet(_filled(reader, before), file, styles, notes)
         except csv.Error as error:
             line = reader.line_num + before
-            return broken(file, f"is no valid CSV: {error} (line {line})")
+            return failed_file(file, f"is no valid CSV: {error} (line {line})")
 
 
-def from_sheets(sheets: Iterable[tuple[str, Cells]], file: str, styles: Sequence[str]) -> Sheet:
+def from_sheets(
+    sheets: Iterable[tuple[str, Cells]], file: str, styles: Sequence[str]
+) -> ParsedFile:
     """Read rows from the sheet of an Excel file that has the most of our headings."""
     listed = [(name, cells) for name, cells in sheets if cells]
     if not listed:
-        return broken(file, "has no cells")
+        return failed_file(file, "has no cells")
     best = max(listed, key=lambda one: _score_of(one[1], styles))
     others = [quoted(name) for name, _ in listed if name != best[0]]
     notes = [f"sheet {quoted(best[0])} is read, not {', '.join(others)}"] if others else []
@@ -150,10 +160,12 @@ def _headed(filled: Iterator[_Row], styles: Sequence[str]) -> tuple[list[_Row], 
     return first[: at + 1], itertools.chain(first[at + 1 :], filled)
 
 
-def _sheet(filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iterable[str]) -> Sheet:
+def _sheet(
+    filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iterable[str]
+) -> ParsedFile:
     before, filled = _headed(filled, styles)
     if not before:
-        return Sheet(file=file, holds_prompts=False)
+        return ParsedFile(file=file, holds_prompts=False)
     *titles, (heading, cells) = before
     headings = [str(cell).strip("\ufeff\u200b\u00a0 \t\r\n") for cell in cells]
     columns = {name: at for at, name in reversed(list(enumerate(headings))) if name}
@@ -166,7 +178,7 @@ def _sheet(filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iter
     body = _Body(columns, len(headings), file, names.match([list(columns)], every))
     twice = _twice(headings)
     if twice is not None:
-        return broken(file, f"has two columns named {quoted(twice)}: keep one")
+        return failed_file(file, f"has two columns named {quoted(twice)}: keep one")
     body.take(filled)
     told = body.notes()
     called = rows.Interpreter(body.items, every, shapes=[tuple(columns)])
@@ -201,7 +213,7 @@ class _Body:
         self._filled_down: list[int] = []
         self.items: list[Found] = []
         self.lines: list[int] = []
-        self.faults: list[InputFault] = []
+        self.faults: list[InputError] = []
 
     def take(self, filled: Iterator[_Row]) -> None:
         """Take every row that holds what is read, up to a million."""
@@ -299,7 +311,7 @@ class _Body:
         return told
 
     def _fault(self, message: str, row: int, line: int) -> None:
-        self.faults.append(InputFault(file=self._file, message=message, row=row, line=line))
+        self.faults.append(InputError(file=self._file, message=message, row=row, line=line))
 
 
 def _is_title(text: str) -> bool:
@@ -342,7 +354,7 @@ def _missing(called: Names) -> list[str]:
 
 def _without_columns(
     missing: Sequence[str], called: Names, columns: Mapping[str, int], file: str, heading: int
-) -> Sheet:
+) -> ParsedFile:
     """Return the sheet of a table that lacks columns, with a fault for each."""
     faults = []
     free = [name for name in columns if name not in called.fields.values()]
@@ -350,7 +362,7 @@ def _without_columns(
         near = next((name for name in free if called.others.get(name) == field), None)
         near = near or nearest(field, [name.casefold().replace(" ", "_") for name in free])
         faults.append(
-            InputFault(
+            InputError(
                 file=file,
                 line=heading,
                 message=f'has no column "{field}": the first row must name the columns',
@@ -363,4 +375,4 @@ def _without_columns(
     listed = called.fields and not any(
         names.squashed("ai_prompt") in names.squashed(n) for n in columns
     )
-    return Sheet(file=file, faults=tuple(faults), holds_prompts=not listed)
+    return ParsedFile(file=file, faults=tuple(faults), holds_prompts=not listed)

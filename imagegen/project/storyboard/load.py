@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 
 from imagegen import files
-from imagegen.errors import InputFault, InputFaultsError, UsageError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.settings import FILE as SETTINGS
 from imagegen.project.storyboard import reader, rows
 from imagegen.project.storyboard.beat import Beat, Storyboard
 from imagegen.project.storyboard.build import Part, beats_of
 from imagegen.project.storyboard.messages import unknown_style
 from imagegen.project.storyboard.numbers import as_written, file_number
-from imagegen.shell import command, on_project
+from imagegen.shell import command, project_command
 
 _SHARED = ("beats.json", "beats.csv", "beats.tsv", "beats.xlsx")
 _PROMPTS = (
@@ -132,7 +132,7 @@ def _chosen(
     return first, []
 
 
-def places(project: Path) -> list[str]:
+def candidate_files(project: Path) -> list[str]:
     """Return the places that `load` would look at, in its order, where anything lies at them.
 
     Of a folder, anything is a file of one of its patterns, whatever the style. Nothing is read.
@@ -190,7 +190,7 @@ def unused(project: Path, source: str) -> str | None:
 
     Those that come before it hold no prompts, which the storyboard itself notes.
     """
-    found = places(project)
+    found = candidate_files(project)
     others = found[found.index(source) + 1 :] if source in found else []
     if not others:
         return None
@@ -210,7 +210,7 @@ def _storyboard(
     chosen: _Candidate, styles: Sequence[str], passed: Sequence[_Candidate]
 ) -> Storyboard:
     beats: dict[str, tuple[Beat, ...]] = dict.fromkeys(styles, ())
-    faults: list[InputFault] = []
+    faults: list[InputError] = []
     notes: list[str] = []
     for part in chosen.parts:
         read = beats_of(part, tuple(styles))
@@ -221,7 +221,7 @@ def _storyboard(
         faults += read.faults
         notes += [f"{part.file}: {note}" for note in read.notes]
     if faults:
-        raise InputFaultsError(
+        raise InvalidInputError(
             faults, {part.sheet.file: len(part.sheet.rows) for part in chosen.parts}
         )
     return Storyboard(
@@ -275,13 +275,13 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
         if others:
             return NoBeatsError(
                 f"no beats in {project}: it has no beats.json, but {' and '.join(others[:_SOME])}",
-                hint=on_project("check", project, "--beats", str(project / others[0])),
+                hint=project_command("check", project, "--beats", str(project / others[0])),
             )
         begun = os.path.lexists(project / SETTINGS)
         rows_of_its_own = f"write {project / _SHARED[0]}, one row for each beat: {_EXAMPLE}"
         return NoBeatsError(
             f"no beats in {project}: it has no beats.json, beats.csv, prompts/ or storyboards/",
-            hint=rows_of_its_own if begun else on_project("init", project),
+            hint=rows_of_its_own if begun else project_command("init", project),
         )
     first = passed[0]
     if not first.parts:
@@ -297,7 +297,7 @@ def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
     if not os.path.isdir(project):  # noqa: PTH112 - unlike is_dir it never raises
         raise UsageError(
             f"{project} is no folder",
-            hint=on_project("init", project),
+            hint=project_command("init", project),
         )
     place = _Place(base=project, within=(project,), styles=tuple(styles))
     for name in _SHARED:
@@ -367,7 +367,7 @@ def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_C
         names = [entry.name for entry in folder.iterdir()]
     except (OSError, reader.UnreadableError) as error:
         reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-        sheet = rows.broken(str(folder), reason)
+        sheet = rows.failed_file(str(folder), reason)
         part = Part(sheet=sheet, file=name, styles=(), shared=False)
         yield _Candidate(source=name, shown=sheet.file, parts=(part,))
         return
@@ -399,7 +399,7 @@ def _unknown(
     return notes
 
 
-def _sheet(path: Path, place: _Place) -> rows.Sheet:
+def _sheet(path: Path, place: _Place) -> rows.ParsedFile:
     shown, kind = str(path), path.suffix.lower()
     try:
         data = reader.read(path, within=place.within)
@@ -410,23 +410,23 @@ def _sheet(path: Path, place: _Place) -> rows.Sheet:
             return rows.from_json(data, shown, place.styles)
         text, notes = reader.as_text(data)
     except reader.UnreadableError as error:
-        return rows.broken(shown, str(error), hint=error.hint)
+        return rows.failed_file(shown, str(error), hint=error.hint)
     if kind in {".csv", ".tsv"}:
         from imagegen.project.storyboard import csv  # noqa: PLC0415  # for such files alone
 
         return csv.from_csv(text, shown, place.styles, notes)
-    if full := rows.too_full(text):
-        return rows.broken(shown, full)
+    if full := rows.size_error(text):
+        return rows.failed_file(shown, full)
     from imagegen.project.storyboard import javascript  # noqa: PLC0415  # for such files alone
 
     try:
         document = javascript.decode(text)
     except javascript.NotDataError as error:
-        return rows.broken(shown, str(error))
+        return rows.failed_file(shown, str(error))
     return rows.interpret([document], shown, place.styles, notes=notes)
 
 
-def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.Sheet:
+def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.ParsedFile:
     from imagegen.project.storyboard import csv, spreadsheet  # noqa: PLC0415  # as above
 
     try:
@@ -435,4 +435,4 @@ def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.Sheet:
         hint = (
             "save it as CSV UTF-8; or, to read it as it is: pip install 'imagegen-storyboard[xlsx]'"
         )
-        return rows.broken(shown, "is an Excel file", hint=hint)
+        return rows.failed_file(shown, "is an Excel file", hint=hint)

@@ -14,7 +14,7 @@ from imagegen.project.storyboard.build import Part
 from imagegen.project.storyboard.load import choose
 from imagegen.project.storyboard.names import FIELDS, KEPT
 from imagegen.project.storyboard.numbers import as_written
-from imagegen.project.storyboard.rows import Row, Sheet
+from imagegen.project.storyboard.rows import BeatRow, ParsedFile
 
 _FILE = "beats.json"
 _MOST_OLD = 1000
@@ -84,12 +84,12 @@ def _keep(target: Path) -> str | None:
     raise UsageError(f"there are {_MOST_OLD:,} old copies of {target}: delete some")
 
 
-def _encoded(sheet: Sheet) -> bytes:
+def _encoded(sheet: ParsedFile) -> bytes:
     rows = [_fields(row, sheet.others.get(at, {})) for at, row in enumerate(sheet.rows, 1) if row]
     return encoding.to_indented_json(rows, indent=2)
 
 
-def _fields(row: Row, others: dict[str, Any]) -> dict[str, Any]:
+def _fields(row: BeatRow, others: dict[str, Any]) -> dict[str, Any]:
     """Return all that a row has, ours first, without what is empty."""
     fields = {name: getattr(row, name) for name in (*FIELDS, *KEPT)}
     if isinstance(row.shot_number, float):

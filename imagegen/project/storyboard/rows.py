@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from imagegen.errors import InputFault, within_sentence
+from imagegen.errors import InputError, lower_first
 from imagegen.project.storyboard import lenient, names, shapes
 from imagegen.project.storyboard import reader as source
 from imagegen.project.storyboard.messages import quoted
@@ -90,15 +90,15 @@ class _Fields(msgspec.Struct, frozen=True):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class Row(_Fields, frozen=True):
+class BeatRow(_Fields, frozen=True):
     """One row of a beats file, as it is there; other fields are ignored."""
 
 
-class _StrictRow(Row, frozen=True, forbid_unknown_fields=True):
+class _StrictRow(BeatRow, frozen=True, forbid_unknown_fields=True):
     """The same, of a file in which nothing is ignored."""
 
 
-class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedFile(msgspec.Struct, frozen=True, kw_only=True):
     """What one file holds.
 
     `file` is its path as shown to the user. A row that could not be read is None and has
@@ -117,11 +117,11 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     holds_prompts: bool
     is_strict: bool = False
     guessed: bool = False
-    rows: tuple[Row | None, ...] = ()
-    faults: tuple[InputFault, ...] = ()
+    rows: tuple[BeatRow | None, ...] = ()
+    faults: tuple[InputError, ...] = ()
     lines: tuple[int, ...] = ()
-    headed: tuple[str, ...] = ()
-    heading: int | None = None
+    style_columns: tuple[str, ...] = ()
+    header_line: int | None = None
     keeps: bool = False
     others: Mapping[int, dict[str, Any]] = {}  # copied by msgspec
     misnamed: Mapping[int, dict[str, str]] = {}
@@ -137,38 +137,38 @@ class _StrictDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Document(msgspec.Struct, frozen=True):
-    beats: list[Row]
+    beats: list[BeatRow]
 
 
 _STRICT = msgspec.json.Decoder(list[_StrictRow] | _StrictDocument)
-_TYPED = msgspec.json.Decoder(list[Row] | _Document)
+_TYPED = msgspec.json.Decoder(list[BeatRow] | _Document)
 
 
-def broken(file: str, message: str, *, hint: str | None = None) -> Sheet:
+def failed_file(file: str, message: str, *, hint: str | None = None) -> ParsedFile:
     """Return the sheet of a file that could not be read at all."""
-    fault = InputFault(file=file, message=message, hint=hint)
-    return Sheet(file=file, holds_prompts=True, faults=(fault,))
+    fault = InputError(file=file, message=message, hint=hint)
+    return ParsedFile(file=file, holds_prompts=True, faults=(fault,))
 
 
 def from_rows(
-    rows: Iterable[Row], file: str, faults: Iterable[InputFault] = (), lines: Iterable[int] = ()
-) -> Sheet:
+    rows: Iterable[BeatRow], file: str, faults: Iterable[InputError] = (), lines: Iterable[int] = ()
+) -> ParsedFile:
     """Return the sheet of rows that are typed already."""
     kept = tuple(rows)
     prompted = any(row.has_prompt for row in kept)
-    return Sheet(
+    return ParsedFile(
         file=file, rows=kept, faults=tuple(faults), lines=tuple(lines), holds_prompts=prompted
     )
 
 
-def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> Sheet:
+def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
     """Read rows from JSON: a list of rows, an object with a list named `beats`, and most else.
 
     `styles` are the names of those that there are. Raises source.UnreadableError for bytes
     that are not text.
     """
-    if full := too_full(data):
-        return broken(file, full)
+    if full := size_error(data):
+        return failed_file(file, full)
     try:
         # Not from a text: one emoji makes that four times as large as the file.
         plain = memoryview(data)[len(source.MARK) :] if data.startswith(source.MARK) else data
@@ -181,7 +181,7 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> Sheet:
     return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
 
 
-def _from_text(data: bytes, file: str, styles: Sequence[str]) -> Sheet:
+def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
     text, notes = source.as_text(data)
     if data.count(b",") > _MOST_INTERPRETED:
         return _from_very_many(text, file)
@@ -189,18 +189,18 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> Sheet:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         if len(text) > lenient.LARGEST:
-            return broken(file, f"is not valid JSON: {within_sentence(str(error))}")
+            return failed_file(file, f"is not valid JSON: {lower_first(str(error))}")
     else:
         return interpret([document], file, styles, notes=notes)
     if not text.strip("\ufeff\u200b \t\r\n\0"):
-        return broken(file, "is empty", hint="write one row for each beat")
+        return failed_file(file, "is empty", hint="write one row for each beat")
     read = lenient.parse(text)
     if not read.values and not read.errors:
-        return Sheet(file=file, holds_prompts=True, faults=(_not_json(text, file),))
+        return ParsedFile(file=file, holds_prompts=True, faults=(_not_json(text, file),))
     remarks = [f"read past {', '.join(read.remarks)}"] if read.remarks else []
     sheet = interpret(read.values, file, styles, notes=[*notes, *remarks], lines=read.lines)
     faults = [
-        InputFault(
+        InputError(
             file=file,
             line=error.line,
             column=error.column,
@@ -210,12 +210,12 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> Sheet:
         for error in read.errors
     ]
     if faults and not sheet.rows:
-        return Sheet(file=file, holds_prompts=True, faults=tuple(faults))
+        return ParsedFile(file=file, holds_prompts=True, faults=tuple(faults))
     prompted = sheet.holds_prompts or bool(faults)
     return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
 
 
-def _not_json(text: str, file: str) -> InputFault:
+def _not_json(text: str, file: str) -> InputError:
     """Return the fault of a text in which there is no list or object."""
     import json  # noqa: PLC0415  # knows where a faulty text is wrong
 
@@ -230,7 +230,7 @@ def _not_json(text: str, file: str) -> InputFault:
     else:
         message = _SHAPE
     shown = text.split("\n", line)[line - 1] if line else None
-    return InputFault(
+    return InputError(
         file=file,
         message=message,
         line=line,
@@ -240,16 +240,16 @@ def _not_json(text: str, file: str) -> InputFault:
     )
 
 
-def _from_very_many(text: str, file: str) -> Sheet:
+def _from_very_many(text: str, file: str) -> ParsedFile:
     """Read a very large file that is not strict: by our names alone, and its first fault."""
     try:
         document = _TYPED.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        field, message = _explained(error)
+        field, message = _explain(error)
         at = _ROW_AT.search(str(error))
         row = int(at[1]) + 1 if at else None
-        fault = InputFault(file=file, message=message, row=row, field=field)
-        return Sheet(file=file, holds_prompts=True, faults=(fault,))
+        fault = InputError(file=file, message=message, row=row, field=field)
+        return ParsedFile(file=file, holds_prompts=True, faults=(fault,))
     sheet = from_rows(document if isinstance(document, list) else document.beats, file)
     note = "other fields than ours are not read: the file is very large"
     return msgspec.structs.replace(sheet, notes=(note,))
@@ -265,7 +265,7 @@ def lines_in(text: str, styles: Sequence[str]) -> tuple[int, ...]:
     return tuple(lines) if all(lines) else ()
 
 
-def too_full(data: bytes | str) -> str | None:
+def size_error(data: bytes | str) -> str | None:
     """Return what a file has too much of to be read into memory, or None."""
     for sign, most in _MOST.items():
         count = data.count(sign.encode()) if isinstance(data, bytes) else data.count(sign)
@@ -281,7 +281,7 @@ def interpret(
     *,
     notes: Iterable[str] = (),
     lines: Mapping[int, int] | None = None,
-) -> Sheet:
+) -> ParsedFile:
     """Read rows from documents that are decoded already, whatever their fields are called.
 
     `lines` has the line of each object by its `id`.
@@ -289,9 +289,9 @@ def interpret(
     found = shapes.find(documents, styles)
     items = found.found
     if not items and not all(isinstance(one, list) for one in documents):
-        return broken(file, _SHAPE)
+        return failed_file(file, _SHAPE)
     if len(items) == 1 and items[0].value is documents[0] and not names.is_row(documents[0]):
-        return broken(file, _SHAPE)
+        return failed_file(file, _SHAPE)
     reader = Interpreter(items, styles, where=found.where if found.is_nested else ())
     starts = [(lines or {}).get(id(item.value), 0) for item in items]
     return from_items(reader, file, notes=notes, lines=starts)
@@ -299,11 +299,11 @@ def interpret(
 
 def from_items(
     reader: "Interpreter", file: str, *, notes: Iterable[str] = (), lines: Sequence[int] = ()
-) -> Sheet:
+) -> ParsedFile:
     """Return the sheet of rows that are brought under our names. `lines` are 0 if not known."""
     rows, faults = _typed([reader.row(item) for item in reader.items], file)
     prompted = any(row.has_prompt for row in rows if row is not None) or reader.means_prompts
-    return Sheet(
+    return ParsedFile(
         file=file,
         rows=rows,
         faults=faults,
@@ -503,28 +503,28 @@ def _before_dot(number: str) -> str:
 
 def _typed(
     values: Sequence[object], file: str
-) -> tuple[tuple[Row | None, ...], tuple[InputFault, ...]]:
+) -> tuple[tuple[BeatRow | None, ...], tuple[InputError, ...]]:
     """Return rows of the right types, None for each that has others, and the faults of these."""
     try:
-        return tuple(msgspec.convert(values, list[Row])), ()
+        return tuple(msgspec.convert(values, list[BeatRow])), ()
     except (ValueError, RecursionError):
         pass
-    rows: list[Row | None] = []
-    faults: list[InputFault] = []
+    rows: list[BeatRow | None] = []
+    faults: list[InputError] = []
     for number, value in enumerate(values, 1):
         if len(faults) >= MOST_FAULTS:
-            faults.append(InputFault(file=file, message=TOO_MANY, row=number))
+            faults.append(InputError(file=file, message=TOO_MANY, row=number))
             break
         try:
-            rows.append(msgspec.convert(value, Row))
+            rows.append(msgspec.convert(value, BeatRow))
         except (ValueError, RecursionError) as error:
-            field, message = _explained(error)
-            faults.append(InputFault(file=file, message=message, row=number, field=field))
+            field, message = _explain(error)
+            faults.append(InputError(file=file, message=message, row=number, field=field))
             rows.append(None)
     return tuple(rows), tuple(faults)
 
 
-def _explained(error: Exception) -> tuple[str | None, str]:
+def _explain(error: Exception) -> tuple[str | None, str]:
     """Put the decoder's complaint about one row into words: the field, and what is wrong."""
     if isinstance(error, UnicodeError):
         return None, "holds half of a surrogate pair, which is no character"
@@ -535,7 +535,7 @@ def _explained(error: Exception) -> tuple[str | None, str]:
     got = _GOT.match(str(error))
     if got is None:
         what = complaint["what"] if complaint else str(error)
-        return field, within_sentence(what)
+        return field, lower_first(what)
     if field is None:
         return None, f"expected a row ({{…}}), got {_KINDS.get(got[1], got[1])}"
     return field, f"expected {_WANTED.get(field, 'text')}, got {_KINDS.get(got[1], got[1])}"

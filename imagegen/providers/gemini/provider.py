@@ -16,18 +16,18 @@ from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     NO_TEXT,
     USUAL_TYPES,
-    Fault,
-    Options,
     Outcome,
+    ProviderError,
+    ProviderOptions,
     Reference,
+    ReferenceRole,
     Request,
-    Role,
     base_address,
 )
 from imagegen.providers.gemini import responses
 from imagegen.providers.gemini.models import MODELS
 from imagegen.providers.optional_fields import OptionalFields
-from imagegen.providers.responses import of_no_model
+from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -50,19 +50,19 @@ class Gemini:
     name = "gemini"
     catalogue = MODELS
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    keys_table = ""
-    takes_address = True
+    keys_section = ""
+    supports_base_url = True
     per_minute = 9
     largest_reference = MAX_REFERENCE_BYTES
     # A request may have 20 MB, in which a file's bytes become a third more.
     largest_references = 14 * 1024 * 1024
     reference_types = USUAL_TYPES | {"image/heic"}
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ProviderOptions) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
         self.model = options.model or MODELS.default.name
-        self.width = options.width or DEFAULT_WIDTH
+        self.max_concurrency = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
         self._base_url = base_address(
             options.base_url or DEFAULT_BASE_URL, "/models", "/v1beta", "/v1"
@@ -71,7 +71,9 @@ class Gemini:
         self._optional = OptionalFields(
             _CONSEQUENCES, urlsplit(self._base_url).hostname or "the server", _OTHER_NAMES
         )
-        self._http = Http(self._base_url, width=self.width, key_header=("x-goog-api-key", ""))
+        self._http = Http(
+            self._base_url, width=self.max_concurrency, key_header=("x-goog-api-key", "")
+        )
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:
         """Make exactly one request; see `Provider.draw`."""
@@ -81,15 +83,15 @@ class Gemini:
         except UnicodeEncodeError:
             return NO_TEXT
         path = f"/v1beta/models/{quote(self.model, safe='-._')}:generateContent"
-        reply = self._http.ask("POST", path, key, timeout=self._timeout, sent=sent, body=body)
-        if isinstance(reply, Fault):
+        reply = self._http.request("POST", path, key, timeout=self._timeout, sent=sent, body=body)
+        if isinstance(reply, ProviderError):
             return reply
         if not 200 <= reply.status < 300:
             unknown = self._optional.refusal(reply, optional)
             return unknown or responses.fault(reply, self._base_url)
         return responses.outcome(reply.body)
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:
         """Ask which image models the key sees; costs no quota."""
         names: list[str] = []
         token = ""
@@ -98,13 +100,13 @@ class Gemini:
             if token:
                 path += f"&pageToken={quote(token, safe='')}"
             timeout = min(self._timeout, _LIST_TIMEOUT)
-            reply = self._http.ask("GET", path, key, timeout=timeout)
-            if isinstance(reply, Fault):
+            reply = self._http.request("GET", path, key, timeout=timeout)
+            if isinstance(reply, ProviderError):
                 return reply
             if not 200 <= reply.status < 300:
-                return of_no_model(responses.fault(reply, self._base_url))
+                return as_bad_request(responses.fault(reply, self._base_url))
             page = responses.listed_models(reply.body)
-            if isinstance(page, Fault):
+            if isinstance(page, ProviderError):
                 return page
             seen, token = page
             names += [name for name in seen if name == self.model or MODELS.draws(name)]
@@ -152,7 +154,7 @@ _encoding = threading.Lock()
 
 
 def _inline(reference: Reference) -> msgspec.Raw:
-    if reference.role is Role.PREDECESSOR:
+    if reference.role is ReferenceRole.PREDECESSOR:
         return _encode(reference)
     # Under a lock, so that all threads of a starting run do not encode the same file.
     with _encoding:

@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from imagegen.providers.base import Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Usage
 from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
     at_address,
     best_picture,
-    broken,
-    decoded,
     field,
     is_address,
     is_image,
@@ -25,16 +23,18 @@ from imagegen.providers.responses import (
     is_true,
     items,
     loose,
+    malformed,
     one,
     page_title,
     picture,
     plain_text,
     pointer,
     redirected,
-    shown,
+    safe_message,
     text_of,
     texts_in,
     tokens,
+    try_decode,
     words,
     wrong_path,
 )
@@ -158,7 +158,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
-    answer = decoded(_answers, body)
+    answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage_metadata)
         for candidate in answer.candidates:
@@ -171,16 +171,16 @@ def outcome(body: bytes) -> Outcome:
     return _odd(body)
 
 
-def listed_models(body: bytes) -> tuple[list[str], str] | Fault:
+def listed_models(body: bytes) -> tuple[list[str], str] | ProviderError:
     """Return one page of the list of models: those that can draw, and the next page's token.
 
     Which of them are image models the page does not say.
     """
-    page = decoded(_model_lists, body)
+    page = try_decode(_model_lists, body)
     if page is None or len(page.next_page_token) > _LONGEST_PAGE_TOKEN:
-        return broken("The service's list of models was not what it should be.")
+        return malformed("The service's list of models was not what it should be.")
     if not page.models and not page.next_page_token:
-        return broken("The service's list of models was empty.")
+        return malformed("The service's list of models was empty.")
     names = [
         redact(model.name.removeprefix("models/"))
         for model in page.models
@@ -190,7 +190,7 @@ def listed_models(body: bytes) -> tuple[list[str], str] | Fault:
     return names, page.next_page_token
 
 
-def fault(reply: "Reply", base_url: str) -> Fault:
+def fault(reply: "Reply", base_url: str) -> ProviderError:
     """Return what an answer with any status but 2xx means."""
     status = reply.status
     if 300 <= status < 400:
@@ -250,7 +250,7 @@ def _odd(body: bytes) -> Outcome:
     # A list of one, or the pieces of a stream.
     pieces = [piece for piece in items(one(answer)) if isinstance(piece, dict)]
     if not pieces:
-        return broken("The service's answer was not what it should be.")
+        return malformed("The service's answer was not what it should be.")
     counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]
     usage = next((count for count in reversed(counts) if count is not None), None)
     error = next(filter(None, map(_error, pieces)), None)
@@ -270,82 +270,88 @@ def _odd(body: bytes) -> Outcome:
         return outcome
     said = " ".join((*found.messages, *found.words))
     if not (found.reasons or said):
-        return broken("The service's answer was empty.", usage)
+        return malformed("The service's answer was empty.", usage)
     reason = found.reasons[0] if found.reasons else "STOP"
     if reason == _DISABLED:
         said = said or "The account is limited or disabled by the service's policy."
-        return _without_picture(Kind.KEY_REJECTED, reason, said, usage)
-    return _without_picture(Kind.NO_PICTURE, reason, said, usage)
+        return _without_picture(FaultKind.KEY_REJECTED, reason, said, usage)
+    return _without_picture(FaultKind.NO_PICTURE, reason, said, usage)
 
 
-def _refusal(pieces: list[Any], found: _Found, usage: Usage | None) -> Fault | None:
+def _refusal(pieces: list[Any], found: _Found, usage: Usage | None) -> ProviderError | None:
     """Return the fault of an answer that refuses to draw; None if it does not."""
     for piece in pieces:
         feedback = field(piece, "promptFeedback")
         reason = text_of(field(feedback, "blockReason"))
         if reason:
             said = text_of(field(feedback, "blockReasonMessage")) or " ".join(found.words)
-            return _without_picture(Kind.REFUSED, reason, said, usage)
+            return _without_picture(FaultKind.REFUSED, reason, said, usage)
     reason = next((reason for reason in found.reasons if reason in _REFUSALS), "")
     if not reason:
         return None
     said = " ".join((*found.messages, *found.words))
-    return _without_picture(Kind.REFUSED, reason, said, usage)
+    return _without_picture(FaultKind.REFUSED, reason, said, usage)
 
 
-def _of_error(error: _Error, status: int, host: str, retry_after: str | None) -> Fault:
+def _of_error(error: _Error, status: int, host: str, retry_after: str | None) -> ProviderError:
     """Return what an error means, by its words where the status is too little."""
-    said = shown(error.message)
+    said = safe_message(error.message)
     reasons = list(texts_in(error.details, "reason", _DEEPEST_DETAIL))
     searched = " ".join((error.message[:LONGEST_TEXT], *reasons))
     delay = _delay(error, retry_after)
-    reason = shown(error.status) or f"HTTP {status}"
+    reason = safe_message(error.status) or f"HTTP {status}"
     if _NO_CAPACITY.search(searched):
-        return Fault(kind=Kind.PASSING, reason="no capacity", message=said, retry_after=delay)
+        return ProviderError(
+            kind=FaultKind.PASSING, reason="no capacity", message=said, retry_after=delay
+        )
     if status == 402 or (400 <= status < 500 and _NO_CREDIT.search(searched)):
         said = said or f"{host} answered HTTP {status}: the account has no credit."
-        return Fault(kind=Kind.OUT_OF_CREDIT, reason="no credit", message=said)
+        return ProviderError(kind=FaultKind.OUT_OF_CREDIT, reason="no credit", message=said)
     if status == 429:
         return _limited(error, said, delay)
     if is_passing(status) and status != 200:
         message = said or f"{host} answered HTTP {status}."
         reason = f"HTTP {status}"
-        return Fault(kind=Kind.PASSING, reason=reason, message=message, retry_after=delay)
+        return ProviderError(
+            kind=FaultKind.PASSING, reason=reason, message=message, retry_after=delay
+        )
     said = said or f"{host} answered HTTP {status} without a word why."
     kind = _kind(status, searched, reasons)
-    if kind is Kind.MODEL_GONE and not (error.status == "NOT_FOUND" or _MODEL.search(searched)):
-        return wrong_path(host, status, shown(error.message))
-    if kind is Kind.KEY_REJECTED and reasons:
-        reason = shown(reasons[0])
-    return Fault(kind=kind, reason=reason, message=said)
+    if kind is FaultKind.MODEL_GONE and not (
+        error.status == "NOT_FOUND" or _MODEL.search(searched)
+    ):
+        return wrong_path(host, status, safe_message(error.message))
+    if kind is FaultKind.KEY_REJECTED and reasons:
+        reason = safe_message(reasons[0])
+    return ProviderError(kind=kind, reason=reason, message=said)
 
 
-def _kind(status: int, searched: str, reasons: list[str]) -> Kind:
+def _kind(status: int, searched: str, reasons: list[str]) -> FaultKind:
     if _KEY.search(searched) or any(reason.startswith("API_KEY_") for reason in reasons):
-        return Kind.KEY_REJECTED
+        return FaultKind.KEY_REJECTED
     if status == 405 or _SET_UP.search(searched):
-        return Kind.UNUSABLE
+        return FaultKind.UNUSABLE
     kinds = {
-        200: Kind.NO_PICTURE,
-        401: Kind.KEY_REJECTED,
-        403: Kind.KEY_REJECTED,
-        404: Kind.MODEL_GONE,
+        200: FaultKind.NO_PICTURE,
+        401: FaultKind.KEY_REJECTED,
+        403: FaultKind.KEY_REJECTED,
+        404: FaultKind.MODEL_GONE,
     }
-    return kinds.get(status, Kind.BAD_REQUEST)
+    return kinds.get(status, FaultKind.BAD_REQUEST)
 
 
-def _limited(error: _Error, said: str, delay: float | None) -> Fault:
+def _limited(error: _Error, said: str, delay: float | None) -> ProviderError:
     """Return the worst of what a 429 says: no quota at all, then the day's, then the minute's."""
     said = said or "Too many requests."
     quotas = list(texts_in(error.details, "quotaId", _DEEPEST_DETAIL))
     limits = texts_in(error.details, "quotaValue", _DEEPEST_DETAIL)
     if _NO_QUOTA.search(error.message[:LONGEST_TEXT]) or "0" in limits:
-        return Fault(kind=Kind.NO_QUOTA, reason="no quota", message=said)
+        return ProviderError(kind=FaultKind.NO_QUOTA, reason="no quota", message=said)
     if any("perday" in quota.lower() for quota in quotas):
         # The delay beside it is tens of seconds and no help.
-        return Fault(kind=Kind.SPENT_TODAY, reason="quota per day", message=said)
+        return ProviderError(kind=FaultKind.SPENT_TODAY, reason="quota per day", message=said)
     reason = "quota per minute" if quotas else "HTTP 429"
-    return Fault(kind=Kind.LIMITED, reason=reason, message=said, retry_after=delay)
+    return ProviderError(kind=FaultKind.LIMITED, reason=reason, message=said, retry_after=delay)
 
 
 def _delay(error: _Error, retry_after: str | None) -> float | None:
@@ -355,10 +361,10 @@ def _delay(error: _Error, retry_after: str | None) -> float | None:
     return max((delay for delay in delays if delay is not None), default=None)
 
 
-def _without_picture(kind: Kind, reason: str, said: str, usage: Usage | None) -> Fault:
-    reason = shown(reason)
-    message = shown(said) or f"The service gave no picture and no words why ({reason})."
-    return Fault(kind=kind, reason=reason, message=message, usage=usage)
+def _without_picture(kind: FaultKind, reason: str, said: str, usage: Usage | None) -> ProviderError:
+    reason = safe_message(reason)
+    message = safe_message(said) or f"The service gave no picture and no words why ({reason})."
+    return ProviderError(kind=kind, reason=reason, message=message, usage=usage)
 
 
 def _error(answer: Any) -> _Error | None:

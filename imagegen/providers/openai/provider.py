@@ -14,10 +14,10 @@ import msgspec
 from imagegen.providers.base import (
     NO_TEXT,
     USUAL_TYPES,
-    Fault,
-    Kind,
-    Options,
+    FaultKind,
     Outcome,
+    ProviderError,
+    ProviderOptions,
     Request,
     base_address,
 )
@@ -25,7 +25,7 @@ from imagegen.providers.models import Pixels
 from imagegen.providers.openai import responses
 from imagegen.providers.openai.models import MODELS
 from imagegen.providers.optional_fields import OptionalFields
-from imagegen.providers.responses import of_no_model
+from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com"
@@ -48,8 +48,8 @@ class OpenAI:
     name = "openai"
     catalogue = MODELS
     key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
-    keys_table = "openai"
-    takes_address = True
+    keys_section = "openai"
+    supports_base_url = True
     # Images a minute of the lowest paid tier.
     per_minute = 5
     # The API takes less than 50 MB; every request under way holds a copy of its own.
@@ -57,17 +57,19 @@ class OpenAI:
     largest_references = 16 * largest_reference
     reference_types = USUAL_TYPES
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ProviderOptions) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
         self.model = options.model or MODELS.default.name
-        self.width = options.width or DEFAULT_WIDTH
+        self.max_concurrency = options.width or DEFAULT_WIDTH
         self._timeout = options.timeout
         # Addresses of such servers are mostly written with the version.
         self._base_url = base_address(
             options.base_url or DEFAULT_BASE_URL, "/images/generations", "/v1"
         )
-        self._http = Http(self._base_url, width=self.width, key_header=("Authorization", "Bearer "))
+        self._http = Http(
+            self._base_url, width=self.max_concurrency, key_header=("Authorization", "Bearer ")
+        )
         self._pixels = MODELS.find(self.model).pixels or Pixels()
         self._optional = OptionalFields(
             _CONSEQUENCES, urlsplit(self._base_url).hostname or "the server"
@@ -78,16 +80,16 @@ class OpenAI:
         strange = {reference.mime_type for reference in request.references} - self.reference_types
         if strange:
             message = f"A reference image is {strange.pop()}: this API takes PNG, JPEG and WebP."
-            return Fault(kind=Kind.BAD_REQUEST, reason="reference", message=message)
+            return ProviderError(kind=FaultKind.BAD_REQUEST, reason="reference", message=message)
         fields = self._fields(request)
         try:
             path, media_type, body = _encoded(fields, request)
         except UnicodeEncodeError:
             return NO_TEXT
-        reply = self._http.ask(
+        reply = self._http.request(
             "POST", path, key, timeout=self._timeout, sent=sent, body=body, media_type=media_type
         )
-        if isinstance(reply, Fault):
+        if isinstance(reply, ProviderError):
             return reply
         if 200 <= reply.status < 300:
             outcome = responses.outcome(reply.body)
@@ -96,19 +98,19 @@ class OpenAI:
             outcome = unknown or responses.fault(reply, self._base_url)
         return msgspec.structs.replace(outcome, allowance=responses.allowance(reply.headers))
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:
         """Ask which image models the key sees; costs no quota.
 
         Gateways name theirs as they like: where no name tells of images, all are returned.
         """
         timeout = min(self._timeout, _LIST_TIMEOUT)
-        reply = self._http.ask("GET", "/v1/models", key, timeout=timeout)
-        if isinstance(reply, Fault):
+        reply = self._http.request("GET", "/v1/models", key, timeout=timeout)
+        if isinstance(reply, ProviderError):
             return reply
         if not 200 <= reply.status < 300:
-            return of_no_model(responses.fault(reply, self._base_url))
+            return as_bad_request(responses.fault(reply, self._base_url))
         listed = responses.listed_models(reply.body)
-        if isinstance(listed, Fault):
+        if isinstance(listed, ProviderError):
             return listed
         drawing = [name for name in listed if name == self.model or MODELS.draws(name)]
         return tuple(drawing) or listed

@@ -13,14 +13,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from imagegen.providers.base import Allowance, Fault, Kind, Outcome, Picture, Usage
+from imagegen.providers.base import Allowance, FaultKind, Outcome, Picture, ProviderError, Usage
 from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
     at_address,
     best_picture,
-    broken,
-    decoded,
     field,
     is_address,
     is_image,
@@ -28,15 +26,17 @@ from imagegen.providers.responses import (
     is_text,
     items,
     loose,
+    malformed,
     one,
     page_title,
     picture,
     plain_text,
     pointer,
     redirected,
-    shown,
+    safe_message,
     text_of,
     tokens,
+    try_decode,
     words,
     wrong_path,
 )
@@ -50,42 +50,42 @@ _MOST_A_MINUTE: Final = 100_000
 _MINUTE: Final = 60.0
 
 _CODES: Final = {
-    "moderation_blocked": Kind.REFUSED,
-    "content_policy_violation": Kind.REFUSED,
-    "content_filter": Kind.REFUSED,
-    "safety_violation": Kind.REFUSED,
+    "moderation_blocked": FaultKind.REFUSED,
+    "content_policy_violation": FaultKind.REFUSED,
+    "content_filter": FaultKind.REFUSED,
+    "safety_violation": FaultKind.REFUSED,
     # A person must pay or raise a limit, and may do so at any moment; other keys may go on.
-    "insufficient_quota": Kind.OUT_OF_CREDIT,
-    "billing_hard_limit_reached": Kind.OUT_OF_CREDIT,
-    "billing_limit_user_error": Kind.OUT_OF_CREDIT,
-    "billing_not_active": Kind.OUT_OF_CREDIT,
-    "organization_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
-    "organization_usage_limit_exceeded": Kind.OUT_OF_CREDIT,
-    "project_spend_limit_exceeded": Kind.OUT_OF_CREDIT,
-    "credit_balance_exhausted": Kind.OUT_OF_CREDIT,
-    "budget_exceeded": Kind.OUT_OF_CREDIT,
-    "invalid_api_key": Kind.KEY_REJECTED,
-    "account_deactivated": Kind.KEY_REJECTED,
-    "expired_key": Kind.KEY_REJECTED,
-    "auth_error": Kind.KEY_REJECTED,
-    "token_not_found_in_db": Kind.KEY_REJECTED,
-    "unsupported_country_region_territory": Kind.UNUSABLE,
-    "unknown_parameter": Kind.UNUSABLE,
-    "unsupported_parameter": Kind.UNUSABLE,
+    "insufficient_quota": FaultKind.OUT_OF_CREDIT,
+    "billing_hard_limit_reached": FaultKind.OUT_OF_CREDIT,
+    "billing_limit_user_error": FaultKind.OUT_OF_CREDIT,
+    "billing_not_active": FaultKind.OUT_OF_CREDIT,
+    "organization_spend_limit_exceeded": FaultKind.OUT_OF_CREDIT,
+    "organization_usage_limit_exceeded": FaultKind.OUT_OF_CREDIT,
+    "project_spend_limit_exceeded": FaultKind.OUT_OF_CREDIT,
+    "credit_balance_exhausted": FaultKind.OUT_OF_CREDIT,
+    "budget_exceeded": FaultKind.OUT_OF_CREDIT,
+    "invalid_api_key": FaultKind.KEY_REJECTED,
+    "account_deactivated": FaultKind.KEY_REJECTED,
+    "expired_key": FaultKind.KEY_REJECTED,
+    "auth_error": FaultKind.KEY_REJECTED,
+    "token_not_found_in_db": FaultKind.KEY_REJECTED,
+    "unsupported_country_region_territory": FaultKind.UNUSABLE,
+    "unknown_parameter": FaultKind.UNUSABLE,
+    "unsupported_parameter": FaultKind.UNUSABLE,
     # What LiteLLM says to any key but its own where it has no database to look in.
-    "no_db_connection": Kind.KEY_REJECTED,
+    "no_db_connection": FaultKind.KEY_REJECTED,
 }
 """What `code` or `type` of an error say, whatever the status."""
 
 _STATUSES: Final = {
-    401: Kind.KEY_REJECTED,
-    402: Kind.OUT_OF_CREDIT,
+    401: FaultKind.KEY_REJECTED,
+    402: FaultKind.OUT_OF_CREDIT,
     # Not verified, of a wrong region, or without the model: another key's account may be.
-    403: Kind.KEY_REJECTED,
-    404: Kind.MODEL_GONE,
-    405: Kind.UNUSABLE,
-    429: Kind.LIMITED,
-    451: Kind.REFUSED,
+    403: FaultKind.KEY_REJECTED,
+    404: FaultKind.MODEL_GONE,
+    405: FaultKind.UNUSABLE,
+    429: FaultKind.LIMITED,
+    451: FaultKind.REFUSED,
 }
 
 _SAFETY = re.compile(r"safety system|content (?:management )?policy|\bmoderation\b", re.IGNORECASE)
@@ -154,7 +154,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 def outcome(body: bytes) -> Outcome:
     """Return what an answer with status 200 holds: a picture, or why there is none."""
-    answer = decoded(_answers, body)
+    answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage)
         for datum in answer.data:
@@ -169,7 +169,7 @@ def _odd(body: bytes) -> Outcome:
     """Return what an answer holds that has no picture in its usual place, or is no answer."""
     answer = one(loose(body))
     if not isinstance(answer, dict):
-        return broken("The service's answer was not what it should be.")
+        return malformed("The service's answer was not what it should be.")
     usage = _usage(field(answer, "usage"))
     entries = items(field(answer, "data", "images"))
     pictures, is_elsewhere = _pictures(entries)
@@ -179,8 +179,8 @@ def _odd(body: bytes) -> Outcome:
     error = _read_error(answer)
     kind = _told(error) if error is not None else None
     if error is not None and kind is not None:
-        said = shown(error.message) or "The service gave no picture."
-        return Fault(kind=kind, reason=_reason(200, error), message=said, usage=usage)
+        said = safe_message(error.message) or "The service gave no picture."
+        return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
     if is_elsewhere:
         return at_address(usage)
     if outcome is not None:
@@ -188,9 +188,11 @@ def _odd(body: bytes) -> Outcome:
     said = " ".join(
         filter(None, (words(field(one, "error", "message", "text")) for one in entries))
     )
-    message = shown(error.message if error is not None else said)
+    message = safe_message(error.message if error is not None else said)
     message = message or "The service gave no picture and no words why."
-    return Fault(kind=Kind.NO_PICTURE, reason="no picture", message=message, usage=usage)
+    return ProviderError(
+        kind=FaultKind.NO_PICTURE, reason="no picture", message=message, usage=usage
+    )
 
 
 def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
@@ -215,18 +217,18 @@ def _texts(datum: Any) -> list[str]:
     return [text for text in texts if text]
 
 
-def listed_models(body: bytes) -> tuple[str, ...] | Fault:
+def listed_models(body: bytes) -> tuple[str, ...] | ProviderError:
     """Return the names of all models that the service lists."""
-    read = decoded(_model_lists, body)
+    read = try_decode(_model_lists, body)
     if read is None:
-        return broken("The service's list of models was not what it should be.")
+        return malformed("The service's list of models was not what it should be.")
     known = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
     if not known:
-        return broken("The service's list of models was empty.")
+        return malformed("The service's list of models was empty.")
     return tuple(dict.fromkeys(redact(name) for name in known))
 
 
-def fault(reply: "Reply", base_url: str) -> Fault:
+def fault(reply: "Reply", base_url: str) -> ProviderError:
     """Return what an answer with any status but 2xx means."""
     status = reply.status
     if 300 <= status < 400:
@@ -234,13 +236,13 @@ def fault(reply: "Reply", base_url: str) -> Fault:
     error = _error(reply.body)
     host = urlsplit(base_url).hostname or ""
     kind = _kind(status, error)
-    said = shown(error.message) if error else ""
-    if kind is Kind.MODEL_GONE and not (error and _tells_of_model(error)):
+    said = safe_message(error.message) if error else ""
+    if kind is FaultKind.MODEL_GONE and not (error and _tells_of_model(error)):
         return wrong_path(host, status, said)
-    said = said or shown(page_title(reply.body))
+    said = said or safe_message(page_title(reply.body))
     quoted = f' ("{said}")' if said and error is None else ""
-    waits = kind in {Kind.LIMITED, Kind.PASSING}
-    return Fault(
+    waits = kind in {FaultKind.LIMITED, FaultKind.PASSING}
+    return ProviderError(
         kind=kind,
         reason=_reason(status, error),
         message=(error and said) or f"{host} answered HTTP {status}{quoted}.",
@@ -285,33 +287,33 @@ def seconds(text: str | None) -> float | None:
     return hours * 3600 + minutes * 60 + rest + thousandths / 1000
 
 
-def _told(error: _Error) -> Kind | None:
+def _told(error: _Error) -> FaultKind | None:
     """Return what an error is by its own words, whatever the status; None if they do not tell."""
     for code in error.codes:
         if code in _CODES:
             return _CODES[code]
     said = " ".join((error.message[:LONGEST_TEXT], *error.codes))
     if _NO_CAPACITY.search(said):
-        return Kind.PASSING
+        return FaultKind.PASSING
     if _NO_CREDIT.search(said):
-        return Kind.OUT_OF_CREDIT
-    return Kind.KEY_REJECTED if _KEY.search(said) else None
+        return FaultKind.OUT_OF_CREDIT
+    return FaultKind.KEY_REJECTED if _KEY.search(said) else None
 
 
-def _kind(status: int, error: _Error | None) -> Kind:
+def _kind(status: int, error: _Error | None) -> FaultKind:
     told = _told(error) if error is not None and status < 500 else None
     if told is not None:
         return told
     if status in _STATUSES and not (status == 403 and error and _SET_UP.search(error.message)):
         return _STATUSES[status]
     if is_passing(status):
-        return Kind.PASSING
+        return FaultKind.PASSING
     said = error.message[:LONGEST_TEXT] if error else ""
     if error and _tells_of_model(error):
-        return Kind.MODEL_GONE
+        return FaultKind.MODEL_GONE
     if _SET_UP.search(said):
-        return Kind.UNUSABLE
-    return Kind.REFUSED if _SAFETY.search(said) else Kind.BAD_REQUEST
+        return FaultKind.UNUSABLE
+    return FaultKind.REFUSED if _SAFETY.search(said) else FaultKind.BAD_REQUEST
 
 
 def _tells_of_model(error: _Error) -> bool:
@@ -327,7 +329,7 @@ def _reason(status: int, error: _Error | None) -> str:
     """Return the code if it is a word that tells something, else the status."""
     codes = error.codes if error else ()
     telling = (code for code in codes if code in _CODES or not code.isdigit())
-    return shown(next(telling, "")) or f"HTTP {status}"
+    return safe_message(next(telling, "")) or f"HTTP {status}"
 
 
 def _retry_after(reply: "Reply", error: _Error | None) -> float | None:

@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
 
 
-class Layout(msgspec.Struct, frozen=True):
+class FrameLayout(msgspec.Struct, frozen=True):
     """Where picture and words stand in a frame; `text` is the usual size of type."""
 
     picture: Box
@@ -48,7 +48,7 @@ def draw_frame(request: Request, size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def layout_of(size: tuple[int, int], look: Look) -> Layout:
+def layout_of(size: tuple[int, int], look: Look) -> FrameLayout:
     """Return where things go: the words below the picture, in a very wide frame beside it."""
     width, height = size
     side = math.sqrt(width * height)
@@ -58,21 +58,21 @@ def layout_of(size: tuple[int, int], look: Look) -> Layout:
     share = 0.25 * width * height
     if width >= height * 3:
         cut = width - round(share / height + 5 * text) - margin
-        return Layout(
+        return FrameLayout(
             (margin, margin, cut, height - margin),
             (cut + round(1.1 * text), margin, width - max(margin, text), height - margin),
             text,
         )
     cut = height - round(share / width + 3.8 * text) - margin // 2
     pad = max(margin, round(text * 1.1))
-    return Layout(
+    return FrameLayout(
         (margin, margin, width - margin, cut),
         (pad, cut + round(text * 0.8), width - pad, height - round(text * 0.8)),
         text,
     )
 
 
-def _caption(draw: ImageDraw.ImageDraw, layout: Layout, look: Look, request: Request) -> None:
+def _caption(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look, request: Request) -> None:
     left, top, right, bottom = layout.caption
     width = right - left
     smallest = max(9, round(layout.text * 0.72))
@@ -116,7 +116,7 @@ def _edge(picture: Image.Image, look: Look, request: Request) -> Image.Image:
     return jagged(picture.size, seeded("edge", request.shot, request.beat))
 
 
-def _guides(draw: ImageDraw.ImageDraw, layout: Layout, look: Look) -> None:
+def _guides(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look) -> None:
     """Mark thirds and corners, as on a camera's ground glass."""
     left, top, right, bottom = layout.picture
     tick = layout.text * 0.8
@@ -135,7 +135,7 @@ def _guides(draw: ImageDraw.ImageDraw, layout: Layout, look: Look) -> None:
             draw.line((x, y, x, y + downward), fill=colour, width=weight)
 
 
-def _reference_mark(draw: ImageDraw.ImageDraw, layout: Layout, look: Look) -> None:
+def _reference_mark(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look) -> None:
     """Say in the picture's corner that references were sent with the request."""
     _, top, right, _ = layout.picture
     size = max(9, round(layout.text * 0.7))

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     USUAL_TYPES,
-    Fault,
-    Kind,
-    Options,
+    FaultKind,
     Outcome,
     Picture,
+    ProviderError,
+    ProviderOptions,
     Request,
 )
 from imagegen.providers.models import Catalogue, Model
@@ -56,17 +56,17 @@ class Sketch:
     name = "sketch"
     catalogue = MODELS
     key_variables: tuple[str, ...] = ()
-    keys_table = ""
-    takes_address = False
+    keys_section = ""
+    supports_base_url = False
     per_minute = 9
     largest_reference = MAX_REFERENCE_BYTES
     largest_references = 14 * 1024 * 1024
     reference_types = USUAL_TYPES | {"image/heic"}
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ProviderOptions) -> None:
         # It draws alike whatever the name; a picture says by which it was asked for.
         self.model = options.model or MODELS.default.name
-        self.width = options.width or os.cpu_count() or 1
+        self.max_concurrency = options.width or os.cpu_count() or 1
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
         """Draw one frame; a ratio or a size that image APIs do not know is a fault."""
@@ -80,7 +80,7 @@ class Sketch:
         size = frame_size(request.aspect_ratio, request.image_size)
         return Picture(data=draw_frame(request, size))
 
-    def models(self, key: Secret | None) -> tuple[str, ...] | Fault:  # noqa: ARG002
+    def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:  # noqa: ARG002
         """Return the one model there is."""
         return (self.model,)
 
@@ -98,6 +98,6 @@ def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
     return across * step, down * step
 
 
-def _unknown(what: str, value: str, known: list[str]) -> Fault:
+def _unknown(what: str, value: str, known: list[str]) -> ProviderError:
     message = f"unknown {what} {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
-    return Fault(kind=Kind.BAD_REQUEST, reason=f"unknown {what}", message=message)
+    return ProviderError(kind=FaultKind.BAD_REQUEST, reason=f"unknown {what}", message=message)
