@@ -17,7 +17,7 @@ BREAKS = {
     """,
     "rename first": """
         def write(path, data, mode=0o666):
-            temporary = path.with_name(files.TEMPORARY + path.name + ".tmp")
+            temporary = path.with_name(files.TEMP_PREFIX + path.name + ".tmp")
             with open(temporary, "wb", buffering=0) as file:
                 os.replace(temporary, path)
                 for at in range(0, len(data), 65536):
@@ -34,14 +34,14 @@ BREAKS = {
         files.write = write
     """,
     "old ones not kept": """
-        files.keep_old = lambda path, old: None
+        files.archive_copy = lambda path, old: None
     """,
     "no provenance": """
-        from imagegen.project import png
-        png.with_provenance = lambda data, *told: (data, memoryview(b""))
+        from imagegen.images import png
+        png.add_metadata = lambda data, *told: (data, memoryview(b""))
     """,
     "not swept": """
-        files.sweep = lambda folder: None
+        files.remove_stale = lambda folder: None
     """,
     "saved late": """
         import threading
@@ -54,12 +54,14 @@ BREAKS = {
         files.write = write
     """,
     "all drawn anew": """
-        from imagegen.generation import plan
-        whole = plan.make
-        plan.make = lambda *a, force, **more: whole(*a, force=True, **{**more, "lineage": "none"})
+        from imagegen.workspace import plan
+        whole = plan.make_plan
+        def make_plan(*args, force, **more):
+            return whole(*args, force=True, **{**more, "lineage": "none"})
+        plan.make_plan = make_plan
     """,
     "progress follows late": """
-        from imagegen.generation import recorder
+        from imagegen.runs import recorder
         recorder.Recorder.write_all = lambda self: None
     """,
     "lock by a file": """
@@ -67,14 +69,14 @@ BREAKS = {
         from imagegen.project import record
         def acquire(self):
             try:
-                os.close(os.open(self._layout.ours / "taken", os.O_CREAT | os.O_EXCL))
+                os.close(os.open(self._layout.state_dir / "taken", os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 raise RunActiveError("another run is active")
         record.RunLock.acquire = acquire
-        record.RunLock.release = lambda self: (self._layout.ours / "taken").unlink(True)
+        record.RunLock.release = lambda self: (self._layout.state_dir / "taken").unlink(True)
     """,
     "budgets forgotten": """
-        from imagegen.keys import store
+        from imagegen.quota import store
         store.SqliteStore.load = lambda self, name: None
         store.SqliteStore.swap = lambda self, name, version, row: True
     """,

@@ -787,7 +787,7 @@ def test_what_somebody_chooses_meanwhile_is_not_among_the_rest(
             board.choose(KEYS[0], "consistent")
         return look(project, beat, style)
 
-    monkeypatch.setattr(choosing, "picture_fault", looking)
+    monkeypatch.setattr(choosing, "why_unavailable", looking)
     made, _ = choosing.choose_remaining(board.project, "clear", WALL)
     assert list(made) == list(IDS[1:])
     assert board.said["1.1"]["style"] == "consistent"

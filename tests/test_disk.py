@@ -681,7 +681,7 @@ def test_an_error_that_nobody_saw_to_is_a_fault_of_ours_everywhere(disk: Disk, e
     """The exit code, the journal and the record say the same, and a resume carries on."""
     code = f"""
     from imagegen.errors import ImagegenError
-    from imagegen.generation.composer import Composer
+    from imagegen.prompts.composer import Composer
     def fails(self, *args, **more):
         raise {error}
     Composer.texts = fails

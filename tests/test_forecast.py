@@ -113,10 +113,10 @@ def test_a_slowed_budget_sends_one_at_a_time() -> None:
 
 def test_the_days_requests_end_it() -> None:
     """What the day no longer allows cannot leave; other budgets still serve."""
-    daily = supply("clear", most=12)
+    daily = supply("clear", daily_limit=12)
     assert departures(daily, clear=12)["clear"] == MINUTE
     assert departures(daily, clear=13)["clear"] is None
-    assert departures(supply("clear", most=0), clear=1)["clear"] is None
+    assert departures(supply("clear", daily_limit=0), clear=1)["clear"] is None
     assert departures(daily, supply("clear", per_minute=1), clear=15)["clear"] == 2 * MINUTE
 
 

@@ -20,16 +20,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from imagegen.clock import SystemClock
-from imagegen.keys.keyring import Key, Limit
+from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.quota.ledger import Ledger
-from imagegen.quota.pool import Lease, Pool
+from imagegen.quota.pool import KeyPool, Lease
 from imagegen.secret import Secret
 
 folder, limit, threads, least = Path(sys.argv[1]), *map(int, sys.argv[2:])
 clock = SystemClock()
 ledger = Ledger.open(folder, clock, lambda text: sys.exit(text))
-keys = {"clear": (Key(Secret("test-key-alpha-000001"), Limit(limit)),)}
-pool = Pool(keys, provider="p", model="m", ledger=ledger, clock=clock)
+keys = {"clear": (ApiKey(Secret("test-key-alpha-000001"), RateLimit(limit)),)}
+pool = KeyPool(keys, provider="p", model="m", ledger=ledger, clock=clock)
 print("ready", flush=True)
 sys.stdin.readline()
 

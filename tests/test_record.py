@@ -21,10 +21,10 @@ _HOLD = """
 import sys
 from pathlib import Path
 from imagegen.errors import RunActiveError
-from imagegen.project.layout import Layout
+from imagegen.project.layout import ProjectPaths
 from imagegen.project.record import RunLock
 
-lock = RunLock(Layout(Path(sys.argv[1])))
+lock = RunLock(ProjectPaths(Path(sys.argv[1])))
 try:
     lock.acquire()
 except RunActiveError:
@@ -134,8 +134,8 @@ def test_looking_never_disturbs_a_run_that_begins(layout: ProjectPaths) -> None:
 import sys
 from pathlib import Path
 from imagegen.project import record
-from imagegen.project.layout import Layout
-layout = Layout(Path(sys.argv[1]))
+from imagegen.project.layout import ProjectPaths
+layout = ProjectPaths(Path(sys.argv[1]))
 print("looking", flush=True)
 while True:
     record.is_active(layout)

@@ -187,7 +187,7 @@ from test_shared_keys import Run
 run = Run(Path("state"), SystemClock())
 print(run.send_all(), flush=True)
 sys.stdin.readline()
-run.pool.look()
+run.pool.refresh()
 print(run.send_all(), len(run.warnings), flush=True)
 run.pool.close()
 """
@@ -395,11 +395,11 @@ counts = [run.send_all()]
 full(0)
 for _ in range(2):
     clock.advance(60.5)
-    run.pool.look()
+    run.pool.refresh()
     counts.append(run.send_all())
 full(resource.RLIM_INFINITY)
 clock.advance(60.5)
-run.pool.look()
+run.pool.refresh()
 counts.append(run.send_all())
 print(counts, len(run.warnings))
 run.pool.close()

@@ -106,12 +106,12 @@ def test_it_needs_no_key_and_has_one_model() -> None:
 def test_the_same_request_gives_the_same_bytes_in_another_process() -> None:
     """A frame depends on the request alone, not on a process or its hash seed."""
     code = (
-        "import hashlib; from imagegen.providers.base import Options, Request;"
+        "import hashlib; from imagegen.providers.base import ProviderOptions, Request;"
         "from imagegen.providers.sketch import Sketch;"
         "r = [Request(style=s, shot='1', beat='1.1', image_size='512', words=" + repr(WORDS) + ")"
         " for s in ('illustration', 'clear', 'consistent', 'noir')];"
-        "print(*(hashlib.sha256(Sketch(Options()).draw(q, None, lambda: None).data).hexdigest()"
-        " for q in r))"
+        "s = Sketch(ProviderOptions());"
+        "print(*(hashlib.sha256(s.draw(q, None, lambda: None).data).hexdigest() for q in r))"
     )
     here = [hashlib.sha256(drawn(style=s)).hexdigest() for s in (*STYLES, "noir")]
     for seed in ("1", "4711"):

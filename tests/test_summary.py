@@ -449,7 +449,7 @@ def last_run(**fields: Any) -> RunRecord:
     """Return the record of a run that began at 14:02 on the tests' day."""
     defaults: dict[str, Any] = {
         "run": "r",
-        "lineage": "r",
+        "root_run": "r",
         "pid": 7,
         "started": iso(at(14, 2)),
         "asked": DrawRequest(),

@@ -191,7 +191,7 @@ def run(
         sample=sample,
         force=force,
         outdated=outdated,
-        as_is=as_is,
+        keep_numbers=as_is,
         fail_fast=fail_fast,
         provider=provider,
         model=model,

@@ -45,8 +45,8 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
             # Somebody edits them; the run goes on with what it has read.
             view = "plain"
             terminal.printer(errors=True).line(
-                f"{layout.name} has errors in its files now ({project_command('check', root)} lists "
-                "them): what the run does is shown as lines."
+                f"{layout.name} has faults in its files now "
+                f"({project_command('check', root)} tells them): what the run does is shown as lines."
             )
     gc.enable()
     screen = terminal.RunDisplay(view, watching=True)

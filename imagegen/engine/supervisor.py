@@ -178,7 +178,7 @@ class Supervisor:
                 self._run.trouble = answer
             was_suspended = self._run.circuit_breaker.is_open
             for task in self._run.circuit_breaker.on_probe_result(up=up, now=now):
-                task.worker.take_back(task)
+                task.worker.refund_attempt(task)
             self._report_outage(now, was_suspended=was_suspended)
             self._run.runtime.wake()
 

@@ -402,7 +402,7 @@ class Worker:
             if self._run.useless_probes >= ALIKE and self._run.shutdown is None:
                 self._run.request_stop(stop_reasons.useless_answers(fault))
         for other in taken_back:
-            other.worker.take_back(other)
+            other.worker.refund_attempt(other)
         if taken_back:
             self._run.announce_half_open()
         if outage.is_open:

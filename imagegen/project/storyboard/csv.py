@@ -193,7 +193,7 @@ def _sheet(
     sheet = rows.from_items(called, file, notes=[*notes, *told], lines=body.lines)
     own = tuple(style for style in called.called.styles if style in unknown)
     return msgspec.structs.replace(
-        sheet, headed=own, heading=heading, faults=(*body.faults, *sheet.faults)
+        sheet, style_columns=own, header_line=heading, faults=(*body.faults, *sheet.faults)
     )
 
 
