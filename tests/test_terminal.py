@@ -179,7 +179,7 @@ def test_ctrl_z_gives_the_shell_its_screen(
         held.close()
         terminal.end()
         assert terminal.given_back
-        assert "typed" in terminal.text
+        assert b"typed" in terminal.written
         assert "ended: 0" in terminal.text
 
 

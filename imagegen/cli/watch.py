@@ -46,7 +46,8 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
             view = "plain"
             terminal.printer(errors=True).line(
                 f"{layout.name} has faults in its files now "
-                f"({project_command('check', root)} tells them): what the run does is shown as lines."
+                f"({project_command('check', root)} tells them): what the run does is shown as "
+                "lines."
             )
     gc.enable()
     screen = terminal.RunDisplay(view, watching=True)
