@@ -12,6 +12,7 @@ from imagegen.cli import (
     cast,
     choose,
     complete,
+    export,
     gallery,
     keys,
     models,
@@ -39,6 +40,7 @@ _BEGIN: Final = "Begin a project"
 _DRAW: Final = "Draw it"
 _LOOK: Final = "See where it stands"
 _CHOOSE: Final = "Choose the best"
+_EXPORT: Final = "Hand it on"
 _ONE: Final = "One beat at a time"
 _EDIT: Final = "After the storyboard was edited"
 """Headings under which commands stand in the help."""
@@ -53,6 +55,7 @@ app = App(
     ),
 )
 app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
+app.add_typer(export.app, rich_help_panel=_EXPORT)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag

@@ -1,10 +1,12 @@
 """The commands for a run from outside: `status`, `stop`."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
 from imagegen import encoding
@@ -86,6 +88,7 @@ def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageErro
 
     Of a large project only these are kept while they are told.
     """
+    from imagegen.export import record
     from imagegen.review.status import project_status
     from imagegen.workspace import moved_numbers
     from imagegen.workspace.project import Project
@@ -93,6 +96,9 @@ def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageErro
     project, now = Project(root, make_request(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
     found = project_status(project, now, surveyed)
+    # A file of choices that cannot be read is reported as such.
+    with contextlib.suppress(UsageError):
+        found = msgspec.structs.replace(found, exports=record.standings(project))
     try:
         moved_numbers.require_numbers_unmoved(
             project, surveyed, project.styles, "What is missing is not known"

@@ -83,6 +83,18 @@ class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.total - self.there - self.waived
 
 
+class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An export in the project: its kind, its folder, and the beats whose image has changed.
+
+    `folder` is relative to the project. `options` are those that it was made with.
+    """
+
+    kind: str
+    folder: str
+    outdated: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
 class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole project. `resume_after` is set where the last run ended early.
 
@@ -105,7 +117,8 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     `without_prompt` has for each style the numbers of beats that beats.json lists and that have
     no prompt there; `drawn_by_older_rule` counts pictures without the style reference that their
     transition gives them since 0.1.0, which are not outdated. `elsewhere` names beats whose
-    picture is on a cloud drive and not on this machine.
+    picture is on a cloud drive and not on this machine. `exports` are those that were made from
+    the chosen images.
     """
 
     schema: int = 1
@@ -135,6 +148,7 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     drawn_by_older_rule: int = 0
     elsewhere: tuple[str, ...] = ()
     older_layout: str | None = None
+    exports: tuple[ExportStatus, ...] = ()
     styles: Mapping[str, StyleStatus]
 
     @property

@@ -71,6 +71,7 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
     }
     misfits.show(paper, unlike, path, next_steps.beats_option(found, path))
     _choices(paper, found, path)
+    _exports(paper, found, path)
     next_steps.show(paper, found, names, path, now)
 
 
@@ -216,6 +217,20 @@ def _choices(paper: Paper, found: ProjectStatus, path: str) -> None:
         paper.line()
         choices.unclear(paper, found.choices_unclear)
         choices.unclaimed(paper, found.copies_unclaimed)
+
+
+def _exports(paper: Paper, found: ProjectStatus, path: str) -> None:
+    """Say which exports have other images than those that are chosen now."""
+    old = [export for export in found.exports if export.outdated]
+    if not old:
+        return
+    paper.line()
+    for export in old:
+        beats = join_some(export.outdated, _CHOICES_SHOWN)
+        outdated = f"{export.kind} {len(export.outdated):,} outdated"
+        paper.wrap("", f"{sanitize(outdated)}: {beats}", indent=2)
+        again = project_command(f"export {export.kind}", path, *export.options)
+        paper.command_list((again, f"updates {sanitize(export.folder)}"))
 
 
 def _chosen(paper: Paper, found: ProjectStatus, path: str) -> None:
