@@ -8,46 +8,19 @@ import pytest
 
 from builders import picture
 from commands import Commands
+from exports import choose, make, read, row
 from imagegen.errors import UsageError
 from imagegen.export import record, selection
 from imagegen.export.record import ExportRecord
 from imagegen.export.selection import Missing
-from imagegen.project.beat_ids import BeatId
-from imagegen.project.record import DrawRequest
-from imagegen.review import choose as choosing
-from imagegen.review.choose import Pick
-from imagegen.workspace.project import Project
 
-WALL = 1_790_000_000.0
 NUMBERS = ("1.1", "1.2", "2.1")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Make a project with an image of each beat in two styles, of which none is chosen."""
-    root = tmp_path / "film"
-    rows = [
-        {"shot_number": n[0], "beat_number": n, "script_phrase": f"Says {n}.", "ai_prompt": n}
-        for n in NUMBERS
-    ]
-    for at, number in enumerate(NUMBERS):
-        for style in ("clear", "consistent"):
-            place = root / f"generated_images/{style}/Shot_{number[0]}/Beat_{number}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(picture(16 + at, 9 + (style == "clear")))
-    (root / "beats.json").write_text(json.dumps(rows))
-    return root
-
-
-def read(root: Path) -> Project:
-    """Return the project as a command reads it."""
-    return Project(root, DrawRequest())
-
-
-def choose(root: Path, style: str, *numbers: str, flagged: bool = False) -> None:
-    """Choose the images of these beats."""
-    picks = {BeatId(number): Pick(style, flagged) for number in numbers}
-    choosing.choose(read(root), picks, WALL)
+    return make(tmp_path / "film", [row(number, f"Says {number}.") for number in NUMBERS])
 
 
 def test_exports_the_copies_of_chosen_images_in_order(root: Path) -> None:

@@ -14,7 +14,7 @@ from imagegen.errors import UsageError
 if TYPE_CHECKING:
     from imagegen.workspace.project import Project
 
-_MISSING: Final = ("fail", "hold", "skip")
+MISSING: Final = ("fail", "hold", "skip")
 """The values of `export.selection.Missing`, which a command line is read without."""
 
 
@@ -22,8 +22,8 @@ def missing_policy(text: str) -> str:
     """Read the value of --missing. Raises `UsageError`."""
     from imagegen.toml import did_you_mean
 
-    if text not in _MISSING:
-        hint = did_you_mean(text, _MISSING) or f"there are: {', '.join(_MISSING)}"
+    if text not in MISSING:
+        hint = did_you_mean(text, MISSING) or f"there are: {', '.join(MISSING)}"
         raise UsageError(f'--missing: "{text}" is not known', hint=hint)
     return text
 
@@ -41,10 +41,10 @@ MissingOption = Annotated[
     str,
     typer.Option(
         "--missing",
-        metavar="|".join(_MISSING),
+        metavar="|".join(MISSING),
         help="Beats without a chosen image: fail, hold the image before, or skip them.",
         parser=missing_policy,
-        autocompletion=complete.one_of(*_MISSING),
+        autocompletion=complete.one_of(*MISSING),
     ),
 ]
 ChooseOption = Annotated[

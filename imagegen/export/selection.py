@@ -13,6 +13,7 @@ from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
 from imagegen.project.storyboard import Beat
 from imagegen.review import choices
+from imagegen.review.choices import ChangeSinceChosen
 from imagegen.shell import project_command
 from imagegen.toml import did_you_mean
 from imagegen.workspace.project import Project
@@ -121,13 +122,22 @@ def source_images(project: Project, fallback: str | None = None) -> Iterator[Sou
             yield SourceImage(beat=beat, style=style, flagged=flagged, path=path, name=name)
 
 
+def redrawn(project: Project) -> list[str]:
+    """Return the beats whose image was drawn again since it was chosen, by their names.
+
+    The copy that is exported is the one that was chosen. Raises as `source_images` does.
+    """
+    standing = choices.describe(project)
+    return [
+        one.name for one in standing if one.since is ChangeSinceChosen.REDRAWN and one.image_path
+    ]
+
+
 def _no_image(project: Project, absent: list[BeatId], count: int) -> UsageError:
     name = project.layout.name
-    choose = project_command(
-        "choose", project.layout.typed, "--all", next(iter(project.beats), "clear")
-    )
     if len(absent) == count:
-        hint = f"{choose} chooses, or add --choose STYLE"
+        choose = project_command("choose", project.layout.typed, "--all", "STYLE")
+        hint = f"{choose}, or add --choose STYLE"
         return UsageError(f"{name}: no beat has a chosen image", hint=hint)
     more = f" and {len(absent) - _SHOWN:,} more" if len(absent) > _SHOWN else ""
     beats = "1 beat has" if len(absent) == 1 else f"{len(absent):,} beats have"

@@ -1,0 +1,183 @@
+"""The command `export timeline`: the chosen images for a video editor."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from imagegen.cli import complete
+from imagegen.cli.export_options import (
+    ChooseOption,
+    JsonOption,
+    MissingOption,
+    open_project,
+    output_folder,
+    print_json,
+)
+from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.options import BeatsOption, ProjectArgument, absolute
+from imagegen.errors import UsageError
+from imagegen.toml import did_you_mean
+
+EPILOG: Final = (
+    exit_codes(
+        {
+            0: "exported",
+            2: "a beat without a chosen image, wrong usage or input, a full disk",
+        }
+    )
+    + "\n\n"
+    + examples(
+        ("imagegen export timeline my-video", "my-video/export, in every format"),
+        ("imagegen export timeline my-video --words words.json", "timed by a transcription"),
+        ("imagegen export timeline my-video --missing hold", "with beats that are not chosen yet"),
+        ("imagegen export timeline my-video --format fcpxml --fps 25", "for Final Cut, at 25"),
+    )
+)
+FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
+"""The formats of `export.timeline.export`, which a command line is read without."""
+RATES: Final = ("24", "25", "29.97", "30", "60")
+_SIZE: Final = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        hint = did_you_mean(text, FORMATS) or f"there are: {', '.join(FORMATS)}"
+        raise UsageError(f'--format: "{text}" is not known', hint=hint)
+    return text
+
+
+def _rate(text: str) -> str:
+    if text not in RATES:
+        raise UsageError(f'--fps: "{text}" is not known', hint=f"there are: {', '.join(RATES)}")
+    return text
+
+
+def _size(text: str) -> str:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or int(match[1]) % 2 or int(match[2]) % 2:
+        hint = "write two even numbers of pixels: --size 1920x1080"
+        raise UsageError(f'--size: "{text}" is not a size', hint=hint)
+    return f"{match[1]}x{match[2]}"
+
+
+def _words_file(text: str) -> Path:
+    path = Path(text)
+    if not text or path.is_dir() or not path.exists():
+        raise UsageError(f'--words: "{text}" is not a file', hint="name a JSON, SRT or VTT file")
+    return path
+
+
+def timeline(
+    project: ProjectArgument = Path(),
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write it there.  [default: export in the project]",
+            parser=output_folder,
+        ),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Write only this format: otio, fcp7 (Premiere, Resolve), fcpxml (Final Cut), edl, "
+            "srt, csv, scan. Repeat it for more.  [default: all]",
+            parser=_format,
+            autocompletion=complete.one_of(*FORMATS),
+            show_default=False,
+        ),
+    ] = None,
+    fps: Annotated[
+        str,
+        typer.Option(
+            "--fps",
+            metavar="RATE",
+            help="Frames a second: 24, 25, 29.97, 30 or 60.",
+            parser=_rate,
+            autocompletion=complete.one_of(*RATES),
+        ),
+    ] = "30",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="WxH",
+            help="Size of the frame in pixels.  [default: 1080 lines of the project's ratio]",
+            parser=_size,
+        ),
+    ] = None,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            "--words",
+            metavar="FILE",
+            help="Time the beats by the words of this transcription: JSON, SRT or VTT.",
+            parser=_words_file,
+        ),
+    ] = None,
+    svg: Annotated[
+        bool, typer.Option("--svg", help="Use the SVGs in selected_svg, if they are current.")
+    ] = False,
+    missing: MissingOption = "fail",
+    choose: ChooseOption = None,
+    beats: BeatsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Export a timeline for a video editor: the chosen images one after the other.
+
+    Beats last as their rows say (duration, or start and end), else as long as their words are
+    spoken (--words, or voiceover/ with segments.json), else about as long as they take at 150
+    words a minute. The narration in voiceover/ is laid under the images.
+    """
+    from imagegen.display import terminal
+    from imagegen.display.reports import exports
+    from imagegen.export.selection import Missing
+    from imagegen.export.timeline import export as exporting
+
+    asked = tuple(dict.fromkeys(formats or FORMATS))
+    given = {
+        "--output": absolute(output),
+        "--fps": None if fps == "30" else fps,
+        "--size": size,
+        "--words": absolute(words),
+        "--missing": None if missing == "fail" else missing,
+        "--choose": choose,
+        "--beats": absolute(beats),
+    }
+    typed = [part for option, value in given.items() if value for part in (option, value)]
+    typed += [part for name in formats or () for part in ("--format", name)]
+    typed += ["--svg"] if svg else []
+    options = exporting.Options(
+        formats=asked,
+        rate=fps,
+        size=_pair(size),
+        missing=Missing(missing),
+        fallback=choose,
+        words=words,
+        svg=svg,
+        folder=output,
+        typed=tuple(typed),
+    )
+    opened = open_project(project, beats)
+    done = exporting.export(opened, options)
+    if json:
+        print_json(exports.timeline_as_json(opened.layout, done))
+    else:
+        exports.timeline(terminal.printer(), done)
+    errors = terminal.printer(errors=True)
+    for warning in done.warnings:
+        errors.wrap("warning: ", warning)
+
+
+def _pair(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    width, height = map(int, size.split("x"))
+    return width, height

@@ -1,0 +1,351 @@
+"""Makes a timeline of a project and writes it in every format that is asked for."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import UsageError
+from imagegen.export import record, selection
+from imagegen.export.record import ExportRecord, ImageRecord
+from imagegen.export.selection import ExportBeat, Missing
+from imagegen.export.timeline import (
+    edl,
+    fcp7,
+    fcpxml,
+    media,
+    otio,
+    tables,
+    timing,
+    transcript,
+    voiceover,
+)
+from imagegen.export.timeline.frames import RATES, Rate, cumulative
+from imagegen.export.timeline.media import Source as MediaSource
+from imagegen.export.timeline.model import MARKERS, Clip, Sound, Still, Timeline, one_line
+from imagegen.export.timeline.timing import Source, Timed
+from imagegen.export.timeline.voiceover import Voiceover
+from imagegen.project import storyboard
+from imagegen.project.file_lock import exclusive
+from imagegen.project.layout import reject_symlink
+from imagegen.project.storyboard import Beat
+from imagegen.workspace.project import Project
+
+KIND: Final = "timeline"
+FOLDER: Final = "export"
+FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
+_LOCK: Final = "export.lock"
+_KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
+"""The folders of a project into which nothing is exported."""
+_STORYBOARDS: Final = "storyboards"
+_SHORT_SIDE: Final = 1080
+_SHOWN: Final = 10
+_EDL_PART: Final = re.compile(r"timeline_\d+\.edl")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a timeline is exported. `rate` is a name of `frames.RATES`, `size` in pixels.
+
+    `words` is the file of a transcription. `typed` are the options of the command that differ
+    from its defaults, to repeat it.
+    """
+
+    formats: tuple[str, ...] = FORMATS
+    rate: str = "30"
+    size: tuple[int, int] | None = None
+    missing: Missing = Missing.FAIL
+    fallback: str | None = None
+    words: Path | None = None
+    svg: bool = False
+    folder: Path | None = None
+    typed: tuple[str, ...] = ()
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export wrote. `folder` is absolute; files are relative to it.
+
+    `written` are the files that were new or had changed, `files` all of them.
+    """
+
+    folder: Path
+    timeline: Timeline
+    files: tuple[str, ...]
+    written: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def export(project: Project, options: Options) -> Exported:
+    """Write the timeline of a project's chosen images, and the images themselves.
+
+    What has not changed since the last export is not written again. Raises `UsageError` for
+    beats without an image, for times and recordings that cannot be used, and if a file that is
+    not from an export would be replaced; `StorageError`.
+    """
+    folder = _folder(project, options.folder)
+    with exclusive(project.layout, _LOCK, str(folder)):
+        return _Export(project, options, folder).write()
+
+
+def _folder(project: Project, given: Path | None) -> Path:
+    """Return the folder to write to. Raises `UsageError` for one of the project's own."""
+    root = project.layout.root
+    folder = (root / FOLDER) if given is None else given.absolute()
+    if folder.resolve().is_relative_to(root):
+        parts = folder.resolve().relative_to(root).parts
+        if not parts or parts[0].casefold() in _KEPT:
+            raise UsageError(
+                f"{folder}: an export has a folder of its own", hint=f"--output {root / FOLDER}"
+            )
+    if given is None:
+        reject_symlink(folder)
+    reject_symlink(folder / media.FOLDER)
+    return folder
+
+
+class _Export:
+    def __init__(self, project: Project, options: Options, folder: Path) -> None:
+        self._project = project
+        self._options = options
+        self._folder = folder
+        self._rate = Rate(RATES[options.rate])
+        self._before = record.read(folder)
+        self._known = self._before.files if self._before is not None else {}
+        self._warnings: list[str] = []
+
+    def write(self) -> Exported:
+        options = self._options
+        beats = self._with_storyboards(
+            selection.select(self._project, options.missing, options.fallback)
+        )
+        redrawn = selection.redrawn(self._project)
+        if redrawn:
+            said = "redrawn since they were chosen, the chosen images are exported"
+            self._warnings.append(f"{said}: {_some(redrawn)}")
+        narration = voiceover.load(self._project.layout)
+        timed = self._timed(beats, narration)
+        records = self._records(timed)
+        stills, lacking = media.images(
+            self._project,
+            [one.beat.image for one in timed if one.beat.image is not None and not one.beat.held],
+            records,
+            svg=options.svg,
+        )
+        if lacking:
+            some = _some(lacking)
+            self._warnings.append(f"no current SVG, the PNG is used: {some} (imagegen export svg)")
+        recordings = media.recordings(narration.recordings) if narration is not None else []
+        timeline = self._timeline(timed, stills, narration, recordings)
+        return self._write(timeline, records, [*stills.values(), *recordings])
+
+    def _with_storyboards(self, beats: Sequence[ExportBeat]) -> list[ExportBeat]:
+        """Add the rows of `storyboards/` if the beats were read from elsewhere.
+
+        The pipeline's prompts have no texts, sounds and times: its storyboards have.
+        """
+        project = self._project
+        is_read = Path(project.storyboard.source).parts[:1] == (_STORYBOARDS,)
+        if is_read or not (project.layout.root / _STORYBOARDS).is_dir():
+            return list(beats)
+        try:
+            board = storyboard.load(
+                project.root, tuple(project.settings.styles), beats=Path(_STORYBOARDS)
+            )
+        except UsageError as error:
+            self._warnings.append(f"{_STORYBOARDS}/ is not used: {error.message}")
+            return list(beats)
+        rows: dict[str, list[Beat]] = {}
+        for own in board.beats.values():
+            for row in own:
+                rows.setdefault(project.beat_index.id_of(row.key), []).append(row)
+        return [
+            msgspec.structs.replace(beat, rows=(*beat.rows, *rows.get(beat.beat, ())))
+            for beat in beats
+        ]
+
+    def _timed(self, beats: Sequence[ExportBeat], narration: Voiceover | None) -> list[Timed]:
+        words = transcript.load(self._options.words) if self._options.words is not None else None
+        clock = timing.clock(words, narration)
+        timed = timing.time(beats, clock)
+        sources = {one.source for one in timed}
+        if words is not None and Source.WORDS not in sources:
+            self._warnings.append("the beats have times of their own: --words is not used")
+        if clock is not None:
+            unheard = [
+                one.beat.beat for one in timed if one.source is Source.ESTIMATED and one.phrase
+            ]
+            if unheard:
+                self._warnings.append(f"not found in the narration: {_some(unheard)}")
+        length = sum((one.seconds for one in timed), Fraction(0))
+        if narration is not None and abs(length - narration.seconds) > 1 / self._rate.exact:
+            self._warnings.append(
+                f"the narration lasts {float(narration.seconds):.1f} s and the images "
+                f"{float(length):.1f} s"
+            )
+        return timed
+
+    def _records(self, timed: Sequence[Timed]) -> dict[str, ImageRecord]:
+        known = record.by_path(self._before)
+        return {
+            image.beat: record.image_record(self._project, image, known)
+            for one in timed
+            if (image := one.beat.image) is not None and not one.beat.held
+        }
+
+    def _timeline(
+        self,
+        timed: Sequence[Timed],
+        stills: Mapping[str, MediaSource],
+        narration: Voiceover | None,
+        recordings: Sequence[MediaSource],
+    ) -> Timeline:
+        ends = cumulative([one.seconds for one in timed], self._rate)
+        if ends is None:
+            rate = self._options.rate
+            raise UsageError(
+                f"{len(timed):,} images are more than the narration has frames at {rate}"
+            )
+        starts = [0, *ends]
+        clips = (
+            self._clip(one, stills, start, end)
+            for one, start, end in zip(timed, starts, ends, strict=False)
+        )
+        width, height = self._options.size or size_of(self._project.settings.aspect_ratio)
+        return Timeline(
+            name=one_line(self._project.layout.name),
+            rate=self._rate,
+            width=width,
+            height=height,
+            clips=tuple(clips),
+            sounds=tuple(self._sounds(narration, recordings)) if narration is not None else (),
+        )
+
+    def _clip(self, one: Timed, stills: Mapping[str, MediaSource], start: int, end: int) -> Clip:
+        beat, image = one.beat, one.beat.image
+        texts = {name: timing.field(beat, name) for name in MARKERS}
+        return Clip(
+            beat=beat.beat,
+            written=one_line(beat.row.written),
+            shot=beat.row.shot,
+            style=image.style if image is not None else "",
+            transition=one_line(beat.row.transition),
+            phrase=one_line(one.phrase),
+            texts={name: one_line(str(text)) for name, text in texts.items() if text is not None},
+            source=one.source,
+            start=start,
+            end=end,
+            still=self._still(stills[image.beat]) if image is not None else None,
+            flagged=image is not None and image.flagged,
+            held=beat.held,
+        )
+
+    def _still(self, source: MediaSource) -> Still:
+        path = self._folder / source.file
+        return Still(file=source.file, path=path, width=source.width, height=source.height)
+
+    def _sounds(self, narration: Voiceover, sources: Sequence[MediaSource]) -> list[Sound]:
+        found, time = [], Fraction(0)
+        for recording, source in zip(narration.recordings, sources, strict=True):
+            start, time = self._rate.frames(time), time + recording.seconds
+            end = self._rate.frames(time)
+            if end > start:
+                path = self._folder / source.file
+                found.append(
+                    Sound(file=source.file, path=path, recording=recording, start=start, end=end)
+                )
+        return found
+
+    def _write(
+        self, timeline: Timeline, records: Mapping[str, ImageRecord], sources: list[MediaSource]
+    ) -> Exported:
+        texts = self._texts(timeline)
+        made_from = {source.file: source.sha256 for source in sources} | dict.fromkeys(texts, "")
+        record.require_ours(self._folder, made_from, self._before)
+        files.make_folder(self._folder / media.FOLDER)
+        files.remove_stale(self._folder / media.FOLDER)
+        # If this is interrupted, its files are known to be ours, and all of it to be outdated.
+        self._record(self._known | made_from, ())
+        written = [
+            source.file for source in sources if media.place(self._folder, source, self._known)
+        ]
+        for name, data in texts.items():
+            path = self._folder / name
+            if files.read(path, len(data)) != data:
+                files.write(path, data)
+                written.append(name)
+        self._remove(made_from)
+        kept = {
+            name: "" for name in self._known if "/" not in name and not self._is_other_list(name)
+        }
+        self._record(kept | made_from, records.values())
+        return Exported(
+            folder=self._folder,
+            timeline=timeline,
+            files=tuple(made_from),
+            written=tuple(written),
+            warnings=tuple(self._warnings),
+        )
+
+    def _remove(self, made_from: Mapping[str, str]) -> None:
+        """Remove what the last export wrote and this one has no use for.
+
+        Formats that were not asked for this time stay as they are.
+        """
+        for name in self._known.keys() - made_from.keys():
+            path = self._folder / name
+            if path.parent == self._folder / media.FOLDER or self._is_other_list(name):
+                path.unlink(missing_ok=True)
+
+    def _is_other_list(self, name: str) -> bool:
+        return "edl" in self._options.formats and _EDL_PART.fullmatch(name) is not None
+
+    def _record(self, made_from: dict[str, str], images: Any) -> None:
+        options = self._options
+        record.write(
+            self._folder,
+            ExportRecord(
+                kind=KIND,
+                fallback=options.fallback,
+                options=options.typed,
+                settings={"fps": options.rate, "formats": list(options.formats)},
+                images=tuple(images),
+                files=made_from,
+            ),
+        )
+
+    def _texts(self, timeline: Timeline) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for name in self._options.formats:
+            found |= _WRITERS[name](timeline)
+        return found
+
+
+def _edl(timeline: Timeline) -> dict[str, bytes]:
+    names = ("timeline.edl", *(f"timeline_{number}.edl" for number in range(2, 10_000)))
+    return dict(zip(names, edl.texts(timeline), strict=False))
+
+
+_WRITERS: Final[dict[str, Callable[[Timeline], dict[str, bytes]]]] = {
+    "otio": lambda timeline: {"timeline.otio": otio.text(timeline)},
+    "fcp7": lambda timeline: {"timeline.xml": fcp7.text(timeline)},
+    "fcpxml": lambda timeline: {"timeline.fcpxml": fcpxml.text(timeline)},
+    "edl": _edl,
+    "srt": lambda timeline: {"timeline.srt": tables.srt(timeline)},
+    "csv": lambda timeline: {"timeline.csv": tables.table(timeline)},
+    "scan": lambda timeline: {"pre_edit_scan.json": tables.scan(timeline)},
+}
+
+
+def size_of(aspect_ratio: str) -> tuple[int, int]:
+    """Return the frame of a ratio such as `16:9`: its shorter side has 1080 pixels."""
+    across, down = map(int, aspect_ratio.split(":"))
+    longer = round(_SHORT_SIDE * max(across, down) / min(across, down) / 2) * 2
+    return (longer, _SHORT_SIDE) if across >= down else (_SHORT_SIDE, longer)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
