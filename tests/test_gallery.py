@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import browser
+import exports
 from builders import picture
 from commands import STYLES, Commands, Done, row
 from commands import picture as place
@@ -398,6 +400,32 @@ def test_the_picture_of_the_sheet(commands: Commands, root: Path) -> None:
     # What is chosen is framed.
     assert (23, 114, 74) in {colour for _, colour in colours}
     went_well(commands.run("gallery", root, "--png", "--chosen"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser.installed() is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("options", [[], ["--chosen"]])
+def test_six_beats_are_on_a_printed_page(
+    commands: Commands, paper: str, options: list[str]
+) -> None:
+    """31 beats of several shots are six pages, however long they are; every picture is there."""
+    phrases = ["A long phrase. " * (1 + n % 3 * 9) for n in range(31)]
+    rows = [exports.row(f"{1 + n // 4}.{n}", phrase) for n, phrase in enumerate(phrases)]
+    root = exports.make(commands.folder / "my-video", rows)
+    for at, path in enumerate(sorted(root.glob("generated_images/*/*/*.png"))):
+        # All different: a PDF has equal pictures once.
+        Image.effect_noise((320, 180), at + 1).save(path)
+    exports.choose(root, "clear")
+    went_well(commands.run("gallery", root, *options))
+    with browser.chromium() as running:
+        sheet = running.new_page()
+        sheet.goto((root / "gallery.html").as_uri())
+        printed = sheet.pdf(format=paper)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 6
+    # A picture that is loaded late may be missing on paper, and is now and then.
+    assert b"loading=" not in (root / "gallery.html").read_bytes()
+    assert len(re.findall(rb"/Subtype\s*/Image\b", printed)) >= (31 if options else 62)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ MARK: Final = '<meta name="generator" content="imagegen '
 WIDTH: Final = 360
 """Pixels of a picture's width; columns are never wider."""
 _LONGEST: Final = 400
+_LONGEST_REASON: Final = 160
 _RATIO: Final = re.compile(r"([1-9][0-9]{0,3}):([1-9][0-9]{0,3})")
 
 _STYLE: Final = """
@@ -123,17 +124,44 @@ figcaption { display: flex; flex-wrap: wrap; gap: 0 0.75rem; margin-top: 0.4375r
   .beat th { order: -2; }
   .absent { display: none !important; }
 }
+.in-shot { display: none; }
 @media print {
-  :root { --paper: #fff; --ink: #000; --quiet: #444; --line: #ccc; --box: #f4f4f4;
+  :root { --paper: #fff; --ink: #000; --quiet: #444; --line: #bbb; --box: #f4f4f4;
     --chosen: #17724a; --flag: #a15400; --wrong: #b3261e; }
-  body { padding: 0; max-width: none; font-size: 9pt;
+  @page { size: portrait; margin: 12mm; }
+  body { padding: 0; max-width: none; font-size: 9pt; line-height: 1.3;
     -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  thead th { position: static; }
-  thead th:first-child, tbody th { width: 24%; }
-  .beat { break-inside: avoid; }
-  .shot { break-after: avoid; }
-  .words { font-size: 7.5pt; }
-  @page { margin: 12mm; }
+  header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 4mm; margin: 0 0 2mm; }
+  h1 { font-size: 13pt; }
+  .facts, .warning { margin: 0; font-size: 8pt; }
+  thead, .shot, .sheet-chosen .shot, .sheet-chosen .style { display: none; }
+  table, tbody { display: block; }
+  .in-shot { display: inline; margin-inline-end: 0.5em; font-weight: 400; color: var(--quiet); }
+  .style { display: inline; }
+  .beat { display: grid; grid-template-columns: minmax(0, 2fr)
+      repeat(var(--columns), minmax(0, 3fr));
+    gap: 3mm; height: 39.5mm; padding-top: 2mm; border-top: 0.2mm solid var(--line);
+    overflow: hidden; break-inside: avoid; }
+  .beat th, .beat td { display: flex; flex-direction: column; width: auto; min-width: 0;
+    min-height: 0; padding: 0.6mm; overflow: hidden; }
+  .beat th::after { content: "Notes"; flex: 1 0 7mm; margin-top: 1mm; font-size: 7pt;
+    color: var(--quiet);
+    background: repeating-linear-gradient(#0000 0 5.3mm, var(--line) 5.3mm 5.6mm); }
+  .phrase, .words, .own { display: -webkit-box; overflow: hidden; -webkit-box-orient: vertical; }
+  .phrase { flex: none; -webkit-line-clamp: 3; }
+  .words { flex: none; -webkit-line-clamp: 2; font-size: 7pt; }
+  .own { -webkit-line-clamp: 2; }
+  figure { display: flex; flex-direction: column; min-height: 0; height: 100%; }
+  img { flex: 0 1 auto; min-height: 0; background: none; object-fit: contain;
+    object-position: left top; }
+  .none { flex: 0 1 auto; min-height: 0; }
+  .chosen img, .chosen .none { outline-width: 0.6mm; outline-offset: 0; }
+  figcaption { flex: none; margin-top: 1mm; font-size: 7.5pt; gap: 0 2mm; }
+  .sheet-chosen table { display: grid; grid-template-columns: 1fr 1fr; gap: 0 5mm; }
+  .sheet-chosen tbody { display: contents; }
+  .sheet-chosen .beat { display: flex; flex-direction: column; height: 79mm; }
+  .sheet-chosen .beat td { order: -1; flex: none; max-height: 49mm; }
+  .sheet-chosen .beat th { flex: 1 1 auto; margin: 0; }
 }
 """
 
@@ -163,7 +191,7 @@ def _head(sheet: Gallery) -> str:
     )
     name, only = _text(sheet.project), sheet.columns == (CHOSEN,)
     columns = "".join(f'<th scope="col" role="columnheader">{c}</th>' for c in sheet.columns)
-    facts = "".join(f"<span>{fact}</span>" for fact in _facts(sheet, only=only))
+    spans = "".join(f"<span>{fact}</span>" for fact in facts(sheet))
     warning = (
         f'<p class="warning">{numbers_moved_warning(sheet.moved)}</p>\n' if sheet.moved else ""
     )
@@ -182,7 +210,7 @@ def _head(sheet: Gallery) -> str:
 <body{' class="sheet-chosen"' if only else ""}>
 <header>
 <h1>{name}</h1>
-<p class="facts">{facts}</p>
+<p class="facts">{spans}</p>
 {warning}</header>
 <main>
 <table role="table">
@@ -200,13 +228,13 @@ def _style(sheet: Gallery) -> str:
     return f"\n:root {{ --columns: {len(sheet.columns)}; --ratio: {shape}; }}{_STYLE}"
 
 
-def _facts(sheet: Gallery, *, only: bool) -> Iterator[str]:
+def facts(sheet: Gallery) -> Iterator[str]:
+    """Yield what a sheet counts, and the day on which it was made."""
     cells = list(sheet.cells)
     shots = len({row.shot for row in sheet.rows})
     yield f"{plural(len(sheet.rows), 'beat')} in {plural(shots, 'shot')}"
-    there = len(sheet.pictures)
-    if not only:
-        yield f"{there:,} of {plural(len(cells), 'picture')}"
+    if sheet.columns != (CHOSEN,):
+        yield f"{len(sheet.pictures):,} of {plural(len(cells), 'picture')}"
         chosen = sum(cell.chosen for cell in cells)
         if chosen:
             yield f"{chosen:,} chosen"
@@ -214,7 +242,7 @@ def _facts(sheet: Gallery, *, only: bool) -> Iterator[str]:
     if flagged:
         yield f"{flagged:,} flagged"
     day = dt.datetime.fromtimestamp(sheet.made).astimezone()
-    yield f'<time datetime="{day:%Y-%m-%d}">{day.day} {day:%B %Y}</time>'
+    yield f"{day.day} {day:%B %Y}"
 
 
 def _row(row: SheetRow, pictures: Iterator["Image | None"], *, only: bool) -> Iterator[bytes]:
@@ -224,7 +252,8 @@ def _row(row: SheetRow, pictures: Iterator["Image | None"], *, only: bool) -> It
     sent = f'<span class="words" lang="" dir="auto">{_text(words or "")}</span>'
     yield (
         '<tr class="beat" role="row">'
-        f'<th scope="row" role="rowheader"><span class="number">{_text(row.name)}{style}</span>'
+        '<th scope="row" role="rowheader"><span class="number">'
+        f'<span class="in-shot">Shot {_text(row.shot)}</span>{_text(row.name)}{style}</span>'
         f"{phrase if row.phrase else ''}{sent if words else ''}</th>\n"
     ).encode()
     for cell in row.cells:
@@ -247,21 +276,22 @@ def _cell(row: SheetRow, cell: SheetCell, image: "Image | None", *, own_words: b
 
 
 def _image(row: SheetRow, cell: SheetCell, image: "Image") -> str:
+    # Not loaded lazily: what was not scrolled to would be missing on paper.
     data = base64.b64encode(thumbnails.as_jpeg(image)).decode()
     what = f"Beat {row.name} in {cell.style}"
     alt = _text(f"{what}: {row.phrase}" if row.phrase else what)
     return (
         f'<img src="data:image/jpeg;base64,{data}" width="{image.width}" '
-        f'height="{image.height}" alt="{alt}" loading="lazy" decoding="async">'
+        f'height="{image.height}" alt="{alt}" decoding="async">'
     )
 
 
 def _missing(cell: SheetCell) -> str:
-    if cell.picture is not None or cell.torn:
-        return '<div class="none error">The picture cannot be read</div>'
-    wrong = " error" if cell.status is Status.ERROR else ""
-    why = f"<small>{_text(cell.problem, 160)}</small>" if cell.problem else ""
-    return f'<div class="none{wrong}">{_NONE.get(cell.status, "No picture")}{why}</div>'
+    said, why = absence(cell)
+    unread = cell.picture is not None or cell.torn
+    wrong = " error" if unread or cell.status is Status.ERROR else ""
+    small = f"<small>{_text(why, _LONGEST_REASON)}</small>" if why else ""
+    return f'<div class="none{wrong}">{said}{small}</div>'
 
 
 _NONE: Final = {
@@ -272,20 +302,37 @@ _NONE: Final = {
 }
 
 
+def absence(cell: SheetCell) -> tuple[str, str]:
+    """Return what is said in place of a picture that cannot be shown, and why it is so."""
+    if cell.picture is not None or cell.torn:
+        return "The picture cannot be read", ""
+    return _NONE.get(cell.status, "No picture"), cell.problem
+
+
+def marks(cell: SheetCell) -> Iterator[tuple[str, str]]:
+    """Yield what is said below a picture, each with its class: `picked`, `flag` or none."""
+    if cell.chosen:
+        yield "picked", "chosen"
+    if cell.flagged:
+        yield "flag", "flagged"
+    if cell.redrawn:
+        yield "", "redrawn since"
+    if cell.placeholder:
+        yield "", "placeholder"
+    if cell.belongs_to:
+        yield "flag", f"belongs to {cell.belongs_to}"
+    if cell.changed:
+        yield "", f"outdated: {' and '.join(cell.changed)} changed"
+
+
+_SIGNS: Final = {"chosen": "✓ ", "flagged": "⚑ "}
+
+
 def _caption(cell: SheetCell, *, own_words: bool) -> Iterator[str]:
     yield f'<span class="style">{_text(cell.style)}</span>'
-    if cell.chosen:
-        yield '<span class="picked">✓ chosen</span>'
-    if cell.flagged:
-        yield '<span class="flag">⚑ flagged</span>'
-    if cell.redrawn:
-        yield "<span>redrawn since</span>"
-    if cell.placeholder:
-        yield "<span>placeholder</span>"
-    if cell.belongs_to:
-        yield f'<span class="flag">belongs to {_text(cell.belongs_to)}</span>'
-    if cell.changed:
-        yield f"<span>outdated: {_text(' and '.join(cell.changed))} changed</span>"
+    for kind, said in marks(cell):
+        classes = f' class="{kind}"' if kind else ""
+        yield f"<span{classes}>{_SIGNS.get(said, '')}{_text(said)}</span>"
     if own_words and cell.words:
         yield f'<span class="own" lang="" dir="auto">{_text(cell.words)}</span>'
 

@@ -2,14 +2,13 @@
 
 import io
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from imagegen.display.sheets.html import WIDTH
+from imagegen.display.sheets.html import WIDTH, absence, facts, marks
 from imagegen.display.text.formatting import numbers_moved_warning
-from imagegen.display.text.sanitize import plural, sanitize
+from imagegen.display.text.sanitize import sanitize
 from imagegen.errors import UsageError
 from imagegen.images import lettering, thumbnails
 from imagegen.review.contact_sheet import CHOSEN, Gallery, SheetCell, SheetRow
@@ -135,22 +134,6 @@ def _blocks(size: tuple[int, int], columns: int, rows: int) -> SheetLayout:
         blocks += 1
 
 
-def _marks(cell: SheetCell, *, style: bool) -> Iterator[str]:
-    """Yield what the page says of a picture too; its style's name where no column says it."""
-    if style:
-        yield cell.style
-    if cell.chosen or style:
-        yield "chosen"
-    if cell.flagged:
-        yield "flagged"
-    if cell.redrawn:
-        yield "redrawn since"
-    if cell.belongs_to:
-        yield f"belongs to {cell.belongs_to}"
-    if cell.changed:
-        yield f"outdated: {' and '.join(cell.changed)} changed"
-
-
 class _Drawing:
     """A sheet that is being drawn. Places are pixels from the left and the top."""
 
@@ -181,17 +164,11 @@ class _Drawing:
 
     def _title(self) -> None:
         sheet, layout = self._sheet, self._layout
-        facts = [plural(len(sheet.rows), "beat"), plural(len(sheet.pictures), "picture")]
-        counts = {
-            "chosen": sum(cell.chosen or self._only for cell in sheet.cells),
-            "flagged": sum(cell.flagged for cell in sheet.cells),
-        }
-        facts += [f"{count:,} {what}" for what, count in counts.items() if count]
         left = top = layout.margin
         room = layout.size[0] - 2 * layout.margin
         self._line((left, top), sanitize(sheet.project), room, size=round(layout.text * 1.7))
         below = (left, top + round(layout.text * 2.3))
-        said = ", ".join(facts)
+        said = ", ".join(facts(sheet))
         if sheet.moved:
             said = f"{said}. {numbers_moved_warning(sheet.moved)}"
         self._line(below, said, room, ink=_FLAG if sheet.moved else _QUIET)
@@ -207,8 +184,10 @@ class _Drawing:
         layout = self._layout
         (left, top), room = at, layout.label - layout.gap
         self._line(at, row.name, room, size=round(layout.text * 1.15))
-        below = round(layout.text * 1.7)
-        self._lines((left, top + below), row.phrase, (room, layout.row - layout.gap - below))
+        self._line((left, top + round(layout.text * 1.6)), f"Shot {row.shot}", room, ink=_QUIET)
+        down, end = top + round(layout.text * 3.2), top + layout.row - layout.gap
+        for text, ink in ((row.phrase, _INK), ("" if self._only else row.words or "", _QUIET)):
+            down += self._lines((left, down), text, (room, end - down), ink=ink)
         for number, cell in enumerate(row.cells):
             if cell is not None:
                 across = layout.label + number * (layout.picture[0] + layout.gap)
@@ -221,10 +200,11 @@ class _Drawing:
         shown = next(self._small) if cell.picture is not None else None
         if shown is None:
             self._draw.rectangle((left, top, right, bottom), fill=_BOX, outline=_LINE)
-            unread = cell.torn or cell.picture is not None
-            words = "cannot be read" if unread else cell.status.value
-            middle = (left + layout.text, top + (height - layout.text) // 2)
-            self._line(middle, words, width - 2 * layout.text, ink=_QUIET)
+            middle, room = top + height // 3, width - 2 * layout.text
+            said, why = absence(cell)
+            self._line((left + layout.text, middle), said, room, ink=_QUIET)
+            middle += round(1.6 * layout.text)
+            self._lines((left + layout.text, middle), why, (room, bottom - middle))
         else:
             shown.thumbnail(layout.picture)
             free = width - shown.width, height - shown.height
@@ -235,7 +215,9 @@ class _Drawing:
             self._draw.rectangle(around, outline=_CHOSEN, width=edge)
         wrong = cell.flagged or cell.redrawn or cell.changed or cell.belongs_to
         below = (left, bottom + edge + layout.gap // 3)
-        said = ", ".join(_marks(cell, style=self._only))
+        said = ", ".join(
+            [*([cell.style] if self._only else []), *(text for _, text in marks(cell))]
+        )
         self._line(below, said, width, ink=_FLAG if wrong else _CHOSEN)
 
     def _line(
@@ -253,11 +235,15 @@ class _Drawing:
             self._draw, at, ink, _PAPER
         )
 
-    def _lines(self, at: tuple[int, int], text: str, box: tuple[int, int]) -> None:
+    def _lines(
+        self, at: tuple[int, int], text: str, box: tuple[int, int], *, ink: Colour = _QUIET
+    ) -> int:
+        """Set a text in lines as far as they have room; returns the height that they take."""
         size = self._layout.text
-        lines = (
-            lettering.fit_lines(lettering.folded(sanitize(text)), box, size, size) if text else ()
-        )
+        step = round(lettering.leading(size))
+        if not text or box[1] < step:
+            return 0
+        lines = lettering.fit_lines(lettering.folded(sanitize(text)), box, size, size)
         for number, line in enumerate(lines):
-            down = at[1] + number * lettering.leading(size)
-            line.draw(self._draw, (at[0], down), _QUIET, _PAPER)
+            line.draw(self._draw, (at[0], at[1] + number * step), ink, _PAPER)
+        return len(lines) * step
