@@ -339,6 +339,54 @@ class TestNesting:
         else:
             assert f"of {where}" in found.notes[0]
 
+    def test_a_list_of_shots_with_their_beats(self, tmp_path: Path) -> None:
+        """A document may be the list of shots itself: rows have the number of theirs."""
+        shots = [
+            {"shot": 1, "beats": [{"beat": "1.1", "prompt": "A hill"}]},
+            {"shot": 7, "beats": [{"beat": 1, "prompt": "A lake"}, {"beat": 2, "prompt": "A sea"}]},
+        ]
+        found = board(tmp_path, json.dumps(shots))
+        assert [beat.key for beat in found.beats["clear"]] == [("1", "1.1"), ("7", "1"), ("7", "2")]
+        assert "of [].beats[]" in found.notes[0]
+
+    def test_parts_of_an_answer_are_no_shots(self, tmp_path: Path) -> None:
+        """Objects that have no number of their own give none to the rows within them."""
+        parts = [{"beats": [{"beat_number": "1.1", "prompt": "A hill"}]}] * 2
+        assert {fault.message for fault in faults(tmp_path, json.dumps(parts))} == {"missing"}
+
+    @pytest.mark.parametrize(
+        ("document", "note"),
+        [
+            ({"beats": ROWS[:2], "more_beats": ROWS[2:]}, '1 row of "more_beats[]" is not read'),
+            (
+                {"beats": ROWS[:2], "storyboard": {"beats": ROWS}},
+                '3 rows of "storyboard" are not read',
+            ),
+            (
+                [{**ROWS[0], "beats": ROWS[1:]}, ROWS[1]],
+                '2 rows of "[].beats[]" are not read',
+            ),
+            (
+                {"shots": [{"shot": 1, "prompt": "All of it", "beats": ROWS[:2]}]},
+                '1 prompt of "shots[].prompt" is not read',
+            ),
+        ],
+    )
+    def test_rows_that_are_not_read_are_said(
+        self, tmp_path: Path, document: object, note: str
+    ) -> None:
+        """Of several lists one has the rows; a note counts what looks like rows in the others."""
+        found = board(tmp_path, json.dumps(document))
+        assert [beat.beat for beat in found.beats["clear"]] == ["1.1", "1.2"]
+        assert any(note in one for one in found.notes), found.notes
+
+    def test_lists_of_other_things_have_no_note(self, tmp_path: Path) -> None:
+        """Characters have descriptions and scenes have too: nobody takes them for beats."""
+        cast = [{"id": 1, "name": "Mara", "description": "A keeper"}]
+        scene = {"scene": 1, "description": "At sea", "beats": ROWS[:1]}
+        found = board(tmp_path, json.dumps({"characters": cast, "scenes": [scene]}))
+        assert not any("not read" in note for note in found.notes)
+
     def test_numbers_come_from_scene_and_shot(self, tmp_path: Path) -> None:
         """A shot that is one picture is a beat, and its scene the shot."""
         document = {

@@ -51,6 +51,8 @@ _MOST_INTERPRETED = 3_000_000
 _OPTIONAL = {"transition_type": str, "script_phrase": str, "ai_prompts": dict}
 """Fields that are read under another name only if all rows have this type there."""
 
+_MOST_PLACES = 5
+_LONGEST_PLACE = 60
 _SHAPE = 'expected a list of rows, or {"beats": [rows]}'
 _DEEP = "is nested too deeply"
 
@@ -294,7 +296,19 @@ def interpret(
         return failed_file(file, _SHAPE)
     reader = Interpreter(items, styles, where=found.where if found.is_nested else ())
     starts = [(lines or {}).get(id(item.value), 0) for item in items]
-    return from_items(reader, file, notes=notes, lines=starts)
+    return from_items(reader, file, notes=[*notes, *_passed(found)], lines=starts)
+
+
+def _passed(found: shapes.Rows) -> list[str]:
+    """Return a note on each place that has rows or prompts and is not read."""
+    told = []
+    for (what, place), count in found.passed.items():
+        those = f"1 {what} of" if count == 1 else f"{count:,} {what}s of"
+        are = "is" if count == 1 else "are"
+        told.append(f'{those} "{place[:_LONGEST_PLACE]}" {are} not read')
+        if len(told) == _MOST_PLACES:
+            break
+    return told
 
 
 def from_items(

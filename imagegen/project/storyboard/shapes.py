@@ -1,7 +1,7 @@
 """Finds the rows of a storyboard in a document, however its lists and objects are nested."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,9 @@ from imagegen.project.storyboard.names import squashed
 from imagegen.project.storyboard.numbers import Number, file_number
 
 _DEEPEST = 20
+_TOP = "[]"
+"""Where the rows of a strict file are."""
+
 # If an object holds several, the first of these has the rows.
 _LISTS = tuple(
     """
@@ -35,10 +38,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of a file, and where they are in it, as `scenes[].shots[]`."""
+    """The rows of a file, and where they are in it, as `scenes[].shots[]`.
+
+    `passed` counts rows and prompts that are not read, by what they are and their place.
+    """
 
     found: tuple[Found, ...]
     where: tuple[str, ...]
+    passed: Mapping[tuple[str, str], int] = {}  # copied by msgspec
 
     @property
     def is_nested(self) -> bool:
@@ -50,7 +57,7 @@ def find(documents: Sequence[object], styles: Sequence[str]) -> Rows:
     """Return the rows of one or more documents. What is not an object may be among them."""
     walk = _Walk(styles)
     listed = list(walk.all(documents))
-    return Rows(found=tuple(listed), where=tuple(dict.fromkeys(walk.where)))
+    return Rows(found=tuple(listed), where=tuple(dict.fromkeys(walk.where)), passed=walk.passed)
 
 
 class _Walk:
@@ -60,6 +67,7 @@ class _Walk:
         self._styles = {squashed(style): style for style in styles}
         self._counts = Counter[str]()
         self.where: list[str] = []
+        self.passed = Counter[tuple[str, str]]()
 
     def all(self, documents: Sequence[object]) -> Iterator[Found]:
         objects = [one for one in documents if isinstance(one, dict)]
@@ -79,7 +87,7 @@ class _Walk:
     def _listed(
         self, values: Iterable[object], path: str, above: Found, depth: int
     ) -> Iterator[Found]:
-        path = f"{path}[]" if path else ""
+        path = path if path == _TOP else f"{path}[]"
         for value in values:
             if isinstance(value, list) and depth < _DEEPEST:
                 yield from self._listed(value, path, above, depth + 1)
@@ -94,6 +102,7 @@ class _Walk:
         inner = self._inner(value) if depth < _DEEPEST else []
         if inner:
             within = self._within(value, path, above)
+            self._pass(value, path, {name for name, _, _ in inner})
             for name, listed, style in inner:
                 at = f"{path}.{name}" if path else name
                 own = within if style is None else msgspec.structs.replace(within, style=style)
@@ -137,10 +146,28 @@ class _Walk:
             return above
         self._counts[path] += 1
         number = next((value[name] for name in _by_rank(value) if _is_number(value[name])), None)
-        return msgspec.structs.replace(above, shot=self._counts[path] if number is None else number)
+        if number is None:
+            # Objects without a name around them may be anything: parts of an answer, say.
+            number = self._counts[path] if path != _TOP else above.shot
+        return msgspec.structs.replace(above, shot=number)
+
+    def _pass(self, value: Mapping[str, Any], path: str, read: Container[str]) -> None:
+        """Count what an object holds beside what is `read`, and looks like rows or a prompt."""
+        for name, held in value.items():
+            if name in read:
+                continue
+            at = f"{path}.{name}" if path else name
+            if isinstance(held, dict | list):
+                if count := _rows_in(held, 0):
+                    self.passed["row", at + "[]" * isinstance(held, list)] += count
+            # Scenes have descriptions, of which nobody thinks that they are drawn.
+            elif read and held and _is_prompt(name):
+                self.passed["prompt", at] += 1
 
     def _row(self, value: object, path: str, above: Found) -> Found:
-        self.where.append(path)
+        self.where.append("" if path == _TOP else path)
+        if isinstance(value, dict):
+            self._pass(value, path, ())
         return msgspec.structs.replace(above, value=value)
 
 
@@ -179,6 +206,24 @@ def _number(name: str) -> str | None:
         if number[:1].isdigit():
             return number
     return None
+
+
+def _rows_in(value: object, depth: int) -> int:
+    """Return how many objects within a value have a number and a prompt, as rows have."""
+    if depth > _DEEPEST:
+        return 0
+    if isinstance(value, list):
+        return sum(_rows_in(one, depth + 1) for one in value if isinstance(one, dict | list))
+    if not isinstance(value, dict):
+        return 0
+    fields = {names.field_of(name) for name in value}
+    if fields & {"shot_number", "beat_number"} and fields & {"ai_prompt", "ai_prompts"}:
+        return 1
+    return sum(_rows_in(one, depth + 1) for one in value.values() if isinstance(one, dict | list))
+
+
+def _is_prompt(name: str) -> bool:
+    return names.field_of(name) == "ai_prompt" and "prompt" in squashed(name)
 
 
 def _holds_objects(value: object) -> bool:
