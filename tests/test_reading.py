@@ -163,6 +163,28 @@ class TestBrokenJson:
             assert message in one.message
             assert one.source == text.split("\n")[line - 1]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[{"shot_number": 1, "beat_number": "1.1", "ai_prompt": "A", "beat_number": "1.2"}]',
+            '{"beats": [\n{"shot": 1, "beat": 1, "prompt": "A",\n "prompt": "B"}]}',
+            "[{shot: 1, beat: 1, prompt: 'A', prompt: 'B',}]",
+        ],
+    )
+    def test_a_field_twice_in_a_row_is_an_error(self, tmp_path: Path, text: str) -> None:
+        """Decoders keep the last of them; the error is at its name."""
+        (fault,) = faults(tmp_path, text)
+        assert "is here twice: keep one" in fault.message
+        name = fault.message.split('"')[1]
+        assert fault.column is not None
+        assert fault.source is not None
+        assert fault.source[fault.column - 1 :].lstrip('"').startswith(name)
+
+    def test_a_field_twice_with_one_value_is_read(self, tmp_path: Path) -> None:
+        """Nothing is lost, so nothing is said; nor is a text that is a field's name."""
+        text = JSON.replace('"shot_number": 1', '"shot_number": 1, "shot_number": 1')
+        assert read(tmp_path, text.replace('""', '"ai_prompt"'))[:2] == WANTED[:2]
+
     def test_a_text_without_its_quote_ends_with_its_object(self, tmp_path: Path) -> None:
         """It is one error, and what closes the object closes it."""
         text = JSON.replace('lamp lit"}', "lamp lit}").replace("}, {", "},\n{")

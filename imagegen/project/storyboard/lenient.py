@@ -189,11 +189,15 @@ class _Reader:
         while not self._ends("}", begin, values):
             before = self._at
             name = self._name()
+            end_of_name = self._at
             self._skip()
             if self._text.startswith((":", "="), self._at):
                 self._at += 1
                 value = self._value(depth + 1)
-                if name is not None:
+                if name in values and values[name] != value:
+                    at = max(before, end_of_name - len(name or "") - 2)
+                    self._fail(f"{quoted(name)} is here twice: keep one", at)
+                elif name is not None:
                     values[name] = value
             elif name is not None:
                 self._fail(f"{quoted(name)} has no value: a colon is missing", self._at)

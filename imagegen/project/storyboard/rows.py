@@ -179,6 +179,8 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
     except (msgspec.DecodeError, RecursionError, source.UnreadableError):
         return _from_text(data, file, styles)
     sheet = from_rows(document if isinstance(document, list) else document.beats, file)
+    if _may_repeat(data, len(sheet.rows)) and _repeats(data.decode("utf-8-sig")):
+        return _from_text(data, file, styles)
     keeps = any(f'"{name}"'.encode() in data for name in KEPT)
     return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
 
@@ -193,7 +195,8 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
         if len(text) > lenient.LARGEST:
             return failed_file(file, f"is not valid JSON: {lower_first(str(error))}")
     else:
-        return interpret([document], file, styles, notes=notes)
+        if len(text) > lenient.LARGEST or not _repeats(text):
+            return interpret([document], file, styles, notes=notes)
     if not text.strip("\ufeff\u200b \t\r\n\0"):
         return failed_file(file, "is empty", hint="write one row for each beat")
     read = lenient.parse(text)
@@ -215,6 +218,30 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
         return ParsedFile(file=file, holds_prompts=True, faults=tuple(faults))
     prompted = sheet.holds_prompts or bool(faults)
     return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
+
+
+def _may_repeat(data: bytes, count: int) -> bool:
+    """Return whether an object of a strict file may have a field twice: it is named too often."""
+    return any(data.count(f'"{name}"'.encode()) > count for name in names.FIELDS)
+
+
+def _repeats(text: str) -> bool:
+    """Return whether an object of a JSON text has a field twice, of which decoders keep one."""
+    import json  # noqa: PLC0415  # the decoder that shows every pair
+
+    found = False
+
+    def counted(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal found
+        value = dict(pairs)
+        found = found or len(value) < len(pairs)
+        return value
+
+    try:
+        json.loads(text, object_pairs_hook=counted)
+    except (ValueError, RecursionError):
+        return False
+    return found
 
 
 def _not_json(text: str, file: str) -> InputError:
