@@ -24,9 +24,17 @@ COLUMNS = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 prompts = texts.filter(lambda text: bool(text.strip()) and blank_prompt(text) is None)
 numbers = st.one_of(
-    st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3})?", fullmatch=True),
+    # A column of numbers that all end with .0 is read without it, in a table.
+    st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3})?", fullmatch=True).filter(
+        lambda text: not re.fullmatch(r"[0-9]+\.0+", text)
+    ),
     st.text("abcXYZ019_.- éß", min_size=1, max_size=20).filter(
-        lambda text: text[0] != " " and text[-1] not in ". " and " " not in text
+        lambda text: (
+            text[0] != " "
+            and text[-1] not in ". "
+            and " " not in text
+            and not re.fullmatch(r"[0-9]+\.0+", text)
+        )
     ),
 )
 storyboards = st.lists(
@@ -144,7 +152,7 @@ def as_other_shape(rows: Rows, shape: int, names: dict[str, str]) -> tuple[str, 
     writer.writerows(called)
     texts: list[tuple[str, str | bytes]] = [
         ("b.json", f"Here it is:\n\n```json\n{pretty}\n```\n\nTell me more."),
-        ("b.json", "// v2\n" + pretty.replace("\n  }", ",\n  },").replace("},,", "},") + " // end"),
+        ("b.json", "// v2\n" + pretty.replace("\n  }", ",\n  }") + " // end"),
         ("b.json", "\n".join(json.dumps(row) for row in called)),
         ("b.json", "".join(json.dumps([row]) for row in called)),
         ("b.json", json.dumps({"title": "x", "storyboard": {"scenes": called}})),
