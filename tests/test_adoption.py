@@ -177,6 +177,25 @@ def test_what_cannot_be_taken_over_is_said(older: OlderProject) -> None:
     assert older.place("clear", 1, "Beat 2").read_bytes().startswith(b"\x89PNG")
 
 
+def test_of_several_files_of_a_beat_its_own_is_taken(older: OlderProject) -> None:
+    """The one named as the beat, the newest of these; the others are named, but for twins."""
+    put(older, "images/clear/Beat 1 (1).png")
+    put(older, "images/clear/Beat 1.jpg", time=WALL - 60)
+    one = put(older, "images/clear/Beat 1.png")
+    put(older, "images/clear/Beat 1 copy.png", one)
+    put(older, "finalImage/Beat 1.png", one, time=WALL - 60)
+    put(older, "finalImage/Beat 1-flag.png", one)
+    found = adoption.adopt(older.project, WALL)
+    taken = tree(older.root)["generated_images/clear/Shot_1/Beat_1.png"]
+    assert pixels(taken) == pixels(one)
+    assert older.said["Beat 1"]["isFlagged"]
+    assert sorted(found.further) == [
+        "finalImage/Beat 1.png",
+        "images/clear/Beat 1 (1).png",
+        "images/clear/Beat 1.jpg",
+    ]
+
+
 def test_a_retouched_choice_stays_as_it_is(older: OlderProject) -> None:
     """Its copy is the retouched picture; it counts as that of the style that is said."""
     older.draw("illustration", 3, "Beat 3")

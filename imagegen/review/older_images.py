@@ -37,7 +37,8 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
 
     `pictures` are by the path that each gets, with where it is now; if some had no style's folder,
     `guessed` is the style that they are taken for. The others stay: chosen ones that may be of
-    several styles, those of no beat, and what is no whole picture. `beats` are those of
+    several styles, those of no beat, further ones of a beat, and what is no whole picture.
+    `beats` are those of
     `pictures`; `beats_file` is the one that the project reads from now on.
     """
 
@@ -47,6 +48,7 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
     guessed: str | None = None
     without_style: tuple[str, ...] = ()
     without_beat: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
     beats_file: str | None = None
 
@@ -99,6 +101,7 @@ def match(project: Project, old: Sequence[OldPicture], style: str | None) -> Ado
         guessed=matching.guessed,
         without_style=tuple(matching.without_style),
         without_beat=tuple(matching.without_beat),
+        further=tuple(matching.further),
         unusable=tuple(matching.unusable),
     )
 
@@ -123,6 +126,7 @@ class _Matching:
         self.guessed: str | None = None
         self.without_style: list[str] = []
         self.without_beat: list[str] = []
+        self.further: list[str] = []
         self.unusable: list[str] = []
 
     def picture(self, old: OldPicture) -> None:
@@ -140,7 +144,10 @@ class _Matching:
         if beat is None:
             self.without_beat.append(old.path)
             return
-        if beat in self._chosen or beat in self.choices:
+        if beat in self._chosen:
+            return
+        if beat in self.choices:
+            self.further.append(old.path)
             return
         content = self._content(old.path)
         if content is None:
@@ -176,11 +183,18 @@ class _Matching:
             self.without_beat.append(old.path)
             return
         path = self._layout.shown_picture(style, *key)
-        if self._exists(path) or path in self.pictures:
+        if self._exists(path):
             return
-        if self._content(old.path) is None:
+        content = self._content(old.path)
+        if content is None:
             self.unusable.append(old.path)
             return
+        other = self.pictures.get(path)
+        if other is not None:
+            first, second = (old, other) if _comes_before(old, other) else (other, old)
+            if content != self._content(other.path):
+                self.further.append(second.path)
+            old = first
         self.pictures[path] = old
         self.beats[path] = self._beats[style, *key]
 
@@ -219,3 +233,15 @@ class _Matching:
         data = copies.read_image(place)
         converted = png.read_info(io.BytesIO(data)) if data is not None else None
         return converted.pixel_checksum if converted is not None else None
+
+
+def _comes_before(one: OldPicture, other: OldPicture) -> bool:
+    """Return whether one of two pictures of a beat, in the same folder, is more likely its own.
+
+    `Beat 3.png` is, and no `Beat 3 (1).png` beside it; else the one that was written last.
+    """
+    folder, name = os.path.split(one.path)
+    other_folder, other_name = os.path.split(other.path)
+    rank = (len(os.path.splitext(name)[0]), -one.time)  # noqa: PTH122  # paths within the project
+    other_rank = (len(os.path.splitext(other_name)[0]), -other.time)  # noqa: PTH122  # as above
+    return folder == other_folder and rank < other_rank

@@ -99,6 +99,7 @@ def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: boo
     _listed(
         paper, "Left, of no beat of the project" if found.without_beat else "", found.without_beat
     )
+    _listed(paper, "Left, another is taken for their beat" if found.further else "", found.further)
     _listed(paper, "Left, no whole picture" if found.unusable else "", found.unusable)
     if found and not dry_run:
         _print_undo_hint(paper, path)
