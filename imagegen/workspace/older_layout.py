@@ -2,6 +2,7 @@
 
 images/{style}/Beat 1.png           a picture
 generated_images/Shot_1/Beat_1.png  a picture whose style nobody wrote down
+generated_images/clear/Shot 1/…     one whose folder or file has not quite our name
 finalImage/Beat 1.png               the chosen picture of a beat
 finalImage/Beat 2-flag.png          one that is to be looked at again
 prompts.js, progress.json           the beats, and how far they were drawn
@@ -23,7 +24,7 @@ BEATS_FILES: Final = ("prompts.js", "prompts.mjs", "prompts.json")
 """What the first of the older tools read its beats from, in the project's folder."""
 PROGRESS: Final = "progress.json"
 _IMAGES: Final = "images"
-_FINAL: Final = "finalImage"
+_FINAL: Final = ("finalImage", "finalImages", "final_images")
 _SHOT: Final = re.compile(r"shot[ _-]*\d.*", re.IGNORECASE)
 _FLAG: Final = re.compile(r"[ _-]flag(?:ged)?\Z", re.IGNORECASE)
 _TYPES: Final = (".png", ".jpg", ".jpeg", ".webp")
@@ -43,11 +44,10 @@ class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def old_pictures(layout: ProjectPaths, styles: Mapping[str, object]) -> Iterator[OldPicture]:
-    """Yield the pictures in older places. Without such folders hardly anything is looked at."""
-    for name in (_IMAGES, PICTURES, _FINAL):
-        start = OldPicture(path=name, number="", chosen=name == _FINAL)
-        # What is below a style's folder in generated_images is where it belongs.
-        known = {} if name == PICTURES else {style.casefold(): style for style in styles}
+    """Yield the pictures in older places, and those under names that are not quite ours."""
+    known = {style.casefold(): style for style in styles}
+    for name in (_IMAGES, PICTURES, *_FINAL):
+        start = OldPicture(path=name, number="", chosen=name in _FINAL)
         yield from _within(layout.root, start, known)
 
 
@@ -61,24 +61,45 @@ def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterato
             there = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
+    is_ours = _is_ours(place)
     for entry in there:
+        if is_ours and entry.name.startswith("Beat_") and entry.name.endswith(".png"):
+            # Of very many: what lies where it belongs.
+            continue
         path = f"{place.path}/{entry.name}"
         if entry.is_file(follow_symlinks=False):
             picture = _picture(path, entry, place)
             if picture is not None:
                 yield picture
         elif entry.is_dir(follow_symlinks=False) and not place.chosen:
-            style, shot = styles.get(entry.name.casefold()), _shot(entry.name)
-            if style is not None and place.style is None:
-                inside = msgspec.structs.replace(place, path=path, style=style)
+            inside = _inside(place, entry.name, path, styles)
+            if inside is not None:
                 yield from _within(root, inside, styles)
-            elif shot is not None and place.shot is None:
-                inside = msgspec.structs.replace(place, path=path, shot=shot)
-                yield from _within(root, inside, styles)
-            elif place.path == _IMAGES:
-                # Of a style that the project does not have.
-                inside = msgspec.structs.replace(place, path=path, style=entry.name)
-                yield from _within(root, inside, styles)
+
+
+def _inside(
+    place: OldPicture, folder: str, path: str, styles: Mapping[str, str]
+) -> OldPicture | None:
+    """Return what a folder's name says of the pictures in it; None if they are not looked at."""
+    style, shot = styles.get(folder.casefold()), _shot(folder)
+    if style is not None and place.style is None:
+        return msgspec.structs.replace(place, path=path, style=style)
+    if shot is not None and place.shot is None:
+        return msgspec.structs.replace(place, path=path, shot=shot)
+    if place.path == _IMAGES:
+        # Of a style that the project does not have.
+        return msgspec.structs.replace(place, path=path, style=folder)
+    return None
+
+
+def _is_ours(place: OldPicture) -> bool:
+    """Return whether a folder is where the pictures of a shot belong."""
+    folders = place.path.split("/")
+    return (
+        len(folders) == 3  # generated_images, style, shot
+        and folders[:2] == [PICTURES, place.style]
+        and folders[2] == f"Shot_{place.shot}"
+    )
 
 
 def _picture(path: str, entry: "os.DirEntry[str]", place: OldPicture) -> OldPicture | None:
