@@ -251,6 +251,33 @@ class TestChoice:
             load(tmp_path, STYLES, beats=Path("words"))
         assert caught.value.hint == "name each file after its style"
 
+    @pytest.mark.parametrize(
+        ("name", "should"),
+        [
+            ("prompts/prompt-clear.json", "prompts-clear.json"),
+            ("prompts/clear.json", "prompts-clear.json"),
+            ("prompts/Prompts_Clear (1).js", "prompts-clear.json"),
+            ("storyboards/storyboard-clear.json", "clear.json"),
+        ],
+    )
+    def test_file_of_a_style_under_another_name_is_noted(
+        self, tmp_path: Path, name: str, should: str
+    ) -> None:
+        """A style would have no beats; the note has the name that its file should have."""
+        folder = name.partition("/")[0]
+        pattern = "prompts-{}.json" if folder == "prompts" else "{}.json"
+        write(tmp_path / folder / pattern.format("illustration"), [row()])
+        write(tmp_path / folder / f"notes-{should}.txt", [])
+        write(tmp_path / name, [row()])
+        notes = load(tmp_path, STYLES).notes
+        assert notes == (f"{name} is not used: its name should be {should}",)
+
+    def test_without_any_other_file_it_is_named_too(self, tmp_path: Path) -> None:
+        """The folder is there, and the error says why nothing in it is read."""
+        write(tmp_path / "prompts" / "clear.json", [row()])
+        with pytest.raises(UsageError, match=r"its name should be prompts-clear\.json"):
+            load(tmp_path, STYLES)
+
     def test_file_for_an_unknown_style_is_noted(self, tmp_path: Path) -> None:
         """A misspelt style in a file's name is pointed out."""
         write(tmp_path / "prompts" / "prompts-clear.json", [row()])

@@ -29,6 +29,8 @@ _PROMPTS = (
 _STORYBOARDS = ("{style}.json",)
 _FOLDERS = (("prompts", _PROMPTS), ("storyboards", _STORYBOARDS))
 _KINDS = (".json", ".jsonl", ".csv", ".tsv", ".xlsx", ".xlsm", ".js", ".mjs", ".txt", ".md")
+_PROMPT_KINDS = (".json", ".js", ".mjs")
+_SEPARATORS = re.compile(r"[ ._()\-]+")
 _EXAMPLE = (
     '[{"shot_number": 1, "beat_number": "1.1", "transition_type": "H", '
     '"script_phrase": "…", "ai_prompt": "…"}]'
@@ -389,14 +391,34 @@ def _unknown(
     names: Sequence[str], patterns: Sequence[str], folder: str, styles: Sequence[str]
 ) -> list[str]:
     shapes = [re.compile(re.escape(pattern).replace(r"\{style\}", "(.+)")) for pattern in patterns]
+    used = {style for style in styles for one in patterns if one.format(style=style) in names}
     notes = []
     for name in sorted(names):
         found = [match[1] for shape in shapes if (match := shape.fullmatch(name))]
-        if found and not any(style in styles for style in found):
+        if any(style in styles for style in found):
+            continue
+        meant = _style_in(name, styles)
+        if meant is not None and meant not in used:
+            should = patterns[0].format(style=meant)
+            notes.append(f"{folder}{name} is not used: its name should be {should}")
+        elif found:
             notes.append(f"{folder}{name} is not used: {unknown_style(found[0], tuple(styles))}")
     if len(notes) > _NOTED:
         notes[_NOTED:] = [f"{len(notes) - _NOTED} more files in {folder} are not used"]
     return notes
+
+
+def _style_in(name: str, styles: Sequence[str]) -> str | None:
+    """Return the one style whose name is in that of a file of prompts; None if it is none."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name alone
+    joined = _joined(stem)
+    found = [style for style in styles if _joined(style) in joined]
+    return found[0] if len(found) == 1 and suffix.lower() in _PROMPT_KINDS else None
+
+
+def _joined(name: str) -> str:
+    """Return the words of a name between hyphens, in small letters."""
+    return f"-{_SEPARATORS.sub('-', name.casefold())}-"
 
 
 def _sheet(path: Path, place: _Place) -> rows.ParsedFile:
