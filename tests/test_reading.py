@@ -527,6 +527,24 @@ class TestTables:
         (fault,) = (f for f in faults(tmp_path, text, "beats.csv") if f.row == len(lines))
         assert (fault.hint or "").startswith(f"{number} has lost its last zero")
 
+    @pytest.mark.parametrize(
+        ("name", "pattern", "wanted"),
+        [
+            ("beats.csv", "1,{},H,,A\n", True),
+            ("beats.json", '{{"shot_number": 1, "beat_number": {}, "ai_prompt": "A"}}\n', True),
+            ("beats.json", '{{"shot_number": 1, "beat_number": "{}", "ai_prompt": "A"}}\n', False),
+        ],
+    )
+    def test_lost_zeros_without_another_row_have_a_note(
+        self, tmp_path: Path, name: str, pattern: str, *, wanted: bool
+    ) -> None:
+        """1.1 after 1.9 was 1.10, though there is no other 1.1; as text it was meant so."""
+        headings = "shot_number,beat_number,transition_type,script_phrase,ai_prompt\n"
+        numbers = ["1.8", "1.9", "1.1", "1.11", "1.19", "1.2", "2.1"]
+        text = "".join(pattern.format(number) for number in numbers)
+        notes = board(tmp_path, headings * name.endswith("csv") + text, name).notes
+        assert any("(1.1 for 1.10, 1.2 for 1.20)" in note for note in notes) is wanted
+
     def test_numbers_that_look_like_dates_have_a_note(self, tmp_path: Path) -> None:
         """They are drawn all the same."""
         text = "shot_number,beat_number,ai_prompt\n1,1-Jan,a b\n1,Jan-10,c d\n1,3,e f\n"

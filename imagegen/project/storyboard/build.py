@@ -1,5 +1,6 @@
 """Rows become beats: which style draws what, and what is wrong with a row."""
 
+import contextlib
 import itertools
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     return Beats(
         beats={style: tuple(listed) for style, listed in beats.items()},
         faults=tuple(faults),
-        notes=(*sheet.notes, *_dates(sheet)),
+        notes=(*sheet.notes, *_dates(sheet), *_lost_zeros(sheet)),
     )
 
 
@@ -117,6 +118,26 @@ def _dates(sheet: ParsedFile) -> Iterator[str]:
             f"{are} ({shown}), which spreadsheets make of 1.1 or 1-10: make the column text, and "
             "write the numbers again"
         )
+
+
+def _lost_zeros(sheet: ParsedFile) -> Iterator[str]:
+    """Yield a note if numbers may have lost a zero though no other row has what is left."""
+    lost = []
+    for at, row in enumerate(sheet.rows, 1):
+        number = row.beat_number if row is not None else None
+        # Most rows are seen at once: only those after 1.9, 1.19 and so on are of interest.
+        before = sheet.rows[at - 2] if at > 1 else None
+        if before is None or not str(before.beat_number).endswith("9"):
+            continue
+        if isinstance(number, float) or (isinstance(number, str) and sheet.header_line is not None):
+            with contextlib.suppress(ValueError):
+                whole = _with_zero(file_number(number, "beat"), at, sheet)
+                if whole is not None:
+                    lost.append(f"{as_written(number)} for {whole}")
+    if lost:
+        shown = ", ".join(lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
+        fix = "make the column text" if sheet.header_line is not None else "write them in quotes"
+        yield f"numbers seem to have lost their last zero ({shown}): {fix}"
 
 
 def _wrong_headings(sheet: ParsedFile, styles: tuple[str, ...]) -> Iterator[InputError]:
