@@ -191,13 +191,26 @@ class TestTransitions:
                 "Cont.",
             ),
             *("Same", "Same continue", "same_continue", "Continuous shot", "Continuing"),
+            *("No cut", "without cuts", "Continue (no cut)", "C / same"),
         ],
     )
     def test_continues(self, text: str) -> None:
         """What says so in its first word."""
         assert kind_of(text) is Kind.CONTINUES
 
-    @pytest.mark.parametrize("text", ["", " ", "None", "null", "N/A", "-", "—"])
+    @pytest.mark.parametrize("text", ["H/C", "Cut/Continue", "C → H", "cut or continue"])
+    def test_a_choice_that_nobody_made_is_not_known(self, text: str) -> None:
+        """Both at once is neither; it begins, and is said."""
+        assert kind_of(text) is Kind.BEGINS
+        assert not is_known(text)
+
+    @pytest.mark.parametrize("text", ["Fade in/out", "Cut / fade", "W/ fade"])
+    def test_a_choice_of_what_begins_is_known(self, text: str) -> None:
+        """Either of them begins a new picture."""
+        assert kind_of(text) is Kind.BEGINS
+        assert is_known(text)
+
+    @pytest.mark.parametrize("text", ["", " ", "None", "null", "N/A", "-", "—", "No transition"])
     def test_says_nothing(self, text: str) -> None:
         """An empty one, and blanks in disguise."""
         assert kind_of(text) is Kind.NONE

@@ -32,7 +32,7 @@ _MEANING: Final = {
     Kind.CONTINUES: "continues the picture before",
     Kind.NONE: "no transition, no style reference",
 }
-_VALUES: Final = 8
+_VALUES: Final = 100
 
 # Each screen imports what it needs, so that none waits for what it does not.
 

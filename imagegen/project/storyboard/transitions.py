@@ -25,8 +25,26 @@ class Kind(StrEnum):
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _LONGEST: Final = 200
-_SHOWN: Final = 3
-_NOTHING: Final = frozenset({"", "none", "null", "na", "nan", "nil", "undefined", "tbd", "todo"})
+_SHOWN: Final = 10
+_CHOICE: Final = re.compile(r"[/|→]|->|\bor\b", re.IGNORECASE)
+_NO_CUT: Final = re.compile(r"\b(?:no|without|not a) +(?:hard[ -]?)?cuts?\b", re.IGNORECASE)
+_NOTHING: Final = frozenset(
+    (
+        "",
+        *[
+            "none",
+            "null",
+            "na",
+            "nan",
+            "nil",
+            "undefined",
+            "tbd",
+            "todo",
+            "notransition",
+            "notransitions",
+        ],
+    )
+)
 _CONTINUE: Final = frozenset({"c", "cont", "contd", "cntd", "same", "cc"})
 _BEGIN: Final = frozenset(
     """
@@ -88,10 +106,17 @@ def unknown(transitions: Iterable[str]) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _read(transition: str) -> tuple[Kind, bool]:
-    words = [word.casefold() for word in _WORD.findall(transition[:_LONGEST])]
+    text = transition[:_LONGEST]
+    words = [word.casefold() for word in _WORD.findall(text)]
     joined = "".join(words)
     if joined in _NOTHING:
         return Kind.NONE, True
+    choices = [part for part in _CHOICE.split(text) if _WORD.search(part)]
+    if len(choices) > 1 and len({_read(part)[0] for part in choices}) > 1:
+        # `H/C` is no answer: nobody chose.
+        return Kind.BEGINS, False
+    if not _WORD.search(_NO_CUT.sub("", text)):
+        return Kind.CONTINUES, True
     if joined in _CONTINUE or _continues(words[0]):
         return Kind.CONTINUES, True
     return Kind.BEGINS, joined in _BEGIN or not _BEGIN.isdisjoint(words)
