@@ -1,6 +1,7 @@
 """Times as they are written: ISO 8601 in UTC. All are the wall clock's, in seconds."""
 
 import datetime as dt
+import re
 from typing import Final
 
 _MONTHS: Final = (
@@ -9,6 +10,15 @@ _MONTHS: Final = (
 )
 _MOST_SECONDS: Final = 1e11
 """A larger number is of milliseconds, as JavaScript counts: in seconds it is the year 5138."""
+
+_DATE_IN_WORDS: Final = re.compile(
+    r"(?:[A-Z][a-z]{2},? )?"
+    r"(?:(?P<day>[0-9]{1,2}) (?P<month>[A-Z][a-z]{2})"
+    r"|(?P<first>[A-Z][a-z]{2}) (?P<then>[0-9]{1,2}))"
+    r" (?P<year>[0-9]{4}) (?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
+    r"(?: (?:GMT|UTC)?(?P<offset>[+-][0-9]{2}:?[0-9]{2})?)?(?: \(.*\))?"
+)
+"""RFC 5322, and JavaScript's text of a date: `Fri Nov 20 2026 11:30:00 GMT+0100 (CET)`."""
 
 
 def iso(wall: float) -> str:
@@ -39,11 +49,11 @@ def day(wall: float) -> dt.date:
 def seconds(written: object) -> float | None:
     """Return the time that another program wrote; None if it is none.
 
-    ISO 8601 with or without an offset (then it is UTC), or a number since 1970, of seconds or
-    milliseconds.
+    ISO 8601 with or without an offset (then it is UTC), a date in English words as mail and
+    JavaScript write it, or a number since 1970, of seconds or milliseconds.
     """
     if isinstance(written, str):
-        text = written.strip()
+        text = _in_digits(written.strip())
         try:
             # A date in ISO 8601 has eight digits at most without any other sign.
             if not text.isdecimal() or len(text) <= len("20261122"):
@@ -59,6 +69,20 @@ def seconds(written: object) -> float | None:
         return _utc(wall).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _in_digits(text: str) -> str:
+    """Return a date in words in ISO 8601, and any other text as it is, without `UTC` behind it."""
+    found = _DATE_IN_WORDS.fullmatch(text)
+    months = [name[:3] for name in _MONTHS]
+    month = found and (found["month"] or found["first"])
+    if found is None or month not in months:
+        return text.removesuffix(" UTC").removesuffix(" GMT")
+    day = int(found["day"] or found["then"])
+    return (
+        f"{found['year']}-{months.index(month) + 1:02}-{day:02}T{found['time']}"
+        f"{found['offset'] or '+00:00'}"
+    )
 
 
 def _utc(wall: float) -> dt.datetime:

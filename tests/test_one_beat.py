@@ -222,6 +222,42 @@ def test_times_are_read_as_programs_write_them(
     assert chosen(older) == {"2": "consistent"}
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Fri Nov 20 2026 11:30:00 GMT+0100 (Central European Standard Time)",
+        "Fri, 20 Nov 2026 10:30:00 GMT",
+        "20 Nov 2026 10:30:00 +0000",
+        "2026-11-20 10:30:00 UTC",
+    ],
+)
+def test_dates_in_words_are_read(written: str) -> None:
+    """As JavaScript's toString and toUTCString, and mail, write them, offset and all."""
+    assert seconds(written) == seconds("2026-11-20T10:30:00Z")
+
+
+@pytest.mark.parametrize(
+    "written", ["11/20/2026", "Fri Foo 20 2026 11:30:00", "32 Nov 2026 10:30:00"]
+)
+def test_what_may_be_two_dates_is_none(written: str) -> None:
+    """Nobody knows which of the numbers is the month."""
+    assert seconds(written) is None
+
+
+def test_what_is_not_understood_of_an_entry_is_said(older: OlderProject) -> None:
+    """A date that is none, and a style that is none: with what is written there."""
+    older.say(
+        {
+            "Beat 2": {"style": "illustration", "selectedAt": "20.11.2026 10:00"},
+            "Beat_2": {"style": "consistent", "selectedAt": "2026-11-20T10:00:00Z"},
+            "Beat 1": {"style": "Clear"},
+        }
+    )
+    reasons = {one.name: one.reason for one in choices.left_over(older.project).unclear}
+    assert reasons["Beat 2"].endswith("since its selectedAt cannot be read")
+    assert reasons["Beat 1"] == 'is no choice: no style is called "Clear"'
+
+
 def test_a_number_of_digits_is_no_date() -> None:
     """Milliseconds as text are not read as a year, a month and a day."""
     assert seconds("1711010112345") == pytest.approx(1711010112.345)

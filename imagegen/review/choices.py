@@ -14,6 +14,8 @@ from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FOLDER, Choice, Entries, Selections
 from imagegen.project.storyboard import BeatKey
+from imagegen.project.storyboard.messages import quoted
+from imagegen.times import seconds
 from imagegen.workspace.project import Project
 
 _WAYS: Final = 5
@@ -207,18 +209,26 @@ def _unclear(entries: Entries, found: Selections) -> Iterator[UnreadableEntry]:
     for name, entry in entries.items():
         choice, beats = found.choices.get(name), found.beats.get(name, [])
         if choice is None:
-            yield UnreadableEntry(name, "is no choice: that is an object with a style's name in it")
+            yield UnreadableEntry(name, f"is no choice: {_no_choice(entry)}")
         elif len(beats) > 1 and not all(beat in counting for beat in beats):
             ways = " or ".join(beats[:_WAYS])
             yield UnreadableEntry(name, f"could be {ways}: choose again")
         elif len(beats) == 1 and _differs(choice, found.choices[counting[beats[0]]]):
-            yield UnreadableEntry(
-                name, f"gives way to {counting[beats[0]]}, which is of the same beat"
-            )
+            reason = f"gives way to {counting[beats[0]]}, which is of the same beat"
+            written = entry.get("selectedAt")
+            unread = written is not None and seconds(written) is None
+            yield UnreadableEntry(name, reason + ", since its selectedAt cannot be read" * unread)
         elif not isinstance(entry.get("isFlagged", False), bool):
             yield UnreadableEntry(
                 name, "is taken for not flagged: isFlagged is neither true nor false"
             )
+
+
+def _no_choice(entry: object) -> str:
+    style = entry.get("style") if isinstance(entry, dict) else None
+    if isinstance(style, str):
+        return f"no style is called {quoted(style)}"
+    return "that is an object with a style's name in it"
 
 
 def _differs(one: Choice, other: Choice) -> bool:
