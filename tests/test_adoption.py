@@ -215,10 +215,10 @@ def test_names_that_are_not_quite_ours_are_taken_over(older: OlderProject, path:
     if os.path.lexists(older.root / own):
         pytest.skip("the disk takes both names for one")
     folder = "/".join(path.split("/")[:2])
-    assert (adoption.notice(older.project) or "").startswith(f"{folder}")
+    assert (older_images.notice(older.project) or "").startswith(f"{folder}")
     adoption.adopt(older.project, WALL)
     assert pixels(tree(older.root)[own]) == pixels(one)
-    assert adoption.notice(older.project) is None
+    assert older_images.notice(older.project) is None
 
 
 def test_a_retouched_choice_stays_as_it_is(older: OlderProject) -> None:

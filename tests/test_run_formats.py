@@ -69,15 +69,20 @@ def test_says_which_file_is_used(commands: Commands) -> None:
 
 
 def test_says_what_is_passed_over(commands: Commands) -> None:
-    """Beats behind those that are used are told in one line, unless they were named."""
+    """Each place behind the one that is used is told once, unless it was named."""
     root = commands.project()
     assert "not used" not in commands.run("check", root).text
     shutil.copy(FORMATS / "f-beats-csv" / "beats.csv", root)
-    note = "note: beats.csv is not used: beats.json comes before it"
-    assert commands.run("check", root).text.count(note) == 1
+    text = commands.run("check", root).text
+    assert text.count("beats.json is used, not beats.csv") == 1
+    assert "not used" not in text
     shutil.copytree(FORMATS / "b-prompts-json" / "prompts", root / "prompts")
-    note = "note: beats.csv and prompts/ are not used: beats.json comes before them"
-    assert note in commands.run("check", root).text
+    shutil.copy(root / "beats.json", root / "storyboards.json")
+    (root / "storyboards").mkdir()
+    (root / "storyboards.json").rename(root / "storyboards" / "clear.json")
+    text = commands.run("check", root).text
+    assert text.count("beats.json is used, not prompts/") == 1
+    assert text.count("note: storyboards/ is not used: beats.json comes before it") == 1
     assert "not used" not in commands.run("check", root, "--beats", root / "beats.json").text
     (root / "imagegen.toml").write_text('beats = "beats.csv"')
     assert "not used" not in commands.run("check", root).text

@@ -179,7 +179,9 @@ def check(
             printer.model(read.model, read.settings.image_size, read.picture_price())
             printer.keys(tails, read.ring.source)
     named = read.request.beats_file or read.settings.beats
-    unused = None if named else storyboard.unused(read.root, read.storyboard.source)
+    unused = (
+        None if named else storyboard.unused(read.root, read.storyboard.source, read.other_prompts)
+    )
     told = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
     for note in (*read.notes(), *read.ring.warnings, *told, *about_model):

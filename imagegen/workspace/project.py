@@ -122,8 +122,6 @@ class Project:
 
         Other files with prompts are read for it. Raises `UsageError` as `composer` does.
         """
-        named = self.request.beats_file or self.settings.beats
-        others = storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
         lacking = [
             f"{style}: {len(numbers):,} beat{'s' * (len(numbers) != 1)} of beats.json without a "
             f"prompt ({', '.join(numbers[:_NAMED])}{' …' * (len(numbers) > _NAMED)})"
@@ -135,9 +133,15 @@ class Project:
         return (
             *self.storyboard.notes,
             *lacking,
-            *others,
+            *self.other_prompts.values(),
             *filter(None, (unknown, unused, *files)),
         )
+
+    @cached_property
+    def other_prompts(self) -> dict[str, str]:
+        """The places whose prompts differ from those that are used, each with a note on it."""
+        named = self.request.beats_file or self.settings.beats
+        return storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
 
     def reload(self) -> "Project":
         """Return the project as it lies on the disk by now, with its keys.

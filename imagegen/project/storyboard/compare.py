@@ -29,23 +29,23 @@ class _Other(msgspec.Struct, frozen=True, kw_only=True):
 
 def differences(
     project: Path, used: Storyboard, styles: Sequence[str], *, named: str | None = None
-) -> list[str]:
-    """Return notes on prompts that are elsewhere in the project and differ, and which are used.
+) -> dict[str, str]:
+    """Return a note on each place in the project whose prompts differ, and which are used.
 
     `styles` are those that are drawn; if a beats file is `named`, only files beside it are
     looked at.
     """
     own = {(s, beat.key): beat.words for s in styles for beat in used.beats.get(s, ())}
-    found = []
+    found = {}
     size = 0
     for other in _others(project, used, tuple(styles), named):
         size += sum(_size(project / file) for file in other.files)
         if size > _MOST_COMPARED:
-            found.append(f"{other.name} is not used, and too large to be compared")
+            found[other.name] = f"{other.name} is not used, and too large to be compared"
             break
         note = _note(project, used, own, other)
         if note is not None:
-            found.append(note)
+            found[other.name] = note
     return found
 
 

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -187,13 +187,15 @@ def alike(project: Path) -> list[str]:
     return sorted(found, key=lambda n: (not n.lower().startswith("beats"), n)) or sorted(tables)[:1]
 
 
-def unused(project: Path, source: str) -> str | None:
+def unused(project: Path, source: str, said: Container[str] = ()) -> str | None:
     """Say which places are not used for the beats are those of `source`; None if there is none.
 
-    Those that come before it hold no prompts, which the storyboard itself notes.
+    Those that come before it hold no prompts, which the storyboard itself notes. Of those that
+    are `said` there is a note already.
     """
     found = candidate_files(project)
-    others = found[found.index(source) + 1 :] if source in found else []
+    after = found[found.index(source) + 1 :] if source in found else []
+    others = [name for name in after if name not in said]
     if not others:
         return None
     are, them = ("is", "it") if len(others) == 1 else ("are", "them")

@@ -29,21 +29,7 @@ _SHOWN: Final = 10
 _CHOICE: Final = re.compile(r"[/|→]|->|\bor\b", re.IGNORECASE)
 _NO_CUT: Final = re.compile(r"\b(?:no|without|not a) +(?:hard[ -]?)?cuts?\b", re.IGNORECASE)
 _NOTHING: Final = frozenset(
-    (
-        "",
-        *[
-            "none",
-            "null",
-            "na",
-            "nan",
-            "nil",
-            "undefined",
-            "tbd",
-            "todo",
-            "notransition",
-            "notransitions",
-        ],
-    )
+    {"", "none", "null", "na", "nan", "nil", "undefined", "tbd", "todo", "notransition"}
 )
 _CONTINUE: Final = frozenset({"c", "cont", "contd", "cntd", "same", "cc"})
 _BEGIN: Final = frozenset(
