@@ -567,7 +567,9 @@ class TestTables:
                 "#####",
             ),
             *("Err:502", "Loading...", "loading…", "undefined", "null", "NULL", "NaN", "None"),
-            *("N/A", "TODO", "tbd", "-", "…", "???", "[object Object]"),
+            *("N/A", "TODO", "tbd", "-", "…", "???", "[object Object]", "#REF!."),
+            *("[prompt here]", "TODO: write this", "[TODO – the storm]", "Generating...", "ditto"),
+            *("=A2&B2", "=$C$14", "=CONCATENATE(A2; ' in the evening light of a late autumn')"),
         ],
     )
     def test_error_cells_and_placeholders_are_no_prompts(self, tmp_path: Path, cell: str) -> None:
@@ -582,7 +584,22 @@ class TestTables:
             assert "and not a prompt" in fault.message
 
     @pytest.mark.parametrize(
-        "prompt", ["TODO list on a desk", "#1 DAD mug", "None of them", "NaN!"]
+        "words", ["Caf\ufffd at dusk", "A CafÃ© at dusk", "It’s â€œlateâ€\u009d"]
+    )
+    def test_garbled_letters_have_a_note(self, tmp_path: Path, words: str) -> None:
+        """A text that some program read in another encoding is drawn, and said."""
+        found = board(tmp_path, json.dumps([ROWS[0] | {"ai_prompt": words}, ROWS[1]]))
+        assert found.beats["clear"][0].words == words
+        assert "1 prompt has garbled letters" in found.notes[0]
+
+    @pytest.mark.parametrize("words", ["Ã", "À l’aube", "SÃO PAULO", "Â", "5 €"])
+    def test_letters_that_people_write_have_none(self, tmp_path: Path, words: str) -> None:
+        """Capitals with accents are letters of many languages."""
+        assert not board(tmp_path, json.dumps([ROWS[0] | {"ai_prompt": f"A {words}"}])).notes
+
+    @pytest.mark.parametrize(
+        "prompt",
+        ["TODO list on a desk", "#1 DAD mug", "None of them", "NaN!", "= E = mc2 on a wall"],
     )
     def test_prompts_that_look_a_little_like_them_are_prompts(
         self, tmp_path: Path, prompt: str

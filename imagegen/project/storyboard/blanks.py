@@ -3,7 +3,10 @@
 import re
 from typing import Final
 
-_LONGEST: Final = 24
+from imagegen.project.storyboard.messages import quoted
+
+LONGEST_BLANK: Final = 40
+"""Characters of the longest text that is a placeholder; a formula may be longer."""
 
 # Excel, Google Sheets and LibreOffice, also as their German, French, Spanish and Italian
 # versions show them.
@@ -15,37 +18,50 @@ _ERROR: Final = re.compile(
 )
 _BLANKS: Final = frozenset(
     """
-    undefined null none nil nan nat n/a n.a. na n.v. k.a. todo tbd tba fixme xxx - -- --- – — . ..
-    ... … ? ?? ??? true false loading loading... loading… pending... todo: #todo (empty) (none)
-    (blank) empty <na> <null> <none> <empty> placeholder prompt [prompt] {prompt} {{prompt}}
-    <prompt>
+    undefined null none nil nan nat n/a n.a na n.v k.a todo #todo tbd tba fixme wip xxx ? ?? ???
+    true false loading pending generating processing blank empty placeholder prompt ditto idem
     """.split()  # noqa: SIM905  # a list has a line for each
 ) | {
-    "[object object]",
-    "[object undefined]",
+    "",
+    "object object",
+    "object undefined",
     "prompt here",
+    "your prompt",
     "your prompt here",
+    "insert prompt here",
+    "add prompt here",
+    "prompt goes here",
+    "same as above",
+    "see above",
     "to do",
+    "to be done",
     "not available",
 }
+_AROUND: Final = " \t\r\n.…:-–—\"'“”‘’`*()[]{}<>"
+"""What may be around a placeholder: quotes, brackets, dots."""
+
+_TO_DO: Final = re.compile(r"[\[(<]?(?:todo|fixme|tbd|tba)\b *[:–—-].*", re.IGNORECASE | re.DOTALL)
+_FORMULA: Final = re.compile(r"= *[+-]?(?:[A-Z][A-Z0-9.]+\(|\$?[A-Z]{1,3}\$?[0-9]+(?:[&+]|$))")
 _BARE: Final = frozenset({"undefined", "null", "nan", "none", "n/a", "<na>"})
 
 
 def blank_prompt(text: str) -> str | None:
     """Return why a text is not a prompt though it is not empty, or None if it may be one."""
-    if len(text) > _LONGEST:
-        return None
     plain = text.strip()
-    if _ERROR.fullmatch(plain):
+    if _FORMULA.match(plain):
+        return f"is a formula and not a prompt: {quoted(plain)}"
+    if len(plain) > LONGEST_BLANK:
+        return None
+    if _ERROR.fullmatch(plain.rstrip(".")):
         return f'is an error of a spreadsheet and not a prompt: "{plain}"'
-    if plain.casefold() in _BLANKS:
+    if plain.strip(_AROUND).casefold() in _BLANKS or _TO_DO.fullmatch(plain):
         return f'is a placeholder and not a prompt: "{plain}"'
     return None
 
 
 def blank_number(text: str) -> str | None:
     """Return why a text is not a number but what a spreadsheet or a program left there."""
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST_BLANK:
         return None
     plain = text.strip()
     if _ERROR.fullmatch(plain):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +10,7 @@ import msgspec
 
 from imagegen.errors import InputError
 from imagegen.project.storyboard.beat import Beat, BeatKey
-from imagegen.project.storyboard.blanks import blank_number, blank_prompt
+from imagegen.project.storyboard.blanks import LONGEST_BLANK, blank_number, blank_prompt
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.names import PER_STYLE
 from imagegen.project.storyboard.numbers import as_written, file_number, looks_like_date
@@ -19,8 +20,9 @@ _MOST_IN_A_ROW = 50
 _LONGEST_ID = 200
 _LARGEST_ID = 10**60
 _MOST_REFERENCES = 50
-_LONGEST_BLANK = 24
 _NAMED = 3
+# What decoders put for bytes that are no text, and UTF-8 that was read as Windows-1252.
+_GARBLED = re.compile("\ufffd|\\w*(?:Ã[\u00a1-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0090-\u2122])\\w*")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +94,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     return Beats(
         beats={style: tuple(listed) for style, listed in beats.items()},
         faults=tuple(faults),
-        notes=(*sheet.notes, *_dates(sheet), *_lost_zeros(sheet)),
+        notes=(*sheet.notes, *_dates(sheet), *_lost_zeros(sheet), *_garbled(sheet)),
     )
 
 
@@ -140,6 +142,19 @@ def _lost_zeros(sheet: ParsedFile) -> Iterator[str]:
         yield f"numbers seem to have lost their last zero ({shown}): {fix}"
 
 
+def _garbled(sheet: ParsedFile) -> Iterator[str]:
+    """Yield a note if prompts have signs of a text that was read in another encoding."""
+    count, first = 0, None
+    for row in sheet.rows:
+        for words in (row.ai_prompt, *(row.ai_prompts or {}).values()) if row is not None else ():
+            if words and not words.isascii() and (found := _GARBLED.search(words)):
+                count += 1
+                first = first or found[0]
+    if first is not None:
+        have = "1 prompt has" if count == 1 else f"{count:,} prompts have"
+        yield f"{have} garbled letters ({quoted(first)}): save the file as UTF-8, and look at them"
+
+
 def _wrong_headings(sheet: ParsedFile, styles: tuple[str, ...]) -> Iterator[InputError]:
     """Yield a fault for each column that is of no style."""
     for style in sheet.style_columns:
@@ -185,7 +200,8 @@ def _is_plain(row: BeatRow) -> bool:
     """Tell at one look that nothing is wrong with a row's texts, if that can be told."""
     if row.references or row.ai_prompts or not row.ai_prompt or row.ai_prompt.isspace():
         return False
-    if len(row.ai_prompt) <= _LONGEST_BLANK and blank_prompt(row.ai_prompt):
+    may_be_blank = len(row.ai_prompt) <= LONGEST_BLANK or row.ai_prompt.lstrip()[0] == "="
+    if may_be_blank and blank_prompt(row.ai_prompt):
         return False
     texts = f"{row.ai_prompt}{row.script_phrase}{row.transition_type}"
     return texts.isascii() and "\0" not in texts
