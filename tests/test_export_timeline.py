@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -293,6 +294,15 @@ def test_refuses_a_broken_narration(root: Path, name: str, content: bytes, messa
     with pytest.raises(UsageError) as error:
         export(root)
     assert message in error.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_a_pipe_in_place_of_a_recording_is_not_waited_for(root: Path) -> None:
+    """A project made by somebody else must not hang the export."""
+    (root / "voiceover/1.wav").unlink()
+    os.mkfifo(root / "voiceover/1.wav")
+    with pytest.raises(UsageError, match=r"1\.wav is not a file"):
+        export(root)
 
 
 def test_a_recording_that_was_cut_off_is_as_long_as_it_is(root: Path) -> None:

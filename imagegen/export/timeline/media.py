@@ -5,7 +5,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ FOLDER: Final = "media"
 SVG_FOLDER: Final = "selected_svg"
 _OTHERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _HASH_DIGITS: Final = 8
-_SOUND_BYTES: Final = 4 * 1024**3
+_PART_BYTES: Final = 1024 * 1024
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,15 +162,22 @@ def place(folder: Path, source: Source, known: Mapping[str, str]) -> bool:
         return True
     if source.links and _link(source.path, target):
         return True
-    data = files.read(source.path.resolve(), _SOUND_BYTES)
-    if data is None:
-        raise UsageError(f"{source.path} cannot be read")
-    files.write(target, data)
+    files.write_parts(target, _parts(source.path))
     # By size and time it is known to be the same the next time.
     with contextlib.suppress(OSError):
         found = source.path.stat()
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
     return True
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """Yield a file's content: a long recording is not in memory as a whole."""
+    try:
+        with path.open("rb") as file:
+            while part := file.read(_PART_BYTES):
+                yield part
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def is_current(target: Path, source: Source, known: Mapping[str, str]) -> bool:

@@ -99,6 +99,9 @@ def _texts(folder: Path, numbers: Sequence[int]) -> tuple[str, ...] | None:
 def read(path: Path, number: int) -> Recording:
     """Read the header of a WAV file (RIFF, whatever its samples are). Raises `UsageError`."""
     try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not path.is_file():
+            raise UsageError(f"{path} is not a file")
         with path.open("rb") as file:
             found = _read(file, path.stat().st_size, path, number)
     except OSError as error:
