@@ -29,8 +29,8 @@ _MANY: Final = 10
 
 def printer(*, errors: bool = False) -> Printer:
     """Return what prints on stdout, or on stderr for errors."""
-    console = _console(errors=errors)
-    return Printer(console, _glyphs(console))
+    target = console(errors=errors)
+    return Printer(target, _glyphs(target))
 
 
 class RunDisplay:
@@ -46,7 +46,7 @@ class RunDisplay:
         from imagegen.display.views.run_notes import RunNotes
 
         self._watching = watching
-        self._console = _console()
+        self._console = console()
         # Not what Rich takes for a terminal: FORCE_COLOR asks for colours in a pipe too.
         able = sys.stdout.isatty() and not self._console.is_dumb_terminal
         able = able and tty.in_foreground(sys.stdout)
@@ -193,7 +193,8 @@ class _Console(Console):
         raise ClosedOutputError("whoever read the output has closed it")
 
 
-def _console(*, errors: bool = False) -> Console:
+def console(*, errors: bool = False) -> Console:
+    """Return the console of stdout, or of stderr for errors."""
     return _Console(
         stderr=errors,
         highlight=False,
@@ -204,6 +205,6 @@ def _console(*, errors: bool = False) -> Console:
     )
 
 
-def _glyphs(console: Console) -> Glyphs:
-    coloured = console.is_terminal and console.color_system is not None
-    return glyphs_for(console.encoding, colour=coloured)
+def _glyphs(target: Console) -> Glyphs:
+    coloured = target.is_terminal and target.color_system is not None
+    return glyphs_for(target.encoding, colour=coloured)

@@ -36,6 +36,14 @@ def load_thumbnail(path: Path, width: int) -> "Image":
     data = files.read(path, png.MAX_BYTES)
     if data is None:
         raise NotAPictureError("there is no such file, or it is too large")
+    return reduced(data, width)
+
+
+def reduced(data: bytes, width: int) -> "Image":
+    """Return a picture's bytes as an RGB image that is at most `width` pixels wide.
+
+    Raises `NotAPictureError` for what is torn, foreign or too large.
+    """
     import PIL.Image  # noqa: PLC0415  # slow to import
 
     # It warns of odd metadata, which nobody needs. Not `catch_warnings`: threads share that.
@@ -109,9 +117,9 @@ def _plain(image: "Image") -> "Image":
 def _on_paper(image: "Image", size: tuple[int, int]) -> "Image":
     import PIL.Image  # noqa: PLC0415
 
-    reduced = image.resize(size, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if reduced.mode == "RGB":
-        return reduced
+    resized = image.resize(size, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if resized.mode == "RGB":
+        return resized
     paper = PIL.Image.new("RGB", size, _PAPER)
-    paper.paste(reduced, mask=reduced.getchannel("A"))
+    paper.paste(resized, mask=resized.getchannel("A"))
     return paper

@@ -11,6 +11,7 @@ import msgspec
 from imagegen import files
 from imagegen.errors import UsageError
 from imagegen.export import record, selection
+from imagegen.export.folder import folder_of
 from imagegen.export.record import ExportRecord, ImageRecord
 from imagegen.export.selection import ExportBeat, Missing
 from imagegen.export.timeline import (
@@ -39,8 +40,6 @@ KIND: Final = "timeline"
 FOLDER: Final = "export"
 FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 _LOCK: Final = "export.lock"
-_KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
-"""The folders of a project into which nothing is exported."""
 _STORYBOARDS: Final = "storyboards"
 _SHORT_SIDE: Final = 1080
 _SHOWN: Final = 10
@@ -85,25 +84,10 @@ def export(project: Project, options: Options) -> Exported:
     beats without an image, for times and recordings that cannot be used, and if a file that is
     not from an export would be replaced; `StorageError`.
     """
-    folder = _folder(project, options.folder)
+    folder = folder_of(project.layout, options.folder, FOLDER)
+    refuse_link(folder / media.FOLDER)
     with exclusive(project.layout, _LOCK, str(folder)):
         return _Export(project, options, folder).write()
-
-
-def _folder(project: Project, given: Path | None) -> Path:
-    """Return the folder to write to. Raises `UsageError` for one of the project's own."""
-    root = project.layout.root
-    folder = (root / FOLDER) if given is None else given.absolute()
-    if folder.resolve().is_relative_to(root):
-        parts = folder.resolve().relative_to(root).parts
-        if not parts or parts[0].casefold() in _KEPT:
-            raise UsageError(
-                f"{folder}: an export has a folder of its own", hint=f"--output {root / FOLDER}"
-            )
-    if given is None:
-        reject_symlink(folder)
-    reject_symlink(folder / media.FOLDER)
-    return folder
 
 
 class _Export:

@@ -1,0 +1,32 @@
+"""The folder of an export: where it may be."""
+
+from pathlib import Path
+from typing import Final
+
+from imagegen.errors import UsageError
+from imagegen.project.layout import Layout, refuse_link
+
+_KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
+"""The folders of a project into which nothing is exported."""
+
+
+def folder_of(layout: Layout, given: Path | None, default: str) -> Path:
+    """Return the absolute folder to write to: `given`, or `default` in the project.
+
+    Raises `UsageError` for one that is the project's own, and for a default that is a link.
+    """
+    if given is None:
+        folder = layout.root / default
+        refuse_link(folder)
+        return folder
+    folder = given.absolute()
+    inside = folder.resolve()
+    if inside.is_relative_to(layout.root):
+        parts = inside.relative_to(layout.root).parts
+        # Some disks take capitals and small letters for the same.
+        if not parts or parts[0].casefold() in _KEPT:
+            raise UsageError(
+                f"{folder}: an export has a folder of its own",
+                hint=f"--output {layout.root / default}",
+            )
+    return folder

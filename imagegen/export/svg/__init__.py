@@ -1,0 +1,1 @@
+"""Traces images to SVG, in processes of their own."""
