@@ -21,12 +21,12 @@ from imagegen.export.svg.export import Exported, Names, Options
 from imagegen.export.svg.settings import Preset, Settings
 from imagegen.export.svg.worker import Request
 from imagegen.export.svg.workers import TimeLimitError, Workers
-from imagegen.generation import choosing
-from imagegen.generation.choosing import Pick
-from imagegen.generation.project import Project
+from imagegen.images.formats import NotAPictureError
 from imagegen.project.beat_ids import BeatId
-from imagegen.project.formats import NotAPictureError
-from imagegen.project.record import Asked
+from imagegen.project.record import DrawRequest
+from imagegen.review import choose as choosing
+from imagegen.review.choose import Pick
+from imagegen.workspace.project import Project
 
 pytest.importorskip("vtracer", reason="the extra svg is not installed")
 
@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> Path:
 
 def read(root: Path, **asked: tuple[str, ...]) -> Project:
     """Return the project as a command reads it."""
-    return Project(root, Asked(**asked))  # type: ignore[arg-type]
+    return Project(root, DrawRequest(**asked))  # type: ignore[arg-type]
 
 
 def choose(root: Path, style: str, *numbers: str, flagged: bool = False) -> None:
@@ -337,7 +337,7 @@ def test_the_command_says_what_it_did(root: Path, commands: Commands) -> None:
     assert done.code == 1
     assert found["written"] == ["Beat_1.1.svg"]
     assert found["errors"] == [
-        {"beat": "1.2", "style": "clear", "error": "neither PNG, JPEG nor WebP"}
+        {"beat": "1.2", "style": "clear", "error": "not an image of a known type"}
     ]
     assert "1.2: " in done.err
 

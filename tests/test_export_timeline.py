@@ -801,6 +801,6 @@ def test_beats_without_a_choice_are_named(root: Path, commands: Commands) -> Non
 def test_the_formats_and_rates_of_the_command_are_those_of_the_export() -> None:
     """The command line is read without the module that exports."""
     assert export_timeline.FORMATS == exporting.FORMATS
-    assert tuple(RATES) == export_timeline.RATES
+    assert tuple(RATES) == export_options.RATES
     assert tuple(Missing) == export_options.MISSING
     assert timing.WORDS_A_MINUTE == 150

@@ -16,7 +16,7 @@ from imagegen.cli.export_options import (
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, absolute
 from imagegen.errors import Exit, UsageError
-from imagegen.tables import did_you_mean
+from imagegen.toml import did_you_mean
 
 EPILOG: Final = (
     exit_codes(
@@ -145,9 +145,10 @@ def svg(
         import vtracer  # noqa: F401
     except ImportError as error:
         if not embed:
-            raise extras.lacking("export svg", "svg") from error
-    from imagegen.display import svg_export, terminal
+            raise extras.missing_extra("export svg", "svg") from error
+    from imagegen.display import terminal
     from imagegen.display.progress_bar import progress_bar
+    from imagegen.display.reports import svg
     from imagegen.export.svg import export as exporting
 
     read = open_project(project, beats, styles=style, shots=shot, beats=beat)
@@ -162,7 +163,9 @@ def svg(
     typed += [flag for flag, on in (("--cutout", cutout), ("--embed", embed)) if on]
     options = exporting.Options(
         settings=Settings(preset=Preset(preset or "default"), cutout=cutout, embed=embed),
-        styles=tuple({row.style: None for row in read.asked_for()}) if style or all_styles else (),
+        styles=tuple({row.style: None for row in read.selected_beats()})
+        if style or all_styles
+        else (),
         partial=bool(shot or beat),
         fallback=choose,
         names=exporting.Names(names),
@@ -172,8 +175,8 @@ def svg(
     with progress_bar("Tracing") as progress:
         done = exporting.export(read, options, progress)
     if json:
-        print_json(svg_export.as_json(project.resolve().name, done))
+        print_json(svg.as_json(project.resolve().name, done))
     errors = terminal.printer(errors=True)
-    svg_export.show(errors if json else terminal.printer(), errors, done)
+    svg.show(errors if json else terminal.printer(), errors, done)
     if done.failures:
         raise typer.Exit(Exit.BEATS_IN_ERROR)

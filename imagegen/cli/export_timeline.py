@@ -1,6 +1,5 @@
 """The command `export timeline`: the chosen images for a video editor."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,10 +8,14 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.export_options import (
     ChooseOption,
+    FpsOption,
     JsonOption,
     MissingOption,
+    SizeOption,
+    WordsOption,
     open_project,
     output_folder,
+    pair,
     print_json,
 )
 from imagegen.cli.help import examples, exit_codes
@@ -37,8 +40,6 @@ EPILOG: Final = (
 )
 FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 """The formats of `export.timeline.export`, which a command line is read without."""
-RATES: Final = ("24", "25", "29.97", "30", "60")
-_SIZE: Final = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
 
 
 def _format(text: str) -> str:
@@ -46,27 +47,6 @@ def _format(text: str) -> str:
         hint = did_you_mean(text, FORMATS) or f"there are: {', '.join(FORMATS)}"
         raise UsageError(f'--format: "{text}" is not known', hint=hint)
     return text
-
-
-def _rate(text: str) -> str:
-    if text not in RATES:
-        raise UsageError(f'--fps: "{text}" is not known', hint=f"there are: {', '.join(RATES)}")
-    return text
-
-
-def _size(text: str) -> str:
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or int(match[1]) % 2 or int(match[2]) % 2:
-        hint = "write two even numbers of pixels: --size 1920x1080"
-        raise UsageError(f'--size: "{text}" is not a size', hint=hint)
-    return f"{match[1]}x{match[2]}"
-
-
-def _words_file(text: str) -> Path:
-    path = Path(text)
-    if not text or path.is_dir() or not path.exists():
-        raise UsageError(f'--words: "{text}" is not a file', hint="name a JSON, SRT or VTT file")
-    return path
 
 
 def timeline(
@@ -94,34 +74,9 @@ def timeline(
             show_default=False,
         ),
     ] = None,
-    fps: Annotated[
-        str,
-        typer.Option(
-            "--fps",
-            metavar="RATE",
-            help="Frames a second: 24, 25, 29.97, 30 or 60.",
-            parser=_rate,
-            autocompletion=complete.one_of(*RATES),
-        ),
-    ] = "30",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="WxH",
-            help="Size of the frame in pixels.  [default: 1080 lines of the project's ratio]",
-            parser=_size,
-        ),
-    ] = None,
-    words: Annotated[
-        Path | None,
-        typer.Option(
-            "--words",
-            metavar="FILE",
-            help="Time the beats by the words of this transcription: JSON, SRT or VTT.",
-            parser=_words_file,
-        ),
-    ] = None,
+    fps: FpsOption = "30",
+    size: SizeOption = None,
+    words: WordsOption = None,
     svg: Annotated[
         bool, typer.Option("--svg", help="Use the SVGs in selected_svg, if they are current.")
     ] = False,
@@ -157,7 +112,7 @@ def timeline(
     options = exporting.Options(
         formats=asked,
         rate=fps,
-        size=_pair(size),
+        size=pair(size),
         missing=Missing(missing),
         fallback=choose,
         words=words,
@@ -174,10 +129,3 @@ def timeline(
     errors = terminal.printer(errors=True)
     for warning in done.warnings:
         errors.wrap("warning: ", warning)
-
-
-def _pair(size: str | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    width, height = map(int, size.split("x"))
-    return width, height

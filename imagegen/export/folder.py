@@ -4,20 +4,20 @@ from pathlib import Path
 from typing import Final
 
 from imagegen.errors import UsageError
-from imagegen.project.layout import Layout, refuse_link
+from imagegen.project.layout import ProjectPaths, reject_symlink
 
 _KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
 """The folders of a project into which nothing is exported."""
 
 
-def folder_of(layout: Layout, given: Path | None, default: str) -> Path:
+def folder_of(layout: ProjectPaths, given: Path | None, default: str) -> Path:
     """Return the absolute folder to write to: `given`, or `default` in the project.
 
     Raises `UsageError` for one that is the project's own, and for a default that is a link.
     """
     if given is None:
         folder = layout.root / default
-        refuse_link(folder)
+        reject_symlink(folder)
         return folder
     folder = given.absolute()
     inside = folder.resolve()

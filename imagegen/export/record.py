@@ -49,7 +49,8 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     later is missing in it. `fallback` is the style of beats without a choice. `options` are those
     of the command, to make it again; `settings` are the kind's own, as JSON. `files` are the
     files it wrote, relative to its folder with `/`, each with what the kind needs to know
-    whether it is up to date.
+    whether it is up to date. `output` is what the export is, if that is not its folder: a path
+    in the project, or an absolute one.
     """
 
     schema: int = 1
@@ -57,6 +58,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     follows_choices: bool = True
     fallback: str | None = None
     options: tuple[str, ...] = ()
+    output: str | None = None
     settings: dict[str, Any] = {}  # copied by msgspec
     images: tuple[ImageRecord, ...] = ()
     files: dict[str, str] = {}
@@ -176,7 +178,7 @@ def standings(project: Project) -> tuple[ExportStatus, ...]:
     return tuple(
         ExportStatus(
             kind=record.kind,
-            folder=project.layout.relative(folder),
+            folder=record.output or project.layout.relative(folder),
             outdated=tuple(outdated(project, record)),
             options=record.options,
         )

@@ -19,10 +19,11 @@ from imagegen.export.svg.document import Origin
 from imagegen.export.svg.settings import Settings
 from imagegen.export.svg.worker import Request
 from imagegen.export.svg.workers import Workers
-from imagegen.generation.project import Project
-from imagegen.project import selected, selections
-from imagegen.project.exclusive import exclusive
-from imagegen.project.layout import refuse_link
+from imagegen.project.file_lock import exclusive
+from imagegen.project.layout import reject_symlink
+from imagegen.project.selections import copies
+from imagegen.project.selections import file as selections
+from imagegen.workspace.project import Project
 
 KIND: Final = "svg"
 _LOCK: Final = "svg.lock"
@@ -141,9 +142,9 @@ class _Export:
         foreign = [name for name, _ in found if not self._is_ours(name)]
         record.require_ours(self._folder, foreign, None)
         for folder in {(self._folder / target.file).parent for target in targets}:
-            refuse_link(folder)
+            reject_symlink(folder)
             files.make_folder(folder)
-            files.sweep(folder)
+            files.remove_stale(folder)
         work = [target for target in targets if not self._is_current(target)]
         for target in work:
             self._images.pop(self._key(target.image), None)
@@ -177,9 +178,9 @@ class _Export:
         found: list[tuple[str, SourceImage]] = []
         missing = []
         layout = self._project.layout
-        for row in self._project.asked_for():
+        for row in self._project.selected_beats():
             path = layout.picture(row.style, *row.key)
-            if not selected.is_file(str(path)):
+            if not copies.is_file(str(path)):
                 missing.append("/".join((row.style, *row.key)))
                 continue
             image = SourceImage(
@@ -231,7 +232,7 @@ class _Export:
         path = self._folder / target.file
         key = target.origin.key()
         known, _, sha256 = self._files.get(target.file, "").rpartition(" ")
-        if known != key or not selected.is_file(str(path)):
+        if known != key or not copies.is_file(str(path)):
             if document.origin_of(path) != key:
                 return False
             sha256 = self._sha256(path) or ""
@@ -273,7 +274,7 @@ class _Export:
     def _put(self, target: _Target, svg: bytes) -> None:
         self._keep_edited(target.file)
         files.write(self._folder / target.file, svg)
-        self._done(target, selected.sha256(svg), len(svg), traced=True)
+        self._done(target, copies.sha256(svg), len(svg), traced=True)
 
     def _remove_others(self, found: Sequence[tuple[str, SourceImage]]) -> list[str]:
         """Remove the files of images that are not among the exported ones any more."""
@@ -305,13 +306,13 @@ class _Export:
         path = self._folder / name
         sha256 = self._files.get(name, "").rpartition(" ")[2]
         if sha256 and self._sha256(path) not in {None, sha256}:
-            files.move(path, self._project.layout.old / self._folder.name / name)
+            files.move(path, self._project.layout.archive_dir / self._folder.name / name)
             self._kept.append(name)
 
     @staticmethod
     def _sha256(path: Path) -> str | None:
         data = files.read_cached(path, document.MAX_BYTES)
-        return selected.sha256(data) if data is not None else None
+        return copies.sha256(data) if data is not None else None
 
     def _write_record(self) -> None:
         options, before = self._options, self._before

@@ -20,8 +20,8 @@ from imagegen import files
 from imagegen.export.svg import document
 from imagegen.export.svg.document import Origin
 from imagegen.export.svg.settings import Preset, Settings
-from imagegen.project import formats, png, thumbnails
-from imagegen.project.formats import NotAPictureError
+from imagegen.images import formats, png, thumbnails
+from imagegen.images.formats import NotAPictureError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

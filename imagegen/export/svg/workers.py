@@ -12,7 +12,7 @@ from typing import Final, Self
 import msgspec
 
 from imagegen.export.svg.worker import Answer, Request
-from imagegen.project.formats import NotAPictureError
+from imagegen.images.formats import NotAPictureError
 
 SECONDS: Final = 60
 """How long one image may take."""

@@ -85,7 +85,7 @@ def export(project: Project, options: Options) -> Exported:
     not from an export would be replaced; `StorageError`.
     """
     folder = folder_of(project.layout, options.folder, FOLDER)
-    refuse_link(folder / media.FOLDER)
+    reject_symlink(folder / media.FOLDER)
     with exclusive(project.layout, _LOCK, str(folder)):
         return _Export(project, options, folder).write()
 
