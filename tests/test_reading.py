@@ -545,6 +545,41 @@ class TestTables:
         notes = board(tmp_path, headings * name.endswith("csv") + text, name).notes
         assert any("(1.1 for 1.10, 1.2 for 1.20)" in note for note in notes) is wanted
 
+    def test_numbers_that_are_kept_as_text_are_read(self, tmp_path: Path) -> None:
+        """Spreadsheets keep a zero with a formula of a text alone, quoted or not."""
+        text = 'shot_number,beat_number,ai_prompt\n1,="1.10",A\n1,"=""1.1""","=""B, or so"""\n'
+        beats = board(tmp_path, text, "beats.csv").beats["clear"]
+        found = [(beat.beat, beat.words) for beat in beats]
+        assert found == [("1.10", "A"), ("1.1", "B, or so")]
+
+    def test_a_markdown_table_is_read(self, tmp_path: Path) -> None:
+        """The line below its headings is no row."""
+        text = "| shot | beat | prompt |\n|:---|---:|--------|\n| 1 | 1.1 | A hill |\n"
+        (beat,) = read(tmp_path, text, "beats.csv")
+        assert (beat[0], beat[1], beat[4].strip()) == ("1", "1.1", "A hill")
+
+    def test_a_quote_without_end_is_found_where_its_row_begins(self, tmp_path: Path) -> None:
+        """The table is at its end where that is noticed."""
+        text = 'shot_number,beat_number,ai_prompt\n1,1.1,"A hill\n1,1.2,B\n1,1.3,C\n'
+        (fault,) = faults(tmp_path, text, "beats.csv")
+        assert "in the row that begins in line 2: a quote there may have no end" in fault.message
+
+    def test_columns_called_as_styles_alone_have_a_hint(self, tmp_path: Path) -> None:
+        """Nobody knows that they hold prompts."""
+        text = "shot_number,beat_number,Clear,consistent\n1,1.1,A,B\n"
+        (fault,) = faults(tmp_path, text, "beats.csv")
+        assert fault.hint is not None
+        assert fault.hint.endswith("name them ai_prompt_clear, ai_prompt_consistent")
+
+    @pytest.mark.parametrize("number", ["01/02/2026", "01:02:00", "1:02", "2026-01-01 00:00:00"])
+    def test_dates_that_are_no_numbers_say_where_they_come_from(
+        self, tmp_path: Path, number: str
+    ) -> None:
+        """A file name cannot have them, and nobody typed them."""
+        text = f"shot_number,beat_number,ai_prompt\n1,{number},A\n"
+        (fault,) = faults(tmp_path, text, "beats.csv")
+        assert "looks like a date" in (fault.hint or "")
+
     def test_numbers_that_look_like_dates_have_a_note(self, tmp_path: Path) -> None:
         """They are drawn all the same."""
         text = "shot_number,beat_number,ai_prompt\n1,1-Jan,a b\n1,Jan-10,c d\n1,3,e f\n"

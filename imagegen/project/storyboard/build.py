@@ -18,6 +18,7 @@ from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, BeatRow, Par
 
 _MOST_IN_A_ROW = 50
 _LONGEST_ID = 200
+_AS_TEXT = "it looks like a date, which spreadsheets make of 1.1 or 1:02: make the column text"
 _LARGEST_ID = 10**60
 _MOST_REFERENCES = 50
 _NAMED = 3
@@ -237,7 +238,8 @@ def _wrong_numbers(row: BeatRow, misnamed: Mapping[str, str]) -> Iterator[_Wrong
         except ValueError as error:
             reason = reason or str(error)
         if reason:
-            yield _Wrong(f"{kind}_number", reason)
+            hint = _AS_TEXT if looks_like_date(value) else None
+            yield _Wrong(f"{kind}_number", reason, hint)
 
 
 def _wrong_texts(row: BeatRow) -> Iterator[_Wrong]:

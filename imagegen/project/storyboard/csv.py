@@ -43,6 +43,12 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 _DECIMAL = re.compile(r"[0-9]+\.0")
+_RULE = re.compile(r":?-{2,}:?")
+"""A cell of the line below the headings of a Markdown table."""
+
+_KEPT_AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+"""How spreadsheets keep `1.10` as text: a formula of a text alone."""
+
 _field_size = threading.Lock()
 
 _Row = tuple[int, Sequence[Cell]]
@@ -67,8 +73,7 @@ def from_csv(
         try:
             return _sheet(_filled(reader, before), file, styles, notes)
         except csv.Error as error:
-            line = reader.line_num + before
-            return failed_file(file, f"is no valid CSV: {error} (line {line})")
+            return failed_file(file, f"is no valid CSV: {error}")
 
 
 def from_sheets(
@@ -125,7 +130,15 @@ def _filled(reader: "Reader", before: int) -> Iterator[_Row]:
     `before` is how many lines of the file the reader does not see.
     """
     line = before + 1
-    for cells in reader:
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            begun = f", in the row that begins in line {line}: a quote there may have no end"
+            at = before + reader.line_num
+            raise csv.Error(f"{error} (line {at}){begun * (at > line)}") from None
         if any(map(_is_filled, cells)):
             yield line, cells
         line = before + reader.line_num + 1
@@ -184,7 +197,7 @@ def _sheet(
     called = rows.Interpreter(body.items, every, shapes=[tuple(columns)])
     missing = _missing(called.called)
     if missing:
-        lacking = _without_columns(missing, called.called, columns, file, heading)
+        lacking = _without_columns(missing, called.called, columns, file, heading, styles=every)
         return msgspec.structs.replace(lacking, rows=(None,) * len(body.items))
     if titles:
         first, last = titles[0][0], titles[-1][0]
@@ -270,9 +283,9 @@ class _Body:
     def _skipped_for(self, cells: Sequence[Cell]) -> str | None:
         """Return why a row is not one of the storyboard, or None if it is."""
         filled = [at for at, cell in enumerate(cells) if _is_filled(cell)]
-        if not any(at in filled for at in self._read):
-            return "nothing that is read is filled in"
         texts = [str(cells[at]).strip() for at in filled]
+        if not any(at in filled for at in self._read) or all(map(_RULE.fullmatch, texts)):
+            return "nothing that is read is filled in"
         if texts and _TOTAL.fullmatch(texts[0]) and len(filled) <= _FEWEST + 1:
             return "a total"
         named = [name for name, at in self._columns.items() if at in filled]
@@ -328,7 +341,10 @@ def _lines(lines: Sequence[int], *, be: bool = True) -> str:
 def _cell(cells: Sequence[Cell], at: int) -> Cell | None:
     if at >= len(cells) or not _is_filled(cells[at]):
         return None
-    return cells[at]
+    cell = cells[at]
+    if isinstance(cell, str) and (text := _KEPT_AS_TEXT.fullmatch(cell)):
+        return text[1].replace('""', '"')
+    return cell
 
 
 def _twice(headings: Sequence[str]) -> str | None:
@@ -342,6 +358,16 @@ def _twice(headings: Sequence[str]) -> str | None:
     return None
 
 
+def _named_as_style(columns: Sequence[str], styles: Sequence[str]) -> str | None:
+    """Return a hint on columns that have the name of a style alone; None if there is none."""
+    named = {names.squashed(style): style for style in styles}
+    found = [name for name in columns if names.squashed(name) in named]
+    if not found:
+        return None
+    should = ", ".join(PER_STYLE + named[names.squashed(name)] for name in found)
+    return f"if {', '.join(map(quoted, found))} hold prompts, name them {should}"
+
+
 def _missing(called: Names) -> list[str]:
     """Return the columns that a table needs and has not."""
     has_prompts = "ai_prompt" in called.fields or bool(called.styles)
@@ -353,7 +379,13 @@ def _missing(called: Names) -> list[str]:
 
 
 def _without_columns(
-    missing: Sequence[str], called: Names, columns: Mapping[str, int], file: str, heading: int
+    missing: Sequence[str],
+    called: Names,
+    columns: Mapping[str, int],
+    file: str,
+    heading: int,
+    *,
+    styles: Sequence[str],
 ) -> ParsedFile:
     """Return the sheet of a table that lacks columns, with a fault for each."""
     faults = []
@@ -361,12 +393,13 @@ def _without_columns(
     for field in missing:
         near = next((name for name in free if called.others.get(name) == field), None)
         near = near or nearest(field, [name.casefold().replace(" ", "_") for name in free])
+        own = _named_as_style(free[::-1], styles) if field == "ai_prompt" else None
         faults.append(
             InputError(
                 file=file,
                 line=heading,
                 message=f'has no column "{field}": the first row must name the columns',
-                hint=f'by {quoted(near)}, did you mean "{field}"?' if near else None,
+                hint=f'by {quoted(near)}, did you mean "{field}"?' if near else own,
             )
         )
     if not any(fault.hint for fault in faults):
