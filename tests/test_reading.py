@@ -389,6 +389,10 @@ class TestNesting:
                 '2 rows of "[].beats[]" are not read',
             ),
             (
+                {"shots": [{"shot": 1, "sfx": "wind.mp3", "beats": ROWS[:2]}]},
+                '1 field of "shots[].sfx" is not read',
+            ),
+            (
                 {"shots": [{"shot": 1, "prompt": "All of it", "beats": ROWS[:2]}]},
                 '1 prompt of "shots[].prompt" is not read',
             ),
@@ -401,6 +405,12 @@ class TestNesting:
         found = board(tmp_path, json.dumps(document))
         assert [beat.beat for beat in found.beats["clear"]] == ["1.1", "1.2"]
         assert any(note in one for one in found.notes), found.notes
+
+    @pytest.mark.parametrize("wrap", [lambda rows: rows, lambda rows: {"values": rows}])
+    def test_a_table_of_lists_is_read(self, tmp_path: Path, wrap: Any) -> None:
+        """As a spreadsheet's service gives it: the first list has the names."""
+        table = [list(ROWS[0]), *(list(row.values()) for row in ROWS)]
+        assert read(tmp_path, json.dumps(wrap(table))) == WANTED
 
     def test_lists_of_other_things_have_no_note(self, tmp_path: Path) -> None:
         """Characters have descriptions and scenes have too: nobody takes them for beats."""
@@ -718,7 +728,10 @@ class TestOtherNames:
 
     @pytest.mark.parametrize(
         "name",
-        ["Beats.csv", "Storyboard - Sheet1.csv", "my storyboard.json", "film.xlsx", "BEATS.JSON"],
+        [
+            *("Beats.csv", "Storyboard - Sheet1.csv", "my storyboard.json", "film.xlsx"),
+            *("BEATS.JSON", "beats.json.txt"),
+        ],
     )
     def test_is_named_with_the_line_to_type(self, tmp_path: Path, name: str) -> None:
         """The command reads it as it is."""

@@ -83,6 +83,10 @@ def test_says_what_is_passed_over(commands: Commands) -> None:
     text = commands.run("check", root).text
     assert text.count("beats.json is used, not prompts/") == 1
     assert text.count("note: storyboards/ is not used: beats.json comes before it") == 1
+    (root / "beats (1).json").write_text("[]")
+    (root / "beats.old.json").write_text("[]")
+    text = commands.run("check", root).text
+    assert "note: storyboards/ and beats (1).json are not used: beats.json comes" in text
     assert "not used" not in commands.run("check", root, "--beats", root / "beats.json").text
     (root / "imagegen.toml").write_text('beats = "beats.csv"')
     assert "not used" not in commands.run("check", root).text

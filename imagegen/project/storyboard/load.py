@@ -165,10 +165,10 @@ def siblings(project: Path, file: str, styles: Sequence[str]) -> Iterator[tuple[
 
 _ALIKE = re.compile(
     r".*(?:beat|storyboard|shot|scene|prompt)s?.*"
-    r"\.(?:json|jsonl|csv|tsv|xlsx|xlsm|xls|ods|numbers|js|mjs)",
+    r"\.(?:json|jsonl|csv|tsv|xlsx|xlsm|xls|ods|numbers|js|mjs|json\.txt)",
     re.IGNORECASE,
 )
-_NOT_BEATS = re.compile(r"package|image_|imagegen|\.imagegen|tsconfig", re.IGNORECASE)
+_NOT_BEATS = re.compile(r"package|image_|imagegen|beats\.old|\.imagegen|tsconfig", re.IGNORECASE)
 _MOST_LOOKED_AT = 1000
 
 
@@ -177,14 +177,21 @@ def alike(project: Path) -> list[str]:
 
     Nothing is read. Tables come before documents, names that begin with `beats` first.
     """
+    tables = [n for n in _names(project) if n.lower().endswith((".csv", ".tsv", ".xlsx"))]
+    return _alike(project) or sorted(tables)[:1]
+
+
+def _alike(project: Path) -> list[str]:
+    found = [n for n in _names(project) if _ALIKE.fullmatch(n) and not _NOT_BEATS.match(n)]
+    return sorted(found, key=lambda n: (not n.lower().startswith("beats"), n))
+
+
+def _names(project: Path) -> list[str]:
     try:
         with os.scandir(project) as entries:
-            names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
+            return [one.name for one in itertools.islice(entries, _MOST_LOOKED_AT) if one.is_file()]
     except OSError:
         return []
-    found = [n for n in names if _ALIKE.fullmatch(n) and not _NOT_BEATS.match(n)]
-    tables = [n for n in names if n not in found and n.lower().endswith((".csv", ".tsv", ".xlsx"))]
-    return sorted(found, key=lambda n: (not n.lower().startswith("beats"), n)) or sorted(tables)[:1]
 
 
 def unused(project: Path, source: str, said: Container[str] = ()) -> str | None:
@@ -196,6 +203,9 @@ def unused(project: Path, source: str, said: Container[str] = ()) -> str | None:
     found = candidate_files(project)
     after = found[found.index(source) + 1 :] if source in found else []
     others = [name for name in after if name not in said]
+    if source in found:
+        # A second download, or the spreadsheet that the first was made from.
+        others += [name for name in _alike(project) if name.casefold() not in _SHARED]
     if not others:
         return None
     are, them = ("is", "it") if len(others) == 1 else ("are", "them")

@@ -1,7 +1,7 @@
 """Finds the rows of a storyboard in a document, however its lists and objects are nested."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,9 @@ from imagegen.project.storyboard.names import squashed
 from imagegen.project.storyboard.numbers import Number, file_number
 
 _DEEPEST = 20
+_FEWEST = 2
+"""Names of fields that make headings of a list of texts."""
+
 _TOP = "[]"
 """Where the rows of a strict file are."""
 
@@ -19,9 +22,13 @@ _LISTS = tuple(
     """
     beats shots frames panels rows items scenes storyboard storyboards sequences sequence acts
     segments slides pages clips entries images pictures prompts records results result data list
-    output response project script
+    output response project script values
     """.split()  # noqa: SIM905  # a list has a line for each
 )
+
+
+_OF_ROWS = ("transition_type", "script_phrase", "references", "text_overlay", "kinetic_text", "sfx")
+"""Fields that a row has, and what it is in has not."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,9 +92,10 @@ class _Walk:
             yield from self._object(value, path, above, depth)
 
     def _listed(
-        self, values: Iterable[object], path: str, above: Found, depth: int
+        self, values: Sequence[object], path: str, above: Found, depth: int
     ) -> Iterator[Found]:
         path = path if path == _TOP else f"{path}[]"
+        values = _with_names(values)
         for value in values:
             if isinstance(value, list) and depth < _DEEPEST:
                 yield from self._listed(value, path, above, depth + 1)
@@ -157,12 +165,14 @@ class _Walk:
             if name in read:
                 continue
             at = f"{path}.{name}" if path else name
-            if isinstance(held, dict | list):
+            if isinstance(held, dict | list) and names.field_of(name) not in _OF_ROWS:
                 if count := _rows_in(held, 0):
                     self.passed["row", at + "[]" * isinstance(held, list)] += count
             # Scenes have descriptions, of which nobody thinks that they are drawn.
             elif read and held and _is_prompt(name):
                 self.passed["prompt", at] += 1
+            elif read and held and names.field_of(name) in _OF_ROWS:
+                self.passed["field", at] += 1
 
     def _row(self, value: object, path: str, above: Found) -> Found:
         self.where.append("" if path == _TOP else path)
@@ -220,6 +230,18 @@ def _rows_in(value: object, depth: int) -> int:
     if fields & {"shot_number", "beat_number"} and fields & {"ai_prompt", "ai_prompts"}:
         return 1
     return sum(_rows_in(one, depth + 1) for one in value.values() if isinstance(one, dict | list))
+
+
+def _with_names(values: Sequence[object]) -> Sequence[object]:
+    """Return the rows of a table as objects, if the first of its lists names the columns."""
+    first = values[0] if values else None
+    if not isinstance(first, list) or not all(isinstance(one, str) for one in first):
+        return values
+    if len(names.match([first], ()).fields) < _FEWEST or len(set(first)) < len(first):
+        return values
+    return [
+        dict(zip(first, one, strict=False)) if isinstance(one, list) else one for one in values[1:]
+    ]
 
 
 def _is_prompt(name: str) -> bool:
