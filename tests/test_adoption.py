@@ -221,6 +221,18 @@ def test_names_that_are_not_quite_ours_are_taken_over(older: OlderProject, path:
     assert older_images.notice(older.project) is None
 
 
+def test_the_notice_names_every_folder(older: OlderProject) -> None:
+    """Of shots without a style the first, for there may be many; of styles each."""
+    for path in ("Shot_1/Beat_1", "Shot_2/Beat_2", "clear/Beat_1", "consistent/shot 1/Beat_1"):
+        put(older, f"generated_images/{path}.png")
+    put(older, "generated_images/Beat 3.png")
+    notice = older_images.notice(older.project) or ""
+    assert notice.startswith(
+        "generated_images/, generated_images/Shot_1/, generated_images/clear/ and "
+        "generated_images/consistent/ (5 pictures) are of an older layout"
+    )
+
+
 def test_a_retouched_choice_stays_as_it_is(older: OlderProject) -> None:
     """Its copy is the retouched picture; it counts as that of the style that is said."""
     older.draw("illustration", 3, "Beat 3")

@@ -73,9 +73,12 @@ def notice(project: Project) -> str | None:
 def _places(layout: ProjectPaths, paths: list[str]) -> str:
     folders = {path.split("/")[0] for path in paths}
     if PICTURES in folders:
-        shots = sorted({path.split("/")[1] for path in paths if path.startswith(f"{PICTURES}/")})
-        first = f"{PICTURES}/{shots[0]}"
-        folders = (folders - {PICTURES}) | {first}
+        within = [path.split("/")[1:-1] for path in paths if path.startswith(f"{PICTURES}/")]
+        inner = sorted({"/".join(folder[:1]) for folder in within})
+        shots = [name for name in inner if name.casefold().startswith("shot")]
+        # Of shots the first, for there may be many; of styles each.
+        named = [name for name in inner if name not in shots[1:]]
+        folders = (folders - {PICTURES}) | {f"{PICTURES}/{name}".rstrip("/") for name in named}
     names = [f"{name}/" for name in sorted(folders)]
     if (layout.root / PROGRESS).is_file():
         names.append(PROGRESS)
