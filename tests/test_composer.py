@@ -214,6 +214,7 @@ def test_a_named_reference_must_be_there(tmp_path: Path, users: Path, setting: s
     (tmp_path / "folder").mkdir()
     assert "no such file" in refused(tmp_path, setting.format("missing.png"))
     assert "no such file" in refused(tmp_path, setting.format("folder"))
+    assert "is an address" in refused(tmp_path, setting.format("https://example.com/a.png"))
 
 
 def test_a_project_names_no_file_outside_of_it(tmp_path: Path, users: Path) -> None:

@@ -22,6 +22,7 @@ from imagegen.project.storyboard import Beat
 from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, ReferenceRole
 
 REFERENCE_FILE: Final = "style_reference.png"
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KEPT: Final = 64
 """Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
 _MOST_FAULTS: Final = 1000
@@ -278,6 +279,11 @@ class _OutsideError(UsageError):
 
 
 def _within(root: Path, written: str, shown: str) -> Path:
+    if _ADDRESS.match(written):
+        raise UsageError(
+            f"{shown} is an address, and references are files",
+            hint="download it, and name the file",
+        )
     path = _resolved(root / written, shown)
     if not path.is_relative_to(root):
         raise _OutsideError(f"{shown} lies outside the project", hint="copy it into the project")

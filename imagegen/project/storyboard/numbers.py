@@ -38,6 +38,8 @@ _SIGN = r" *[:|](?: |\D|$)| *[–—] *\D| +\(| *[)\]](?: |$)|, +\D|\.$"
 _TITLE = re.compile(rf"{_NUMBER}(?:{_SIGN})")
 # `Beat 6 - The door`: without the word before it, all of it may be the number.
 _TITLE_AFTER_WORD = re.compile(rf"{_NUMBER}(?:{_SIGN}|(?: +-|\.) +[^\W\d])")
+# What word processors make of the hyphen in `1-1`.
+_DASH = re.compile(r"(?<=[0-9])[‐‑–−](?=[0-9])")
 _DECIMAL_COMMA = re.compile(r"([0-9]+),([0-9]+)")
 _MONTH = (
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec|mrz|mär|mai|okt|dez|janv|févr|fev"
@@ -122,6 +124,7 @@ def _without_word(text: str, kind: str) -> str:
         titles = _TITLE_AFTER_WORD
     if title := titles.match(number):
         number = title["number"]
+    number = _DASH.sub("-", number)
     decimal = _DECIMAL_COMMA.fullmatch(number)
     return ".".join(decimal.groups()) if decimal else number
 
