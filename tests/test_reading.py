@@ -169,6 +169,7 @@ class TestBrokenJson:
             '[{"shot_number": 1, "beat_number": "1.1", "ai_prompt": "A", "beat_number": "1.2"}]',
             '{"beats": [\n{"shot": 1, "beat": 1, "prompt": "A",\n "prompt": "B"}]}',
             "[{shot: 1, beat: 1, prompt: 'A', prompt: 'B',}]",
+            JSON.replace('"shot_number": 2', '"sfx": "wind", "shot_number": 2, "sfx": "rain"'),
         ],
     )
     def test_a_field_twice_in_a_row_is_an_error(self, tmp_path: Path, text: str) -> None:

@@ -179,7 +179,9 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
     except (msgspec.DecodeError, RecursionError, source.UnreadableError):
         return _from_text(data, file, styles)
     sheet = from_rows(document if isinstance(document, list) else document.beats, file)
-    if _may_repeat(data, len(sheet.rows)) and _repeats(data.decode("utf-8-sig")):
+    if _may_repeat(data, [row for row in sheet.rows if row is not None]) and _repeats(
+        data.decode("utf-8-sig")
+    ):
         return _from_text(data, file, styles)
     keeps = any(f'"{name}"'.encode() in data for name in KEPT)
     return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
@@ -220,9 +222,16 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
     return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
 
 
-def _may_repeat(data: bytes, count: int) -> bool:
-    """Return whether an object of a strict file may have a field twice: it is named too often."""
-    return any(data.count(f'"{name}"'.encode()) > count for name in names.FIELDS)
+def _may_repeat(data: bytes, rows: Sequence[BeatRow]) -> bool:
+    """Return whether an object of a strict file may have a field twice.
+
+    So it is if a field is named more often than rows have it; null and texts count as well.
+    """
+    for name in (*names.FIELDS, *KEPT):
+        count = data.count(f'"{name}"'.encode())
+        if count and count > sum(getattr(row, name) is not None for row in rows):
+            return True
+    return False
 
 
 def _repeats(text: str) -> bool:
