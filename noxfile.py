@@ -55,11 +55,12 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Write the generated pages again, and fail if one changes."""
-    session.install("--editable", ".")
+    """Write the generated pages again, fail if one changes, and build the site into site/."""
+    session.install("--editable", ".[docs]")
     for script, name in GENERATED.items():
         page = Path("docs", name)
         before = page.read_bytes()
         session.run("python", f"docs/{script}")
         if page.read_bytes() != before:
             session.error(f"{page} was out of date: commit the new one")
+    session.run("zensical", "build", "--clean", "--strict")
