@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from commands import Commands
+from exports import choose, read
 from imagegen.cli import entry
 from imagegen.errors import StorageError, UsageError
 from imagegen.export import record
@@ -26,13 +27,7 @@ from imagegen.export.animatic.ffmpeg import Ffmpeg
 from imagegen.export.animatic.motion import Move
 from imagegen.export.selection import Missing
 from imagegen.export.timeline.frames import RATES
-from imagegen.project.beat_ids import BeatId
-from imagegen.project.record import DrawRequest
-from imagegen.review import choose as choosing
-from imagegen.review.choose import Pick
-from imagegen.workspace.project import Project
 
-WALL = 1_790_000_000.0
 NUMBERS = ("1.1", "1.2", "2.1")
 SIZE = (64, 36)
 
@@ -78,17 +73,6 @@ def root(tmp_path: Path) -> Path:
     (root / "beats.json").write_text(json.dumps(rows))
     choose(root, "clear", *NUMBERS)
     return root
-
-
-def read(root: Path) -> Project:
-    """Return the project as a command reads it."""
-    return Project(root, DrawRequest())
-
-
-def choose(root: Path, style: str, *numbers: str) -> None:
-    """Choose the images of these beats."""
-    picks = {BeatId(number): Pick(style, flagged=False) for number in numbers}
-    choosing.choose(read(root), picks, WALL)
 
 
 def exported(root: Path, encoder: Ffmpeg, **options: object) -> Exported:

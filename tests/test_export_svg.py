@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from commands import Commands
+from exports import choose
 from imagegen.cli import export_svg
 from imagegen.errors import UsageError
 from imagegen.export import record, selection
@@ -22,15 +23,11 @@ from imagegen.export.svg.settings import Preset, Settings
 from imagegen.export.svg.worker import Request
 from imagegen.export.svg.workers import TimeLimitError, Workers
 from imagegen.images.formats import NotAPictureError
-from imagegen.project.beat_ids import BeatId
 from imagegen.project.record import DrawRequest
-from imagegen.review import choose as choosing
-from imagegen.review.choose import Pick
 from imagegen.workspace.project import Project
 
 pytest.importorskip("vtracer", reason="the extra svg is not installed")
 
-WALL = 1_790_000_000.0
 NUMBERS = ("1.1", "1.2", "2.1")
 ORIGIN = Origin(beat="1.1", style="clear", source_sha256="0" * 64, settings={})
 SVG = "{http://www.w3.org/2000/svg}"
@@ -68,12 +65,6 @@ def root(tmp_path: Path) -> Path:
 def read(root: Path, **asked: tuple[str, ...]) -> Project:
     """Return the project as a command reads it."""
     return Project(root, DrawRequest(**asked))  # type: ignore[arg-type]
-
-
-def choose(root: Path, style: str, *numbers: str, flagged: bool = False) -> None:
-    """Choose the images of these beats."""
-    picks = {BeatId(number): Pick(style, flagged) for number in numbers}
-    choosing.choose(read(root), picks, WALL)
 
 
 def exported(root: Path, options: Options = Options(), **asked: tuple[str, ...]) -> Exported:  # noqa: B008  # frozen
