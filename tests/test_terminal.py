@@ -72,7 +72,8 @@ def test_a_run_that_waits_fits_its_screen(
         assert terminal.screen.cursor.hidden
         assert _is_whole(terminal), terminal.text
         words = " ".join(terminal.text.split())
-        assert "refused, IMAGE_SAFETY: I cannot draw that: it names a real person." in words
+        assert "refused, IMAGE_SAFETY: I cannot draw th" in words
+        assert "! the service ignores image_size: 3 images in a row" in words
         assert "my-video · 2,000 beats" in terminal.lines[0]
         assert "◦ after" in terminal.text or "1,994 ◦" in terminal.text
         terminal.type(CTRL_C)

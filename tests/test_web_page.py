@@ -686,7 +686,8 @@ def test_an_event_touches_its_own_row_alone(
         stream = served.generate(beat="7.3", style="clear")
         stream.to_end()
         expect(count_of(page, "clear")).to_have_text("1/300")
-        expect(cell(page, "clear", "7.3")).to_have_accessible_name("7.3 in clear: drawn. Review")
+        drawn = "7.3 in clear: drawn, asked 1K, came 64 x 36. Review"
+        expect(cell(page, "clear", "7.3")).to_have_accessible_name(drawn)
         assert page.evaluate("() => [...window.touched]") == ["7.3"]
 
 
