@@ -178,17 +178,10 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
         document = _STRICT.decode(plain)
     except (msgspec.DecodeError, RecursionError, source.UnreadableError):
         return _from_text(data, file, styles)
-<<<<<<< HEAD
-    sheet = from_rows(document if isinstance(document, list) else document.beats, file)
-    if _may_repeat(data, [row for row in sheet.rows if row is not None]) and _repeats(
-        data.decode("utf-8-sig")
-    ):
-=======
     rows = document if isinstance(document, list) else document.beats
     sheet = from_rows(rows, file)
     named = {name: data.count(f'"{name}"'.encode()) for name in (*names.FIELDS, *KEPT)}
     if _may_repeat(named, rows) and _repeats(data.decode("utf-8-sig")):
->>>>>>> 7dbc22c (Report a field of later steps that a row has twice)
         return _from_text(data, file, styles)
     keeps = any(named[name] for name in KEPT)
     return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
@@ -229,16 +222,6 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
     return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
 
 
-<<<<<<< HEAD
-def _may_repeat(data: bytes, rows: Sequence[BeatRow]) -> bool:
-    """Return whether an object of a strict file may have a field twice.
-
-    So it is if a field is named more often than rows have it; null and texts count as well.
-    """
-    for name in (*names.FIELDS, *KEPT):
-        count = data.count(f'"{name}"'.encode())
-        if count and count > sum(getattr(row, name) is not None for row in rows):
-=======
 def _may_repeat(named: Mapping[str, int], rows: Sequence[BeatRow]) -> bool:
     """Return whether an object of a strict file may have a field twice.
 
@@ -249,7 +232,6 @@ def _may_repeat(named: Mapping[str, int], rows: Sequence[BeatRow]) -> bool:
             return True
         # As often as there are rows: each has it, of nearly every file.
         if 0 < count < len(rows) and count > sum(getattr(row, name) is not None for row in rows):
->>>>>>> 7dbc22c (Report a field of later steps that a row has twice)
             return True
     return False
 
