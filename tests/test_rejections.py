@@ -13,6 +13,7 @@ from imagegen.events.types import Complete, KeyChange, Progress, Waiting
 from imagegen.project.beat_status import Status
 from imagegen.providers.base import (
     BROKEN_PICTURE,
+    UNKNOWN_FORM,
     UNREADABLE,
     FaultKind,
     Outcome,
@@ -243,19 +244,55 @@ def test_a_service_that_is_paid_for_nothing_is_left_after_three_probes(tmp_path:
     """While broken pictures are paid for, no more are asked for than can show that."""
     show = Show(tmp_path, beats={"clear": 100}, per_minute=600)
     show.run.spending.price = TEN_CENTS.price("1K")
-    broken = ProviderError(
-        kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message="the PNG is not whole"
-    )
-    show.provider.answer = lambda _request, _key: broken
+
+    def broken(request: Request, _key: object) -> Outcome:
+        # Each in words of its own, so that no three are alike.
+        word = "".join(chr(ord("a") + int(digit)) for digit in request.beat if digit.isdigit())
+        message = f"the chunk {word} is not whole"
+        return ProviderError(kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message=message)
+
+    show.provider.answer = broken
     complete = show.draw()
     assert ends(complete) == (Exit.USAGE, "unusable")
-    assert complete.messages[0].endswith("the PNG is not whole")
+    assert complete.messages[0].endswith("is not whole")
     told = [event.message for event in show.events if isinstance(event, Waiting)]
     assert not [message for message in told if "nothing has failed" in message]
     assert [message for message in told if "spent on answers without an image" in message]
 
 
 # -- what costs a beat nothing ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beats", [4, 12, 30])
+@pytest.mark.parametrize("reason", [BROKEN_PICTURE, UNKNOWN_FORM])
+def test_answers_of_no_use_are_not_paid_for_again_and_again(
+    tmp_path: Path, reason: str, beats: int
+) -> None:
+    """Each beat is asked for once: three that meet the same, and no image, end the run."""
+    show = Show(tmp_path, beats={"clear": beats}, per_minute=60)
+    fault = ProviderError(kind=FaultKind.PASSING, reason=reason, message="no image of a known type")
+    show.provider.answer = lambda _request, _key: fault
+    complete = show.draw()
+    assert ends(complete) == (Exit.USAGE, "unusable")
+    assert "none holds an image" in complete.messages[0]
+    assert complete.messages[0].endswith(fault.message)
+    assert len(show.provider.requests) <= beats
+    assert not in_error(show)
+
+
+def test_broken_images_between_whole_ones_are_drawn_again(tmp_path: Path) -> None:
+    """An image that comes shows that the service can draw."""
+    show = Show(tmp_path, beats=ONE_STYLE, per_minute=60)
+    broken = ProviderError(kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message="not whole")
+    seen: set[str] = set()
+
+    def answer(request: Request, _key: object) -> Outcome:
+        first = request.beat not in seen
+        seen.add(request.beat)
+        return broken if first and int(request.beat.rpartition(".")[2]) % 2 else DRAWN
+
+    show.provider.answer = answer
+    assert show.draw().exit_code == Exit.OK
 
 
 def test_a_connection_that_was_closed_as_the_request_came_costs_no_attempt(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ words: when `ALIKE` different beats were rejected alike and no image came in bet
 more is sent until what is in flight is answered. If an image is among that, the rejections were
 the beats' own after all. If not, the run ends, and beats that were not charged stay pending.
 
+Answers that are paid for and hold no image that can be used are counted in the same way.
 A refusal by a safety rule is never counted: that is about the prompt, and may hit a whole scene.
 Pure state: whoever owns it calls it under one lock, and acts on what it says.
 """
@@ -64,6 +65,16 @@ class Rejections(Generic[T]):
             return True
         group.spared.add(task)
         return False
+
+    def note(self, beat: object, fault: ProviderError, prompt: str = "") -> None:
+        """Note an answer that is of no use, for which `charges` is not asked.
+
+        It is tried again as any passing error; different beats that meet the same are suspect.
+        """
+        group = self._groups.setdefault(words_alike(fault, prompt), _Group())
+        group.beats.add(beat)
+        if len(group.beats) >= ALIKE:
+            self.suspect = self.suspect or fault
 
     def drawn(self) -> bool:
         """Note that an image came; returns whether sending may go on that had stopped."""

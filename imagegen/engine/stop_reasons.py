@@ -69,13 +69,16 @@ def rejected_alike(fault: ProviderError) -> StopReason:
     """Return the ending for a service that rejects every request with the same words."""
     if fault.kind is FaultKind.NETWORK:
         return bad_base_url(fault.kind, fault.message)
+    if fault.is_useless:
+        return useless_answers(fault)
     message = f"every request is rejected alike, so it is not the prompt: {fault.message}"
     return StopReason(exit_code=Exit.USAGE, reason="rejected alike", message=message)
 
 
 def useless_answers(fault: ProviderError) -> StopReason:
-    """Return the ending for a service whose answers are paid for and hold nothing of use."""
-    message = f"every answer is paid for and none holds an image that can be used: {fault.message}"
+    """Return the ending for a service whose answers hold nothing of use, and may be paid for."""
+    paid = "is paid for" if fault.was_drawn else "may be paid for"
+    message = f"every answer {paid} and none holds an image that can be used: {fault.message}"
     return StopReason(exit_code=Exit.USAGE, reason=FaultKind.UNUSABLE.value, message=message)
 
 

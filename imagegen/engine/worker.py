@@ -389,6 +389,8 @@ class Worker:
     def _passing(
         self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
+        if fault.is_useless:
+            self._run.rejections.note(task.beat.key, fault, task.beat.words)
         outage = self._run.circuit_breaker
         retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
         counts, taken_back = outage.on_failure(task, now, retry_after)

@@ -77,6 +77,9 @@ UNREADABLE: Final = "type of picture"
 ELSEWHERE: Final = "address"
 """The reason of a fault where the address of a picture came instead of the picture."""
 
+UNKNOWN_FORM: Final = "form of answer"
+"""The reason of a fault where an answer came that has none of the fields that are known."""
+
 _DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE, NO_MEMORY, UNREADABLE, ELSEWHERE})
 
 
@@ -284,6 +287,11 @@ class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
     def was_drawn(self) -> bool:
         """Whether the service has drawn a picture all the same, for which it wants to be paid."""
         return self.kind in {FaultKind.PASSING, FaultKind.UNUSABLE} and self.reason in _DRAWN
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether further answers would be useless and paid for too, if all are as this one."""
+        return self.reason != NO_MEMORY and (self.was_drawn or self.reason == UNKNOWN_FORM)
 
 
 Outcome = Picture | ProviderError
