@@ -188,6 +188,61 @@ def test_any_json_is_an_answer_of_some_kind(answer: Any) -> None:
         assert openai_responses.fault(reply, "https://api.example").message
 
 
+# -- a picture where nobody would look ----------------------------------------------------
+
+UNUSUAL: dict[str, Any] = {
+    "in a wrapper": {"response": gemini(inline())},
+    "in a result": {"jsonrpc": "2.0", "result": {"output": gemini(inline())}},
+    "a prediction": {"predictions": [{"bytesBase64Encoded": CODED, "mimeType": "image/png"}]},
+    "an older library's": {"generatedImages": [{"image": {"imageBytes": CODED}}]},
+    "a map of candidates": {"candidates": {"0": gemini(inline())["candidates"][0]}},
+    "in capitals": {"Candidates": [{"Content": {"Parts": [{"InlineData": {"Data": CODED}}]}}]},
+    "an address of a chat": gemini({"image_url": {"url": "data:image/png;base64," + CODED}}),
+    "in quotes": {"image": f'"{CODED}"'},
+}
+
+
+@pytest.mark.parametrize("answer", UNUSUAL.values(), ids=UNUSUAL)
+def test_a_picture_in_an_unusual_place_is_found(answer: Any) -> None:
+    """It was paid for; both APIs' readers find it."""
+    body = json.dumps(answer).encode()
+    for outcome in (gemini_responses.outcome(body), openai_responses.outcome(body)):
+        assert isinstance(outcome, Picture)
+        assert outcome.data == DATA
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(lambda body: b"data: " + body + b"\n\ndata: [DONE]\n\n", id="events"),
+        pytest.param(lambda body: b")]}'\n" + body, id="a guard before it"),
+        pytest.param(lambda body: body + b"\n\0\0", id="garbage behind it"),
+        pytest.param(lambda _body: DATA, id="the file itself"),
+    ],
+)
+def test_a_body_that_is_nearly_json_is_read(form: Callable[[bytes], bytes]) -> None:
+    """Gateways stream, guard and pass on files as they come."""
+    outcome = gemini_responses.outcome(form(json.dumps(gemini(inline())).encode()))
+    assert isinstance(outcome, Picture)
+    assert outcome.data == DATA
+
+
+def test_an_answer_of_an_unknown_form_names_its_fields() -> None:
+    """Empty is an answer that has none."""
+    outcome = gemini_responses.outcome(b'{"status": "done", "job": 7}')
+    assert isinstance(outcome, ProviderError)
+    assert (outcome.kind, outcome.reason) == (FaultKind.PASSING, "form of answer")
+    assert "with status, job." in outcome.message
+
+
+def test_sources_of_an_answer_are_no_picture_elsewhere() -> None:
+    """What a model read to draw from may be images too."""
+    chunks = {"groundingChunks": [{"image": {"imageUri": "https://source.invalid/1"}}]}
+    outcome = read(gemini({"text": "I cannot."}, groundingMetadata=chunks))
+    assert isinstance(outcome, ProviderError)
+    assert outcome.kind is FaultKind.NO_PICTURE
+
+
 # -- Gemini: no picture -------------------------------------------------------------------
 
 LINK = "https://files.invalid/1.png"

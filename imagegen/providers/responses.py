@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 import pybase64
@@ -19,6 +19,7 @@ import pybase64
 from imagegen.providers.base import (
     BROKEN_PICTURE,
     ELSEWHERE,
+    UNKNOWN_FORM,
     FaultKind,
     Outcome,
     Picture,
@@ -50,8 +51,10 @@ _HUMP: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _TITLE: Final = re.compile(r"<title[^>]{0,200}>(.{1,1000}?)</title", re.IGNORECASE | re.DOTALL)
 _WHITE: Final = re.compile(r"\s+")
 
-_IMAGE_LINK: Final = re.compile(r"!\[[^\]]{0,1000}\]\(\s*<?([^\s)>]+)")
-"""An image in Markdown; what it shows is at the address."""
+_IMAGE_LINK: Final = re.compile(
+    r"(?:!\[[^\]]{0,1000}\]\(\s*<?|<img\s[^>]{0,1000}?src\s*=\s*[\"']?)([^\s)>\"']+)"
+)
+"""An image in Markdown or HTML; what it shows is at the address."""
 _IMAGE_ADDRESS: Final = re.compile(
     r"(?:https?|gs)://[^\s)>\"']{1,2000}?\."
     r"(?:png|jpe?g|webp|gif|avif|bmp|tiff?|svg|heic)(?![\w.])",
@@ -77,6 +80,23 @@ _SIGNATURES: Final = (
     b"\0\0\0",
 )
 """How the files of the usual image types begin; the last is AVIF's and HEIC's."""
+
+_LONGEST_WALK: Final = 10_000
+"""Values of an answer that are looked at for a picture in an unusual place."""
+_SHORTEST_PICTURE: Final = 64
+"""Characters; a whole image file in base64 has more."""
+_PICTURE: Final = re.compile(
+    r"data:image/|iVBORw0KGgo|/9j/|_9j_|UklGR|R0lGOD|Qk[0-3]|SUkqA|TU0AK|AAAA.{2}Z0eX"
+)
+"""How base64 of the usual image types begins, or the address that holds it."""
+_PICTURE_NAME: Final = re.compile(r"(?:\b|_)(?:image|img|picture|file|output)", re.IGNORECASE)
+"""Names of fields whose address is a picture's."""
+_SOURCES: Final = re.compile(r"grounding|citation", re.IGNORECASE)
+"""Names of fields with what the model read, and not what it drew."""
+_FILES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")
+_STREAM: Final = re.compile(r"^data:\s*(\{.*)$", re.MULTILINE)
+"""A piece of an answer that comes as server-sent events."""
+_MOST_NAMES: Final = 5
 
 T = TypeVar("T")
 
@@ -112,9 +132,22 @@ def loose(body: bytes) -> Any:
         return None
     try:
         text = body.decode(json.detect_encoding(body), "replace")
-        return json.loads(text, strict=False, parse_int=_integer, parse_float=_decimal)
+        return _json(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _json(text: str) -> Any:
+    """Return what a text holds, also behind a prefix that guards JSON, or as server-sent events.
+
+    What follows the first value is passed over. Raises `ValueError` for what is no JSON.
+    """
+    decoder = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_decimal)
+    pieces = _STREAM.findall(text) if text.lstrip().startswith(("data:", "event:")) else []
+    if pieces:
+        return [decoder.decode(piece) for piece in pieces[:_MOST_ITEMS]]
+    text = text.lstrip("\ufeff \t\r\n").removeprefix(")]}'").lstrip(", \t\r\n")
+    return decoder.raw_decode(text)[0]
 
 
 def _integer(text: str) -> int:
@@ -228,6 +261,54 @@ def best_picture(coded: Iterable[tuple[str, str]], usage: Usage | None) -> Outco
     return found
 
 
+def whole_file(body: bytes) -> Picture | None:
+    """Return the picture if the whole answer is an image file, as some gateways send it."""
+    return Picture(data=body) if body.startswith(_FILES) else None
+
+
+def unusual_places(answer: Any) -> tuple[list[tuple[str, str]], bool]:
+    """Return pictures in base64 wherever an answer has them, and whether one is elsewhere.
+
+    For answers that have none in any usual place. Drafts are passed over.
+    """
+    found: list[tuple[str, str]] = []
+    is_elsewhere = False
+    waiting: list[tuple[str, Any]] = [("", answer)]
+    for _ in range(_LONGEST_WALK):
+        if not waiting:
+            break
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            if not is_true(field(value, "thought")):
+                # The name of what an address stands in counts too: image_url.url
+                waiting += [
+                    (f"{name} {key}"[-LONGEST_NAME:], one)
+                    for key, one in reversed(value.items())
+                    if not _SOURCES.search(key)
+                ]
+        elif isinstance(value, list):
+            waiting += [(name, one) for one in reversed(value[:_MOST_ITEMS])]
+        elif isinstance(value, str):
+            if len(value) >= _SHORTEST_PICTURE and _PICTURE.match(value.lstrip(" \t\r\n\"'")):
+                found.append((value, ""))
+            elif is_address(value) and _PICTURE_NAME.search(name):
+                is_elsewhere = True
+    return found, is_elsewhere
+
+
+def unknown_form(answer: Any, usage: Usage | None) -> ProviderError:
+    """Return the fault of an answer that has none of the fields that are known.
+
+    It may hold a picture that was paid for: whether all answers are so the run finds out.
+    """
+    names = list(one(answer)) if isinstance(one(answer), dict) else []
+    if not names:
+        return malformed("The service's answer was empty.", usage)
+    listed = safe_message(", ".join(names[:_MOST_NAMES]))
+    message = f"The service's answer has a form that imagegen does not know, with {listed}."
+    return ProviderError(kind=FaultKind.PASSING, reason=UNKNOWN_FORM, message=message, usage=usage)
+
+
 def is_image(outcome: Outcome) -> bool:
     """Tell whether what came begins like an image file of a usual type."""
     return isinstance(outcome, Picture) and outcome.data.startswith(_SIGNATURES)
@@ -263,8 +344,9 @@ def _from_odd_base64(text: str) -> bytes:
     Raises `ValueError` for what is no base64.
     """
     # `data:image/png;base64,…`, with the padding as an address may have it.
-    text = text.rpartition(",")[2].replace("%3D", "=").replace("%3d", "=")
-    text = _WHITE.sub("", text).rstrip("=").replace("-", "+").replace("_", "/")
+    text = text.rpartition(",")[2]
+    text = unquote(text) if "%" in text else text
+    text = _WHITE.sub("", text).strip("\"'").rstrip("=").replace("-", "+").replace("_", "/")
     return pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 

@@ -35,6 +35,9 @@ from imagegen.providers.responses import (
     texts_in,
     tokens,
     try_decode,
+    unknown_form,
+    unusual_places,
+    whole_file,
     words,
     wrong_path,
 )
@@ -168,7 +171,7 @@ def outcome(body: bytes) -> Outcome:
                     found = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
                     if is_image(found):
                         return found
-    return _odd(body)
+    return whole_file(body) or _odd(body)
 
 
 def listed_models(body: bytes) -> tuple[list[str], str] | ProviderError:
@@ -264,18 +267,30 @@ def _odd(body: bytes) -> Outcome:
     refusal = _refusal(pieces, found, usage)
     if refusal is not None:
         return refusal
-    if found.pointers:
+    hidden, is_elsewhere = unusual_places(pieces)
+    unusual = best_picture(hidden, usage)
+    if isinstance(unusual, Picture):
+        return unusual
+    if found.pointers or is_elsewhere:
         return at_address(usage)
     if outcome is not None:
         return outcome
+    if not (found.reasons or found.messages or found.words):
+        return _without_anything(pieces, usage)
     said = " ".join((*found.messages, *found.words))
-    if not (found.reasons or said):
-        return malformed("The service's answer was empty.", usage)
     reason = found.reasons[0] if found.reasons else "STOP"
     if reason == _DISABLED:
         said = said or "The account is limited or disabled by the service's policy."
         return _without_picture(FaultKind.KEY_REJECTED, reason, said, usage)
     return _without_picture(FaultKind.NO_PICTURE, reason, said, usage)
+
+
+def _without_anything(pieces: list[Any], usage: Usage | None) -> ProviderError:
+    """Return the fault of an answer without a picture, a word or a reason."""
+    is_known = any(field(piece, "candidates") is not None for piece in pieces)
+    if is_known and not (usage and usage.output_tokens):
+        return malformed("The service's answer was empty.", usage)
+    return unknown_form(pieces[0], usage)
 
 
 def _refusal(pieces: list[Any], found: _Found, usage: Usage | None) -> ProviderError | None:

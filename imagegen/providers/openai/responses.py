@@ -37,6 +37,8 @@ from imagegen.providers.responses import (
     text_of,
     tokens,
     try_decode,
+    unusual_places,
+    whole_file,
     words,
     wrong_path,
 )
@@ -162,7 +164,7 @@ def outcome(body: bytes) -> Outcome:
                 found = picture(datum.b64_json, usage)
                 if is_image(found):
                     return found
-    return _odd(body)
+    return whole_file(body) or _odd(body)
 
 
 def _odd(body: bytes) -> Outcome:
@@ -181,7 +183,11 @@ def _odd(body: bytes) -> Outcome:
     if error is not None and kind is not None:
         said = safe_message(error.message) or "The service gave no picture."
         return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
-    if is_elsewhere:
+    hidden, is_hidden = unusual_places(answer)
+    unusual = best_picture(hidden, usage)
+    if isinstance(unusual, Picture):
+        return unusual
+    if is_elsewhere or is_hidden:
         return at_address(usage)
     if outcome is not None:
         return outcome
