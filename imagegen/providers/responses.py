@@ -62,8 +62,24 @@ _IMAGE_ADDRESS: Final = re.compile(
 )
 _ADDRESS: Final = re.compile(r"(?:https?|gs|ftp|s3|file)://\S", re.IGNORECASE)
 
+NO_CREDIT: Final = re.compile(
+    r"(?:credits?|balance)\b.{0,30}\b(?:depleted|exhausted|used up|too low|run out|not enough)"
+    r"|(?:insufficient|not enough|out of) (?:account )?(?:credits?|funds|balance)"
+    r"|spend(?:ing)? (?:cap|limit)|budget (?:has been |was |is )?exceeded"
+    r"|account\b.{0,20}\b(?:overdue|in arrears)|payment (?:failed|required|overdue)"
+    r"|\bplease (?:recharge|top[ -]up)\b|free trial (?:has )?(?:ended|expired)"
+    r"|\u4f59\u989d\u4e0d\u8db3|\u6b20\u8d39",
+    re.IGNORECASE,
+)
+"""What services and gateways say of an account without credit; the last in Chinese.
+
+Sources: https://ai.google.dev/gemini-api/docs/troubleshooting, LiteLLM's budgets, users' reports.
+"""
+
 _PASSING: Final = frozenset({408, 409, 425, 499})
 """Statuses below 500 after which the same request may succeed."""
+_NEVER: Final = frozenset({501, 505, 506, 510})
+"""Statuses from 500 on that say what the server cannot do: waiting does not help."""
 _NO_PAGE: Final = _PASSING | {402, 413, 429, 451}
 """Statuses below 500 that mean the same with a web page as without one."""
 
@@ -206,7 +222,7 @@ def words(value: Any) -> str:
         value = value[0] if isinstance(value, list) and value else value
         if isinstance(value, dict):
             names = ("message", "msg", "detail", "details", "error", "errors", "description")
-            more = ("error_description", "reason", "title")
+            more = ("error_message", "errorMessage", "error_description", "reason", "title")
             value = next((value[n] for n in (*names, *more) if value.get(n)), None)
     return text_of(value)
 
@@ -393,7 +409,7 @@ def broken_picture(message: str, usage: Usage | None) -> ProviderError:
 
 def is_passing(status: int) -> bool:
     """Tell whether the same request may succeed after this status, whatever came with it."""
-    return status in _PASSING or status >= 500 or status < 200
+    return status in _PASSING or (status >= 500 and status not in _NEVER) or status < 200
 
 
 def web_page(reply: "Reply", host: str) -> ProviderError | None:

@@ -14,6 +14,7 @@ from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, 
 from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
+    NO_CREDIT,
     at_address,
     best_picture,
     field,
@@ -74,14 +75,10 @@ _SECONDS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)s?\s*")
 
 # What the service says in words alone. Sources: its reference on errors
 # (https://ai.google.dev/gemini-api/docs/troubleshooting) and users' reports.
-_NO_CREDIT = re.compile(
-    r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
-    r"|spend(?:ing)? (?:cap|limit)|out of credits?|insufficient (?:credits?|funds|balance)",
-    re.IGNORECASE,
-)
 _NO_CAPACITY = re.compile(r"MODEL_CAPACITY_EXHAUSTED|no capacity available", re.IGNORECASE)
 _KEY = re.compile(
     r"api key (?:not valid|not found|expired|is invalid)|unregistered callers"
+    r"|(?:invalid|incorrect) api key"
     r"|reported as leaked|api[_ ]key[_ ](?:invalid|expired)",
     re.IGNORECASE,
 )
@@ -154,6 +151,9 @@ class _Models(msgspec.Struct, frozen=True, rename="camel"):
     models: list[_Model] = []
     next_page_token: str = ""
 
+
+_WORDS: Final = ("message", "detail", "msg", "errorMessage")
+"""Fields of an answer that is itself an error."""
 
 _answers = msgspec.json.Decoder(_Answer)
 _model_lists = msgspec.json.Decoder(_Models)
@@ -319,7 +319,7 @@ def _of_error(error: _Error, status: int, host: str, retry_after: str | None) ->
         return ProviderError(
             kind=FaultKind.PASSING, reason="no capacity", message=said, retry_after=delay
         )
-    if status == 402 or (400 <= status < 500 and _NO_CREDIT.search(searched)):
+    if status == 402 or (status < 500 and NO_CREDIT.search(searched)):
         said = said or f"{host} answered HTTP {status}: the account has no credit."
         return ProviderError(kind=FaultKind.OUT_OF_CREDIT, reason="no credit", message=said)
     if status == 429:
@@ -344,7 +344,7 @@ def _of_error(error: _Error, status: int, host: str, retry_after: str | None) ->
 def _kind(status: int, searched: str, reasons: list[str]) -> FaultKind:
     if _KEY.search(searched) or any(reason.startswith("API_KEY_") for reason in reasons):
         return FaultKind.KEY_REJECTED
-    if status == 405 or _SET_UP.search(searched):
+    if status == 405 or status >= 500 or _SET_UP.search(searched):
         return FaultKind.UNUSABLE
     kinds = {
         200: FaultKind.NO_PICTURE,
@@ -399,7 +399,7 @@ def _error(answer: Any) -> _Error | None:
         return _Error(message=said) if said else None
     if not isinstance(answer, dict) or field(answer, "candidates", "promptFeedback") is not None:
         return None
-    said = next(filter(None, (words(field(answer, n)) for n in ("message", "detail", "msg"))), "")
+    said = next(filter(None, (words(field(answer, n)) for n in _WORDS)), "")
     return _Error(message=said) if said else None
 
 

@@ -17,6 +17,7 @@ from imagegen.providers.base import Allowance, FaultKind, Outcome, Picture, Prov
 from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
+    NO_CREDIT,
     at_address,
     best_picture,
     field,
@@ -95,12 +96,8 @@ _NO_MODEL = re.compile(
     r"invalid model|unknown model|no such model|\bmodel\b.{0,200}?\b(?:does not exist|not found)",
     re.IGNORECASE | re.DOTALL,
 )
-_NO_CREDIT = re.compile(
-    r"credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
-    r"|spend(?:ing)? (?:cap|limit)|out of credits?|insufficient (?:credits?|funds|balance|quota)"
-    r"|exceeded your current quota",
-    re.IGNORECASE,
-)
+_NO_QUOTA_PAID = re.compile(r"insufficient quota|exceeded your current quota", re.IGNORECASE)
+"""What OpenAI says of an account without credit, and Gemini of its limits."""
 _NO_CAPACITY = re.compile(r"no capacity available|model_capacity", re.IGNORECASE)
 _KEY = re.compile(
     r"(?:incorrect|invalid|expired) api key|api key (?:expired|not valid)", re.IGNORECASE
@@ -301,7 +298,7 @@ def _told(error: _Error) -> FaultKind | None:
     said = " ".join((error.message[:LONGEST_TEXT], *error.codes))
     if _NO_CAPACITY.search(said):
         return FaultKind.PASSING
-    if _NO_CREDIT.search(said):
+    if NO_CREDIT.search(said) or _NO_QUOTA_PAID.search(said):
         return FaultKind.OUT_OF_CREDIT
     return FaultKind.KEY_REJECTED if _KEY.search(said) else None
 
@@ -317,7 +314,7 @@ def _kind(status: int, error: _Error | None) -> FaultKind:
     said = error.message[:LONGEST_TEXT] if error else ""
     if error and _tells_of_model(error):
         return FaultKind.MODEL_GONE
-    if _SET_UP.search(said):
+    if status >= 500 or _SET_UP.search(said):
         return FaultKind.UNUSABLE
     return FaultKind.REFUSED if _SAFETY.search(said) else FaultKind.BAD_REQUEST
 
