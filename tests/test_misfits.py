@@ -160,6 +160,18 @@ def test_run_status_and_page_say_it_with_the_command_that_redraws(
     assert {beat["misfit"] for beat in clear["beats"]} == {"asked 1K, came 64 x 36"}
 
 
+def test_no_redraw_is_advised_if_every_image_differs(
+    commands: Commands, server: GeminiServer
+) -> None:
+    """It would cost as much and bring the same, as often as it is typed."""
+    root = commands.project(beats=3, settings='draw = ["clear"]\n')
+    for words in (("run", root, "--base-url", server.address), ("status", root)):
+        done = commands.run(*words)
+        assert "3 images are not as asked, and kept:" in done.out
+        assert "the service ignores what is asked for" in done.out
+        assert "imagegen redraw" not in done.out
+
+
 def test_an_image_of_another_tool_is_held_against_the_rest(commands: Commands) -> None:
     """It does not say what was asked for, but it is of another shape."""
     root = commands.project(beats=4, settings='provider = "sketch"\ndraw = ["clear"]\n')

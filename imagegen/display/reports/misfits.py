@@ -8,11 +8,20 @@ from imagegen.display.text.paper import Paper
 from imagegen.display.text.sanitize import plural, sanitize
 
 _SHOWN: Final = 5
+_EVERY: Final = 3
+"""Images that differ, and no other, that show that it is the service."""
+_IGNORED: Final = (
+    "Every image differs, so the service ignores what is asked for: drawing again would cost as "
+    "much and bring the same"
+)
 
 
-def show(paper: Paper, found: Mapping[str, str], path: str, options: Sequence[str] = ()) -> None:
+def show(
+    paper: Paper, found: Mapping[str, str], drawn: int, path: str, options: Sequence[str] = ()
+) -> None:
     """List images by the name of their beat, each with what it differs in; nothing without any.
 
+    If all that were `drawn` differ, drawing again would be paid for and bring the same.
     `path` is the project's folder as typed; `options` are those that every command is to have.
     """
     if not found:
@@ -26,4 +35,7 @@ def show(paper: Paper, found: Mapping[str, str], path: str, options: Sequence[st
         paper.wrap(f"  {name:<{width}}  ", sanitize(found[name], 200))
     if len(found) > _SHOWN:
         paper.line(f"    … and {len(found) - _SHOWN:,} more")
+    if len(found) >= max(_EVERY, drawn):
+        paper.wrap("  ", _IGNORED)
+        return
     paper.command_list((project_command("redraw", path, *names, *options), "draws again"))

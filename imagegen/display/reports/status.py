@@ -69,7 +69,8 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
         for beat in (style.beats if style.misfits else ())
         if beat.misfit is not None
     }
-    misfits.show(paper, unlike, path, next_steps.beats_option(found, path))
+    there = sum(style.there for style in styles.values())
+    misfits.show(paper, unlike, there, path, next_steps.beats_option(found, path))
     _choices(paper, found, path)
     _exports(paper, found, path)
     next_steps.show(paper, found, names, path, now)

@@ -162,7 +162,7 @@ def show(paper: Paper, ended: RunSummary) -> None:
     if hint:
         paper.wrap("  ", hint, indent=4)
     _warnings(paper, ended)
-    misfits.show(paper, ended.misfits, ended.path, ended.source_options)
+    misfits.show(paper, ended.misfits, len(ended.heard.drawn), ended.path, ended.source_options)
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
