@@ -5,7 +5,7 @@ import re
 import stat
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -98,8 +98,19 @@ def convert(
             values[fields[name].name] = msgspec.convert(value, fields[name].type)
         except msgspec.ValidationError as error:
             where, message = _place(prefix + name, str(error))
-            faults.append(InputError(file=shown, field=where, message=message))
+            hint = None
+            if message.startswith(_NO_CHOICE):
+                message = f'unknown: "{message.removeprefix(_NO_CHOICE)[1:-1]}"'
+                hint = _choices(fields[name].type)
+            faults.append(InputError(file=shown, field=where, message=message, hint=hint))
     return kind(**values)
+
+
+def _choices(kind: Any) -> str | None:
+    """Return the words that a setting may be, as a hint; None if it may be others too."""
+    parts = (kind, *get_args(kind))
+    words = [word for part in parts for word in get_args(part) if isinstance(word, str)]
+    return f"one of {', '.join(dict.fromkeys(words))}" if words else None
 
 
 def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputError:
@@ -116,6 +127,8 @@ def _place(field: str, error: str) -> tuple[str, str]:
         field += path.rstrip("`").replace("[...]", "")
     return field, _in_plain_words(message)
 
+
+_NO_CHOICE: Final = "invalid enum value "
 
 _WORDS = {
     "str": "text",

@@ -146,6 +146,8 @@ def test_a_wrong_value_is_named_in_plain_words(
         ('draw = ["claer"]', "draw", '"clear"'),
         ('aspect_ratio = "16:10"', "aspect_ratio", "4:3"),
         ('image_size = "1080p"', "image_size", "2K"),
+        ('thinking = "HIGH"', "thinking", "one of minimal, medium, high"),
+        ('[styles.clear]\nthinking = "HIGH"', "styles.clear.thinking", "minimal"),
         ("zzz = 1", "zzz", "aspect_ratio"),
     ],
 )
