@@ -196,7 +196,7 @@ def test_watching_goes_on_while_a_file_is_half_edited(
     ran, *watched = map(commands.wait, (run, *watchers))
     assert ran.code == 1
     assert [watcher.code for watcher in watched] == [0, 0]
-    assert watched[0].err.startswith("my-video has faults in its files now (imagegen check ")
+    assert watched[0].err.startswith("my-video: its files have errors now, ")
     assert "9 pictures to draw" in first[0]
     assert "clear/1.3" in seen
     assert "SAFETY" in seen

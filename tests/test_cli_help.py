@@ -127,7 +127,7 @@ def test_help_without_a_command(commands: Commands) -> None:
 
 WRONG = [
     (["runn"], 'did you mean "run"'),
-    (["zzz"], "there are: init, check, run"),
+    (["zzz"], "one of: init, check, run"),
     (["run", "--stlye", "clear"], 'did you mean "--style"'),
     (["--style", "clear", "run"], "imagegen run --style"),
     (["status", "--style", "clear"], "an option of run"),
@@ -142,8 +142,8 @@ WRONG = [
     (["run", "my-video", "--max-time", "25", "min"], "--max-time 25m"),
     (["run", "--max-time", "25", "min"], "--max-time 25m"),
     (["run", "my-video", "--max-time", "soon"], "25m, 90s or 1h30m"),
-    (["run", "my-video", "--max-cost", "-1"], "write --max-cost 20"),
-    (["run", "my-video", "--max-cost", "nan"], "write --max-cost 20"),
+    (["run", "my-video", "--max-cost", "-1"], "for example: --max-cost 20"),
+    (["run", "my-video", "--max-cost", "nan"], "for example: --max-cost 20"),
     (["run", "my-video", "--limit", "x"], "whole number of 0 or more"),
     (["run", "my-video", "--limit", "-1"], "whole number of 0 or more"),
     (["run", "my-video", "--sample", "0"], "whole number of 1 or more"),
@@ -153,11 +153,11 @@ WRONG = [
     (["run", "my-video/beats.json"], "the project's folder: my-video"),
     (["run", "my-video", "1.1"], "--beat 1.1"),
     (["run", "my-video", "other"], "the project is"),
-    (["run", ""], "write . for the current folder"),
-    (["serve", "my-video", "--port", "abc"], "write --port 8765"),
-    (["init", ""], "write . for the current folder"),
+    (["run", ""], "use . for the current folder"),
+    (["serve", "my-video", "--port", "abc"], "for example: --port 8765"),
+    (["init", ""], "use . for the current folder"),
     (["check", "my-video", "--keys", ""], "--keys"),
-    (["check", "my-video", "--keys", "my-video"], "no file"),
+    (["check", "my-video", "--keys", "my-video"], "is not a file"),
     (["check", "my-video", "--beats", ""], "--beats"),
 ]
 

@@ -302,7 +302,7 @@ def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
     root = commands.project(beats=[row(0, script_phrase=words, ai_prompt=words)], settings=SKETCH)
     went_well(commands.run("run", root))
     assert page(commands, root).text.count(words) == 2
-    said = "letters that its font does not have"
+    said = "letters that its font lacks"
     assert went_well(commands.run("gallery", root, "--png")).text.count(said) == 1
     assert "\\u200" not in went_well(commands.run("check", root, "--show", "1.1")).text
     rows = [row(0, script_phrase="Élodie - “déjà vu”…")]
@@ -337,7 +337,7 @@ def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None
         for again in (options, (*options, "--output", root / name)):
             done = commands.run("gallery", root, *again)
             assert done.code == 2
-            assert "is left as it is" in done.err
+            assert "is not replaced" in done.err
         assert (root / name).read_bytes() == b"imagegen, and mine"
     for where in (root, root / "nowhere/sheet.html"):
         assert commands.run("gallery", root, "-o", where).code == 2
@@ -366,7 +366,7 @@ def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path)
     (root / "short").symlink_to(root / "generated_images")
     for folder in ("generated_images/clear", "selected_images", "old_images", ".imagegen", "short"):
         done = commands.run("gallery", root, "-o", root / folder / "sheet.html")
-        assert (done.code, "takes no sheet" in done.err) == (2, True), done.text
+        assert (done.code, "is reserved for" in done.err) == (2, True), done.text
         assert not (root / folder / "sheet.html").exists()
 
 

@@ -143,7 +143,7 @@ def test_a_candidate_of_named_beats_is_kept_for_these(commands: Commands) -> Non
     tried = " ".join(went_well(commands.run("try", root, *asked, *named)).out.split())
     (candidate,) = (root / "tries").rglob("*.png")
     assert f"imagegen try {root} --keep {candidate} --beats {named[1]}" in tried
-    assert f"imagegen try {root} --keep look --beats {named[1]} makes it the style's" in tried
+    assert f"imagegen try {root} --keep look --beats {named[1]} uses it for the style" in tried
     assert commands.run("try", root, "--keep", candidate).code == 2
     kept = went_well(commands.run("try", root, "--keep", candidate, *named)).out
     assert "Beat_1.1.png is that candidate now" in kept

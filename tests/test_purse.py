@@ -336,7 +336,7 @@ def test_a_limit_in_money_that_is_none_is_refused(commands: Commands) -> None:
     for text in ("many", "-1", "1e9", "", "nan", "$5"):
         done = commands.run("run", root, f"--max-cost={text}")
         assert done.code == 2
-        assert "is no sum of US dollars" in done.err
+        assert "is not an amount in US dollars" in done.err
 
 
 def test_the_estimate_is_what_a_run_then_costs(commands: Commands, server: GeminiServer) -> None:

@@ -571,7 +571,7 @@ def test_two_ways_out_at_once_are_refused(commands: Commands, drawn: Path) -> No
     """One may not both move the pictures and leave them."""
     done = commands.run("run", drawn, "--as-is", "--renumber")
     assert done.code == 2
-    assert "choose one" in done.err
+    assert "cannot be combined" in done.err
 
 
 def test_numbers_that_moved_in_one_style_concern_that_style(

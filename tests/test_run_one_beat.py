@@ -481,7 +481,7 @@ def test_an_accepted_picture_counts_as_current(
     """One is accepted, the others stay outdated; nothing is moved or sent for it."""
     before = files(mended)
     said = went_well(commands.run("accept", mended, ADDRESS)).out
-    assert "clear/1/1.2 counts as current (words changed)" in said
+    assert "clear/1/1.2 is now up to date (words changed)" in said
     assert changed(mended, before) == {"overrides.toml"}
     told = status(commands, mended)
     assert told["clear"] == {"1.1": "complete", "1.2": "complete", "1.3": "outdated"}
@@ -495,7 +495,7 @@ def test_an_accepted_picture_counts_as_current(
 def test_all_that_is_outdated_can_be_accepted(commands: Commands, mended: Path) -> None:
     """With --all every one is named and counts as current."""
     said = went_well(commands.run("accept", mended, "--all")).out
-    assert said.count("counts as current") == 6
+    assert said.count("is now up to date") == 6
     assert {s for own in status(commands, mended).values() for s in own.values()} == {"complete"}
 
 
@@ -510,7 +510,7 @@ def test_accepting_what_is_not_outdated_changes_nothing(commands: Commands, root
     """It says so, exit 0, for there is nothing to mend."""
     before = files(root)
     for asked in (["1.1"], ["--all"]):
-        assert "nothing of it is outdated" in went_well(commands.run("accept", root, *asked)).out
+        assert "no outdated images" in went_well(commands.run("accept", root, *asked)).out
     assert not changed(root, before)
 
 
@@ -519,7 +519,7 @@ def test_accept_is_told_what(commands: Commands, mended: Path, asked: Sequence[s
     """Neither nothing nor a beat and all: exit 2."""
     done = commands.run("accept", mended, *asked)
     assert done.code == 2
-    assert "which picture?" in done.err
+    assert "accept needs a beat, or --all" in done.err
     assert not overrides(mended)
 
 
@@ -557,7 +557,7 @@ def test_what_is_settled_during_a_run_is_said_to_be_for_the_next(
         process = commands.start("run", root, *address)
         assert server.wait_for_requests(1)
         done = commands.run("skip", root, ADDRESS)
-        assert "the next one heeds this" in went_well(done).err
+        assert "the next run will" in went_well(done).err
     assert commands.wait(process).code == 0
     assert commands.run("skip", root, ADDRESS, "--undo").err == ""
 
@@ -670,7 +670,7 @@ def test_skip_says_which_pictures_stay(commands: Commands, root: Path) -> None:
     missing.unlink()
     said = went_well(commands.run("skip", root, "1.2")).out
     assert "clear/1/1.2 needs no picture" in said or "clear/1.2 needs no picture" in said
-    assert said.count("has its picture, and is not skipped") == 2
+    assert said.count("already has an image and is not skipped") == 2
 
 
 # try
@@ -1025,7 +1025,7 @@ def test_beats_are_settled_while_a_run_is_active(
     (busy / "beats.json").write_text(
         json.dumps([row(0, ai_prompt="prompt <mended>"), *(row(n) for n in range(1, 5))])
     )
-    news = "the next one heeds this"
+    news = "the next run will"
     assert news in went_well(commands.run("skip", busy, "clear/1.4")).err
     assert news in went_well(commands.run("accept", busy, "clear/1.1")).err
     # Where nothing was settled there is nothing to heed.
@@ -1083,6 +1083,6 @@ def test_undo_says_what_is_chosen_of_another_picture(commands: Commands, root: P
     went_well(commands.run("redraw", root, ADDRESS, "--provider", "sketch"))
     went_well(commands.run("choose", root, "1.2", "clear"))
     said = went_well(commands.run("undo", root)).out
-    assert "Chosen as another picture than is there now: 1.2." in said
+    assert "The chosen image is no longer the current one: 1.2." in said
     assert f"imagegen choose {root} --list" in said
     assert "redrawn since" in went_well(commands.run("choose", root, "--list")).out

@@ -1,4 +1,4 @@
-"""The command that takes over what older tools left."""
+"""The command that takes over images and choices of an older tool: `adopt`."""
 
 import time
 from pathlib import Path
@@ -13,9 +13,9 @@ from imagegen.cli.pictures import open_project
 from imagegen.errors import UsageError
 
 ADOPT_EPILOG: Final = examples(
-    ("imagegen adopt my-video --dry-run", "says which picture becomes which"),
-    ("imagegen adopt my-video", "copies them; imagegen undo takes it back"),
-    ("imagegen adopt my-video --style clear", "pictures of no style are those of clear"),
+    ("imagegen adopt my-video --dry-run", "shows what would be copied"),
+    ("imagegen adopt my-video", "copies; imagegen undo removes them again"),
+    ("imagegen adopt my-video --style clear", "for folders without a style"),
 )
 
 
@@ -27,19 +27,19 @@ def adopt(
         typer.Option(
             "--style",
             metavar="STYLE",
-            help="The style of pictures whose folder does not name it.",
+            help="Style of images in folders that do not name one.",
             autocompletion=complete.styles,
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be copied, and copy nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be copied, and copy nothing.")
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Take over pictures and choices from an older tool's folders; draws nothing, costs nothing.
+    """Take over images and choices from an older tool's folders, at no cost.
 
-    From images/, finalImage/ and generated_images/Shot_1/, which stay as they are. No picture of
-    the project is replaced. Choices that an earlier version named otherwise are renamed.
+    Copies from images/, finalImage/ and generated_images/Shot_1/, and replaces no image of the
+    project. Choices with the names of an earlier version are renamed.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import choices, moves

@@ -1,4 +1,4 @@
-"""The application: its commands in order, and those that read a project and draw nothing."""
+"""The application: all commands in order, with `init`, `check`, `help` and `version`."""
 
 import time
 from pathlib import Path
@@ -34,24 +34,25 @@ from imagegen.cli.options import (
     make_request,
 )
 
-# Each command imports what it needs, so that none waits for what it does not.
+# Each command imports what it needs when it runs, so that all start fast.
 
-_BEGIN: Final = "Begin a project"
-_DRAW: Final = "Draw it"
-_LOOK: Final = "See where it stands"
-_CHOOSE: Final = "Choose the best"
-_EXPORT: Final = "Export it"
-_ONE: Final = "One beat at a time"
-_EDIT: Final = "After the storyboard was edited"
-"""Headings under which commands stand in the help."""
+_BEGIN: Final = "Start a project"
+_DRAW: Final = "Draw"
+_LOOK: Final = "Follow progress"
+_CHOOSE: Final = "Choose images"
+_EXPORT: Final = "Export images"
+_ONE: Final = "Change single beats"
+_EDIT: Final = "After you edit the storyboard"
+_HELP: Final = "Help"
+"""Headings of the groups of commands in the help."""
 
 app = App(
     name="imagegen",
-    help="Draw every beat of a storyboard in three styles, and carry on after any interruption.",
+    help="Draw every beat of a storyboard in three styles, and resume after any interruption.",
     epilog=examples(
-        ("imagegen init my-video", "a project with a small sample"),
+        ("imagegen init my-video", "creates a project with a sample"),
         ("imagegen run my-video --provider sketch", "draws it: no key, no cost"),
-        ("imagegen run -h", "tells all that run can do"),
+        ("imagegen help run", "shows all options of run"),
     ),
 )
 app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
@@ -78,15 +79,15 @@ def _options(
 @app.command(
     rich_help_panel=_BEGIN,
     epilog=examples(
-        ("imagegen init my-video", "makes the folder and the files in it"),
-        ("imagegen init", "makes the files in the current folder"),
+        ("imagegen init my-video", "creates the folder and its files"),
+        ("imagegen init", "creates the files in the current folder"),
     ),
 )
 def init(project: ProjectArgument = Path()) -> None:
-    """Make a new project: sample beats, settings and a .gitignore.
+    """Create a project: sample beats, settings and a .gitignore.
 
-    Nothing that exists is overwritten, and a folder that has beats gets no sample. It says which
-    keys the project will use.
+    Overwrites nothing; a folder that has beats gets no sample. Shows which keys the project
+    will use.
     """
     from imagegen.display import terminal
     from imagegen.setup import init as scaffold
@@ -99,9 +100,9 @@ def init(project: ProjectArgument = Path()) -> None:
 @app.command(
     rich_help_panel=_BEGIN,
     epilog=examples(
-        ("imagegen check my-video", "all faults of its files at once"),
-        ("imagegen check my-video --show clear/7.3", "the words that would be sent"),
-        ("imagegen check my-video --write", "stores the beats as a clean beats.json"),
+        ("imagegen check my-video", "lists all errors in its files"),
+        ("imagegen check my-video --show clear/7.3", "prints the request for a beat"),
+        ("imagegen check my-video --write", "saves the beats as a clean beats.json"),
     ),
 )
 def check(
@@ -112,8 +113,8 @@ def check(
         typer.Option(
             "--show",
             metavar="BEAT",
-            help="Print the exact words and references that would be sent for this beat: 1.1, "
-            "clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            help="Print the exact prompt and references that would be sent for this beat: 1.1, "
+            "clear/1.1, 2/1.1 (in shot 2). Repeatable.",
             autocompletion=complete.beats,
         ),
     ] = None,
@@ -121,8 +122,8 @@ def check(
         bool,
         typer.Option(
             "--write",
-            help="Store the beats as a clean beats.json, whatever they were read from. A "
-            "beats.json that is there is kept as beats.old.json.",
+            help="Save the beats, from any format, as a clean beats.json. An existing "
+            "beats.json is kept as beats.old.json.",
         ),
     ] = False,
     beats: BeatsOption = None,
@@ -131,9 +132,9 @@ def check(
     continuity: ContinuityOption = None,
     keys: KeysOption = None,
 ) -> None:
-    """Read everything and draw nothing: tell every fault of the project's files.
+    """Check the project's files and list every error. Draws nothing.
 
-    Only where a fault of imagegen.toml leaves open which beats are meant, those wait for it.
+    If imagegen.toml is too broken to determine which beats to read, only its errors are shown.
     """
     from imagegen.display import terminal
     from imagegen.project import storyboard
@@ -182,9 +183,9 @@ def check(
     unused = (
         None if named else storyboard.unused(read.root, read.storyboard.source, read.other_prompts)
     )
-    told = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
+    hints = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
-    for note in (*read.notes(), *read.ring.warnings, *told, *about_model):
+    for note in (*read.notes(), *read.ring.warnings, *hints, *about_model):
         printer.wrap("  note: ", note, indent=4)
     if write:
         written = storyboard.write_clean(
@@ -213,3 +214,28 @@ app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.ren
 app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
 app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)
 app.command(rich_help_panel=_BEGIN, epilog=models.MODELS_EPILOG)(models.models)
+
+
+@app.command(
+    "help", rich_help_panel=_HELP, epilog=examples("imagegen help redraw", "imagegen help keys add")
+)
+def show_help(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND]",
+            help="Such as run, or keys add.",
+            show_default=False,
+            autocompletion=complete.commands,
+        ),
+    ] = None,
+) -> None:
+    """Show the help of a command. Without COMMAND, list all commands."""
+    app([*(command or ()), "--help"], standalone_mode=False, prog_name=ctx.find_root().info_name)
+
+
+@app.command("version", rich_help_panel=_HELP, epilog=examples("imagegen version"))
+def show_version() -> None:
+    """Show the version."""
+    _version(value=True)

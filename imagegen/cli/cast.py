@@ -1,4 +1,4 @@
-"""The command that gives characters their pictures: `cast`."""
+"""The command that draws and adopts character sheets: `cast`."""
 
 import time
 from pathlib import Path
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from imagegen.workspace.project import CredentialOptions
 
 CAST_EPILOG: Final = examples(
-    ("imagegen cast my-video", "sheets of who has a description and no picture"),
-    ("imagegen cast my-video mara -n 3", "three sheets of Mara in each style"),
-    ("imagegen cast my-video mara --keep sheets", "hers are those that were drawn last"),
-    ("imagegen cast my-video mara --from clear/1.2", "she is who is in that picture"),
+    ("imagegen cast my-video", "draws sheets of characters without an image"),
+    ("imagegen cast my-video mara -n 3", "draws three of Mara per style"),
+    ("imagegen cast my-video mara --keep sheets", "uses the latest sheets"),
+    ("imagegen cast my-video mara --from clear/1.2", "uses this beat's image"),
 )
 _MOST: Final = 50
 
@@ -49,7 +49,7 @@ def cast(
         list[str] | None,
         typer.Argument(
             metavar="[CHARACTER]...",
-            help="Only these, by the names of their tables in imagegen.toml.",
+            help="Only these: the names of their tables in imagegen.toml.",
             show_default=False,
             autocompletion=complete.characters,
         ),
@@ -61,7 +61,7 @@ def cast(
         typer.Option(
             "-n",
             metavar="N",
-            help="How many sheets of each character and style.  [default: 1]",
+            help="Sheets per character and style.  [default: 1]",
             parser=whole_number("-n", 1, _MOST),
             rich_help_panel=WHAT,
         ),
@@ -71,7 +71,7 @@ def cast(
         typer.Option(
             "--keep",
             metavar="WHAT",
-            help="Adopt the sheets that were drawn last (sheets), or one by its path.",
+            help="Adopt the latest sheets (sheets), or one sheet by its path.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -80,7 +80,7 @@ def cast(
         typer.Option(
             "--from",
             metavar="BEAT",
-            help="Adopt the picture of this beat: clear/1.2.",
+            help="Adopt the image of this beat: clear/1.2.",
             autocompletion=complete.beats,
             rich_help_panel=WHAT,
         ),
@@ -93,10 +93,10 @@ def cast(
     progress: ProgressOption = View.AUTO,
     verbose: VerboseOption = False,
 ) -> None:
-    """Draw character sheets from descriptions into tries/, to be approved first.
+    """Draw character sheets from descriptions into tries/, for you to approve.
 
-    `--keep` and `--from` then make a picture the character's, which is sent with every beat
-    whose words name it.
+    Then --keep or --from makes an image the character's reference. It is sent with every beat
+    that names the character in its prompt.
     """
     if keep is not None or picture_of is not None:
         _adopt(project, names or [], keep, picture_of, style or [])
@@ -116,7 +116,7 @@ def cast(
 
     name = names[0] if names else "NAME"
     keep_them = project_command("cast", project, name, "--keep", "sheets")
-    draw_candidates(project, asked, how, read, lambda _: {keep_them: "makes them the character's"})
+    draw_candidates(project, asked, how, read, lambda _: {keep_them: "uses them for the character"})
 
 
 def _adopt(
@@ -127,12 +127,12 @@ def _adopt(
 
     if len(names) != 1:
         hint = project_command("cast", project, "mara", "--keep", "sheets")
-        raise UsageError("--keep and --from give one character a picture: name it", hint=hint)
+        raise UsageError("--keep and --from need one character", hint=hint)
     if keep is not None and beat is not None:
-        raise UsageError("--keep and --from name two pictures", hint="leave one out")
+        raise UsageError("--keep and --from cannot be combined")
     read = open_project(project)
     if beat is not None:
         done = character_sheets.adopt_beat(read, names[0], beat, time.time())
     else:
         done = character_sheets.adopt_sheets(read, names[0], keep or "", styles, time.time())
-    terminal.printer().line(f"{done}; {project_command('undo', project)} takes it back")
+    terminal.printer().line(f"{done}; to undo: {project_command('undo', project)}")

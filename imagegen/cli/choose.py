@@ -1,4 +1,4 @@
-"""The command that chooses the best picture of each beat."""
+"""The command that chooses the best image of each beat: `choose`."""
 
 import sys
 import time
@@ -11,8 +11,9 @@ from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
-from imagegen.cli.pictures import open_project, warn_numbers_moved
+from imagegen.cli.pictures import open_project, warn_beat_numbers_changed
 from imagegen.errors import UsageError
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
     from imagegen.workspace.project import Project
 
 CHOOSE_EPILOG: Final = (
-    exit_codes(
-        {
-            0: "chosen; with --all: wherever there is a picture",
-            2: "no such beat, style or picture, numbers have moved, or a fault in a file: nothing "
-            "was changed",
-        }
+    examples(
+        ("imagegen choose my-video 7.3 consistent", "replaces an earlier choice"),
+        ("imagegen choose my-video 7.3 clear --flag", "chooses it, marked for another look"),
+        ("imagegen choose my-video 7.3 --unflag", "keeps the choice, removes the flag"),
+        ("imagegen choose my-video --all clear", "for all beats without a choice"),
+        ("imagegen choose my-video --csv picks.csv", "columns: beat, style; optional: shot, flag"),
+        ("imagegen choose my-video --list", "lists the choices, and redrawn images"),
     )
     + "\n\n"
-    + examples(
-        ("imagegen choose my-video 7.3 consistent", "this one; whatever was chosen gives way"),
-        ("imagegen choose my-video 7.3 clear --flag", "this one, to look at again"),
-        ("imagegen choose my-video 7.3 --unflag", "as it is chosen, without the flag"),
-        ("imagegen choose my-video --all clear", "clear wherever nothing is chosen yet"),
-        ("imagegen choose my-video --csv picks.csv", "columns: beat, style, maybe shot, flag"),
-        ("imagegen choose my-video --list", "what is chosen, what was redrawn since"),
+    + exit_codes(
+        {
+            0: "chosen; with --all: for every beat that has an image",
+            2: "unknown beat or style, no image, beat numbers changed, or an error in a file: "
+            "nothing was changed",
+        }
     )
 )
 
@@ -48,7 +49,7 @@ def choose(
         list[str] | None,
         typer.Argument(
             metavar="BEAT... STYLE",
-            help="The beat (1.1, or 2/1.1 of shot 2) and the style whose picture is best. Or "
+            help="The beat (1.1, or 2/1.1 in shot 2) and the style of its best image. Or "
             "both in one: clear/1.1.",
             show_default=False,
             autocompletion=complete.picks,
@@ -56,16 +57,16 @@ def choose(
     ] = None,
     *,
     flag: Annotated[
-        bool, typer.Option("--flag", help="Mark it: its file is called Beat_1.1_flagged.png.")
+        bool, typer.Option("--flag", help="Mark it for another look: Beat_1.1_flagged.png.")
     ] = False,
-    unflag: Annotated[bool, typer.Option("--unflag", help="Take the mark away.")] = False,
-    none: Annotated[bool, typer.Option("--none", help="Choose nothing for these beats.")] = False,
+    unflag: Annotated[bool, typer.Option("--unflag", help="Remove the mark.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Remove the choice of these beats.")] = False,
     every: Annotated[
         str | None,
         typer.Option(
             "--all",
             metavar="STYLE",
-            help="Choose this style for every beat that has nothing chosen yet.",
+            help="Choose this style for every beat without a choice.",
             autocompletion=complete.styles,
         ),
     ] = None,
@@ -74,20 +75,20 @@ def choose(
         typer.Option(
             "--csv",
             metavar="FILE",
-            help="Choose what a table says; its columns are beat, style, maybe shot and flag.",
+            help="Read choices from a CSV file: columns beat, style; optional shot, flag.",
             parser=csv_file,
         ),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="Say what is chosen.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the choices.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="With --list: print one JSON object.")
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Choose the best picture of a beat among its styles.
+    """Choose the best image of a beat among its styles.
 
-    A copy of it goes to selected_images/, and image_selections.json says which it is. Nothing is
-    drawn; a run may be active. `status` tells what was redrawn since it was chosen.
+    Copies it to selected_images/ and records it in image_selections.json. Draws nothing; a run
+    may be active. `status` lists choices that were redrawn since.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import choices
@@ -101,13 +102,13 @@ def choose(
     _refuse_unclear(project, {**modes, "a beat": bool(words)})
     _refuse_together({"--flag": flag, "--unflag": unflag, "--none": none, **modes}, {"--all"})
     if json and not listed:
-        raise UsageError("--json goes with --list alone")
+        raise UsageError("--json needs --list")
     read, now = open_project(project, beats), time.time()
     printer, name = terminal.printer(), read.layout.name
     if listed:
         _list(printer, read, str(project), now, json=json)
         return
-    # Styles are compared by beats: all of their pictures have to be at them.
+    # Styles are compared beat by beat: every image must be at its beat.
     moved_numbers.require_numbers_unmoved(read, read.survey(now), read.styles, "Nothing was chosen")
     choices.renamed(printer, str(project), choosing.rename(read, now))
     before = chosen(read)
@@ -145,10 +146,10 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     found, over = describe(read), left_over(read)
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
-        told = choices.as_json(read.layout.name, found, read.beat_count, over)
-        sys.stdout.buffer.write(encoding.to_json(told) + b"\n")
+        listing = choices.as_json(read.layout.name, found, read.beat_count, over)
+        sys.stdout.buffer.write(encoding.to_json(listing) + b"\n")
         sys.stdout.buffer.flush()
-        warn_numbers_moved(read, moved)
+        warn_beat_numbers_changed(read, moved)
         return
     choices.print_count(printer, read.layout.name, len(found), read.beat_count)
     choices.listed(printer, found, now)
@@ -156,25 +157,25 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
         choices.print_rechoose_hint(printer, path, found, read.named_beats)
     choices.unclear(printer, over.unclear)
     choices.unclaimed(printer, over.unclaimed)
-    # Else they may be of beats that are there: `clean` is refused then.
+    # Otherwise they may belong to beats that still exist, and `clean` refuses them.
     if not moved and moved_numbers.last_run_beats_file(read) is None:
         choices.left_over(printer, path, over, read.named_beats)
-    warn_numbers_moved(read, moved)
+    warn_beat_numbers_changed(read, moved)
 
 
 def _refuse_unclear(root: Path, modes: dict[str, bool]) -> None:
-    """Raise `UsageError` unless just one thing is to be done."""
+    """Raise `UsageError` unless exactly one mode is given."""
     given = [mode for mode, wanted in modes.items() if wanted]
     if not given:
-        hint = f"imagegen choose {root} 7.3 clear, or --all clear, or --list"
-        raise UsageError("which beat, and which style is best?", hint=hint)
+        hint = project_command("choose", root, "7.3", "clear")
+        raise UsageError("choose needs a beat and a style, or --all, --csv or --list", hint=hint)
     if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} do not go together")
+        raise UsageError(f"{given[0]} and {given[1]} cannot be combined")
 
 
 def _refuse_together(options: dict[str, bool], flagging: set[str]) -> None:
-    """Raise `UsageError` for options that say two things; `flagging` go with --flag."""
+    """Raise `UsageError` for options that exclude each other; `flagging` go with --flag."""
     given = [option for option, wanted in options.items() if wanted]
     if len(given) > 1 and not (given[0] == "--flag" and set(given[1:]) <= flagging):
-        hint = "a table has a column flag" if "--csv" in given else None
-        raise UsageError(f"{given[0]} and {given[1]} do not go together", hint=hint)
+        hint = "the CSV file may have a column flag" if "--csv" in given else None
+        raise UsageError(f"{given[0]} and {given[1]} cannot be combined", hint=hint)

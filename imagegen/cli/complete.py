@@ -1,7 +1,7 @@
-"""What the Tab key offers: a project's styles, shots and beats, and known names.
+"""Shell completion: a project's styles, shots and beats, and known names.
 
-Completion reads and never writes, says nothing of a project that it cannot read, and offers
-only what needs no quotes in any shell: some of them evaluate what they are offered.
+Completion never writes, prints no error about a project that it cannot read, and offers
+only values that need no quotes in any shell: some shells evaluate the offered values.
 """
 
 import itertools
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -28,7 +28,7 @@ Completer = Callable[[typer.Context, str], list[str]]
 
 
 def one_of(*names: str) -> Completer:
-    """Return what offers these names; without any it offers nothing."""
+    """Return a completer that offers these names."""
 
     def offer(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
         return _offered(names, incomplete)
@@ -37,7 +37,7 @@ def one_of(*names: str) -> Completer:
 
 
 def projects(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
-    """Offer folders that are projects, beside what was typed or in it."""
+    """Offer projects in the folder that was typed so far."""
     typed = incomplete[: incomplete.rfind("/") + 1]
     try:
         with os.scandir(os.path.expanduser(typed) or ".") as entries:  # noqa: PTH111  # of "~x" too
@@ -56,7 +56,7 @@ def _is_project(entry: "os.DirEntry[str]") -> bool:
 
 
 def is_project(folder: Path) -> bool:
-    """Tell whether a folder looks like a project."""
+    """Return whether a folder looks like a project."""
     return any(os.path.lexists(folder / name) for name in _MARKS)
 
 
@@ -84,9 +84,9 @@ def shots(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def beats(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer beats as they are addressed: 1.1, or clear/1.1 once that is begun.
+    """Offer beats by their address: 1.1, or clear/1.1 if a style was typed.
 
-    A number that is several beats is offered with its shot.
+    A number that several shots have is offered with its shot.
     """
     from imagegen.project.beat_ids import BeatIndex
 
@@ -106,26 +106,32 @@ def beats(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def picks(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer beats, and once one is begun or named the styles that may have its best picture."""
+    """Offer beats; also styles once a beat is named or begun."""
     settings = _settings(ctx)
     names = settings.drawn_styles if settings and (incomplete or ctx.params.get("beat")) else ()
     return [*_offered(names, incomplete), *beats(ctx, incomplete)][:_MOST]
 
 
 def beat_and_file(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer beats, and nothing once one is named: shells then offer files."""
+    """Offer beats; nothing once one is named, since shells then offer files."""
     return [] if ctx.params.get("beat") else beats(ctx, incomplete)
 
 
+def commands(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the names of the commands."""
+    group: Any = ctx.find_root().command
+    return _offered(group.list_commands(ctx), incomplete)
+
+
 def providers(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
-    """Offer the providers that there are."""
+    """Offer the names of all providers."""
     from imagegen.providers import NAMES
 
     return _offered(NAMES, incomplete)
 
 
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the models that are known of the provider that would draw."""
+    """Offer the known models of the provider that would draw."""
     from imagegen.providers import NAMES, catalogue
 
     settings = _settings(ctx)
@@ -139,7 +145,7 @@ def _settings(ctx: typer.Context) -> "Settings | None":
     try:
         return settings.load(_root(ctx))
     except (ImagegenError, OSError, ValueError):
-        # Whoever presses Tab is in the middle of a line: `check` tells of faults.
+        # An error would break into the line being typed: `check` reports it.
         return None
 
 
@@ -151,7 +157,7 @@ def _beats(ctx: typer.Context) -> Iterator["Beat"]:
     if settings is None:
         return
     named = ctx.params.get("beats")
-    # What lies outside the project is read only where the person names it.
+    # A file outside the project is read only if the user names it on the command line.
     path = Path(named).absolute() if named else _inside(ctx, settings.beats)
     try:
         read = storyboard.load(_root(ctx), tuple(settings.styles), beats=path)
@@ -174,6 +180,6 @@ def _root(ctx: typer.Context) -> Path:
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[str]:
-    """Return those that begin as typed and that no shell reads as more than a word."""
+    """Return names that begin as typed and that every shell reads as one plain word."""
     fitting = (n for n in names if n.startswith(incomplete) and _PLAIN.fullmatch(n))
     return list(itertools.islice(dict.fromkeys(fitting), _MOST))

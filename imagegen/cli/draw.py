@@ -1,4 +1,4 @@
-"""Runs the engine for a command: its screen, its signals, its exit code."""
+"""Run the engine for a command: display, signals and exit code."""
 
 import contextlib
 import math
@@ -35,7 +35,7 @@ _LOOK: Final = 0.2
 
 
 class InterruptedRunError(BaseException):
-    """A signal came before anything was sent."""
+    """A signal arrived before anything was sent."""
 
     def __init__(self, code: Exit) -> None:
         super().__init__(code)
@@ -43,16 +43,16 @@ class InterruptedRunError(BaseException):
 
 
 Read = Callable[["DrawRequest", "CredentialOptions"], "Project"]
-"""Reads a project for what is asked, with where to look for keys."""
+"""Reads a project for a request, with the sources of keys."""
 
 
 def draw(
     root: Path, asked: "DrawRequest | None", how: ExecutionOptions, *, read: Read | None = None
 ) -> None:
-    """Draw what was asked for, or carry on the last run where `asked` is None.
+    """Draw the request, or resume the last run without one (`asked=None`).
 
-    `read` reads the project in another way than a run does. Ends the command with the run's
-    exit code. Raises `ImagegenError` where nothing could start.
+    `read` replaces how a run reads the project. Raises `typer.Exit` with the run's exit code,
+    and `ImagegenError` if nothing could start.
     """
     from imagegen.display import terminal
     from imagegen.runs.session import RunLimits
@@ -78,11 +78,11 @@ def draw(
         if how.keep_awake:
             stack.enter_context(keep_awake(session.warnings.append))
         stack.enter_context(session)
-        heeding = stack.enter_context(_Signals())
+        signalled = stack.enter_context(_Signals())
         listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
-        # Another run may have drawn some of it until this one had the project.
+        # Another run may have drawn some beats before this one locked the project.
         complete, in_flight = session.draw(
-            session.plan(how.limit), listeners, limits=limits, started=heeding.attach
+            session.plan(how.limit), listeners, limits=limits, started=signalled.attach
         )
         own = session.project
         try:
@@ -96,7 +96,7 @@ def draw(
                 limited=how.limit is not None,
             )
         except (OSError, ClosedOutputError):
-            # How the run ended tells more; of one that went well, that nobody was told.
+            # The run's own exit code matters more, unless it is 0.
             if complete.exit_code == Exit.OK:
                 raise
         if in_flight:
@@ -105,7 +105,7 @@ def draw(
 
 
 def _note_older_layout(project: "Project") -> None:
-    """Say that there is something to take over: some of the pictures may not have to be drawn."""
+    """Note images of an older tool that can be adopted instead of drawn."""
     from imagegen.display import terminal
     from imagegen.review import older_images
 
@@ -117,7 +117,7 @@ def _note_older_layout(project: "Project") -> None:
 def _session(
     root: Path, asked: "DrawRequest | None", how: ExecutionOptions, read: Read | None
 ) -> "Session":
-    """Read the project, after what a crash left half done, and what moves with `--renumber`."""
+    """Read the project, after finishing what a crash interrupted and after `--renumber`."""
     from imagegen.project.layout import ProjectPaths
     from imagegen.runs.session import Session
     from imagegen.workspace import recovery
@@ -138,7 +138,7 @@ def _session(
 
 
 def _renumber(project: "Project", root: Path) -> None:
-    """Move pictures to their beats' numbers, and say so at once: the run may yet not start."""
+    """Move images to their beat numbers, and report it now: the run may still not start."""
     from imagegen.display import terminal
     from imagegen.display.reports import moves
     from imagegen.editing import renumber as renumbering
@@ -152,9 +152,9 @@ def _renumber(project: "Project", root: Path) -> None:
 def _confirm(
     session: "Session", screen: "RunDisplay", how: ExecutionOptions, limits: "RunLimits"
 ) -> "Session":
-    """Ask before many pictures are drawn again; returns the session as the disk is then.
+    """Ask before many images are redrawn; return the session, read again after the answer.
 
-    Raises `UsageError` unless the answer is yes, or where nothing can be drawn.
+    Raises `UsageError` unless the answer is yes, or if nothing can be drawn.
     """
     agreed = 0
     while True:
@@ -172,16 +172,16 @@ def _confirm(
 
 
 _TAKEN_OUT: Final = frozenset({"--provider", "--model", "--keys", "--base-url", "--progress"})
-"""Options that say who draws or who looks on, each with a value."""
+"""Options with a value that the sketch provider does not need."""
 
 
 def _keyless(root: Path, typed: "Sequence[str]") -> str:
-    """Return the command that was typed, to be drawn by the sketch provider."""
+    """Return the command that was typed, with the sketch provider."""
     from imagegen.shell import command, project_command
 
     words = list(typed)
     if words[:1] == ["resume"]:
-        # It asks for what its run did, which had a provider of its own.
+        # A resumed run keeps its provider.
         return project_command("run", root, "--provider", "sketch")
     end = words.index("--") if "--" in words else len(words)
     kept: list[str] = []
@@ -197,7 +197,7 @@ def _keyless(root: Path, typed: "Sequence[str]") -> str:
 
 
 def _view(how: ExecutionOptions) -> str:
-    """Return the view: where the log is echoed to the terminal, nothing is drawn over it."""
+    """Return the view; a log that is echoed to the terminal replaces the live view."""
     if how.view is View.AUTO and how.verbose and sys.stderr.isatty():
         return "log"
     return how.view.value
@@ -206,15 +206,15 @@ def _view(how: ExecutionOptions) -> str:
 def _reject_combination(how: ExecutionOptions) -> None:
     if how.detach and how.view is View.JSON:
         raise UsageError(
-            "--detach leaves nobody to print events for",
-            hint="follow the run instead: imagegen status PROJECT --watch --json",
+            "--detach and --progress json cannot be combined",
+            hint="to follow a detached run: imagegen status PROJECT --watch --json",
         )
     if how.detach and how.dry_run:
-        raise UsageError("--dry-run draws nothing", hint="leave out --detach")
+        raise UsageError("--detach and --dry-run cannot be combined")
 
 
 class _Listeners:
-    """Everyone who hears of a run: the screen, and the log."""
+    """Creates the listeners of a run: display and log."""
 
     def __init__(self, screen: "RunDisplay", layout: "ProjectPaths", *, echo: bool) -> None:
         self._screen = screen
@@ -243,7 +243,7 @@ def _detach(layout: "ProjectPaths", root: Path) -> int:
 
 
 class _Signals:
-    """Passes signals on to the engine while it draws."""
+    """Forwards signals to the engine while it draws."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -259,7 +259,7 @@ class _Signals:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, *signals.termination_signals()):
-            self._before[number] = signal.signal(number, self._heed)
+            self._before[number] = signal.signal(number, self._handle)
         threading.Thread(target=self._guard, name="last resort", daemon=True).start()
         return self
 
@@ -269,9 +269,9 @@ class _Signals:
         self._over = True
 
     def _guard(self) -> None:
-        """Be gone in time, whatever hangs: CI kills ten seconds after asking.
+        """Exit in time even if something hangs: CI kills the process after ten seconds.
 
-        A thread that only looks: a handler may run in the middle of anything, and may
+        This is a polling thread because a signal handler may interrupt any code, and may
         neither take a lock nor start a thread.
         """
         while not self._over:
@@ -279,7 +279,7 @@ class _Signals:
                 os._exit(self._code)
             time.sleep(_LOOK)
 
-    def _heed(self, number: int, _frame: object) -> None:
+    def _handle(self, number: int, _frame: object) -> None:
         code = Exit(128 + number)
         if self._engine is None:
             raise InterruptedRunError(code)
@@ -291,10 +291,10 @@ class _Signals:
 
 
 def _leave(code: int) -> NoReturn:
-    """End without waiting for requests under way; the project's lock ends with the process.
+    """Exit without waiting for requests in flight; the process releases the project's lock.
 
-    Python would wait for their threads, and a lock let go of before would let another run
-    pay for the same beats.
+    Python would wait for their threads. Releasing the lock earlier would let another run pay for
+    the same beats.
     """
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The command line's entry: every ending has its exit code."""
+"""Entry point of the command line: maps every error to an exit code."""
 
 import contextlib
 import gc
@@ -21,11 +21,11 @@ from imagegen.secret import redact
 
 
 def main() -> NoReturn:
-    """Run the command line; every ending has its exit code."""
+    """Run the command line and exit with its code."""
     _keep_no_core()
     streams.configure_streams()
-    # Reading 300,000 beats makes no garbage in circles, and looking for some takes a tenth of the
-    # time; what goes on for long turns it on again.
+    # Reading 300,000 beats creates no reference cycles, and the collector would take a tenth of
+    # the time. Long-running commands turn it on again.
     gc.disable()
     code: int = Exit.OK
     try:
@@ -33,33 +33,33 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"imagegen: the output cannot be written: {error.strerror}\n")
+            sys.stderr.write(f"imagegen: cannot write to stdout: {error.strerror}\n")
         code = code or Exit.CLOSED_STDOUT
         streams.discard_stdout()
     if code == Exit.INTERNAL:
-        # Threads of a run that broke may be busy for minutes; Python would wait for them.
+        # Threads of a failed run may be busy for minutes; Python would wait for them.
         os._exit(code)
     if code == Exit.CLOSED_STDOUT:
         streams.discard_stdout()
-    # Python looks for garbage once more as it ends, which takes a fifth of a short command's
-    # time and far more after 100,000 beats; what is left goes with the process.
+    # Python collects garbage once more at exit, which takes a fifth of a short command's time
+    # and far more after 100,000 beats.
     gc.freeze()
     sys.exit(code)
 
 
 def _keep_no_core() -> None:
-    """Let no crash of the process write its memory, which has keys, into a file."""
+    """Disable core dumps: the memory of the process has API keys."""
     if sys.platform == "win32":
         return
     import resource
 
-    # A limit of ours alone, which the system may have set lower already.
+    # Only this process's limit; the system may have set it lower already.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code, with what went wrong told on stderr.
+    """Run one command, report errors on stderr and return the exit code.
 
     Raises `OSError` if the output cannot be written.
     """
@@ -72,36 +72,36 @@ def run(arguments: list[str]) -> int:
     except ClosedOutputError:
         return Exit.CLOSED_STDOUT
     except ImagegenError as error:
-        return _told(error, arguments)
+        return _report(error, arguments)
     except FileNotFoundError as error:
-        # No output can be missing: without a name it is the folder that we are in.
-        _tell_of_file(error, error.filename or "the current folder")
+        # Output cannot be missing: without a name it is the current folder.
+        _report_file(error, error.filename or "the current folder")
         return Exit.USAGE
     except OSError as error:
         if error.filename is None:
-            # No file's: the output's.
+            # Without a file name it is an error of the output.
             raise
-        _tell_of_file(error, error.filename)
+        _report_file(error, error.filename)
         return Exit.USAGE
-    except Exception as error:  # noqa: BLE001  # told apart from all that a user can cause
+    except Exception as error:  # noqa: BLE001  # an internal error has an exit code of its own
         return _crashed(error)
     return result if isinstance(result, int) else Exit.OK
 
 
-def _tell_of_file(error: OSError, name: object) -> None:
-    """Say what is wrong with a file, whose name may be anything."""
+def _report_file(error: OSError, name: object) -> None:
+    """Report an error of a file, with control characters of its name escaped."""
     from imagegen.display.text.sanitize import escape_control
 
     named = os.fsdecode(name) if isinstance(name, bytes) else str(name)
     sys.stderr.write(f"imagegen: {escape_control(named)}: {error.strerror}\n")
 
 
-def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
-    """Tell of an error, with the project's folder in the command that it suggests."""
+def _report(error: ImagegenError, arguments: Sequence[str]) -> int:
+    """Report an error, with the project's folder in the command that it suggests."""
     from imagegen.display import terminal
 
     if _is_for_program(arguments):
-        # Where that cannot be written, the exit code tells.
+        # If that cannot be written, the exit code is enough.
         with contextlib.suppress(OSError, ClosedOutputError):
             terminal.print_failure_event(error)
     named = error.project not in {None, Path()}
@@ -110,16 +110,16 @@ def _told(error: ImagegenError, arguments: Sequence[str]) -> int:
 
 
 def _is_for_program(arguments: Sequence[str]) -> bool:
-    """Tell whether a program waits for an event that says why nothing could start."""
+    """Return whether a program waits for an event with the error."""
     from imagegen.runs.detach import PRINT_FAILURE_EVENT
 
-    # Looked for in the words themselves: some of them may be what is wrong.
+    # Searched for in the raw arguments: the error may be that they cannot be parsed.
     asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
     return asked or PRINT_FAILURE_EVENT in os.environ
 
 
 def _crashed(error: Exception) -> int:
-    """Log a fault of ours where it can be found, and say so."""
+    """Log an internal error to crash.log and report it."""
     from imagegen.paths import state_folder
 
     text = redact("".join(traceback.format_exception(error)))
@@ -134,6 +134,6 @@ def _crashed(error: Exception) -> int:
     except OSError:
         where = text
     sys.stderr.write(
-        f"imagegen: a fault of ours: {type(error).__name__}. What was drawn is saved.\n  {where}\n"
+        f"imagegen: internal error ({type(error).__name__}); finished images are saved\n  {where}\n"
     )
     return Exit.INTERNAL

@@ -1,4 +1,4 @@
-"""What is installed only where somebody wants it: `imagegen-storyboard[web]`, `[awake]`."""
+"""Optional dependencies: the extras `[web]` and `[awake]`."""
 
 import importlib.util
 import shutil
@@ -12,9 +12,9 @@ from imagegen.shell import command
 def missing_extra(what: str, extra: str) -> UsageError:
     """Return the error of an extra that is not installed, with the command that installs it.
 
-    It is for the Python that runs this, which need not be the one that `python` begins. pip and
-    uv take the imagegen that is there: the command is the same where it came from a copy of
-    its repository. Environments that uv makes have no pip.
+    The command is for the Python that runs this, which may differ from `python` on the PATH. pip
+    and uv keep the installed imagegen and add what is missing, so it also works if imagegen was
+    installed from a copy of its repository. Environments made by uv have no pip.
     """
     found, python = shutil.which("python"), sys.executable
     if found and Path(found).parent == Path(python).parent:

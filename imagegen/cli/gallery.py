@@ -1,4 +1,4 @@
-"""The command that makes a contact sheet, to look at or to send to somebody."""
+"""The command that makes a contact sheet: `gallery`."""
 
 import stat
 import time
@@ -10,7 +10,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
-from imagegen.cli.pictures import open_project, warn_numbers_moved
+from imagegen.cli.pictures import open_project, warn_beat_numbers_changed
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 GALLERY_EPILOG: Final = examples(
     ("imagegen gallery my-video", "my-video/gallery.html: every beat in every style"),
-    ("imagegen gallery my-video --chosen", "the chosen pictures alone"),
-    ("imagegen gallery my-video --png -o sheet.png", "one picture of it"),
-    ("imagegen gallery my-video --shot 2 --style clear", "part of it"),
+    ("imagegen gallery my-video --chosen", "only the chosen images"),
+    ("imagegen gallery my-video --png -o sheet.png", "as one PNG"),
+    ("imagegen gallery my-video --shot 2 --style clear", "only these"),
 )
 
 _HEAD: Final = 4096
 _KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
-"""The folders of a project into which no sheet goes."""
+"""The folders of a project that take no contact sheet."""
 
 
 def gallery(
@@ -37,20 +37,18 @@ def gallery(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write it there.  [default: gallery.html in the project, with --png gallery.png]",
+            help="File to write.  [default: gallery.html in the project; with --png gallery.png]",
             parser=output_file,
         ),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Make a picture of it, as PNG.")] = False,
-    chosen: Annotated[
-        bool, typer.Option("--chosen", help="Show the chosen pictures alone.")
-    ] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write a PNG instead of HTML.")] = False,
+    chosen: Annotated[bool, typer.Option("--chosen", help="Show only the chosen images.")] = False,
     style: Annotated[
         list[str] | None,
         typer.Option(
             "--style",
             metavar="NAME",
-            help="Show only this style. Repeat it for more.",
+            help="Show only this style. Repeatable.",
             autocompletion=complete.styles,
         ),
     ] = None,
@@ -59,7 +57,7 @@ def gallery(
         typer.Option(
             "--shot",
             metavar="N",
-            help="Show only this shot. Repeat it for more.",
+            help="Show only this shot. Repeatable.",
             autocompletion=complete.shots,
         ),
     ] = None,
@@ -68,16 +66,16 @@ def gallery(
         typer.Option(
             "--beat",
             metavar="BEAT",
-            help="Show only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            help="Show only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable.",
             autocompletion=complete.beats,
         ),
     ] = None,
     beats: BeatsOption = None,
 ) -> None:
-    """Make a contact sheet: one file with every beat's pictures side by side.
+    """Make a contact sheet: one file with every beat's images side by side.
 
-    It is a page that needs no network and runs nothing, with small copies of the pictures in
-    it. What is chosen is marked; what is missing is said.
+    The page needs no network and has no scripts; small copies of the images are part of it.
+    Chosen images are marked, missing ones labelled.
     """
     from imagegen import files
     from imagegen.display import terminal
@@ -96,40 +94,40 @@ def gallery(
         files.write(place, contact.picture(sheet))
     else:
         files.write_parts(place, pages.page(sheet))
-    warn_numbers_moved(read, sheet.moved)
+    warn_beat_numbers_changed(read, sheet.moved)
     if png and not contact.writes_all(sheet):
-        said = "The picture shows bars for letters that its font does not have, and no emoji"
-        terminal.printer(errors=True).wrap("", f"{said}: the page, without --png, has all.")
+        said = "The PNG has bars in place of letters that its font lacks, and no emoji"
+        terminal.printer(errors=True).wrap("", f"{said}. The HTML page, without --png, has all.")
     terminal.printer().line(
-        f"{place}: {plural(len(sheet.pictures), 'picture')} of {plural(len(sheet.rows), 'beat')}, "
+        f"{place}: {plural(len(sheet.pictures), 'image')} of {plural(len(sheet.rows), 'beat')}, "
         f"{place.stat().st_size / 1e6:.1f} MB"
     )
 
 
 def _refuse_place(place: Path, layout: "ProjectPaths", *, png: bool) -> None:
-    """Raise `UsageError` where no sheet belongs: under another kind's name, among pictures."""
+    """Raise `UsageError` for a wrong file type, or a folder of the project's images."""
     endings = (".png",) if png else (".html", ".htm")
     if place.suffix.lower() not in endings:
-        what = "a picture of the sheet" if png else "the sheet's page"
+        what = "with --png, the name" if png else "the name"
         raise UsageError(
-            f"{place}: {what} has a name that ends in {' or '.join(endings)}",
+            f"{place}: {what} must end in {' or '.join(endings)}",
             hint=f"--output {place.stem.lstrip('-') or 'gallery'}{endings[0]}",
         )
     folder = place.parent.resolve()
     if folder.is_relative_to(layout.root):
-        # Some disks take capitals and small letters for the same.
+        # Some file systems ignore case.
         first = (*folder.relative_to(layout.root).parts, "")[0].casefold()
         if first in _KEPT:
             raise UsageError(
-                f"{place}: {first} is for what imagegen keeps there, and takes no sheet",
-                hint=f"write it beside: --output {layout.name}{endings[0]}",
+                f"{place}: {first}/ is reserved for imagegen's own files",
+                hint=f"choose another folder: --output {layout.name}{endings[0]}",
             )
 
 
 def _refuse_anothers(place: Path, mark: str) -> None:
-    """Raise `UsageError` where a file has the sheet's name and is none of ours."""
+    """Raise `UsageError` if the file exists and is not a contact sheet of imagegen."""
     try:
-        # What is no file, a pipe say, may have no end.
+        # A pipe or device may have no end.
         ours = stat.S_ISREG(place.stat().st_mode)
         if ours:
             with place.open("rb") as file:
@@ -139,5 +137,5 @@ def _refuse_anothers(place: Path, mark: str) -> None:
     except OSError as error:
         raise UsageError(f"{place} cannot be replaced: {error.strerror}") from error
     if not ours:
-        hint = f"give the sheet another name: --output sheet{place.suffix}"
-        raise UsageError(f"{place} is no sheet of imagegen, and is left as it is", hint=hint)
+        hint = f"choose another name: --output sheet{place.suffix}"
+        raise UsageError(f"{place} is not a contact sheet, so it is not replaced", hint=hint)

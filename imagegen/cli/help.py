@@ -1,4 +1,4 @@
-"""How commands look in their help."""
+"""Layout of the commands' help."""
 
 import contextlib
 import copy
@@ -18,8 +18,8 @@ from imagegen.cli.usage import (
 )
 from imagegen.errors import ClosedOutputError, Exit, ImagegenError, UsageError
 
-# Typer carries its own copy of click since 0.26 and shares one before: what is click's has
-# no name here, and is `Any`.
+# Typer has its own copy of click since 0.26 and shared one before: click's types have no
+# common name, and are `Any` here.
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ _LAST: Final = "Other options"
 
 
 class App(typer.Typer):
-    """A group of commands that all look like ours."""
+    """A group of commands with this module's layout."""
 
     def __init__(self, **options: Any) -> None:
         settings = {"help_option_names": ["-h", "--help"]}
@@ -44,7 +44,7 @@ class App(typer.Typer):
         return super().command(name, **{"cls": Command} | options)
 
     def __call__(self, arguments: Sequence[str], **options: Any) -> Any:
-        """Run the command line. Of its commands only the one that is asked for is made."""
+        """Run the command line. Builds only the command that is called, to start fast."""
         own = [info for info in self.registered_commands if [_name(info)] == arguments[:1]]
         if not own:
             return super().__call__(arguments, **options)
@@ -61,13 +61,13 @@ def _name(info: Any) -> str:
 
 
 def examples(*rows: str | tuple[str, str]) -> str:
-    """Return an epilogue of commands to type, each with what it does where that is said."""
+    """Return an epilogue of commands to type, each with an optional description."""
     return _table("Examples", [(row, "") if isinstance(row, str) else row for row in rows])
 
 
 def exit_codes(codes: Mapping[int, str]) -> str:
-    """Return an epilogue of what exit codes mean."""
-    return _table("Exit codes", [(str(int(code)), words) for code, words in codes.items()])
+    """Return an epilogue that explains exit codes."""
+    return _table("Exit codes", [(str(int(code)), text) for code, text in codes.items()])
 
 
 def _table(heading: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -75,13 +75,13 @@ def _table(heading: str, rows: Iterable[tuple[str, str]]) -> str:
 
 
 class Command(TyperCommand):
-    """A command whose options stand in groups, and which says what to do about wrong words."""
+    """A command with grouped options and usage errors that suggest a fix."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words of the command; raises `UsageError` for one too many."""
+        """Parse the arguments; raises `UsageError` for an unexpected one."""
         ctx.allow_extra_args = True
         if ctx.resilient_parsing and args and args[-1] in options_with_values(ctx.command):
-            # Its value is being completed; as a fault it would hide the project's name.
+            # Its value is being completed; an error here would lose the project's name.
             args = args[:-1]
         with translate_click_errors(ctx):
             super().parse_args(ctx, args)
@@ -90,7 +90,7 @@ class Command(TyperCommand):
         return []
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; its errors know the project as it was typed."""
+        """Run the command; adds the project, as it was typed, to its errors."""
         try:
             resolve_project(ctx)
             return super().invoke(ctx)
@@ -98,8 +98,12 @@ class Command(TyperCommand):
             error.project = ctx.params.get("project")
             raise
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does first, then its usage, options and examples."""
+        _write_help(self, ctx, formatter)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options, under one heading for each of their groups."""
+        """Write arguments and options, grouped under headings."""
         _write_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # click's
@@ -108,25 +112,25 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands, listed in the order in which a person meets them.
+    """A group of commands, listed in the order in which a new user needs them.
 
-    `whole` returns the group with all its commands, for one that was made with only some.
+    `whole` returns the group with all commands, if this one was built with only some.
     """
 
     whole: Callable[[], "Group"] | None = None
 
     def make_context(self, *words: Any, **more: Any) -> Any:
-        """Read the words; raises `ClosedOutputError` where the help is not read to its end."""
-        with _closed_pipe_told():
+        """Parse the arguments; raises `ClosedOutputError` if stdout closes during the help."""
+        with _convert_broken_pipe():
             return super().make_context(*words, **more)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; raises `ClosedOutputError` where whoever read its output has left."""
-        with _closed_pipe_told():
+        """Run the command; raises `ClosedOutputError` if stdout was closed."""
+        with _convert_broken_pipe():
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words before the command; without any show the help."""
+        """Parse the arguments before the command; without any, show the help."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(Exit.USAGE)
@@ -134,24 +138,28 @@ class Group(TyperGroup):
             return list(super().parse_args(ctx, args))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; raises `UsageError` with the nearest one."""
+        """Find the command; raises `UsageError` that suggests the nearest one."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
             from imagegen.toml import did_you_mean
 
             names = self.list_commands(ctx)
             raise UsageError(
-                f'no command "{args[0]}"',
-                hint=did_you_mean(args[0], names) or f"there are: {', '.join(names)}",
+                f'"{args[0]}" is not a command',
+                hint=did_you_mean(args[0], names) or f"one of: {', '.join(names)}",
             )
         return super().resolve_command(ctx, args)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what the commands are for first, then their usage and the list of them."""
+        _write_help(self, ctx, formatter)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, and then the options that stand before them."""
+        """Write the commands, then the options that come before a command."""
         self.format_commands(ctx, formatter)
         _write_options(self, ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands under one heading for each of their groups."""
+        """Write the commands, grouped under headings."""
         rows = []
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
@@ -167,18 +175,29 @@ class Group(TyperGroup):
 
 
 @contextlib.contextmanager
-def _closed_pipe_told() -> Iterator[None]:
-    """Say of a pipe that is closed what it is: click would end the program with 1."""
+def _convert_broken_pipe() -> Iterator[None]:
+    """Raise `ClosedOutputError` for a closed pipe, on which click would exit with 1."""
     try:
         yield
     except BrokenPipeError as error:
-        raise ClosedOutputError("whoever read the output has closed it") from error
+        raise ClosedOutputError("stdout was closed") from error
+
+
+def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
+    for number, paragraph in enumerate((command.help or "").split("\n\n")):
+        if number:
+            formatter.write_paragraph()
+        formatter.write_text(" ".join(paragraph.split()))
+    formatter.write_paragraph()
+    command.format_usage(ctx, formatter)
+    command.format_options(ctx, formatter)
+    command.format_epilog(ctx, formatter)
 
 
 def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
     params = [(param, param.get_help_record(ctx)) for param in command.get_params(ctx)]
     headings = {_heading(param) for param, _ in params if is_option(param)} - {None}
-    # A handful of options needs no groups.
+    # One group of options needs no heading of its own.
     rest = _LAST if len(headings) > 1 else "Options"
     rows = []
     for param, record in params:
@@ -194,17 +213,17 @@ def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
 
 
 def _heading(param: Any) -> str | None:
-    # The option for help is click's own in some versions, and has none.
+    # The option for help comes from click in some versions, and has no heading.
     heading = getattr(param, "rich_help_panel", None)
     return heading if isinstance(heading, str) else None
 
 
 def _write_groups(rows: Sequence[tuple[str, tuple[str, str]]], formatter: Any) -> None:
-    """Write definitions under their headings, all with one left column."""
+    """Write definitions under their headings, with one width of the left column."""
     width = max((len(name) for _, (name, _) in rows), default=0)
     groups: dict[str, list[tuple[str, str]]] = {}
-    for heading, (name, words) in rows:
-        groups.setdefault(heading, []).append((f"{name:<{width}}", words))
+    for heading, (name, text) in rows:
+        groups.setdefault(heading, []).append((f"{name:<{width}}", text))
     last = groups.pop(_LAST, None)
     for heading, group in [*groups.items(), *([(_LAST, last)] if last else [])]:
         with formatter.section(heading):
@@ -223,7 +242,7 @@ def _write_epilog(text: str | None, formatter: Any) -> None:
             if fits or wide < 10:
                 formatter.write_dl(rows, col_max=wide)
                 continue
-            for command, words in rows:
+            for command, description in rows:
                 formatter.write(f"  {command}\n")
-                if words:
-                    formatter.write(f"      {words}\n")
+                if description:
+                    formatter.write(f"      {description}\n")

@@ -1,4 +1,4 @@
-"""Keeping the machine from sleeping while a run goes on."""
+"""Keeps the machine awake during a run."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from imagegen.cli import extras
 
 @contextlib.contextmanager
 def keep_awake(warn: Callable[[str], None]) -> Iterator[None]:
-    """Keep the machine awake as long as the context lasts; a killed process lets go too.
+    """Keep the machine awake within the context; killing the process releases it too.
 
-    Where the system does not allow it, `warn` is told, and nothing else happens. Raises
-    `UsageError` if the extra that does it is not installed.
+    Calls `warn` if the system does not support it. Raises `UsageError` if the extra is not
+    installed.
     """
     try:
         from wakepy import keep
@@ -19,5 +19,5 @@ def keep_awake(warn: Callable[[str], None]) -> Iterator[None]:
         raise extras.missing_extra("--keep-awake", "awake") from error
     with keep.running(on_fail="pass") as mode:
         if not mode.active:
-            warn("--keep-awake: this system offers no way to keep it awake; the run goes on")
+            warn("--keep-awake: not supported on this system; the run continues without it")
         yield

@@ -1,4 +1,4 @@
-"""The commands for API keys: which there are, whether they work, one more."""
+"""The commands for API keys: `keys list`, `keys check`, `keys add`."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ ProviderOption = Annotated[
     typer.Option(
         "--provider",
         metavar="NAME",
-        help="Whose keys: gemini, openai.  [default: the project's provider, else gemini]",
+        help="Provider of the keys: gemini, openai.  [default: the project's, or gemini]",
         autocompletion=complete.providers,
     ),
 ]
@@ -30,28 +30,28 @@ _FOR_A_KEY: Final = ("--key", "--api-key", "-k")
 
 
 class KeyGroup(Group):
-    """The group of these commands; a key among its words is not repeated."""
+    """The group of these commands; an API key in the arguments is not printed."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words behind `keys`; raises `UsageError` for a key."""
+        """Parse the arguments of `keys`; raises `UsageError` for an API key."""
         _refuse_keys(ctx, args)
         return super().parse_args(ctx, args)
 
 
 class AddCommand(Command):
-    """`keys add`: words too many may be the key, and are not repeated."""
+    """`keys add`: an unexpected argument may be the key, and is not printed."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words of the command; raises `UsageError` without what was wrong."""
+        """Parse the arguments; raises `UsageError` without the wrong argument in it."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
-        # Reading them takes them out of the list.
+        # Parsing removes them from the list.
         words = [*args]
         try:
             return super().parse_args(ctx, args)
         except UsageError as error:
             said = f"{error.message} {error.hint or ''}"
-            # A word of three characters is no key, and is found in many a sentence.
+            # Three characters are not a key, and occur in many messages.
             if any(len(w) > 3 and w in said for w in words if not _OPTION.fullmatch(w)):
                 raise _not_taken() from None
             if any(word.startswith(_FOR_A_KEY) for word in words):
@@ -82,24 +82,26 @@ def _not_taken() -> UsageError:
 def _per_minute(text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
     if not 1 <= number <= _MOST_A_MINUTE:
-        # What was typed instead may be the key.
-        raise UsageError(f"--requests-per-minute is a whole number from 1 to {_MOST_A_MINUTE:,}")
+        # The wrong value may be the key: do not print it.
+        raise UsageError(
+            f"--requests-per-minute must be a whole number from 1 to {_MOST_A_MINUTE:,}"
+        )
     return number
 
 
 def _quota_project(text: str) -> str:
     if not 1 <= len(text) <= 200 or not text.isprintable():
-        raise UsageError("--quota-project is a name of 1 to 200 characters")
+        raise UsageError("--quota-project must be a name of 1 to 200 characters")
     return text
 
 
 app = App(
     name="keys",
-    help="List the API keys that a project uses, try them, and add one.",
+    help="List, check and add API keys.",
     epilog=examples(
-        ("imagegen keys add default", "asks for a key, for every style"),
-        ("imagegen keys check my-video", "does each key work?"),
-        ("imagegen keys list my-video", "which keys are used, and why these"),
+        ("imagegen keys add default", "adds a key for all styles"),
+        ("imagegen keys check my-video", "finds keys that do not work"),
+        ("imagegen keys list my-video", "shows which keys are used"),
     ),
 )
 
@@ -107,8 +109,8 @@ app = App(
 @app.command(
     "list",
     epilog=examples(
-        ("imagegen keys list", "the keys for the current folder"),
-        ("imagegen keys list my-video --json", "for programs; tails of keys alone"),
+        ("imagegen keys list", "the keys of the current folder's project"),
+        ("imagegen keys list my-video --json", "for programs"),
     ),
 )
 def list_keys(
@@ -118,11 +120,11 @@ def list_keys(
     provider: ProviderOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell which keys a project uses, and from where.
+    """List the keys that a project uses, by their last four characters, and their source.
 
-    The first of these decides: --keys, $IMAGEGEN_KEYS, the project's keys.toml, your own
-    keys.toml, and without any of them the provider's own variable: $GEMINI_API_KEY, then
-    $GOOGLE_API_KEY; $OPENAI_API_KEY. Of each key its last four characters are shown.
+    The first source that exists is used: --keys, $IMAGEGEN_KEYS, the project's keys.toml, your
+    own keys.toml, then the provider's variable: $GEMINI_API_KEY or $GOOGLE_API_KEY for Gemini,
+    $OPENAI_API_KEY for OpenAI.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
@@ -138,16 +140,16 @@ def list_keys(
 
 
 @app.command(
-    epilog=exit_codes(
-        {
-            0: "every key works, or none is needed",
-            2: "a key does not work or was not reached, or there is none",
-        }
+    epilog=examples(
+        ("imagegen keys check my-video", "before a long run"),
+        ("imagegen keys check --keys studio-keys.toml", "only the keys of this file"),
     )
     + "\n\n"
-    + examples(
-        ("imagegen keys check my-video", "before a long run"),
-        ("imagegen keys check --keys studio-keys.toml", "the keys of this file"),
+    + exit_codes(
+        {
+            0: "every key works, or the provider needs no key",
+            2: "a key does not work, the service was not reached, or there is no key",
+        }
     ),
 )
 def check(
@@ -157,11 +159,11 @@ def check(
     provider: ProviderOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
-    """Try every key: whether it works, what is wrong if not, and what to do.
+    """Check that every key works, and show how to fix those that do not.
 
-    It asks for the list of models, which is free and costs no quota. A key works if it sees
-    the model that the project draws with. In brackets is what helps: replace, add credit,
-    raise the cap, enable billing, wait, other model, other region, network.
+    Requests the list of models, which is free and uses no quota. A key works if it can use the
+    project's model. The fix is in brackets: replace, add credit, raise the cap, enable billing,
+    wait, other model, other region, network.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
@@ -187,10 +189,10 @@ def check(
 @app.command(
     cls=AddCommand,
     epilog=examples(
-        ("imagegen keys add default", "asks for a key, for all styles"),
+        ("imagegen keys add default", "for all styles"),
         ("imagegen keys add clear --project my-video", "for one style of one project"),
-        ("imagegen keys add clear < key.txt", "the first line of a file"),
-        ("imagegen keys add default --provider openai", "a key of another provider"),
+        ("imagegen keys add clear < key.txt", "reads the first line of a file"),
+        ("imagegen keys add default --provider openai", "for another provider"),
     ),
 )
 def add(
@@ -198,7 +200,7 @@ def add(
         str,
         typer.Argument(
             metavar="STYLE",
-            help="The style that the key draws, or default: all that have no keys of their own.",
+            help="The style that the key draws; default: all styles without keys of their own.",
             autocompletion=complete.one_of("illustration", "clear", "consistent", "default"),
         ),
     ],
@@ -208,7 +210,7 @@ def add(
         typer.Option(
             "--project",
             metavar="PROJECT",
-            help="Add it to the keys.toml of this project, and keep git from taking that file.  "
+            help="Add it to this project's keys.toml, and that file to .gitignore.  "
             "[default: your own keys.toml, for all projects]",
             parser=folder,
             autocompletion=complete.projects,
@@ -220,7 +222,7 @@ def add(
         typer.Option(
             "--requests-per-minute",
             metavar="N",
-            help="What the key's quota allows.  [default: as the file says, else 9; openai 5]",
+            help="The key's rate limit.  [default: from the file, or 9; openai 5]",
             parser=_per_minute,
         ),
     ] = None,
@@ -229,19 +231,19 @@ def add(
         typer.Option(
             "--quota-project",
             metavar="NAME",
-            help="The cloud project whose quota the key shares with others of that name.",
+            help="The key's cloud project; keys with the same NAME share one quota.",
             parser=_quota_project,
         ),
     ] = None,
 ) -> None:
     """Add a key to your own keys.toml, or to a project's.
 
-    Gemini's are made at https://aistudio.google.com/apikey, OpenAI's at
+    Get a Gemini key at https://aistudio.google.com/apikey, an OpenAI key at
     https://platform.openai.com/api-keys.
 
-    The key is asked for and not shown, or read from a pipe; never from the command line,
-    which other programs can see. env:NAME is taken too: the key is then read from that
-    variable whenever it is used. Comments in the file stay, and only you can read it.
+    imagegen asks for the key without echoing it, or reads it from a pipe; never from the command
+    line, which other programs can see. Enter env:NAME to read the key from that variable at each
+    run. Comments in the file stay, and only you can read it.
     """
     from imagegen.display import prompt, terminal
     from imagegen.display.reports import keys as shown

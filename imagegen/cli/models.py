@@ -12,8 +12,8 @@ from imagegen.cli.help import examples
 from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument
 
 MODELS_EPILOG: Final = examples(
-    ("imagegen models", "the models of the current folder's provider"),
-    ("imagegen models --provider openai", "those of another provider"),
+    ("imagegen models", "of the current folder's provider"),
+    ("imagegen models --provider openai", "of another provider"),
     ("imagegen models my-video --json", "for programs: prices, sizes, limits, seconds"),
 )
 
@@ -26,7 +26,7 @@ def models(
         typer.Option(
             "--provider",
             metavar="NAME",
-            help="Whose models.  [default: the project's provider, else gemini]",
+            help="Provider of the models.  [default: the project's, or gemini]",
             autocompletion=complete.providers,
         ),
     ] = None,
@@ -34,10 +34,10 @@ def models(
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
-    """List a provider's models: sizes, prices, references, seconds, and what the project uses.
+    """List a provider's models: sizes, prices, references, seconds, and the project's model.
 
-    If there is a key, the service is asked once which image models that key sees. That is free
-    and costs no quota.
+    With a key, also asks the service which image models the key can use. That is free and uses
+    no quota.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import models as shown

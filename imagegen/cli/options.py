@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 WHAT: Final = "Which beats"
 LIMITS: Final = "Time and money"
-WITH: Final = "What it reads and asks"
+WITH: Final = "Input and provider"
 VIEW: Final = "While it runs"
-"""Headings under which options stand in a command's help."""
+"""Headings of the groups of options in a command's help."""
 
 
 class View(StrEnum):
@@ -36,7 +36,7 @@ def folder(text: str | Path) -> Path:
     """Read the name of a project's folder. Raises `UsageError` if it is empty."""
     if text == "":
         raise UsageError(
-            "the project's name is empty", hint="write . for the current folder, or leave it out"
+            "the project's name is empty", hint="use . for the current folder, or leave it out"
         )
     return Path(text)
 
@@ -44,26 +44,26 @@ def folder(text: str | Path) -> Path:
 def keys_file(text: str) -> Path:
     """Read the name of a keys file. Raises `UsageError` for a folder."""
     if not text or Path(text).is_dir():
-        raise UsageError(f'--keys "{text}" is no file', hint="write --keys my-keys.toml, say")
+        raise UsageError(f'--keys: "{text}" is not a file', hint="for example: --keys my-keys.toml")
     return Path(text)
 
 
 def beats_path(text: str) -> Path:
     """Read the name of a beats file or folder. Raises `UsageError` if it is empty."""
     if not text:
-        raise UsageError("--beats names nothing", hint="write --beats beats.json, say")
+        raise UsageError("--beats is empty", hint="for example: --beats beats.json")
     return Path(text)
 
 
 def picture_file(name: str) -> bytes:
-    """Return the bytes of a picture that a person names. Raises `UsageError`."""
+    """Read the user's image file. Raises `UsageError`."""
     from imagegen import files
     from imagegen.images.png import MAX_BYTES
 
     path = Path(name)
     if path.is_dir() or not path.exists():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise UsageError(f"{name}: {what}", hint="name a PNG, JPEG or WebP file")
+        raise UsageError(f"{name}: {what}", hint="give a PNG, JPEG or WebP file")
     data = files.read(path.resolve(), MAX_BYTES)
     if data is None:
         raise UsageError(f"{name} cannot be read, or is larger than {MAX_BYTES // 1024**2} MB")
@@ -71,35 +71,35 @@ def picture_file(name: str) -> bytes:
 
 
 def csv_file(text: str) -> Path:
-    """Read the name of a table. Raises `UsageError` for a folder, or for no file."""
+    """Read the name of a CSV file. Raises `UsageError` if it is not a file."""
     path = Path(text)
     if not text or path.is_dir() or not path.exists():
-        raise UsageError(f'--csv "{text}" is no file', hint="write --csv picks.csv, say")
+        raise UsageError(f'--csv: "{text}" is not a file', hint="for example: --csv picks.csv")
     return path
 
 
 def output_file(text: str) -> Path:
-    """Read the name of a file to write. Raises `UsageError` for none, or for a folder."""
+    """Read the name of a file to write. Raises `UsageError` if it cannot be one."""
     path = Path(text)
     if not text or path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if text and path.is_dir() else "is in no folder that there is"
-        raise UsageError(f'--output "{text}" {what}', hint="name a file: --output sheet.html")
+        what = "is a folder" if text and path.is_dir() else "is in a folder that does not exist"
+        raise UsageError(f'--output: "{text}" {what}', hint="for example: --output sheet.html")
     return path
 
 
 def non_empty_text(option: str) -> Callable[[str], str]:
-    """Return what reads words that are sent; it raises `UsageError` for no words, or no text."""
+    """Return a parser of text that is sent; it raises `UsageError` for text without a word."""
 
     def read(text: str) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
             hint = "the terminal sends another encoding than UTF-8"
-            raise UsageError(f"{option} is no text", hint=hint) from None
+            raise UsageError(f"{option} is not valid text", hint=hint) from None
         if not any(character.isalnum() for character in text):
-            # `--prompt '…'`, say, as advice has it for words that a person is to write.
-            fault = f'"{text}" has no words' if text.strip() else "is empty"
-            hint = f'write {option} "A cat at dawn", say'
+            # Such as `--prompt '…'`, copied from a hint.
+            fault = f'"{text}" has no word' if text.strip() else "is empty"
+            hint = f'for example: {option} "A cat at dawn"'
             raise UsageError(f"{option} {fault}", hint=hint)
         return text
 
@@ -109,63 +109,64 @@ def non_empty_text(option: str) -> Callable[[str], str]:
 def whole_number(
     option: str, least: int, most: int | None = None, *, example: int = 3
 ) -> Callable[[str], int]:
-    """Return what reads a whole number between two bounds; it raises `UsageError`."""
+    """Return a parser of whole numbers between two bounds; it raises `UsageError`."""
     wanted = f"of {least} or more" if most is None else f"from {least} to {most:,}"
 
     def read(text: str) -> int:
         number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
         if number is None or number < least or (most is not None and number > most):
-            message = f'{option} "{text}" is not a whole number {wanted}'
-            raise UsageError(message, hint=f"write {option} {example}, say")
+            message = f'{option}: "{text}" is not a whole number {wanted}'
+            raise UsageError(message, hint=f"for example: {option} {example}")
         return number
 
     return read
 
 
 def dollars(text: str) -> float:
-    """Read a sum of US dollars. Raises `UsageError`."""
+    """Read an amount in US dollars. Raises `UsageError`."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         raise UsageError(
-            f'--max-cost "{text}" is no sum of US dollars', hint="write --max-cost 20 or 0.50, say"
+            f'--max-cost: "{text}" is not an amount in US dollars',
+            hint="for example: --max-cost 20, or --max-cost 0.50",
         )
     return float(text)
 
 
 def view(text: str) -> View:
-    """Read the name of a view. Raises `UsageError` with the nearest one."""
+    """Read the name of a view. Raises `UsageError` that suggests the nearest one."""
     if text in set(View):
         return View(text)
     from imagegen.toml import did_you_mean
 
     hint = did_you_mean(text, View) or f"one of: {', '.join(View)}"
-    raise UsageError(f'--progress "{text}" is no view', hint=hint)
+    raise UsageError(f'--progress: "{text}" is not a view', hint=hint)
 
 
 def seconds(text: str | None) -> float | None:
-    """Read a span of time: 90, 90s, 25m, 1h30m. Raises `UsageError`."""
+    """Read a duration in seconds: 90, 90s, 25m, 1h30m. Raises `UsageError`."""
     if text is None:
         return None
     match = re.fullmatch(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", text.strip())
     if not match or not any(match.groups()):
-        raise UsageError(f'--max-time "{text}" is no span of time', hint=_nearest_span(text))
+        raise UsageError(f'--max-time: "{text}" is not a duration', hint=_nearest_span(text))
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(hours * 3600 + minutes * 60 + seconds)
 
 
 def _nearest_span(text: str) -> str:
-    """Return how to write `25 min` or `1 hour 30 minutes`."""
+    """Return a hint that writes `25 min` or `1 hour 30 minutes` as a duration."""
     parts = re.findall(r"(\d{1,9})\s*([hms])[a-z]*", text.lower())
     meant = "".join(number + unit for number, unit in parts)
     if re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?", meant) and meant:
         return f"write --max-time {meant}"
-    return "write 25m, 90s or 1h30m"
+    return "for example: --max-time 25m, 90s or 1h30m"
 
 
 ProjectArgument = Annotated[
     Path,
     typer.Argument(
         metavar="[PROJECT]",
-        help="The project's folder; the current one if left out.",
+        help="The project's folder.  [default: the current folder]",
         show_default=False,
         parser=folder,
         autocompletion=complete.projects,
@@ -176,7 +177,7 @@ StyleOption = Annotated[
     typer.Option(
         "--style",
         metavar="NAME",
-        help="Draw only this style. Repeat it for more.",
+        help="Draw only this style. Repeatable.",
         autocompletion=complete.styles,
         rich_help_panel=WHAT,
     ),
@@ -186,7 +187,7 @@ BeatOption = Annotated[
     typer.Option(
         "--beat",
         metavar="BEAT",
-        help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (of shot 2). Repeat it for more.",
+        help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable.",
         autocompletion=complete.beats,
         rich_help_panel=WHAT,
     ),
@@ -196,7 +197,7 @@ KeysOption = Annotated[
     typer.Option(
         "--keys",
         metavar="FILE",
-        help="Take the keys from this file, and from nowhere else.",
+        help="Read API keys only from this file.",
         parser=keys_file,
         rich_help_panel=WITH,
     ),
@@ -206,7 +207,7 @@ BaseUrlOption = Annotated[
     typer.Option(
         "--base-url",
         metavar="URL",
-        help="Send requests to this address instead of the provider's own.",
+        help="Send requests to this URL instead of the provider's.",
         rich_help_panel=WITH,
     ),
 ]
@@ -215,7 +216,7 @@ ProgressOption = Annotated[
     typer.Option(
         "--progress",
         metavar="VIEW",
-        help="auto (live on a terminal, else plain), live, plain, json (an event a line) or none.",
+        help="auto (live on a terminal, else plain), live, plain, json (JSON lines) or none.",
         parser=view,
         autocompletion=complete.one_of(*View),
         rich_help_panel=VIEW,
@@ -226,7 +227,7 @@ MaxTimeOption = Annotated[
     typer.Option(
         "--max-time",
         metavar="TIME",
-        help="Send nothing that could not finish in this time (90s, 25m, 1h30m); then exit 3.",
+        help="Stop before the run takes longer than TIME: 90s, 25m, 1h30m (exit 3).",
         autocompletion=complete.one_of(),
         rich_help_panel=LIMITS,
     ),
@@ -236,7 +237,7 @@ MaxCostOption = Annotated[
     typer.Option(
         "--max-cost",
         metavar="USD",
-        help="Send nothing that could take the run past so many US dollars; then exit 3.",
+        help="Stop before the run costs more than USD (exit 3).",
         parser=dollars,
         rich_help_panel=LIMITS,
     ),
@@ -245,7 +246,7 @@ DetachOption = Annotated[
     bool,
     typer.Option(
         "--detach",
-        help="Go on when the window closes; `imagegen status --watch` follows it.",
+        help="Run in the background. `imagegen status --watch` follows it.",
         rich_help_panel=VIEW,
     ),
 ]
@@ -253,21 +254,21 @@ AwakeOption = Annotated[
     bool,
     typer.Option(
         "--keep-awake",
-        help="Keep this machine from sleeping until the run ends.",
+        help="Keep the machine awake until the run ends.",
         rich_help_panel=VIEW,
     ),
 ]
 VerboseOption = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Write the run's log to stderr too.", rich_help_panel=VIEW
+        "--verbose", "-v", help="Also write the run's log to stderr.", rich_help_panel=VIEW
     ),
 ]
 YesOption = Annotated[
     bool,
     typer.Option(
         "--yes",
-        help="Do not ask before more than ten pictures are drawn again.",
+        help="Do not ask before more than ten images are redrawn.",
     ),
 ]
 ProviderOption = Annotated[
@@ -275,9 +276,9 @@ ProviderOption = Annotated[
     typer.Option(
         "--provider",
         metavar="NAME",
-        help="Who draws: gemini, openai, sdwebui (a web UI of your own), or sketch (no key, no "
+        help="Image provider: gemini, openai, sdwebui (your own web UI), or sketch (no key, no "
         "network, no cost).  "
-        "[default: as imagegen.toml says, else gemini]",
+        "[default: from imagegen.toml, or gemini]",
         autocompletion=complete.providers,
         rich_help_panel=WITH,
     ),
@@ -287,8 +288,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="The provider's model to draw with.  "
-        "[default: as imagegen.toml says, else the provider's own]",
+        help="The provider's model.  [default: from imagegen.toml, or the provider's default]",
         autocompletion=complete.models,
         rich_help_panel=WITH,
     ),
@@ -297,8 +297,8 @@ ContinuityOption = Annotated[
     bool | None,
     typer.Option(
         "--continuity/--no-continuity",
-        help="Draw a beat that continues another from that one's picture, in order.  "
-        "[default: as imagegen.toml says, else not]",
+        help="Draw each C beat from the image before it, in order.  "
+        "[default: from imagegen.toml, or off]",
         show_default=False,
         rich_help_panel=WITH,
     ),
@@ -308,7 +308,7 @@ BeatsOption = Annotated[
     typer.Option(
         "--beats",
         metavar="PATH",
-        help="Read the beats from this file, or from this folder of a file per style.",
+        help="Beats file, or folder with one file per style.",
         parser=beats_path,
         rich_help_panel=WITH,
     ),
@@ -316,7 +316,7 @@ BeatsOption = Annotated[
 
 
 class ExecutionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How this command draws; `resume` is told afresh."""
+    """How this command draws; a resumed run does not inherit any of it."""
 
     keys: Path | None = None
     base_url: str | None = None
@@ -333,13 +333,13 @@ class ExecutionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sources(self) -> list[str]:
-        """The options that say where keys and the address come from, as they were typed."""
+        """The options for keys and URL, as they were typed."""
         keys = ["--keys", str(self.keys)] if self.keys else []
         return [*keys, *(["--base-url", self.base_url] if self.base_url else [])]
 
 
 def make_request(**options: object) -> "DrawRequest":
-    """Return what a command asks for, from the options that were given."""
+    """Return the request that a command makes, from the options that were given."""
     from imagegen.project.record import DrawRequest
 
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}

@@ -1,4 +1,4 @@
-"""The commands that change which picture belongs to which beat, and draw nothing."""
+"""The commands that change which image belongs to which beat, and draw nothing."""
 
 import contextlib
 import time
@@ -23,56 +23,56 @@ if TYPE_CHECKING:
     from imagegen.workspace.project import Project
 
 _NAMED: Final = 5
-"""Beats that are named of many."""
+"""Beats that a message names at most."""
 
 RENUMBER_EPILOG: Final = examples(
-    ("imagegen renumber my-video --dry-run", "says which picture goes where"),
-    ("imagegen renumber my-video", "moves them; imagegen undo takes it back"),
+    ("imagegen renumber my-video --dry-run", "shows which image moves where"),
+    ("imagegen renumber my-video", "moves them; imagegen undo moves them back"),
 )
 CLEAN_EPILOG: Final = examples(("imagegen clean my-video", "moves them to old_images/"))
 UNDO_EPILOG: Final = examples(
-    ("imagegen undo my-video", "the last step"),
-    ("imagegen undo my-video; imagegen undo my-video", "the last two"),
+    ("imagegen undo my-video", "undoes the last change"),
+    ("imagegen undo my-video; imagegen undo my-video", "undoes the last two"),
 )
 ACCEPT_EPILOG: Final = examples(
-    ("imagegen accept my-video clear/1.2", "after a typo was mended"),
-    ("imagegen accept my-video --all", "every outdated picture stays as it is"),
+    ("imagegen accept my-video clear/1.2", "after fixing a typo"),
+    ("imagegen accept my-video --all", "keeps every outdated image"),
 )
 SKIP_EPILOG: Final = examples(
-    ("imagegen skip my-video clear/7.3", "a script is not red for it any more"),
-    ("imagegen skip my-video clear/7.3 --undo", "it is wanted after all"),
+    ("imagegen skip my-video clear/7.3", "status --check no longer fails because of it"),
+    ("imagegen skip my-video clear/7.3 --undo", "draw it after all"),
 )
-USE_EPILOG: Final = examples(("imagegen use my-video clear/7.3 own.jpg", "your picture, as PNG"))
+USE_EPILOG: Final = examples(("imagegen use my-video clear/7.3 own.jpg", "uses your image"))
 
 BeatsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="BEAT...",
-        help="1.1, clear/1.1, or 2/1.1 (of shot 2).",
+        help="1.1, clear/1.1, or 2/1.1 (in shot 2).",
         show_default=False,
         autocompletion=complete.beats,
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")
+    bool, typer.Option("--dry-run", help="Show what would move, and move nothing.")
 ]
 
 
 def _warn_of_active(read: "Project") -> None:
-    """Say that what was just settled is news to the next run, and not to one that is active."""
+    """Warn if a run is active: it does not pick up the override that was just written."""
     from imagegen.display import terminal
     from imagegen.project import record
 
     if record.is_active(read.layout):
         terminal.printer(errors=True).line(
-            "warning: a run is active, and goes on as it began: the next one heeds this"
+            "warning: a run is active and will not pick this up; the next run will"
         )
 
 
 def open_project(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
-    """Read the project, after finishing what a crash left half done.
+    """Read the project, after finishing what a crash interrupted.
 
-    `options` are what else is asked for.
+    `options` are further fields of the request.
     """
     from imagegen.project.layout import ProjectPaths
     from imagegen.workspace import recovery
@@ -83,8 +83,8 @@ def open_project(root: Path, beats_file: Path | None = None, **options: object) 
     return Project(root, asked)
 
 
-def warn_numbers_moved(read: "Project", count: int) -> None:
-    """Say that so many pictures have the words of another beat, and what helps."""
+def warn_beat_numbers_changed(read: "Project", count: int) -> None:
+    """Warn that `count` images carry the number of another beat, and suggest a fix."""
     from imagegen.display import terminal
     from imagegen.display.text.formatting import numbers_moved_warning
     from imagegen.display.text.sanitize import sanitize
@@ -98,10 +98,10 @@ def warn_numbers_moved(read: "Project", count: int) -> None:
 def renumber(
     project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
 ) -> None:
-    """Move pictures to the numbers that their beats have now; draws nothing, costs nothing.
+    """Move images to the current numbers of their beats, at no cost.
 
-    Found by the words that each picture was drawn from: beats may have been inserted, deleted,
-    swapped or moved, and edited at that. What was settled or chosen for a beat goes along.
+    Draws nothing. Use it after you insert, delete, swap or move beats. Images are matched by the prompt that
+    they were drawn from, even if you edited it. Overrides and choices move along.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import moves
@@ -116,7 +116,7 @@ def renumber(
 def clean(
     project: ProjectArgument = Path(), *, dry_run: DryRunOption = False, beats: BeatsOption = None
 ) -> None:
-    """Move pictures of beats that are no longer in the storyboard to old_images/."""
+    """Move images of beats that are no longer in the storyboard to old_images/."""
     from imagegen.display import terminal
     from imagegen.display.reports import moves
     from imagegen.editing import renumber as renumbering
@@ -127,10 +127,10 @@ def clean(
 
 
 def undo(project: ProjectArgument = Path()) -> None:
-    """Take back the last step that replaced or moved pictures; again, the one before.
+    """Undo the last change to images. Repeat to undo earlier ones.
 
-    A run that drew pictures anew is one step; so is each renumber, clean, use and redraw.
-    What was drawn since is kept in old_images/.
+    A run that redrew images is one change; so is each renumber, clean, use and redraw.
+    Images drawn since then are kept in old_images/.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import moves
@@ -141,16 +141,16 @@ def undo(project: ProjectArgument = Path()) -> None:
     layout, printer = ProjectPaths(project), terminal.printer()
     undone = undoing.undo(layout, time.time())
     moves.print_undo(printer, layout.name, undone)
-    # What was chosen stays chosen, and its copy with it.
+    # Choices and their copies stay as they are.
     changed = _chosen_before(project) if undone is not None else []
     if changed:
         what = join_some(changed, _NAMED)
-        printer.line(f"  Chosen as another picture than is there now: {what}.")
-        printer.command_list((project_command("choose", project, "--list"), "shows what is chosen"))
+        printer.line(f"  The chosen image is no longer the current one: {what}.")
+        printer.command_list((project_command("choose", project, "--list"), "lists the choices"))
 
 
 def _chosen_before(project: Path) -> list[str]:
-    """Return the beats whose choice is of a picture that is not at its place any more."""
+    """Return the beats with a chosen image that is no longer the current one."""
     from imagegen.review import choices
     from imagegen.review.choices import ChangeSinceChosen
 
@@ -165,30 +165,30 @@ def accept(
     beat: BeatsArgument = None,
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="Accept every outdated picture of the project.")
+        bool, typer.Option("--all", help="Accept every outdated image of the project.")
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Let an outdated picture count as current, as after a typo in its words was mended.
+    """Mark outdated images as up to date, for example after fixing a typo in the prompt.
 
-    It is kept in overrides.toml, and holds until the beat changes again.
+    The override is saved in overrides.toml and holds until the beat changes again.
     """
     from imagegen.display import terminal
     from imagegen.editing import settle
 
     if bool(beat) == every:
         raise UsageError(
-            "which picture?",
-            hint=f"{project_command('accept', project, 'clear/1.2')}, or --all of them",
+            "accept needs a beat, or --all",
+            hint=project_command("accept", project, "clear/1.2"),
         )
     read = open_project(project, beats, beats=beat)
     accepted = settle.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
         why = "a sketch" if one.placeholder else f"{', '.join(one.changed)} changed"
-        printer.line(f"{one.name} counts as current ({why})")
+        printer.line(f"{one.name} is now up to date ({why})")
     if not accepted:
-        printer.line(f"{read.layout.name}: nothing of it is outdated.")
+        printer.line(f"{read.layout.name}: no outdated images.")
         return
     _warn_of_active(read)
 
@@ -197,27 +197,27 @@ def skip(
     project: ProjectArgument = Path(),
     beat: BeatsArgument = None,
     *,
-    again: Annotated[bool, typer.Option("--undo", help="The beat is wanted after all.")] = False,
+    again: Annotated[bool, typer.Option("--undo", help="Draw the beat after all.")] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Do without a picture of a beat, as one that is refused whatever the words.
+    """Mark beats as not needing an image, for example one that the service always refuses.
 
-    Runs leave it out, and for `status --check` it is settled. It is kept in overrides.toml.
+    Runs leave them out, and `status --check` ignores them. Saved in overrides.toml.
     """
     from imagegen.display import terminal
     from imagegen.editing import settle
 
     if not beat:
-        raise UsageError("which beat?", hint=project_command("skip", project, "clear/7.3"))
+        raise UsageError("skip needs a beat", hint=project_command("skip", project, "clear/7.3"))
     read = open_project(project, beats, beats=beat)
-    said = "is drawn by the next run" if again else "needs no picture"
+    said = "is drawn by the next run" if again else "needs no image"
     skipped, kept = settle.skip(read, time.time(), again=again)
     for one in skipped:
         terminal.printer().line(f"{one.name} {said}")
     for one in kept:
-        terminal.printer().line(f"{one.name} has its picture, and is not skipped")
+        terminal.printer().line(f"{one.name} already has an image and is not skipped")
     if not skipped:
-        terminal.printer().line(f"{read.layout.name}: nothing of it was skipped.")
+        terminal.printer().line(f"{read.layout.name}: nothing was skipped.")
         return
     _warn_of_active(read)
 
@@ -227,7 +227,7 @@ def use(
     beat: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="BEAT PICTURE",
+            metavar="BEAT IMAGE",
             help="The beat, with its style (clear/7.3), and a PNG, JPEG or WebP file.",
             show_default=False,
             autocompletion=complete.beat_and_file,
@@ -236,28 +236,28 @@ def use(
     *,
     beats: BeatsOption = None,
 ) -> None:
-    """Put a picture of your own in a beat's place; what was there is kept in old_images/.
+    """Use your own image for a beat. The image it replaces is kept in old_images/.
 
-    It becomes a PNG, is never outdated, and no run draws over it but one that names the beat.
-    It may have up to 100 million pixels and 64 MB.
-    Where it has another shape than the project's pictures, or far fewer pixels, that is said.
+    Takes up to 100 million pixels and 64 MB, and stores it as PNG. Your image is never outdated;
+    a run replaces it only if you name the beat. Warns if the aspect ratio differs or the image is
+    much smaller.
     """
     from imagegen.display import terminal
     from imagegen.editing import use
 
     if beat is None or len(beat) != len(("beat", "picture")):
         hint = project_command("use", project, "clear/7.3", "own.jpg")
-        raise UsageError("which beat, and which picture?", hint=hint)
+        raise UsageError("use needs a beat and an image file", hint=hint)
     read = open_project(project, beats, beats=beat[:1])
     place = use.use_image(read, picture_file(beat[1]), time.time())
     terminal.printer().line(
-        f"{place} is yours now; {project_command('undo', project)} takes it back"
+        f"{place} is now your image; to undo: {project_command('undo', project)}"
     )
     _warn_of_misfit(read, place)
 
 
 def _warn_of_misfit(read: "Project", place: str) -> None:
-    """Say that a person's own picture is not like the project's others; it is used all the same."""
+    """Warn if the user's image differs in shape or size; it is used anyway."""
     from imagegen.display import terminal
     from imagegen.display.text import size_hint
     from imagegen.workspace.survey import inspect_image

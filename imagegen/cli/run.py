@@ -47,37 +47,37 @@ if TYPE_CHECKING:
 
 _EXITS: Final = exit_codes(
     {
-        0: "all that was asked for is there",
-        1: "some beats are in error: look at them",
-        2: "wrong usage, settings, input or keys: mend that first",
-        3: "ended early (quota, time, money, service, stop): resume carries on",
+        0: "all requested images are there",
+        1: "some beats are in error: see imagegen status",
+        2: "invalid usage, settings, input or keys: fix and rerun",
+        3: "ended early (quota, time, money, service, stop): resume later",
         4: "another run is active on the project",
-        130: "interrupted: resume carries on (129 and 143 too)",
+        130: "interrupted: resume (129 and 143 too)",
     }
 )
 RUN_EPILOG: Final = (
-    _EXITS
-    + "\n\n"
-    + examples(
-        ("imagegen run my-video --dry-run", "what it takes and costs"),
-        ("imagegen run my-video --sample 3", "see the looks first"),
+    examples(
+        ("imagegen run my-video --dry-run", "time and cost; draws nothing"),
+        ("imagegen run my-video --sample 3", "see the styles first"),
         ("imagegen run my-video --max-cost 20", "spend at most 20 dollars"),
         ("imagegen run my-video --max-time 25m", "in a CI job"),
         ("imagegen run my-video --style clear --shot 2", "only this style of shot 2"),
-        ("imagegen run my-video --outdated", "redraw what was edited since"),
+        ("imagegen run my-video --outdated", "redraw what you edited since"),
     )
+    + "\n\n"
+    + _EXITS
 )
 REDRAW_EPILOG: Final = examples(
-    ("imagegen redraw my-video clear/7.3", "the same words once more"),
-    ('imagegen redraw my-video 7.3 --prompt "The boat, far away"', "other words, in every style"),
+    ("imagegen redraw my-video clear/7.3", "same prompt"),
+    ('imagegen redraw my-video 7.3 --prompt "The boat, far away"', "new prompt, in every style"),
 )
 RESUME_EPILOG: Final = (
-    _EXITS
-    + "\n\n"
-    + examples(
-        ("imagegen resume my-video", "what is left of the last run"),
-        ("imagegen resume my-video --max-cost 5", "and at most 5 dollars more"),
+    examples(
+        ("imagegen resume my-video", "draws the rest"),
+        ("imagegen resume my-video --max-cost 5", "spends at most 5 dollars more"),
     )
+    + "\n\n"
+    + _EXITS
 )
 
 
@@ -90,7 +90,7 @@ def run(
         typer.Option(
             "--shot",
             metavar="N",
-            help="Draw only this shot. Repeat it for more.",
+            help="Draw only this shot. Repeatable.",
             autocompletion=complete.shots,
             rich_help_panel=WHAT,
         ),
@@ -111,7 +111,7 @@ def run(
         typer.Option(
             "--limit",
             metavar="N",
-            help="Draw at most N beats, over all styles.",
+            help="Draw at most N beats in all.",
             parser=whole_number("--limit", 0),
             rich_help_panel=WHAT,
         ),
@@ -120,7 +120,7 @@ def run(
         bool,
         typer.Option(
             "--force",
-            help="Draw again what has a picture; the old ones are kept in old_images/.",
+            help="Redraw existing images too; the old ones are kept in old_images/.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -128,8 +128,8 @@ def run(
         bool,
         typer.Option(
             "--outdated",
-            help="Draw again what is outdated: its words, look, references, model or size have "
-            "changed since; the old ones are kept in old_images/.",
+            help="Redraw outdated images too: their prompt, look, references, model or size "
+            "changed; the old ones are kept in old_images/.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -137,7 +137,7 @@ def run(
         bool,
         typer.Option(
             "--renumber",
-            help="Where numbers have moved, move the pictures along first.",
+            help="If beat numbers changed, move the images to them first.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -145,7 +145,7 @@ def run(
         bool,
         typer.Option(
             "--as-is",
-            help="Where numbers have moved, leave the pictures where they are, and draw.",
+            help="If beat numbers changed, draw without moving the images.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -154,7 +154,7 @@ def run(
         bool,
         typer.Option(
             "--dry-run",
-            help="Say what would be drawn, how long it takes and what it costs; draw nothing.",
+            help="Show what would be drawn, how long it takes and what it costs; draw nothing.",
             rich_help_panel=LIMITS,
         ),
     ] = False,
@@ -164,7 +164,7 @@ def run(
         bool,
         typer.Option(
             "--fail-fast",
-            help="End at the first beat in error, with exit 1.",
+            help="Stop at the first beat in error (exit 1).",
             rich_help_panel=LIMITS,
         ),
     ] = False,
@@ -179,10 +179,10 @@ def run(
     detach: DetachOption = False,
     keep_awake: AwakeOption = False,
 ) -> None:
-    """Draw every beat that has no picture yet; what failed is tried again.
+    """Draw every beat that has no image yet, and retry beats in error.
 
-    Ctrl-C finishes the requests in flight, which are paid for, and ends; pressed twice it
-    ends at once. Either way `imagegen resume` carries on.
+    Ctrl-C waits for the requests in flight, which are paid for; a second Ctrl-C stops at once.
+    In both cases `imagegen resume` draws the rest.
     """
     asked = make_request(
         styles=style,
@@ -213,7 +213,7 @@ def run(
         sure=yes,
     )
     if as_is and renumber:
-        raise UsageError("--as-is and --renumber are two ways out: choose one")
+        raise UsageError("--as-is and --renumber cannot be combined")
     draw(project, asked, how)
 
 
@@ -225,10 +225,10 @@ def redraw(
         str | None,
         typer.Option(
             "--prompt",
-            metavar="WORDS",
+            metavar="TEXT",
             parser=non_empty_text("--prompt"),
-            help="Send these words instead of the storyboard's, now and later; the style's look "
-            "is added. They are kept in overrides.toml.",
+            help="Use this prompt instead of the storyboard's, now and later; the style's look "
+            "is added. Saved in overrides.toml.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -236,7 +236,7 @@ def redraw(
         bool,
         typer.Option(
             "--as-written",
-            help="Send the storyboard's words again, and forget those of an earlier --prompt.",
+            help="Use the storyboard's prompt again; drops an earlier --prompt.",
             rich_help_panel=WHAT,
         ),
     ] = False,
@@ -251,9 +251,11 @@ def redraw(
     progress: ProgressOption = View.AUTO,
     verbose: VerboseOption = False,
 ) -> None:
-    """Draw a beat once more, with other words if you like; the old picture is kept."""
+    """Redraw beats, with another prompt if you like. The old images are kept in old_images/."""
     if not beat:
-        raise UsageError("which beat?", hint=project_command("redraw", project, "clear/7.3"))
+        raise UsageError(
+            "redraw needs a beat", hint=project_command("redraw", project, "clear/7.3")
+        )
     asked = make_request(
         beats=beat,
         force=True,
@@ -271,11 +273,11 @@ def redraw(
         sure=yes,
     )
     if prompt is not None and as_written:
-        raise UsageError("--prompt and --as-written are two kinds of words: choose one")
+        raise UsageError("--prompt and --as-written cannot be combined")
 
     def wanted(had: "Override", _: "Beat") -> "Override":
-        words = None if as_written else prompt or had.prompt
-        return msgspec.structs.replace(had, prompt=words, waived=False, accepted=None)
+        text = None if as_written else prompt or had.prompt
+        return msgspec.structs.replace(had, prompt=text, waived=False, accepted=None)
 
     def read(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
         from imagegen.workspace.project import Project
@@ -298,10 +300,10 @@ def resume(
     detach: DetachOption = False,
     keep_awake: AwakeOption = False,
 ) -> None:
-    """Carry on the last run, with the options that chose what it draws.
+    """Continue the last run with its styles, shots, beats, provider and model.
 
-    It remembers styles, shots, beats, provider and model; of --force, only what is not
-    redrawn yet. Keys, addresses, --limit and what stands below are never remembered.
+    With --force it redraws only what the last run did not get to. Keys, URLs, --limit and the
+    options below are not remembered.
     """
     how = ExecutionOptions(
         keys=keys,

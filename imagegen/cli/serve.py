@@ -1,4 +1,4 @@
-"""The page in the browser: `serve`."""
+"""The command that serves the page for the browser: `serve`."""
 
 import contextlib
 import gc
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from imagegen.project.layout import ProjectPaths
     from imagegen.web.auth import Auth
 
-SERVE: Final = "The page"
+SERVE: Final = "Page"
 _LARGEST_PORT: Final = 65535
 
 SERVE_EPILOG: Final = examples(
     ("imagegen serve my-video", "opens the page in the browser"),
-    ("imagegen serve my-video --no-browser", "only says where it is"),
-    ("imagegen serve my-video --port 8000", "always at the same port"),
+    ("imagegen serve my-video --no-browser", "only prints its URL"),
+    ("imagegen serve my-video --port 8000", "always uses the same port"),
 )
 
 
@@ -46,7 +46,7 @@ def serve(
         typer.Option(
             "--port",
             metavar="N",
-            help="The port; 0 is any that is free.  [default: 0]",
+            help="Port; 0 is any free one.  [default: 0]",
             parser=whole_number("--port", 0, _LARGEST_PORT, example=8765),
             show_default=False,
             rich_help_panel=SERVE,
@@ -55,7 +55,7 @@ def serve(
     no_browser: Annotated[
         bool,
         typer.Option(
-            "--no-browser", help="Do not open it, only say where it is.", rich_help_panel=SERVE
+            "--no-browser", help="Print the URL; do not open a browser.", rich_help_panel=SERVE
         ),
     ] = False,
     host: Annotated[
@@ -63,7 +63,7 @@ def serve(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Listen at this address.  [default: 127.0.0.1, this machine alone]",
+            help="Listen at this address.  [default: 127.0.0.1, only this machine]",
             show_default=False,
             rich_help_panel=SERVE,
         ),
@@ -72,8 +72,8 @@ def serve(
         bool,
         typer.Option(
             "--allow-other-machines",
-            help="Let --host be an address that others reach. Whoever has the page's address may "
-            "then draw at your cost, and what is sent can be read on the way.",
+            help="Allow other machines to connect. Anyone with the URL can spend your quota, "
+            "and traffic is not encrypted.",
             rich_help_panel=SERVE,
         ),
     ] = False,
@@ -82,7 +82,8 @@ def serve(
         typer.Option(
             "--allow-origin",
             metavar="ORIGIN",
-            help="Let pages of this origin ask too, with the token: http://localhost:3000, say.",
+            help="Also accept requests, with the token, from pages of this origin: "
+            "http://localhost:3000.",
             show_default=False,
             rich_help_panel=SERVE,
         ),
@@ -93,11 +94,10 @@ def serve(
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
-    """Open a page to watch a run, review the pictures and choose the best of each beat.
+    """Open a page to watch a run, review the images and choose the best of each beat.
 
-    A run that is started there is one like any other: it goes on when the page is closed or
-    this command ends. It draws with the provider and model that are named here, else with those
-    of imagegen.toml. Ctrl-C ends the page.
+    A run that you start in the page continues when you close the page or stop this command. It
+    uses the provider and model given here, or those of imagegen.toml. Ctrl-C stops the page.
     """
     try:
         from imagegen.web import auth, server
@@ -109,14 +109,15 @@ def serve(
 
     if not auth.is_loopback(host) and not other_machines:
         raise UsageError(
-            f"--host {host} lets other machines in", hint="add --allow-other-machines to do it"
+            f"--host {host} can be reached by other machines",
+            hint="to allow that, add --allow-other-machines",
         )
     if allow_origin is not None:
         auth.require_origin(allow_origin)
     boards = BoardCache(
         project, make_request(provider=provider, model=model, beats_file=absolute(beats))
     )
-    # Faults of the project are told before anything is opened.
+    # Report errors of the project before anything is opened.
     boards.read()
     named = {"beats": absolute(beats), "keys": absolute(keys), "base-url": base_url}
     options = [f"--{name}={value}" for name, value in named.items() if value is not None]
@@ -127,7 +128,7 @@ def serve(
     with contextlib.ExitStack() as at_end:
 
         def ready() -> None:
-            _tell(boards.layout, opened, alone=not other_machines)
+            _print_url(boards.layout, opened, alone=not other_machines)
             if not no_browser and _has_screen():
                 _open(at_end.enter_context(entrance(opened)))
 
@@ -146,21 +147,23 @@ def _open(file: Path | None) -> None:
     if file is None:
         from imagegen.display import terminal
 
-        terminal.printer().line("The browser was not opened: the state folder takes no file.")
+        terminal.printer().line(
+            "The browser was not opened: the state folder is not writable. Open the URL."
+        )
         return
     threading.Thread(target=webbrowser.open, args=[file.as_uri()], daemon=True).start()
 
 
-def _tell(layout: "ProjectPaths", opened: "Auth", *, alone: bool) -> None:
-    """Say where the page is. Its address stands in a line of its own, whole."""
+def _print_url(layout: "ProjectPaths", opened: "Auth", *, alone: bool) -> None:
+    """Print the URL of the page, on a line of its own, never wrapped."""
     from imagegen.display import terminal
 
     printer = terminal.printer()
     printer.line(f"{layout.name} is at")
     printer.line(f"  {opened.address(opened.token)}")
     if not alone:
-        printer.line("  Whoever has this address may draw at your cost.")
-    printer.line("Ctrl-C ends the page; a run goes on without it.")
+        printer.line("  Anyone with this URL can spend your quota.")
+    printer.line("Ctrl-C stops the page; a run continues without it.")
     sys.stdout.flush()
 
 
@@ -174,15 +177,15 @@ def _leave(layout: "ProjectPaths", path: Path) -> None:
     if active is None:
         printer.line("The page is closed; nothing is running.")
         return
-    printer.line(f"The page is closed; process {active.pid} goes on drawing.")
+    printer.line(f"The page is closed; process {active.pid} continues drawing.")
     printer.command_list(
         (project_command("status", path, "--watch"), "follows it"),
-        (project_command("stop", path), "ends it; resume carries on"),
+        (project_command("stop", path), "stops it; resume draws the rest"),
     )
 
 
 def _has_screen() -> bool:
-    """Tell whether a browser would open in front of a person, and not in the terminal."""
+    """Return whether a browser can open a window for the user."""
     if not sys.stdout.isatty():
         return False
     if sys.platform in {"win32", "darwin"}:

@@ -1,4 +1,4 @@
-"""Which signals a command heeds."""
+"""The signals that end a command."""
 
 import signal
 from typing import Final
@@ -7,14 +7,14 @@ _ENDING: Final = ("SIGTERM", "SIGHUP")
 
 
 def termination_signals() -> list[int]:
-    """Return the numbers of the signals that are sent to end a program, Ctrl-C apart.
+    """Return the numbers of the signals that end a program, except Ctrl-C.
 
-    Those are left out that this system does not have, and those that whoever started us wished
-    to be ignored, as `nohup` does so that a closed terminal ends nothing.
+    Leaves out signals that this system does not have, and those that the caller set to be
+    ignored: `nohup` does so, to keep a program running when the terminal closes.
 
-    Ctrl-C is no such wish: shells without job control start with it ignored whatever ends with
-    `&`, and some (dash) let no script change that. Whoever presses it there, or has a script
-    pass it on as examples/ci.sh does, wants a run that costs money to end.
+    An ignored Ctrl-C is handled all the same: shells without job control ignore it for each
+    command that ends with `&`, and some (dash) let no script change that. A user who presses it
+    there, or a script that passes it on like examples/ci.sh, wants to stop a run that costs money.
     """
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

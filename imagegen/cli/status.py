@@ -1,4 +1,4 @@
-"""The commands for a run from outside: `status`, `stop`."""
+"""The commands that watch or stop a run from another process: `status`, `stop`."""
 
 import contextlib
 import sys
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from imagegen.review.status import ProjectStatus
 
 STATUS_EPILOG: Final = (
-    exit_codes(
-        {
-            0: "told; with --check: every picture is there",
-            1: "with --check: no beat is pending, but some are in error or have no prompt",
-            2: "wrong usage, settings or input; with --check: numbers have moved",
-            3: "with --check: some beats are pending",
-        }
-    )
-    + "\n\n"
-    + examples(
+    examples(
         ("imagegen status my-video", "bars, counts and a sign for each beat"),
         ("imagegen status my-video --watch", "follow the run from another window"),
-        ("imagegen status my-video --check", "for scripts: is it all there?"),
+        ("imagegen status my-video --check", "for scripts: is every image there?"),
         ("imagegen status my-video --json", "for programs"),
+    )
+    + "\n\n"
+    + exit_codes(
+        {
+            0: "shown; with --check: every image is there",
+            1: "with --check: no beat is pending, but some are in error or have no prompt",
+            2: "invalid usage, settings or input; with --check: beat numbers changed",
+            3: "with --check: some beats are pending",
+        }
     )
 )
 STOP_EPILOG: Final = examples(
@@ -47,21 +47,21 @@ def status(
         bool,
         typer.Option(
             "--check",
-            help="Exit 2 if numbers have moved, 3 if beats are pending, else 1 if some are in "
-            "error.",
+            help="Exit 2 if beat numbers changed, 3 if beats are pending, 1 if some are in "
+            "error, else 0.",
         ),
     ] = False,
     watch: Annotated[
         bool,
         typer.Option(
             "--watch",
-            help="Follow the active run until it ends; leaving does not end it. With --json: "
-            "print its events, one a line.",
+            help="Follow the active run until it ends; Ctrl-C does not stop the run. With "
+            "--json, print its events, one per line.",
         ),
     ] = False,
     beats: BeatsOption = None,
 ) -> None:
-    """Tell where a project stands: counts and a sign for each beat."""
+    """Show the progress of a project: counts, and a sign for each beat."""
     from imagegen.cli.watch import watch as follow
     from imagegen.display import terminal
     from imagegen.project.layout import ProjectPaths
@@ -71,22 +71,22 @@ def status(
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     if followed and not exit_code:
         return
-    found, astray = _look(project, absolute(beats))
+    found, numbers_changed = _look(project, absolute(beats))
     if json and not followed:
         sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
         sys.stdout.buffer.flush()
     elif not followed:
         terminal.printer().status(found, str(project), time.time())
     if exit_code:
-        if astray is not None:
-            raise astray
+        if numbers_changed is not None:
+            raise numbers_changed
         raise typer.Exit(found.check)
 
 
 def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageError | None]":
-    """Return where a project stands, and the error of numbers that have moved.
+    """Return the status of a project, and the error if beat numbers changed.
 
-    Of a large project only these are kept while they are told.
+    Frees the project itself, which may be large, before anything is printed.
     """
     from imagegen.export import record
     from imagegen.review.status import project_status
@@ -109,10 +109,9 @@ def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageErro
 
 
 def stop(project: ProjectArgument = Path()) -> None:
-    """Ask the active run to finish what is in flight, save, and end.
+    """Stop the active run. Requests in flight, which are paid for, finish first.
 
-    The run ends with exit 3, and `imagegen resume` carries on. Without an active run it
-    says so.
+    The run saves its images and ends with exit 3; `imagegen resume` draws the rest.
     """
     from imagegen.display import terminal
     from imagegen.project import record
@@ -122,7 +121,9 @@ def stop(project: ProjectArgument = Path()) -> None:
     printer = terminal.printer()
     active = record.active_run(layout)
     if active is None:
-        printer.line(f"{layout.name}: nothing is running.")
+        printer.line(f"{layout.name}: no active run.")
         return
     record.request_stop(layout, active.run)
-    printer.line(f"{layout.name}: asked process {active.pid} to finish and end.")
+    printer.line(
+        f"{layout.name}: process {active.pid} finishes its requests in flight, then stops."
+    )

@@ -1,4 +1,4 @@
-"""Stdout and stderr as the commands need them, whatever they were given."""
+"""Prepare stdout and stderr for any terminal, pipe or full disk."""
 
 import io
 import os
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def configure_streams() -> None:
-    """Let stdout and stderr take whatever is printed; only stdout tells that it cannot.
+    """Make stdout and stderr accept any character; only stdout reports write errors.
 
-    Where stderr is on a full disk or its reader is gone, what stands there is lost, and the
-    exit code tells alone.
+    If stderr is on a full disk or its reader is gone, messages are lost and only the exit code
+    remains.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            # Closed before we began (`>&-`): write to nowhere.
+            # Closed by the caller (`>&-`): discard what is written.
             nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end
             setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character shows another one, not a traceback.
+            # A terminal that cannot show a character shows a substitute, not a traceback.
             encoding = "ascii" if charset.wants_ascii() else None
             stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
     said = sys.stderr
@@ -39,15 +39,15 @@ def configure_streams() -> None:
 
 
 def discard_stdout() -> None:
-    """Let what Python writes out at its end go nowhere, for the output takes nothing."""
+    """Discard what Python flushes at exit, after stdout failed."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _IgnoreErrors(io.RawIOBase):
-    """Writes to a stream at once; what that does not take is lost."""
+    """Writes to a stream without a buffer, and ignores its errors."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        # The stream would close the file if nobody held it.
+        # Without this reference the stream would close the file.
         self._stream = stream
         self._raw: Any = getattr(stream.buffer, "raw", stream.buffer)
 

@@ -39,10 +39,13 @@ if TYPE_CHECKING:
     from imagegen.workspace.project import CredentialOptions, Project
 
 TRY_EPILOG: Final = examples(
-    ('imagegen try my-video --style clear --look "Ink, two colours."', "the first beat in it"),
-    ("imagegen try my-video --beat clear/7.3 -n 4", "four pictures to choose from"),
-    ("imagegen try my-video --keep look", "the look that was tried last"),
-    ("imagegen try my-video --keep tries/…/Beat_7.3_2.png", "that picture"),
+    (
+        'imagegen try my-video --style clear --look "Ink, two colours."',
+        "tries a look on the first beat",
+    ),
+    ("imagegen try my-video --beat clear/7.3 -n 4", "draws four candidates"),
+    ("imagegen try my-video --keep look", "adopts the last look tried"),
+    ("imagegen try my-video --keep tries/…/Beat_7.3_2.png", "adopts that image"),
 )
 _MOST: Final = 50
 
@@ -57,7 +60,7 @@ def attempt(
             "--look",
             metavar="SENTENCE",
             parser=non_empty_text("--look"),
-            help="Try this look instead of the style's own.",
+            help="Try this look instead of the style's.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -67,7 +70,7 @@ def attempt(
         typer.Option(
             "-n",
             metavar="N",
-            help="How many candidates of each.  [default: 2]",
+            help="Candidates per beat.  [default: 2]",
             parser=whole_number("-n", 1, _MOST),
             rich_help_panel=WHAT,
         ),
@@ -77,8 +80,8 @@ def attempt(
         typer.Option(
             "--keep",
             metavar="WHAT",
-            help="Adopt the look that was tried last (look), or a candidate by its path or its "
-            "name as it was shown (clear/7.3_2).",
+            help="Adopt the last look tried (look), or a candidate by its path or by its "
+            "name as shown (clear/7.3_2).",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -91,10 +94,10 @@ def attempt(
     progress: ProgressOption = View.AUTO,
     verbose: VerboseOption = False,
 ) -> None:
-    """Draw candidates into tries/, to choose a look or a picture; nothing else changes.
+    """Draw candidates into tries/, to choose a look or an image. Nothing else changes.
 
-    Without --beat it is the first beat of each style that is drawn.
-    `--keep` then adopts the look, or one picture for its beat.
+    Draws the first beat of each style, unless you name beats with --beat. Then --keep adopts the
+    look, or one image for its beat.
     """
     if keep is not None:
         _keep(project, keep, beats)
@@ -125,10 +128,10 @@ def attempt(
         found = {}
         if drawn.first_picture is not None:
             path = (project / drawn.first_picture).as_posix()
-            found[project_command("try", project, "--keep", path, *named)] = "makes it the beat's"
+            found[project_command("try", project, "--keep", path, *named)] = "uses it for the beat"
         if look is not None:
             found[project_command("try", project, "--keep", "look", *named)] = (
-                "makes it the style's"
+                "uses it for the style"
             )
         return found
 
@@ -142,16 +145,16 @@ def draw_candidates(
     read: Callable[["DrawRequest", "CredentialOptions"], "ScratchProject"],
     keeps: Callable[["ScratchProject"], Mapping[str, str]],
 ) -> None:
-    """Draw into tries/, and say with which commands what was drawn is kept.
+    """Draw into tries/, and print the commands that keep the result.
 
-    `read` reads what is drawn, `keeps` returns commands and what they do. Ends the command with the
-    run's exit code. Raises `ImagegenError` where nothing could start.
+    `read` reads the project to draw; `keeps` returns commands and what they do. Raises `typer.Exit`
+    with the run's exit code, and `ImagegenError` if nothing could start.
     """
     drawn: list[ScratchProject] = []
 
     def once(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
         drawn.append(read(asked, source))
-        # Before anything is drawn: a run that is ended at once comes back to nobody.
+        # Before anything is drawn: a run that is killed does not return here.
         drawn[0].save_metadata()
         return drawn[0]
 
@@ -174,4 +177,4 @@ def _keep(project: Path, what: str, beats: Path | None) -> None:
     from imagegen.editing import candidates
 
     done = candidates.keep(open_project(project, beats), what, time.time())
-    terminal.printer().line(f"{done}; {project_command('undo', project)} takes it back")
+    terminal.printer().line(f"{done}; to undo: {project_command('undo', project)}")

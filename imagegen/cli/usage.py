@@ -1,4 +1,4 @@
-"""What is said of words that a command does not take, and which of them is the project."""
+"""Usage errors, and the project argument if it is left out."""
 
 import contextlib
 import difflib
@@ -13,22 +13,22 @@ import typer
 from imagegen.cli.complete import is_project
 from imagegen.errors import UsageError, lower_first
 
-# As in `help`, what is click's has no name here, and is `Any`.
+# As in `help`, click's types are `Any`.
 
 _UNIT: Final = re.compile(r"h(ours?)?|m(in(ute)?s?)?|s(ec(ond)?s?)?")
 
-# What every click raises for wrong usage.
+# The base class of click's usage errors, in every version.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def resolve_project(ctx: Any) -> None:
-    """Let a project that was left out be the current folder, though words stand in its place.
+    """Set the project to the current folder if it was left out before other arguments.
 
-    Raises `UsageError` where there is no such folder, before anything is said of the words.
+    Raises `UsageError` if the folder does not exist, before the other arguments are read.
     """
     arguments = [param for param in ctx.command.params if not is_option(param)]
     lists = [param.name for param in arguments if param.nargs == -1]
-    if not lists:
+    if not lists or "project" not in ctx.params:
         return
     from imagegen.project.layout import ProjectPaths
 
@@ -38,15 +38,15 @@ def resolve_project(ctx: Any) -> None:
 
 
 def split_project(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]:
-    """Tell a project from the first of the words behind it, where the project was left out."""
+    """Return the project and the other arguments; the first may not be the project."""
     if project.is_dir() or not is_project(Path()):
         return project, list(words)
-    # It is no path: beats are named with a slash on every system.
+    # Not a path: beats are written with a slash on every system.
     return Path(), [project.as_posix(), *words]
 
 
 def reject_extra_args(ctx: Any) -> None:
-    """Raise `UsageError` for words that no argument takes."""
+    """Raise `UsageError` for an unexpected argument."""
     taken, span = ctx.params.get("project"), ctx.params.get("max_time")
     extra = list(ctx.args)
     if span and _UNIT.fullmatch(str(taken)) and not taken.exists():
@@ -56,19 +56,19 @@ def reject_extra_args(ctx: Any) -> None:
         return
     words, first = shlex.join(extra), extra[0]
     if span and _UNIT.fullmatch(first):
-        hint = f"write a span of time as one word: --max-time {span}{first[0]}"
-        raise UsageError(f'"{words}" is one word too many', hint=hint)
-    hint = f"{ctx.command_path} -h tells what it takes"
+        hint = f"write the duration as one word: --max-time {span}{first[0]}"
+        raise UsageError(f'unexpected argument "{words}"', hint=hint)
+    hint = f"for its options: {ctx.command_path} -h"
     if "beat" in ctx.params and first[:1].isdigit():
-        hint = f"a beat is named with --beat {first}"
+        hint = f"select a beat with --beat {first}"
     if taken is None:
-        raise UsageError(f'{ctx.info_name} takes no "{words}"', hint=hint)
-    raise UsageError(f'"{words}" is too much: the project is "{taken}" already', hint=hint)
+        raise UsageError(f'{ctx.info_name}: unexpected argument "{words}"', hint=hint)
+    raise UsageError(f'unexpected argument "{words}" (project is "{taken}")', hint=hint)
 
 
 @contextlib.contextmanager
 def translate_click_errors(ctx: Any) -> Iterator[None]:
-    """Say in our words what click finds wrong in the words of a command."""
+    """Convert click's usage errors to `UsageError`."""
     try:
         yield
     except _WrongUsage as error:
@@ -76,7 +76,7 @@ def translate_click_errors(ctx: Any) -> Iterator[None]:
 
 
 def _wrong_usage(error: Any, ctx: Any) -> UsageError:
-    hint = f"{ctx.command_path} -h tells what it takes"
+    hint = f"for its options: {ctx.command_path} -h"
     name = getattr(error, "option_name", None)
     if name is None:
         message = error.format_message().rstrip(".")
@@ -113,7 +113,7 @@ def _meant(ctx: Any, wrong: str) -> str | None:
     if not meant:
         return near
     command = f"{root.command_path} {behind[meant[0]]} {meant[0]}"
-    return f"options stand behind the command: {command}"
+    return f"options come after the command: {command}"
 
 
 def _options_of(command: Any, ctx: Any) -> list[str]:
@@ -121,5 +121,5 @@ def _options_of(command: Any, ctx: Any) -> list[str]:
 
 
 def is_option(param: Any) -> bool:
-    """Tell whether a parameter is an option, and no argument."""
+    """Return whether a parameter is an option, not an argument."""
     return bool(param.param_type_name == "option")

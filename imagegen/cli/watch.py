@@ -1,4 +1,4 @@
-"""Follows a run from outside: `status --watch`."""
+"""Follow a run of another process: `status --watch`."""
 
 import contextlib
 import gc
@@ -20,15 +20,15 @@ from imagegen.shell import project_command
 from imagegen.workspace.plan import Plan
 
 _UNKNOWN: Final = Plan(styles={}, unselected_count=1)
-"""Of a run whose beats cannot be read, or need not be."""
+"""For a run with beats that cannot, or need not, be read."""
 
 
 def watch(root: Path, beats_file: str | None, view: str) -> bool:
-    """Show the active run until it ends; returns False where more is to be said.
+    """Show the active run until it ends; return False if the status is still to be printed.
 
-    That is so where none is active, or where it broke off; not of `view` json, which
-    prints events alone. Else `view` is auto; where the project's files have a fault just now,
-    it is lines of what happens. Leaving does nothing to the run.
+    That is the case if no run is active or if it crashed, except for `view` json, which prints
+    only events. Other views become plain lines if the project's files have errors now. Leaving
+    does not affect the run.
     """
     from imagegen.display import terminal
     from imagegen.events import journal
@@ -42,12 +42,11 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
         try:
             plan = _plan(root, active, beats_file)
         except InvalidInputError:
-            # Somebody edits them; the run goes on with what it has read.
+            # They are being edited; the run continues with what it has read.
             view = "plain"
             terminal.printer(errors=True).line(
-                f"{layout.name} has faults in its files now "
-                f"({project_command('check', root)} tells them): what the run does is shown as "
-                "lines."
+                f"{layout.name}: its files have errors now, so the run is shown as lines. "
+                f"To list the errors: {project_command('check', root)}"
             )
     gc.enable()
     screen = terminal.RunDisplay(view, watching=True)
@@ -60,7 +59,7 @@ def watch(root: Path, beats_file: str | None, view: str) -> bool:
 
 @contextlib.contextmanager
 def exit_cleanly_on_signal() -> Iterator[None]:
-    """Let a signal end the command as Ctrl-C does, so that the terminal is given back."""
+    """Handle termination signals like Ctrl-C, so that the terminal is restored."""
 
     def end(number: int, _frame: object) -> None:
         raise InterruptedRunError(Exit(128 + number))
@@ -74,7 +73,7 @@ def exit_cleanly_on_signal() -> Iterator[None]:
 
 
 def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
-    """Return what the run draws. Raises `UsageError`."""
+    """Return the plan of the run. Raises `UsageError`."""
     from imagegen.workspace.project import Project
 
     project = Project(root, _asked(active, beats_file))
@@ -82,12 +81,12 @@ def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
 
 
 def _asked(active: RunRecord, beats_file: str | None) -> DrawRequest:
-    """Return what the run was asked for, with a beats file that this command may read."""
+    """Return the run's request, with a beats file that this command may read."""
     named = active.asked.beats_file
     if beats_file is None and named is not None and Path(named).is_absolute():
-        # The record may be somebody else's: it must not choose what of yours is read.
+        # The record may come from another user: it must not choose which files are read.
         raise UsageError(
             "the run reads its beats from outside the project",
-            hint=f"name them: imagegen status --watch --beats {named}",
+            hint=f"to allow that: imagegen status --watch --beats {named}",
         )
     return msgspec.structs.replace(active.asked, beats_file=beats_file or named)
