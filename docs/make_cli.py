@@ -1,6 +1,6 @@
 """Write docs/cli.md: the help of every command, as a terminal of 80 columns shows it.
 
-Run it where a help text has changed: `python docs/make_cli.py`.
+Run it after you change a help text: `python docs/make_cli.py`.
 """  # noqa: INP001  # a script, not a package
 
 import os
@@ -16,42 +16,22 @@ PAGE: Final = Path(__file__).with_name("cli.md")
 _INTRODUCTION: Final = """\
 # The commands
 
-What `imagegen COMMAND --help` says. This page is written by `python docs/make_cli.py`.
+This page is what `imagegen help COMMAND` prints; `python docs/make_cli.py` writes it.
 
-`PROJECT` is the current folder where it is left out. A wrong option or value ends with exit 2
-before anything is sent, and the message says what was probably meant.
-
-## Exit codes
-
-The first that applies:
-
-| code | means | a script should |
-|---|---|---|
-| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or SIGHUP | `resume` |
-| 2 | wrong usage, settings, input or keys | give up: a person must mend it |
-| 4 | another run is active on the project | wait |
-| 3 | ended early: keys spent or out of credit, service down, \
-out of time or money, stopped, disk full | wait until \
-`resume_after` (in `status --json`), then `resume`; give up if it is null |
-| 1 | some beats are in error | look: `status` lists them with their reasons |
-| 0 | all that was asked for is there | go on |
-| 141 | whoever read the output closed it, or it cannot be written | `resume` |
-| 70 | a fault of imagegen; the message says where the details are | report it |
-
-`status --check` ends with 2 where numbers have moved, with 3 while beats are pending, else with 1
-if some are in error, else with 0.
-[examples/ci.sh](../examples/ci.sh) acts on all of them.
+`PROJECT` defaults to the current folder. A wrong option or value ends with exit 2 before anything
+is sent, and the message suggests what you may have meant. [Scripts](scripts.md#exit-codes) has the
+exit codes.
 
 ## Completion
 
-`imagegen --install-completion` teaches bash, zsh, fish or PowerShell to complete commands, options
-and their values: the project's styles, shots and beats too. It reads the project, writes nothing,
-and leaves out names that would need quotes.
+`imagegen --install-completion` sets up completion for bash, zsh, fish or PowerShell: commands,
+options and their values, including your project's styles, shots and beats. Completion reads the
+project and writes nothing. It leaves out names that would need quotes.
 """
 
 
 def page() -> str:
-    """Return the page's text, whatever the width of the terminal."""
+    """Return the text of the page, independent of the terminal's width."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "80"
     try:

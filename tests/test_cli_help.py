@@ -117,6 +117,27 @@ def test_exit_codes_are_where_they_are_needed() -> None:
         )
 
 
+@pytest.mark.parametrize("path", [(), ("run",), ("keys",), ("keys", "add")], ids=" ".join)
+def test_help_is_a_command_too(commands: Commands, path: tuple[str, ...]) -> None:
+    """`imagegen help COMMAND` prints what `imagegen COMMAND -h` prints."""
+    done = commands.run("help", *path)
+    assert (done.code, done.out) == (0, commands.run(*path, "-h").out)
+    assert done.out.startswith((COMMANDS[path].help or "").split()[0])
+
+
+def test_help_suggests_the_nearest_command(commands: Commands) -> None:
+    """An unknown command is a usage error, as without `help`."""
+    done = commands.run("help", "runn")
+    assert (done.code, done.err) == (2, commands.run("runn").err)
+    assert 'did you mean "run"' in done.err
+
+
+def test_version_is_a_command_too(commands: Commands) -> None:
+    """`imagegen version` prints what `imagegen --version` prints."""
+    done = commands.run("version")
+    assert (done.code, done.out) == (0, commands.run("--version").out)
+
+
 def test_help_without_a_command(commands: Commands) -> None:
     """`imagegen` alone is wrong usage, and shows what can be typed."""
     done = commands.run()
@@ -152,7 +173,7 @@ WRONG = [
     (["run", "my-vidoe"], 'did you mean "my-video"'),
     (["run", "my-video/beats.json"], "the project's folder: my-video"),
     (["run", "my-video", "1.1"], "--beat 1.1"),
-    (["run", "my-video", "other"], "the project is"),
+    (["run", "my-video", "other"], "project is"),
     (["run", ""], "use . for the current folder"),
     (["serve", "my-video", "--port", "abc"], "for example: --port 8765"),
     (["init", ""], "use . for the current folder"),

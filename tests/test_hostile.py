@@ -37,7 +37,7 @@ def sound(done: Done, *codes: int) -> None:
     """Fail unless a command ended as commands end, with a word why where it is no success."""
     assert done.code in (codes or (0, 1, 2, 3)), (done.code, done.text)
     assert done.code == 0 or done.text.strip()
-    assert "a fault of ours" not in done.text
+    assert "internal error" not in done.text
 
 
 # What a project's files say.

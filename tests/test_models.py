@@ -204,10 +204,10 @@ def test_the_planning_table_follows_the_default() -> None:
         assert int(minutes) * 60 + int(seconds) == pytest.approx(whole, abs=1)
 
 
-def test_the_settings_in_the_readme_have_the_default() -> None:
-    """What a new project writes down is what draws."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f'model = "{GEMINI.default.name}"' in readme
+def test_the_page_of_settings_has_the_default_model() -> None:
+    """The page shows the model that draws if none is set."""
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert f'model = "{GEMINI.default.name}"' in page
 
 
 # Money.

@@ -276,9 +276,9 @@ def test_wrong_uses_of_cast_are_told(commands: Commands) -> None:
     for arguments, words in (
         (("cast", root, "maria"), 'did you mean "mara"?'),
         (("cast", root, "--style", "cleer"), 'did you mean "clear"?'),
-        (("cast", root, "--keep", "sheets"), "name it"),
+        (("cast", root, "--keep", "sheets"), "need one character"),
         (("cast", root, "mara", "--keep", "sheets"), "no sheet of mara was drawn yet"),
-        (("cast", root, "mara", "--keep", "x.png", "--from", "clear/1.1"), "two pictures"),
+        (("cast", root, "mara", "--keep", "x.png", "--from", "clear/1.1"), "cannot be combined"),
         (("cast", root, "mara", "--from", "1.1"), "is 3 beats"),
         (("cast", root, "mara", "--from", "clear/1.1"), "clear/1/1.1 has no picture yet"),
         (("cast", root, "-n", "99"), "is not a whole number from 1 to 50"),

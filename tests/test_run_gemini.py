@@ -219,7 +219,7 @@ def test_stop_ends_a_run_gently(commands: Commands, server: GeminiServer) -> Non
     assert Counter(r.prompt for r in server.requests if r.whole).most_common(1)[0][1] == 1
     idle = commands.run("stop", root)
     assert idle.code == 0
-    assert "nothing is running" in idle.out
+    assert "no active run" in idle.out
 
 
 def test_selects_styles_shots_and_beats(commands: Commands, server: GeminiServer) -> None:

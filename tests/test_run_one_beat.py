@@ -303,7 +303,7 @@ def test_a_picture_of_ones_own_becomes_the_beats(
     own = commands.folder / "own.picture"
     own.write_bytes(image(kind, "black"))
     used = went_well(commands.run("use", root, ADDRESS, own))
-    assert f"imagegen undo {root} takes it back" in used.out
+    assert f"to undo: imagegen undo {root}" in used.out
     data = picture(root, "clear", 1).read_bytes()
     whole = png.read_info(io.BytesIO(data))
     assert whole is not None
@@ -769,7 +769,7 @@ def test_a_look_is_tried_on_the_first_beat_and_adopted(
     assert f"imagegen try {root} --keep look" in said
     assert (root / "imagegen.toml").read_text() == text
     kept = went_well(commands.run("try", root, "--keep", "look")).out
-    assert f"imagegen undo {root} takes it back" in kept
+    assert f"to undo: imagegen undo {root}" in kept
     edited = (root / "imagegen.toml").read_text()
     assert tomllib.loads(edited) == {"timeout": 60, "styles": {"clear": {"look": "Ink."}}}
     assert edited == text.replace("Pencil.", "Ink.")

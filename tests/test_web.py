@@ -671,7 +671,7 @@ def test_the_pages_run_is_followed_in_a_terminal(
         assert json.loads(watcher.stdout.readline())["run"] == run
         done = held.close()
         assert done.code == 0
-        assert "goes on" in done.out
+        assert "continues drawing" in done.out
     assert '"complete"' in commands.wait(watcher).out.splitlines()[-1]
     assert len(pictures(held.root)) == 9
 

@@ -100,8 +100,8 @@ def renumber(
 ) -> None:
     """Move images to the current numbers of their beats, at no cost.
 
-    Draws nothing. Use it after you insert, delete, swap or move beats. Images are matched by the prompt that
-    they were drawn from, even if you edited it. Overrides and choices move along.
+    Use it after you insert, delete, swap or move beats. Images are matched by the prompt that
+    they were drawn from, even if you edited it. Overrides and choices move along. Draws nothing.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import moves
