@@ -1,22 +1,21 @@
 #!/bin/sh
-# Draws a storyboard in a CI job, and goes on where imagegen says that waiting helps.
+# Draws a storyboard in a CI job; waits and resumes if that helps.
 #
 #   ./ci.sh                    the project in this folder
 #   ./ci.sh my-video           another one
 #   ./ci.sh my-video --style clear --max-cost 20      with options of `imagegen run`, for
-#                              each try; not --force, which would begin anew each time
+#                              each try; not --force, which would redraw at each try
 #
-# It ends with 0 when all that was asked for is there, with 1 when some beats are in error (and
-# lists them), with 3 when time or patience ran out (run it again later: nothing is drawn
-# twice), and with imagegen's own code for all else. It never asks more often than MIN_WAIT
-# allows.
+# Exit codes: 0 if all requested images are there, 1 if some beats are in error (it lists
+# them), 3 if it ran out of time or tries (run it again later: nothing is drawn twice), else
+# imagegen's own code. It waits at least MIN_WAIT between two tries.
 #
 # From the environment:
-#   MAX_MINUTES     the longest that one try may take (25)
-#   TOTAL_MINUTES   the longest that all tries and waits may take together (50)
-#   MAX_TRIES       how many tries at most (10)
-#   MIN_WAIT        seconds between two tries at least (30)
-#   PYTHON          a Python that reads JSON, if neither python3 nor python does
+#   MAX_MINUTES     minutes for one try (25)
+#   TOTAL_MINUTES   minutes for all tries and waits (50)
+#   MAX_TRIES       number of tries (10)
+#   MIN_WAIT        seconds between two tries (30)
+#   PYTHON          a Python to read JSON with, if python3 and python do not work
 set -eu
 
 project=.
@@ -29,7 +28,7 @@ total_seconds=$((${TOTAL_MINUTES:-50} * 60))
 max_tries=${MAX_TRIES:-10}
 min_wait=${MIN_WAIT:-30}
 
-# `imagegen status` is to look at the same beats.
+# `imagegen status` must read the same beats.
 beats=
 previous=
 for word in "$@"; do
@@ -46,12 +45,12 @@ say() {
   printf 'ci.sh: %s\n' "$*" >&2
 }
 
-# A shell that waits for a program in the foreground heeds signals only when that has ended.
-# A terminal sends Ctrl-C to the program itself; a CI runner tells this shell alone.
+# A shell handles signals only after its foreground program has ended, so it runs in the
+# background. A terminal sends Ctrl-C to the program too; a CI runner only to this shell.
 trap 'signalled=130; [ -t 0 ] || [ -z "$child" ] || kill -s INT "$child" 2>/dev/null || :' INT
 trap 'signalled=143; [ -z "$child" ] || kill -s TERM "$child" 2>/dev/null || :' TERM
 
-# Runs a command; its exit code is left in $code.
+# Runs a command and sets $code to its exit code.
 run() {
   "$@" &
   child=$!
@@ -70,12 +69,11 @@ find_python() {
       return
     fi
   done
-  say "no Python was found to read JSON with: set PYTHON"
+  say "found no Python to read JSON with: set PYTHON"
   exit 2
 }
 
-# Prints how many seconds to wait ("never" where a person must act), and how many pictures
-# there are.
+# Prints how many seconds to wait ("never" if you must act), and the number of images.
 standing() {
   json=$(imagegen status "$project" ${beats:+--beats "$beats"} --json) || return
   printf '%s\n' "$json" | "$python" -c '
@@ -90,7 +88,7 @@ try:
         now = datetime.datetime.now(datetime.timezone.utc)
         wait = max(0, math.ceil((then - now).total_seconds()))
 except (ValueError, KeyError, TypeError, AttributeError) as error:
-    print(f"ci.sh: imagegen status said nothing that can be read: {error!r}", file=sys.stderr)
+    print(f"ci.sh: cannot read the output of imagegen status: {error!r}", file=sys.stderr)
     sys.exit(70)
 print(wait, there)
 '
@@ -128,13 +126,13 @@ while :; do
   case $code in
     0) exit 0 ;;
     1)
-      say "these beats are in error:"
+      say "beats in error:"
       list_errors
       exit 1
       ;;
     3) ;;
     130 | 143)
-      # Somebody ended imagegen but not this script: once may have been a mistake.
+      # Something ended imagegen but not this script: the first time may be a mistake.
       interruptions=$((interruptions + 1))
       [ "$interruptions" -le 1 ] || exit "$code"
       ;;
@@ -147,7 +145,7 @@ while :; do
   if [ "$code" -ne 3 ]; then
     pause=0
   elif [ "$pause" = never ]; then
-    say "imagegen ended early, and waiting does not help: a person must act"
+    say "imagegen ended early, and waiting does not help: see the message above"
     exit 3
   fi
   if [ "$there" -gt "$before" ]; then
@@ -157,7 +155,7 @@ while :; do
   fi
   before=$there
   if [ "$idle" -ge 2 ]; then
-    say "two tries in a row brought no picture: giving up for now"
+    say "two tries in a row drew no image: giving up for now"
     exit 3
   fi
   if [ "$tries" -ge "$max_tries" ]; then
@@ -167,10 +165,10 @@ while :; do
   [ "$pause" -ge "$min_wait" ] || pause=$min_wait
   left=$((total_seconds - ($(date +%s) - started) - pause))
   if [ "$left" -le 0 ]; then
-    say "the next try would be in $pause seconds, and time is up before: giving up for now"
+    say "the next try would start in $pause seconds, after TOTAL_MINUTES: giving up for now"
     exit 3
   fi
-  say "$there pictures are there; trying again in $pause seconds"
+  say "$there images are there; trying again in $pause seconds"
   run sleep "$pause"
   [ "$signalled" -eq 0 ] || exit "$signalled"
 done

@@ -179,7 +179,7 @@ def test_it_gives_up_where_a_person_must_act(job: Job) -> None:
     job.imagegen(3, said(0, None))
     done = job.run("my-video")
     assert done.code == 3
-    assert "a person must act" in done.err
+    assert "waiting does not help" in done.err
     assert (job.runs, job.slept) == (1, [])
 
 

@@ -151,7 +151,7 @@ def test_what_is_no_table_is_told(
     table = commands.folder / "picks.csv"
     table.write_bytes(content)
     refused(commands.run("choose", root, "--csv", table), words)
-    refused(commands.run("choose", root, "--csv", commands.folder), "is no file")
+    refused(commands.run("choose", root, "--csv", commands.folder), "is not a file")
     assert said(root) == {}
 
 
@@ -264,7 +264,7 @@ def test_status_tells_what_became_of_another_tools_choices(commands: Commands, r
     told = json.loads(went_well(commands.run("choose", root, "--list", "--json")).out)
     assert [one["imagePath"] for one in told["chosen"]] == [None, None]
     done = went_well(commands.run("gallery", root, "--chosen"))
-    assert "1 picture of 2 beats" in done.out
+    assert "1 image of 2 beats" in done.out
     went_well(commands.run("choose", root, "--all", "clear"))
     assert status(commands, root)["copies_missing"] == []
     assert "nothing was chosen for 1.1" not in commands.run("choose", root, "1.1", "--none").out

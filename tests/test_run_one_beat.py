@@ -532,7 +532,7 @@ def test_a_skipped_beat_is_settled(
     """Runs leave it out, scripts see all that was wanted, and it can be wanted after all."""
     root = commands.project(beats=2)
     said = went_well(commands.run("skip", root, ADDRESS)).out
-    assert "clear/1/1.2 needs no picture" in said
+    assert "clear/1/1.2 needs no image" in said
     went_well(commands.run("run", root, *address))
     assert len(server.requests) == 5
     assert status(commands, root)["clear"] == {"1.1": "complete", "1.2": "waived"}
@@ -587,7 +587,7 @@ def test_a_refused_beat_can_be_skipped(
     assert commands.run("run", root, *address).code == 1
     assert commands.run("status", root, "--check").code == 1
     said = went_well(commands.run("skip", root, "1.2")).out
-    assert said.count("needs no picture") == 3
+    assert said.count("needs no image") == 3
     assert commands.run("status", root, "--check").code == 0
     went_well(commands.run("run", root, *address))
     assert len(server.requests) == 6
@@ -669,7 +669,7 @@ def test_skip_says_which_pictures_stay(commands: Commands, root: Path) -> None:
     missing = picture(root, "clear", 1)
     missing.unlink()
     said = went_well(commands.run("skip", root, "1.2")).out
-    assert "clear/1/1.2 needs no picture" in said or "clear/1.2 needs no picture" in said
+    assert "clear/1/1.2 needs no image" in said or "clear/1.2 needs no image" in said
     assert said.count("already has an image and is not skipped") == 2
 
 
