@@ -767,7 +767,7 @@ def test_the_command_says_what_it_wrote(root: Path, commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fps", "23"], "there are: 24, 25, 29.97, 30, 60"),
+        (["--fps", "23"], "one of: 24, 25, 29.97, 30, 60"),
         (["--size", "1920"], "--size 1920x1080"),
         (["--size", "1921x1080"], "--size 1920x1080"),
         (["--format", "fcxpml"], "fcpxml"),

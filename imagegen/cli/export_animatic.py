@@ -22,19 +22,22 @@ from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, output_
 from imagegen.errors import UsageError
 
 EPILOG: Final = (
-    exit_codes(
-        {
-            0: "exported",
-            2: "a beat without a chosen image, wrong usage or input, a full disk, or no ffmpeg",
-            130: "interrupted; the next call renders the rest",
-        }
+    examples(
+        ("imagegen export animatic my-video", "my-video/animatic.mp4"),
+        ("imagegen export animatic my-video --missing hold", "before all beats are chosen"),
+        ("imagegen export animatic my-video --captions --still", "captions, no moves"),
+        (
+            "imagegen export animatic my-video --dissolve 0.5",
+            "dissolves at Fade, Dissolve and Wipe",
+        ),
     )
     + "\n\n"
-    + examples(
-        ("imagegen export animatic my-video", "my-video/animatic.mp4"),
-        ("imagegen export animatic my-video --missing hold", "before all is chosen"),
-        ("imagegen export animatic my-video --captions --still", "what is said, and no moves"),
-        ("imagegen export animatic my-video --dissolve 0.5", "at Fade, Dissolve and Wipe"),
+    + exit_codes(
+        {
+            0: "exported",
+            2: "a beat without a chosen image, invalid usage or input, a full disk, or no ffmpeg",
+            130: "interrupted; the next call renders the rest",
+        }
     )
 )
 _LONGEST_DISSOLVE: Final = 5.0
@@ -43,7 +46,7 @@ _LONGEST_DISSOLVE: Final = 5.0
 def _film_file(text: str) -> Path:
     path = output_file(text)
     if path.suffix.lower() != ".mp4":
-        raise UsageError(f'--output: "{text}" is not an MP4', hint="--output film.mp4")
+        raise UsageError(f'--output: "{text}" is not an MP4', hint="for example: --output film.mp4")
     return path
 
 
@@ -67,7 +70,7 @@ def animatic(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write it there.  [default: animatic.mp4 in the project]",
+            help="File to write.  [default: animatic.mp4 in the project]",
             parser=_film_file,
         ),
     ] = None,

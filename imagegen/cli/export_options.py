@@ -28,24 +28,24 @@ def missing_policy(text: str) -> str:
     from imagegen.toml import did_you_mean
 
     if text not in MISSING:
-        hint = did_you_mean(text, MISSING) or f"there are: {', '.join(MISSING)}"
+        hint = did_you_mean(text, MISSING) or f"one of: {', '.join(MISSING)}"
         raise UsageError(f'--missing: "{text}" is not known', hint=hint)
     return text
 
 
 def output_folder(text: str) -> Path:
-    """Read the name of a folder to write to. Raises `UsageError` for none, or for a file."""
+    """Read the name of a folder to write to. Raises `UsageError` if it is empty or a file."""
     path = Path(text)
     if not text or (path.exists() and not path.is_dir()):
         what = "is a file" if text else "is empty"
-        raise UsageError(f'--output: "{text}" {what}', hint="name a folder")
+        raise UsageError(f'--output: "{text}" {what}', hint="give the path of a folder")
     return path
 
 
 def rate(text: str) -> str:
     """Read the value of --fps. Raises `UsageError`."""
     if text not in RATES:
-        raise UsageError(f'--fps: "{text}" is not known', hint=f"there are: {', '.join(RATES)}")
+        raise UsageError(f'--fps: "{text}" is not known', hint=f"one of: {', '.join(RATES)}")
     return text
 
 
@@ -70,7 +70,7 @@ def words_file(text: str) -> Path:
     """Read the name of a transcription. Raises `UsageError`."""
     path = Path(text)
     if not text or path.is_dir() or not path.exists():
-        raise UsageError(f'--words: "{text}" is not a file', hint="name a JSON, SRT or VTT file")
+        raise UsageError(f'--words: "{text}" is not a file', hint="give a JSON, SRT or VTT file")
     return path
 
 

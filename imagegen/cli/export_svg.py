@@ -19,19 +19,19 @@ from imagegen.errors import Exit, UsageError
 from imagegen.toml import did_you_mean
 
 EPILOG: Final = (
-    exit_codes(
+    examples(
+        ("imagegen export svg my-video", "my-video/selected_svg: the chosen images"),
+        ("imagegen export svg my-video --style clear", "my-video/generated_svg: all of one style"),
+        ("imagegen export svg my-video --preset flat", "smaller files of photo-like images"),
+        ("imagegen export svg my-video --names original", "finalImageSVG/Beat 1.svg"),
+    )
+    + "\n\n"
+    + exit_codes(
         {
             0: "exported",
             1: "some images could not be traced",
             2: "no image, a file in the way, a full disk, or the extra svg is not installed",
         }
-    )
-    + "\n\n"
-    + examples(
-        ("imagegen export svg my-video", "my-video/selected_svg: the chosen images"),
-        ("imagegen export svg my-video --style clear", "my-video/generated_svg: all of one style"),
-        ("imagegen export svg my-video --preset flat", "smaller files of photo-like images"),
-        ("imagegen export svg my-video --names original", "finalImageSVG/Beat 1.svg"),
     )
 )
 PRESETS: Final = ("flat", "detailed", "bw")
@@ -49,7 +49,7 @@ def _name(text: str) -> str:
 
 def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
     if text not in known:
-        hint = did_you_mean(text, known) or f"there are: {', '.join(known)}"
+        hint = did_you_mean(text, known) or f"one of: {', '.join(known)}"
         raise UsageError(f'{option}: "{text}" is not known', hint=hint)
     return text
 
@@ -62,7 +62,7 @@ def svg(
         typer.Option(
             "--style",
             metavar="NAME",
-            help="Export all images of this style, chosen or not. Repeat it for more.",
+            help="Export all images of this style, chosen or not. Repeatable.",
             autocompletion=complete.styles,
         ),
     ] = None,
@@ -74,7 +74,7 @@ def svg(
         typer.Option(
             "--shot",
             metavar="N",
-            help="Export only this shot. Repeat it for more.",
+            help="Export only this shot. Repeatable.",
             autocompletion=complete.shots,
         ),
     ] = None,
@@ -83,7 +83,7 @@ def svg(
         typer.Option(
             "--beat",
             metavar="BEAT",
-            help="Export only this beat: 1.1, 2/1.1 (of shot 2). Repeat it for more.",
+            help="Export only this beat: 1.1, 2/1.1 (in shot 2). Repeatable.",
             autocompletion=complete.beats,
         ),
     ] = None,
@@ -93,7 +93,7 @@ def svg(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write there.  [default: selected_svg in the project, for styles generated_svg]",
+            help="Folder to write to.  [default: selected_svg in the project, or generated_svg]",
             parser=output_folder,
         ),
     ] = None,

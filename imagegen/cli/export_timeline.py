@@ -24,18 +24,18 @@ from imagegen.errors import UsageError
 from imagegen.toml import did_you_mean
 
 EPILOG: Final = (
-    exit_codes(
-        {
-            0: "exported",
-            2: "a beat without a chosen image, wrong usage or input, a full disk",
-        }
-    )
-    + "\n\n"
-    + examples(
+    examples(
         ("imagegen export timeline my-video", "my-video/export, in every format"),
         ("imagegen export timeline my-video --words words.json", "timed by a transcription"),
-        ("imagegen export timeline my-video --missing hold", "with beats that are not chosen yet"),
+        ("imagegen export timeline my-video --missing hold", "before all beats are chosen"),
         ("imagegen export timeline my-video --format fcpxml --fps 25", "for Final Cut, at 25"),
+    )
+    + "\n\n"
+    + exit_codes(
+        {
+            0: "exported",
+            2: "a beat without a chosen image, invalid usage or input, a full disk",
+        }
     )
 )
 FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
@@ -44,7 +44,7 @@ FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 
 def _format(text: str) -> str:
     if text not in FORMATS:
-        hint = did_you_mean(text, FORMATS) or f"there are: {', '.join(FORMATS)}"
+        hint = did_you_mean(text, FORMATS) or f"one of: {', '.join(FORMATS)}"
         raise UsageError(f'--format: "{text}" is not known', hint=hint)
     return text
 
@@ -58,7 +58,7 @@ def timeline(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write it there.  [default: export in the project]",
+            help="Folder to write to.  [default: export in the project]",
             parser=output_folder,
         ),
     ] = None,
@@ -68,7 +68,7 @@ def timeline(
             "--format",
             metavar="NAME",
             help="Write only this format: otio, fcp7 (Premiere, Resolve), fcpxml (Final Cut), edl, "
-            "srt, csv, scan. Repeat it for more.  [default: all]",
+            "srt, csv, scan. Repeatable.  [default: all]",
             parser=_format,
             autocompletion=complete.one_of(*FORMATS),
             show_default=False,
