@@ -85,11 +85,11 @@ def timeline(
     beats: BeatsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Export a timeline for a video editor: the chosen images one after the other.
+    """Export a timeline for a video editor: the chosen images in order.
 
-    Beats last as their rows say (duration, or start and end), else as long as their words are
-    spoken (--words, or voiceover/ with segments.json), else about as long as they take at 150
-    words a minute. The narration in voiceover/ is laid under the images.
+    A beat lasts as its row says (duration, or start and end). Otherwise it lasts as long as its
+    words are spoken: by --words, or by voiceover/ with segments.json, or estimated at 150 words a
+    minute. The narration in voiceover/ is laid under the images.
     """
     from imagegen.display import terminal
     from imagegen.display.reports import exports
