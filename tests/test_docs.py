@@ -45,6 +45,8 @@ def test_no_link_is_dead(page: Path) -> None:
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name}: {link}"
+        # The site has nothing else.
+        assert page.parent == ROOT or target.is_relative_to(ROOT / "docs"), f"{page.name}: {link}"
         assert not anchor or anchor in set(_anchors(target)), f"{page.name}: {link}"
 
 
