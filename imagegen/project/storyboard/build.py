@@ -23,7 +23,8 @@ _LARGEST_ID = 10**60
 _MOST_REFERENCES = 50
 _NAMED = 3
 # What decoders put for bytes that are no text, and UTF-8 that was read as Windows-1252.
-_GARBLED = re.compile("\ufffd|\\w*(?:Ã[\u00a1-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0090-\u2122])\\w*")
+_GARBLED = re.compile("\ufffd|Ã[\u00a1-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0090-\u2122]")
+_PART_OF_WORD = 20
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,10 +151,17 @@ def _garbled(sheet: ParsedFile) -> Iterator[str]:
         for words in (row.ai_prompt, *(row.ai_prompts or {}).values()) if row is not None else ():
             if words and not words.isascii() and (found := _GARBLED.search(words)):
                 count += 1
-                first = first or found[0]
+                first = first or _word_around(words, found.start(), found.end())
     if first is not None:
         have = "1 prompt has" if count == 1 else f"{count:,} prompts have"
         yield f"{have} garbled letters ({quoted(first)}): save the file as UTF-8, and look at them"
+
+
+def _word_around(text: str, start: int, end: int) -> str:
+    """Return a part of a text with the letters beside it, a few on each side."""
+    before = re.search(r"\w*\Z", text[max(0, start - _PART_OF_WORD) : start])
+    after = re.match(r"\w*", text[end : end + _PART_OF_WORD])
+    return (before[0] if before else "") + text[start:end] + (after[0] if after else "")
 
 
 def _wrong_headings(sheet: ParsedFile, styles: tuple[str, ...]) -> Iterator[InputError]:
