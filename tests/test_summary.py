@@ -615,19 +615,19 @@ def test_an_active_run_is_named() -> None:
 
 
 def test_faults_are_shown_with_row_field_and_hint() -> None:
-    """The first 20 are shown in order, and the rest are counted."""
+    """The first 60 are shown in order, and the rest are counted."""
     printed = Printed()
     faults = [
         InputError(file="v/beats.json", row=n, field="ai_prompt", message=f"no {n}", hint="add it")
-        for n in range(30, 0, -1)
+        for n in range(110, 0, -1)
     ]
-    printed.printer.error(InvalidInputError(faults, {"v/beats.json": 60}), "v")
+    printed.printer.error(InvalidInputError(faults, {"v/beats.json": 160}), "v")
     shown = printed.text
-    assert "v/beats.json: 30 faults in 60 rows. Nothing was drawn or changed." in shown
+    assert "v/beats.json: 110 faults in 160 rows. Nothing was drawn or changed." in shown
     assert shown.index("row 1 ") < shown.index("row 2 ")
-    assert "row 20" in shown
-    assert "row 21" not in shown
-    assert "10 more" in shown
+    assert "row 60" in shown
+    assert "row 61" not in shown
+    assert "50 more" in shown
     assert printed.lines[-1].startswith("Mend them, then try without drawing:  imagegen check v  ")
     assert printed.lines[-1].endswith("exit 2")
 
@@ -677,12 +677,12 @@ def test_a_syntax_error_is_shown_in_its_line() -> None:
 def test_few_faults_are_not_hidden_behind_many() -> None:
     """What is wrong with the settings stands above the beats, whatever the files' names."""
     printed = Printed()
-    faults = [InputError(file="beats.json", row=n + 1, message=f"no {n}") for n in range(30)]
+    faults = [InputError(file="beats.json", row=n + 1, message=f"no {n}") for n in range(110)]
     faults.append(InputError(file="imagegen.toml", field="timeout", message="too short"))
     printed.printer.error(InvalidInputError(faults), ".")
     assert "  timeout  too short" in printed.lines
-    assert "  row 19  no 18" in printed.lines
-    assert "11 more" in printed.text
+    assert "  row 59  no 58" in printed.lines
+    assert "51 more" in printed.text
 
 
 def test_an_error_has_its_hint_below_it() -> None:

@@ -10,7 +10,7 @@ from imagegen.display.text.paper import Paper
 from imagegen.display.text.sanitize import escape_control, plural, sanitize
 from imagegen.errors import ImagegenError, InputError, InvalidInputError
 
-_SHOWN: Final = 100
+_SHOWN: Final = 60
 _ROWS: Final = 5
 _NARROW: Final = 20
 
