@@ -31,6 +31,8 @@ BEAT = "clear/1.1"
 CASES = [
     ["--version"],
     ["--help"],
+    ["help", "run"],
+    ["version"],
     ["init", "other"],
     ["init", "my-video"],
     ["check", "my-video", *SKETCH],
