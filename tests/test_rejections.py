@@ -263,6 +263,19 @@ def test_a_service_that_is_paid_for_nothing_is_left_after_three_probes(tmp_path:
 # -- what costs a beat nothing ------------------------------------------------------------
 
 
+def test_what_left_before_an_image_came_says_nothing_of_what_came_after() -> None:
+    """Large answers of no use are read last, when the images beside them have long been saved."""
+    rejections: Rejections[int] = Rejections()
+    useless = passing()
+    rejections.drawn(20.0)
+    for beat in range(ALIKE):
+        rejections.note(beat, useless, sent_at=19.0)
+    assert rejections.suspect is None
+    for beat in range(ALIKE):
+        rejections.note(beat, useless, sent_at=21.0)
+    assert rejections.suspect is useless
+
+
 @pytest.mark.parametrize("beats", [4, 12, 30])
 @pytest.mark.parametrize("reason", [BROKEN_PICTURE, UNKNOWN_FORM])
 def test_answers_of_no_use_are_not_paid_for_again_and_again(

@@ -11,6 +11,7 @@ A refusal by a safety rule is never counted: that is about the prompt, and may h
 Pure state: whoever owns it calls it under one lock, and acts on what it says.
 """
 
+import math
 import re
 from typing import Final, Generic, TypeVar
 
@@ -40,6 +41,7 @@ class Rejections(Generic[T]):
 
     def __init__(self) -> None:
         self.suspect: ProviderError | None = None
+        self._last_image = -math.inf
         self._groups: dict[str, _Group[T]] = {}
         self._own: dict[T, str] = {}
 
@@ -66,18 +68,28 @@ class Rejections(Generic[T]):
         group.spared.add(task)
         return False
 
-    def note(self, beat: object, fault: ProviderError, prompt: str = "") -> None:
+    def note(
+        self, beat: object, fault: ProviderError, prompt: str = "", *, sent_at: float = math.inf
+    ) -> None:
         """Note an answer that is of no use, for which `charges` is not asked.
 
         It is tried again as any passing error; different beats that meet the same are suspect.
+        A request that left before the last image came, at `sent_at` on the monotonic clock, says
+        nothing of what came after: large answers are read last.
         """
+        if sent_at < self._last_image:
+            return
         group = self._groups.setdefault(words_alike(fault, prompt), _Group())
         group.beats.add(beat)
         if len(group.beats) >= ALIKE:
             self.suspect = self.suspect or fault
 
-    def drawn(self) -> bool:
-        """Note that an image came; returns whether sending may go on that had stopped."""
+    def drawn(self, now: float = -math.inf) -> bool:
+        """Note that an image came; returns whether sending may go on that had stopped.
+
+        `now` is the monotonic clock's time.
+        """
+        self._last_image = max(self._last_image, now)
         stopped = self.suspect is not None
         self.suspect = None
         for words, group in self._groups.items():

@@ -281,7 +281,7 @@ class Worker:
         self._answered(task)
         self._run.room.saved(saved.bytes)
         self._run.trouble, self._run.useless_probes = None, 0
-        if self._run.rejections.drawn():
+        if self._run.rejections.drawn(self._run.runtime.clock.now()):
             self._run.runtime.wake()
         self.queue.drawn(task)
         self._run.note_shape(saved.misfit)
@@ -390,7 +390,8 @@ class Worker:
         self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
         if fault.is_useless:
-            self._run.rejections.note(task.beat.key, fault, task.beat.words)
+            sent_at = now - told.get("seconds", 0.0)
+            self._run.rejections.note(task.beat.key, fault, task.beat.words, sent_at=sent_at)
         outage = self._run.circuit_breaker
         retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
         counts, taken_back = outage.on_failure(task, now, retry_after)
