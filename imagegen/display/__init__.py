@@ -1,1 +1,1 @@
-"""What people and scripts see. Displays read events, plans and other values, and do nothing."""
+"""Terminal and machine output. Displays read events and plain values and change nothing."""

@@ -1,4 +1,4 @@
-"""What is said once: each method prints one screen."""
+"""Prints one screen per method."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from imagegen.workspace.plan import Plan
 
 _WHAT: Final = {
-    ReferenceRole.PREDECESSOR: "the picture before it",
+    ReferenceRole.PREDECESSOR: "the image before it",
     ReferenceRole.CHARACTER: "character {}",
     ReferenceRole.STYLE: "style reference",
     ReferenceRole.OTHER: "reference {}",
 }
 
 _MEANING: Final = {
-    Kind.BEGINS: "begins a new picture, with the style reference",
-    Kind.CONTINUES: "continues the picture before",
+    Kind.BEGINS: "begins a new image, with the style reference",
+    Kind.CONTINUES: "continues the image before",
     Kind.NONE: "no transition, no style reference",
 }
 _VALUES: Final = 100
 
-# Each screen imports what it needs, so that none waits for what it does not.
+# Each screen imports only what it needs, so that commands start fast.
 
 
 def _is_there(reference: "Reference") -> bool:
@@ -42,7 +42,7 @@ def _is_there(reference: "Reference") -> bool:
 
 
 def _transitions(transitions: Iterable[str]) -> Iterator[str]:
-    """Yield what the transitions of a storyboard are taken for, each value with its count."""
+    """Yield how the storyboard's transitions are read, each value with its count."""
     for kind, values in meanings(transitions).items():
         shown = ", ".join(f'"{sanitize(text, 30)}" {count:,}' for text, count in values[:_VALUES])
         more = f" and {len(values) - _VALUES:,} more" if len(values) > _VALUES else ""
@@ -53,10 +53,10 @@ def _transitions(transitions: Iterable[str]) -> Iterator[str]:
 
 
 class Printer(Paper):
-    """Prints what commands have to say. Paths are projects' folders as they were typed."""
+    """Prints the output of commands. Paths are project folders as typed."""
 
     def error(self, error: ImagegenError, project: str = "") -> None:
-        """Say what went wrong and what to do."""
+        """Print what failed and how to fix it."""
         from imagegen.display.reports import errors as faults
 
         faults.show(self, error, project)
@@ -64,41 +64,41 @@ class Printer(Paper):
     def dry_run(
         self, plan: "Plan", name: str, estimate: "Estimate", cast: Sequence["Appearance"] = ()
     ) -> None:
-        """Say what a run would do, who appears, how long it would take and what it would cost."""
+        """Print what a run would draw, its characters, time and cost."""
         from imagegen.display.reports import estimate as estimates
 
         estimates.show(self, plan, name, estimate, cast)
 
     def summary(self, ended: "RunSummary") -> None:
-        """Say how a run ended, style by style, and what to type next."""
+        """Print how a run ended, style by style, and the next step."""
         from imagegen.display.reports import summary as summaries
 
         summaries.show(self, ended)
 
     def problems(self, ended: "RunSummary") -> None:
-        """Say what is wrong after a run, and nothing if all is well."""
+        """Print a run's errors, or nothing if there are none."""
         from imagegen.display.reports import summary as summaries
 
         summaries.problems(self, ended)
 
     def status(self, standing: "ProjectStatus", path: str, now: float) -> None:
-        """Show where a project stands. `now` is the wall clock's time."""
+        """Print a project's status; `now` is the wall clock's time."""
         from imagegen.display.reports import status as standings
 
         standings.show(self, standing, path, now)
 
     def detached(self, name: str, path: str, pid: int) -> None:
-        """Say that a run goes on without this terminal, and how to get hold of it."""
-        self.line(f"{sanitize(name)}: goes on as process {pid}; this window may be closed.")
+        """Print that a run continues without this terminal, and how to follow or stop it."""
+        self.line(f"{sanitize(name)}: running as process {pid}; you can close this window.")
         self.command_list(
             (project_command("status", path, "--watch"), "follows it"),
-            (project_command("stop", path), "ends it; resume carries on"),
+            (project_command("stop", path), "stops it; resume continues"),
         )
 
     def exited(self, name: str, path: str) -> None:
-        """Say that a run which was to go on alone has ended already."""
-        self.line(f"{sanitize(name)}: the run has ended already.")
-        self.command_list((project_command("status", path), "shows where the project stands"))
+        """Print that a detached run has already ended."""
+        self.line(f"{sanitize(name)}: the run has already ended.")
+        self.command_list((project_command("status", path), "shows the project's status"))
 
     def check(
         self,
@@ -111,24 +111,24 @@ class Printer(Paper):
         chained: Mapping[str, int],
         cast: Sequence["Appearance"] = (),
     ) -> None:
-        """Say that a project's files are in order. `paid` are settings of what costs money.
+        """Print that a project's files are valid. `paid` are settings that cost money.
 
-        `hard_cut` tells which beats count as hard cuts, `chained` counts the beats of each
-        style that are drawn from the picture before them; `cast` are the characters.
+        `hard_cut` tests whether a beat is a hard cut, `chained` counts the beats of each
+        style that continue the image before them; `cast` are the characters.
         """
         from imagegen.display.reports import characters as casts
         from imagegen.display.text import size_hint
 
         total = sum(map(len, styles.values()))
-        self.line(f"{sanitize(name)}: {plural(total, 'beat')} in {sanitize(source)}, no faults.")
+        self.line(f"{sanitize(name)}: {plural(total, 'beat')} in {sanitize(source)}, no errors.")
         width = max(map(len, styles), default=0)
         for style, beats in styles.items():
             cuts = sum(map(hard_cut, beats))
             shots = len({beat.shot for beat in beats})
             self.line(
                 f"  {style:<{width}}  {plural(len(beats), 'beat')} in {plural(shots, 'shot')}, "
-                f"{cuts:,} new picture{'s' * (cuts != 1)}"
-                + (f", {chained[style]:,} from the picture before" if chained.get(style) else "")
+                f"{cuts:,} new image{'s' * (cuts != 1)}"
+                + (f", {chained[style]:,} from the image before" if chained.get(style) else "")
             )
         for line in _transitions(beat.transition for own in styles.values() for beat in own):
             self.wrap("  ", line, indent=4)
@@ -138,26 +138,26 @@ class Printer(Paper):
         casts.show(self, cast)
 
     def model(self, name: str, image_size: str, price: float | None) -> None:
-        """Say which model draws, and what a picture costs with its references, in US dollars."""
+        """Print the model, and the cost of an image with its references in US dollars."""
         from imagegen.display.text.formatting import price as dollars
 
-        costs = "its price is not known" if price is None else f"about {dollars(price)} each"
+        costs = "price unknown" if price is None else f"about {dollars(price)} each"
         self.line(f"  drawn with {sanitize(name)} at {image_size}, {costs}")
 
     def written(self, files: Sequence["Written"], named: str | None) -> None:
-        """Show which files `check --write` has written; `named` is the beats file asked for."""
+        """Print the files that `check --write` wrote; `named` is the selected beats file."""
         if not files:
-            self.line("  nothing to write: the beats are clean JSON already")
+            self.line("  nothing to write: the beats are already clean JSON")
         for one in files:
-            kept = f"; what was there is in {sanitize(one.kept)}" if one.kept else ""
+            kept = f"; the old file is {sanitize(one.kept)}" if one.kept else ""
             self.line(f"  written: {sanitize(one.file)}, {plural(one.rows, 'row')}{kept}")
         if named is not None and files and files[0].file != named:
-            self.wrap("  ", f"{sanitize(named)} is still the one that is named", indent=4)
+            self.wrap("  ", f"{sanitize(named)} is still the configured beats file", indent=4)
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
-        """Say which keys will be used."""
+        """Print which keys a run uses."""
         if source is None:
-            self.line("  no keys were found")
+            self.line("  no keys found")
             return
         self.line(f"  keys from {sanitize(source)}:")
         width = max(map(len, tails), default=0)
@@ -173,21 +173,21 @@ class Printer(Paper):
         before: "BeatKey | None" = None,
         left_out: Sequence["Reference"] = (),
     ) -> None:
-        """Print the exact words and references that would be sent for a beat.
+        """Print the exact prompt and references that would be sent for a beat.
 
-        `overridden` tells that the words are those of overrides.toml, `before` whose picture
-        it continues; `left_out` are references for which there is no room.
+        `overridden` means that the prompt is from overrides.toml; `before` is the beat that
+        it continues; `left_out` are references that exceed the model's limit.
         """
         transition = f", transition {sanitize(beat.transition)}" if beat.transition else ""
         self.line(f"{beat.name}  ({sanitize(beat.file)}, row {beat.row}{transition})")
         if overridden:
-            self.line("  the words are those of overrides.toml")
+            self.line("  the prompt is from overrides.toml")
         thinking = f", thinking {request.thinking}" if request.thinking else ""
         self.line(f"  {request.aspect_ratio}, {request.image_size}{thinking}")
         if before is not None:
             there = all(map(_is_there, request.references))
-            yet = "" if there else ", which is not there yet"
-            self.line(f"  continues the picture of {sanitize('/'.join(before))}{yet}")
+            yet = "" if there else ", which does not exist yet"
+            self.line(f"  continues the image of {sanitize('/'.join(before))}{yet}")
         for reference in filter(_is_there, request.references):
             kib = len(reference.data) // 1024
             scaled = ", scaled down" if reference.original else ""
@@ -195,7 +195,7 @@ class Printer(Paper):
             self.line(f"  {what}: {reference.mime_type}, {kib:,} KiB{scaled}")
         for reference in left_out:
             what = sanitize(_WHAT[reference.role].format(reference.name))
-            self.line(f"  left out, the model takes no more: {what}")
+            self.line(f"  left out, the model takes no more references: {what}")
         if not request.references and before is None:
             self.line("  no reference")
         self.line()

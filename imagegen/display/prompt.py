@@ -1,4 +1,4 @@
-"""Asks for a key: what is typed is not shown, and what is piped in is read."""
+"""Prompts for a key without echo, or reads it from a pipe."""
 
 import getpass
 import signal
@@ -16,7 +16,7 @@ _MOST_TYPED: Final = 8192
 
 
 def anyhow(question: str) -> bool:
-    """Ask a person to go on in spite of something; where nobody can answer, go on."""
+    """Ask for confirmation; without a terminal, continue."""
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     sys.stderr.write(f"{sanitize(question, 1000)} [y/N] ")
@@ -25,27 +25,26 @@ def anyhow(question: str) -> bool:
 
 
 def key(style: str, file: str, made_at: str | None = None) -> str:
-    """Return the line that somebody types without seeing it, or the first one of a pipe.
+    """Return the key that is typed without echo, or the first line of a pipe.
 
-    `file` is where the key of this style will stand, as it is told, and `made_at` the address
-    at which its service makes keys.
+    `file` is the keys file as shown, and `made_at` the URL at which the service makes keys.
 
-    Raises `UsageError` where nothing comes, or where the terminal would show it.
+    Raises `UsageError` if there is no input, or if the terminal would show it.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return _piped()
     if made_at is not None:
-        sys.stderr.write(f"Keys are made at {made_at}\n")
-    sys.stderr.write(f"The key for {style} goes to {sanitize(file)}.\n")
+        sys.stderr.write(f"Create a key at {made_at}\n")
+    sys.stderr.write(f"The key for {style} is saved in {sanitize(file)}.\n")
     sys.stderr.flush()
     try:
         with _undisturbed(), warnings.catch_warnings():
-            # It would go on and show what is typed.
+            # `getpass` would continue and show what is typed.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass("Paste it here (it is not shown): ")
     except getpass.GetPassWarning:
         raise UsageError(
-            "this terminal cannot hide what is typed",
+            "this terminal cannot hide the input",
             hint=f"pipe the key in: imagegen keys add {style} < file",
         ) from None
     except EOFError:
@@ -67,23 +66,23 @@ def _piped() -> str:
     try:
         return line.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UsageError("what was piped in is no text", hint="save it as UTF-8") from None
+        raise UsageError("stdin is not UTF-8 text", hint="save it as UTF-8") from None
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no signal end or stop the program while the terminal shows nothing.
+    """Defer signals while the terminal does not echo.
 
-    One that ends programs does so once the terminal shows again what is typed. So does
-    Ctrl-Z: the terminal has thrown away what was typed before it, and the shell would have
-    it show the rest of the key.
+    A signal that ends programs does so after the echo is restored. So does Ctrl-Z: the
+    terminal has discarded what was typed before it, and the shell would echo the rest of
+    the key.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
-        raise UsageError("left with Ctrl-Z: nothing was added", hint="begin again")
+        raise UsageError("cancelled with Ctrl-Z; no key was added", hint="run the command again")
 
     handlers = {"SIGTERM": end, "SIGHUP": end, "SIGQUIT": end, "SIGTSTP": leave}
     known = {getattr(signal, name): how for name, how in handlers.items() if hasattr(signal, name)}

@@ -1,4 +1,4 @@
-"""Chooses how to show things: which view, on which stream, in which signs."""
+"""Chooses the view, the stream and the characters of the output."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from imagegen.prompts.appearances import Appearance
     from imagegen.workspace.plan import Plan
 
-# Whoever only prints does not wait for the views.
+# Commands that only print do not load the views.
 
 _MANY: Final = 10
 
@@ -37,9 +37,9 @@ class RunDisplay:
     """One run's output: a view while it lasts, and a summary after it.
 
     `view` is auto, live, plain, json, log or none; auto is live where stdout is a terminal
-    that can do more than print, and this program does not begin in its background (`&`): there
-    lines show that it goes on, beside whatever else is done there. `watching` tells that the
-    run is another process's.
+    that supports it, and this program does not start in its background (`&`): there, lines
+    show that it runs, between other output. `watching` means that the run is another
+    process's.
     """
 
     def __init__(self, view: str, *, watching: bool = False) -> None:
@@ -51,7 +51,7 @@ class RunDisplay:
         able = sys.stdout.isatty() and not self._console.is_dumb_terminal
         able = able and tty.in_foreground(sys.stdout)
         if view in {"auto", "live"}:
-            # A pipe cannot be painted on, whoever asks for it.
+            # A pipe cannot show the live view, even if it is selected.
             view = "live" if able else "plain"
         self._view = view
         self._printer = printer(errors=self._view in {"json", "none"})
@@ -59,7 +59,7 @@ class RunDisplay:
         self._heard = RunNotes()
 
     def listeners(self, plan: "Plan") -> Sequence[tuple["Listener", float | None]]:
-        """Return what follows the run, each with the idle seconds after which it acts."""
+        """Return the listeners of the run, each with its idle interval in seconds."""
         self._plan = plan
         heard: list[tuple[Listener, float | None]] = [(self._heard, None)]
         glyphs = _glyphs(self._console)
@@ -84,9 +84,9 @@ class RunDisplay:
         return heard
 
     def confirm(self, plan: "Plan", price: float | None) -> bool:
-        """Ask before many pictures are redrawn; returns whether that was needed.
+        """Ask before many images are redrawn; return whether a question was needed.
 
-        `price` is a picture's, in US dollars. Raises `UsageError` unless the answer is yes.
+        `price` is an image's, in US dollars. Raises `UsageError` unless the answer is yes.
         """
         from imagegen.display.text.formatting import money
 
@@ -94,12 +94,12 @@ class RunDisplay:
         if count <= _MANY:
             return False
         cost = f" for about {money(price * count)}" if price else ""
-        question = f"Draw {count:,} pictures again{cost}? The old ones are kept in old_images/."
-        # Closed before we began (`<&-`), stdin is none.
+        question = f"Redraw {count:,} images{cost}? The old ones are kept in old_images/."
+        # Stdin is None if it was closed at the start (`<&-`).
         if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
-                f"{count:,} pictures that exist would be drawn again{cost}",
-                hint="add --yes to do it",
+                f"{count:,} existing images would be redrawn{cost}",
+                hint="add --yes to redraw them",
             )
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
@@ -110,7 +110,7 @@ class RunDisplay:
     def dry_run(
         self, plan: "Plan", name: str, estimate: "Estimate", cast: Sequence["Appearance"]
     ) -> None:
-        """Say what a run would do, and who appears in it."""
+        """Print what a run would draw, and its characters."""
         self._printer.dry_run(plan, name, estimate, cast)
 
     def summary(
@@ -124,7 +124,7 @@ class RunDisplay:
         sources: Sequence[str] = (),
         limited: bool = False,
     ) -> None:
-        """Say how the run ended: see `imagegen.display.reports.summary.Ended`."""
+        """Print how the run ended; see `imagegen.display.reports.summary.RunSummary`."""
         from imagegen.display.reports.summary import RunSummary
 
         ended = RunSummary(
@@ -169,7 +169,7 @@ class RunDisplay:
 
 
 def print_failure_event(error: ImagegenError) -> None:
-    """Print the event that nothing could start, for a program that reads events on stdout."""
+    """Print the event of a failed start, for programs that read events on stdout."""
     from imagegen.display.views.ndjson import JsonLines
     from imagegen.events.types import StartFailed
     from imagegen.times import iso_millis
@@ -187,10 +187,10 @@ def print_failure_event(error: ImagegenError) -> None:
 
 
 class _Console(Console):
-    """A console that tells of a closed pipe instead of ending the program itself."""
+    """A console that reports a closed pipe instead of ending the program."""
 
     def on_broken_pipe(self) -> None:
-        raise ClosedOutputError("whoever read the output has closed it")
+        raise ClosedOutputError("stdout was closed")
 
 
 def console(*, errors: bool = False) -> Console:
@@ -200,7 +200,7 @@ def console(*, errors: bool = False) -> Console:
         highlight=False,
         markup=False,
         emoji=False,
-        # Rich leaves bold and dim to NO_COLOR: there are escapes in those too.
+        # With NO_COLOR, Rich keeps bold and dim, which are escape sequences too.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
     )
 

@@ -1,4 +1,4 @@
-"""The types of picture files: told by their first bytes, and made PNG."""
+"""The types of image files: told by their first bytes, and made PNG."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LARGE: Final = 20_000_000
-"""Pixels beyond which pictures are converted one at a time: a few kilobytes may unpack to
+"""Pixels beyond which images are converted one at a time: a few kilobytes may unpack to
 half a gigabyte, and every thread of a run may be sent such an answer at once."""
 _one_large_at_a_time: Final = threading.Lock()
 _TOO_MANY: Final = f"{{}} pixels are too many: {png.MAX_PIXELS // 10**6} million at most"
@@ -38,11 +38,11 @@ _WHITE, _WHITE_16 = 255, 65_535
 """The lightest value of a channel of 8 and of 16 bits."""
 _VAGUE: Final = frozenset({"application/octet-stream", "binary/octet-stream", "text/plain"})
 _FAST: Final = 1
-"""zlib level for pictures that come as JPEG or WebP: three times as fast as the default."""
+"""zlib level for images that come as JPEG or WebP: three times as fast as the default."""
 
 
 class Format(StrEnum):
-    """A picture's real type, by its first bytes."""
+    """An image's real type, by its first bytes."""
 
     PNG = "image/png"
     JPEG = "image/jpeg"
@@ -51,7 +51,7 @@ class Format(StrEnum):
 
 
 class NotAPictureError(Exception):
-    """The bytes are no whole picture of a known type; the message says why."""
+    """The bytes are no whole image of a known type; the message says why."""
 
 
 class UnreadableTypeError(NotAPictureError):
@@ -59,7 +59,7 @@ class UnreadableTypeError(NotAPictureError):
 
 
 def format_of(data: bytes) -> Format | None:
-    """Tell a picture's type by its first bytes, or None."""
+    """Tell an image's type by its first bytes, or None."""
     if data.startswith(png.SIGNATURE):
         return Format.PNG
     if data.startswith(b"\xff\xd8\xff"):
@@ -91,12 +91,12 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
         data = _converted(data, claimed)
     # What `examine` would not take back with what it tells would be drawn again and again.
     if len(data) > png.MAX_BYTES - png.MAX_METADATA_BYTES:
-        raise NotAPictureError(f"the picture has {len(data) // 1024**2} MB as PNG")
+        raise NotAPictureError(f"the image has {len(data) // 1024**2} MB as PNG")
     return data
 
 
 def pixel_limit_error(data: bytes) -> str | None:
-    """Say of a PNG that it has more pixels than any picture may have; None where it has not."""
+    """Say of a PNG that it has more pixels than any image may have; None if it has not."""
     size = png.size_of(data)
     if size is None or size[0] * size[1] <= png.MAX_PIXELS:
         return None
@@ -105,7 +105,7 @@ def pixel_limit_error(data: bytes) -> str | None:
 
 @contextlib.contextmanager
 def unpacking(width: int, height: int) -> Iterator[None]:
-    """Wait, with a large picture, until no other large one is in memory. Sizes in pixels."""
+    """Wait, with a large image, until no other large one is in memory. Sizes in pixels."""
     with _one_large_at_a_time if width * height > _LARGE else contextlib.nullcontext():
         yield
 
@@ -118,7 +118,7 @@ def _converted(data: bytes, claimed: str) -> bytes:
     os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
     import PIL.Image  # noqa: PLC0415  # slow to import
 
-    # It warns of odd metadata, which nobody needs. Not `catch_warnings`: threads share that.
+    # It warns of odd metadata, which no one needs. Not `catch_warnings`: threads share that.
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(data)
     names = [kind.name] if kind is not None else []
@@ -200,6 +200,6 @@ def _turn_upright(image: "Image") -> None:
     """Turn a photograph as its camera was held, for nothing but its pixels is kept."""
     import PIL.ImageOps  # noqa: PLC0415  # slow to import
 
-    # Metadata that cannot be read costs no picture; its parser raises whatever it comes across.
+    # Metadata that cannot be read costs no image; its parser raises whatever it comes across.
     with contextlib.suppress(Exception):
         PIL.ImageOps.exif_transpose(image, in_place=True)

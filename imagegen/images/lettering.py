@@ -53,7 +53,7 @@ def folded(text: str) -> str:
 
 
 def writes(text: str) -> bool:
-    """Tell whether `folded` keeps every letter and sign of a text, if maybe without accents."""
+    """Return whether `folded` keeps every letter and sign of a text, if maybe without accents."""
     # A bar stands for a letter; signs, emoji among them, are left out.
     return not any(
         unicodedata.category(char)[0] in "LNS" and char not in _FOLDED and char not in _EXTRA

@@ -31,7 +31,7 @@ _LATIN: Final = re.compile("[\n -~\xa0-\xff]*")
 _MAX_TEXT: Final = 64 * 1024
 """Bytes of a chunk's body beyond which none of ours is read, nor a text written."""
 MAX_METADATA_BYTES: Final = 4 * _MAX_TEXT
-"""Bytes that saving a picture may add: its provenance and three texts."""
+"""Bytes that saving an image may add: its provenance and three texts."""
 _MAX_CHUNKS: Final = 100_000
 """Encoders write chunks of 8 KiB and more; empty ones would keep the walk busy for minutes."""
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -58,21 +58,21 @@ class Hash(
     # The names that are on disk.
     rename={"origin": "by"},
 ):
-    """A hash of something that a picture was drawn from, and whose choice that was."""
+    """A hash of something that an image was drawn from, and whose choice that was."""
 
     sha256: str
     origin: Literal["user", "default"] = "user"
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a picture was drawn from, as its PNG tells.
+    """What an image was drawn from, as its PNG tells.
 
     `words` are the row's own; `look` and `references` are absent where there were none.
     `thinking` is the level that was asked for, None if that was left to the model.
     `run` names the run that drew it; a resumed run keeps the name of the first. `id` is the
     row's own where it has one. `chosen` names which of provider, model, aspect_ratio and
     image_size were the user's choice; those that it leaves out were defaults. `continues` is
-    the `Whole.content` of the picture before it that was sent along, `scaled` tells that a
+    the `Whole.content` of the image before it that was sent along, `scaled` means that a
     reference was larger than the service takes and was sent smaller.
     """
 
@@ -96,7 +96,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class TextFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What image tools show of a picture: its Software, Description and Creation Time.
+    """What image tools show of an image: its Software, Description and Creation Time.
 
     `description` is the beat's words, `created` the wall clock's time in seconds; either is
     left out where it is None. Of each text a PNG holds what `fitting` returns.
@@ -110,7 +110,7 @@ class TextFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PngInfo(msgspec.Struct, frozen=True, gc=False):
     """A whole PNG, its size in pixels, and what it says of itself.
 
-    `content` tells one picture's pixels from another's, whatever is said of them: a checksum
+    `content` tells one image's pixels from another's, whatever is said of them: a checksum
     of the checksums that its critical chunks bear.
     """
 
@@ -121,7 +121,7 @@ class PngInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_info(stream: Stream) -> PngInfo | None:
-    """Walk a PNG's chunks from IHDR to IEND; None where it is torn or no PNG.
+    """Walk a PNG's chunks from IHDR to IEND; None if it is torn or no PNG.
 
     Reads the chunks' heads only: the pixels are not looked at.
     """
@@ -144,7 +144,7 @@ def read_info(stream: Stream) -> PngInfo | None:
 
 
 def description(stream: Stream) -> str | None:
-    """Return the Description of a PNG of ours; None where there is none, or none of ours.
+    """Return the Description of a PNG of ours; None if there is none, or none of ours.
 
     Reads what stands before the pixels. Whether the PNG is whole is for `examine` to say.
     """
@@ -212,7 +212,7 @@ def _chunks(stream: Stream) -> Iterator[tuple[bytes, int, int, bytes]]:
     The checksum that the chunk before it bears comes with it. Ends after IEND, or where the
     PNG is torn or beyond its bounds.
     """
-    # Pictures have hundreds of chunks, projects many thousands of pictures.
+    # Images have hundreds of chunks, projects many thousands of images.
     seek, read, unpack = stream.seek, stream.read, _HEAD.unpack
     offset = _IHDR_END
     for _ in range(_MAX_CHUNKS):
@@ -235,7 +235,7 @@ def _dimensions(header: bytes) -> tuple[int, int] | None:
 def size_of(header: bytes) -> tuple[int, int] | None:
     """Return the width and height that a PNG's first bytes tell, though it be too large.
 
-    None where they are no PNG's.
+    None if they are no PNG's.
     """
     if len(header) < _IHDR_END or not header.startswith(SIGNATURE):
         return None
@@ -272,7 +272,7 @@ def _description(kind: bytes, body: bytes) -> str | None:
 
 
 def _is_replaced(kind: bytes, beginning: bytes) -> bool:
-    """Tell whether a chunk says what a restamped picture says anew."""
+    """Return whether a chunk says what a restamped image says again."""
     if kind == b"iTXt" and beginning.startswith(_OURS):
         return True
     keyword = beginning.partition(b"\0")[0]
@@ -280,7 +280,7 @@ def _is_replaced(kind: bytes, beginning: bytes) -> bool:
 
 
 def _told(provenance: Provenance, texts: TextFields | None) -> bytes:
-    """Return the chunks in which a picture says this of itself."""
+    """Return the chunks in which an image says this of itself."""
     told = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
     if texts is not None:
         told.append(_field(_SOFTWARE, texts.software))

@@ -1,4 +1,4 @@
-"""Pictures made smaller until their file is small enough to be sent."""
+"""Images made smaller until their file is small enough to be sent."""
 
 import io
 import math
@@ -10,11 +10,11 @@ _SPARE: Final = 0.9
 """Files do not shrink quite as their areas do."""
 
 _SMALL: Final = 1_000_000
-"""Pixels up to which a file is not large because of them: it is written anew first."""
+"""Pixels up to which a file is not large because of them: it is written again first."""
 
 
 def scale_to_bytes(data: bytes, most: int) -> bytes:
-    """Return a PNG of the same picture with at most so many bytes.
+    """Return a PNG of the same image with at most N bytes.
 
     Raises `NotAPictureError` for what is no PNG, JPEG or WebP.
     """

@@ -71,7 +71,7 @@ def usual(aspect_ratio: str, image_size: str) -> tuple[int, int] | None:
 
 
 def is_same_ratio(width: int, height: int, other_width: int, other_height: int) -> bool:
-    """Tell whether two shapes look alike."""
+    """Return whether two shapes look alike."""
     wider = width * other_height / (height * other_width)
     return 1 / _SAME_RATIO < wider < _SAME_RATIO
 

@@ -1,4 +1,4 @@
-"""Small copies of pictures, to be shown many at once; the pictures may be anybody's."""
+"""Small copies of images, to be shown many at once; the images may be anybody's."""
 
 import io
 import os
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _QUALITY: Final = 82
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _PAPER: Final = (255, 255, 255)
-"""What shows through a transparent picture."""
+"""What shows through a transparent image."""
 _MOST_AT_ONCE: Final = 4
 
 
 def thumbnail(path: Path, width: int) -> bytes:
-    """Return a picture as a JPEG that is at most `width` pixels wide, never enlarged.
+    """Return an image as a JPEG that is at most `width` pixels wide, never enlarged.
 
     Raises `NotAPictureError` for what is torn, foreign, too large or not there.
     """
@@ -46,7 +46,7 @@ def reduced(data: bytes, width: int) -> "Image":
     """
     import PIL.Image  # noqa: PLC0415  # slow to import
 
-    # It warns of odd metadata, which nobody needs. Not `catch_warnings`: threads share that.
+    # It warns of odd metadata, which no one needs. Not `catch_warnings`: threads share that.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
@@ -57,7 +57,7 @@ def reduced(data: bytes, width: int) -> "Image":
                 return _on_paper(_plain(image), size)
     except Exception as error:
         # Its parsers raise whatever they come across in hostile bytes.
-        raise NotAPictureError(f"the picture cannot be read: {error}") from error
+        raise NotAPictureError(f"the image cannot be read: {error}") from error
 
 
 def as_jpeg(image: "Image") -> bytes:
@@ -68,7 +68,7 @@ def as_jpeg(image: "Image") -> bytes:
 
 
 def load_thumbnails(paths: Iterable[Path], width: int) -> Iterator["Image | None"]:
-    """Yield the small copy of each picture in order; None for what is no picture.
+    """Yield the small copy of each image in order; None for what is no image.
 
     Some are made ahead at the same time, and few are in memory.
     """

@@ -58,7 +58,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a keys file. `ring` is what it holds now.
 
-    `narrowed` tells that others could read it until now, `known` that the key stood there
+    `narrowed` means that others could read it until now, `known` that the key stood there
     already and nothing was written.
     """
 
@@ -103,7 +103,7 @@ def parse_key(text: str) -> NewKey:
 def read_existing(
     place: KeyLocation, styles: Sequence[str], environ: Mapping[str, str] = os.environ
 ) -> Keyring | None:
-    """Return what a keys file that is to be changed holds; None where there is none yet.
+    """Return what a keys file that is to be changed holds; None if there is none yet.
 
     Raises `InputFaultsError` with every fault of it, and `UsageError` where it cannot be
     written: nothing is asked of a user before.
@@ -257,7 +257,7 @@ def _keys_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _stands(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
-    """Tell whether a key stands in a style's list already, itself or by its variable."""
+    """Return whether a key stands in a style's list already, itself or by its variable."""
     if new.secret is not None:
         return any(key.secret == new.secret for key in ring.pools.get(style, ()))
     entries = lists.get(style, [])
@@ -312,7 +312,7 @@ def _alone() -> Iterator[None]:
     """Keep other processes that add keys waiting: each reads what the one before has written."""
     folder = state_folder()
     lock = filelock.FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
-    # Without the folder, or where locks are not known, there is nobody else to be seen.
+    # Without the folder, or where locks are not known, there is no one else to be seen.
     with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
         folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         lock.acquire()

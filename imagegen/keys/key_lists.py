@@ -26,12 +26,12 @@ Project = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 def is_key(text: str) -> bool:
-    """Tell whether a text can be sent as a key: ASCII without blanks."""
+    """Return whether a text can be sent as a key: ASCII without blanks."""
     return bool(_PRINTABLE.fullmatch(text))
 
 
 def looks_like_a_key(text: str) -> bool:
-    """Tell whether a text stands where none should, but is probably a key.
+    """Return whether a text stands where none should, but is probably a key.
 
     Then it is not repeated. It begins as the services' keys do, or has letters of both cases
     and digits, without a blank: what names nothing that a person would type.

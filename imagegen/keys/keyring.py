@@ -11,7 +11,7 @@ DEFAULT_PER_MINUTE: Final = 9
 DEFAULT_POOL: Final = "default"
 
 Prices = float | dict[str, float]
-"""What a picture of one model costs, in US dollars: whatever its size, or by size."""
+"""What an image of one model costs, in US dollars: whatever its size, or by size."""
 
 
 class RateLimit(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ def per_minute(keys: Iterable[ApiKey]) -> int:
 class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     """The keys of every style, and where they were found.
 
-    `source` is the file or variable as shown to the user, None where there is none.
+    `source` is the file or variable as shown to the user, None if there is none.
     `unset` names by pool the environment variables that it refers to and that are not set.
     `base_url` is set only if the file may say where keys are sent. `prices` are by model.
     With `lend`, the keys of a style that has nothing to send serve the others.
@@ -62,7 +62,7 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
         tell_apart(key.secret for own in self.pools.values() for key in own)
 
     def price(self, model: str, image_size: str) -> float | None:
-        """Return what the file says a picture costs, in US dollars; None where it does not."""
+        """Return what the file says an image costs, in US dollars; None if it does not."""
         own = self.prices.get(model)
         return own.get(image_size) if isinstance(own, dict) else own
 

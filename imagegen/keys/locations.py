@@ -107,7 +107,7 @@ def candidate_locations(
 
 
 def _is_silent(path: Path, section: Section) -> bool:
-    """Tell whether a file has nothing for this section; of one with faults they are told."""
+    """Return whether a file has nothing for this section; of one with faults they are told."""
     if not section.tables or not path.exists():
         return False
     table = toml.read(path, "", [])
@@ -115,7 +115,7 @@ def _is_silent(path: Path, section: Section) -> bool:
 
 
 def selected_location(places: Iterable[KeyLocation]) -> KeyLocation | None:
-    """Return the place whose keys are used; None where there is none."""
+    """Return the place whose keys are used; None if there is none."""
     return next((place for place in places if place.takes_precedence), None)
 
 

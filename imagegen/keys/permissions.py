@@ -1,4 +1,4 @@
-"""Keys files that somebody else could read."""
+"""Keys files that another user could read."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ def warnings(path: Path, shown: str) -> list[str]:
 
 
 def open_to_others(path: Path) -> bool:
-    """Tell whether other users may read or change a file, where the system knows that."""
+    """Return whether other users may read or change a file, where the system knows that."""
     return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
@@ -35,10 +35,10 @@ def _tracked_by_git(path: Path) -> bool:
     import subprocess  # noqa: PLC0415
 
     git = shutil.which("git")
-    # Windows looks in the current folder first, and that may be somebody else's project.
+    # Windows looks in the current folder first, and that may be another user's project.
     if git is None or Path(git).resolve().parent in {Path.cwd(), folder}:
         return False
-    # The repository may be somebody else's: none of its settings may start a program, and
+    # The repository may be another user's: none of its settings may start a program, and
     # the child sees no variable that could hold a key.
     quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.devnull]
     command = [git, "--no-optional-locks", *quiet, "ls-files", "--error-unmatch", "--", path.name]

@@ -1,4 +1,4 @@
-"""`[prices]` in keys.toml: what a picture costs whoever pays by other prices than the list's."""
+"""`[prices]` in keys.toml: what an image costs whoever pays by other prices than the list's."""
 
 import itertools
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ SIZES: Final = ("512", "1K", "2K", "4K")
 """The sizes that settings know; keys and settings know nothing of each other."""
 
 MOST: Final = 1000
-"""US dollars for a picture. What is dearer was meant for a thousand of them."""
+"""US dollars for an image. What is dearer was meant for a thousand of them."""
 
 _Dollars = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 _EXAMPLE: Final = '"gemini-3-pro-image" = 0.134, or { 1K = 0.134, 4K = 0.24 }'
-_WANTED: Final = f"expected US dollars for a picture: a number from 0 to {MOST:,}"
+_WANTED: Final = f"expected US dollars for an image: a number from 0 to {MOST:,}"
 _MOST_FAULTS: Final = 100
 _LONGEST_SHOWN: Final = 100
 
@@ -60,7 +60,7 @@ def _of_model(
             InputError(
                 file=shown,
                 field=f"{field}.{_named(size)}",
-                message="unknown size of a picture",
+                message="unknown size of an image",
                 # Without quotes each dot in a model's name begins a table.
                 hint=quoted if "-" in size or isinstance(own, dict) else meant,
             )

@@ -45,7 +45,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         return table.get(self.table, {}) if self.table else table
 
     def is_missing_from(self, table: Mapping[str, Any]) -> bool:
-        """Tell whether a keys file says something of other providers and nothing of this one."""
+        """Return whether a keys file says something of other providers and nothing of this one."""
         if self.table:
             return self.table not in table
         others = set(table) & set(self.tables)

@@ -24,7 +24,7 @@ def check_top_level(
     shown: str,
     trusted: bool,
 ) -> list[InputError]:
-    """Return every name at the file's top that is nobody's, and addresses where none may be.
+    """Return every name at the file's top that is no one's, and addresses where none may be.
 
     `known` are the names that there are, `owned` those of them that are one provider's table
     each. A `trusted` file may say where requests go.

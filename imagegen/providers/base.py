@@ -1,6 +1,6 @@
 """The seam between the engine and an image API.
 
-A provider makes exactly one request per `draw` and says what became of it: a picture, or a
+A provider makes exactly one request per `draw` and says what became of it: an image, or a
 fault of a known kind. It never retries, never sleeps and never prints; attempts, back-off,
 key rotation and outages are the engine's.
 """
@@ -31,9 +31,9 @@ class FaultKind(StrEnum):
     BAD_REQUEST = "bad request"
     """The service says that the request is wrong; asking again will not help."""
     BLOCKED = "blocked"
-    """Nothing was sent: the picture that the beat continues is not there."""
+    """Nothing was sent: the image that the beat continues is not there."""
     NO_PICTURE = "no picture"
-    """An answer without a picture where a second try may help."""
+    """An answer without an image where a second try may help."""
     PASSING = "passing"
     """Network trouble, an overloaded service or a broken answer: try again later."""
     UNKNOWN_FIELD = "unknown field"
@@ -66,16 +66,16 @@ class FaultKind(StrEnum):
 
 
 BROKEN_PICTURE: Final = "broken picture"
-"""The reason of a fault where a picture came that cannot be used."""
+"""The reason of a fault where an image came that cannot be used."""
 TOO_LARGE: Final = "too large"
 """The reason of a fault where an answer was given up, for nothing of use is so large."""
 
 NO_MEMORY: Final = "memory"
 """The reason of a fault where an answer came that there was no memory for."""
 UNREADABLE: Final = "type of picture"
-"""The reason of a fault where a picture came that nothing here can read."""
+"""The reason of a fault where an image came that nothing here can read."""
 ELSEWHERE: Final = "address"
-"""The reason of a fault where the address of a picture came instead of the picture."""
+"""The reason of a fault where the address of an image came instead of the image."""
 
 UNKNOWN_FORM: Final = "form of answer"
 """The reason of a fault where an answer came that has none of the fields that are known."""
@@ -84,7 +84,7 @@ _DRAWN: Final = frozenset({BROKEN_PICTURE, TOO_LARGE, NO_MEMORY, UNREADABLE, ELS
 
 
 class ReferenceRole(StrEnum):
-    """What a reference image is to a picture."""
+    """What a reference image is to an image."""
 
     PREDECESSOR = "the picture before this one, which this one continues"
     CHARACTER = "character"
@@ -93,11 +93,11 @@ class ReferenceRole(StrEnum):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A reference image: the bytes of a picture file and their real media type.
+    """A reference image: the bytes of an image file and their real media type.
 
     `name` is what the words call a character, or the file's name. `original` is the SHA-256
-    of the file's bytes where `data` is a smaller picture of the same; `content` tells a
-    picture of ours from others, as `png.Whole` does.
+    of the file's bytes where `data` is a smaller image of the same; `content` tells a
+    image of ours from others, as `png.Whole` does.
     """
 
     mime_type: str
@@ -128,7 +128,7 @@ def _digest(data: bytes) -> str:
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture to draw.
+    """One image to draw.
 
     `words` are the row's own, `look` the sentence that its style adds (empty: none). The
     aspect ratio is written `16:9`; the size is the API's word: 512, 1K, 2K or 4K. `thinking`
@@ -154,7 +154,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def legend(self) -> str:
         """What each of the reference images is; empty where nothing is told apart by it.
 
-        Without it a model could not know which picture shows whom.
+        Without it a model could not know which image shows whom.
         """
         roles = {reference.role for reference in self.references}
         if ReferenceRole.CHARACTER not in roles and len(roles) < 2:
@@ -215,10 +215,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     reference: float = 0.0
 
     def of(self, usage: Usage | None, *, pictures: int, references: int = 0) -> float:
-        """Return what one answer costs that brought so many pictures: 0 or 1.
+        """Return what one answer costs that brought so many images: 0 or 1.
 
         `references` is how many reference images were sent. Gateways leave them out of the
-        tokens, and some leave out those of the picture too.
+        tokens, and some leave out those of the image too.
         """
         brought = references * self.reference * pictures
         drawn = (self.picture or 0.0) * pictures
@@ -231,7 +231,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.tokens.input(usage), brought) + (output or drawn)
 
     def expected(self, *, references: float = 0.0, thoughts: float = 0.0) -> float | None:
-        """Return about what one picture costs; None if only tokens are priced.
+        """Return about what one image costs; None if only tokens are priced.
 
         `references` is how many reference images are sent, `thoughts` how many tokens the
         model thinks.
@@ -267,7 +267,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is no picture.
+    """Why there is no image.
 
     `reason` is short and stable, for grouping and for machines (`IMAGE_SAFETY`,
     `HTTP 503`, `timeout`); `message` is in words, the service's own where it has some.
@@ -285,7 +285,7 @@ class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def was_drawn(self) -> bool:
-        """Whether the service has drawn a picture all the same, for which it wants to be paid."""
+        """Whether the service has drawn an image all the same, for which it wants to be paid."""
         return self.kind in {FaultKind.PASSING, FaultKind.UNUSABLE} and self.reason in _DRAWN
 
     @property
@@ -322,7 +322,7 @@ class Provider(Protocol):
     supports_base_url: bool
     """Whether it sends requests to an address, which a user may replace."""
     per_minute: int
-    """Requests a minute that one of its keys allows where nobody says how many."""
+    """Requests a minute that one of its keys allows where no one says how many."""
     largest_reference: int
     """How many bytes each of their files may have."""
     largest_references: int
@@ -330,7 +330,7 @@ class Provider(Protocol):
     reference_types: frozenset[str]
     """Their media types: of those that `formats.Format` knows, which it takes."""
     max_concurrency: int
-    """How many requests may be under way at once where keys set no limit."""
+    """How many requests may be in flight at once where keys set no limit."""
 
     def __init__(self, options: "ProviderOptions") -> None: ...
 
@@ -348,7 +348,7 @@ class Provider(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections. Draws under way may fail."""
+        """Let go of connections. Draws in flight may fail."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Connections that keep a deadline and say when a request has left.
 
-A read timeout starts anew with every byte, so a server that drips, headers too, keeps a
+A read timeout starts again with every byte, so a server that drips, headers too, keeps a
 thread for as long as it likes. Here every connection tells its thread's exchange about its
 socket, and one watchdog thread shuts down those that are over time.
 
@@ -33,7 +33,7 @@ _MOST_INTERIM: Final = 100
 
 
 class Exchange:
-    """One exchange under way: its deadline, its socket and how far it has come.
+    """One exchange in flight: its deadline, its socket and how far it has come.
 
     `reused` tells whether its connection has served another before. `_lock` guards
     `_socket`, `_ended`, `deadline` and `expired`, which the watchdog's thread touches; the
@@ -223,7 +223,7 @@ class _Response(HTTPResponse):
         super()._close_conn()  # type: ignore[misc]
 
     def _is_clean(self) -> bool:
-        """Tell whether the answer ended where it said, and nothing has come behind it."""
+        """Return whether the answer ended where it said, and nothing has come behind it."""
         if (self.chunked and self.chunk_left) or self.length or self.status < 200:
             return False
         if self.chunked and "Content-Length" in self.headers:

@@ -135,7 +135,7 @@ class Http:
         return self._on_the_way(outcome) or outcome
 
     def close(self) -> None:
-        """Close idle connections; exchanges under way may fail."""
+        """Close idle connections; exchanges in flight may fail."""
         self._adapter.close()
 
     def _ask(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 FREE: Final = 3 * 1024 * 1024
-"""Bytes of an answer that count for nothing: a picture of 2 MB in base64 has less."""
+"""Bytes of an answer that count for nothing: an image of 2 MB in base64 has less."""
 
 TOGETHER: Final = 256 * 1024 * 1024
 """Bytes that all larger answers may have together, each beyond what is free."""
@@ -39,7 +39,7 @@ class Budget:
             self._used += size
 
     def has_room(self, reservation: "Reservation", size: int) -> bool:
-        """Tell whether `size` bytes more fit now."""
+        """Return whether `size` bytes more fit now."""
         with self._changed:
             return self._fits(reservation, size)
 
@@ -64,7 +64,7 @@ class Reservation:
         self._held = 0
 
     def would_wait(self, size: int) -> bool:
-        """Tell whether room for so many bytes more has to be waited for."""
+        """Return whether room for so many bytes more has to be waited for."""
         more = self._beyond_free(size)
         return more > 0 and not self._budget.has_room(self, more)
 

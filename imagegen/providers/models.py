@@ -67,7 +67,7 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True):
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model, as its service's pages describe it.
 
-    `sizes` are those it draws, each with the list price of a picture in US dollars (None: not
+    `sizes` are those it draws, each with the list price of an image in US dollars (None: not
     known); `token_prices` are US dollars a million tokens, `reference_price` US dollars for each
     reference image. `ratios` None: any ratio that `pixels` allows. `references` is how many
     reference images one request takes, of which `kinds` limits those of one role (others share
@@ -105,7 +105,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return self.state is not State.SHUT_DOWN
 
     def price(self, image_size: str) -> Price | None:
-        """Return the list price of a picture of this size; None if nothing is known of it."""
+        """Return the list price of an image of this size; None if nothing is known of it."""
         picture = self.sizes.get(image_size)
         if picture is None and self.token_prices is None:
             return None
@@ -116,7 +116,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return self.pixels.size(aspect_ratio, image_size) if self.pixels is not None else None
 
     def draws_ratio(self, aspect_ratio: str) -> bool:
-        """Tell whether pictures can have this ratio."""
+        """Return whether images can have this ratio."""
         if self.ratios is not None:
             return aspect_ratio in self.ratios
         widest = self.pixels.widest if self.pixels else None
@@ -139,7 +139,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.references}: {self.things} of things and {self.people} of characters"
 
     def takes(self, references: tuple[Reference, ...]) -> bool:
-        """Tell whether one request may bring these reference images, by number and kind."""
+        """Return whether one request may bring these reference images, by number and kind."""
         people = sum(reference.role is ReferenceRole.CHARACTER for reference in references)
         return (
             len(references) <= self.references
@@ -191,11 +191,11 @@ class Catalogue:
         return found if found.name == name else msgspec.structs.replace(found, name=name)
 
     def is_default(self, model: Model) -> bool:
-        """Tell whether a model is the one that draws if none is named."""
+        """Return whether a model is the one that draws if none is named."""
         return model.name == self.default.name
 
     def draws(self, name: str) -> bool:
-        """Tell whether a model that a service lists makes images, by the table or its name."""
+        """Return whether a model that a service lists makes images, by the table or its name."""
         return self.find(name).known or bool(_NAMES_IMAGES.search(name))
 
     @property

@@ -43,7 +43,7 @@ _LONGEST_HEAD: Final = 64 * 1024
 """Bytes of a web page in which its title is looked for."""
 _MOST_ITEMS: Final = 1000
 _MOST_COMMAS: Final = 200_000
-"""A page of a thousand models has a tenth of it; pictures and words have next to none."""
+"""A page of a thousand models has a tenth of it; images and words have next to none."""
 
 _MOST_TOKENS: Final = 1_000_000_000
 _INTEGER: Final = re.compile(r"[0-9]{1,10}(?:\.0*)?")
@@ -118,7 +118,7 @@ T = TypeVar("T")
 
 
 def try_decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
-    """Return what a body holds; None where it is of another shape, or made to do harm."""
+    """Return what a body holds; None if it is of another shape, or made to do harm."""
     # A body full of empty lists takes fifty times its size once they are objects.
     if _has_more_commas(body, _MOST_COMMAS):
         return None
@@ -129,7 +129,7 @@ def try_decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
 
 
 def _has_more_commas(body: bytes, most: int) -> bool:
-    # `count` looks at every byte by itself, half a millisecond for a picture; `find` does not.
+    # `count` looks at every byte by itself, half a millisecond for an image; `find` does not.
     at = -1
     for _ in range(most + 1):
         at = body.find(b",", at + 1)
@@ -212,7 +212,7 @@ def text_of(value: Any) -> str:
 
 
 def is_true(value: Any) -> bool:
-    """Tell whether a flag is set: true, 1 or "true"."""
+    """Return whether a flag is set: true, 1 or "true"."""
     return value is True or value == 1 or text_of(value).lower() == "true"
 
 
@@ -248,16 +248,16 @@ def picture(coded: msgspec.Raw | str, usage: Usage | None = None, claimed: str =
     """Return an image that came in base64.
 
     Text that is still JSON is not copied first: with a third block of its size the allocator
-    would give memory back to the system after every picture. `claimed` is the media type that
+    would give memory back to the system after every image. `claimed` is the media type that
     came with it.
     """
     if not isinstance(coded, str) and not is_text(coded):
-        return malformed("The service sent a picture that is no base64.", usage)
+        return malformed("The service sent an image that is no base64.", usage)
     data = _from_base64(coded)
     if data is None:
-        return broken_picture("The service sent a picture that is no base64.", usage)
+        return broken_picture("The service sent an image that is no base64.", usage)
     if len(data) < _SMALLEST:
-        return broken_picture("The service sent a picture of too few bytes.", usage)
+        return broken_picture("The service sent an image of too few bytes.", usage)
     return Picture(data=data, usage=usage, claimed=claimed)
 
 
@@ -326,17 +326,17 @@ def unknown_form(answer: Any, usage: Usage | None) -> ProviderError:
 
 
 def is_image(outcome: Outcome) -> bool:
-    """Tell whether what came begins like an image file of a usual type."""
+    """Return whether what came begins like an image file of a usual type."""
     return isinstance(outcome, Picture) and outcome.data.startswith(_SIGNATURES)
 
 
 def is_text(value: msgspec.Raw) -> bool:
-    """Tell whether a piece of JSON is a string with something in it."""
+    """Return whether a piece of JSON is a string with something in it."""
     return len(value) > len('""') and bytes(memoryview(value)[:1]) == b'"'
 
 
 def _from_base64(coded: msgspec.Raw | str) -> bytes | None:
-    """Return what the text holds; None where it is no base64.
+    """Return what the text holds; None if it is no base64.
 
     Other threads stand still for as long as it takes: pybase64 needs a tenth of the time of
     msgspec's decoder and a fortieth of the standard library's.
@@ -367,7 +367,7 @@ def _from_odd_base64(text: str) -> bytes:
 
 
 def pointer(text: str) -> str | None:
-    """Return the address of a picture that a text points to, a `data:` address first."""
+    """Return the address of an image that a text points to, a `data:` address first."""
     text = text[: 4 * LONGEST_TEXT] if "data:" not in text else text
     links = [match[1] for match in _IMAGE_LINK.finditer(text)]
     for link in links:
@@ -380,15 +380,15 @@ def pointer(text: str) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text that should hold a picture is an address."""
+    """Return whether a text that should hold an image is an address."""
     return _ADDRESS.match(text.strip()) is not None
 
 
 def at_address(usage: Usage | None) -> ProviderError:
-    """Return the fault of an answer with the address of a picture in place of the picture."""
+    """Return the fault of an answer with the address of an image in place of the image."""
     message = (
-        "The service sent the address of a picture and no picture, and addresses are not "
-        "followed. Its operator can make it answer with the picture itself (b64_json)."
+        "The service sent the address of an image and no image, and addresses are not "
+        "followed. Its operator can make it answer with the image itself (b64_json)."
     )
     return ProviderError(kind=FaultKind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
 
@@ -401,7 +401,7 @@ def malformed(message: str, usage: Usage | None = None) -> ProviderError:
 
 
 def broken_picture(message: str, usage: Usage | None) -> ProviderError:
-    """Return the fault of a picture that was drawn and cannot be used; another may."""
+    """Return the fault of an image that was drawn and cannot be used; another may."""
     return ProviderError(
         kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage
     )
@@ -453,7 +453,7 @@ def as_bad_request(fault: ProviderError) -> ProviderError:
 
 
 def redirected(reply: "Reply", base_url: str) -> ProviderError:
-    """Return the fault of an answer that sends us elsewhere, which nobody follows."""
+    """Return the fault of an answer that sends us elsewhere, which no one follows."""
     here = urlsplit(base_url).hostname
     try:
         there = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname

@@ -49,10 +49,10 @@ LOADED: Final = "loaded"
 """The model where none is named: the checkpoint that the web UI has loaded."""
 
 DENOISING: Final = 0.75
-"""How far a picture may go from its reference: 0 is a copy, 1 takes next to nothing of it."""
+"""How far an image may go from its reference: 0 is a copy, 1 takes next to nothing of it."""
 
 _STEP: Final = 8
-"""Sides of pictures are multiples of it: the models draw in blocks of so many pixels."""
+"""Sides of images are multiples of it: the models draw in blocks of so many pixels."""
 
 _FREE: Final = {"512": 0.0, "1K": 0.0, "2K": 0.0, "4K": 0.0}
 """The machine is the user's own."""
@@ -206,7 +206,7 @@ def _outcome(body: bytes) -> Outcome:
 
 
 def _odd(answer: Any) -> Outcome:
-    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    """Return what an answer holds that has no image in its usual place, or is no answer."""
     if not isinstance(answer, dict):
         return malformed("The web UI's answer was not what it should be.")
     found = items(field(answer, "images", "image"))
@@ -215,7 +215,7 @@ def _odd(answer: Any) -> Outcome:
         return outcome
     if found:
         return malformed("The web UI's answer was not what it should be.")
-    message = "The web UI gave no picture: somebody may have interrupted it."
+    message = "The web UI gave no image: somebody may have interrupted it."
     return ProviderError(kind=FaultKind.NO_PICTURE, reason="no picture", message=message)
 
 

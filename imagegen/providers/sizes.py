@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 AREAS: Final = {"512": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
-"""Pixels that a picture of each size has, about."""
+"""Pixels that an image of each size has, about."""
 
 
 def exact(

@@ -60,7 +60,7 @@ class BudgetSet:
         return slot.key(self.secrets[style] if style in slot.styles else None)
 
     def usable(self, slot: TrackedBudget, style: str) -> bool:
-        """Tell whether the style may send by this budget, now or later."""
+        """Return whether the style may send by this budget, now or later."""
         return slot.disabled_reason is None and self.key(slot, style) is not None
 
     def limit(self, slot: TrackedBudget) -> int:

@@ -13,7 +13,7 @@ NOTHING_BUT_REFUSALS: Final = 900.0
 
 _QUIET: Final = 300.0
 """Seconds after a cool-down's end without a refusal, when the next one begins a new row: the
-machine slept, or nobody asked."""
+machine slept, or no one asked."""
 
 _TOGETHER: Final = 10.0
 """Seconds within which budgets that are refused are refused together."""

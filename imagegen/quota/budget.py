@@ -260,7 +260,7 @@ class Budget(
         self.spent_wall = None
 
     def has_server_limit(self, told: int | None, empty_until: float) -> bool:
-        """Tell whether `hear` would change nothing."""
+        """Return whether `hear` would change nothing."""
         return told in {None, self.server_limit} and empty_until <= self.empty_until
 
     def set_server_limit(self, told: int | None, empty_until: float) -> None:
@@ -303,7 +303,7 @@ class Budget(
     def _slow(self, left_at: float, now: float, limit: int) -> None:
         """Set the pace to what the service granted in the last minute.
 
-        It is measured anew with each refusal of a burst, always against the pace before
+        It is measured again with each refusal of a burst, always against the pace before
         the burst. Of a budget in full use the measure is exact; of one that was half idle,
         or that was granted nothing, it says little, and the pace is halved instead.
         """

@@ -1,7 +1,7 @@
 """Budgets shared between processes: read, changed and written back as one step.
 
-A change is made to the budget as last read and written back if nobody else wrote in
-between; if somebody did, it is made anew to what they wrote. When the store fails, the run
+A change is made to the budget as last read and written back if no one else wrote in
+between; if somebody did, it is made again to what they wrote. When the store fails, the run
 goes on from what it knows, in memory and at half pace, with one warning, and looks every minute
 whether the store can be used again. After a store was deleted under it, it stays at half pace.
 """
@@ -34,7 +34,7 @@ _LOOK_SECONDS: Final = 0.2
 class StoredBudget:
     """One budget's name in the store, and what was last read or written of it.
 
-    `known` tells that there is such a thing.
+    `known` means that there is such a thing.
     """
 
     def __init__(self, name: str, budget: Budget, owner: tuple[str, ...] = ()) -> None:
@@ -49,7 +49,7 @@ class StoredBudget:
 class Ledger:
     """The budgets in a store. Calls must not overlap; the pool's lock sees to that.
 
-    `alone` tells that other processes cannot be seen, so that only half of each limit may
+    `alone` means that other processes cannot be seen, so that only half of each limit may
     be used. `warn` is called with a sentence when that happens.
     """
 
@@ -197,8 +197,8 @@ class Ledger:
     def _move_to(self, store: SqliteStore, *, forgotten: bool) -> None:
         """Write what is known into another store.
 
-        `forgotten` tells that this one knows nothing of runs that are over: budgets that no run
-        under way knows count as just used.
+        `forgotten` means that this one knows nothing of runs that are over: budgets that no run
+        in flight knows count as just used.
         """
         before, self._store = self._store, store
         rows = [(a.name, a.version, a.budget, a.row) for a in self._accounts]

@@ -26,7 +26,7 @@ from imagegen.quota.simulation import ChainLoad, last_departures
 from imagegen.secret import Secret
 
 _YIELD: Final = 0.05
-"""Seconds before which nobody who was told to wait asks again."""
+"""Seconds before which no one who was told to wait asks again."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -138,7 +138,7 @@ class KeyPool:
         """Return in how many seconds the last of so many requests of each style can leave.
 
         `chained` has the styles of which requests wait for others. Judged by what this run
-        knows of its budgets. None where not all of them can leave today, or ever.
+        knows of its budgets. None if not all of them can leave today, or ever.
         """
         with self._held:
             now, wall = self._clock.now(), self._clock.wall()
@@ -157,7 +157,7 @@ class KeyPool:
     def sent(self, lease: Lease) -> None:
         """Record that the request has left: its minute runs from now.
 
-        Waits for nobody: hundreds of threads say this at once. Where the pool is busy, it is
+        Waits for no one: hundreds of threads say this at once. Where the pool is busy, it is
         noted before anything else is asked of the pool; until then the request counts as
         leaving now, which is never too early.
         """
@@ -300,7 +300,7 @@ class _Lock:
         self._lock.release()
 
     def unless_busy(self) -> None:
-        """Do what was left to do, if nobody holds the lock."""
+        """Do what was left to do, if no one holds the lock."""
         if self._lock.acquire(blocking=False):
             try:
                 self._first()

@@ -52,7 +52,7 @@ class ReadyQueue:
     """The budgets that the same styles may use: the roomiest of those free, or when one is.
 
     `room` tells how many requests a budget's minute has room for. `served` says for each
-    style when it last took from here, as a number that grows. `partly_rejected` tells that
+    style when it last took from here, as a number that grows. `partly_rejected` means that
     some keys here are of no use.
     """
 
@@ -73,7 +73,7 @@ class ReadyQueue:
         self._by_index[slot.index] = slot
 
     def push(self, slot: TrackedBudget, now: float) -> None:
-        """Give a budget its place, anew after every change; none if it is of no use."""
+        """Give a budget its place, again after every change; none if it is of no use."""
         slot.version += 1
         if slot.disabled_reason is not None or slot.key(None) is None:
             return
@@ -101,7 +101,7 @@ class ReadyQueue:
         return None
 
     def free_at(self, now: float) -> float | None:
-        """Return when a budget is free, not before now; None where none ever is."""
+        """Return when a budget is free, not before now; None if none ever is."""
         while self._free and not self._is_new(*self._free[0][1:]):
             heapq.heappop(self._free)
         if self._free:

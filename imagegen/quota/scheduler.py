@@ -62,7 +62,7 @@ class FairScheduler:
     def next_at(self, style: str, now: float) -> float | None:
         """Return when a style that was granted nothing is to ask again, and keep its turn then.
 
-        Infinite where only another style's keys can help, once that one is done; None where
+        Infinite where only another style's keys can help, once that one is done; None if
         nothing ever will.
         """
         free = [self._free_at(shelf, style, now) for shelf in self._open_to(style)]
@@ -116,7 +116,7 @@ class FairScheduler:
         return self.lends and bool(self._slots.secrets.get(style))
 
     def _may_be_lent(self, style: str) -> bool:
-        """Tell whether another style has keys that it could lend once it is done."""
+        """Return whether another style has keys that it could lend once it is done."""
         if not self._can_borrow(style):
             return False
         return any(slot.disabled_reason is None and slot.key(None) for slot in self._slots)
@@ -137,7 +137,7 @@ class FairScheduler:
         return sum(self._may_use(shelf, style) for style in self._waiting)
 
     def _is_next(self, shelf: ReadyQueue, style: str, now: float) -> bool:
-        """Tell whether no other style that waits for these budgets was served longer ago.
+        """Return whether no other style that waits for these budgets was served longer ago.
 
         A style that was told to come later has no turn before: a place that became free
         early would stay empty until then.

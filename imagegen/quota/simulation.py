@@ -40,7 +40,7 @@ class ChainLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of which each must be answered before the next of its chain can leave.
 
     `ready` says how many chains have how many requests left, of which the first can leave now;
-    `coming` the same for those whose last request is under way. `answer` is how many seconds
+    `coming` the same for those whose last request is in flight. `answer` is how many seconds
     one takes.
     """
 
@@ -57,7 +57,7 @@ def last_departures(
 ) -> dict[str, float | None]:
     """Return in how many seconds the last of each style's requests can leave.
 
-    0 where nothing is left; None where not all of them can ever leave. `chained` has the
+    0 where nothing is left; None if not all of them can ever leave. `chained` has the
     styles of which requests wait for others of the same style.
     """
     return _Simulation(supplies, left, now, chained or {}).run()
@@ -175,7 +175,7 @@ class _Simulation:
         return own or [style for style in able if style in supply.borrowers]
 
     def _next(self, supply: Capacity) -> float | None:
-        """Return when somebody can use a place of this budget that nobody can use yet."""
+        """Return when somebody can use a place of this budget that no one can use yet."""
         able = [s for s in self._order if s in supply.styles or s in supply.borrowers]
         return min((at for s in able if (at := self._queues[s].next) is not None), default=None)
 

@@ -36,7 +36,7 @@ class Store(Protocol):
     salt: bytes
 
     def load(self, name: str) -> tuple[int, bytes] | None:
-        """Return the row's version and bytes, or None where there is no such row."""
+        """Return the row's version and bytes, or None if there is no such row."""
         ...
 
     def swap(self, name: str, version: int, row: bytes) -> bool:
@@ -44,7 +44,7 @@ class Store(Protocol):
         ...
 
     def alive(self, holder: str) -> bool:
-        """Tell whether the process that wrote this holder's name still runs."""
+        """Return whether the process that wrote this holder's name still runs."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class MemoryStore:
         self._rows: dict[str, tuple[int, bytes]] = {}
 
     def load(self, name: str) -> tuple[int, bytes] | None:
-        """Return the row's version and bytes, or None where there is no such row."""
+        """Return the row's version and bytes, or None if there is no such row."""
         return self._rows.get(name)
 
     def swap(self, name: str, version: int, row: bytes) -> bool:
@@ -84,7 +84,7 @@ class MemoryStore:
         return True
 
     def alive(self, holder: str) -> bool:
-        """Tell whether `holder` is this process: nobody else can see this store."""
+        """Return whether `holder` is this process: no one else can see this store."""
         return holder == self.holder
 
     def close(self) -> None:
@@ -94,10 +94,10 @@ class MemoryStore:
 class SqliteStore:
     """Budgets of all processes of this user on this machine.
 
-    `made` tells that there was none when this one was opened, `damaged` that a damaged one was
+    `made` means that there was none when this one was opened, `damaged` that a damaged one was
     found and put aside, and `lost` that there was none although runs have been here before. A
     file that others have locked is waited for `busy_seconds`.
-    Raises `StoreUnavailableError` where the folder or file cannot be used. Calls must not
+    Raises `StoreUnavailableError` if the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
 
@@ -128,7 +128,7 @@ class SqliteStore:
         return self._presence.name
 
     def load(self, name: str) -> tuple[int, bytes] | None:
-        """Return the row's version and bytes, or None where there is no such row."""
+        """Return the row's version and bytes, or None if there is no such row."""
         with _translate_errors():
             query = "SELECT version, state FROM budget WHERE name = ?"
             row = self._connection.execute(query, (name,)).fetchone()
@@ -154,7 +154,7 @@ class SqliteStore:
         return done.rowcount == 1
 
     def alive(self, holder: str) -> bool:
-        """Tell whether the process that wrote this holder's name still runs."""
+        """Return whether the process that wrote this holder's name still runs."""
         if holder == self.holder:
             return True
         if holder in self._known_dead:
@@ -224,7 +224,7 @@ class SqliteStore:
         if mode != "wal":
             # Network file systems have no shared memory.
             connection.execute("PRAGMA journal_mode = TRUNCATE")
-        # A crash of the machine may lose the last grants: budgets then count anew within
+        # A crash of the machine may lose the last grants: budgets then count again within
         # a minute. A crash of the process loses nothing.
         connection.execute("PRAGMA synchronous = OFF")
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -268,7 +268,7 @@ class _ProcessLock:
         self._lock.acquire()
 
     def is_alive(self, name: str) -> bool:
-        """Tell whether another process holds its file locked; a dead one's file is removed."""
+        """Return whether another process holds its file locked; a dead one's file is removed."""
         if not name.isalnum() or not self._file(name).exists():
             return False
         try:

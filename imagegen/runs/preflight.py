@@ -87,4 +87,4 @@ def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[s
         for reason, n in reasons.most_common()
     )
     are = "1 picture is" if count == 1 else f"{count:,} pictures are"
-    yield f"{are} outdated: {why}. --outdated draws anew"
+    yield f"{are} outdated: {why}; redraw with --outdated"

@@ -1,4 +1,4 @@
-"""Puts together what is served: the page, its pictures and its answers, behind the gate."""
+"""Puts together what is served: the page, its images and its answers, behind the gate."""
 
 import mimetypes
 import sys

@@ -24,7 +24,7 @@ _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
 
 
 class BoardCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One style's picture of a beat. `version` changes with the file; None: there is none.
+    """One style's image of a beat. `version` changes with the file; None: there is none.
 
     `shot` and `prompt` are set if they are not the row's; `blocked_by` is the number of the beat
     of its shot that must be mended first. A `placeholder` is a sketch that the next run draws
@@ -43,7 +43,7 @@ class BoardCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 
 
 class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A beat, with its picture in each style that has it.
+    """A beat, with its image in each style that has it.
 
     `name` is what it is called; `shot` and `beat` are its numbers in the first of the styles.
     """
@@ -70,9 +70,9 @@ class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as it was at one moment. `price` is about what a picture costs, in US dollars.
+    """A project as it was at one moment. `price` is about what an image costs, in US dollars.
 
-    `moved` counts pictures with the words of another beat; `way_out` says what helps then.
+    `moved` counts images with the words of another beat; `way_out` says what helps then.
     """
 
     project: str
@@ -95,7 +95,7 @@ class _Read:
 
 
 class BoardCache:
-    """Reads a project's board, anew whenever one of its files has changed.
+    """Reads a project's board, again whenever one of its files has changed.
 
     `root` is its folder as it was typed, for messages; `asked` is what the command was told: its
     images are judged by that, and it is what the page's runs ask for. The methods wait for files;
@@ -147,7 +147,7 @@ class BoardCache:
         return _Read(seen, project, _board(project, project_status(project, time.time())))
 
     def picture(self, style: str, shot: str, beat: str) -> Path | None:
-        """Return where a beat's picture belongs; None for what is no beat of the project.
+        """Return where a beat's image belongs; None for what is no beat of the project.
 
         Raises `ImagegenError` for a faulty project.
         """

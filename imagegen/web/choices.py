@@ -1,4 +1,4 @@
-"""The best picture of each beat, as the page shows and saves it."""
+"""The best image of each beat, as the page shows and saves it."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ class Choices:
     """Reads and saves the choices of one project.
 
     Its methods wait for files; any thread may call them. `_lock` lets one at a time save, and
-    guards what was looked at last: pictures that were redrawn are read for it.
+    guards what was looked at last: images that were redrawn are read for it.
     """
 
     def __init__(self, boards: BoardCache) -> None:
@@ -44,7 +44,7 @@ class Choices:
         self._looked: tuple[Project, str | None, list[ChoiceStanding]] | None = None
 
     def read(self) -> list[ChoiceStanding]:
-        """Return every choice, and what has become of its picture since."""
+        """Return every choice, and what has become of its image since."""
         with self._lock:
             project = self._boards.project()
             mark = file_fingerprint(project.root / file.FILE)

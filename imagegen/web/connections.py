@@ -36,7 +36,7 @@ class Connection(H11Protocol):
         self._head: asyncio.TimerHandle | None = None
 
     def admit(self) -> None:
-        """Take note that a request of this connection brought the token."""
+        """Record that a request of this connection brought the token."""
         self.stranger = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

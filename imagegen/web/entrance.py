@@ -1,7 +1,7 @@
 """The file that leads the browser to the page, as Jupyter has one.
 
 An address with a token would stand in the browser's arguments, which every user of the machine
-can read, and use before the browser has started. A path does no harm there: nobody else can read
+can read, and use before the browser has started. A path does no harm there: no one else can read
 the file.
 """
 

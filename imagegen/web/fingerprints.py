@@ -35,17 +35,17 @@ def project_fingerprint(layout: ProjectPaths, named: Iterable[str]) -> int:
 
     `named` are the paths of which the project tells: see `named_by`.
     """
-    # A look at the disk for each, and little else: of very many pictures that is what counts.
+    # A look at the disk for each, and little else: of very many images that is what counts.
     return hash(tuple(_marks(layout, named)))
 
 
 def referenced_paths(project: Project) -> tuple[str, ...]:
-    """Return the paths of pictures, and of what lies where only the project tells."""
+    """Return the paths of images, and of what lies where only the project tells."""
     layout, settings = project.layout, project.settings
     beats = project.request.beats_file or settings.beats
     found = references.places(layout, settings, project.beats)
     found += [layout.root / beats] if beats else []
-    # They say what a picture costs.
+    # They say what an image costs.
     keys = credentials.places(layout.root, settings.provider)
     found += [place.path for place in keys if place.path is not None]
     pictures = (
@@ -62,7 +62,7 @@ def _marks(layout: ProjectPaths, named: Iterable[str]) -> Iterator[Hashable]:
     yield _mark(_look(layout.state_dir / "run.json"))
     for style in _entries(layout.pictures):
         if style.is_dir(follow_symlinks=False):
-            # They tell of pictures that come and go, those of no beat included.
+            # They tell of images that come and go, those of no beat included.
             yield from ((shot.path, _mark(_look(shot.path))) for shot in _entries(style.path))
     for path in named:
         found = _look(path)
@@ -88,7 +88,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
 
 def _look(path: str | Path) -> os.stat_result | None:
     try:
-        return os.stat(path)  # noqa: PTH116 - of very many pictures much faster than by paths
+        return os.stat(path)  # noqa: PTH116 - of very many images much faster than by paths
     except (OSError, ValueError):
         # The project may name what is no path.
         return None

@@ -1,7 +1,7 @@
 """What happens in the project's runs, for one client, from wherever it was before.
 
 The journal is the queue: each client reads it by itself at its own pace. So one that is slow, or
-never reads at all, costs nothing and holds up nobody, and one that comes back misses nothing.
+never reads at all, costs nothing and holds up no one, and one that comes back misses nothing.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class _Choices:
         self._known = seen.choices
 
     def have_changed(self) -> bool:
-        """Tell whether it has changed since this was asked last."""
+        """Return whether it has changed since this was asked last."""
         before, self._known = self._known, self._lookout.seen.choices
         return before != self._known
 

@@ -1,4 +1,4 @@
-"""Pictures and their thumbnails, by the beat that they belong to."""
+"""Images and their thumbnails, by the beat that they belong to."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ _FOR_GOOD: Final = "private, max-age=31536000, immutable"
 
 
 class Pictures:
-    """Answers requests for pictures of one project.
+    """Answers requests for images of one project.
 
     What a request names is looked for among the beats of the storyboard: no path comes
     from it.
@@ -36,15 +36,15 @@ class Pictures:
 
     def __init__(self, boards: BoardCache) -> None:
         self._boards = boards
-        # A picture is many times as large unpacked, and a thread keeps that memory.
+        # An image is many times as large unpacked, and a thread keeps that memory.
         self._makers = ThreadPoolExecutor(_MAKERS, "thumbnails")
 
     async def whole(self, request: Request) -> Response:
-        """Return a picture as it lies on the disk; it is asked for again, and sent if changed."""
+        """Return an image as it lies on the disk; it is asked for again, and sent if changed."""
         path = await to_thread.run_sync(self._place, request)
         opened = await to_thread.run_sync(_opened, path)
         if opened is None:
-            raise RefusedError(404, "this beat has no picture")
+            raise RefusedError(404, "this beat has no image")
         descriptor, found, kind = opened
         headers = {"etag": f'"{version_of(found)}"', "cache-control": _ASK_AGAIN}
         if _has(request, headers["etag"]):
@@ -58,12 +58,12 @@ class Pictures:
         return _Whole(descriptor, found.st_size, headers, kind)
 
     async def small(self, request: Request) -> Response:
-        """Return a picture's thumbnail; with a version in its address it is kept for good."""
+        """Return an image's thumbnail; with a version in its address it is kept for good."""
         path = await to_thread.run_sync(self._place, request)
         mark = await to_thread.run_sync(file_fingerprint, path)
         data = await self._thumbnail(path, mark) if mark is not None else None
         if data is None:
-            raise RefusedError(404, "this beat has no picture")
+            raise RefusedError(404, "this beat has no image")
         keep = _FOR_GOOD if "v" in request.query_params else _ASK_AGAIN
         headers = {"etag": f'"{mark}"', "cache-control": keep}
         if _has(request, headers["etag"]):
@@ -89,7 +89,7 @@ class Pictures:
 
 
 class _Whole(StreamingResponse):
-    """An open file as an answer: closed at its end, and where nobody takes even its beginning."""
+    """An open file as an answer: closed at its end, and where no one takes even its beginning."""
 
     def __init__(self, descriptor: int, size: int, headers: Mapping[str, str], kind: str) -> None:
         super().__init__(_bytes(descriptor, size), 200, headers, kind)
@@ -104,7 +104,7 @@ class _Whole(StreamingResponse):
 
 
 def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
-    """Open a picture, and tell its type by its first bytes; None for what is none."""
+    """Open an image, and tell its type by its first bytes; None for what is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
     except OSError:
@@ -132,6 +132,6 @@ async def _bytes(descriptor: int, size: int) -> AsyncIterator[bytes]:
 
 
 def _has(request: Request, etag: str) -> bool:
-    """Tell whether the browser has this already."""
+    """Return whether the browser has this already."""
     known = request.headers.get("if-none-match", "")
     return etag in {one.strip().removeprefix("W/") for one in known.split(",")}

@@ -70,7 +70,7 @@ def written(project: Project) -> dict[str, dict[BeatKey, str]]:
 
 
 def progress_of(project: Project, completed: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Return what progress files say, of the pictures that are there now."""
+    """Return what progress files say, of the images that are there now."""
     return {
         style: {"completedBeats": beats, "lastUpdated": _last_updated(project.layout, style)}
         for style, beats in completed.items()
@@ -78,7 +78,7 @@ def progress_of(project: Project, completed: Mapping[str, tuple[str, ...]]) -> d
 
 
 def images(project: Project) -> dict[str, dict[str, str]]:
-    """Return the path of each picture that is there, relative to the project, by its number."""
+    """Return the path of each image that is there, relative to the project, by its number."""
     there = project.survey(time.time()).there
     found: dict[str, dict[str, str]] = {}
     for style, own in written(project).items():

@@ -61,8 +61,8 @@ def _listed(names: Names) -> Sequence[str | int]:
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The last run: whether it goes on, by which process, or how it ended.
 
-    `started_here` tells that the page began it, since the server has been started. Times are ISO
-    8601 in UTC; all is None where there has been no run.
+    `started_here` means that the page began it, since the server has been started. Times are ISO
+    8601 in UTC; all is None if there has been no run.
     """
 
     active: bool = False

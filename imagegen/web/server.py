@@ -23,7 +23,7 @@ _THREADS: Final = 8
 _SENT_TO_NOBODY: Final = "socket.send() raised exception."
 """What asyncio warns of, over and over, where a client leaves while it is written to."""
 _LAST_SECONDS: Final = 1
-"""How long answers under way may take once the server ends."""
+"""How long answers in flight may take once the server ends."""
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Small pictures for the page: made once of each picture, and kept in `.imagegen/thumbnails`."""
+"""Small images for the page: made once of each image, and kept in `.imagegen/thumbnails`."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ _MAX_BYTES: Final = 1024 * 1024
 
 
 def cached(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
-    """Return the thumbnail that was made of a picture, or None.
+    """Return the thumbnail that was made of an image, or None.
 
     `version` tells its content from that of others that lay or will lie at its place. Raises
     `UsageError` where the folder is a symbolic link.
@@ -27,9 +27,9 @@ def cached(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
 
 
 def create(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
-    """Make a picture's thumbnail, a JPEG of at most `WIDTH` pixels, and keep it.
+    """Make an image's thumbnail, a JPEG of at most `WIDTH` pixels, and keep it.
 
-    Returns None for what is no picture. Raises as `kept` does.
+    Returns None for what is no image. Raises as `kept` does.
     """
     try:
         data = thumbnail(picture, WIDTH)
@@ -52,10 +52,10 @@ def _keep(layout: ProjectPaths, place: Path, data: bytes) -> None:
     try:
         layout.prepare()
         files.make_folder(place.parent)
-        # Of one picture the older ones go: they share the first part of the name.
+        # Of one image the older ones go: they share the first part of the name.
         for older in place.parent.glob(f"{place.name.partition('-')[0]}-*"):
             older.unlink(missing_ok=True)
         files.write(place, data)
     except (StorageError, OSError):
-        # A disk that takes no more: it is made anew whenever it is looked at.
+        # A disk that takes no more: it is made again whenever it is looked at.
         return

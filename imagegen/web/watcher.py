@@ -18,7 +18,7 @@ LOOK: Final = 0.2
 class Snapshot(msgspec.Struct, frozen=True):
     """The last run, whether it goes on, and how many bytes its journal has.
 
-    `choices` is a mark of the file of choices, None where there is none.
+    `choices` is a mark of the file of choices, None if there is none.
     """
 
     run: str = ""
@@ -38,7 +38,7 @@ class ChangeWatcher:
         self.seen = Snapshot()
         """What the last look saw."""
         self.closed = False
-        """Whether the server ends: nobody shall wait any more."""
+        """Whether the server ends: no one shall wait any more."""
 
     async def look(self) -> Snapshot:
         """Look now."""

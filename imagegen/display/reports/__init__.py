@@ -1,1 +1,1 @@
-"""What is printed once, one module for each screen."""
+"""Screens that are printed once, one module each."""

@@ -1,4 +1,4 @@
-"""Who appears where, as `check` and `--dry-run` list it."""
+"""The characters and their beats, as `check` and `--dry-run` list them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ _SHOWN: Final = 8
 
 
 def show(paper: Paper, cast: Sequence[Appearance]) -> None:
-    """Say for each character which beats name it, and where there is no picture to send."""
+    """Print the beats that name each character, and the styles without a reference."""
     if not cast:
         return
     paper.line()
@@ -24,8 +24,8 @@ def show(paper: Paper, cast: Sequence[Appearance]) -> None:
 
 def _where(one: Appearance) -> str:
     if not one.beats:
-        drawn = f"in {plural(one.elsewhere, 'beat')}, and none of them would be drawn"
+        drawn = f"in {plural(one.elsewhere, 'beat')}, none of which would be drawn"
         return drawn if one.elsewhere else "no beat names it"
     numbers = join_some(one.beats, _SHOWN)
-    without = f"; no picture in {', '.join(one.without)}" if one.without else ""
+    without = f"; no image in {', '.join(one.without)}" if one.without else ""
     return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"

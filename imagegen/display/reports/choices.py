@@ -1,4 +1,4 @@
-"""Which picture is the best of each beat: what was chosen, and what became of it."""
+"""The chosen image of each beat, and what has changed since."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,7 +19,7 @@ _SHOWN: Final = 10
 _SAID: Final = {
     ChangeSinceChosen.SAME: "",
     ChangeSinceChosen.REDRAWN: "redrawn since",
-    ChangeSinceChosen.GONE: "its picture is gone",
+    ChangeSinceChosen.GONE: "its image is missing",
 }
 
 
@@ -43,7 +43,7 @@ def listed(paper: Paper, found: Sequence[ChoiceStanding], now: float) -> None:
 def print_rechoose_hint(
     paper: Paper, path: str, found: Sequence[ChoiceStanding], beats: Sequence[str] = ()
 ) -> None:
-    """Say how to choose again what was redrawn since, and what lacks its copy.
+    """Print how to choose redrawn images again, and how to restore missing copies.
 
     `path` is the project's folder as typed, `beats` are options that name the beats file.
     """
@@ -51,14 +51,14 @@ def print_rechoose_hint(
     if first is not None:
         paper.line()
         choose = project_command("choose", path, first.name, first.style, *beats)
-        paper.command_list((choose, "takes the picture as it is now"))
+        paper.command_list((choose, "chooses the image as it is now"))
     lacking = [one for one in found if one.lacks_copy]
     if lacking:
         paper.line()
         missing = "1 copy is" if len(lacking) == 1 else f"{len(lacking):,} copies are"
         paper.wrap("", f"{missing} missing in selected_images.", indent=2)
         choose = project_command("choose", path, "--all", lacking[0].style, *beats)
-        paper.command_list((choose, "makes them, and chooses for beats that have none"))
+        paper.command_list((choose, "restores them, and chooses for beats without a choice"))
 
 
 def as_json(
@@ -80,17 +80,17 @@ def as_json(
 
 
 def left_over(paper: Paper, path: str, over: Orphans, beats: Sequence[str] = ()) -> None:
-    """Say which choices are of no beat any more; `path` and `beats` are as for `again`."""
+    """Print choices whose beat no longer exists; arguments as for `print_rechoose_hint`."""
     names = over.labels
     if not names:
         return
     paper.line()
-    paper.wrap("", f"Choices of beats that are gone: {join_some(names, _SHOWN)}", indent=2)
+    paper.wrap("", f"Choices of deleted beats: {join_some(names, _SHOWN)}", indent=2)
     paper.command_list((project_command("clean", path, *beats), "moves them to old_images/"))
 
 
 def unclear(paper: Paper, entries: Sequence[UnreadableEntry]) -> None:
-    """Say which entries of image_selections.json are not understood, and why."""
+    """Print which entries of image_selections.json are not valid, and why."""
     for one in entries[:_SHOWN]:
         paper.wrap("", f"{sanitize(one.name, 100)} {sanitize(one.reason)}", indent=2)
     if len(entries) > _SHOWN:
@@ -98,63 +98,63 @@ def unclear(paper: Paper, entries: Sequence[UnreadableEntry]) -> None:
 
 
 def unclaimed(paper: Paper, files: Sequence[str]) -> None:
-    """Say which copies are of no choice."""
+    """Print copies that belong to no choice."""
     if files:
-        left = f"Copies of no choice, which are left: {join_some(files, _SHOWN)}"
+        left = f"Copies that belong to no choice (kept): {join_some(files, _SHOWN)}"
         paper.wrap("", left, indent=2)
 
 
 def print_chosen(
     paper: Paper, name: str, made: Mapping[BeatId, Chosen], before: Mapping[BeatId, Chosen]
 ) -> None:
-    """Say what was chosen just now, and in place of what."""
+    """Print what was chosen, and what it replaces."""
     for beat, one in list(made.items())[:_SHOWN]:
         had = before.get(beat)
-        instead = f" in place of {sanitize(had.style)}" if had and had.style != one.style else ""
+        instead = f" instead of {sanitize(had.style)}" if had and had.style != one.style else ""
         flagged = ", flagged" if one.flagged else ""
         paper.line(f"{sanitize(beat)}: {one.style}{instead}{flagged}  {sanitize(one.image_path)}")
     if len(made) > _SHOWN:
         paper.line(f"  … and {len(made) - _SHOWN:,} more")
     if not made:
-        paper.line(f"{sanitize(name)}: nothing was left to choose.")
+        paper.line(f"{sanitize(name)}: nothing left to choose.")
 
 
 def sketches(paper: Paper, names: Sequence[str]) -> None:
-    """Say which choices are of placeholders."""
+    """Print which choices are placeholders."""
     if names:
         are = "is a placeholder" if len(names) == 1 else "are placeholders"
-        said = f"{join_some(names, _SHOWN)} {are}, so flagged: choose again once drawn"
+        said = f"{join_some(names, _SHOWN)} {are} and flagged: choose again after drawing"
         paper.wrap("", said, indent=2)
 
 
 def renamed(paper: Paper, path: str, count: int) -> None:
-    """Say that choices have the names of their beats now; `path` is the project's folder."""
+    """Print that choices were renamed with their beats; `path` is the project's folder."""
     if count:
         those = f"{plural(count, 'choice')} {'is' if count == 1 else 'are'}"
-        paper.wrap("", f"{those} renamed as the storyboard's beats are called now.")
-        paper.command_list((project_command("undo", path), "takes that back"))
+        paper.wrap("", f"{those} renamed to match the storyboard's beats.")
+        paper.command_list((project_command("undo", path), "restores the old names"))
 
 
 def print_cleared(paper: Paper, names: Sequence[str]) -> None:
-    """Say of which beats nothing is chosen any more."""
+    """Print which beats no longer have a choice."""
     for name in names:
         paper.line(f"{sanitize(name)}: nothing is chosen now")
 
 
 def print_nothing_chosen(paper: Paper, names: Sequence[str]) -> None:
-    """Say of which beats nothing was chosen in the first place."""
+    """Print which beats had no choice to remove."""
     for name in names:
         paper.line(f"nothing was chosen for {sanitize(name)}")
 
 
 def print_missing(paper: Paper, style: str, names: Sequence[str]) -> None:
-    """Say which beats stay without a choice, for they have no picture in a style."""
+    """Print which beats stay without a choice because a style has no image of them."""
     if not names:
         return
     have = f"{plural(len(names), 'beat')} {'has' if len(names) == 1 else 'have'}"
-    paper.wrap("", f"{have} no picture in {style}: {join_some(names, _SHOWN)}", indent=2)
+    paper.wrap("", f"{have} no image in {style}: {join_some(names, _SHOWN)}", indent=2)
 
 
 def print_count(paper: Paper, name: str, chosen: int, beats: int) -> None:
-    """Say how many are chosen now."""
+    """Print how many beats have a choice."""
     paper.line(f"{sanitize(name)}: {chosen:,} of {plural(beats, 'beat')} chosen.")

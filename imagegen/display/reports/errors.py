@@ -1,4 +1,4 @@
-"""What stopped a command before it began, and what to do about it."""
+"""Errors that stop a command, and how to fix them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,7 +16,7 @@ _NARROW: Final = 20
 
 
 def show(paper: Paper, error: ImagegenError, project: str) -> None:
-    """Say what went wrong and what to do. `project` is the folder as it was typed."""
+    """Print what failed and how to fix it. `project` is the folder as it was typed."""
     if isinstance(error, InvalidInputError):
         _input_faults(paper, error, project)
         return
@@ -33,19 +33,19 @@ def _input_faults(paper: Paper, error: InvalidInputError, project: str) -> None:
     by_file: dict[str, list[list[InputError]]] = {}
     for cause in _causes(error.faults):
         by_file.setdefault(cause[0].file, []).append(cause)
-    # Few are not hidden behind the many of another file.
+    # Files with few errors come first: many errors of another file would hide them.
     for file, own in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
         causes = sorted(own, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
         rows = error.rows.get(file)
         among = f" in {plural(rows, 'row')}" if rows else ""
-        count = plural(len(causes), "fault")
+        count = plural(len(causes), "error")
         paper.line(f"{sanitize(file)}: {count}{among}. Nothing was drawn or changed.")
         paper.line()
         part = causes[: max(0, _SHOWN - shown)]
         _lines(paper, part, rows)
         shown += len(part)
         if len(part) < len(causes):
-            paper.line(f"  … and {len(causes) - len(part):,} more")
+            paper.line(f"  … and {len(causes) - len(part):,} more: fix these first")
         paper.line()
     if error.hint:
         paper.justify(sanitize(error.hint, 2000), f"exit {int(error.exit_code)}")
@@ -53,12 +53,12 @@ def _input_faults(paper: Paper, error: InvalidInputError, project: str) -> None:
     them = "it" if sum(map(len, by_file.values())) == 1 else "them"
     check = project_command("check", project)
     paper.justify(
-        f"Mend {them}, then try without drawing:  {check}", f"exit {int(error.exit_code)}"
+        f"Fix {them}, then check without drawing:  {check}", f"exit {int(error.exit_code)}"
     )
 
 
 def _causes(faults: Sequence[InputError]) -> list[list[InputError]]:
-    """Return faults of one cause together: the same is wrong with several rows of a file."""
+    """Return errors grouped by cause: several rows of a file may have the same error."""
     found: dict[tuple[object, ...], list[InputError]] = {}
     for at, fault in enumerate(faults):
         own = None if fault.row else at
@@ -69,7 +69,7 @@ def _causes(faults: Sequence[InputError]) -> list[list[InputError]]:
 
 
 def _place(cause: Sequence[InputError], rows: int | None) -> str:
-    """Say where in its file something is: rows are those with data, an editor counts lines."""
+    """Return the place in a file: the rows with data, and the line as editors count."""
     first = cause[0]
     numbers = sorted({fault.row for fault in cause if fault.row})
     if len(numbers) > 1:
@@ -88,7 +88,7 @@ def _place(cause: Sequence[InputError], rows: int | None) -> str:
 
 
 def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the first and the last of numbers that follow each other."""
+    """Return consecutive numbers as ranges, each by its first and last."""
     ranges: list[tuple[int, int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:
@@ -115,7 +115,7 @@ def _lines(paper: Paper, causes: Sequence[Sequence[InputError]], rows: int | Non
 
 
 def _excerpt(paper: Paper, source: str, line: int, column: int) -> None:
-    """Show a line of a file with a caret below the place that is meant."""
+    """Print a line of a file with a caret below the position."""
     margin = f"    {line} | "
     room = max(_NARROW, paper.width - len(margin) - 1)
     begin = max(0, min(column - room // 2, len(source) - room))

@@ -1,4 +1,4 @@
-"""What a run would do, how long it would take and what it would cost."""
+"""What a run would draw, how long it would take and what it would cost."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,13 +17,13 @@ from imagegen.workspace.plan import Plan, Planned
 def show(
     paper: Paper, plan: Plan, name: str, estimate: Estimate, appear: Sequence[Appearance] = ()
 ) -> None:
-    """Say what a run would draw, style by style, and what that takes at least.
+    """Print what a run would draw, style by style, and its minimum time.
 
-    `appear` are the project's characters, and which of the beats name each.
+    `appear` are the project's characters, each with the beats that name it.
     """
     exist = plan.total - plan.to_draw - plan.reused - plan.waived - plan.blocked
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
-    paper.line(f"{sanitize(name)}: {plural(plan.to_draw, 'picture')} would be drawn{also}.")
+    paper.line(f"{sanitize(name)}: {plural(plan.to_draw, 'image')} would be drawn{also}.")
     paper.line()
     styles = {style: beats for style, beats in plan.styles.items() if beats}
     width = max(map(len, styles), default=0)
@@ -34,28 +34,23 @@ def show(
         least = _least(estimate, style) if drawn else ""
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}  {least:>8}")
     if plan.again:
-        paper.line(f"  {plan.again:,} of them exist; they are kept in old_images/")
+        paper.line(f"  {plan.again:,} of them exist; the old images are kept in old_images/")
     if plan.reused:
-        were = "was" if plan.reused == 1 else "were"
-        paper.line(f"  {plan.reused:,} {were} drawn before from the same inputs: taken, at no cost")
+        paper.line(f"  {plan.reused:,} reused at no cost: drawn before from the same inputs")
     if plan.placeholders:
         drawn_over = plural(plan.placeholders, "placeholder")
-        paper.line(f"  {drawn_over} would be drawn over; they are kept in old_images/")
+        paper.line(f"  {drawn_over} would be replaced; they are kept in old_images/")
     outdated = plan.outdated.total()
     if outdated:
         are = "is" if outdated == 1 else "are"
-        paper.line(
-            f"  {plural(outdated, 'picture')} {are} outdated and left: --outdated draws anew"
-        )
+        paper.line(f"  {plural(outdated, 'image')} {are} outdated and kept: redraw with --outdated")
     if plan.unselected_count:
         paper.line(
-            f"  {plural(plan.unselected_count, 'more beat')} of the project would be left alone"
+            f"  {plural(plan.unselected_count, 'more beat')} of the project would not be drawn"
         )
     _requests(paper, styles, estimate)
     if plan.blocked:
-        paper.line(
-            f"  {plural(plan.blocked, 'beat')} cannot be drawn: the picture before is not there"
-        )
+        paper.line(f"  {plural(plan.blocked, 'beat')} cannot be drawn: the image before is missing")
     characters.show(paper, appear)
     _notes(paper, estimate)
 
@@ -71,14 +66,14 @@ def _notes(paper: Paper, estimate: Estimate) -> None:
 
 
 def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: Estimate) -> None:
-    """Say how many requests leave, how long that takes and what it costs, without a key too."""
+    """Print requests, time and cost, also if there is no key."""
     counts = {style: sum(p.draw for p in beats) for style, beats in styles.items()}
     able = {s: n for s, n in counts.items() if n and _can_be_drawn(estimate, s)}
     unable = {s: n for s, n in counts.items() if n and s not in able}
     if not able and not unable:
         return
     paper.line()
-    # Without any key no time is known, but for the keys that are supposed below.
+    # Without a key the time is unknown, except for the example keys below.
     timed = estimate if able else msgspec.structs.replace(estimate, answer_seconds=None)
     paper.line(f"  {_in_all(sum((able or unable).values()), timed, paper.glyphs.dot)}")
     if able:
@@ -105,7 +100,7 @@ def _least(estimate: Estimate, style: str) -> str:
         whole = departure + (estimate.answer_seconds or 0.0)
         return duration(whole) if whole else plural(estimate.longest_chain, "answer")
     if estimate.keys is None:
-        return "not known"
+        return "unknown"
     return "not today" if estimate.keys.get(style) else "no key"
 
 
@@ -116,7 +111,7 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
     chain = estimate.longest_chain
     if longest:
         limits = " at the keys' limits" if estimate.keys is not None else ""
-        answers = "one answer's time" if chain < 2 else f"{chain} answers' time, one after another"
+        answers = "one answer's time" if chain < 2 else f"{chain} answers' time, in sequence"
         answer = "" if estimate.answer_seconds is not None else f", and {answers}"
         parts.append(f"at least {duration(longest)}{limits}{answer}")
     elif departures:
@@ -126,5 +121,5 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
         more = f" and thoughts, ${thoughts:g} a million tokens" if thoughts else ""
         parts.append(f"about {money(estimate.price * requests)}{more}")
     elif estimate.price is None:
-        parts.append("what it costs is not known")
+        parts.append("cost unknown")
     return f" {dot} ".join(parts)

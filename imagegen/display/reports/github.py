@@ -22,13 +22,13 @@ def table(
     *,
     again: int = 0,
 ) -> str:
-    """Return Markdown that tells how a run ended.
+    """Return Markdown that shows how a run ended.
 
-    `errors` are each a beat's name, its phrase and why it was not drawn; `again` counts
-    pictures that were to be drawn again and were not.
+    `errors` are each a beat's name, its script phrase and the error; `again` counts images
+    that were to be redrawn and were not.
     """
     counts = {style: own for style, own in complete.counts.items() if own.total}
-    told = columns(counts.values())
+    headings = columns(counts.values())
     # Two dollar signs are a formula to GitHub.
     spent = money(complete.cost or 0).replace("$", r"\$")
     cost = f", about {spent}" if complete.cost else ""
@@ -39,17 +39,17 @@ def table(
         "",
         f"{took}, exit {complete.exit_code} ({reason})",
         "",
-        f"| style | {' | '.join(told)} |",
-        f"| --- |{' ---: |' * len(told)}",
+        f"| style | {' | '.join(headings)} |",
+        f"| --- |{' ---: |' * len(headings)}",
     ]
     for style, own in counts.items():
-        cells = " | ".join(f"{getattr(own, name):,}" for name in told.values())
+        cells = " | ".join(f"{getattr(own, name):,}" for name in headings.values())
         lines.append(f"| {github_escape.markdown(style)} | {cells} |")
     said = [message for message in complete.messages if not message.startswith(ERRORS)]
     lines += ["", *(f"- {github_escape.markdown(sanitize(message, 600))}" for message in said), ""]
     if errors:
         sign = glyphs[Status.ERROR]
-        lines += ["| beat | words | why |", "| --- | --- | --- |"]
+        lines += ["| beat | phrase | error |", "| --- | --- | --- |"]
         for beat, phrase, error in errors[:_ROWS]:
             why = github_escape.markdown(
                 sanitize(f"{error.cause}, {error.reason}: {error.message}")

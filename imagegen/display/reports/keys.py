@@ -1,4 +1,4 @@
-"""What is said of keys: where they lie, whether they work, and that one was added."""
+"""Reports on keys: where they are stored, whether they work, and added keys."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,22 +21,21 @@ _ADVICE: Final = {
     Remedy.ADD_CREDIT: "add credit, and check again",
     Remedy.RAISE_CAP: "raise the spending cap, and check again",
     Remedy.ENABLE_BILLING: "enable billing for the key's project, or draw with another model",
-    Remedy.WAIT: "wait: this passes by itself",
-    Remedy.OTHER_REGION: "use the service from a region, or with an account, where it is offered",
-    Remedy.NETWORK: "nothing is wrong with the keys themselves: check the network and the "
-    "address, and try again",
+    Remedy.WAIT: "wait, then check again",
+    Remedy.OTHER_REGION: "use a region or an account in which the service is available",
+    Remedy.NETWORK: "the keys may be fine: check the network and the URL, then try again",
 }
 _WHY: Final = {
     LocationKind.OPTION: "named by --keys",
     LocationKind.VARIABLE: "named by $IMAGEGEN_KEYS",
     LocationKind.PROJECT: "the project's own",
-    LocationKind.USER: "your own, for every project without keys of its own",
+    LocationKind.USER: "yours, for every project without its own keys",
     LocationKind.ENVIRONMENT: "there is no keys file",
 }
 
 
 def as_json(keys: ConfiguredKeys) -> dict[str, object]:
-    """Return what `keys list --json` prints: tails of keys, and never more."""
+    """Return what `keys list --json` prints: only the tails of keys."""
     users = keys.lists_by_key
 
     def described(name: str, key: ApiKey) -> dict[str, object]:
@@ -78,7 +77,7 @@ def as_json(keys: ConfiguredKeys) -> dict[str, object]:
 
 
 def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
-    """Say which keys a project uses, why these, and which others there are."""
+    """Print which keys a project uses, why, and which other keys exist."""
     if not keys.needed:
         paper.line(f"{keys.provider} needs no keys.")
         return
@@ -92,16 +91,16 @@ def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
     together = per_minute(_drawing(keys))
     paper.line()
     if together:
-        paper.line(f"{plural(together, 'request')} a minute in all.")
+        paper.line(f"{plural(together, 'request')} per minute in total.")
     _others(paper, keys)
     for warning in keys.ring.warnings:
-        # What is unset stands beside its list.
+        # Unset variables are shown next to their list.
         if "not set" not in warning:
             paper.wrap("  note: ", sanitize(warning))
     if not together:
         _next(paper, _add_command(keys, path), "asks for a key")
     else:
-        _next(paper, project_command("keys check", path, *keys.named), "tries them; costs no quota")
+        _next(paper, project_command("keys check", path, *keys.named), "tests them; uses no quota")
 
 
 def show_check(
@@ -111,12 +110,12 @@ def show_check(
     model: str,
     notes: Sequence[str] = (),
 ) -> None:
-    """Say of every key whether it works, and what to do where one does not.
+    """Print whether each key works, and how to fix those that do not.
 
     `notes` are about the model.
     """
     source, address = sanitize(keys.ring.source or ""), keys.base_url()
-    there = f", asked at {sanitize(address)}" if address else ""
+    there = f", at {sanitize(address)}" if address else ""
     first = f"{plural(len(found), 'key')} from {source}, to draw with {sanitize(model)}{there}:"
     paper.wrap("", first)
     paper.line()
@@ -138,7 +137,7 @@ def show_check(
     if not bad:
         together = plural(per_minute(_drawing(keys)), "request")
         verdict = "The key works" if len(found) == 1 else f"All {len(found)} keys work"
-        paper.line(f"{verdict}: {together} a minute in all.")
+        paper.line(f"{verdict}: {together} per minute in total.")
         return
     unreached = sum(not one.was_reached for one in found)
     paper.justify(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
@@ -147,7 +146,7 @@ def show_check(
 
 
 def _advice(found: Sequence[KeyCheck], model: str, source: str) -> Iterator[str]:
-    """Yield what to do, once for all keys that need the same."""
+    """Yield what to do, once for all keys with the same problem."""
     tails: dict[Remedy, list[str]] = {}
     for one in found:
         if not one.is_usable:
@@ -156,7 +155,7 @@ def _advice(found: Sequence[KeyCheck], model: str, source: str) -> Iterator[str]
         which = f"{', '.join(own)}: " if len(tails) > 1 else ""
         if remedy is Remedy.REPLACE:
             it = "it" if len(own) == 1 else "them"
-            yield f"{which}replace {it} in {source}, and check again"
+            yield f"{which}replace {it} in {source}, then check again"
         elif remedy is Remedy.OTHER_MODEL:
             yield which + _other_model(found, model)
         else:
@@ -169,32 +168,32 @@ def _other_model(found: Sequence[KeyCheck], model: str) -> str:
 
 
 def show_added(paper: Paper, added: AddResult, path: str) -> None:
-    """Say where a key went, and what its style has now."""
+    """Print where a key was saved, and how many keys its style has now."""
     aim, change = added.aim, added.change
     shown, style, section = sanitize(aim.place.label), aim.style, aim.place.section
     place = f"{style} of {section.heading}" if section.table else style
     if change.already_present:
-        paper.wrap("", f"{added.name} stands under {place} in {shown} already.")
-        paper.line("  nothing was changed; limits of a key are changed in the file")
+        paper.wrap("", f"{added.name} is already in {place} in {shown}.")
+        paper.line("  Nothing was changed. To change a key's limits, edit the file.")
     else:
         made = ", a new file" if change.created else ""
         paper.wrap("", f"Added {added.name} to {place} in {shown}{made}.")
     if change.permissions_tightened:
-        paper.line("  others could read the file until now; only you can from now on")
+        paper.line("  Other users could read the file; now only you can.")
     own = change.ring.pool(style)
     keys, minute = plural(len(own), "key"), plural(per_minute(own), "request")
     now = "" if change.already_present else "now "
-    whose = f"{style} {now}has"
+    pool = f"{style} {now}has"
     if style == DEFAULT_POOL:
-        whose = f"styles without keys of their own {now}have"
-    paper.line(f"  {whose} {keys}, {minute} a minute")
+        pool = f"styles without their own keys {now}have"
+    paper.line(f"  {pool} {keys}, {minute} per minute")
     for note in added.notes:
         paper.wrap("  note: ", sanitize(note, 1000))
-    _next(paper, project_command("keys check", path, *aim.named), "tries it; costs no quota")
+    _next(paper, project_command("keys check", path, *aim.named), "tests it; uses no quota")
 
 
 def _no_keys(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
-    paper.line(f"No key for {keys.provider} was found. Looked at, in this order:")
+    paper.line(f"No key for {keys.provider} found. Searched, in this order:")
     paper.line()
     width = max(len(place.label) for place in keys.places)
     for place in keys.places:
@@ -208,22 +207,22 @@ def _no_keys(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
             command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named),
             "one key, for every project",
         ),
-        (_to_project(keys, path), "for this project alone"),
+        (_to_project(keys, path), "only for this project"),
     )
 
 
 def _pool(paper: Paper, keys: ConfiguredKeys, name: str, own: Sequence[ApiKey]) -> None:
     ring = keys.ring
     unset = ring.unset.get(name, ()) if name in ring.pools else ()
-    count = f"{plural(len(own), 'key')}, {plural(per_minute(own), 'request')} a minute"
+    count = f"{plural(len(own), 'key')}, {plural(per_minute(own), 'request')} per minute"
     if name in keys.using_default:
         paper.line(f"  {name}: the default {'key' if len(own) == 1 else 'keys'}, see below")
         return
     head = sanitize(name)
     if name == DEFAULT_POOL:
-        head = "default (for styles without keys of their own)"
+        head = "default (for styles without their own keys)"
     elif name not in keys.styles:
-        head += " (not drawn here)"
+        head += " (not a style of this project)"
     paper.line(f"  {head}: {count if own else 'no key'}")
     users, tails = keys.lists_by_key, max((len(key.secret.tail) for key in own), default=0)
     for key in own:
@@ -241,7 +240,7 @@ def _pool(paper: Paper, keys: ConfiguredKeys, name: str, own: Sequence[ApiKey]) 
 
 
 def _others(paper: Paper, keys: ConfiguredKeys) -> None:
-    """Name the places that hold keys too and do not count."""
+    """Print other places that have keys, which are not used."""
     others = [
         place
         for place in keys.places
@@ -250,7 +249,7 @@ def _others(paper: Paper, keys: ConfiguredKeys) -> None:
     if not others:
         return
     paper.line()
-    paper.wrap("", "There too, but not used, for the first of these places decides:")
+    paper.wrap("", "Also found, but not used, because the first place with keys wins:")
     for place in others:
         paper.line(f"  {sanitize(place.label)}{_kind(place)}")
 
@@ -287,7 +286,7 @@ def _said(one: KeyCheck, model: str) -> str:
 
 
 def _unreached(found: Sequence[KeyCheck]) -> list[tuple[str, list[str]]]:
-    """Return every trouble on the way to the service once, with the keys that met it."""
+    """Return each connection error once, with the keys that had it."""
     grouped: dict[str, list[str]] = {}
     for one in found:
         if one.fault is not None and not one.was_reached:
@@ -297,20 +296,20 @@ def _unreached(found: Sequence[KeyCheck]) -> list[tuple[str, list[str]]]:
 
 def _verdict(count: int, bad: int, unreached: int) -> str:
     if unreached == count:
-        return "No key could be tried."
+        return "No key could be tested."
     if count == 1:
         return "The key does not work."
-    return f"{bad} of {count} keys did not pass."
+    return f"{bad} of {count} keys do not work."
 
 
 def _to_project(keys: ConfiguredKeys, path: str) -> str:
-    """Return what adds a key to the project's own file."""
+    """Return the command that adds a key to the project's file."""
     root = f"./{path}" if path.startswith("-") else path or "."
     return command("imagegen", "keys", "add", DEFAULT_POOL, "--project", root, *keys.named)
 
 
 def _add_command(keys: ConfiguredKeys, path: str) -> str:
-    """Return what adds a key to the file that decides, or to the user's own."""
+    """Return the command that adds a key to the file in use, or else to the user's."""
     if keys.used is not None and keys.used.path == keys.root / FILE:
         return _to_project(keys, path)
     return command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named)

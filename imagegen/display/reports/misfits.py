@@ -1,4 +1,4 @@
-"""Images that are not as they were asked for, and what draws them again."""
+"""Images whose shape or size differs from the request, and how to redraw them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -28,7 +28,7 @@ def show(
         return
     paper.line()
     verb = "is" if len(found) == 1 else "are"
-    paper.line(f"{plural(len(found), 'image')} {verb} not as asked, and kept:")
+    paper.line(f"{plural(len(found), 'image')} {verb} not as requested, but kept:")
     names = list(found)[:_SHOWN]
     width = max(map(len, names))
     for name in names:

@@ -9,7 +9,7 @@ from imagegen.setup.list_models import Listing
 
 _SIZES: Final = ("512", "1K", "2K", "4K")
 _WIDEST: Final = 27
-"""Characters of a model's name, so that a row has less than 80."""
+"""Characters of a model's name, so that a row is under 80."""
 
 _MOST: Final = 20
 
@@ -60,7 +60,7 @@ def _described(listing: Listing, model: Model) -> dict[str, object]:
 
 
 def show(paper: Paper, listing: Listing) -> None:
-    """Print the table: a line for each model, what its columns mean, what the key sees."""
+    """Print the table of models, its legend, and which models the key can use."""
     paper.line(f"Models of {sanitize(listing.provider)}; prices in US dollars an image")
     paper.line()
     rows = [model for model in listing.models if model.offered or _is_used(listing, model)]
@@ -111,7 +111,7 @@ def _price(model: Model, size: str) -> str:
 
 
 def _more(model: Model) -> list[str]:
-    """Return what is worth a line of its own about a model."""
+    """Return details about a model that deserve their own line."""
     found = []
     if model.alias_of is not None:
         return [f"an alias of {model.alias_of}"]
@@ -144,7 +144,9 @@ def _seen(paper: Paper, listing: Listing) -> None:
     if listing.trouble is not None:
         who = f"the key {listing.tail}" if listing.tail else "the server"
         paper.line()
-        paper.wrap("", f"What {who} sees is not known: {sanitize(listing.trouble)}", indent=2)
+        paper.wrap(
+            "", f"Models that {who} can use are unknown: {sanitize(listing.trouble)}", indent=2
+        )
     elif listing.seen is not None:
         who = f"The key {listing.tail}" if listing.tail else "The server"
         verb = "sees" if listing.tail else "has"
@@ -154,4 +156,6 @@ def _seen(paper: Paper, listing: Listing) -> None:
             named = join_some([sanitize(name, 60) for name in listing.others], _MOST)
             paper.wrap("   not in the table: ", named, indent=6)
         if listing.used.name not in listing.seen:
-            paper.line(f"{sanitize(listing.used.name)}, which the project draws with, is not one.")
+            paper.line(
+                f"{sanitize(listing.used.name)}, which the project uses, is not one of them."
+            )

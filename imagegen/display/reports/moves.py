@@ -1,4 +1,4 @@
-"""What has changed places, and how to take it back."""
+"""Images that were moved, and how to undo that."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,30 +15,30 @@ _SHOWN: Final = 10
 
 
 def print_renumber(paper: Paper, name: str, path: str, found: Renumbered, *, dry_run: bool) -> None:
-    """Say which pictures moved to which numbers, or would."""
+    """Print which images moved to which numbers, or would."""
     would = "would move" if dry_run else "moved"
     if found.untagged:
         paper.line(
-            f"{plural(found.untagged, 'picture')} of other tools, which do not say of what words "
-            "they are, stay where they lie."
+            f"{plural(found.untagged, 'image')} of other tools stay where they are: they do not "
+            "record their prompt."
         )
     if not found.count:
-        paper.line(f"{sanitize(name)}: every picture is at its beat's number.")
+        paper.line(f"{sanitize(name)}: every image already has its beat's number.")
     else:
-        pictures = plural(found.count, "picture")
+        pictures = plural(found.count, "image")
         paper.line(f"{sanitize(name)}: {pictures} {would} to their beats' numbers.")
     if not found:
         return
     _moves(paper, found)
     if found.displaced:
-        _listed(paper, "to old_images/, for their beats are gone", found.displaced)
-    along = "would go along" if dry_run else "went along"
+        _listed(paper, "to old_images/, because their beats were deleted", found.displaced)
+    along = "would move too" if dry_run else "moved too"
     if found.override_count:
-        paper.line(f"  what was settled for {plural(found.override_count, 'beat')} {along}")
+        paper.line(f"  overrides for {plural(found.override_count, 'beat')} {along}")
     if found.choices:
-        paper.line(f"  {plural(found.choices, 'chosen picture')} {along}")
+        paper.line(f"  {plural(found.choices, 'chosen image')} {along}")
     if found.dropped_choices:
-        _listed(paper, "choices that are given up, for their beats are gone", found.dropped_choices)
+        _listed(paper, "choices dropped, because their beats were deleted", found.dropped_choices)
     if not dry_run:
         _print_undo_hint(paper, path)
 
@@ -55,49 +55,58 @@ def _moves(paper: Paper, found: Renumbered) -> None:
 
 
 def print_clean(paper: Paper, name: str, path: str, over: Cleaned, *, dry_run: bool) -> None:
-    """Say what was left over and is out of the way now, or would be."""
+    """Print which left-over images and choices were moved away, or would be."""
     if not over:
-        paper.line(f"{sanitize(name)}: no picture is left over.")
+        paper.line(f"{sanitize(name)}: no left-over images.")
         return
     would = "would move" if dry_run else "moved"
     choices = plural(len(over.choices.labels), "choice") if over.choices else ""
-    pictures = plural(len(over.pictures), "picture") if over.pictures else ""
+    pictures = plural(len(over.pictures), "image") if over.pictures else ""
     said = " and ".join(filter(None, [pictures, choices]))
-    paper.line(f"{sanitize(name)}: {said} of beats that are gone {would} to old_images/.")
+    paper.line(f"{sanitize(name)}: {said} of deleted beats {would} to old_images/.")
     _listed(paper, "", [*over.pictures, *over.choices.labels])
     if not dry_run:
         _print_undo_hint(paper, path)
 
 
 def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: bool) -> None:
-    """Say what was taken over from older folders; `path` is the project's folder as typed."""
+    """Print what was adopted from older folders; `path` is the project's folder as typed."""
     counts = [
-        *([plural(len(found.pictures), "picture")] if found.pictures else []),
+        *([plural(len(found.pictures), "image")] if found.pictures else []),
         *([plural(len(found.choices), "choice")] if found.choices else []),
         *([sanitize(found.beats_file)] if found.beats_file else []),
     ]
     if found:
-        would = "would be taken over" if dry_run else "taken over"
+        would = "would be adopted" if dry_run else "adopted"
         paper.line(f"{sanitize(name)}: {would}: {', '.join(counts)}.")
         pictures = [f"{old.path}: {place}" for place, old in found.pictures.items()]
-        _listed(paper, "Pictures" if pictures else "", pictures)
+        _listed(paper, "Images" if pictures else "", pictures)
         chosen = [
             f"{beat}: {one.style}{', flagged' if one.source.flagged else ''}"
             for beat, one in found.choices.items()
         ]
         _listed(paper, "Choices" if chosen else "", chosen)
         if found.guessed is not None:
-            said = f"Pictures whose folder names no style are taken for {found.guessed}"
-            paper.wrap("", f"{said}: --style names another.", indent=2)
+            said = f"Images whose folder names no style are adopted as {found.guessed}"
+            paper.wrap("", f"{said}; choose another with --style.", indent=2)
     elif not found.without_style:
-        paper.line(f"{sanitize(name)}: there is nothing to take over.")
-    _listed(paper, "Left, like no style's" if found.without_style else "", found.without_style)
+        paper.line(f"{sanitize(name)}: nothing to adopt.")
+    _listed(
+        paper,
+        "Not adopted, because their style is unknown" if found.without_style else "",
+        found.without_style,
+    )
     if found.without_style:
         paper.command_list(
-            (project_command("adopt", path, "--style", "STYLE"), "says whose they are")
+            (project_command("adopt", path, "--style", "STYLE"), "names their style")
         )
     _listed(
-        paper, "Left, of no beat of the project" if found.without_beat else "", found.without_beat
+        paper,
+        "Not adopted, because the project has no such beat" if found.without_beat else "",
+        found.without_beat,
+    )
+    _listed(
+        paper, "Not adopted, because the image is damaged" if found.unusable else "", found.unusable
     )
     _listed(paper, "Left, another is taken for their beat" if found.further else "", found.further)
     _listed(paper, "Left, no whole picture" if found.unusable else "", found.unusable)
@@ -106,17 +115,17 @@ def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: boo
 
 
 def print_undo(paper: Paper, name: str, steps: tuple[Step, Step] | None) -> None:
-    """Say what was taken back: a step, and the one that did it."""
+    """Print what was undone, and where the replaced images are."""
     if steps is None:
-        paper.line(f"{sanitize(name)}: there is nothing to undo.")
+        paper.line(f"{sanitize(name)}: nothing to undo.")
         return
     step, back = steps
     count = sum(move.source.startswith(f"{PICTURES}/") for move in step.moves)
-    what = f"{plural(count, 'picture')} went back" if count else "all is as before"
+    what = f"{plural(count, 'image')} restored" if count else "all is as before"
     kind = _KINDS.get(step.kind, sanitize(step.kind))
-    paper.line(f"{sanitize(name)}: the last {kind} is undone: {what}.")
+    paper.line(f"{sanitize(name)}: undid the last {kind}: {what}.")
     if count and any(_put_away(move) for move in back.moves):
-        paper.line("  What stood in their place is in old_images/.")
+        paper.line("  The images they replaced are in old_images/.")
 
 
 def _put_away(move: Move) -> bool:
@@ -127,9 +136,9 @@ _KINDS: Final = {
     "run": "redrawing",
     "renumber": "renumbering",
     "clean": "cleaning",
-    "use": "picture of your own choice",
+    "use": "use of your own image",
     "look": "change of a look",
-    "adopt": "taking over of older pictures",
+    "adopt": "adoption of older images",
     "rename choices": "renaming of choices",
 }
 
@@ -144,4 +153,4 @@ def _listed(paper: Paper, what: str, names: Sequence[str]) -> None:
 
 
 def _print_undo_hint(paper: Paper, path: str) -> None:
-    paper.command_list((project_command("undo", path), "takes it back"))
+    paper.command_list((project_command("undo", path), "undoes this"))

@@ -1,4 +1,4 @@
-"""What to type next, by where a project stands."""
+"""The next commands to type, according to a project's status."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ REFUSED: Final = frozenset({"refused", "bad request"})
 
 
 def show(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
-    """Say what to type next. `path` and `now` are as for `standing.show`."""
+    """Print what to type next; `path` and `now` are as for `status.show`."""
     paper.line()
     if found.older_layout is not None:
         paper.wrap("", sanitize(found.older_layout, 4096), indent=2)
@@ -37,7 +37,7 @@ def show(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: 
     if found.active:
         paper.command_list(
             (project_command("status", path, "--watch"), "follows the run"),
-            (project_command("stop", path), "ends it; resume carries on"),
+            (project_command("stop", path), "stops it; resume continues"),
         )
         return
     if found.last_beats_file is None:
@@ -45,17 +45,15 @@ def show(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: 
 
 
 def _next(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
-    """Say it of a project that nothing runs on."""
+    """Print the next step of a project without an active run."""
     if any(style.moved for style in found.styles.values()):
         _moved(paper, found, path)
         return
     _left_over(paper, found, path)
     left = sum(style.left for style in found.styles.values())
     if not left and found.not_redrawn:
-        pictures = plural(found.not_redrawn, "picture")
-        paper.line(
-            f"Next: {project_command('resume', path)}     {pictures} still to be drawn again"
-        )
+        pictures = plural(found.not_redrawn, "image")
+        paper.line(f"Next: {project_command('resume', path)}     {pictures} to redraw")
         return
     if not left:
         _outdated(paper, found, path)
@@ -69,21 +67,21 @@ def _next(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now:
             _outdated(paper, found, path)
         return
     last = found.last_run.resumable if found.last_run else None
-    pictures = plural(left, "picture")
+    pictures = plural(left, "image")
     cost = f", about {money(found.price * left)}" if found.price else ""
     if last is None or not last.is_resumable:
         run = _on("run", found, path)
         paper.line(f"Next: {run}     {pictures}{cost}")
         if helps:
-            paper.line("What was refused will probably be refused again:")
+            paper.line("Refused prompts will probably be refused again:")
             paper.command_list(*helps)
         return
     resume = project_command("resume", path)
     if _is_part(last.asked):
         paper.line("Next:")
         paper.command_list(
-            (resume, "carries on what the last run was asked for"),
-            (_on("run", found, path), f"all that is missing: {pictures}{cost}"),
+            (resume, "continues the last run's selection"),
+            (_on("run", found, path), f"draws everything missing: {pictures}{cost}"),
         )
     else:
         # Another provider or model has other prices.
@@ -103,101 +101,95 @@ def refused_commands(
     sources: Sequence[str] = (),
     has_picture: bool = False,
 ) -> list[tuple[str, str]]:
-    """Return what helps where the same words would be refused again, and what each does.
+    """Return commands that help if the same prompt would be refused again, with explanations.
 
-    `beats` are options that name the beats file, `sources` those that every command that draws
-    is to have. A beat that has a picture still can be left at that.
+    `beats` are options that name the beats file, `sources` options that every drawing command
+    needs. A beat that still has an image is not offered `skip`.
     """
-    rows = [(project_command("check", path, "--show", name, *beats), "shows the exact words")]
+    rows = [(project_command("check", path, "--show", name, *beats), "shows the exact prompt")]
     if cause == "refused":
         other = project_command("redraw", path, name, "--prompt", "…", *beats, *sources)
-        rows.append((other, "sends others"))
+        rows.append((other, "sends another prompt"))
         if not has_picture:
-            rows.append((project_command("skip", path, name, *beats), "does without"))
+            rows.append((project_command("skip", path, name, *beats), "goes without this image"))
     return rows
 
 
 def _drawn_from_another(paper: Paper, found: ProjectStatus, other: str, path: str) -> None:
-    """Say that the last run was of other beats: what to do about these is not known."""
-    said = f"The last run was of {other} (--beats), and this is {found.beats_file}."
+    """Print that the last run read another beats file, so no next step is known."""
+    said = f"The last run read {other} (--beats); this is {found.beats_file}."
     paper.wrap("", sanitize(said, 2000), indent=2)
     own = adopt_beats_hint(other)
     if own is not None:
         paper.wrap("", sanitize(own, 2000), indent=2)
     named = str(Path(path) / other)
-    paper.command_list((project_command("status", path, "--beats", named), "shows where it stands"))
+    paper.command_list((project_command("status", path, "--beats", named), "shows its status"))
 
 
 def _moved(paper: Paper, found: ProjectStatus, path: str) -> None:
-    """Say that numbers have moved, and what brings the pictures along."""
+    """Print that numbers have moved, and what brings the pictures along."""
     count = sum(style.moved for style in found.styles.values())
     paper.wrap("", numbers_moved_warning(count), indent=2)
     paper.line("Next:")
     paper.command_list(
-        (_on("renumber", found, path, "--dry-run"), "says which goes where"),
-        (_on("renumber", found, path), "moves them along, at no cost"),
+        (_on("renumber", found, path, "--dry-run"), "shows which image moves where"),
+        (_on("renumber", found, path), "moves the images, at no cost"),
     )
 
 
 def _left_over(paper: Paper, found: ProjectStatus, path: str) -> None:
-    """Say which pictures and choices are of beats that are gone."""
+    """Print the images and choices of beats that no longer exist."""
     over = [name for style in found.styles.values() for name in style.left_over]
     if over:
-        pictures = (
-            f"{plural(len(over), 'picture')} of beats that are gone: {join_some(over, _OVER_SHOWN)}"
-        )
+        pictures = f"{plural(len(over), 'image')} of deleted beats: {join_some(over, _OVER_SHOWN)}"
         paper.wrap("", pictures, indent=2)
     lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
     if lost:
-        paper.wrap("", f"Choices of beats that are gone: {join_some(lost, _OVER_SHOWN)}", indent=2)
+        paper.wrap("", f"Choices of deleted beats: {join_some(lost, _OVER_SHOWN)}", indent=2)
     if over or lost:
         paper.command_list((_on("clean", found, path), "moves them to old_images/"))
         paper.line()
 
 
 def _outdated(paper: Paper, found: ProjectStatus, path: str) -> None:
-    """Say that nothing is missing, and how to renew what is outdated."""
+    """Print that no image is missing, and how to redraw outdated ones."""
     count = sum(style.outdated for style in found.styles.values())
     if not count:
         lacking = sum(map(len, found.without_prompt.values()))
         there = (
-            "Every picture is there."
+            "All images are done."
             if not lacking
-            else (
-                f"Every beat with a prompt has its picture; {formatting.without_prompts(lacking)}."
-            )
+            else (f"All beats with a prompt have an image; {formatting.without_prompts(lacking)}.")
         )
         paper.line(there)
         if found.chosen < found.beats and found.choices_fault is None:
             paper.command_list(
                 (_on("gallery", found, path), "shows them side by side"),
-                (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best of a beat"),
+                (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best image of a beat"),
             )
         return
     _by_another(paper, found)
     cost = f", about {money(found.price * count)}" if found.price else ""
     again = _on("run", found, path, "--outdated")
-    paper.line(f"Next: {again}     {plural(count, 'picture')}{cost}")
+    paper.line(f"Next: {again}     {plural(count, 'image')}{cost}")
 
 
 def _by_another(paper: Paper, found: ProjectStatus) -> None:
-    """Say how to keep what the last run was told by options, if that made pictures outdated."""
+    """Print how to keep the last run's options if they made images outdated."""
     by = found.last_run.draw_settings if found.last_run else DrawSettings()
     changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
-    told: dict[str, object] = {}
+    options: dict[str, object] = {}
     if changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
-        told |= {"provider": by.provider, "model": by.model}
+        options |= {"provider": by.provider, "model": by.model}
     if "predecessor" in changed:
-        told["continuity"] = by.continuity
+        options["continuity"] = by.continuity
     lines = [
         f"{name} = {msgspec.json.encode(value).decode()}"
-        for name, value in told.items()
+        for name, value in options.items()
         if value is not None
     ]
     if lines:
-        said = (
-            f"The last run had options for it: {' and '.join(lines)} in imagegen.toml keeps that."
-        )
+        said = f"The last run set this by option. Keep it in imagegen.toml: {', '.join(lines)}"
         paper.wrap("", sanitize(said, 600), indent=2)
 
 
@@ -207,7 +199,7 @@ def _on(name: str, found: ProjectStatus, path: str, *options: str) -> str:
 
 
 def beats_option(found: ProjectStatus, path: str) -> list[str]:
-    """Return the options that name the beats file, where this command was told of one."""
+    """Return the options that name the beats file, if this command has one."""
     return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
 
 

@@ -1,4 +1,4 @@
-"""Where a project stands: a bar for each style, a sign for each beat, and what to type next."""
+"""A project's status: a bar per style, a sign per beat, and the next step."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,20 +28,20 @@ _NUMBERS_SHOWN: Final = 5
 _ERRORS_SHOWN: Final = 5
 _CHOICES_SHOWN: Final = 10
 _BESIDE: Final = 40
-"""Columns that the bars leave for what is in error, where it needs them."""
+"""Columns that the bars leave for errors, if needed."""
 
 _ROWS_SHOWN: Final = 40
 _ALIKE: Final = 3
-"""So many rows of one sign are told in words."""
+"""From this many rows of one sign on, a count replaces them."""
 
 
 def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
-    """Show where a project stands. `path` is its folder as typed, `now` the wall clock's time."""
+    """Print a project's status; `path` is its folder as typed, `now` the wall clock's time."""
     styles = {name: style for name, style in found.styles.items() if style.total}
     done = sum(style.there for style in styles.values())
     total = sum(style.total for style in styles.values())
     dot = f" {paper.glyphs.dot} "
-    counts = f"{done:,}/{plural(total, 'picture')}"
+    counts = f"{done:,}/{plural(total, 'image')}"
     sketches = sum(style.placeholder for style in styles.values())
     counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
     paper.wrap("", dot.join([sanitize(found.project), counts, *_run(found, now)]), indent=2)
@@ -77,25 +77,25 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
 
 
 def _without_prompt(paper: Paper, found: ProjectStatus) -> None:
-    """Show which beats have no prompt, style by style."""
+    """Print which beats have no prompt, style by style."""
     for style, numbers in found.without_prompt.items():
         lacking = f"{without_prompts(len(numbers))} ({join_some(numbers, _NUMBERS_SHOWN)})"
         paper.wrap("", f"{style}: of the beats in beats.json {lacking}", indent=2)
 
 
 def _run(found: ProjectStatus, now: float) -> list[str]:
-    """Say what runs, or how the last run ended."""
+    """Return whether a run is active, or how the last one ended."""
     last = found.last_run
     if found.active:
         if found.pid is None or last is None:
             return ["a run is active"]
         return [f"running as process {found.pid} since {local_time(last.started, now)}"]
     if last is None:
-        return ["nothing has run yet"]
+        return ["no run yet"]
     if last.ended is None:
-        return ["nothing running", f"the run of {local_time(last.started, now)} broke off"]
+        return ["no active run", f"the run of {local_time(last.started, now)} was interrupted"]
     return [
-        "nothing running",
+        "no active run",
         f"last run {time_range(last.started, last.ended, now)}, exit {last.exit_code}",
     ]
 
@@ -121,7 +121,7 @@ def _style(
 
 
 def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, str]:
-    """Say of each cause how many beats it has, and the first of them; with its colour."""
+    """Return the count and first beats of each cause of errors, coloured."""
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
@@ -141,7 +141,7 @@ def _has_causes(style: StyleStatus) -> bool:
 
 
 def _cause(beat: BeatState) -> str | None:
-    """Return why a beat is not simply complete or pending."""
+    """Return details of a beat that is neither complete nor pending."""
     if beat.error is not None:
         return beat.error.cause
     if beat.blocked_by is not None:
@@ -150,11 +150,11 @@ def _cause(beat: BeatState) -> str | None:
         return f"outdated, {' and '.join(beat.changed)} changed"
     if beat.status is Status.WAIVED:
         return "waived"
-    return "placeholder, which run draws over" if beat.placeholder else None
+    return "placeholder; the next run replaces it" if beat.placeholder else None
 
 
 def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
-    """Return lines of signs, a blank between shots; many alike are told in words."""
+    """Yield lines of signs, a blank between shots; a count replaces many equal rows."""
     rows = lay_out(beats, attrgetter("shot_number"), max(20, min(100, paper.width - 4)))
     shown = 0
     kinds = ({beat.status for beat in row if beat is not None} for row in rows)
@@ -170,11 +170,11 @@ def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
             yield signs((None if beat is None else beat.status for beat in row), paper.glyphs)
         shown += len(own)
     if shown > _ROWS_SHOWN:
-        yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows")
+        yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows; status --json lists all")
 
 
 def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels) -> None:
-    """Say why beats are in error, and why others were not drawn again: of the first few each."""
+    """Print the first errors of failed beats, and of failed redraws."""
     failed = [
         (names.full(name, beat.shot_number, beat.beat_number), beat.error)
         for name, style in styles.items()
@@ -191,7 +191,7 @@ def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels)
     ]
     if old:
         paper.line()
-        paper.line("Not drawn again in the last run: the pictures are those of before")
+        paper.line("Not redrawn in the last run; the previous images are still there")
         _in_full(paper, "  ", old)
 
 
@@ -203,11 +203,11 @@ def _in_full(paper: Paper, head: str, failed: Sequence[tuple[str, BeatError]]) -
             f"{sanitize(error.cause)}, {sanitize(error.reason)}: {sanitize(error.message)}",
         )
     if len(failed) > _ERRORS_SHOWN:
-        paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more")
+        paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more; status --json lists all")
 
 
 def _choices(paper: Paper, found: ProjectStatus, path: str) -> None:
-    """Say of how many beats the best picture is chosen, and which were redrawn since."""
+    """Print how many beats have a chosen image, and which were redrawn since."""
     if found.choices_fault is not None:
         paper.line()
         paper.wrap("", sanitize(found.choices_fault, 600), indent=2)
@@ -239,8 +239,8 @@ def _chosen(paper: Paper, found: ProjectStatus, path: str) -> None:
     for names, what in (
         (found.redrawn_since_chosen, "redrawn since"),
         (found.flagged, "flagged"),
-        (found.placeholders_chosen, "of a placeholder"),
-        (found.chosen_without_picture, "without a picture any more"),
+        (found.placeholders_chosen, "a placeholder"),
+        (found.chosen_without_picture, "with a missing image"),
         (found.copies_missing, "without a copy in selected_images"),
     ):
         if names:
@@ -249,4 +249,4 @@ def _chosen(paper: Paper, found: ProjectStatus, path: str) -> None:
     paper.wrap("", ", ".join(said), indent=2)
     if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
         listing = project_command("choose", path, "--list", *next_steps.beats_option(found, path))
-        paper.command_list((listing, "shows what was chosen; choose again, or leave it"))
+        paper.command_list((listing, "lists the choices, to choose again if needed"))

@@ -1,4 +1,4 @@
-"""How a run ended: what is there, what it took, what is missing, and what to type next."""
+"""The summary of a run: its images, cost and errors, and the next step."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -32,43 +32,42 @@ from imagegen.workspace.survey import ImageState
 _BEATS_SHOWN: Final = 10
 _KEYS_SHOWN: Final = 3
 _WARNINGS_SHOWN: Final = 5
-OUTDATED: Final = "--outdated draws anew"
-"""What a warning says of outdated pictures: it is not said twice."""
+OUTDATED: Final = "redraw with --outdated"
+"""Part of the warning about outdated images; the summary does not repeat it."""
 ERRORS: Final = "beats in error: "
 _COUNTS: Final = (ERRORS, "not sent, for the beat before them was not drawn: ")
-"""How messages begin that only count what is listed above them."""
+"""Prefixes of messages that only count what is listed above them."""
 
 _HEADINGS: Final = {
-    "refused": "Refused: the same words will probably be refused again",
-    "bad request": "The service says that the request is wrong: look at what is sent",
-    "no picture": "Worth another try: answered without a picture",
-    "passing": "Worth another try: network or service trouble",
-    "blocked": "Not sent: the picture that it continues is not there",
+    "refused": "Refused: the same prompt will probably be refused again",
+    "bad request": "The service rejected the request as invalid: check what is sent",
+    "no picture": "Worth another try: the answer had no image",
+    "passing": "Worth another try: network or service errors",
+    "blocked": "Not sent: the image to continue from is missing",
 }
 _ALIKE: Final = frozenset({"bad request", "no picture"})
-"""Causes of errors that every request may meet; then no other prompt helps."""
+"""Causes that may affect every request; then another prompt does not help."""
 
 _ANSWERS: Final = {
     "refused": "refused",
-    "no picture": "without picture",
-    "bad request": "rejected as wrong",
-    "passing": "failed in passing",
-    "key rejected": "with a rejected key",
+    "no picture": "without an image",
+    "bad request": "rejected as invalid",
+    "passing": "failed temporarily",
+    "key rejected": "key rejected",
     "no quota": "without quota",
-    "spent today": "past the day's quota",
+    "spent today": "over the daily quota",
     "out of credit": "without credit",
 }
-"""Kinds of answers in words; those that are a 429 are counted by `Complete.limited`."""
+"""Labels for kinds of answers; `Complete.limited` counts those with status 429."""
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that has ended: of which project, and what was heard of it.
+    """A finished run, its plan and the events that its summary needs.
 
-    `path` is the project's folder as it was typed, `folder` that of its pictures in it; `now`
-    the wall clock's time, in seconds. `resumes` tells that `resume` can carry it on: nothing
-    carries on what was drawn beside the project. `sources` are the options that named a keys file
-    and an address, which no project remembers, and `limited` tells of a `--limit`, which none
-    remembers either. `vanished` tells that what was shown before is not before a person's eyes.
+    `path` is the project's folder as typed, `folder` its folder of images, `now` the wall
+    clock's time in seconds. `is_resumable` is false for images drawn apart from the project.
+    `source_options` name a keys file and a URL; like `--limit` (`limited`), they are not
+    remembered for `resume`. `view_cleared` means that the live view's output is gone.
     """
 
     complete: Complete
@@ -85,14 +84,14 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> BeatLabels:
-        """What its beats are called."""
+        """The names of its beats."""
         styles = self.plan.styles if self.plan else {}
         beats = [(style, *p.beat.key) for style, own in styles.items() for p in own]
         return BeatLabels(beats, certain=self.plan is not None and not self.plan.unselected_count)
 
     @property
     def errors(self) -> list[tuple[Beat, BeatError]]:
-        """Beats in error and why, in the order of the storyboard."""
+        """Beats in error and their errors, in the order of the storyboard."""
         styles = self.plan.styles if self.plan else {}
         return [
             (one.beat, self.heard.errors[style, *one.beat.key])
@@ -103,7 +102,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def misfits(self) -> dict[str, str]:
-        """In what images of this run are not as asked, by beat, in the storyboard's order."""
+        """How images of this run differ from the request, by beat, in storyboard order."""
         found = self.heard.misfits
         styles = self.plan.styles if self.plan else {}
         keys = ((style, *one.beat.key) for style, own in styles.items() for one in own)
@@ -112,7 +111,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def blocked(self) -> dict[tuple[str, str, str], str]:
-        """The beats that were not sent, and the number of the beat that each waits for."""
+        """Beats that were not sent, each with the number of the beat that it waits for."""
         if not any(style.blocked for style in self.complete.counts.values()):
             return {}
         planned = {
@@ -125,13 +124,27 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def again(self) -> set[tuple[str, str, str]]:
-        """The beats that have the picture still that was to be drawn again."""
+        """Beats that still have the image that was to be redrawn."""
         return {
             (style, *one.beat.key)
             for style, own in (self.plan.styles.items() if self.plan else ())
             for one in own
             if one.is_redraw and one.found is ImageState.VALID
         } - self.heard.drawn
+
+    @property
+    def redrawn(self) -> list[Beat]:
+        """The beats whose image this run replaced; `undo` brings the previous ones back."""
+        if not self.is_resumable:
+            return []
+        return [
+            one.beat
+            for own in (self.plan.styles.values() if self.plan else ())
+            for one in own
+            if one.is_redraw
+            and one.found is ImageState.VALID
+            and (one.beat.style, *one.beat.key) in self.heard.drawn
+        ]
 
 
 def show(paper: Paper, ended: RunSummary) -> None:
@@ -146,18 +159,16 @@ def show(paper: Paper, ended: RunSummary) -> None:
     _answers(paper, ended)
     reused = ended.heard.start.reused if ended.heard.start is not None else 0
     if reused:
-        paper.line(
-            f"  {reused:,} {_were(reused)} drawn before from the same inputs: taken, at no cost"
-        )
+        paper.line(f"  {reused:,} reused at no cost: drawn before from the same inputs")
     others = ended.plan.unselected_count if ended.plan else 0
     if others:
-        paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not asked for")
+        paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not selected")
     outdated = sum(style.outdated for style in counts.values())
     if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
-        paper.line(f"  {plural(outdated, 'picture')} {_are(outdated)} outdated: {OUTDATED}")
-    if not complete.exit_code and any(style.complete for style in counts.values()):
-        folder = (Path(ended.path) / ended.folder).as_posix()
-        paper.line(f"  They are in {sanitize(folder, 4096)}")
+        paper.line(f"  {plural(outdated, 'image')} {_are(outdated)} outdated: {OUTDATED}")
+    redrawn = ended.redrawn
+    if any(style.there for style in counts.values()) or ended.again:
+        _where(paper, ended, redrawn)
     hint = _size_hint(ended)
     if hint:
         paper.wrap("  ", hint, indent=4)
@@ -166,35 +177,54 @@ def show(paper: Paper, ended: RunSummary) -> None:
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
+    elif redrawn:
+        undo = project_command("undo", ended.path)
+        paper.command_list((undo, "brings the previous image back"))
+    elif ended.is_resumable and any(style.there for style in counts.values()):
+        gallery = project_command("gallery", ended.path)
+        paper.command_list((gallery, "shows all images side by side"))
+
+
+def _where(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
+    """Print where the images are: the file if one beat was redrawn, else the folder."""
+    folder = Path(ended.path) / ended.folder
+    if len(redrawn) == 1:
+        beat = redrawn[0]
+        folder = folder / beat.style / f"Shot_{beat.shot}" / f"Beat_{beat.beat}.png"
+    paper.line(
+        f"  {'Image' if len(redrawn) == 1 else 'Images'}: {sanitize(folder.as_posix(), 4096)}"
+    )
 
 
 def _warnings(paper: Paper, ended: RunSummary) -> None:
-    """Say again what was warned of where that has gone with the view."""
+    """Repeat the warnings if they disappeared with the view."""
     warnings = list(ended.heard.warnings) if ended.view_cleared else []
     for warning in warnings[:_WARNINGS_SHOWN]:
         paper.wrap("  warning: ", sanitize(warning, 600), indent=4)
     if len(warnings) > _WARNINGS_SHOWN:
-        paper.line(f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in the log")
+        paper.line(
+            f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in .imagegen/run.log"
+        )
 
 
 def done_line(complete: Complete, again: int) -> str:
-    """Say how many pictures are there, and how many are not.
+    """Return how many images exist and how many are missing.
 
-    `again` counts those that were to be drawn again and were not.
+    `again` counts images that were to be redrawn and were not.
     """
     counts = complete.counts.values()
     has = sum(style.there for style in counts) + again
     total = sum(style.total for style in counts)
     left = total - has - sum(style.waived for style in counts)
-    missing = f", {left:,} {_are(left)} missing" if left else ""
+    missing = f", {left:,} missing" if left else ""
     missing += f", {again:,} not redrawn" if again else ""
-    return f"{has:,} of {plural(total, 'picture')} {_are(total)} there{missing}"
+    return f"{has:,} of {plural(total, 'image')} done{missing}"
 
 
 def columns(counts: Collection[BeatCounts]) -> dict[str, str]:
-    """Return the headings of a table of such counts, each with the name of what it counts.
+    """Return the headings of a table of counts, each with the field that it shows.
 
-    The first ones are always told, the others where there are any.
+    The first ones are always shown, the others only if they count anything.
     """
     always = {"drawn": "complete", "existed": "skipped", "error": "error"}
     seldom = ("outdated", "waived", "blocked", "pending")
@@ -202,7 +232,7 @@ def columns(counts: Collection[BeatCounts]) -> dict[str, str]:
 
 
 def problems(paper: Paper, ended: RunSummary) -> None:
-    """Say which beats failed, why a run ended before all was drawn, and what to type next."""
+    """Print which beats failed, why the run ended early, and the next step."""
     _errors(paper, ended)
     _blocked(paper, ended)
     complete = ended.complete
@@ -213,7 +243,7 @@ def problems(paper: Paper, ended: RunSummary) -> None:
         paper.wrap("", sanitize(message, 600), indent=2)
     pending = sum(style.pending for style in complete.counts.values())
     if pending and not ended.is_resumable:
-        paper.line("Nothing carries this on: the same command draws all of it anew.")
+        paper.line("This cannot be resumed. Run the same command to start over.")
     elif pending:
         start = ended.heard.start
         price = start.price if start is not None else None
@@ -221,10 +251,10 @@ def problems(paper: Paper, ended: RunSummary) -> None:
 
 
 def _next(ended: RunSummary, cost: float) -> tuple[str, str]:
-    """Return what a command does, and the command; `cost` is that of what is left."""
+    """Return what the next command does, and the command; `cost` is of what is left."""
     complete, path = ended.complete, ended.path
     resume = project_command("resume", path, *ended.source_options)
-    go_on = "carry on without --limit" if ended.limited else "carry on"
+    go_on = "resume without --limit" if ended.limited else "resume"
     if complete.resume_after is not None:
         wait = seconds_until(complete.resume_after, ended.now)
         if wait < 1:
@@ -233,34 +263,34 @@ def _next(ended: RunSummary, cost: float) -> tuple[str, str]:
         return f"{go_on.capitalize()} from {when}, in {minutes(wait)}", resume
     match complete.reason:
         case "model gone":
-            return "Draw with one of those", project_command(
+            return "Draw with one of these", project_command(
                 "run", path, "--model", "NAME", *ended.source_options
             )
         case "money":
             most = max(1, math.ceil(cost))
             known = cost and not ended.limited
-            left = f", what is left costs about {money(cost)}" if known else ""
-            return f"Raise it to {go_on}{left}", f"{resume} --max-cost {most}"
+            left = f" (the rest costs about {money(cost)})" if known else ""
+            return f"Raise the limit to {go_on}{left}", f"{resume} --max-cost {most}"
         case "out of credit":
-            return f"With credit added, {go_on}", resume
+            return f"Add credit, then {go_on}", resume
         case "time":
-            return f"{go_on.capitalize()} with a longer --max-time, or without", resume
+            return f"{go_on.capitalize()} with a longer --max-time, or without one", resume
         case "stopped" | "fail-fast" | "interrupted":
             return go_on.capitalize(), resume
         case "internal":
             return "Try again", resume
-    return f"Mend that, then {go_on}", resume
+    return f"Fix this, then {go_on}", resume
 
 
 def _table(paper: Paper, complete: Complete) -> None:
     counts = {name: style for name, style in complete.counts.items() if style.total}
     width = max(map(len, counts), default=0)
-    told = columns(counts.values())
-    cells = {heading: max(6, len(heading)) for heading in told}
+    headings = columns(counts.values())
+    cells = {heading: max(6, len(heading)) for heading in headings}
     heads = "".join(f"  {heading:>{wide}}" for heading, wide in cells.items())
     paper.line(f"  {'':<{width}}{heads}")
     for name, style in counts.items():
-        row = "".join(f"  {getattr(style, told[h]):>{wide},}" for h, wide in cells.items())
+        row = "".join(f"  {getattr(style, headings[h]):>{wide},}" for h, wide in cells.items())
         paper.line(f"  {sanitize(name):<{width}}{row}")
 
 
@@ -270,7 +300,7 @@ def _answers(paper: Paper, ended: RunSummary) -> None:
         return
     answers = dict(complete.answers)
     drawn = answers.pop("picture", 0)
-    parts = [plural(drawn, "picture")]
+    parts = [plural(drawn, "image")]
     limited = complete.limited
     if limited:
         answers.pop("limited", None)
@@ -287,7 +317,7 @@ def _answers(paper: Paper, ended: RunSummary) -> None:
 
 def _errors(paper: Paper, ended: RunSummary) -> None:
     if not ended.heard.errors:
-        # Looking through 300,000 beats for their names takes a while.
+        # Naming 300,000 beats takes a while.
         return
     by_cause: dict[str, list[tuple[Beat, BeatError]]] = {}
     for beat, error in ended.errors:
@@ -299,10 +329,10 @@ def _errors(paper: Paper, ended: RunSummary) -> None:
             paper.line()
         is_every = alike and cause in _ALIKE
         heading = (
-            "Rejected as every request is" if is_every else _HEADINGS.get(cause, sanitize(cause))
+            "Rejected, as every request was" if is_every else _HEADINGS.get(cause, sanitize(cause))
         )
         paper.line(heading, "bold")
-        _beats(paper, names, group)
+        _beats(paper, ended, names, group)
         if ended.is_resumable and not is_every:
             paper.command_list(*_commands(cause, group, names, ended), indent=6)
 
@@ -319,11 +349,12 @@ def _blocked(paper: Paper, ended: RunSummary) -> None:
     width = max(map(len, shown))
     for name, by in shown.items():
         paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {sanitize(by)}")
-    if len(blocked) > _BEATS_SHOWN:
-        paper.line(f"    … and {len(blocked) - _BEATS_SHOWN:,} more")
+    _more(paper, ended, len(blocked) - len(shown))
 
 
-def _beats(paper: Paper, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]) -> None:
+def _beats(
+    paper: Paper, ended: RunSummary, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]
+) -> None:
     shown = [names.full(b.style, *b.key) for b, _ in group[:_BEATS_SHOWN]]
     width = max(map(len, shown))
     for name, (beat, error) in zip(shown, group, strict=False):
@@ -333,14 +364,22 @@ def _beats(paper: Paper, names: BeatLabels, group: Sequence[tuple[Beat, BeatErro
             f"  {sign} {name:<{width}}  ",
             f"{words}{sanitize(error.reason)}: {sanitize(error.message)}",
         )
-    if len(group) > len(shown):
-        paper.line(f"    … and {len(group) - len(shown):,} more")
+    _more(paper, ended, len(group) - len(shown))
+
+
+def _more(paper: Paper, ended: RunSummary, count: int) -> None:
+    """Print how many beats are not listed, and the command that lists them."""
+    if count <= 0:
+        return
+    status = project_command("status", ended.path, "--json")
+    rest = f"    … and {count:,} more"
+    paper.line(f"{rest}: {status}" if ended.is_resumable else rest)
 
 
 def _commands(
     cause: str, group: Sequence[tuple[Beat, BeatError]], names: BeatLabels, ended: RunSummary
 ) -> list[tuple[str, str]]:
-    """Return what helps, with what each command does where that must be said."""
+    """Return commands that help, each with what it does if that is not obvious."""
     beat = group[0][0]
     name = names.full(beat.style, *beat.key)
     has_picture = (beat.style, *beat.key) in ended.again
@@ -349,7 +388,7 @@ def _commands(
             ended.path, name, cause, sources=ended.source_options, has_picture=has_picture
         )
     if has_picture:
-        # A run leaves what has its picture still.
+        # A run leaves beats that still have an image.
         return [(project_command("redraw", ended.path, name, *ended.source_options), "")]
     return [(project_command("run", ended.path, *ended.source_options), "")]
 

@@ -1,6 +1,6 @@
 """A contact sheet as one HTML file: nothing in it leads outside, and nothing runs.
 
-Pictures are within it as small JPEGs. What comes from the storyboard is text and never markup;
+Images are within it as small JPEGs. What comes from the storyboard is text and never markup;
 the page's own policy keeps browsers from loading or running anything.
 """
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MARK: Final = '<meta name="generator" content="imagegen '
-"""How the page names its maker: by it a sheet of ours is known again."""
+"""The generator tag, by which our own sheets are recognized."""
 WIDTH: Final = 360
-"""Pixels of a picture's width; columns are never wider."""
+"""Pixels of an image's width; columns are never wider."""
 _LONGEST: Final = 400
 _LONGEST_REASON: Final = 160
 _RATIO: Final = re.compile(r"([1-9][0-9]{0,3}):([1-9][0-9]{0,3})")
@@ -167,7 +167,7 @@ figcaption { display: flex; flex-wrap: wrap; gap: 0 0.75rem; margin-top: 0.4375r
 
 
 def page(sheet: Gallery) -> Iterator[bytes]:
-    """Yield the page in parts; of the pictures only a few are in memory at once."""
+    """Yield the page in parts, with only a few images in memory at once."""
     pictures = thumbnails.load_thumbnails(sheet.pictures, WIDTH)
     yield _head(sheet).encode()
     for shot, rows in sheet.shots:
@@ -214,7 +214,7 @@ def _head(sheet: Gallery) -> str:
 {warning}</header>
 <main>
 <table role="table">
-<caption>The pictures of each beat, {"as chosen" if only else "a column for each style"}</caption>
+<caption>The images of each beat, {"as chosen" if only else "a column for each style"}</caption>
 <thead role="rowgroup">
 <tr role="row"><th scope="col" role="columnheader">Beat</th>{columns}</tr>
 </thead>
@@ -222,7 +222,7 @@ def _head(sheet: Gallery) -> str:
 
 
 def _style(sheet: Gallery) -> str:
-    """Return the style sheet; what differs from sheet to sheet may stand nowhere else."""
+    """Return the style sheet; what differs between sheets may be nowhere else."""
     ratio = _RATIO.fullmatch(sheet.aspect_ratio)
     shape = f"{ratio[1]} / {ratio[2]}" if ratio else "16 / 9"
     return f"\n:root {{ --columns: {len(sheet.columns)}; --ratio: {shape}; }}{_STYLE}"
@@ -297,7 +297,7 @@ def _missing(cell: SheetCell) -> str:
 _NONE: Final = {
     Status.PENDING: "Not drawn yet",
     Status.BLOCKED: "Not drawn yet",
-    Status.WAIVED: "Needs no picture",
+    Status.WAIVED: "Needs no image",
     Status.ERROR: "Not drawn",
 }
 
@@ -338,5 +338,5 @@ def _caption(cell: SheetCell, *, own_words: bool) -> Iterator[str]:
 
 
 def _text(text: str, limit: int = _LONGEST) -> str:
-    """Return text from outside as one line of HTML."""
+    """Return escaped text as one line of HTML."""
     return escape(sanitize_html(text, limit))

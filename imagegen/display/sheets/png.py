@@ -1,4 +1,4 @@
-"""A contact sheet as one picture: for whoever cannot open a page, or wants it on paper."""
+"""A contact sheet as one image, to print or to send."""
 
 import io
 import math
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MARK: Final = "imagegen contact sheet"
-"""What the picture names as its maker: by it a sheet of ours is known again."""
+"""The software tag, by which our own sheets are recognized."""
 _WIDTHS: Final = (WIDTH, 240, 160)
 _MOST_PIXELS: Final = 40_000_000
 """120 MB while it is made."""
@@ -35,7 +35,7 @@ _FLAG: Final[Colour] = (161, 84, 0)
 
 
 class SheetLayout(msgspec.Struct, frozen=True, kw_only=True):
-    """Where things go, in pixels: blocks of rows side by side, each of a label and its pictures."""
+    """Where things go, in pixels: blocks of rows side by side, each of a label and its images."""
 
     picture: tuple[int, int]
     columns: int
@@ -49,7 +49,7 @@ class SheetLayout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gap(self) -> int:
-        """Between two pictures."""
+        """Between two images."""
         return max(6, self.picture[0] // 24)
 
     @property
@@ -90,19 +90,19 @@ class SheetLayout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def picture(sheet: Gallery) -> bytes:
-    """Return the sheet as a PNG. Raises `UsageError` where it would be too large."""
+    """Return the sheet as a PNG. Raises `UsageError` if it would be too large."""
     from PIL.PngImagePlugin import PngInfo  # noqa: PLC0415  # slow to import
 
     drawn = _Drawing(sheet, _layout(sheet)).drawn()
-    told = PngInfo()
-    told.add_text("Software", MARK)
+    info = PngInfo()
+    info.add_text("Software", MARK)
     out = io.BytesIO()
-    drawn.save(out, "PNG", pnginfo=told, compress_level=4)
+    drawn.save(out, "PNG", pnginfo=info, compress_level=4)
     return out.getvalue()
 
 
 def writes_all(sheet: Gallery) -> bool:
-    """Tell whether the picture's font has every letter that stands in a sheet."""
+    """Return whether the sheet's font has every letter of its texts."""
     texts = (text for row in sheet.rows for text in (row.name, row.phrase))
     return lettering.writes(sheet.project) and all(map(lettering.writes, texts))
 
@@ -118,8 +118,8 @@ def _layout(sheet: Gallery) -> SheetLayout:
             return layout
     across_in_all, down_in_all = layout.size
     raise UsageError(
-        f"as one picture the sheet would have {across_in_all} x {down_in_all} pixels",
-        hint="take part of it (--style, --shot, --chosen), or the page, without --png",
+        f"the PNG would have {across_in_all} x {down_in_all} pixels",
+        hint="select a part (--style, --shot, --chosen), or omit --png for the page",
     )
 
 
@@ -135,7 +135,7 @@ def _blocks(size: tuple[int, int], columns: int, rows: int) -> SheetLayout:
 
 
 class _Drawing:
-    """A sheet that is being drawn. Places are pixels from the left and the top."""
+    """Draws a sheet; positions are pixels from the left and the top."""
 
     def __init__(self, sheet: Gallery, layout: SheetLayout) -> None:
         import PIL.Image  # noqa: PLC0415
@@ -143,7 +143,7 @@ class _Drawing:
 
         self._sheet = sheet
         self._only = sheet.columns == (CHOSEN,)
-        """Whether it is of the chosen pictures alone."""
+        """Whether the sheet shows only chosen images."""
         self._layout = layout
         self._image = PIL.Image.new("RGB", layout.size, _PAPER)
         self._draw = PIL.ImageDraw.Draw(self._image)
@@ -229,7 +229,7 @@ class _Drawing:
         size: int | None = None,
         ink: Colour = _INK,
     ) -> None:
-        """Set one line of text, cut where it would be too long."""
+        """Draw one line of text, cut if it is too long."""
         size = size or self._layout.text
         lettering.fit_line(lettering.folded(text), width, size, size).draw(
             self._draw, at, ink, _PAPER

@@ -26,7 +26,7 @@ _ORDER: Final = (
 
 
 class BeatGrid:
-    """The glyphs of a style's beats, laid out once for so many columns.
+    """The glyphs of a style's beats, laid out once for a number of columns.
 
     `statuses` is the tally's own mapping; `changed` says which of its beats have changed.
     """
@@ -47,11 +47,11 @@ class BeatGrid:
 
     @property
     def height(self) -> int:
-        """How many lines all of it takes."""
+        """The number of lines of the whole grid."""
         return len(self._lines)
 
     def changed(self, key: BeatKey) -> None:
-        """Take note that a beat's status may be another one."""
+        """Record that a beat's status may have changed."""
         line = self._line_of[key]
         self._texts[line] = None
         self._counts[self._counted[key]][line] -= 1
@@ -59,9 +59,9 @@ class BeatGrid:
         self._counts[self._counted[key]][line] += 1
 
     def rows(self, most: int) -> list[Text]:
-        """Return at most so many lines.
+        """Return at most `most` lines.
 
-        Of more, those in which most is moving, and what comes before and after in numbers.
+        If there are more, return the busiest ones, with counts of those before and after.
         """
         if most <= 0:
             return []
@@ -75,7 +75,7 @@ class BeatGrid:
             return [self._sum(0, lines, ""), self._row(first)]
         first = self._first = self._window(most - 2)
         last = first + most - 2
-        # A single line is shown rather than told in numbers.
+        # A single line is shown instead of counted.
         if first <= 1:
             first, last = 0, most - 1
         elif last >= lines - 1:
@@ -88,9 +88,9 @@ class BeatGrid:
         return rows
 
     def _window(self, size: int) -> int:
-        """Return the first of so many lines that show most of what is moving.
+        """Return the first of the `size` busiest lines.
 
-        The lines shown last stay while no others show more: beats are easier to follow.
+        The lines shown last stay while no others are busier: beats are easier to follow.
         """
         moving = [(n, c) for n, c in enumerate(self._counts[Status.GENERATING]) if c]
         furthest = len(self._lines) - size
@@ -103,7 +103,7 @@ class BeatGrid:
         best, (first, last) = _densest(moving, size)
         if shown == best:
             return min(self._first, furthest)
-        # One settled line above, where all that moves can be seen below it.
+        # One finished line above, if all busy lines fit below it.
         return min(max(0, last - size + 1, first - 1), first, furthest)
 
     def _row(self, number: int) -> Text:
@@ -158,7 +158,7 @@ def signs(statuses: Iterable[Status | None], glyphs: Glyphs) -> Text:
 
 
 def lay_out(beats: Iterable[T], shot: Callable[[T], str], width: int) -> list[list[T | None]]:
-    """Put beats in lines of at most so many signs, shots together where they fit.
+    """Put beats in lines of at most `width` signs, shots together if they fit.
 
     `shot` returns a beat's shot; None is the space between two shots.
     """

@@ -1,4 +1,4 @@
-"""What a beat is called: `clear/7.3`, or `clear/2/7.3` if 7.3 is several beats."""
+"""Names of beats: `clear/7.3`, or `clear/2/7.3` if several beats are 7.3."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -8,9 +8,9 @@ from imagegen.project.storyboard import BeatKey
 
 
 class BeatLabels:
-    """Names of beats, each as short as a person may type it.
+    """Names of beats, each as short as it may be typed.
 
-    `beats` are style, shot and beat number of each. `certain` tells that there are no
+    `beats` are style, shot and beat number of each. `certain` means that there are no
     others in the storyboard: else a number that is alone here need not be so there, unless
     it begins with its shot's, as 7.3 does.
     """
@@ -21,7 +21,7 @@ class BeatLabels:
 
     @cached_property
     def _index(self) -> BeatIndex:
-        """What tells beats apart; of a large storyboard mostly nobody asks."""
+        """The ambiguous numbers, computed only if needed: storyboards can be large."""
         keys: dict[str, list[BeatKey]] = {}
         for style, shot, beat in self._beats:
             keys.setdefault(style, []).append((shot, beat))

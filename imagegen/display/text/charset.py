@@ -1,4 +1,4 @@
-"""Characters that an output can show, and what stands for those that it cannot."""
+"""Characters that an output can show, and replacements for others."""
 
 import codecs
 import os
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 ERRORS: Final = "imagegen.signs"
-"""The name of the way in which streams replace what their encoding does not have."""
+"""The error handler of streams for characters that their encoding lacks."""
 
 _IN_ASCII: Final = {
     "…": "..",
@@ -41,17 +41,17 @@ codecs.register_error(ERRORS, _replace)
 
 
 def in_ascii(text: str, *, every: bool = False) -> str:
-    """Return text in which ASCII stands for signs; for `every` other character too, as `?`."""
+    """Replace signs by ASCII; with `every`, replace all other characters by `?`."""
     if text.isascii():
         return text
     return "".join(_IN_ASCII.get(c, "?" if every and not c.isascii() else c) for c in text)
 
 
 def wants_ascii(environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether a person says by LANG=C that the terminal shows ASCII alone.
+    """Return whether LANG=C says that the terminal shows only ASCII.
 
-    Python takes the C locale for one that nobody has set, and writes UTF-8. Where none is
-    set at all, as in most containers, that is right.
+    Python treats the C locale as unset and writes UTF-8. If no locale is set at all, as in
+    most containers, that is right.
     """
     if environment.get("PYTHONUTF8") == "1" or environment.get("PYTHONIOENCODING"):
         return False

@@ -1,4 +1,4 @@
-"""Money, tokens, times and commands, in words that a person reads or types."""
+"""Formats money, tokens, times and commands for people."""
 
 import datetime as dt
 from typing import Final
@@ -11,17 +11,17 @@ _DAY: Final = 86400
 
 def numbers_moved_warning(count: int) -> str:
     """Say that numbers have moved, and how many pictures have the words of another beat."""
-    pictures = "1 picture has" if count == 1 else f"{count:,} pictures have"
+    pictures = "1 image has" if count == 1 else f"{count:,} images have"
     return f"Numbers have moved: {pictures} the words of another beat."
 
 
 def money(dollars: float) -> str:
-    """Write US dollars as $16.77; less than a cent is said to be so."""
+    """Write US dollars as $16.77, or `less than $0.01`."""
     return f"${dollars:,.2f}" if dollars >= 0.005 or not dollars else "less than $0.01"
 
 
 def price(dollars: float) -> str:
-    """Write what one thing costs as $0.067 or $0.10: to the tenth of a cent where it matters."""
+    """Write a unit price as $0.067 or $0.10: to a tenth of a cent if needed."""
     return f"${dollars:.3f}".removesuffix("0")
 
 
@@ -35,7 +35,7 @@ def tokens(count: int) -> str:
 
 
 def minutes(seconds: float) -> str:
-    """Write a span of time in round words: `30 s`, `12 min`, `2 h 5 min`, `3 days`."""
+    """Write a duration, rounded: `30 s`, `12 min`, `2 h 5 min`, `3 days`."""
     whole = max(0, round(seconds))
     if whole < 90:
         return f"{whole} s"
@@ -48,10 +48,10 @@ def minutes(seconds: float) -> str:
 
 
 def local_time(iso: str | None, now: float) -> str:
-    """Write a moment as this place's time of day, with the day unless it is today's.
+    """Write a moment as local time of day, with the date unless it is today.
 
-    `iso` is in ISO 8601, `now` the wall clock's time in seconds. What is no time at all is
-    shown as it stands.
+    `iso` is in ISO 8601, `now` the wall clock's time in seconds. An invalid time is returned
+    unchanged.
     """
     moment = _local(iso)
     if moment is None:
@@ -66,7 +66,7 @@ def local_time(iso: str | None, now: float) -> str:
 
 
 def time_range(begun: str, ended: str | None, now: float) -> str:
-    """Write a stretch of time as `14:02–14:05`."""
+    """Write a period as `14:02–14:05`."""
     start, end = local_time(begun, now), local_time(ended, now)
     first, last = _local(begun), _local(ended)
     if first is not None and last is not None and first.date() == last.date():
@@ -75,18 +75,18 @@ def time_range(begun: str, ended: str | None, now: float) -> str:
 
 
 def seconds_until(iso: str, now: float) -> float:
-    """Return how many seconds from `now` a moment is; 0 for what is past or no time."""
+    """Return the seconds from `now` to a moment; 0 if it is past or invalid."""
     moment = _local(iso)
     return 0.0 if moment is None else max(0.0, moment.timestamp() - now)
 
 
 def command(*words: str) -> str:
-    """Return a command as a person types it in this system's shell."""
+    """Return a command as typed in this system's shell."""
     return shell.command(*(sanitize(word, 4096) for word in words))
 
 
 def project_command(name: str, path: str, *options: str) -> str:
-    """Return `imagegen NAME PATH …` as a person types it; the current folder is left out."""
+    """Return `imagegen NAME PATH …` as typed; the current folder is omitted."""
     return shell.project_command(
         name, sanitize(path, 4096), *(sanitize(word, 4096) for word in options)
     )
@@ -100,5 +100,5 @@ def _local(iso: str | None) -> dt.datetime | None:
 
 
 def without_prompts(count: int) -> str:
-    """Say how many beats that beats.json lists have no prompt."""
+    """Return how many beats in beats.json have no prompt."""
     return "1 has no prompt" if count == 1 else f"{count:,} have no prompt"

@@ -1,7 +1,7 @@
-"""How GitHub Actions wants to be spoken to: workflow commands, and Markdown on the run's page.
+"""Output for GitHub Actions: workflow commands, and Markdown on the run's page.
 
-The runner obeys lines that begin with `::`, after blanks too, and `##[` anywhere in one
-(`ActionCommand.cs` of actions/runner). What is shown of others' words must be neither.
+The runner executes lines that begin with `::`, after blanks too, and `##[` anywhere in one
+(`ActionCommand.cs` of actions/runner). Text from outside must contain neither.
 """
 
 import os
@@ -12,13 +12,13 @@ from imagegen.display.text.sanitize import escape_control
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 ANNOTATIONS: Final = 10
-"""GitHub shows so many of one kind for each step."""
+"""The number of annotations of one kind that GitHub shows per step."""
 
 _STRUCTURE: Final = {ord(c): f"&#{ord(c)};" for c in r"""!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"""}
 
 
 def running() -> bool:
-    """Tell whether this is a step of a GitHub Actions job."""
+    """Return whether this is a step of a GitHub Actions job."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
@@ -41,7 +41,7 @@ def markdown(text: str) -> str:
 
 
 def append(text: str) -> str | None:
-    """Add Markdown to the run's page; returns why that could not be done, if so."""
+    """Add Markdown to the run's page; return the error, or None."""
     path = os.environ.get(SUMMARY)
     if not path:
         return None

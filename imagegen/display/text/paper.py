@@ -19,7 +19,7 @@ _FIXED: Final = "\xa0"
 
 
 class Paper:
-    """Prints lines on a console: nothing that a terminal or a CI system would obey."""
+    """Prints lines on a console, without sequences that a terminal or CI system executes."""
 
     def __init__(self, console: Console, glyphs: Glyphs) -> None:
         self._console = console
@@ -52,7 +52,7 @@ class Paper:
         if not self._console.file.isatty() or cell_len(head + text) <= room or room < _NARROWEST:
             self.line(f"{head}{text}", style)
             return
-        # What stands in columns is no place to break at.
+        # Do not break inside columns.
         lines = fit.wrap(head.replace(" ", _FIXED) + text, room, min(indent, room // 2))
         lines[0] = lines[0].replace(_FIXED, " ")
         for one in lines:
@@ -65,7 +65,7 @@ class Paper:
         self.line(f"{left}{' ' * max(3, gap)}{right}" if right else left)
 
     def hint(self, does: str, command: str) -> None:
-        """Print what a command does and the command, which is never broken in two."""
+        """Print what a command does and the command, which is never broken."""
         if self._console.file.isatty() and cell_len(does) + 3 + cell_len(command) > self.width:
             self.wrap("", f"{does}:", indent=2)
             self.line(f"  {command}")
@@ -73,7 +73,7 @@ class Paper:
             self.line(f"{does}:  {command}")
 
     def command_list(self, *rows: tuple[str, str], indent: int = 2) -> None:
-        """Print commands to type, each with what it does: beside it, or below where it is long."""
+        """Print commands, each with what it does: next to it, or below if it is long."""
         wide = max(cell_len(command) for command, _ in rows)
         beside = all(indent + wide + 3 + cell_len(does) <= self.width for _, does in rows)
         head = " " * indent

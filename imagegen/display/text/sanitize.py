@@ -1,4 +1,4 @@
-"""Words and signs for the terminal: escaped, and in the characters that it can show."""
+"""Text and signs for the terminal, escaped and in characters that it can show."""
 
 import math
 import unicodedata
@@ -11,14 +11,14 @@ from imagegen.project.beat_status import Status
 
 
 class Glyphs(msgspec.Struct, frozen=True):
-    """One sign for each status, and what bars are drawn with."""
+    """One sign for each status, and the characters of bars."""
 
     signs: dict[Status, str]
     full: str
     empty: str
     dot: str
     more: str
-    """Where something is left out."""
+    """Marks omitted text."""
 
     def __getitem__(self, status: Status) -> str:
         return self.signs[status]
@@ -84,7 +84,7 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
 
 
 _JOINERS: Final = frozenset("\u200c\u200d")
-"""They join or part letters in Persian, Indic scripts and emoji, and do nothing else."""
+"""They join or separate letters in Persian, Indic scripts and emoji, nothing else."""
 _LONGEST_LIST: Final = 1000
 _NEVER_TEXT: Final = frozenset({"Cc", "Cs"})
 """Unicode's categories of control characters, and of halves of characters."""
@@ -132,7 +132,7 @@ def _escaped(character: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a span of time as 0:54, 12:03 or 1:02:03; begun seconds count."""
+    """Write a duration as 0:54, 12:03 or 1:02:03; begun seconds count."""
     whole = max(0, math.ceil(seconds))
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)

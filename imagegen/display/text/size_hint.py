@@ -1,4 +1,4 @@
-"""Whether pictures are large enough for video, and one's own like the others."""
+"""Warnings about images too small for video, or unlike the project's others."""
 
 from typing import Final
 
@@ -9,29 +9,29 @@ _MUCH_SMALLER: Final = 0.5
 
 
 def short_side(image_size: str, aspect_ratio: str) -> int | None:
-    """Return how many lines a picture's shorter side has, about; None if it is not known."""
+    """Return the approximate lines of an image's shorter side; None if unknown."""
     usual = shape.usual(aspect_ratio, image_size)
     return min(usual) if usual is not None else None
 
 
 def size_hint(image_size: str, aspect_ratio: str) -> str | None:
-    """Say that pictures are smaller than full HD, if a larger size would not be."""
+    """Return a hint if images are below full HD and a larger size is not."""
     own = short_side(image_size, aspect_ratio)
     if own is None or own >= _FULL_HD:
         return None
     for size in shape.SIDES:
         if (short_side(size, aspect_ratio) or 0) >= _FULL_HD:
             return (
-                f"Pictures have about {own} lines, full HD has {_FULL_HD}: "
+                f"Images have about {own} lines, full HD has {_FULL_HD}: "
                 f'image_size = "{size}" in imagegen.toml'
             )
     return None
 
 
 def size_mismatch(width: int, height: int, image_size: str, aspect_ratio: str) -> str | None:
-    """Say that a picture of so many pixels has another shape than a project's, or is much smaller.
+    """Return how an image differs from the project's in shape, or that it is much smaller.
 
-    None where neither is so, or the project's size is not known.
+    None if it does not, or if the project's size is unknown.
     """
     usual = short_side(image_size, aspect_ratio)
     if usual is None:
@@ -44,4 +44,4 @@ def size_mismatch(width: int, height: int, image_size: str, aspect_ratio: str) -
         others.append(f"have about {usual:,} lines")
     if not others:
         return None
-    return f"it has {width} x {height} pixels, the project's pictures {' and '.join(others)}"
+    return f"it has {width} x {height} pixels, the project's images {' and '.join(others)}"

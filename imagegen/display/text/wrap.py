@@ -1,4 +1,4 @@
-"""Makes texts fit into so many columns; wide characters take two."""
+"""Fits text into columns; wide characters take two."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,13 +14,13 @@ _WIDE: Final = 2
 
 
 def sanitize_glyphs(text: str, glyphs: Glyphs, limit: int = 300) -> str:
-    """Return text from outside as one line that the terminal can show and does not obey."""
+    """Return text as one line without control sequences."""
     shown = sanitize(text, limit)
     return in_ascii(shown) if glyphs.dot == ASCII.dot else shown
 
 
 def truncate(text: Text, width: int, glyphs: Glyphs) -> Text:
-    """Return a text of at most so many columns, with a sign where something is left out."""
+    """Return a text cut to the columns, with a sign at the cut."""
     if text.cell_len <= width:
         return text
     short = text.copy()
@@ -32,9 +32,9 @@ def truncate(text: Text, width: int, glyphs: Glyphs) -> Text:
 
 
 def justify(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: Glyphs) -> Text:
-    """Put a text at each end of a line, of several versions the longest that fit.
+    """Put a text at each end of a line, in the longest versions that fit.
 
-    Versions come longest first. Where not even the shortest fit the left one is cut.
+    Versions come longest first. If not even the shortest fit, the left one is cut.
     """
     for right in rights:
         for left in lefts:
@@ -50,9 +50,9 @@ def justify(lefts: Sequence[Text], rights: Sequence[Text], width: int, glyphs: G
 def wrap(words: str, width: int, indent: int) -> list[str]:
     """Break a line between words, or in one that is too long; later lines are indented.
 
-    Where it is so narrow that not one character fits, each has a line, which is too long.
+    If not even one character fits, each character has its own line, which is too long.
     """
-    # Beside the indent there is room for a wide character.
+    # There is room for a wide character next to the indent.
     indent = max(0, min(indent, width - _WIDE))
     lines: list[str] = []
     line = ""
@@ -67,7 +67,7 @@ def wrap(words: str, width: int, indent: int) -> list[str]:
             head.truncate(width)
             taken = len(head.plain.rstrip())
             blanks = len(line) - len(line.lstrip())
-            # Where nothing but blanks would fit, those beyond the indent go.
+            # If only blanks would fit, those beyond the indent are removed.
             if taken or blanks <= indent:
                 taken = taken or blanks + 1
                 lines.append(line[:taken])

@@ -1,4 +1,4 @@
-"""The styles' bars, in columns that stand under each other at any width."""
+"""The styles' bars, in columns that align at any width."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from imagegen.display.views.run_progress import RunProgress, StyleProgress
 from imagegen.project.beat_status import Status
 
 _SHORTEST: Final = 6
-"""Columns below which a bar tells nothing."""
+"""Columns below which a bar is useless."""
 
 _COMFORTABLE: Final = 16
 _SHORTEST_NAME: Final = 8
@@ -42,7 +42,7 @@ class _Row(msgspec.Struct):
 class Bars:
     """Lays out one line for each style.
 
-    Where columns are short names are cut, then percents go, then the time left.
+    If the screen is narrow, names are cut, then percents omitted, then the time left.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Bars:
 
     def _widest(self, name: str) -> int:
         widest = max((len(getattr(row, name)) for row in self._rows.values()), default=0)
-        # The bars do not jump whenever a minute less is left.
+        # Keeps the bars from jumping when the time gets shorter.
         return max(widest, _LONGEST_TIME) if name == "left" and widest else widest
 
     def _row(self, style: StyleProgress, tally: RunProgress) -> _Row:
@@ -97,7 +97,7 @@ class Bars:
 
 
 def _left(style: StyleProgress, tally: RunProgress) -> str:
-    """Return how long a style takes yet; nothing while that depends on something else."""
+    """Return a style's remaining time, or nothing if it depends on something else."""
     if style.settled:
         return "done"
     if tally.wait is not None or style.left is None:

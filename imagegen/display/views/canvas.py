@@ -17,7 +17,7 @@ from rich.text import Text
 from imagegen.display.views import tty
 
 _HEAL: Final = 2.0
-"""Seconds after which every line is written again, whatever else has written there."""
+"""Seconds after which every line is rewritten, to repair foreign output."""
 
 _PATIENCE: Final = 1.0
 """Seconds that Ctrl-Z waits for a frame to be written."""
@@ -27,7 +27,7 @@ _BOTH: Final = (True, False)
 
 
 class Canvas:
-    """Owns the terminal from the first `paint` to `close`, while this is its foreground.
+    """Owns the terminal from the first `paint` to `close`, while this process is in its foreground.
 
     `_lock` guards all of it: Ctrl-Z comes between two lines of a frame too.
     """
@@ -68,8 +68,8 @@ class Canvas:
 
     @contextlib.contextmanager
     def _aside(self) -> Iterator[None]:
-        """Give the terminal back for a while, in which nothing is painted."""
-        # Whoever holds it may wait for a terminal that takes nothing for now.
+        """Give the terminal back for a while, and paint nothing."""
+        # The holder may wait for a terminal that accepts no output now.
         held = self._lock.acquire(timeout=_PATIENCE)
         try:
             if held:
@@ -143,5 +143,5 @@ class Canvas:
 
 
 def _raw(sequence: str) -> Segment:
-    """Return a sequence that Rich has no name for; an old Windows console is spared it."""
+    """Return a sequence that Rich has no name for; nothing on an old Windows console."""
     return Segment(sequence, None, [])

@@ -31,19 +31,19 @@ _LONG_WAY_OUT: Final = len("Ctrl-C: finish those 99, then stop")
 _KINDS: Final = {
     "refused": "refused",
     "bad request": "bad request",
-    "no picture": "no picture",
+    "no picture": "no image",
     "passing": "failed",
     "limited": "too many requests",
-    "spent today": "spent for today",
+    "spent today": "daily quota used",
     "out of credit": "out of credit",
     "no quota": "no quota",
     "key rejected": "key rejected",
 }
-"""Causes of errors in words; after several tries their number follows."""
+"""Labels of causes of errors; the number of attempts follows if there were several."""
 
 
 class _Block(msgspec.Struct):
-    """What is shown of one style under its bar."""
+    """The lines shown below a style's bar."""
 
     style: StyleProgress
     sheet: BeatGrid
@@ -53,27 +53,27 @@ class _Block(msgspec.Struct):
 
 
 class _LineBudget:
-    """Lines that are left to give away."""
+    """Shares out the lines of a screen."""
 
     def __init__(self, lines: int) -> None:
         self.left = max(0, lines)
 
     def take(self, lines: int) -> int:
-        """Give so many lines, or as many as are left."""
+        """Take `count` lines, or as many as are left."""
         given = max(0, min(lines, self.left))
         self.left -= given
         return given
 
     def take_or_none(self, lines: int) -> bool:
-        """Give so many lines, or none."""
+        """Take `count` lines, or none."""
         return lines <= self.left and self.take(lines) == lines
 
 
 class FrameRenderer:
-    """Makes frames of a run. `watching` tells that the run is another process's.
+    """Makes frames of a run; `watching` means that the run is another process's.
 
-    Where room is short, spaces go first, then rows of glyphs beyond a few, then most
-    failures, then what is said of keys, then all glyphs; the bars and the last line stay.
+    On a small screen, spaces are omitted first, then rows of glyphs beyond a few, then most
+    failures, then the lines about keys, then all glyphs. The bars and the last line stay.
     """
 
     def __init__(self, tally: RunProgress, glyphs: Glyphs, *, watching: bool = False) -> None:
@@ -88,7 +88,7 @@ class FrameRenderer:
     def lines(self, width: int, height: int) -> list[Text]:
         """Return the lines of a screen of this size, at most as many and as wide as it has."""
         if width < _NARROWEST:
-            # Nobody reads it there: it only has to be harmless.
+            # Nothing readable fits there: it only has to be harmless.
             return [truncate(line, width, self._glyphs) for line in self.lines(_NARROWEST, height)]
         foot = self._footer(width, height)
         room = _LineBudget(height - len(foot))
@@ -116,9 +116,9 @@ class FrameRenderer:
         return [*lines, *troubles, *notice, *foot][:height]
 
     def _styles(self, room: _LineBudget) -> tuple[list[StyleProgress], list[Text]]:
-        """Return the styles that there is room for, and a line for the others.
+        """Return the styles that fit, and a line for the others.
 
-        Of too many those are shown in which something is left to do.
+        Unfinished styles come first.
         """
         styles = list(self._tally.styles.values())
         if room.take_or_none(len(styles)):
@@ -142,7 +142,7 @@ class FrameRenderer:
     def _allocate(
         self, room: _LineBudget, blocks: Sequence[_Block], width: int
     ) -> tuple[list[Text], int]:
-        """Share lines out; returns those that tell what went wrong, and how spaced all is."""
+        """Share out the lines; return those about problems, and how spaced the frame is."""
         busy = sorted(blocks, key=lambda block: block.style.settled)
         for block in busy:
             block.rows = room.take(1)
@@ -158,9 +158,9 @@ class FrameRenderer:
         troubles += room.take(min(_MANY_TROUBLES, wanted) - troubles)
         hidden = sum(block.sheet.height - block.rows for block in blocks)
         troubles += room.take(min(wanted - troubles, room.left - hidden))
-        told = self._problems(width, troubles, room)
+        problems = self._problems(width, troubles, room)
         _grow_rows(room, busy, max((block.sheet.height for block in blocks), default=0))
-        return told, spaced
+        return problems, spaced
 
     def _header(self, width: int) -> list[Text]:
         tally, dot = self._tally, f" {self._glyphs.dot} "
@@ -176,13 +176,13 @@ class FrameRenderer:
             for words in ((name.plain, shots, size), (name.plain, shots), (name.plain, beats))
         ]
         lefts.append(Text(name.plain, style="bold"))
-        gone = f"{duration(time.monotonic() - tally.started)} gone"
+        gone = f"{duration(time.monotonic() - tally.started)} elapsed"
         left = self._left()
         rights = [f"{gone}{dot}{left}", left] if left else [gone]
         return [justify(lefts, [Text(right, style="dim") for right in rights], width, self._glyphs)]
 
     def _left(self) -> str:
-        """Return how long it will take yet, in words; nothing while that depends on others."""
+        """Return the remaining time, or nothing if it depends on something else."""
         tally = self._tally
         if tally.wait is not None or tally.left is None or not tally.styles:
             return ""
@@ -191,7 +191,7 @@ class FrameRenderer:
         return f"about {duration(tally.left)} left" if tally.left else "any moment now"
 
     def _notice(self, width: int) -> list[Text]:
-        """Say once what holds for the whole run: that it ends, or why nothing is sent."""
+        """Return the line about the whole run: that it is stopping, or why it pauses."""
         tally = self._tally
         if tally.wait is None:
             return []
@@ -203,33 +203,33 @@ class FrameRenderer:
             words += f", {left} at most" if tally.wait_left else ""
         else:
             words = self._harmless(tally.wait.message)
-            words += f" {self._glyphs.dot} next try in {left}" if tally.wait_left else ""
+            words += f" {self._glyphs.dot} next attempt in {left}" if tally.wait_left else ""
         return [truncate(Text(words, style="bold yellow"), width, self._glyphs)]
 
     def _problems(self, width: int, count: int, room: _LineBudget) -> list[Text]:
-        """Return so many lines of warnings and of the failures that came last.
+        """Return at most `count` lines of warnings and of the latest failures.
 
-        Where room is left, those too long for a line go on in the next.
+        If there is room, long ones continue on the next line.
         """
         failures, warnings = self._tally.failures, self._tally.warnings
         warned = min(_WARNINGS, len(warnings), count - bool(failures))
         count -= max(0, warned)
         sign = self._glyphs[Status.ERROR]
-        told: list[tuple[str, str]] = []
+        lines: list[tuple[str, str]] = []
         if len(failures) > count > 1:
             count -= 1
-            told.append((f"{sign} {len(failures) - count:,} before these", "red"))
+            lines.append((f"{sign} {len(failures) - count:,} earlier failures", "red"))
         shown = failures[-count:] if count > 0 else []
         wide = max((len(failure.beat) for failure in shown), default=0)
-        told += [(f"{sign} {self._describe(failure, wide)}", "red") for failure in shown]
+        lines += [(f"{sign} {self._describe(failure, wide)}", "red") for failure in shown]
         if warned > 0:
-            told += [(f"! {self._harmless(warning)}", "yellow") for warning in warnings[-warned:]]
-        return [line for words, style in told for line in self._wrapped(words, style, width, room)]
+            lines += [(f"! {self._harmless(warning)}", "yellow") for warning in warnings[-warned:]]
+        return [line for words, style in lines for line in self._wrapped(words, style, width, room)]
 
     def _describe(self, failure: Failure, wide: int) -> str:
         error, tries = failure.error, failure.tries
         kind = _KINDS.get(error.cause, self._harmless(error.cause))
-        kind += f" in {tries:,} tries" if tries > 1 else ""
+        kind += f" in {tries:,} attempts" if tries > 1 else ""
         reason = f", {error.reason}" if error.reason and error.reason != error.cause else ""
         return f"{failure.beat:<{wide}}  {kind}{self._harmless(f'{reason}: {error.message}')}"
 
@@ -247,13 +247,13 @@ class FrameRenderer:
         done = f"{tally.there:,}/{tally.total:,}"
         flying = f"{tally.in_flight:,} in flight"
         spent = self._spent()
-        pictures = f"{done} {'picture' if tally.total == 1 else 'pictures'}"
+        pictures = f"{done} {'image' if tally.total == 1 else 'images'}"
         lefts = [
             Text(dot.join(filter(None, words)))
             for words in ((pictures, flying, spent), (done, flying, spent), (done, flying), (done,))
         ]
         rights = [Text(words, style="dim") for words in self._key_hints()]
-        # Not only what fits now: the lines above would jump with every request.
+        # Independent of what fits now: the lines above would jump with every request.
         both = lefts[0].cell_len + 2 + max(rights[0].cell_len, _LONG_WAY_OUT)
         if both > width and height >= _TALL:
             return [
@@ -270,10 +270,10 @@ class FrameRenderer:
         return f"{money(tally.spent)}{about}"
 
     def _key_hints(self) -> list[str]:
-        """Return what Ctrl-C does, in shorter and shorter words."""
+        """Return what Ctrl-C does, in shorter and shorter versions."""
         flying = self._tally.in_flight
         if self._watching:
-            return ["Ctrl-C: leave; the run goes on", "Ctrl-C: leave"]
+            return ["Ctrl-C: leave; the run continues", "Ctrl-C: leave"]
         if self._tally.wait is not None and self._tally.wait.reason == "stopping":
             return ["Ctrl-C twice: stop at once"]
         if self._tally.ending:

@@ -11,7 +11,7 @@ from imagegen.workspace.plan import Plan
 
 
 class ActionsView(Plain):
-    """A plain view whose lines fold away, and whose errors and warnings stand on the page."""
+    """A plain view in a folded group, with errors and warnings as annotations."""
 
     def __init__(self, plan: Plan, out: TextIO, glyphs: Glyphs) -> None:
         super().__init__(plan, out, glyphs)
@@ -20,7 +20,7 @@ class ActionsView(Plain):
         self._heard = RunNotes()
 
     def handle(self, event: Event) -> None:
-        """Print the event, in a group; the errors after it."""
+        """Print the event in a group, and the errors after the group."""
         self._heard.handle(event)
         if isinstance(event, Start):
             self._command(github_escape.command("group", f"{sanitize(event.project)}: drawing"))
@@ -37,7 +37,7 @@ class ActionsView(Plain):
             self._end(event)
 
     def close(self) -> None:
-        """End the group, if the run could not."""
+        """End the group if the run did not."""
         if self._open:
             self._end(None)
         super().close()
@@ -54,7 +54,7 @@ class ActionsView(Plain):
         )
         for name, error in shown:
             message = sanitize(f"{error.cause}, {error.reason}: {error.message}")
-            self._command(github_escape.command("error", message, title=f"no picture of {name}"))
+            self._command(github_escape.command("error", message, title=f"no image of {name}"))
         if len(errors) > len(shown):
             more = f"{plural(len(errors) - len(shown), 'more beat')} in error"
             self._command(github_escape.command("error", more, title="imagegen"))

@@ -1,4 +1,4 @@
-"""What a style waits for and what its keys are at, in words that fit a line."""
+"""One line about a style's keys and what it waits for."""
 
 from collections import Counter
 from typing import Final
@@ -12,23 +12,23 @@ from imagegen.display.text.wrap import sanitize_glyphs, truncate
 from imagegen.display.views.run_progress import KeyProgress, RunProgress, StyleProgress
 
 _NAMED: Final = 3
-"""Up to so many keys are told one by one."""
+"""Up to this number, keys are shown one by one."""
 
 _MINOR: Final = 2
-"""From this rank on parts are left out rather than others shortened."""
+"""From this rank on, parts are omitted instead of shortening others."""
 
 _OVER: Final = {
-    "spent today": "spent for today",
-    "spent": "given up, nothing but refusals",
+    "spent today": "daily quota used",
+    "spent": "disabled, always rejected",
     "out of credit": "out of credit",
     "no quota": "no quota for the model",
     "rejected": "rejected",
 }
-"""States in which a key is of no more use to the run, in words."""
+"""Labels of states in which the run no longer uses a key."""
 
 
 class _Part(msgspec.Struct):
-    """Some words of the line; of too many those of the highest rank are left out first."""
+    """A part of the line; if it is too long, the highest ranks are omitted first."""
 
     words: str
     rank: int
@@ -37,7 +37,7 @@ class _Part(msgspec.Struct):
 
 
 class KeyLine:
-    """Says of one style what it waits for."""
+    """Describes what a style waits for."""
 
     def __init__(self, style: StyleProgress, tally: RunProgress, glyphs: Glyphs) -> None:
         self._style = style
@@ -48,17 +48,17 @@ class KeyLine:
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to say."""
+        """Whether there is anything to show."""
         return bool(self._over) or not self._style.settled
 
     @property
     def urgent(self) -> bool:
-        """Whether it tells of keys that are not as they should be."""
+        """Whether it shows keys that do not work."""
         cooling = any(key.state == "cooling" for key in self._alive.values())
         return cooling or bool(self._over) or self._nothing_left
 
     def text(self, width: int) -> Text:
-        """Return the line, in at most so many columns."""
+        """Return the line, in at most `width` columns."""
         parts = self._parts()
         long = self._reduced(parts, width, _MINOR)
         if long.cell_len <= width:
@@ -68,7 +68,7 @@ class KeyLine:
         return truncate(self._reduced(parts, width, 1), width, self._glyphs)
 
     def _reduced(self, parts: list[_Part], width: int, least: int) -> Text:
-        """Join the parts that fit; those of a rank below `least` stay in any case."""
+        """Join the parts that fit; parts of a rank below `least` always stay."""
         kept = list(parts)
         while (line := self._join(kept)).cell_len > width:
             last = max(kept, key=lambda part: part.rank)
@@ -97,33 +97,33 @@ class KeyLine:
                 parts.append(_Part(f"{style.in_flight:,} in flight", 2))
             again = len(style.retrying)
             if again and not self._tally.ending and not self._pauses:
-                parts.append(_Part(f"{again:,} to be tried again", 3))
+                parts.append(_Part(f"{again:,} to retry", 3))
         return parts + self._ended_keys()
 
     @property
     def _pauses(self) -> bool:
-        """Whether beats that failed wait for a moment that is known, and nothing else does."""
+        """Whether only failed beats are left, and the time of their retry is known."""
         wait = self._style.wait
         return wait is not None and wait.reason in {"retry", "round"}
 
     def _sending(self) -> list[_Part]:
-        """Say when the next request leaves, as far as this style has a say in it."""
+        """Return when this style sends its next request, if that is known."""
         style, wait = self._style, self._style.wait_seconds
         if not style.unsent:
             return [_Part("all sent", 1)]
         if style.wait is not None and style.wait.reason == "lending":
-            return [_Part("waits for keys of other styles", 1)]
+            return [_Part("waiting for keys of other styles", 1)]
         if self._nothing_left:
             short = f"no key for {style.unsent:,}"
-            return [_Part(f"no key is left for {plural(style.unsent, 'beat')}", 1, "red", short)]
+            return [_Part(f"no key left for {plural(style.unsent, 'beat')}", 1, "red", short)]
         if self._tally.ending and not style.in_flight:
-            return [_Part("nothing more is sent", 1)]
+            return [_Part("no more requests", 1)]
         if self._tally.wait is not None:
             return []
         if self._pauses and wait is not None:
             count = len(style.retrying)
-            words = f"{plural(count, 'failed beat')} tried once more in {duration(wait)}"
-            return [_Part(words, 1, "yellow", f"once more in {duration(wait)}")]
+            words = f"{plural(count, 'failed beat')} retried in {duration(wait)}"
+            return [_Part(words, 1, "yellow", f"retry in {duration(wait)}")]
         return self._next(wait)
 
     @property
@@ -167,7 +167,7 @@ class KeyLine:
         return _Part(", ".join(words), 1, "yellow" if cooling else "dim")
 
     def _ended_keys(self) -> list[_Part]:
-        """Name the keys that are of no more use, or count them where they are many."""
+        """Name the keys that are no longer used, or count them if there are many."""
         states = Counter(key.state for key in self._over.values())
         parts = []
         for state, count in states.items():

@@ -1,6 +1,6 @@
-"""The live view: follows a run and shows it on the whole screen while it goes on.
+"""The live view: shows a run on the whole screen while it draws.
 
-Whoever runs it prints a summary on the normal screen afterwards.
+The caller prints a summary on the normal screen afterwards.
 """
 
 import time
@@ -20,9 +20,9 @@ _SHORTEST_FRAME: Final = 0.125
 
 
 class LiveView:
-    """A listener that draws the run while it goes on, at most eight times a second.
+    """A listener that displays the run, at most eight times a second.
 
-    `watching` tells that the run is another process's, which Ctrl-C does not reach.
+    `watching` means that the run is another process's, which Ctrl-C does not reach.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class LiveView:
         self._drawn = 0.0
 
     def handle(self, event: Event) -> None:
-        """Take note of an event, and repaint if the last frame is old enough."""
+        """Handle an event, and repaint if the last frame is old enough."""
         self._tally.handle(event)
         if time.monotonic() - self._drawn >= _SHORTEST_FRAME:
             self.tick()

@@ -1,4 +1,4 @@
-"""The run's log: one line an event, for a person who wants to know what happened when.
+"""The run's log for people: one line per event, with its time.
 
 The journal has the same for programs.
 """
@@ -26,14 +26,14 @@ from imagegen.project.layout import ensure_own_log
 from imagegen.secret import redact
 
 LARGEST: Final = 4 * 1024 * 1024
-"""Bytes after which a log is put aside; one older one is kept."""
+"""Bytes after which a log is rotated; one older log is kept."""
 
 
 class RunLog:
     """A listener that writes a line for each event to a file, and to `echo` if there is one.
 
-    A log that has become too large is renamed to `run.log.1`. Raises `StorageError` where
-    the disk refuses.
+    A log that is too large is renamed to `run.log.1`. Raises `StorageError` if
+    it cannot be written.
     """
 
     def __init__(self, path: Path, echo: TextIO | None = None, *, largest: int = LARGEST) -> None:
@@ -44,14 +44,14 @@ class RunLog:
         self._size = os.fstat(self._file.fileno()).st_size
 
     def handle(self, event: Event) -> None:
-        """Write the event down."""
+        """Write the event."""
         line = f"{event.time}  {redact(describe(event))}\n"
         if self._echo is not None:
             try:
                 self._echo.write(github_escape.harmless(line) if github_escape.running() else line)
                 self._echo.flush()
             except (OSError, ValueError):
-                # Whoever read it has gone; the file goes on.
+                # The reader is gone; the file is still written.
                 self._echo = None
         data = line.encode("utf-8", "backslashreplace")
         if self._size + len(data) > self._largest:
@@ -59,14 +59,14 @@ class RunLog:
         try:
             rest = memoryview(data)
             while rest:
-                # A disk that is nearly full takes a part and refuses the next.
+                # An almost full disk accepts a part and refuses the next.
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise files.storage_error(error, self._path) from error
         self._size += len(data)
 
     def tick(self) -> None:
-        """Do nothing: all is written at once."""
+        """Do nothing: each line is written at once."""
 
     def close(self) -> None:
         """Close the file."""
@@ -82,7 +82,7 @@ class RunLog:
 
 
 def describe(event: Event) -> str:
-    """Return an event as words on one line, harmless on a terminal."""
+    """Return an event as one line without control sequences."""
     what, *parts = _parts(event)
     return "  ".join([f"{what:<10}", *(sanitize(part, 600) for part in parts if part)])
 
@@ -98,8 +98,8 @@ def _parts(event: Event) -> list[str]:
         case Progress():
             return _progress(event)
         case Waiting():
-            whose = event.style or "all styles"
-            return ["wait", whose, event.reason, _span(event.seconds), event.message]
+            scope = event.style or "all styles"
+            return ["wait", scope, event.reason, _span(event.seconds), event.message]
         case KeyChange():
             key = f"{event.key} {event.state}"
             return ["key", event.style, key, _span(event.seconds), event.message]

@@ -1,4 +1,4 @@
-"""One JSON object a line on stdout, for programs."""
+"""One JSON object per line on stdout, for programs."""
 
 import errno
 from typing import BinaryIO
@@ -9,9 +9,9 @@ from imagegen.events.types import Event
 
 
 class JsonLines:
-    """A listener that prints every event, each on its line and at once.
+    """A listener that prints each event on a line at once.
 
-    Raises `ClosedOutputError` where the disk behind the output is full.
+    Raises `ClosedOutputError` if the disk behind the output is full.
     """
 
     def __init__(self, out: BinaryIO) -> None:
@@ -24,8 +24,8 @@ class JsonLines:
             self._out.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                # A program that reads them would miss events, and not know it.
-                raise ClosedOutputError("the disk that the events go to is full") from error
+                # A program that reads them would miss events without noticing.
+                raise ClosedOutputError("the disk for the events is full") from error
             raise
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""A line for each beat, for pipes and logs: no control characters, nothing overwritten."""
+"""One line per beat, for pipes and logs, without control characters."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from imagegen.workspace.plan import Plan
 
 TICK: Final = 5.0
 _HEARTBEAT: Final = 25.0
-"""With `TICK` after it, a line comes at least every 30 seconds."""
+"""Together with `TICK`: a line at least every 30 seconds."""
 
 
 class Plain:
-    """A listener that prints a line for what happens, and one where nothing does for long.
+    """A listener that prints a line per event, and a heartbeat in long pauses.
 
-    `now` gives seconds that only count up.
+    `now` returns monotonic seconds.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class Plain:
         self._glyphs = glyphs
         self._now = now
         self._last = now()
-        self._told = ""
+        self._last = ""
         self._forecast = False
         beats = [(style, *p.beat.key) for style, own in plan.styles.items() for p in own]
         self._names = BeatLabels(beats, certain=not plan.unselected_count)
         self._width = max((len(self._names.full(*beat)) for beat in beats), default=0)
 
     def handle(self, event: Event) -> None:
-        """Print what a person would want to know of the event."""
+        """Print the event, if it matters to people."""
         self._tally.handle(event)
         for style in self._tally.styles.values():
             style.changes.clear()
@@ -51,7 +51,7 @@ class Plain:
             self.tick()
 
     def tick(self) -> None:
-        """Show that the run is alive."""
+        """Print a heartbeat."""
         if self._now() - self._last >= _HEARTBEAT and self._tally.start is not None:
             self._print(f"  {self._heartbeat()}")
 
@@ -61,8 +61,8 @@ class Plain:
 
     def _heartbeat(self) -> str:
         tally = self._tally
-        # Where its beats cannot be read, a run that is watched has no total.
-        parts = [f"{tally.there:,}/{tally.total:,} pictures" if tally.total else "goes on"]
+        # If its beats cannot be read, a watched run has no total.
+        parts = [f"{tally.there:,}/{tally.total:,} images" if tally.total else "running"]
         if tally.in_flight:
             parts.append(f"{tally.in_flight:,} in flight")
         waits = [style.wait_seconds for style in tally.styles.values()]
@@ -84,8 +84,8 @@ class Plain:
             case Progress():
                 return self._beat(event)
             case Waiting(style=None) | Waiting(reason="round"):
-                told, self._told = self._told, event.message
-                return f"  {sanitize(event.message)}" if event.message != told else None
+                last, self._last = self._last, event.message
+                return f"  {sanitize(event.message)}" if event.message != last else None
             case KeyChange(state="ready" | "waiting"):
                 return None
             case KeyChange():
@@ -116,7 +116,7 @@ class Plain:
             error = event.error
             return f"{head} {count:>9}  {error.cause}, {error.reason}: {sanitize(error.message)}"
         if event.status is Status.PENDING:
-            return f"  {name} will be tried again: {sanitize(event.error.message)}"
+            return f"  {name} will be retried: {sanitize(event.error.message)}"
         return None
 
     def _print(self, line: str) -> None:
@@ -134,12 +134,12 @@ def _start(event: Start) -> str:
     there = sum(style.there for style in event.styles.values())
     exists = f", {there:,} exist" if there else ""
     size = sanitize(f"{event.image_size} {event.aspect_ratio}")
-    cost = f"about {price(event.price)} a picture" if event.price else ""
+    cost = f"about {price(event.price)} an image" if event.price else ""
     how = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
-    resumes = ", carrying on the last run" if event.resumes else ""
-    exists += f", {event.reused:,} of them from before" if event.reused else ""
+    resumes = ", resuming the last run" if event.resumes else ""
+    exists += f", {event.reused:,} of them reused" if event.reused else ""
     return (
-        f"{sanitize(event.project)}: {plural(left, 'picture')} to draw{exists} "
+        f"{sanitize(event.project)}: {plural(left, 'image')} to draw{exists} "
         f"({', '.join(how)}){resumes}"
     )
 

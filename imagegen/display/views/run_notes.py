@@ -1,4 +1,4 @@
-"""What a summary tells of a run besides how it ended."""
+"""Collects the events that the final summary needs."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ _HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
 
 
 class RunNotes:
-    """A listener that remembers which beats ended in error, and which keys were held up.
+    """A listener that collects failed beats and rate-limited keys.
 
-    `errors` are by style, shot and beat number, in the order in which they came, and `blocked`
-    has the beats that wait in vain, each with the number of the one before; `limited` are the
-    tails of keys that the service told to wait, `drawn` the beats that were drawn, `warnings` what
-    was warned of, each once, `misfits` the images that are not as asked and in what.
+    `errors` are by style, shot and beat number, in order of arrival. `blocked` has the beats
+    that cannot be drawn, each with the number of the beat that it continues. `limited` are the
+    tails of keys that got a 429, `drawn` the drawn beats, `warnings` each warning once.
+    `misfits` are images that differ from the request, and how.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class RunNotes:
         self.misfits: dict[tuple[str, str, str], str] = {}
 
     def handle(self, event: Event) -> None:
-        """Take note of an event."""
+        """Handle an event."""
         match event:
             case Start():
                 self.start = event

@@ -1,4 +1,4 @@
-"""What a run looks like at one moment, put together from its plan and its events."""
+"""The state of a run, computed from its plan and its events."""
 
 import datetime as dt
 import time
@@ -25,11 +25,11 @@ from imagegen.project.storyboard import BeatKey
 from imagegen.workspace.plan import Plan
 
 ENDING: Final = frozenset({"finishing", "stopping"})
-"""Reasons of waits after which nothing new is sent."""
+"""Reasons of waits after which no new request is sent."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A beat in error: its name as it is typed, why, and after how many tries (0: unknown)."""
+    """A beat in error: its name as typed, the error, and the attempts (0: unknown)."""
 
     beat: str
     error: BeatError
@@ -37,9 +37,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class KeyProgress:
-    """One key of a style: its last news, and when it will be ready again.
+    """One key of a style: its last state, and when it is ready again.
 
-    `ready_at` is in `time.monotonic()` seconds; None where only another event can tell.
+    `ready_at` is in `time.monotonic()` seconds; None if only another event decides.
     """
 
     def __init__(self, news: KeyChange, heard: float) -> None:
@@ -76,40 +76,40 @@ class StyleProgress:
         self.wait_ends = 0.0
         self.in_flight = 0
         self.ends_at: float | None = None
-        """When its last picture will be there, in `time.monotonic()` seconds; None: unknown."""
+        """When its last image will be there, in `time.monotonic()` seconds; None: unknown."""
         self.changes: set[BeatKey] = set()
-        """Beats that have changed, for whoever draws them."""
+        """Beats that have changed since they were displayed."""
         self.retrying: set[BeatKey] = set()
-        """Beats that failed and will be tried again."""
+        """Beats that failed and will be retried."""
 
     @property
     def done(self) -> int:
-        """How many beats need nothing more of this run and have a picture."""
+        """The number of beats that have an image and need no more requests."""
         return self.completed - self.waived
 
     @property
     def unsent(self) -> int:
-        """How many beats are neither settled nor being drawn."""
-        settled = self.completed + len(self.errors) + self.blocked
-        return max(0, self.total - settled - self.in_flight)
+        """The number of beats that are neither finished nor in flight."""
+        finished = self.completed + len(self.errors) + self.blocked
+        return max(0, self.total - finished - self.in_flight)
 
     @property
     def wait_seconds(self) -> float | None:
-        """Seconds until the next request may leave, or None if nothing is waited for."""
+        """Seconds until the next request may leave, or None if none waits."""
         left = self.wait_ends - time.monotonic()
         return left if self.wait is not None and left > 0 else None
 
     @property
     def settled(self) -> bool:
-        """Whether every beat has its picture or needs none, is in error, or blocked by one."""
+        """Whether every beat has its image or needs none, is in error, or blocked by one."""
         return self.completed + len(self.errors) + self.blocked >= self.total
 
     @property
     def left(self) -> float | None:
-        """Seconds until its last picture is there, about; None where nothing can tell.
+        """Approximate seconds until its last image is drawn; None if unknown.
 
-        Never less than until its next request may leave: a forecast counts down alone, while a
-        key may be told to wait.
+        Never less than until its next request may leave: a forecast only counts down, while a
+        key may have to wait.
         """
         if self.ends_at is None:
             return None
@@ -117,7 +117,7 @@ class StyleProgress:
 
     @property
     def next_request(self) -> float | None:
-        """Seconds until its next request may leave; None where none waits for a certain time."""
+        """Seconds until its next request may leave; None if none waits for a certain time."""
         if not self.unsent:
             return None
         if self.wait_seconds is not None:
@@ -128,10 +128,10 @@ class StyleProgress:
 
 
 class RunProgress:
-    """The whole run. Fed with every event, in order, by one thread.
+    """The whole run; one thread passes it every event, in order.
 
-    Events may be older than the moment at which they are heard: a run can be followed from
-    outside. Their own times say how old they are.
+    Events may be older than now, since a run can be followed from another process. Their own
+    times say how old they are.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -154,28 +154,28 @@ class RunProgress:
         self.spent: float | None = None
         self.spent_in_all: float | None = None
         self.limited: Counter[str] = Counter()
-        """How often each key was told to wait by the service, by its tail."""
+        """The number of 429 answers of each key, by its tail."""
         self.ends_at: float | None = None
         self.complete: Complete | None = None
 
     @property
     def there(self) -> int:
-        """How many beats need nothing more of this run and have a picture."""
+        """The number of beats that have an image and need no more requests."""
         return sum(style.done for style in self.styles.values())
 
     @property
     def total(self) -> int:
-        """How many beats were asked for."""
+        """The number of selected beats."""
         return sum(style.total for style in self.styles.values())
 
     @property
     def in_flight(self) -> int:
-        """How many beats are being drawn now."""
+        """The number of requests in flight."""
         return sum(style.in_flight for style in self.styles.values())
 
     @property
     def left(self) -> float | None:
-        """Seconds until the last picture is there, about; None where nothing can tell."""
+        """Approximate seconds until the last image is drawn; None if unknown."""
         if self.ends_at is None:
             return None
         styles = [style.next_request or 0.0 for style in self.styles.values()]
@@ -183,16 +183,16 @@ class RunProgress:
 
     @property
     def ending(self) -> bool:
-        """Whether nothing new is sent any more, and the run ends with what is in flight."""
+        """Whether no new request is sent, and the run ends after those in flight."""
         return self.wait is not None and self.wait.reason in ENDING
 
     @property
     def wait_left(self) -> float:
-        """Seconds for which the whole run waits yet."""
+        """Seconds for which the whole run still waits."""
         return max(0.0, self.wait_ends - time.monotonic())
 
     def handle(self, event: Event) -> None:
-        """Take note of an event."""
+        """Handle an event."""
         heard = _moment(event)
         match event:
             case Start():

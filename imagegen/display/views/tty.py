@@ -1,4 +1,4 @@
-"""What the system does with a terminal beside what is written: echo, Ctrl-Z, whose it is."""
+"""Terminal control apart from output: echo, Ctrl-Z, foreground process."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from typing import IO
 
 
 def in_foreground(stream: IO[str]) -> bool:
-    """Tell whether the terminal behind a stream is this program's to paint on at the moment.
+    """Return whether this program is in the foreground of a stream's terminal.
 
-    After `&` or `bg` it is the shell's or another program's. Where the system knows of no such
-    thing, or of no terminal, nothing else can be in the way.
+    After `&` or `bg` it is not. Also true if the system has no foreground processes or the
+    stream no terminal.
     """
     try:
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
@@ -23,11 +23,11 @@ def in_foreground(stream: IO[str]) -> bool:
 
 
 def silence() -> Callable[[], None]:
-    """Stop typed keys from appearing on the screen; returns what lets them appear again.
+    """Stop typed keys from appearing on the screen; return what undoes that.
 
     An echoed `^C` or a line break would stand in, or scroll away, what is drawn. Nor does
     Ctrl-C throw away what was written and is not shown yet: parts of a frame, which are not
-    written again. Does nothing where stdin is no terminal, or another program's at the moment.
+    written again. Does nothing if stdin is not a terminal, or not in the foreground.
     """
     try:
         import termios  # noqa: PLC0415  # not there on Windows
@@ -68,7 +68,7 @@ def on_suspend(aside: Callable[[], AbstractContextManager[None]]) -> None:
         with aside():
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-            # Here it goes on, some time later.
+            # Execution continues here after `fg`.
             signal.signal(number, stop)
 
     signal.signal(suspend, stop)

@@ -161,7 +161,7 @@ def _inline(reference: Reference) -> msgspec.Raw:
         return _encoded(reference)
 
 
-# A style's reference goes out with hundreds of requests, a picture before another with one.
+# A style's reference goes out with hundreds of requests, an image before another with one.
 @lru_cache(maxsize=64)
 def _encoded(reference: Reference) -> msgspec.Raw:
     return _encode(reference)

@@ -1,7 +1,7 @@
 """What the Gemini API answers, and what it means.
 
 Everything here comes from outside: types may be wrong, fields missing, reasons new. An answer
-with a picture in its usual place is decoded in one pass; every other is read field by field.
+with an image in its usual place is decoded in one pass; every other is read field by field.
 """
 
 import re
@@ -110,7 +110,7 @@ _CODES: Final = {
 
 class _InlineData(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     data: msgspec.Raw
-    # Any: it is often wrong, and a wrong one must not cost a picture.
+    # Any: it is often wrong, and a wrong one must not cost an image.
     mime_type: Any = ""
 
 
@@ -129,7 +129,7 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     candidates: list[_Candidate] = []
-    # Any: a wrong count must not cost a picture.
+    # Any: a wrong count must not cost an image.
     usage_metadata: Any = None
 
 
@@ -160,7 +160,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
-    """Return what an answer with status 200 holds: a picture, or why there is none."""
+    """Return what an answer with status 200 holds: an image, or why there is none."""
     answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage_metadata)
@@ -206,7 +206,7 @@ def fault(reply: "Reply", base_url: str) -> ProviderError:
 
 
 class _Found:
-    """What a candidate that holds no picture in its usual place has instead."""
+    """What a candidate that holds no image in its usual place has instead."""
 
     def __init__(self, answer: Any) -> None:
         self.pictures: list[tuple[str, str]] = []
@@ -248,7 +248,7 @@ class _Found:
 
 
 def _odd(body: bytes) -> Outcome:
-    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    """Return what an answer holds that has no image in its usual place, or is no answer."""
     answer = loose(body)
     # A list of one, or the pieces of a stream.
     pieces = [piece for piece in items(one(answer)) if isinstance(piece, dict)]
@@ -378,7 +378,7 @@ def _delay(error: _Error, retry_after: str | None) -> float | None:
 
 def _without_picture(kind: FaultKind, reason: str, said: str, usage: Usage | None) -> ProviderError:
     reason = safe_message(reason)
-    message = safe_message(said) or f"The service gave no picture and no words why ({reason})."
+    message = safe_message(said) or f"The service gave no image and no words why ({reason})."
     return ProviderError(kind=kind, reason=reason, message=message, usage=usage)
 
 

@@ -1,7 +1,7 @@
 """The models of OpenAI's Images API.
 
 From https://developers.openai.com/api/docs/pricing and …/deprecations, as of 30 November 2026. The
-price of a picture is that of the quality that is asked for and of the dearest shape; a landscape
+price of an image is that of the quality that is asked for and of the dearest shape; a landscape
 costs less than a square. For 2.6 the service lists the price of a token alone.
 """
 
@@ -99,7 +99,7 @@ MODELS: Final = Catalogue(
             for name in ("dall-e-3", "dall-e-2")
         ),
     ),
-    # The newest whose price of a picture is listed, so that a run can say what it will cost.
+    # The newest whose price of an image is listed, so that a run can say what it will cost.
     default="gpt-image-2.5-flare",
     other=Model(name="", sizes=_ANY_SIZE, pixels=_UNKNOWN, references=16),
 )

@@ -37,7 +37,7 @@ _CONSEQUENCES: Final = {
 }
 
 _IN_BASE64: Final = re.compile(r"gemini|imagen", re.IGNORECASE)
-"""Models of others whose pictures come in base64 unasked; gateways refuse to be asked for it."""
+"""Models of others whose images come in base64 unasked; gateways refuse to be asked for it."""
 
 _LIST_TIMEOUT: Final = 30.0
 
@@ -52,7 +52,7 @@ class OpenAI:
     supports_base_url = True
     # Images a minute of the lowest paid tier.
     per_minute = 5
-    # The API takes less than 50 MB; every request under way holds a copy of its own.
+    # The API takes less than 50 MB; every request in flight holds a copy of its own.
     largest_reference = 20 * 1024 * 1024
     largest_references = 16 * largest_reference
     reference_types = USUAL_TYPES

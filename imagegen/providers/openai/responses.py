@@ -2,7 +2,7 @@
 
 Gateways word their errors in their own ways: `error` is an object or text, `code` a number
 or text, and what OpenAI says with a code others say in a sentence. So a fault is told by any
-of its words first, and by the status where no word helps. An answer with a picture in its
+of its words first, and by the status where no word helps. An answer with an image in its
 usual place is decoded in one pass; every other is read field by field.
 """
 
@@ -127,7 +127,7 @@ class _Datum(msgspec.Struct, frozen=True, gc=False):
 
 class _Answer(msgspec.Struct, frozen=True):
     data: list[_Datum] = []
-    # Any: a wrong count must not cost a picture.
+    # Any: a wrong count must not cost an image.
     usage: Any = None
 
 
@@ -152,7 +152,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
-    """Return what an answer with status 200 holds: a picture, or why there is none."""
+    """Return what an answer with status 200 holds: an image, or why there is none."""
     answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage)
@@ -165,7 +165,7 @@ def outcome(body: bytes) -> Outcome:
 
 
 def _odd(body: bytes) -> Outcome:
-    """Return what an answer holds that has no picture in its usual place, or is no answer."""
+    """Return what an answer holds that has no image in its usual place, or is no answer."""
     answer = one(loose(body))
     if not isinstance(answer, dict):
         return malformed("The service's answer was not what it should be.")
@@ -178,7 +178,7 @@ def _odd(body: bytes) -> Outcome:
     error = _read_error(answer)
     kind = _told(error) if error is not None else None
     if error is not None and kind is not None:
-        said = safe_message(error.message) or "The service gave no picture."
+        said = safe_message(error.message) or "The service gave no image."
         return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
     hidden, is_hidden = unusual_places(answer)
     unusual = best_picture(hidden, usage)
@@ -192,14 +192,14 @@ def _odd(body: bytes) -> Outcome:
         filter(None, (words(field(one, "error", "message", "text")) for one in entries))
     )
     message = safe_message(error.message if error is not None else said)
-    message = message or "The service gave no picture and no words why."
+    message = message or "The service gave no image and no words why."
     return ProviderError(
         kind=FaultKind.NO_PICTURE, reason="no picture", message=message, usage=usage
     )
 
 
 def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
-    """Return what entries hold in base64, and whether one leads to a picture elsewhere."""
+    """Return what entries hold in base64, and whether one leads to an image elsewhere."""
     found, is_elsewhere = [], False
     for text in (text for entry in entries for text in _texts(entry)):
         address = text if is_address(text) else pointer(text)
@@ -211,7 +211,7 @@ def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _texts(datum: Any) -> list[str]:
-    """Return the texts of an entry that may be a picture or lead to one."""
+    """Return the texts of an entry that may be an image or lead to one."""
     if isinstance(datum, str):
         return [datum]
     names = ("b64_json", "b64Json", "b64", "base64", "image", "url", "imageUrl")
@@ -336,7 +336,7 @@ def _reason(status: int, error: _Error | None) -> str:
 
 
 def _retry_after(reply: "Reply", error: _Error | None) -> float | None:
-    """Return the longest wait that a 429 asks for, in seconds; None where it says nothing."""
+    """Return the longest wait that a 429 asks for, in seconds; None if it says nothing."""
     waits = [seconds(reply.headers.get("Retry-After"))]
     thousandths = seconds(reply.headers.get("Retry-After-Ms"))
     waits.append(None if thousandths is None else thousandths / 1000)

@@ -1,4 +1,4 @@
-"""The picture of a sketch: a field of colour, composed by shot and beat.
+"""The image of a sketch: a field of colour, composed by shot and beat.
 
 It shows no subject: a frame that guessed at one would mislead whoever judges the storyboard by it.
 What a beat says of its time of day sets the colours; beats of a shot share their arcs.
@@ -34,7 +34,7 @@ def time_of(prompt: str) -> str:
 
 
 def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, int]) -> Image.Image:
-    """Return the picture of a beat, `size` pixels wide and high."""
+    """Return the image of a beat, `size` pixels wide and high."""
     palette = look.palettes[time_of(prompt)]
     fine = 2 if size[0] * size[1] * 4 <= _FINEST_PIXELS else 1
     width, height = size[0] * fine, size[1] * fine
@@ -50,7 +50,7 @@ def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, i
     outline = (palette.ink, stroke) if stroke else None
     for number in range(_ARCS):
         tone = (palette.far, palette.mid, palette.near)[number]
-        # Discs so large that only an arc of each crosses the picture.
+        # Discs so large that only an arc of each crosses the image.
         reach = math.hypot(width, height) * of_shot.uniform(0.9, 1.6)
         top = height * (0.5 + 0.16 * number + of_shot.uniform(-0.05, 0.05))
         centre = (width * of_shot.uniform(-0.2, 1.2), top + reach)
@@ -107,7 +107,7 @@ def _disc(
 
 
 def _grained(image: Image.Image, source: random.Random) -> Image.Image:
-    """Return the picture with a soft field of light, as pigment settles on rough paper."""
+    """Return the image with a soft field of light, as pigment settles on rough paper."""
     columns, rows = 48, max(2, round(48 * image.height / image.width))
     spots = Image.frombytes("L", (columns, rows), source.randbytes(columns * rows))
     light = spots.point(lambda value: 236 + value * 19 // 255)

@@ -1,4 +1,4 @@
-"""The frame of a sketch: the picture, its caption, and the marks that a style adds."""
+"""The frame of a sketch: the image, its caption, and the marks that a style adds."""
 
 import io
 import math
@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 
 
 class FrameLayout(msgspec.Struct, frozen=True):
-    """Where picture and words stand in a frame; `text` is the usual size of type."""
+    """Where image and words stand in a frame; `text` is the usual size of type."""
 
     picture: Box
     caption: Box
@@ -49,7 +49,7 @@ def draw_frame(request: Request, size: tuple[int, int]) -> bytes:
 
 
 def layout_of(size: tuple[int, int], look: Look) -> FrameLayout:
-    """Return where things go: the words below the picture, in a very wide frame beside it."""
+    """Return where things go: the words below the image, in a very wide frame beside it."""
     width, height = size
     side = math.sqrt(width * height)
     margin = round(side * look.margin)
@@ -110,7 +110,7 @@ def _words(draw: ImageDraw.ImageDraw, box: Box, look: Look, request: Request, te
 
 
 def _edge(picture: Image.Image, look: Look, request: Request) -> Image.Image:
-    """Return the mask of a picture whose washes end in an uneven edge on the paper."""
+    """Return the mask of an image whose washes end in an uneven edge on the paper."""
     if not look.margin:
         return Image.new("L", picture.size, 255)
     return jagged(picture.size, seeded("edge", request.shot, request.beat))
@@ -136,7 +136,7 @@ def _guides(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look) -> None:
 
 
 def _reference_mark(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look) -> None:
-    """Say in the picture's corner that references were sent with the request."""
+    """Say in the image's corner that references were sent with the request."""
     _, top, right, _ = layout.picture
     size = max(9, round(layout.text * 0.7))
     line = Line("REF", size)

@@ -11,7 +11,7 @@ TIMES = ("day", "dawn", "dusk", "night", "storm")
 
 
 class Palette(msgspec.Struct, frozen=True):
-    """The colours of one picture: its ground from top to low, three arcs, a disc, outlines."""
+    """The colours of one image: its ground from top to low, three arcs, a disc, outlines."""
 
     top: Colour
     low: Colour
@@ -25,7 +25,7 @@ class Palette(msgspec.Struct, frozen=True):
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """A style's way of drawing.
 
-    `margin` and `stroke` are shares and thousandths of the picture's side (a stroke of 0: no
+    `margin` and `stroke` are shares and thousandths of the image's side (a stroke of 0: no
     outlines); `bloom` is how far washes vary in tone, 0 to 1. `guides` are crop marks and thirds.
     """
 

@@ -64,7 +64,7 @@ class Sketch:
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: ProviderOptions) -> None:
-        # It draws alike whatever the name; a picture says by which it was asked for.
+        # It draws alike whatever the name; an image says by which it was asked for.
         self.model = options.model or MODELS.default.name
         self.max_concurrency = options.width or os.cpu_count() or 1
 
