@@ -119,7 +119,7 @@ def test_a_pause_before_another_try_counts_down() -> None:
     show.beat(0, Status.GENERATING, Status.COMPLETE)
     show.beat(1, Status.GENERATING, Status.PENDING, error=error)
     show.happens(Waiting(style="clear", reason="retry", message="", seconds=8.0))
-    assert "1 failed beat tried once more in 0:0" in show.under("clear")
+    assert "1 failed beat retried in 0:0" in show.under("clear")
     assert "to be tried again" not in show.under("clear")
     show.beat(1, Status.GENERATING)
     assert "once more" not in show.under("clear")
@@ -179,7 +179,7 @@ def test_the_head_tells_the_project_and_the_time() -> None:
     show.happens(Forecast(seconds=62.5, styles={"clear": 62.5, "illustration": 30.0}))
     head = show.lines()[0]
     assert head.startswith("my-video · 60 beats in 12 shots · 2K 16:9  ")
-    assert head.endswith("gone · about 1:03 left")
+    assert head.endswith("elapsed · about 1:03 left")
     assert len(head) == 100
 
 
@@ -205,7 +205,7 @@ def test_a_waived_beat_is_settled_and_no_picture() -> None:
     lines = [line.plain.rstrip() for line in FrameRenderer(tally, UNICODE).lines(100, 40)]
     bar = next(line for line in lines if line.startswith("clear"))
     assert bar.split("━")[-1].strip("─").split() == ["1/2", "50", "%", "done"]
-    assert lines[-1].startswith("1/2 pictures")
+    assert lines[-1].startswith("1/2 images")
 
 
 def test_a_waived_beat_that_a_watched_run_draws_is_a_picture() -> None:
@@ -251,17 +251,17 @@ def test_a_finished_style_is_done() -> None:
         ),
         (
             [("…aaaa", "waiting", 53.5), ("…bbbb", "spent today", 9999)],
-            "1 of 2 keys · next request in 0:54 · …bbbb spent for today",
+            "1 of 2 keys · next request in 0:54 · …bbbb daily quota used",
         ),
         (
-            [("…aaaa", "cooling", 8, "slowed to 5 requests a minute")],
-            "1 key · …aaaa cooling down 0:08 (slowed to 5 requests a minute)",
+            [("…aaaa", "cooling", 8, "slowed to 5 requests per minute")],
+            "1 key · …aaaa cooling down 0:08 (slowed to 5 requests per minute)",
         ),
         (
             [("…aaaa", "no quota"), ("…bbbb", "rejected"), ("…cccc", "spent")],
             (
-                "0 of 3 keys · no key is left for 10 beats · …aaaa no quota for the model · "
-                "…bbbb rejected · …cccc given up, nothing but refusals"
+                "0 of 3 keys · no key left for 10 beats · …aaaa no quota for the model · "
+                "…bbbb rejected · …cccc disabled, always rejected"
             ),
         ),
         (
@@ -304,7 +304,7 @@ def test_a_style_without_a_key_says_so() -> None:
     """Where other styles have keys, one without them will not be drawn."""
     show = Show()
     show.happens(key("…aaaa", "ready", style="illustration"))
-    assert show.under("clear") == "no key is left for 10 beats"
+    assert show.under("clear") == "no key left for 10 beats"
     show.happens(Waiting(style="clear", reason="keys", message="", seconds=29.5))
     assert show.under("clear") == "next request in 0:30"
 
@@ -314,7 +314,7 @@ def test_a_style_that_will_be_lent_keys_says_what_it_waits_for() -> None:
     show = Show()
     show.happens(key("…aaaa", "rejected"))
     show.happens(Waiting(style="clear", reason="lending", message="its keys are spent"))
-    assert "waits for keys of other styles" in show.under("clear")
+    assert "waiting for keys of other styles" in show.under("clear")
     assert "no key is left" not in show.under("clear")
 
 
@@ -324,7 +324,7 @@ def test_what_is_under_way_and_what_comes_again_is_counted() -> None:
     show.happens(key("…aaaa", "ready"))
     show.beat(0, Status.GENERATING)
     show.beat(1, Status.GENERATING, Status.PENDING, error=REFUSED)
-    assert show.under("clear") == "1 key · 1 in flight · 1 to be tried again"
+    assert show.under("clear") == "1 key · 1 in flight · 1 to retry"
     for number in (1, 2, 3):
         show.beat(number, Status.GENERATING)
     assert show.under("clear") == "1 key · all sent · 4 in flight"
@@ -337,7 +337,7 @@ def test_another_round_is_counted_down_under_its_style() -> None:
     for number in (0, 1):
         show.beat(number, Status.GENERATING, Status.PENDING, error=REFUSED)
     show.happens(Waiting(style="clear", reason="round", message="", seconds=19.5))
-    assert show.under("clear") == "1 key · 2 failed beats tried once more in 0:20"
+    assert show.under("clear") == "1 key · 2 failed beats retried in 0:20"
 
 
 def test_an_outage_is_told_once() -> None:
@@ -347,7 +347,7 @@ def test_an_outage_is_told_once() -> None:
     message = "offline since 14:31, nothing has failed"
     show.happens(Waiting(reason="offline", message=message, seconds=11.5))
     lines = show.lines()
-    assert lines.count("offline since 14:31, nothing has failed · next try in 0:12") == 1
+    assert lines.count("offline since 14:31, nothing has failed · next attempt in 0:12") == 1
     assert show.under("clear") == "1 key"
     assert not [line for line in lines if line.endswith(" left")]
     show.happens(Waiting(reason="online", message="the service answers again"))
@@ -373,7 +373,7 @@ def test_the_end_is_told_once(reason: str, words: str, way_out: str) -> None:
     show.happens(Waiting(reason="offline", message="offline since 14:31", seconds=1))
     assert show.lines().count(f"{words}, 1:30 at most") == 1
     assert show.lines()[-1].endswith(way_out)
-    assert show.under("illustration") == "nothing more is sent"
+    assert show.under("illustration") == "no more requests"
 
 
 def test_failures_are_told_in_full_words() -> None:
@@ -385,7 +385,7 @@ def test_failures_are_told_in_full_words() -> None:
     show.happens(WarningEvent(message="the disk is nearly full"))
     assert [line for line in show.lines() if line[:1] in {"✗", "!"}] == [
         "✗ clear/2.1       refused, IMAGE_SAFETY: I cannot draw that.",
-        "✗ consistent/1.1  no picture in 4 tries, NO_IMAGE: answered with text",
+        "✗ consistent/1.1  no image in 4 attempts, NO_IMAGE: answered with text",
         "! the disk is nearly full",
     ]
 
@@ -409,7 +409,7 @@ def test_of_many_failures_the_last_are_shown() -> None:
     lines = show.lines(100, 24)
     assert any("clear/20.5 " in line for line in lines)
     told = [line for line in lines if line.startswith("✗")]
-    assert told[0] == f"✗ {100 - len(told) + 1} before these"
+    assert told[0] == f"✗ {100 - len(told) + 1} earlier failures"
 
 
 def test_the_foot_tells_pictures_money_and_the_way_out() -> None:
@@ -420,7 +420,7 @@ def test_the_foot_tells_pictures_money_and_the_way_out() -> None:
     show.beat(1, Status.GENERATING)
     show.beat(2, Status.GENERATING)
     foot = show.lines()[-1]
-    assert foot.startswith("1/30 pictures · 2 in flight · $0.10 of about $3.00  ")
+    assert foot.startswith("1/30 images · 2 in flight · $0.10 of about $3.00  ")
     assert foot.endswith("  Ctrl-C: finish those 2, then stop")
     assert len(foot) == 100
 
@@ -437,9 +437,9 @@ def test_whoever_watches_may_leave() -> None:
     """From outside Ctrl-C does nothing to the run."""
     show = Show(watching=True)
     show.beat(0, Status.GENERATING)
-    assert show.lines()[-1].endswith("Ctrl-C: leave; the run goes on")
+    assert show.lines()[-1].endswith("Ctrl-C: leave; the run continues")
     show.happens(Waiting(reason="finishing", message="", seconds=9))
-    assert show.lines()[-1].endswith("Ctrl-C: leave; the run goes on")
+    assert show.lines()[-1].endswith("Ctrl-C: leave; the run continues")
 
 
 def test_a_run_joined_late_is_shown_as_it_is() -> None:

@@ -148,7 +148,7 @@ def test_run_status_and_page_say_it_with_the_command_that_redraws(
     root = commands.project(beats=2, settings='draw = ["clear"]\n')
     done = commands.run("run", root, "--base-url", server.address)
     assert done.code == 0, done.text
-    assert "2 images are not as asked, and kept:" in done.out
+    assert "2 images are not as requested, but kept:" in done.out
     assert "asked 1K, came 64 x 36" in done.out
     assert f"imagegen redraw {root} clear/1.1 clear/1.2" in done.out
 

@@ -106,14 +106,14 @@ def test_the_start_tells_size_price_and_what_exists() -> None:
     """The first line has all that decides about time and money."""
     styles = {"clear": BeatCounts(total=3, pending=2, skipped=1)}
     assert lines_of(reports.start(styles=styles)) == [
-        "my-video: 2 pictures to draw, 1 exist (gemini, flash, 1K 16:9, about $0.067 a picture)"
+        "my-video: 2 images to draw, 1 exist (gemini, flash, 1K 16:9, about $0.067 an image)"
     ]
 
 
 def test_an_outdated_picture_exists() -> None:
     """It is there in a dry run, in the summary and in status; a waived beat has none."""
     styles = {"clear": BeatCounts(total=5, pending=1, skipped=1, outdated=2, waived=1)}
-    assert "1 picture to draw, 3 exist (" in lines_of(reports.start(styles=styles))[0]
+    assert "1 image to draw, 3 exist (" in lines_of(reports.start(styles=styles))[0]
 
 
 def test_a_waived_beat_is_no_picture() -> None:
@@ -128,7 +128,7 @@ def test_a_waived_beat_is_no_picture() -> None:
     view.tick()
     done, heartbeat = out.getvalue().splitlines()[1:]
     assert done.split()[:3] == ["✓", "clear/1.1", "1/2"]
-    assert heartbeat == "  1/2 pictures"
+    assert heartbeat == "  1/2 images"
 
 
 def test_the_first_forecast_is_a_line() -> None:
@@ -189,7 +189,7 @@ def test_actions_fold_the_lines_and_point_at_errors() -> None:
         "::group::my-video: drawing",
         "::warning title=imagegen::100%25 sure",
         "::endgroup::",
-        "::error title=no picture of clear/1.1::refused, SAFETY: no, never",
+        "::error title=no image of clear/1.1::refused, SAFETY: no, never",
     ]
     assert lines.index("::endgroup::") > lines.index("✓ clear/1.2              1/3")
 
@@ -266,7 +266,7 @@ def test_the_page_has_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         is None
     )
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n### my&#124;video: 2 of 3 pictures are there, 1 is missing\n")
+    assert text.startswith("before\n### my&#124;video: 2 of 3 images done, 1 missing\n")
     assert "| style | drawn | existed | error |\n| --- | ---: | ---: | ---: |\n" in text
     assert "| clear | 2 | 0 | 1 |\n" in text
     assert "<img" not in text
@@ -280,7 +280,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
     text = github.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
     printed = reports.Printed()
     printed.printer.summary(reports.ended(reports.complete(counts=totals)))
-    assert "### my&#45;video: 12 of 21 pictures are there, 5 are missing, 6 not redrawn\n" in text
+    assert "### my&#45;video: 12 of 21 images done, 5 missing, 6 not redrawn\n" in text
     assert "| style | drawn | existed | error | outdated | waived | blocked | pending |" in text
     assert "| clear | 1 | 2 | 0 | 3 | 4 | 5 | 6 |" in text
     assert printed.lines[2].split() == text.splitlines()[4].strip("| ").split(" | ")[1:]

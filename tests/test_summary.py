@@ -61,7 +61,7 @@ def test_a_summary_counts_pictures_time_and_money() -> None:
     """The first line says what matters, and a table tells it style by style."""
     totals = counts(illustration={"complete": 60}, clear={"complete": 47, "skipped": 12})
     printed = summary(complete(counts=totals, seconds=190, cost=16.77))
-    assert printed.lines[0].startswith("my-video: 119 of 119 pictures are there.   ")
+    assert printed.lines[0].startswith("my-video: 119 of 119 images done.   ")
     assert printed.lines[0].endswith("   3:10 · about $16.77")
     assert printed.lines[2:5] == [
         "                 drawn  existed   error",
@@ -75,9 +75,9 @@ def test_a_summary_counts_pictures_time_and_money() -> None:
 def test_what_was_warned_of_is_not_said_twice(*, vanished: bool) -> None:
     """Of outdated pictures the summary speaks if no warning did; else it has the warning alone."""
     totals = counts(clear={"skipped": 2, "outdated": 1})
-    words = "1 picture is outdated: words changed. --outdated draws anew"
+    words = "1 image is outdated: words changed; redraw with --outdated"
     quiet = summary(complete(counts=totals), vanished=vanished)
-    assert quiet.text.count("--outdated draws anew") == 1
+    assert quiet.text.count("redraw with --outdated") == 1
     warned = summary(
         complete(counts=totals), start(), WarningEvent(message=words), vanished=vanished
     )
@@ -88,7 +88,7 @@ def test_what_is_pending_has_a_column_of_its_own() -> None:
     """A run that ended early tells how much is left of each style, and how much is missing."""
     totals = counts(clear={"complete": 1, "pending": 2})
     printed = summary(complete(exit_code=3, reason="stopped", counts=totals, cost=None))
-    assert printed.lines[0].startswith("my-video: 1 of 3 pictures are there, 2 are missing.")
+    assert printed.lines[0].startswith("my-video: 1 of 3 images done, 2 missing.")
     assert printed.lines[2].endswith("error  pending")
     assert printed.lines[3].split() == ["clear", "1", "0", "0", "2"]
 
@@ -99,7 +99,7 @@ def test_a_redrawn_picture_was_never_missing() -> None:
     how = complete(exit_code=3, reason="money", counts=counts(clear={"complete": 1, "pending": 2}))
     done = reports.progress(Status.COMPLETE)
     printed = summary(how, start(), done, drawn=drawn)
-    assert printed.lines[0].startswith("my-video: 3 of 3 pictures are there, 2 not redrawn.")
+    assert printed.lines[0].startswith("my-video: 3 of 3 images done, 2 not redrawn.")
 
 
 def test_requests_are_told_by_what_came_of_them() -> None:
@@ -114,7 +114,7 @@ def test_requests_are_told_by_what_came_of_them() -> None:
     limit = KeyChange(style="clear", key="…e71a", state="cooling")
     ready = KeyChange(style="clear", key="…a1f0", state="ready")
     assert (
-        "  180 requests: 166 pictures, 1 refused, 4 without picture, 9 × 429 (…e71a) · "
+        "  180 requests: 166 images, 1 refused, 4 without an image, 9 × 429 (…e71a) · "
         "tokens: 12k in, 1.2M out" in summary(how, start(), ready, limit, limit).lines
     )
 
@@ -157,14 +157,14 @@ def test_beats_in_error_are_grouped_with_what_helps() -> None:
     )
     text = printed.text
     assert text[text.index("Refused") :].splitlines() == [
-        "Refused: the same words will probably be refused again",
+        "Refused: the same prompt will probably be refused again",
         '  ✗ clear/1.1  "Phrase 0."  SAFETY: I will not draw that.',
         '  ✗ clear/1.3  "Phrase 2."  SAFETY: I will not draw that.',
-        "      imagegen check 'my video' --show clear/1.1          shows the exact words",
-        "      imagegen redraw 'my video' clear/1.1 --prompt '…'   sends others",
-        "      imagegen skip 'my video' clear/1.1                  does without",
+        "      imagegen check 'my video' --show clear/1.1          shows the exact prompt",
+        "      imagegen redraw 'my video' clear/1.1 --prompt '…'   sends another prompt",
+        "      imagegen skip 'my video' clear/1.1                  goes without this image",
         "",
-        "Worth another try: answered without a picture",
+        "Worth another try: the answer had no image",
         '  ✗ clear/1.2  "Phrase 1."  TEXT: Here is a poem.',
         "      imagegen run 'my video'",
     ]
@@ -197,8 +197,11 @@ def test_what_carries_on_uses_the_same_keys(reason: str, carries_on: str) -> Non
 @pytest.mark.parametrize(
     ("reason", "says"),
     [
-        ("stopped", "Carry on without --limit:  imagegen resume my-video"),
-        ("money", "Raise it to carry on without --limit:  imagegen resume my-video --max-cost 1"),
+        ("stopped", "Resume without --limit:  imagegen resume my-video"),
+        (
+            "money",
+            "Raise the limit to resume without --limit:  imagegen resume my-video --max-cost 1",
+        ),
     ],
 )
 def test_what_carries_on_forgets_a_limit_and_says_so(reason: str, says: str) -> None:
@@ -223,7 +226,7 @@ def test_warnings_outlive_a_view_that_vanishes() -> None:
     lines = summary(complete(), start(), *told, vanished=True).lines
     assert [line for line in lines if "warning" in line] == [
         *(f"  warning: warning {n}, [bold]" for n in range(5)),
-        "  … and 2 more warnings in the log",
+        "  … and 2 more warnings in .imagegen/run.log",
     ]
     assert "warning" not in summary(complete(), start(), *told).text
 
@@ -234,7 +237,7 @@ def test_many_beats_in_error_are_counted() -> None:
         complete(exit_code=1), *(failed(n) for n in range(30)), drawn=plan(30, styles=("clear",))
     )
     assert printed.text.count("  ✗ ") == 10
-    assert "    … and 20 more" in printed.lines
+    assert "    … and 20 more: imagegen status my-video --json" in printed.lines
 
 
 @pytest.mark.usefixtures("local_time")
@@ -243,43 +246,43 @@ def test_many_beats_in_error_are_counted() -> None:
     [
         (
             {"exit_code": 3, "reason": "stopped", "messages": ("stopped on request",)},
-            ["stopped on request", "Carry on:  imagegen resume my-video"],
+            ["stopped on request", "Resume:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 130, "reason": "interrupted", "resume_after": iso(NOW)},
-            ["Carry on:  imagegen resume my-video"],
+            ["Resume:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 3, "reason": "provider down", "resume_after": iso(NOW + 720)},
-            ["Carry on from 12:12, in 12 min:  imagegen resume my-video"],
+            ["Resume from 12:12, in 12 min:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 3, "reason": "keys spent", "resume_after": iso(NOW + 20 * 3600)},
-            ["Carry on from tomorrow 08:00, in 20 h:  imagegen resume my-video"],
+            ["Resume from tomorrow 08:00, in 20 h:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 3, "reason": "money"},
-            [f"Raise it to carry on, what is left costs about $0.13:  {RESUME} --max-cost 1"],
+            [f"Raise the limit to resume (the rest costs about $0.13):  {RESUME} --max-cost 1"],
         ),
         (
             {"exit_code": 3, "reason": "out of credit"},
-            ["With credit added, carry on:  imagegen resume my-video"],
+            ["Add credit, then resume:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 3, "reason": "time"},
-            ["Carry on with a longer --max-time, or without:  imagegen resume my-video"],
+            ["Resume with a longer --max-time, or without one:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 3, "reason": "disk", "messages": ("the disk is full",)},
-            ["the disk is full", "Mend that, then carry on:  imagegen resume my-video"],
+            ["the disk is full", "Fix this, then resume:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 2, "reason": "keys rejected", "messages": ("clear: no key is left",)},
-            ["clear: no key is left", "Mend that, then carry on:  imagegen resume my-video"],
+            ["clear: no key is left", "Fix this, then resume:  imagegen resume my-video"],
         ),
         (
             {"exit_code": 2, "reason": "model gone"},
-            ["Draw with one of those:  imagegen run my-video --model NAME"],
+            ["Draw with one of these:  imagegen run my-video --model NAME"],
         ),
     ],
     ids=lambda how: how["reason"] if isinstance(how, dict) else "",
@@ -290,10 +293,30 @@ def test_every_early_ending_says_what_to_type(how: dict[str, Any], last: list[st
     assert printed.lines[-len(last) :] == last
 
 
-def test_nothing_is_to_be_typed_when_all_is_there() -> None:
-    """A whole project ends with where its pictures are."""
+def test_a_finished_run_shows_where_its_images_are_and_one_next_step() -> None:
+    """The folder of the images comes last, and the command that shows them."""
     lines = summary(complete(), start(image_size="2K")).lines
-    assert lines[-1] == "  They are in my-video/generated_images"
+    assert lines[-2:] == [
+        "  Images: my-video/generated_images",
+        "  imagegen gallery my-video   shows all images side by side",
+    ]
+
+
+def test_an_unfinished_run_shows_where_its_images_are() -> None:
+    """The images drawn so far have the same folder."""
+    how = complete(
+        exit_code=3, reason="stopped", counts=counts(clear={"complete": 1, "pending": 2})
+    )
+    assert "  Images: my-video/generated_images" in summary(how).lines
+
+
+def test_a_redrawn_beat_ends_with_its_file_and_undo() -> None:
+    """Undo brings back the image that was replaced."""
+    drawn = plan(1, styles=("clear",), found=ImageState.VALID)
+    how = complete(counts=counts(clear={"complete": 1}))
+    lines = summary(how, start(), reports.progress(Status.COMPLETE), drawn=drawn).lines
+    assert "  Image: my-video/generated_images/clear/Shot_1/Beat_1.1.png" in lines
+    assert lines[-1] == "  imagegen undo my-video   brings the previous image back"
 
 
 def test_no_progress_means_no_words_unless_something_is_wrong() -> None:
@@ -307,7 +330,7 @@ def test_no_progress_means_no_words_unless_something_is_wrong() -> None:
         )
     )
     assert "clear/1.1" in told.text
-    assert told.lines[-1] == "Carry on:  imagegen resume my-video"
+    assert told.lines[-1] == "Resume:  imagegen resume my-video"
 
 
 def test_small_pictures_are_mentioned_once() -> None:
@@ -359,15 +382,15 @@ def test_a_dry_run_tells_time_and_money() -> None:
     both = plan(10, styles=("illustration", "clear"), others=3)
     printed.printer.dry_run(both, "my-video", estimate)
     assert printed.lines == [
-        "my-video: 20 pictures would be drawn.",
+        "my-video: 20 images would be drawn.",
         "",
         "                to draw   exist  at least",
         "  illustration       10       0      1:08",
         "  clear              10       0      0:08",
-        "  3 more beats of the project would be left alone",
+        "  3 more beats of the project would not be drawn",
         "",
         "  20 requests · at least 1:08 at the keys' limits · about $1.34",
-        '  Pictures have about 768 lines, full HD has 1080: image_size = "2K" in imagegen.toml',
+        '  Images have about 768 lines, full HD has 1080: image_size = "2K" in imagegen.toml',
     ]
 
 
@@ -383,7 +406,7 @@ def test_a_dry_run_says_what_it_does_not_know() -> None:
         "  illustration        2       0      1:00",
         "  clear               2       0    no key",
         "",
-        f"  2 requests · {least}, and one answer's time · what it costs is not known",
+        f"  2 requests · {least}, and one answer's time · cost unknown",
         "  clear cannot be drawn: no key; add one to keys.toml under [keys]",
     ]
 
@@ -395,7 +418,7 @@ def test_a_dry_run_with_nothing_to_do_says_so() -> None:
     printed.printer.dry_run(
         there, "my-video", Estimate(last_send_seconds={"clear": 0.0}, price=0.067)
     )
-    assert printed.lines[0] == "my-video: 0 pictures would be drawn, 2 exist."
+    assert printed.lines[0] == "my-video: 0 images would be drawn, 2 exist."
     assert printed.lines[-1].split() == ["clear", "0", "2"]
 
 
@@ -462,12 +485,12 @@ def test_a_status_tells_when_the_last_run_was() -> None:
     """Times are this place's, and a run of another day has its date."""
     ended_today = last_run(ended=iso(at(14, 5)), exit_code=1)
     assert status(standing("✓◦", last_run=ended_today))[0] == (
-        "my-video · 1/2 pictures · nothing running · last run 14:02–14:05, exit 1"
+        "my-video · 1/2 images · no active run · last run 14:02–14:05, exit 1"
     )
     day = dt.datetime.fromtimestamp(at(14, 2, days=-3)).strftime("%d %b").lstrip("0")
     before = last_run(started=iso(at(14, 2, days=-3)), ended=iso(at(14, 5, days=-3)), exit_code=0)
     assert f"last run {day} 14:02–14:05, exit 0" in status(standing("✓", last_run=before))[0]
-    assert status(standing("✓"))[0].endswith("nothing has run yet")
+    assert status(standing("✓"))[0].endswith("no run yet")
 
 
 def test_a_status_shows_beats_by_shot_and_errors_by_cause() -> None:
@@ -483,7 +506,7 @@ def test_a_status_with_many_errors_counts_them() -> None:
     """The first numbers of a cause are shown, and why of the first beats."""
     lines = status(standing("✗" * 30))
     assert "  ✗ 30 refused: 1.1, 1.2, 1.3, 1.4, 1.5 and 25 more" in lines
-    assert "    … and 25 more" in lines
+    assert "    … and 25 more; status --json lists all" in lines
 
 
 def test_a_status_names_what_could_not_be_redrawn() -> None:
@@ -496,7 +519,7 @@ def test_a_status_names_what_could_not_be_redrawn() -> None:
     own = msgspec.structs.replace(found.styles["clear"], failed_redraws=failed)
     lines = status(msgspec.structs.replace(found, styles={"clear": own}))
     assert lines[2].split()[2:] == ["2/3", "66", "%", "✗", "1", "refused:", "1.3"]
-    at = lines.index("Not drawn again in the last run: the pictures are those of before")
+    at = lines.index("Not redrawn in the last run; the previous images are still there")
     assert lines[at + 1] == "  clear/1.1  no picture, TEXT: A poem."
     assert lines[at + 6] == "    … and 2 more"
 
@@ -519,38 +542,38 @@ def test_a_status_fits_its_width() -> None:
 @pytest.mark.parametrize(
     ("found", "last"),
     [
-        (standing("✓✓"), ["Every picture is there."]),
-        (standing("✓◦"), ["Next: imagegen run my-video     1 picture, about $0.10"]),
-        (standing("✓◦", price=None), ["Next: imagegen run my-video     1 picture"]),
+        (standing("✓✓"), ["All images are done."]),
+        (standing("✓◦"), ["Next: imagegen run my-video     1 image, about $0.10"]),
+        (standing("✓◦", price=None), ["Next: imagegen run my-video     1 image"]),
         (
             standing("✗◦"),
             [
-                "Next: imagegen run my-video     2 pictures, about $0.20",
-                "What was refused will probably be refused again:",
-                "  imagegen check my-video --show clear/1.1          shows the exact words",
-                "  imagegen redraw my-video clear/1.1 --prompt '…'   sends others",
-                "  imagegen skip my-video clear/1.1                  does without",
+                "Next: imagegen run my-video     2 images, about $0.20",
+                "Refused prompts will probably be refused again:",
+                "  imagegen check my-video --show clear/1.1          shows the exact prompt",
+                "  imagegen redraw my-video clear/1.1 --prompt '…'   sends another prompt",
+                "  imagegen skip my-video clear/1.1                  goes without this image",
             ],
         ),
         (
             standing("✓✗"),
             [
                 "Next:",
-                "  imagegen check my-video --show clear/1.2          shows the exact words",
-                "  imagegen redraw my-video clear/1.2 --prompt '…'   sends others",
-                "  imagegen skip my-video clear/1.2                  does without",
+                "  imagegen check my-video --show clear/1.2          shows the exact prompt",
+                "  imagegen redraw my-video clear/1.2 --prompt '…'   sends another prompt",
+                "  imagegen skip my-video clear/1.2                  goes without this image",
             ],
         ),
         (
             standing("↻✗"),
             [
-                "  imagegen skip my-video clear/1.2                  does without",
-                "Next: imagegen run my-video --outdated     1 picture, about $0.10",
+                "  imagegen skip my-video clear/1.2                  goes without this image",
+                "Next: imagegen run my-video --outdated     1 image, about $0.10",
             ],
         ),
         (
             standing("✓◦", last_run=last_run()),
-            ["Next: imagegen resume my-video     1 picture, about $0.10"],
+            ["Next: imagegen resume my-video     1 image, about $0.10"],
         ),
         (
             standing(
@@ -559,7 +582,7 @@ def test_a_status_fits_its_width() -> None:
                 last_run=last_run(ended=iso(NOW), exit_code=Exit.ENDED_EARLY),
             ),
             [
-                "Next: imagegen resume my-video     1 picture, about $0.10",
+                "Next: imagegen resume my-video     1 image, about $0.10",
                 "      from 12:12, in 12 min",
             ],
         ),
@@ -567,34 +590,34 @@ def test_a_status_fits_its_width() -> None:
             standing("✓◦", last_run=last_run(asked=DrawRequest(styles=("clear",)))),
             [
                 "Next:",
-                "  imagegen resume my-video   carries on what the last run was asked for",
-                "  imagegen run my-video      all that is missing: 1 picture, about $0.10",
+                "  imagegen resume my-video   continues the last run's selection",
+                "  imagegen run my-video      draws everything missing: 1 image, about $0.10",
             ],
         ),
         (
             standing("✓◦", beats_file="beats.json", last_beats_file="y2/alt.json"),
             [
-                "The last run was of y2/alt.json (--beats), and this is beats.json.",
+                "The last run read y2/alt.json (--beats); this is beats.json.",
                 'beats = "y2/alt.json" in imagegen.toml makes it its own',
-                "  imagegen status my-video --beats my-video/y2/alt.json   shows where it stands",
+                "  imagegen status my-video --beats my-video/y2/alt.json   shows its status",
             ],
         ),
         (
             standing("✓✓", beats_file="beats.json", last_beats_file="/x/\x1b[2J\nrm ~"),
             [
-                "The last run was of /x/\\u001b[2J rm ~ (--beats), and this is beats.json.",
-                "  imagegen status my-video --beats '/x/\\u001b[2J rm ~'   shows where it stands",
+                "The last run read /x/\\u001b[2J rm ~ (--beats); this is beats.json.",
+                "  imagegen status my-video --beats '/x/\\u001b[2J rm ~'   shows its status",
             ],
         ),
         (
             standing("✓◦", beats_file="y2/alt.json", beats_named=True),
-            ["Next: imagegen run my-video --beats my-video/y2/alt.json     1 picture, about $0.10"],
+            ["Next: imagegen run my-video --beats my-video/y2/alt.json     1 image, about $0.10"],
         ),
         (
             standing("◦", active=True, pid=7, last_run=last_run()),
             [
                 "  imagegen status my-video --watch   follows the run",
-                "  imagegen stop my-video             ends it; resume carries on",
+                "  imagegen stop my-video             stops it; resume continues",
             ],
         ),
     ],
@@ -623,12 +646,12 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     ]
     printed.printer.error(InvalidInputError(faults, {"v/beats.json": 160}), "v")
     shown = printed.text
-    assert "v/beats.json: 110 faults in 160 rows. Nothing was drawn or changed." in shown
+    assert "v/beats.json: 30 errors in 60 rows. Nothing was drawn or changed." in shown
     assert shown.index("row 1 ") < shown.index("row 2 ")
-    assert "row 60" in shown
-    assert "row 61" not in shown
-    assert "50 more" in shown
-    assert printed.lines[-1].startswith("Mend them, then try without drawing:  imagegen check v  ")
+    assert "row 20" in shown
+    assert "row 21" not in shown
+    assert "10 more" in shown
+    assert printed.lines[-1].startswith("Fix them, then check without drawing:  imagegen check v  ")
     assert printed.lines[-1].endswith("exit 2")
 
 
@@ -647,7 +670,7 @@ def test_one_cause_is_shown_once() -> None:
     ]
     lone = InputError(file="b.json", row=5, line=15, field="id", message="odd", detail="so")
     printed.printer.error(InvalidInputError([*shot, *prompt, lone], {"b.json": 8}), ".")
-    assert printed.lines[0] == "b.json: 3 faults in 8 rows. Nothing was drawn or changed."
+    assert printed.lines[0] == "b.json: 3 errors in 8 rows. Nothing was drawn or changed."
     assert printed.lines[2:5] == [
         '  all 8 rows       shot_number  "shot" should be so',
         "  rows 1–3, 7      ai_prompt    missing",

@@ -33,7 +33,7 @@ class Plain:
         self._glyphs = glyphs
         self._now = now
         self._last = now()
-        self._last = ""
+        self._wait_message = ""
         self._forecast = False
         beats = [(style, *p.beat.key) for style, own in plan.styles.items() for p in own]
         self._names = BeatLabels(beats, certain=not plan.unselected_count)
@@ -84,7 +84,7 @@ class Plain:
             case Progress():
                 return self._beat(event)
             case Waiting(style=None) | Waiting(reason="round"):
-                last, self._last = self._last, event.message
+                last, self._wait_message = self._wait_message, event.message
                 return f"  {sanitize(event.message)}" if event.message != last else None
             case KeyChange(state="ready" | "waiting"):
                 return None
