@@ -521,7 +521,7 @@ def test_a_status_names_what_could_not_be_redrawn() -> None:
     assert lines[2].split()[2:] == ["2/3", "66", "%", "✗", "1", "refused:", "1.3"]
     at = lines.index("Not redrawn in the last run; the previous images are still there")
     assert lines[at + 1] == "  clear/1.1  no picture, TEXT: A poem."
-    assert lines[at + 6] == "    … and 2 more"
+    assert lines[at + 6] == "    … and 2 more; status --json lists all"
 
 
 def test_a_status_of_very_many_beats_is_condensed() -> None:

@@ -1,4 +1,4 @@
-"""What the page and other tools may ask, as JSON."""
+"""The JSON API of the page and other tools."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -21,7 +21,7 @@ from imagegen.web.stream import EventStream
 
 
 class Api:
-    """Answers for one project: no request can name another."""
+    """The API of one project; no request can name another."""
 
     def __init__(
         self, boards: BoardCache, runs: RunController, follower: Follower, choices: Choices
@@ -33,7 +33,7 @@ class Api:
         self._choices = choices
 
     def routes(self) -> list[Route]:
-        """Return where each answer is found."""
+        """Return the routes."""
         return [
             Route("/api/project", self._project),
             Route("/api/events", self._events),
@@ -56,21 +56,21 @@ class Api:
         # In this order: what happens meanwhile is heard of, or seen already.
         run = self._runs.standing()
         board = self._boards.read()
-        told = {
+        content = {
             "success": True,
             "run": run,
             "ended": self._runs.final_event(run),
             "board": board,
         }
         try:
-            return told | {"chosen": self._choices.read()}
+            return content | {"chosen": self._choices.read()}
         except UsageError as error:
-            # Whoever chooses has to mend it; the rest can be shown.
-            return told | {"chosen": [], "choices_fault": error.message}
+            # Choosing fails until it is fixed; the rest can be shown.
+            return content | {"chosen": [], "choices_fault": error.message}
 
     async def _events(self, request: Request) -> EventStream:
         since = StreamPosition.read(request.headers.get("last-event-id"))
-        # Before the answer begins: whoever has it misses nothing that happens then.
+        # Before the answer begins, so that the client misses no event.
         seen = await self._follower.look()
         return EventStream(lambda: self._follower.runs(since, seen))
 
@@ -92,7 +92,7 @@ class Api:
         await self._named(request)
         stopped = await to_thread.run_sync(self._runs.stop)
         run = stopped.run if stopped else None
-        message = "it finishes what is in flight" if stopped else "nothing is running"
+        message = "requests in flight are finished first" if stopped else "no run is active"
         return answer({"success": True, "active": bool(stopped), "run": run, "message": message})
 
     async def _status(self, request: Request) -> Response:
@@ -106,11 +106,11 @@ class Api:
     def _counted(self) -> dict[str, object]:
         run = self._runs.standing()
         board = self._boards.read()
-        told = msgspec.structs.asdict(run) | {"isGenerating": run.active}
+        state = msgspec.structs.asdict(run) | {"isGenerating": run.active}
         completed = {style: counts.completed_beats for style, counts in board.styles.items()}
         done = older.progress_of(self._boards.project(), completed)
         named = {"success": True, "project": board.project}
-        return {**named, **told, "styles": board.styles, "progress": done}
+        return {**named, **state, "styles": board.styles, "progress": done}
 
     async def _named(self, request: Request) -> None:
         """Refuse a request that names another project."""
@@ -121,7 +121,7 @@ class Api:
     def _refuse_other(self, named: str | None) -> None:
         """Compare a name or path with the project's; nothing is looked for there."""
         if named is not None and not older.is_project(self._layout, named):
-            raise RefusedError(404, "this server has another project")
+            raise RefusedError(404, "this server serves another project")
 
     async def _images(self, request: Request) -> Response:
         await self._named(request)

@@ -1,4 +1,4 @@
-"""Puts together what is served: the page, its images and its answers, behind the gate."""
+"""The web application: the page, its images and its API, behind access checks."""
 
 import mimetypes
 import sys
@@ -35,9 +35,9 @@ _TYPES: Final = {".js": "text/javascript", ".html": "text/html", ".css": "text/c
 def application(
     boards: BoardCache, access: Auth, lookout: ChangeWatcher, options: Sequence[str] = ()
 ) -> ASGIApp:
-    """Return what serves one project to whoever `access` lets in.
+    """Return the application for one project, for clients that `access` admits.
 
-    `options` are the command's that every run gets which the page begins, besides who draws.
+    `options` are passed to every run that the page starts, in addition to the provider.
     """
     layout = boards.layout
     api = Api(boards, RunController(boards, options), Follower(layout, lookout), Choices(boards))
@@ -76,7 +76,7 @@ async def _page(request: Request) -> Response:
     # Looked up among the names that there are: what is asked for makes no path.
     data = (await to_thread.run_sync(_assets)).get(name)
     if data is None:
-        raise RefusedError(404, "there is no such page")
+        raise RefusedError(404, "page not found")
     ending = name[name.rfind(".") :]
     kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0]
     return Response(data, headers={"cache-control": "no-cache"}, media_type=kind)
@@ -91,9 +91,9 @@ async def _refused(_: Request, error: Exception) -> Response:
         case TooLargeError():
             return too_large()
         case ClientDisconnect():
-            return rejected(400, "the request broke off")
+            return rejected(400, "the request is incomplete")
         case HTTPException():
             return rejected(error.status_code, error.detail.lower())
     said = redact("".join(traceback.format_exception(error)))
     sys.stderr.write("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in said))
-    return rejected(500, f"a fault of ours: {type(error).__name__}; the terminal says more")
+    return rejected(500, f"internal error: {type(error).__name__}; see the terminal")

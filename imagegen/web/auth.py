@@ -1,4 +1,4 @@
-"""Who may ask: a program with the token, or the browser that opened the page with it."""
+"""Access: programs with the token, or the browser that opened the page with it."""
 
 import hmac
 import ipaddress
@@ -25,14 +25,15 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address reaches this machine alone. Raises `UsageError` if it is none."""
+    """Return whether an address reaches this machine alone. Raises `UsageError` if invalid."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         raise UsageError(
-            f'--host "{host}" is no address', hint="write --host 127.0.0.1, 0.0.0.0 or ::1, say"
+            f'--host "{host}" is not an IP address',
+            hint="use for example --host 127.0.0.1, 0.0.0.0 or ::1",
         ) from None
 
 
@@ -40,8 +41,8 @@ def require_origin(origin: str) -> None:
     """Raise `UsageError` unless this is an origin exactly as browsers send it."""
     if _ORIGIN.fullmatch(origin) is None:
         raise UsageError(
-            f'--allow-origin "{origin}" is no origin',
-            hint="write it as browsers do, in small letters and without a path: "
+            f'--allow-origin "{origin}" is not an origin',
+            hint="write it in lower case and without a path, such as "
             "--allow-origin http://localhost:3000",
         )
 
@@ -86,7 +87,7 @@ class Auth:
         return ticket
 
     def use_ticket(self, token: str) -> bool:
-        """Return whether a token is a ticket; it is none from then on."""
+        """Return whether a token is a ticket; it is invalid from then on."""
         for ticket, used in self._tickets.items():
             if _same(token, ticket):
                 del self._tickets[ticket]
@@ -112,9 +113,9 @@ class Auth:
         if origin is not None and not (
             origin.startswith("http://") and self._is_ours(origin.removeprefix("http://"))
         ):
-            return "another site's page may not ask"
+            return "requests from other sites are not allowed"
         if headers.get("sec-fetch-site", "none") not in _SAME:
-            return "another site's page may not ask; paste the address into the browser instead"
+            return "links from other sites are not allowed; paste the URL into the browser"
         return None
 
     def has_token(self, headers: Mapping[str, str]) -> bool:
@@ -129,7 +130,7 @@ class Auth:
         """
         if self._is_local(headers.get("host", "")) and "sec-fetch-site" not in headers:
             return False
-        # Other ports' cookies come along, in whatever form: only our own is looked at.
+        # Other ports' cookies are sent too, in any form: only ours is checked.
         cookies = (one.partition("=") for one in headers.get("cookie", "").split(";"))
         return any(
             name.strip() == self.cookie and _same(value.strip(), self.cookie_value)

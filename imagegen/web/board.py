@@ -1,4 +1,4 @@
-"""What the page shows of a project: a row a beat, a cell a style."""
+"""The board that the page shows: a row per beat, a cell per style."""
 
 import threading
 import time
@@ -27,8 +27,8 @@ class BoardCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """One style's image of a beat. `version` changes with the file; None: there is none.
 
     `shot` and `prompt` are set if they are not the row's; `blocked_by` is the number of the beat
-    of its shot that must be mended first. A `placeholder` is a sketch that the next run draws
-    over; `misfit` says in what it is not as asked.
+    of its shot that must be fixed first. A `placeholder` is a sketch that the next run
+    replaces; `misfit` says how it differs from the request.
     """
 
     status: Status
@@ -95,10 +95,10 @@ class _Read:
 
 
 class BoardCache:
-    """Reads a project's board, again whenever one of its files has changed.
+    """Reads a project's board, and reloads it if one of its files has changed.
 
-    `root` is its folder as it was typed, for messages; `asked` is what the command was told: its
-    images are judged by that, and it is what the page's runs ask for. The methods wait for files;
+    `root` is its folder as typed, for messages; `asked` is the command's selection, by which
+    images are judged and which the page's runs use. The methods wait for files;
     any thread may call them. `_lock` guards what was read last, and what the project names from
     which that was made.
     """
@@ -163,9 +163,9 @@ def _board(project: Project, found: ProjectStatus) -> Board:
     rows: dict[BeatId, dict[str, tuple[Beat, BeatState]]] = {}
     order: dict[BeatId, int] = {}
     for style, own in project.beats.items():
-        for beat, stands in zip(own, found.styles[style].beats, strict=True):
+        for beat, state in zip(own, found.styles[style].beats, strict=True):
             name = project.beat_index.id_of(beat.key)
-            rows.setdefault(name, {})[style] = (beat, stands)
+            rows.setdefault(name, {})[style] = (beat, state)
             order[name] = max(order.get(name, 0), beat.row)
     return Board(
         project=found.project,
@@ -174,10 +174,10 @@ def _board(project: Project, found: ProjectStatus) -> Board:
         price=found.price,
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
-        moved=sum(stands.moved for stands in found.styles.values()),
+        moved=sum(style.moved for style in found.styles.values()),
         way_out=moved_numbers.renumber_hint(project),
         styles={
-            style: _counts(project.beats[style], stands) for style, stands in found.styles.items()
+            style: _counts(project.beats[style], status) for style, status in found.styles.items()
         },
         rows=tuple(
             _row(project.layout, name, rows[name]) for name in sorted(rows, key=order.__getitem__)
@@ -197,34 +197,34 @@ def _row(
         prompt=first.words,
         cells={
             style: BoardCell(
-                status=stands.status,
+                status=state.status,
                 shot=beat.shot if beat.shot != first.shot else None,
                 version=file_fingerprint(layout.picture(style, *beat.key))
-                if stands.image_path
+                if state.image_path
                 else None,
-                error=stands.error,
-                changed=stands.changed,
-                blocked_by=stands.blocked_by,
-                placeholder=stands.placeholder,
-                misfit=stands.misfit,
+                error=state.error,
+                changed=state.changed,
+                blocked_by=state.blocked_by,
+                placeholder=state.placeholder,
+                misfit=state.misfit,
                 prompt=beat.words if beat.words != first.words else None,
             )
-            for style, (beat, stands) in styles.items()
+            for style, (beat, state) in styles.items()
         },
     )
 
 
-def _counts(beats: Sequence[Beat], stands: StyleStatus) -> StyleCounts:
+def _counts(beats: Sequence[Beat], status: StyleStatus) -> StyleCounts:
     written: dict[str, bool] = {}
-    for beat, one in zip(beats, stands.beats, strict=True):
+    for beat, one in zip(beats, status.beats, strict=True):
         written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN
     return StyleCounts(
-        total=stands.total,
-        complete=stands.complete,
-        error=stands.error,
-        pending=stands.pending,
-        blocked=stands.blocked,
-        outdated=stands.outdated,
-        waived=stands.waived,
+        total=state.total,
+        complete=state.complete,
+        error=state.error,
+        pending=state.pending,
+        blocked=state.blocked,
+        outdated=state.outdated,
+        waived=state.waived,
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
     )

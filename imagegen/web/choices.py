@@ -23,7 +23,7 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class ChoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A choice to save. Without a style only the mark changes; null: nothing is chosen."""
+    """A choice to save. Without a style only the flag changes; null removes the choice."""
 
     shot_number: Text
     beat_number: Text
@@ -53,7 +53,7 @@ class Choices:
             return self._looked[2]
 
     def entries(self) -> Entries:
-        """Return the file of choices as it stands. Raises `UsageError` if it is torn."""
+        """Return the content of the file of choices. Raises `UsageError` if it is torn."""
         return file.read(self._boards.layout.root)
 
     def save_as_older(self, wanted: older.Choice) -> ChoiceStanding | None:

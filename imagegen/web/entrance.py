@@ -1,7 +1,7 @@
 """The file that leads the browser to the page, as Jupyter has one.
 
 An address with a token would stand in the browser's arguments, which every user of the machine
-can read, and use before the browser has started. A path does no harm there: no one else can read
+can read, and use before the browser has started. A path does no harm there: no other user can read
 the file.
 """
 
@@ -18,7 +18,7 @@ from imagegen.web.auth import Auth
 
 _NAME: Final = "page-{}.html"
 _KEPT_SECONDS: Final = 24 * 60 * 60
-"""A server that was killed leaves its file: of no use to anybody, and removed after this time."""
+"""A server that was killed leaves its file: useless, and removed after this time."""
 _PAGE: Final = (
     '<!doctype html><meta charset="utf-8"><title>imagegen</title>'
     '<meta http-equiv="refresh" content="0;url={address}"><a href="{address}">The page</a>\n'

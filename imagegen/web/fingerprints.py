@@ -14,7 +14,7 @@ from imagegen.workspace import credentials
 from imagegen.workspace.project import Project
 
 _SOURCES: Final = ("prompts", "storyboards")
-"""Folders of a project that beats are read from, besides its own."""
+"""Folders of a project that beats are read from, in addition to its own."""
 
 
 def file_fingerprint(path: Path) -> str | None:
@@ -33,14 +33,14 @@ def version_of(found: os.stat_result) -> str:
 def project_fingerprint(layout: ProjectPaths, named: Iterable[str]) -> int:
     """Return a mark of everything from which a board is made.
 
-    `named` are the paths of which the project tells: see `named_by`.
+    `named` are the paths that the project names: see `named_by`.
     """
     # A look at the disk for each, and little else: of very many images that is what counts.
     return hash(tuple(_marks(layout, named)))
 
 
 def referenced_paths(project: Project) -> tuple[str, ...]:
-    """Return the paths of images, and of what lies where only the project tells."""
+    """Return the paths of images, and of files that the project names."""
     layout, settings = project.layout, project.settings
     beats = project.request.beats_file or settings.beats
     found = references.places(layout, settings, project.beats)
@@ -62,7 +62,7 @@ def _marks(layout: ProjectPaths, named: Iterable[str]) -> Iterator[Hashable]:
     yield _mark(_look(layout.state_dir / "run.json"))
     for style in _entries(layout.pictures):
         if style.is_dir(follow_symlinks=False):
-            # They tell of images that come and go, those of no beat included.
+            # They show images that come and go, also those of no beat.
             yield from ((shot.path, _mark(_look(shot.path))) for shot in _entries(style.path))
     for path in named:
         found = _look(path)

@@ -1,7 +1,7 @@
 """What happens in the project's runs, for one client, from wherever it was before.
 
 The journal is the queue: each client reads it by itself at its own pace. So one that is slow, or
-never reads at all, costs nothing and holds up no one, and one that comes back misses nothing.
+never reads at all, costs nothing and delays no other, and one that comes back misses nothing.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from imagegen.times import iso_millis
 from imagegen.web.watcher import ChangeWatcher, Snapshot
 
 QUIET: Final = 15.0
-"""Seconds after which a client is told that nothing has happened."""
+"""Seconds of silence after which a client gets a heartbeat."""
 
 _PIECE: Final = 64 * 1024
 _RELEASE_WAIT: Final = 5.0
@@ -50,11 +50,11 @@ class StreamPosition(msgspec.Struct, frozen=True):
 
 
 class ChoicesChanged(msgspec.Struct, frozen=True, tag="choices"):
-    """Somebody has changed what is chosen. It is of no run, and has no place in a journal."""
+    """The choices have changed. It belongs to no run, and is not in a journal."""
 
 
 News = Event | ChoicesChanged | None
-"""What a client is told; None after quiet seconds."""
+"""What a client receives; None is a heartbeat."""
 
 
 class _Choices:
@@ -78,11 +78,11 @@ class Follower:
         self._lookout = lookout
 
     async def look(self) -> Snapshot:
-        """Look at what there is now: what changes from here on is told of."""
+        """Record the current choices, so that later changes are reported."""
         return await self._lookout.look()
 
     async def runs(self, since: StreamPosition | None, seen: Snapshot) -> AsyncGenerator[News]:
-        """Follow all runs from a place on, without an end, and tell of choices made after `seen`.
+        """Follow all runs from a position, without end, and report choices made after `seen`.
 
         Without one, or where its journal is not kept any more: the active run from its
         beginning, or whichever comes next.
@@ -114,8 +114,8 @@ class Follower:
     ) -> AsyncGenerator[News]:
         """Follow one run from behind its event `seq` to its end, the last event.
 
-        By then another can begin. A run that died has no last event: an `error` stands for
-        it, without a place in the journal. Meanwhile changes of `choices` are told.
+        By then another can begin. A run that died has no last event: an `error` replaces
+        it, without a position in the journal. Changes of `choices` are reported too.
         """
         journal = Journal(self._layout.journal(run), _PIECE)
         heard, over = seq, False
@@ -151,7 +151,7 @@ class Follower:
         return not await to_thread.run_sync(follow.is_running, self._layout, run)
 
     async def _let_go(self, run: str) -> None:
-        """Wait until a run that has said its last word has let go of the project."""
+        """Wait until a run with a last event has released the project."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RELEASE_WAIT):
                 while await to_thread.run_sync(follow.is_running, self._layout, run):
@@ -165,8 +165,10 @@ class Follower:
             seq=seq + 1,
             time=iso_millis(time.time()),
             exit_code=Exit.ENDED_EARLY,
-            message=f"the run ended: {ended}" if ended else "the run broke off: its process died",
-            hint=f"{project_command('resume', self._layout.root)} carries on",
+            message=f"the run ended: {ended}"
+            if ended
+            else "the run was interrupted: its process died",
+            hint=f"{project_command('resume', self._layout.root)} continues it",
         )
 
     def _after(self, run: str) -> str:
@@ -179,7 +181,7 @@ class Follower:
     def _journals(self) -> list[str]:
         """Return the runs whose journals are kept, in their order.
 
-        Only one is written at a time. Names tell no order within a second.
+        Only one is written at a time. Names have no order within a second.
         """
         found = []
         with contextlib.suppress(OSError):

@@ -40,7 +40,7 @@ class Pictures:
         self._makers = ThreadPoolExecutor(_MAKERS, "thumbnails")
 
     async def whole(self, request: Request) -> Response:
-        """Return an image as it lies on the disk; it is asked for again, and sent if changed."""
+        """Return an image from the disk; browsers revalidate it each time."""
         path = await to_thread.run_sync(self._place, request)
         opened = await to_thread.run_sync(_opened, path)
         if opened is None:
@@ -84,12 +84,12 @@ class Pictures:
         if path is None:
             raise RefusedError(404, "the storyboard has no such beat")
         if path.parent.resolve() != path.parent:
-            raise RefusedError(404, "its folder is a link")
+            raise RefusedError(404, "its folder is a symbolic link")
         return path
 
 
 class _Whole(StreamingResponse):
-    """An open file as an answer: closed at its end, and where no one takes even its beginning."""
+    """An open file as an answer: closed at its end, and if the client takes nothing."""
 
     def __init__(self, descriptor: int, size: int, headers: Mapping[str, str], kind: str) -> None:
         super().__init__(_bytes(descriptor, size), 200, headers, kind)
@@ -104,7 +104,7 @@ class _Whole(StreamingResponse):
 
 
 def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
-    """Open an image, and tell its type by its first bytes; None for what is none."""
+    """Open an image and detect its type; None if it is not an image."""
     try:
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
     except OSError:
@@ -121,7 +121,7 @@ def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
 
 
 async def _bytes(descriptor: int, size: int) -> AsyncIterator[bytes]:
-    """Yield the file; no more than it was said to have, whoever writes to it meanwhile."""
+    """Yield the file, but no more than its announced length, even if it grows."""
     left = size
     while left:
         piece = await to_thread.run_sync(os.read, descriptor, min(left, _PIECE))

@@ -1,4 +1,4 @@
-"""The gate before everything that is served: checks each request, marks each answer."""
+"""Access checks on each request, and security headers on each answer."""
 
 from typing import Final
 from urllib.parse import parse_qs
@@ -71,7 +71,7 @@ class AuthMiddleware:
         if admit is not None:
             admit()
         if self._answering >= MOST_AT_A_TIME:
-            await rejected(503, "too many requests at a time")(scope, receive, answer)
+            await rejected(503, "too many concurrent requests")(scope, receive, answer)
             return
         self._answering += 1
         try:
@@ -82,7 +82,7 @@ class AuthMiddleware:
 
     def _reject(self, scope: Scope, headers: Headers, path: str | None) -> Response | None:
         if any(len(headers.getlist(name)) > 1 for name in ("host", "origin", "sec-fetch-site")):
-            return rejected(400, "a header that must be alone stands twice")
+            return rejected(400, "duplicate header")
         why = self._access.wrong_host(headers)
         if why is not None:
             return rejected(403, why)
@@ -131,7 +131,7 @@ class AuthMiddleware:
 
 
 class _SecurityHeaders:
-    """Adds to each answer what limits a browser, and whose page may read it."""
+    """Adds security and CORS headers to each answer."""
 
     def __init__(self, send: Send, origin: str | None) -> None:
         self._send = send
@@ -149,7 +149,7 @@ class _SecurityHeaders:
 
 
 class _BodyLimit:
-    """Gives up a body that grows too large, whatever length it was said to have."""
+    """Rejects bodies that grow too large, regardless of Content-Length."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -170,6 +170,6 @@ def _too_long(headers: Headers) -> Response | None:
 
 def _unknown(*, page: bool) -> Response:
     if page:
-        words = "This page opens with the whole address that `imagegen serve` shows."
+        words = "To open this page, use the whole URL that `imagegen serve` shows."
         return PlainTextResponse(words, 401)
     return rejected(401, "the token is missing or wrong")

@@ -1,6 +1,6 @@
-"""The words of the older service, whose routes the page's own have kept.
+"""The format of the older service, whose routes the page's own have kept.
 
-Its page sends a `projectPath` with each request: whoever does so is answered as it was. A path is
+Its page sends a `projectPath` with each request: such requests get answers in its format. A path is
 only ever compared with the project that is served; nothing is looked for there.
 """
 
@@ -114,7 +114,7 @@ def _said(event: Event, numbers: Mapping[str, Mapping[BeatKey, str]]) -> dict[st
         case Complete():
             words = "; ".join(event.messages) or event.reason
             if event.resume_after is not None:
-                words += f"; it can go on from {event.resume_after}"
+                words += f"; it can resume from {event.resume_after}"
             return {"type": "error", "error": words}
         case StartFailed():
             words = f"{event.message} ({event.hint})" if event.hint else event.message

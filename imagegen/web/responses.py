@@ -26,7 +26,7 @@ class RefusedError(Exception):
 
 
 class TooLargeError(Exception):
-    """A request whose body is larger than any may be."""
+    """A request whose body is too large."""
 
 
 def answer(value: object, status: int = 200, **headers: str) -> Response:
@@ -36,7 +36,7 @@ def answer(value: object, status: int = 200, **headers: str) -> Response:
 
 
 def rejected(status: int, message: str, **more: object) -> Response:
-    """Return why there is no answer, as every error is told."""
+    """Return an error as JSON."""
     return answer({"success": False, "error": message} | more, status)
 
 
@@ -65,4 +65,4 @@ def decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError(400, f"the request is not understood: {error}") from error
+        raise RefusedError(400, f"invalid request: {error}") from error

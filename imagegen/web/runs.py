@@ -80,7 +80,7 @@ class RunController:
     """The runs of one project. `options` are the command's that every run gets.
 
     Who draws is said to each run as `boards` has it, by whom the page shows what it costs: a
-    run that is told nothing would draw as the settings say. Its methods wait for files and
+    run without the option would draw as the settings say. Its methods wait for files and
     processes.
     """
 
@@ -113,7 +113,7 @@ class RunController:
                 return failed
             if started.run is None:
                 return _unsaid(started)
-            # It had nothing to draw, say: its journal tells.
+            # For example, it had nothing to draw: its journal has the reason.
             run = started.run
         self._begun.add(run)
         return run
@@ -126,7 +126,7 @@ class RunController:
         return active
 
     def standing(self) -> RunStatus:
-        """Return what the record of the last run tells."""
+        """Return the state of the last run from its record."""
         last = record.read(self._layout)
         if last is None:
             return RunStatus()

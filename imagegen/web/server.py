@@ -23,7 +23,7 @@ _THREADS: Final = 8
 _SENT_TO_NOBODY: Final = "socket.send() raised exception."
 """What asyncio warns of, over and over, where a client leaves while it is written to."""
 _LAST_SECONDS: Final = 1
-"""How long answers in flight may take once the server ends."""
+"""How long answers in flight may take when the server ends."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -42,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
             raise
     except (OSError, OverflowError) as error:
         raise UsageError(
-            f"port {port} of {host} cannot be used: {error}", hint="--port 0 takes a free one"
+            f"port {port} of {host} cannot be used: {error}", hint="use --port 0 for a free one"
         ) from error
     return listening
 
@@ -85,7 +85,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and when it is asked to end."""
+    """Signals when it listens, and when it should end."""
 
     def __init__(
         self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]

@@ -64,7 +64,7 @@ def _written(event: News | dict[str, Any]) -> bytes:
         # By a name of its own, so that it is not taken for an event of a run.
         return b"event: choices\n" + data
     if isinstance(event, StartFailed):
-        # It stands in no journal.
+        # It is not in a journal.
         return data
     return f"id: {StreamPosition(event.run, event.seq)}\n".encode() + data
 

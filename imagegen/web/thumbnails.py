@@ -20,7 +20,7 @@ _MAX_BYTES: Final = 1024 * 1024
 def cached(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
     """Return the thumbnail that was made of an image, or None.
 
-    `version` tells its content from that of others that lay or will lie at its place. Raises
+    `version` distinguishes its content from others at the same path. Raises
     `UsageError` where the folder is a symbolic link.
     """
     return files.read_cached(_place(layout, picture, version), _MAX_BYTES)
@@ -34,7 +34,7 @@ def create(layout: ProjectPaths, picture: Path, version: str) -> bytes | None:
     try:
         data = thumbnail(picture, WIDTH)
     except NotAPictureError:
-        # Torn or foreign: whoever draws next puts it aside.
+        # Damaged or foreign: the next run moves it to old_images/.
         return None
     _keep(layout, _place(layout, picture, version), data)
     return data
@@ -57,5 +57,5 @@ def _keep(layout: ProjectPaths, place: Path, data: bytes) -> None:
             older.unlink(missing_ok=True)
         files.write(place, data)
     except (StorageError, OSError):
-        # A disk that takes no more: it is made again whenever it is looked at.
+        # The disk is full: it is made again on each request.
         return

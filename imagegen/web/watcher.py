@@ -1,4 +1,4 @@
-"""Looks at runs and choices for everyone who follows them: once, however many they are."""
+"""Polls runs and choices once on behalf of all connected clients."""
 
 import asyncio
 from typing import Final
@@ -38,7 +38,7 @@ class ChangeWatcher:
         self.seen = Snapshot()
         """What the last look saw."""
         self.closed = False
-        """Whether the server ends: no one shall wait any more."""
+        """Whether the server is ending, so that clients must not wait."""
 
     async def look(self) -> Snapshot:
         """Look now."""
@@ -49,7 +49,7 @@ class ChangeWatcher:
         return seen
 
     async def news_since(self, seen: Snapshot, seconds: float) -> bool:
-        """Wait until a look sees something else; False if none did for so many seconds."""
+        """Wait until a look sees something else; False after `seconds` without a change."""
         if self.closed or seen != self.seen:
             return True
         news = self._news

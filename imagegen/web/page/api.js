@@ -1,11 +1,11 @@
-// Asks the server. Every failure is an Error whose message is for people.
+// Requests to the server. Every failure is an Error whose message is for people.
 
 export class RefusedError extends Error {
-  constructor(status, told) {
-    super(told.error ?? `the server answered ${status}`);
+  constructor(status, body) {
+    super(body.error ?? `the server answered ${status}`);
     this.status = status;
-    this.hint = told.hint ?? null;
-    this.faults = told.faults ?? [];
+    this.hint = body.hint ?? null;
+    this.faults = body.faults ?? [];
   }
 }
 
@@ -41,8 +41,8 @@ export async function stop() {
   return (await post("api/stop-generation", {})).json();
 }
 
-// Begins a run and returns its first event, `start` or `error`. What follows is heard of on the
-// stream that is open already.
+// Begins a run and returns its first event, `start` or `error`. What follows comes on the
+// stream that is already open.
 export async function generate(asked) {
   const response = await post("api/generate-images", asked);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

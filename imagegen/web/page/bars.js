@@ -1,4 +1,4 @@
-// A bar for each style: how far it is, what its beats are, and what it waits for.
+// A bar per style: its progress, its beats, and what it waits for.
 
 import { make, setAttribute, setText } from "./dom.js";
 import { GLYPHS, IN_WORDS, STATUSES, money, plural, span } from "./words.js";
@@ -6,7 +6,7 @@ import { GLYPHS, IN_WORDS, STATUSES, money, plural, span } from "./words.js";
 const PARTS = ["there", "generating", "error"];
 
 export class Bars {
-  // `now` and `left` are where the whole run is told of: what it does, and for how long.
+  // `now` and `left` show what the whole run does, and its remaining time.
   constructor(place, now, left) {
     this._place = place;
     this._now = now;
@@ -85,7 +85,7 @@ function countOf(status) {
 
 function inWords(counts) {
   const failed = counts.error ? `, ${counts.error} failed` : "";
-  return `${counts.there} of ${plural(counts.total, "picture")}${failed}`;
+  return `${counts.there} of ${plural(counts.total, "image")}${failed}`;
 }
 
 function message(state, style, counts) {
@@ -96,7 +96,7 @@ function message(state, style, counts) {
   const wait = state.waits.get(style);
   const seconds = wait?.until ? (Date.parse(wait.until) - Date.now()) / 1000 : 0;
   if (seconds > 0 && !counts.generating) {
-    return `${wait.reason === "keys" ? "next" : "once more"} in ${span(seconds)}`;
+    return `${wait.reason === "keys" ? "next" : "retry"} in ${span(seconds)}`;
   }
   const left = state.forecast?.styles?.[style];
   if (!left || state.run.stopping) return "";
@@ -105,14 +105,14 @@ function message(state, style, counts) {
 
 function doing({ run, started, waits }) {
   if (!run.active) return "";
-  if (run.stopping) return "Stopping: what is in flight is finished";
-  return waits.get(null)?.message ?? (started?.resumes ? "Carrying on" : "Drawing");
+  if (run.stopping) return "Stopping: requests in flight are finished first";
+  return waits.get(null)?.message ?? (started?.resumes ? "Resuming" : "Drawing");
 }
 
 function untilWhen({ run, forecast, waits }) {
   if (!run.active || !forecast) return "";
   const parts = [];
-  // The forecast is of all that was asked for, which a run that stops does not draw.
+  // The forecast is for the whole selection, which a stopping run does not draw.
   if (forecast.seconds && !run.stopping)
     parts.push(`About ${span(leftOfAll(forecast, waits))} left`);
   if (forecast.cost_in_all)
@@ -120,7 +120,7 @@ function untilWhen({ run, forecast, waits }) {
   return parts.join(" · ");
 }
 
-// Never less than until a request leaves that is told to wait.
+// Never less than until a waiting request leaves.
 function leftOfAll(forecast, waits) {
   const untils = [...waits.values()].map(({ until }) => (until ? Date.parse(until) : 0));
   const next = (Math.max(0, ...untils) - Date.now()) / 1000;

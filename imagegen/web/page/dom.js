@@ -1,4 +1,4 @@
-// Elements, made and filled without markup: whatever comes from files or services stays text.
+// Elements, created without markup: content of files and services stays text.
 
 export function byId(id) {
   return document.getElementById(id);
@@ -16,7 +16,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-// Changes only what is different: a screen reader, and the layout, hear of no more.
+// Changes only what differs, so that screen readers and layout see no more.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

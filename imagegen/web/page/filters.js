@@ -1,4 +1,4 @@
-// Which beats are shown: all, or those that want something of a person.
+// Which beats are shown: all, or those that need a decision.
 
 import { make, setText } from "./dom.js";
 
@@ -6,7 +6,7 @@ const FILTERS = {
   all: { words: "All", none: "This storyboard has no beats.", keeps: () => true },
   unchosen: {
     words: "Unchosen",
-    none: "Every beat has its best picture.",
+    none: "Every beat has a chosen image.",
     keeps: (row) => !row.chosen,
   },
   failed: {
@@ -21,7 +21,7 @@ const FILTERS = {
   },
   redrawn: {
     words: "Redrawn since chosen",
-    none: "No picture was redrawn since it was chosen.",
+    none: "No image was redrawn since it was chosen.",
     keeps: (row) => row.chosen?.since === "redrawn",
   },
 };
@@ -58,7 +58,7 @@ export class Filters {
     return FILTERS[this._name].keeps;
   }
 
-  // What to say where none is.
+  // The text if no row is shown.
   get none() {
     return FILTERS[this._name].none;
   }
@@ -67,7 +67,7 @@ export class Filters {
     return rows.filter(this.keeps);
   }
 
-  // `fault` is why it is not known what is chosen.
+  // `fault` is why the choices cannot be read.
   paint(rows, fault) {
     for (const [name, { count }] of this._built) {
       setText(count, String(rows.filter(FILTERS[name].keeps).length));
@@ -75,7 +75,7 @@ export class Filters {
     const chosen = rows.filter((row) => row.chosen).length;
     setText(
       this._tally,
-      fault ? "what is chosen cannot be read" : `${chosen} of ${rows.length} chosen`,
+      fault ? "choices cannot be read" : `${chosen} of ${rows.length} chosen`,
     );
   }
 }

@@ -1,4 +1,4 @@
-// The grid: a row a beat, a column a style. Only the cells that changed are touched.
+// The grid: a row per beat, a column per style. Only changed cells are updated.
 
 import { make, setAttribute, setHidden, setText } from "./dom.js";
 import { GLYPHS, inWords } from "./words.js";
@@ -18,7 +18,7 @@ export class Grid {
     this._keeps = () => true;
   }
 
-  // Shows the board as it was read. Where its words are the same, only what changed is touched.
+  // Shows the board. If its texts are the same, only changed cells are updated.
   show(state, keeps) {
     this._keeps = keeps;
     const words = JSON.stringify([
@@ -45,7 +45,7 @@ export class Grid {
   }
 
   _add(state, from, count, building) {
-    if (building !== this._building) return; // the board was read anew meanwhile
+    if (building !== this._building) return; // the board was reloaded meanwhile
     const rows = state.rows.slice(from, from + count);
     this._place.append(...rows.map((row) => this._build(state, row)));
     const left = state.rows.length - from - count;
@@ -69,7 +69,7 @@ export class Grid {
     });
     const outdated = make("span", {
       className: "flag",
-      textContent: "chosen one is outdated",
+      textContent: "chosen image is outdated",
       hidden: true,
     });
     number.append(flag, redrawn, outdated);
@@ -98,7 +98,7 @@ export class Grid {
     if (!cell) {
       const none = make("span", {
         className: "unseen",
-        textContent: `no ${style} picture is asked for`,
+        textContent: `no image in ${style}`,
       });
       return { whole: make("div", { role: "cell", className: "cell" }, none) };
     }
@@ -159,7 +159,7 @@ export class Grid {
       built.image.onload = () => built.image?.classList.add("there");
       built.picture.prepend(built.image);
     }
-    // The one that is shown stays until the other has come.
+    // The old image stays until the new one is loaded.
     built.image.src = `thumbnails/${pathOf(cell)}.jpg?v=${encodeURIComponent(cell.version)}`;
   }
 
@@ -183,7 +183,7 @@ export class Grid {
     setText(this._none, none);
   }
 
-  // Shows a row or not, and names its shot where it is the first of it.
+  // Shows or hides a row, with its shot's name if it is the first of the shot.
   _arrange(row) {
     const built = this._rows.get(row.name);
     if (!built) return;
@@ -192,7 +192,7 @@ export class Grid {
     setAttribute(built.whole, "data-opens", row.opensShot ? "" : null);
   }
 
-  // Gives the focus to a beat's picture, where it is shown.
+  // Focuses a beat's image, if it is shown.
   focus(row, style) {
     this._rows.get(row.name)?.cells.get(style)?.picture?.focus();
   }

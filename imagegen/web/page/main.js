@@ -1,4 +1,4 @@
-// Puts the page together: reads the board, follows what happens, and hands on what is asked for.
+// The page: loads the board, follows events, and sends requests.
 
 import * as api from "./api.js";
 import { Bars } from "./bars.js";
@@ -12,9 +12,9 @@ import { follow } from "./stream.js";
 import { money, plural } from "./words.js";
 
 const TICK = 1000;
-const FRESH = 5000; // milliseconds for which what was read of the disk is taken to be so
-const SPOKEN = 15000; // milliseconds between two sentences of how far a run is
-const BUSY = "A run is active: stop it, or try again once it has ended.";
+const FRESH = 5000; // milliseconds for which a loaded board counts as current
+const SPOKEN = 15000; // milliseconds between two announcements of progress
+const BUSY = "A run is active: stop it, or try again when it has ended.";
 
 const CAN_HOVER = matchMedia("(hover: hover)");
 const state = new State(paint);
@@ -31,11 +31,11 @@ const review = new Review(state, {
 let trouble = null;
 let loading = null;
 let loaded = 0; // when that was
-let stale = false; // what is being loaded was asked for before something else happened
+let stale = false; // something changed after the current load began
 let spoken = 0;
 let background = false;
 
-// -- What is known, and what happens
+// -- Data and events
 
 function load() {
   stale = loading !== null;
@@ -57,7 +57,7 @@ function load() {
     });
 }
 
-// Somebody may have chosen. Answers come one after the other: the last one is the newest.
+// Another client may have chosen. Answers come in order: the last one is the newest.
 let choosing = Promise.resolve();
 function chosen() {
   if (loading) stale = true;
@@ -66,13 +66,13 @@ function chosen() {
       try {
         state.choose(await api.selections());
       } catch (error) {
-        // The file is torn, or the project is: the board says which.
+        // The file or the project is damaged: the board says which.
         if (error.status === 422) load();
       }
     });
 }
 
-// What lies on the disk may have been edited, drawn or deleted while nobody looked here.
+// Files may have been edited, drawn or deleted while the page was hidden.
 function loadAgain() {
   if (document.hidden || state.run.active || Date.now() - loaded < FRESH) return;
   load();
@@ -83,7 +83,7 @@ function heard(event) {
   if (event.type === "start") {
     trouble = null;
     spoken = Date.now();
-    say("Drawing has begun", event);
+    say("Drawing started", event);
   }
   if (event.type === "error") say(event.message, event);
   if (event.type === "complete") say(ending(event), event);
@@ -91,7 +91,7 @@ function heard(event) {
     say(`${state.nameOf(event)} in ${event.style} failed`, event);
   }
   if (trouble?.message === BUSY && !state.run.active) trouble = null;
-  // The disk knows better how a run has left it; and beats may have been edited before one.
+  // The disk has the result of a run, and beats may have been edited before it.
   if (!known || event.type === "complete" || event.type === "error") load();
 }
 
@@ -101,22 +101,22 @@ function ending(event) {
     there += counts.complete + counts.skipped + counts.outdated;
     total += counts.total;
   }
-  return `Drawing has ended: ${there} of ${plural(total, "picture")}`;
+  return `Drawing ended: ${there} of ${plural(total, "image")}`;
 }
 
 function connected(there, refused = false) {
   setHidden(byId("offline"), there);
   const words = refused
-    ? "The server was started anew, or is busy. Open the address that imagegen serve shows now."
-    : "The server does not answer. Trying again; a run goes on without it.";
+    ? "The server was restarted, or is busy. Open the URL that imagegen serve shows now."
+    : "The server does not answer. Retrying; an active run continues without it.";
   if (!there) setText(byId("offline"), words);
   if (there && state.lost) load();
-  else if (there) chosen(); // what was chosen before it listened
+  else if (there) chosen(); // what was chosen before the connection
   if (state.lost === there) state.touch("run");
   state.lost = !there;
 }
 
-// Says a sentence to a screen reader; not of what is told again of the past.
+// Announces a sentence to screen readers, but not for past events.
 function say(words, event) {
   if (Date.now() - Date.parse(event.time) < 10_000) setText(byId("live"), words);
 }
@@ -177,21 +177,21 @@ function paintTop() {
   document.title = run.active
     ? `${there}/${total} · ${project.project}`
     : `${project.project} · imagegen`;
-  // Nothing else comes under a pointer that is on Stop, however soon a run ends.
+  // No other button appears under a pointer on Stop when a run ends.
   const stopping = run.active || (CAN_HOVER.matches && byId("stop").matches(":hover"));
   setHidden(byId("start"), stopping);
   const { whyNoStart } = state;
   byId("start").disabled = whyNoStart !== null;
   const cost = project.price ? ` · about ${money(left * project.price)}` : "";
-  setText(byId("start"), `Start · ${whyNoStart ?? `${plural(left, "picture")}${cost}`}`);
+  setText(byId("start"), `Start · ${whyNoStart ?? `${plural(left, "image")}${cost}`}`);
   setHidden(byId("stop"), !stopping);
   byId("stop").disabled = run.stopping || !run.active;
   setText(byId("stop"), run.active ? (run.stopping ? "Stopping" : "Stop") : "Ended");
-  byId("stop").title = run.stopping ? "What is in flight is finished first" : "";
+  byId("stop").title = run.stopping ? "Requests in flight are finished first" : "";
   setHidden(byId("background"), !stopping);
   setText(byId("background"), background ? "Show progress" : "Hide progress");
   byId("review-all").disabled = there === 0;
-  byId("review-all").title = there ? "" : "No picture is there yet";
+  byId("review-all").title = there ? "" : "There are no images yet";
   byId("review-all").classList.toggle("primary", left === 0 && there > 0);
   document.body.classList.toggle("running", run.active);
   document.body.classList.toggle("background", background && run.active);
@@ -206,30 +206,30 @@ function changed(row) {
   state.touch(row);
 }
 
-// -- What is asked for
+// -- Actions
 
-async function generate(asked, told = tell) {
+async function generate(asked, report = showTrouble) {
   try {
     const first = await api.generate(asked);
-    if (first.type === "error") told(first.message, first);
+    if (first.type === "error") report(first.message, first);
   } catch (error) {
-    if (error.status === 409) told(BUSY);
-    else told(error.message, error);
+    if (error.status === 409) report(BUSY);
+    else report(error.message, error);
   }
 }
 
-function tell(message, { hint = null, faults = [] } = {}) {
+function showTrouble(message, { hint = null, faults = [] } = {}) {
   trouble = { message, hint, faults };
   state.touch("run");
 }
 
-function redraw(cell, told = tell) {
+function redraw(cell, report = showTrouble) {
   const { row, style, shot } = cell;
   if (state.run.active) {
-    told(BUSY);
+    report(BUSY);
     return;
   }
-  generate({ style, shot, beat: row.beat, force: Boolean(cell.version) }, told);
+  generate({ style, shot, beat: row.beat, force: Boolean(cell.version) }, report);
 }
 
 function open(row, style) {
@@ -252,7 +252,7 @@ byId("stop").onclick = () => {
   state.touch("run");
   api.stop().catch((error) => {
     state.run.stopping = false;
-    tell(error.message, error);
+    showTrouble(error.message, error);
   });
 };
 byId("stop").onpointerleave = () => state.touch("run");
@@ -260,7 +260,7 @@ byId("background").onclick = () => {
   background = !background;
   setText(
     byId("live"),
-    background ? "The run goes on by itself; this page may be closed." : "",
+    background ? "The run continues; you can close this page." : "",
   );
   state.touch("run");
 };
@@ -268,7 +268,7 @@ byId("review-all").onclick = reviewAll;
 
 load();
 follow({ heard, chosen, connected });
-let awaited = false; // a time that a notice names is still to come
+let awaited = false; // a time in a notice is still in the future
 setInterval(() => {
   const toCome = isToCome(state.ended?.resume_after);
   if (awaited && !toCome) state.touch("run");

@@ -1,11 +1,11 @@
-// What a person should know: how the last run ended, what helps, what is wrong with the project.
+// Notices: how the last run ended, what to do next, and errors in the project.
 
 import { make } from "./dom.js";
 import { clock, plural } from "./words.js";
 
 const REASONS = {
   interrupted: "The run was interrupted.",
-  internal: "A fault of imagegen ended the run.",
+  internal: "An internal error ended the run.",
 };
 const GOES_ON = new Set([
   "stopped",
@@ -28,13 +28,13 @@ export function notices(state, trouble, actions) {
   for (const warning of state.warnings) found.push(box("warn", [paragraph(warning)]));
   if (!found.length && state.project && !state.run.active && isUndrawn(state)) {
     found.push(
-      box("plain", [paragraph("Nothing is drawn yet. Start draws every beat in every style.")]),
+      box("plain", [paragraph("No images yet. Start draws every beat in every style.")]),
     );
   }
   return found;
 }
 
-// Such pictures are no good: nothing may say that all is there.
+// These images are wrong: nothing may say that all are done.
 function ofMoved({ moved, way_out: wayOut }) {
   const pictures = moved === 1 ? "1 picture has" : `${moved.toLocaleString("en")} pictures have`;
   return box("warn", [
@@ -43,15 +43,15 @@ function ofMoved({ moved, way_out: wayOut }) {
   ]);
 }
 
-// How the last run ended, and what there is now: it may have been of a part, and pictures come and
-// go without a run too. What is said of Start is what Start does.
+// How the last run ended, and which images exist now: it may have drawn a part, and images also
+// change without a run. The text about Start is what Start does.
 function ofEnding(state, actions) {
   const { ended, rows } = state;
   if (ended.type === "error") return [ofTrouble(ended, actions)];
   const { left, failed, outdated } = state.sums();
   const words = [...ofRun(ended, left), ...ofPictures(state)];
   if (!state.whyNoStart && (!ended.reason || GOES_ON.has(ended.reason)))
-    words.push("Start carries on with what is left.");
+    words.push("Start draws the rest.");
   if (!words.length) return [];
   const beats = rows.filter((row) => [...row.cells.values()].some((c) => c.status === "error"));
   const buttons = failed
@@ -62,47 +62,47 @@ function ofEnding(state, actions) {
 }
 
 function ofRun(ended, left) {
-  // What messages count is said of what there is now.
+  // The current counts replace those in messages.
   const counts = /^(beats in error|not sent, for the beat before them was not drawn): /;
   const words = (ended.messages ?? []).filter((one) => !counts.test(one)).map(sentence);
   const drew = ended.reason === "complete" || ended.reason === "errors";
   if (drew && ended.reason === "complete" && left)
-    words.push("The last run drew what it was asked for.");
+    words.push("The last run drew everything it selected.");
   else if (!drew && !words.length)
     words.push(
       REASONS[ended.reason] ??
-        `The last run ${ended.reason ? `ended: ${ended.reason}` : "broke off"}.`,
+        `The last run ${ended.reason ? `ended: ${ended.reason}` : "was interrupted"}.`,
     );
   if (left && isToCome(ended.resume_after))
-    words.push(`It can go on from ${clock(ended.resume_after)}.`);
+    words.push(`It can resume from ${clock(ended.resume_after)}.`);
   return words;
 }
 
 function ofPictures(state) {
   const { left, failed, outdated, sketches, total } = state.sums();
-  // Such pictures are no good, and have a notice of their own.
+  // These images are wrong, and have their own notice.
   if (state.project.moved || !total) return [];
   const words = [];
-  if (failed) words.push(`${plural(failed, "picture")} could not be drawn.`);
-  if (sketches) words.push(`${plural(sketches, "picture")} to draw over a sketch.`);
+  if (failed) words.push(`${plural(failed, "image")} could not be drawn.`);
+  if (sketches) words.push(`${plural(sketches, "placeholder")} to replace.`);
   const missing = left - failed - sketches;
   if (missing > 0) {
-    words.push(missing === 1 ? "1 picture is missing." : `${plural(missing, "picture")} are missing.`);
+    words.push(missing === 1 ? "1 image is missing." : `${plural(missing, "image")} are missing.`);
   }
-  if (!left && !outdated) words.push("All that was asked for is there.");
+  if (!left && !outdated) words.push("All images are done.");
   if (outdated) {
     const changed = outdated === 1 ? "1 is outdated" : `${outdated.toLocaleString("en")} are outdated`;
     words.push(
       left
-        ? `Of the pictures that are there ${changed}.`
-        : `Every picture is there; ${changed}, since what it was drawn from has changed.`,
-      "R in the review draws one again, imagegen run with --outdated all of them.",
+        ? `Of the existing images, ${changed}.`
+        : `All images are done; ${changed}, because prompts, references or settings changed.`,
+      "To redraw one, press R in the review. To redraw all, type: imagegen run --outdated",
     );
   }
   return words;
 }
 
-// Whether a time is still to come; the notice is painted again once it has passed.
+// Whether a time is in the future; the notice is repainted when it has passed.
 export function isToCome(iso) {
   return Boolean(iso) && Date.parse(iso) > Date.now();
 }
@@ -116,7 +116,7 @@ function ofTrouble(trouble, actions) {
     );
   }
   if (trouble.hint) parts.push(paragraph(trouble.hint));
-  return box("bad trouble", parts, trouble.reload ? [button("Read it again", actions.reload)] : []);
+  return box("bad trouble", parts, trouble.reload ? [button("Reload", actions.reload)] : []);
 }
 
 function sentence(words) {

@@ -1,4 +1,4 @@
-// The review: one beat at a time, its pictures side by side. What is chosen is saved at once.
+// The review: one beat at a time, its images side by side. Choices are saved at once.
 
 import * as api from "./api.js";
 import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
@@ -13,7 +13,7 @@ export class Review {
     this._actions = actions;
     this._dialog = byId("review");
     this._row = null;
-    this._style = null; // the picture that R draws again
+    this._style = null; // the image that R redraws
     this._own = false;
     this._panels = new Map();
     this._dialog.addEventListener("keydown", (event) => this._key(event));
@@ -40,7 +40,7 @@ export class Review {
     byId("review-title").focus();
   }
 
-  // The board was read anew: the same beat, as it is now.
+  // The board was reloaded: show the same beat again.
   renew() {
     if (!this.row) return;
     const row = this._state.rows.find((one) => one.name === this._row.name);
@@ -61,7 +61,7 @@ export class Review {
     const at = rows.indexOf(row);
     setText(byId("review-place"), `${row.name}${at < 0 ? "" : ` · ${at + 1} of ${rows.length}`}`);
     setText(byId("review-title"), row.phrase || `Beat ${row.name}`);
-    // Words that are a style's own stand below its picture, and then those of all do.
+    // If any style has its own prompt, every image has its prompt below it.
     this._own = [...row.cells.values()].some((cell) => cell.prompt !== null);
     setText(byId("review-prompt"), this._own ? "" : row.prompt);
     letMove(byId("review-before"), at !== 0, "This is the first beat");
@@ -77,7 +77,7 @@ export class Review {
   move(by) {
     const rows = this._actions.rows();
     const at = rows.indexOf(this._row);
-    // A beat that the filter no longer keeps stays until one moves on from it.
+    // A beat that the filter no longer keeps stays until you move on.
     const { at: here } = this._row;
     const near = by > 0 ? rows.find((row) => row.at > here) : rows.findLast((row) => row.at < here);
     const next = at < 0 ? near : rows[at + by];
@@ -92,7 +92,7 @@ export class Review {
     if (!cell) return;
     this._style = style;
     if (!cell.version) {
-      this._say(`${style} has no picture yet`);
+      this._say(`${style} has no image yet`);
       this.paint();
       return;
     }
@@ -106,14 +106,14 @@ export class Review {
   flag() {
     const { chosen } = this._row;
     if (!chosen) {
-      this._say("Choose a picture first: a flag marks the chosen one");
+      this._say("Choose an image first: a flag marks the chosen one");
       return;
     }
     const isFlagged = !chosen.isFlagged;
     this._save(this._row, { ...chosen, isFlagged }, { isFlagged });
   }
 
-  // Shows the one picture as large as it fits, or all of them.
+  // Shows one image as large as possible, or all of them.
   zoom(zoomed = !this._zoomed) {
     byId("review-pictures").classList.toggle("zoomed", zoomed);
     setAttribute(byId("review-zoom"), "aria-pressed", String(zoomed));
@@ -134,8 +134,7 @@ export class Review {
     if (cell) this._actions.redraw(cell, (words) => this._say(words));
   }
 
-  // Shows the choice at once and saves what of it changes; one after the other, so that the last
-  // one stands.
+  // Shows the choice at once and saves its changes in order, so that the last one wins.
   _save(row, choice, change) {
     const before = row.chosen;
     row.chosen = choice;
@@ -150,7 +149,7 @@ export class Review {
         this._say(
           choice
             ? `Saved: ${choice.style}${choice.isFlagged ? ", flagged" : ""}`
-            : "Saved: nothing is chosen",
+            : "Saved: no image is chosen",
         );
       } catch (error) {
         if (row.chosen === choice) row.chosen = before;
@@ -159,7 +158,7 @@ export class Review {
       }
       row.unsaved -= 1;
       this._actions.changed(row);
-      // What was shown is not what there is.
+      // The page no longer shows what is saved.
       if (failed) this._actions.unsaved();
     });
   }
@@ -241,14 +240,14 @@ export class Review {
 
   _key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    // Long words are scrolled by the same keys.
+    // Long prompts are scrolled by the same keys.
     if (event.target.matches(".prompt") && /^Arrow(Up|Down)$/.test(event.key)) return;
     // A button that has the focus does what it says.
     if (event.key === "Enter" && event.target.matches("button")) return;
     const act = this._acts(event.key);
     if (!act) return;
     event.preventDefault();
-    // A key that is held moves on; it does not choose, save or draw over and over.
+    // A held key moves on, but does not choose, save or draw repeatedly.
     if (event.repeat && !event.key.startsWith("Arrow")) return;
     act();
   }
@@ -280,13 +279,13 @@ export class Review {
   }
 }
 
-// A button that is disabled says why.
+// A disabled button says why.
 function letMove(button, can, why) {
   button.disabled = !can;
   button.title = can ? "" : why;
 }
 
-// Words that do not fit can be scrolled with the keyboard too.
+// Text that does not fit can be scrolled with the keyboard too.
 function letScroll(element) {
   setAttribute(element, "tabindex", element.scrollHeight > element.clientHeight ? "0" : null);
 }

@@ -1,6 +1,6 @@
-// What the page knows: the board as it was read, and what has happened since.
+// The page's state: the board as loaded, and the events since.
 //
-// Changes are gathered until the next frame: each event costs what it changes, however many come.
+// Changes are collected until the next frame: each event costs only what it changes.
 
 const DRAWN = new Set(["complete", "skipped", "outdated"]);
 const LEFT = ["pending", "blocked", "error"];
@@ -12,7 +12,7 @@ export class State {
     this.rows = [];
     this.run = { active: false, id: null, stopping: false };
     this.started = null; // the `start` event of the run that is active
-    this.ended = null; // the last word of the last run
+    this.ended = null; // the last event of the last run
     this.forecast = null;
     this.waits = new Map(); // by style, or null for all
     this.warnings = [];
@@ -28,8 +28,8 @@ export class State {
     this._asked = false;
   }
 
-  // Takes over what the server read from the disk. What has been heard of the active run is newer,
-  // and so is which run there is, where `turns` have changed since it was asked.
+  // Loads the board from the server. Events of the active run are newer, and so is the run itself
+  // if `turns` has changed since the request.
   load({ board, chosen, choices_fault: fault = null, run, ended }, turns) {
     this.project = board;
     this.styles = Object.keys(board.styles);
@@ -46,7 +46,7 @@ export class State {
   // Takes over which run there is: its end may be missed while there is no connection.
   _follow(run, ended) {
     const known = this.run.active ? this.run.id : this.ended?.run;
-    if (run.active && run.run === known) return; // one that has ended only lets go of the project
+    if (run.active && run.run === known) return; // one that has ended only releases the project
     if (this.run.active) this._rest();
     this.run = { active: run.active, id: run.run, stopping: false };
     this.ended = ended ?? (run.run && !run.active ? { ...run, messages: [] } : null);
@@ -107,7 +107,7 @@ export class State {
     return beat ? this.nameOf({ shot_number: shot, beat_number: beat }) : null;
   }
 
-  // Takes note of an event; returns whether the page knows the beat that it is about.
+  // Handles an event; returns whether the page knows its beat.
   hear(event) {
     switch (event.type) {
       case "start":
@@ -115,7 +115,7 @@ export class State {
         break;
       case "progress":
         this._live.set(`${event.style}/${keyOf(event.shot_number, event.beat_number)}`, event);
-        // Before the board is there, what is heard waits for it.
+        // Before the board is loaded, events wait for it.
         return !this.project || this._progress(event);
       case "forecast":
         this.forecast = event;
@@ -152,8 +152,8 @@ export class State {
     for (const [style, { pending }] of Object.entries(event.styles)) this._renew(style, pending);
   }
 
-  // What failed before is drawn anew by a run that draws all that a style lacks. Of one that draws
-  // a part nobody knows which, until it tells of each beat.
+  // A run that draws everything a style lacks retries what failed before. If it draws a part,
+  // the events of each beat show which.
   _renew(style, pending) {
     const lacking = [...this._cells.values()].filter(
       (cell) => cell.style === style && !cell.version && cell.status !== "waived",
@@ -195,14 +195,14 @@ export class State {
     this.ended = event;
     this._rest();
     for (const cell of this._cells.values()) {
-      // What was in flight when a run broke off: the disk will tell.
+      // In flight when the run was interrupted: the disk has the result.
       if (cell.status !== "generating") continue;
       cell.status = cell.version ? "complete" : "pending";
       this.touch(cell.row);
     }
   }
 
-  // Forgets what was heard of a run that is over.
+  // Forgets the events of a finished run.
   _rest() {
     this.forecast = null;
     this.waits.clear();
@@ -224,8 +224,8 @@ export class State {
     return counts;
   }
 
-  // How many pictures there are, are wanted, can still be drawn, failed, are outdated, and how many
-  // of those that can be drawn are sketches yet.
+  // The number of images that exist, are wanted, can still be drawn, failed or are outdated, and of
+  // placeholders among those that can be drawn.
   sums() {
     const sums = { there: 0, total: 0, left: 0, failed: 0, outdated: 0, sketches: 0 };
     for (const style of this.styles) {
@@ -240,7 +240,7 @@ export class State {
     return sums;
   }
 
-  // Why Start would draw nothing; null where it would.
+  // Why Start would draw nothing; null if it would.
   get whyNoStart() {
     if (this.lost) return "no connection";
     if (this.project.moved) return "numbers have moved";
@@ -258,7 +258,7 @@ export class State {
       this._dirty = new Set();
       this._paint(dirty);
     };
-    // No frames come while the page is out of sight; its title still tells how far it is.
+    // No frames come while the page is out of sight; its title still shows the progress.
     if (document.hidden) setTimeout(paint, 1000);
     else requestAnimationFrame(paint);
   }
@@ -280,8 +280,8 @@ function isSame(one, other) {
   return ["style", "isFlagged", "since"].every((name) => one?.[name] === other?.[name]);
 }
 
-// Tells whether a picture was drawn after its style was chosen: a run is told of from its beginning.
-// Choices have their time to the second; of the same second the server has said what became of it.
+// Whether an image was drawn after its style was chosen: events start at the run's beginning.
+// Choices have their time to the second; for the same second the server's answer counts.
 function isDrawnAfter(event, { selectedAt }) {
   return !(Date.parse(event.time) < Date.parse(selectedAt) + 1000);
 }

@@ -2,9 +2,9 @@
 
 const AGAIN = 2000;
 
-// `heard` gets each event, `chosen` is called once somebody has chosen, `connected` gets whether there is a connection, and whether the server
-// refuses one. A browser comes back alone after a loss and says how far it had heard; after a
-// refusal it gives up, and it is tried anew here.
+// `heard` gets each event, `chosen` is called when a choice has changed, `connected` gets whether
+// there is a connection, and whether the server refuses one. A browser reconnects by itself and
+// sends the last event's id; after a refusal it gives up, and this code retries.
 export function follow({ heard, chosen, connected }) {
   const source = new EventSource("api/events");
   source.onopen = () => connected(true);

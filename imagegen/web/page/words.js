@@ -1,4 +1,4 @@
-// The one vocabulary of what has become of a beat, and how times and sums are written.
+// Labels of beat states, and formats of times and amounts.
 
 export const GLYPHS = {
   pending: "◦",
@@ -29,13 +29,13 @@ export const IN_WORDS = {
   complete: "drawn",
   skipped: "drawn",
   outdated: "outdated",
-  waived: "needs no picture",
+  waived: "needs no image",
   error: "failed",
 };
 
-// What has become of a beat, in words.
+// The state of a beat in words.
 export function inWords(cell) {
-  if (cell.status === "pending" && cell.placeholder) return "a sketch, which a run draws over";
+  if (cell.status === "pending" && cell.placeholder) return "a placeholder; the next run replaces it";
   return cell.status === "blocked" && cell.blockedBy
     ? `blocked by ${cell.blockedBy}`
     : IN_WORDS[cell.status];
