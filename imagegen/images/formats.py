@@ -1,4 +1,4 @@
-"""The types of image files: told by their first bytes, and made PNG."""
+"""Detects image types by their first bytes, and converts images to PNG."""
 
 import contextlib
 import io
@@ -59,7 +59,7 @@ class UnreadableTypeError(NotAPictureError):
 
 
 def format_of(data: bytes) -> Format | None:
-    """Tell an image's type by its first bytes, or None."""
+    """Detect an image's type by its first bytes, or return None."""
     if data.startswith(png.SIGNATURE):
         return Format.PNG
     if data.startswith(b"\xff\xd8\xff"):
@@ -89,7 +89,7 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
             raise NotAPictureError(f"the PNG is damaged: {damaged}")
     else:
         data = _converted(data, claimed)
-    # What `examine` would not take back with what it tells would be drawn again and again.
+    # An image that `examine` rejects would be redrawn again and again.
     if len(data) > png.MAX_BYTES - png.MAX_METADATA_BYTES:
         raise NotAPictureError(f"the image has {len(data) // 1024**2} MB as PNG")
     return data
@@ -118,7 +118,7 @@ def _converted(data: bytes, claimed: str) -> bytes:
     os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
     import PIL.Image  # noqa: PLC0415  # slow to import
 
-    # It warns of odd metadata, which no one needs. Not `catch_warnings`: threads share that.
+    # It warns of odd metadata, which is not needed. Not `catch_warnings`: threads share that.
     warnings.filterwarnings("ignore", module="PIL")
     kind = format_of(data)
     names = [kind.name] if kind is not None else []
@@ -135,7 +135,7 @@ def _converted(data: bytes, claimed: str) -> bytes:
     except PIL.Image.DecompressionBombError as error:
         raise NotAPictureError(_TOO_MANY.format("its")) from error
     except Exception as error:
-        # Its parsers raise whatever they come across in hostile bytes.
+        # Its parsers raise any exception on hostile bytes.
         name = kind.name if kind is not None else "image"
         raise NotAPictureError(f"the {name} cannot be read: {error}") from error
 
@@ -200,6 +200,6 @@ def _turn_upright(image: "Image") -> None:
     """Turn a photograph as its camera was held, for nothing but its pixels is kept."""
     import PIL.ImageOps  # noqa: PLC0415  # slow to import
 
-    # Metadata that cannot be read costs no image; its parser raises whatever it comes across.
+    # Metadata that cannot be read costs no image; its parser may raise any exception.
     with contextlib.suppress(Exception):
         PIL.ImageOps.exif_transpose(image, in_place=True)

@@ -54,7 +54,7 @@ def folded(text: str) -> str:
 
 def writes(text: str) -> bool:
     """Return whether `folded` keeps every letter and sign of a text, if maybe without accents."""
-    # A bar stands for a letter; signs, emoji among them, are left out.
+    # A bar replaces a letter; signs, emoji among them, are left out.
     return not any(
         unicodedata.category(char)[0] in "LNS" and char not in _FOLDED and char not in _EXTRA
         for char in unicodedata.normalize("NFKD", text[:_LONGEST])
@@ -83,7 +83,7 @@ class Line(msgspec.Struct, frozen=True):
     def draw(
         self, draw: ImageDraw.ImageDraw, at: tuple[float, float], ink: Colour, back: Colour
     ) -> None:
-        """Set the line with its top left corner at `at`; `back` is what it stands on."""
+        """Set the line with its top left corner at `at`; `back` is the background."""
         x, y = at
         for run in re.split(f"({_BAR}+)", self.text):
             if run.startswith(_BAR):

@@ -19,7 +19,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_PIXELS: Final = 100_000_000
 _PLAIN: Final = b"\0\0\0\0\0"
-"""What stands between keyword and text in an `iTXt` that is not compressed, in no language."""
+"""The bytes between keyword and text in an `iTXt` that is not compressed, in no language."""
 _OURS: Final = b"imagegen" + _PLAIN
 _SOFTWARE: Final = b"Software"
 _DESCRIPTION: Final = b"Description"
@@ -47,7 +47,7 @@ class Stream(Protocol):
         ...
 
     def read(self, size: int, /) -> bytes | None:
-        """Read up to so many bytes."""
+        """Read up to `size` bytes."""
         ...
 
 
@@ -58,14 +58,14 @@ class Hash(
     # The names that are on disk.
     rename={"origin": "by"},
 ):
-    """A hash of something that an image was drawn from, and whose choice that was."""
+    """A hash of an input that an image was drawn from, and its origin."""
 
     sha256: str
     origin: Literal["user", "default"] = "user"
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What an image was drawn from, as its PNG tells.
+    """The inputs of an image, as recorded in its PNG.
 
     `words` are the row's own; `look` and `references` are absent where there were none.
     `thinking` is the level that was asked for, None if that was left to the model.
@@ -110,7 +110,7 @@ class TextFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PngInfo(msgspec.Struct, frozen=True, gc=False):
     """A whole PNG, its size in pixels, and what it says of itself.
 
-    `content` tells one image's pixels from another's, whatever is said of them: a checksum
+    `content` identifies the pixels of an image, independent of its metadata: a checksum
     of the checksums that its critical chunks bear.
     """
 
@@ -144,9 +144,9 @@ def read_info(stream: Stream) -> PngInfo | None:
 
 
 def description(stream: Stream) -> str | None:
-    """Return the Description of a PNG of ours; None if there is none, or none of ours.
+    """Return the Description of a PNG of ours; None if there is none, or it is not ours.
 
-    Reads what stands before the pixels. Whether the PNG is whole is for `examine` to say.
+    Reads the chunks before the pixels. Whether the PNG is whole is for `examine` to say.
     """
     if _dimensions(_at(stream, 0, _IHDR_END)) is None:
         return None
@@ -233,7 +233,7 @@ def _dimensions(header: bytes) -> tuple[int, int] | None:
 
 
 def size_of(header: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a PNG's first bytes tell, though it be too large.
+    """Return the width and height in a PNG's first bytes, even if it is too large.
 
     None if they are no PNG's.
     """
@@ -272,7 +272,7 @@ def _description(kind: bytes, body: bytes) -> str | None:
 
 
 def _is_replaced(kind: bytes, beginning: bytes) -> bool:
-    """Return whether a chunk says what a restamped image says again."""
+    """Return whether restamping an image replaces this chunk."""
     if kind == b"iTXt" and beginning.startswith(_OURS):
         return True
     keyword = beginning.partition(b"\0")[0]
@@ -281,14 +281,14 @@ def _is_replaced(kind: bytes, beginning: bytes) -> bool:
 
 def _told(provenance: Provenance, texts: TextFields | None) -> bytes:
     """Return the chunks in which an image says this of itself."""
-    told = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
+    chunks = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
     if texts is not None:
-        told.append(_field(_SOFTWARE, texts.software))
+        chunks.append(_field(_SOFTWARE, texts.software))
         if texts.description is not None:
-            told.append(_field(_DESCRIPTION, texts.description))
+            chunks.append(_field(_DESCRIPTION, texts.description))
         if texts.created is not None:
-            told.append(_field(_CREATED, _rfc3339(texts.created)))
-    return b"".join(told)
+            chunks.append(_field(_CREATED, _rfc3339(texts.created)))
+    return b"".join(chunks)
 
 
 def _field(keyword: bytes, text: str) -> bytes:
@@ -300,7 +300,7 @@ def _field(keyword: bytes, text: str) -> bytes:
 
 def _rfc3339(wall: float) -> str:
     # The third edition prefers this to the older standard's RFC 1123; image tools show it as
-    # it stands.
+    # it is.
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
 
 

@@ -10,7 +10,7 @@ _SPARE: Final = 0.9
 """Files do not shrink quite as their areas do."""
 
 _SMALL: Final = 1_000_000
-"""Pixels up to which a file is not large because of them: it is written again first."""
+"""Pixels up to which a file is not large because of them: it is rewritten first."""
 
 
 def scale_to_bytes(data: bytes, most: int) -> bytes:

@@ -41,7 +41,7 @@ def misfit(
     image_size: str,
     expected: tuple[int, int] | None = None,
 ) -> Misfit | None:
-    """Return in what an image of so many pixels differs from what was asked; None in nothing.
+    """Return how an image's shape or size differs from the request, or None.
 
     `expected` are width and height, if more is known than the ratio and the size's name.
     """
@@ -61,7 +61,7 @@ def misfit(
 
 
 def usual(aspect_ratio: str, image_size: str) -> tuple[int, int] | None:
-    """Return about what width and height an image has; None if it cannot be told."""
+    """Return about what width and height an image has; None if it is unknown."""
     across, _, down = aspect_ratio.partition(":")
     side = SIDES.get(image_size)
     if side is None or not (across.isdigit() and down.isdigit() and int(across) and int(down)):

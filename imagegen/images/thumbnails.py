@@ -46,7 +46,7 @@ def reduced(data: bytes, width: int) -> "Image":
     """
     import PIL.Image  # noqa: PLC0415  # slow to import
 
-    # It warns of odd metadata, which no one needs. Not `catch_warnings`: threads share that.
+    # It warns of odd metadata, which is not needed. Not `catch_warnings`: threads share that.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
@@ -56,7 +56,7 @@ def reduced(data: bytes, width: int) -> "Image":
                 image.draft("RGB", size)
                 return _on_paper(_plain(image), size)
     except Exception as error:
-        # Its parsers raise whatever they come across in hostile bytes.
+        # Its parsers raise any exception on hostile bytes.
         raise NotAPictureError(f"the image cannot be read: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Adding a key to keys.toml: whatever else the file says, its comments too, stays as it is."""
+"""Adds a key to keys.toml and keeps the rest of the file, with its comments."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def written(self) -> str:
-        """The key as it stands in the file: a secret."""
+        """The key as written in the file: a secret."""
         return self.secret.reveal() if self.secret else f"{key_lists.ENVIRONMENT}{self.variable}"
 
     @property
@@ -58,7 +58,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a keys file. `ring` is what it holds now.
 
-    `narrowed` means that others could read it until now, `known` that the key stood there
+    `narrowed` means that others could read it until now, `known` that the key was there
     already and nothing was written.
     """
 
@@ -70,7 +70,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_key(text: str) -> NewKey:
-    """Return the key that somebody typed, or `env:NAME`.
+    """Return the typed key, or `env:NAME`.
 
     Raises `UsageError` for what is no key; it never repeats what was typed.
     """
@@ -81,7 +81,7 @@ def parse_key(text: str) -> NewKey:
     if name != text:
         if not _VARIABLE.fullmatch(name) or key_lists.looks_like_a_key(name):
             raise UsageError(
-                "what stands after env: is no name of a variable",
+                "the text after env: is not a variable name",
                 hint="as in env:GEMINI_KEY_1; a key itself goes without env:",
             )
         return NewKey(variable=name)
@@ -90,7 +90,7 @@ def parse_key(text: str) -> NewKey:
     if text[0] in "\"'":
         raise UsageError("the key has quotes around it", hint="leave them out")
     if _ASSIGNED.fullmatch(text) and not text.endswith("="):
-        hint = "type what stands after it, or env:NAME to read a variable"
+        hint = "type only the key, or env:NAME to read a variable"
         raise UsageError('there is a name and "=" before the key', hint=hint)
     if not key_lists.is_key(text):
         raise UsageError(
@@ -165,8 +165,8 @@ def _add(
 def with_key(text: str, style: str, entry: str | dict[str, Any], table: str = "") -> str:
     """Return the text of a keys file with one more entry in a style's list.
 
-    `table` is the provider's whose keys these are; empty: the file's top level. Comments,
-    blank lines, the order and the kind of line ends stay. Raises `UsageError` for a file whose
+    `table` is the table of the keys' provider; empty: the file's top level. Comments,
+    blank lines, the order and the kind of line ends stay. Raises `UsageError` if the file's
     layout does not allow that.
     """
     mark = _MARK if text.startswith(_MARK) else ""
@@ -257,7 +257,7 @@ def _keys_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _stands(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
-    """Return whether a key stands in a style's list already, itself or by its variable."""
+    """Return whether a key is already in a style's list, itself or by its variable."""
     if new.secret is not None:
         return any(key.secret == new.secret for key in ring.pools.get(style, ()))
     entries = lists.get(style, [])
@@ -312,7 +312,7 @@ def _alone() -> Iterator[None]:
     """Keep other processes that add keys waiting: each reads what the one before has written."""
     folder = state_folder()
     lock = filelock.FileLock(folder / _LOCK, timeout=_LOCK_SECONDS)
-    # Without the folder, or where locks are not known, there is no one else to be seen.
+    # Without the folder, or where locks are not known, no other process can be seen.
     with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
         folder.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         lock.acquire()
@@ -325,7 +325,7 @@ def _alone() -> Iterator[None]:
 
 
 def _sorted(table: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a file whose lists of keys, of the table `name` if any, are in their own order."""
+    """Return a file with its lists of keys, of table `name` if any, in their own order."""
     if name:
         return {**table, name: _sorted(table[name], "")}
     keys = {style: sorted(map(repr, own)) for style, own in table["keys"].items()}

@@ -31,7 +31,7 @@ def is_key(text: str) -> bool:
 
 
 def looks_like_a_key(text: str) -> bool:
-    """Return whether a text stands where none should, but is probably a key.
+    """Return whether a text in the wrong place is probably a key.
 
     Then it is not repeated. It begins as the services' keys do, or has letters of both cases
     and digits, without a blank: what names nothing that a person would type.
@@ -47,7 +47,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolReader:
-    """Reads the list of one style's keys, which stands in the file as `field`.
+    """Reads the list of one style's keys, which is `field` in the file.
 
     `limit` holds where an entry has none of its own. `unset` gathers the names of variables
     that are referred to and not set; faults go to `faults`.
@@ -115,7 +115,7 @@ def check(
 ) -> None:
     """Report every key that would draw on two budgets, and every budget with two limits.
 
-    `prefix` stands before `keys` in the names of fields.
+    `prefix` precedes `keys` in the names of fields.
     """
     _check_projects(pools, shown, faults, f"{prefix}keys")
     _check_limits(pools, shown, faults, f"{prefix}keys")

@@ -116,7 +116,7 @@ def parse(
     styles: Sequence[str],
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
-    """Read what stands in a keys file of this place; raises `InputFaultsError`."""
+    """Read a keys file of this place; raises `InputFaultsError`."""
     shown, section, faults = place.label, place.section, _anywhere(table, place)
     own = _own(table, place, faults)
     if section.keyless:
@@ -169,7 +169,7 @@ def parse(
 
 
 def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
-    """Return what is wrong in a file whoever draws, whether it is for this provider or not."""
+    """Return a file's errors, for this provider and all others."""
     owned = place.section.tables
     known = [*_Section.__struct_fields__, _PRICES, *owned]
     return validation.check_top_level(table, known, owned, shown=place.label, trusted=place.trusted)
@@ -183,7 +183,7 @@ def _own(table: Mapping[str, Any], place: KeyLocation, faults: list[InputError])
         message = "expected a table"
         faults.append(InputError(file=place.label, field=section.table, message=message))
         return {}
-    # What else stands at the top level is others', or has been told of.
+    # The rest of the top level is other providers', or already reported.
     names = own if section.table else _Section.__struct_fields__
     refused = () if place.trusted else (BASE_URL_FIELD,)
     return {name: own[name] for name in names if name in own and name not in refused}

@@ -11,7 +11,7 @@ DEFAULT_PER_MINUTE: Final = 9
 DEFAULT_POOL: Final = "default"
 
 Prices = float | dict[str, float]
-"""What an image of one model costs, in US dollars: whatever its size, or by size."""
+"""What an image of one model costs, in US dollars: for any size, or by size."""
 
 
 class RateLimit(msgspec.Struct, frozen=True):

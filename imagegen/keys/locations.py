@@ -31,7 +31,7 @@ class LocationKind(StrEnum):
 class KeyLocation(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or a variable of the environment, that may hold the keys of one provider.
 
-    `shown` is its name for the user; `path` is None for a variable, and `there` tells
+    `shown` is its name for the user; `path` is None for a variable, and `exists` is
     whether the file exists or the variable is set. `section` is the part of the file that
     counts; a file that has other providers' parts alone is `silent`.
     """
@@ -107,7 +107,7 @@ def candidate_locations(
 
 
 def _is_silent(path: Path, section: Section) -> bool:
-    """Return whether a file has nothing for this section; of one with faults they are told."""
+    """Return whether a file has nothing for this section; False if it has errors."""
     if not section.tables or not path.exists():
         return False
     table = toml.read(path, "", [])
@@ -120,5 +120,5 @@ def selected_location(places: Iterable[KeyLocation]) -> KeyLocation | None:
 
 
 def _harmless(name: str) -> str:
-    """Return a file's name as it is shown: of a key that stands in its place, the tail."""
+    """Return a file's name as shown, or the tail if it is a key by mistake."""
     return Secret(name).tail if key_lists.looks_like_a_key(name) else name

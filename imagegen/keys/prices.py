@@ -1,4 +1,4 @@
-"""`[prices]` in keys.toml: what an image costs whoever pays by other prices than the list's."""
+"""`[prices]` in keys.toml: the price of an image, if it differs from the list price."""
 
 import itertools
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Whose part of keys.toml is meant: its top level, or the table of one provider.
 
-The providers themselves are not known here: whoever asks says which tables there may be.
+The providers themselves are not known here: the caller passes the valid tables.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import msgspec
 from imagegen.keys.keyring import DEFAULT_PER_MINUTE
 
 _OF_ALL: Final = frozenset({"prices"})
-"""What stands at the top level and belongs to no provider."""
+"""Names at the top level that belong to no provider."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of its settings: `openai.`, or nothing."""
+        """The prefix of its settings: `openai.`, or nothing."""
         return f"{self.table}." if self.table else ""
 
     @property
@@ -40,7 +40,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     def of(self, table: Mapping[str, Any]) -> object:
         """Return what a keys file says here: a table, if the file is as it should be.
 
-        At the top level what is others' stands beside it.
+        The top level also has other providers' tables.
         """
         return table.get(self.table, {}) if self.table else table
 

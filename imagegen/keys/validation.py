@@ -1,7 +1,7 @@
-"""What must not stand anywhere in a keys file, whoever draws.
+"""Finds names that no provider allows in a keys file.
 
 A misspelt table hides its owner's keys, so that others are used and billed; an address in a
-project's file would send keys to whoever made the project.
+project's file would send keys to the author of the project.
 """
 
 import itertools
@@ -24,7 +24,7 @@ def check_top_level(
     shown: str,
     trusted: bool,
 ) -> list[InputError]:
-    """Return every name at the file's top that is no one's, and addresses where none may be.
+    """Return unknown names at the file's top level, and URLs where none is allowed.
 
     `known` are the names that there are, `owned` those of them that are one provider's table
     each. A `trusted` file may say where requests go.

@@ -21,7 +21,7 @@ TABLES: Final = ("openai", "sdwebui")
 """The tables of keys.toml that are one provider's each; see `Provider.keys_table`."""
 
 PLACEHOLDERS: Final = frozenset({"sketch"})
-"""Those whose images stand in for real ones, unless they are what a project is drawn with."""
+"""Providers of placeholders, unless the project is drawn with them."""
 
 
 def create(name: str, options: ProviderOptions) -> Provider:

@@ -23,7 +23,7 @@ USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
 class FaultKind(StrEnum):
-    """What kind of fault an answer is, by whose fault it is and what helps."""
+    """The kind of an error, by its origin and what helps."""
 
     # The beat's own.
     REFUSED = "refused"
@@ -96,8 +96,8 @@ class Reference(msgspec.Struct, frozen=True):
     """A reference image: the bytes of an image file and their real media type.
 
     `name` is what the words call a character, or the file's name. `original` is the SHA-256
-    of the file's bytes where `data` is a smaller image of the same; `content` tells a
-    image of ours from others, as `png.Whole` does.
+    of the file's bytes where `data` is a smaller image of the same; `content` identifies
+    an image of ours, as in `png.Whole`.
     """
 
     mime_type: str
@@ -114,7 +114,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What it is, for whoever sees it among others."""
+        """Its label among other references."""
         return (
             f"{self.name} ({self.role})" if self.role is ReferenceRole.CHARACTER else str(self.role)
         )
@@ -152,15 +152,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def legend(self) -> str:
-        """What each of the reference images is; empty where nothing is told apart by it.
+        """What each of the reference images is; empty if they need no labels.
 
         Without it a model could not know which image shows whom.
         """
         roles = {reference.role for reference in self.references}
         if ReferenceRole.CHARACTER not in roles and len(roles) < 2:
             return ""
-        told = (f"{n}: {one.label}." for n, one in enumerate(self.references, 1))
-        return f"Reference pictures, in their order. {' '.join(told)}"
+        labels = (f"{n}: {one.label}." for n, one in enumerate(self.references, 1))
+        return f"Reference pictures, in their order. {' '.join(labels)}"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +215,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     reference: float = 0.0
 
     def of(self, usage: Usage | None, *, pictures: int, references: int = 0) -> float:
-        """Return what one answer costs that brought so many images: 0 or 1.
+        """Return what one answer costs with 0 or 1 images.
 
         `references` is how many reference images were sent. Gateways leave them out of the
         tokens, and some leave out those of the image too.
@@ -318,11 +318,11 @@ class Provider(Protocol):
     key_variables: tuple[str, ...]
     """Environment variables that may hold a key; empty: no key is needed."""
     keys_section: str
-    """The table of keys.toml that is its own; empty: what stands outside of all tables."""
+    """The table of keys.toml that is its own; empty: the top level."""
     supports_base_url: bool
     """Whether it sends requests to an address, which a user may replace."""
     per_minute: int
-    """Requests a minute that one of its keys allows where no one says how many."""
+    """Requests a minute that one of its keys allows if no limit is set."""
     largest_reference: int
     """How many bytes each of their files may have."""
     largest_references: int
@@ -348,7 +348,7 @@ class Provider(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections. Draws in flight may fail."""
+        """Close connections. Requests in flight may fail."""
         ...
 
 

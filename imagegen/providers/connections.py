@@ -1,11 +1,11 @@
 """Connections that keep a deadline and say when a request has left.
 
 A read timeout starts again with every byte, so a server that drips, headers too, keeps a
-thread for as long as it likes. Here every connection tells its thread's exchange about its
+thread for as long as it likes. Here every connection reports to its thread's exchange its
 socket, and one watchdog thread shuts down those that are over time.
 
-An answer is the final one: interim responses (1xx) are skipped. A connection whose answer did
-not come to a clean end is never used again, for what follows on it may be the rest of one
+An answer is the final one: interim responses (1xx) are skipped. A connection without a clean end
+of its answer is never used again, for what follows on it may be the rest of one
 beat's answer, and would be taken for the next beat's.
 """
 
@@ -35,7 +35,7 @@ _MOST_INTERIM: Final = 100
 class Exchange:
     """One exchange in flight: its deadline, its socket and how far it has come.
 
-    `reused` tells whether its connection has served another before. `_lock` guards
+    `reused` is whether its connection has served another before. `_lock` guards
     `_socket`, `_ended`, `deadline` and `expired`, which the watchdog's thread touches; the
     other fields belong to the thread of the exchange.
     """
@@ -127,7 +127,7 @@ def _shut_down(connection: socket.socket) -> None:
 
 
 class _Watchdog:
-    """One daemon thread that ends every exchange whose deadline has passed.
+    """One daemon thread that ends every exchange past its deadline.
 
     `_changed` guards `_queue` and `_thread`. An exchange that has ended stays queued until
     its deadline; it holds nothing by then.
@@ -242,7 +242,7 @@ class _Response(HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    """A connection that tells its thread's exchange about its socket and its request."""
+    """A connection that reports its socket and request to its thread's exchange."""
 
     response_class = _Response
     _is_fresh = False
@@ -327,7 +327,7 @@ _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class Adapter(HTTPAdapter):
-    """An adapter whose connections, through a proxy too, are ours."""
+    """An adapter that uses our connections, also through a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make pools of our connections."""

@@ -43,7 +43,7 @@ class Http:
     """Exchanges with the server at one address.
 
     `base_url` has no trailing slash. `width` is how many connections are kept for reuse.
-    `key_header` is the header that carries a key, and what stands there before it.
+    `key_header` is the header that carries a key, and the prefix before it.
     Proxy and certificates come from the environment and are read here, once: see
     `environment`. Raises UsageError if they name something that cannot be used.
     """
@@ -111,10 +111,10 @@ class Http:
     ) -> Reply | ProviderError:
         """Send one request to `base_url + path` and return the whole answer.
 
-        The exchange ends within `timeout` seconds, whatever the server does; only the
+        The exchange ends within `timeout` seconds, regardless of the server; only the
         system's name lookup has limits of its own, and time that this waits for memory does
         not count. `sent` is called once, as soon as the request has been handed to the
-        system, or when it fails after a connection was made. Whatever fails is a Fault: of
+        system, or when it fails after a connection was made. Each failure is a Fault: of
         kind PASSING with the reason `timeout`, `connection`, `cut short`, `too large` or
         `memory`, or of kind NETWORK if a person must act: `certificate`, `tls`, `proxy`,
         `web page`.
@@ -191,7 +191,7 @@ class Http:
             return None
         refusal = next(filter(None, map(_tunnel_refusal, causes)), None)
         if refusal is not None:
-            # With these a proxy tells that the service is out of its reach.
+            # With these a proxy reports that it cannot reach the service.
             if refusal.startswith(("502", "503", "504")):
                 what = f"{self.host} could not be reached through the proxy {self._proxy.name}"
                 return self._fault("connection", f"{what}: {refusal}")
@@ -240,7 +240,7 @@ def _body(response: requests.Response, most: int, under_way: Exchange) -> bytes:
     packed = "Content-Encoding" in response.headers
     if length is not None and length < most and not packed:
         _reserve(length, under_way)
-        # All of it: asked for so many bytes, urllib3 keeps them in a queue and copies them.
+        # All of it: asked for a number of bytes, urllib3 keeps them in a queue and copies them.
         content: bytes = response.raw.read(decode_content=False)
         return content
     pieces, size = [], 0
@@ -256,7 +256,7 @@ def _body(response: requests.Response, most: int, under_way: Exchange) -> bytes:
 
 
 def _reserve(size: int, under_way: Exchange) -> None:
-    """Wait until there is room for so many bytes more of the answer."""
+    """Wait until there is room for `size` more bytes of the answer."""
     with memory.held() as reserved:
         if reserved.would_wait(size):
             with under_way.pause():

@@ -1,7 +1,7 @@
 """The memory that answers may take together, however many come at once.
 
-An answer is bounded by itself, and 256 of the largest at once would take 16 GiB. So whoever
-reads one reserves bytes first, and waits while others hold too many. Small answers are free:
+An answer is bounded by itself, and 256 of the largest at once would take 16 GiB. So each reader
+reserves bytes first, and waits while others hold too many. Small answers are free:
 they need no waiting, and many at once are what a run is made of.
 """
 
@@ -64,12 +64,12 @@ class Reservation:
         self._held = 0
 
     def would_wait(self, size: int) -> bool:
-        """Return whether room for so many bytes more has to be waited for."""
+        """Return whether room for so many bytes more must be waited for."""
         more = self._beyond_free(size)
         return more > 0 and not self._budget.has_room(self, more)
 
     def grow(self, size: int) -> None:
-        """Reserve room for so many bytes more, as soon as there is some."""
+        """Reserve room for `size` more bytes, as soon as there is some."""
         more = self._beyond_free(size)
         if more > 0:
             self._budget.take(self, more)

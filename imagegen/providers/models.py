@@ -176,7 +176,7 @@ class Catalogue:
     def find(self, name: str) -> Model:
         """Return what is known of a model, under the name that was asked for.
 
-        An alias is what it stands for, a dated snapshot (`-2026-09-08`) its model; a gateway's
+        An alias is the model it names, a dated snapshot (`-2026-09-08`) its model; a gateway's
         prefix (`openai/`) does not matter.
         """
         plain = name.rpartition("/")[2]

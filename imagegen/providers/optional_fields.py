@@ -96,7 +96,7 @@ def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _words(body: bytes) -> str:
-    """Return every text in an error, whatever its shape."""
+    """Return every text in an error of any shape."""
     value = try_decode(_values, body)
     if value is None:
         # A web page is something on the way, and says nothing of fields.

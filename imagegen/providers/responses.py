@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from imagegen.providers.http import Reply
 
 LONGEST_NAME: Final = 200
-"""Characters of a model's name; a longer one is none."""
+"""Maximum length of a model's name."""
 
 LONGEST_TEXT: Final = 20_000
 """Characters of a text that are searched for what they mean."""
@@ -139,7 +139,7 @@ def _has_more_commas(body: bytes, most: int) -> bool:
 
 
 def loose(body: bytes) -> Any:
-    """Return what a body holds, of whatever shape; None if it is not JSON, or made to do harm.
+    """Return a body's JSON of any shape; None if it is not JSON, or malicious.
 
     Takes what strict readers refuse: bytes that are not UTF-8, half a surrogate pair, line
     breaks in texts, numbers of any length.
@@ -252,10 +252,10 @@ def picture(coded: msgspec.Raw | str, usage: Usage | None = None, claimed: str =
     came with it.
     """
     if not isinstance(coded, str) and not is_text(coded):
-        return malformed("The service sent an image that is no base64.", usage)
+        return malformed("The service sent an image that is not base64.", usage)
     data = _from_base64(coded)
     if data is None:
-        return broken_picture("The service sent an image that is no base64.", usage)
+        return broken_picture("The service sent an image that is not base64.", usage)
     if len(data) < _SMALLEST:
         return broken_picture("The service sent an image of too few bytes.", usage)
     return Picture(data=data, usage=usage, claimed=claimed)
@@ -453,7 +453,7 @@ def as_bad_request(fault: ProviderError) -> ProviderError:
 
 
 def redirected(reply: "Reply", base_url: str) -> ProviderError:
-    """Return the fault of an answer that sends us elsewhere, which no one follows."""
+    """Return the error of a redirect, which is never followed."""
     here = urlsplit(base_url).hostname
     try:
         there = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname

@@ -52,7 +52,7 @@ DENOISING: Final = 0.75
 """How far an image may go from its reference: 0 is a copy, 1 takes next to nothing of it."""
 
 _STEP: Final = 8
-"""Sides of images are multiples of it: the models draw in blocks of so many pixels."""
+"""Sides of images are multiples of it: the models draw in blocks of this many pixels."""
 
 _FREE: Final = {"512": 0.0, "1K": 0.0, "2K": 0.0, "4K": 0.0}
 """The machine is the user's own."""
@@ -99,7 +99,7 @@ _checkpoints = msgspec.json.Decoder(list[_Checkpoint])
 
 
 class SdWebUi:
-    """A web UI as a provider: no key, and one request at a time unless it is told otherwise."""
+    """A web UI as a provider: no key, and one request at a time unless configured otherwise."""
 
     name = "sdwebui"
     catalogue = MODELS
@@ -188,7 +188,7 @@ class SdWebUi:
             kind = FaultKind.UNUSABLE
             said = f"{self._host} has no API: start the web UI with --api, or correct the address."
         elif _NO_MEMORY.search(words):
-            # Another program may let go of some; the same size will not need less.
+            # Another program may free some; the same size will not need less.
             kind, reason = FaultKind.NO_PICTURE, "out of memory"
             said += " A smaller image_size needs less."
         elif 400 <= status < 500 and status != 408:
@@ -215,12 +215,12 @@ def _odd(answer: Any) -> Outcome:
         return outcome
     if found:
         return malformed("The web UI's answer was not what it should be.")
-    message = "The web UI gave no image: somebody may have interrupted it."
+    message = "The web UI returned no image; it may have been interrupted."
     return ProviderError(kind=FaultKind.NO_PICTURE, reason="no picture", message=message)
 
 
 def _first(value: object) -> str:
-    """Return the words of the first fault of a list, as FastAPI tells them."""
+    """Return the message of the first error of a list, as FastAPI writes it."""
     first = value[0] if isinstance(value, list) and value else None
     found = first.get("msg") if isinstance(first, dict) else None
     return found if isinstance(found, str) else ""

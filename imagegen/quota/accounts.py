@@ -109,7 +109,7 @@ class BudgetSet:
         self.put_back(slot)
 
     def disable_until_midnight(self, slot: TrackedBudget, message: str) -> KeyUpdate:
-        """Use a budget no more until the quota's next day begins; returns what is to be told."""
+        """Use a budget no more until the quota's next day begins; return the change to report."""
         ends = next_pacific_midnight(self._clock.wall())
         until = self._clock.now() + ends - self._clock.wall()
         tail = slot.keys[0].secret.tail
@@ -148,7 +148,7 @@ class BudgetSet:
             self._register()
 
     def close(self) -> None:
-        """Withdraw this process's limits and let go of the ledger."""
+        """Withdraw this process's limits and release the ledger."""
         for slot in self._all:
             self.edit(slot, lambda budget: budget.limits.pop(self._ledger.holder, None))
         self._ledger.close()
@@ -169,7 +169,7 @@ class BudgetSet:
         return list(slots.values())
 
     def _register(self) -> None:
-        """Tell other processes of the limits that this one was given."""
+        """Share the limits of this process with other processes."""
         for slot in self._all:
             given = {self._ledger.holder: self.limit(slot)}
             self.edit(slot, partial(_give, given))

@@ -13,7 +13,7 @@ NOTHING_BUT_REFUSALS: Final = 900.0
 
 _QUIET: Final = 300.0
 """Seconds after a cool-down's end without a refusal, when the next one begins a new row: the
-machine slept, or no one asked."""
+machine slept, or there were no requests."""
 
 _TOGETHER: Final = 10.0
 """Seconds within which budgets that are refused are refused together."""
@@ -70,7 +70,7 @@ class Backoff:
     def _look_for_one_quota(self, slot: TrackedBudget, now: float) -> None:
         """Look whether budgets that hit a limit at one time were granted one limit in all.
 
-        Limits that are merely lower than we were told are hit together too, for their bursts
+        Limits that are merely lower than configured are hit together too, for their bursts
         begin together: but then each grants its own.
         """
         if slot.budget.throttled_limit is None:

@@ -61,7 +61,7 @@ class Budget(
 
     `boot`, `now` and `wall` say when it was written, so that its times can be carried over
     a restart of the machine. `limits` holds the limit that each running process was given;
-    the lowest counts. `told` is the limit that the service itself names in its answers, and
+    the lowest counts. `server_limit` is the limit that the service names in its answers, and
     `empty_until` when, by its word, there is something left of it again; refusals cool a
     budget down until `cool_until`.
     """
@@ -87,7 +87,7 @@ class Budget(
         waits = (self.cool_until, self.empty_until, self.pace_grows_at, self.spent_wall or 0.0)
         times = (self.now, self.wall, *waits, *(grant.at for grant in self.grants))
         if not all(abs(time) < _LATEST for time in times):
-            raise ValueError("a time that is none")
+            raise ValueError("an invalid time")
 
     @classmethod
     def fresh(cls, clock: Clock) -> "Budget":
@@ -100,7 +100,7 @@ class Budget(
         A request that a dead process may have sent counts from when it is found.
         """
         now = clock.now()
-        # Where the system names no boot, a clock that runs backwards tells of one.
+        # Where the system names no boot, a clock that runs backwards indicates one.
         if self.boot != clock.boot or now < self.now:
             # Across boots only the wall clock is left, and it may have been set back.
             away = max(0.0, clock.wall() - self.wall)
@@ -113,7 +113,7 @@ class Budget(
         self.boot, self.now, self.wall = clock.boot, now, clock.wall()
 
     def clamp(self, now: float) -> None:
-        """Let nothing lie ahead, whatever a file says: no wait is longer than one may be."""
+        """Limit every wait to its maximum, regardless of the file."""
         for grant in self.grants:
             grant.at = min(grant.at, now)
         self.cool_until = min(self.cool_until, now + LONGEST_TOLD)
@@ -142,7 +142,7 @@ class Budget(
 
     @property
     def available_at(self) -> float:
-        """When the service is to be asked again, whatever room our own count leaves."""
+        """When the service is to be asked again, regardless of our own count."""
         return max(self.cool_until, self.empty_until)
 
     def effective_limit(self, limit: int) -> int:
@@ -201,10 +201,10 @@ class Budget(
 
     def spent_today(self, wall: float) -> bool:
         """Whether the service said lately that the day's quota is used up."""
-        told = self.spent_wall
-        if told is None or abs(wall - told) >= REMEMBER_SPENT:
+        spent = self.spent_wall
+        if spent is None or abs(wall - spent) >= REMEMBER_SPENT:
             return False
-        return pacific_day(told) == pacific_day(wall)
+        return pacific_day(spent) == pacific_day(wall)
 
     def grant(self, grant: Grant, limit: int, wall: float) -> None:
         """Record a request that is about to leave."""
@@ -223,7 +223,7 @@ class Budget(
                 grant.holder, grant.at = "", times[grant.id]
 
     def revoke(self, grant_id: int) -> None:
-        """Take back a grant whose request never left; one that has left stays counted."""
+        """Take back a grant for a request that never left; one that has left counts."""
         kept = [g for g in self.grants if g.id != grant_id or not g.holder]
         if len(kept) < len(self.grants):
             self.grants = kept

@@ -26,7 +26,7 @@ UNUSABLE: Final = frozenset({KeyState.NO_QUOTA, KeyState.REJECTED})
 """States of keys that have to be replaced: nothing here can be drawn with them."""
 
 NEEDS_USER: Final = UNUSABLE | {KeyState.OUT_OF_CREDIT}
-"""States that time does not mend; only a person can."""
+"""States that only a person can fix."""
 
 
 class KeyUpdate(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Budgets shared between processes: read, changed and written back as one step.
 
-A change is made to the budget as last read and written back if no one else wrote in
-between; if somebody did, it is made again to what they wrote. When the store fails, the run
+A change is made to the budget as last read and written back if no other process wrote in
+between; if one did, it is made again on the new value. When the store fails, the run
 goes on from what it knows, in memory and at half pace, with one warning, and looks every minute
 whether the store can be used again. After a store was deleted under it, it stays at half pace.
 """
@@ -82,7 +82,7 @@ class Ledger:
     ) -> "Ledger":
         """Open the ledger in the user's state folder; made where it is missing.
 
-        A damaged one is put aside: every budget then counts as just used, and so does one that
+        A damaged one is moved away: every budget then counts as just used, and so does one that
         is gone although runs have been here before. Where the folder
         cannot be used, the ledger is kept in memory.
         """
@@ -93,7 +93,7 @@ class Ledger:
             return cls(MemoryStore(), clock, warn, alone=True, folder=folder)
         ledger = cls(store, clock, warn, folder=folder)
         if store.damaged or store.lost:
-            what = "was damaged and was put aside" if store.damaged else "was deleted"
+            what = "was damaged and was moved away" if store.damaged else "was deleted"
             warn(f"the record of sent requests {what}: nothing is sent for a minute")
             ledger._count_as_just_used()
         return ledger
@@ -165,7 +165,7 @@ class Ledger:
         try:
             budget = msgspec.msgpack.decode(row, type=Budget)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # The file is whole, so no later run would put it aside: mend the row.
+            # The file is valid, so no later run would replace it: fix the row.
             if not self._rows_mended:
                 self._warn("a key's record of sent requests was damaged: it waits for a minute")
             self._rows_mended = True

@@ -1,8 +1,8 @@
 """Which key may send now: leases on budgets, shared fairly between styles and processes.
 
 A lease is one request's worth of one key's budget. It is stored before the connection is
-made, so that a killed process's requests are never forgotten. Whose turn it is stands in
-`turns`, what refusals mean in `refusals`; `docs/key-pool.md` tells the algorithms and why.
+made, so that a killed process's requests are never forgotten. Which style is next is in
+`turns`, what refusals mean in `refusals`; `docs/key-pool.md` explains the algorithms.
 """
 
 import threading
@@ -26,11 +26,11 @@ from imagegen.quota.simulation import ChainLoad, last_departures
 from imagegen.secret import Secret
 
 _YIELD: Final = 0.05
-"""Seconds before which no one who was told to wait asks again."""
+"""Minimum seconds before a waiting worker asks again."""
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """The right to send one request with `secret`; to be settled whatever comes of it."""
+    """The right to send one request with `secret`; to be returned in every case."""
 
     secret: Secret
     style: str
@@ -135,7 +135,7 @@ class KeyPool:
     def forecast(
         self, left: Mapping[str, int], chained: Mapping[str, ChainLoad] | None = None
     ) -> dict[str, float | None]:
-        """Return in how many seconds the last of so many requests of each style can leave.
+        """Return in how many seconds the last of these requests of each style can leave.
 
         `chained` has the styles of which requests wait for others. Judged by what this run
         knows of its budgets. None if not all of them can leave today, or ever.
@@ -157,7 +157,7 @@ class KeyPool:
     def sent(self, lease: Lease) -> None:
         """Record that the request has left: its minute runs from now.
 
-        Waits for no one: hundreds of threads say this at once. Where the pool is busy, it is
+        Never waits: hundreds of threads call this at once. If the pool is busy, it is
         noted before anything else is asked of the pool; until then the request counts as
         leaving now, which is never too early.
         """
@@ -249,7 +249,7 @@ class KeyPool:
             return revived
 
     def close(self) -> None:
-        """Withdraw this process's limits and let go of the store."""
+        """Withdraw this process's limits and release the store."""
         with self._held:
             self._slots.close()
 
@@ -277,7 +277,7 @@ class KeyPool:
 
 
 class _Lock:
-    """A lock whose holder does first what others left for it to do."""
+    """A lock with a queue of work that its next holder does first."""
 
     def __init__(self, first: Callable[[], None]) -> None:
         self._lock = threading.Lock()
@@ -300,7 +300,7 @@ class _Lock:
         self._lock.release()
 
     def unless_busy(self) -> None:
-        """Do what was left to do, if no one holds the lock."""
+        """Do the queued work, if the lock is free."""
         if self._lock.acquire(blocking=False):
             try:
                 self._first()

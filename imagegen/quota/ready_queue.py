@@ -18,7 +18,7 @@ class TrackedBudget:
 
     `verdict` says why it is not used any more in this run, `verdict_ends` until when by the
     wall clock. `slowed_at` is when a refusal last showed that its limit is lower than we were
-    told, `free_at` when its next request may leave, as of its last change.
+    known, `free_at` when its next request may leave, as of its last change.
     """
 
     def __init__(self, index: int, account: StoredBudget, first: ApiKey) -> None:
@@ -51,7 +51,7 @@ class TrackedBudget:
 class ReadyQueue:
     """The budgets that the same styles may use: the roomiest of those free, or when one is.
 
-    `room` tells how many requests a budget's minute has room for. `served` says for each
+    `room` is how many requests a budget's minute has room for. `served` says for each
     style when it last took from here, as a number that grows. `partly_rejected` means that
     some keys here are of no use.
     """
@@ -73,7 +73,7 @@ class ReadyQueue:
         self._by_index[slot.index] = slot
 
     def push(self, slot: TrackedBudget, now: float) -> None:
-        """Give a budget its place, again after every change; none if it is of no use."""
+        """Give a budget its place, again after every change; none if it is unusable."""
         slot.version += 1
         if slot.disabled_reason is not None or slot.key(None) is None:
             return

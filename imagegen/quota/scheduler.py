@@ -139,7 +139,7 @@ class FairScheduler:
     def _is_next(self, shelf: ReadyQueue, style: str, now: float) -> bool:
         """Return whether no other style that waits for these budgets was served longer ago.
 
-        A style that was told to come later has no turn before: a place that became free
+        A style that must wait has no turn before: a place that became free
         early would stay empty until then.
         """
         mine = shelf.last_served.get(style, 0)

@@ -1,4 +1,4 @@
-"""When the last of so many requests can leave: the budgets' next minutes, played through.
+"""Simulates the budgets' next minutes: when the last of N requests can leave.
 
 The same arithmetic as leases follow, without the jitter of real answers: at each moment at
 which places become free they are given to the styles in turn.
@@ -40,7 +40,7 @@ class ChainLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of which each must be answered before the next of its chain can leave.
 
     `ready` says how many chains have how many requests left, of which the first can leave now;
-    `coming` the same for those whose last request is in flight. `answer` is how many seconds
+    `coming` the same for those with their last request in flight. `answer` is how many seconds
     one takes.
     """
 
@@ -85,7 +85,7 @@ class _Queue:
         return self._coming[0][0] if self._coming else None
 
     def take(self, count: int, at: float) -> None:
-        """Let so many leave at that moment; what they hold up comes when they are answered."""
+        """Send `count` requests now; requests that depend on them follow their answers."""
         while count:
             length = max(self._ready)
             taken = min(count, self._ready[length])
@@ -175,7 +175,7 @@ class _Simulation:
         return own or [style for style in able if style in supply.borrowers]
 
     def _next(self, supply: Capacity) -> float | None:
-        """Return when somebody can use a place of this budget that no one can use yet."""
+        """Return when a place of this budget becomes usable."""
         able = [s for s in self._order if s in supply.styles or s in supply.borrowers]
         return min((at for s in able if (at := self._queues[s].next) is not None), default=None)
 

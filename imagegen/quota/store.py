@@ -84,18 +84,18 @@ class MemoryStore:
         return True
 
     def alive(self, holder: str) -> bool:
-        """Return whether `holder` is this process: no one else can see this store."""
+        """Return whether `holder` is this process: the store is private to it."""
         return holder == self.holder
 
     def close(self) -> None:
-        """Forget nothing: there is nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 class SqliteStore:
     """Budgets of all processes of this user on this machine.
 
     `made` means that there was none when this one was opened, `damaged` that a damaged one was
-    found and put aside, and `lost` that there was none although runs have been here before. A
+    found and moved away, and `lost` that there was none although runs have been here before. A
     file that others have locked is waited for `busy_seconds`.
     Raises `StoreUnavailableError` if the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
@@ -166,13 +166,13 @@ class SqliteStore:
 
     @property
     def gone(self) -> bool:
-        """Whether the file was deleted or replaced by somebody since it was opened."""
+        """Whether the file was deleted or replaced since it was opened."""
         try:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
-            # There is no telling; the open file still works.
+            # Unknown; the open file still works.
             return False
         return (found.st_dev, found.st_ino) != self._identity or found.st_size == 0
 
@@ -275,7 +275,7 @@ class _ProcessLock:
             with filelock.FileLock(self._file(name), timeout=0):
                 pass
         except OSError:
-            # Locked, or there is no telling (no file descriptor left): its requests count.
+            # Locked, or unknown (no file descriptor left): its requests count.
             return True
         with contextlib.suppress(OSError):
             self._file(name).unlink(missing_ok=True)
@@ -311,6 +311,6 @@ def _translate_errors() -> Iterator[None]:
 
 
 def digest(salt: bytes, *parts: str) -> str:
-    """Return the name of a budget's row: a hash from which no key can be told."""
+    """Return the name of a budget's row: a hash that does not reveal the key."""
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()

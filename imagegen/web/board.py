@@ -219,12 +219,12 @@ def _counts(beats: Sequence[Beat], status: StyleStatus) -> StyleCounts:
     for beat, one in zip(beats, status.beats, strict=True):
         written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN
     return StyleCounts(
-        total=state.total,
-        complete=state.complete,
-        error=state.error,
-        pending=state.pending,
-        blocked=state.blocked,
-        outdated=state.outdated,
-        waived=state.waived,
+        total=status.total,
+        complete=status.complete,
+        error=status.error,
+        pending=status.pending,
+        blocked=status.blocked,
+        outdated=status.outdated,
+        waived=status.waived,
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
     )

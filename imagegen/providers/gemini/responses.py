@@ -160,7 +160,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
-    """Return what an answer with status 200 holds: an image, or why there is none."""
+    """Return what an answer with status 200 holds: an image, or why it has no image."""
     answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage_metadata)
@@ -378,7 +378,7 @@ def _delay(error: _Error, retry_after: str | None) -> float | None:
 
 def _without_picture(kind: FaultKind, reason: str, said: str, usage: Usage | None) -> ProviderError:
     reason = safe_message(reason)
-    message = safe_message(said) or f"The service gave no image and no words why ({reason})."
+    message = safe_message(said) or f"The service returned no image and no explanation ({reason})."
     return ProviderError(kind=kind, reason=reason, message=message, usage=usage)
 
 

@@ -15,7 +15,7 @@ _ANY_SIZE: Final = {"512": None, "1K": None, "2K": None, "4K": None}
 _FIXED: Final = Pixels(fixed=((1024, 1024), (1536, 1024), (1024, 1536)))
 _FIXED_RATIOS: Final = ("1:1", "3:2", "2:3")
 _FREE: Final = Pixels(step=16, least=655_360, most=8_294_400, longest=3840, widest=3)
-# An unknown model is asked for the ratio of the settings, whatever it is.
+# An unknown model is asked for any ratio in the settings.
 _UNKNOWN: Final = Pixels(step=16, least=655_360, most=8_294_400, longest=3840)
 _TOKENS: Final = TokenPrices(picture=30.0, text_in=5.0, picture_in=8.0)
 _OF_2_5: Final = {"512": 0.006, "1K": 0.0132, "2K": 0.0144, "4K": 0.026}
@@ -99,7 +99,7 @@ MODELS: Final = Catalogue(
             for name in ("dall-e-3", "dall-e-2")
         ),
     ),
-    # The newest whose price of an image is listed, so that a run can say what it will cost.
+    # The newest with a listed price per image, so that a run can say what it will cost.
     default="gpt-image-2.5-flare",
     other=Model(name="", sizes=_ANY_SIZE, pixels=_UNKNOWN, references=16),
 )

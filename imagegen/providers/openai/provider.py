@@ -37,7 +37,7 @@ _CONSEQUENCES: Final = {
 }
 
 _IN_BASE64: Final = re.compile(r"gemini|imagen", re.IGNORECASE)
-"""Models of others whose images come in base64 unasked; gateways refuse to be asked for it."""
+"""Other providers' models that return base64 anyway; gateways reject the option."""
 
 _LIST_TIMEOUT: Final = 30.0
 
@@ -101,7 +101,7 @@ class OpenAI:
     def models(self, key: Secret | None) -> tuple[str, ...] | ProviderError:
         """Ask which image models the key sees; costs no quota.
 
-        Gateways name theirs as they like: where no name tells of images, all are returned.
+        Gateways name theirs as they like: if no name mentions images, all are returned.
         """
         timeout = min(self._timeout, _LIST_TIMEOUT)
         reply = self._http.request("GET", "/v1/models", key, timeout=timeout)
@@ -156,5 +156,5 @@ def _encoded(fields: dict[str, object], request: Request) -> tuple[str, str, byt
 
 
 def _is_gpt_image(model: str) -> bool:
-    """Tell a model of OpenAI's by its name; gateways put a word before it."""
+    """Recognize an OpenAI model by its name; gateways add a prefix."""
     return "gpt-image" in model or "chatgpt-image" in model

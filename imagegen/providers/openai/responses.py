@@ -1,7 +1,7 @@
 """What an API of OpenAI's shape answers, and what it means.
 
 Gateways word their errors in their own ways: `error` is an object or text, `code` a number
-or text, and what OpenAI says with a code others say in a sentence. So a fault is told by any
+or text, and what OpenAI says with a code others say in a sentence. So an error is recognized by any
 of its words first, and by the status where no word helps. An answer with an image in its
 usual place is decoded in one pass; every other is read field by field.
 """
@@ -78,7 +78,7 @@ _CODES: Final = {
     # What LiteLLM says to any key but its own where it has no database to look in.
     "no_db_connection": FaultKind.KEY_REJECTED,
 }
-"""What `code` or `type` of an error say, whatever the status."""
+"""The meaning of an error's `code` or `type`, for any status."""
 
 _STATUSES: Final = {
     401: FaultKind.KEY_REJECTED,
@@ -152,7 +152,7 @@ _model_lists = msgspec.json.Decoder(_Models)
 
 
 def outcome(body: bytes) -> Outcome:
-    """Return what an answer with status 200 holds: an image, or why there is none."""
+    """Return what an answer with status 200 holds: an image, or why it has no image."""
     answer = try_decode(_answers, body)
     if answer is not None:
         usage = _usage(answer.usage)
@@ -176,9 +176,9 @@ def _odd(body: bytes) -> Outcome:
     if isinstance(outcome, Picture):
         return outcome
     error = _read_error(answer)
-    kind = _told(error) if error is not None else None
+    kind = _classify(error) if error is not None else None
     if error is not None and kind is not None:
-        said = safe_message(error.message) or "The service gave no image."
+        said = safe_message(error.message) or "The service returned no image."
         return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
     hidden, is_hidden = unusual_places(answer)
     unusual = best_picture(hidden, usage)
@@ -192,7 +192,7 @@ def _odd(body: bytes) -> Outcome:
         filter(None, (words(field(one, "error", "message", "text")) for one in entries))
     )
     message = safe_message(error.message if error is not None else said)
-    message = message or "The service gave no image and no words why."
+    message = message or "The service returned no image and no explanation."
     return ProviderError(
         kind=FaultKind.NO_PICTURE, reason="no picture", message=message, usage=usage
     )
@@ -256,7 +256,7 @@ def fault(reply: "Reply", base_url: str) -> ProviderError:
 def allowance(headers: Mapping[str, str]) -> Allowance | None:
     """Return what the headers `x-ratelimit-*` say of requests and of images.
 
-    A limit whose reset is more than a minute away is one of a longer time, and no rate.
+    A limit that resets more than a minute from now is not a limit per minute.
     """
     rates, left, resets = [], [], []
     for what in ("requests", "images"):
@@ -290,8 +290,8 @@ def seconds(text: str | None) -> float | None:
     return hours * 3600 + minutes * 60 + rest + thousandths / 1000
 
 
-def _told(error: _Error) -> FaultKind | None:
-    """Return what an error is by its own words, whatever the status; None if they do not tell."""
+def _classify(error: _Error) -> FaultKind | None:
+    """Classify an error by its own text, for any status; None if that is unclear."""
     for code in error.codes:
         if code in _CODES:
             return _CODES[code]
@@ -304,9 +304,9 @@ def _told(error: _Error) -> FaultKind | None:
 
 
 def _kind(status: int, error: _Error | None) -> FaultKind:
-    told = _told(error) if error is not None and status < 500 else None
-    if told is not None:
-        return told
+    known = _classify(error) if error is not None and status < 500 else None
+    if known is not None:
+        return known
     if status in _STATUSES and not (status == 403 and error and _SET_UP.search(error.message)):
         return _STATUSES[status]
     if is_passing(status):
@@ -329,10 +329,10 @@ def _tells_of_model(error: _Error) -> bool:
 
 
 def _reason(status: int, error: _Error | None) -> str:
-    """Return the code if it is a word that tells something, else the status."""
+    """Return the code if it is informative, else the status."""
     codes = error.codes if error else ()
-    telling = (code for code in codes if code in _CODES or not code.isdigit())
-    return safe_message(next(telling, "")) or f"HTTP {status}"
+    informative = (code for code in codes if code in _CODES or not code.isdigit())
+    return safe_message(next(informative, "")) or f"HTTP {status}"
 
 
 def _retry_after(reply: "Reply", error: _Error | None) -> float | None:

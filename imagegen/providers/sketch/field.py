@@ -1,6 +1,6 @@
 """The image of a sketch: a field of colour, composed by shot and beat.
 
-It shows no subject: a frame that guessed at one would mislead whoever judges the storyboard by it.
+It shows no subject: a frame that guessed at one would mislead anyone judging the storyboard.
 What a beat says of its time of day sets the colours; beats of a shot share their arcs.
 """
 
@@ -42,7 +42,7 @@ def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, i
     image = _wash((width, height), look, palette, of_beat)
     draw = ImageDraw.Draw(image, "RGBA")
     short = min(width, height)
-    # The disc stands on a line of thirds, as in a camera's finder.
+    # The disc is on a line of thirds, as in a camera's finder.
     across, down = of_beat.choice((1, 2)) / 3, of_beat.choice((0.36, 0.46))
     radius = short * of_beat.uniform(0.13, 0.24)
     _disc(draw, (width * across, height * down), radius, palette.disc)

@@ -54,7 +54,7 @@ def layout_of(size: tuple[int, int], look: Look) -> FrameLayout:
     side = math.sqrt(width * height)
     margin = round(side * look.margin)
     text = max(11, round(side / 30))
-    # Room for about 250 characters in the usual size, whatever the frame's shape.
+    # Room for about 250 characters in the usual size, for any shape of the frame.
     share = 0.25 * width * height
     if width >= height * 3:
         cut = width - round(share / height + 5 * text) - margin
@@ -110,7 +110,7 @@ def _words(draw: ImageDraw.ImageDraw, box: Box, look: Look, request: Request, te
 
 
 def _edge(picture: Image.Image, look: Look, request: Request) -> Image.Image:
-    """Return the mask of an image whose washes end in an uneven edge on the paper."""
+    """Return the mask of an image in which washes end in an uneven edge on the paper."""
     if not look.margin:
         return Image.new("L", picture.size, 255)
     return jagged(picture.size, seeded("edge", request.shot, request.beat))

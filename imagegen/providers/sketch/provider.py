@@ -42,7 +42,7 @@ SIZES = {"512": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
 
 _FREE = dict.fromkeys(SIZES, 0.0)
 _LEVELS = ("minimal", "medium", "high")
-# It ignores references and thinking, and takes what the API that it stands in for takes.
+# It ignores references and thinking, and accepts the same requests as the API that it replaces.
 MODELS = Catalogue(
     (Model(name="sketch", sizes=_FREE, ratios=tuple(RATIOS), thinking=_LEVELS),),
     default="sketch",
@@ -64,7 +64,7 @@ class Sketch:
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: ProviderOptions) -> None:
-        # It draws alike whatever the name; an image says by which it was asked for.
+        # Its model does not matter, but an image records the requested one.
         self.model = options.model or MODELS.default.name
         self.max_concurrency = options.width or os.cpu_count() or 1
 
