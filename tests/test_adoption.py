@@ -317,7 +317,7 @@ def test_the_first_tools_folder_is_taken_over(commands: Commands) -> None:
     done = commands.run("status", root)
     assert (done.code, "imagegen adopt" in done.err) == (2, True)
     done = commands.run("adopt", root)
-    assert (done.code, "taken over: 1 picture, prompts.js" in done.out) == (0, True)
+    assert (done.code, "adopted: 1 image, prompts.js" in done.out) == (0, True)
     assert "taken for illustration: --style names another" in done.out
     assert "1/6 pictures" in commands.run("status", root).out
     assert commands.run("undo", root).code == 0

@@ -457,7 +457,7 @@ def test_pictures_and_progress_are_right_on_both_sides(
         path = older.root / f"image_progress_{style}.json"
         path.write_text(json.dumps({"completedBeats": rest, "lastUpdated": "2026"}), "utf-8")
     kept = older.place("clear", 1, "Beat 1").read_bytes()
-    assert "3 pictures to draw, 6 exist" in commands.run("run", older.root).text
+    assert "3 images to draw, 6 exist" in commands.run("run", older.root).text
     assert older.place("clear", 1, "Beat 1").read_bytes() == kept
     for style in STYLES:
         assert older.completed(style) == ["Beat 1", "Beat 2", "Beat 3"]
@@ -465,7 +465,7 @@ def test_pictures_and_progress_are_right_on_both_sides(
         older.draw(style, shot, number)
     found = project_status(older.project, WALL)
     assert [style.complete for style in found.styles.values()] == [3, 3, 3]
-    assert "0 pictures to draw, 9 exist" in commands.run("run", older.root).text
+    assert "0 images to draw, 9 exist" in commands.run("run", older.root).text
 
 
 def test_a_beat_that_gets_another_shot_keeps_its_choice(older: OlderProject) -> None:

@@ -112,7 +112,7 @@ def test_what_moves_pictures_along_names_the_beats(
     done = commands.run(asked[0], root, *asked[1:], *named)
     assert done.code == (0 if asked == ("gallery",) else 2)
     helps = f"imagegen renumber {root} --beats {named[1]}"
-    assert f"{helps} moves them along, at no cost" in " ".join(done.err.split())
+    assert f"{helps} moves the images, at no cost" in " ".join(done.err.split())
 
 
 def test_a_resumed_run_names_the_beats_that_it_remembers(commands: Commands) -> None:

@@ -68,7 +68,7 @@ def test_no_line_is_lost_wherever_they_go(commands: Commands, line: str) -> None
     done = shell(commands, line)
     assert done.code == 0, done.text
     assert every_beat_has_its_line(done.out)
-    assert "6 of 6 pictures are there" in done.out
+    assert "6 of 6 images done" in done.out
     assert printable(done.text)
 
 
@@ -128,7 +128,7 @@ def test_under_script_a_run_is_shown_live(commands: Commands, tmp_path: Path) ->
     done = shell(commands, line, TERM="xterm-256color")
     assert done.code == 0, done.text
     after = done.out.rpartition("\x1b[?1049l")[2]
-    assert "6 of 6 pictures are there" in after
+    assert "6 of 6 images done" in after
 
 
 @SCRIPT
@@ -233,7 +233,7 @@ def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     done = commands.run("run", root, "--provider", "sketch", "--progress", "json")
     assert done.events[0]["type"] == "start"
     assert done.events[-1]["type"] == "complete"
-    assert "6 of 6 pictures are there" in done.err
+    assert "6 of 6 images done" in done.err
 
 
 def test_no_progress_is_silent_after_a_success(commands: Commands) -> None:

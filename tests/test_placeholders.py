@@ -69,7 +69,7 @@ def test_the_choice_of_a_placeholder_is_flagged(commands: Commands, server: Gemi
     root = commands.project(settings=ONE_STYLE)
     commands.run("run", root, "--provider", "sketch")
     done = commands.run("choose", root, "1.1", "clear")
-    assert "1.1 is a placeholder, so flagged: choose again once drawn" in done.out
+    assert "1.1 is a placeholder and flagged: choose again after drawing" in done.out
     assert json.loads((root / "image_selections.json").read_text())["1.1"]["isFlagged"]
     assert (root / "selected_images/Beat_1.1_flagged.png").is_file()
     assert status(commands, root)["placeholders_chosen"] == ["1.1"]

@@ -229,7 +229,7 @@ def test_a_broken_off_cast_is_not_to_be_resumed(commands: Commands, server: Gemi
     root = commands.project(beats=rows("Mara"), settings=ABOUT)
     done = commands.run("cast", root, "--max-cost", "0.07", "--base-url", server.address)
     assert done.code == 3
-    assert "resume" not in done.text.replace("resume carries on", "")
+    assert "resume" not in done.text.replace("resume continues it", "")
     assert "the same command draws all of it anew" in done.text
     server.fault("sheet", Answer.REFUSED, times=9)
     done = commands.run("cast", root, "--base-url", server.address)

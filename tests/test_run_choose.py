@@ -253,7 +253,7 @@ def test_status_tells_what_became_of_another_tools_choices(commands: Commands, r
     for said_of_it in (
         "1 without a picture any more: 1.2",
         "1 without a copy in selected_images: 1.1",
-        "Copies of no choice, which are left: selected_images/Beat_1.3.png",
+        "Copies that belong to no choice (kept): selected_images/Beat_1.3.png",
         "notes is no choice",
     ):
         assert said_of_it in words
@@ -293,7 +293,7 @@ def test_choices_of_deleted_beats_are_told_put_away_and_come_back(
     before, data = (root / "image_selections.json").read_bytes(), selected(root)
     write(root, [row(0), row(1)])
     assert status(commands, root)["choices_left_over"] == ["1.3"]
-    assert "Choices of beats that are gone: 1.3" in went_well(commands.run("status", root)).out
+    assert "Choices of deleted beats: 1.3" in went_well(commands.run("status", root)).out
     assert "of beats that are gone: 1.3" in went_well(commands.run("choose", root, "--list")).out
     went_well(commands.run("clean", root, "--dry-run"))
     assert selected(root) == data
@@ -332,7 +332,7 @@ def test_renumbering_brings_choices_of_two_shots_along(commands: Commands) -> No
     write(root, [{"shot_number": s, "beat_number": b, "ai_prompt": p} for s, b, p in left])
     refused(commands.run("run", root), "have the words of another beat")
     done = went_well(commands.run("renumber", root))
-    assert "chosen pictures went along" in done.out
+    assert "chosen images moved too" in done.out
     assert selected(root) == {
         "Shot_1_Beat_1_flagged.png": data["Shot_2_Beat_1_flagged.png"],
         "Shot_2_Beat_1.png": data["Shot_1_Beat_1.png"],
@@ -356,7 +356,7 @@ def test_a_deleted_beats_choice_gives_way_to_the_one_that_gets_its_number(
     data = selected(root)
     write(root, [row(n, beat_number=f"1.{n}") for n in (1, 2)])
     done = went_well(commands.run("renumber", root))
-    assert "choices that are given up, for their beats are gone" in done.out
+    assert "choices dropped, because their beats were deleted" in done.out
     assert said(root) == {"1.1": "consistent"}
     assert selected(root) == {"Beat_1.1.png": data["Beat_1.2.png"]}
     went_well(commands.run("undo", root))

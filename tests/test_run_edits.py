@@ -194,7 +194,7 @@ def test_run_leaves_outdated_pictures_and_says_so(
     done = went_well(commands.run("run", one_style, "--base-url", server.address))
     assert not server.requests
     assert lying(one_style) == before
-    assert "1 picture is outdated: words changed. --outdated draws anew" in done.text
+    assert "1 image is outdated: words changed; redraw with --outdated" in done.text
 
 
 def test_outdated_draws_just_those_and_undo_brings_them_back(
@@ -370,7 +370,7 @@ def test_nothing_is_done_with_another_beats_picture(
     assert done.code == 2
     assert "numbers have moved" in done.err
     assert "7/7.1 is 7/7.2 now" in done.err
-    assert f"imagegen renumber {drawn} moves them along, at no cost" in " ".join(done.err.split())
+    assert f"imagegen renumber {drawn} moves the images, at no cost" in " ".join(done.err.split())
     assert files(drawn) == before
 
 
@@ -384,7 +384,7 @@ def test_what_is_chosen_is_told_where_numbers_have_moved(commands: Commands, dra
         assert "7.1" in done.out
         told = " ".join(done.err.split())
         assert "pictures have the words of another beat." in told
-        assert f"imagegen renumber {drawn} moves them along, at no cost" in told
+        assert f"imagegen renumber {drawn} moves the images, at no cost" in told
         assert "clean" not in done.text
     assert "of beats that are gone" not in went_well(commands.run("choose", drawn, "--list")).out
 
@@ -398,7 +398,7 @@ def test_renumber_moves_exactly_what_has_another_number_now(
     write(drawn, edit.rows)
     assert {told["moved"] for told in status(commands, drawn).values()} == {edit.moved}
     said = went_well(commands.run("renumber", drawn)).out
-    assert f"{3 * edit.moved} pictures moved to their beats' numbers" in said
+    assert f"{3 * edit.moved} images moved to their beats' numbers" in said
     assert lying(drawn) == at_their_beats(edit.rows, before)
     kept = [path.read_bytes() for path in (drawn / "old_images").rglob("*.png")]
     assert len(kept) == 3 * edit.gone
@@ -535,7 +535,7 @@ def test_a_run_that_cannot_start_says_what_it_has_moved(
     done = commands.run("run", drawn, "--renumber", *more)
     assert done.code == 2
     assert "no key" in done.err
-    assert "90 pictures moved to their beats' numbers" in done.err
+    assert "90 images moved to their beats' numbers" in done.err
     assert f"imagegen undo {drawn}" in done.err
     assert lying(drawn) == at_their_beats(rows, before)
 
@@ -624,7 +624,7 @@ def test_choices_go_along(commands: Commands, drawn: Path) -> None:
     data = (chosen / "Beat_7.2.png").read_bytes()
     write(drawn, EDITS["inserted"].rows)
     said = went_well(commands.run("renumber", drawn)).out
-    assert "1 chosen picture went along" in said
+    assert "1 chosen image moved too" in said
     assert json.loads((drawn / "image_selections.json").read_text()) == {"7.3": choice}
     assert [path.name for path in chosen.iterdir()] == ["Beat_7.3.png"]
     assert (chosen / "Beat_7.3.png").read_bytes() == data
@@ -664,7 +664,7 @@ def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
     assert "no picture is left over" in went_well(commands.run("clean", drawn)).out
 
     undone = went_well(commands.run("undo", drawn)).out
-    assert "3 pictures went back" in undone
+    assert "3 images restored" in undone
     assert "What stood in their place" not in undone
     assert lying(drawn) == before
 
@@ -694,7 +694,7 @@ def test_nothing_is_advised_or_cleaned_after_a_run_of_other_beats(
             # Single beats in between change nothing of it.
             went_well(commands.run("redraw", root, "clear/1.1"))
         said = went_well(commands.run("status", root)).out
-        assert "The last run was of y2/alt.json (--beats), and this is beats.json." in said
+        assert "The last run read y2/alt.json (--beats); this is beats.json." in said
         assert 'beats = "y2/alt.json" in imagegen.toml' in said
         assert "clean" not in said
         assert "imagegen run" not in said
@@ -737,7 +737,7 @@ def test_the_project_is_the_current_folder_where_it_is_left_out(
     assert lying(drawn) == at_their_beats(rows, before)
     (drawn / "generated_images/clear/Shot_99").mkdir()
     shutil.copy(picture(drawn, "clear", 0), drawn / "generated_images/clear/Shot_99/Beat_99.1.png")
-    assert "1 picture of beats that are gone moved" in went_well(inside.run("clean")).out
+    assert "1 image of deleted beats moved" in went_well(inside.run("clean")).out
     went_well(inside.run("undo"))
     went_well(inside.run("undo"))
     assert lying(drawn) == before

@@ -274,7 +274,7 @@ def test_dry_run_sends_and_writes_nothing(commands: Commands, server: GeminiServ
     before = sorted(root.rglob("*"))
     done = commands.run("run", root, "--dry-run", "--base-url", server.address)
     assert done.code == 0
-    assert "30 pictures would be drawn" in done.out
+    assert "30 images would be drawn" in done.out
     assert not server.requests
     assert sorted(root.rglob("*")) == before
 

@@ -89,8 +89,8 @@ def test_list_shows_limits_projects_and_what_is_shared(commands: Commands, home:
     assert '…0002  60 a minute, 1,000 a day, project "studio"\n' in done.out
     assert "env:NOT_THERE is not set" in done.out
     assert "illustration: the default key" in done.out
-    assert "noir (not drawn here)" in done.out
-    assert "78 requests a minute in all." in done.out
+    assert "noir (not a style of this project)" in done.out
+    assert "78 requests per minute in total." in done.out
 
 
 def test_list_for_programs_has_tails_alone(commands: Commands) -> None:
@@ -174,7 +174,7 @@ def test_check_says_why_a_key_is_rejected(
     (bad,) = [line for line in done.out.splitlines() if "…0002" in line]
     assert "works" in good
     assert "API key" in bad
-    assert "1 of 2 keys did not pass." in done.out
+    assert "1 of 2 keys do not work." in done.out
 
 
 def test_check_wants_the_projects_model(commands: Commands, server: GeminiServer) -> None:
@@ -291,7 +291,7 @@ def test_add_to_a_project_keeps_git_from_its_keys(commands: Commands, home: Path
     assert (root / ".gitignore").read_text() == "*.tmp\nkeys.toml\n"
     assert ".gitignore says now" in done.out
     assert f"no longer {home}" in one_line(done.out)
-    assert "styles without keys of their own now have 1 key, 60 requests a minute" in done.out
+    assert "styles without their own keys now have 1 key, 60 requests a minute" in done.out
     done = commands.run("keys", "add", "clear", "--project", root, stdin=B.encode())
     assert ".gitignore" not in done.out
     assert "no longer uses the default keys" in done.out
@@ -316,7 +316,7 @@ def test_add_of_a_key_that_is_there_changes_nothing(commands: Commands, home: Pa
     before = home.read_bytes()
     done = commands.run("keys", "add", "clear", stdin=A.encode())
     assert done.code == 0
-    assert "…0001 stands under clear" in done.out
+    assert "…0001 is already in clear" in done.out
     assert home.read_bytes() == before
 
 

@@ -232,7 +232,7 @@ def test_thinking_is_part_of_what_a_picture_is_drawn_from(
     assert [(r.model, r.thinking) for r in server.requests[3:]] == [(NEW, "HIGH")]
     assert statuses(commands, root) == {"complete"}
     settings.write_text("")
-    assert "1 picture is outdated: thinking changed" in commands.run("run", root, *gemini).text
+    assert "1 image is outdated: thinking changed" in commands.run("run", root, *gemini).text
     settings.write_text('thinking = "low"')
     assert commands.run("check", root).code == 2
 

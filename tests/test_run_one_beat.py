@@ -208,7 +208,7 @@ def test_other_words_survive_that_the_storyboard_is_renumbered(
     assert commands.run("run", root, *address).code == 2
     said = went_well(commands.run("renumber", root)).out
     assert "9 pictures moved" in said
-    assert "what was settled for 1 beat went along" in said
+    assert "overrides for 1 beat moved too" in said
     assert picture(root, "clear", 2).read_bytes() == drawn
     assert list(overrides(root)) == ["clear/1/1.3"]
     assert OTHER in went_well(commands.run("check", root, "--show", "clear/1.3")).out

@@ -45,7 +45,7 @@ def own(commands: Commands) -> Path:
 
 @pytest.fixture
 def asking(commands: Commands, server: GeminiServer, root: Path) -> Iterator[Terminal]:
-    """Start a run that has asked whether to draw 12 pictures again."""
+    """Start a run that has asked whether to draw 12 images again."""
     arguments = ("run", root, "--force", "--base-url", server.address)
     with Terminal(commands, *arguments) as terminal:
         terminal.wait_for("Draw 12 pictures again")

@@ -238,7 +238,7 @@ def test_whoever_watches_leaves_without_harm(
     commands.run("run", root, "--detach", "--base-url", server.address)
     for number in (signal.SIGINT, signal.SIGTERM):
         with Terminal(commands, "status", root, "--watch") as terminal:
-            terminal.wait_for("Ctrl-C: leave; the run goes on")
+            terminal.wait_for("Ctrl-C: leave; the run continues")
             terminal.wait_for("6 in flight")
             terminal.process.send_signal(number)
             assert terminal.end() == 128 + number

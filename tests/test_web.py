@@ -557,7 +557,7 @@ def test_faults_that_stop_a_run_are_told_one_by_one(commands: Commands) -> None:
         (event,) = served.generate()
     (fault,) = event["faults"]
     assert (fault["row"], fault["field"], fault["message"]) == (2, "shot_number", "missing")
-    assert event["message"] == "1 fault in the input"
+    assert event["message"] == "1 error in the input"
 
 
 def _timeless(event: dict[str, Any]) -> dict[str, Any]:
@@ -1036,7 +1036,7 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         (root / "beats.json").write_text(json.dumps(rows))
         board = served.get("/api/project").json()["board"]
         assert board["moved"] == 1
-        assert board["way_out"] == f"imagegen renumber {root} moves them along, at no cost"
+        assert board["way_out"] == f"imagegen renumber {root} moves the images, at no cost"
         choice = {"shot_number": "1", "beat_number": "1.2", "style": "clear"}
         refused = served.post("/api/save-image-selection", choice)
         assert refused.status_code == 422
@@ -1134,7 +1134,7 @@ def test_ctrl_c_ends_the_page(served: Served) -> None:
     stream = served.events()
     done = served.close()
     assert done.code == 0
-    assert "nothing is running" in done.out
+    assert "no run is active" in done.out
     assert list(stream) == []
 
 

@@ -135,7 +135,7 @@ def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, pa
         keys = root / "keys.toml"
         keys.write_text(keys.read_text().replace("per_minute = 2", "per_minute = 99"))
         page.get_by_role("button", name="Start · 18 pictures").click()
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
         assert len(pictures(root)) == 24
         assert len(server.requests) == 24
         page.get_by_role("button", name="Review", exact=True).click()
@@ -278,7 +278,7 @@ def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) 
         page.keyboard.press("1")
         expect(page.get_by_text("Saved: illustration")).to_be_visible()
         page.keyboard.press("1")
-        expect(page.get_by_text("Saved: nothing is chosen")).to_be_visible()
+        expect(page.get_by_text("Saved: no image is chosen")).to_be_visible()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("1")
         expect(page.get_by_text("illustration has no picture yet")).to_be_visible()
@@ -355,7 +355,7 @@ def test_what_is_blocked_is_told_by_name(
             expect(page.get_by_role("button", name="Stop")).to_be_visible()
             expect(page.locator('.cell[data-status="error"]')).to_have_count(0)
             expect(page.locator('.cell[data-status="blocked"]')).to_have_count(0)
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
 
 
 def test_no_notice_says_that_all_is_there_where_it_is_not(commands: Commands, page: Page) -> None:
@@ -364,15 +364,15 @@ def test_no_notice_says_that_all_is_there_where_it_is_not(commands: Commands, pa
     with Served(commands, root) as served:
         served.generate(beat="1.1").to_end()
         page.goto(served.address)
-        expect(page.get_by_text("6 pictures are missing.")).to_be_visible()
-        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+        expect(page.get_by_text("6 images are missing.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_have_count(0)
         served.generate().to_end()
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
         (root / "beats.json").write_text(json.dumps([row(0), row(1, ai_prompt="prompt <2>")]))
         page.reload()
         expect(page.locator(".notice", has_text="Numbers have moved: 3 pictures")).to_be_visible()
         expect(page.get_by_text(f"imagegen renumber {root}", exact=False)).to_be_visible()
-        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+        expect(page.get_by_text("All images are done.")).to_have_count(0)
 
 
 def test_choices_made_elsewhere_are_shown(commands: Commands, page: Page) -> None:
@@ -512,7 +512,7 @@ def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None
             page.goto(served.address)
             expect(page.get_by_text(f"{message.capitalize()}.")).to_be_visible()
 
-        carries_on = page.get_by_text("Start carries on with what is left.")
+        carries_on = page.get_by_text("Start draws the rest.")
         go_on = page.get_by_text("It can go on from")
         ended("keys spent", "2999-01-01T00:00:00Z", "no key is left")
         expect(carries_on).to_be_visible()
@@ -526,13 +526,13 @@ def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None
         expect(page.get_by_role("button", name="Start · nothing left to draw")).to_be_disabled()
         expect(carries_on).to_have_count(0)
         expect(go_on).to_have_count(0)
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
         beats = root / "beats.json"
         rows = [row(0), row(1), row(2, ai_prompt="another, as nobody drew it")]
         beats.write_text(json.dumps(rows))
         page.reload()
-        expect(page.get_by_text("Every picture is there; 3 are outdated")).to_be_visible()
-        expect(page.get_by_text("All that was asked for is there.")).to_have_count(0)
+        expect(page.get_by_text("All images are done; 3 are outdated")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_have_count(0)
         beats.write_text(json.dumps([row(1, beat_number="1.1"), row(0, beat_number="1.2"), row(2)]))
         page.reload()
         expect(page.get_by_text("Numbers have moved:")).to_be_visible()
@@ -547,7 +547,7 @@ def test_sketches_are_pictures_to_draw(commands: Commands, page: Page) -> None:
     with Served(commands, root) as served:
         page.goto(served.address)
         expect(page.get_by_role("button", name="Start · 6 pictures")).to_be_enabled()
-        expect(page.get_by_text("6 pictures to draw over a sketch.")).to_be_visible()
+        expect(page.get_by_text("6 images to draw over a sketch.")).to_be_visible()
         expect(page.get_by_text("missing")).to_have_count(0)
         expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("a sketch, which"))
         expect(cell(page, "clear", "1.1").locator("img.there")).to_be_visible()
@@ -601,7 +601,7 @@ def test_a_click_enlarges_and_enter_chooses(commands: Commands, page: Page) -> N
         expect(review.get_by_text("Saved: clear")).to_be_visible()
         (root / "beats.json").write_text(json.dumps([row(0, ai_prompt="other words")]))
         page.reload()
-        expect(page.locator(".row").get_by_text("chosen one is outdated")).to_be_visible()
+        expect(page.locator(".row").get_by_text("chosen image is outdated")).to_be_visible()
         cell(page, "clear", "1.1").click()
         expect(review.get_by_text("chosen, outdated: words changed")).to_be_visible()
 
@@ -655,7 +655,7 @@ def test_an_end_that_nobody_told_is_seen(
             assert done.code == 0
         page.unroute("**/api/events")
         expect(page.get_by_role("alert")).to_be_hidden()
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
         expect(page.get_by_role("button", name="Stop")).to_be_hidden()
         expect(page.get_by_role("button", name="Start")).to_be_visible()
         assert page.title() == "my-video · imagegen"
@@ -774,6 +774,6 @@ def test_the_example_is_drawn_and_shown(commands: Commands, page: Page) -> None:
     with Served(commands, root) as served:
         page.goto(served.address)
         page.get_by_role("button", name="Start · 45 pictures").click()
-        expect(page.get_by_text("All that was asked for is there.")).to_be_visible()
+        expect(page.get_by_text("All images are done.")).to_be_visible()
         cell(page, "clear", "2.3").click()
         expect(page.get_by_text("flat shapes, nothing else in the room")).to_be_visible()

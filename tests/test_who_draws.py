@@ -104,4 +104,4 @@ def test_a_dry_run_of_what_is_drawn_knows_its_characters(commands: Commands) -> 
     commands.run("run", root)
     told = commands.run("run", root, "--dry-run").out
     assert "no beat names it" not in told
-    assert "in 1 beat, and none of them would be drawn" in told
+    assert "in 1 beat, none of which would be drawn" in told
