@@ -28,7 +28,7 @@ _MANY: Final = 10
 
 
 def printer(*, errors: bool = False) -> Printer:
-    """Return what prints on stdout, or on stderr for errors."""
+    """Return a printer for stdout, or for stderr if `errors`."""
     target = console(errors=errors)
     return Printer(target, _glyphs(target))
 

@@ -9,20 +9,20 @@ from imagegen.display.text.sanitize import plural, sanitize
 
 _SHOWN: Final = 5
 _EVERY: Final = 3
-"""Images that differ, and no other, that show that it is the service."""
+"""From this number on, if all images differ, the service is the cause."""
 _IGNORED: Final = (
-    "Every image differs, so the service ignores what is asked for: drawing again would cost as "
-    "much and bring the same"
+    "Every image differs: the service ignores the requested size or shape. Redrawing would "
+    "cost as much and change nothing"
 )
 
 
 def show(
     paper: Paper, found: Mapping[str, str], drawn: int, path: str, options: Sequence[str] = ()
 ) -> None:
-    """List images by the name of their beat, each with what it differs in; nothing without any.
+    """List images by beat with how each differs; print nothing if there are none.
 
-    If all that were `drawn` differ, drawing again would be paid for and bring the same.
-    `path` is the project's folder as typed; `options` are those that every command is to have.
+    If all `drawn` images differ, redrawing would cost as much and change nothing.
+    `path` is the project's folder as typed; `options` are added to each command.
     """
     if not found:
         return
@@ -38,4 +38,4 @@ def show(
     if len(found) >= max(_EVERY, drawn):
         paper.wrap("  ", _IGNORED)
         return
-    paper.command_list((project_command("redraw", path, *names, *options), "draws again"))
+    paper.command_list((project_command("redraw", path, *names, *options), "redraws them"))

@@ -108,8 +108,11 @@ def adopted(paper: Paper, name: str, path: str, found: Adoption, *, dry_run: boo
     _listed(
         paper, "Not adopted, because the image is damaged" if found.unusable else "", found.unusable
     )
-    _listed(paper, "Left, another is taken for their beat" if found.further else "", found.further)
-    _listed(paper, "Left, no whole picture" if found.unusable else "", found.unusable)
+    _listed(
+        paper,
+        "Not adopted, because their beat has another image" if found.further else "",
+        found.further,
+    )
     if found and not dry_run:
         _print_undo_hint(paper, path)
 

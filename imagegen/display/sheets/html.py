@@ -234,7 +234,7 @@ def facts(sheet: Gallery) -> Iterator[str]:
     shots = len({row.shot for row in sheet.rows})
     yield f"{plural(len(sheet.rows), 'beat')} in {plural(shots, 'shot')}"
     if sheet.columns != (CHOSEN,):
-        yield f"{len(sheet.pictures):,} of {plural(len(cells), 'picture')}"
+        yield f"{len(sheet.pictures):,} of {plural(len(cells), 'image')}"
         chosen = sum(cell.chosen for cell in cells)
         if chosen:
             yield f"{chosen:,} chosen"
@@ -305,8 +305,8 @@ _NONE: Final = {
 def absence(cell: SheetCell) -> tuple[str, str]:
     """Return what is said in place of a picture that cannot be shown, and why it is so."""
     if cell.picture is not None or cell.torn:
-        return "The picture cannot be read", ""
-    return _NONE.get(cell.status, "No picture"), cell.problem
+        return "The image cannot be read", ""
+    return _NONE.get(cell.status, "No image"), cell.problem
 
 
 def marks(cell: SheetCell) -> Iterator[tuple[str, str]]:
