@@ -34,7 +34,7 @@ _POOL_ACTIONS: Final[dict[FaultKind, Callable[[KeyPool, Lease, str], KeyUpdate]]
     FaultKind.NO_QUOTA: KeyPool.no_quota,
     FaultKind.KEY_REJECTED: KeyPool.reject,
 }
-"""What the pool is told of a key that is of no more use, in the service's words."""
+"""Why a key is no longer used, as reported to the pool."""
 
 
 _NO_MEMORY: Final = ProviderError(
@@ -43,9 +43,9 @@ _NO_MEMORY: Final = ProviderError(
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The picture is on the disk: its path relative to the project, its size in bytes.
+    """The image is on the disk: its path relative to the project, its size in bytes.
 
-    `width` and `height` are in pixels; `misfit` tells in what it differs from the request.
+    `width` and `height` are in pixels; `misfit` says how it differs from the request.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one request. `news` is set where it changed the key's state.
+    """The result of one request. `news` is set if it changed the key's state.
 
     `references` is how many reference images it had.
     """
@@ -71,7 +71,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _SendNotifier:
-    """Tells the pool when the request leaves, and remembers that it did."""
+    """Reports to the pool when the request leaves, and remembers that it did."""
 
     def __init__(self, run: RunState, lease: Lease | None) -> None:
         self._run = run
@@ -85,7 +85,7 @@ class _SendNotifier:
 
 
 def draw_once(run: RunState, beat: Beat, lease: Lease | None) -> Attempt:
-    """Draw a beat once and save its picture. Blocks for at most the run's timeout."""
+    """Draw a beat once and save its image. Blocks for at most the run's timeout."""
     started = run.runtime.clock.now()
     sending = _SendNotifier(run, lease)
     references = 0
@@ -189,7 +189,7 @@ def _rescued(run: RunState, parts: tuple[bytes, memoryview], error: ImagegenErro
 def _settle_lease(
     run: RunState, lease: Lease | None, outcome: Outcome, *, sent: bool
 ) -> KeyUpdate | None:
-    """Tell the pool what the answer says of the key; returns its new state, if that changed."""
+    """Report to the pool what the answer says of the key; return its new state, if it changed."""
     if lease is None or run.key_pool is None:
         return None
     keys, said = run.key_pool, outcome.allowance

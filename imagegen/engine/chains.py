@@ -1,4 +1,4 @@
-"""Beats that wait until the one before them has its picture."""
+"""Beats that wait until the one before them has its image."""
 
 from collections.abc import Iterable, Iterator
 
@@ -30,7 +30,7 @@ class Chains:
         return sorted(task for task, before in listed if before is None)
 
     def pop_successor(self, task: Task) -> Task | None:
-        """Return the task that can be sent now that this one has its picture."""
+        """Return the task that can be sent now that this one has its image."""
         return self._next.pop(task.beat.key, None)
 
     def heads(self, *, except_after: Iterable[Task]) -> list[Task]:
@@ -42,7 +42,7 @@ class Chains:
         return [task for before, task in self._next.items() if before not in others]
 
     def drop_chain(self, task: Task) -> Iterator[Task]:
-        """Give up and yield all that wait for a task, which gets no picture."""
+        """Give up and yield all that wait for a task, which gets no image."""
         while (following := self.pop_successor(task)) is not None:
             yield following
             task = following

@@ -1,13 +1,13 @@
-"""Telling a beat's own bad luck from a service that is out of reach.
+"""Distinguish an error of one beat from an outage of the service.
 
-After five passing faults in a row the service's free endpoint is asked. If it answers, the
-faults are the beats' own, until twenty different beats have failed in a row: then one beat
-at a time is the probe. While the service is out of reach nothing counts against any beat.
+After five temporary errors in a row the service's free endpoint is probed. If it answers, the
+errors belong to the beats, until twenty different beats have failed in a row: then one beat
+at a time is the probe. During an outage nothing counts against any beat.
 A probe that is a beat may be paid for, so it goes out as seldom as the pool tries a key that
 is refused without a reason: after 4, 8 … 64 seconds.
-A fault says nothing of the service if one that was sent later has been answered since: where
-one request in ten meets silence, a minute's timeouts come in a row, long after the answers.
-Pure state: whoever owns it calls it under one lock, and acts on what it says.
+An error proves nothing if a request that was sent later has been answered since: if one
+request in ten times out, a minute's timeouts come in a row, long after the answers.
+Pure state: the owner calls it under one lock and acts on the results.
 """
 
 from enum import Enum, auto
@@ -35,7 +35,7 @@ class State(Enum):
 
 
 class CircuitBreaker(Generic[T]):
-    """The state of the service, seen from this run. `T` is whatever identifies a beat.
+    """The state of the service, as seen by this run. `T` identifies a beat.
 
     All times are in seconds of one clock.
     """
@@ -71,14 +71,14 @@ class CircuitBreaker(Generic[T]):
         return float("inf")
 
     def on_send(self, beat: T) -> None:
-        """Note that a beat is being sent: while trying, no second one goes out."""
+        """Record that a beat is sent: while probing, no second one goes out."""
         self._departures += 1
         self._left[beat] = self._departures
         if self.state is State.HALF_OPEN:
             self._probe_beat = beat
 
     def on_unsent(self, beat: T) -> None:
-        """Note that a beat was not sent after all, which tells nothing of the service."""
+        """Record that a beat was not sent after all, which says nothing about the service."""
         self._left.pop(beat, None)
         if beat == self._probe_beat:
             self._probe_beat = None
@@ -86,14 +86,14 @@ class CircuitBreaker(Generic[T]):
     def on_failure(
         self, beat: T, now: float, retry_after: float | None = None
     ) -> tuple[bool, list[T]]:
-        """Note a passing fault. `retry_after` is how long the service asks to wait, in seconds.
+        """Record a temporary error. `retry_after` is how long the service asks to wait, in seconds.
 
-        Returns whether it counts against the beat, and the beats whose counted faults turn
-        out to be the service's: one entry for each fault to take back.
+        Returns whether it counts against the beat, and the beats with counted errors that turn
+        out to be the service's: one entry for each error to take back.
         """
         telling = self._left.pop(beat, self._departures + 1) > self._last_answered
         if self.is_open:
-            # What was under way when the outage was noticed tells nothing new of it.
+            # What was in flight when the outage was noticed proves nothing new.
             if beat == self._probe_beat:
                 self._probe_beat = None
                 self._back_off(now, retry_after)
@@ -110,7 +110,7 @@ class CircuitBreaker(Generic[T]):
         return True, []
 
     def on_response(self, beat: T | None = None) -> bool:
-        """Note any answer of the service, to `beat` if to any; returns whether an outage ended."""
+        """Record any answer of the service, to `beat` if any; returns whether an outage ended."""
         if beat is not None:
             self._last_answered = max(self._last_answered, self._left.pop(beat, 0))
         ended = self.is_open
@@ -124,7 +124,7 @@ class CircuitBreaker(Generic[T]):
         return self._next if self.state is State.OPEN else None
 
     def on_probe_result(self, *, up: bool, now: float) -> list[T]:
-        """Note what the free endpoint said; returns the beats whose faults are taken back."""
+        """Record what the free endpoint answered; returns the beats to refund."""
         if up:
             if self.state is State.OPEN:
                 self._go_on(now)
@@ -161,9 +161,9 @@ class CircuitBreaker(Generic[T]):
     def _go_on(self, now: float) -> None:
         """Send again, for the endpoint answers.
 
-        Until a beat is answered too, another outage is the same one going on: a service whose
-        endpoint comes and goes, and which draws nothing, would otherwise never be given up.
-        After a machine has slept an outage begins anew.
+        Until a beat is answered too, another outage is the same one: a service that
+        answers probes but no requests would otherwise never be given up.
+        After a machine has slept an outage begins again.
         """
         begun = (now if self.since is None else self.since, self._pause)
         asleep = now - self._last_probe > 2 * _LONGEST_PAUSE

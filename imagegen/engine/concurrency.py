@@ -1,15 +1,15 @@
-"""Places for requests under way where no keys bound them: shared by all styles, in turns."""
+"""Slots for requests in flight if no keys limit them: shared by all styles in turn."""
 
 
 class ConcurrencyLimit:
-    """So many requests at once as the provider's width says. Guarded by the runtime's lock."""
+    """As many slots as the provider accepts requests at once. Guarded by the runtime's lock."""
 
     def __init__(self, width: int) -> None:
         self._free = width
         self._waiting: list[str] = []
 
     def acquire(self, style: str) -> bool:
-        """Take a place for one request of this style, if it is its turn and one is free.
+        """Take a slot for one request of this style, if it is its turn and one is free.
 
         Else the style waits, before all that ask later, until it asks again.
         """
@@ -26,7 +26,7 @@ class ConcurrencyLimit:
         self._free += 1
 
     def cancel(self, style: str) -> bool:
-        """Say that the style wants none for now; returns whether others should ask again."""
+        """Release the style's turn; returns whether others should ask again."""
         if style not in self._waiting:
             return False
         self._waiting.remove(style)

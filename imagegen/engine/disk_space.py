@@ -25,19 +25,19 @@ class Room:
         self._any_saved = False
 
     def saved(self, size: int) -> None:
-        """Count an image of so many bytes that is on the disk."""
+        """Count an image of this many bytes that is on the disk."""
         self._largest = max(self._largest, size) if self._any_saved else size
         self._any_saved = True
 
     def allows(self, images: int) -> bool:
-        """Tell whether so many more images will find room, each as large as the largest so far."""
+        """Return whether N more images will fit, each as large as the largest so far."""
         free = self._free()
         allowed = free is None or images * self._largest <= free - _KEPT_FREE
         self.short = self.short or not allowed
         return allowed
 
     def shortage(self) -> str:
-        """Say how much room there is, and how much one image needs."""
+        """Return a message on the free space, and what an image needs."""
         free = max(0, (self._free() or 0) - _KEPT_FREE)
         return (
             f"the disk is full: {_megabytes(free)} MB are left, and an image takes "

@@ -59,8 +59,8 @@ class Engine:
     def draw(self) -> Complete:
         """Draw until all is done or the run is ended; returns how it ended.
 
-        Blocks. Faults of beats, keys and the service become events and an exit code; what
-        is raised is a fault of ours.
+        Blocks. Errors of beats, keys and the service become events and an exit code; what
+        is raised is an internal error.
         """
         run = self._run
         run.emit(
@@ -94,7 +94,7 @@ class Engine:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are still under way: 0 unless the run was ended at once."""
+        """How many requests are still in flight: 0 unless the run was ended at once."""
         return sum(worker.in_flight for worker in self._workers.values())
 
     def _width(self, style: str, keys: Mapping[str, Sequence[ApiKey]]) -> int:
@@ -125,7 +125,7 @@ class Engine:
             counts=self._totals(),
             resume_after=_resume_after(decisive),
             seconds=round(run.runtime.clock.now() - run.started, 1),
-            # What is still under way when a run ends at once was sent, and is paid for.
+            # What is still in flight when a run ends at once was sent, and is paid for.
             requests=counts.requests + self.in_flight,
             limited=counts.limited,
             misfits=counts.misfits,
@@ -155,7 +155,7 @@ class Engine:
 def max_in_flight(
     style: str, keys: Mapping[str, Sequence[ApiKey]], *, lend: bool, timeout: float
 ) -> int:
-    """Return how many requests of a style may be under way at once, by its keys.
+    """Return how many requests of a style may be in flight at once, by its keys.
 
     A style that may be lent keys needs threads for all of them; they are made as needed.
     """
@@ -168,7 +168,7 @@ def max_in_flight(
 def _most_urgent(found: Sequence[StopReason]) -> list[StopReason]:
     """Return the endings that say how the run ended: the most urgent ones.
 
-    Where some keys are without credit and others come back by themselves, the latter.
+    If some keys are without credit and others come back by themselves, the latter.
     """
     first = min((_EXIT_PRIORITY.index(ending.exit_code) for ending in found), default=0)
     urgent = [ending for ending in found if ending.exit_code is _EXIT_PRIORITY[first]]
@@ -176,7 +176,7 @@ def _most_urgent(found: Sequence[StopReason]) -> list[StopReason]:
 
 
 def _resume_after(decisive: Sequence[StopReason]) -> str | None:
-    """Return when `resume` can go on: the soonest of the endings that time alone mends."""
+    """Return when `resume` can go on: the soonest of the endings that need only time."""
     if not decisive or decisive[0].exit_code in {Exit.USAGE, Exit.BEATS_IN_ERROR}:
         return None
     times = [ending.resume_after for ending in decisive if ending.resume_after is not None]

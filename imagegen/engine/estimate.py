@@ -9,7 +9,7 @@ _SUPPOSED_KEYS: Final = 2
 
 
 class Supposed(msgspec.Struct, frozen=True):
-    """How long drawing would take with so many keys, of so many requests a minute each.
+    """How long drawing takes with these keys, each of `per_minute` requests.
 
     `seconds` is when the last request could leave.
     """
@@ -20,7 +20,7 @@ class Supposed(msgspec.Struct, frozen=True):
 
 
 def suppose(requests: int, per_minute: int) -> Supposed | None:
-    """Return how long so many requests would take with two keys; None if there are none."""
+    """Return how long these requests would take with two keys; None if there are none."""
     if not requests:
         return None
     minutes = (requests - 1) // (_SUPPOSED_KEYS * per_minute)
@@ -31,11 +31,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run would take and cost, before it starts.
 
     `departures` are the seconds until each style's last request can leave, None where not
-    all of them ever can; `answer_seconds` is how long a picture takes to come.
-    `longest_chain` is how many pictures at most are drawn one after another, each from the one
-    before. `price` is a picture's with its references, `cost` that of all, in US dollars;
-    `thoughts_price` is set where the model thinks for so many US dollars a million tokens, and
-    nothing says yet for how many. `notes` are about the model. `keys` counts each style's;
+    all of them ever can; `answer_seconds` is how long an image takes to come.
+    `longest_chain` is how many images at most are drawn one after another, each from the one
+    before. `price` is an image's with its references, `cost` that of all, in US dollars;
+    `thoughts_price` is US dollars per million tokens if the model thinks and no record
+    says yet how much. `notes` are about the model. `keys` counts each style's;
     None for a provider that needs none. `image_size` and `aspect_ratio` are those sent.
     `supposed` is for the styles that have no key.
     """

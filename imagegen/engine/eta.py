@@ -23,7 +23,7 @@ _SHARE: Final = 0.03
 
 
 class Forecaster:
-    """Tells a forecast whenever it is no longer what was told last, and counted down since.
+    """Emits a forecast when it differs from the last one, adjusted for elapsed time.
 
     Called under the runtime's lock.
     """
@@ -36,7 +36,7 @@ class Forecaster:
         self._cost: float | None = None
 
     def step(self, now: float) -> None:
-        """Tell how long it will take, if that has changed."""
+        """Emit how long it will take, if that has changed."""
         run = self._run
         if now < self._next or run.shutdown is not None:
             return
@@ -59,10 +59,10 @@ class Forecaster:
         )
 
     def _expected(self, now: float) -> dict[str, float | None]:
-        """Return in how many seconds each style's last picture will be there."""
+        """Return in how many seconds each style's last image will be there."""
         run, answer = self._run, self._run.mean_latency
         if run.circuit_breaker.is_open:
-            # When the service will be back nothing can tell.
+            # An outage's end cannot be predicted.
             return {w.style: None if w.remaining or w.in_flight else 0.0 for w in self._workers}
         left = {worker.style: worker.remaining for worker in self._workers}
         counts = {worker.style: worker.remaining + worker.in_flight for worker in self._workers}
@@ -85,7 +85,7 @@ class Forecaster:
 
 
 def _end(worker: Worker, departure: float | None, answer: float | None, now: float) -> float | None:
-    """Return in how many seconds a style's last picture will be there; None: it cannot be told.
+    """Return in how many seconds a style's last image will be there; None if unknown.
 
     `departure` is in how many seconds its last request can leave.
     """
@@ -109,12 +109,12 @@ def estimate(
     each: float | None = None,
     answer_seconds: float | None = None,
 ) -> Estimate:
-    """Say how long the pictures of each style would take, and what they would cost.
+    """Return how long the images of each style would take, and what they would cost.
 
     `chains` say how many of each style are drawn one after another: how many chains have how
-    many pictures. `pool` is None for a provider that needs no keys. `widths` are how many
-    requests of each style may be under way at once; without keys, of all styles together.
-    `each` is what one picture costs with its references.
+    many images. `pool` is None for a provider that needs no keys. `widths` are how many
+    requests of each style may be in flight at once; without keys, of all styles together.
+    `each` is what one image costs with its references.
     """
     left = {s: sum(n * count for n, count in own.items()) for s, own in chains.items()}
     longest = {s: max(own, default=0) for s, own in chains.items()}
@@ -147,7 +147,7 @@ def _departures(
     """Return in how many seconds each style's last request can leave, `by_width` at the least.
 
     None where not all of them ever can, or where that depends on how long answers take and
-    nobody knows.
+    unknown.
     """
     if pool is None:
         return dict(by_width)
@@ -164,7 +164,7 @@ def _in_turns(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> float | None:
-    """Return when the last of so many requests leaves, of which some are under way."""
+    """Return when the last of `requests` leaves, some of which are in flight."""
     seconds = _by_width(count, worker.width, answer)
     if seconds is None or not worker.in_flight:
         return seconds
@@ -172,7 +172,7 @@ def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> 
 
 
 def _by_width(count: int, width: int, answer: float | None) -> float | None:
-    """Return when the last of so many requests leaves where only `width` limits them."""
+    """Return when the last of `requests` leaves if only `width` limits them."""
     rounds = max(0, count - 1) // width
     if answer is None:
         return None if rounds else 0.0

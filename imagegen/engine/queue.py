@@ -15,11 +15,11 @@ from imagegen.workspace.plan import Planned
 
 MAX_ROUNDS: Final = 3
 ROUND_DELAY: Final = 30.0
-"""Seconds after which beats that failed in passing are tried once more."""
+"""Seconds after which beats with temporary errors are tried once more."""
 
 
 class BeatQueue:
-    """What a worker has to do, as pure state: whoever owns it calls it under one lock.
+    """What a worker has to do, as pure state: the owner calls it under one lock.
 
     All times are `Clock.now()` seconds; `owner` is who sends the tasks.
     """
@@ -69,12 +69,12 @@ class BeatQueue:
 
     @property
     def remaining(self) -> int:
-        """How many are still to be sent, as far as can be told."""
+        """How many are still to be sent, as far as is known."""
         return len(self._heap) + len(self._chains) + self.deferred
 
     @property
     def waiting_count(self) -> int:
-        """How many wait for the picture that they continue."""
+        """How many wait for the image that they continue."""
         return len(self._chains)
 
     @property
@@ -84,16 +84,16 @@ class BeatQueue:
 
     @property
     def has_given_up(self) -> bool:
-        """Whether there are beats that only met passing faults until their attempts were used."""
+        """Whether there are beats that only met temporary errors until their attempts were used."""
         return bool(self._given_up)
 
     @property
     def next_due(self) -> float | None:
-        """When the next beat may be sent; None where there is none to send now or later."""
+        """When the next beat may be sent; None if there is nothing to send."""
         return self._heap[0].not_before if self._heap else None
 
     def chain_counts(self, answer: float) -> ChainLoad:
-        """Return what is left by chains; `answer` is how many seconds a picture takes."""
+        """Return what is left, by chain; `answer` is how many seconds an image takes."""
         able = [*self._heap, *(self._given_up if self._may_go_round else ())]
         ready = Counter(task.dependents + 1 for task in able)
         coming = Counter(task.dependents + 1 for task in self._chains.heads(except_after=able))
@@ -104,13 +104,13 @@ class BeatQueue:
         return heapq.heappop(self._heap)
 
     def requeue(self, task: Task, at: float) -> None:
-        """Let a beat be sent again at that time."""
+        """Schedule a beat to be sent again at that time."""
         task.not_before = at
         self.last_due_at = max(self.last_due_at, at)
         heapq.heappush(self._heap, task)
 
     def drawn(self, task: Task) -> None:
-        """Note that a beat has its picture: the next of its chain can be sent."""
+        """Record that a beat has its image: the next of its chain can be sent."""
         self._drawn += 1
         self._round_mended = self._round_mended or task.round > 0
         following = self._chains.pop_successor(task)
@@ -118,18 +118,18 @@ class BeatQueue:
             heapq.heappush(self._heap, following)
 
     def in_error(self, task: Task) -> list[Task]:
-        """Note that a beat gets no picture; returns those that are blocked by it."""
+        """Record that a beat gets no image; returns those that are blocked by it."""
         self._errors += 1
         blocked = list(self._chains.drop_chain(task))
         self._blocked += len(blocked)
         return blocked
 
     def give_up(self, task: Task, error: BeatError) -> None:
-        """Put a beat whose attempts are used up off, to another round if there is one."""
+        """Postpone a beat without attempts left to another round, if there is one."""
         self._given_up[task] = error
 
     def restore(self, task: Task, now: float) -> None:
-        """Let a beat be sent now if it was given up for faults that were not its own."""
+        """Send a beat now if it was given up for errors of the service."""
         if self._given_up.pop(task, None) is not None:
             self.requeue(task, now)
 
@@ -147,11 +147,11 @@ class BeatQueue:
         return len(given_up)
 
     def drain_given_up(self) -> dict[Task, BeatError]:
-        """Remove and return those that were given up, each with its last fault."""
+        """Remove and return those that were given up, each with its last error."""
         given_up, self._given_up = self._given_up, {}
         return given_up
 
     @property
     def _may_go_round(self) -> bool:
-        """Whether beats that failed in passing are tried once more."""
+        """Whether beats with temporary errors are tried once more."""
         return self._rounds < MAX_ROUNDS and (not self._rounds or self._round_mended)

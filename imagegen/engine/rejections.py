@@ -1,14 +1,14 @@
-"""Telling one beat's own rejection from a service that rejects every request.
+"""Distinguish the rejection of one beat from a service that rejects every request.
 
-Nobody can foresee all that a service says when it is the account, the place or the settings
-that it does not like. But then it says it to every beat. So rejections are grouped by their
+A service may reject requests because of the account, the place or the settings, in words that
+cannot be foreseen. But then it does so for every beat. So rejections are grouped by their
 words: when `ALIKE` different beats were rejected alike and no image came in between, nothing
 more is sent until what is in flight is answered. If an image is among that, the rejections were
 the beats' own after all. If not, the run ends, and beats that were not charged stay pending.
 
-Answers that are paid for and hold no image that can be used are counted in the same way.
-A refusal by a safety rule is never counted: that is about the prompt, and may hit a whole scene.
-Pure state: whoever owns it calls it under one lock, and acts on what it says.
+Charged answers without a usable image are counted in the same way.
+A refusal by a safety rule never counts: it is about the prompt, and may affect a whole scene.
+Pure state: the owner calls it under one lock and acts on the results.
 """
 
 import math
@@ -34,9 +34,9 @@ class _Group(Generic[T]):
 
 
 class Rejections(Generic[T]):
-    """The rejections since the last image. `T` is whatever identifies a beat of one style.
+    """The rejections since the last image. `T` identifies a beat of one style.
 
-    `suspect` is the error that every request may meet, while it is not known whether it does.
+    `suspect` is the error that may affect every request, until that is known.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Rejections(Generic[T]):
     def charges(
         self, task: T, beat: object, fault: ProviderError, prompt: str = "", *, limit: int = ALIKE
     ) -> bool:
-        """Note a rejection; returns whether it counts against the beat.
+        """Record a rejection; returns whether it counts against the beat.
 
         `beat` identifies the beat across styles, for one prompt that is rejected in all of
         them says nothing of others. After `limit` different ones no more are charged.
@@ -68,14 +68,10 @@ class Rejections(Generic[T]):
         group.spared.add(task)
         return False
 
-    def note(
-        self, beat: object, fault: ProviderError, prompt: str = "", *, sent_at: float = math.inf
-    ) -> None:
-        """Note an answer that is of no use, for which `charges` is not asked.
+    def note(self, beat: object, fault: ProviderError, prompt: str = "") -> None:
+        """Record a useless answer, without asking `charges`.
 
-        It is tried again as any passing error; different beats that meet the same are suspect.
-        A request that left before the last image came, at `sent_at` on the monotonic clock, says
-        nothing of what came after: large answers are read last.
+        It is retried as any temporary error; different beats with the same one are suspect.
         """
         if sent_at < self._last_image:
             return
@@ -84,12 +80,8 @@ class Rejections(Generic[T]):
         if len(group.beats) >= ALIKE:
             self.suspect = self.suspect or fault
 
-    def drawn(self, now: float = -math.inf) -> bool:
-        """Note that an image came; returns whether sending may go on that had stopped.
-
-        `now` is the monotonic clock's time.
-        """
-        self._last_image = max(self._last_image, now)
+    def drawn(self) -> bool:
+        """Record an image; returns whether paused sending may continue."""
         stopped = self.suspect is not None
         self.suspect = None
         for words, group in self._groups.items():

@@ -1,4 +1,4 @@
-"""What a style's worker tells while it draws: of its beats, its keys, and what it waits for."""
+"""Reports what a style's worker does: its beats, its keys, and what it waits for."""
 
 import math
 
@@ -11,7 +11,7 @@ from imagegen.times import iso_millis
 
 
 class StyleReporter:
-    """Tells of one style with `total` beats, and of keys and waits only what is new."""
+    """Reports on one style with `total` beats; of keys and waits only what is new."""
 
     def __init__(self, run: RunState, style: str, total: int) -> None:
         self._run = run
@@ -22,7 +22,7 @@ class StyleReporter:
         self._last_reported: dict[str, KeyUpdate] = {}
 
     def report_beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
-        """Tell what has become of a beat; `fields` are others of `Progress`."""
+        """Report what happened to a beat; `fields` are others of `Progress`."""
         self._run.emit(
             Progress(
                 style=self._style,
@@ -36,11 +36,11 @@ class StyleReporter:
         )
 
     def report_wait(self, until: float, now: float) -> None:
-        """Tell that the next request leaves at `until`; infinity: when others lend their keys."""
+        """Report that the next request leaves at `until`; infinity: once keys are lent."""
         if until == math.inf != self._waiting_until:
             self._waiting_until = until
             self.report_keys()
-            message = f"{self._style}: its keys are spent; it goes on with those of other styles"
+            message = f"{self._style}: its keys are spent; it continues with keys of other styles"
             self._run.emit(Waiting(style=self._style, reason="lending", message=message))
         elif until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
@@ -49,39 +49,39 @@ class StyleReporter:
             self._wait("keys", f"next request in {seconds:.0f} s", seconds)
 
     def retries(self, until: float, now: float) -> None:
-        """Tell that nothing is left but beats that failed, the first of which is due at `until`."""
+        """Report that only failed beats are left, the first of which is due at `until`."""
         if until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until
             seconds = round(until - now, 1)
-            self._wait("retry", f"what failed is tried once more in {seconds:.0f} s", seconds)
+            self._wait("retry", f"retrying failed beats in {seconds:.0f} s", seconds)
 
     def report_retry_round(self, beats: int, pause: float) -> None:
-        """Tell that so many beats get another round in `pause` seconds."""
-        those = "1 beat that failed in passing is"
+        """Report that these beats get another round in `pause` seconds."""
+        those = "1 beat with a temporary error is"
         if beats != 1:
-            those = f"{beats} beats that failed in passing are"
+            those = f"{beats} beats with temporary errors are"
         self._waiting_until = self._run.runtime.clock.now() + pause
         self._wait("round", f"{those} tried once more", pause)
 
     def warn_width_cap(self, requests: int) -> None:
-        """Tell, once, that so many requests are under way and none may be added."""
+        """Report, once, that this many requests are in flight and no more may be added."""
         if not self._told_at_most:
             self._told_at_most = True
             message = (
-                f"{self._style}: {requests} requests are under way, the most that a style has at "
-                "once; its keys would allow more, and yet more would not make it faster"
+                f"{self._style}: {requests} requests are in flight, the limit for one style; "
+                "its keys would allow more, but more would not make it faster"
             )
             self._run.emit(WarningEvent(message=message))
 
     def report_keys(self) -> None:
-        """Tell the state of each key that is in another than was told last."""
+        """Report each key with a state that differs from the last report."""
         if self._run.key_pool is None or not self._total:
             return
         for news in self._run.key_pool.key_states(self._style):
             self.report_key(news)
 
     def report_key(self, news: KeyUpdate, words: str = "") -> None:
-        """Tell a key's state if it is new; `words` are the service's, if they are new."""
+        """Report a key's state if it is new; `words` are the service's, if they are new."""
         before = self._last_reported.get(news.tail)
         if before is not None and _same(before, news) and not words:
             return
@@ -108,13 +108,13 @@ class StyleReporter:
         )
 
     def warn_shared_quota(self) -> None:
-        """Tell of keys that have been found to share one quota."""
+        """Report keys that turned out to share one quota."""
         tails = self._run.key_pool.pop_shared_keys() if self._run.key_pool is not None else ()
         if tails:
             *others, last = tails
             message = (
-                f"{', '.join(others)} and {last} hit the limit together: they seem to be of one "
-                "project, whose quota they share; keys of separate projects would be faster"
+                f"{', '.join(others)} and {last} hit the limit together: they seem to share one "
+                "project's quota; keys of separate projects would be faster"
             )
             self._run.emit(WarningEvent(message=message))
 
@@ -131,7 +131,7 @@ class StyleReporter:
 
 
 def _same(one: KeyUpdate, other: KeyUpdate) -> bool:
-    """Tell whether two pieces of news say the same; moments differ a little each time."""
+    """Return whether two updates say the same; times differ a little each time."""
     if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
         return False
     return abs((one.until or 0.0) - (other.until or 0.0)) < 1

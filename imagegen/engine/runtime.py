@@ -18,7 +18,7 @@ MAX_WIDTH = 256
 
 
 _LOOK = 1.0
-"""Seconds between looks at the clock in a wait. Waits are measured by a clock that stands still
+"""Seconds between looks at the clock in a wait. Waits are measured by a clock that stops
 while the machine sleeps, and `Clock.now()` goes on: without a look, a wait would last its full
 time after the machine woke, though all it waited for had passed."""
 
@@ -40,7 +40,7 @@ class Stepper(Protocol):
 
 
 class Executor(Protocol):
-    """Runs jobs beside the steppers, at most so many at once."""
+    """Runs jobs beside the steppers, a limited number at once."""
 
     def submit(self, job: Callable[[], None], /) -> object:
         """Run a job soon. Jobs do not raise."""
@@ -73,8 +73,8 @@ class Runtime(Protocol):
 class ThreadRuntime:
     """Real time, a thread for each stepper.
 
-    One lock guards the engine's state. Each stepper has a bell of its own, so that whoever
-    rings waits for no lock.
+    One lock guards the engine's state. Each stepper has a bell of its own, so that a
+    thread that rings waits for no lock.
     """
 
     def __init__(self) -> None:

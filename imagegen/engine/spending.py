@@ -7,14 +7,14 @@ from imagegen.workspace.pricing import Expected
 
 _DIGITS: Final = 6
 _GRAIN: Final = 1e-6
-"""Sums of cents are not exact: `--max-cost 0.3` pays for three pictures of 0.1."""
+"""Sums of cents are not exact: `--max-cost 0.3` pays for three images of 0.1."""
 
 
 class SpendTracker:
-    """Counts what answers cost, and what requests under way may cost yet.
+    """Counts what answers cost, and what requests in flight may cost yet.
 
-    `price` is a picture's, None where it is not known; `limit` is the most to spend. What
-    one picture costs is believed to be what is `expected` (without it, its price), or the
+    `price` is an image's, None if it is not known; `limit` is the limit. What
+    one image costs is believed to be what is `expected` (without it, its price), or the
     dearest so far if that was more.
     """
 
@@ -23,7 +23,7 @@ class SpendTracker:
     ) -> None:
         self.price = price
         self.limit_reached = False
-        """Whether somebody was refused since this was last set."""
+        """Whether another style was denied since this was last set."""
         self._limit = limit
         self._spent = 0.0
         self._pictures = 0
@@ -40,7 +40,7 @@ class SpendTracker:
     def record(
         self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
     ) -> float | None:
-        """Count an answer that brought so many pictures (0 or 1); returns what it cost.
+        """Count an answer with `pictures` images (0 or 1); returns what it cost.
 
         `lost` counts those that cost as much and are of no use, `references` the reference
         images that were sent.
@@ -54,7 +54,7 @@ class SpendTracker:
         return round(cost, _DIGITS)
 
     def can_afford(self, pictures: int) -> bool:
-        """Tell whether so many more pictures cannot pass the limit."""
+        """Return whether this many more images stay within the limit."""
         if self._limit is None or self.price is None:
             return True
         allowed = self._spent + pictures * self._max_cost <= self._limit + _GRAIN
@@ -62,9 +62,9 @@ class SpendTracker:
         return allowed
 
     def projected_total(self, pictures: int) -> float | None:
-        """Return what it will have cost when so many more pictures are drawn.
+        """Return the total cost after this many more images.
 
-        Each of them costs what one did on the average, answers without a picture included;
+        Each of them costs what one did on the average, answers without an image included;
         before the first, what is expected. None if that is not known.
         """
         if self.price is None:

@@ -26,17 +26,17 @@ from imagegen.workspace.file_watch import FileWatch
 from imagegen.workspace.pricing import Expected
 
 PICTURE: Final = "picture"
-"""What an answer with a picture is counted as; others go by their fault's kind."""
+"""What an answer with an image is counted as; others go by their error's kind."""
 
 MISFITS_IN_A_ROW: Final = 3
 """Images in a row that are not as asked before a run says that a setting is ignored."""
 
 DISK: Final = "disk"
-"""The reason of a run that ends for a fault that no beat is to blame for."""
+"""The reason of a run that ends for an error that no beat caused."""
 
 
 class Shutdown(Enum):
-    """How a run that was told to end does so."""
+    """How a run that was asked to stop does so."""
 
     GRACEFUL = auto()
     """Nothing new starts; what is in flight is finished and saved."""
@@ -47,8 +47,8 @@ class Shutdown(Enum):
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine draws. `timeout` and `max_time` are in seconds, `max_cost` in US dollars.
 
-    `price` is a picture's, `expected` what those of this run should cost with all that is sent;
-    `answer_seconds` is how long one takes to come. None where that is not known.
+    `price` is an image's, `expected` what those of this run should cost with all that is sent;
+    `answer_seconds` is how long one takes to come. None if that is not known.
     """
 
     run: str
@@ -66,7 +66,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 class StopReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run, or one style of it, ended before all was drawn.
 
-    `resume_after` is in seconds of the wall clock; None where a person must act.
+    `resume_after` is in seconds of the wall clock; None if the user must act.
     """
 
     exit_code: Exit
@@ -79,8 +79,8 @@ class Counts(msgspec.Struct):
     """What the run has used.
 
     `tried` counts what was begun and is over, `requests` what of it left. `answers` counts
-    answers by kind, `thought_tokens` those of answers with a picture. `slowest` is the longest
-    wait for a picture so far, `waited` all of them together, in seconds.
+    answers by kind, `thought_tokens` those of answers with an image. `slowest` is the longest
+    wait for an image so far, `waited` all of them together, in seconds.
     """
 
     attempts: int = 0
@@ -101,13 +101,13 @@ class Counts(msgspec.Struct):
 
     @property
     def mean_latency(self) -> float | None:
-        """How long a picture takes to come on the average, in seconds; None before the first."""
+        """How long an image takes to come on the average, in seconds; None before the first."""
         pictures = self.answers[PICTURE]
         return self.total_latency / pictures if pictures else None
 
     @property
     def mean_thoughts(self) -> float | None:
-        """How many tokens the model thinks about a picture; None before the first."""
+        """How many tokens the model thinks about an image; None before the first."""
         pictures = self.answers[PICTURE]
         return self.thought_tokens / pictures if pictures else None
 
@@ -115,8 +115,8 @@ class Counts(msgspec.Struct):
 class RunState:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
-    `keys` is None for a provider that needs none; then `places` bound what is under way.
-    `edited` notices when what it is drawn from is edited.
+    `keys` is None for a provider that needs none; then `places` bound what is in flight.
+    `edited` notices edits to the input files.
     """
 
     def __init__(
@@ -164,11 +164,11 @@ class RunState:
 
     @property
     def mean_latency(self) -> float | None:
-        """How long a picture takes to come, in seconds; before the first, as expected."""
+        """How long an image takes to come, in seconds; before the first, as expected."""
         return self.counts.mean_latency or self.options.answer_seconds
 
     def emit(self, event: Event) -> None:
-        """Tell every listener."""
+        """Send an event to every listener."""
         self.bus.emit(event)
 
     def warn_once(self, message: str) -> None:
@@ -194,24 +194,24 @@ class RunState:
                 self.emit(WarningEvent(message=message))
 
     def announce_half_open(self) -> None:
-        """Say that beats are sent one at a time, for none comes through."""
-        message = f"no beat comes through: trying one at a time{self.harm}{self.last_words}"
+        """Report that beats are sent one at a time, because all fail."""
+        message = f"all beats fail: trying one at a time{self.harm}{self.last_words}"
         self.emit(Waiting(reason="trying", message=message))
 
     @property
     def harm(self) -> str:
-        """What an outage has cost so far, to be said after a comma."""
+        """The cost of the outage so far, to follow a comma."""
         if self.counts.lost:
             return f", about ${self.counts.lost:.2f} spent on answers without an image"
         return "" if self.counts.errors else ", nothing has failed"
 
     @property
     def last_words(self) -> str:
-        """The last error in its own words, to be said at the end of a sentence; or nothing."""
+        """The last error's message, to end a sentence; or nothing."""
         return f" (last: {self.trouble.message})" if self.trouble is not None else ""
 
     def new_limit(self, fault: ProviderError) -> str:
-        """Return the words of a 429 if none like it was met before; else nothing."""
+        """Return the message of a 429 if none like it was met before; else nothing."""
         alike = words_alike(fault)
         if fault.kind is not FaultKind.LIMITED or alike in self._known_limits:
             return ""
@@ -226,7 +226,7 @@ class RunState:
         self.runtime.wake()
 
     def fail(self, error: ImagegenError) -> None:
-        """End the whole run for a fault that no beat is to blame for.
+        """End the whole run for an error that no beat caused.
 
         Every thread that saves meets a full disk: the first one's message is enough.
         """
@@ -252,5 +252,5 @@ class RunState:
         return self.deadline - longest
 
     def wall_after(self, seconds: float) -> float:
-        """Return the wall clock's time so many seconds from now."""
+        """Return the wall clock's time this many seconds from now."""
         return self.runtime.clock.wall() + seconds

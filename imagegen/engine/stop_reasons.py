@@ -1,4 +1,4 @@
-"""Why a run, or one style of it, ends before all is drawn; in words, and with an exit code."""
+"""Why a run, or one style of it, ends before all is drawn: a message and an exit code."""
 
 import datetime as dt
 from typing import Final
@@ -34,19 +34,19 @@ def interrupted(code: Exit, run: RunState) -> StopReason:
 
 
 def stdout_closed() -> StopReason:
-    """Return the ending for output that nobody reads any more."""
-    message = "whoever read the output has closed it"
+    """Return the ending if stdout was closed."""
+    message = "stdout was closed"
     return StopReason(exit_code=Exit.CLOSED_STDOUT, reason="closed", message=message)
 
 
 def internal_error() -> StopReason:
     """Return the ending for a bug."""
-    message = "imagegen met a fault of its own; what was drawn is saved"
+    message = "internal error; finished images are saved"
     return StopReason(exit_code=Exit.INTERNAL, reason="internal", message=message)
 
 
 def stopped(run: RunState) -> StopReason:
-    """Return the ending that a person asked for."""
+    """Return the ending that the user asked for."""
     message = f"stopped on request{run.last_words}"
     return StopReason(exit_code=Exit.ENDED_EARLY, reason="stopped", message=message)
 
@@ -66,26 +66,26 @@ def bad_base_url(kind: FaultKind, message: str) -> StopReason:
 
 
 def rejected_alike(fault: ProviderError) -> StopReason:
-    """Return the ending for a service that rejects every request with the same words."""
+    """Return the ending for a service that rejects every request for the same reason."""
     if fault.kind is FaultKind.NETWORK:
         return bad_base_url(fault.kind, fault.message)
     if fault.is_useless:
         return useless_answers(fault)
-    message = f"every request is rejected alike, so it is not the prompt: {fault.message}"
+    message = f"every request is rejected for the same reason, not for its prompt: {fault.message}"
     return StopReason(exit_code=Exit.USAGE, reason="rejected alike", message=message)
 
 
 def useless_answers(fault: ProviderError) -> StopReason:
-    """Return the ending for a service whose answers hold nothing of use, and may be paid for."""
-    paid = "is paid for" if fault.was_drawn else "may be paid for"
-    message = f"every answer {paid} and none holds an image that can be used: {fault.message}"
+    """Return the ending for a service that may charge for answers without a usable image."""
+    charged = "is charged" if fault.was_drawn else "may be charged"
+    message = f"every answer {charged}, and none has a usable image: {fault.message}"
     return StopReason(exit_code=Exit.USAGE, reason=FaultKind.UNUSABLE.value, message=message)
 
 
 def out_of_time(style: str, at: float, run: RunState) -> StopReason:
-    """Return the ending for a style whose next request could leave `at` a time too late.
+    """Return the ending if a style's next request would leave `at`, too late to finish.
 
-    Where not even the first could finish in time, trying again would change nothing.
+    If not even the first could finish in time, resuming would change nothing.
     """
     if not run.counts.attempts and run.send_deadline <= run.started + _START:
         message = (
@@ -108,7 +108,7 @@ def out_of_money(run: RunState) -> StopReason:
     return StopReason(
         exit_code=Exit.ENDED_EARLY,
         reason="money",
-        message=f"about {_dollars(spent)} is spent, and another picture could pass "
+        message=f"about {_dollars(spent)} is spent, and another image could exceed "
         f"{_dollars(limit)} (--max-cost){run.last_words}",
     )
 
@@ -160,7 +160,7 @@ def clock_time(wall: float) -> str:
 
 
 def keys_exhausted(style: str, exhausted: Exhausted, run: RunState) -> StopReason:
-    """Say why a style ends for want of keys, and when it can go on."""
+    """Return the ending for a style without usable keys."""
     if not exhausted.keys:
         heading = Section(table=run.provider.keys_section).heading
         return StopReason(
@@ -174,7 +174,7 @@ def keys_exhausted(style: str, exhausted: Exhausted, run: RunState) -> StopReaso
     )
     message = f"{style}: no key is left: {why}"
     if any(key.state is KeyState.SPENT for key in exhausted.keys):
-        # Of 429s alone a person should know what the service says with them.
+        # With 429s alone the service's message helps.
         message += run.last_words
     if exhausted.needs_other_keys:
         return StopReason(exit_code=Exit.USAGE, reason="keys rejected", message=message)

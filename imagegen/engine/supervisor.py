@@ -21,7 +21,7 @@ _LOOK: Final = 0.1
 
 _DISK_POLL_SECONDS: Final = 0.5
 
-_AFTER: Final = "status tells afterwards which pictures are outdated"
+_AFTER: Final = "`status` then shows which images are outdated"
 
 
 class Supervisor:
@@ -66,7 +66,7 @@ class Supervisor:
             self._run.emit(WarningEvent(message=message))
 
     def step(self) -> float | None:
-        """Look at everything that may end the run, or that an outage wants asked."""
+        """Check everything that may end the run, and probe during an outage."""
         run, now = self._run, self._run.runtime.clock.now()
         self._handle_signals()
         self._handle_listeners()
@@ -114,7 +114,7 @@ class Supervisor:
                 raise error
 
     def collect_listener_errors(self) -> bool:
-        """Take in what listeners failed at after the last step; returns whether any did."""
+        """Handle errors of listeners since the last step; returns whether any failed."""
         found = bool(self._broken)
         with self._run.runtime.lock:
             self._handle_listeners()

@@ -1,4 +1,4 @@
-"""A beat on its way to a picture."""
+"""A beat on its way to an image."""
 
 from functools import total_ordering
 from typing import Protocol
@@ -7,10 +7,10 @@ from imagegen.project.storyboard import Beat
 
 
 class Owner(Protocol):
-    """Whoever sends a task."""
+    """The sender of a task."""
 
     def refund_attempt(self, task: "Task") -> None:
-        """Undo one fault that was counted against a beat and was the service's."""
+        """Undo one error that was counted against a beat but was the service's."""
         ...
 
 
@@ -20,7 +20,7 @@ class Task:
 
     Those with the same number behind them go in file order. `behind` counts the beats that
     continue this one, and those that continue them: the longest chain decides how long it all
-    takes. `attempts` are those of this round; `fruitless` counts answers without a picture, over
+    takes. `attempts` are those of this round; `fruitless` counts answers without an image, over
     all rounds.
     """
 

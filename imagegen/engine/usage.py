@@ -9,7 +9,7 @@ from imagegen.providers.base import Usage
 
 
 def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
-    """Count an answer; returns what is told of it whatever became of the beat.
+    """Count an answer; returns what to report of it in any case.
 
     Called under the runtime's lock. The names are those of fields of `Progress`.
     """
@@ -18,7 +18,7 @@ def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
     counts.requests += done.sent
     told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
     if isinstance(result, ImagegenError):
-        # Drawn and paid for, and the disk refused it.
+        # Drawn and paid for, but not saved.
         return told | {"cost": run.spending.record(None, pictures=1, references=done.references)}
     pictures = lost = 0
     if isinstance(result, Saved):

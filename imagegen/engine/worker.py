@@ -81,21 +81,21 @@ class Worker:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """How many requests are in flight."""
         return self._in_flight
 
     @property
     def width(self) -> int:
-        """How many requests may be under way at once."""
+        """How many requests may be in flight at once."""
         return self._width
 
     @property
     def remaining(self) -> int:
-        """How many beats are still to be sent in this run, as far as can be told."""
+        """How many beats are still to be sent in this run, as far as is known."""
         return 0 if self._finished else self.queue.remaining
 
     def step(self) -> float | None:
-        """Take in what was answered, send what can be sent."""
+        """Process answers, and send what can be sent."""
         now = self._run.runtime.clock.now()
         if not self._began:
             self._began = True
@@ -108,7 +108,7 @@ class Worker:
         return min(again, last_chance + EPSILON) if last_chance >= now else again
 
     def refund_attempt(self, task: Task) -> None:
-        """Undo one fault that was counted against a beat and was the service's."""
+        """Undo one error that was counted against a beat but was the service's."""
         task.attempts = max(0, task.attempts - 1)
         self.queue.restore(task, self._run.runtime.clock.now())
 
@@ -121,7 +121,7 @@ class Worker:
         if self._finished or self.queue.next_due is not None or self._in_flight:
             return again
         if self.queue.has_given_up and run.circuit_breaker.next_probe_at() is not None:
-            # Whose the faults were is about to be known.
+            # It is about to be known whether the beats or the service caused the errors.
             if not self._past_deadline(now):
                 return NEVER
             self._out_of_time(now)
@@ -131,9 +131,9 @@ class Worker:
         return now
 
     def _past_deadline(self, at: float) -> bool:
-        """Tell whether to end because what leaves `at` that time could not finish in time.
+        """Return whether to stop because a request that leaves `at` could not finish in time.
 
-        While requests are in flight there is no hurry to say so, and their answers may show
+        While requests are in flight that is not decided yet: their answers may show
         that the service is faster than `timeout`.
         """
         return not self._in_flight and at > self._run.send_deadline
@@ -144,7 +144,7 @@ class Worker:
         again = NEVER
         while (next_due := self.queue.next_due) is not None and self._in_flight < self._width:
             if run.rejections.suspect is not None:
-                # What is in flight tells whether every request is rejected.
+                # What is in flight shows whether every request is rejected.
                 again = NEVER
                 break
             due = max(next_due, run.circuit_breaker.next_send_at(now))
@@ -232,7 +232,7 @@ class Worker:
             self._run.runtime.wake()
 
     def _lend_keys(self) -> None:
-        """Let other styles have this one's keys until something is to be sent again."""
+        """Lend this style's keys to other styles until it has something to send."""
         keys, places = self._run.key_pool, self._run.concurrency
         if (keys is not None and keys.mark_idle(self.style)) or (
             places is not None and places.cancel(self.style)
@@ -367,14 +367,14 @@ class Worker:
         if self._run.rejections.charges(task, task.beat.key, fault, task.beat.words):
             self._in_error(task, error, **told)
         else:
-            # Other beats come first, for they may show whose fault it is.
+            # Other beats come first, for they may show what caused the error.
             self.queue.requeue(task, now + BACKOFF_SECONDS[-1])
             self._report(task, Status.PENDING, **told)
 
     def _in_the_way(
         self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
     ) -> None:
-        """Take note of something between here and the service that needs a person.
+        """Handle an error on the way to the service that needs the user.
 
         Once the service has answered in this run, it may be a moment's trouble.
         """
@@ -443,7 +443,7 @@ class Worker:
         self._report(task, Status.PENDING, error=error, **told)
 
     def _requeue(self, task: Task, now: float, **told: object) -> None:
-        """Let a beat be sent again at once: what it met is not counted against it."""
+        """Send a beat again at once: the error is not counted against it."""
         self.queue.requeue(task, now)
         self._report(task, Status.PENDING, **told)
 
@@ -457,7 +457,7 @@ class Worker:
             self._run.request_stop(stop_reasons.first_error(self.style, task.beat))
 
     def _another_round(self, now: float) -> bool:
-        """Give beats that only met passing faults one more round, half a minute later."""
+        """Give beats that only met temporary errors one more round, half a minute later."""
         beats = self.queue.start_retry_round(now)
         if beats:
             self._reporter.report_retry_round(beats, ROUND_DELAY)

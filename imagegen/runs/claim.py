@@ -29,7 +29,7 @@ class RunClaim:
     def acquire(self) -> RunRecord | None:
         """Take the project, and return the record of the run that had it before.
 
-        Raises `RunActiveError`, or `UsageError` where the disk refuses.
+        Raises `RunActiveError`, or `UsageError` if the disk refuses.
         """
         try:
             self._layout.prepare()
@@ -46,7 +46,7 @@ class RunClaim:
     def begin(self) -> None:
         """Write the run down: from here on `stop` finds it, even while it only prepares.
 
-        Raises `UsageError` where the disk refuses.
+        Raises `UsageError` if the disk refuses.
         """
         if self._recorded:
             return
@@ -69,7 +69,7 @@ class RunClaim:
     ) -> None:
         """Write down how the run ended. Raises `StorageError`.
 
-        `answer_seconds` is how long its pictures took to come, `thought_tokens` how many tokens
+        `answer_seconds` is how long its images took to come, `thought_tokens` how many tokens
         the model thought about one; None where none came.
         """
         self.is_recorded = True
@@ -88,6 +88,6 @@ class RunClaim:
         record.write(self._layout, ended)
 
     def release(self) -> None:
-        """Let go of the project."""
+        """Release the project."""
         if self._lock is not None:
             self._lock.release()

@@ -1,4 +1,4 @@
-"""Starts a run that goes on when whoever started it has left."""
+"""Starts a run that continues when its starter has left."""
 
 import contextlib
 import os
@@ -18,17 +18,17 @@ from imagegen.project.layout import ProjectPaths, ensure_own_log, reject_symlink
 from imagegen.project.record import RunRecord
 
 PRINT_FAILURE_EVENT: Final = "IMAGEGEN_TELLS_FAILURE"
-"""Set in its environment, a run whose view is another prints its `error` event all the same."""
+"""Set in its environment, a run with another view prints its `error` event all the same."""
 
 _LOOK: Final = 0.05
 _MOST_SHOWN: Final = 64 * 1024 * 1024
-"""An `error` event may tell of ten thousand faults."""
+"""An `error` event may list ten thousand errors."""
 
 
 class EarlyExit(msgspec.Struct, frozen=True):
     """A run that ended at once: its exit code and what it printed.
 
-    `run` is its id; None where it never had the project, so that nothing was begun. A run that
+    `run` is its id; None if it never had the project, so that nothing was begun. A run that
     had nothing to draw has left a journal alone, and no record.
     """
 
@@ -54,9 +54,9 @@ def start(
 ) -> RunRecord | EarlyExit:
     """Start a run apart from this process, and wait until it has the project.
 
-    Returns its record, or how it ended, where it was over before that was seen.
-    `environment` is the run's, None for this process's own. Raises `UsageError` where it
-    cannot be started, and `StorageError` where the disk would take nothing that it says.
+    Returns its record, or how it ended, if it was over before that was seen.
+    `environment` is the run's, None for this process's own. Raises `UsageError` if it
+    cannot be started, and `StorageError` if its output cannot be saved.
     """
     before, journals = record.read(layout), _journals(layout)
     output = _output(layout)
@@ -79,12 +79,12 @@ def start(
             # By the run, not by its process: on Windows a launcher may stand in between.
             active = record.active_run(layout)
             if active is not None and (before is None or active.run != before.run):
-                # It goes on alone. Whoever outlives it still has to take note of its end.
+                # It goes on alone. A surviving parent still has to reap it.
                 threading.Thread(target=child.wait, name="run's end", daemon=True).start()
                 return active
             time.sleep(_LOOK)
     except BaseException:
-        # Ctrl-C does not reach it, and nobody knows of it yet.
+        # Ctrl-C does not reach it, and it is not known yet.
         child.terminate()
         child.wait()
         raise
@@ -98,7 +98,7 @@ def start(
 
 
 def _output(layout: ProjectPaths) -> int:
-    """Open what a run's words go to. Raises `UsageError`, and `StorageError`."""
+    """Open the file for a run's output. Raises `UsageError`, and `StorageError`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | files.READ_FLAGS
     try:
         layout.prepare()
@@ -120,7 +120,7 @@ def _output(layout: ProjectPaths) -> int:
 
 
 def _journals(layout: ProjectPaths) -> set[str]:
-    """Return the runs whose journals are kept."""
+    """Return the runs with a journal."""
     with contextlib.suppress(OSError):
         return {path.stem for path in layout.journal("").parent.iterdir()}
     return set()

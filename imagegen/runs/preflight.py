@@ -1,4 +1,4 @@
-"""What is said before anything is sent: why nothing can be, and what is worth knowing."""
+"""Checks and warnings before anything is sent."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -48,19 +48,19 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
 
 
 def require_price(project: Project) -> None:
-    """Raise `UsageError` if nobody knows what a picture costs."""
+    """Raise `UsageError` if an image's price is not known."""
     if project.price is None or project.price.picture is None:
         model, size = project.model, project.settings.image_size
         raise UsageError(
-            f'--max-cost: what a {size} picture of "{model}" costs is not known',
+            f'--max-cost: the price of a {size} image of "{model}" is not known',
             hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
         )
 
 
 def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
-    """Yield what is to be said of pictures of something else than would be drawn now.
+    """Yield notes on outdated images, and on images drawn from them.
 
-    They are left; what is drawn from one of them will be outdated when it is not.
+    They stay; an image drawn from one of them becomes outdated when that one is drawn again.
     """
     if found.older:
         yield older_rule(found.older)
@@ -72,8 +72,8 @@ def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[s
         name = f"{first.style}/{project.beat_index.id_of(first.key)}"
         those = f"{name} and {more:,} more continue" if more else f"{name} continues"
         yield (
-            f"{those} a picture that is outdated itself and stays: once that is drawn anew, "
-            "so is what continues it"
+            f"{those} an outdated image that stays: redrawing that one outdates "
+            "those that continue it"
         )
     counts = plan.outdated
     count = counts.total()
@@ -86,5 +86,5 @@ def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[s
         f"{reason} changed" + ("" if n == count else f" ({n:,})")
         for reason, n in reasons.most_common()
     )
-    are = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    are = "1 image is" if count == 1 else f"{count:,} images are"
     yield f"{are} outdated: {why}; redraw with --outdated"

@@ -22,7 +22,7 @@ _PROBE_BYTES: Final = b"imagegen tries whether it may write here\n"
 
 
 def check_disk(layout: ProjectPaths) -> None:
-    """Try that pictures can be written. Raises `UsageError`: nothing was started."""
+    """Try that images can be written. Raises `UsageError`: nothing was started."""
     trial = layout.pictures / f"{files.TEMP_PREFIX}trial.tmp"
     try:
         layout.prepare()
@@ -44,7 +44,7 @@ def check_disk(layout: ProjectPaths) -> None:
 
 
 def check_writable(layout: ProjectPaths, plan: Plan) -> None:
-    """Look whether every folder that gets a picture may be written in.
+    """Look whether every folder that gets an image may be written in.
 
     Raises `UsageError`: nothing was started.
     """
@@ -69,7 +69,7 @@ def remove_temp_files(layout: ProjectPaths, survey: Survey) -> None:
         # There may be 60,000 folders of shots: those that were surveyed are not read again.
         if style.name not in survey.beats:
             folders += [style, *_folders_in(style)]
-    # Where there are no hard links, old pictures are copied. Only the last run can have left
+    # If there are no hard links, old images are copied. Only the last run can have left
     # one half-written, or its own step.json; there may be many runs before it.
     for run in itertools.islice(steps.newest_first(layout), 1):
         folders.append(run)
@@ -80,7 +80,7 @@ def remove_temp_files(layout: ProjectPaths, survey: Survey) -> None:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder, without links; none where it cannot be read."""
+    """Return the folders in a folder, without links; none if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
@@ -89,15 +89,15 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _moves(planned: Planned) -> bool:
-    """Tell whether something gives way to a new picture of this beat."""
+    """Return whether something gives way to a new image of this beat."""
     return planned.draw or planned.found not in {ImageState.VALID, ImageState.ELSEWHERE}
 
 
 def repair_images(layout: ProjectPaths, plan: Plan, old: Path, warn: Callable[[str], None]) -> Plan:
-    """Convert pictures of other types to PNG, and put aside what is none.
+    """Convert images of other types to PNG, and move files that are not images away.
 
-    What was there before goes to the folder `old`. Returns the plan as it is afterwards: what
-    was taken for a picture and is none is to be drawn too, whatever the limit. Raises
+    Those go to the folder `old`. Returns the plan as it is afterwards: if a beat's file
+    was not an image, the beat is drawn too, regardless of the limit. Raises
     `StorageError`.
     """
     return Plan(
@@ -123,13 +123,13 @@ def _put_right(
         try:
             converted = formats.as_png(data or b"")
         except formats.NotAPictureError as error:
-            warn(f"{name} is no whole picture ({error})")
+            warn(f"{name} is not a complete image ({error})")
         else:
             files.archive_copy(path, aside)
             files.write(path, converted)
             return msgspec.structs.replace(planned, found=ImageState.VALID)
     many = formats.pixel_limit_error(files.read(path, png.MAX_BYTES) or b"")
-    fault = f"cannot be used ({many})" if many else "was torn or no picture"
+    fault = f"cannot be used ({many})" if many else "is damaged or not an image"
     aside = files.move(path, aside)
     # A waived beat needs none, and one that is blocked waits for another.
     draw = planned.draw or not (planned.waived or planned.blocked_by)

@@ -1,8 +1,8 @@
 """Writes what happens: the journal, and a progress file per style.
 
-The picture is the save; these files follow it. The journal has every event at once. A
+The image is the save; these files follow it. The journal has every event at once. A
 progress file is rewritten after each success while it is small, and later only as often as
-keeps its bytes within a hundredth of the pictures'; of successes that come faster than it
+keeps its bytes within a hundredth of the images'; of successes that come faster than it
 can be written, once for all.
 """
 
@@ -27,7 +27,7 @@ class Recorder:
     """A listener that owns the journal and the progress files of one run.
 
     `beats` are all beats of the storyboard by style; `there` are those that have their
-    picture, with the hash of the words that it was drawn from where that is known.
+    image, with the hash of the prompt that it was drawn from if that is known.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ def _open_journal(path: Path) -> int:
         raise files.storage_error(error, path) from error
     others = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
     for old in others[: 1 - _JOURNALS]:
-        # On Windows one that somebody still reads stays until the next run.
+        # On Windows one that is still being read stays until the next run.
         with contextlib.suppress(OSError):
             old.unlink()
     return descriptor

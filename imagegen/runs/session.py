@@ -43,7 +43,7 @@ _LISTENERS_SECONDS = 2.0
 
 
 _MOST_THOUGHTS = 1_000_000.0
-"""Tokens for one picture; more in a record is somebody's joke."""
+"""Tokens for one image; more in a record is not plausible."""
 
 
 class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineCrashError(Exception):
-    """The engine was broken by an error that somebody should have seen to."""
+    """The engine was broken by an error that it should have handled."""
 
 
 class Session:
@@ -97,7 +97,7 @@ class Session:
         self._bus: Bus | None = None
 
     def __enter__(self) -> Self:
-        """Take the project. Raises `RunActiveError`, or `UsageError` where the disk refuses."""
+        """Take the project. Raises `RunActiveError`, or `UsageError` if the disk refuses."""
         another_run = self._claim.acquire() != self._last or self._was_active
         plan = self._plans.get(self._limit)
         if another_run or plan is None or plan.to_draw or plan.reused:
@@ -125,9 +125,9 @@ class Session:
         self._claim.release()
 
     def reload(self) -> "Session":
-        """Return a session like this one on the project as it lies on the disk by now.
+        """Return a session like this one on the project as it is on disk now.
 
-        For after a question: a person may take hours to answer, and other commands are not kept
+        For after a question: answering may take hours, and other commands are not kept
         waiting by it. Raises as reading a project does.
         """
         self._provider.close()
@@ -151,11 +151,11 @@ class Session:
         return self._claim.record.root_run
 
     def plan(self, limit: int | None = None) -> Plan:
-        """Look at the disk and decide what is left to draw.
+        """Read the disk and decide what is left to draw.
 
-        It is looked at once more only if another command drew, moved or replaced pictures until
+        It is looked at once more only if another command drew, moved or replaced images until
         this one took the project.
-        Raises `UsageError` where numbers have moved.
+        Raises `UsageError` if beat numbers changed.
         """
         if self._survey_cache is None:
             self._plans = {}
@@ -169,7 +169,7 @@ class Session:
                     found,
                     [style for style, beats in plan.styles.items() if beats],
                     "Nothing was drawn",
-                    ways="run --renumber does both, and run --as-is leaves them where they are",
+                    ways="run --renumber does both, and run --as-is leaves them in place",
                 )
             if self._reuses:
                 plan = reuse.reuse(
@@ -197,7 +197,7 @@ class Session:
         preflight.require_keys(self.project, plan, self._provider, hint)
 
     def estimate(self, plan: Plan) -> Estimate:
-        """Say how long drawing the plan would take and what it would cost."""
+        """Return how long drawing the plan takes and what it costs."""
         chains = {style: Counter(chain_lengths(beats)) for style, beats in plan.styles.items()}
         pools, settings = self.pools, self.project.settings
         pool = self._pool()
@@ -230,7 +230,7 @@ class Session:
         )
 
     def _expected(self, plan: Plan) -> Expected:
-        """Return what the pictures of a plan should cost."""
+        """Return what the images of a plan should cost."""
         return model_checks.expected_cost(self.project, plan.drawn, self._thought_tokens or 0.0)
 
     def _about_model(self, plan: Plan) -> Iterator[str]:
@@ -239,23 +239,23 @@ class Session:
 
     @property
     def _answer_seconds(self) -> float | None:
-        """How long pictures take to come: as last time with this model, else as it is listed."""
+        """How long images take to come: as last time with this model, else as it is listed."""
         if self._last_seconds is not None:
             return self._last_seconds
         return self.project.table_entry.seconds
 
     @property
     def _last_seconds(self) -> float | None:
-        """How long pictures of this model took to come last time."""
+        """How long images of this model took to come last time."""
         last = self._last
         if last is None or last.model != self._provider.model or last.answer_seconds is None:
             return None
-        # The record may be somebody else's.
+        # The record may come from another user.
         return min(max(0.0, last.answer_seconds), self.project.settings.timeout)
 
     @property
     def _thought_tokens(self) -> float | None:
-        """How many tokens this model thought about a picture last time."""
+        """How many tokens this model thought about an image last time."""
         last = self._last
         if last is None or last.model != self._provider.model or last.thought_tokens is None:
             return None
@@ -263,13 +263,13 @@ class Session:
 
     @property
     def _unknown_thoughts(self) -> float | None:
-        """US dollars a million tokens of thoughts, while nobody knows how many there will be."""
+        """US dollars per million tokens of thoughts, while their number is not known."""
         model, price = self.project.table_entry, self.project.price
         thinks = bool(model.thinking) and self._thought_tokens is None
         return price.tokens.text_out if thinks and price and price.tokens else None
 
     def require_price(self, limits: RunLimits) -> None:
-        """Raise `UsageError` if money is limited and nobody knows what a picture costs."""
+        """Raise `UsageError` if money is limited and an image's price is not known."""
         if limits.max_cost is not None:
             preflight.require_price(self.project)
 
@@ -281,12 +281,12 @@ class Session:
         limits: RunLimits,
         started: Callable[[Engine], None],
     ) -> tuple[Complete, int]:
-        """Draw what `plan` returned last; returns how it ended and what is still under way.
+        """Draw what `plan` returned last; returns how it ended and what is still in flight.
 
         `listeners` returns who hears every event, each with its tick in seconds, for the
         plan as it is drawn. `started` is given the engine before it draws, for signals.
-        Raises only faults of ours (`BrokenRunError` and others that are none of
-        `ImagegenError`), and `UsageError` where nothing could start.
+        Raises only internal error (`BrokenRunError` and others that are none of
+        `ImagegenError`), and `UsageError` if nothing could start.
         """
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
@@ -335,7 +335,7 @@ class Session:
         except BaseException as error:
             bus.close(timeout=_LISTENERS_SECONDS)
             if isinstance(error, ImagegenError | OSError):
-                # Who hears the run was told of a fault of ours: the exit code must say the same.
+                # Listeners got an internal error: the exit code must agree.
                 raise EngineCrashError(f"{type(error).__name__}: {error}") from error
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
@@ -345,7 +345,7 @@ class Session:
         return complete, engine.in_flight
 
     def _warn(self, text: str) -> None:
-        """Tell every listener; before there is any, keep it for them."""
+        """Send an event to every listener; before there is any, keep it for them."""
         if self._bus is None:
             self.warnings.append(text)
         else:
@@ -398,12 +398,12 @@ class Session:
         right = prepare.repair_images(layout, right, run.old_folder, self._warn)
         if right.to_draw == plan.to_draw:
             return right
-        # What was taken for pictures is none, and the limit holds all the same.
+        # Some files were not images, and the limit holds all the same.
         self._survey_cache, self._reuses = None, False
         return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:
-        """Return what writes the run down. `plan` is as it is after what was put aside."""
+        """Return what records the run. `plan` is as it is after files were moved away."""
         project = self.project
         there = self._survey().there
         for style, beats in plan.styles.items():
@@ -434,7 +434,7 @@ class Session:
             )
         except StorageError as error:
             if complete.reason == DISK:
-                # That has been told.
+                # That has been reported.
                 return complete
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
@@ -442,5 +442,5 @@ class Session:
 
 
 def _newest_step(layout: ProjectPaths) -> Path | None:
-    """Return the folder of the step that moved or replaced pictures last."""
+    """Return the folder of the step that moved or replaced images last."""
     return next(steps.newest_first(layout), None)

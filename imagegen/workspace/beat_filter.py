@@ -16,14 +16,14 @@ def _never(_: Beat) -> bool:
 
 
 class Selection:
-    """The beats that `--style`, `--shot` and `--beat` name of `beats`; all of them without any.
+    """The beats of `beats` that `--style`, `--shot` and `--beat` name; without these, all.
 
-    Of these `--sample` takes so many of each style, evenly spread; none that `continues`
-    another says, for they would wait for one that is not drawn. `index` returns what tells beats
-    apart, and is called only if beats are named.
+    `--sample` keeps N of these in each style, evenly spread; none that `continues` lists, for
+    they would wait for one that is not drawn. `index` returns which beats are the same in
+    several styles, and is called only if beats are named.
 
     Raises `UsageError` for a style, shot or beat that the storyboard does not have, and
-    for a number that is of several beats.
+    for a number of several beats.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Selection:
             }
 
     def __call__(self, beat: Beat) -> bool:
-        """Tell whether the beat was asked for."""
+        """Return whether the beat was asked for."""
         if self._chosen is not None:
             return (beat.style, *beat.key) in self._chosen
         return self._in_style_and_shot(beat)
@@ -72,7 +72,7 @@ class Selection:
 
 
 def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
-    """Return so many beats evenly spread: the first and the last, and those in between."""
+    """Return `count` beats evenly spread: the first and the last, and those in between."""
     if count >= len(beats):
         return list(beats)
     if count == 1:
@@ -91,10 +91,10 @@ def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[st
 
 
 class BeatAddresses:
-    """Finds beats by what a person types: `1.1`, `2/1`, `clear/1.1` or `clear/2/1`.
+    """Finds beats by what the user types: `1.1`, `2/1`, `clear/1.1` or `clear/2/1`.
 
-    `beats` are those among which is looked, by style; `index` tells which of them are one beat.
-    They are looked through once, however many are then sought.
+    `beats` are searched, by style; `index` says which of them are one beat.
+    They are indexed once, for any number of searches.
     """
 
     def __init__(self, beats: Mapping[str, Sequence[Beat]], index: BeatIndex) -> None:
@@ -107,9 +107,9 @@ class BeatAddresses:
             self._of_number.setdefault(folded(beat.beat), []).append(beat)
 
     def find(self, address: str) -> list[Beat]:
-        """Return the one beat of an address, in each style that it does not leave out.
+        """Return the one beat of an address, in each style that it includes.
 
-        Raises `UsageError` if there is none, or if its number is of several beats.
+        Raises `UsageError` without such a beat, or if several beats have its number.
         """
         style, shot, number = self._parts(address)
         found = self._within(style, shot, number)
@@ -136,7 +136,7 @@ class BeatAddresses:
         return [beat for beat in found if self._index.id_of(beat.key) in own] if own else found
 
     def find_id(self, address: str) -> BeatId:
-        """Return the beat of an address, whatever styles it names. Raises as `find` does."""
+        """Return the beat of an address, in any style. Raises as `find` does."""
         return self._index.id_of(self.find(address)[0].key)
 
     def _near(self, address: str, style: str | None, shot: str | None, number: str) -> str:
@@ -162,10 +162,10 @@ class BeatAddresses:
             if near and style is None:
                 right = near.removeprefix('did you mean "').removesuffix('"?')
                 near = f'did you mean "{right}{address[len(shot or "") :]}"?'
-                raise UsageError(f'"{address}" is no beat: unknown style "{shot}"', hint=near)
+                raise UsageError(f'"{address}" is not a beat: unknown style "{shot}"', hint=near)
         if before:
             raise UsageError(
-                f'"{address}" is no beat: unknown style "{shot}"',
+                f'"{address}" is not a beat: unknown style "{shot}"',
                 hint=did_you_mean(shot or "", self._beats) or "write clear/2/1",
             )
         return style, _plain(shot, "shot") if shot is not None else None, _plain(number, "beat")

@@ -1,4 +1,4 @@
-"""Where a provider's keys and address are to be found: the one place where the two meet."""
+"""Find a provider's keys and URL: the one place where the two meet."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Faults of several input files, told together."""
+"""Errors of several input files, reported together."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -9,16 +9,16 @@ T = TypeVar("T")
 
 
 class FaultCollector:
-    """Gathers the faults of files that are read one after another, beside those known before."""
+    """Gathers the errors of files that are read one after another; earlier errors are included."""
 
     def __init__(self, known: Iterable[InputError] = ()) -> None:
         self._faults = list(known)
         self._rows: dict[str, int] = {}
 
     def collect(self, read: Callable[[], T]) -> T | None:
-        """Return what is read; on faults keep them and return None.
+        """Return what `read` returns; on errors keep them and return None.
 
-        Raises `UsageError` for what cannot be read at all, unless there are faults to be told.
+        Raises `UsageError` for what cannot be read at all, unless there are errors to report.
         """
         try:
             return read()
@@ -32,7 +32,7 @@ class FaultCollector:
             return None
 
     def raise_if_any(self, read: T | None) -> T:
-        """Return what was read last, or raise all faults that were gathered."""
+        """Return what was read last, or raise all errors that were gathered."""
         if self._faults or read is None:
             raise InvalidInputError(self._faults, self._rows)
         return read

@@ -1,4 +1,4 @@
-"""What the last run of a project tells those that come after it."""
+"""What later commands need from the last run's record."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _MOST_LOOKED_AT: Final = 20
 
 
 def find_resumable(root: Path) -> RunRecord | None:
-    """Return the run to carry on, or None where pictures or progress tell of one.
+    """Return the run to resume, or None if only images or progress show that one began.
 
-    Raises `UsageError` where nothing tells that a run ever began.
+    Raises `UsageError` if nothing shows that a run ever began.
     """
     layout = ProjectPaths(root)
     found = record.read(layout)
@@ -35,7 +35,7 @@ def find_resumable(root: Path) -> RunRecord | None:
         )
     beats_file = last.asked.beats_file if last else None
     if beats_file and Path(beats_file).is_absolute():
-        # The record may be somebody else's: it must not choose what of yours is read.
+        # The record may come from another user: it must not choose which of your files are read.
         raise UsageError(
             "the last run read its beats from outside the project",
             hint=f"name them again: {project_command('run', root, '--beats', beats_file)}",
@@ -46,7 +46,7 @@ def find_resumable(root: Path) -> RunRecord | None:
 def drawn_with(root: Path, last: RunRecord | None) -> str | None:
     """Return the model that `resume` goes on with if none is named: the one that drew the rest.
 
-    As the record of the run says, or else a picture that the default of its time has drawn.
+    As the record of the run says, or else an image that the default of its time has drawn.
     """
     if last is not None and last.model is not None:
         return last.model
@@ -62,10 +62,10 @@ def drawn_with(root: Path, last: RunRecord | None) -> str | None:
 def suspended_by(
     before: RunRecord | None, asked: DrawRequest, resumed: RunRecord | None
 ) -> RunRecord | None:
-    """Return the run that is still to be carried on once this one is over.
+    """Return the run that is still to be resumed after this one.
 
-    `before` is the last run, `resumed` the one that this one carries on. Whoever names beats
-    draws these in between; any other run takes the place of the one before.
+    `before` is the last run, `resumed` the one that this one resumes. A run of named beats
+    does not replace the run before; any other run does.
     """
     if before is None:
         return None
@@ -78,26 +78,26 @@ def suspended_by(
 
 
 def beats_file_hint(root: Path) -> str | None:
-    """Say from which file the last run read, of a project that has no beats of its own."""
+    """Return a hint on the last run's file, if a project has no beats."""
     last = record.read(ProjectPaths(root))
     named = last.draw_settings.beats_file if last is not None else None
     if named is None:
         return None
-    said = f"the last run was of {named}: name it with {command('--beats', str(root / named))}"
+    said = f"the last run read {named}: name it with {command('--beats', str(root / named))}"
     return "; ".join(filter(None, (said, adopt_beats_hint(named))))
 
 
 def adopt_beats_hint(beats_file: str) -> str | None:
-    """Say what makes a beats file the project's own; None for one that lies outside."""
+    """Return how to make a beats file the project's own; None if it is outside the project."""
     if Path(beats_file).is_absolute():
         return None
-    return f"beats = {msgspec.json.encode(beats_file).decode()} in imagegen.toml makes it its own"
+    return f"beats = {msgspec.json.encode(beats_file).decode()} in imagegen.toml keeps it"
 
 
 def errors(layout: ProjectPaths, style: str, beats: Sequence[Beat]) -> dict[BeatKey, BeatError]:
-    """Return what went wrong with beats of a style last time, from its progress file.
+    """Return the errors of a style's beats in the last run, from its progress file.
 
-    An error belongs to the words that went wrong: where a row has others now, they have not been
+    An error belongs to the prompt that went wrong: an edited prompt has not been
     tried.
     """
     read = progress.read(layout.progress(style))

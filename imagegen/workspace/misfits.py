@@ -35,7 +35,7 @@ class Misfits:
             self._rest = _most(every, shape.usual(settings.aspect_ratio, settings.image_size))
 
     def of(self, one: BeatImage) -> str | None:
-        """Return in what a beat's image differs, in words; None in nothing."""
+        """Return how a beat's image differs from the request, as text; None if it does not."""
         if one.whole is None:
             return None
         size, drawn = (one.whole.width, one.whole.height), _request(one)

@@ -1,4 +1,4 @@
-"""Refuses to act on pictures while numbers have moved: it would be another beat's picture."""
+"""Refuse to act on images if beat numbers changed: they would be another beat's images."""
 
 from collections.abc import Collection
 from typing import Final
@@ -21,10 +21,10 @@ def require_numbers_unmoved(
     *,
     ways: str | None = None,
 ) -> None:
-    """Raise `UsageError` where pictures of one of these styles belong to other numbers now.
+    """Raise `UsageError` if images of one of these styles now belong to other beats.
 
-    `consequence` ends the message: what was not done, or cannot be known. `ways` are ways out
-    besides `renumber`; where the last run was of other beats, neither is told.
+    `consequence` ends the message: what was not done, or cannot be known. `ways` are
+    alternatives to `renumber`; if the last run read other beats, neither is shown.
     """
     moved = [
         (f"{style}/{'/'.join(before)}", "/".join(now))
@@ -34,20 +34,20 @@ def require_numbers_unmoved(
     ]
     if not moved:
         return
-    some = ", ".join(f"{before} is {now} now" for before, now in moved[:_NAMED])
+    some = ", ".join(f"{before} → {now}" for before, now in moved[:_NAMED])
     more = f" and {len(moved) - _NAMED:,} more" if len(moved) > _NAMED else ""
-    pictures = "1 picture has" if len(moved) == 1 else f"{len(moved):,} pictures have"
+    images = "1 image now belongs" if len(moved) == 1 else f"{len(moved):,} images now belong"
     same = last_run_beats_file(project) is None
     raise UsageError(
-        f"numbers have moved: {pictures} the words of another beat ({some}{more}). {consequence}",
+        f"beat numbers changed: {images} to another beat ({some}{more}). {consequence}",
         hint="; ".join(filter(None, (renumber_hint(project), ways if same else None))),
     )
 
 
 def renumber_hint(project: Project) -> str:
-    """Say what helps where numbers have moved.
+    """Return the hint if beat numbers changed.
 
-    Where the last run was of other beats, the pictures may be these, and at their places.
+    If the last run read other beats, the images may be theirs, and in place.
     """
     other = last_run_beats_file(project)
     if other is None:
@@ -55,16 +55,16 @@ def renumber_hint(project: Project) -> str:
         return f"{renumber} moves them along, at no cost"
     own = project.storyboard.source
     that, this = (command("--beats", str(project.root / file)) for file in (other, own))
-    said = f"the last run was of {other}, and this is {own}"
-    ways = f"{that} goes by that one, {this} by this"
+    said = f"the last run read {other}, and this command reads {own}"
+    ways = f"{that} uses the first, {this} the second"
     return "; ".join(filter(None, (f"{said}: {ways}", adopt_beats_hint(other))))
 
 
 def last_run_beats_file(project: Project) -> str | None:
-    """Return the beats file that the last run was told of, where it is not the project's.
+    """Return the beats file that the last run was given, if it is not the project's.
 
-    None also where this command was told of one itself. It is as the record has it, which may be
-    somebody else's: it is shown, and never read.
+    None also if this command was given one. The path is the record's, which may come from
+    another user: it is shown, and never read.
     """
     layout = project.layout
     last = record.read(layout)
@@ -76,7 +76,7 @@ def last_run_beats_file(project: Project) -> str | None:
 
 
 def require_same_beats_file(project: Project, name: str, doubt: str) -> None:
-    """Raise `UsageError` where the last run was of other beats, whose pictures may be at hand.
+    """Raise `UsageError` if the last run read other beats, as their images may be in place.
 
     `name` is the command that is refused, `doubt` what cannot be known and was not done.
     """
@@ -86,6 +86,6 @@ def require_same_beats_file(project: Project, name: str, doubt: str) -> None:
     own = project.storyboard.source
     anyway = project_command(name, project.root, "--beats", str(project.root / own))
     raise UsageError(
-        f"the last run was of {other} (--beats), and this is {own}: {doubt}",
+        f"the last run read {other} (--beats), and this is {own}: {doubt}",
         hint="; ".join(filter(None, (f"{anyway} goes by this one", adopt_beats_hint(other)))),
     )

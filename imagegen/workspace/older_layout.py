@@ -1,11 +1,11 @@
-"""What older tools left in a project's folder: pictures, and the file of beats.
+"""What older tools left in a project's folder: images, and the file of beats.
 
-images/{style}/Beat 1.png           a picture
-generated_images/Shot_1/Beat_1.png  a picture whose style nobody wrote down
-generated_images/clear/Shot 1/…     one whose folder or file has not quite our name
-finalImage/Beat 1.png               the chosen picture of a beat
-finalImage/Beat 2-flag.png          one that is to be looked at again
-prompts.js, progress.json           the beats, and how far they were drawn
+images/{style}/Beat 1.png           an image
+generated_images/Shot_1/Beat_1.png  an image without a known style
+generated_images/clear/Shot 1/…     one with a misspelt folder or file name
+finalImage/Beat 1.png               the chosen image of a beat
+finalImage/Beat 2-flag.png          a chosen image to look at again
+prompts.js, progress.json           the beats, and their progress
 """
 
 import os
@@ -31,7 +31,7 @@ _TYPES: Final = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture in an older place. `path` is relative to the project; None is not written there."""
+    """An image in an older place. `path` is relative to the project; None: not recorded."""
 
     path: str
     number: str
@@ -44,7 +44,7 @@ class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def old_pictures(layout: ProjectPaths, styles: Mapping[str, object]) -> Iterator[OldPicture]:
-    """Yield the pictures in older places, and those under names that are not quite ours."""
+    """Yield the images in older places, and those under misspelt names."""
     known = {style.casefold(): style for style in styles}
     for name in (_IMAGES, PICTURES, *_FINAL):
         start = OldPicture(path=name, number="", chosen=name in _FINAL)
@@ -52,7 +52,7 @@ def old_pictures(layout: ProjectPaths, styles: Mapping[str, object]) -> Iterator
 
 
 def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterator[OldPicture]:
-    """Yield the pictures in a folder, and in those of styles and shots within it."""
+    """Yield the images in a folder, and in those of styles and shots within it."""
     folder = root / place.path
     if folder.is_symlink():
         return
@@ -80,7 +80,7 @@ def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterato
 def _inside(
     place: OldPicture, folder: str, path: str, styles: Mapping[str, str]
 ) -> OldPicture | None:
-    """Return what a folder's name says of the pictures in it; None if they are not looked at."""
+    """Return what a folder's name says of the images in it; None if they are skipped."""
     style, shot = styles.get(folder.casefold()), _shot(folder)
     if style is not None and place.style is None:
         return msgspec.structs.replace(place, path=path, style=style)
@@ -93,7 +93,7 @@ def _inside(
 
 
 def _is_ours(place: OldPicture) -> bool:
-    """Return whether a folder is where the pictures of a shot belong."""
+    """Return whether a folder is where the images of a shot belong."""
     folders = place.path.split("/")
     return (
         len(folders) == 3  # generated_images, style, shot
@@ -125,7 +125,7 @@ def _shot(folder: str) -> str | None:
 
 
 def no_beats_hint(root: Path) -> str | None:
-    """Say how to begin with a folder of the first of the older tools; None for any other."""
+    """Return a hint for a folder of the first older tool; None for any other."""
     file = beats_file(root)
     if file is None:
         return None
@@ -133,5 +133,5 @@ def no_beats_hint(root: Path) -> str | None:
 
 
 def beats_file(root: Path) -> str | None:
-    """Return the name of the older tool's beats file; None if there is none."""
+    """Return the name of the older tool's beats file, if any."""
     return next((name for name in BEATS_FILES if (root / name).is_file()), None)

@@ -1,8 +1,8 @@
-"""Which pictures are of something else than would be drawn now: why, or of which beat.
+"""Find images with changed inputs, and those that belong to other beats now.
 
-A picture is *outdated* where what the user chose has changed since it was drawn: words, look,
-references, provider, model, thinking, size or shape, or the picture that it continues. A default
-of ours that changed outdates nothing. A picture whose words are another beat's now has *moved*.
+An image is *outdated* if what the user chose changed since it was drawn: prompt, look,
+references, provider, model, thinking, size or ratio, or the image that it continues. A changed
+default does not count. An image with the prompt of another beat has *moved*.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,14 +25,14 @@ from imagegen.workspace.resolved_overrides import ResolvedOverrides, address
 from imagegen.workspace.survey import BeatImage, OrphanImage, Survey
 
 USER_SUPPLIED: Final = "own"
-"""The provider of a picture that a person put there."""
+"""The provider of an image that the user supplied."""
 
 ADOPTED: Final = "adopted"
-"""The provider of a picture that was taken over from an older tool's folder."""
+"""The provider of an image that was taken over from an older tool's folder."""
 
 
 class Reason(StrEnum):
-    """What has changed since a picture was drawn."""
+    """What has changed since an image was drawn."""
 
     WORDS = "words"
     LOOK = "look"
@@ -43,22 +43,22 @@ class Reason(StrEnum):
     SIZE = "size"
     ASPECT_RATIO = "aspect ratio"
     PREDECESSOR = "predecessor"
-    """The picture before it, which it continues, is another, or about to be."""
+    """The image before it, which it continues, changed or is about to."""
 
 
 _WORDS: Final = (Reason.WORDS,)
 _MANY: Final = 20_000
-"""Beats without their picture beyond which those are left out that only likeness could find."""
+"""Beats without an image, above which only certain matches are searched."""
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
-    """By what pictures are judged.
+    """What images are compared with.
 
-    `target` says from what a beat would be drawn now, but for the picture that it continues:
-    the same for all beats of a style that have the same `kind`, but for their words. `before`
-    tells which beats continue which. Pictures by one of the providers `placeholders` stand in for
-    others. `older` returns what a picture that was drawn under the rule of 0.1.0 says of its
-    references: such a picture is not outdated by what transitions mean today. None: it is.
+    `target` returns what a beat would be drawn from now, except for the image that it continues:
+    the same for all beats of a style of the same `kind`, except for their prompts. `before`
+    says which beats continue which. Images by one of the providers `placeholders` stand in for
+    others. `older` returns what an image that was drawn under the rule of 0.1.0 says of its
+    references: such an image is not outdated by what transitions mean today. None: it is.
     """
 
     target: Callable[[Beat], Provenance]
@@ -76,8 +76,8 @@ def mark_outdated(
 ) -> Survey:
     """Return the survey with what is outdated, waived and moved.
 
-    `text_of` returns the words that the picture of a style and place was drawn from, where
-    it tells them.
+    `text_of` returns the prompt that the image of a style and place was drawn from, if it
+    holds it.
     """
     beats, moves, hashes, pairing = {}, {}, _HashCache(), _MatchCache()
     older = 0
@@ -93,7 +93,7 @@ def mark_outdated(
 
 
 class _HashCache(dict[str, str]):
-    """The hashes of words, which styles mostly share."""
+    """The hashes of prompts, which styles mostly share."""
 
     def __missing__(self, words: str) -> str:
         found = self[words] = words_hash(words)
@@ -107,7 +107,7 @@ def _text(
 
 
 class _MatchCache:
-    """Says which pictures have moved; styles mostly have the same rows and pictures."""
+    """Finds moved images; styles mostly have the same rows and images."""
 
     def __init__(self) -> None:
         self._last: tuple[list[UnmatchedBeat], list[UnmatchedImage]] = [], []
@@ -119,7 +119,7 @@ class _MatchCache:
         pictures: list[UnmatchedImage],
         text_of: Callable[[UnmatchedImage], str | None],
     ) -> dict[BeatKey, BeatKey]:
-        """Return from where to where pictures have moved."""
+        """Return the moves, as (from, to) pairs of places."""
         if (rows, pictures) != self._last:
             self._last = rows, pictures
             self._found = renames.match_moves(rows, pictures, text_of) if pictures else {}
@@ -127,7 +127,7 @@ class _MatchCache:
 
 
 class _StyleComparison:
-    """One style's pictures against what would be drawn now."""
+    """Compares one style's images with what would be drawn now."""
 
     def __init__(
         self, style: str, judging: Expectation, settled: ResolvedOverrides, hashes: _HashCache
@@ -142,13 +142,13 @@ class _StyleComparison:
         self._known: dict[tuple[object, ...], tuple[Reason, ...]] = {}
         self._older: dict[tuple[object, ...], Hash | None] = {}
         self.older = 0
-        """Pictures that are current by the rule of 0.1.0 alone."""
+        """Images that are current by the rule of 0.1.0 alone."""
         self._accepted = any(o.accepted for a, o in settled.overrides.items() if a[0] == style)
         self._doubtful: list[BeatImage] = []
         self._astray: dict[str, str] = {}
 
     def compare(self, one: BeatImage) -> BeatImage:
-        """Tell whether a beat is waived, or its picture outdated. To be asked in file order."""
+        """Return whether a beat is waived, or its image outdated. Call it in file order."""
         judged = self._judged(one)
         if self._before:
             self._seen[one.key] = judged
@@ -166,7 +166,7 @@ class _StyleComparison:
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
             self._doubtful.append(one)
         if drawn.provider in {USER_SUPPLIED, ADOPTED}:
-            # A person's own picture is what they want, and of another tool's nothing is known.
+            # A user's own image is what they want; of another tool's the inputs are unknown.
             return one
         template = self._template(beat)
         others = self._differences(drawn, template)
@@ -178,7 +178,7 @@ class _StyleComparison:
         if same_words and not others:
             return one
         if self._holds(beat, drawn, words):
-            # What is about to be drawn anew before it makes it another all the same.
+            # A redraw of the image before it counts as a change all the same.
             held = before is None or self._stays(before)
             return one if held else self._outdated(one, (Reason.PREDECESSOR,))
         if not same_words:
@@ -186,7 +186,7 @@ class _StyleComparison:
         return self._outdated(one, others)
 
     def _holds(self, beat: Beat, drawn: Provenance, words: str) -> bool:
-        """Tell whether a person accepted the picture as it is, and what it is held against."""
+        """Return whether the user accepted the image as it is, and what it is compared with."""
         if not self._accepted:
             return False
         before = self._before.get(beat.key) if self._before else None
@@ -219,7 +219,7 @@ class _StyleComparison:
     def unmatched(
         self, found: Sequence[BeatImage], strays: Sequence[OrphanImage]
     ) -> tuple[list[UnmatchedBeat], list[UnmatchedImage]]:
-        """Return the pictures that are not surely in their place, and where they may belong."""
+        """Return images that are not surely in place, and the beats they may belong to."""
         if self._accepted:
             self._note_astray([*found, *strays])
         pictures = [*self._lying(self._doubtful), *self._lying(strays)]
@@ -240,7 +240,7 @@ class _StyleComparison:
                 yield UnmatchedImage(key, words, drawn.id)
 
     def _words_of(self, key: BeatKey, drawn: Provenance) -> str:
-        """Return the hash of the words that a picture stands for."""
+        """Return the hash of the prompt that an image belongs to."""
         bears, accepted = fingerprint(drawn), self._accepted_at(key)
         if accepted is not None and accepted.drawn == bears:
             return accepted.words
@@ -251,9 +251,9 @@ class _StyleComparison:
         return override.accepted if override else None
 
     def _note_astray(self, pictures: Sequence[BeatImage | OrphanImage]) -> None:
-        """Note what was accepted of pictures that lie elsewhere than the file says.
+        """Record accepted images that are elsewhere than the file says.
 
-        What is settled follows its beat with the next command that settles something.
+        Overrides follow their beat with the next command that changes overrides.
         """
         at_home = {
             one.key
@@ -269,7 +269,7 @@ class _StyleComparison:
         }
 
     def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[UnmatchedBeat]:
-        """Return the beats that pictures may belong to; of very many, those that surely may."""
+        """Return the beats that images may belong to; of very many, only certain ones."""
         few, owns = len(beats) <= _MANY, self._settled.own_hashes
         if not few and not owns:
             # The same for very many, without what only few have.
@@ -289,16 +289,16 @@ class _StyleComparison:
         return rows
 
     def _template(self, beat: Beat) -> Provenance:
-        """Return what all such beats would be drawn from, but for their words."""
+        """Return what all such beats would be drawn from, except for their prompts."""
         kind = self._judging.kind(beat)
         if kind not in self._templates:
             self._templates[kind] = self._judging.target(beat)
         return self._templates[kind]
 
     def _followed(self, drawn: Provenance, before: BeatKey | None) -> tuple[Reason, ...]:
-        """Tell whether a picture continues another than it would now.
+        """Return whether an image continues another than it would now.
 
-        What is about to be drawn anew will be another, too.
+        One that is about to be drawn again counts as another, too.
         """
         if before is None or drawn.continues is None or not self._stays(before):
             return (Reason.PREDECESSOR,)
@@ -306,17 +306,17 @@ class _StyleComparison:
         return () if same else (Reason.PREDECESSOR,)
 
     def _stays(self, key: BeatKey) -> bool:
-        """Tell whether a beat has a picture that no run would draw anew."""
+        """Return whether a beat has an image that no run would draw again."""
         seen = self._seen.get(key)
         return seen is not None and seen.has_image and not seen.changed
 
     def _content(self, key: BeatKey | None) -> int | None:
-        """Return what tells the picture of a beat from others; None where it is not known."""
+        """Return what identifies a beat's image; None if it is not known."""
         seen = self._seen.get(key) if key is not None else None
         return seen.whole.pixel_checksum if seen is not None and seen.whole is not None else None
 
     def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
-        """Compare all but the words; of 100,000 pictures few were drawn differently."""
+        """Compare all but the prompt; of 100,000 images few were drawn differently."""
         if (
             drawn.look == now.look
             and drawn.references == now.references
@@ -365,7 +365,7 @@ _SETTINGS = {"model": Reason.MODEL, "image_size": Reason.SIZE, "aspect_ratio": R
 
 
 def _same(drawn: Hash | None, now: Hash | None) -> bool:
-    """Tell whether two are the same, or differ in a default alone."""
+    """Return whether two are the same, or differ in a default alone."""
     alike = drawn is not None and now is not None and drawn.sha256 == now.sha256
     return alike or _users(drawn) == _users(now)
 
@@ -380,8 +380,8 @@ def _differ(one: str | None, other: str | None) -> bool:
 
 
 def fingerprint(drawn: Provenance) -> str:
-    """Return a hash of all that the user chose of what a picture is drawn from."""
-    import hashlib  # noqa: PLC0415  # loads OpenSSL, which few pictures need
+    """Return a hash of all that the user chose of what an image is drawn from."""
+    import hashlib  # noqa: PLC0415  # loads OpenSSL, which few images need
 
     parts = [drawn.words.sha256, _users(drawn.look), _users(drawn.references), drawn.provider]
     parts += [getattr(drawn, name) if name in drawn.chosen else None for name in _SETTINGS]
@@ -393,9 +393,9 @@ def fingerprint(drawn: Provenance) -> str:
 
 
 def older_rule(count: int) -> str:
-    """Say how many pictures lack a reference that they have had since 0.1.0."""
-    pictures = "1 picture was" if count == 1 else f"{count:,} pictures were"
+    """Return a note on images without a reference that 0.1.0 introduced."""
+    pictures = "1 image was" if count == 1 else f"{count:,} images were"
     return (
         f"{pictures} drawn without the style reference, as before Fade, Wipe and the like began a "
-        "new picture: still up to date, unless imagegen.toml says strict_references = true"
+        "new image: still up to date, unless imagegen.toml says strict_references = true"
     )

@@ -22,12 +22,12 @@ class EarlierImage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Planned(msgspec.Struct, frozen=True, gc=False):
-    """A beat that was asked for. `draw` tells whether this run draws it.
+    """A beat that was asked for. `draw` says whether this run draws it.
 
-    `changed` says why its picture is outdated, `waived` that it needs none. `after` is the
-    beat that this run draws before it, because it continues that one; `blocked_by` the one
-    that it waits for in vain, which has no picture and is not drawn. `continues_outdated` tells
-    that it is drawn from a picture that is outdated and stays. A `placeholder` is drawn over.
+    `changed` says why its image is outdated, `waived` that it needs none. `after` is the
+    beat that it continues, drawn earlier in this run; `blocked_by` the one
+    it waits for in vain, which has no image and is not drawn. `continues_outdated` says
+    that it is drawn from an outdated image that stays. A `placeholder` is drawn over.
     `reused` is the image that it gets without a request.
     """
 
@@ -55,13 +55,13 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def exists(self) -> bool:
-        """Whether it has a picture that stays."""
+        """Whether its image stays."""
         stays = not self.draw and self.reused is None
         return stays and self.found in THERE and not self.placeholder
 
     @property
     def is_redraw(self) -> bool:
-        """Whether it is drawn though it has a picture, which is kept."""
+        """Whether it is drawn again; its image goes to old_images/."""
         return self.draw and self.found in THERE and not self.placeholder
 
 
@@ -81,7 +81,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reused(self) -> int:
-        """How many images are taken from where they were drawn before, without a request."""
+        """How many images are reused without a request."""
         return sum(p.reused is not None for beats in self.styles.values() for p in beats)
 
     @property
@@ -101,12 +101,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waived(self) -> int:
-        """How many beats a person settled without a picture."""
+        """How many beats were skipped by the user."""
         return sum(planned.waived for beats in self.styles.values() for planned in beats)
 
     @property
     def again(self) -> int:
-        """How many pictures are replaced; the old ones are kept."""
+        """How many images are replaced; the old ones go to old_images/."""
         return sum(planned.is_redraw for beats in self.styles.values() for planned in beats)
 
     @property
@@ -116,7 +116,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outdated(self) -> Counter[tuple[str, ...]]:
-        """How many pictures are outdated and left as they are, by what has changed."""
+        """How many images stay outdated, by reason."""
         return Counter(
             planned.changed
             for beats in self.styles.values()
@@ -126,12 +126,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def continuing_outdated(self) -> list[Beat]:
-        """The beats that are drawn from a picture that is outdated and left as it is."""
+        """The beats that are drawn from an outdated image that stays."""
         return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
 
 
 def chain_lengths(beats: Iterable[Planned]) -> list[int]:
-    """Return for each chain of one style how many pictures it draws one after another."""
+    """Return for each chain of one style how many images it draws in sequence."""
     lengths: dict[BeatKey, int] = {}
     for planned in beats:
         if planned.draw:
@@ -141,10 +141,10 @@ def chain_lengths(beats: Iterable[Planned]) -> list[int]:
 
 
 class RedrawPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which beats are drawn though they have a picture.
+    """Which beats are drawn although they have an image.
 
-    With `force` all; with `outdated` those whose picture is of something else; with `own`
-    also a picture that a person put there. None that the run `lineage` drew itself.
+    With `force` all; with `outdated` those with changed inputs; with `own`
+    also the user's own images. None that the run `lineage` drew itself.
     """
 
     force: bool = False
@@ -153,7 +153,7 @@ class RedrawPolicy(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str = ""
 
     def __call__(self, one: BeatImage) -> bool:
-        """Tell whether this beat is."""
+        """Return whether this beat is drawn again."""
         origin = one.provenance
         if origin is not None:
             if origin.provider == USER_SUPPLIED and not self.own:
@@ -176,8 +176,8 @@ def make_plan(
 ) -> Plan:
     """Decide for each beat whether it is drawn.
 
-    A beat without a picture is, unless it is waived; one with a picture if `again` says so.
-    `limit` is the most to draw in all: the first beats of every style. `predecessors` tell
+    A beat without an image is, unless it is waived; one with an image if `again` says so.
+    `limit` limits the images in all: the first beats of every style. `predecessors` says
     which beats continue which; `surveyed` has all beats in file order.
     """
     before = predecessors or {}
@@ -221,7 +221,7 @@ class _ChainPlanner:
         self._predecessors = predecessors
         self._drawn: set[BeatKey] = set()
         self._lacking: dict[BeatKey, BeatKey] = {}
-        """Beats without a picture that are not drawn, and which one must be mended first."""
+        """Beats without an image that are not drawn, and which one must be drawn first."""
         self._outdated: set[BeatKey] = set()
 
     def plan(self, one: BeatImage, planned: Planned | None) -> Planned | None:

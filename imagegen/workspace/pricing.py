@@ -8,7 +8,7 @@ from imagegen.providers.base import Price
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What pictures are expected to cost, in US dollars: one on average, and the dearest.
+    """What images are expected to cost, in US dollars: one on average, and the dearest.
 
     None if that is not known before the first answers.
     """
@@ -18,9 +18,9 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 def expected(price: Price | None, references: Mapping[int, int], thoughts: float = 0.0) -> Expected:
-    """Return what pictures should cost.
+    """Return what images should cost.
 
-    `references` counts pictures by how many reference images are sent with each, `thoughts` is
+    `references` counts images by how many reference images are sent with each, `thoughts` is
     how many tokens the model thinks about one.
     """
     if price is None or price.picture is None:

@@ -63,7 +63,7 @@ class ProgressWriter:
 
     @cached_property
     def _words_of(self) -> dict[BeatKey, str]:
-        """Each beat's words; a run that draws nothing of a large storyboard needs none."""
+        """Each beat's prompt; not needed by a run that draws nothing of a large storyboard."""
         return {(beat.shot, beat.beat): beat.words for beat in self._beats}
 
     def record(self, event: Progress) -> None:

@@ -1,4 +1,4 @@
-"""A project as it lies on the disk, read whole: settings, beats, keys, references."""
+"""A project on disk, read whole: settings, beats, keys, references."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,23 +48,23 @@ _NAMED: Final = 3
 
 
 class CredentialOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where this command was told to find keys and send them; never remembered."""
+    """Where this command finds keys and sends them; never remembered."""
 
     file: Path | None = None
     base_url: str | None = None
 
 
 class Project:
-    """A project as it lies on the disk: its settings, its beats, and its keys if wanted.
+    """A project on disk: its settings, its beats, and its keys if wanted.
 
     `source` says where to look for keys; without it none are read. Raises
-    `InputFaultsError` with every fault of imagegen.toml, the beats and the keys files together,
-    as far as imagegen.toml leaves no doubt of what is to be read; `UsageError` for what cannot
+    `InputFaultsError` with every error of imagegen.toml, the beats and the keys files together,
+    as far as imagegen.toml says what to read; `UsageError` for what cannot
     be read at all.
 
     `default_model` draws in place of the provider's default if no model is named.
-    `resettle` settles the beats that are asked for anew; `changes` are then what that changes
-    in overrides.toml, which is written by whoever draws them.
+    `resettle` changes the overrides of the beats asked for; `changes` are then the edits to
+    overrides.toml, which is written by the run that draws them.
     """
 
     resumes: bool = True
@@ -139,14 +139,14 @@ class Project:
 
     @cached_property
     def other_prompts(self) -> dict[str, str]:
-        """The places whose prompts differ from those that are used, each with a note on it."""
+        """The places with other prompts than those that are used, each with a note on it."""
         named = self.request.beats_file or self.settings.beats
         return storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
 
     def reload(self) -> "Project":
-        """Return the project as it lies on the disk by now, with its keys.
+        """Return the project as it is on disk now, with its keys.
 
-        Raises as a new one does.
+        Raises as `Project` does.
         """
         return Project(
             self.root,
@@ -157,16 +157,16 @@ class Project:
         )
 
     def _unused(self) -> list[str]:
-        """Say what was settled for words that are not in the storyboard any more."""
+        """Return notes on overrides with a prompt that is no longer in the storyboard."""
         not_drawn = set(self.settings.styles) - set(self.styles)
         unused = [name for name in self.overrides.unused if name.split("/")[0] not in not_drawn]
         if not unused:
             return []
         more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
         names = f"{', '.join(unused[:_NAMED])}{more}"
-        said = "is not used: no beat has its number and words"
+        said = "is not used: no beat has its number and prompt"
         if len(unused) > 1:
-            said = "are not used: no beats have their numbers and words"
+            said = "are not used: no beats have their numbers and prompts"
         return [f"{overrides.FILE}: {names} {said}"]
 
     def selected_beats(self) -> list[Beat]:
@@ -194,21 +194,21 @@ class Project:
 
     @property
     def named_beats(self) -> list[str]:
-        """The options that name the beats file in a command, where this one was told of it."""
+        """The options that name the beats file in a command, if this command was given one."""
         if self.request.beats_file is None:
             return []
         return ["--beats", str(self.root / self.storyboard.source)]
 
     @property
     def output_folder(self) -> str:
-        """Where its pictures lie, relative to the project."""
+        """Where its images are, relative to the project."""
         return self.layout.pictures.name
 
     @property
     def model(self) -> str:
         """The model that draws: the one that is named, else the provider's default."""
         own = self._default_model
-        # It may be another provider's, and is read from files that may be somebody else's.
+        # It may be another provider's, and is read from files that may come from another user.
         default = own if own and self.catalogue.find(own).known else self.catalogue.default.name
         return self.settings.model or default
 
@@ -254,7 +254,7 @@ class Project:
 
     @property
     def beat_count(self) -> int:
-        """How many beats there are, whatever their styles."""
+        """How many beats there are, counted once for all styles."""
         first, *others = [own for own in self.beats.values() if own] or [()]
         same = all(of_same_rows(first, own) for own in others)
         return len(first) if same else len(self.beat_ids)
@@ -265,10 +265,10 @@ class Project:
         return BeatIndex.of(self.storyboard.beats)
 
     def selection_key(self, beat: BeatId) -> str:
-        """Return the key of a beat's entry in image_selections.json, if there is none yet.
+        """Return the key of a beat without an entry in image_selections.json.
 
-        That is its number as the storyboard writes it, by which the next steps know it; of a
-        beat that is told apart by its shot it is shot and number.
+        That is its number as the storyboard writes it, by which other tools know it; if numbers
+        repeat, it is shot and number.
         """
         written = self._written.get(beat, beat)
         return beat if selections.is_misnamed(written, beat) else written
@@ -305,7 +305,7 @@ class Project:
         return msgspec.structs.replace(self.request, beats_file=inside)
 
     def drawn_by(self, last: RunRecord | None) -> DrawSettings:
-        """Return who draws the project, by whom its pictures are judged; `last` drew before.
+        """Return who draws the project, by whom its images are judged; `last` drew before.
 
         Single beats may be drawn by another without all others being outdated for it.
         """
@@ -320,7 +320,7 @@ class Project:
         )
 
     def survey(self, now: float) -> Survey:
-        """Look at every picture, and hold it against what would be drawn now.
+        """Read every image, and compare it with what would be drawn now.
 
         `now` is the wall clock's time, in seconds. Raises `UsageError` for folders or
         reference images that cannot be read.
@@ -336,7 +336,7 @@ class Project:
         return mark_outdated(found, judging, self.overrides, self._text_of)
 
     def expected(self, beat: Beat) -> Provenance:
-        """Return from what the beat would be drawn now, but for the picture that it continues."""
+        """Return what the beat would be drawn from now, except for the image that it continues."""
         return self.composer.provenance(
             beat,
             self.composer.request(beat),
@@ -346,7 +346,7 @@ class Project:
         )
 
     def expected_in_place(self, beat: Beat) -> Provenance:
-        """Return from what the beat would be drawn now, after the picture before it."""
+        """Return what the beat would be drawn from now, after the image before it."""
         before = self.composer.before(beat)
         whole = None
         if before is not None:
@@ -397,7 +397,7 @@ class Project:
         }
 
     def continues(self, beat: Beat) -> bool:
-        """Tell whether the beat is drawn from the picture of another."""
+        """Return whether the beat is drawn from another beat's image."""
         return beat.key in self.predecessors.get(beat.style, ())
 
     def characters_in(
@@ -440,11 +440,11 @@ class Project:
 
     @property
     def price(self) -> Price | None:
-        """What a picture costs: as the keys file says, if that was read, else by the list."""
+        """What an image costs: from the keys file if it was read, else the list price."""
         return self._price_by(self.ring, self.table_entry)
 
     def picture_price(self) -> float | None:
-        """Return about what a picture costs with its references, in US dollars.
+        """Return about what an image costs with its references, in US dollars.
 
         None if that is not known.
 
@@ -455,7 +455,7 @@ class Project:
             try:
                 ring = self._keys()
             except UsageError:
-                # Its faults are told where keys are needed.
+                # Its errors are reported when keys are needed.
                 return None
         price = self._price_by(ring, self.table_entry)
         counts: Mapping[int, int] = {}
@@ -465,7 +465,7 @@ class Project:
         return expected(price, counts).mean
 
     def price_of(self, model: Model) -> Price | None:
-        """Return what a picture of a model would cost; see `price`."""
+        """Return the price of an image of a model; see `price`."""
         return self._price_by(self.ring, model)
 
     def _price_by(self, ring: Keyring, model: Model) -> Price | None:
@@ -488,7 +488,7 @@ def _inside(layout: ProjectPaths, beats: str) -> None:
     try:
         inside = (layout.root / beats).resolve().is_relative_to(layout.root)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f'beats = "{beats}" is no path: {error}') from error
+        raise UsageError(f'beats = "{beats}" is not a valid path: {error}') from error
     if not inside:
         hint = "name it with --beats instead"
-        raise UsageError(f'beats = "{beats}" lies outside the project', hint=hint)
+        raise UsageError(f'beats = "{beats}" is outside the project', hint=hint)

@@ -16,7 +16,7 @@ def finish_interrupted(layout: ProjectPaths, wall: float) -> None:
     # A keys file of the project is written in its root, so a crash may have left one there.
     files.sweep_once(layout.root)
     files.sweep_once(layout.state_dir)
-    # Few projects have ever replaced a picture or chosen one: the others do not wait for these.
+    # Few projects have ever replaced an image or chosen one: the others do not wait for these.
     if layout.archive_dir.is_dir():
         _finish_step(layout, wall)
     if (layout.root / "selected_images").is_dir():
@@ -43,6 +43,6 @@ def _finish_step(layout: ProjectPaths, wall: float) -> None:
 
     with contextlib.suppress(RunActiveError), record.project_lock(layout), copies.alone(layout):
         if steps.recover(layout) is not None:
-            # Faults of the project's files are told by whoever goes on.
+            # Errors of the project's files are reported by the command that follows.
             with contextlib.suppress(ImagegenError):
                 progress_files.rewrite(Project(layout.root, DrawRequest()), wall)

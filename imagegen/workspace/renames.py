@@ -1,8 +1,8 @@
-"""Which pictures belong to other numbers now: found by what they were drawn from.
+"""Find images that belong to other beats now, by what they were drawn from.
 
-Works as git finds renames. What is in its place stays there; of the rest, the same words are
-the same beat, then the same id; and where numbers have moved at all, words that are much alike
-are too, so that a beat that was edited while it moved keeps its picture.
+Works as git finds renames. What is in its place stays there; of the rest, the same prompt is
+the same beat, then the same id. If numbers changed at all, very similar prompts match
+too, so that a beat that was edited while it moved keeps its image.
 """
 
 import itertools
@@ -18,16 +18,16 @@ _ALIKE: Final = 0.5
 """Share of two texts that must be the same: git's own measure for a file that was renamed."""
 
 _MOST_COMPARED: Final = 20_000
-"""Pairs of texts that are compared at most; beyond it only the same words are the same beat."""
+"""Pairs of texts that are compared; above it only equal prompts match."""
 
 _LONGEST_COMPARED: Final = 2_000
 
 
 class UnmatchedBeat(msgspec.Struct, frozen=True, gc=False):
-    """A beat of the storyboard without its picture in place.
+    """A beat of the storyboard without its image in place.
 
-    `words` are hashes that a picture of it may bear: of what would be sent now, and of the
-    row's own words where a person has settled others. `text` is what would be sent.
+    `words` are hashes that its image may have: of the prompt sent now, and of the row's
+    own prompt if it is overridden. `text` is what would be sent.
     """
 
     key: BeatKey
@@ -37,7 +37,7 @@ class UnmatchedBeat(msgspec.Struct, frozen=True, gc=False):
 
 
 class UnmatchedImage(msgspec.Struct, frozen=True, gc=False):
-    """A picture that is not in its beat's place. `words` is the hash that it bears."""
+    """An image that is not in its beat's place. `words` is the hash in it."""
 
     key: BeatKey
     words: str
@@ -49,11 +49,11 @@ def match_moves(
     pictures: Sequence[UnmatchedImage],
     text_of: Callable[[UnmatchedImage], str | None],
 ) -> dict[BeatKey, BeatKey]:
-    """Return from where to where pictures of one style have moved.
+    """Return the moves of one style's images, as (from, to) pairs.
 
-    `rows` and `pictures` are in file order, without those that are surely in their place; a
-    picture that stays where it lies, because only its words were edited, is in none of the
-    pairs. `text_of` returns the words that a picture was drawn from, where it tells them.
+    `rows` and `pictures` are in file order, without those that are surely in their place; an
+    image that stays in place, because only its prompt was edited, is in none of the
+    pairs. `text_of` returns the prompt that an image was drawn from, if it holds it.
     """
     found = _Matcher(rows, pictures)
     most = max((len(row.words) for row in rows), default=0)
@@ -64,7 +64,7 @@ def match_moves(
     if named:
         ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
     for of_rows in by_words:
-        # Of several with the same words the id decides, then the place, then the order.
+        # Of several with the same prompt the id decides, then the place, then the order.
         if named:
             found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
         found.keep(of_rows, words)
@@ -84,7 +84,7 @@ def _together(one: Mapping[BeatKey, Mark], other: Mapping[BeatKey, Mark]) -> dic
 
 
 def _are_kept(ids: Sequence[tuple[Mark, Mark]]) -> bool:
-    """Tell by beats that are the same whether ids are kept, or counted anew like numbers."""
+    """Return whether ids are stable, or renumbered like the beats."""
     known = [one == other for one, other in ids if one is not None and other is not None]
     return 2 * sum(known) >= len(known)
 
@@ -118,13 +118,13 @@ class _Matcher:
                 self.take(key, key)
 
     def take(self, picture: BeatKey, row: BeatKey) -> None:
-        """Settle that the picture is the row's."""
+        """Record that the image belongs to the row."""
         self.pairs[picture] = row
         del self.pictures[picture], self.rows[row]
 
 
 def _pair_alike(found: _Matcher, text_of: Callable[[UnmatchedImage], str | None]) -> None:
-    """Pair pictures and rows whose words are much alike, the most alike first."""
+    """Pair images and rows with similar prompts, the most similar first."""
     if len(found.pictures) * len(found.rows) > _MOST_COMPARED:
         return
     texts = {key: text_of(picture) for key, picture in found.pictures.items()}

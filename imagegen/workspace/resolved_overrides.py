@@ -1,7 +1,7 @@
-"""What a person settled beat by beat, held against the rows of the storyboard.
+"""Overrides of single beats, matched to the rows of the storyboard.
 
-An override was made for certain words and follows them: when a beat is inserted before it,
-its number is another's, and nobody should have to settle it anew.
+An override was made for a certain prompt and follows it: if a beat is inserted before it,
+its number belongs to another beat, and the override must not be lost.
 """
 
 from collections import deque
@@ -18,15 +18,15 @@ _NONE: Final = Override()
 
 
 Resettle = Callable[[Override, Beat], Override]
-"""Says what is settled for a beat from now on, by what was."""
+"""Returns a beat's new override, given the old one."""
 
 
 class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
-    """The beats with the words that are sent, and what was settled for each.
+    """The beats with the prompts that are sent, and the override of each.
 
-    `overrides` are by the beats' addresses now, `placed` as they stand in the file, and
-    `stored` says under which address of the file each one stands. `own` has the hash of the
-    row's own words where others are sent instead.
+    `overrides` are by the beats' addresses now, `placed` as in the file, and
+    `stored` gives the address in the file of each one. `own` has the hash of the
+    row's own prompt if another is sent instead.
     """
 
     beats: dict[str, tuple[Beat, ...]]
@@ -36,21 +36,21 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
     own_hashes: dict[Address, str] = {}
 
     def of(self, beat: Beat) -> Override:
-        """Return what was settled for a beat, which may be nothing."""
+        """Return a beat's override, which may be empty."""
         return self.overrides.get(address(beat), _NONE)
 
     def waived(self, beat: Beat) -> bool:
-        """Tell whether a person settled the beat without a picture."""
+        """Return whether the user skipped the beat."""
         return bool(self.overrides) and self.of(beat).waived
 
     def own_words(self, beat: Beat) -> str:
-        """Return the hash of the row's own words."""
+        """Return the hash of the row's own prompt."""
         return self.own_hashes.get(address(beat)) or words_hash(beat.words)
 
     def changed(self, beats: Iterable[Beat], change: Resettle) -> dict[Address, Override | None]:
-        """Return the changes to the file that settle these beats anew, and bring all others along.
+        """Return the changes to the file that override these beats and update the others.
 
-        `change` is given what was settled for a beat, and the beat.
+        `change` gets a beat's override, and the beat.
         """
         moved = self.renamed
         for beat in beats:
@@ -68,13 +68,13 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unused(self) -> list[str]:
-        """The entries that settle nothing, for the words that they were made for are gone."""
+        """The entries without effect, because their prompts are gone."""
         used = set(self.stored_at.values())
         return [name_of(where) for where in self.placed if where not in used]
 
     @property
     def renamed(self) -> dict[Address, Override | None]:
-        """Return the changes to the file after which every entry stands under its number."""
+        """Return the changes to the file after which every entry has its beat's number."""
         astray = {now: before for now, before in self.stored_at.items() if now != before}
         away: dict[Address, Override | None] = dict.fromkeys(astray.values())
         return away | {now: self.overrides[now] for now in astray}
@@ -88,7 +88,7 @@ def address(beat: Beat) -> Address:
 def resolve(
     beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Override]
 ) -> ResolvedOverrides:
-    """Bring overrides to the beats that they were made for, and their words into those."""
+    """Match overrides to the beats that they were made for, and apply their prompts."""
     if not overrides:
         return ResolvedOverrides(beats={style: tuple(own) for style, own in beats.items()})
     stored = {
@@ -115,7 +115,7 @@ def resolve(
 def _places(
     beats: Sequence[Beat], overrides: Mapping[Address, Override]
 ) -> list[tuple[Address, Address]]:
-    """Return for one style which beat each override belongs to, and where it stands."""
+    """Return for one style which beat each override belongs to, and its address in the file."""
     if not overrides:
         return []
     by_address = {address(beat): beat for beat in beats}
@@ -135,5 +135,5 @@ def _places(
             if places and address(beat) not in found:
                 found[address(beat)] = places.popleft()
                 del astray[found[address(beat)]]
-    # Words that are nowhere any more were edited or deleted, and nobody can tell which.
+    # Prompts that are gone were edited or deleted, and which cannot be known.
     return list(found.items())

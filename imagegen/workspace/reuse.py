@@ -1,7 +1,7 @@
-"""Images that were drawn before from the same inputs: taken again, as a build cache does.
+"""Images that were drawn before from the same inputs: reused, as a build cache does.
 
-They lie in `old_images/`, among the candidates in `tries/`, or where the disk refused them. What
-an image was drawn from stands in its metadata, as hashes: where all of these are those of the
+They are in `old_images/`, among the candidates in `tries/`, or where a failed save put them. An
+image's metadata has hashes of its inputs: if all of these equal those of the
 request that would be sent, nothing is sent.
 """
 
@@ -35,7 +35,7 @@ _CANDIDATE: Final = re.compile(r"(.+)_[0-9]+")
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """An image that was drawn before: where it lies, and what it was drawn from."""
+    """An image that was drawn before: its path, and what it was drawn from."""
 
     path: Path
     content: int
@@ -83,7 +83,7 @@ def reuse(
 
 
 def take(project: Project, plan: Plan, old: Path) -> tuple[Plan, int]:
-    """Put the images that a plan takes in their beats' places.
+    """Copy the images that a plan reuses to their beats.
 
     Returns the plan afterwards, and how many were taken. What was there goes to the folder `old`.
     An image that turns out to be damaged is to be drawn after all. Raises `StorageError` and
@@ -115,11 +115,11 @@ class _Catalogue:
         return bool(self._words)
 
     def has(self, style: str, words: str) -> bool:
-        """Tell whether any image was drawn from these words."""
+        """Return whether any image was drawn from this prompt."""
         return (style, words) in self._words
 
     def leave(self, contents: Iterable[int]) -> None:
-        """Let these images be, which are in a beat's place."""
+        """Exclude these images, which are in a beat's place."""
         self._used.update(contents)
 
     def take(self, beat: Beat, wanted: Provenance) -> Candidate | None:
@@ -127,7 +127,7 @@ class _Catalogue:
         inputs = _inputs(wanted)
         for place in ((inputs, beat.key), inputs):
             waiting = self._by_inputs.get(place, deque())
-            # Each is passed over once, however many beats have the same words.
+            # Each is skipped once, even if several beats have the same prompt.
             while waiting:
                 found = waiting.popleft()
                 if found.content not in self._used:
@@ -137,7 +137,7 @@ class _Catalogue:
 
 
 def _inputs(of: Provenance) -> tuple[object, ...]:
-    """Return all that a request is made of, whoever chose it."""
+    """Return all inputs of a request, chosen or default."""
     return (
         *(of.style, of.words.sha256, _sha256(of.look), _sha256(of.references)),
         *(of.provider, of.model, of.thinking, of.aspect_ratio, of.image_size, of.continues),
@@ -181,7 +181,7 @@ def _without_drawing(
     continues: int | None,
     known: _Catalogue,
 ) -> Planned:
-    """Return the plan for a beat whose image is known; else that it is drawn after all."""
+    """Return the plan for a beat with a known image; else that it is drawn after all."""
     beat, follows = planned.beat, continues is not None
     if planned.after is not None:
         # The image before it is not drawn after all.
@@ -205,7 +205,7 @@ def _without_drawing(
 
 
 def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) -> Planned:
-    """Put an image in a beat's place, or have it drawn where it is not whole."""
+    """Put an image in a beat's place, or have it drawn if it is not complete."""
     source, beat, layout = Path(reused.path), planned.beat, project.layout
     data = files.read(source, png.MAX_BYTES) or b""
     origin = _origin(data)
@@ -227,7 +227,7 @@ def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) 
         files.archive_copy(path, old / path.relative_to(layout.pictures))
     files.write(path, *parts)
     if not source.is_relative_to(layout.root):
-        # It was kept elsewhere for want of room.
+        # It was kept elsewhere because the disk was full.
         with contextlib.suppress(OSError):
             source.unlink()
     return msgspec.structs.replace(planned, found=ImageState.VALID, reused=None, changed=())
@@ -262,7 +262,7 @@ def _read(paths: Iterable[Path]) -> Iterator[Candidate]:
 def _find(
     project: Project, folders: Iterable[Path], words: set[tuple[str, str]], now: float
 ) -> Iterator[Candidate]:
-    """Yield the images that were drawn from these words, the newest folder's first."""
+    """Yield the images that were drawn from this prompt, the newest folder's first."""
     styles = sorted({style for style, _ in words})
     for folder in folders:
         for style in styles:
@@ -289,7 +289,7 @@ def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.PngIn
 
 
 def _pictures(style: str) -> Iterator["os.DirEntry[str]"]:
-    """Yield the pictures in a style's folder, shot by shot."""
+    """Yield the images in a style's folder, shot by shot."""
     for shot in _entries(style, _SHOT):
         if shot.is_dir(follow_symlinks=False):
             pictures = _entries(shot.path, _BEAT)

@@ -15,7 +15,7 @@ from imagegen.toml import did_you_mean
 
 
 def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
-    """Read imagegen.toml; returns its faults, and an unknown provider, beside what is right."""
+    """Read imagegen.toml; returns valid settings, the errors, and an unknown provider."""
     read, faults = settings.read(root)
     if asked.provider is None and read.provider not in providers.NAMES:
         near = did_you_mean(read.provider, providers.NAMES)
@@ -39,9 +39,9 @@ def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
 
 
 def possible_typos(read: Settings) -> list[str]:
-    """Say which styles of the file's own may be misspelt: each is drawn, and paid for, besides.
+    """Return notes on styles that may be misspelt: each is drawn, at extra cost.
 
-    One that `draw` names is meant.
+    Styles in `draw` are intended.
     """
     own = (name for name in read.styles if name not in STYLES and name not in (read.draw or ()))
     near = ((name, did_you_mean(name, STYLES)) for name in own)
@@ -53,9 +53,9 @@ def possible_typos(read: Settings) -> list[str]:
 
 
 def affects_beats(fault: InputError, styles: Collection[str]) -> bool:
-    """Tell whether a fault of imagegen.toml leaves open which beats are meant.
+    """Return whether an error of imagegen.toml leaves open which beats to read.
 
-    `styles` are those that could be read: each word for another would be a fault too.
+    `styles` are those that could be read; any other would be reported as an error too.
     """
     setting, _, name = (fault.field or "").partition(".")
     if setting == "styles":

@@ -28,28 +28,28 @@ _SHOT_OF: Final = attrgetter("shot")
 
 
 class ImageState(StrEnum):
-    """What lies where a beat's picture belongs."""
+    """What is at a beat's image path."""
 
     NOTHING = "nothing"
     VALID = "whole"
-    """A whole PNG: the picture."""
+    """A whole PNG: the image."""
     CONVERTIBLE = "convertible"
-    """A JPEG or WebP under the PNG's name: the picture, once converted."""
+    """A JPEG or WebP under the PNG's name: the image, once converted."""
     INVALID = "foreign"
-    """Torn, or no picture: to be put aside and drawn."""
+    """Torn, or not an image: moved to old_images/ and drawn."""
 
     ELSEWHERE = "elsewhere"
-    """A cloud drive's placeholder: the picture is there, and not on this machine."""
+    """A cloud drive's placeholder: the image exists, but not on this machine."""
 
 
 THERE: Final = frozenset({ImageState.VALID, ImageState.CONVERTIBLE, ImageState.ELSEWHERE})
-"""What is a beat's picture."""
+"""What is a beat's image."""
 
 
 class BeatImage(msgspec.Struct, frozen=True, gc=False):
-    """A beat and what lies at its place; `whole` is set for a whole PNG.
+    """A beat and what is at its path; `whole` is set for a whole PNG.
 
-    `changed` says what has changed since its picture was drawn, `waived` that it needs none.
+    `changed` says what has changed since its image was drawn, `waived` that it needs none.
     `placeholder` marks a sketch in a project that is drawn by another provider.
     """
 
@@ -72,17 +72,17 @@ class BeatImage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def provenance(self) -> png.Provenance | None:
-        """What the picture says of its origin, if it says so."""
+        """The image's metadata on its origin, if any."""
         return self.whole.provenance if self.whole else None
 
     @property
     def has_image(self) -> bool:
-        """Whether the beat has its picture, and not only a placeholder."""
+        """Whether the beat has its image, and not only a placeholder."""
         return self.found in THERE and not self.placeholder
 
 
 class OrphanImage(msgspec.Struct, frozen=True, gc=False):
-    """What lies where a picture would, and is no beat's; `key` is its shot and beat number."""
+    """A file that belongs to no beat; `key` is its shot and beat number."""
 
     key: BeatKey
     found: ImageState
@@ -90,17 +90,17 @@ class OrphanImage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def provenance(self) -> png.Provenance | None:
-        """What the picture says of its origin, if it says so."""
+        """The image's metadata on its origin, if any."""
         return self.whole.provenance if self.whole else None
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies in the folders of some styles.
+    """What is in the folders of some styles.
 
-    `beats` has each style's beats in file order. `strays` are left over from beats that the
-    storyboard does not have any more, `moves` say from where to where pictures of a style
-    belong by their words. `unfinished` are folders with files that a crash left half-written.
-    `older` counts pictures that were drawn without the reference that their transition gives
+    `beats` has each style's beats in file order. `strays` are images of beats that the
+    storyboard no longer has, `moves` the (from, to) places of moved images.
+    `unfinished` are folders with files that a crash left half-written.
+    `older` counts images that were drawn without the reference that their transition gives
     them since 0.1.0, and that are not outdated by that.
     """
 
@@ -112,13 +112,13 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
-        """The beats whose picture is on a cloud drive alone."""
+        """The beats with an image only on a cloud drive."""
         beats = itertools.chain.from_iterable(self.beats.values())
         return tuple(one.name for one in beats if one.found is ImageState.ELSEWHERE)
 
     @property
     def there(self) -> dict[str, dict[BeatKey, str | None]]:
-        """The beats of each style that have their picture, with the hash of its words if known."""
+        """The beats of each style that have their image, with the hash of its prompt if known."""
         return {
             style: {one.key: _words_in(one.whole) for one in beats if one.has_image}
             for style, beats in self.beats.items()
@@ -128,10 +128,10 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 def survey(
     layout: ProjectPaths, beats: Mapping[str, Sequence[Beat]], index: Index, now: float
 ) -> Survey:
-    """Look at every beat's picture; a file that the index knows is not opened.
+    """Read every beat's image; a file in the index is not opened.
 
-    `now` is the wall clock's time in seconds. Raises `UsageError` where a folder of
-    pictures is a symbolic link or cannot be read.
+    `now` is the wall clock's time in seconds. Raises `UsageError` if a folder of
+    images is a symbolic link or cannot be read.
     """
     styles = {style: _Style(layout, style, index, now) for style in beats}
     looked = {style: styles[style].look(own) for style, own in beats.items()}
@@ -176,12 +176,12 @@ class _Folder:
         return self.names.pop(unicodedata.normalize("NFC", name), None)
 
     def pop_case_insensitive(self, name: str) -> os.DirEntry[str] | None:
-        """Take the entry whose name the disk takes for this one, which is none's."""
+        """Remove and return the entry that a case-insensitive disk would open for `name`."""
         plain = unicodedata.normalize("NFC", name)
         if self._folded is None:
             self._folded = {known.casefold(): known for known in self.names}
         other = self._folded.get(plain.casefold())
-        # A disk that folds case would write to the other; where it does not, this is free.
+        # A disk that folds case would write to the other; on other disks this is free.
         if other is None or not os.path.lexists(os.path.join(self.path, name)):  # noqa: PTH118 - of very many beats much faster than by paths
             return None
         return self.names.pop(other, None)
@@ -195,7 +195,7 @@ class _Style:
         self._index = index
         self._now = now
         self._folder = _Folder(str(path))
-        # None: there is no such folder, or all that lies in it is claimed.
+        # None: the folder is missing, or all its files are claimed.
         self._shots: dict[str, _Folder | None] = {}
 
     def look(self, beats: Iterable[Beat]) -> list[BeatImage]:
@@ -226,7 +226,7 @@ class _Style:
                 yield folder.path
 
     def _look_in(self, shot: str, beats: Sequence[Beat]) -> list[BeatImage]:
-        """Look at the pictures of beats that stand together in one shot."""
+        """Read the images of consecutive beats of one shot."""
         if shot not in self._shots:
             self._shots[shot] = self._shot(shot)
         folder = self._shots[shot]
@@ -249,7 +249,7 @@ class _Style:
         ]
 
     def _missing(self, folder: _Folder, name: str) -> ImageState:
-        """Return what is there of a picture that is not at its place."""
+        """Return what is there if an image is not at its place."""
         others = files.stub_names(name) if folder.names else ()
         return ImageState.ELSEWHERE if any(map(folder.pop, others)) else ImageState.NOTHING
 
@@ -285,7 +285,7 @@ class _Style:
 
 
 def inspect_image(path: Path) -> tuple[ImageState, png.PngInfo | None]:
-    """Tell what one file is. Raises `UsageError` if it cannot be read."""
+    """Return what one file is. Raises `UsageError` if it cannot be read."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEAD) or b""
@@ -304,9 +304,9 @@ def inspect_image(path: Path) -> tuple[ImageState, png.PngInfo | None]:
 
 
 def not_here(beats: Sequence[str]) -> str:
-    """Return a note on beats whose picture is on a cloud drive alone."""
+    """Return a note on beats with an image only on a cloud drive."""
     count = len(beats)
-    pictures = "1 picture is" if count == 1 else f"{count:,} pictures are"
+    pictures = "1 image is" if count == 1 else f"{count:,} images are"
     some = ", ".join(beats[:_NAMED]) + (" …" if count > _NAMED else "")
     return (
         f"{pictures} not on this machine but on a cloud drive ({some}): not drawn again; download "

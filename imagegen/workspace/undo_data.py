@@ -10,7 +10,7 @@ from imagegen.project.overrides import Address
 from imagegen.workspace.project import Project
 
 OVERRIDES: Final = "overrides"
-"""Under which name a step keeps what overrides.toml said before."""
+"""The name under which a step keeps the previous overrides.toml."""
 
 
 SELECTIONS: Final = "selections"

@@ -10,9 +10,9 @@ _DAY: Final = 86400
 
 
 def numbers_moved_warning(count: int) -> str:
-    """Say that numbers have moved, and how many pictures have the words of another beat."""
-    pictures = "1 image has" if count == 1 else f"{count:,} images have"
-    return f"Numbers have moved: {pictures} the words of another beat."
+    """Return the warning that beat numbers changed, with the number of moved images."""
+    images = "1 image now belongs" if count == 1 else f"{count:,} images now belong"
+    return f"Beat numbers changed: {images} to another beat."
 
 
 def money(dollars: float) -> str:

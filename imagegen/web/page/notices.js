@@ -36,9 +36,10 @@ export function notices(state, trouble, actions) {
 
 // These images are wrong: nothing may say that all are done.
 function ofMoved({ moved, way_out: wayOut }) {
-  const pictures = moved === 1 ? "1 picture has" : `${moved.toLocaleString("en")} pictures have`;
+  const count = moved.toLocaleString("en");
+  const images = moved === 1 ? "1 image now belongs" : `${count} images now belong`;
   return box("warn", [
-    paragraph(`Numbers have moved: ${pictures} the words of another beat.`),
+    paragraph(`Beat numbers changed: ${images} to another beat.`),
     paragraph(`${wayOut}.`),
   ]);
 }

@@ -243,7 +243,7 @@ export class State {
   // Why Start would draw nothing; null if it would.
   get whyNoStart() {
     if (this.lost) return "no connection";
-    if (this.project.moved) return "numbers have moved";
+    if (this.project.moved) return "beat numbers changed";
     return this.sums().left ? null : "nothing left to draw";
   }
 
