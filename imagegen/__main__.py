@@ -7,7 +7,7 @@ import sys
 def _forget_the_current_folder() -> None:
     """Import nothing from the current folder, where `-m` would look first.
 
-    It may be somebody else's project, with a `requests.py` in it.
+    It may be another user's project, with a `requests.py` in it.
     """
     try:
         here = os.path.realpath(os.getcwd())  # noqa: PTH109 - pathlib is not imported yet

@@ -38,11 +38,11 @@ class SystemClock:
 
     @property
     def boot(self) -> str:
-        """Names the boot, or is a constant where the system does not tell."""
+        """Names the boot, or is a constant if the system does not report it."""
         return _boot()
 
     def now(self) -> float:
-        """Seconds since the machine started, time asleep included where that is known."""
+        """Seconds since the machine started, time asleep included if that is known."""
         if sys.platform == "linux":
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         return time.monotonic()
@@ -74,7 +74,7 @@ def _boot() -> str:
 
 
 def _pacific() -> dt.tzinfo:
-    """Return the time zone; winter's where the system has no time zone data (small images)."""
+    """Return the time zone; winter's if the system has no time zone data (small images)."""
     try:
         return zoneinfo.ZoneInfo(_PACIFIC)
     except zoneinfo.ZoneInfoNotFoundError:
@@ -82,7 +82,7 @@ def _pacific() -> dt.tzinfo:
 
 
 def pacific_day(wall: float) -> str:
-    """Return the date on the US Pacific coast, where the API's day quotas begin anew."""
+    """Return the date on the US Pacific coast, where the API's day quotas begin again."""
     return _day_of_quarter(int(wall // _QUARTER))
 
 

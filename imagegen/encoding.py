@@ -1,7 +1,7 @@
 """JSON as imagegen writes it everywhere: harmless to a terminal and to a CI runner.
 
-Text from outside (prompts, file names, error messages of a service) may hold control characters
-that move a terminal, marks that turn text around, and words that a CI runner obeys. They are
+Text from outside (prompts, file names, error messages of a service) may have control characters
+that move a terminal, marks that turn text around, or commands for a CI runner. They are
 written as JSON escapes: the same values to every reader of JSON.
 """
 
@@ -17,7 +17,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 # In UTF-8: U+007F, U+0080 to U+009F (a terminal takes them for escape sequences), the marks of
 # Unicode's bidirectional algorithm, and the separators of lines and paragraphs, which JavaScript
 # once took for the end of a line. The first of two colons and of `##[` is enough: GitHub Actions
-# looks for `::` and `##[` (`ActionCommand.cs` of actions/runner), and neither stands outside of
+# looks for `::` and `##[` (`ActionCommand.cs` of actions/runner), and neither occurs outside of
 # strings in JSON. Below U+0020 JSON itself wants escapes.
 _HARMFUL: Final = re.compile(
     rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]"
@@ -28,7 +28,7 @@ _HARMFUL: Final = re.compile(
 def to_json(value: object) -> bytes:
     """Return a value as one line of JSON, without the line's end.
 
-    What is no text, as in names of files that are not UTF-8, becomes `?`.
+    Text that UTF-8 cannot encode, as in undecodable file names, becomes `?`.
     """
     try:
         data = _ENCODER.encode(value)

@@ -1,7 +1,7 @@
-"""What can go wrong for the whole command, each error with its exit code.
+"""Errors that end the whole command, each with its exit code.
 
-A message is written for the person who must act: what happened, on which file, beat or
-key, and what to do next. Faults of a single beat are no exceptions; they are values
+A message is written for the user: what happened, on which file, beat or
+key, and what to do next. Errors of a single beat are not exceptions; they are values
 (`imagegen.providers.base.Fault`) and never stop the others.
 """
 
@@ -30,7 +30,7 @@ class Exit(IntEnum):
 
 
 def encodable(text: str) -> str:
-    """Return text that UTF-8 can hold: of a file's name, what is no text becomes `?`."""
+    """Replace characters that UTF-8 cannot encode (in undecodable file names) by `?`."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -63,12 +63,12 @@ class UsageError(ImagegenError):
 
 
 class InputError(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing wrong in a file that a person wrote.
+    """One error in a file that the user wrote.
 
     `file` is the path as shown to the user, `row` counts from 1 (a list's item or a
-    table's data row), `line` is the one at which it is, as an editor counts, `column` the
-    character of that line, from 1, whose text is `source`. `field` is the setting or column,
-    `detail` tells this one from others of the same message.
+    table's data row), `line` is its line, as an editor counts. `column` is the character of
+    that line, from 1, and `source` the line's text. `field` is the setting or column,
+    `detail` distinguishes this one from others of the same message.
     """
 
     file: str
@@ -90,9 +90,9 @@ class InputError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidInputError(UsageError):
-    """All faults of a project's files, reported together.
+    """All errors of a project's files, reported together.
 
-    `rows` tells for each file how many rows it holds, where that is known. `hint` is for files
+    `rows` is the number of rows of each file, if known. `hint` is for files
     that `imagegen check` does not read.
     """
 
@@ -103,7 +103,7 @@ class InvalidInputError(UsageError):
         *,
         hint: str | None = None,
     ) -> None:
-        message = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the input"
+        message = f"{len(faults)} error{'s' if len(faults) != 1 else ''} in the input"
         super().__init__(message, hint=hint)
         self.faults = tuple(faults)
         self.rows = dict(rows or {})
@@ -116,7 +116,7 @@ class RunActiveError(ImagegenError):
 
 
 class ClosedOutputError(ImagegenError):
-    """Whoever read stdout has closed it, as `head` does."""
+    """The reader of stdout has closed it, as `head` does."""
 
     exit_code = Exit.CLOSED_STDOUT
 

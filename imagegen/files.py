@@ -22,12 +22,12 @@ TEMP_PREFIX: Final = ".imagegen-"
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
-"""Without it, opening a pipe waits until somebody writes to it."""
+"""Without it, opening a pipe waits until a process writes to it."""
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 OPEN_FLAGS: Final = _NOFOLLOW | _BINARY
-"""No symbolic link is followed, and bytes stay bytes, where the system knows these flags."""
+"""No symbolic link is followed, and bytes stay bytes, if the system has these flags."""
 READ_FLAGS: Final = OPEN_FLAGS | _NONBLOCK
-"""The same, and a pipe that lies in the way is not waited for."""
+"""The same, and a pipe in the way does not block."""
 
 _ABSENT: Final = frozenset(
     {
@@ -72,7 +72,7 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, mode: int = 
                     _write_all(file.fileno(), part)
                 os.fsync(file.fileno())
                 if sys.platform != "win32":
-                    # As long as it is open it is known to be somebody's. Folders that are
+                    # As long as it is open it is known to be in use. Folders that are
                     # shared from Windows want it closed first.
                     with contextlib.suppress(OSError):
                         replace(temporary, path)
@@ -91,9 +91,9 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview], *, mode: int = 
 def read(path: Path, limit: int) -> bytes | None:
     """Return the bytes of a regular file, or None if it is missing, foreign or too large.
 
-    Symbolic links are not followed. For our own files, which may come from somebody else.
+    Symbolic links are not followed. For our own files, which may come from another user.
     Raises `StorageError` if the file may be there and cannot be read, as on a faulty disk or
-    with too many files open: nothing may take that for a file that is missing.
+    with too many files open: never treat that as a missing file.
     """
     if not _NOFOLLOW and path.is_symlink():
         return None
@@ -150,7 +150,7 @@ def stub_names(name: str) -> tuple[str, ...]:
 
 
 def has_stub(path: Path) -> bool:
-    """Return whether a cloud drive keeps a file elsewhere and has a placeholder for it here."""
+    """Return whether a file is a cloud drive's placeholder."""
     return any(os.path.lexists(path.with_name(name)) for name in stub_names(path.name))
 
 
@@ -162,17 +162,17 @@ def is_stub(found: os.stat_result) -> bool:
 
 
 def is_hollow(found: os.stat_result) -> bool:
-    """Return whether a file has a size and takes no room on the disk.
+    """Return whether a file has a size and takes no space on the disk.
 
-    Some systems say so of files that are whole: it tells only of what cannot be read.
+    Some systems report this for complete files too: it only explains a file that cannot be read.
     """
     return found.st_size > 0 and getattr(found, "st_blocks", 1) == 0
 
 
 def stat_signature(found: os.stat_result) -> tuple[int, int, int]:
-    """Return by what a file is known to be the same still; its size comes first.
+    """Return (size, mtime_ns, inode); equal tuples mean an unchanged file.
 
-    What a folder's listing tells on Windows has no inode, and says 0.
+    A folder's listing on Windows has no inode, and says 0.
     """
     return found.st_size, found.st_mtime_ns, found.st_ino
 
@@ -193,7 +193,7 @@ def make_folder(path: Path) -> None:
 def archive_copy(path: Path, old: Path) -> None:
     """Give the file at `path` a second place at `old`, so that replacing it loses nothing.
 
-    Where `old` is taken, a numbered name beside it is used. Raises `StorageError`.
+    If `old` is taken, a numbered name beside it is used. Raises `StorageError`.
     """
     make_folder(old.parent)
     old = _free(old)
@@ -212,9 +212,9 @@ def archive_copy(path: Path, old: Path) -> None:
 
 
 def move(path: Path, to: Path) -> Path:
-    """Move whatever is at `path` (a file, a link itself, a folder), and return where it is.
+    """Move what is at `path` (a file, a link itself, a folder), and return where it is.
 
-    Where `to` is taken, a numbered name beside it is used. Raises `StorageError`.
+    If `to` is taken, a numbered name beside it is used. Raises `StorageError`.
     """
     make_folder(to.parent)
     to = _free(to)
@@ -226,7 +226,7 @@ def move(path: Path, to: Path) -> Path:
                 raise
             import shutil  # noqa: PLC0415  # rarely needed
 
-            # A disk of its own for pictures: a crash now leaves what is moved in both places.
+            # A disk of its own for images: a crash now leaves what is moved in both places.
             shutil.move(path, to)
         sync_folder(to.parent)
     except OSError as error:
@@ -235,9 +235,9 @@ def move(path: Path, to: Path) -> Path:
 
 
 def replace(source: Path | str, target: Path | str) -> None:
-    """Rename over `target`; on Windows wait a little for whoever has it open.
+    """Rename over `target`; on Windows wait a little if another process has it open.
 
-    Raises `OSError`. Where both are names of one file, POSIX systems leave both.
+    Raises `OSError`. If both are names of one file, POSIX systems leave both.
     """
     for attempt in range(_REPLACE_TRIES):
         try:
@@ -251,7 +251,7 @@ def replace(source: Path | str, target: Path | str) -> None:
 
 
 def sync_folder(folder: Path | str) -> None:
-    """Make the names in a folder last, where the system can do that."""
+    """Sync a folder's names to disk, if the system can."""
     if sys.platform == "win32":
         return
     # Some network file systems cannot sync a folder, and one that may be written to need not
@@ -265,7 +265,7 @@ def sync_folder(folder: Path | str) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a file of this name is one that is being written, or was at a crash."""
+    """Return whether a file of this name is one that is being written, or was at a crash."""
     return name.startswith(TEMP_PREFIX) and name.endswith(".tmp")
 
 
@@ -295,7 +295,7 @@ def remove_stale(folder: Path) -> None:
 
 
 def unreadable(error: OSError, path: Path | str) -> StorageError:
-    """Say in words that something cannot be read, and why."""
+    """Return the error for something that cannot be read, with the reason."""
     hint = "close some programs, or see ulimit -n" if error.errno == errno.EMFILE else None
     if error.errno in {errno.EACCES, errno.EPERM}:
         return StorageError(f"not permitted to read {path}")
@@ -303,9 +303,9 @@ def unreadable(error: OSError, path: Path | str) -> StorageError:
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Say in words why the disk refused, and what helps."""
+    """Return the error for a failed write, with the reason and a hint."""
     if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:
-        message = f"the disk is full: {path.parent} takes no more files"
+        message = f"the disk is full: {path.parent} cannot be written to"
         return StorageError(message, hint="free some space first")
     if error.errno == errno.EROFS:
         return StorageError(f"{path.parent} is on a read-only disk")
@@ -321,18 +321,18 @@ def storage_error(error: OSError, path: Path) -> StorageError:
         hint = "see ulimit -f, or whether the disk takes large files"
         return StorageError(f"{path} cannot be written: no file may be so large", hint=hint)
     if error.errno == errno.EISDIR:
-        message = f"{path} cannot be written: a folder stands where a file should be"
+        message = f"{path} cannot be written: there is a folder in its place"
         return StorageError(message, hint="move it away")
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
-        return StorageError(f"{path} cannot be made: a file stands where a folder should be")
+        return StorageError(f"{path} cannot be created: there is a file in its place")
     return StorageError(f"{path} cannot be written: {error.strerror or error}")
 
 
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:
     """Make a file to be written and renamed, and open it. Raises `OSError`.
 
-    It is locked while it is open: the system lets go of it at any death, and by that alone
-    are leftovers told from what is being written.
+    It is locked while it is open: the system releases the lock when the process dies, and only
+    that distinguishes leftovers from files in use.
     """
     sweep_once(folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
@@ -341,12 +341,12 @@ def _begin(folder: Path, mode: int) -> tuple[Path, int]:
         descriptor = os.open(temporary, flags, mode)
         if _lock(descriptor) and os.path.lexists(temporary):
             return temporary, descriptor
-        # Somebody has swept it before it was locked.
+        # Another process has swept it before it was locked.
         os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a new file, where that is needed and can be; returns whether nobody else has."""
+    """Lock a new file, if necessary and possible; returns whether we have it alone."""
     # Windows deletes no file that is open.
     if sys.platform != "win32":
         try:
@@ -360,7 +360,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _sweep(file: Path) -> None:
-    """Remove a file unless somebody is writing it. Raises `OSError`."""
+    """Remove a file unless another process is writing it. Raises `OSError`."""
     if sys.platform == "win32":
         file.unlink()
         return
@@ -368,7 +368,7 @@ def _sweep(file: Path) -> None:
         try:
             descriptor = os.open(file, os.O_RDONLY | READ_FLAGS)
         except OSError:
-            # A link: nobody writes through one.
+            # A link: no process writes through one.
             file.unlink()
             return
         opened.callback(os.close, descriptor)
@@ -378,7 +378,7 @@ def _sweep(file: Path) -> None:
         except BlockingIOError:
             return
         except OSError:
-            # Some network file systems lock nothing: then its age tells.
+            # Some network file systems lock nothing: then its age decides.
             if time.time() - os.fstat(descriptor).st_mtime < _UNLOCKABLE_SECONDS:
                 return
         file.unlink()

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Self
 _SHOWN: Final = 4
 _SHORTEST_WITH_TAIL: Final = 16
 _SHORTEST_SOUGHT: Final = 8
-"""A text shorter than this is no service's key, and would be found in harmless words."""
+"""A text shorter than this is not a service's key, and would match harmless words."""
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _seen: dict[str, "_Needle"] = {}
 """Every spelling of every key that this process has read."""
@@ -84,7 +84,7 @@ def redact(text: str) -> str:
     """Return `text` with every key that this process has seen replaced by its tail.
 
     A key is also found in an address, JSON, HTML, base64 and hexadecimal, broken over lines, and
-    where one end is cut off (two thirds of it must be there). For text that comes from outside and
+    if one end is cut off (two thirds of it must be there). For text that comes from outside and
     may quote a key: an API's error message, a traceback. Our own messages never hold one.
     """
     if not _seen:
@@ -134,7 +134,7 @@ def _spans_of(text: str, needle: "_Needle") -> Iterator[_Span]:
 
 
 class _Needle(NamedTuple):
-    """A spelling of a key, of which at least so many characters in a row must not be shown.
+    """A spelling of a key, of which this many characters in a row must not be shown.
 
     `common` is what all such parts of it have in common: one search finds them all.
     """
@@ -189,7 +189,7 @@ def _unescaped(text: str) -> tuple[str, list[int], list[int]]:
 
 
 def _meant(escaped: str) -> str:
-    """Return the character that is meant, or nothing where a line is broken."""
+    """Return the character that is meant, or nothing if a line is broken."""
     first = escaped[0]
     if first == "&":
         import html  # noqa: PLC0415
@@ -204,8 +204,8 @@ def _meant(escaped: str) -> str:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """Yield a key as it is, and as somebody may quote it, without spaces."""
-    # What only reads no key does not wait for these.
+    """Yield a key as it is, and as other programs may quote it, without spaces."""
+    # Commands that read no key do not wait for these.
     import base64  # noqa: PLC0415
 
     yield "".join(value.split())
@@ -215,7 +215,7 @@ def _spellings(value: str) -> Iterator[str]:
     yield data.hex()
     yield data.hex().upper()
     for before in range(3):
-        # What stands before a key decides which of three ways its bytes are spelt, and the
+        # The bytes before a key decide which of three ways its bytes are spelt, and the
         # first and last characters are shared with the neighbours.
         coded = base64.b64encode(b"\0" * before + data).rstrip(b"=").decode()
         shared = -(-before * 8 // 6)

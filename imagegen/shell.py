@@ -1,11 +1,11 @@
-"""Commands as a person types them: quoted as this system's shell wants it."""
+"""Commands as the user types them: quoted as this system's shell wants it."""
 
 import shlex
 import sys
 
 
 def command(*words: str) -> str:
-    """Return a command line of these words."""
+    """Return a command line of these arguments."""
     if sys.platform != "win32":
         return shlex.join(words)
     import subprocess  # noqa: PLC0415  # slow to import

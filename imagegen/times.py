@@ -47,9 +47,9 @@ def day(wall: float) -> dt.date:
 
 
 def seconds(written: object) -> float | None:
-    """Return the time that another program wrote; None if it is none.
+    """Return the time that another program wrote; None if it is not valid.
 
-    ISO 8601 with or without an offset (then it is UTC), a date in English words as mail and
+    ISO 8601 with or without an offset (then it is UTC). Or a date in English as mail and
     JavaScript write it, or a number since 1970, of seconds or milliseconds.
     """
     if isinstance(written, str):

@@ -1,4 +1,4 @@
-"""TOML files that people write: read whole, every fault reported, the nearest name suggested."""
+"""TOML files that people write: read whole, every error reported, the nearest name suggested."""
 
 import difflib
 import re
@@ -38,7 +38,7 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
 
 
 def read(path: Path, shown: str, faults: list[InputError]) -> dict[str, Any] | None:
-    """Read a TOML file; on a fault add it to `faults` and return None.
+    """Read a TOML file; on an error add it to `faults` and return None.
 
     `shown` is the file's name in messages. A byte order mark is accepted.
     """
@@ -80,16 +80,16 @@ def convert(
     faults: list[InputError],
     prefix: str = "",
 ) -> T:
-    """Turn a table into a frozen struct, field by field, so that every fault is found.
+    """Turn a table into a frozen struct, field by field, so that every error is found.
 
-    A field that is wrong is left at its default and reported. `prefix` stands before the
+    A field that is wrong is left at its default and reported. `prefix` precedes the
     field's name in messages (`styles.clear.`). Every field of `kind` has a default.
     """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
     for name, value in table.items():
         if len(faults) >= _MOST_FAULTS:
-            faults.append(InputError(file=shown, message="too many faults: the rest is not read"))
+            faults.append(InputError(file=shown, message="too many errors: the rest is not read"))
             break
         if name not in fields:
             faults.append(unknown(name, fields, shown=shown, prefix=prefix))
@@ -114,7 +114,7 @@ def _choices(kind: Any) -> str | None:
 
 
 def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputError:
-    """Return the fault of a setting that nobody knows, with the nearest that there is."""
+    """Return the error of an unknown setting, with the nearest known one."""
     hint = did_you_mean(name, known) or "known settings: " + ", ".join(sorted(known))
     field = prefix + name[:_LONGEST_SHOWN]
     return InputError(file=shown, field=field, message="unknown setting", hint=hint)

@@ -1,6 +1,6 @@
-"""Takes over pictures and choices from the folders in which older tools put them.
+"""Takes over images and choices from the folders in which older tools put them.
 
-They are copied: the older folders stay as they are, and no picture is replaced.
+They are copied: the older folders stay as they are, and no image is replaced.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,12 +34,12 @@ def adopt(
     beats_file: str | None = None,
     dry_run: bool = False,
 ) -> Adoption:
-    """Copy pictures and choices from older places into the project, in one step.
+    """Copy images and choices from older places into the project, in one step.
 
-    `style` is that of pictures whose folder does not say it, else the first that the project
+    `style` is that of images outside of style folders, else the first that the project
     draws. `beats_file` becomes the project's
     own. `wall` is the wall clock's time, in seconds. Raises `RunActiveError`, `StorageError`,
-    and `UsageError`, also if numbers have moved.
+    and `UsageError`, also if beat numbers changed.
     """
     if dry_run:
         return _planned(project, style, beats_file)
@@ -92,11 +92,11 @@ class _Contents(Mapping[str, bytes]):
 
 
 def _stamped(project: Project, found: Adoption, path: str, wall: float) -> Callable[[], bytes]:
-    """Return what makes the picture for a path, with what it is said to be drawn from."""
+    """Return the image for a path, with its origin."""
     beat, source = found.beats[path], project.layout.root / found.pictures[path].path
 
     def make() -> bytes:
-        # Nobody knows who drew it. What it is drawn from is the beat's, so that it moves with it.
+        # Its provider is unknown. Its prompt is the beat's, so that it moves with it.
         origin = msgspec.structs.replace(project.expected(beat), provider=ADOPTED, model="")
         data = _whole(source)
         return b"".join(png.replace_metadata(data, origin, project.composer.texts(beat, wall)))

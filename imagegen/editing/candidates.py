@@ -38,7 +38,7 @@ class TriedLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CandidateProject(ScratchProject):
-    """A project whose beats are candidates: each of those asked for, `count` times.
+    """A project that has candidates as beats: each of those asked for, `count` times.
 
     `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
     Raises as `Project` does.
@@ -128,7 +128,7 @@ def keep(project: Project, what: str, wall: float) -> str:
     places = [Path(what), project.root / what, *_in_last(project, what)]
     path = next((p for p in places if p.exists()), None)
     if path is None:
-        raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep a picture")
+        raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep an image")
     if path.is_dir():
         return _keep_look(project, path, wall)
     return _keep_picture(project, path, wall)
@@ -159,14 +159,14 @@ def _keep_picture(project: Project, path: Path, wall: float) -> str:
             f"{path} was not drawn by imagegen try",
             hint=_use(project, "clear/1.1", path),
         )
-    # Numbers may have moved since: it belongs to its words.
+    # Numbers may have changed since: it belongs to its prompt.
     its = [
         b for b in project.beats.get(origin.style, ()) if words_hash(b.words) == origin.words.sha256
     ]
     beat = next((b for b in its if b.key == (origin.shot, nth[1])), its[0] if its else None)
     if beat is None:
         raise UsageError(
-            f"{path} is of words that the storyboard does not have any more",
+            f"the prompt of {path} is no longer in the storyboard",
             hint=_use(project, f"{origin.style}/{nth[1]}", path),
         )
     place = use.use_picture(project, beat, data, origin, provider=origin.provider, wall=wall)

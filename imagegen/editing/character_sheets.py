@@ -1,4 +1,4 @@
-"""Pictures of characters: sheets drawn from a description, and pictures adopted as theirs."""
+"""Images of characters: sheets drawn from a description, and images adopted as theirs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,22 +26,22 @@ from imagegen.workspace.project import CredentialOptions, Project
 from imagegen.workspace.survey import inspect_image
 
 PICTURES: Final = "characters"
-"""The folder of a project into which adopted pictures go."""
+"""The folder of a project into which adopted images go."""
 
 SHEETS: Final = "sheets"
 _SHEET: Final = "sheet"
 _WORDS: Final = (
     "A character sheet of {name}: {about}\n\nThe same person four times side by side: the whole "
     "figure from the front, from the side and from behind, and the face close up. Plain "
-    "background, even light, nobody else, no lettering."
+    "background, even light, no other people, no lettering."
 )
 
 
 class SheetProject(ScratchProject):
-    """A project whose beats are sheets of its characters, `count` of each in each style.
+    """A project that has sheets of its characters as beats, `count` of each in each style.
 
-    Without `wanted` of those that have a description and, in a style, no picture yet. Raises as
-    `Project` does, and `UsageError` where there is nothing to draw.
+    Without `wanted` of those that have a description and, in a style, no image yet. Raises as
+    `Project` does, and `UsageError` if there is nothing to draw.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
             hint='write [characters.NAME], and under it about = "…": what the character looks like',
         )
     if not lacking:
-        return UsageError("every character has its picture", hint="name one to draw it anew")
+        return UsageError("every character has an image", hint="name one to draw it again")
     missing = ", ".join(f"characters.{name}.about" for name in lacking)
     return UsageError(
         f"not set in imagegen.toml: {missing}",
@@ -130,9 +130,9 @@ def described(project: Project, name: str) -> Character:
 
 
 def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
-    """Make the picture of a beat that of a character; returns what was done, in words.
+    """Make the image of a beat that of a character; returns what was done, in words.
 
-    Where the character has a picture for each style it becomes that of the beat's style, else
+    If the character has an image for each style it becomes that of the beat's style, else
     the one for all. Raises `UsageError`, `RunActiveError` and `StorageError`.
     """
     found = character(project, name)
@@ -163,7 +163,7 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
 def adopt_sheets(
     project: Project, name: str, what: str, styles: Collection[str], wall: float
 ) -> str:
-    """Make sheets the pictures of a character, in their styles; returns what was done.
+    """Make sheets the images of a character, in their styles; returns what was done.
 
     `what` is the path of one, or `sheets` for the first of each style that was drawn last.
     Raises `UsageError`, `RunActiveError` and `StorageError`.
@@ -173,12 +173,12 @@ def adopt_sheets(
         return _adopt(project, name, _last_sheets(project, name, styles), wall)
     path = next((p for p in (Path(what), project.root / what) if p.is_file()), None)
     if path is None:
-        raise UsageError(f"{what}: no such file", hint=f"--keep {SHEETS}, or --keep a picture")
+        raise UsageError(f"{what}: no such file", hint=f"--keep {SHEETS}, or --keep an image")
     _, whole = inspect_image(path)
     origin = whole.provenance if whole is not None else None
     if origin is None or origin.shot != name or not origin.beat.startswith(_SHEET):
         raise UsageError(
-            f"{path} is no sheet of {name}",
+            f"{path} is not a sheet of {name}",
             hint=f'write picture = "…" under [characters.{name}] in imagegen.toml',
         )
     return _adopt(project, name, {origin.style: path}, wall)
@@ -201,12 +201,12 @@ def _last_sheets(project: Project, name: str, styles: Collection[str]) -> Mappin
 
 
 def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wall: float) -> str:
-    """Copy pictures into the project by style (None: for all), and write them into its settings."""
+    """Copy images into the project by style (None: for all), and write them into its settings."""
     contents, chosen = {}, dict[str | None, str]()
     for style, path in pictures.items():
         data = files.read(path, png.MAX_BYTES)
         if data is None or formats.format_of(data) is None:
-            raise UsageError(f"{project.layout.relative(path)} is no picture")
+            raise UsageError(f"{project.layout.relative(path)} is not an image")
         chosen[style] = f"{PICTURES}/{name}{f'-{style}' if style else ''}.png"
         contents[chosen[style]] = data
     picture = chosen.get(None) or _for_each_style(project, name, chosen)
@@ -215,7 +215,7 @@ def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wal
         steps.recover(project.layout)
         steps.perform(project.layout, "cast", wall=wall, contents=contents)
     where = ", ".join(f"{style}: {path}" if style else path for style, path in chosen.items())
-    return f"{name} has that picture now ({where})"
+    return f"{name} has this image now ({where})"
 
 
 def _for_each_style(

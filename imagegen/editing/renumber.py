@@ -1,4 +1,4 @@
-"""Moves pictures to their beats' numbers, or out of the way, without drawing.
+"""Moves images to their beats' numbers, or out of the way, without drawing.
 
 Each is one step that a crash cannot leave half done, and that `undoing` takes back.
 """
@@ -26,7 +26,7 @@ from imagegen.workspace.survey import Survey
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was of beats that are gone: pictures by their paths, and choices."""
+    """What was of beats that are gone: images by their paths, and choices."""
 
     pictures: tuple[str, ...]
     choices: Orphans
@@ -36,10 +36,10 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes places: pictures by style, from where to where, and what gives way.
+    """What moves: images by style, from where to where, and which images make room.
 
-    `settled` counts overrides that follow, `choices` chosen pictures; `dropped` names choices
-    that could not, whose pictures go to `old_images` too. `unknown` counts pictures that do not
+    `settled` counts overrides that move along, `choices` chosen images; `dropped` names choices
+    that cannot: their images go to `old_images` too. `unknown` counts images that do not
     say what they were drawn from.
     """
 
@@ -51,12 +51,12 @@ class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     untagged: int = 0
 
     def __bool__(self) -> bool:
-        """Tell whether anything changes."""
+        """Return whether anything changes."""
         return bool(self.count or self.override_count or self.choices or self.dropped_choices)
 
     @property
     def count(self) -> int:
-        """How many pictures move."""
+        """How many images move."""
         return sum(map(len, self.moves.values()))
 
 
@@ -71,10 +71,10 @@ class _Moving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbered:
-    """Move pictures, choices and overrides to the numbers that their beats have now.
+    """Move images, choices and overrides to the numbers that their beats have now.
 
-    Raises `RunActiveError`, `StorageError`, and `UsageError`, also where the last run was of
-    another beats file: then its pictures may be where they belong.
+    Raises `RunActiveError`, `StorageError`, and `UsageError`, also if the last run was of
+    another beats file: then its images may be where they belong.
     """
     if dry_run:
         return _renumbered(project, project.survey(wall)).found
@@ -96,14 +96,14 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
             )
             project.index.move({move.source: move.target for move in do.moves})
             project.index.save()
-        # Also where a crash came after all had moved, and before this.
+        # Also if a crash came after all had moved, and before this.
         progress_files.rewrite(project, wall)
     return do.found
 
 
 def _renumbered(project: Project, survey: Survey) -> _Moving:
     moved_numbers.require_same_beats_file(
-        project, "renumber", "the pictures may be that one's. Nothing was moved"
+        project, "renumber", "the images may be that one's. Nothing was moved"
     )
     layout, settled = project.layout, project.overrides.renamed
     contents, kept = {}, undo_data.overrides_undo_data(project, settled)
@@ -137,7 +137,7 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
 
 
 def _lies(layout: ProjectPaths, style: str, key: BeatKey) -> str:
-    """Return where a picture lies, which the disk may spell otherwise than the storyboard."""
+    """Return where an image is, which the disk may spell differently."""
     shown = layout.shown_picture(style, *key)
     if os.path.lexists(layout.root / shown):
         return shown
@@ -157,9 +157,9 @@ def _spelled(folder: Path, name: str) -> str:
 
 
 def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
-    """Move pictures and choices of beats that are gone to `old_images`; returns what did.
+    """Move images and choices of beats that are gone to `old_images`; returns what did.
 
-    Raises `RunActiveError`, `StorageError`, and `UsageError` where numbers have moved, or where
+    Raises `RunActiveError`, `StorageError`, and `UsageError` if beat numbers changed, or if
     the last run was of another beats file: then it is not known what is left over.
     """
     if dry_run:
@@ -194,7 +194,7 @@ def _left_over(project: Project, survey: Survey) -> list[str]:
         "clean",
         "what is left over of the one may be the other's. Nothing was cleaned away",
     )
-    # What is left over is known once pictures are at their beats.
+    # What is left over is known once images are at their beats.
     moved_numbers.require_numbers_unmoved(
         project, survey, project.styles, "Nothing was cleaned away"
     )

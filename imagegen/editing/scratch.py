@@ -1,4 +1,4 @@
-"""Pictures drawn beside a project's own, to look at first: `tries/{time}/{style}/…`.
+"""Images drawn beside a project's own, to look at first: `tries/{time}/{style}/…`.
 
 They are a small project of their own within the project's folder, so that nothing of them gets
 in the way of a run.
@@ -26,7 +26,7 @@ from imagegen.workspace.project import Project
 
 
 class ScratchProject(Project):
-    """A project whose beats are others than the storyboard's, drawn into a folder of `tries`."""
+    """A project with other beats than the storyboard's, drawn into a folder of `tries`."""
 
     resumes = False
     reuses = False
@@ -60,14 +60,14 @@ class ScratchProject(Project):
         self.request = DrawRequest(provider=self.request.provider, model=self.request.model)
 
     def reload(self) -> Project:
-        """Return itself: nobody else draws into its folder."""
+        """Return itself: no other command draws into its folder."""
         return self
 
     def save_metadata(self) -> None:
         """Write down what else must be known later of what is drawn. Raises `StorageError`."""
 
     def discard(self) -> None:
-        """Remove its folder, where nothing has come of it."""
+        """Remove its folder if nothing was drawn into it."""
         if any(self.layout.pictures.rglob("*.png")):
             return
         shutil.rmtree(self.layout.state_dir, ignore_errors=True)
@@ -77,7 +77,7 @@ class ScratchProject(Project):
 
     @property
     def first_picture(self) -> str | None:
-        """Where the first of its pictures is that is there, relative to the project."""
+        """Where the first of its images is that is there, relative to the project."""
         for own in self.storyboard.beats.values():
             for beat in own:
                 if (path := self.layout.picture(beat.style, *beat.key)).is_file():
@@ -86,12 +86,12 @@ class ScratchProject(Project):
 
     @property
     def output_folder(self) -> str:
-        """Where its pictures lie, relative to the project."""
+        """Where its images are, relative to the project."""
         return f"{FOLDER}/{self.layout.root.name}"
 
 
 class _TriesPaths(ProjectPaths):
-    """A folder in `tries`: pictures lie in it by style, and no progress is told to others."""
+    """A folder in `tries`: images are in it by style; other commands see no progress of it."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -111,5 +111,5 @@ class _TriesPaths(ProjectPaths):
         return layout
 
     def progress(self, style: str) -> Path:
-        """Return where nobody looks for progress."""
+        """Return a path that is not read as progress."""
         return self.state_dir / f"image_progress_{style}.json"

@@ -1,4 +1,4 @@
-"""Settles beats one at a time: an outdated picture is accepted, a beat needs none.
+"""Settles beats one at a time: an outdated image is accepted, a beat needs none.
 
 It is kept in overrides.toml. A run may be active: it goes on as it began.
 """
@@ -20,10 +20,10 @@ from imagegen.workspace.survey import BeatImage, Survey
 
 
 def accept(project: Project, wall: float) -> list[BeatImage]:
-    """Let the outdated pictures of what is asked for count as current; returns them.
+    """Mark the requested outdated images as current; returns them.
 
-    `wall` is the wall clock's time, in seconds. Raises `UsageError`, also where numbers have
-    moved, and `StorageError`.
+    `wall` is the wall clock's time, in seconds. Raises `UsageError`, also if beat numbers
+    changed, and `StorageError`.
     """
     found = project.survey(wall)
     asked = select(project, found)
@@ -61,11 +61,11 @@ def _exclude_followers(project: Project, outdated: dict[Address, BeatImage]) -> 
 
 
 def skip(project: Project, wall: float, *, again: bool) -> tuple[list[BeatImage], list[BeatImage]]:
-    """Do without the pictures of what is asked for and has none.
+    """Do without the images of what is asked for and has none.
 
-    Returns those beats, and those that have their picture, which stay as they are. With `again`
-    those that were waived are wanted after all. Else raises `UsageError` where numbers have
-    moved, for the picture may lie at another, or where every one has its picture; and
+    Returns those beats, and those that have their image, which stay as they are. With `again`
+    those that were waived are wanted after all. Else raises `UsageError` if beat numbers
+    changed, as the image may be at another, or if every one has its image; and
     `StorageError`.
     """
     surveyed, settled = project.survey(wall), project.overrides
@@ -80,10 +80,10 @@ def skip(project: Project, wall: float, *, again: bool) -> tuple[list[BeatImage]
         again_by = project_command(
             "redraw", project.layout.typed, *project.request.beats, *project.named_beats
         )
-        has = "has its picture" if len(kept) == 1 else "have their pictures"
+        has = "has an image" if len(kept) == 1 else "have images"
         raise UsageError(
             f"{', '.join(project.request.beats)} {has}: there is nothing to skip",
-            hint=f"{again_by} draws it anew",
+            hint=f"{again_by} draws it again",
         )
     changes = project.overrides.changed(
         [one.beat for one in left],
@@ -94,7 +94,7 @@ def skip(project: Project, wall: float, *, again: bool) -> tuple[list[BeatImage]
 
 
 def make_acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
-    """Return what says that a picture is current though it was drawn from something else."""
+    """Return what says that an image is current though it was drawn from something else."""
     now = project.expected_in_place(beat)
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
 
@@ -104,6 +104,6 @@ def _styles(found: list[BeatImage]) -> set[str]:
 
 
 def select(project: Project, found: Survey) -> list[BeatImage]:
-    """Return the beats that are asked for, and what lies at their places."""
+    """Return the beats that are asked for, and the files at their places."""
     wanted = set(map(address, project.selected_beats()))
     return [one for own in found.beats.values() for one in own if address(one.beat) in wanted]

@@ -1,4 +1,4 @@
-"""Takes back the last step that moved or replaced pictures, and says what steps keep for that."""
+"""Takes back the last step that moved or replaced images, and says what steps keep for that."""
 
 import contextlib
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from imagegen.workspace.undo_data import OVERRIDES, SELECTIONS
 
 
 def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
-    """Take the last step back that moved or replaced pictures; None if there is none.
+    """Undo the last step that moved or replaced images, if any.
 
-    Returns it, and the step that took it back.
+    Returns it, and the step that undid it.
 
     Raises `RunActiveError`, `UsageError` and `StorageError`.
     """
@@ -40,7 +40,7 @@ def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
         contents |= _choices_before(layout, last[1].settled)
         undone = steps.undo(layout, wall, contents=contents)
         _end(layout, last[1], wall)
-        # What is wrong with the project's files is no reason to keep what was taken back.
+        # Errors of the project's files are no reason to keep what was undone.
         with contextlib.suppress(ImagegenError):
             project = Project(layout.root, DrawRequest())
             progress_files.rewrite(project, wall)
@@ -51,7 +51,7 @@ def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
 
 
 def _refuse_unreadable(layout: ProjectPaths) -> None:
-    """Raise `UsageError` where the last step cannot be read: the one before is not meant."""
+    """Raise `UsageError` if the last step cannot be read: never undo an earlier one instead."""
     unreadable = steps.unreadable(layout)
     if unreadable is not None:
         raise UsageError(
@@ -61,7 +61,7 @@ def _refuse_unreadable(layout: ProjectPaths) -> None:
 
 
 def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
-    """Let nobody carry on the run whose drawing was taken back."""
+    """Prevent resuming a run after its images were undone."""
     last = record.read(layout)
     if last is None:
         return
@@ -75,7 +75,7 @@ def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
 
 
 def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
-    """Read what overrides.toml said before a step; the file may be somebody else's."""
+    """Read what overrides.toml said before a step; the file may come from another user."""
     try:
         kept = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
     except msgspec.ValidationError:
@@ -91,7 +91,7 @@ def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[st
     try:
         kept = msgspec.convert(settled[SELECTIONS], UndoData)
     except msgspec.ValidationError:
-        # The step may be somebody else's.
+        # The step may come from another user.
         return {}
     back = moves.restore(file.read(layout.root), kept)
     # Without any choice the file goes as it came.

@@ -1,4 +1,4 @@
-"""Puts pictures in their beats' places without drawing: a person's own, or a candidate."""
+"""Puts images in their beats' places without drawing: a person's own, or a candidate."""
 
 import msgspec
 
@@ -15,10 +15,10 @@ from imagegen.workspace.project import Project
 
 
 def use_image(project: Project, data: bytes, wall: float) -> str:
-    """Put a person's own picture in the place of the one beat that is asked for.
+    """Put the user's own image in the place of the one requested beat.
 
-    `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the picture's
-    path. Raises `UsageError` for anything else, for several beats and where numbers have moved,
+    `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the image's
+    path. Raises `UsageError` for anything else, for several beats and if beat numbers changed,
     `RunActiveError` and `StorageError`.
     """
     beats = project.selected_beats()
@@ -40,17 +40,17 @@ def use_picture(
     provider: str,
     wall: float,
 ) -> str:
-    """Put a picture in a beat's place, to say that it is of `origin` by `provider`.
+    """Put an image in a beat's place, with this `origin` and `provider`.
 
-    It counts as current, whatever would be drawn. Returns its path; raises as `use` does.
+    It counts as current in any case. Returns its path; raises as `use` does.
     """
-    # What lies there may be another beat's picture, and this one would be in its way.
+    # The file there may be another beat's image, and this one would be in its way.
     found = project.survey(wall)
     moved_numbers.require_numbers_unmoved(project, found, [beat.style], "Nothing was replaced")
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        raise UsageError(f"that is no picture that can be used: {error}") from error
+        raise UsageError(f"the image cannot be used: {error}") from error
     told = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )

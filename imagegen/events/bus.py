@@ -15,7 +15,7 @@ class Listener(Protocol):
     """Something that follows a run."""
 
     def handle(self, event: Event) -> None:
-        """Take note of an event. Called from one thread, in order."""
+        """Handle an event. Called from one thread, in order."""
         ...
 
     def tick(self) -> None:
@@ -112,6 +112,6 @@ class _Subscription:
 def _failure_of(act: Callable[[], None]) -> BaseException | None:
     try:
         act()
-    except BaseException as error:  # noqa: BLE001  # handed to whoever runs the run
+    except BaseException as error:  # noqa: BLE001  # handed to the thread that runs the run
         return error
     return None

@@ -26,9 +26,9 @@ _LONGEST_LINE: Final = 16 * 1024 * 1024
 class Journal:
     """Reads the events of a journal as they are written.
 
-    The file may be somebody else's: it is not opened through a link, lines that are no
-    events of ours are passed over, and one without an end is given up. It is read `piece`
-    bytes at a time, and with `last` from so many bytes before its end on.
+    The file may come from another user: it is not opened through a link, unknown lines are
+    skipped, and a line without an end is given up. It is read `piece` bytes at a time, and
+    with `last` only the last bytes.
     """
 
     def __init__(self, path: Path, piece: int = _CHUNK, *, last: int | None = None) -> None:
@@ -42,13 +42,13 @@ class Journal:
     def events(self) -> Iterator[Event]:
         """Yield what was written since it was read last; nothing while there is no file.
 
-        Of very many events few are in memory.
+        Only a few of very many events are in memory.
         """
         while (piece := self.read_chunk()) is not None:
             yield from piece
 
     def read_chunk(self) -> list[Event] | None:
-        """Return the events of the next piece; None where there is no more for now."""
+        """Return the events of the next piece; None if there is no more for now."""
         if self._descriptor is None:
             self._descriptor = _open(self._path, self._last)
         chunk = os.read(self._descriptor, self._chunk) if self._descriptor is not None else b""
@@ -60,7 +60,7 @@ class Journal:
         return list(filter(None, map(self._event, lines)))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -117,7 +117,7 @@ def follow(
 
 
 def is_running(layout: ProjectPaths, run: str) -> bool:
-    """Tell whether this run works on the project, and not one that came after its death."""
+    """Return whether this run works on the project, and not one that came after its death."""
     last = record.peek(layout)
     return record.is_active(layout) and (last is None or last.run == run)
 

@@ -13,8 +13,8 @@ from imagegen.events.types import SCHEMA, AnyEvent, Event
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _ABOUT: Final = (
     "One object for everything that happens in a run, as `imagegen run --progress json` prints "
-    "them, one a line, and .imagegen/runs/{run}.jsonl keeps them. docs/events.md tells more. "
-    "Whoever reads them ignores types and fields that this schema does not know."
+    "them, one a line, and .imagegen/runs/{run}.jsonl keeps them. See docs/events.md. "
+    "Ignore types and fields that this schema does not have."
 )
 _TIMES: Final = frozenset({"time", "until", "resume_after"})
 _OF_ALL: Final[dict[str, dict[str, Any]]] = {
@@ -22,7 +22,7 @@ _OF_ALL: Final[dict[str, dict[str, Any]]] = {
         "const": SCHEMA,
         "description": "Grows when a field's meaning changes; not for new fields and types.",
     },
-    "run": {"type": "string", "description": "The run's id; empty where nothing started."},
+    "run": {"type": "string", "description": "The run's id; empty if nothing started."},
     "seq": {"type": "integer", "minimum": 1, "description": "Counts the run's events from 1."},
     "time": {
         "type": "string",
@@ -80,7 +80,7 @@ def _field(name: str, field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with(field: dict[str, Any], of: str, **more: object) -> dict[str, Any]:
-    """Return a field with more said of it where it is of this type."""
+    """Return a field with more keywords if it is of this type."""
     told = dict(field)
     if told.get("type") == of:
         told |= more

@@ -29,16 +29,16 @@ class BeatCounts(msgspec.Struct, frozen=True, kw_only=True):
     complete: int = 0
     skipped: int = 0
     outdated: int = 0
-    """With a picture of something else, which was left."""
+    """With an image of something else, which was left."""
     waived: int = 0
-    """Settled by a person without a picture."""
+    """The user decided that it needs no image."""
     blocked: int = 0
-    """Not sent, for they continue a beat that has no picture."""
+    """Not sent, for they continue a beat that has no image."""
     error: int = 0
 
     @property
     def there(self) -> int:
-        """How many have a picture that was not to be drawn anew."""
+        """How many have an image that was not to be drawn again."""
         return self.complete + self.skipped + self.outdated
 
 
@@ -51,7 +51,7 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     image_size: str = ""
     aspect_ratio: str = ""
     price: float | None = None
-    """US dollars a picture, about; None where it is not known."""
+    """US dollars an image, about; None if it is not known."""
     resumes: str | None = None
     reused: int = 0
     """Images that were drawn before from the same inputs, and taken from there; they exist now."""
@@ -62,10 +62,10 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     """A beat changed. `completed` counts the style's beats that need nothing more of this run.
 
     A `pending` one with an `error` will be tried again; a `blocked` one waits for the beat
-    `blocked_by` of its shot. Where a request was answered, `key`
-    is the tail of the key that it used, `seconds` how long it took, `bytes` the picture's
-    size, `width` and `height` its pixels, `misfit` in what it differs from the request, `cost`
-    about how many US dollars it took (None where prices are not known).
+    `blocked_by` of its shot. If a request was answered, `key`
+    is the tail of the key that it used, `seconds` how long it took, `bytes` the image's
+    size, `width` and `height` its pixels. `misfit` says how it differs from the request, `cost`
+    about how many US dollars it took (None if prices are not known).
     """
 
     style: str
@@ -90,7 +90,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
 
 
 class Waiting(Event, frozen=True, kw_only=True, tag="wait"):
-    """Nothing can be sent for a while, and why. `style` is None where it is all of them."""
+    """Nothing can be sent for a while, and why. `style` is None if it concerns all styles."""
 
     style: str | None = None
     reason: str
@@ -102,7 +102,7 @@ class Waiting(Event, frozen=True, kw_only=True, tag="wait"):
 class KeyChange(Event, frozen=True, kw_only=True, tag="key"):
     """A key's state: each key's once at the start, and whenever it comes into another.
 
-    `until` is when it will be ready again, in `seconds` from now, where that is known;
+    `until` is when it will be ready again, in `seconds` from now, if that is known;
     `per_minute` how many requests it may send a minute at present.
     """
 
@@ -116,11 +116,11 @@ class KeyChange(Event, frozen=True, kw_only=True, tag="key"):
 
 
 class Forecast(Event, frozen=True, kw_only=True, tag="forecast"):
-    """How long it will take and what it will cost, as far as can be told.
+    """How long the run will take and what it will cost, as far as is known.
 
-    `seconds` are until the last picture, `styles` the same for each style, judged by what
-    the keys allow and by how long answers take; None where nothing can tell. `cost` is
-    about how many US dollars have been spent, `cost_in_all` with what is left to draw.
+    `seconds` are until the last image, `styles` the same for each style, judged by what
+    the keys allow and by how long answers take; None if unknown. `cost` is
+    about how many US dollars have been spent, `cost_in_all` includes what is left to draw.
     """
 
     seconds: float | None = None
@@ -130,7 +130,7 @@ class Forecast(Event, frozen=True, kw_only=True, tag="forecast"):
 
 
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
-    """Something that a person should know, and that stops nothing."""
+    """A warning, which stops nothing."""
 
     message: str
 
@@ -142,10 +142,10 @@ class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
 class Complete(Event, frozen=True, kw_only=True, tag="complete"):
     """The run has ended, however it did. `messages` say why, in sentences.
 
-    `resume_after` is the time from which `resume` can go on; None where nothing is left or
-    a person must act first. `answers` counts answers by kind: `picture`, or a fault's
-    cause; `limited` those that were a 429, `misfits` the images that are not as
-    asked. `cost` is in US dollars, about.
+    `resume_after` is the time from which `resume` can continue; None if nothing is left or
+    you must act first. `answers` counts answers by kind: `picture`, or an error's
+    cause; `limited` those that were a 429, `misfits` the images that differ from the
+    request. `cost` is an estimate in US dollars.
     """
 
     exit_code: int

@@ -1,1 +1,1 @@
-"""What lies on disk: a project's files, read and written."""
+"""A project's files on disk, read and written."""

@@ -1,8 +1,8 @@
-"""Which beats of several styles are one beat, and what that beat is called.
+"""Which beats of several styles are one beat, and its name.
 
-A number that occurs once within each style is one beat, whatever its shot is there: the shot is
-only the folder. A number that occurs twice within one style is told apart by its shot, in every
-style. Numbers that a disk may take for one (`A` and `a`) count as the same.
+A number that occurs once within each style is one beat, in any shot: the shot is
+only the folder. A number that occurs twice within one style is identified by its shot too, in every
+style. Numbers that a disk may treat as equal (`A` and `a`) count as the same.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ class BeatIndex:
         self._spelling: dict[str, str] = {}
         """How each number is written, by the number as it compares."""
         self._several: set[str] = set()
-        """The numbers that are told apart by their shot."""
+        """The numbers that need their shot to be unique."""
         for own in _distinct(keys):
             seen: set[str] = set()
             for _, beat in own:
@@ -94,7 +94,7 @@ class BeatIndex:
         return alike or found
 
     def has_number(self, number: str) -> bool:
-        """Return whether a beat has this number, in whatever shot."""
+        """Return whether a beat has this number, in any shot."""
         return folded(number) in self._spelling
 
     @cached_property
@@ -110,7 +110,7 @@ class BeatIndex:
 
     @cached_property
     def _shots(self) -> dict[str, set[str]]:
-        """The shots in which each number lies in any style. Few commands ask for it."""
+        """The shots of each number, in any style. Few commands need it."""
         found: dict[str, set[str]] = {}
         for own in _distinct(self._keys):
             for shot, beat in own:
@@ -123,7 +123,7 @@ def _distinct(keys: Mapping[str, Collection[BeatKey]]) -> list[Collection[BeatKe
 
 
 def of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
-    """Tell at one look that two styles have the same beats, if that can be told.
+    """Return quickly whether two styles surely have the same beats.
 
     Beats of one row share their numbers' texts: of very many, comparing these is much faster
     than counting the numbers.

@@ -1,4 +1,4 @@
-"""The characters of a project: who is who, and whom a beat's words name."""
+"""The characters of a project, and which of them a prompt names."""
 
 import itertools
 import re
@@ -14,11 +14,11 @@ from imagegen.errors import InputError
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MOST: Final = 200
 _MOST_STRANGE: Final = 1000
-"""Unknown styles that are told: for each the nearest that there is has to be found."""
+"""Unknown styles that are reported: each needs a search for the nearest known one."""
 _BLANK: Final = re.compile(r"\s+")
 _ALIKE: Final = str.maketrans({"\u2019": "'", "\u2010": "-", "\u2011": "-"})
 
-# Scripts that put no space between words: there a name has no edge that could be looked for.
+# Scripts that put no space between words: there a name has no word boundary.
 # Of Katakana, in which Japanese writes foreign names, the run of one script is the word.
 _UNSPACED: Final = (
     "\u0e00-\u0eff"  # Thai, Lao
@@ -39,7 +39,7 @@ About = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 class Character(msgspec.Struct, frozen=True, kw_only=True):
     """One `[characters.ID]` table.
 
-    `names` are what the words call the character; without any it is the table's own name with
+    `names` are the character's names in prompts; without any it is the table's own name with
     a capital. `picture` is a path relative to the project, or one for each style. `about` is
     the description that `cast` draws.
     """
@@ -50,18 +50,18 @@ class Character(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles that have a picture of their own."""
+        """The styles that have an image of their own."""
         return tuple(self.picture) if isinstance(self.picture, dict) else ()
 
     def picture_in(self, style: str) -> str | None:
-        """Return the path of the picture that is sent with beats of this style."""
+        """Return the path of the image that is sent with beats of this style."""
         return self.picture.get(style) if isinstance(self.picture, dict) else self.picture
 
 
 def read(
     table: object, styles: Mapping[str, object], shown: str, faults: list[InputError]
 ) -> dict[str, Character]:
-    """Read the `[characters.ID]` tables of a settings file; faults go to `faults`."""
+    """Read the `[characters.ID]` tables of a settings file; errors go to `faults`."""
 
     def fault(field: str, message: str, hint: str | None = None) -> None:
         faults.append(InputError(file=shown, field=field, message=message, hint=hint))
@@ -119,11 +119,11 @@ def _character(
 
 
 class Mentions:
-    """Finds whom a text names.
+    """Finds the characters that a text names.
 
-    A name counts as a word of its own (not "Mara" in "Maradona"; "Mara's" names Mara), the
-    longest of several that could be meant. It is written as it stands in `names`, in capitals
-    as scripts do (MARA), or, where it begins with a small letter, with a capital at the start
+    A name matches as a whole word (not "Mara" in "Maradona"; "Mara's" names Mara); of
+    several possible names the longest counts. It matches as written in `names`, in capitals
+    as scripts do (MARA), or, if it begins with a small letter, with a capital at the start
     of a sentence.
     """
 
@@ -139,14 +139,14 @@ class Mentions:
         self._known: dict[str, tuple[str, ...]] = {}
 
     def within(self, words: str) -> tuple[str, ...]:
-        """Return the characters that the words name, each once, in the order of the words."""
+        """Return the characters that the prompt names, each once, in the order of the text."""
         if self._pattern is None:
             return ()
         found = self._known.get(words)
         if found is None:
             matches = self._pattern.finditer(_plain(words))
             found = tuple(dict.fromkeys(self._owner[_plain(match[0])] for match in matches))
-            # Styles mostly share their words.
+            # Styles mostly share their prompts.
             self._known[words] = found
         return found
 
@@ -179,5 +179,5 @@ def _edge(letter: str, *, before: bool) -> str:
     if re.match(f"[{_HANGUL}]", letter):
         # Particles follow a Korean name without a space.
         return f"{look}\\w)" if before else ""
-    # What is written without spaces is no part of a word in a script that has them.
+    # What is written without spaces is not part of a word in a script with spaces.
     return f"{look}[^\\W_{_UNSPACED}{_KATAKANA}{_HANGUL}])"

@@ -15,11 +15,11 @@ _SECONDS: Final = 10.0
 def exclusive(
     layout: ProjectPaths, name: str, file: str, *, seconds: float = _SECONDS
 ) -> Iterator[None]:
-    """Let nobody else change a file meanwhile; waits so many seconds for whoever does.
+    """Lock a file against other writers; waits up to this many seconds for the lock.
 
     `name` is the lock's, in our own folder; `file` the one that is changed, for messages. A
-    run may be active. Raises `UsageError` where that takes too long, or the lock is no file of
-    ours, and `StorageError` where the disk refuses.
+    run may be active. Raises `UsageError` if that takes too long, or the lock is not our
+    file, and `StorageError` if the disk refuses.
     """
     import filelock  # noqa: PLC0415  # slow to import
 

@@ -1,7 +1,7 @@
-"""What is known of each picture file, so that it is opened once and not at every command.
+"""What is known of each image file, so that it is opened once and not at every command.
 
 The file is ours and safe to delete. An entry counts only while the file's size, time of change
-and inode are the same: two pictures may change places. A file changed within two seconds of
+and inode are the same: two images may change places. A file changed within two seconds of
 being looked at is not entered, since a second change could leave all three as they were.
 """
 
@@ -25,7 +25,7 @@ _NONE: Final = -1
 
 
 class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A file, the picture in it, and what it was drawn from: `origin` counts in the file's list."""
+    """A file, the image in it, and what it was drawn from: `origin` counts in the file's list."""
 
     size: int
     changed: int
@@ -42,7 +42,7 @@ class _Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class _File(msgspec.Struct):
-    """All entries; what 100,000 pictures were drawn from is alike but for number and words."""
+    """All entries; the inputs of 100,000 images differ only in number and prompt."""
 
     schema: int
     origins: list[png.Provenance]
@@ -84,7 +84,7 @@ class Index:
         if entry.origin == _NONE:
             return png.PngInfo(entry.width, entry.height, pixel_checksum=entry.content)
         if not 0 <= entry.origin < len(self._listed):
-            # The file may be somebody else's.
+            # The file may come from another user.
             return None
         origin = self._listed[entry.origin]
         # Copied and amended: four times as fast as making it field by field.
@@ -118,7 +118,7 @@ class Index:
         return origin, drawn.shot, drawn.beat, drawn.words.sha256, drawn.id, drawn.continues
 
     def move(self, paths: Mapping[str, str]) -> None:
-        """Let what is known of files go along where they get other paths."""
+        """Move the entries of files that get other paths."""
         known = {now: self._entries.pop(before, None) for before, now in paths.items()}
         self._entries |= {now: entry for now, entry in known.items() if entry is not None}
         self._dirty = True

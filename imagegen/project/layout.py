@@ -1,4 +1,4 @@
-"""Where everything of a project lies."""
+"""The paths of a project."""
 
 import itertools
 import os
@@ -42,11 +42,11 @@ class ProjectPaths:
             reject_symlink(folder)
 
     def style_folder(self, style: str) -> Path:
-        """Return the folder of a style's pictures."""
+        """Return the folder of a style's images."""
         return self.pictures / style
 
     def picture(self, style: str, shot: str, beat: str) -> Path:
-        """Return where the picture of a beat lies."""
+        """Return the path of a beat's image."""
         return self.pictures / style / f"Shot_{shot}" / f"Beat_{beat}.png"
 
     def shown_picture(self, style: str, shot: str, beat: str) -> str:
@@ -68,7 +68,7 @@ class ProjectPaths:
 
     @property
     def detached(self) -> Path:
-        """What a run without a terminal had to say."""
+        """The output of a run without a terminal."""
         return self.state_dir / "detached.log"
 
     def journal(self, run: str) -> Path:
@@ -89,7 +89,7 @@ class ProjectPaths:
 
 
 def _near(missing: Path) -> str | None:
-    """Suggest the folder beside `missing` whose name is most like it."""
+    """Return the folder beside `missing` with the most similar name."""
     try:
         with os.scandir(missing.parent) as entries:
             some = itertools.islice(entries, _MOST_LOOKED_AT)
@@ -131,9 +131,9 @@ def reject_hardlink(file: Path) -> None:
 
 
 def ensure_own_log(file: Path) -> None:
-    """Make sure that a log which is added to is no other file: a second name is given up.
+    """Make sure that a log to append to is not another file: remove a second hard link.
 
-    Copies of a project may be made of such names. Raises `UsageError` for a symbolic link,
+    A copy of a project may consist of such links. Raises `UsageError` for a symbolic link,
     and `OSError`.
     """
     try:

@@ -1,11 +1,11 @@
-"""overrides.toml: what a person settled beat by beat, kept with the project.
+"""overrides.toml: overrides of single beats, kept with the project.
 
     ["clear/7/7.3"]
     prompt = "Other words than the storyboard's."
     waived = true
 
-An entry belongs to the row whose words it was made for, `of`, and follows that row when
-numbers move. Edits leave comments and everything else in the file as they are.
+An entry belongs to the row with the prompt `of`, and follows that row if
+beat numbers change. Edits leave comments and everything else in the file as they are.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from imagegen.project.file_lock import exclusive
 from imagegen.project.layout import ProjectPaths
 
 FILE: Final = "overrides.toml"
-_HEAD: Final = "# What was settled beat by beat: imagegen redraw, accept and skip write here.\n"
+_HEAD: Final = "# Overrides of single beats, written by imagegen redraw, accept and skip.\n"
 _PARTS: Final = 3
 
 Address = tuple[str, str, str]
@@ -32,10 +32,10 @@ Address = tuple[str, str, str]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture that counts as current though it was drawn from something else.
+    """An image that counts as current although its inputs changed.
 
     `drawn` is the hash of all that it was drawn from, `now` of what would be sent when it was
-    accepted, `words` that of the words among them.
+    accepted, `words` of the prompt among them.
     """
 
     drawn: str
@@ -51,11 +51,11 @@ class Override(
     # The names that are on disk.
     rename={"words_hash": "of"},
 ):
-    """What was settled for one beat.
+    """The override of one beat.
 
-    `prompt` is sent in place of the row's words; `waived` means that the beat needs no
-    picture. `of` is the hash of the row's own words at that time; without it the entry goes
-    by its number.
+    `prompt` is sent in place of the row's own; `waived` means that the beat needs no
+    image. `of` is the hash of the row's own prompt at that time; without it the entry matches
+    by number.
     """
 
     prompt: str | None = None
@@ -65,14 +65,14 @@ class Override(
 
     @property
     def is_set(self) -> bool:
-        """Whether anything is settled by it."""
+        """Whether it overrides anything."""
         return bool(self.prompt or self.waived or self.accepted)
 
 
 def load(root: Path) -> dict[Address, Override]:
-    """Read the overrides of a project; none where there is no file.
+    """Read the overrides of a project; none if there is no file.
 
-    Raises `InputFaultsError` with every fault of the file.
+    Raises `InputFaultsError` with every error of the file.
     """
     path = root / FILE
     if not os.path.lexists(path):
@@ -111,8 +111,8 @@ def _read(
 def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     """Return the file's content with these entries set, and those that are None taken out.
 
-    An entry that only gets another number keeps what a person wrote beside it. Raises
-    `UsageError` where the file cannot be read, or would be too large.
+    An entry that only gets another number keeps what follows it. Raises
+    `UsageError` if the file cannot be read, or would be too large.
     """
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415  # slow to import
 
@@ -138,7 +138,7 @@ def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
             hint = "write its entries as tables, with nothing else in the file"
             raise UsageError(f"{path} cannot be changed without changing more", hint=hint)
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be changed: {error}", hint="mend it first") from error
+        raise UsageError(f"{path} cannot be changed: {error}", hint="fix it first") from error
     if len(written) > toml.MAX_BYTES:
         hint = "change the storyboard itself"
         raise UsageError(f"{FILE} would be larger than 4 MiB", hint=hint)
@@ -174,9 +174,9 @@ def _parse(data: bytes) -> dict[Address, Override]:
 
 
 def edit(layout: ProjectPaths, changes: Mapping[Address, Override | None]) -> None:
-    """Set or take out entries. Raises `UsageError` and `StorageError`.
+    """Set or remove entries. Raises `UsageError` and `StorageError`.
 
-    Waits for whoever edits the file at the same time; a run may be active.
+    Waits for other writers of the file; a run may be active.
     """
     if not changes:
         return
@@ -185,5 +185,5 @@ def edit(layout: ProjectPaths, changes: Mapping[Address, Override | None]) -> No
 
 
 def locked(layout: ProjectPaths) -> AbstractContextManager[None]:
-    """Let nobody else change the file meanwhile. Raises as `exclusive` does."""
+    """Lock the file against other writers. Raises as `exclusive` does."""
     return exclusive(layout, "overrides.lock", FILE)

@@ -1,6 +1,6 @@
 """image_progress_{style}.json: what is drawn, for the next step of the pipeline and for us.
 
-`completedBeats` and `lastUpdated` are what other tools read; the rest is ours. The pictures
+`completedBeats` and `lastUpdated` are what other tools read; the rest is ours. The images
 on disk are the truth: the file follows them and is rebuilt from them.
 """
 
@@ -19,7 +19,7 @@ _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
 class BeatError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a beat has no picture: `cause` for grouping, `reason` short, `message` in words."""
+    """Why a beat has no image: `cause` for grouping, `reason` short, `message` a sentence."""
 
     cause: str
     reason: str
@@ -45,7 +45,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class _Read(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is read of a file; a hash for every picture is left unread."""
+    """What is read of a file; a hash for every image is left unread."""
 
     completed_beats: list[str] = []
     last_updated: str = ""
@@ -54,9 +54,9 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProgressFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a progress file says: beats drawn, and errors, by shot and beat number.
+    """The content of a progress file: beats drawn, and errors, by shot and beat number.
 
-    `words` are the hashes of the words that went wrong, where they are known.
+    `words` are the hashes of the prompts that went wrong, if known.
     """
 
     drawn: frozenset[BeatKey] = frozenset()
@@ -97,8 +97,8 @@ def render(
 ) -> bytes:
     """Return a progress file's bytes.
 
-    `words` has the hash of the words that a picture was drawn from, or that went wrong, where
-    it is known. A number is complete only when every beat that bears it is drawn. `now` is the wall
+    `words` has the hash of the prompt that an image was drawn from, or that went wrong, if
+    it is known. A number is complete only when all beats with it are drawn. `now` is the wall
     clock's time, in seconds.
     """
     pairs, numbers, missing = [], [], set()

@@ -35,7 +35,7 @@ _CARRIED_ON: Final = frozenset(
 )
 
 RunId = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z-]{1,64}\Z")]
-"""A run's id. It names a file, and a record may be somebody else's."""
+"""A run's id. It names a file, and a record may come from another user."""
 
 
 Option = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00]*\Z")]
@@ -53,9 +53,9 @@ class DrawRequest(
     """The options that choose what is drawn and how; never keys or addresses.
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
-    is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws though numbers
-    have moved. A yes to drawing many images again is not kept: the record may come with a project
-    that somebody else made.
+    is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws although beat
+    numbers changed. Consent to draw many images again is not kept: the record may come with
+    another user's project.
     """
 
     styles: tuple[str, ...] = ()
@@ -91,9 +91,9 @@ class RunRecord(
     """One run. `lineage` is the id of the run that it resumes, or its own.
 
     Times are ISO 8601 in UTC; `ended` and what follows is None while the run is active, and
-    stays so if it was killed. `drawer` drew the project last, single beats left out. `left` is
-    the run that had broken off when this one drew beats that were named to it.
-    `answer_seconds` is how long a picture took to come, on the average, and `thought_tokens` how
+    stays so if it was killed. `drawer` drew the project last, except for single beats. `left` is
+    the unfinished run that this one, of named beats only, does not replace.
+    `answer_seconds` is how long an image took to come, on the average, and `thought_tokens` how
     many tokens the model thought about it.
     """
 
@@ -127,7 +127,7 @@ class RunRecord(
 
 
 def read(layout: ProjectPaths) -> RunRecord | None:
-    """Return the record of the last run, or None if there is none, or none of ours.
+    """Return the record of the last run, if it has a valid one.
 
     Raises `StorageError` if the disk cannot be read.
     """
@@ -153,7 +153,7 @@ def write(layout: ProjectPaths, record: RunRecord) -> None:
 
 
 def reserve_space(layout: ProjectPaths) -> None:
-    """Take room for what a run writes down as it ends: the disk may be full by then.
+    """Reserve space for a run's last records: the disk may be full by then.
 
     Raises `StorageError`.
     """
@@ -161,13 +161,13 @@ def reserve_space(layout: ProjectPaths) -> None:
 
 
 def release_space(layout: ProjectPaths) -> None:
-    """Let go of that room."""
+    """Release that space."""
     with contextlib.suppress(OSError):
         (layout.state_dir / "room").unlink()
 
 
 def is_active(layout: ProjectPaths) -> bool:
-    """Tell whether a run works on the project now. Never gets into a starting run's way."""
+    """Return whether a run works on the project now. Never gets into a starting run's way."""
     path = layout.state_dir / "active.lock"
     if not path.is_file() or path.is_symlink():
         return False
@@ -200,7 +200,7 @@ def active_run(layout: ProjectPaths) -> RunRecord | None:
 
 
 def _may_run(pid: int) -> bool:
-    """Tell whether there may be a process with this id."""
+    """Return whether there may be a process with this id."""
     if sys.platform == "win32":
         # Asking there ends the process.
         return True
@@ -215,9 +215,9 @@ def _may_run(pid: int) -> bool:
 
 
 class RunLock:
-    """Held by the one run that works on a project; the system lets go of it at any death.
+    """Held by the one run that works on a project; the system releases it when the process dies.
 
-    There are two locks. Runs compete for `lock` alone, and whoever has it takes `active`
+    There are two locks. Runs compete for `lock` alone, and its holder takes `active`
     too, which is all that `is_active` looks at: so a look never makes a starting run
     believe that another is active.
     """
@@ -242,7 +242,7 @@ class RunLock:
             self.release()
             last = read(self._layout)
             if last is None or last.ended is not None:
-                # That one has ended: it is no run that has the project.
+                # That one has ended: it does not hold the project.
                 raise RunActiveError(
                     f"another command works on {self._layout.name}", hint="try again in a moment"
                 ) from None
@@ -259,7 +259,7 @@ class RunLock:
             ) from error
 
     def release(self) -> None:
-        """Let go of the project."""
+        """Release the project."""
         for lock in (self._active, self._run):
             with contextlib.suppress(OSError):
                 lock.release()
@@ -273,9 +273,9 @@ class RunLock:
 
 @contextlib.contextmanager
 def project_lock(layout: ProjectPaths) -> Iterator[None]:
-    """Hold the project as a run does, for a command that moves pictures.
+    """Hold the project as a run does, for a command that moves images.
 
-    Raises `RunActiveError` while a run is active, and `StorageError` where the disk refuses.
+    Raises `RunActiveError` while a run is active, and `StorageError` if the disk refuses.
     """
     layout.prepare()
     lock = RunLock(layout)
@@ -298,7 +298,7 @@ def request_stop(layout: ProjectPaths, run: str) -> None:
 
 
 def stop_requested(layout: ProjectPaths, run: str) -> bool:
-    """Tell whether the run with this id was asked to stop. Looked at again and again."""
+    """Return whether the run with this id was asked to stop. Looked at again and again."""
     return files.read_cached(layout.state_dir / "stop", 1024) == run.encode()
 
 

@@ -70,7 +70,7 @@ def _make_own(folder: Path) -> None:
 
 
 def _is_own(folder: Path) -> bool:
-    """Tell whether a folder and the two around it are the user's: others write in /tmp too."""
+    """Return whether a folder and the two around it are the user's: others write in /tmp too."""
     for one in [folder, *folder.parents][:3]:
         found = one.lstat()
         if not stat.S_ISDIR(found.st_mode):

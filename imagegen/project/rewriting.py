@@ -1,4 +1,4 @@
-"""Tables of a TOML file that a person edits too: set, renamed and taken out.
+"""Tables of a TOML file that the user edits too: set, renamed and removed.
 
 Comments, order and everything else in the file stay as they stand.
 """
@@ -14,21 +14,21 @@ _HEADER: Final = re.compile(
     r"""^(?P<open>[ \t]*\[[ \t]*)(?P<name>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')(?P<close>[ \t]*\].*)$""",
     re.MULTILINE,
 )
-"""The head of a table whose name is quoted."""
+"""The head of a table with a quoted name."""
 _FEW: Final = 50
 
 
 def edit_tables(
     text: str, tables: Mapping[str, Mapping[str, Any] | None], names: Mapping[str, str]
 ) -> str:
-    """Let tables say just this, and take out those that are None.
+    """Write these tables, and remove those that are None.
 
-    `names` are tables that only get another name, what it says there included in `tables`;
-    they keep what stands beside them. Raises tomlkit's `TOMLKitError` for what is no TOML.
+    `names` are tables that are renamed; their new content is in `tables`, and
+    they keep what follows them. Raises tomlkit's `TOMLKitError` for invalid TOML.
     """
     gone = [name for name, values in tables.items() if values is None and name not in names]
     gone += [now for now in names.values() if now not in names]
-    # Each reads the file anew, to keep what a person wrote between tables.
+    # Each reads the file again, to keep the user's text between tables.
     for name in gone[:_FEW]:
         text = _without(text, name)
     document = tomlkit.parse(_renamed(text, names))
@@ -64,7 +64,7 @@ def _without(text: str, name: str) -> str:
             head += f"{item.trivia.comment}{item.trivia.trail}"
             whole = head + item.as_string()
             if text.count(whole) == 1:
-                # What a person wrote over the next table stands at the end of this one.
+                # A comment over the next table is at the end of this one.
                 return text.replace(whole, _last_comments(item.as_string()))
     document.pop(name, None)
     return tomlkit.dumps(document)

@@ -38,7 +38,7 @@ Paths = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
 
 
 class Style(msgspec.Struct, frozen=True, kw_only=True):
-    """One `[styles.NAME]` table: the sentence and the pictures that make a style.
+    """One `[styles.NAME]` table: the sentence and the images that make a style.
 
     `continuity` and `thinking` are the project's if they are None.
     """
@@ -51,11 +51,11 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of a project, each at its default where the file is silent.
+    """The settings of a project, each at its default if not in the file.
 
     `timeout` is in seconds for one whole request; paths are as written, relative to the
-    project. `provenance` false leaves a beat's words out of its picture, never their hash.
-    With `continuity` a beat that continues the one before it is drawn from its picture.
+    project. `provenance` false leaves a beat's prompt out of its image, never the hash.
+    With `continuity` a beat that continues the one before it is drawn from its image.
     `references` are sent with every beat. `thinking` None leaves it to the model; `store`
     lets the service keep the requests, if it asks. `styles` holds the built-in styles and those
     that the file adds.
@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.styles if self.draw is None or name in self.draw)
 
     def continuous(self, style: str) -> bool:
-        """Tell whether beats of this style are drawn from the picture before them."""
+        """Return whether beats of this style are drawn from the image before them."""
         own = self.styles[style].continuity if style in self.styles else None
         return self.continuity if own is None else own
 
@@ -116,14 +116,14 @@ def with_continuity(settings: Settings, *, on: bool) -> Settings:
 
 
 def is_style_name(name: str) -> bool:
-    """Tell whether a style may have this name."""
+    """Return whether a style may have this name."""
     return bool(_STYLE_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)
 
 
 def load(project: Path) -> Settings:
     """Read `imagegen.toml`; without one every setting has its default.
 
-    Raises `InputFaultsError` with every fault of the file.
+    Raises `InputFaultsError` with every error of the file.
     """
     settings, faults = read(project)
     if faults:
@@ -132,7 +132,7 @@ def load(project: Path) -> Settings:
 
 
 def read(project: Path) -> tuple[Settings, list[InputError]]:
-    """Read `imagegen.toml` as `load` does; returns its faults beside what is right.
+    """Read `imagegen.toml` as `load` does; returns its errors beside what is right.
 
     A setting that is wrong has its default.
     """
@@ -154,17 +154,17 @@ def read(project: Path) -> tuple[Settings, list[InputError]]:
 
 
 def with_look(project: Path, style: str, look: str) -> bytes:
-    """Return imagegen.toml with this look for a style; all else in it stays as it stands.
+    """Return imagegen.toml with this look for a style; all else is unchanged.
 
-    Raises `UsageError` where it cannot be read.
+    Raises `UsageError` if it cannot be read.
     """
     return _edited(project, ("styles", style), "look", look)
 
 
 def with_picture(project: Path, character: str, picture: str | Mapping[str, str]) -> bytes:
-    """Return imagegen.toml with this picture, or one for each style, for a character.
+    """Return imagegen.toml with this image, or one for each style, for a character.
 
-    All else in it stays as it stands. Raises `UsageError` where it cannot be read.
+    All else is unchanged. Raises `UsageError` if it cannot be read.
     """
     return _edited(project, ("characters", character), "picture", picture)
 
@@ -250,7 +250,7 @@ def _styles(table: object, shown: str, faults: list[InputError]) -> dict[str, St
         faults.append(InputError(file=shown, field="styles", message=message, hint=hint))
         return styles
     if len(table) > _MOST_STYLES:
-        # Each name that is none would be compared with all of them.
+        # Each invalid name would be compared with all of them.
         message = f"has {len(table):,} styles: {_MOST_STYLES} at most"
         faults.append(InputError(file=shown, field="styles", message=message))
         return styles

@@ -1,4 +1,4 @@
-"""Who appears where: the characters that the beats' words name."""
+"""Find which characters appear in which beats."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from imagegen.prompts.references import References
 
 
 class Appearance(msgspec.Struct, frozen=True, kw_only=True):
-    """A character, the beats that name it whatever their styles, and where it has no picture.
+    """A character, the beats that name it, and the styles without an image of it.
 
-    `without` are the drawn styles whose beats go without a picture of it, `elsewhere` counts
-    beats that name it besides.
+    `without` are the drawn styles without an image of it, `elsewhere` counts
+    other beats that name it.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is sent for a beat: its words, its style's look, its reference images."""
+"""Compose the request of a beat: its prompt, its style's look, its reference images."""
 
 import io
 import itertools
@@ -32,21 +32,21 @@ LOOKS: Final = {
         "weight, lighting and level of detail in every picture. No lettering in the picture."
     ),
 }
-"""Added to words that the styles share, where the project says nothing of its own."""
+"""Added to prompts that the styles share, if the project has no look of its own."""
 
 
 _CHOICES: Final = ("provider", "model", "aspect_ratio", "image_size")
 
 
 class NoPredecessorError(Exception):
-    """The picture that a beat continues cannot be read; the message says which and why."""
+    """The image that a beat continues cannot be read; the message says which and why."""
 
 
 class Composer:
     """Makes requests for the beats of one project, for one model.
 
-    `predecessors` tell of the styles that have continuity which beats continue which, whose
-    pictures lie in `pictures`; a beat that would continue another where there is none before
+    `predecessors` says for styles with continuity which beats continue which; their
+    images are in `pictures`; a beat that would continue another but has none before
     it counts as a hard cut.
     """
 
@@ -72,7 +72,7 @@ class Composer:
         )
 
     def before(self, beat: Beat) -> BeatKey | None:
-        """Return shot and number of the beat whose picture this one is drawn from."""
+        """Return shot and number of the beat that this one is drawn from."""
         return self._predecessors.get(beat.style, {}).get(beat.key)
 
     def hard_cut(self, beat: Beat) -> bool:
@@ -91,7 +91,7 @@ class Composer:
         return follows and beat.key not in (continued or ())
 
     def older_references(self, beat: Beat) -> png.Hash | None:
-        """Return what a picture drawn under the rule of 0.1.0 says of its references."""
+        """Return what an image drawn under the rule of 0.1.0 says of its references."""
         sent = self._sent(beat, hard_cut=self.was_hard_cut(beat))
         return _hash_of(sent)
 
@@ -108,11 +108,11 @@ class Composer:
             return None
         return (
             f"the style reference goes with no beat of {', '.join(unused)}: no transition_type "
-            f"begins a new picture ({CHOICES})"
+            f"begins a new image ({CHOICES})"
         )
 
     def kind(self, beat: Beat) -> tuple[object, ...]:
-        """Return what is the same for beats of a style that differ in their words alone."""
+        """Return what is the same for beats of a style that differ in their prompts alone."""
         if not self.references and beat.style not in self._predecessors:
             # Of very many beats, comparing texts is much faster than understanding them.
             return beat.own_words, beat.transition
@@ -121,9 +121,9 @@ class Composer:
         return beat.own_words, *rules, continues, *self.references.kind(beat)
 
     def predecessor(self, beat: Beat) -> Reference | None:
-        """Return the picture that a beat continues: its bytes, unless they are too many.
+        """Return the image that a beat continues: its bytes, unless they are too many.
 
-        None where it continues none. Raises `NoPredecessorError` where it is not there.
+        None if it continues none. Raises `NoPredecessorError` where it is not there.
         """
         before = self.before(beat)
         if before is None or self._pictures is None:
@@ -132,13 +132,13 @@ class Composer:
         whole = png.read_info(io.BytesIO(data)) if data else None
         if data is None or whole is None:
             name = "/".join(before)
-            raise NoPredecessorError(f"the picture of {name}, which it continues, is not there")
+            raise NoPredecessorError(f"the image of {name}, which it continues, is missing")
         original = None
         if len(data) > self.limits.bytes:
             try:
                 data = scaling.scale_to_bytes(data, self.limits.bytes)
             except formats.NotAPictureError as error:
-                raise NoPredecessorError(f"the picture before it cannot be sent: {error}") from None
+                raise NoPredecessorError(f"the image before it cannot be sent: {error}") from None
             original = f"{whole.pixel_checksum:08x}"
         return Reference(
             formats.Format.PNG.value,
@@ -149,14 +149,14 @@ class Composer:
         )
 
     def predecessor_shown(self, beat: Beat) -> Reference | None:
-        """Return the picture that a beat continues; without bytes while it is not there."""
+        """Return the image that a beat continues; without bytes while it is not there."""
         try:
             return self.predecessor(beat)
         except NoPredecessorError:
             return Reference(formats.Format.PNG.value, b"", ReferenceRole.PREDECESSOR)
 
     def request(self, beat: Beat, predecessor: Reference | None = None) -> Request:
-        """Return what is sent for a beat, with the picture that it continues if there is one."""
+        """Return what is sent for a beat, with the image that it continues if there is one."""
         look, _ = self._look(beat)
         first = (predecessor,) if predecessor is not None else ()
         return Request(
@@ -172,7 +172,7 @@ class Composer:
         )
 
     def short(self, beats: Iterable[Beat]) -> str | None:
-        """Say of how many beats not all references can be sent; None where of none."""
+        """Return a warning if some beats have more references than can be sent."""
         found = self._first(beats, lambda beat: bool(self.left_out(beat)))
         if found is None:
             return None
@@ -225,7 +225,7 @@ class Composer:
         return self._others(beat)[len(self._sent(beat)) :]
 
     def _all(self, beat: Beat) -> tuple[Reference, ...]:
-        """Return all references that a beat should be sent with, whatever fits."""
+        """Return all references of a beat, even if more than the model takes."""
         before = self.before(beat)
         first = () if before is None else (Reference("image/png", b"", ReferenceRole.PREDECESSOR),)
         return (*first, *self._others(beat))
@@ -235,9 +235,9 @@ class Composer:
         return self.references.of(beat, hard_cut=begins)
 
     def _sent(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
-        """Return the references that are sent, beside the picture that the beat continues.
+        """Return the references that are sent, beside the image that the beat continues.
 
-        Room is kept for the largest such picture: what goes with it must not depend on it,
+        Room is kept for the largest such image: what goes with it must not depend on it,
         or it would be outdated at once.
         """
         continues = self.before(beat) is not None
@@ -248,18 +248,18 @@ class Composer:
 
     @property
     def image_size(self) -> str:
-        """The size that pictures are asked for in: 512, 1K, 2K or 4K."""
+        """The size that images are asked for in: 512, 1K, 2K or 4K."""
         return self._settings.image_size
 
     @property
     def aspect_ratio(self) -> str:
-        """The ratio that pictures are asked for in, as 16:9."""
+        """The ratio that images are asked for in, as 16:9."""
         return self._settings.aspect_ratio
 
     def provenance(
         self, beat: Beat, request: Request, *, provider: str, model: str, run: str
     ) -> png.Provenance:
-        """Return what a picture drawn by `request` says of its origin."""
+        """Return what an image drawn by `request` says of its origin."""
         look, by_user = self._look(beat)
         first = request.references[:1]
         predecessor = next((one for one in first if one.role is ReferenceRole.PREDECESSOR), None)
@@ -275,7 +275,7 @@ class Composer:
             words=png.Hash(words_hash(beat.words)),
             look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
             references=_hash_of(others),
-            # Asking for what the model does unasked makes no other picture.
+            # Asking for what the model does unasked makes no other image.
             thinking=None if request.thinking == self._model.default_thinking else request.thinking,
             run=run,
             id=beat.id,
@@ -285,7 +285,7 @@ class Composer:
         )
 
     def texts(self, beat: Beat, created: float) -> png.TextFields:
-        """Return what image tools show of a beat's picture; its words if the settings allow.
+        """Return the metadata of a beat's image; its prompt only if the settings allow it.
 
         `created` is the wall clock's time in seconds.
         """
@@ -304,6 +304,6 @@ class Composer:
 
 
 def _hash_of(references: Iterable[Reference]) -> png.Hash | None:
-    """Return what a picture says of the references that were sent along, in their order."""
+    """Return what an image says of the references that were sent along, in their order."""
     together = "".join(reference.digest for reference in references)
     return png.Hash(words_hash(together)) if together else None

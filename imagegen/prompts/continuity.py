@@ -11,8 +11,8 @@ Predecessors = Mapping[str, Mapping[BeatKey, BeatKey]]
 def predecessors(beats: Iterable[Beat], waived: Callable[[Beat], bool]) -> dict[BeatKey, BeatKey]:
     """Return which beats of one style continue which: the one before each in its shot.
 
-    `beats` are in file order. A beat that a person settled without a picture (`waived`) is
-    passed over. What has nothing before it continues nothing.
+    `beats` are in file order. A beat that the user skipped (`waived`) is
+    passed over. The first beat of a shot continues nothing.
     """
     found: dict[BeatKey, BeatKey] = {}
     last: dict[str, BeatKey] = {}

@@ -24,7 +24,7 @@ from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, ReferenceRol
 REFERENCE_FILE: Final = "style_reference.png"
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KEPT: Final = 64
-"""Pictures that rows name of which the bytes are kept: each goes out with a few beats."""
+"""Images that rows name of which the bytes are kept: each goes out with a few beats."""
 _MOST_FAULTS: Final = 1000
 _MOST_LOOKED_AT: Final = 10_000
 _SENT: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".heic"})
@@ -39,7 +39,7 @@ class ReferenceLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What files a service takes as references.
 
     `bytes` are those of each reference's file, `in_all` those of all files of a request;
-    `types` are media types, and `by` is the name of whoever takes them.
+    `types` are media types, and `by` is the name of the service.
     """
 
     bytes: int = MAX_REFERENCE_BYTES
@@ -55,7 +55,7 @@ class References:
     """The reference images of a project, read once.
 
     `style` has each style's own for hard cuts; `common` those that go with every beat of a
-    style; `characters` the picture of each by style and name of its table. A picture of more
+    style; `characters` the image of each by style and name of its table. An image of more
     bytes than the `limits` allow is made smaller.
     """
 
@@ -78,7 +78,7 @@ class References:
         self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
 
     def __bool__(self) -> bool:
-        """Tell whether a beat may have others than its style's reference."""
+        """Return whether a beat may have others than its style's reference."""
         return self._root is not None
 
     @property
@@ -91,7 +91,7 @@ class References:
         return style in self._style
 
     def named(self, beat: Beat) -> tuple[str, ...]:
-        """Return the characters that the beat's words name, in the order of the words."""
+        """Return the characters that the beat's prompt names, in the order of the text."""
         return self._mentions.within(beat.words)
 
     def kind(self, beat: Beat) -> tuple[object, ...]:
@@ -101,8 +101,8 @@ class References:
     def of(self, beat: Beat, *, hard_cut: bool) -> tuple[Reference, ...]:
         """Return what is sent with a beat, the most important first.
 
-        A hard cut's style reference, those that its row names, the characters that its words
-        name, its style's, the project's; the same picture once.
+        A hard cut's style reference, those that its row names, the characters in its
+        prompt, its style's, the project's; the same image once.
         """
         style = self._style.get(beat.style) if hard_cut else None
         people = ((beat.style, name) for name in self.named(beat))
@@ -130,11 +130,11 @@ def gather(
     beats: Mapping[str, Iterable[Beat]],
     limits: ReferenceLimits,
 ) -> References:
-    """Read what a project's settings name, and look whether all is there that rows name.
+    """Read the references in a project's settings, and check those in its rows.
 
     `beats` are those of the styles that are drawn. Raises `UsageError` for a faulty style
-    reference and `InputFaultsError` with every other fault: a picture that is missing, lies
-    outside the project, or is none that can be sent.
+    reference and `InputFaultsError` with every other error: an image that is missing, is
+    outside the project, or cannot be sent.
     """
     style = style_references(layout, settings, limits)
     shelf = _Shelf(layout, limits)
@@ -164,7 +164,7 @@ def gather(
 def places(
     layout: ProjectPaths, settings: Settings, beats: Mapping[str, Iterable[Beat]]
 ) -> list[Path]:
-    """Return every place where a reference image may lie; there need not be one."""
+    """Return every place where a reference image may be."""
     written = [settings.style_reference, *settings.references]
     for style, own in settings.styles.items():
         written += [own.style_reference, *own.references]
@@ -176,7 +176,7 @@ def places(
 
 
 class _Shelf:
-    """Reads pictures once each, and gathers what is wrong with them."""
+    """Reads images once each, and gathers what is wrong with them."""
 
     def __init__(self, layout: ProjectPaths, limits: ReferenceLimits) -> None:
         self._layout = layout
@@ -210,7 +210,7 @@ class _Shelf:
         return self._read[known]
 
     def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> bool:
-        """Look whether the pictures that rows name can be sent; tell whether any names one."""
+        """Check the images that rows name; return whether there are any."""
         seen: set[str] = set()
         for beat in (beat for own in beats.values() for beat in own if beat.references):
             for path in beat.references:
@@ -241,8 +241,8 @@ def style_references(
 ) -> dict[str, Reference]:
     """Read each drawn style's reference image: its own, the project's, or the user's.
 
-    Raises `UsageError` when a file that a setting names is missing, lies outside the
-    project, or is no picture that the API takes.
+    Raises `UsageError` when a file that a setting names is missing, is outside the
+    project, or is not an image that the API takes.
     """
     fallback = _default(layout)
     read: dict[Path, Reference] = {}
@@ -275,7 +275,7 @@ def _named(layout: ProjectPaths, written: str, setting: str) -> Path:
 
 
 class _OutsideError(UsageError):
-    """A path that leads out of the project: somebody else's must not choose what is sent."""
+    """A path outside the project: another user's must not choose what is sent."""
 
 
 def _within(root: Path, written: str, shown: str) -> Path:
@@ -286,14 +286,14 @@ def _within(root: Path, written: str, shown: str) -> Path:
         )
     path = _resolved(root / written, shown)
     if not path.is_relative_to(root):
-        raise _OutsideError(f"{shown} lies outside the project", hint="copy it into the project")
+        raise _OutsideError(f"{shown} is outside the project", hint="copy it into the project")
     if files.has_stub(path):
         raise UsageError(
             f"{shown} is not on this machine: a cloud drive has a placeholder for it",
             hint="download it, or make it available offline",
         )
     if not path.is_file():
-        raise UsageError(f"{shown}: no such file", hint="mend its path, from the project's folder")
+        raise UsageError(f"{shown}: no such file", hint="fix its path (relative to the project)")
     return path
 
 
@@ -343,8 +343,8 @@ def _resolved(path: Path, shown: str) -> Path:
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        # A null character, or links that lead in a circle.
-        raise UsageError(f"{shown} is no path: {error}") from error
+        # A NUL character, or links in a circle.
+        raise UsageError(f"{shown} is not a valid path: {error}") from error
 
 
 def _users() -> Path:
@@ -369,7 +369,7 @@ def _read(path: Path, limits: ReferenceLimits, role: ReferenceRole, name: str = 
 
 
 def _look_at(path: Path, limits: ReferenceLimits) -> None:
-    """Raise `UsageError` for what can be told not to be sent without its pixels."""
+    """Raise `UsageError` if an image cannot be sent, as far as that shows without its pixels."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -388,8 +388,8 @@ def _kind(path: Path, file: BinaryIO, size: int, limits: ReferenceLimits) -> for
     kind = formats.format_of(file.read(_HEAD))
     if kind is None:
         raise UsageError(
-            f"{path} is no picture that can be sent as a reference",
-            hint="PNG, JPEG and WebP can",
+            f"{path} cannot be sent as a reference",
+            hint="use a PNG, JPEG or WebP image",
         )
     if kind not in limits.types:
         raise UsageError(f"{path}: {kind.name} is not taken by {limits.by}", hint=_AS_JPEG)

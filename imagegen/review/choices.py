@@ -26,7 +26,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """The choice of one beat.
 
     `key` is shot and beat number within the style that was chosen; None if it does not have the
-    beat. `entry` is the key in image_selections.json, `image_path` where the picture's copy
+    beat. `entry` is the key in image_selections.json, `image_path` where the image's copy
     belongs, relative to the project. `selected_at` is a time in ISO 8601.
     """
 
@@ -41,18 +41,18 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeSinceChosen(StrEnum):
-    """What has become of a picture since it was chosen."""
+    """What has become of an image since it was chosen."""
 
     SAME = "same"
     REDRAWN = "redrawn"
     GONE = "gone"
-    """There is no picture any more in the style that was chosen."""
+    """The chosen style has no image any more."""
 
 
 class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """The choice of one beat, and what has become of the picture since; for people and JSON.
+    """The choice of one beat, and its state now; for people and JSON.
 
-    `image_path` is None where its copy is missing.
+    `image_path` is None without a copy.
     """
 
     name: str
@@ -66,7 +66,7 @@ class ChoiceStanding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lacks_copy(self) -> bool:
-        """Whether a copy is missing of a picture that is there."""
+        """Whether a copy is missing of an image that is there."""
         return self.image_path is None and self.since is not ChangeSinceChosen.GONE
 
 
@@ -96,7 +96,7 @@ class Orphans(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What is told of it: choices by their names, files that are of none by their paths."""
+        """What is reported: choices by their names, files of no choice by their paths."""
         return self.names + self.strays
 
     @property
@@ -109,7 +109,7 @@ def chosen(project: Project) -> dict[BeatId, Chosen]:
     """Return what is chosen, by beat, in the storyboard's order. Reads one small file.
 
     Choices of beats that are gone are left out: `left_over` has them. Raises `UsageError`
-    where the file cannot be understood.
+    if the file cannot be understood.
     """
     entries = selections.read(project.root)
     # Naming every beat of a large storyboard takes a while.
@@ -118,7 +118,7 @@ def chosen(project: Project) -> dict[BeatId, Chosen]:
 
 
 def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
-    """Tell whether the picture was redrawn since it was chosen.
+    """Return whether the image was redrawn since it was chosen.
 
     Its content counts: not its number, its place or its time. It is read where its size and
     time are not those of the copy.
@@ -142,7 +142,7 @@ def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
             if selected.sha256(data) == one.choice.sha256
             else ChangeSinceChosen.REDRAWN
         )
-    # Another tool's choice: its copy tells, if it made one.
+    # Another tool's choice: its copy shows when, if it made one.
     other = selected.read_image(copy)
     return ChangeSinceChosen.SAME if other is None or other == data else ChangeSinceChosen.REDRAWN
 
@@ -153,7 +153,7 @@ def describe(project: Project) -> list[ChoiceStanding]:
 
 
 def list_choices(project: Project, one: Chosen) -> ChoiceStanding:
-    """Return one choice, and whether its picture was redrawn since."""
+    """Return one choice, and whether its image was redrawn since."""
     shot, beat = one.key or next(iter(project.beat_index.keys(one.beat).values()))
     return ChoiceStanding(
         name=one.beat,
@@ -168,7 +168,7 @@ def list_choices(project: Project, one: Chosen) -> ChoiceStanding:
 
 
 def has_copy(project: Project, one: Chosen) -> bool:
-    """Tell whether the copy of a chosen picture is where it belongs."""
+    """Return whether the copy of a chosen image is where it belongs."""
     return selected.is_file(f"{project.layout.root}/{one.image_path}")
 
 
@@ -209,7 +209,7 @@ def _unclear(entries: Entries, found: Selections) -> Iterator[UnreadableEntry]:
     for name, entry in entries.items():
         choice, beats = found.choices.get(name), found.beats.get(name, [])
         if choice is None:
-            yield UnreadableEntry(name, f"is no choice: {_no_choice(entry)}")
+            yield UnreadableEntry(name, f"is not a choice: {_no_choice(entry)}")
         elif len(beats) > 1 and not all(beat in counting for beat in beats):
             ways = " or ".join(beats[:_WAYS])
             yield UnreadableEntry(name, f"could be {ways}: choose again")

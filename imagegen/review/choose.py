@@ -1,4 +1,4 @@
-"""Chooses the best picture of each beat, over its styles. Draws nothing; a run may be active.
+"""Chooses the best image of each beat, over its styles. Draws nothing; a run may be active.
 
 Every function looks at the beats it is asked about alone, and at the file of choices; `choices`
 reads what is chosen.
@@ -33,22 +33,22 @@ _MOST_TRIES: Final = 5
 """How often a change is made again because another program wrote the file meanwhile."""
 
 _Change = Callable[[Entries], Iterable[BeatId]]
-"""Changes entries, and returns the beats whose choices it has made."""
+"""Changes entries, and returns the beats that were chosen."""
 
 
 class Pick(msgspec.Struct, frozen=True):
-    """A style whose picture a person takes for the best of a beat, and whether they mark it."""
+    """A style chosen for a beat, and whether it is flagged."""
 
     style: str
     flagged: bool = False
 
 
 def choose(project: Project, picks: Mapping[BeatId, Pick], wall: float) -> dict[BeatId, Chosen]:
-    """Take pictures for the best of their beats, all of them or none; returns the choices.
+    """Choose images for their beats, all of them or none; returns the choices.
 
     What was chosen before is replaced. The choice of a placeholder is flagged: it wants another
     look once the beat is drawn. `wall` is the wall clock's time, in seconds. Raises
-    `UsageError` for a beat or a picture that is not there, and `StorageError`.
+    `UsageError` for a beat or an image that is not there, and `StorageError`.
     """
     for beat, pick in picks.items():
         fault = why_unavailable(project, beat, pick.style)
@@ -67,7 +67,7 @@ def choose(project: Project, picks: Mapping[BeatId, Pick], wall: float) -> dict[
 def flag(
     project: Project, beats: Sequence[BeatId], wall: float, *, flagged: bool = True
 ) -> dict[BeatId, Chosen]:
-    """Mark what is chosen, or take the mark away; the picture stays the one that was chosen.
+    """Mark what is chosen, or take the mark away; the image stays the one that was chosen.
 
     Raises `UsageError` for beats of which nothing is chosen, and `StorageError`.
     """
@@ -85,7 +85,7 @@ def flag(
 
 
 def clear_choices(project: Project, beats: Sequence[BeatId], wall: float) -> None:
-    """Take choices back: nothing is chosen of these beats then.
+    """Remove the choices of these beats.
 
     Raises `StorageError`.
     """
@@ -107,9 +107,9 @@ def clear_choices(project: Project, beats: Sequence[BeatId], wall: float) -> Non
 def choose_remaining(
     project: Project, style: str, wall: float, *, flagged: bool = False
 ) -> tuple[dict[BeatId, Chosen], list[BeatId]]:
-    """Choose a style's picture wherever nothing is chosen yet.
+    """Choose a style's image wherever nothing is chosen yet.
 
-    Returns the new choices, and the beats that stay without for they have no picture in that
+    Returns the new choices, and the beats that stay without for they have no image in that
     style. Copies that are missing of earlier choices are made in any case, as with every change.
     Raises as `choose` does.
     """
@@ -137,7 +137,7 @@ def choose_remaining(
 def rename(project: Project, wall: float) -> int:
     """Give choices the names that their beats have now, in one step; returns how many.
 
-    Earlier versions told every beat apart by its shot if it was in other shots in other styles.
+    Earlier versions identified a beat by its shot too if it was in other shots in other styles.
     Nothing is done while a run is active: each is understood under its old name too. Raises
     `UsageError` and `StorageError`.
     """
@@ -169,7 +169,7 @@ def _renamed(project: Project) -> SelectionMoves | None:
 
 
 def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
-    """Return why a beat's picture in a style cannot be chosen; None if it can."""
+    """Return why a beat's image in a style cannot be chosen; None if it can."""
     if style not in project.beats:
         return f'no style "{style}" in this project'
     key = project.beat_index.key(beat, style)
@@ -178,16 +178,16 @@ def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     name = "/".join((style, *key))
     found, _ = inspect_image(project.layout.picture(style, *key))
     if found is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
-        return f"the picture of {name} is not on this machine: download it from the cloud drive"
+        return f"the image of {name} is not on this machine: download it from the cloud drive"
     if found is ImageState.NOTHING:
-        return f"{name} has no picture yet"
+        return f"{name} has no image yet"
     if found is ImageState.INVALID:
-        return f"{name} has no whole picture"
+        return f"{name} has no complete image"
     return None
 
 
 def is_placeholder(project: Project, beat: BeatId, style: str) -> bool:
-    """Tell whether a beat's picture in a style is a sketch that the next run draws over."""
+    """Return whether a beat's image in a style is a sketch that the next run draws over."""
     if project.settings.provider in providers.PLACEHOLDERS:
         return False
     key = project.beat_index.key(beat, style)
@@ -207,7 +207,7 @@ def _with_flags(project: Project, picks: Mapping[BeatId, Pick]) -> dict[BeatId, 
 
 
 def _stage(project: Project, picks: Mapping[BeatId, Pick], at: str, entries: Entries) -> None:
-    """Stage the pictures that are picked, and enter them. `at` is the time in RFC 3339."""
+    """Stage the images that are picked, and enter them. `at` is the time in RFC 3339."""
     choices: dict[BeatId, Choice] = {}
     for beat, pick in picks.items():
         key = project.beat_index.key(beat, pick.style)
@@ -295,7 +295,7 @@ def _refuse_unchosen(
     for beat in beats:
         if beat not in found:
             style = next(iter(project.beats), "clear")
-            hint = f"{project_command('choose', project.root, beat, style)} chooses a picture"
+            hint = f"{project_command('choose', project.root, beat, style)} chooses an image"
             raise UsageError(f"nothing is chosen for {beat}", hint=hint)
 
 

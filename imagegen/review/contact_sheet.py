@@ -1,4 +1,4 @@
-"""What a contact sheet shows: each beat with its pictures side by side, as values."""
+"""What a contact sheet shows: each beat with its images side by side, as values."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,16 +19,16 @@ from imagegen.workspace.project import Project
 from imagegen.workspace.survey import Survey
 
 CHOSEN: Final = "chosen"
-"""The only column of a sheet of the chosen pictures."""
+"""The only column of a sheet of the chosen images."""
 _MOST: Final = 6000
-"""Pictures on one sheet: about 80 MB of HTML, which browsers and mail hardly take."""
+"""Images on one sheet: about 80 MB of HTML, which browsers and mail hardly take."""
 
 
 class SheetCell(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture, or why there is none; `words` are those that were sent for it.
+    """One image, or why it is missing; `words` is the prompt that was sent for it.
 
     `problem` says why a beat is in error, `changed` what has changed since it was drawn. Where
-    numbers have moved, `belongs_to` is the beat whose words the picture has.
+    beat numbers changed, `belongs_to` is the beat that the image belongs to.
     """
 
     style: str
@@ -43,7 +43,7 @@ class SheetCell(msgspec.Struct, frozen=True, kw_only=True):
     redrawn: bool = False
     placeholder: bool = False
     torn: bool = False
-    """Something lies at the picture's place that is no whole picture."""
+    """The file at the image's place is not a complete image."""
 
 
 class SheetRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class SheetRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str | None:
-        """The words of all its pictures where they are the same, else None."""
+        """The prompt of all its images if it is the same, else None."""
         different = {cell.words for cell in self.cells if cell is not None}
         return different.pop() if len(different) == 1 else None
 
@@ -67,7 +67,7 @@ class SheetRow(msgspec.Struct, frozen=True, kw_only=True):
 class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     """A whole sheet. `columns` are styles, or `CHOSEN` alone; `made` is a time in seconds.
 
-    `moved` counts pictures in its styles that have the words of another beat.
+    `moved` counts images in its styles that belong to another beat.
     """
 
     project: str
@@ -89,15 +89,15 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pictures(self) -> list[Path]:
-        """Where its pictures lie, in the order of its cells."""
+        """Where its images are, in the order of its cells."""
         return [cell.picture for cell in self.cells if cell.picture is not None]
 
 
 def gather(project: Project, now: float, *, chosen_only: bool = False) -> Gallery:
     """Gather the sheet of what is asked for: its beats, and the styles that have any of them.
 
-    With `chosen_only` it is of the chosen pictures alone. `now` is the wall clock's time, in
-    seconds. Raises `UsageError` where nothing is to be shown, or too much.
+    With `chosen_only` it is of the chosen images alone. `now` is the wall clock's time, in
+    seconds. Raises `UsageError` if nothing is to be shown, or too much.
     """
     chosen = choices.chosen(project)
     surveyed = project.survey(now)
@@ -130,12 +130,12 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     count = len(sheet.pictures)
     if count > _MOST:
         hint = "take part of it: --style, --shot, or --chosen"
-        raise UsageError(f"{count:,} pictures are too many for one sheet", hint=hint)
+        raise UsageError(f"{count:,} images are too many for one sheet", hint=hint)
     return sheet
 
 
 class _Looked:
-    """A project's beats as `status` tells them, with what is chosen."""
+    """A project's beats as `status` shows them, with what is chosen."""
 
     def __init__(
         self, project: Project, now: float, surveyed: Survey, chosen: Mapping[BeatId, Chosen]
@@ -194,7 +194,7 @@ def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> She
         style=one.style,
         status=Status.COMPLETE if picture is not None else Status.ERROR,
         picture=picture,
-        problem="" if picture is not None else "its picture is gone",
+        problem="" if picture is not None else "its image is gone",
         words=beat.words,
         flagged=one.flagged,
         redrawn=choices.change_since(project, one) is ChangeSinceChosen.REDRAWN,

@@ -19,10 +19,10 @@ from imagegen.workspace.survey import THERE, inspect_image
 
 
 class OldChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A chosen picture in an older place, and the style it is of.
+    """A chosen image in an older place, and the style it is of.
 
-    `picture` is the path of that style's picture in the project. `alike` tells that the two are
-    the same; else somebody retouched the chosen one, or only `--style` says whose it is.
+    `picture` is the path of that style's image in the project. `alike` says that the two are
+    the same; else the chosen one was edited, or only `--style` names its style.
     """
 
     source: OldPicture
@@ -33,13 +33,12 @@ class OldChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adoption(msgspec.Struct, frozen=True, kw_only=True):
-    """What older places have for a project.
+    """The images and choices in older places.
 
-    `pictures` are by the path that each gets, with where it is now; if some had no style's folder,
-    `guessed` is the style that they are taken for. The others stay: chosen ones that may be of
-    several styles, those of no beat, further ones of a beat, and what is no whole picture.
-    `beats` are those of
-    `pictures`; `beats_file` is the one that the project reads from now on.
+    `pictures` are by their new path, with where they are now; if some had no style's folder,
+    `guessed` is their assumed style. The others stay: chosen ones that may be of
+    several styles, those of no beat, further ones of a beat, and incomplete images. `beats` are
+    those of `pictures`; `beats_file` is the file that the project reads from now on.
     """
 
     pictures: dict[str, OldPicture] = {}
@@ -57,7 +56,7 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notice(project: Project) -> str | None:
-    """Say in a line that older places have pictures or choices; None if they have none."""
+    """Return a line on images or choices in older places, if any."""
     old = list(old_pictures(project.layout, project.settings.styles))
     if not old:
         return None
@@ -83,12 +82,12 @@ def _places(layout: ProjectPaths, paths: list[str]) -> str:
     if (layout.root / PROGRESS).is_file():
         names.append(PROGRESS)
     those = " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
-    count = "1 picture" if len(paths) == 1 else f"{len(paths):,} pictures"
+    count = "1 image" if len(paths) == 1 else f"{len(paths):,} images"
     return f"{those} ({count}) {'is' if len(names) == 1 else 'are'}"
 
 
 def match(project: Project, old: Sequence[OldPicture], style: str | None) -> Adoption:
-    """Find the beat of each picture, and its place in the project if that is free."""
+    """Find the beat of each image, and its place in the project if that is free."""
     matching = _Matching(project, style)
     for one in old:
         if not one.chosen:
@@ -110,7 +109,7 @@ def match(project: Project, old: Sequence[OldPicture], style: str | None) -> Ado
 
 
 class _Matching:
-    """Matches pictures in older places with beats. `style` is theirs if their folder has none."""
+    """Matches images in older places with beats. `style` is theirs if their folder has none."""
 
     def __init__(self, project: Project, style: str | None) -> None:
         self._layout = project.layout
@@ -171,7 +170,7 @@ class _Matching:
             return
         path = self._layout.shown_picture(style, *key)
         if alike is None and path not in self.pictures and not self._exists(path):
-            # It is all that is left of that style's pictures.
+            # It is all that is left of that style's images.
             self._take(old, beat, style)
             alike = style
             if self._style is None:
@@ -202,20 +201,20 @@ class _Matching:
         self.beats[path] = self._beats[style, *key]
 
     def _beat(self, old: OldPicture) -> BeatId | None:
-        """Return which beat an older picture is of: its shot counts only if numbers repeat."""
+        """Return which beat an older image is of: its shot counts only if numbers repeat."""
         found = self._index.find(old.number)
         if len(found) > 1:
             found = self._index.find(old.number, old.shot) if old.shot is not None else []
         return found[0] if found else None
 
     def _of_beat(self, beat: BeatId) -> Iterator[tuple[str, str]]:
-        """Yield each style and where its picture of a beat is, or will be taken from."""
+        """Yield each style and where its image of a beat is, or will be taken from."""
         for style, key in self._index.keys(beat).items():
             path = self._layout.shown_picture(style, *key)
             yield style, self.pictures[path].path if path in self.pictures else path
 
     def _is_there(self, old: OldPicture, beat: BeatId) -> bool:
-        """Return whether a style has the picture: it was taken over."""
+        """Return whether a style has the image: it was taken over."""
         there = [path for _, path in self._of_beat(beat) if self._exists(path)]
         content = self._content(old.path) if there else None
         return content is not None and any(self._content(path) == content for path in there)
@@ -224,7 +223,7 @@ class _Matching:
         return os.path.lexists(self._layout.root / path)
 
     def _content(self, path: str) -> int | None:
-        """Return what tells a picture's pixels from another's; None if it is none."""
+        """Return a hash of an image's pixels; None if it is not an image."""
         place = self._layout.root / path
         if place.is_symlink():
             return None
@@ -239,7 +238,7 @@ class _Matching:
 
 
 def _comes_before(one: OldPicture, other: OldPicture) -> bool:
-    """Return whether one of two pictures of a beat, in the same folder, is more likely its own.
+    """Return whether one of two images of a beat, in the same folder, is more likely its own.
 
     `Beat 3.png` is, and no `Beat 3 (1).png` beside it; else the one that was written last.
     """

@@ -1,4 +1,4 @@
-"""Which pictures a person chooses, as words of a command or as a table."""
+"""Read which images the user chooses, from command arguments or from a table."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +25,12 @@ _KNOWN: Final = ("beat", "shot", "style", "flag")
 _YES: Final = frozenset({"1", "true", "yes", "y", "x", "flag", "flagged"})
 _NO: Final = frozenset({"", "0", "false", "no", "n"})
 _GUESSED: Final = 20
-"""Faults up to which the beat is sought that was meant: each time all of them are looked at, and
-no more faults are shown."""
+"""Errors up to which the beat is sought that was meant: each time all of them are looked at, and
+no more errors are shown."""
 
 
 def parse_picks(project: Project, words: Sequence[str], *, flagged: bool) -> dict[BeatId, Pick]:
-    """Return the choices that words tell: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
+    """Return the choices in arguments: `7.3 clear`, `7.3 7.4 clear` or `clear/7.3`.
 
     Raises `UsageError` for beats or styles that are not there, and for a beat without style.
     """
@@ -41,7 +41,7 @@ def parse_picks(project: Project, words: Sequence[str], *, flagged: bool) -> dic
         wanted = of_address or style
         if wanted is None:
             hint = project_command("choose", project.root, beat, next(iter(project.beats)))
-            raise UsageError(f"which style's picture of {beat}?", hint=hint)
+            raise UsageError(f"which style's image of {beat}?", hint=hint)
         if beat in picks or style not in {None, wanted}:
             raise UsageError(f"{beat} is named twice")
         picks[beat] = Pick(wanted, flagged)
@@ -49,20 +49,20 @@ def parse_picks(project: Project, words: Sequence[str], *, flagged: bool) -> dic
 
 
 def names_a_style(project: Project, words: Sequence[str]) -> bool:
-    """Tell whether words name a style, and not beats alone."""
+    """Return whether the arguments include a style, and not beats alone."""
     addresses, style = _split_style(project, words)
     return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
 
 
 def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
-    """Return the beats that words name. Raises `UsageError`."""
+    """Return the beats that arguments name. Raises `UsageError`."""
     return list(dict.fromkeys(_find_beat(project, word)[0] for word in words))
 
 
 def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
     """Read choices from a table with the columns `beat` and `style`, and maybe `shot` and `flag`.
 
-    Raises `InputFaultsError` with every fault by its row, and `UsageError` for a file that
+    Raises `InputFaultsError` with every error by its row, and `UsageError` for a file that
     cannot be read.
     """
     data = files.read(path.resolve(), _MAX_BYTES)
@@ -71,14 +71,14 @@ def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
     table = _Table(project, str(path))
     picks = table.read(data)
     if table.faults:
-        hint = f"Mend {path}, then once more: "
+        hint = f"Fix {path}, then run again: "
         hint += project_command("choose", project.root, "--csv", str(path))
         raise InvalidInputError(table.faults, {str(path): table.rows}, hint=hint)
     return picks
 
 
 def _split_style(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
-    """Tell beats from the style that stands behind them."""
+    """Separate beats from the style that follows them."""
     *before, last = words
     if not before or "/" in last:
         return words, None
@@ -147,7 +147,7 @@ class _Table:
                     yield cells
         except csv.Error as error:
             self._line = reader.line_num
-            self._fault(f"is no valid CSV: {error}")
+            self._fault(f"is not valid CSV: {error}")
 
     def _columns(self, cells: Sequence[str]) -> list[str]:
         names = [cell.strip().casefold().replace(" ", "_") for cell in cells]

@@ -1,4 +1,4 @@
-"""Where a project stands: what `status` tells, as values."""
+"""The state of a project, as values for `status`."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +25,10 @@ from imagegen.workspace.survey import BeatImage, Survey
 class BeatState(msgspec.Struct, frozen=True, gc=False):
     """One beat of a style. The path is relative to the project.
 
-    `changed` says why its picture is outdated: words, look, references, …; `blocked_by` is the
-    number of the beat of its shot that must be mended first. A `placeholder` is a sketch that the
-    next run draws over: the beat counts as one without a picture, and the path is the sketch's.
-    `misfit` says in what its image differs from what was asked for, or from the rest.
+    `changed` says why its image is outdated: words, look, references, …; `blocked_by` is the
+    number of the beat of its shot that must be drawn first. A `placeholder` is a sketch that the
+    next run draws over: the beat counts as one without an image, and the path is the sketch's.
+    `misfit` says how its image differs from the request, or from the other images.
     """
 
     shot_number: str
@@ -43,7 +43,7 @@ class BeatState(msgspec.Struct, frozen=True, gc=False):
 
 
 class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
-    """A beat that the last run was to draw again and could not: it has its picture still."""
+    """A beat that the last run was to draw again and could not: it has its image still."""
 
     shot_number: str
     beat_number: str
@@ -53,8 +53,8 @@ class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
 class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One style: how many beats are of each status, and every beat in file order.
 
-    `moved` counts pictures with the words of another beat, `left_over` has the paths of those
-    of beats that are gone. `failed_redraws` are counted as what their pictures are. `placeholder`
+    `moved` counts images that belong to another beat, `left_over` has the paths of those
+    of beats that are gone. `failed_redraws` count by the status of their images. `placeholder`
     counts beats that are pending, blocked or in error and have a sketch meanwhile.
     """
 
@@ -74,17 +74,17 @@ class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def there(self) -> int:
-        """How many beats have a picture."""
+        """How many beats have an image."""
         return self.complete + self.outdated
 
     @property
     def left(self) -> int:
-        """How many pictures are missing."""
+        """How many images are missing."""
         return self.total - self.there - self.waived
 
 
 class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An export in the project: its kind, its folder, and the beats whose image has changed.
+    """An export in the project: its kind, its folder, and the beats with a changed image.
 
     `folder` is relative to the project. `options` are those that it was made with.
     """
@@ -96,29 +96,28 @@ class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole project. `resume_after` is set where the last run ended early.
+    """A whole project. `resume_after` is set if the last run ended early.
 
-    `price` is about what a picture costs, in US dollars; None where it is not known.
-    `not_redrawn` counts pictures that the last run was to draw again and did not.
-    `beats_file` is where the beats were read from, `beats_named` whether the command was told so;
-    `last_beats_file` is where the last run read others from, else None: what is outdated or left
-    over may be that one's.
+    `price` is about what an image costs, in US dollars; None if it is not known.
+    `not_redrawn` counts images that the last run was to draw again and did not.
+    `beats_file` is where the beats were read from, `beats_named` whether the command named it;
+    `last_beats_file` is the other file that the last run read, else None: outdated and
+    leftover images may be from that one.
 
-    `beats` counts beats whatever their styles, `chosen` those of which a best picture is chosen.
-    Beats in lists are called as in image_selections.json. `chosen_without_picture` have none any
-    more in the style that was chosen, `copies_missing` have one and no copy of it;
-    `choices_left_over` are entries and files of beats that are gone, and files of no choice, which
-    `copies_unclaimed` has once more; `choices_unclear` are entries that are not understood, and
+    `beats` counts beats once for all styles, `chosen` those with a chosen image.
+    Beats in lists are named as in image_selections.json. `chosen_without_picture` no longer have
+    an image in the chosen style, `copies_missing` have an image but no copy;
+    `choices_left_over` are entries and files of beats that are gone, and files without an entry,
+    which `copies_unclaimed` lists too; `choices_unclear` are entries that are not understood, and
     `choices_fault` says why the file cannot be read. `placeholders_chosen` are choices of sketches
-    that the next run draws over. `older_layout` says what older tools left that is not taken over.
+    that the next run draws over. `older_layout` says which older images are not adopted.
 
-    `provider` is who draws the project, by whom its pictures are judged.
+    `provider` draws the project; images are compared with its settings.
 
     `without_prompt` has for each style the numbers of beats that beats.json lists and that have
-    no prompt there; `drawn_by_older_rule` counts pictures without the style reference that their
-    transition gives them since 0.1.0, which are not outdated. `elsewhere` names beats whose
-    picture is on a cloud drive and not on this machine. `exports` are those that were made from
-    the chosen images.
+    no prompt there; `drawn_by_older_rule` counts images without the style reference that their
+    transition gives them since 0.1.0, which are not outdated. `elsewhere` names beats with an
+    image on a cloud drive and not on this machine. `exports` are those of the chosen images.
     """
 
     schema: int = 1
@@ -156,7 +155,7 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
         """The exit code that scripts ask for: 3 some pending, else 1 some in error, else 0.
 
         A beat without a prompt in a style that is drawn counts as in error: nothing can be drawn
-        of it. It means nothing where numbers have moved.
+        of it. It means nothing if beat numbers changed.
         """
         if any(style.pending for style in self.styles.values()):
             return Exit.ENDED_EARLY
@@ -166,9 +165,9 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def project_status(project: Project, now: float, surveyed: Survey | None = None) -> ProjectStatus:
-    """Look at the disk and the last run's record. `now` is the wall clock's time.
+    """Read the disk and the last run's record. `now` is the wall clock's time.
 
-    `surveyed` is the disk, where it has been looked at.
+    `surveyed` is the survey of the disk, if it was made before.
     """
     errors = project.errors()
     found = surveyed or project.survey(now)
@@ -202,11 +201,11 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
             failed_redraws=_failed_redraws(project, style, its, failed),
             beats=tuple(beats),
         )
-    # In this order: a run records its end before it lets go of the project.
+    # In this order: a run records its end before it releases the project.
     active = record.is_active(project.layout)
     if not active and project.layout.state_dir.is_dir():
-        # What was found out once need not be found out again; a disk that refuses is none
-        # of status's business.
+        # What was found out once need not be found out again; a disk that refuses does not
+        # matter to status.
         with contextlib.suppress(StorageError):
             project.index.save()
     last = record.read(project.layout)
@@ -235,19 +234,19 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
 
 
 def _older_layout(project: Project) -> str | None:
-    # A file of choices that cannot be read is told of already.
+    # A file of choices that cannot be read is already reported.
     with contextlib.suppress(UsageError):
         return older_images.notice(project)
     return None
 
 
 def _choices(project: Project, found: Survey) -> dict[str, Any]:
-    """Return what is told of choices."""
+    """Return the fields on choices."""
     try:
         chosen = choices.describe(project)
         over = choices.left_over(project)
     except UsageError as error:
-        # Whoever chooses next has to mend it; where the rest stands can be told.
+        # The next `choose` reports it; the rest of the status is still useful.
         return {"choices_fault": error.message}
     return {
         "chosen": len(chosen),
@@ -280,7 +279,7 @@ def _placeholders(found: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str,
 
 
 def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
-    """Return how many pictures `resume` would draw again."""
+    """Return how many images `resume` would draw again."""
     if not last.asked.force or not last.is_resumable:
         return 0
     try:
@@ -303,7 +302,7 @@ def _failed_redraws(
     if not there:
         return ()
     read = progress.read(project.layout.progress(style))
-    # Of others there was no picture yet when they failed: somebody has put one there since.
+    # The other beats had no image when they failed: it was put there since.
     had = read.drawn if read is not None else frozenset()
     return tuple(
         FailedRedraw(shot_number=one.beat.shot, beat_number=one.beat.beat, error=failed[one.key])
@@ -321,7 +320,7 @@ def _blocked(
     failed: Mapping[BeatKey, BeatError],
     predecessors: Mapping[BeatKey, BeatKey],
 ) -> dict[BeatKey, str]:
-    """Return which beats cannot be drawn before another is mended, and that one's number."""
+    """Return which beats wait for another in error, and that one's number."""
     blocked: dict[BeatKey, str] = {}
     if not failed or not predecessors:
         return blocked
@@ -350,7 +349,7 @@ def _beat(
     shown: Callable[[str, str, str], str],
     misfit: str | None,
 ) -> BeatState:
-    """Return where a beat stands; `shown` tells the path of a picture that is there."""
+    """Return a beat's status; `shown` is the path of an image that is there."""
     beat, number = one.beat, (one.beat.shot, one.beat.beat)
     path = shown(beat.style, *beat.key) if one.has_image or one.placeholder else None
     if one.has_image:

@@ -26,7 +26,7 @@ _MADE_AT: Final = {
     "gemini": "https://aistudio.google.com/apikey",
     "openai": "https://platform.openai.com/api-keys",
 }
-"""Where people make keys of these services."""
+"""Where the services create keys."""
 
 _LONG: Final = re.compile(r"(?=.*[0-9]).{20,}|.{41,}")
 """What is hardly a style's name, and may be a key."""
@@ -39,12 +39,12 @@ NOT_TAKEN_HINT: Final = (
 
 
 class KeyTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a key is to go: a style's list in the file of a place, which is in order.
+    """Where a key goes: a style's list in a keys file, which is valid.
 
-    `styles` are all that there are, `drawn` those of them that are drawn. `before` is what
-    the file holds; None where there is none yet. `project` is the folder that was named, None
-    for the user's own file. `named` is the option by which the provider was. `strange` says that
-    no project at hand has the style, and `made_at` where the service makes keys.
+    `styles` are all styles, `drawn` those that the project draws. `before` is what
+    the file holds; None if there is no file yet. `project` is the folder that was named, None
+    the user's own file. `named` is the option that named the provider. `strange` means that
+    no project here has the style, and `made_at` is where the service creates keys.
     """
 
     style: str
@@ -73,13 +73,13 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
 
     `provider` is the one that the key is for; else the project's. Raises `UsageError` for a
     style, a folder or a provider that there is not, or that needs no key, and
-    `InputFaultsError` where the file has faults: before anybody is asked for a key.
+    `InputFaultsError` if the file has errors: before the key is asked for.
     """
     root = project or Path()
     if project is not None and not project.is_dir():
         raise UsageError(
             f"{project}: there is no such folder",
-            hint=f"{project_command('init', project)} makes one",
+            hint=f"{project_command('init', project)} creates it",
         )
     read = settings.load(root) if project is not None else None
     styles = tuple(read.styles) if read else STYLES
@@ -88,7 +88,7 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
     provider = provider or _meant(read)
     if not providers.key_variables(provider):
         raise UsageError(f"{provider} needs no key")
-    # Of a folder that was not named nobody wants to hear of faults.
+    # Errors of a folder that was not named are of no interest here.
     places = credentials.places(root, provider)
     wanted = LocationKind.USER if project is None else LocationKind.PROJECT
     place = next(place for place in places if place.named is wanted)
@@ -109,25 +109,25 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
 
 
 def _strange(style: str) -> str | None:
-    """Say that neither imagegen nor the project in the current folder has a style; None if so."""
+    """Return a note if neither imagegen nor the project here has a style."""
     known = dict.fromkeys((*STYLES, DEFAULT_POOL))
-    # Of faults of a folder that was not named nobody wants to hear.
+    # Errors of a folder that was not named are of no interest here.
     with contextlib.suppress(ImagegenError):
         known |= dict.fromkeys(settings.load(Path()).styles)
     if style in known:
         return None
-    near = did_you_mean(style, known) or f"there are: {', '.join(known)}"
-    return f'"{style}" is no style that comes with imagegen, nor of a project here: {near}'
+    near = did_you_mean(style, known) or f"known styles: {', '.join(known)}"
+    return f'"{style}" is not a built-in style, nor one of a project here: {near}'
 
 
 def _meant(read: Settings | None) -> str:
-    """Return whose key is meant where nobody says: the project's provider, if it needs one."""
+    """Return the provider of the key if none is named: the project's, if it needs one."""
     return read.provider if read and providers.key_variables(read.provider) else _USUAL
 
 
 def add(aim: KeyTarget, new: NewKey) -> AddResult:
     """Add the key; see `edit.add` for what it raises."""
-    # First of all: there is no moment at which git would take the keys file.
+    # Before the keys file exists, so that git can never take it.
     ignored = init.ignore_keys(aim.project) if aim.project is not None else None
     change = edit.add_key(aim.place, aim.styles, aim.style, new)
     notes = [ignored] if ignored else []
@@ -143,32 +143,32 @@ def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> No
     if style in styles or style == DEFAULT_POOL:
         return
     if key_lists.looks_like_a_key(style) or _LONG.fullmatch(style):
-        # It may be the key itself, and is not repeated.
-        raise UsageError(f"{KEY_ON_COMMAND_LINE}, and this is no style", hint=NOT_TAKEN_HINT)
+        # It may be the key itself: do not repeat it.
+        raise UsageError(f"{KEY_ON_COMMAND_LINE}, and this is not a style", hint=NOT_TAKEN_HINT)
     known = (*styles, DEFAULT_POOL)
     hint = did_you_mean(style, known) or f"there are: {', '.join(known)}"
     if project is not None:
         raise UsageError(f'{project} has no style "{style}"', hint=hint)
     if not settings.is_style_name(style):
-        raise UsageError(f'"{style}" is no name of a style', hint=hint)
+        raise UsageError(f'"{style}" is not a valid style name', hint=hint)
 
 
 def _of_the_key(aim: KeyTarget, new: NewKey, ring: Keyring) -> list[str]:
     notes = []
     if new.variable is not None and not os.environ.get(new.variable, "").strip():
-        notes.append(f"${new.variable} is not set here: the style has this key only where it is")
+        notes.append(f"${new.variable} is not set here: the style has this key only if it is")
     if new.secret is not None:
         among = [name for name, own in ring.pools.items() if new.secret in {k.secret for k in own}]
         lists = [name for name in among if name != aim.style]
         if lists:
-            notes.append(f"it stands under {_and(lists)} too: one key has one quota, used by both")
+            notes.append(f"it is also under {_and(lists)}: both share its quota")
     if aim.strange is not None:
         notes.append(aim.strange)
     return notes
 
 
 def _of_the_file(aim: KeyTarget, change: Change) -> list[str]:
-    """Say which files decide instead of this one, and which no longer do."""
+    """Return notes on files that take precedence, and on those that no longer do."""
     shown = aim.place.label
     first = next((other for other in aim.others if _comes_first(other, aim.place)), None)
     notes = []
@@ -193,7 +193,7 @@ def _of_the_file(aim: KeyTarget, change: Change) -> list[str]:
 
 
 def _comes_first(other: KeyLocation, place: KeyLocation) -> bool:
-    """Tell whether another place decides before this one, and is not the same file."""
+    """Return whether another place decides before this one, and is not the same file."""
     order = list(LocationKind)
     if not other.takes_precedence or order.index(other.named) > order.index(place.named):
         return False

@@ -29,16 +29,16 @@ _UNREACHED: Final = frozenset(
 )
 _AT_ONCE: Final = 8
 _LOOK_AGAIN: Final = 0.2
-"""Seconds; where a wait without an end cannot be interrupted, Ctrl-C takes no longer."""
+"""Seconds; if a wait without an end cannot be interrupted, Ctrl-C takes no longer."""
 
 
 class ConfiguredKeys:
-    """The keys that a project uses, with every place where some may lie.
+    """The keys that a project uses, with every place where some may be.
 
-    `provider` is the one whose keys are meant; else the project's. `model` is the one that the
+    `provider` is the keys' provider; by default the project's. `model` is the one that the
     project names, if any. Beats are not read: a
     folder that is no project yet has keys too. Raises
-    `InputFaultsError` with the faults of imagegen.toml or of the keys file, and `UsageError`
+    `InputFaultsError` with the errors of imagegen.toml or of the keys file, and `UsageError`
     for a folder, keys file or provider that there is not.
     """
 
@@ -72,7 +72,7 @@ class ConfiguredKeys:
 
     @property
     def lists_by_key(self) -> dict[Secret, list[str]]:
-        """Every key, once, with the lists that it stands in."""
+        """Every key, once, with the lists that it is in."""
         found: dict[Secret, list[str]] = {}
         for name, keys in self.ring.pools.items():
             for key in keys:
@@ -92,12 +92,12 @@ class ConfiguredKeys:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The option that a command on these keys needs, where the project does not say it."""
+        """The option that a command on these keys needs, if the project does not say it."""
         return () if self.provider == self._settled else ("--provider", self.provider)
 
     @property
     def no_key_error(self) -> UsageError:
-        """What to say where there is no key at all."""
+        """The error if there is no key at all."""
         where = f" in {self.ring.source}" if self.ring.source else ""
         unset = sorted({name for names in self.ring.unset.values() for name in names})
         detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
@@ -113,13 +113,13 @@ class ConfiguredKeys:
         return address(self._source.base_url, self.ring)
 
     def create_provider(self) -> Provider:
-        """Return what asks the service. Raises `UsageError` for an address that is none."""
+        """Return the client of the service. Raises `UsageError` for an invalid URL."""
         options = ProviderOptions(model=self.model, base_url=self.base_url(), timeout=self._timeout)
         return providers.create(self.provider, options)
 
 
 class Remedy(StrEnum):
-    """What a person can do about a key."""
+    """What the user can do about a key."""
 
     NOTHING = "nothing"
     REPLACE = "replace"
@@ -157,15 +157,15 @@ _WORDS: Final = (
         Remedy.ENABLE_BILLING,
     ),
 )
-"""What the words of an error say more exactly than its kind."""
+"""What an error's message says more precisely than its kind."""
 
 _OVERLOADED: Final = re.compile(r"HTTP (?:429|5\d\d)|HTTP 408")
 
 
 class KeyCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service said of a key: the image `models` that it sees, or a fault.
+    """What the service said of a key: the image `models` that it sees, or an error.
 
-    `lists` are those of the file in which the key stands. `works` means that the key can
+    `lists` are the key's lists in the file. `works` means that the key can
     draw with the project's model.
     """
 
@@ -196,7 +196,7 @@ class KeyCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def was_reached(self) -> bool:
-        """Whether the service said something of the key, and not just nothing."""
+        """Whether the service said anything about the key."""
         return self.fault is None or self.fault.kind not in _UNREACHED
 
 
@@ -226,7 +226,7 @@ def check(keys: ConfiguredKeys, provider: Provider) -> list[KeyCheck]:
                 return
             try:
                 answered.put((number, provider.models(users[number][0])))
-            except Exception as error:  # noqa: BLE001  # raised where it can be told
+            except Exception as error:  # noqa: BLE001  # raised where it can be reported
                 answered.put((number, error))
 
     for _ in range(min(_AT_ONCE, len(users))):

@@ -68,7 +68,7 @@ _SECRET: Final = {
 
 
 def create(root: Path) -> list[str]:
-    """Make a project folder, with a sample unless beats are there; returns what to tell the user.
+    """Make a project folder, with a sample unless beats are there; returns notes for the user.
 
     Raises `UsageError` rather than overwrite anything, and if the disk refuses.
     """
@@ -127,19 +127,19 @@ def create(root: Path) -> list[str]:
 
 
 def _beats(root: Path) -> str | None:
-    """Return where the folder's beats are read from; None where it has none."""
+    """Return where the folder's beats are read from; None if it has none."""
     places = storyboard.candidate_files(root)
     if not places:
         return None
     try:
         return storyboard.load(root, STYLES).source
     except UsageError:
-        # `check` tells their faults.
+        # `check` reports their errors.
         return places[0]
 
 
 def _uncovered(root: Path) -> list[str]:
-    """Tell of a .gitignore of one's own that lets git take a keys file."""
+    """Warn about the user's own .gitignore if it lets git take a keys file."""
     path = root / ".gitignore"
     if FILE not in _lacking(files.read(path, _MOST_IGNORED) or b""):
         return []
@@ -158,8 +158,8 @@ def ignore_keys(root: Path) -> str | None:
         read = files.read(path, _MOST_IGNORED)
         if read is None:
             raise UsageError(
-                f"{path} is a link, too large, or no file: it cannot be told to leave out {FILE}",
-                hint="git follows no such link either: make it a file",
+                f"{path} is a link, too large, or not a file: {FILE} cannot be added to it",
+                hint="git does not follow such a link either: make it a file",
             )
         before = read
     lacking = _lacking(before)
@@ -191,8 +191,8 @@ def _keys(root: Path) -> list[str]:
     try:
         ring = credentials.load(root, Settings().provider, STYLES)
     except UsageError as error:
-        # The project is made; what is wrong with the keys is told by `check`.
-        return [f"The keys have a fault ({error}): {project_command('check', root)} says which."]
+        # The project is made; `check` reports what is wrong with the keys.
+        return [f"The keys file has an error ({error}): run {project_command('check', root)}."]
     if ring.source is None:
         return [
             "No key for Gemini was found. Add one, or set GEMINI_API_KEY:",

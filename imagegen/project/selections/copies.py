@@ -1,10 +1,10 @@
-"""selected_images/: a copy of each chosen picture, under the name of its beat.
+"""selected_images/: a copy of each chosen image, under the name of its beat.
 
 image_selections.json is the truth, and this folder follows it. New copies are staged in a folder
 within it before the file is written, and get their names after: a crash before that leaves all as
-it was, one after it is finished by whoever comes next. They are copies and no hard links, for
-this folder is handed on, and a program that writes into a file would change the picture that
-was drawn. A copy that has no twin among the pictures is kept in `old_images/selected_images`
+it was, one after it is finished by the next command. They are copies, not hard links, because
+this folder is handed on, and a program that writes into a file would change the image that
+was drawn. A copy that has no twin among the images is kept in `old_images/selected_images`
 before another takes its place.
 """
 
@@ -28,7 +28,7 @@ from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
 
 STAGED: Final = ".imagegen-new"
-"""The folder of copies that are about to get their names; while it is there, work is under way."""
+"""The folder of copies that are about to get their names; while it is there, work is in flight."""
 _OUT: Final = ".out"
 """How the name of a copy ends in there that is to go."""
 _LOCK: Final = "selections.lock"
@@ -47,15 +47,15 @@ class ChangedMeanwhileError(Exception):
 
 
 def alone(layout: ProjectPaths) -> AbstractContextManager[None]:
-    """Let nobody else change choices meanwhile. Raises as `exclusive` does."""
+    """Lock the choices against other writers. Raises as `exclusive` does."""
     return exclusive(layout, _LOCK, FILE)
 
 
 @contextlib.contextmanager
 def locked_selections(layout: ProjectPaths) -> Iterator[None]:
-    """Let nobody else change choices meanwhile, and finish what a crash left half done.
+    """Lock the choices against other writers, and finish what a crash left half done.
 
-    A run may be active. Raises `UsageError`, also where pictures are moving, and `StorageError`.
+    A run may be active. Raises `UsageError`, also while images are being moved, and `StorageError`.
     """
     with alone(layout):
         for folder in (
@@ -70,39 +70,39 @@ def locked_selections(layout: ProjectPaths) -> Iterator[None]:
 
 
 def require_no_step(layout: ProjectPaths) -> None:
-    """Raise `UsageError` where a step is half done: it may be about to move choices too."""
+    """Raise `UsageError` if a step is half done: it may be about to move choices too."""
     if not layout.archive_dir.is_dir():
         return
     # What most commands read of choices needs none of it.
     from imagegen.project import steps  # noqa: PLC0415
 
     if steps.unfinished(layout):
-        raise UsageError("pictures are being moved", hint="try again in a moment")
+        raise UsageError("images are being moved", hint="try again in a moment")
 
 
 def has_pending(layout: ProjectPaths) -> bool:
-    """Tell whether somebody is changing choices, or was at a crash."""
+    """Return whether another process is changing choices, or was at a crash."""
     return os.path.lexists(layout.root / FOLDER / STAGED)
 
 
 def finish_if_idle(layout: ProjectPaths) -> None:
-    """Finish what a crash left half done; nothing, while whoever does it is at it.
+    """Finish what a crash left half done; nothing, if a process is still doing it.
 
-    Raises `StorageError`, and `UsageError` where a folder is a symbolic link.
+    Raises `StorageError`, and `UsageError` if a folder is a symbolic link.
     """
-    # Busy, or a file that is torn: whoever changes choices next is told.
+    # Busy, or a file that is torn: the next command that changes choices reports it.
     with contextlib.suppress(UsageError), exclusive(layout, _LOCK, FILE, seconds=0):
         if has_pending(layout):
             sync(layout)
 
 
 def begin(layout: ProjectPaths) -> None:
-    """Mark that work is under way. Raises `StorageError`."""
+    """Mark that work is in flight. Raises `StorageError`."""
     files.make_folder(layout.root / FOLDER / STAGED)
 
 
 def stage(layout: ProjectPaths, file: str, picture: Path) -> str:
-    """Copy a picture, to be called `file` once the choice stands; returns its hash.
+    """Copy an image, to be called `file` once the choice is saved; returns its hash.
 
     Raises `NotAPictureError` and `StorageError`.
     """
@@ -129,7 +129,7 @@ def commit(layout: ProjectPaths, entries: Entries, seen: tuple[int, ...] | None)
     `seen` is the file's signature before it was read. Raises `ChangedMeanwhileError` if it is
     another now: only our own commands know the lock.
 
-    It is written among what is staged: a run that begins sweeps half-written files where the
+    It is written among what is staged: a run that begins sweeps half-written files if the
     file itself is.
     """
     staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
@@ -145,7 +145,7 @@ def commit(layout: ProjectPaths, entries: Entries, seen: tuple[int, ...] | None)
 
 
 def remove(layout: ProjectPaths, file: str, pictures: Iterable[Path]) -> None:
-    """Take a copy out of the folder, to go once the choice is gone. Raises `StorageError`.
+    """Stage a copy for removal once the choice is removed. Raises `StorageError`.
 
     `pictures` are those of its beat: a copy of none of them is kept.
     """
@@ -159,9 +159,9 @@ def remove(layout: ProjectPaths, file: str, pictures: Iterable[Path]) -> None:
 
 
 def sync(layout: ProjectPaths, index: BeatIndex | None = None) -> None:
-    """Bring the folder in line with the file. For whoever holds the lock.
+    """Bring the folder in line with the file. Call it with the lock held.
 
-    With the storyboard's `index` also copies are made of what other tools chose.
+    With the storyboard's `index` also copy what other tools chose.
     Raises `StorageError`, and `UsageError` for a file that cannot be read.
     """
     _Folder(layout, selections.read(layout.root), index).finish()
@@ -225,7 +225,7 @@ class _Folder:
             raise files.storage_error(error, path) from error
 
     def _place_staged(self, file: str) -> None:
-        """Give a staged copy its name, if the choice stands; whatever is staged has a twin."""
+        """Give a staged copy its name, if the choice is saved; every staged file has a twin."""
         want = self._expected.get(file)
         staged = self._path / STAGED / file
         if want is None or _hash_of(staged) != want.choice.sha256:
@@ -238,7 +238,7 @@ class _Folder:
         self._there.add(file)
 
     def _give_back(self, file: str) -> None:
-        """Delete a copy that was withdrawn, or put it back if the choice stands after all."""
+        """Delete a copy that was withdrawn, or put it back if the choice is still there."""
         staged = self._path / STAGED / f"{file}{_OUT}"
         if file in self._expected and file not in self._there:
             files.replace(staged, self._path / file)
@@ -247,7 +247,7 @@ class _Folder:
             staged.unlink()
 
     def _replace_other(self, file: str, want: ExpectedCopy) -> None:
-        """Let a flagged copy become a plain one, or a plain one a flagged one: never both."""
+        """Rename a copy from flagged to plain or back: never both."""
         for other in selections.files_of(want.key):
             # A beat's own number may end in _flagged.
             if other not in self._there or other in self._expected:
@@ -261,10 +261,10 @@ class _Folder:
             self._there.discard(other)
 
     def _copy_again(self, file: str, want: ExpectedCopy) -> None:
-        """Make a copy that is missing, if the picture is still the one that was chosen."""
+        """Make a copy that is missing, if the image is still the one that was chosen."""
         picture = self._picture(want)
         data = read_image(picture) if picture is not None else None
-        # Without a hash it is another tool's choice, of the picture that is there.
+        # Without a hash it is another tool's choice, of the image that is there.
         if picture is None or data is None or want.choice.sha256 not in {None, sha256(data)}:
             return
         files.write(self._path / file, data)
@@ -272,7 +272,7 @@ class _Folder:
         self._there.add(file)
 
     def _picture(self, want: ExpectedCopy) -> Path | None:
-        """Return where the picture is that was chosen."""
+        """Return where the image is that was chosen."""
         if self._index is None or want.beat is None:
             named = selections.parse_name(want.key)
             shot = (named[0] or want.choice.shot) if named is not None else None
@@ -283,7 +283,7 @@ class _Folder:
         return self._layout.picture(want.choice.style, *key) if key is not None else None
 
     def _pictures(self, want: ExpectedCopy) -> list[Path]:
-        """Return where the pictures of a beat are, in every style."""
+        """Return where the images of a beat are, in every style."""
         if self._index is not None and want.beat is not None:
             return pictures_of(self._layout, self._index, want.beat)
         picture = self._picture(want)
@@ -295,20 +295,20 @@ class _Folder:
 
 
 def pictures_of(layout: ProjectPaths, index: BeatIndex, beat: BeatId) -> list[Path]:
-    """Return where the pictures of a beat are, in every style that has it."""
+    """Return where the images of a beat are, in every style that has it."""
     return [layout.picture(style, *key) for style, key in index.keys(beat).items()]
 
 
 def _archive(layout: ProjectPaths, path: Path, pictures: Iterable[Path]) -> None:
-    """Give a copy that has no twin among these pictures a second place among the old ones."""
+    """Give a copy that has no twin among these images a second place among the old ones."""
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise UsageError(f"{path} is no file, and a chosen picture goes there", hint="move it away")
+        raise UsageError(f"{path} is in the way of a chosen image", hint="move it away")
     if not any(_is_twin(path, twin) for twin in pictures):
         files.archive_copy(path, layout.archive_dir / FOLDER / path.name)
 
 
 def same_file_stat(copy: Path | str, picture: Path | str) -> bool:
-    """Tell by size and time whether a copy and its picture are as they were when it was made."""
+    """Compare size and time to see whether a copy and its image are unchanged."""
     try:
         first, second = os.lstat(copy), os.lstat(picture)
     except OSError:
@@ -321,7 +321,7 @@ def same_file_stat(copy: Path | str, picture: Path | str) -> bool:
 
 
 def is_file(path: str) -> bool:
-    """Tell whether a file is there, and no link."""
+    """Return whether a file is there, and no link."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
@@ -336,7 +336,7 @@ def _is_twin(copy: Path, picture: Path) -> bool:
 
 
 def read_image(picture: Path) -> bytes | None:
-    """Return a picture as the PNG that it is, or will be converted to; None if it is none."""
+    """Return an image as PNG, converted if necessary; None if it is not an image."""
     data = files.read(picture, png.MAX_BYTES)
     try:
         return formats.as_png(data or b"")
@@ -345,7 +345,7 @@ def read_image(picture: Path) -> bytes | None:
 
 
 def sha256(data: bytes) -> str:
-    """Return the hash of a picture, as hexadecimal digits."""
+    """Return the hash of an image, as hexadecimal digits."""
     import hashlib  # noqa: PLC0415  # loads OpenSSL, which few commands need
 
     return hashlib.sha256(data).hexdigest()
@@ -357,6 +357,6 @@ def _hash_of(path: Path) -> str | None:
 
 
 def _same_time(copy: Path, picture: Path) -> None:
-    """Let a copy have the time of its picture: as long as both have it they need not be read."""
+    """Give a copy the time of its image: while both have it, neither is read."""
     with contextlib.suppress(OSError):
         os.utime(copy, ns=(copy.lstat().st_atime_ns, picture.lstat().st_mtime_ns))

@@ -1,12 +1,12 @@
-"""image_selections.json: which style's picture is the best of each beat.
+"""image_selections.json: which style's image is chosen for each beat.
 
     {"Beat 7.3": {"style": "clear", "isFlagged": false, "selectedAt": "2026-11-22T06:00:00Z",
                   "shotNumber": "7", "sha256": "9c56…"}}
 
 An entry's key is the beat's number as the storyboard writes it; a key that is there stays as it
-is. Of several entries of one beat the one chosen last counts. A beat that is told apart by its
-shot has the key `2/1`, and its picture is `Shot_2_Beat_1.png` in `selected_images`: no name
-without a shot begins like that. `sha256` is of the picture as it was when it was chosen,
+is. Of several entries of one beat the one chosen last counts. If beat numbers repeat in
+several shots the key is `2/1`, and the image is `Shot_2_Beat_1.png` in `selected_images`: no name
+without a shot begins like that. `sha256` is of the image as it was when it was chosen,
 `shotNumber` the shot it was in. The last two fields are ours; what other tools wrote, fields and
 entries, stays as it is.
 """
@@ -40,7 +40,7 @@ Entries = dict[str, Any]
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """The style whose picture is the best of a beat, and whether a person marked it.
+    """The chosen style of a beat, and whether it is flagged.
 
     `selected_at` is a time in ISO 8601, as it is written. `shot` and `sha256` are None if
     another tool wrote the entry.
@@ -59,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return -math.inf if found is None else found
 
     def entry(self, before: object = None) -> dict[str, Any]:
-        """Return the entry that says so, with what else the one before said."""
+        """Return the entry for it, with other fields of the entry before."""
         kept = before if isinstance(before, dict) else {}
         ours = {
             "style": self.style,
@@ -72,7 +72,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choice_of(entry: object) -> Choice | None:
-    """Return the choice that an entry tells of; None where it tells of none that we know."""
+    """Return the choice in an entry; None if the entry is not understood."""
     if not isinstance(entry, dict) or not _STYLE.fullmatch(_text(entry.get("style"))):
         return None
     return Choice(
@@ -85,9 +85,9 @@ def choice_of(entry: object) -> Choice | None:
 
 
 def read(root: Path) -> Entries:
-    """Read the file; nothing is chosen where there is none.
+    """Read the file; without one nothing is chosen.
 
-    Raises `UsageError` for what is torn, or no file of choices.
+    Raises `UsageError` for a file that is torn, or not one of choices.
     """
     path = root / FILE
     if not (path.exists() or path.is_symlink()):
@@ -106,7 +106,7 @@ def read(root: Path) -> Entries:
         raise UsageError(message, hint=_HINT) from error
 
 
-_HINT: Final = "mend it, or move it away to choose anew"
+_HINT: Final = "fix it, or move it away to start over"
 
 
 def encoded(entries: Mapping[str, Any]) -> bytes:
@@ -117,7 +117,7 @@ def encoded(entries: Mapping[str, Any]) -> bytes:
 # An entry's name is asked for several times over.
 @lru_cache(maxsize=1 << 16)
 def parse_name(name: str) -> tuple[str | None, str] | None:
-    """Return the shot, where it is said, and the beat number of a name; None if it is no name."""
+    """Return the shot, if given, and the beat number of a name; None if it is not valid."""
     alone = _number(name, "beat")
     if alone is not None:
         # A title behind the number may have a slash.
@@ -128,7 +128,7 @@ def parse_name(name: str) -> tuple[str | None, str] | None:
 
 
 def file_of(name: str, *, flagged: bool = False) -> str | None:
-    """Return what a chosen picture is called in `selected_images`; None if that is no name."""
+    """Return what a chosen image is called in `selected_images`; None if that is not valid."""
     named = parse_name(name)
     if named is None:
         return None
@@ -138,7 +138,7 @@ def file_of(name: str, *, flagged: bool = False) -> str | None:
 
 
 def is_copy(file: str) -> bool:
-    """Tell whether a file of `selected_images` is called like a chosen picture."""
+    """Return whether a file of `selected_images` is called like a chosen image."""
     return _FILE.fullmatch(file) is not None
 
 
@@ -175,7 +175,7 @@ class Selections:
             return []
         shot, number = named
         found = self._index.find(number, shot)
-        if len(found) < 2:  # nothing to tell apart
+        if len(found) < 2:  # nothing to distinguish
             return found
         if choice.shot is not None:
             return self._index.find(number, choice.shot)
@@ -201,7 +201,7 @@ class Selections:
         return keys[max(ranks)[-1]]
 
     def misnamed(self) -> dict[str, BeatId]:
-        """Return the keys that tell a shot of a beat that needs none, or need one, by beat.
+        """Return, by beat, the keys that have a shot but need none, or need one but have none.
 
         Earlier versions wrote them so, or the storyboard has changed since.
         """
@@ -213,13 +213,13 @@ class Selections:
 
 
 def is_misnamed(key: str, beat: BeatId) -> bool:
-    """Return whether an entry's key tells a shot, and its beat is not told apart, or reverse."""
+    """Return whether an entry's key has a shot that its beat does not need, or reverse."""
     named = parse_name(key)
     return named is not None and (named[0] is not None) != ("/" in beat)
 
 
 def is_lost(file: str, index: BeatIndex) -> bool:
-    """Tell whether a file of `selected_images` has the name of a beat that is gone."""
+    """Return whether a file of `selected_images` has the name of a beat that is gone."""
     named = _FILE.fullmatch(file)
     if named is None:
         return False

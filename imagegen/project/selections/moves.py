@@ -1,4 +1,4 @@
-"""Choices follow the pictures that were chosen, where beats get other numbers, and back."""
+"""Move choices along with their images if beat numbers change, and back."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from imagegen.project.selections.file import (
 from imagegen.project.storyboard import BeatKey
 
 Naming = Callable[[BeatId], str]
-"""Returns the key that a beat's entry has in image_selections.json if there is none yet."""
+"""Returns the key of a beat without an entry in image_selections.json."""
 
 
 class UndoData(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +42,10 @@ class UndoData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SelectionMoves(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes where beats get other numbers: the file, and pictures from where to where.
+    """What changes if beat numbers change: the file, and images from where to where.
 
-    `dropped` are choices whose picture gave way, or whose new number has a choice already;
-    `away` are their pictures. Paths are relative to the project.
+    `dropped` are choices with an archived image, or a new number that already has a choice;
+    `away` are their images. Paths are relative to the project.
     """
 
     data: bytes
@@ -69,7 +69,7 @@ def plan_selection_moves(
 ) -> SelectionMoves | None:
     """Bring choices along if beats of a style get other numbers, or are called otherwise now.
 
-    `moves` are each style's, from which beat to which. A choice follows the picture of the
+    `moves` are each style's, from which beat to which. A choice follows the image of the
     style that was chosen. Returns None if nothing of it changes. Raises `UsageError` for a
     file that cannot be read.
     """
@@ -167,7 +167,7 @@ def _missing(entries: Entries, index: BeatIndex, naming: Naming) -> Entries:
 
 
 def _renumbered(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> str:
-    """Return the key of an entry whose beat has another number now, spelled as it was."""
+    """Return the key of an entry with another number now, spelled as it was."""
     beat, named = index.id_of(key), parse_name(name)
     if "/" in beat or named is None or named[0] is not None:
         return naming(beat)
@@ -178,7 +178,7 @@ def _renumbered(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> st
 
 
 class _MoveIndex:
-    """From where to where pictures of one style move, by beat number."""
+    """From where to where images of one style move, by beat number."""
 
     def __init__(self, moves: Mapping[BeatKey, BeatKey]) -> None:
         self._sources: dict[str, list[tuple[BeatKey, BeatKey]]] = {}
@@ -188,13 +188,13 @@ class _MoveIndex:
             self._targets.setdefault(folded(target[1]), []).append(target)
 
     def target(self, name: str, choice: Choice) -> BeatKey | None:
-        """Return the beat that a chosen picture goes to; None if it is not known to go."""
+        """Return the beat that a chosen image goes to; None if it is not known to go."""
         shot, beat = _place(name, choice)
         found = [to for key, to in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
         return found[0] if len(found) == 1 else None
 
     def is_displaced(self, name: str, choice: Choice) -> bool:
-        """Tell whether another comes to the place of a chosen picture, which does not go."""
+        """Return whether another comes to the place of a chosen image, which does not go."""
         shot, beat = _place(name, choice)
         sources = [key for key, _ in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
         targets = [key for key in self._targets.get(beat, ()) if shot in {None, folded(key[0])}]
@@ -202,7 +202,7 @@ class _MoveIndex:
 
 
 def _place(name: str, choice: Choice) -> tuple[str | None, str]:
-    """Return shot, if it is known, and number of the picture that was chosen, as they compare."""
+    """Return shot, if it is known, and number of the image that was chosen, as they compare."""
     shot, beat = parse_name(name) or (None, "")
     shot = shot or choice.shot
     return folded(shot) if shot is not None else None, folded(beat)

@@ -1,15 +1,15 @@
-"""Files change places within a project in one step that can be taken back.
+"""Move files within a project in one step that can be undone.
 
-Pictures that swap numbers, that give way or come back move all together: a crash at any moment
+Images that swap numbers, are replaced or come back move all together: a crash at any moment
 leaves either everything as it was, or a step that `recover` finishes. Nothing is overwritten and
-nothing drawn is deleted: what stands in the way goes into the step's folder in `old_images`.
+nothing drawn is deleted: files in the way go into the step's folder in `old_images`.
 
 1. `step.json` is written, state `begun`: what moves where.
 2. Each file gets a second name in `_staged`, a hard link (or moves there, where there are no
    links). State `staged`.
-3. Each is renamed to its target; then sources that nothing came to lose their name. State `done`.
+3. Each is renamed to its target; then the old paths without a new file are removed. State `done`.
 
-Each part can be done again from its begin. With hard links no path that has a file before and
+Each part can be repeated from its start. With hard links no path that has a file before and
 after is ever without one.
 """
 

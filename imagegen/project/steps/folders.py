@@ -51,7 +51,7 @@ def newest_first(layout: ProjectPaths) -> Iterator[Path]:
 
 def free_name(layout: ProjectPaths, wall: float) -> str:
     """Return the name of the folder that `new_folder` would make."""
-    # By name alone does a step come after another, also where the clock was set back.
+    # By name alone does a step come after another, also if the clock was set back.
     time, number, _ = max([*_named(layout), (path_timestamp(wall), 0, "")])
     number += 1
     while os.path.lexists(layout.archive_dir / _numbered(time, number)):
@@ -71,12 +71,12 @@ def remove_leftovers(folder: Path) -> None:
             for number in numbers_in(str(new)):
                 (new / str(number)).unlink()
             new.rmdir()
-        # Not of a run that kept pictures here: then it is not empty.
+        # Not of a run that kept images here: then it is not empty.
         folder.rmdir()
 
 
 def numbers_in(folder: str) -> dict[int, int]:
-    """Return the files in a folder whose names are numbers, in order, and their inodes."""
+    """Return the files in a folder with numbers for names, in order, and their inodes."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         found = [entry for entry in entries if _number.fullmatch(entry.name)]
         whole = [entry for entry in found if entry.is_file(follow_symlinks=False)]

@@ -24,18 +24,18 @@ _beat: Final = re.compile(r"Beat_(?!.* \([0-9]+\)\.png).+\.png")
 
 
 def record_run(folder: Path, run: str, settled: Mapping[str, Any] | None = None) -> None:
-    """Say that a folder in `old_images` is that of a run which is about to replace pictures.
+    """Mark a folder in `old_images` as that of a run that is about to replace images.
 
-    `settled` is what undo has to set back besides them. Raises `StorageError`.
+    `settled` is what undo has to restore in addition to images. Raises `StorageError`.
     """
     files.make_folder(folder)
     write_step(folder, Step(kind="run", state="done", run=run, settled=dict(settled or {})))
 
 
 def last(layout: ProjectPaths) -> tuple[Path, Step] | None:
-    """Return the newest step that can be taken back, and its folder; None if there is none.
+    """Return the newest step that can be undone, and its folder, if any.
 
-    Of a run, the moves are those that brought the whole pictures in its folder there.
+    Of a run, the moves are those that brought the whole images in its folder there.
     """
     for folder in newest_first(layout):
         step = _to_take_back(folder)
@@ -57,12 +57,12 @@ def unreadable(layout: ProjectPaths) -> Path | None:
 def undo(
     layout: ProjectPaths, wall: float, *, contents: Mapping[str, bytes] | None = None
 ) -> tuple[Step, Step] | None:
-    """Take the last step back in a step of its own; None if there is none.
+    """Undo the last step in a step of its own, if any.
 
-    Returns the step that was taken back, and the one that did it, which has its `settled`.
-    What stands in the way now is kept. `contents` are small files, by their path, that get
-    these bytes and not the file that they were. `wall` is in seconds. For whoever holds the
-    run's lock. Raises as `perform` does.
+    Returns the step that was undone, and the one that did it, which has its `settled`.
+    Files in the way are kept. `contents` are small files, by their path, that get
+    these bytes instead of their old file. `wall` is in seconds. Call it with the
+    run's lock held. Raises as `perform` does.
     """
     recover(layout)
     found = last(layout)
@@ -99,7 +99,7 @@ def _to_take_back(folder: Path) -> Step | None:
 
 
 def _replaced(folder: Path) -> Iterator[Move]:
-    """Yield the moves that a run made of pictures into its folder."""
+    """Yield the moves that a run made of images into its folder."""
     for style in _folders_in(str(folder), _style):
         for shot in _folders_in(style, _shot):
             for path in _pictures_in(shot):

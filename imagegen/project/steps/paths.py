@@ -23,16 +23,16 @@ _place: Final = re.compile(_PLACE)
 _of_style: Final = re.compile(rf"{PICTURES}/([a-z][a-z0-9_-]*/.+)", re.DOTALL)
 
 Place = Annotated[str, msgspec.Meta(pattern=_PLACE, max_length=4096)]
-"""A file's path relative to the project, with `/`, and within the folders of pictures."""
+"""A file's path relative to the project, with `/`, and within the folders of images."""
 
 
 def is_place(path: str) -> bool:
-    """Tell whether a step may move a file from or to this path, relative to the project."""
+    """Return whether a step may move a file from or to this path, relative to the project."""
     return len(path) <= 4096 and _place.search(path) is not None
 
 
 def archive_path(here: str, path: str) -> str:
-    """Return where in a step's folder a file goes that gives way: pictures as runs keep them."""
+    """Return a replaced file's path in a step's folder: images as runs archive them."""
     picture = _of_style.fullmatch(path)
     return f"{here}/{picture[1]}" if picture else f"{here}/{_OTHERS}/{path}"
 

@@ -1,4 +1,4 @@
-"""A step is performed, and finished where a crash interrupted it."""
+"""Perform a step, and finish one that a crash interrupted."""
 
 import errno
 from collections.abc import Iterable, Mapping
@@ -39,24 +39,24 @@ def perform(
     """Move files, all of them in one step, and return it as it was done.
 
     `away` are files that go into the step's folder; `contents` are small files, by their path,
-    that get new bytes. A target that is no source of a move gives way into the step's folder.
-    Sources that are missing, links or folders are left out. `wall` is in seconds. For whoever
-    holds the run's lock, and called `recover` before settling what moves.
+    that get new bytes. An existing target that does not move goes into the step's folder.
+    Sources that are missing, links or folders are left out. `wall` is in seconds. Call it with
+    the run's lock held, and after `recover`.
 
-    Raises ValueError for a path that no step may touch or that comes up twice, `StorageError`
-    where the disk refuses, and `UsageError` where a folder on the way is a symbolic link: then
-    nothing has changed, or a later `recover` finishes the step.
+    Raises ValueError for a path that no step may touch or that occurs twice. Raises
+    `StorageError` if the disk refuses, and `UsageError` if a folder on the way is a symbolic
+    link: then nothing has changed, or a later `recover` finishes the step.
     """
     if kind in _RESERVED_KINDS:
-        raise ValueError(f"{kind} is no kind of step that can be performed")
+        raise ValueError(f"{kind} is not a kind of step")
     step = Step(kind=kind, state="begun", settled=dict(settled or {}))
     return execute(layout, step, moves, wall=wall, away=away, contents=contents or {})
 
 
 def recover(layout: ProjectPaths) -> Step | None:
-    """Finish the step that a crash interrupted, and return it; None if there is none.
+    """Finish the step that a crash interrupted, and return it, if any.
 
-    For whoever holds the run's lock. Raises `StorageError`, and `UsageError` where a folder on
+    Call it with the run's lock held. Raises `StorageError`, and `UsageError` if a folder on
     the way is a symbolic link.
     """
     folder = next(newest_first(layout), None)
@@ -70,7 +70,7 @@ def recover(layout: ProjectPaths) -> Step | None:
 
 
 def unfinished(layout: ProjectPaths) -> bool:
-    """Tell whether a crash interrupted a step, or one is being performed now."""
+    """Return whether a crash interrupted a step, or one is being performed now."""
     folder = next(newest_first(layout), None)
     return folder is not None and read_unfinished(folder) is not None
 
@@ -88,7 +88,7 @@ def execute(
     # The newest step alone is looked at after a crash: none may be put on top of it.
     recover(layout)
     here = f"{OLD}/{free_name(layout, wall)}"
-    # Numbers, so that what a crash leaves before there is a `step.json` can be told from others.
+    # Numbers, so that what a crash leaves before there is a `step.json` can be recognized.
     new = [Move(f"{here}/{NEW}/{number}", path) for number, path in enumerate(contents)]
     put_away = [Move(path, archive_path(here, path)) for path in away]
     try:

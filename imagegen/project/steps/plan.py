@@ -1,4 +1,4 @@
-"""What a step will move, settled or refused before any file does."""
+"""Plan what a step moves, or refuse it before any file moves."""
 
 import os
 import stat

@@ -34,7 +34,7 @@ class Relocation:
     def stage(self) -> Step:
         """Give every file its second name, and return the step as it then is.
 
-        Where that fails, all is as it was before the step; raises `OSError`, `StorageError`.
+        If that fails, all is as it was before the step; raises `OSError`, `StorageError`.
         """
         try:
             self._make_folders(move.target for move in self._moves)
@@ -58,7 +58,7 @@ class Relocation:
             path = f"{self._root}/{target}"
             found = look(path)
             if found is not None and not self._may_go(found, inode, leaving.get(target), staged):
-                # Somebody has put it there since the crash.
+                # Another program has put it there since the crash.
                 files.move(Path(path), self._layout.root / archive_path(self._here, target))
             files.replace(source, path)
             # A rename between two names of one file does nothing.
@@ -66,7 +66,7 @@ class Relocation:
                 os.unlink(source)  # noqa: PTH108
 
     def remove_sources(self) -> None:
-        """Take their first name from the files that have moved, and remove empty folders."""
+        """Remove the old names of files that have moved, and empty folders."""
         targets = {move.target for move in self._moves}
         for move in self._moves:
             source = f"{self._root}/{move.source}"
@@ -117,7 +117,7 @@ class Relocation:
         return self._linking
 
     def _give_back(self) -> None:
-        """Take back what was staged, as far as the disk lets us; `recover` goes on else."""
+        """Undo the staging, as far as the disk allows; `recover` does the rest."""
         with contextlib.suppress(OSError, StorageError):
             for at in self._second_names():
                 source, staged = f"{self._root}/{self._moves[at].source}", f"{self._staged}/{at}"
@@ -141,7 +141,7 @@ class Relocation:
     def _may_go(
         self, found: os.stat_result, own: int, leaving: int | None, staged: dict[int, int]
     ) -> bool:
-        """Tell whether what is at a target has its place elsewhere already.
+        """Return whether what is at a target has its place elsewhere already.
 
         `own` is the inode of the file that comes, `leaving` the move from there, if any.
         """
@@ -203,7 +203,7 @@ def look(path: str) -> os.stat_result | None:
 
 
 def one_file(path: str, other: str) -> bool:
-    """Tell whether two paths are names of one file: then either may go without a loss."""
+    """Return whether two paths are names of one file: then either may go without a loss."""
     found, second = look(path), look(other)
     if found is None or second is None or not stat.S_ISREG(found.st_mode):
         return False

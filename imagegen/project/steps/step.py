@@ -1,4 +1,4 @@
-"""What a step says of itself in its `step.json`, which somebody else may have written."""
+"""The content of a `step.json`, which may come from another user."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,11 +23,11 @@ class Move(msgspec.Struct, frozen=True, gc=False):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What `old_images/{time}/step.json` says.
+    """The content of `old_images/{time}/step.json`.
 
-    `moves` has those of what gave way too. `settled` is the caller's: what undo has to set back
-    besides files. `undone` tells that the step was taken back, `takes_back` names the folder of
-    the step that this one takes back, and `run` the run whose replaced pictures lie here.
+    `moves` includes replaced files. `settled` is the caller's: what undo has to restore
+    in addition to files. `undone` says that the step was undone, `takes_back` names the folder of
+    the step that this one undoes, and `run` the run that replaced the images here.
     """
 
     schema: Literal[1] = 1
@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    """What tells whether the rest of a step, which may be long, has to be read."""
+    """The head of a step, which shows whether the rest, which may be long, has to be read."""
 
     kind: str
     state: str
@@ -61,7 +61,7 @@ def write_step(folder: Path, step: Step) -> None:
 
 
 def read_step(folder: Path) -> Step | None:
-    """Return a folder's step; None where there is none that can be followed."""
+    """Return a folder's step, if it has a valid one."""
     return _checked(_read(folder))
 
 
@@ -84,7 +84,7 @@ def read_undoable(folder: Path) -> Step | None:
 
 
 def reject_duplicates(moves: Iterable[Move]) -> None:
-    """Raise ValueError where two files would go to one place, or one file to two."""
+    """Raise ValueError if two files would go to one place, or one file to two."""
     sources: set[str] = set()
     targets: set[str] = set()
     for move in moves:

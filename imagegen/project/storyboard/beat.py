@@ -1,4 +1,4 @@
-"""What a beat is: one picture to draw in one style."""
+"""What a beat is: one image to draw in one style."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `shot` and `beat` are the numbers as file names bear them (`Beat 1.1` and `1.1` both
     give `1.1`), `written` is the beat number as the beats file writes it. `words` is the
-    prompt; `own_words` tells that it was written for this style alone, so that it goes out
+    prompt; `own_words` says that it was written for this style alone, so that it goes out
     without a built-in look. `row` counts from 1 in `file`, `id` is the row's own,
-    `references` are paths of pictures that are sent along, as the row writes them. `extra` has
-    the row's other fields, which nothing is drawn from: `sfx`, `text_overlay`, `duration` …
+    `references` are paths of images that are sent along, as the row writes them. `extra` has
+    the row's other fields, which are not drawn from: `sfx`, `text_overlay`, `duration` …
     """
 
     style: str
@@ -42,26 +42,26 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def name(self) -> str:
-        """Style, shot and number, as a person may type them: `clear/7/7.3`."""
+        """Style, shot and number, as the user may type them: `clear/7/7.3`."""
         return f"{self.style}/{self.shot}/{self.beat}"
 
     @property
     def hard_cut(self) -> bool:
-        """Whether the picture begins something new: it is drawn with the style reference."""
+        """Whether the image begins something new: it is drawn with the style reference."""
         return kind_of(self.transition) is Kind.BEGINS
 
     @property
     def continues(self) -> bool:
-        """Whether the picture continues the beat before it in its shot, in file order."""
+        """Whether the image continues the beat before it in its shot, in file order."""
         return kind_of(self.transition) is Kind.CONTINUES
 
 
 class Storyboard(msgspec.Struct, frozen=True, kw_only=True):
     """The beats of every style, in file order.
 
-    `source` is what they were read from, relative to the project where it lies inside, and
+    `source` is what they were read from, relative to the project if it is inside, and
     `files` are its files, named in the same way;
-    `notes` are remarks for the user that are not faults (which of two files is used).
+    `notes` are remarks for the user that are not errors (which of two files is used).
     A style without beats has an empty tuple. `without_prompt` has for each style the numbers of
     beats, as they are written, that beats.json lists and that have no prompt in the style.
     """

@@ -1,4 +1,4 @@
-"""Cells that hold no words: errors of spreadsheets, and blanks in disguise."""
+"""Cells without text: errors of spreadsheets, and blanks in disguise."""
 
 import re
 from typing import Final

@@ -30,7 +30,7 @@ _PART_OF_WORD = 20
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a storyboard and the styles it serves.
 
-    `file` is its path relative to the project. Where `shared`, its `ai_prompt` serves all
+    `file` is its path relative to the project. If `shared`, its `ai_prompt` serves all
     styles and goes out with each one's look; elsewhere it was written for the one style.
     """
 
@@ -48,7 +48,7 @@ class _Wrong(msgspec.Struct, frozen=True):
 
 
 class Beats(msgspec.Struct, frozen=True, kw_only=True):
-    """The beats of each style that a file serves, in its order, its faults, and remarks."""
+    """The beats of each style that a file serves, in its order, its errors, and remarks."""
 
     beats: dict[str, tuple[Beat, ...]]
     faults: tuple[InputError, ...]
@@ -58,14 +58,14 @@ class Beats(msgspec.Struct, frozen=True, kw_only=True):
 def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     """Return the beats of the rows of a file.
 
-    `styles` are all that exist, of which a row may name some. A row with a fault gives no
+    `styles` are all that exist, of which a row may name some. A row with an error gives no
     beat.
     """
     sheet = part.sheet
     beats: dict[str, list[Beat]] = {style: [] for style in part.styles}
     places: dict[str, dict[str, int]] = {style: {} for style in part.styles}
     faults = [*itertools.islice(_wrong_headings(sheet, styles), _MOST_IN_A_ROW), *sheet.faults]
-    # What is wrong with a heading is told once, and not of each of its cells.
+    # An error in a heading is reported once, not for each of its cells.
     known = frozenset((*styles, *sheet.style_columns))
     for at, row in enumerate(sheet.rows, 1):
         if row is None:
@@ -75,7 +75,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
             faults.append(InputError(file=sheet.file, row=at, line=line, message=TOO_MANY))
             break
         numbers = _numbers(row)
-        # Nearly all rows are plain; what is wrong with others takes three times as long to tell.
+        # Nearly all rows are valid; finding what is wrong with one takes three times as long.
         wrong = []
         if numbers is None or not _is_plain(row):
             wrong = _wrong_in(row, styles, known, sheet.misnamed.get(at, {}))
@@ -165,7 +165,7 @@ def _word_around(text: str, start: int, end: int) -> str:
 
 
 def _wrong_headings(sheet: ParsedFile, styles: tuple[str, ...]) -> Iterator[InputError]:
-    """Yield a fault for each column that is of no style."""
+    """Yield an error for each column that is of no style."""
     for style in sheet.style_columns:
         if style not in styles:
             yield InputError(
@@ -206,7 +206,7 @@ def _numbers(row: BeatRow) -> tuple[str, str, str] | None:
 
 
 def _is_plain(row: BeatRow) -> bool:
-    """Tell at one look that nothing is wrong with a row's texts, if that can be told."""
+    """Return quickly whether a row's texts are surely valid."""
     if row.references or row.ai_prompts or not row.ai_prompt or row.ai_prompt.isspace():
         return False
     may_be_blank = len(row.ai_prompt) <= LONGEST_BLANK or row.ai_prompt.lstrip()[0] == "="
@@ -219,7 +219,7 @@ def _is_plain(row: BeatRow) -> bool:
 def _wrong_in(
     row: BeatRow, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
 ) -> list[_Wrong]:
-    """Return what is wrong with a row taken by itself, at most as much as a person reads.
+    """Return what is wrong with a row taken by itself, a readable number of errors at most.
 
     No style that is `known` is reported as a wrong one. `misnamed` has what the row calls the
     fields that it lacks.
@@ -259,7 +259,7 @@ def _wrong_texts(row: BeatRow) -> Iterator[_Wrong]:
         if text and (reason := _unprintable(text)):
             yield _Wrong(field, reason)
     if row.references and len(_paths(row.references)) > _MOST_REFERENCES:
-        yield _Wrong("references", f"names more than {_MOST_REFERENCES} pictures")
+        yield _Wrong("references", f"names more than {_MOST_REFERENCES} images")
 
 
 def _wrong_prompts(
@@ -281,7 +281,7 @@ def _wrong_prompts(
 
 
 def _unprintable(text: str) -> str | None:
-    """Say why a text could not be sent or saved. Both come from tools, never from people."""
+    """Return why a text cannot be sent or saved: only tools write such texts."""
     if "\0" in text:
         return "holds a NUL character"
     if text.isascii():
@@ -289,12 +289,12 @@ def _unprintable(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "holds half of a surrogate pair, which is no character"
+        return "has half of a surrogate pair, which is not a character"
     return None
 
 
 def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> list[Beat]:
-    """Return the beats of a row without faults, one for each style that has a prompt."""
+    """Return the beats of a row without errors, one for each style that has a prompt."""
     shot, beat, written = numbers
     own = row.ai_prompts or {}
     common = row.ai_prompt if row.ai_prompt and not row.ai_prompt.isspace() else None
@@ -346,7 +346,7 @@ def _id(value: object) -> str | None:
 
 
 def _paths(value: object) -> tuple[str, ...]:
-    """Return the pictures that a row names; none where other tools mean something else."""
+    """Return the images that a row names; none if other tools mean something else."""
     if not value:
         return ()
     listed = [value] if isinstance(value, str) else value
@@ -363,7 +363,7 @@ def _folded(path: str) -> str:
 
 
 def _taken(key: BeatKey, row: BeatRow, at: int, first: int, sheet: ParsedFile) -> _Wrong:
-    """Return the fault of a row whose path belongs to an earlier one."""
+    """Return the error of a row with the path of an earlier one."""
     first_row, line = sheet.rows[first - 1], sheet.line(first)
     named = f"row {first}" + (f" (line {line})" if line else "")
     if first_row is None or first_row.shot_number is None or first_row.beat_number is None:

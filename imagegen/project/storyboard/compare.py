@@ -1,4 +1,4 @@
-"""Other files with prompts beside those that are used: where their prompts differ."""
+"""Find files with prompts that differ from those that are used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ class _Other(msgspec.Struct, frozen=True, kw_only=True):
 def differences(
     project: Path, used: Storyboard, styles: Sequence[str], *, named: str | None = None
 ) -> dict[str, str]:
-    """Return a note on each place in the project whose prompts differ, and which are used.
+    """Return a note on each place with other prompts, and which are used.
 
     `styles` are those that are drawn; if a beats file is `named`, only files beside it are
     looked at.
@@ -74,7 +74,7 @@ def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | No
     try:
         board = load(project, tuple(used.beats), beats=Path(other.name))
     except UsageError as error:
-        return f"{other.name} is not used, and has faults: {error.message}"
+        return f"{other.name} is not used, and has errors: {error.message}"
     beats = [beat for style in other.styles for beat in board.beats.get(style, ())]
     differ = [
         beat

@@ -73,13 +73,13 @@ def from_csv(
         try:
             return _sheet(_filled(reader, before), file, styles, notes)
         except csv.Error as error:
-            return failed_file(file, f"is no valid CSV: {error}")
+            return failed_file(file, f"is not valid CSV: {error}")
 
 
 def from_sheets(
     sheets: Iterable[tuple[str, Cells]], file: str, styles: Sequence[str]
 ) -> ParsedFile:
-    """Read rows from the sheet of an Excel file that has the most of our headings."""
+    """Read rows from the sheet of an Excel file with the most known headings."""
     listed = [(name, cells) for name, cells in sheets if cells]
     if not listed:
         return failed_file(file, "has no cells")
@@ -91,7 +91,7 @@ def from_sheets(
 
 @contextmanager
 def _any_field_size(size: int) -> Iterator[None]:
-    """Let a field be as long as the file: the module's limit holds for the whole process."""
+    """Allow a field as long as the file: the module's limit is per process."""
     with _field_size:
         before = csv.field_size_limit(max(size, 1))
         try:
@@ -229,7 +229,7 @@ class _Body:
         self.faults: list[InputError] = []
 
     def take(self, filled: Iterator[_Row]) -> None:
-        """Take every row that holds what is read, up to a million."""
+        """Read every row with known fields, up to a million."""
         width = self._width
         above: Cell | None = None
         shot = self._called.fields.get("shot_number")
@@ -241,7 +241,7 @@ class _Body:
             number = len(self.items) + 1
             if number > MOST_ROWS or len(self.faults) >= MOST_FAULTS:
                 message = (
-                    TOO_MANY if self.faults else f"a storyboard has {MOST_ROWS:,} rows at most"
+                    TOO_MANY if self.faults else f"a storyboard has at most {MOST_ROWS:,} rows"
                 )
                 self._fault(message, number, line)
                 return
@@ -312,7 +312,7 @@ class _Body:
         return row
 
     def notes(self) -> list[str]:
-        """Return what is to be said of rows that were not read, or read with those above."""
+        """Return notes on rows that were not read, or read with those above."""
         told = list(self._without_decimals())
         for reason, lines in self._skipped.items():
             if reason != "nothing that is read is filled in":
@@ -348,7 +348,7 @@ def _cell(cells: Sequence[Cell], at: int) -> Cell | None:
 
 
 def _twice(headings: Sequence[str]) -> str | None:
-    """Return the first heading that there is twice, in whatever spelling."""
+    """Return the first heading that occurs twice, in any spelling."""
     seen: set[str] = set()
     for name in headings:
         plain = names.squashed(name)
@@ -387,7 +387,7 @@ def _without_columns(
     *,
     styles: Sequence[str],
 ) -> ParsedFile:
-    """Return the sheet of a table that lacks columns, with a fault for each."""
+    """Return the sheet of a table that lacks columns, with an error for each."""
     faults = []
     free = [name for name in columns if name not in called.fields.values()]
     for field in missing:

@@ -4,7 +4,7 @@ Read are `export default […]`, `const prompts = […]; export default prompts;
 `export const prompts = […]`, `module.exports = […]` and a lone `const prompts = […]` (also
 with `let` and `var`, and with an object `{beats: […]}` for the list). A scanner that knows
 strings, comments and template literals finds where the list ends; pyjson5 reads it. Everything
-else that a module may hold is a fault.
+else that a module may hold is an error.
 """
 
 import re
@@ -65,7 +65,7 @@ def decode(text: str) -> object:
 
 
 class _Module:
-    """Reads the statements of a module, from `at` on, and remembers where its data lies."""
+    """Reads the statements of a module, from `at` on, and remembers where its data is."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -214,7 +214,7 @@ def _plain_piece(text: str, piece: re.Match[str]) -> str:
     def plain(part: re.Match[str]) -> str:
         if part["insert"]:
             at = piece.start() + 1 + part.start()
-            raise _fault("holds a template literal with ${…}, which is no data", text, at)
+            raise _fault("has a template literal with ${…}, which is not data", text, at)
         if part[0] == '"':
             return '\\"'
         if part[0][0] in "\r\n":
@@ -241,16 +241,16 @@ def _escaped(part: re.Match[str]) -> str:
 
 
 def _unreadable(text: str, at: int) -> str:
-    """Say what stands at a place that is no plain data, from the beginning of its word."""
+    """Return an error for a place that is not plain data, from the start of its word."""
     begin = at
     while begin > max(0, at - 60) and (text[begin - 1].isalnum() or text[begin - 1] in "_$."):
         begin -= 1
     excerpt = _LINE_END.split(text[begin : begin + 80], maxsplit=1)[0].strip()
     if excerpt.startswith("..."):
-        return f"holds a spread, which is no data: {quoted(excerpt)}"
+        return f"has a spread, which is not data: {quoted(excerpt)}"
     if _CALL.match(excerpt):
-        return f"holds a call, which is no data: {quoted(excerpt)}"
-    return f"holds what is no plain data: {quoted(excerpt)}"
+        return f"has a call, which is not data: {quoted(excerpt)}"
+    return f"has something other than plain data: {quoted(excerpt)}"
 
 
 def _fault(message: str, text: str, at: int) -> NotDataError:

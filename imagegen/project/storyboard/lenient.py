@@ -1,9 +1,9 @@
 """JSON as models and people write it: read past what is harmless, every syntax error at its line.
 
 Read past are a Markdown fence, prose before and after, comments, single and curly quotes,
-names without quotes, trailing commas, Python's `None` and `True`, and several documents one
-after the other, as JSON lines. Whatever else is wrong is an error, after which the reading
-goes on where it can, so that all errors of a file are found at once.
+names without quotes, and trailing commas. So are Python's `None` and `True`, and several
+documents one after the other, as JSON lines. Anything else is an error, after which reading
+continues if it can, so that all errors of a file are found at once.
 """
 
 import contextlib
@@ -252,7 +252,7 @@ class _Reader:
             return False
 
     def _go_on(self, before: int) -> None:
-        """Note where a value has ended; go past one character if nothing was read."""
+        """Record the end of a value; skip one character if nothing was read."""
         if self._at == before:
             self._at += 1
         self._end_of_value = self._at
@@ -277,7 +277,7 @@ class _Reader:
         return _unescaped(self._text[begin + 1 : end])
 
     def _end_of_string(self, begin: int, opening: str) -> int | None:
-        """Return where the quote is that ends a text, or None if there is none."""
+        """Return the position of the quote that ends a text, or None."""
         closing = _QUOTES[opening]
         pattern = _CLOSINGS[closing]
         first: int | None = None

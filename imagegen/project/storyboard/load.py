@@ -41,7 +41,7 @@ _SOME = 3
 
 
 class NoBeatsError(UsageError):
-    """Nothing lies at any place where beats are looked for, and no place was named."""
+    """No beats file was found, and none was named."""
 
 
 class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class _Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where beats are looked for.
+    """Where to look for beats.
 
     `base` is the folder that paths are relative to, `within` the folders that symbolic
     links may lead to (none: anywhere).
@@ -91,12 +91,12 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
 
     Looked at in this order, and chosen once for all styles: `beats.json`, `beats.csv`,
     `prompts/prompts-{style}.json` (else `.js`, `.mjs`), `storyboards/{style}.json`.
-    `beats`, taken from the project where it is relative, decides instead: a file of one of
+    `beats`, relative to the project, decides instead: a file of one of
     these kinds that all styles share, or a folder of files per style. `styles` are all that
-    the project knows; a prompt for any other is a fault.
+    the project knows; a prompt for any other is an error.
 
-    Raises InputFaultsError with the faults of all files that were chosen, NoBeatsError where
-    there is no beats file, and UsageError where there is no row in it.
+    Raises InputFaultsError with the errors of all files that were chosen, NoBeatsError if
+    there is no beats file, and UsageError if it has no row.
     """
     chosen, passed = _chosen(project, styles, beats)
     return _storyboard(chosen, styles, passed)
@@ -127,7 +127,7 @@ def _chosen(
             passed.append(candidate)
     if guessed is not None:
         return guessed, passed
-    # Rows without a single prompt: the faults of the first file say which are missing.
+    # Rows without a single prompt: the errors of the first file say which are missing.
     first = next((candidate for candidate in passed if candidate.has_rows), None)
     if first is None:
         raise _nothing(project, passed)
@@ -135,9 +135,9 @@ def _chosen(
 
 
 def candidate_files(project: Path) -> list[str]:
-    """Return the places that `load` would look at, in its order, where anything lies at them.
+    """Return the existing files that `load` would look at, in its order.
 
-    Of a folder, anything is a file of one of its patterns, whatever the style. Nothing is read.
+    Of a folder, that is a file of one of its patterns, in any style. Nothing is read.
     """
     found = [name for name in _SHARED if os.path.lexists(project / name)]
     for name, patterns in _FOLDERS:
@@ -195,10 +195,10 @@ def _names(project: Path) -> list[str]:
 
 
 def unused(project: Path, source: str, said: Container[str] = ()) -> str | None:
-    """Say which places are not used for the beats are those of `source`; None if there is none.
+    """Return a note on places that are not used beside `source`, if any.
 
-    Those that come before it hold no prompts, which the storyboard itself notes. Of those that
-    are `said` there is a note already.
+    Those that come before it hold no prompts, which the storyboard itself notes. Places in
+    `said` have a note already.
     """
     found = candidate_files(project)
     after = found[found.index(source) + 1 :] if source in found else []
@@ -284,7 +284,7 @@ def _without_prompt(
 
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not passed:
-        # A sample is made where there are no settings yet.
+        # A sample is made if there are no settings yet.
         others = alike(project)
         if others:
             return NoBeatsError(
@@ -310,7 +310,7 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
 def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
     if not os.path.isdir(project):  # noqa: PTH112 - unlike is_dir it never raises
         raise UsageError(
-            f"{project} is no folder",
+            f"{project} is not a folder",
             hint=project_command("init", project),
         )
     place = _Place(base=project, within=(project,), styles=tuple(styles))
@@ -336,7 +336,7 @@ def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candid
     if not real.is_dir():
         if path.suffix.lower() not in _KINDS:
             raise UsageError(
-                f"{path} is no beats file: its name must end in .json, .csv, .js or .mjs, "
+                f"{path} is not a beats file: its name must end in .json, .csv, .js or .mjs, "
                 "or it must be a folder of one file per style"
             )
         yield _file(path, place)
@@ -421,7 +421,7 @@ def _unknown(
 
 
 def _style_in(name: str, styles: Sequence[str]) -> str | None:
-    """Return the one style whose name is in that of a file of prompts; None if it is none."""
+    """Return the one style whose name is in that of a file of prompts, if exactly one is."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name alone
     joined = _joined(stem)
     found = [style for style in styles if _joined(style) in joined]

@@ -1,4 +1,4 @@
-"""How faults quote what a person wrote: shortened, on one line."""
+"""Quote the user's text in errors: shortened, on one line."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ _LONGEST = 60
 
 
 def quoted(text: str) -> str:
-    """Put a text in quotes, its white space collapsed, at most 60 characters of it."""
+    """Return a text in quotes, white space collapsed, at most 60 characters."""
     line = " ".join(text[: 8 * _LONGEST].split())
     if len(line) > _LONGEST:
         line = line[: _LONGEST - 1].rstrip() + "…"
@@ -17,6 +17,6 @@ def quoted(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def unknown_style(name: str, styles: tuple[str, ...]) -> str:
-    """Say that a style is unknown, with the one probably meant or else all there are."""
+    """Return the message for an unknown style, with a similar one or else all."""
     near = did_you_mean(name[:_LONGEST].casefold(), styles)
     return f"unknown style {quoted(name)}: {near or 'the styles are ' + ', '.join(styles)}"

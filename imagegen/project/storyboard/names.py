@@ -17,7 +17,7 @@ FIELDS = (
     "id",
     "references",
 )
-"""The fields of a row that pictures are drawn from."""
+"""The fields of a row that images are drawn from."""
 
 KEPT = ("text_overlay", "kinetic_text", "sfx", "duration", "start", "end")
 """Fields that later steps of a pipeline read: they stay with the beat."""
@@ -47,7 +47,7 @@ _COUNTS = ("scene", "scenenumber", "sceneno", "scenenr", "scenenum", "sceneid", 
 _NUMBERS = tuple(
     """
     number no nr num index id frame framenumber frameno panel panelnumber slide slidenumber page
-    image picture item row
+    image image item row
     """.split()  # noqa: SIM905  # a list has a line for each
 )
 _GUESSED = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
@@ -142,9 +142,9 @@ def match(shapes: Sequence[Sequence[str]], styles: Sequence[str]) -> Names:
 
 
 def numbers(names: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return which names count scenes and rows, for rows that have no beat number.
+    """Return which names number scenes and rows, for rows that have no beat number.
 
-    The first that there is of each kind; None if there is none.
+    The first of each kind, or None.
     """
     by_squashed = {squashed(name): name for name in reversed(names)}
     scene = next((by_squashed[name] for name in _COUNTS if name in by_squashed), None)

@@ -107,7 +107,7 @@ def looks_like_date(value: Number) -> bool:
 
 
 def _visible(text: str) -> str:
-    """Return a text in NFC, all white space as spaces and without characters nobody sees."""
+    """Return a text in NFC, all white space as spaces and without invisible characters."""
     if not text.isascii():
         # Compatibility forms are left, but for those that a keyboard types.
         text = unicodedata.normalize("NFC", text.translate(_SIGNS))

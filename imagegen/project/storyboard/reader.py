@@ -138,9 +138,9 @@ def require_text(data: bytes) -> None:
 
 
 def resolved(path: Path, *, within: Sequence[Path] = ()) -> Path:
-    """Follow a path's symbolic links, and refuse it where they lead out of `within`.
+    """Follow a path's symbolic links, and refuse it if they lead out of `within`.
 
-    Raises UnreadableError, also where nothing lies at the path.
+    Raises UnreadableError, also if there is nothing at the path.
     """
     try:
         real = path.resolve(strict=True)

@@ -35,7 +35,7 @@ def write_clean(
 
     One file for all styles becomes `beats.json`; of a folder of a file per style, each that is
     not strict becomes JSON beside it. A file that is already there is copied to another name
-    first. What is strict already is left alone. Raises `UsageError` if the beats have faults or
+    first. What is strict already is left alone. Raises `UsageError` if the beats have errors or
     the disk refuses.
     """
     done = []
@@ -62,7 +62,7 @@ def _target(project: Path, part: Part) -> Path:
 
 
 def _keep(target: Path) -> str | None:
-    """Copy a file to a name that is free, and return that name; None if there is no file."""
+    """Copy a file to a free name, and return that name; None if there is no file."""
     if target.is_symlink():
         raise UsageError(f"{target} is a symbolic link, and nothing is written through one")
     data = None

@@ -1,4 +1,4 @@
-"""The rows of a beats file: typed, with every fault of every row.
+"""The rows of a beats file: typed, with every error of every row.
 
 A strict file is decoded in one pass. Any other is read as a document first: its rows are
 looked for, and what they call their fields (`shapes`, `names`); broken JSON is read as far as
@@ -37,9 +37,9 @@ _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<field>\w*)(?P<deeper>.
 _ROW_AT = re.compile(r"`\$(?:\.beats)?\[(\d{1,9})\]")
 _GOT = re.compile(r"Expected `.*`, got `(\w+)`")
 MOST_FAULTS = 10_000
-"""Faults of one file that are kept: after so many the rest of it is not looked at."""
+"""Errors of one file that are kept: the rest of it is not read."""
 
-TOO_MANY = "from here on nothing was read: there are too many faults"
+TOO_MANY = "too many errors: the rest was not read"
 MOST_ROWS = 1_000_000
 
 # A file of nothing but empty rows or texts takes fifty times its size in memory. 100,000
@@ -68,7 +68,7 @@ class _Fields(msgspec.Struct, frozen=True):
     """Other tools give rows ids of any shape: only a text or a whole number is used."""
 
     references: Any = None
-    """Paths of pictures to send along: a list, or one. Other tools may mean something else."""
+    """Paths of images to send along: a list, or one. Other tools may mean something else."""
 
     text_overlay: Any = None
     kinetic_text: Any = None
@@ -101,10 +101,10 @@ class _StrictRow(BeatRow, frozen=True, forbid_unknown_fields=True):
 
 
 class ParsedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file holds.
+    """The content of one file.
 
     `file` is its path as shown to the user. A row that could not be read is None and has
-    its fault among `faults`. `holds_prompts` is true also if that is not known; `is_strict`
+    its error among `faults`. `holds_prompts` is true also if that is not known; `is_strict`
     says that it is JSON of our fields and no others, `guessed` that the prompts were found under
     another name than ours. `lines` has the line at which each row begins, from 1, if it is
     known; `headed` are the styles that have a column of their own in a table, `heading` the line
@@ -256,8 +256,8 @@ def _repeats(text: str) -> bool:
 
 
 def _not_json(text: str, file: str) -> InputError:
-    """Return the fault of a text in which there is no list or object."""
-    import json  # noqa: PLC0415  # knows where a faulty text is wrong
+    """Return the error of a text without a list or object."""
+    import json  # noqa: PLC0415  # knows where a text is invalid
 
     begins = quoted(text[:40])
     message, line, column = f"is not JSON: it begins with {begins}", None, None
@@ -281,7 +281,7 @@ def _not_json(text: str, file: str) -> InputError:
 
 
 def _from_very_many(text: str, file: str) -> ParsedFile:
-    """Read a very large file that is not strict: by our names alone, and its first fault."""
+    """Read a very large file that is not strict: by our names alone, and its first error."""
     try:
         document = _TYPED.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -310,7 +310,7 @@ def size_error(data: bytes | str) -> str | None:
     for sign, most in _MOST.items():
         count = data.count(sign.encode()) if isinstance(data, bytes) else data.count(sign)
         if count > most:
-            return f"is no list of beats: it has {count:,} times {sign}"
+            return f"is not a list of beats: it has {sign} {count:,} times"
     return None
 
 
@@ -322,7 +322,7 @@ def interpret(
     notes: Iterable[str] = (),
     lines: Mapping[int, int] | None = None,
 ) -> ParsedFile:
-    """Read rows from documents that are decoded already, whatever their fields are called.
+    """Read rows from documents that are decoded already, with any field names.
 
     `lines` has the line of each object by its `id`.
     """
@@ -485,7 +485,7 @@ class Interpreter:
         return row
 
     def _style_of(self, value: Mapping[str, Any]) -> str | None:
-        """Return the style that a row names, as a table with a row for each picture does."""
+        """Return the style that a row names, as a table with a row for each image does."""
         name = value.get("style", value.get("Style"))
         return self._styles.get(names.squashed(name)) if isinstance(name, str) else None
 
@@ -518,7 +518,7 @@ class Interpreter:
         return found
 
     def notes(self) -> list[str]:
-        """Return what is to be said of how the rows were read."""
+        """Return notes on how the rows were read."""
         renamed = self.called.renamed()
         if self._nested and "shot_number" not in self.called.fields:
             renamed.append("shot_number from what they are in")
@@ -530,7 +530,7 @@ class Interpreter:
             told.append(f"read {rows}{where}" + (f": {', '.join(renamed)}" if renamed else ""))
         for name, field in self.called.others.items():
             if field in names.REQUIRED and field not in self.called.fields:
-                # Each row that lacks it is a fault.
+                # Each row that lacks it is an error.
                 continue
             read = self.called.fields.get(field)
             having = sum(n for shape, n in self._shapes.items() if name in shape)
@@ -539,7 +539,7 @@ class Interpreter:
             )
             many = "" if having == count else f"{having:,} row{'s' * (having != 1)}: "
             if read is None or without:
-                told.append(f'{many}"{name[:60]}" is not read: its name should be {field}')
+                told.append(f'{many}"{name[:60]}" is not read: rename it to {field}')
             else:
                 told.append(f'{many}"{name[:60]}" is not read: {field} is read from "{read}"')
         return told
@@ -556,7 +556,7 @@ def _before_dot(number: str) -> str:
 def _typed(
     values: Sequence[object], file: str
 ) -> tuple[tuple[BeatRow | None, ...], tuple[InputError, ...]]:
-    """Return rows of the right types, None for each that has others, and the faults of these."""
+    """Return rows of the right types, None for each that has others, and the errors of these."""
     try:
         return tuple(msgspec.convert(values, list[BeatRow])), ()
     except (ValueError, RecursionError):
@@ -577,11 +577,11 @@ def _typed(
 
 
 def _explain(error: Exception) -> tuple[str | None, str]:
-    """Put the decoder's complaint about one row into words: the field, and what is wrong."""
+    """Return the field and the message of the decoder's error about one row."""
     if isinstance(error, UnicodeError):
-        return None, "holds half of a surrogate pair, which is no character"
+        return None, "has half of a surrogate pair, which is not a character"
     if not isinstance(error, msgspec.ValidationError):
-        return None, "cannot be read: it is nested too deeply or holds what is no text"
+        return None, "cannot be read: it is nested too deeply or has invalid text"
     complaint = _COMPLAINT.fullmatch(str(error))
     field = (complaint and complaint["field"]) or None
     got = _GOT.match(str(error))

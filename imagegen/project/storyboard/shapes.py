@@ -32,10 +32,10 @@ _OF_ROWS = ("transition_type", "script_phrase", "references", "text_overlay", "k
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row: what it is, and what the lists and objects around it say.
+    """One row: its value, and what the lists and objects around it say.
 
-    `shot` is the number of the shot or scene that it is in, `beat` the name under which it is
-    in an object, `style` the style whose list it is in.
+    `shot` is the number of its shot or scene, `beat` its name if it is in an object, and
+    `style` the style if it is in that style's list.
     """
 
     value: Any
@@ -130,7 +130,7 @@ class _Walk:
         """Return the lists of rows that an object holds, each with its name and its style."""
         found: list[tuple[str, Any, str | None]] = []
         if {"beat_number", "ai_prompt"} <= {names.field_of(name) for name in value}:
-            # A row, whatever else it lists.
+            # A row, even if it has other lists.
             return found
         for name, held in value.items():
             if not _holds_objects(held):

@@ -1,4 +1,4 @@
-"""What a row's transition means: whether its picture begins something new, or continues."""
+"""What a row's transition means: whether its image begins something new, or continues."""
 
 import re
 from collections import Counter
@@ -11,16 +11,16 @@ from imagegen.project.storyboard.messages import quoted
 
 
 class Kind(StrEnum):
-    """What a transition means for a picture."""
+    """What a transition means for an image."""
 
     BEGINS = "begins"
     """Something new: it is drawn with the style reference."""
 
     CONTINUES = "continues"
-    """It continues the picture before it in its shot."""
+    """It continues the image before it in its shot."""
 
     NONE = "none"
-    """Nothing is said: it is drawn without the style reference."""
+    """No transition: it is drawn without the style reference."""
 
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -45,14 +45,14 @@ _BEGIN: Final = frozenset(
 _OLD_HARD_CUTS: Final = frozenset({"h", "hard cut", "cut"})
 _OLD_CONTINUATIONS: Final = frozenset({"c", "continuous", "continue", "continues", "continued"})
 
-CHOICES: Final = "H, Cut, Fade, Dissolve, Wipe … begin a new picture, C continues the one before"
-"""What a person may write."""
+CHOICES: Final = "H, Cut, Fade, Dissolve, Wipe … begin a new image, C continues the one before"
+"""The accepted spellings."""
 
 
 def kind_of(transition: str) -> Kind:
     """Return what a transition means, in any case and spelling.
 
-    Whatever does not continue begins something new; only an empty one says nothing.
+    Anything that does not continue begins something new; only an empty one means nothing.
     """
     return _read(transition)[0]
 
@@ -63,12 +63,12 @@ def is_known(transition: str) -> bool:
 
 
 def was_hard_cut(transition: str) -> bool:
-    """Return whether 0.1.0 drew a picture of this transition with the style reference."""
+    """Return whether 0.1.0 drew an image of this transition with the style reference."""
     return transition.strip().casefold() in _OLD_HARD_CUTS
 
 
 def was_continuation(transition: str) -> bool:
-    """Return whether 0.1.0 drew a picture of this transition from the one before it."""
+    """Return whether 0.1.0 drew an image of this transition from the one before it."""
     return transition.strip().casefold() in _OLD_CONTINUATIONS
 
 
@@ -87,7 +87,7 @@ def unknown(transitions: Iterable[str]) -> str | None:
         return None
     shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_SHOWN))
     more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
-    return f"transitions that are not known begin a new picture: {shown}{more} ({CHOICES})"
+    return f"unknown transitions begin a new image: {shown}{more} ({CHOICES})"
 
 
 @lru_cache(maxsize=1024)
