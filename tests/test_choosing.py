@@ -242,8 +242,8 @@ def test_what_cannot_be_chosen_changes_nothing(board: Board) -> None:
     board.place("clear", KEYS[1]).unlink()
     board.place("clear", KEYS[2]).write_bytes(b"torn")
     wrong = {
-        "clear/1/1.2 has no picture yet": {IDS[1]: Pick("clear")},
-        "clear/2/2.1 has no whole picture": {IDS[2]: Pick("clear")},
+        "clear/1/1.2 has no image yet": {IDS[1]: Pick("clear")},
+        "clear/2/2.1 has no complete image": {IDS[2]: Pick("clear")},
         'no style "oil"': {IDS[0]: Pick("oil")},
         "no beat clear/9.9": {BeatId("9.9"): Pick("clear")},
     }
@@ -328,7 +328,7 @@ def test_the_rest_is_chosen_where_there_is_a_picture(board: Board) -> None:
 def test_a_lock_that_cannot_be_taken_is_told(board: Board) -> None:
     """As every refusal of the disk is, and nothing is chosen."""
     (board.root / ".imagegen" / "selections.lock").mkdir(parents=True)
-    with pytest.raises(StorageError, match=r"selections\.lock cannot be written: a folder stands"):
+    with pytest.raises(StorageError, match=r"selections\.lock cannot be written: there is a"):
         board.choose(KEYS[0], "clear")
     assert board.said == {}
 
@@ -342,7 +342,7 @@ def test_a_table_of_nothing_but_faults_is_told_soon(board: Board, tmp_path: Path
     faults = told.value.faults
     assert [fault.hint is not None for fault in faults[:21]] == [True] * 20 + [False]
     assert len(faults) == 10_001
-    assert "too many faults" in faults[-1].message
+    assert "too many errors" in faults[-1].message
 
 
 # Redrawn since
@@ -466,9 +466,9 @@ def test_what_is_not_understood_stays_and_is_told(board: Board) -> None:
     assert [
         (one.name, one.reason.split()[1]) for one in choices.left_over(board.project).unclear
     ] == [
-        ("1.1", "no"),
+        ("1.1", "not"),
         ("1.2", "taken"),
-        ("notes", "no"),
+        ("notes", "not"),
     ]
     board.choose(KEYS[2], "clear")
     assert board.said.items() >= entries.items()
@@ -674,7 +674,7 @@ def test_nothing_is_chosen_while_a_step_is_half_done(board: Board) -> None:
     folder = board.root / "old_images/2026-09-21T14-13-20Z"
     folder.mkdir(parents=True)
     (folder / "step.json").write_text('{"kind": "use", "state": "begun"}')
-    with pytest.raises(UsageError, match="pictures are being moved"):
+    with pytest.raises(UsageError, match="images are being moved"):
         board.choose(KEYS[0], "clear")
     recovery.finish_interrupted(ProjectPaths(board.root), WALL)
     board.choose(KEYS[0], "clear")

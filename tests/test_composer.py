@@ -218,13 +218,13 @@ def test_a_named_reference_must_be_there(tmp_path: Path, users: Path, setting: s
 
 
 def test_a_project_names_no_file_outside_of_it(tmp_path: Path, users: Path) -> None:
-    """What lies outside the project is not sent, neither by path nor through a link."""
+    """What is outside the project is not sent, neither by path nor through a link."""
     project, outside = tmp_path / "project", tmp_path / "outside.png"
     project.mkdir()
     outside.write_bytes(picture())
     (project / "link.png").symlink_to(outside)
     for path in ("../outside.png", outside.as_posix(), "link.png"):
-        assert "lies outside the project" in refused(project, f'style_reference = "{path}"')
+        assert "is outside the project" in refused(project, f'style_reference = "{path}"')
     (project / "style_reference.png").symlink_to(outside)
     assert "leads out of the project" in refused(project)
 
@@ -240,7 +240,7 @@ def test_what_is_no_path_is_refused(tmp_path: Path, users: Path, written: str) -
 def test_a_style_reference_that_is_a_link_to_itself_is_refused(tmp_path: Path, users: Path) -> None:
     """A link in a circle ends in words."""
     (tmp_path / "style_reference.png").symlink_to(tmp_path / "style_reference.png")
-    assert "is no path" in refused(tmp_path)
+    assert "is not a valid path" in refused(tmp_path)
 
 
 def test_a_reference_may_be_a_link_within_the_project(tmp_path: Path, users: Path) -> None:
@@ -253,8 +253,8 @@ def test_a_reference_may_be_a_link_within_the_project(tmp_path: Path, users: Pat
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "no picture"),
-        (b"<svg></svg>", "no picture"),
+        (b"", "cannot be sent"),
+        (b"<svg></svg>", "cannot be sent"),
         (b"\0\0\0\x18ftypheic" + bytes(7 * 1024 * 1024), "larger than 7 MB"),
         (picture()[:40], "is torn"),
     ],

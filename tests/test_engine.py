@@ -247,7 +247,7 @@ def test_used_up_attempts_earn_one_more_round_half_a_minute_later(tmp_path: Path
     assert complete.exit_code == 0
     assert "round" in waits(show)
     (told,) = (one for one in show.events if isinstance(one, Waiting) and one.reason == "round")
-    assert told.message == "clear: 1 beat that failed in passing is tried once more"
+    assert told.message == "clear: 1 beat with a temporary error is tried once more"
     assert gaps(show.provider.times("clear 1"))[-1] == pytest.approx(
         30 + show.provider.latency, abs=0.2
     )

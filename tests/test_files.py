@@ -137,7 +137,7 @@ def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
         (errno.EROFS, "is on a read-only disk"),
         (errno.EACCES, "not permitted to write"),
         (errno.EPERM, "not permitted to write"),
-        (errno.ENOTDIR, "a file stands where a folder should be"),
+        (errno.ENOTDIR, "there is a file in its place"),
         (errno.EIO, "cannot be written: Input/output error"),
     ],
 )
@@ -153,9 +153,9 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     """A folder that cannot be made says that a file stands there."""
     (tmp_path / "a").write_bytes(b"")
     for folder in (tmp_path / "a", tmp_path / "a" / "b"):
-        with pytest.raises(StorageError, match="a file stands where a folder should be"):
+        with pytest.raises(StorageError, match="there is a file in its place"):
             files.make_folder(folder)
-    with pytest.raises(StorageError, match="a file stands where a folder should be"):
+    with pytest.raises(StorageError, match="there is a file in its place"):
         files.write(tmp_path / "a" / "b", b"")
 
 

@@ -375,10 +375,10 @@ def test_a_sheet_says_that_numbers_have_moved(commands: Commands, root: Path) ->
     rows = [row(0), row(1, ai_prompt="new"), row(2, ai_prompt="prompt <1>")]
     (root / "beats.json").write_text(json.dumps(rows))
     done = went_well(commands.run("gallery", root))
-    assert "warning: Numbers have moved: 3 pictures" in done.err
+    assert "warning: Beat numbers changed: 3 images" in done.err
     assert f"imagegen renumber {root} moves them along" in " ".join(done.err.split())
     text = Page((root / "gallery.html").read_text(encoding="utf-8")).text
-    assert text.count("Numbers have moved: 3 pictures have the words of another beat.") == 1
+    assert text.count("Beat numbers changed: 3 images now belong to another beat.") == 1
     assert text.count("belongs to 1.3") == 3
     # What lies at 1.3 has words that are gone.
     assert text.count("outdated") == 3
@@ -444,7 +444,7 @@ def test_a_sheet_that_would_be_too_large_is_refused(commands: Commands) -> None:
             (folder / f"Beat_1.{number}.png").hardlink_to(shared(root))
     done = commands.run("gallery", root)
     assert done.code == 2
-    assert "9,000 pictures are too many for one sheet" in done.err
+    assert "9,000 images are too many for one sheet" in done.err
     assert not (root / "gallery.html").exists()
 
 

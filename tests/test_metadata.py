@@ -309,7 +309,7 @@ def test_a_restamped_picture_is_written_without_a_copy_of_its_pixels() -> None:
 
 @pytest.mark.parametrize("size", range(IHDR_END, 200, 7))
 def test_restamping_a_torn_picture_leaves_it_torn(size: int) -> None:
-    """What is cut off anywhere raises nothing, and is no whole picture afterwards."""
+    """What is cut off anywhere raises nothing, and is not a complete image afterwards."""
     assert examined(restamped(told(texts())[:size], texts())) is None
 
 

@@ -208,7 +208,7 @@ def test_ids_that_are_counted_anew_keep_nothing_from_its_words() -> None:
 
 @pytest.mark.parametrize(("words", "edited"), [(SHORE, EDITED), (SEA, SEA_EDITED)])
 def test_a_beat_that_was_edited_while_it_moved_is_found(words: str, edited: str) -> None:
-    """Where numbers have moved, words that are much alike are the same beat, in any script."""
+    """Where beat numbers changed, words that are much alike are the same beat, in any script."""
     before = ["a", words, "c"]
     assert moves(before, ["new", "a", edited, "c"]) == {"1.1": "1.2", "1.2": "1.3", "1.3": "1.4"}
 
@@ -230,7 +230,7 @@ def test_words_that_are_less_than_half_the_same_are_another_beat(words: str, oth
 
 @pytest.mark.parametrize(("words", "edited"), [(SHORE, EDITED), (SEA, SEA_EDITED)])
 def test_where_nothing_has_moved_nothing_moves_by_likeness(words: str, edited: str) -> None:
-    """Words that are merely alike are no proof that numbers have moved."""
+    """Words that are merely alike are no proof that beat numbers changed."""
     assert moves(["a", words, "c"], ["a", "X", "c", edited]) == {}
     assert moves([words], ["X", edited]) == {}
 

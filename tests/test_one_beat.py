@@ -255,7 +255,7 @@ def test_what_is_not_understood_of_an_entry_is_said(older: OlderProject) -> None
     )
     reasons = {one.name: one.reason for one in choices.left_over(older.project).unclear}
     assert reasons["Beat 2"].endswith("since its selectedAt cannot be read")
-    assert reasons["Beat 1"] == 'is no choice: no style is called "Clear"'
+    assert reasons["Beat 1"] == 'is not a choice: no style is called "Clear"'
 
 
 def test_a_number_of_digits_is_no_date() -> None:

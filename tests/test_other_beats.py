@@ -47,7 +47,7 @@ def test_no_picture_of_other_beats_is_renumbered(
     root = other.parent
     before = {path: path.read_bytes() for path in pictures(root)}
     told = said(commands.run(how[0], root, *how[1:]))
-    assert "the last run was of other.json (--beats), and this is beats.json" in told
+    assert "the last run read other.json (--beats), and this is beats.json" in told
     assert "Nothing was moved" in told
     assert f"imagegen renumber {root} --beats {root / 'beats.json'} goes by this one" in told
     assert 'beats = "other.json" in imagegen.toml' in told
@@ -78,10 +78,10 @@ def test_after_a_run_of_other_beats_these_are_named(
     """Numbers seem to have moved: what helps is the other file, and not to renumber."""
     root = other.parent
     told = said(commands.run(asked[0], root, *asked[1:]))
-    assert "numbers have moved" in told
-    assert "the last run was of other.json, and this is beats.json" in told
-    assert f"--beats {other} goes by that one" in told
-    assert f"--beats {root / 'beats.json'} by this" in told
+    assert "beat numbers changed" in told
+    assert "the last run read other.json, and this command reads beats.json" in told
+    assert f"--beats {other} uses the first" in told
+    assert f"--beats {root / 'beats.json'} the second" in told
     assert "renumber" not in told
 
 
@@ -132,7 +132,7 @@ def test_what_has_its_picture_is_redrawn_from_the_same_beats(commands: Commands)
     named = ("--beats", insert(root / "other.json"))
     went_well(commands.run("run", root, *named))
     told = said(commands.run("skip", root, "clear/1.4", *named))
-    assert f"imagegen redraw {root} clear/1.4 --beats {named[1]} draws it anew" in told
+    assert f"imagegen redraw {root} clear/1.4 --beats {named[1]} draws it again" in told
 
 
 def test_a_candidate_of_named_beats_is_kept_for_these(commands: Commands) -> None:
@@ -194,7 +194,7 @@ def test_a_project_of_named_beats_alone_is_told_which(commands: Commands, other:
         for asked in ("status", "check", "gallery"):
             told = said(commands.run(asked, root))
             assert f"no beats in {root}" in told
-            assert f"the last run was of other.json: name it with --beats {other}" in told
-            assert 'beats = "other.json" in imagegen.toml makes it its own' in told
+            assert f"the last run read other.json: name it with --beats {other}" in told
+            assert 'beats = "other.json" in imagegen.toml keeps it' in told
             assert "imagegen init" not in told
     went_well(commands.run("status", root, "--beats", other))

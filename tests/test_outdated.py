@@ -425,7 +425,7 @@ def test_nothing_is_accepted_where_numbers_have_moved(board: Board) -> None:
     """A picture that lies at another beat's number is not settled for that one by mistake."""
     board.draw()
     board.write(rows("new", "a", "b", "c"))
-    with pytest.raises(UsageError, match="numbers have moved"):
+    with pytest.raises(UsageError, match="beat numbers changed"):
         board.accept()
     assert board.moves() == {"1.1": "1.2", "1.2": "1.3", "1.3": "1.4"}
 
@@ -494,7 +494,7 @@ def test_only_moved_words_are_moves(board: Board) -> None:
 def test_a_beat_that_was_edited_while_it_moved_is_found_by_what_its_picture_tells(
     board: Board,
 ) -> None:
-    """The words that a picture holds are enough, where numbers have moved."""
+    """The words that a picture holds are enough, where beat numbers changed."""
     board.write(rows("a", BOAT))
     board.draw()
     board.write(rows("new", "a", BOAT.replace("red", "blue")))

@@ -291,7 +291,7 @@ def test_very_many_faults_stay_few_to_read(root: Path) -> None:
     """A file of nothing but faults is not told in full."""
     found = faults(root, '["clear/1/1.1"]\n' + "".join(f"x{n} = 1\n" for n in range(5_000)))
     assert len(found) <= 1_001
-    assert found[-1][2] == "too many faults: the rest is not read"
+    assert found[-1][2] == "too many errors: the rest is not read"
 
 
 def test_a_link_is_refused(root: Path, tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_link_is_refused(root: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_not_written_over(root: Path) -> None:
     """An edit of a torn file is refused, and the file stays as it is."""
     write(root, '["clear/1/1.1"]\nprompt = ')
-    with pytest.raises(UsageError, match="fault"):
+    with pytest.raises(UsageError, match="error"):
         overrides.edit(ProjectPaths(root), {TWO: Override(waived=True)})
     assert text(root) == '["clear/1/1.1"]\nprompt = '
 
@@ -402,7 +402,7 @@ def test_whatever_way_an_entry_is_written_it_can_be_edited(
 def test_a_new_file_says_what_it_is(root: Path) -> None:
     """Who finds the file is told who writes it."""
     overrides.edit(ProjectPaths(root), {ONE: Override(waived=True)})
-    assert text(root).startswith("# What was settled beat by beat: ")
+    assert text(root).startswith("# Overrides of single beats, ")
     overrides.edit(ProjectPaths(root), {TWO: Override(waived=True)})
     assert text(root).count("#") == 1
 
@@ -574,7 +574,7 @@ def test_several_that_settle_nothing_are_told_as_several(root: Path) -> None:
     settle(root, "1.2", prompt="Mine too")
     board(root, "new")
     (note,) = (note for note in project(root).storyboard.notes if "not used" in note)
-    assert "clear/1/1.1, clear/1/1.2 are not used: no beats have their numbers and words" in note
+    assert "clear/1/1.1, clear/1/1.2 are not used: no beats have their numbers and prompts" in note
 
 
 @pytest.mark.parametrize("after", [["a", "edited", "c"], ["a", "c"]], ids=["edited", "deleted"])

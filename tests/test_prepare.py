@@ -85,7 +85,7 @@ def test_a_disk_that_takes_no_file_ends_before_anything_starts(
 def test_a_file_where_pictures_belong_ends_before_anything_starts(layout: ProjectPaths) -> None:
     """A file in the way of the pictures' folder is exit 2."""
     layout.pictures.write_bytes(b"")
-    with pytest.raises(UsageError, match="a file stands where a folder should be"):
+    with pytest.raises(UsageError, match="there is a file in its place"):
         prepare.check_disk(layout)
 
 

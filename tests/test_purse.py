@@ -124,7 +124,7 @@ def test_money_for_so_many_pictures_draws_so_many(tmp_path: Path, pictures: int)
 def test_a_small_sum_is_told_as_it_was_given(tmp_path: Path) -> None:
     """Half a cent is no whole one, and none."""
     (message,) = show(tmp_path, max_cost=0.005).draw().messages
-    assert message == "about $0.00 is spent, and another picture could pass $0.005 (--max-cost)"
+    assert message == "about $0.00 is spent, and another image could exceed $0.005 (--max-cost)"
 
 
 def test_money_that_suffices_is_no_ending(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_limit_in_money_needs_a_price(commands: Commands, server: GeminiServer
     asked = ("run", root, "--base-url", server.address, "--max-cost", "0.12")
     done = commands.run(*asked)
     assert done.code == 2
-    assert 'what a 1K picture of "my-image-model" costs is not known' in done.err
+    assert 'the price of a 1K image of "my-image-model" is not known' in done.err
     assert "[prices] in keys.toml" in done.err
     assert server.requests == []
 

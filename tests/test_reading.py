@@ -262,7 +262,7 @@ class TestNames:
         found = board(tmp_path, json.dumps(renamed({"transition_type": "trasition_type"})))
         assert found.beats["clear"][0].transition == ""
         assert found.notes == (
-            'beats.json: "trasition_type" is not read: its name should be transition_type',
+            'beats.json: "trasition_type" is not read: rename it to transition_type',
         )
 
     def test_a_required_name_that_is_misspelt_is_a_fault(self, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_at_most_three_beats_are_charged_for_what_every_request_meets(
     assert 1 <= len(in_error(show)) <= ALIKE
     pending = sum(counts.pending for counts in complete.counts.values())
     assert pending == 30 * styles - len(in_error(show))
-    assert "so it is not the prompt: Policy 17 of ACME forbids it." in complete.messages[0]
+    assert "not for its prompt: Policy 17 of ACME forbids it." in complete.messages[0]
     assert complete.resume_after is None
 
 
@@ -287,7 +287,7 @@ def test_answers_of_no_use_are_not_paid_for_again_and_again(
     show.provider.answer = lambda _request, _key: fault
     complete = show.draw()
     assert ends(complete) == (Exit.USAGE, "unusable")
-    assert "none holds an image" in complete.messages[0]
+    assert "none has a usable image" in complete.messages[0]
     assert complete.messages[0].endswith(fault.message)
     assert len(show.provider.requests) <= beats
     assert not in_error(show)

@@ -125,7 +125,7 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
         'row 2 (line 4)  beat   no beat "9.9" in this project',
         'row 3 (line 5)  style  unknown style "cleer": did you mean "clear"?',
         'row 3 (line 5)  flag   "maybe" is neither yes nor no',
-        "row 4 (line 6)  style  clear/1/1.3 has no picture yet",
+        "row 4 (line 6)  style  clear/1/1.3 has no image yet",
         "row 5 (line 7)  beat   1.1 is already row 1",
         "row 6 (line 8)  beat   missing",
         "row 6 (line 8)  style  missing",
@@ -140,7 +140,7 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
         (b"number,style\n1.1,clear\n", 'has no column "beat"'),
         (b"beat,style,style\n1.1,clear,clear\n", 'has two columns named "style"'),
         (b"", 'has no column "beat"'),
-        (b'beat,style\n"1.1,clear\n', "is no valid CSV"),
+        (b'beat,style\n"1.1,clear\n', "is not valid CSV"),
         (b"beat,style\n\xff,clear\n", "is not UTF-8"),
     ],
 )
@@ -160,7 +160,7 @@ def test_what_is_no_table_is_told(
     [
         (["9.9", "clear"], 'no beat "9.9"'),
         (["1.1", "cleer"], 'did you mean "clear"?'),
-        (["1.1"], "which style's picture of 1.1?"),
+        (["1.1"], "which style's image of 1.1?"),
         ([], "choose needs a beat and a style"),
         (["1.1", "1.1", "clear"], "1.1 is named twice"),
         (["consistent/1.1", "clear"], "1.1 is named twice"),
@@ -169,7 +169,7 @@ def test_what_is_no_table_is_told(
         (["1.1", "clear", "--json"], "--json needs --list"),
         (["--all", "cleer"], 'did you mean "clear"?'),
         (["1.1", "--flag"], "nothing is chosen for 1.1"),
-        (["1.3", "clear"], "clear/1/1.3 has no picture yet"),
+        (["1.3", "clear"], "clear/1/1.3 has no image yet"),
     ],
 )
 def test_wrong_words_change_nothing(
@@ -214,7 +214,7 @@ def test_beats_are_chosen_while_a_run_is_active(commands: Commands, server: Gemi
         process = commands.start("run", made, *address)
         assert server.wait_for_requests(4)
         went_well(commands.run("choose", made, "1.1", "clear"))
-        refused(commands.run("choose", made, "1.2", "clear"), "has no picture yet")
+        refused(commands.run("choose", made, "1.2", "clear"), "has no image yet")
     assert commands.wait(process).code == 0
     assert said(made) == {"1.1": "clear"}
 
@@ -233,7 +233,7 @@ def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
         refused(
             commands.run(words[0], root, *words[1:]),
             "cannot be understood",
-            "mend it, or move it away",
+            "fix it, or move it away",
         )
     assert torn.read_text() == '{"1.1": {"style": "cl'
 
@@ -254,7 +254,7 @@ def test_status_tells_what_became_of_another_tools_choices(commands: Commands, r
         "1 without a picture any more: 1.2",
         "1 without a copy in selected_images: 1.1",
         "Copies that belong to no choice (kept): selected_images/Beat_1.3.png",
-        "notes is no choice",
+        "notes is not a choice",
     ):
         assert said_of_it in words
     assert "of beats that are gone" not in words
@@ -330,7 +330,7 @@ def test_renumbering_brings_choices_of_two_shots_along(commands: Commands) -> No
     # The lamp is gone, boat and cat change places.
     left = [("1", "1", "A cat."), ("2", "1", "A boat."), ("2", "2", "Fog.")]
     write(root, [{"shot_number": s, "beat_number": b, "ai_prompt": p} for s, b, p in left])
-    refused(commands.run("run", root), "have the words of another beat")
+    refused(commands.run("run", root), "belong to another beat")
     done = went_well(commands.run("renumber", root))
     assert "chosen images moved too" in done.out
     assert selected(root) == {

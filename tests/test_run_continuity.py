@@ -248,7 +248,7 @@ def test_to_draw_from_an_outdated_picture_is_warned_of(
     rows = chains(1)
     rows[1]["ai_prompt"] = "edited <1>"
     (root / "beats.json").write_text(json.dumps(rows))
-    warned = "clear/1.3 continues a picture that is outdated itself"
+    warned = "clear/1.3 continues an outdated image that stays"
 
     run = ("run", root, "--outdated", "--base-url", server.address)
     assert warned in commands.run(*run, "--beat", "1.3").text

@@ -332,7 +332,7 @@ def test_moved_numbers_stop_a_run_before_anything_is_sent(
     for asked in (["run"], ["run", "--dry-run"], ["run", "--outdated", "--yes"]):
         done = commands.run(asked[0], drawn, *asked[1:], "--base-url", server.address)
         assert done.code == 2
-        assert f"{3 * edit.moved} pictures have the words of another beat" in done.err
+        assert f"{3 * edit.moved} images now belong to another beat" in done.err
         for way in ("imagegen renumber", "--renumber", "--as-is"):
             assert way in done.err
     assert not server.requests
@@ -359,7 +359,7 @@ def test_moved_numbers_stop_a_run_before_anything_is_sent(
 def test_nothing_is_done_with_another_beats_picture(
     commands: Commands, drawn: Path, asked: Sequence[str]
 ) -> None:
-    """Where numbers have moved, every command that would take or replace one is refused."""
+    """Where beat numbers changed, every command that would take or replace one is refused."""
     went_well(commands.run("choose", drawn, "7.1", "clear"))
     (commands.folder / "own.png").write_bytes(picture(drawn, "clear", 0).read_bytes())
     (commands.folder / "picks.csv").write_text("beat,style\n7.1,clear\n")
@@ -368,8 +368,8 @@ def test_nothing_is_done_with_another_beats_picture(
     before = files(drawn)
     done = commands.run(asked[0], drawn, *asked[1:])
     assert done.code == 2
-    assert "numbers have moved" in done.err
-    assert "7/7.1 is 7/7.2 now" in done.err
+    assert "beat numbers changed" in done.err
+    assert "7/7.1 → 7/7.2" in done.err
     assert f"imagegen renumber {drawn} moves the images, at no cost" in " ".join(done.err.split())
     assert files(drawn) == before
 
@@ -383,7 +383,7 @@ def test_what_is_chosen_is_told_where_numbers_have_moved(commands: Commands, dra
         done = went_well(commands.run("choose", drawn, "--list", *options))
         assert "7.1" in done.out
         told = " ".join(done.err.split())
-        assert "pictures have the words of another beat." in told
+        assert "images now belong to another beat." in told
         assert f"imagegen renumber {drawn} moves the images, at no cost" in told
         assert "clean" not in done.text
     assert "of beats that are gone" not in went_well(commands.run("choose", drawn, "--list")).out
@@ -432,7 +432,7 @@ def test_status_says_that_numbers_have_moved(commands: Commands, drawn: Path) ->
     """In words, with the command that mends it."""
     write(drawn, EDITS["swapped"].rows)
     said = went_well(commands.run("status", drawn)).out
-    assert "Numbers have moved: 6 pictures have the words of another beat." in said
+    assert "Beat numbers changed: 6 images now belong to another beat." in said
     assert f"imagegen renumber {drawn} --dry-run" in said
 
 
@@ -445,7 +445,7 @@ def test_a_check_does_not_pass_where_numbers_have_moved(
     write(drawn, EDITS["swapped"].rows)
     done = commands.run("status", drawn, "--check", *form)
     assert done.code == 2
-    assert "numbers have moved: 6 pictures have the words of another beat" in done.err
+    assert "beat numbers changed: 6 images now belong to another beat" in done.err
     assert f"imagegen renumber {drawn} moves them along" in " ".join(done.err.split())
     assert done.out == commands.run("status", drawn, *form).out
 
@@ -561,7 +561,7 @@ def test_run_as_is_draws_and_leaves_the_pictures(
     write(drawn, EDITS["inserted"].rows)
     done = went_well(commands.run("run", drawn, "--as-is", "--base-url", server.address))
     assert [r.prompt.split("\n")[0] for r in server.requests] == [ROWS[59].words] * 3
-    assert "90 pictures are outdated: words changed" in done.text
+    assert "90 images are outdated: words changed" in done.text
     now = lying(drawn)
     assert {place: now[place] for place in before} == before
     assert progress(drawn) == numbers(61)
@@ -587,8 +587,8 @@ def test_numbers_that_moved_in_one_style_concern_that_style(
     address = ("--base-url", server.address)
     refused = commands.run("run", root, *address)
     assert refused.code == 2
-    assert "2 pictures have" in refused.err
-    assert "clear/2/2.3 is 9/9.5 now" in refused.err
+    assert "2 images now belong" in refused.err
+    assert "clear/2/2.3 → 9/9.5" in refused.err
     went_well(commands.run("run", root, "--style", "illustration", *address))
     assert {s: told["moved"] for s, told in status(commands, root).items()} == {
         "illustration": 0,
@@ -702,7 +702,7 @@ def test_nothing_is_advised_or_cleaned_after_a_run_of_other_beats(
     for options in ((), ("--dry-run",)):
         done = commands.run("clean", root, *options)
         assert done.code == 2
-        assert "the last run was of y2/alt.json (--beats), and this is beats.json" in done.err
+        assert "the last run read y2/alt.json (--beats), and this is beats.json" in done.err
         assert f"imagegen clean {root} --beats {root / 'beats.json'}" in done.err
         assert 'beats = "y2/alt.json" in imagegen.toml' in done.err
     assert files(root) == before

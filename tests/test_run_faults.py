@@ -131,7 +131,7 @@ def test_a_service_that_rejects_every_request_ends_the_run(
     counts = list(complete["counts"].values())  # type: ignore[attr-defined]
     assert 1 <= sum(style["error"] for style in counts) <= 3
     assert sum(style["pending"] for style in counts) >= 87
-    assert "so it is not the prompt: Request contains an invalid argument." in done.err
+    assert "not for its prompt: Request contains an invalid argument." in done.err
     assert "check" not in done.err
 
 

@@ -649,7 +649,7 @@ def test_a_beat_with_its_picture_cannot_be_skipped(commands: Commands, root: Pat
     before = files(root)
     done = commands.run("skip", root, ADDRESS)
     assert done.code == 2
-    assert "has its picture" in done.err
+    assert "has an image" in done.err
     assert "imagegen redraw" in done.err
     assert not changed(root, before)
 

@@ -94,7 +94,7 @@ class TestSeveralSources:
         """It is not the one that is used."""
         write(root / "beats.json", rows("a"))
         (root / "beats.csv").write_text("shot_number,beat_number,ai_prompt\n1,,x\n")
-        assert "beats.csv is not used, and has faults" in notes(root)
+        assert "beats.csv is not used, and has errors" in notes(root)
 
 
 def test_a_module_that_was_formatted_is_read_if_there_is_no_other(root: Path) -> None:
@@ -221,7 +221,7 @@ class TestTransitions:
         assert kind_of("Kerplunk") is Kind.BEGINS
         for settings in (SKETCH, SKETCH + "continuity = true\n"):
             (root / "imagegen.toml").write_text(settings, encoding="utf-8")
-            assert 'not known begin a new picture: "Kerplunk" (2) (H, Cut' in notes(root)
+            assert 'unknown transitions begin a new image: "Kerplunk" (2) (H, Cut' in notes(root)
 
 
 class TestStyleReference:
@@ -296,7 +296,7 @@ class TestCloudDrives:
         assert project_status(project, WALL).elsewhere == ("clear/1/1",)
         printed = Printed()
         shown.show(printed.printer, project_status(project, WALL), "film", WALL)
-        assert "1 picture is not on this machine but on a cloud drive (clear/1/1)" in printed.text
+        assert "1 image is not on this machine but on a cloud drive (clear/1/1)" in printed.text
 
     @pytest.mark.skipif(os.name == "nt", reason="holes in files need an attribute there")
     def test_a_hole_is_a_placeholder(self, root: Path) -> None:

@@ -302,7 +302,7 @@ class TestChoice:
         assert hint.startswith(
             f'write {tmp_path / "beats.json"}, one row for each beat: [{{"shot_n'
         )
-        with pytest.raises(UsageError, match="is no folder"):
+        with pytest.raises(UsageError, match="is not a folder"):
             load(tmp_path / "nowhere", STYLES)
 
     @pytest.mark.parametrize(

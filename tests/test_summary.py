@@ -598,7 +598,7 @@ def test_a_status_fits_its_width() -> None:
             standing("✓◦", beats_file="beats.json", last_beats_file="y2/alt.json"),
             [
                 "The last run read y2/alt.json (--beats); this is beats.json.",
-                'beats = "y2/alt.json" in imagegen.toml makes it its own',
+                'beats = "y2/alt.json" in imagegen.toml keeps it',
                 "  imagegen status my-video --beats my-video/y2/alt.json   shows its status",
             ],
         ),

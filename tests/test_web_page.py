@@ -281,7 +281,7 @@ def test_a_choice_is_taken_back_by_the_same_key(commands: Commands, page: Page) 
         expect(page.get_by_text("Saved: no image is chosen")).to_be_visible()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("1")
-        expect(page.get_by_text("illustration has no picture yet")).to_be_visible()
+        expect(page.get_by_text("illustration has no image yet")).to_be_visible()
     assert json.loads((root / "image_selections.json").read_text()) == {}
 
 
@@ -359,7 +359,7 @@ def test_what_is_blocked_is_told_by_name(
 
 
 def test_no_notice_says_that_all_is_there_where_it_is_not(commands: Commands, page: Page) -> None:
-    """After a run of a part, and where numbers have moved since."""
+    """After a run of a part, and where beat numbers changed since."""
     root = commands.project(settings=SKETCH)
     with Served(commands, root) as served:
         served.generate(beat="1.1").to_end()
@@ -370,7 +370,7 @@ def test_no_notice_says_that_all_is_there_where_it_is_not(commands: Commands, pa
         expect(page.get_by_text("All images are done.")).to_be_visible()
         (root / "beats.json").write_text(json.dumps([row(0), row(1, ai_prompt="prompt <2>")]))
         page.reload()
-        expect(page.locator(".notice", has_text="Numbers have moved: 3 pictures")).to_be_visible()
+        expect(page.locator(".notice", has_text="Beat numbers changed: 3 images")).to_be_visible()
         expect(page.get_by_text(f"imagegen renumber {root}", exact=False)).to_be_visible()
         expect(page.get_by_text("All images are done.")).to_have_count(0)
 
@@ -535,8 +535,8 @@ def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None
         expect(page.get_by_text("All images are done.")).to_have_count(0)
         beats.write_text(json.dumps([row(1, beat_number="1.1"), row(0, beat_number="1.2"), row(2)]))
         page.reload()
-        expect(page.get_by_text("Numbers have moved:")).to_be_visible()
-        expect(page.get_by_role("button", name="Start · numbers have moved")).to_be_disabled()
+        expect(page.get_by_text("Beat numbers changed:")).to_be_visible()
+        expect(page.get_by_role("button", name="Start · beat numbers changed")).to_be_disabled()
         expect(carries_on).to_have_count(0)
 
 

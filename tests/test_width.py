@@ -28,7 +28,7 @@ def test_more_keys_than_threads_can_use_are_told_once(tmp_path: Path) -> None:
     show = Show(tmp_path, beats={"clear": 3 * MAX_WIDTH}, keys={"clear": keys(1000)})
     assert show.draw().exit_code == 0
     (text,) = said(show)
-    assert text.startswith(f"clear: {MAX_WIDTH} requests are under way")
+    assert text.startswith(f"clear: {MAX_WIDTH} requests are in flight")
 
 
 @pytest.mark.slow
