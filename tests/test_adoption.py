@@ -70,7 +70,7 @@ def test_pictures_and_choices_are_taken_over(older: OlderProject) -> None:
     put(older, "finalImage/Beat 2-flag.png", two, time=WALL - 60)
     before = tree(older.root)
     notice = older_images.notice(older.project) or ""
-    assert notice.startswith("finalImage/ and images/ (4 pictures) are of an older layout")
+    assert notice.startswith("finalImage/ and images/ (4 images) are of an older layout")
     assert f"imagegen adopt {older.root}" in notice
     assert project_status(older.project, WALL).older_layout == notice
     found = adoption.adopt(older.project, WALL)
@@ -133,7 +133,7 @@ def test_a_folder_without_a_style_is_the_first_styles_or_as_it_is_said(
     put(older, "generated_images/Shot_1/Beat_1.png")
     put(older, "generated_images/Shot_9/Beat_3.png")
     assert (older_images.notice(older.project) or "").startswith(
-        "generated_images/Shot_1/ (2 pictures)"
+        "generated_images/Shot_1/ (2 images)"
     )
     dry = adoption.adopt(older.project, WALL, dry_run=True)
     assert (dry.guessed, len(dry.pictures)) == ("illustration", 2)
@@ -229,7 +229,7 @@ def test_the_notice_names_every_folder(older: OlderProject) -> None:
     notice = older_images.notice(older.project) or ""
     assert notice.startswith(
         "generated_images/, generated_images/Shot_1/, generated_images/clear/ and "
-        "generated_images/consistent/ (5 pictures) are of an older layout"
+        "generated_images/consistent/ (5 images) are of an older layout"
     )
 
 
@@ -318,8 +318,8 @@ def test_the_first_tools_folder_is_taken_over(commands: Commands) -> None:
     assert (done.code, "imagegen adopt" in done.err) == (2, True)
     done = commands.run("adopt", root)
     assert (done.code, "adopted: 1 image, prompts.js" in done.out) == (0, True)
-    assert "taken for illustration: --style names another" in done.out
-    assert "1/6 pictures" in commands.run("status", root).out
+    assert "adopted as illustration; choose another with --style" in done.out
+    assert "1/6 images" in commands.run("status", root).out
     assert commands.run("undo", root).code == 0
     assert not (root / "imagegen.toml").exists()
     assert list(root.rglob("generated_images/*/*/*.png")) == []

@@ -197,7 +197,7 @@ def test_watching_goes_on_while_a_file_is_half_edited(
     assert ran.code == 1
     assert [watcher.code for watcher in watched] == [0, 0]
     assert watched[0].err.startswith("my-video: its files have errors now, ")
-    assert "9 pictures to draw" in first[0]
+    assert "9 images to draw" in first[0]
     assert "clear/1.3" in seen
     assert "SAFETY" in seen
     assert "6 of 9" in seen
@@ -247,7 +247,7 @@ def test_watching_a_run_that_is_killed_says_so(commands: Commands, server: Gemin
         commands.wait(run)
         seen = commands.wait(watcher)
     assert seen.code == 0
-    assert "broke off" in seen.out
+    assert "interrupted" in seen.out
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])

@@ -348,7 +348,7 @@ def test_every_picture_that_cannot_be_sent_is_told(project: Project) -> None:
     assert "references" in lines[0]
     assert "outside" in lines[0]
     assert "characters.mara.picture" in lines[1]
-    assert "no picture" in lines[1]
+    assert "mara.png cannot be sent as a reference" in lines[1]
     assert 'characters.tom.picture "tom.png": no such file' in lines[2]
     row = f"{project.root / 'beats.json'} 7 references"
     assert lines[3].startswith(row)

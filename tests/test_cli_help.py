@@ -271,7 +271,7 @@ def test_a_faulty_file_is_named_so_that_it_can_be_opened(commands: Commands, typ
     def named() -> set[str]:
         done = commands.run("check", typed)
         assert done.code == 2
-        return set(re.findall(r"^(\S+): \d+ faults?", done.err, re.MULTILINE))
+        return set(re.findall(r"^(\S+): \d+ errors?", done.err, re.MULTILINE))
 
     def path(name: str) -> str:
         return str(Path(typed) / name)

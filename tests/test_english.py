@@ -15,7 +15,7 @@ ROOTS: Final = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs",
-    "imagegen/cli",
+    "imagegen",
 )
 """Files and folders whose texts are checked: pages, docstrings and string literals."""
 LONGEST: Final = 30
@@ -31,6 +31,7 @@ WORDS: Final = re.compile(
 EXCEPTIONS: Final[dict[str, str]] = {
     "smashcut matchcut": "a list of transitions, no sentence",
     "images/{style}/Beat 1.png": "a table of paths",
+    "even light, nobody else, no lettering": "sent to a model: images are compared by its hash",
     '# aspect_ratio = "16:9"': "a template of imagegen.toml",
 }
 """Parts of texts that may stay, each with its reason."""

@@ -300,7 +300,7 @@ def test_a_clip_is_known_by_all_that_is_seen() -> None:
 def test_a_corrupt_image_is_named(root: Path, encoder: Ffmpeg) -> None:
     """No film is written, and the message has the file."""
     (root / "selected_images/Beat_1.2.png").write_bytes(drawing("red")[:-40])
-    with pytest.raises(UsageError, match=r"Beat_1\.2\.png: the picture cannot be read"):
+    with pytest.raises(UsageError, match=r"Beat_1\.2\.png: the image cannot be read"):
         exported(root, encoder)
     assert not (root / "animatic.mp4").exists()
 

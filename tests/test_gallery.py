@@ -177,7 +177,7 @@ def test_the_page_has_every_beat_in_every_style(commands: Commands, root: Path) 
     scopes = [heading["scope"] for heading in found.all("th")]
     assert (scopes.count("col"), scopes.count("rowgroup"), scopes.count("row")) == (4, 2, 6)
     assert "6 beats in 2 shots" in found.text
-    assert "18 of 18 pictures" in found.text
+    assert "18 of 18 images" in found.text
     assert "prompt <5>" in found.text
 
 
@@ -238,9 +238,9 @@ def test_what_is_chosen_missing_or_broken_is_said(commands: Commands, root: Path
         "✓ chosen",
         "⚑ flagged",
         "redrawn since",
-        "Needs no picture",
+        "Needs no image",
         "Not drawn yet",
-        "The picture cannot be read",
+        "The image cannot be read",
     ):
         assert said in found.text
     assert "Another sea" in found.text
@@ -255,7 +255,7 @@ def test_a_torn_picture_is_told_and_a_chosen_ones_copy_shown(
         data = place(root, style, 0).read_bytes()
         place(root, style, 0).write_bytes(data[: len(data) // 2])
     found = page(commands, root, "--beat", "1.1")
-    assert found.text.count("The picture cannot be read") == 1
+    assert found.text.count("The image cannot be read") == 1
     assert "Not drawn yet" not in found.text
     assert [image["alt"] for image in found.all("img")] == [
         f"Beat 1.1 in {style}: Phrase 0." for style in ("illustration", "clear")
@@ -376,13 +376,13 @@ def test_a_sheet_says_that_numbers_have_moved(commands: Commands, root: Path) ->
     (root / "beats.json").write_text(json.dumps(rows))
     done = went_well(commands.run("gallery", root))
     assert "warning: Beat numbers changed: 3 images" in done.err
-    assert f"imagegen renumber {root} moves them along" in " ".join(done.err.split())
+    assert f"imagegen renumber {root} moves the images" in " ".join(done.err.split())
     text = Page((root / "gallery.html").read_text(encoding="utf-8")).text
     assert text.count("Beat numbers changed: 3 images now belong to another beat.") == 1
     assert text.count("belongs to 1.3") == 3
     # What lies at 1.3 has words that are gone.
     assert text.count("outdated") == 3
-    assert "warning: Numbers" in went_well(commands.run("gallery", root, "--png")).err
+    assert "warning: Beat numbers" in went_well(commands.run("gallery", root, "--png")).err
     went_well(commands.run("renumber", root))
     assert "moved" not in page(commands, root).text
 
@@ -436,7 +436,7 @@ def test_a_sheet_that_would_be_too_large_is_refused(commands: Commands) -> None:
     (root / "beats.json").write_text(json.dumps(rows), encoding="utf-8")
     done = commands.run("gallery", root, "--png")
     assert done.code == 2
-    assert "as one picture the sheet would have" in done.err
+    assert "as one image the sheet would have" in done.err
     for style in STYLES:
         folder = root / f"generated_images/{style}/Shot_1"
         folder.mkdir(parents=True)

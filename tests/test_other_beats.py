@@ -58,7 +58,7 @@ def test_beats_that_are_named_are_renumbered(commands: Commands, other: Path) ->
     """Whoever names a file means it."""
     named = ("--beats", other.parent / "beats.json")
     done = went_well(commands.run("renumber", other.parent, *named, "--dry-run"))
-    assert "3 pictures would move" in done.out
+    assert "3 images would move" in done.out
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_resumed_run_names_the_beats_that_it_remembers(commands: Commands) -> 
     went_well(commands.run("run", root, "--beats", other))
     insert(other)
     told = said(commands.run("resume", root))
-    assert f"imagegen renumber {root} --beats {other} moves them along" in told
+    assert f"imagegen renumber {root} --beats {other} moves the images" in told
 
 
 def test_what_has_its_picture_is_redrawn_from_the_same_beats(commands: Commands) -> None:

@@ -258,7 +258,7 @@ def test_on_github_actions_a_run_has_its_page(
     assert obeyed[0] == "group"
     assert sorted(obeyed) == sorted(
         ["group", "warning title=imagegen", "endgroup"]
-        + [f"error title=no picture of {style}/1.2" for style in STYLES]
+        + [f"error title=no image of {style}/1.2" for style in STYLES]
     )
     assert not [line for line in done.text.splitlines() if line.startswith((" ::", "##["))]
     assert "##[" not in done.text
@@ -305,7 +305,9 @@ def test_what_carries_on_names_the_keys_that_were_named(
     carry_on = f"imagegen resume {root} --keys {named} --base-url {server.address} --max-cost 1"
     assert (done.code, carry_on in done.out) == (3, True), done.text
     few = commands.run("run", root, "--limit", "2", "--max-cost", "0.05", *sources)
-    assert (few.code, "Raise it to carry on without --limit:" in few.out) == (3, True), few.text
+    assert (few.code, "Raise the limit to resume without --limit:" in few.out) == (3, True), (
+        few.text
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

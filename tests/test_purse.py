@@ -345,7 +345,7 @@ def test_the_estimate_is_what_a_run_then_costs(commands: Commands, server: Gemin
     dry = commands.run("run", root, "--base-url", server.address, "--dry-run")
     assert dry.code == 0
     assert server.requests == []
-    assert "15 pictures" in dry.out
+    assert "15 images" in dry.out
     (told,) = [word for word in dry.out.split() if word.startswith("$0")]
     done = commands.run("run", root, "--base-url", server.address, "--progress", "json")
     assert ending(done.events).cost == pytest.approx(float(told[1:].rstrip(".,")), rel=0.05)

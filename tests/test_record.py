@@ -179,7 +179,9 @@ def test_locks_are_not_taken_through_links(layout: ProjectPaths, name: str) -> N
 def test_a_lock_that_cannot_be_taken_is_told_in_words(layout: ProjectPaths) -> None:
     """A folder where a lock belongs ends the command before anything starts, exit 2."""
     (layout.state_dir / "active.lock").mkdir()
-    with pytest.raises(StorageError, match=r"active\.lock cannot be written: a folder") as caught:
+    with pytest.raises(
+        StorageError, match=r"active\.lock cannot be written: there is a folder"
+    ) as caught:
         RunLock(layout).acquire()
     assert caught.value.exit_code == 2
     (layout.state_dir / "active.lock").rmdir()

@@ -54,9 +54,9 @@ def test_words_that_are_back_bring_their_image_back(
     assert video.sent("run", "--outdated") == 1
     video.write(["a", "b", "c"])
     dry = commands.run("run", video.root, "--outdated", "--dry-run").out
-    assert "1 was drawn before from the same inputs: taken, at no cost" in dry
+    assert "1 reused at no cost: drawn before from the same inputs" in dry
     assert video.sent("run", "--outdated") == 0
-    assert "1 was drawn before from the same inputs: taken, at no cost" in video.told
+    assert "1 reused at no cost: drawn before from the same inputs" in video.told
     assert pixels(video.at(0)) == pixels(first)
     assert commands.run("status", video.root, "--check").code == 0
     assert "outdated" not in commands.run("status", video.root).out

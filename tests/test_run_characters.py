@@ -70,7 +70,7 @@ def test_check_and_dry_run_list_who_appears_where(commands: Commands) -> None:
     for arguments in (("check", root), ("run", root, "--dry-run")):
         out = commands.run(*arguments).out
         assert "Mara, the keeper  2 beats: 1.1, 1.3" in out
-        assert "1 beat: 1.2; no picture in illustration, consistent" in out
+        assert "1 beat: 1.2; no image in illustration, consistent" in out
 
 
 def test_a_missing_picture_is_told_before_anything_is_sent(
@@ -229,8 +229,8 @@ def test_a_broken_off_cast_is_not_to_be_resumed(commands: Commands, server: Gemi
     root = commands.project(beats=rows("Mara"), settings=ABOUT)
     done = commands.run("cast", root, "--max-cost", "0.07", "--base-url", server.address)
     assert done.code == 3
-    assert "resume" not in done.text.replace("resume continues it", "")
-    assert "the same command draws all of it anew" in done.text
+    assert "imagegen resume" not in done.text
+    assert "This cannot be resumed. Run the same command to start over." in done.text
     server.fault("sheet", Answer.REFUSED, times=9)
     done = commands.run("cast", root, "--base-url", server.address)
     assert done.code == 1
@@ -256,7 +256,7 @@ def test_cast_works_inside_the_project(commands: Commands, server: GeminiServer)
         ("", (), "imagegen.toml has no characters"),
         ('[characters.mara]\n[characters.tom]\nabout = "x"\npicture = "t.png"\n', (), "mara.about"),
         ("[characters.mara]\n", ("mara",), "not set in imagegen.toml: characters.mara.about"),
-        ('[characters.tom]\nabout = "x"\npicture = "t.png"\n', (), "every character has its"),
+        ('[characters.tom]\nabout = "x"\npicture = "t.png"\n', (), "every character has an image"),
     ],
 )
 def test_cast_names_the_setting_that_is_missing(

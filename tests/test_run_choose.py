@@ -87,7 +87,7 @@ def test_the_rest_is_chosen_at_once(commands: Commands, root: Path) -> None:
     picture(root, "clear", 2).unlink()
     went_well(commands.run("choose", root, "1.1", "consistent"))
     done = went_well(commands.run("choose", root, "--all", "clear"))
-    assert "1 beat has no picture in clear: 1.3" in done.out
+    assert "1 beat has no image in clear: 1.3" in done.out
     assert "2 of 3 beats chosen" in done.out
     assert said(root) == {"1.1": "consistent", "1.2": "clear"}
 
@@ -121,7 +121,7 @@ def test_every_fault_of_a_table_is_told_and_nothing_chosen(commands: Commands, r
     done = commands.run("choose", root, "--csv", table)
     refused(
         done,
-        "7 faults in 6 rows",
+        "7 errors in 6 rows",
         'row 2 (line 4)  beat   no beat "9.9" in this project',
         'row 3 (line 5)  style  unknown style "cleer": did you mean "clear"?',
         'row 3 (line 5)  flag   "maybe" is neither yes nor no',
@@ -251,13 +251,13 @@ def test_status_tells_what_became_of_another_tools_choices(commands: Commands, r
     assert [one["name"] for one in told["choices_unclear"]] == ["notes"]
     words = " ".join(went_well(commands.run("status", root)).out.split())
     for said_of_it in (
-        "1 without a picture any more: 1.2",
+        "1 with a missing image: 1.2",
         "1 without a copy in selected_images: 1.1",
         "Copies that belong to no choice (kept): selected_images/Beat_1.3.png",
         "notes is not a choice",
     ):
         assert said_of_it in words
-    assert "of beats that are gone" not in words
+    assert "of deleted beats" not in words
     listed = went_well(commands.run("choose", root, "--list")).out
     assert "1 copy is missing in selected_images." in listed
     assert listed.count("notes") == 1
@@ -294,11 +294,11 @@ def test_choices_of_deleted_beats_are_told_put_away_and_come_back(
     write(root, [row(0), row(1)])
     assert status(commands, root)["choices_left_over"] == ["1.3"]
     assert "Choices of deleted beats: 1.3" in went_well(commands.run("status", root)).out
-    assert "of beats that are gone: 1.3" in went_well(commands.run("choose", root, "--list")).out
+    assert "of deleted beats: 1.3" in went_well(commands.run("choose", root, "--list")).out
     went_well(commands.run("clean", root, "--dry-run"))
     assert selected(root) == data
     done = went_well(commands.run("clean", root))
-    assert "3 pictures and 1 choice of beats that are gone" in done.out
+    assert "3 images and 1 choice of deleted beats" in done.out
     assert list(said(root)) == ["1.1", "1.2"]
     assert sorted(selected(root)) == ["Beat_1.1.png", "Beat_1.2.png"]
     (kept,) = (root / "old_images").rglob("selected_images/*.png")

@@ -293,7 +293,7 @@ def test_an_option_counts_for_its_own_run_alone(commands: Commands, server: Gemi
     done = commands.run("run", root, "--continuity", "--base-url", server.address)
     assert done.code == 0
     assert set(statuses(commands, root).values()) == {"complete", "outdated"}
-    assert "continuity = true in imagegen.toml keeps that" in commands.run("status", root).out
+    assert "Keep it in imagegen.toml: continuity = true" in commands.run("status", root).out
     (root / "imagegen.toml").write_text(CLEAR, encoding="utf-8")
     assert set(statuses(commands, root).values()) == {"complete"}
 
@@ -388,14 +388,14 @@ def test_what_is_shown_is_what_is_sent(commands: Commands, server: GeminiServer)
     root = commands.project(beats=rows, settings=settings)
     Image.new("RGB", (32, 18), "teal").save(root / "mara.png")
     shown = commands.run("check", root, "--show", "clear/1.2").out
-    assert "which is not there yet" in shown
+    assert "which does not exist yet" in shown
     assert commands.run("run", root, "--base-url", server.address).code == 0
     (legend,) = (r.prompt.splitlines()[-1] for r in server.requests if number(r) == 1)
     assert "2: Mara (character)." in legend
     assert " ".join(legend.split()) in " ".join(shown.split())
     again = " ".join(commands.run("check", root, "--show", "clear/1.2").out.split())
     assert " ".join(legend.split()) in again
-    assert "the picture before it: image/png" in again
+    assert "the image before it: image/png" in again
 
 
 def test_accepting_the_first_settles_the_chain_and_a_follower_alone_cannot_be(
@@ -440,17 +440,17 @@ def test_every_transition_is_listed_with_its_meaning(commands: Commands) -> None
     beats = [row(0), row(1, transition_type="Dissolve"), row(2, transition_type="Continue")]
     root = commands.project(beats=beats, settings=CLEAR)
     out = commands.run("check", root).out
-    assert 'begins a new picture, with the style reference: "H" 1, "Dissolve" 1' in out
-    assert 'continues the picture before: "Continue" 1' in out
-    assert "1 from the picture before" in out
+    assert 'begins a new image, with the style reference: "H" 1, "Dissolve" 1' in out
+    assert 'continues the image before: "Continue" 1' in out
+    assert "1 from the image before" in out
 
 
 def test_check_shows_what_a_beat_continues(commands: Commands) -> None:
     """With the beat before it, and how many there are in each style."""
     root = commands.project(beats=chains(2), settings=CLEAR)
-    assert "8 from the picture before" in commands.run("check", root).out
+    assert "8 from the image before" in commands.run("check", root).out
     shown = commands.run("check", root, "--show", "clear/1.3").out
-    assert "continues the picture of 1/1.2" in shown
+    assert "continues the image of 1/1.2" in shown
 
 
 def dry_run(commands: Commands, root: Path, *options: str) -> Done:

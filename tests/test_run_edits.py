@@ -213,7 +213,7 @@ def test_outdated_draws_just_those_and_undo_brings_them_back(
     assert "outdated" not in done.out.splitlines()[-1]
     assert status(commands, one_style)["clear"]["complete"] == 30
     undone = went_well(commands.run("undo", one_style)).out
-    assert "What stood in their place is in old_images/." in undone
+    assert "The images they replaced are in old_images/." in undone
     assert lying(one_style) == before
     assert status(commands, one_style)["clear"]["outdated"] == 1
     assert progress(one_style) == numbers(30)
@@ -259,7 +259,7 @@ def test_more_than_ten_need_a_word_of_consent(
     address = ("--base-url", server.address)
     refused = commands.run("run", root, option, *address)
     assert refused.code == 2
-    assert "11 pictures that exist would be drawn again for about $0.37" in refused.err
+    assert "11 existing images would be redrawn for about $0.37" in refused.err
     assert "--yes" in refused.err
     assert not server.requests
     assert files(root) == before
@@ -406,7 +406,7 @@ def test_renumber_moves_exactly_what_has_another_number_now(
     for style in STYLES:
         assert progress(drawn, style) == there
     again = went_well(commands.run("renumber", drawn)).out
-    assert "every picture is at its beat's number" in again
+    assert "every image already has its beat's number" in again
 
     went_well(commands.run("run", drawn, "--base-url", server.address))
     assert len(server.requests) == 3 * edit.drawn
@@ -446,7 +446,7 @@ def test_a_check_does_not_pass_where_numbers_have_moved(
     done = commands.run("status", drawn, "--check", *form)
     assert done.code == 2
     assert "beat numbers changed: 6 images now belong to another beat" in done.err
-    assert f"imagegen renumber {drawn} moves them along" in " ".join(done.err.split())
+    assert f"imagegen renumber {drawn} moves the images" in " ".join(done.err.split())
     assert done.out == commands.run("status", drawn, *form).out
 
 
@@ -455,7 +455,7 @@ def test_renumber_tells_beforehand_what_it_would_do(commands: Commands, drawn: P
     write(drawn, EDITS["swapped"].rows)
     before = files(drawn)
     said = went_well(commands.run("renumber", drawn, "--dry-run")).out
-    assert "6 pictures would move to their beats' numbers" in said
+    assert "6 images would move to their beats' numbers" in said
     assert "2/2.3 → 9/9.5" in said
     assert "9/9.5 → 2/2.3" in said
     assert files(drawn) == before
@@ -609,7 +609,9 @@ def test_words_that_stay_alike_are_left_alone(commands: Commands) -> None:
     draw(root, styles=["clear"])
     before = files(root)
     write(root, [ROWS[0], NEW, ROWS[2], *same])
-    assert "every picture is at its beat's number" in went_well(commands.run("renumber", root)).out
+    assert (
+        "every image already has its beat's number" in went_well(commands.run("renumber", root)).out
+    )
     kept = {name: data for name, data in before.items() if name.endswith(".png")}
     assert {name: data for name, data in files(root).items() if name in kept} == kept
 
@@ -650,7 +652,7 @@ def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
     told = status(commands, drawn)
     assert {s: told[s]["left_over"] for s in STYLES} == {s: [path] for s, path in over.items()}
     said = went_well(commands.run("status", drawn)).out
-    assert "3 pictures of beats that are gone" in said
+    assert "3 images of deleted beats" in said
     assert f"imagegen clean {drawn}" in said
     assert went_well(commands.run("clean", drawn, "--dry-run")).out.count("Beat_5.1.png") == 3
     assert lying(drawn) == before
@@ -661,7 +663,7 @@ def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
     assert sorted(kept) == sorted(before[style, 20] for style in STYLES)
     assert not any(one["left_over"] for one in status(commands, drawn).values())
     assert progress(drawn) == [number for number in numbers(60) if number != "5.1"]
-    assert "no picture is left over" in went_well(commands.run("clean", drawn)).out
+    assert "no left-over images" in went_well(commands.run("clean", drawn)).out
 
     undone = went_well(commands.run("undo", drawn)).out
     assert "3 images restored" in undone
@@ -732,7 +734,7 @@ def test_the_project_is_the_current_folder_where_it_is_left_out(
     inside.env, inside.keys = commands.env, commands.keys
     refused = inside.run("run", "--base-url", server.address)
     assert refused.code == 2
-    assert "imagegen renumber moves them along" in refused.err
+    assert "imagegen renumber moves the images" in refused.err
     went_well(inside.run("renumber"))
     assert lying(drawn) == at_their_beats(rows, before)
     (drawn / "generated_images/clear/Shot_99").mkdir()
@@ -747,8 +749,8 @@ def test_a_project_without_pictures_has_nothing_to_move(commands: Commands) -> N
     """Commands for pictures say so in a line, exit 0, and make none."""
     root = commands.project()
     said = {name: went_well(commands.run(name, root)).out for name in ("renumber", "clean", "undo")}
-    assert "every picture is at its beat's number" in said["renumber"]
-    assert "no picture is left over" in said["clean"]
+    assert "every image already has its beat's number" in said["renumber"]
+    assert "no left-over images" in said["clean"]
     assert "nothing to undo" in said["undo"]
     assert not pictures(root)
     assert not (root / "old_images").exists()
@@ -832,7 +834,7 @@ def crashing(commands: Commands, root: Path, code: str, at: int) -> bool:
 def test_a_killed_renumbering_is_finished_by_whatever_comes_next(
     commands: Commands, server: GeminiServer, mend: str, code: str
 ) -> None:
-    """Wherever kill -9 strikes, every picture is at its beat in the end, and none is lost."""
+    """Wherever kill -9 strikes, every image is at its beat in the end, and none is lost."""
     root = commands.project(beats=1, settings=ONE_STYLE)
     write(root, ROWS[:6])
     draw(root, styles=["clear"])
@@ -864,7 +866,7 @@ def test_a_killed_renumbering_is_finished_by_whatever_comes_next(
             kept = [path.read_bytes() for path in (root / "old_images").rglob("*.png")]
             assert kept == [before["clear", 3]]
             again = went_well(commands.run("renumber", root)).out
-            assert "every picture is at its beat's number" in again
+            assert "every image already has its beat's number" in again
         shutil.rmtree(root)
         # Every call to the disk is tried where steps are; here, what the commands make of it.
         if not crashed or (died > 3 and halfway > 1):

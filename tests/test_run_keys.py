@@ -58,7 +58,7 @@ def test_list_says_which_place_decides_and_which_do_not(commands: Commands, home
     for step, decides in enumerate(orders):
         found = commands.run("keys", "list", root, env=environ)
         assert found.code == 0
-        used, _, others = found.out.partition("There too, but not used")
+        used, _, others = found.out.partition("Also found, but not used")
         assert decides in used
         assert [name for name in orders if name in others] == orders[step + 1 :]
         if step == 0:
@@ -84,7 +84,7 @@ def test_list_shows_limits_projects_and_what_is_shared(commands: Commands, home:
     )
     done = commands.run("keys", "list")
     assert done.code == 0
-    assert "clear: 2 keys, 69 requests a minute" in done.out
+    assert "clear: 2 keys, 69 requests per minute" in done.out
     assert "…0001  9 a minute, 1,000 a day, shared with consistent" in done.out
     assert '…0002  60 a minute, 1,000 a day, project "studio"\n' in done.out
     assert "env:NOT_THERE is not set" in done.out
@@ -194,7 +194,7 @@ def test_check_tells_of_the_network_once(commands: Commands, server: GeminiServe
     assert done.code == 2
     assert one_line(done.out).count("could not be reached") == 1
     assert "Not reached (…0001, …0002, …0003)" in done.out
-    assert "nothing is wrong with the keys" in done.out
+    assert "the keys may be fine" in done.out
 
 
 def test_check_without_a_key_says_what_to_do(commands: Commands) -> None:
@@ -240,10 +240,10 @@ def test_add_reads_the_key_from_a_pipe(commands: Commands, home: Path) -> None:
     assert done.code == 0, done.text
     assert tomllib.loads(home.read_text())["keys"] == {"clear": [A]}
     assert f"Added …0001 to clear in {home}, a new file." in done.out
-    assert "clear now has 1 key, 9 requests a minute" in done.out
+    assert "clear now has 1 key, 9 requests per minute" in done.out
     assert "no key yet for illustration and consistent" in done.out
     done = commands.run("keys", "add", "clear", stdin=b"\xef\xbb\xbf" + B.encode() + b"\r\n")
-    assert "clear now has 2 keys, 18 requests a minute" in done.out
+    assert "clear now has 2 keys, 18 requests per minute" in done.out
     assert "imagegen keys check" in done.out
 
 
@@ -273,7 +273,7 @@ def test_add_leaves_the_file_to_the_user_alone(commands: Commands, home: Path) -
     assert stat.S_IMODE(home.parent.stat().st_mode) == 0o700
     home.chmod(0o644)
     done = commands.run("keys", "add", "clear", stdin=B.encode())
-    assert "others could read the file until now" in done.out
+    assert "Other users could read the file; now only you can." in done.out
     assert stat.S_IMODE(home.stat().st_mode) == 0o600
 
 
@@ -291,7 +291,7 @@ def test_add_to_a_project_keeps_git_from_its_keys(commands: Commands, home: Path
     assert (root / ".gitignore").read_text() == "*.tmp\nkeys.toml\n"
     assert ".gitignore says now" in done.out
     assert f"no longer {home}" in one_line(done.out)
-    assert "styles without their own keys now have 1 key, 60 requests a minute" in done.out
+    assert "styles without their own keys now have 1 key, 60 requests per minute" in done.out
     done = commands.run("keys", "add", "clear", "--project", root, stdin=B.encode())
     assert ".gitignore" not in done.out
     assert "no longer uses the default keys" in done.out

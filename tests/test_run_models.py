@@ -309,7 +309,7 @@ def test_models_does_without_a_key_and_without_the_service(
     server.set_down(True)
     down = commands.run("models", root, "--base-url", server.address)
     assert (down.code, NEW in down.out) == (0, True)
-    assert "sees is not known: 127.0.0.1" in " ".join(down.out.split())
+    assert "can use are unknown: 127.0.0.1" in " ".join(down.out.split())
     assert commands.run("models", "nowhere").code == 2
     assert commands.run("models", root, "--provider", "gemmini").code == 2
 

@@ -207,7 +207,7 @@ def test_other_words_survive_that_the_storyboard_is_renumbered(
     write(root, [new, *(row(n, ai_prompt=f"prompt <{n - 1}>") for n in (1, 2, 3))])
     assert commands.run("run", root, *address).code == 2
     said = went_well(commands.run("renumber", root)).out
-    assert "9 pictures moved" in said
+    assert "9 images moved" in said
     assert "overrides for 1 beat moved too" in said
     assert picture(root, "clear", 2).read_bytes() == drawn
     assert list(overrides(root)) == ["clear/1/1.3"]
@@ -326,12 +326,12 @@ def test_a_picture_of_ones_own_becomes_the_beats(
         ((1376, 768), None),
         ((1920, 1080), None),
         ((683, 384), None),
-        ((600, 800), "it has 600 x 800 pixels, the project's pictures are 16:9"),
-        ((640, 360), "it has 640 x 360 pixels, the project's pictures have about 768 lines"),
-        ((3000, 4000), "it has 3000 x 4000 pixels, the project's pictures are 16:9"),
+        ((600, 800), "it has 600 x 800 pixels, the project's images are 16:9"),
+        ((640, 360), "it has 640 x 360 pixels, the project's images have about 768 lines"),
+        ((3000, 4000), "it has 3000 x 4000 pixels, the project's images are 16:9"),
         (
             (96, 96),
-            "it has 96 x 96 pixels, the project's pictures are 16:9 and have about 768 lines",
+            "it has 96 x 96 pixels, the project's images are 16:9 and have about 768 lines",
         ),
     ],
 )
@@ -617,7 +617,7 @@ def test_a_beat_that_could_not_be_redrawn_is_told_with_its_reason(
     assert status(commands, root)["clear"]["1.2"] == "outdated"
     assert commands.run("status", root, "--check").code == 0
     said = went_well(commands.run("status", root)).out
-    assert "Not drawn again in the last run" in said
+    assert "Not redrawn in the last run" in said
     assert "  clear/1.2  refused, " in said
 
     went_well(commands.run("accept", root, ADDRESS))
@@ -877,7 +877,7 @@ def test_a_candidate_belongs_to_its_words_when_numbers_have_moved(
     write(root, [row(0, ai_prompt="Other words.")])
     done = commands.run("try", root, "--keep", candidate)
     assert done.code == 2
-    assert "words that the storyboard does not have" in done.err
+    assert "is no longer in the storyboard" in done.err
 
 
 def test_redraw_as_written_forgets_other_words(

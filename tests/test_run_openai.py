@@ -326,7 +326,7 @@ def test_a_key_that_is_over_its_budget_need_not_be_replaced(
     tried = commands.run("keys", "check", root, "--base-url", service.address)
     assert tried.code == 2, tried.text
     assert "out of credit: Budget has been exceeded!" in tried.out
-    assert "add credit, then check again" in tried.out
+    assert "add credit, and check again" in tried.out
 
 
 def test_a_key_is_added_to_its_providers_table(commands: Commands) -> None:

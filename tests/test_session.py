@@ -48,7 +48,7 @@ def asking(commands: Commands, server: GeminiServer, root: Path) -> Iterator[Ter
     """Start a run that has asked whether to draw 12 images again."""
     arguments = ("run", root, "--force", "--base-url", server.address)
     with Terminal(commands, *arguments) as terminal:
-        terminal.wait_for("Draw 12 pictures again")
+        terminal.wait_for("Redraw 12 images")
         yield terminal
 
 
@@ -92,7 +92,7 @@ def test_more_than_was_agreed_to_is_asked_for_again(
     before = len(server.requests)
     shutil.copy(picture(root, "clear", 0), picture(root, "clear", 12))
     asking.type(b"y\n")
-    asking.wait_for("Draw 13 pictures again")
+    asking.wait_for("Redraw 13 images")
     asking.type(b"n\n")
     assert asking.end() == 2
     assert len(server.requests) == before

@@ -155,8 +155,8 @@ class TestBeatsWithoutPrompt:
         assert found.check is Exit.BEATS_IN_ERROR
         printed = Printed()
         shown.show(printed.printer, found, "film", WALL)
-        assert "Every image done." not in printed.lines
-        assert "Every beat with a prompt has its picture; 1 has no prompt." in printed.lines
+        assert "All images are done." not in printed.lines
+        assert "All beats with a prompt have an image; 1 has no prompt." in printed.lines
         assert "clear: of the beats in beats.json 1 has no prompt (Beat 2)" in printed.lines
 
 

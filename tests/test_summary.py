@@ -646,11 +646,11 @@ def test_faults_are_shown_with_row_field_and_hint() -> None:
     ]
     printed.printer.error(InvalidInputError(faults, {"v/beats.json": 160}), "v")
     shown = printed.text
-    assert "v/beats.json: 30 errors in 60 rows. Nothing was drawn or changed." in shown
+    assert "v/beats.json: 110 errors in 160 rows. Nothing was drawn or changed." in shown
     assert shown.index("row 1 ") < shown.index("row 2 ")
-    assert "row 20" in shown
-    assert "row 21" not in shown
-    assert "10 more" in shown
+    assert "row 60" in shown
+    assert "row 61" not in shown
+    assert "50 more" in shown
     assert printed.lines[-1].startswith("Fix them, then check without drawing:  imagegen check v  ")
     assert printed.lines[-1].endswith("exit 2")
 

@@ -119,7 +119,7 @@ def test_a_finished_run_gives_the_terminal_back(commands: Commands) -> None:
         assert terminal.end() == 0
         assert terminal.written.count(b"\x1b[?1049h") == 1
         assert terminal.given_back
-        assert "6 of 6 pictures" in terminal.text
+        assert "6 of 6 images" in terminal.text
         assert "Ctrl-C" not in terminal.text
 
 
@@ -199,7 +199,7 @@ def test_in_the_background_nothing_is_painted(commands: Commands, server: Gemini
             terminal.wait_for("stopped: 1")
             before = len(terminal.written)
             held.close()
-            while "6/24 pictures" not in commands.run("status", root).out:
+            while "6/24 images" not in commands.run("status", root).out:
                 pass
             # As long as these take the view, were there one, would be painted time and again.
             for _ in range(3):
@@ -226,7 +226,7 @@ def test_begun_in_the_background_a_run_prints_lines(commands: Commands) -> None:
         terminal.end()
         assert b"\x1b[?" not in terminal.written
         assert "clear/1.2" in terminal.text
-        assert "6 of 6 pictures" in terminal.text
+        assert "6 of 6 images" in terminal.text
         assert "ended: 0" in terminal.text
 
 

@@ -714,7 +714,7 @@ def test_a_run_that_dies_is_said_to_have(
         commands.wait(run)
         event = stream.to_end()[-1]
     assert event["type"] == "error"
-    assert "broke off" in event["message"]
+    assert "was interrupted" in event["message"]
     place = stream.last
     stream.close()
     back = held.events(since=place)
@@ -1040,7 +1040,7 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
         choice = {"shot_number": "1", "beat_number": "1.2", "style": "clear"}
         refused = served.post("/api/save-image-selection", choice)
         assert refused.status_code == 422
-        assert "beat numbers changed: 1 picture has the words" in refused.text
+        assert "beat numbers changed: 1 image now belongs to another beat" in refused.text
         assert not (root / "image_selections.json").exists()
 
 
@@ -1054,7 +1054,7 @@ def test_what_helps_where_numbers_have_moved_goes_by_the_beats(commands: Command
     with Served(commands, root) as served:
         board = served.get("/api/project").json()["board"]
         assert board["moved"] == 3
-        helps = f"the last run read other.json, and this is beats.json: --beats {other}"
+        helps = f"the last run read other.json, and this command reads beats.json: --beats {other}"
         assert helps in board["way_out"]
     other.write_text((root / "beats.json").read_text())
     with Served(commands, root, "--beats", str(other)) as served:
@@ -1134,7 +1134,7 @@ def test_ctrl_c_ends_the_page(served: Served) -> None:
     stream = served.events()
     done = served.close()
     assert done.code == 0
-    assert "no run is active" in done.out
+    assert "nothing is running" in done.out
     assert list(stream) == []
 
 

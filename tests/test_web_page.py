@@ -113,7 +113,7 @@ def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, pa
         assert re.fullmatch(rf"{served.base}/[\w-]{{22}}/", page.url)
         expect(count_of(page, "clear")).to_have_text("0/8")
         with server.held():
-            page.get_by_role("button", name="Start · 24 pictures").click()
+            page.get_by_role("button", name="Start · 24 images").click()
             expect(page.get_by_text("Drawing", exact=True)).to_be_visible()
             expect(cell(page, "clear", "1.1")).to_have_accessible_name(
                 "1.1 in clear: being drawn. Review"
@@ -134,7 +134,7 @@ def test_a_run_from_start_to_choice(commands: Commands, server: GeminiServer, pa
         page.mouse.move(5, 5)
         keys = root / "keys.toml"
         keys.write_text(keys.read_text().replace("per_minute = 2", "per_minute = 99"))
-        page.get_by_role("button", name="Start · 18 pictures").click()
+        page.get_by_role("button", name="Start · 18 images").click()
         expect(page.get_by_text("All images are done.")).to_be_visible()
         assert len(pictures(root)) == 24
         assert len(server.requests) == 24
@@ -209,7 +209,7 @@ def test_choosing_needs_no_mouse(commands: Commands, page: Page) -> None:
         review = page.get_by_role("dialog")
         expect(review.get_by_role("heading", name="Phrase 1.")).to_be_focused()
         page.keyboard.press("f")
-        expect(review.get_by_text("Choose a picture first")).to_be_visible()
+        expect(review.get_by_text("Choose an image first")).to_be_visible()
         page.keyboard.press("2")
         expect(review.get_by_role("button", name="clear", exact=True)).to_have_attribute(
             "aria-pressed", "true"
@@ -413,7 +413,7 @@ def test_the_run_may_go_on_in_the_background(
             page.goto(served.address)
             page.get_by_role("button", name="Start").click()
             page.get_by_role("button", name="Hide progress").click()
-            expect(page.get_by_role("status").first).to_contain_text("may be closed")
+            expect(page.get_by_role("status").first).to_contain_text("you can close this page")
             expect(page.get_by_role("progressbar").first).to_be_hidden()
             page.goto("about:blank")
         page.goto(served.address)
@@ -488,7 +488,7 @@ def test_no_button_comes_under_the_pointer_that_was_on_stop(
         expect(page.get_by_role("button", name="Start")).to_be_hidden()
         page.mouse.move(5, 400)
         expect(stop).to_be_hidden()
-        expect(page.get_by_role("button", name="Start · 3 pictures")).to_be_enabled()
+        expect(page.get_by_role("button", name="Start · 3 images")).to_be_enabled()
 
 
 def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None:
@@ -513,11 +513,11 @@ def test_notices_say_what_the_buttons_do(commands: Commands, page: Page) -> None
             expect(page.get_by_text(f"{message.capitalize()}.")).to_be_visible()
 
         carries_on = page.get_by_text("Start draws the rest.")
-        go_on = page.get_by_text("It can go on from")
+        go_on = page.get_by_text("It can resume from")
         ended("keys spent", "2999-01-01T00:00:00Z", "no key is left")
         expect(carries_on).to_be_visible()
         expect(go_on).to_be_visible()
-        expect(page.get_by_role("button", name="Start · 6 pictures")).to_be_enabled()
+        expect(page.get_by_role("button", name="Start · 6 images")).to_be_enabled()
         ended("keys spent", "2020-01-01T00:00:00Z", "no key is left")
         expect(carries_on).to_be_visible()
         expect(go_on).to_have_count(0)
@@ -546,10 +546,10 @@ def test_sketches_are_pictures_to_draw(commands: Commands, page: Page) -> None:
     assert commands.run("run", root, "--provider", "sketch").code == 0
     with Served(commands, root) as served:
         page.goto(served.address)
-        expect(page.get_by_role("button", name="Start · 6 pictures")).to_be_enabled()
-        expect(page.get_by_text("6 images to draw over a sketch.")).to_be_visible()
+        expect(page.get_by_role("button", name="Start · 6 images")).to_be_enabled()
+        expect(page.get_by_text("6 placeholders to replace.")).to_be_visible()
         expect(page.get_by_text("missing")).to_have_count(0)
-        expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("a sketch, which"))
+        expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("a placeholder"))
         expect(cell(page, "clear", "1.1").locator("img.there")).to_be_visible()
 
 
@@ -773,7 +773,7 @@ def test_the_example_is_drawn_and_shown(commands: Commands, page: Page) -> None:
         shutil.rmtree(root / left, ignore_errors=True)
     with Served(commands, root) as served:
         page.goto(served.address)
-        page.get_by_role("button", name="Start · 45 pictures").click()
+        page.get_by_role("button", name="Start · 45 images").click()
         expect(page.get_by_text("All images are done.")).to_be_visible()
         cell(page, "clear", "2.3").click()
         expect(page.get_by_text("flat shapes, nothing else in the room")).to_be_visible()

@@ -26,8 +26,8 @@ def test_a_run_by_option_is_judged_as_the_next_run_would_judge_it(
     assert commands.run("run", root, *model, "--base-url", server.address).code == 0
     found = status(commands, root)
     assert (found["provider"], found["styles"]["clear"]["outdated"]) == ("gemini", 3)
-    assert "3 pictures are outdated" in commands.run("run", root, "--dry-run").out
-    assert 'model = "gemini-3-pro-image" in imagegen.toml keeps that' in " ".join(
+    assert "3 images are outdated" in commands.run("run", root, "--dry-run").out
+    assert 'Keep it in imagegen.toml: model = "gemini-3-pro-image"' in " ".join(
         commands.run("status", root).out.split()
     )
     (root / "imagegen.toml").write_text(ONE_STYLE + f'model = "{model[1]}"\n')

@@ -33,7 +33,7 @@ _SHEET: Final = "sheet"
 _WORDS: Final = (
     "A character sheet of {name}: {about}\n\nThe same person four times side by side: the whole "
     "figure from the front, from the side and from behind, and the face close up. Plain "
-    "background, even light, no other people, no lettering."
+    "background, even light, nobody else, no lettering."
 )
 
 

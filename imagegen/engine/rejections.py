@@ -68,10 +68,14 @@ class Rejections(Generic[T]):
         group.spared.add(task)
         return False
 
-    def note(self, beat: object, fault: ProviderError, prompt: str = "") -> None:
+    def note(
+        self, beat: object, fault: ProviderError, prompt: str = "", *, sent_at: float = math.inf
+    ) -> None:
         """Record a useless answer, without asking `charges`.
 
         It is retried as any temporary error; different beats with the same one are suspect.
+        A request sent before the last image came, at `sent_at` on the monotonic clock, does not
+        count: large answers are read last.
         """
         if sent_at < self._last_image:
             return
@@ -80,8 +84,12 @@ class Rejections(Generic[T]):
         if len(group.beats) >= ALIKE:
             self.suspect = self.suspect or fault
 
-    def drawn(self) -> bool:
-        """Record an image; returns whether paused sending may continue."""
+    def drawn(self, now: float = -math.inf) -> bool:
+        """Record an image; returns whether paused sending may continue.
+
+        `now` is the monotonic clock's time.
+        """
+        self._last_image = max(self._last_image, now)
         stopped = self.suspect is not None
         self.suspect = None
         for words, group in self._groups.items():

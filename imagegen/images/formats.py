@@ -21,7 +21,7 @@ _one_large_at_a_time: Final = threading.Lock()
 _TOO_MANY: Final = f"{{}} pixels are too many: {png.MAX_PIXELS // 10**6} million at most"
 _HEAD: Final = 256
 _READ: Final = ("GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "PSD", "SGI", "QOI")
-"""Formats of Pillow that are read besides JPEG and WebP. Not those that any bytes may look
+"""Formats of Pillow that are read, in addition to JPEG and WebP. Not those that any bytes may look
 like (TGA), nor those that start other programs (EPS)."""
 _UNREADABLE: Final = (
     (b"<svg", "SVG"),

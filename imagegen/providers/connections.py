@@ -5,8 +5,8 @@ thread for as long as it likes. Here every connection reports to its thread's ex
 socket, and one watchdog thread shuts down those that are over time.
 
 An answer is the final one: interim responses (1xx) are skipped. A connection without a clean end
-of its answer is never used again, for what follows on it may be the rest of one
-beat's answer, and would be taken for the next beat's.
+of its answer is never used again. The bytes that follow may belong to one beat's answer, and
+would be read as the next beat's.
 """
 
 import heapq
@@ -108,7 +108,7 @@ class Exchange:
                 _shut_down(self._socket)
 
     def end(self) -> None:
-        """Let go of the socket; a request that may have left is reported."""
+        """Release the socket; a request that may have left is reported."""
         with self._lock:
             self._ended = True
             if self._socket is not None:
@@ -287,8 +287,8 @@ def _current_exchange() -> Exchange:
 def _connect(host: str, port: int, options: Any, exchange: Exchange) -> socket.socket:
     """Return a connection to the first of the host's addresses that answers.
 
-    All addresses together get CONNECT_TIMEOUT, each a fair part of what is left, so that a
-    dead IPv6 route does not use up the time of the IPv4 address behind it.
+    All addresses together get CONNECT_TIMEOUT, and each a fair part of the rest. So a dead
+    IPv6 route leaves time for the IPv4 address after it.
     """
     until = min(exchange.deadline, time.monotonic() + CONNECT_TIMEOUT)
     addresses = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

@@ -64,7 +64,7 @@ class Reservation:
         self._held = 0
 
     def would_wait(self, size: int) -> bool:
-        """Return whether room for so many bytes more must be waited for."""
+        """Return whether `size` more bytes must wait for room."""
         more = self._beyond_free(size)
         return more > 0 and not self._budget.has_room(self, more)
 

@@ -408,7 +408,7 @@ def broken_picture(message: str, usage: Usage | None) -> ProviderError:
 
 
 def is_passing(status: int) -> bool:
-    """Tell whether the same request may succeed after this status, whatever came with it."""
+    """Return whether the same request may succeed after this status, with any body."""
     return status in _PASSING or (status >= 500 and status not in _NEVER) or status < 200
 
 

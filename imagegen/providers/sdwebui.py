@@ -149,7 +149,7 @@ class SdWebUi:
         return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._http.close()
 
     def _body(self, request: Request) -> tuple[str, bytes]:

@@ -1,9 +1,9 @@
 """Budgets shared between processes: read, changed and written back as one step.
 
 A change is made to the budget as last read and written back if no other process wrote in
-between; if one did, it is made again on the new value. When the store fails, the run
-goes on from what it knows, in memory and at half pace, with one warning, and looks every minute
-whether the store can be used again. After a store was deleted under it, it stays at half pace.
+between; if one did, it is made again on the new value. If the store fails, the run continues
+with what it knows, in memory and at half pace, with one warning. Every minute it checks whether
+the store can be used again. If the store was deleted during the run, it stays at half pace.
 """
 
 from collections.abc import Callable
@@ -131,7 +131,7 @@ class Ledger:
         return False
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._store.close()
 
     def _edit(self, account: StoredBudget, change: Callable[[Budget], object]) -> None:

@@ -23,9 +23,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
     Once none of `styles` has anything left, `borrowers` may use it. `per_minute` is the limit
-    that counts, `places` when (not before now) how many of its places are free, soonest first,
-    `spacing` the least seconds between two requests, `most` how many requests the day still
-    allows.
+    that counts. `places` holds when (not before now) and how many of its places are free, soonest
+    first. `spacing` is the least seconds between two requests. `most` is how many requests the
+    day still allows.
     """
 
     styles: frozenset[str]

@@ -58,7 +58,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and locks."""
+        """Release files and locks."""
         ...
 
 

@@ -120,7 +120,7 @@ class BoardCache:
         return self._now().project
 
     def require_unmoved(self) -> Project:
-        """Return the project as `project` does. Raises `UsageError` where numbers have moved."""
+        """Return the project as `project` does. Raises `UsageError` if beat numbers changed."""
         now = self._now()
         if now.board.moved:
             found = now.project.survey(time.time())

@@ -74,9 +74,9 @@ class Choices:
             return choices.list_choices(project, saved)
 
     def save(self, wanted: ChoiceRequest) -> ChoiceStanding | None:
-        """Save a choice and return it; None where nothing is chosen any more.
+        """Save a choice and return it; None if nothing is chosen now.
 
-        Raises `UsageError` for a beat or a picture that is not there, and where numbers have moved.
+        Raises `UsageError` for a missing beat or image, and if beat numbers changed.
         """
         key = (wanted.shot_number, wanted.beat_number)
         with self._lock:

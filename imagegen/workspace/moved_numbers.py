@@ -52,7 +52,7 @@ def renumber_hint(project: Project) -> str:
     other = last_run_beats_file(project)
     if other is None:
         renumber = project_command("renumber", project.root, *project.named_beats)
-        return f"{renumber} moves them along, at no cost"
+        return f"{renumber} moves the images, at no cost"
     own = project.storyboard.source
     that, this = (command("--beats", str(project.root / file)) for file in (other, own))
     said = f"the last run read {other}, and this command reads {own}"

@@ -127,7 +127,7 @@ def _drawn_from_another(paper: Paper, found: ProjectStatus, other: str, path: st
 
 
 def _moved(paper: Paper, found: ProjectStatus, path: str) -> None:
-    """Print that numbers have moved, and what brings the pictures along."""
+    """Print that beat numbers changed, and the commands that move the images."""
     count = sum(style.moved for style in found.styles.values())
     paper.wrap("", numbers_moved_warning(count), indent=2)
     paper.line("Next:")

@@ -59,7 +59,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     caption: str = ""
 
     def key(self, look: Look, encoder: str) -> str:
-        """Return a name that only clips of the same frames have, whatever their files are."""
+        """Return a name that only clips of the same frames share; file names do not matter."""
         parts = [
             [one.sha256, one.move.value, one.frames] if one is not None else None
             for one in (self.shown, self.before)

@@ -64,7 +64,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FilmBeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A beat in the film, for so many frames. `style` is None if there is no image."""
+    """A beat in the film and its number of frames. `style` is None if there is no image."""
 
     beat: str
     style: str | None

@@ -1,7 +1,7 @@
 """ffmpeg as a process: which one, encoding a clip, joining clips.
 
-It runs in the folder of the clips and gets names relative to it, whatever characters the
-project's own path has.
+It runs in the folder of the clips and gets names relative to it, so the characters in the
+project's own path do not matter.
 """
 
 import contextlib

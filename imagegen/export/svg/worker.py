@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _GRACE: Final = 5
-"""Seconds after which it ends itself, if nobody has done that by then."""
+"""Seconds after which it ends itself, unless the parent process did so before."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def svg(path: Path, origin: Origin, settings: Settings) -> bytes:
-    """Return an image as SVG. Raises `NotAPictureError`, and whatever vtracer raises."""
+    """Return an image as SVG. Raises `NotAPictureError`, and the errors of vtracer."""
     data = files.read(path, png.MAX_BYTES)
     if data is None:
         raise NotAPictureError("there is no such file, or it is too large")
@@ -94,7 +94,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _limit(seconds: int) -> None:
-    """End this process in so many seconds, even if the one that started it is gone by then."""
+    """End this process after `seconds`, even if its parent has ended by then."""
     if sys.platform != "win32":
         signal.alarm(seconds)
 

@@ -95,7 +95,7 @@ class _Worker:
             timer.cancel()
 
     def kill(self) -> None:
-        """End the process, whatever it does; the thread that waits for it goes on."""
+        """End the process at once; the thread that waits for it continues."""
         with self._lock:
             self._closed = True
             if self._process is not None:

@@ -97,7 +97,7 @@ def _texts(folder: Path, numbers: Sequence[int]) -> tuple[str, ...] | None:
 
 
 def read(path: Path, number: int) -> Recording:
-    """Read the header of a WAV file (RIFF, whatever its samples are). Raises `UsageError`."""
+    """Read the header of a WAV file (RIFF, any sample format). Raises `UsageError`."""
     try:
         # Opening a pipe would wait for somebody to write to it.
         if not path.is_file():

@@ -20,7 +20,7 @@ _APOSTROPHES: Final = re.compile(r"(?<=\w)['’ʼ](?=\w)")
 _ANCHOR: Final = 3
 """Words in a row that occur once in both texts are taken for the same place."""
 _LARGEST_GAP: Final = 4_000_000
-"""Between two places so many pairs of words are compared; in a larger gap none are."""
+"""At most this many pairs of words are compared between two places; none in a larger gap."""
 
 
 class Word(msgspec.Struct, frozen=True):

@@ -115,7 +115,7 @@ class Gemini:
         return tuple(dict.fromkeys(names))
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._http.close()
 
     def _optional_fields(self, request: Request) -> dict[str, object]:

@@ -116,7 +116,7 @@ class OpenAI:
         return tuple(drawing) or listed
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._http.close()
 
     def _fields(self, request: Request) -> dict[str, object]:
