@@ -505,6 +505,14 @@ class TestPrompts:
         words = "  [bold]A boat[/bold]\n\tat \u001b[31m sea\u2028 😀 "
         assert read(tmp_path, row(ai_prompt=words)).beats["clear"][0].words == words
 
+    @pytest.mark.parametrize("words", ["", " \n", "\ufeff", "\u200b\u2060 ", "\u00ad\u2028"])
+    def test_a_prompt_that_shows_nothing_is_missing(self, tmp_path: Path, words: str) -> None:
+        """Spaces and zero-width characters are no prompt, for all styles or for one."""
+        (fault,) = faults(tmp_path, row(ai_prompt=words))
+        assert fault.message == "missing, and no ai_prompts"
+        (fault,) = faults(tmp_path, row(ai_prompts={"clear": words}))
+        assert fault.message == 'the prompt for "clear" is empty'
+
     def test_missing_prompt_quotes_the_phrase(self, tmp_path: Path) -> None:
         """The row is recognised by its script phrase, shortened."""
         fault = faults(tmp_path, row(), row(beat_number="2", ai_prompt=""))[0]

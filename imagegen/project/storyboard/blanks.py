@@ -1,6 +1,7 @@
 """Cells without text: errors of spreadsheets, and blanks in disguise."""
 
 import re
+import unicodedata
 from typing import Final
 
 from imagegen.project.storyboard.messages import quoted
@@ -42,7 +43,13 @@ _AROUND: Final = " \t\r\n.…:-–—\"'“”‘’`*()[]{}<>"
 
 _TO_DO: Final = re.compile(r"[\[(<]?(?:todo|fixme|tbd|tba)\b *[:–—-].*", re.IGNORECASE | re.DOTALL)
 _FORMULA: Final = re.compile(r"= *[+-]?(?:[A-Z][A-Z0-9.]+\(|\$?[A-Z]{1,3}\$?[0-9]+(?:[&+]|$))")
+_INVISIBLE: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _BARE: Final = frozenset({"undefined", "null", "nan", "none", "n/a", "<na>"})
+
+
+def is_invisible(text: str) -> bool:
+    """Return whether a text shows nothing: spaces, control and zero-width characters alone."""
+    return all(unicodedata.category(c) in _INVISIBLE for c in text)
 
 
 def blank_prompt(text: str) -> str | None:

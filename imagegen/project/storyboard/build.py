@@ -10,7 +10,12 @@ import msgspec
 
 from imagegen.errors import InputError
 from imagegen.project.storyboard.beat import Beat, BeatKey
-from imagegen.project.storyboard.blanks import LONGEST_BLANK, blank_number, blank_prompt
+from imagegen.project.storyboard.blanks import (
+    LONGEST_BLANK,
+    blank_number,
+    blank_prompt,
+    is_invisible,
+)
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.names import PER_STYLE
 from imagegen.project.storyboard.numbers import as_written, file_number, looks_like_date
@@ -274,7 +279,7 @@ def _wrong_prompts(
     for style, words in (row.ai_prompts or {}).items():
         if style not in known:
             yield _Wrong("ai_prompts", unknown_style(style, styles))
-        elif words is not None and not words.strip():
+        elif words is not None and is_invisible(words):
             yield _Wrong("ai_prompts", f'the prompt for "{style}" is empty')
         elif words and (reason := _unprintable(words) or blank_prompt(words)):
             yield _Wrong("ai_prompts", f'the prompt for "{style}" {reason}')

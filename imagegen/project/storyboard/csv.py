@@ -12,6 +12,7 @@ import msgspec
 
 from imagegen.errors import InputError
 from imagegen.project.storyboard import names, rows
+from imagegen.project.storyboard.blanks import is_invisible
 from imagegen.project.storyboard.messages import quoted
 from imagegen.project.storyboard.names import FIELDS, KEPT, PER_STYLE, REQUIRED, Names
 from imagegen.project.storyboard.rows import (
@@ -145,7 +146,7 @@ def _filled(reader: "Reader", before: int) -> Iterator[_Row]:
 
 
 def _is_filled(cell: Cell) -> bool:
-    return not isinstance(cell, str) or bool(cell.strip("\ufeff\u200b\u00a0 \t\r\n"))
+    return not isinstance(cell, str) or not is_invisible(cell)
 
 
 def _score(cells: Sequence[Cell], styles: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ import msgspec
 from imagegen.errors import InputError, lower_first
 from imagegen.project.storyboard import lenient, names, shapes
 from imagegen.project.storyboard import reader as source
+from imagegen.project.storyboard.blanks import is_invisible
 from imagegen.project.storyboard.messages import quoted
 from imagegen.project.storyboard.names import KEPT, Names
 from imagegen.project.storyboard.numbers import Number, file_number
@@ -80,7 +81,7 @@ class _Fields(msgspec.Struct, frozen=True):
     @property
     def has_prompt(self) -> bool:
         """Whether the row has a prompt for any style."""
-        if self.ai_prompt and not self.ai_prompt.isspace():
+        if self.ai_prompt and not is_invisible(self.ai_prompt):
             return True
         return bool(self.ai_prompts) and any(
             words is not None for words in (self.ai_prompts or {}).values()
