@@ -157,7 +157,7 @@ def test_on_a_terminal_long_lines_are_broken_between_words(
     done = shell(commands, f"script -qec {command} typescript < /dev/null", **env)
     lines = done.out.replace("\r\n", "\n").splitlines()
     assert all(len(line) <= 60 for line in lines if not line.startswith("Next: "))
-    first = next(n for n, line in enumerate(lines) if line.startswith("  ✗ clear/1.1 "))
+    first = next(n for n, line in enumerate(lines) if line.startswith("  ✗ 1.1 (all 3 styles) "))
     assert lines[first + 1].startswith(" " * 20)
     assert lines[first + 1].strip()
 

@@ -136,11 +136,23 @@ def test_beats_that_were_not_sent_stand_in_columns() -> None:
     how = complete(exit_code=1, counts=counts(illustration={"blocked": 2}, clear={"blocked": 2}))
     printed = summary(how, drawn=msgspec.structs.replace(drawn, styles=blocked))
     assert [line for line in printed.lines if "waits for" in line] == [
-        "  ⊘ illustration/1.1  waits for 1.0",
-        "  ⊘ illustration/1.2  waits for 1.0",
-        "  ⊘ clear/1.1         waits for 1.0",
-        "  ⊘ clear/1.2         waits for 1.0",
+        "  ⊘ 1.1 (all 2 styles)  waits for 1.0",
+        "  ⊘ 1.2 (all 2 styles)  waits for 1.0",
     ]
+
+
+def test_an_error_that_styles_share_is_shown_once() -> None:
+    """By its number and the styles; the rest is counted in images, not in lines."""
+    how = complete(exit_code=1, counts=counts(**{s: {"error": 12} for s in reports.STYLES}))
+    alike = [failed(n, style=style) for style in reports.STYLES for n in range(12)]
+    lines = summary(how, *alike, drawn=plan(12)).lines
+    assert "  ✗ 1.1 (all 3 styles)  SAFETY: I will not draw that." in lines
+    assert any("… and 6 more" in line for line in lines)
+    two = [failed(0, style=style) for style in reports.STYLES[:2]]
+    other = failed(0, style=reports.STYLES[2], message="Nor that.")
+    lines = summary(how, *two, other, drawn=plan(12)).lines
+    assert "  ✗ 1.1 (illustration, clear)  SAFETY: I will not draw that." in lines
+    assert "  ✗ consistent/1.1             SAFETY: Nor that." in lines
 
 
 def test_beats_in_error_are_grouped_with_what_helps() -> None:
@@ -514,7 +526,7 @@ def test_a_status_names_what_could_not_be_redrawn() -> None:
     found = standing("✓✓✗")
     error = BeatError(cause="no picture", reason="TEXT", message="A poem.")
     failed = tuple(
-        FailedRedraw(shot_number="1", beat_number=f"1.{n % 2 + 1}", error=error) for n in range(7)
+        FailedRedraw(shot_number="1", beat_number=f"1.{n + 1}", error=error) for n in range(7)
     )
     own = msgspec.structs.replace(found.styles["clear"], failed_redraws=failed)
     lines = status(msgspec.structs.replace(found, styles={"clear": own}))

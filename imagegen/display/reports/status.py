@@ -1,7 +1,7 @@
 """A project's status: a bar per style, a sign per beat, and the next step."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -176,34 +176,45 @@ def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
 def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels) -> None:
     """Print the first errors of failed beats, and of failed redraws."""
     failed = [
-        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        (name, beat.shot_number, beat.beat_number, _in_full(beat.error))
         for name, style in styles.items()
         for beat in style.beats
         if beat.error is not None
     ]
     if failed:
         paper.line()
-        _in_full(paper, f"  {paper.glyphs[Status.ERROR]} ", failed)
+        _errors(paper, f"  {paper.glyphs[Status.ERROR]} ", failed, names, styles)
     old = [
-        (names.full(name, beat.shot_number, beat.beat_number), beat.error)
+        (name, beat.shot_number, beat.beat_number, _in_full(beat.error))
         for name, style in styles.items()
         for beat in style.failed_redraws
     ]
     if old:
         paper.line()
         paper.line("Not redrawn in the last run; the previous images are still there")
-        _in_full(paper, "  ", old)
+        _errors(paper, "  ", old, names, styles)
 
 
-def _in_full(paper: Paper, head: str, failed: Sequence[tuple[str, BeatError]]) -> None:
-    width = max(len(name) for name, _ in failed[:_ERRORS_SHOWN])
-    for name, error in failed[:_ERRORS_SHOWN]:
-        paper.wrap(
-            f"{head}{name:<{width}}  ",
-            f"{sanitize(error.cause)}, {sanitize(error.reason)}: {sanitize(error.message)}",
-        )
-    if len(failed) > _ERRORS_SHOWN:
-        paper.line(f"    … and {len(failed) - _ERRORS_SHOWN:,} more; status --json lists all")
+def _in_full(error: BeatError) -> str:
+    return f"{sanitize(error.cause)}, {sanitize(error.reason)}: {sanitize(error.message)}"
+
+
+def _errors(
+    paper: Paper,
+    head: str,
+    failed: Sequence[tuple[str, str, str, str]],
+    names: BeatLabels,
+    styles: Collection[str],
+) -> None:
+    """Print beats, each as style, shot, beat number and error; once if styles share the error."""
+    merged = names.merge(failed, styles)
+    shown = dict(itertools.islice(merged.items(), _ERRORS_SHOWN))
+    width = max(map(len, shown))
+    for name, (place, _) in shown.items():
+        paper.wrap(f"{head}{name:<{width}}  ", failed[place][-1])
+    more = len(failed) - sum(count for _, count in shown.values())
+    if more:
+        paper.line(f"    … and {more:,} more; status --json lists all")
 
 
 def _choices(paper: Paper, found: ProjectStatus, path: str) -> None:

@@ -1,5 +1,6 @@
 """The summary of a run: its images, cost and errors, and the next step."""
 
+import itertools
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -345,26 +346,32 @@ def _blocked(paper: Paper, ended: RunSummary) -> None:
         paper.line()
     paper.line("Not sent: each continues a beat that was not drawn", "bold")
     names = ended.names
-    shown = {names.full(*key): by for key, by in list(blocked.items())[:_BEATS_SHOWN]}
+    waiting = list(blocked.values())
+    merged = names.merge(((*key, by) for key, by in blocked.items()), ended.complete.counts)
+    shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
     width = max(map(len, shown))
-    for name, by in shown.items():
-        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {sanitize(by)}")
-    _more(paper, ended, len(blocked) - len(shown))
+    for name, (place, _) in shown.items():
+        before = sanitize(waiting[place])
+        paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {before}")
+    _more(paper, ended, len(blocked) - sum(count for _, count in shown.values()))
 
 
 def _beats(
     paper: Paper, ended: RunSummary, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]
 ) -> None:
-    shown = [names.full(b.style, *b.key) for b, _ in group[:_BEATS_SHOWN]]
+    said = ((b.style, *b.key, (b.script_phrase, e.reason, e.message)) for b, e in group)
+    merged = names.merge(said, ended.complete.counts)
+    shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
     width = max(map(len, shown))
-    for name, (beat, error) in zip(shown, group, strict=False):
+    for name, (place, _) in shown.items():
+        beat, error = group[place]
         words = f'"{sanitize(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
         sign = paper.glyphs[Status.ERROR]
         paper.wrap(
             f"  {sign} {name:<{width}}  ",
             f"{words}{sanitize(error.reason)}: {sanitize(error.message)}",
         )
-    _more(paper, ended, len(group) - len(shown))
+    _more(paper, ended, len(group) - sum(count for _, count in shown.values()))
 
 
 def _more(paper: Paper, ended: RunSummary, count: int) -> None:
