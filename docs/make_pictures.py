@@ -22,12 +22,15 @@ from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+import gemini_replies
 from commands import Commands, picture
 from gemini_server import Answer, GeminiServer
 from terminal import Terminal
 
 HERE: Final = Path(__file__).parent
 BEATS: Final = 60
+_SIZE: Final = (1376, 768)
+"""What is asked for: 1K, 16:9."""
 KEYS: Final = {
     "illustration": ["picture-key-000000a1f0", "picture-key-0000007c22"],
     "clear": ["picture-key-0000005b1d", "picture-key-000000e71a"],
@@ -69,6 +72,7 @@ xmlns="http://www.w3.org/2000/svg">
 
 def main() -> None:
     """Run, and take pictures on the way."""
+    gemini_replies.WIDTH, gemini_replies.HEIGHT = _SIZE
     with tempfile.TemporaryDirectory() as folder, GeminiServer(latency=8.0) as server:
         commands = Commands(Path(folder))
         root = _project(commands)
@@ -81,7 +85,7 @@ def main() -> None:
             _wait(terminal, "cooling down")
             _wait(terminal, "7.3")
             _picture(terminal, "live")
-            _wait(terminal, "there")
+            _wait(terminal, "images done")
             terminal.end()
             _picture(terminal, "summary")
         with Terminal(commands, "status", root.name, columns=100, lines=24) as terminal:
@@ -100,11 +104,11 @@ def _project(commands: Commands) -> Path:
         }
         for n in range(BEATS)
     ]
-    root = commands.project(beats=rows, keys=KEYS, per_minute=9, settings='image_size = "2K"\n')
+    root = commands.project(beats=rows, keys=KEYS, per_minute=9)
     for n in range(12):
         path = picture(root, "consistent", n)
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 36), "teal").save(path)
+        Image.new("RGB", _SIZE, "teal").save(path)
     (root / "beats.json").write_text(json.dumps(rows))
     return root
 

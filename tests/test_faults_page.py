@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ CHOICES = (DOCS / "choosing.md").read_text(encoding="utf-8")
 NAMES = sorted(set(re.findall(r"`(test_\w+)\.(test_\w+)`", FAULTS + CRASHES + CHOICES)))
 
 
+@cache
 def _tests_of(module: str) -> set[str]:
     tree = ast.parse((TESTS / f"{module}.py").read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
