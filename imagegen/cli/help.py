@@ -89,6 +89,10 @@ class Command(TyperCommand):
             reject_extra_args(ctx)
         return []
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line; Typer puts braces around what is required."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; adds the project, as it was typed, to its errors."""
         try:

@@ -58,10 +58,6 @@ class AddCommand(Command):
                 raise _not_taken() from None
             raise
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the parts of the usage line; Typer puts braces around what is required."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
-
 
 def _refuse_keys(ctx: Any, args: list[str]) -> None:
     from imagegen.keys.key_lists import looks_like_a_key
