@@ -33,6 +33,9 @@ from imagegen.quota.ledger import Ledger
 from imagegen.quota.pool import KeyPool
 from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
+from imagegen.spending.account import RunAccount
+from imagegen.spending.ledger import SpendingLedger
+from imagegen.spending.limits import Limit
 from imagegen.workspace.plan import Plan, Planned
 from imagegen.workspace.survey import ImageState
 
@@ -243,7 +246,8 @@ class Show:
 
     Of each style the first `there` beats have their picture already. Without `keys` every
     style has `keys_a_style` keys of its own, of `per_minute` requests each. `chains` are the
-    lengths of the chains in which the beats of every style continue each other, one a shot.
+    lengths of the chains in which the beats of every style continue each other, one a shot. With
+    a `ledger` it is recorded what they cost, within `limits`; `wall` is when it begins.
     """
 
     def __init__(
@@ -260,9 +264,12 @@ class Show:
         latency: float = 8.0,
         width: int = 4,
         chains: Sequence[int] = (),
+        ledger: SpendingLedger | None = None,
+        limits: Sequence[Limit] = (),
+        wall: float | None = None,
         **options: object,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = FakeClock() if wall is None else FakeClock(wall=wall)
         self.runtime = VirtualRuntime(self.clock)
         self.provider = ScriptedProvider(self.clock, self.runtime.sleep)
         self.provider.latency, self.provider.max_concurrency = latency, width
@@ -284,12 +291,12 @@ class Show:
             }
         )
         self.warnings: list[str] = []
-        ledger = Ledger(MemoryStore(), self.clock, self.warnings.append)
+        budgets = Ledger(MemoryStore(), self.clock, self.warnings.append)
         self.pool = KeyPool(
             {style: self.keys.get(style, ()) for style in {**counts, **self.keys}},
             provider="scripted",
             model="model-1",
-            ledger=ledger,
+            ledger=budgets,
             clock=self.clock,
             lend=lend,
             seed=1,
@@ -317,6 +324,17 @@ class Show:
             options=EngineOptions(run="run-1", lineage="run-1", **options),  # type: ignore[arg-type]
             runtime=self.runtime,
             bus=self.bus,
+            account=None
+            if ledger is None
+            else RunAccount(
+                ledger,
+                project=str(folder),
+                provider=self.provider.name,
+                model=self.provider.model,
+                limits=limits,
+                clock=self.clock,
+                warn=self.warnings.append,
+            ),
         )
         self.engine = Engine(self.run, self.plan, self.keys, seed=1)
 

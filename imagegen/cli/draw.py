@@ -159,7 +159,7 @@ def _confirm(
     agreed = 0
     while True:
         plan = session.plan(how.limit)
-        session.require_price(limits)
+        session.require_price(limits, plan)
         session.require_keys(plan, _keyless(session.project.root, sys.argv[1:]))
         price = session.project.price
         if (

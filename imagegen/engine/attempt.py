@@ -27,6 +27,8 @@ from imagegen.providers.base import (
 )
 from imagegen.quota.key_state import KeyUpdate
 from imagegen.quota.pool import KeyPool, Lease
+from imagegen.spending.account import RunAccount
+from imagegen.spending.ledger import Entry
 
 _POOL_ACTIONS: Final[dict[FaultKind, Callable[[KeyPool, Lease, str], KeyUpdate]]] = {
     FaultKind.SPENT_TODAY: KeyPool.spent_today,
@@ -56,6 +58,19 @@ class Saved(msgspec.Struct, frozen=True):
     misfit: shape.Misfit | None = None
 
 
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer is paid for: tokens, and images.
+
+    `pictures` brought an image (0 or 1), `lost` counts those that cost as much and are of no use,
+    `references` the reference images that were sent.
+    """
+
+    usage: Usage | None = None
+    pictures: int = 0
+    lost: int = 0
+    references: int = 0
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one request. `news` is set if it changed the key's state.
 
@@ -68,6 +83,22 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     key_update: KeyUpdate | None = None
     references: int = 0
+
+    @property
+    def charge(self) -> Charge:
+        """What the service wants to be paid for."""
+        if isinstance(self.result, ImagegenError):
+            # Drawn and paid for, but not saved.
+            return Charge(pictures=1, references=self.references)
+        drawn = isinstance(self.result, Saved)
+        return Charge(
+            usage=self.result.usage,
+            pictures=int(drawn),
+            lost=int(
+                self.sent and isinstance(self.result, ProviderError) and self.result.was_drawn
+            ),
+            references=self.references * self.sent,
+        )
 
 
 class _SendNotifier:
@@ -84,8 +115,13 @@ class _SendNotifier:
             self._run.key_pool.sent(self._lease)
 
 
-def draw_once(run: RunState, beat: Beat, lease: Lease | None) -> Attempt:
-    """Draw a beat once and save its image. Blocks for at most the run's timeout."""
+def draw_once(
+    run: RunState, beat: Beat, lease: Lease | None, reserved: Entry | None = None
+) -> Attempt:
+    """Draw a beat once and save its image. Blocks for at most the run's timeout.
+
+    `reserved` is the request in the ledger of the user's spending.
+    """
     started = run.runtime.clock.now()
     sending = _SendNotifier(run, lease)
     references = 0
@@ -115,7 +151,7 @@ def draw_once(run: RunState, beat: Beat, lease: Lease | None) -> Attempt:
         finally:
             news = _settle_lease(run, lease, outcome, sent=sending.left)
         seconds = run.runtime.clock.now() - started
-        return Attempt(
+        attempt = Attempt(
             result=_save(run, beat, request, outcome) if isinstance(outcome, Picture) else outcome,
             seconds=seconds,
             sent=sending.left,
@@ -123,6 +159,21 @@ def draw_once(run: RunState, beat: Beat, lease: Lease | None) -> Attempt:
             key_update=news,
             references=references,
         )
+    if reserved is not None and run.account is not None:
+        _settle_account(run, run.account, reserved, attempt.charge)
+    return attempt
+
+
+def _settle_account(run: RunState, account: RunAccount, reserved: Entry, charge: Charge) -> None:
+    """Record what the answer cost; forget a request that cost nothing."""
+    cost = run.spending.cost_of(
+        charge.usage, pictures=charge.pictures, lost=charge.lost, references=charge.references
+    )
+    is_charged = charge.pictures or charge.lost if cost is None else cost
+    if is_charged:
+        account.settle(reserved, cost)
+    else:
+        account.release(reserved)
 
 
 def _save(

@@ -6,6 +6,8 @@ from imagegen.providers.base import Price, Usage
 from imagegen.workspace.pricing import Expected
 
 _DIGITS: Final = 6
+_TOKEN_MARGIN: Final = 1.1
+"""Prompts and thoughts are paid for beside the image, and how long they are is not known before."""
 _GRAIN: Final = 1e-6
 """Sums of cents are not exact: `--max-cost 0.3` pays for three images of 0.1."""
 
@@ -36,6 +38,23 @@ class SpendTracker:
     def total(self) -> float | None:
         """What all answers so far cost, to the millionth; None where prices are not known."""
         return None if self.price is None else round(self._spent, _DIGITS)
+
+    @property
+    def highest(self) -> float | None:
+        """What the next answer costs at most, as far as is known; None if that is not known."""
+        if self.price is None or (self.price.picture is None and not self._max_cost):
+            return None
+        margin = _TOKEN_MARGIN if self.price.tokens is not None else 1.0
+        return round(self._max_cost * margin, _DIGITS)
+
+    def cost_of(
+        self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
+    ) -> float | None:
+        """Return what `record` would count; None where prices are not known."""
+        if self.price is None:
+            return None
+        cost = self.price.of(usage, pictures=pictures + lost, references=references)
+        return round(cost, _DIGITS)
 
     def record(
         self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0

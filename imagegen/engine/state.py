@@ -21,6 +21,7 @@ from imagegen.project.layout import ProjectPaths
 from imagegen.prompts.composer import Composer
 from imagegen.providers.base import FaultKind, Price, Provider, ProviderError
 from imagegen.quota.pool import KeyPool
+from imagegen.spending.account import RunAccount
 from imagegen.times import path_timestamp
 from imagegen.workspace.file_watch import FileWatch
 from imagegen.workspace.pricing import Expected
@@ -116,7 +117,8 @@ class RunState:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
     `keys` is None for a provider that needs none; then `places` bound what is in flight.
-    `edited` notices edits to the input files.
+    `edited` notices edits to the input files. `account` records what is spent; None for a
+    provider that costs nothing.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class RunState:
         runtime: Runtime,
         bus: Bus,
         edited: FileWatch | None = None,
+        account: RunAccount | None = None,
     ) -> None:
         self.layout = layout
         self.provider = provider
@@ -151,6 +154,7 @@ class RunState:
         self._ignored: set[str] = set()
         self.counts = Counts()
         self.spending = SpendTracker(options.price, options.max_cost, options.expected)
+        self.account = account
         self.room = Room(layout.pictures, composer.image_size)
         self.stop_reasons: list[StopReason] = []
         self.shutdown: Shutdown | None = None

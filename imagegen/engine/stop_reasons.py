@@ -11,6 +11,7 @@ from imagegen.project.storyboard import Beat
 from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.quota.key_state import KeyState
 from imagegen.quota.pool import Exhausted
+from imagegen.spending.account import Refusal
 
 _SPENT_PAUSE: Final = 900.0
 _TRY_AGAIN_AFTER: Final = 600.0
@@ -110,6 +111,16 @@ def out_of_money(run: RunState) -> StopReason:
         reason="money",
         message=f"about {_dollars(spent)} is spent, and another image could exceed "
         f"{_dollars(limit)} (--max-cost){run.last_words}",
+    )
+
+
+def spending_limit(refusal: Refusal, run: RunState) -> StopReason:
+    """Return the ending for a limit on what all runs may spend, or a project's."""
+    return StopReason(
+        exit_code=Exit.ENDED_EARLY,
+        reason="spending limit",
+        message=f"{refusal.message}{run.last_words}",
+        resume_after=refusal.resume_after,
     )
 
 

@@ -13,30 +13,26 @@ def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
 
     Called under the runtime's lock. The names are those of fields of `Progress`.
     """
-    counts, result = run.counts, done.result
+    counts, result, charge = run.counts, done.result, done.charge
     counts.attempts += 1
     counts.requests += done.sent
     told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
+    cost = run.spending.record(
+        charge.usage, pictures=charge.pictures, lost=charge.lost, references=charge.references
+    )
     if isinstance(result, ImagegenError):
-        # Drawn and paid for, but not saved.
-        return told | {"cost": run.spending.record(None, pictures=1, references=done.references)}
-    pictures = lost = 0
+        return told | {"cost": cost}
     if isinstance(result, Saved):
         counts.max_latency = max(counts.max_latency, done.seconds)
         counts.total_latency += done.seconds
         counts.answers[PICTURE] += 1
-        pictures = 1
     elif done.sent:
         counts.answers[result.kind.value] += 1
-        lost = int(result.was_drawn)
     usage = result.usage or Usage()
     counts.input_tokens += usage.input_tokens
     counts.output_tokens += usage.output_tokens
-    counts.thought_tokens += usage.thought_tokens * pictures
-    cost = run.spending.record(
-        result.usage, pictures=pictures, lost=lost, references=done.references * done.sent
-    )
-    if not pictures:
+    counts.thought_tokens += usage.thought_tokens * charge.pictures
+    if not charge.pictures:
         counts.lost += cost or 0.0
     return told | {
         "cost": cost,

@@ -24,6 +24,8 @@ from imagegen.project.progress import BeatError
 from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.quota.pool import Exhausted, Lease
 from imagegen.quota.pool import Throttled as KeyWait
+from imagegen.spending.account import Refusal
+from imagegen.spending.ledger import Entry
 from imagegen.workspace.plan import Planned
 
 BACKOFF_SECONDS: Final = (2.0, 8.0, 30.0)
@@ -166,10 +168,8 @@ class Worker:
             if isinstance(lease, KeyWait):
                 self._wait(lease.until, now)
                 return lease.until
-            if isinstance(lease, Exhausted):
-                self._exhausted(lease)
+            if not self._send_next(lease):
                 break
-            self._start(self.queue.pop(), lease)
         self._release_demand()
         return again
 
@@ -188,6 +188,38 @@ class Worker:
                 return False
         return True
 
+    def _send_next(self, lease: Lease | Exhausted | None) -> bool:
+        """Send the next beat; return False if no key is left, or no money."""
+        if isinstance(lease, Exhausted):
+            self._exhausted(lease)
+            return False
+        reserved = self._reserve(lease)
+        if isinstance(reserved, Refusal):
+            return False
+        self._start(self.queue.pop(), lease, reserved)
+        return True
+
+    def _reserve(self, lease: Lease | None) -> Entry | Refusal | None:
+        """Write the next request into the ledger of the user's spending.
+
+        If it could pass a limit, give back its key and place, and end the run unless requests in
+        flight may turn out cheaper.
+        """
+        run = self._run
+        if run.account is None:
+            return None
+        tail = lease.secret.tail if lease is not None else ""
+        reserved = run.account.reserve(self.style, tail, run.spending.highest)
+        if isinstance(reserved, Refusal):
+            if lease is not None and run.key_pool is not None:
+                run.key_pool.release(lease)
+            if run.concurrency is not None:
+                run.concurrency.release()
+            run.spending.limit_reached = True
+            if not run.counts.in_flight:
+                run.request_stop(stop_reasons.spending_limit(reserved, run))
+        return reserved
+
     def _release_demand(self) -> None:
         """Leave the keys, or the places, to others for now."""
         if self._run.concurrency is not None and self._run.concurrency.cancel(self.style):
@@ -201,7 +233,7 @@ class Worker:
         if not waiting:
             self._lend_keys()
 
-    def _start(self, task: Task, lease: Lease | None) -> None:
+    def _start(self, task: Task, lease: Lease | None, reserved: Entry | None) -> None:
         self._in_flight += 1
         self._run.counts.in_flight += 1
         self.last_sent = self._run.runtime.clock.now()
@@ -209,7 +241,7 @@ class Worker:
         tail = lease.secret.tail if lease else None
         self._report(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
         try:
-            self._executor.submit(partial(self._job, task, lease))
+            self._executor.submit(partial(self._job, task, lease, reserved))
         except RuntimeError:
             # No more threads are allowed here. The job waits for one of those there are;
             # from now on no more are sent at once than they can carry.
@@ -217,11 +249,11 @@ class Worker:
                 raise
             self._width = self._in_flight
 
-    def _job(self, task: Task, lease: Lease | None) -> None:
+    def _job(self, task: Task, lease: Lease | None, reserved: Entry | None) -> None:
         """Run in a pool thread."""
         result: Attempt | BaseException
         try:
-            result = draw_once(self._run, task.beat, lease)
+            result = draw_once(self._run, task.beat, lease, reserved)
         except BaseException as error:  # noqa: BLE001  # raised again where it ends the run
             result = error
         self._inbox.append((task, result))

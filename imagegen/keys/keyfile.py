@@ -21,7 +21,10 @@ from imagegen.keys.locations import (
 )
 from imagegen.keys.section import Section
 from imagegen.keys.validation import BASE_URL_FIELD
+from imagegen.paths import user_file
 from imagegen.secret import Secret
+from imagegen.spending import limits
+from imagegen.spending.limits import Limit
 
 _PRICES: Final = "prices"
 _MOST_LISTS: Final = 1000
@@ -75,9 +78,64 @@ def read(
             ring = _read(place, styles, environ)
     except InvalidInputError as error:
         faults += error.faults
+    ring = _with_users_file(ring, place, places, faults)
     if faults:
         raise InvalidInputError(faults)
     return ring
+
+
+def _with_users_file(
+    ring: Keyring,
+    place: KeyLocation | None,
+    places: Iterable[KeyLocation],
+    faults: list[InputError],
+) -> Keyring:
+    """Add what the user's own file says of money, wherever the keys come from.
+
+    Its limits count for every run; its prices if the keys are in no file.
+    """
+    own = next((other for other in places if other.named is LocationKind.USER), None)
+    if own is None or own == place or own.path is None or not own.exists:
+        return ring
+    found: list[InputError] = []
+    table = toml.read(own.path, own.label, found)
+    if table is None:
+        # A broken file that comes before the deciding one was reported with it.
+        faults += [fault for fault in found if fault not in faults]
+        return ring
+    ring = msgspec.structs.replace(ring, limits=(*ring.limits, *_limits(table, own, found)))
+    if place is not None and place.path is None and _PRICES in table:
+        own_prices = prices.read(table[_PRICES], own.label, found)
+        ring = msgspec.structs.replace(ring, prices=own_prices)
+    faults += found
+    return ring
+
+
+def user_limits() -> tuple[Limit, ...]:
+    """Return the limits of the user's own file; raises `InvalidInputError`."""
+    faults: list[InputError] = []
+    path = user_file()
+    place = KeyLocation(named=LocationKind.USER, label=str(path), path=path, exists=path.exists())
+    ring = _with_users_file(Keyring(), None, [place], faults)
+    if faults:
+        raise InvalidInputError(faults)
+    return ring.limits
+
+
+def _limits(
+    table: Mapping[str, Any], place: KeyLocation, faults: list[InputError]
+) -> tuple[Limit, ...]:
+    """Return the limits that a file of the user sets; a project's are in imagegen.toml."""
+    if limits.TABLE not in table:
+        return ()
+    if not place.trusted:
+        message = "a project's keys file has no limits"
+        hint = "write it into imagegen.toml for this project, or into your own keys.toml for all"
+        fault = InputError(file=place.label, field=limits.TABLE, message=message, hint=hint)
+        faults.append(fault)
+        return ()
+    own = limits.read(table[limits.TABLE], place.label, faults)
+    return limits.limits_of(own, file=place.label)
 
 
 def look_over(places: Iterable[KeyLocation]) -> list[InputError]:
@@ -134,6 +192,7 @@ def parse(
         prefix=section.prefix,
     )
     own_prices = prices.read(table.get(_PRICES, {}), shown, faults)
+    own_limits = _limits(table, place, faults)
     limit = RateLimit(file.requests_per_minute or section.per_minute, file.requests_per_day)
     warnings: list[str] = []
     written: dict[str, list[ApiKey]] = {}
@@ -164,6 +223,7 @@ def parse(
         base_url=file.base_url,
         prices=own_prices,
         lend=file.lend,
+        limits=own_limits,
         warnings=tuple(warnings),
     )
 
@@ -171,7 +231,7 @@ def parse(
 def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
     """Return a file's errors, for this provider and all others."""
     owned = place.section.tables
-    known = [*_Section.__struct_fields__, _PRICES, *owned]
+    known = [*_Section.__struct_fields__, _PRICES, limits.TABLE, *owned]
     return validation.check_top_level(table, known, owned, shown=place.label, trusted=place.trusted)
 
 

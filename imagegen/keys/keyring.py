@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from imagegen.secret import Secret, tell_apart
+from imagegen.spending.limits import Limit
 
 DEFAULT_PER_MINUTE: Final = 9
 DEFAULT_POOL: Final = "default"
@@ -47,7 +48,8 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     `source` is the file or variable as shown to the user, None if there is none.
     `unset` names by pool the environment variables that it refers to and that are not set.
     `base_url` is set only if the file may say where keys are sent. `prices` are by model.
-    With `lend`, the keys of a style that has nothing to send serve the others.
+    With `lend`, the keys of a style that has nothing to send serve the others. `limits` are those
+    of the user on what all runs spend.
     """
 
     pools: dict[str, tuple[ApiKey, ...]] = {}  # copied by msgspec
@@ -56,6 +58,7 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     prices: dict[str, Prices] = {}  # copied by msgspec
     lend: bool = True
+    limits: tuple[Limit, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

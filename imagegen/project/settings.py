@@ -12,6 +12,8 @@ from imagegen import files, toml
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project import characters
 from imagegen.project.characters import Character
+from imagegen.spending import limits
+from imagegen.spending.limits import SpendingLimits
 
 FILE: Final = "imagegen.toml"
 STYLES: Final = ("illustration", "clear", "consistent")
@@ -57,7 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project. `provenance` false leaves a beat's prompt out of its image, never the hash.
     With `continuity` a beat that continues the one before it is drawn from its image.
     `references` are sent with every beat. `thinking` None leaves it to the model; `store`
-    lets the service keep the requests, if it asks. `styles` holds the built-in styles and those
+    lets the service keep the requests, if it asks. `spending` limits what runs of the project
+    spend. `styles` holds the built-in styles and those
     that the file adds.
     """
 
@@ -76,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     beats: str | None = None
     draw: tuple[str, ...] | None = None
     provenance: bool = True
+    spending: SpendingLimits = SpendingLimits()
     characters: dict[str, Character] = {}  # copied by msgspec
     styles: dict[str, Style] = msgspec.field(
         default_factory=lambda: {name: Style() for name in STYLES}
@@ -147,8 +151,9 @@ def read(project: Path) -> tuple[Settings, list[InputError]]:
     table = _without_foreign(table, shown, faults)
     styles = _styles(table.pop("styles", {}), shown, faults)
     cast = characters.read(table.pop("characters", {}), styles, shown, faults)
+    spending = limits.read(table.pop(limits.TABLE, {}), shown, faults)
     settings = toml.convert(table, Settings, shown=shown, faults=faults)
-    settings = msgspec.structs.replace(settings, styles=styles, characters=cast)
+    settings = msgspec.structs.replace(settings, styles=styles, characters=cast, spending=spending)
     _check(settings, shown, faults)
     return settings, faults
 

@@ -47,12 +47,12 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
     )
 
 
-def require_price(project: Project) -> None:
-    """Raise `UsageError` if an image's price is not known."""
+def require_price(project: Project, limit: str) -> None:
+    """Raise `UsageError` if an image's price is not known; `limit` is what needs it."""
     if project.price is None or project.price.picture is None:
         model, size = project.model, project.settings.image_size
         raise UsageError(
-            f'--max-cost: the price of a {size} image of "{model}" is not known',
+            f'{limit}: the price of a {size} image of "{model}" is not known',
             hint=f'write it under [prices] in keys.toml: "{model}" = 0.05',
         )
 

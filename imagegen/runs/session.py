@@ -27,9 +27,10 @@ from imagegen.project.record import RunRecord
 from imagegen.quota.ledger import Ledger
 from imagegen.quota.pool import KeyPool
 from imagegen.review import older_images
-from imagegen.runs import preflight, prepare
+from imagegen.runs import accounting, preflight, prepare
 from imagegen.runs.claim import RunClaim
 from imagegen.runs.recorder import Recorder
+from imagegen.spending.account import RunAccount
 from imagegen.times import day, iso
 from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
 from imagegen.workspace.last_run import suspended_by
@@ -208,6 +209,8 @@ class Session:
             for style in chains
         }
         each = self._expected(plan).mean
+        cost = None if each is None else each * plan.to_draw
+        about_money = accounting.notes(self.project, cost, self._runtime.clock.wall())
         found = estimate(
             chains,
             pool=pool,
@@ -226,7 +229,7 @@ class Session:
             image_size=settings.image_size,
             aspect_ratio=settings.aspect_ratio,
             thoughts_price=None if each is None else self._unknown_thoughts,
-            notes=tuple(self._about_model(plan)),
+            notes=(*self._about_model(plan), *about_money),
         )
 
     def _expected(self, plan: Plan) -> Expected:
@@ -268,10 +271,12 @@ class Session:
         thinks = bool(model.thinking) and self._thought_tokens is None
         return price.tokens.text_out if thinks and price and price.tokens else None
 
-    def require_price(self, limits: RunLimits) -> None:
+    def require_price(self, limits: RunLimits, plan: Plan) -> None:
         """Raise `UsageError` if money is limited and an image's price is not known."""
         if limits.max_cost is not None:
-            preflight.require_price(self.project)
+            preflight.require_price(self.project, "--max-cost")
+        for limit in accounting.limits(self.project) if plan.to_draw else ():
+            preflight.require_price(self.project, limit.shown)
 
     def draw(
         self,
@@ -290,6 +295,7 @@ class Session:
         """
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
+        account = self._account() if plan.to_draw else None
         pool = self._pool()
         run = RunState(
             layout=project.layout,
@@ -300,6 +306,7 @@ class Session:
             runtime=self._runtime,
             bus=bus,
             edited=project.file_watch,
+            account=account,
         )
         for note in self._about_model(plan):
             self._warn(note)
@@ -340,8 +347,8 @@ class Session:
             raise
         bus.close(timeout=_LISTENERS_SECONDS if engine.in_flight else None)
         complete = self._finish(engine.with_listener_errors(complete), run.counts)
-        if pool is not None and not engine.in_flight:
-            pool.close()
+        if not engine.in_flight:
+            _close(pool, run.account)
         return complete, engine.in_flight
 
     def _warn(self, text: str) -> None:
@@ -364,6 +371,9 @@ class Session:
             clock=clock,
             lend=self.project.ring.lend,
         )
+
+    def _account(self) -> RunAccount | None:
+        return accounting.open_account(self.project, self._runtime.clock, self._warn)
 
     def _options(self, limits: RunLimits, plan: Plan) -> EngineOptions:
         return EngineOptions(
@@ -400,6 +410,7 @@ class Session:
             return right
         # Some files were not images, and the limit holds all the same.
         self._survey_cache, self._reuses = None, False
+        run.account = run.account or self._account()
         return self.plan(self._limit)
 
     def _recorder(self, plan: Plan) -> Recorder:
@@ -439,6 +450,13 @@ class Session:
             unrecorded = f"how the run ended is not recorded: {error.message}"
             return msgspec.structs.replace(complete, messages=(*complete.messages, unrecorded))
         return complete
+
+
+def _close(*shared: KeyPool | RunAccount | None) -> None:
+    """Close what the run shares with others; a run that was ended at once still writes there."""
+    for one in shared:
+        if one is not None:
+            one.close()
 
 
 def _newest_step(layout: ProjectPaths) -> Path | None:

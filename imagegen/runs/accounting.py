@@ -1,0 +1,80 @@
+"""The ledger of the user's spending, as a run needs it: opened, with all limits that count."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from imagegen.clock import Clock
+from imagegen.errors import UsageError, encodable
+from imagegen.paths import state_folder
+from imagegen.project import settings
+from imagegen.spending.account import RunAccount, not_recorded
+from imagegen.spending.ledger import LedgerError, SpendingLedger
+from imagegen.spending.limits import Limit, dollars, limits_of, micros
+from imagegen.times import day
+from imagegen.workspace.project import Project
+
+
+def limits(project: Project) -> tuple[Limit, ...]:
+    """Return all limits that runs of a project keep to: the user's, and its own."""
+    own = limits_of(
+        project.settings.spending,
+        file=str(project.layout.typed / settings.FILE),
+        project=_folder(project),
+    )
+    return (*project.ring.limits, *own) if is_paid(project) else ()
+
+
+def _folder(project: Project) -> str:
+    """Return the project's folder as the ledger has it, which is text in UTF-8."""
+    return encodable(str(project.root.resolve()))
+
+
+def is_paid(project: Project) -> bool:
+    """Return whether images of the project's provider cost anything, as far as is known."""
+    price = project.price
+    return price is None or price.tokens is not None or price.picture != 0
+
+
+def notes(project: Project, cost: float | None, now: float) -> Iterator[str]:
+    """Yield which limits would end a run of this cost, in US dollars; `now` is the wall clock's."""
+    kept = limits(project)
+    if not kept or cost is None:
+        return
+    try:
+        with contextlib.closing(SpendingLedger(state_folder())) as ledger:
+            spent = {limit: ledger.spent(limit, day(now)) for limit in kept}
+    except LedgerError as error:
+        yield str(error)
+        return
+    for limit, used in spent.items():
+        left = max(0, limit.most - used)
+        if micros(cost) > left:
+            yield f"the run ends early: ${dollars(left):,.2f} is left of {limit.shown}"
+
+
+def open_account(project: Project, clock: Clock, warn: Callable[[str], None]) -> RunAccount | None:
+    """Open the ledger for a run; None if the run costs nothing.
+
+    A ledger that cannot be used is one warning, and None; raises `UsageError` if there are limits,
+    which could not be kept without it.
+    """
+    if not is_paid(project):
+        return None
+    kept = limits(project)
+    try:
+        ledger = SpendingLedger(state_folder())
+    except LedgerError as error:
+        if kept:
+            hint = f"{kept[0].shown} cannot be kept without it"
+            raise UsageError(f"nothing was sent: {error}", hint=hint) from error
+        warn(not_recorded(error))
+        return None
+    return RunAccount(
+        ledger,
+        project=_folder(project),
+        provider=project.settings.provider,
+        model=project.model,
+        limits=kept,
+        clock=clock,
+        warn=warn,
+    )

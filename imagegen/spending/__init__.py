@@ -1,0 +1,1 @@
+"""What all runs of the user spent, by list prices, and the limits they keep to."""
