@@ -19,6 +19,7 @@ from imagegen.cli import (
     pictures,
     run,
     serve,
+    spend,
     status,
     trial,
 )
@@ -57,6 +58,7 @@ app = App(
 )
 app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
 app.add_typer(export.app, rich_help_panel=_EXPORT)
+app.add_typer(spend.app, cls=spend.SpendGroup, rich_help_panel=_LOOK)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag

@@ -272,6 +272,8 @@ def _next(ended: RunSummary, cost: float) -> tuple[str, str]:
             known = cost and not ended.limited
             left = f" (the rest costs about {money(cost)})" if known else ""
             return f"Raise the limit to {go_on}{left}", f"{resume} --max-cost {most}"
+        case "spending limit":
+            return f"Raise the limit, then {go_on}", resume
         case "out of credit":
             return f"Add credit, then {go_on}", resume
         case "time":
