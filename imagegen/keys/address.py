@@ -6,11 +6,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from imagegen.errors import UsageError
+from imagegen.keys.budget_server import OWN_MACHINE
 from imagegen.keys.keyring import Keyring
 from imagegen.keys.validation import ADDRESS_VARIABLE
 
 _ADDRESS_HINT: Final = "write it as https://host or https://host/path"
-_OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def address(
@@ -46,6 +46,6 @@ def address(
 def plaintext_warning(base_url: str | None) -> str | None:
     """Return a warning of an address to which keys would travel unencrypted, or None."""
     url = urlsplit(base_url or "")
-    if url.scheme != "http" or url.hostname in _OWN_MACHINE:
+    if url.scheme != "http" or url.hostname in OWN_MACHINE:
         return None
     return f"keys are sent unencrypted to {url.hostname}: its address begins with http://"

@@ -10,7 +10,8 @@ import msgspec
 
 from imagegen import toml
 from imagegen.errors import InputError, InvalidInputError, UsageError
-from imagegen.keys import key_lists, permissions, prices, validation
+from imagegen.keys import budget_server, key_lists, permissions, prices, validation
+from imagegen.keys.budget_server import BudgetServer
 from imagegen.keys.key_lists import PerDay, PerMinute, PoolReader
 from imagegen.keys.keyring import DEFAULT_POOL, ApiKey, Keyring, RateLimit
 from imagegen.keys.locations import (
@@ -79,9 +80,32 @@ def read(
     except InvalidInputError as error:
         faults += error.faults
     ring = _with_users_file(ring, place, places, faults)
+    server = _budget_server(places, faults, environ)
     if faults:
         raise InvalidInputError(faults)
-    return ring
+    warning = server.plaintext_warning if server else None
+    warnings = (*ring.warnings, warning) if warning else ring.warnings
+    return msgspec.structs.replace(ring, budget_server=server, warnings=warnings)
+
+
+def _budget_server(
+    places: Iterable[KeyLocation], faults: list[InputError], environ: Mapping[str, str]
+) -> BudgetServer | None:
+    """Return the server that the environment names, or the user's files.
+
+    Keys may come from elsewhere, as from the project: only the user may name a server.
+    """
+    named = budget_server.from_environment(environ)
+    if named is not None:
+        return named
+    for place in places:
+        if place.path is not None and place.trusted and place.exists:
+            # Errors of a file that decides are known already; of others they do not matter here.
+            table = toml.read(place.path, place.label, []) or {}
+            if budget_server.TABLE in table:
+                own = table[budget_server.TABLE]
+                return budget_server.from_table(own, place.label, faults, environ)
+    return None
 
 
 def _with_users_file(
@@ -231,7 +255,7 @@ def parse(
 def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
     """Return a file's errors, for this provider and all others."""
     owned = place.section.tables
-    known = [*_Section.__struct_fields__, _PRICES, limits.TABLE, *owned]
+    known = [*_Section.__struct_fields__, _PRICES, limits.TABLE, budget_server.TABLE, *owned]
     return validation.check_top_level(table, known, owned, shown=place.label, trusted=place.trusted)
 
 

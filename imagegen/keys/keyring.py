@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from imagegen.keys.budget_server import BudgetServer
 from imagegen.secret import Secret, tell_apart
 from imagegen.spending.limits import Limit
 
@@ -49,7 +50,8 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     `unset` names by pool the environment variables that it refers to and that are not set.
     `base_url` is set only if the file may say where keys are sent. `prices` are by model.
     With `lend`, the keys of a style that has nothing to send serve the others. `limits` are those
-    of the user on what all runs spend.
+    of the user on what all runs spend. `budget_server` is set if several machines share their
+    budgets.
     """
 
     pools: dict[str, tuple[ApiKey, ...]] = {}  # copied by msgspec
@@ -59,6 +61,7 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Prices] = {}  # copied by msgspec
     lend: bool = True
     limits: tuple[Limit, ...] = ()
+    budget_server: BudgetServer | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from imagegen.keys import budget_server
 from imagegen.keys.keyring import DEFAULT_PER_MINUTE
 from imagegen.spending import limits
 
-_OF_ALL: Final = frozenset({"prices", limits.TABLE})
+_OF_ALL: Final = frozenset({"prices", limits.TABLE, budget_server.TABLE})
 """Names at the top level that belong to no provider."""
 
 
@@ -49,6 +50,6 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a keys file says something of other providers and nothing of this one."""
         if self.table:
             return self.table not in table
-        # Limits are for keys from anywhere, also from the environment.
-        others = set(table) & {*self.tables, limits.TABLE}
+        # Limits and budgets are for keys from anywhere, also from the environment.
+        others = set(table) & {*self.tables, limits.TABLE, budget_server.TABLE}
         return bool(others) and not set(table) - others - _OF_ALL

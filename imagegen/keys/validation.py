@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from imagegen import toml
 from imagegen.errors import InputError
+from imagegen.keys import budget_server
 
 BASE_URL_FIELD: Final = "base_url"
 ADDRESS_VARIABLE: Final = "IMAGEGEN_BASE_URL"
@@ -27,11 +28,13 @@ def check_top_level(
     """Return unknown names at the file's top level, and URLs where none is allowed.
 
     `known` are the names that there are, `owned` those of them that are one provider's table
-    each. A `trusted` file may say where requests go.
+    each. A `trusted` file may say where requests go, and where budgets are shared.
     """
     strange = itertools.islice((name for name in table if name not in known), _MOST_STRANGE)
     found = [toml.unknown(name, known, shown=shown) for name in strange]
-    return found if trusted else [*_addresses(table, owned, shown), *found]
+    if trusted:
+        return found
+    return [*_addresses(table, owned, shown), *budget_server.refuse(table, shown), *found]
 
 
 def _addresses(table: Mapping[str, Any], owned: Collection[str], shown: str) -> list[InputError]:

@@ -10,6 +10,7 @@ import msgspec
 
 from imagegen import files, toml
 from imagegen.errors import InputError, InvalidInputError, UsageError
+from imagegen.keys import budget_server
 from imagegen.project import characters
 from imagegen.project.characters import Character
 from imagegen.spending import limits
@@ -235,6 +236,8 @@ def _without_foreign(
             message = "a project may not say where keys are sent"
             hint = "use --base-url, IMAGEGEN_BASE_URL or your own keys.toml"
             faults.append(InputError(file=shown, field=name, message=message, hint=hint))
+    faults += budget_server.refuse(table, shown)
+    rest.pop(budget_server.TABLE, None)
     for name in _OF_KEYS:
         if rest.pop(name, None) is not None:
             message = "belongs into keys.toml"
