@@ -18,7 +18,7 @@ import pytest
 
 from gemini_server import MODELS, Answer, GeminiServer
 from imagegen.errors import UsageError
-from imagegen.providers import memory
+from imagegen.providers import departure, memory
 from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.providers.connections import Exchange
 from imagegen.providers.http import Http, Reply
@@ -931,3 +931,23 @@ def test_large_answers_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> N
         http.close()
     assert isinstance(reply, Reply)
     assert len(reply.body) == size
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
+def test_a_request_that_may_not_leave_is_held_back(server: GeminiServer, *, kept: bool) -> None:
+    """It is asked when the connection is ready; not a byte is sent, and no attempt is lost."""
+    http = Http(server.address, width=1)
+    asked, sent = list[bool](), Sent()
+
+    def never() -> bool:
+        asked.append(True)
+        return False
+
+    if kept:
+        http.request("GET", "/v1beta/models", timeout=BRIEF)
+    with departure.allowed_by(never):
+        fault = post(http, sent=sent)
+    http.close()
+    assert isinstance(fault, ProviderError)
+    assert (fault.kind, fault.stale) == (FaultKind.PASSING, True)
+    assert (len(asked), sent.times, server.requests) == (1, 0, [])

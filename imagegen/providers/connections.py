@@ -25,6 +25,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from imagegen.providers import departure
+
 CONNECT_TIMEOUT = 10.0
 """Seconds for reaching the server at all; less where the deadline is nearer."""
 
@@ -78,6 +80,10 @@ class Exchange:
         sent, self._sent = self._sent, None
         if sent is not None:
             sent()
+
+    def hold_back(self) -> None:
+        """Take note that nothing of the request was sent, though a connection was made."""
+        self._sent = None
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -267,8 +273,16 @@ class _Connection(HTTPConnection):
         if self.sock is not None:
             exchange.attach(self.sock.fileno())
         exchange.reused = self.sock is not None and not self._is_fresh
-        self._is_fresh = False
         self.timeout = exchange.remaining()
+        if self.sock is None:
+            # Over TLS, or through a proxy, it is connected by now.
+            self.connect()
+        self._is_fresh = False
+        try:
+            departure.require()
+        except departure.HeldBackError:
+            exchange.hold_back()
+            raise
         try:
             super().request(*args, **kwargs)
         finally:

@@ -17,7 +17,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from imagegen import __version__
-from imagegen.providers import environment, memory
+from imagegen.providers import departure, environment, memory
 from imagegen.providers.base import NO_MEMORY, TOO_LARGE, FaultKind, ProviderError, noop
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
 from imagegen.providers.responses import web_page
@@ -169,6 +169,9 @@ class Http:
     def _classify(self, under_way: Exchange, error: Exception) -> ProviderError:
         if isinstance(error, MemoryError):
             return self._fault(NO_MEMORY, f"there was no memory for the answer of {self.host}")
+        if isinstance(error, departure.HeldBackError):
+            fault = self._fault("held back", "this machine slept before the request could leave")
+            return msgspec.structs.replace(fault, stale=True)
         causes = list(_causes(error))
         lasting = self._proxy_fault(causes) or self._tls_fault(causes)
         if lasting is not None:
