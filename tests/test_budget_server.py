@@ -1,17 +1,24 @@
 """Which server several machines share their budgets on: only the user may say so."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+import redis_server
+from commands import Commands, pictures
+from fakes import FakeClock
+from gemini_server import GeminiServer
 from imagegen import paths
-from imagegen.errors import InputError, InvalidInputError, UsageError
+from imagegen.errors import Exit, InputError, InvalidInputError, UsageError
 from imagegen.keys import budget_server
 from imagegen.keys.budget_server import BudgetServer
 from imagegen.keys.keyring import Keyring
 from imagegen.project import settings
+from imagegen.quota.ledger import Ledger
 from imagegen.secret import Secret
 from imagegen.workspace import credentials
+from redis_server import RedisServer
 
 KEYS = '[keys]\ndefault = ["test-key-alpha-000001"]\n'
 TABLE = '[budgets]\nurl = "rediss://redis.example/2?team=blue"\n'
@@ -184,3 +191,38 @@ def test_a_password_without_tls_is_warned_of(
     for host, warned in (("redis.example", True), ("localhost", False)):
         monkeypatch.setenv("IMAGEGEN_BUDGETS", f"redis://:env:SECRET@{host}")
         assert any("unencrypted" in text for text in read(project).warnings) is warned
+
+
+def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts, and the error says what to install."""
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "imagegen.quota.redis_store", raising=False)
+    with pytest.raises(UsageError, match="need an extra") as caught:
+        Ledger.connect(BudgetServer(host="localhost"), FakeClock(), print)
+    assert "imagegen-storyboard[redis]" in (caught.value.hint or "")
+
+
+def test_runs_of_two_machines_share_a_minute(
+    commands: Commands, server: GeminiServer, tmp_path: Path
+) -> None:
+    """Two runs with state folders of their own send nine together, and no request is refused."""
+    shared = {style: ["test-key-shared-0001"] for style in STYLES}
+    with RedisServer(tmp_path / "redis", command=redis_server.program()) as running:
+        with running.admin() as admin:
+            fields = {"version": "1", "generation": "old", "salt": b"0" * 16, "made": "0"}
+            admin.hset("imagegen:{blue}", mapping=fields)
+        server.limit = 9
+        one = commands.project("one", beats=2, keys=shared, per_minute=9)
+        two = commands.project("two", keys=shared, per_minute=9, settings="timeout = 2")
+        done = []
+        for name, root, more in (("a", one, ()), ("b", two, ("--max-time", "5s"))):
+            env = {
+                "IMAGEGEN_STATE_DIR": str(tmp_path / name),
+                "IMAGEGEN_BUDGETS": f"{running.url}?team=blue",
+            }
+            done.append(
+                commands.run("run", root, "--base-url", server.address, *more, env=env).code
+            )
+    assert done == [Exit.OK, Exit.ENDED_EARLY]
+    assert (len(pictures(one)), len(pictures(two))) == (6, 3)
+    assert [request.status for request in server.requests] == [200] * 9

@@ -325,6 +325,7 @@ def test_the_example_is_valid_with_all_that_it_shows(project: Path, home: Path) 
     assert read(project, text, environ).warnings == ()
     shown = re.sub(r"^# (?=[\w\[\"-]+ ?(=|$)|\[)", "", text, flags=re.MULTILINE)
     environ |= {"GEMINI_API_KEY": "test-key-000009", "OPENAI_API_KEY": "test-key-000010"}
+    environ["REDIS_PASSWORD"] = "test-password-000001"
     # An address may stand in one's own file alone.
     (project / "keys.toml").unlink()
     write(home, shown)
@@ -337,6 +338,8 @@ def test_the_example_is_valid_with_all_that_it_shows(project: Path, home: Path) 
     assert rings["sdwebui"].base_url
     assert ring.price("gemini-3-pro-image", "4K") == 0.2
     assert not ring.lend
+    assert ring.budget_server is not None
+    assert ring.budget_server.team == "studio"
     assert ring.warnings == ()
 
 

@@ -467,6 +467,29 @@ def test_a_run_right_after_another_sends_what_is_left_of_the_minute(
     assert (len(server.requests), refused(server)) == (9, 0)
 
 
+def test_a_run_sends_later_what_it_held_back(
+    commands: Commands, server: GeminiServer, tmp_path: Path
+) -> None:
+    """A request whose lease had ended is sent by another lease, and no attempt is lost."""
+    held_back = tmp_path / "held back"
+    lost_leases = f"""
+from imagegen.quota.pool import KeyPool
+left = [1, 2, 3, 4, 5]
+def may_send(self, lease):
+    if not left:
+        return True
+    with open({str(held_back)!r}, "a") as file:
+        file.write(str(left.pop()))
+    return False
+KeyPool.may_send = may_send
+"""
+    root = commands.project(beats=1, settings="max_attempts = 1")
+    done = commands.run("run", root, "--base-url", server.address, before=lost_leases)
+    assert done.code == Exit.OK
+    assert held_back.read_text() == "54321"
+    assert len(server.requests) == len(pictures(root)) == 3
+
+
 @pytest.mark.slow
 def test_a_killed_runs_requests_count_for_the_next(
     commands: Commands, server: GeminiServer

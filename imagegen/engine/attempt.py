@@ -13,7 +13,7 @@ from imagegen.project import rescue
 from imagegen.project.layout import reject_symlink
 from imagegen.project.storyboard import Beat
 from imagegen.prompts.composer import NoPredecessorError
-from imagegen.providers import memory
+from imagegen.providers import departure, memory
 from imagegen.providers.base import (
     BROKEN_PICTURE,
     NO_MEMORY,
@@ -109,6 +109,11 @@ class _SendNotifier:
         self._lease = lease
         self.left = False
 
+    def may_leave(self) -> bool:
+        """Return whether the lease is still valid: another machine may count it as used up."""
+        keys = self._run.key_pool
+        return self._lease is None or keys is None or keys.may_send(self._lease)
+
     def __call__(self) -> None:
         self.left = True
         if self._lease is not None and self._run.key_pool is not None:
@@ -127,7 +132,7 @@ def draw_once(
     references = 0
     outcome: Outcome = ProviderError(kind=FaultKind.PASSING, reason="crash", message="no answer")
     # What the answer takes of the memory for all is held until its image is saved.
-    with memory.held():
+    with memory.held(), departure.allowed_by(sending.may_leave):
         try:
             request = run.composer.request(beat, run.composer.predecessor(beat))
             references = len(request.references)

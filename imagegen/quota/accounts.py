@@ -68,8 +68,17 @@ class BudgetSet:
         return self.own_share(slot.limit.per_minute)
 
     def own_share(self, limit: int) -> int:
-        """Return how much of a limit is this process's, who cannot see others if it is alone."""
-        return max(1, limit // 2) if self._ledger.is_fallback else limit
+        """Return how much of a limit is this process's, who may not see others."""
+        return max(1, limit // self._ledger.sharers)
+
+    @property
+    def holder(self) -> str:
+        """This process's name in grants."""
+        return self._ledger.holder
+
+    def may_send(self, holder: str) -> bool:
+        """Whether others still count what was granted to that name; see `Store.holds`."""
+        return self._ledger.may_send(holder)
 
     def edit(self, slot: TrackedBudget, change: Callable[[Budget], object]) -> None:
         """Change a budget, for all processes, and put it in its new place."""
@@ -142,10 +151,12 @@ class BudgetSet:
             if key.secret in self.secrets[style]
         )
 
-    def look(self) -> None:
-        """See whether the ledger is still where it was."""
-        if self._ledger.refresh():
+    def look(self) -> bool:
+        """See whether the ledger is still where it was; returns whether it can be used again."""
+        joined = self._ledger.refresh()
+        if joined:
             self._register()
+        return joined
 
     def close(self) -> None:
         """Withdraw this process's limits and release the ledger."""

@@ -100,11 +100,12 @@ class Budget(
         A request that a dead process may have sent counts from when it is found.
         """
         now = clock.now()
-        # Where the system names no boot, a clock that runs backwards indicates one.
-        if self.boot != clock.boot or now < self.now:
+        # Where the system names no boot, a clock that runs backwards indicates one. Machines that
+        # share a server know its time to a few milliseconds only.
+        if self.boot != clock.boot or now < self.now - MARGIN:
             # Across boots only the wall clock is left, and it may have been set back.
             away = max(0.0, clock.wall() - self.wall)
-            self._shift(now - self.now - away)
+            self.shift(now - self.now - away)
         # Of a budget with hundreds of grants nearly all are one process's.
         for holder in {grant.holder for grant in self.grants}.union(self.limits):
             if holder and not alive(holder):
@@ -133,7 +134,8 @@ class Budget(
         if self.grants and self.grants[0].at <= oldest:
             self.grants = [g for g in self.grants if g.holder or g.at > oldest]
 
-    def _shift(self, by: float) -> None:
+    def shift(self, by: float) -> None:
+        """Add seconds to every time of `Clock.now()`."""
         for grant in self.grants:
             grant.at += by
         self.cool_until += by

@@ -30,12 +30,16 @@ _YIELD: Final = 0.05
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """The right to send one request with `secret`; to be returned in every case."""
+    """The right to send one request with `secret`; to be returned in every case.
+
+    `holder` is this process's name in the budget.
+    """
 
     secret: Secret
     style: str
     slot: int
     grant: int
+    holder: str
 
 
 class Throttled(msgspec.Struct, frozen=True):
@@ -121,7 +125,7 @@ class KeyPool:
             taken = self._turns.take(style, now)
             if taken is not None:
                 slot, key, grant = taken
-                return Lease(key.secret, style, slot.index, grant)
+                return Lease(key.secret, style, slot.index, grant, self._slots.holder)
             comes = self._turns.next_at(style, now)
             if comes is None:
                 return Exhausted(self._slots.key_states(style))
@@ -153,6 +157,13 @@ class KeyPool:
                     if key.secret not in slot.rejected:
                         return key.secret
         return None
+
+    def may_send(self, lease: Lease) -> bool:
+        """Return whether the request may leave now, to be asked right before it does.
+
+        It may not if this machine slept so long that others count it as sent and done.
+        """
+        return self._slots.may_send(lease.holder)
 
     def sent(self, lease: Lease) -> None:
         """Record that the request has left: its minute runs from now.
@@ -241,10 +252,11 @@ class KeyPool:
     def refresh(self) -> bool:
         """See whether the ledger is still where it was; to be called every second or so.
 
-        Returns whether a new day has given keys back that were spent: styles should ask again.
+        Returns whether styles should ask again: a new day has given keys back that were spent, or
+        the ledger can be used again, and earlier wait times are too long.
         """
         with self._held:
-            self._slots.look()
+            self._revived |= self._slots.look()
             revived, self._revived = self._revived | self._slots.reenable(), False
             return revived
 

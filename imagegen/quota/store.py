@@ -1,11 +1,14 @@
 """Where budgets are kept between processes: a SQLite file in the user's state folder.
 
+`redis_store` keeps them on a server instead, for several machines.
+
 Every change is a compare-and-set of one row by its version, so that processes never wait
 for each other longer than one statement takes. Keys are in the file only as salted hashes.
 """
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 import sqlite3
@@ -26,14 +29,30 @@ class StoreUnavailableError(Exception):
     """The store cannot be used now: locked for too long, not writable, not of our version."""
 
 
+class StoreLostError(StoreUnavailableError):
+    """The store has lost what was in it; opened again, it can be used."""
+
+
 class StoreTornError(Exception):
     """The store's file is damaged."""
 
 
 class Store(Protocol):
-    """Rows of bytes by name, each with a version that every change raises."""
+    """Rows of bytes by name, each with a version that every change raises.
 
+    `is_remote` means that the store is on a server, which other machines use too. `reason` says
+    why it knows nothing of the last minute, if this process made it; `made_at` is when it was
+    made, in `Clock.now()` seconds, if that is known.
+    """
+
+    is_remote: bool
     salt: bytes
+    made_at: float
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is known of the last minute, as the end of a sentence; else empty."""
+        ...
 
     def load(self, name: str) -> tuple[int, bytes] | None:
         """Return the row's version and bytes, or None if there is no such row."""
@@ -52,6 +71,17 @@ class Store(Protocol):
         """This process's own name."""
         ...
 
+    def holds(self, holder: str) -> bool:
+        """Whether this process may send what was granted to it under that name."""
+        ...
+
+    def renew(self) -> bool:
+        """Show that this process runs; to be called every second or so.
+
+        Returns whether it has a new name since the last call, because others took it for dead.
+        """
+        ...
+
     @property
     def gone(self) -> bool:
         """Whether what others would find in the store's place is not this store."""
@@ -66,6 +96,9 @@ class MemoryStore:
     """Budgets of this process alone, for when the file cannot be used."""
 
     gone = False
+    is_remote = False
+    made_at = -math.inf
+    reason = ""
 
     def __init__(self, salt: bytes = b"", holder: str = "") -> None:
         self.salt = salt or secrets.token_bytes(16)
@@ -87,6 +120,14 @@ class MemoryStore:
         """Return whether `holder` is this process: the store is private to it."""
         return holder == self.holder
 
+    def holds(self, holder: str) -> bool:
+        """Whether this process may send what was granted to it under that name."""
+        return holder == self.holder
+
+    def renew(self) -> bool:
+        """Keep this process's name: no other process can see this store."""
+        return False
+
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
@@ -100,6 +141,9 @@ class SqliteStore:
     Raises `StoreUnavailableError` if the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
+
+    is_remote = False
+    made_at = -math.inf
 
     def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.made = False
@@ -163,6 +207,21 @@ class SqliteStore:
             return True
         self._known_dead.add(holder)
         return False
+
+    def holds(self, holder: str) -> bool:
+        """Whether this process may send what was granted to it: its lock ends with it alone."""
+        return holder == self.holder
+
+    def renew(self) -> bool:
+        """Keep this process's name: the system holds its lock."""
+        return False
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is known of the last minute, as the end of a sentence; else empty."""
+        if self.damaged:
+            return "was damaged and was moved away"
+        return "was deleted" if self.lost else ""
 
     @property
     def gone(self) -> bool:

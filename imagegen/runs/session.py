@@ -354,7 +354,9 @@ class Session:
     def _warn(self, text: str) -> None:
         """Send an event to every listener; before there is any, keep it for them."""
         if self._bus is None:
-            self.warnings.append(text)
+            # The estimate before a run opens the budgets too, and finds the same.
+            if text not in self.warnings:
+                self.warnings.append(text)
         else:
             self._bus.emit(WarningEvent(message=text))
 
@@ -362,13 +364,17 @@ class Session:
         if not self.project.requires_keys:
             return None
         clock = self._runtime.clock
-        ledger = Ledger.open(state_folder(), clock, self._warn)
+        server = self.project.ring.budget_server
+        if server is None:
+            ledger = Ledger.open(state_folder(), clock, self._warn)
+        else:
+            ledger = Ledger.connect(server, clock, self._warn)
         return KeyPool(
             self.pools,
             provider=self._provider.name,
             model=self._provider.model,
             ledger=ledger,
-            clock=clock,
+            clock=ledger.clock,
             lend=self.project.ring.lend,
         )
 
