@@ -16,6 +16,7 @@ import typer
 from imagegen.cli import signals
 from imagegen.cli.keep_awake import keep_awake
 from imagegen.cli.options import ExecutionOptions, View, make_request, seconds
+from imagegen.cli.shard import with_shard
 from imagegen.errors import ClosedOutputError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -126,15 +127,21 @@ def _session(
 
     last = find_resumable(root) if asked is None else None
     default_model = drawn_with(root, last) if asked is None else None
+    resumes, note = asked is None, None
     if asked is None:
         asked = last.asked if last else make_request()
+    if read is None:
+        # Not for a command that names what it draws, such as redraw.
+        asked, note = with_shard(asked, resumes=resumes)
     recovery.finish_interrupted(ProjectPaths(root), time.time())
     if how.renumber and not how.dry_run:
         _renumber(Project(root, asked), root)
     source = CredentialOptions(file=how.keys, base_url=how.base_url)
     if read:
         return Session(read(asked, source), last=last)
-    return Session(Project(root, asked, source, default_model=default_model), last=last)
+    session = Session(Project(root, asked, source, default_model=default_model), last=last)
+    session.warnings += filter(None, [note])
+    return session
 
 
 def _renumber(project: "Project", root: Path) -> None:

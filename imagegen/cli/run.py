@@ -36,6 +36,7 @@ from imagegen.cli.options import (
     whole_number,
 )
 from imagegen.cli.pictures import BeatsArgument
+from imagegen.cli.shard import ShardOption
 from imagegen.errors import UsageError
 from imagegen.shell import project_command
 
@@ -63,6 +64,7 @@ RUN_EPILOG: Final = (
         ("imagegen run my-video --max-time 25m", "in a CI job"),
         ("imagegen run my-video --style clear --shot 2", "only this style of shot 2"),
         ("imagegen run my-video --outdated", "redraw what you edited since"),
+        ("imagegen run my-video --shard 2/5", "the second of 5 machines"),
     )
     + "\n\n"
     + _EXITS
@@ -96,6 +98,7 @@ def run(
         ),
     ] = None,
     beat: BeatOption = None,
+    shard: ShardOption = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -188,6 +191,7 @@ def run(
         styles=style,
         shots=shot,
         beats=beat,
+        shard=shard,
         sample=sample,
         force=force,
         outdated=outdated,
@@ -300,7 +304,7 @@ def resume(
     detach: DetachOption = False,
     keep_awake: AwakeOption = False,
 ) -> None:
-    """Continue the last run with its styles, shots, beats, provider and model.
+    """Continue the last run with its styles, shots, beats, shard, provider and model.
 
     With --force it redraws only what the last run did not get to. Keys, URLs, --limit and the
     options below are not remembered.

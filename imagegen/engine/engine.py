@@ -48,6 +48,7 @@ class Engine:
     ) -> None:
         self._run = run
         self._resumes = resumes
+        self._shard = plan.shard
         self._warnings = warnings
         self._workers = {
             style: Worker(run, style, beats, self._width(style, keys), seed)
@@ -73,6 +74,7 @@ class Engine:
                 price=run.options.price.picture if run.options.price else None,
                 resumes=self._resumes,
                 reused=run.reused,
+                shard=self._shard,
                 styles=self._totals(),
             )
         )

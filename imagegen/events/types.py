@@ -55,6 +55,8 @@ class Start(Event, frozen=True, kw_only=True, tag="start"):
     resumes: str | None = None
     reused: int = 0
     """Images that were drawn before from the same inputs, and taken from there; they exist now."""
+    shard: str | None = None
+    """The part of the storyboard that this run draws, such as `2/5`; None: all of it."""
     styles: Mapping[str, BeatCounts]
 
 

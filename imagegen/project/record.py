@@ -54,13 +54,14 @@ class DrawRequest(
 
     `beats_file` is an absolute path. `beats` are addresses as a person types them. `sample`
     is how many beats of each style to draw, evenly spread; 0: all. `as_is` draws although beat
-    numbers changed. Consent to draw many images again is not kept: the record may come with
-    another user's project.
+    numbers changed. `shard` is a part of the storyboard, such as `2/5`. Consent to draw many
+    images again is not kept: the record may come with another user's project.
     """
 
     styles: tuple[str, ...] = ()
     shots: tuple[str, ...] = ()
     beats: tuple[str, ...] = ()
+    shard: Option | None = None
     sample: int = 0
     force: bool = False
     outdated: bool = False

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,10 +15,10 @@ from imagegen.project.storyboard import BeatKey
 from imagegen.review import choices, older_images
 from imagegen.review.choices import ChangeSinceChosen, ChoiceStanding, UnreadableEntry
 from imagegen.workspace import moved_numbers
-from imagegen.workspace.beat_filter import Selection
 from imagegen.workspace.misfits import Misfits
 from imagegen.workspace.plan import RedrawPolicy
 from imagegen.workspace.project import Project
+from imagegen.workspace.shards import Shard
 from imagegen.workspace.survey import BeatImage, Survey
 
 
@@ -83,6 +83,20 @@ class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.total - self.there - self.waived
 
 
+class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the storyboard that the last run drew, such as `2/5`, and its beats.
+
+    `complete` counts those that need nothing more: outdated and waived ones too; `error` those
+    that are blocked too.
+    """
+
+    shard: str
+    total: int
+    complete: int
+    error: int
+    pending: int
+
+
 class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
     """An export in the project: its kind, its folder, and the beats with a changed image.
 
@@ -112,7 +126,8 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     `choices_fault` says why the file cannot be read. `placeholders_chosen` are choices of sketches
     that the next run draws over. `older_layout` says which older images are not adopted.
 
-    `provider` draws the project; images are compared with its settings.
+    `provider` draws the project; images are compared with its settings. `shard` is set if the last
+    run drew a part of the storyboard.
 
     `without_prompt` has for each style the numbers of beats that beats.json lists and that have
     no prompt there; `drawn_by_older_rule` counts images without the style reference that their
@@ -148,6 +163,7 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[str, ...] = ()
     older_layout: str | None = None
     exports: tuple[ExportStatus, ...] = ()
+    shard: ShardStatus | None = None
     styles: Mapping[str, StyleStatus]
 
     @property
@@ -230,6 +246,40 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         drawn_by_older_rule=found.older,
         **_choices(project, found),
         elsewhere=found.elsewhere,
+        shard=_shard(project, last.resumable, styles) if last else None,
+    )
+
+
+_SETTLED: Final = frozenset({Status.COMPLETE, Status.OUTDATED, Status.WAIVED})
+_FAILED: Final = frozenset({Status.ERROR, Status.BLOCKED})
+
+
+def _shard(
+    project: Project, last: RunRecord, styles: Mapping[str, StyleStatus]
+) -> ShardStatus | None:
+    """Return what has become of the shard that the last run drew."""
+    if last.asked.shard is None:
+        return None
+    try:
+        shard = Shard.parse(last.asked.shard)
+    except UsageError:
+        # The record may be somebody else's.
+        return None
+    in_shard = project.in_shard(shard)
+    statuses = [
+        state.status
+        for style, own in styles.items()
+        for beat, state in zip(project.beats[style], own.beats, strict=True)
+        if in_shard(beat)
+    ]
+    complete = sum(status in _SETTLED for status in statuses)
+    error = sum(status in _FAILED for status in statuses)
+    return ShardStatus(
+        shard=str(shard),
+        total=len(statuses),
+        complete=complete,
+        error=error,
+        pending=len(statuses) - complete - error,
     )
 
 
@@ -283,7 +333,7 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     if not last.asked.force or not last.is_resumable:
         return 0
     try:
-        chosen = Selection(last.asked, project.beats, lambda: project.beat_index, project.continues)
+        chosen = project.select(last.asked)
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0

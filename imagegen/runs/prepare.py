@@ -100,13 +100,11 @@ def repair_images(layout: ProjectPaths, plan: Plan, old: Path, warn: Callable[[s
     was not an image, the beat is drawn too, regardless of the limit. Raises
     `StorageError`.
     """
-    return Plan(
-        styles={
-            style: tuple(_put_right(layout, planned, old, warn) for planned in beats)
-            for style, beats in plan.styles.items()
-        },
-        unselected_count=plan.unselected_count,
-    )
+    styles = {
+        style: tuple(_put_right(layout, planned, old, warn) for planned in beats)
+        for style, beats in plan.styles.items()
+    }
+    return msgspec.structs.replace(plan, styles=styles)
 
 
 def _put_right(

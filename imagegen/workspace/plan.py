@@ -68,11 +68,13 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The beats that were asked for, by style, in file order.
 
-    `others` counts beats of the storyboard that were not asked for.
+    `others` counts beats of the storyboard that were not asked for. `shard` is the part of the
+    storyboard that was asked for, such as `2/5`; None: all of it.
     """
 
     styles: dict[str, tuple[Planned, ...]]
     unselected_count: int = 0
+    shard: str | None = None
 
     @property
     def to_draw(self) -> int:

@@ -1,7 +1,7 @@
 """A project on disk, read whole: settings, beats, keys, references."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,7 @@ from imagegen.workspace.outdated import Expectation, mark_outdated
 from imagegen.workspace.plan import Plan, RedrawPolicy
 from imagegen.workspace.pricing import expected
 from imagegen.workspace.resolved_overrides import Resettle, resolve
+from imagegen.workspace.shards import Shard, assign
 from imagegen.workspace.survey import BeatImage, Survey, inspect_image, survey
 
 _NAMED: Final = 3
@@ -417,9 +418,9 @@ class Project:
         limit: int | None = None,
     ) -> Plan:
         """Hold what was asked for against the disk."""
-        return plans.make_plan(
+        plan = plans.make_plan(
             surveyed,
-            Selection(self.request, self.beats, lambda: self.beat_index, self.continues),
+            self.select(self.request),
             again=RedrawPolicy(
                 force=self.request.force,
                 outdated=self.request.outdated,
@@ -429,6 +430,20 @@ class Project:
             limit=limit,
             predecessors=self.predecessors,
         )
+        return msgspec.structs.replace(plan, shard=self.request.shard)
+
+    def select(self, asked: DrawRequest) -> Callable[[Beat], bool]:
+        """Return a predicate: whether these options select a beat. Raises `UsageError`."""
+        selected = Selection(asked, self.beats, lambda: self.beat_index, self.continues)
+        if asked.shard is None:
+            return selected
+        in_shard = self.in_shard(Shard.parse(asked.shard))
+        return lambda beat: in_shard(beat) and selected(beat)
+
+    def in_shard(self, shard: Shard) -> Callable[[Beat], bool]:
+        """Return a predicate: whether a beat is in a shard of the styles that are drawn."""
+        numbers = assign(self.beats, self.predecessors, shard.count)
+        return lambda beat: numbers[beat.style][beat.key] == shard.number
 
     def _keys(self) -> Keyring:
         return credentials.load(

@@ -23,7 +23,8 @@ def show(
     """
     exist = plan.total - plan.to_draw - plan.reused - plan.waived - plan.blocked
     also = f", {exist:,} {'exists' if exist == 1 else 'exist'}" if exist else ""
-    paper.line(f"{sanitize(name)}: {plural(plan.to_draw, 'image')} would be drawn{also}.")
+    of = f", shard {sanitize(plan.shard)}" if plan.shard else ""
+    paper.line(f"{sanitize(name)}{of}: {plural(plan.to_draw, 'image')} would be drawn{also}.")
     paper.line()
     styles = {style: beats for style, beats in plan.styles.items() if beats}
     width = max(map(len, styles), default=0)

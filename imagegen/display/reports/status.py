@@ -44,6 +44,9 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
     counts = f"{done:,}/{plural(total, 'image')}"
     sketches = sum(style.placeholder for style in styles.values())
     counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
+    if found.shard is not None:
+        shard = found.shard
+        counts += f", shard {shard.shard}: {shard.complete:,}/{shard.total:,}"
     paper.wrap("", dot.join([sanitize(found.project), counts, *_run(found, now)]), indent=2)
     paper.line()
     names = BeatLabels(

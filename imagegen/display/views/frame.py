@@ -169,6 +169,8 @@ class FrameRenderer:
             Text(self._harmless(start.project) if start else ""), max(12, width // 3), self._glyphs
         )
         beats = plural(self._beats, "beat")
+        if start is not None and start.shard:
+            beats += f" of shard {self._harmless(start.shard)}"
         shots = f"{beats} in {plural(self._shots, 'shot')}"
         size = self._harmless(f"{start.image_size} {start.aspect_ratio}") if start else ""
         lefts = [

@@ -94,7 +94,9 @@ def _parts(event: Event) -> list[str]:
             there = sum(style.skipped for style in event.styles.values())
             what = f"{event.provider} {event.model} {event.image_size} {event.aspect_ratio}"
             resumes = f"resumes {event.resumes}" if event.resumes else ""
-            return ["start", f"run {event.run}", f"{left} to draw, {there} exist", what, resumes]
+            shard = f"shard {event.shard}" if event.shard else ""
+            drawn = f"{left} to draw, {there} exist"
+            return ["start", f"run {event.run}", shard, drawn, what, resumes]
         case Progress():
             return _progress(event)
         case Waiting():

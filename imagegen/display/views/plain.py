@@ -138,8 +138,9 @@ def _start(event: Start) -> str:
     how = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
     resumes = ", resuming the last run" if event.resumes else ""
     exists += f", {event.reused:,} of them reused" if event.reused else ""
+    of = f", shard {sanitize(event.shard)}" if event.shard else ""
     return (
-        f"{sanitize(event.project)}: {plural(left, 'image')} to draw{exists} "
+        f"{sanitize(event.project)}{of}: {plural(left, 'image')} to draw{exists} "
         f"({', '.join(how)}){resumes}"
     )
 
