@@ -59,6 +59,7 @@ CASES = [
     ["renumber", "my-video"],
     ["clean", "my-video"],
     ["adopt", "my-video"],
+    ["merge", "my-video", "my-video"],
     ["export", "timeline", "my-video", "--choose", "clear"],
     ["export", "svg", "my-video", "--choose", "clear", "--beat", BEAT],
     ["export", "animatic", "my-video"],

@@ -15,6 +15,7 @@ from imagegen.cli import (
     export,
     gallery,
     keys,
+    merge,
     models,
     pictures,
     run,
@@ -43,6 +44,7 @@ _LOOK: Final = "Follow progress"
 _CHOOSE: Final = "Choose images"
 _EXPORT: Final = "Export images"
 _ONE: Final = "Change single beats"
+_MACHINES: Final = "Several machines"
 _EDIT: Final = "After you edit the storyboard"
 _HELP: Final = "Help"
 """Headings of the groups of commands in the help."""
@@ -215,6 +217,7 @@ app.command(rich_help_panel=_ONE, epilog=cast.CAST_EPILOG)(cast.cast)
 app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
 app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)
 app.command(rich_help_panel=_EDIT, epilog=pictures.UNDO_EPILOG)(pictures.undo)
+app.command(rich_help_panel=_MACHINES, epilog=merge.MERGE_EPILOG)(merge.merge)
 app.command(rich_help_panel=_BEGIN, epilog=models.MODELS_EPILOG)(models.models)
 
 

@@ -129,7 +129,7 @@ def clean(
 def undo(project: ProjectArgument = Path()) -> None:
     """Undo the last change to images. Repeat to undo earlier ones.
 
-    A run that redrew images is one change; so is each renumber, clean, use and redraw.
+    A run that redrew images is one change; so is each renumber, clean, merge, use and redraw.
     Images drawn since then are kept in old_images/.
     """
     from imagegen.display import terminal

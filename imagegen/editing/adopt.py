@@ -3,12 +3,13 @@
 They are copied: the older folders stay as they are, and no image is replaced.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from imagegen.editing.contents import Contents
 from imagegen.errors import StorageError, UsageError
 from imagegen.images import png
 from imagegen.project import record, settings, steps
@@ -53,9 +54,7 @@ def adopt(
         moved_numbers.require_numbers_unmoved(
             project, project.survey(wall), touched, "Nothing was adopted"
         )
-        contents = _Contents(
-            {path: _stamped(project, found, path, wall) for path in found.pictures}
-        )
+        contents = Contents({path: _stamped(project, found, path, wall) for path in found.pictures})
         kept = _enter_choices(project, found, contents)
         if beats_file is not None:
             data = settings.with_beats(project.root, beats_file)
@@ -73,22 +72,6 @@ def _planned(project: Project, style: str | None, beats_file: str | None) -> Ado
     old = list(old_pictures(project.layout, project.settings.styles))
     found = match(project, old, style)
     return msgspec.structs.replace(found, beats_file=beats_file)
-
-
-class _Contents(Mapping[str, bytes]):
-    """Files to write by their path, each made when it is written: there may be very many."""
-
-    def __init__(self, made: dict[str, Callable[[], bytes]]) -> None:
-        self.made = made
-
-    def __getitem__(self, path: str) -> bytes:
-        return self.made[path]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.made)
-
-    def __len__(self) -> int:
-        return len(self.made)
 
 
 def _stamped(project: Project, found: Adoption, path: str, wall: float) -> Callable[[], bytes]:
@@ -111,7 +94,7 @@ def _whole(path: Path) -> bytes:
     return data
 
 
-def _enter_choices(project: Project, found: Adoption, contents: _Contents) -> UndoData:
+def _enter_choices(project: Project, found: Adoption, contents: Contents) -> UndoData:
     """Add the entries and copies of choices to what is written."""
     entries = selections.read(project.root)
     there = selections.names_in(project.root / FOLDER)

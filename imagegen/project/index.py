@@ -50,15 +50,15 @@ class _File(msgspec.Struct):
 
 
 class Index:
-    """The whole PNGs of a project by their path relative to it."""
+    """The whole PNGs of a project by their path relative to it; without a folder in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / _FILE if folder is not None else None
         self._entries: dict[str, _Entry] = {}
         self._origins: dict[png.Provenance, int] = {}
         self._listed: list[png.Provenance] = []
         self._dirty = False
-        data = files.read_cached(self._path, _MAX_BYTES)
+        data = files.read_cached(self._path, _MAX_BYTES) if self._path is not None else None
         if data is not None:
             try:
                 file = msgspec.msgpack.decode(data, type=_File)
@@ -125,7 +125,7 @@ class Index:
 
     def save(self) -> None:
         """Write the index if it has changed. Raises `StorageError`."""
-        if self._dirty:
+        if self._dirty and self._path is not None:
             files.write(
                 self._path, msgspec.msgpack.encode(_File(_SCHEMA, self._listed, self._entries))
             )

@@ -71,9 +71,14 @@ class ProjectPaths:
         """The output of a run without a terminal."""
         return self.state_dir / "detached.log"
 
+    @property
+    def journals(self) -> Path:
+        """The folder of journals."""
+        return self.state_dir / "runs"
+
     def journal(self, run: str) -> Path:
         """Return the journal of a run."""
-        return self.state_dir / "runs" / f"{run}.jsonl"
+        return self.journals / f"{run}.jsonl"
 
     def prepare(self) -> None:
         """Make the folder of our own files, which no version control should see.
@@ -81,8 +86,8 @@ class ProjectPaths:
         Raises `StorageError`, and `UsageError` if the journals' folder is a symbolic link.
         """
         # Old journals are deleted there.
-        reject_symlink(self.state_dir / "runs")
-        files.make_folder(self.state_dir / "runs")
+        reject_symlink(self.journals)
+        files.make_folder(self.journals)
         ignore = self.state_dir / ".gitignore"
         if not ignore.is_file():
             files.write(ignore, b"*\n")

@@ -327,6 +327,17 @@ class Project:
         reference images that cannot be read.
         """
         found = survey(self.layout, self.beats, self.index, now)
+        return self._judged(found, self._text_of)
+
+    def survey_copy(self, layout: ProjectPaths, now: float) -> Survey:
+        """Look at another copy of the project as at this one, by this one's beats and settings.
+
+        Its index is not used: the copy may be another user's. Raises as `survey` does.
+        """
+        found = survey(layout, self.beats, Index(None), now)
+        return self._judged(found, lambda _style, _key: None)
+
+    def _judged(self, found: Survey, text_of: Callable[[str, BeatKey], str | None]) -> Survey:
         judging = Expectation(
             target=self.expected,
             kind=self.composer.kind,
@@ -334,7 +345,7 @@ class Project:
             placeholders=providers.PLACEHOLDERS - {self.settings.provider},
             older=None if self.settings.strict_references else self.composer.older_references,
         )
-        return mark_outdated(found, judging, self.overrides, self._text_of)
+        return mark_outdated(found, judging, self.overrides, text_of)
 
     def expected(self, beat: Beat) -> Provenance:
         """Return what the beat would be drawn from now, except for the image that it continues."""

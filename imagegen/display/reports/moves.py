@@ -143,6 +143,7 @@ _KINDS: Final = {
     "look": "change of a look",
     "adopt": "adoption of older images",
     "rename choices": "renaming of choices",
+    "merge": "merging of copies",
 }
 
 

@@ -17,6 +17,7 @@ _PART: Final = r"(?![. ]+(?:/|\Z)|[A-Za-z]:)[^/\\\x00\ud800-\udfff]+"
 _PLACE: Final = (
     rf"\A(?:(?:{PICTURES}|selected_images|tries|characters)(?:/{_PART})+"
     rf"|{OLD}/{_PART}/(?!(?i:step\.json|{STAGED})(?:/|\Z)){_PART}(?:/{_PART})*"
+    r"|\.imagegen/runs/[0-9A-Za-z-]{1,64}\.jsonl"
     r"|overrides\.toml|imagegen\.toml|image_selections\.json)\Z"
 )
 _place: Final = re.compile(_PLACE)

@@ -1,0 +1,146 @@
+"""Brings images, choices and journals of other copies of a project into it.
+
+Several machines drew a part each. What the project has stays, unless a copy redrew it; then the
+older image goes to old_images/. The copies are only read.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from imagegen.editing.contents import Contents
+from imagegen.errors import StorageError
+from imagegen.project import record, steps
+from imagegen.project.beat_ids import BeatId
+from imagegen.project.selections import copies as selected
+from imagegen.project.selections import file as selections
+from imagegen.project.selections.file import FILE, FOLDER, Selections
+from imagegen.project.selections.moves import UndoData
+from imagegen.review.project_copies import (
+    ChoiceSource,
+    Merge,
+    MergePlan,
+    ProjectCopy,
+    open_copy,
+)
+from imagegen.workspace import moved_numbers, undo_data
+from imagegen.workspace import progress as progress_files
+from imagegen.workspace.project import Project
+
+
+def merge(
+    project: Project, roots: Sequence[Path], wall: float, *, dry_run: bool = False
+) -> MergePlan:
+    """Bring what other copies of a project have into it, in one step; returns what that is.
+
+    `roots` are the copies' folders. `wall` is the wall clock's time, in seconds. Raises
+    `RunActiveError` if a run is active on any of them, `StorageError`, and `UsageError`, also
+    if beat numbers changed.
+    """
+    if dry_run:
+        return _compared(project, roots, wall, dry_run=True).plan
+    layout = project.layout
+    with record.project_lock(layout), selected.locked_selections(layout):
+        steps.recover(layout)
+        found = _compared(project, roots, wall, dry_run=False)
+        made: dict[str, Callable[[], bytes]] = {
+            path: image.read for path, image in found.images.items()
+        }
+        for name, copy in found.journals.items():
+            made[layout.relative(layout.journals / name)] = partial(_journal, copy, name)
+        away, kept = _enter_choices(project, found, made)
+        settled = {undo_data.SELECTIONS: msgspec.to_builtins(kept)} if kept.added else {}
+        steps.perform(
+            layout, "merge", wall=wall, away=away, contents=Contents(made), settled=settled
+        )
+        progress_files.rewrite(Project(project.root, project.request), wall)
+    return found.plan
+
+
+def _compared(project: Project, roots: Sequence[Path], wall: float, *, dry_run: bool) -> Merge:
+    copies = [open_copy(project, root, wall) for root in dict.fromkeys(roots)]
+    own = ProjectCopy(project, project.layout, str(project.root), wall)
+    moved_numbers.require_numbers_unmoved(project, own.survey, project.styles, "Nothing was merged")
+    return Merge(project, own, copies, dry_run=dry_run)
+
+
+def _journal(copy: ProjectCopy, name: str) -> bytes:
+    data = copy.journal(name)
+    if data is None:
+        raise StorageError(f"{copy.layout.journal(name)} cannot be read any more")
+    return data
+
+
+def _enter_choices(
+    project: Project, found: Merge, made: dict[str, Callable[[], bytes]]
+) -> tuple[list[str], UndoData]:
+    """Add the entries and copies of choices to what is written.
+
+    Returns the copies that have to go, since another image is chosen, and what undo needs.
+    """
+    if not found.choices:
+        return [], UndoData()
+    entries = selections.read(project.root)
+    counting = Selections(entries, project.beat_index).counting()
+    there = selections.names_in(project.root / FOLDER)
+    kept = UndoData(added={}, dropped={})
+    old: dict[str, str] = {}
+    for beat, source in found.choices.items():
+        key = counting.get(beat) or project.selection_key(beat)
+        before = entries.get(key)
+        if key in entries:
+            kept.dropped[key] = before
+        fields = {**(before if isinstance(before, dict) else {}), **source.entry}
+        entries[key] = kept.added[key] = source.choice.entry(fields)
+        old |= {file: key for file in selections.files_of(key) if file in there}
+        file = selections.file_of(key, flagged=source.choice.flagged)
+        image = _chosen_image(project, beat, source)
+        if file is None or image is None:
+            continue
+        if file in there and _is_same(project.root / FOLDER / file, image):
+            del old[file]
+        else:
+            made[f"{FOLDER}/{file}"] = partial(_read, image, source.choice.sha256)
+    data = selections.encoded(entries)
+    made[FILE] = lambda: data
+    expected = selected.expected_copies(Selections(entries, project.beat_index))
+    away = [
+        f"{FOLDER}/{file}"
+        for file, key in old.items()
+        # A beat's own number may end in _flagged.
+        if f"{FOLDER}/{file}" not in made and (file not in expected or expected[file].key == key)
+    ]
+    return away, kept
+
+
+def _chosen_image(project: Project, beat: BeatId, source: ChoiceSource) -> Path | None:
+    """Return where a copy has the image that was chosen: its file, or the image itself."""
+    choice, layout = source.choice, source.copy.layout
+    file = selections.file_of(source.key, flagged=choice.flagged)
+    key = project.beat_index.key(beat, choice.style)
+    places = [layout.root / FOLDER / file] if file is not None else []
+    if key is not None and choice.style in project.beats:
+        # Of these styles no folder is a link: the survey would have refused it.
+        places.append(layout.picture(choice.style, *key))
+    return next((path for path in places if _is_chosen(path, choice.sha256)), None)
+
+
+def _is_chosen(path: Path, sha256: str | None) -> bool:
+    """Return whether a file is the image of a choice; other tools note no hash."""
+    data = selected.read_image(path)
+    return data is not None and sha256 in {None, selected.sha256(data)}
+
+
+def _is_same(path: Path, image: Path) -> bool:
+    """Return whether a file in selected_images/ is the image that is chosen."""
+    data = selected.read_image(path)
+    return data is not None and data == selected.read_image(image)
+
+
+def _read(path: Path, sha256: str | None) -> bytes:
+    data = selected.read_image(path)
+    if data is None or sha256 not in {None, selected.sha256(data)}:
+        raise StorageError(f"{path} has changed meanwhile", hint="try again")
+    return data

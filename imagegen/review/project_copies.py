@@ -1,0 +1,409 @@
+"""Copies of one project, in which several machines drew: what each has that the project lacks.
+
+What an image was drawn from decides which beat it is of, and its pixels decide whether two images
+are one. Nothing in a copy is written, and no link in it is followed.
+"""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagegen import files
+from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
+from imagegen.images import png
+from imagegen.project import record, steps
+from imagegen.project.beat_ids import BeatId
+from imagegen.project.layout import PICTURES, ProjectPaths, reject_symlink
+from imagegen.project.selections import copies as selected
+from imagegen.project.selections import file as selections
+from imagegen.project.selections.file import FOLDER, Choice, Selections
+from imagegen.project.storyboard.hashing import words_hash
+from imagegen.shell import project_command
+from imagegen.workspace.outdated import Reason
+from imagegen.workspace.project import Project
+from imagegen.workspace.reuse import images_in
+from imagegen.workspace.survey import THERE, BeatImage, ImageState, Survey, inspect_image
+
+_JOURNAL: Final = re.compile(r"[0-9A-Za-z-]{1,64}\.jsonl")
+_MAX_JOURNAL: Final = 256 * 1024 * 1024
+_Pixels = tuple[int, int, int]
+
+
+class LeftReason(StrEnum):
+    """Why something of a copy is not brought in."""
+
+    OTHER_PROMPT = "drawn from another prompt than the storyboard's"
+    NO_BEAT = "no beat of the storyboard"
+    NO_STYLE = "a style that the project does not draw"
+    DAMAGED = "not a whole image"
+    ELSEWHERE = "on a cloud drive, not on this machine"
+    JOURNAL = "differs from the project's journal of this run, or is too large"
+    CHOICE = "not a choice of one beat of the storyboard"
+
+
+class LeftFile(msgspec.Struct, frozen=True):
+    """A file, or an entry of image_selections.json, that stays in its copy, and why."""
+
+    copy: str
+    name: str
+    reason: LeftReason
+
+
+class MergedImage(msgspec.Struct, frozen=True):
+    """An image that a copy has. With `replaces` the copy redrew the project's image of the beat."""
+
+    copy: str
+    style: str
+    shot_number: str
+    beat_number: str
+    image_path: str = msgspec.field(name="imagePath")
+    replaces: bool = False
+
+
+class ImageConflict(msgspec.Struct, frozen=True):
+    """A beat with different images in two copies: the one of `kept` stays, that of `copy` is left.
+
+    `kept` is the project itself, or the copy whose image was brought in.
+    """
+
+    copy: str
+    kept: str
+    style: str
+    shot_number: str
+    beat_number: str
+    image_path: str = msgspec.field(name="imagePath")
+
+
+class MergedChoice(msgspec.Struct, frozen=True):
+    """A choice of a copy that counts, since nothing else is chosen or since it is later."""
+
+    copy: str
+    beat: BeatId
+    style: str
+    flagged: bool = msgspec.field(name="isFlagged")
+
+
+class ChoiceConflict(msgspec.Struct, frozen=True):
+    """A beat with different choices in two copies: the later one counts, which is of `kept`."""
+
+    copy: str
+    kept: str
+    beat: BeatId
+    style: str
+    kept_style: str
+
+
+class MergePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is brought into a project from its copies.
+
+    `same` counts images that a copy has and the project too. `journals` are file names.
+    """
+
+    schema: int = 1
+    project: str
+    copies: tuple[str, ...]
+    dry_run: bool
+    images: tuple[MergedImage, ...]
+    same: int
+    conflicts: tuple[ImageConflict, ...]
+    choices: tuple[MergedChoice, ...]
+    choice_conflicts: tuple[ChoiceConflict, ...]
+    journals: tuple[str, ...]
+    left: tuple[LeftFile, ...]
+
+    @property
+    def exit_code(self) -> Exit:
+        """1 if a person must decide something, else 0."""
+        return Exit.BEATS_IN_ERROR if self.conflicts or self.left else Exit.OK
+
+
+class ProjectCopy:
+    """A copy of a project, or the project itself; `name` is its folder as it was typed."""
+
+    def __init__(self, project: Project, layout: ProjectPaths, name: str, now: float) -> None:
+        self.name = name
+        self.layout = layout
+        self._project = project
+        self._now = now
+        self._replaced: dict[str, set[int]] = {}
+
+    @cached_property
+    def survey(self) -> Survey:
+        """Its images, by the project's storyboard. Raises `UsageError` for a link."""
+        return self._project.survey_copy(self.layout, self._now)
+
+    def has_replaced(self, style: str, pixels: _Pixels) -> bool:
+        """Return whether this copy replaced an image: it is in its old_images/."""
+        if style not in self._replaced:
+            folders = steps.newest_first(self.layout)
+            found = (
+                inspect_image(Path(entry.path))[1]
+                for folder in folders
+                for entry in images_in(f"{folder}/{style}")
+            )
+            self._replaced[style] = {whole.pixel_checksum for whole in found if whole is not None}
+        return pixels[-1] in self._replaced[style]
+
+    def journals(self) -> list[str]:
+        """Return the names of its journals."""
+        names = selections.names_in(self.layout.journals)
+        return sorted(name for name in names if _JOURNAL.fullmatch(name))
+
+    def journal(self, name: str) -> bytes | None:
+        """Return a journal; None if there is none, or none of a size that is read."""
+        return files.read(self.layout.journals / name, _MAX_JOURNAL)
+
+
+def open_copy(project: Project, root: Path, now: float) -> ProjectCopy:
+    """Open another copy of a project to be read.
+
+    Raises `UsageError` if it is no other folder or a step in it is half done, and
+    `RunActiveError` while a run draws in it.
+    """
+    layout = ProjectPaths(root)
+    if layout.root == project.layout.root:
+        raise UsageError(f"{root} is the project itself", hint="name other copies of it")
+    if record.is_active(layout):
+        hint = f"wait for it, or end it: {project_command('stop', root)}"
+        raise RunActiveError(f"a run is active on {root}", hint=hint)
+    if steps.unfinished(layout):
+        hint = f"to finish that: {project_command('status', root)}"
+        raise UsageError(f"{root}: images are half moved since a crash", hint=hint)
+    for folder in (layout.root / FOLDER, layout.journals):
+        reject_symlink(folder)
+    return ProjectCopy(project, layout, str(root), now)
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """The image that a beat has so far, and the copy that it is of."""
+
+    copy: ProjectCopy
+    one: BeatImage
+    pixels: _Pixels | None
+
+
+class ImageSource(msgspec.Struct, frozen=True):
+    """An image that comes from a copy: its path there, and the checksum of its pixels."""
+
+    copy: ProjectCopy
+    path: str
+    checksum: int | None
+
+    def read(self) -> bytes:
+        """Return the image as PNG. Raises `StorageError` if it is another by now."""
+        path = self.copy.layout.root / self.path
+        data = selected.read_image(path)
+        whole = png.read_info(io.BytesIO(data)) if data is not None else None
+        if data is None or whole is None or whole.pixel_checksum != self.checksum:
+            raise StorageError(f"{path} has changed meanwhile", hint="try again")
+        return data
+
+
+class ChoiceSource(msgspec.Struct, frozen=True):
+    """A choice, its entry, and the copy that it is of; `key` is the entry's name there."""
+
+    copy: ProjectCopy
+    key: str
+    choice: Choice
+    entry: Mapping[str, object]
+
+
+class Merge:
+    """Compares a project with its copies. `own` is the project itself as one of them.
+
+    Afterwards `images` has by path the image that comes there, `choices` by beat the choice that
+    counts from now on, `journals` by name which copy's comes, and `plan` all of it for people.
+    """
+
+    def __init__(
+        self, project: Project, own: ProjectCopy, copies: Sequence[ProjectCopy], *, dry_run: bool
+    ) -> None:
+        self._project = project
+        self._copies = copies
+        self._same = 0
+        self._replaces: set[str] = set()
+        self._conflicts: list[ImageConflict] = []
+        self._choice_conflicts: list[ChoiceConflict] = []
+        self._left: list[LeftFile] = []
+        self.images: dict[str, ImageSource] = {}
+        self.choices: dict[BeatId, ChoiceSource] = {}
+        self.journals: dict[str, ProjectCopy] = {}
+        taken = list(self._compare_images(own))
+        self._compare_choices(own)
+        self._compare_journals(own)
+        for copy in copies:
+            self._left += _unknown(project, copy)
+        self.plan = MergePlan(
+            project=project.layout.name,
+            copies=tuple(copy.name for copy in copies),
+            dry_run=dry_run,
+            images=tuple(taken),
+            same=self._same,
+            conflicts=tuple(self._conflicts),
+            choices=tuple(
+                MergedChoice(one.copy.name, beat, one.choice.style, one.choice.flagged)
+                for beat, one in self.choices.items()
+            ),
+            choice_conflicts=tuple(self._choice_conflicts),
+            journals=tuple(sorted(self.journals)),
+            left=tuple(self._left),
+        )
+
+    def _compare_images(self, own: ProjectCopy) -> Iterator[MergedImage]:
+        for style, found in own.survey.beats.items():
+            others = [(copy, copy.survey.beats[style]) for copy in self._copies]
+            for at, one in enumerate(found):
+                first = held = _Held(own, one, _pixels(own, one)) if one.found in THERE else None
+                for copy, images in others:
+                    held = self._better(held, copy, images[at])
+                if held is None or held is first:
+                    continue
+                path = self._path(one)
+                checksum = held.pixels[-1] if held.pixels is not None else None
+                self.images[path] = ImageSource(held.copy, path, checksum)
+                yield MergedImage(
+                    held.copy.name, style, *one.key, image_path=path, replaces=first is not None
+                )
+
+    def _better(self, held: _Held | None, copy: ProjectCopy, one: BeatImage) -> _Held | None:
+        """Return the image that a beat gets: the one that it has, or that of a further copy."""
+        if one.found is ImageState.NOTHING:
+            return held
+        if held is not None and held.one.found is ImageState.ELSEWHERE:
+            # What it shows is not known here.
+            return held
+        reason = _why_left(one)
+        pixels = _pixels(copy, one) if reason is None else None
+        if reason is None and held is not None and pixels == held.pixels:
+            self._same += 1
+            return held
+        if held is not None and one.placeholder and not held.one.placeholder:
+            # A sketch beside the image.
+            return held
+        if reason is None and _is_damaged(copy, one):
+            reason = LeftReason.DAMAGED
+        if reason is not None:
+            self._left.append(LeftFile(copy.name, self._path(one), reason))
+            return held
+        further = _Held(copy, one, pixels)
+        if held is None or _is_better(further, held):
+            return further
+        if not _is_better(held, further):
+            where = (one.beat.style, *one.key, self._path(one))
+            self._conflicts.append(ImageConflict(copy.name, held.copy.name, *where))
+        return held
+
+    def _path(self, one: BeatImage) -> str:
+        return self._project.layout.shown_picture(one.beat.style, *one.key)
+
+    def _compare_choices(self, own: ProjectCopy) -> None:
+        counting = self._choices_in(own)
+        for copy in self._copies:
+            for beat, further in self._choices_in(copy).items():
+                before = counting.get(beat)
+                if before is None or self._is_later(beat, further, before):
+                    counting[beat] = self.choices[beat] = further
+
+    def _choices_in(self, copy: ProjectCopy) -> dict[BeatId, ChoiceSource]:
+        """Return what is chosen in a copy, and note the entries that are of no beat."""
+        entries = selections.read(copy.layout.root)
+        found = Selections(entries, self._project.beat_index)
+        if copy in self._copies:
+            for name in entries:
+                if len(found.beats.get(name, ())) != 1:
+                    self._left.append(LeftFile(copy.name, name, LeftReason.CHOICE))
+        return {
+            beat: ChoiceSource(copy, key, found.choices[key], entries[key])
+            for beat, key in found.counting().items()
+        }
+
+    def _is_later(self, beat: BeatId, further: ChoiceSource, before: ChoiceSource) -> bool:
+        """Return whether the further of two choices of a beat counts, and note if they differ."""
+        new, old = further.choice, before.choice
+        if (new.style, new.flagged, new.sha256) == (old.style, old.flagged, old.sha256):
+            return False
+        later = new.time > old.time
+        kept, other = (further, before) if later else (before, further)
+        self._choice_conflicts.append(
+            ChoiceConflict(
+                *(other.copy.name, kept.copy.name, beat, other.choice.style, kept.choice.style)
+            )
+        )
+        return later
+
+    def _compare_journals(self, own: ProjectCopy) -> None:
+        for copy in self._copies:
+            for name in copy.journals():
+                before = self.journals.get(name, own).journal(name)
+                further = copy.journal(name)
+                if further is None or (before is None and name in own.journals()):
+                    self._left.append(LeftFile(copy.name, name, LeftReason.JOURNAL))
+                elif before is None or (further != before and further.startswith(before)):
+                    # The run went on after the project was copied: events are only added.
+                    self.journals[name] = copy
+                elif not before.startswith(further):
+                    self._left.append(LeftFile(copy.name, name, LeftReason.JOURNAL))
+
+
+def _why_left(one: BeatImage) -> LeftReason | None:
+    """Return why a copy's image cannot be a beat's."""
+    if one.found is ImageState.INVALID:
+        return LeftReason.DAMAGED
+    if one.found is ImageState.ELSEWHERE:
+        return LeftReason.ELSEWHERE
+    return None if _is_of_beat(one) else LeftReason.OTHER_PROMPT
+
+
+def _is_of_beat(one: BeatImage) -> bool:
+    """Return whether an image was drawn from the beat's prompt, or accepted, or does not say."""
+    origin = one.provenance
+    if origin is None or origin.words.sha256 == words_hash(one.beat.words):
+        return True
+    return not one.placeholder and Reason.WORDS not in one.changed
+
+
+def _is_better(one: _Held, other: _Held) -> bool:
+    """Return whether an image is newer than another of its beat, as far as that is known."""
+    if one.one.placeholder != other.one.placeholder:
+        return other.one.placeholder
+    of_beat = _is_of_beat(one.one)
+    if of_beat != _is_of_beat(other.one):
+        return of_beat
+    return _has_replaced(one, other) and not _has_replaced(other, one)
+
+
+def _has_replaced(one: _Held, other: _Held) -> bool:
+    """Return whether the copy of an image had the other one before: it is in its old_images/."""
+    pixels = other.pixels
+    return pixels is not None and one.copy.has_replaced(one.one.beat.style, pixels)
+
+
+def _pixels(copy: ProjectCopy, one: BeatImage) -> _Pixels | None:
+    """Return what identifies an image; None if it is damaged or not on this machine."""
+    whole = one.whole
+    if whole is None and one.found is ImageState.CONVERTIBLE:
+        path = copy.layout.picture(one.beat.style, *one.key)
+        whole = png.read_info(io.BytesIO(selected.read_image(path) or b""))
+    return (whole.width, whole.height, whole.pixel_checksum) if whole is not None else None
+
+
+def _is_damaged(copy: ProjectCopy, one: BeatImage) -> bool:
+    return selected.read_image(copy.layout.picture(one.beat.style, *one.key)) is None
+
+
+def _unknown(project: Project, copy: ProjectCopy) -> Iterator[LeftFile]:
+    """Yield the images of a copy that are of no beat, or of no style, of the project."""
+    for style, strays in copy.survey.strays.items():
+        for one in strays:
+            path = project.layout.shown_picture(style, *one.key)
+            yield LeftFile(copy.name, path, LeftReason.NO_BEAT)
+    for name in sorted(selections.names_in(copy.layout.pictures) - set(project.beats)):
+        if os.path.isdir(copy.layout.pictures / name):  # noqa: PTH112 - a link is named too
+            yield LeftFile(copy.name, f"{PICTURES}/{name}", LeftReason.NO_STYLE)
