@@ -46,6 +46,7 @@ CASES = [
     ["status", "my-video"],
     ["status", "my-video", "--json"],
     ["status", "my-video", "--check"],
+    ["status", "--all", "my-video", "my-video"],
     ["gallery", "my-video", "--no-open"],
     ["choose", "my-video", BEAT],
     ["choose", "my-video", "--finish"],

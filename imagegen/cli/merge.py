@@ -8,9 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from imagegen import encoding
-from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument
+from imagegen.cli.options import BeatsOption, OtherArgument, ProjectArgument
 from imagegen.cli.pictures import open_project
 from imagegen.errors import Exit, UsageError
 from imagegen.shell import project_command
@@ -34,15 +33,7 @@ MERGE_EPILOG: Final = (
 
 def merge(
     project: ProjectArgument = Path(),
-    other: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="OTHER...",
-            help="Other copies of the project.",
-            show_default=False,
-            autocompletion=complete.projects,
-        ),
-    ] = None,
+    other: OtherArgument = None,
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would come, and change nothing.")

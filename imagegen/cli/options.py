@@ -172,6 +172,16 @@ ProjectArgument = Annotated[
         autocompletion=complete.projects,
     ),
 ]
+OtherArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OTHER...]",
+        help="Other copies of the project.",
+        show_default=False,
+        autocompletion=complete.projects,
+    ),
+]
+"""Further projects: see `imagegen.cli.usage.resolve_project`."""
 StyleOption = Annotated[
     list[str] | None,
     typer.Option(

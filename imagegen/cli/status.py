@@ -1,8 +1,10 @@
 """The commands that watch or stop a run from another process: `status`, `stop`."""
 
 import contextlib
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,10 +13,11 @@ import typer
 
 from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, make_request
+from imagegen.cli.options import BeatsOption, OtherArgument, ProjectArgument, absolute, make_request
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
+    from imagegen.review.several_copies import SeveralStatus, Sum
     from imagegen.review.status import ProjectStatus
 
 STATUS_EPILOG: Final = (
@@ -23,6 +26,7 @@ STATUS_EPILOG: Final = (
         ("imagegen status my-video --watch", "follow the run from another window"),
         ("imagegen status my-video --check", "for scripts: is every image there?"),
         ("imagegen status my-video --json", "for programs"),
+        ("imagegen status --all copy-1 copy-2", "what all copies have together"),
     )
     + "\n\n"
     + exit_codes(
@@ -41,7 +45,16 @@ STOP_EPILOG: Final = examples(
 
 def status(
     project: ProjectArgument = Path(),
+    other: OtherArgument = None,
     *,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Show several copies, a line for each, and their sum: a beat counts as "
+            "complete if any copy has its image.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     exit_code: Annotated[
         bool,
@@ -67,14 +80,20 @@ def status(
     from imagegen.project.layout import ProjectPaths
     from imagegen.workspace import recovery
 
+    if every:
+        _status_of_all([project, *map(Path, other or ())], absolute(beats), json, exit_code, watch)
+        return
+    if other:
+        words = shlex.join(other)
+        hint = f"for several copies: imagegen status --all {shlex.quote(str(project))} {words}"
+        raise UsageError(f'unexpected argument "{words}" (project is "{project}")', hint=hint)
     recovery.finish_interrupted(ProjectPaths(project), time.time())
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     if followed and not exit_code:
         return
     found, numbers_changed = _look(project, absolute(beats))
     if json and not followed:
-        sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
-        sys.stdout.buffer.flush()
+        _print_json(found)
     elif not followed:
         terminal.printer().status(found, str(project), time.time())
     if exit_code:
@@ -83,8 +102,48 @@ def status(
         raise typer.Exit(found.check)
 
 
-def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageError | None]":
-    """Return the status of a project, and the error if beat numbers changed.
+def _status_of_all(
+    roots: Sequence[Path],
+    beats_file: str | None,
+    json: bool,  # noqa: FBT001  # as the command has them
+    exit_code: bool,  # noqa: FBT001
+    watch: bool,  # noqa: FBT001
+) -> None:
+    """Show several copies and their sum. Raises `typer.Exit` and `UsageError` as `status` does."""
+    from imagegen.display import terminal
+    from imagegen.display.reports import status_all
+    from imagegen.project.layout import ProjectPaths
+    from imagegen.review.several_copies import Sum
+    from imagegen.workspace import recovery
+
+    if watch:
+        raise UsageError("--all and --watch cannot be combined")
+    total = Sum()
+    numbers_changed: list[UsageError] = []
+    # One folder counts once, however it was typed.
+    for root in {root.resolve(): root for root in roots}.values():
+        recovery.finish_interrupted(ProjectPaths(root), time.time())
+        numbers_changed += filter(None, [_look(root, beats_file, total)[1]])
+    found = total.result()
+    if json:
+        _print_json(found)
+    else:
+        status_all.show(terminal.printer(), found)
+    if exit_code:
+        if numbers_changed:
+            raise numbers_changed[0]
+        raise typer.Exit(found.check)
+
+
+def _print_json(found: "ProjectStatus | SeveralStatus") -> None:
+    sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _look(
+    root: Path, beats_file: str | None, total: "Sum | None" = None
+) -> "tuple[ProjectStatus, UsageError | None]":
+    """Return the status of a project, and the error if beat numbers changed; add it to `total`.
 
     Frees the project itself, which may be large, before anything is printed.
     """
@@ -99,6 +158,8 @@ def _look(root: Path, beats_file: str | None) -> "tuple[ProjectStatus, UsageErro
     # A file of choices that cannot be read is reported as such.
     with contextlib.suppress(UsageError):
         found = msgspec.structs.replace(found, exports=record.standings(project))
+    if total is not None:
+        total.add(str(root), project, found)
     try:
         moved_numbers.require_numbers_unmoved(
             project, surveyed, project.styles, "What is missing is not known"

@@ -32,8 +32,11 @@ def resolve_project(ctx: Any) -> None:
         return
     from imagegen.project.layout import ProjectPaths
 
-    root, words = split_project(ctx.params["project"], ctx.params[lists[0]] or ())
-    ctx.params |= {"project": root, lists[0]: words}
+    root, words = ctx.params["project"], ctx.params[lists[0]] or ()
+    # Of several projects the first one is always named.
+    if lists[0] != "other":
+        root, words = split_project(root, words)
+    ctx.params |= {"project": root, lists[0]: list(words)}
     ProjectPaths(root)
 
 
