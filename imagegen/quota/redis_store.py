@@ -27,7 +27,7 @@ from imagegen.quota.budget import Budget
 from imagegen.quota.server_clock import ServerClock
 from imagegen.quota.store import StoreLostError, StoreUnavailableError
 
-_ANSWER_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 1.0
 """How long a run waits for one answer."""
 _LEASE_SECONDS: Final = 20.0
 """How long a process counts as running after it last reached the server."""
@@ -44,6 +44,26 @@ _SALT_BYTES: Final = 16
 _LARGEST_ROW: Final = 1024 * 1024
 
 _SCRIPT: Final = Path(__file__).with_name("budgets.lua")
+
+
+def client(server: BudgetServer, answer_seconds: float = ANSWER_SECONDS) -> "redis.Redis":
+    """Return a client that waits so long for an answer, and repeats nothing."""
+    tls: dict[str, Any] = {}
+    if server.tls:
+        tls = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    return redis.Redis(
+        host=server.host,
+        port=server.port,
+        db=server.database,
+        username=server.user,
+        password=server.password.reveal() if server.password else None,
+        socket_timeout=answer_seconds,
+        socket_connect_timeout=answer_seconds,
+        # A repeated change could be made twice: the caller decides what follows an error.
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        **tls,
+    )
 
 
 class RedisStore:
@@ -69,22 +89,7 @@ class RedisStore:
         self._jump = 0.0
         self._running: frozenset[str] = frozenset()
         self._versions: dict[str, int] = {}
-        tls: dict[str, Any] = {}
-        if server.tls:
-            tls = {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": True}
-        self._redis = redis.Redis(
-            host=server.host,
-            port=server.port,
-            db=server.database,
-            username=server.user,
-            password=server.password.reveal() if server.password else None,
-            socket_timeout=_ANSWER_SECONDS,
-            socket_connect_timeout=_ANSWER_SECONDS,
-            # A repeated change could be made twice: the ledger decides what follows an error.
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            **tls,
-        )
+        self._redis = client(server)
         key = f"imagegen:{{{server.team}}}"
         self._keys = [key, f"{key}:holders"]
         self._script = self._redis.register_script(_SCRIPT.read_bytes())
@@ -267,7 +272,7 @@ class RedisStore:
             yield
         except (errors.RedisError, OSError) as error:
             self._has_failed = True
-            raise StoreUnavailableError(f"{self._server.name} {_why(error)}") from None
+            raise StoreUnavailableError(f"{self._server.name} {why(error)}") from None
         except (ValueError, TypeError, IndexError, RecursionError):
             raise self._strange() from None
 
@@ -296,7 +301,8 @@ _WORDS: Final = {
 """What other errors of a server begin with (`createSharedObjects` in its `src/server.c`)."""
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
+    """Return why the server cannot be used, as the end of a sentence that begins with its name."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"has a certificate that is not trusted ({cause.verify_message})"

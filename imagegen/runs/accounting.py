@@ -7,7 +7,7 @@ from imagegen.clock import Clock
 from imagegen.errors import UsageError, encodable
 from imagegen.paths import state_folder
 from imagegen.project import settings
-from imagegen.spending.account import RunAccount, not_recorded
+from imagegen.spending.account import Reservations, RunAccount, not_recorded
 from imagegen.spending.ledger import LedgerError, SpendingLedger
 from imagegen.spending.limits import Limit, dollars, limits_of, micros
 from imagegen.times import day
@@ -52,6 +52,19 @@ def notes(project: Project, cost: float | None, now: float) -> Iterator[str]:
             yield f"the run ends early: ${dollars(left):,.2f} is left of {limit.shown}"
 
 
+def _shared(
+    ledger: SpendingLedger, project: Project, clock: Clock, warn: Callable[[str], None]
+) -> Reservations:
+    """Return the ledger, with limits that are counted on the team's server if there is one."""
+    server = project.ring.budget_server
+    if server is None:
+        return ledger
+    # An extra, and slow to import; the budgets on that server need it too.
+    from imagegen.quota.shared_spending import SharedSpending  # noqa: PLC0415
+
+    return SharedSpending(ledger, server, now=clock.now, warn=warn)
+
+
 def open_account(project: Project, clock: Clock, warn: Callable[[str], None]) -> RunAccount | None:
     """Open the ledger for a run; None if the run costs nothing.
 
@@ -70,7 +83,7 @@ def open_account(project: Project, clock: Clock, warn: Callable[[str], None]) ->
         warn(not_recorded(error))
         return None
     return RunAccount(
-        ledger,
+        _shared(ledger, project, clock, warn),
         project=_folder(project),
         provider=project.settings.provider,
         model=project.model,

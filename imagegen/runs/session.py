@@ -295,8 +295,8 @@ class Session:
         """
         project = self.project
         bus = Bus(self._claim.record.run, self._runtime.clock.wall)
-        account = self._account() if plan.to_draw else None
         pool = self._pool()
+        account = self._account() if plan.to_draw else None
         run = RunState(
             layout=project.layout,
             provider=self._provider,
