@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from commands import Commands
 from exports import choose
-from imagegen.cli import export_svg
+from imagegen.cli.commands import export_svg
 from imagegen.errors import UsageError
 from imagegen.export import record, selection
 from imagegen.export.svg import document, export, worker

@@ -21,7 +21,8 @@ from builders import picture
 from commands import Commands
 from crashing import Crash, failing, full
 from exports import SAMPLE_RATE, choose, make, read, record_voice, row
-from imagegen.cli import export_options, export_timeline
+from imagegen.cli import export_options
+from imagegen.cli.commands import export_timeline
 from imagegen.errors import StorageError, UsageError
 from imagegen.export import record, selection
 from imagegen.export.selection import Missing

@@ -7,22 +7,21 @@ from typing import Annotated, Final
 import typer
 
 from imagegen import __version__
-from imagegen.cli import (
+from imagegen.cli import complete, pictures
+from imagegen.cli.commands import (
     adopt,
     cast,
     choose,
-    complete,
     export,
     gallery,
     keys,
     merge,
     models,
-    pictures,
     run,
     serve,
     spend,
     status,
-    trial,
+    try_,
 )
 from imagegen.cli.help import App, examples
 from imagegen.cli.options import (
@@ -212,7 +211,7 @@ app.command(rich_help_panel=_ONE, epilog=run.REDRAW_EPILOG)(run.redraw)
 app.command(rich_help_panel=_ONE, epilog=pictures.USE_EPILOG)(pictures.use)
 app.command(rich_help_panel=_ONE, epilog=pictures.ACCEPT_EPILOG)(pictures.accept)
 app.command(rich_help_panel=_ONE, epilog=pictures.SKIP_EPILOG)(pictures.skip)
-app.command("try", rich_help_panel=_ONE, epilog=trial.TRY_EPILOG)(trial.attempt)
+app.command("try", rich_help_panel=_ONE, epilog=try_.TRY_EPILOG)(try_.attempt)
 app.command(rich_help_panel=_ONE, epilog=cast.CAST_EPILOG)(cast.cast)
 app.command(rich_help_panel=_EDIT, epilog=pictures.RENUMBER_EPILOG)(pictures.renumber)
 app.command(rich_help_panel=_EDIT, epilog=pictures.CLEAN_EPILOG)(pictures.clean)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from imagegen.cli import complete
+from imagegen.cli.commands.try_ import draw_candidates
 from imagegen.cli.help import examples
 from imagegen.cli.options import (
     WHAT,
@@ -25,7 +26,6 @@ from imagegen.cli.options import (
     whole_number,
 )
 from imagegen.cli.pictures import open_project
-from imagegen.cli.trial import draw_candidates
 from imagegen.errors import UsageError
 from imagegen.shell import project_command
 

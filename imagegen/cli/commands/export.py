@@ -1,6 +1,6 @@
 """The group of commands that export the chosen images; each kind is a module of its own."""
 
-from imagegen.cli import export_animatic, export_svg, export_timeline
+from imagegen.cli.commands import export_animatic, export_svg, export_timeline
 from imagegen.cli.help import App, examples
 
 app = App(
