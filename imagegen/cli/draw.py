@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import typer
 
 from imagegen.cli import signals
+from imagegen.cli.help import exit_codes
 from imagegen.cli.keep_awake import keep_awake
 from imagegen.cli.options import ExecutionOptions, View, make_request, seconds
 from imagegen.cli.shard import with_shard
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
     from imagegen.workspace.plan import Plan
     from imagegen.workspace.project import CredentialOptions, Project
 
+DRAW_EXITS: Final = exit_codes(
+    {
+        0: "all requested images are there",
+        1: "some beats are in error: see imagegen status",
+        2: "invalid usage, settings, input or keys: fix and rerun",
+        3: "ended early (quota, time, money, service, stop): resume later",
+        4: "another run is active on the project",
+        130: "interrupted: resume (129 and 143 too)",
+    }
+)
+"""The exit codes of commands that draw the project."""
 _LAST_SECONDS: Final = 3.5
 _LOOK: Final = 0.2
 

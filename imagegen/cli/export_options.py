@@ -10,6 +10,7 @@ import typer
 
 from imagegen import encoding
 from imagegen.cli import complete
+from imagegen.cli.open_project import open_project
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,15 +125,14 @@ WordsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def open_project(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
+def open_for_export(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
     """Read a project to export from. Raises `UsageError`, also if beat numbers changed.
 
-    `options` select beats, as for `pictures.open_project`.
+    `options` select beats, as for `open_project`.
     """
-    from imagegen.cli import pictures
     from imagegen.workspace import moved_numbers
 
-    project = pictures.open_project(root, beats_file, **options)
+    project = open_project(root, beats_file, **options)
     survey = project.survey(time.time())
     moved_numbers.require_numbers_unmoved(project, survey, project.styles, "Nothing was exported")
     return project

@@ -313,6 +313,18 @@ ContinuityOption = Annotated[
         rich_help_panel=WITH,
     ),
 ]
+BeatsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BEAT...",
+        help="1.1, clear/1.1, or 2/1.1 (in shot 2).",
+        show_default=False,
+        autocompletion=complete.beats,
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would move, and move nothing.")
+]
 BeatsOption = Annotated[
     Path | None,
     typer.Option(

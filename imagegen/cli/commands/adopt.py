@@ -8,11 +8,11 @@ import typer
 
 from imagegen.cli import complete
 from imagegen.cli.help import examples
+from imagegen.cli.open_project import open_project
 from imagegen.cli.options import BeatsOption, ProjectArgument
-from imagegen.cli.pictures import open_project
 from imagegen.errors import UsageError
 
-ADOPT_EPILOG: Final = examples(
+EPILOG: Final = examples(
     ("imagegen adopt my-video --dry-run", "shows what would be copied"),
     ("imagegen adopt my-video", "copies; imagegen undo removes them again"),
     ("imagegen adopt my-video --style clear", "for folders without a style"),

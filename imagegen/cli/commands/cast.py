@@ -9,6 +9,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.commands.try_ import draw_candidates
 from imagegen.cli.help import examples
+from imagegen.cli.open_project import open_project
 from imagegen.cli.options import (
     WHAT,
     BaseUrlOption,
@@ -25,7 +26,6 @@ from imagegen.cli.options import (
     make_request,
     whole_number,
 )
-from imagegen.cli.pictures import open_project
 from imagegen.errors import UsageError
 from imagegen.shell import project_command
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from imagegen.project.record import DrawRequest
     from imagegen.workspace.project import CredentialOptions
 
-CAST_EPILOG: Final = examples(
+EPILOG: Final = examples(
     ("imagegen cast my-video", "draws sheets of characters without an image"),
     ("imagegen cast my-video mara -n 3", "draws three of Mara per style"),
     ("imagegen cast my-video mara --keep sheets", "uses the latest sheets"),

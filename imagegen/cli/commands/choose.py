@@ -10,8 +10,8 @@ import typer
 from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
-from imagegen.cli.pictures import open_project, warn_beat_numbers_changed
 from imagegen.errors import UsageError
 from imagegen.shell import project_command
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imagegen.review.choices import Chosen
     from imagegen.workspace.project import Project
 
-CHOOSE_EPILOG: Final = (
+EPILOG: Final = (
     examples(
         ("imagegen choose my-video 7.3 consistent", "replaces an earlier choice"),
         ("imagegen choose my-video 7.3 clear --flag", "chooses it, marked for another look"),

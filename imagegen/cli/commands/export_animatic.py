@@ -13,7 +13,7 @@ from imagegen.cli.export_options import (
     MissingOption,
     SizeOption,
     WordsOption,
-    open_project,
+    open_for_export,
     pair,
     print_json,
 )
@@ -141,7 +141,7 @@ def animatic(
         output=output,
         typed=tuple(typed),
     )
-    read = open_project(project, beats)
+    read = open_for_export(project, beats)
     with progress_bar("Rendering") as progress:
         done = exporting.export(read, options, encoder, progress)
     if json:

@@ -9,7 +9,7 @@ from imagegen.cli import complete, extras
 from imagegen.cli.export_options import (
     ChooseOption,
     JsonOption,
-    open_project,
+    open_for_export,
     output_folder,
     print_json,
 )
@@ -151,7 +151,7 @@ def svg(
     from imagegen.display.reports import svg
     from imagegen.export.svg import export as exporting
 
-    read = open_project(project, beats, styles=style, shots=shot, beats=beat)
+    read = open_for_export(project, beats, styles=style, shots=shot, beats=beat)
     given = {
         "--output": absolute(output),
         "--names": None if names == "selected" else names,

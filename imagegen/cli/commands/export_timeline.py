@@ -13,7 +13,7 @@ from imagegen.cli.export_options import (
     MissingOption,
     SizeOption,
     WordsOption,
-    open_project,
+    open_for_export,
     output_folder,
     pair,
     print_json,
@@ -120,7 +120,7 @@ def timeline(
         folder=output,
         typed=tuple(typed),
     )
-    opened = open_project(project, beats)
+    opened = open_for_export(project, beats)
     done = exporting.export(opened, options)
     if json:
         print_json(exports.timeline_as_json(opened.layout, done))

@@ -9,14 +9,14 @@ import typer
 
 from imagegen.cli import complete
 from imagegen.cli.help import examples
+from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
 from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
-from imagegen.cli.pictures import open_project, warn_beat_numbers_changed
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
     from imagegen.project.layout import ProjectPaths
 
-GALLERY_EPILOG: Final = examples(
+EPILOG: Final = examples(
     ("imagegen gallery my-video", "my-video/gallery.html: every beat in every style"),
     ("imagegen gallery my-video --chosen", "only the chosen images"),
     ("imagegen gallery my-video --png -o sheet.png", "as one PNG"),

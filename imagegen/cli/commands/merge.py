@@ -9,12 +9,12 @@ import typer
 
 from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
+from imagegen.cli.open_project import open_project
 from imagegen.cli.options import BeatsOption, OtherArgument, ProjectArgument
-from imagegen.cli.pictures import open_project
 from imagegen.errors import Exit, UsageError
 from imagegen.shell import project_command
 
-MERGE_EPILOG: Final = (
+EPILOG: Final = (
     examples(
         ("imagegen merge my-video ../copy-2 --dry-run", "shows what would come"),
         ("imagegen merge my-video ../copy-2 ../copy-3", "imagegen undo reverts it"),

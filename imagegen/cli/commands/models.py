@@ -11,7 +11,7 @@ from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument
 
-MODELS_EPILOG: Final = examples(
+EPILOG: Final = examples(
     ("imagegen models", "of the current folder's provider"),
     ("imagegen models --provider openai", "of another provider"),
     ("imagegen models my-video --json", "for programs: prices, sizes, limits, seconds"),

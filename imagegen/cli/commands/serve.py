@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SERVE: Final = "Page"
 _LARGEST_PORT: Final = 65535
 
-SERVE_EPILOG: Final = examples(
+EPILOG: Final = examples(
     ("imagegen serve my-video", "opens the page in the browser"),
     ("imagegen serve my-video --no-browser", "only prints its URL"),
     ("imagegen serve my-video --port 8000", "always uses the same port"),

@@ -1,4 +1,4 @@
-"""The commands that watch or stop a run from another process: `status`, `stop`."""
+"""The command that shows where a project stands: `status`."""
 
 import contextlib
 import shlex
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagegen.review.several_copies import SeveralStatus, Sum
     from imagegen.review.status import ProjectStatus
 
-STATUS_EPILOG: Final = (
+EPILOG: Final = (
     examples(
         ("imagegen status my-video", "bars, counts and a sign for each beat"),
         ("imagegen status my-video --watch", "follow the run from another window"),
@@ -37,9 +37,6 @@ STATUS_EPILOG: Final = (
             3: "with --check: some beats are pending",
         }
     )
-)
-STOP_EPILOG: Final = examples(
-    ("imagegen stop my-video", "from another window, or for a detached run"),
 )
 
 
@@ -167,24 +164,3 @@ def _look(
     except UsageError as error:
         return found, error.with_traceback(None)
     return found, None
-
-
-def stop(project: ProjectArgument = Path()) -> None:
-    """Stop the active run. Requests in flight, which are paid for, finish first.
-
-    The run saves its images and ends with exit 3; `imagegen resume` draws the rest.
-    """
-    from imagegen.display import terminal
-    from imagegen.project import record
-    from imagegen.project.layout import ProjectPaths
-
-    layout = ProjectPaths(project)
-    printer = terminal.printer()
-    active = record.active_run(layout)
-    if active is None:
-        printer.line(f"{layout.name}: no active run.")
-        return
-    record.request_stop(layout, active.run)
-    printer.line(
-        f"{layout.name}: process {active.pid} finishes its requests in flight, then stops."
-    )

@@ -9,6 +9,7 @@ import typer
 
 from imagegen.cli.draw import draw
 from imagegen.cli.help import examples
+from imagegen.cli.open_project import open_project
 from imagegen.cli.options import (
     WHAT,
     BaseUrlOption,
@@ -29,7 +30,6 @@ from imagegen.cli.options import (
     non_empty_text,
     whole_number,
 )
-from imagegen.cli.pictures import open_project
 from imagegen.errors import Exit, ImagegenError
 from imagegen.shell import project_command
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from imagegen.project.record import DrawRequest
     from imagegen.workspace.project import CredentialOptions, Project
 
-TRY_EPILOG: Final = examples(
+EPILOG: Final = examples(
     (
         'imagegen try my-video --style clear --look "Ink, two colours."',
         "tries a look on the first beat",
