@@ -1,4 +1,4 @@
-"""The command that shows where a project stands: `status`."""
+"""The command that shows the state of a project: `status`."""
 
 import contextlib
 import shlex
