@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from imagegen.errors import InputError, encodable
-from imagegen.project.beat_status import Status
+from imagegen.project.beat_status import Status, StatusCounts
 from imagegen.project.progress import BeatError
 from imagegen.secret import redact
 
@@ -21,25 +21,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     time: str = ""
 
 
-class BeatCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """A style's beats in this run by what has become of them."""
+class BeatCounts(StatusCounts, frozen=True, kw_only=True):
+    """A style's beats in this run by what has become of them; `complete` ones were drawn by it."""
 
-    total: int
-    pending: int = 0
-    complete: int = 0
     skipped: int = 0
-    outdated: int = 0
-    """With an image of something else, which was left."""
-    waived: int = 0
-    """The user decided that it needs no image."""
-    blocked: int = 0
-    """Not sent, for they continue a beat that has no image."""
-    error: int = 0
+    """Had its image before."""
 
     @property
     def there(self) -> int:
         """How many have an image that was not to be drawn again."""
-        return self.complete + self.skipped + self.outdated
+        return super().there + self.skipped
 
 
 class Start(Event, frozen=True, kw_only=True, tag="start"):

@@ -8,7 +8,7 @@ import msgspec
 
 from imagegen.errors import Exit, StorageError, UsageError, encodable
 from imagegen.project import progress, record
-from imagegen.project.beat_status import Status
+from imagegen.project.beat_status import Status, StatusCounts, count_statuses
 from imagegen.project.progress import BeatError
 from imagegen.project.record import RunRecord
 from imagegen.project.storyboard import BeatKey
@@ -50,7 +50,7 @@ class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
     error: BeatError
 
 
-class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
+class StyleStatus(StatusCounts, frozen=True, kw_only=True):
     """One style: how many beats are of each status, and every beat in file order.
 
     `moved` counts images that belong to another beat, `left_over` has the paths of those
@@ -58,29 +58,12 @@ class StyleStatus(msgspec.Struct, frozen=True, kw_only=True):
     counts beats that are pending, blocked or in error and have a sketch meanwhile.
     """
 
-    total: int
-    complete: int
-    error: int
-    pending: int
-    blocked: int = 0
-    outdated: int = 0
-    waived: int = 0
     placeholder: int = 0
     misfits: int = 0
     moved: int = 0
     left_over: tuple[str, ...] = ()
     failed_redraws: tuple[FailedRedraw, ...] = ()
     beats: tuple[BeatState, ...]
-
-    @property
-    def there(self) -> int:
-        """How many beats have an image."""
-        return self.complete + self.outdated
-
-    @property
-    def left(self) -> int:
-        """How many images are missing."""
-        return self.total - self.there - self.waived
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,17 +182,10 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         ]
         if blocked:
             beats = [_held_up(beat, blocked) for beat in beats]
-        statuses = [beat.status for beat in beats]
         moves = found.moves.get(style, {})
         over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
         styles[style] = StyleStatus(
-            total=len(beats),
-            complete=statuses.count(Status.COMPLETE),
-            error=statuses.count(Status.ERROR),
-            pending=statuses.count(Status.PENDING),
-            blocked=statuses.count(Status.BLOCKED),
-            outdated=statuses.count(Status.OUTDATED),
-            waived=statuses.count(Status.WAIVED),
+            **count_statuses([beat.status for beat in beats]),
             placeholder=sum(b.placeholder and b.status is not Status.WAIVED for b in beats),
             misfits=sum(beat.misfit is not None for beat in beats),
             moved=len(moves),

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from imagegen.project.beat_ids import BeatId
-from imagegen.project.beat_status import Status
+from imagegen.project.beat_status import Status, StatusCounts, count_statuses
 from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
 from imagegen.project.record import DrawRequest
@@ -56,16 +56,9 @@ class BoardRow(msgspec.Struct, frozen=True, kw_only=True):
     cells: dict[str, BoardCell]
 
 
-class StyleCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StyleCounts(StatusCounts, frozen=True, kw_only=True, rename="camel"):
     """A style's beats by status; `completed_beats` are numbers as the beats file writes them."""
 
-    total: int
-    complete: int
-    error: int
-    pending: int
-    blocked: int
-    outdated: int
-    waived: int
     completed_beats: tuple[str, ...]
 
 
@@ -219,12 +212,6 @@ def _counts(beats: Sequence[Beat], status: StyleStatus) -> StyleCounts:
     for beat, one in zip(beats, status.beats, strict=True):
         written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN
     return StyleCounts(
-        total=status.total,
-        complete=status.complete,
-        error=status.error,
-        pending=status.pending,
-        blocked=status.blocked,
-        outdated=status.outdated,
-        waived=status.waived,
+        **count_statuses([one.status for one in status.beats]),
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
     )

@@ -216,7 +216,7 @@ def done_line(complete: Complete, again: int) -> str:
     counts = complete.counts.values()
     has = sum(style.there for style in counts) + again
     total = sum(style.total for style in counts)
-    left = total - has - sum(style.waived for style in counts)
+    left = sum(style.left for style in counts) - again
     missing = f", {left:,} missing" if left else ""
     missing += f", {again:,} not redrawn" if again else ""
     return f"{has:,} of {plural(total, 'image')} done{missing}"
