@@ -17,18 +17,17 @@ from imagegen.images import png
 from imagegen.project import overrides
 from imagegen.project.beat_status import Status
 from imagegen.project.layout import ProjectPaths
-from imagegen.project.overrides import Accepted, Address, Override
+from imagegen.project.overrides import Accepted, Override
 from imagegen.project.record import DrawRequest
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, BeatAddress
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.prompts.composer import LOOKS
 from imagegen.workspace.project import CredentialOptions, Project
-from imagegen.workspace.resolved_overrides import address
 
 WALL = 4_000_000_000.0
 """Long after every file of a test was written."""
-ONE: Address = ("clear", "1", "1.1")
-TWO: Address = ("clear", "1", "1.2")
+ONE = BeatAddress("clear", "1", "1.1")
+TWO = BeatAddress("clear", "1", "1.2")
 ACCEPTED = Accepted(drawn="d", now="n", words="w")
 WRITTEN = """\
 # Mine: see the minutes of May 4th.
@@ -121,7 +120,7 @@ def draw(root: Path) -> None:
     """Draw every beat as a run would."""
     read = project(root)
     for beat in read.beats["clear"]:
-        path = read.layout.picture(*address(beat))
+        path = read.layout.picture(*beat.address)
         path.parent.mkdir(parents=True, exist_ok=True)
         texts = read.composer.texts(beat, WALL)
         path.write_bytes(b"".join(png.add_metadata(picture(), read.expected(beat), texts)))
@@ -318,7 +317,7 @@ def test_what_cannot_be_read_is_not_written_over(root: Path) -> None:
 def test_an_edit_changes_what_it_says_and_nothing_else(root: Path) -> None:
     """Comments, order and every other entry stay as a person has written them."""
     write(root, WRITTEN)
-    overrides.edit(ProjectPaths(root), {("clear", "3", "3.1"): Override(waived=True)})
+    overrides.edit(ProjectPaths(root), {BeatAddress("clear", "3", "3.1"): Override(waived=True)})
     assert text(root).startswith(WRITTEN)
     overrides.edit(ProjectPaths(root), {ONE: Override(prompt="Mine.", words_hash="beef")})
     expected = WRITTEN.replace("'''\nA boat,\nfar away.'''", '"Mine."')
@@ -344,7 +343,7 @@ def test_an_edit_takes_out_what_is_not_said_any_more(root: Path) -> None:
     changes = {
         ONE: Override(waived=True),
         TWO: None,
-        ("clear", "2", "2.1"): Override(words_hash="beef"),
+        BeatAddress("clear", "2", "2.1"): Override(words_hash="beef"),
     }
     overrides.edit(ProjectPaths(root), changes)
     assert overrides.load(root) == {ONE: Override(waived=True)}
@@ -353,7 +352,7 @@ def test_an_edit_takes_out_what_is_not_said_any_more(root: Path) -> None:
 def test_a_comment_above_an_entry_stays_where_the_one_before_it_goes(root: Path) -> None:
     """Taking an entry out takes no line that a person wrote over another."""
     write(root, WRITTEN)
-    overrides.edit(ProjectPaths(root), {("clear", "2", "2.1"): None})
+    overrides.edit(ProjectPaths(root), {BeatAddress("clear", "2", "2.1"): None})
     assert text(root).startswith("# Mine: see the minutes of May 4th.")
     assert '\n# Later.\n["clear/1/1.1"]\n' in text(root)
 
@@ -368,7 +367,7 @@ def test_a_comment_above_an_entry_stays_where_the_one_before_it_goes(root: Path)
 )
 def test_what_was_settled_is_read_back_the_same(root: Path, override: Override) -> None:
     """Words with quotes, escapes and line ends come back as they went in."""
-    where = ("clear", 'é "q"', "1.]=#'")
+    where = BeatAddress("clear", 'é "q"', "1.]=#'")
     overrides.edit(ProjectPaths(root), {where: override, TWO: Override(waived=True)})
     assert overrides.load(root) == {where: override, TWO: Override(waived=True)}
     overrides.edit(ProjectPaths(root), {TWO: None})
@@ -449,7 +448,7 @@ def test_many_edits_at_the_same_time_all_survive(root: Path) -> None:
         together.wait()
         for beat in range(3):
             change = Override(prompt=f"{shot} {beat}")
-            overrides.edit(ProjectPaths(root), {("clear", str(shot), str(beat)): change})
+            overrides.edit(ProjectPaths(root), {BeatAddress("clear", str(shot), str(beat)): change})
 
     threads = [threading.Thread(target=edit, args=(shot,)) for shot in range(4)]
     for thread in threads:

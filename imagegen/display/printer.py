@@ -179,7 +179,7 @@ class Printer(Paper):
         it continues; `left_out` are references that exceed the model's limit.
         """
         transition = f", transition {sanitize(beat.transition)}" if beat.transition else ""
-        self.line(f"{beat.name}  ({sanitize(beat.file)}, row {beat.row}{transition})")
+        self.line(f"{beat.address}  ({sanitize(beat.file)}, row {beat.row}{transition})")
         if overridden:
             self.line("  the prompt is from overrides.toml")
         thinking = f", thinking {request.thinking}" if request.thinking else ""

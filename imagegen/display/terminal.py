@@ -155,8 +155,7 @@ class RunDisplay:
 
         names = ended.names
         errors = [
-            (names.full(beat.style, *beat.key), beat.script_phrase, error)
-            for beat, error in ended.errors
+            (names.full(beat.address), beat.script_phrase, error) for beat, error in ended.errors
         ]
         glyphs, again = _glyphs(self._console), len(ended.again)
         text = github.table(ended.complete, ended.name, errors, glyphs, again=again)

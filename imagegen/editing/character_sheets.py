@@ -148,10 +148,10 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     if fault is not None:
         raise UsageError(fault)
     style = beat.style if found.styles else None
-    path = project.layout.picture(beat.style, *beat.key)
+    path = project.layout.picture(*beat.address)
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
-    asked = msgspec.structs.replace(project.request, beats=(beat.name,))
+    asked = msgspec.structs.replace(project.request, beats=(str(beat.address),))
     now = Project(project.root, asked)
     found_now = now.survey(wall)
     chosen = settle.select(now, found_now)

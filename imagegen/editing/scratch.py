@@ -80,7 +80,7 @@ class ScratchProject(Project):
         """Where the first of its images is that is there, relative to the project."""
         for own in self.storyboard.beats.values():
             for beat in own:
-                if (path := self.layout.picture(beat.style, *beat.key)).is_file():
+                if (path := self.layout.picture(*beat.address)).is_file():
                     return f"{self.output_folder}/{self.layout.relative(path)}"
         return None
 

@@ -8,14 +8,13 @@ import msgspec
 from imagegen.errors import UsageError
 from imagegen.images import png
 from imagegen.project import overrides
-from imagegen.project.overrides import Accepted, Address
-from imagegen.project.storyboard import Beat
+from imagegen.project.overrides import Accepted
+from imagegen.project.storyboard import Beat, BeatAddress
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.shell import project_command
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.outdated import fingerprint
 from imagegen.workspace.project import Project
-from imagegen.workspace.resolved_overrides import address
 from imagegen.workspace.survey import BeatImage, Survey
 
 
@@ -28,11 +27,11 @@ def accept(project: Project, wall: float) -> list[BeatImage]:
     found = project.survey(wall)
     asked = select(project, found)
     moved_numbers.require_numbers_unmoved(project, found, _styles(asked), "Nothing was accepted")
-    outdated = {address(one.beat): one for one in asked if one.changed or one.placeholder}
+    outdated = {one.beat.address: one for one in asked if one.changed or one.placeholder}
     _exclude_followers(project, outdated)
 
     def accepted(beat: Beat) -> Accepted | None:
-        drawn = outdated[address(beat)].provenance
+        drawn = outdated[beat.address].provenance
         return make_acceptance(project, beat, drawn) if drawn is not None else None
 
     changes = project.overrides.changed(
@@ -43,7 +42,7 @@ def accept(project: Project, wall: float) -> list[BeatImage]:
     return list(outdated.values())
 
 
-def _exclude_followers(project: Project, outdated: dict[Address, BeatImage]) -> None:
+def _exclude_followers(project: Project, outdated: dict[BeatAddress, BeatImage]) -> None:
     """Leave out what is outdated for a beat before it alone; raise if that is all there is."""
     following = [
         where
@@ -105,5 +104,5 @@ def _styles(found: list[BeatImage]) -> set[str]:
 
 def select(project: Project, found: Survey) -> list[BeatImage]:
     """Return the beats that are asked for, and the files at their places."""
-    wanted = set(map(address, project.selected_beats()))
-    return [one for own in found.beats.values() for one in own if address(one.beat) in wanted]
+    wanted = {beat.address for beat in project.selected_beats()}
+    return [one for own in found.beats.values() for one in own if one.beat.address in wanted]

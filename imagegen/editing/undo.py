@@ -9,11 +9,12 @@ import msgspec
 from imagegen.errors import ImagegenError, UsageError
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import ProjectPaths
-from imagegen.project.overrides import Address, Override
+from imagegen.project.overrides import Override
 from imagegen.project.record import DrawRequest
 from imagegen.project.selections import copies, file, moves
 from imagegen.project.selections.moves import UndoData
 from imagegen.project.steps import Step
+from imagegen.project.storyboard import BeatAddress
 from imagegen.times import iso
 from imagegen.workspace import progress as progress_files
 from imagegen.workspace.project import Project
@@ -74,14 +75,14 @@ def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
         )
 
 
-def _kept(settled: Mapping[str, Any]) -> dict[Address, Override | None]:
+def _kept(settled: Mapping[str, Any]) -> dict[BeatAddress, Override | None]:
     """Read what overrides.toml said before a step; the file may come from another user."""
     try:
         kept = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
     except msgspec.ValidationError:
         return {}
-    parts = {tuple(name.split("/")): override for name, override in kept.items()}
-    return {(a[0], a[1], a[2]): override for a, override in parts.items() if len(a) == len("abc")}
+    addresses = {name: name.split("/") for name in kept}
+    return {BeatAddress(*a): kept[name] for name, a in addresses.items() if len(a) == len("abc")}
 
 
 def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ def use_image(project: Project, data: bytes, wall: float) -> str:
     """
     beats = project.selected_beats()
     if len(beats) != 1:
-        several = ", ".join(beat.name for beat in beats[:3])
+        several = ", ".join(str(beat.address) for beat in beats[:3])
         asked = ", ".join(project.request.beats)
         raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
     return use_picture(
@@ -55,7 +55,7 @@ def use_picture(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )
     parts = png.replace_metadata(whole, told, project.composer.texts(beat, wall))
-    place = project.layout.shown_picture(beat.style, *beat.key)
+    place = project.layout.shown_picture(*beat.address)
     changes = project.overrides.changed([beat], lambda had, one: _adopted(project, had, one, told))
     with record.project_lock(project.layout), overrides.locked(project.layout):
         steps.recover(project.layout)

@@ -207,7 +207,7 @@ def _save(
     )
     texts = run.composer.texts(beat, created=run.runtime.clock.wall())
     parts = png.add_metadata(data, provenance, texts)
-    path = run.layout.picture(beat.style, *beat.key)
+    path = run.layout.picture(*beat.address)
     try:
         files.make_folder(path.parent)
         reject_symlink(path.parent)

@@ -7,6 +7,7 @@ import msgspec
 from imagegen.errors import InputError, encodable
 from imagegen.project.beat_status import Status, StatusCounts
 from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import BeatAddress
 from imagegen.secret import redact
 
 SCHEMA = 1
@@ -80,6 +81,11 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+
+    @property
+    def address(self) -> BeatAddress:
+        """The beat that changed."""
+        return BeatAddress(self.style, self.shot_number, self.beat_number)
 
 
 class Waiting(Event, frozen=True, kw_only=True, tag="wait"):

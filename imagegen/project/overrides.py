@@ -22,13 +22,11 @@ from imagegen import files, toml
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.file_lock import exclusive
 from imagegen.project.layout import ProjectPaths
+from imagegen.project.storyboard import BeatAddress
 
 FILE: Final = "overrides.toml"
 _HEAD: Final = "# Overrides of single beats, written by imagegen redraw, accept and skip.\n"
 _PARTS: Final = 3
-
-Address = tuple[str, str, str]
-"""Style, shot and beat number."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +67,7 @@ class Override(
         return bool(self.prompt or self.waived or self.accepted)
 
 
-def load(root: Path) -> dict[Address, Override]:
+def load(root: Path) -> dict[BeatAddress, Override]:
     """Read the overrides of a project; none if there is no file.
 
     Raises `InputFaultsError` with every error of the file.
@@ -90,25 +88,24 @@ def load(root: Path) -> dict[Address, Override]:
 
 def _read(
     table: Mapping[str, Any], shown: str, faults: list[InputError]
-) -> dict[Address, Override]:
-    found: dict[Address, Override] = {}
+) -> dict[BeatAddress, Override]:
+    found: dict[BeatAddress, Override] = {}
     for name, value in table.items():
-        address = tuple(name.split("/"))
-        if len(address) != _PARTS or not all(address) or not isinstance(value, dict):
+        parts = name.split("/")
+        if len(parts) != _PARTS or not all(parts) or not isinstance(value, dict):
             message = "expected a table named by style, shot and beat"
             hint = 'as ["clear/7/7.3"]'
             faults.append(InputError(file=shown, field=name[:100], message=message, hint=hint))
             continue
-        style, shot, beat = address
         override = toml.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
         if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
             message = "holds a NUL character" if override.prompt.strip() else "is empty"
             faults.append(InputError(file=shown, field=f"{name}.prompt", message=message))
-        found[style, shot, beat] = override
+        found[BeatAddress(*parts)] = override
     return found
 
 
-def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
+def render(root: Path, changes: Mapping[BeatAddress, Override | None]) -> bytes:
     """Return the file's content with these entries set, and those that are None taken out.
 
     An entry that only gets another number keeps what follows it. Raises
@@ -125,7 +122,7 @@ def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     before = load(root)
     says = {where: o if o is not None and o.is_set else None for where, o in changes.items()}
     expected = {w: o for w, o in {**before, **says}.items() if o is not None}
-    values = {name_of(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
+    values = {str(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
     written = b""
     try:
         text = data.decode("utf-8-sig")
@@ -145,35 +142,30 @@ def render(root: Path, changes: Mapping[Address, Override | None]) -> bytes:
     return written
 
 
-def name_of(where: Address) -> str:
-    """Return the name of a beat's table in the file: `clear/7/7.3`."""
-    return "/".join(where)
-
-
 def _renamed(
-    before: Mapping[Address, Override], after: Mapping[Address, Override | None]
+    before: Mapping[BeatAddress, Override], after: Mapping[BeatAddress, Override | None]
 ) -> dict[str, str]:
     """Return which entries only get another number."""
-    waiting: dict[tuple[str, Override], deque[Address]] = {}
+    waiting: dict[tuple[str, Override], deque[BeatAddress]] = {}
     for was in after:
         if was in before and after[was] != before[was]:
-            waiting.setdefault((was[0], before[was]), deque()).append(was)
+            waiting.setdefault((was.style, before[was]), deque()).append(was)
     names = {}
     for now, override in after.items():
         if override is not None and before.get(now) != override:
-            found = waiting.get((now[0], override))
+            found = waiting.get((now.style, override))
             if found:
-                names[name_of(found.popleft())] = name_of(now)
+                names[str(found.popleft())] = str(now)
     return names
 
 
-def _parse(data: bytes) -> dict[Address, Override]:
+def _parse(data: bytes) -> dict[BeatAddress, Override]:
     import tomllib  # noqa: PLC0415  # for edits alone
 
     return _read(tomllib.loads(data.decode()), FILE, [])
 
 
-def edit(layout: ProjectPaths, changes: Mapping[Address, Override | None]) -> None:
+def edit(layout: ProjectPaths, changes: Mapping[BeatAddress, Override | None]) -> None:
     """Set or remove entries. Raises `UsageError` and `StorageError`.
 
     Waits for other writers of the file; a run may be active.

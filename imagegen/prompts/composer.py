@@ -176,7 +176,7 @@ class Composer:
         found = self._first(beats, lambda beat: bool(self.left_out(beat)))
         if found is None:
             return None
-        name, count = found[0].name, found[1]
+        name, count = found[0].address, found[1]
         many = "1 beat has" if count == 1 else f"{count:,} beats have"
         return (
             f"{many} larger references than one request takes ({self.limits.in_all // 1024**2} "

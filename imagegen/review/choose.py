@@ -21,6 +21,7 @@ from imagegen.project.selections.copies import ChangedMeanwhileError
 from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
 from imagegen.project.selections.moves import SelectionMoves
 from imagegen.project.steps import Move
+from imagegen.project.storyboard import BeatAddress
 from imagegen.review.choices import Chosen, by_beat, chosen, has_copy
 from imagegen.shell import project_command
 from imagegen.times import iso
@@ -175,7 +176,7 @@ def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     key = project.beat_index.key(beat, style)
     if key is None:
         return f"no beat {style}/{beat}: the style {style} does not have it"
-    name = "/".join((style, *key))
+    name = BeatAddress(style, *key)
     found, _ = inspect_image(project.layout.picture(style, *key))
     if found is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
         return f"the image of {name} is not on this machine: download it from the cloud drive"

@@ -11,7 +11,7 @@ import msgspec
 from imagegen.errors import UsageError
 from imagegen.project.beat_ids import BeatId
 from imagegen.project.beat_status import Status
-from imagegen.project.storyboard import Beat
+from imagegen.project.storyboard import Beat, BeatAddress
 from imagegen.review import choices
 from imagegen.review.choices import ChangeSinceChosen, Chosen
 from imagegen.review.status import BeatState, project_status
@@ -143,8 +143,8 @@ class _Looked:
         self._project = project
         self._moves = surveyed.moves
         self._chosen = chosen
-        self._beats: dict[tuple[str, str, str], BeatState] = {
-            (style, beat.shot_number, beat.beat_number): beat
+        self._beats: dict[BeatAddress, BeatState] = {
+            BeatAddress(style, *beat.key): beat
             for style, own in project_status(project, now, surveyed).styles.items()
             for beat in own.beats
         }
@@ -158,11 +158,11 @@ class _Looked:
         return SheetRow(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
 
     def _cell(self, beat: Beat, one: Chosen | None) -> SheetCell:
-        stands = self._beats[beat.style, beat.shot, beat.beat]
+        stands = self._beats[beat.address]
         is_it = one is not None and one.style == beat.style
         error = stands.error
         its = self._moves.get(beat.style, {}).get(beat.key)
-        root, place = self._project.root, self._project.layout.picture(beat.style, *beat.key)
+        root, place = self._project.root, self._project.layout.picture(*beat.address)
         whole = root / stands.image_path if stands.image_path else None
         if whole is None and one is not None and is_it and (root / one.image_path).is_file():
             whole = root / one.image_path

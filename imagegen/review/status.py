@@ -41,6 +41,11 @@ class BeatState(msgspec.Struct, frozen=True, gc=False):
     placeholder: bool = False
     misfit: str | None = None
 
+    @property
+    def key(self) -> BeatKey:
+        """Shot and beat number."""
+        return (self.shot_number, self.beat_number)
+
 
 class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
     """A beat that the last run was to draw again and could not: it has its image still."""
@@ -48,6 +53,11 @@ class FailedRedraw(msgspec.Struct, frozen=True, kw_only=True):
     shot_number: str
     beat_number: str
     error: BeatError
+
+    @property
+    def key(self) -> BeatKey:
+        """Shot and beat number."""
+        return (self.shot_number, self.beat_number)
 
 
 class StyleStatus(StatusCounts, frozen=True, kw_only=True):
@@ -363,7 +373,7 @@ def _blocked(
 
 
 def _held_up(beat: BeatState, blocked: Mapping[BeatKey, str]) -> BeatState:
-    by = blocked.get((beat.shot_number, beat.beat_number))
+    by = blocked.get(beat.key)
     if by is None:
         return beat
     return msgspec.structs.replace(beat, status=Status.BLOCKED, error=None, blocked_by=by)

@@ -112,7 +112,7 @@ def _put_right(
 ) -> Planned:
     if planned.found in {ImageState.VALID, ImageState.NOTHING, ImageState.ELSEWHERE}:
         return planned
-    path = layout.picture(planned.beat.style, *planned.beat.key)
+    path = layout.picture(*planned.beat.address)
     reject_symlink(path.parent)
     aside = old / path.relative_to(layout.pictures)
     name = layout.relative(path)

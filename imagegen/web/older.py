@@ -128,7 +128,7 @@ def _progress(
     status = _STATUSES.get(event.status)
     if status is None:
         return None
-    key = (event.shot_number, event.beat_number)
+    key = event.address.key
     said: dict[str, Any] = {
         "type": "progress",
         "style": event.style,

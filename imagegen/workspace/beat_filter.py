@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from imagegen.errors import UsageError
 from imagegen.project.beat_ids import BeatId, BeatIndex, folded
 from imagegen.project.record import DrawRequest
-from imagegen.project.storyboard import Beat, file_number
+from imagegen.project.storyboard import Beat, BeatAddress, file_number
 from imagegen.toml import did_you_mean
 
 
@@ -41,22 +41,22 @@ class Selection:
             raise UsageError(
                 "no beat is selected", hint="--style and --shot have no beat in common"
             )
-        self._chosen: set[tuple[str, str, str]] | None = None
+        self._chosen: set[BeatAddress] | None = None
         if asked.beats:
             addresses = BeatAddresses(left, index())
             found = (beat for address in asked.beats for beat in addresses.find(address))
-            self._chosen = {(beat.style, *beat.key) for beat in found}
+            self._chosen = {beat.address for beat in found}
         if asked.sample:
             self._chosen = {
-                (style, *beat.key)
-                for style, own in left.items()
+                beat.address
+                for own in left.values()
                 for beat in _spread([b for b in own if self(b) and not continues(b)], asked.sample)
             }
 
     def __call__(self, beat: Beat) -> bool:
         """Return whether the beat was asked for."""
         if self._chosen is not None:
-            return (beat.style, *beat.key) in self._chosen
+            return beat.address in self._chosen
         return self._in_style_and_shot(beat)
 
     def _in_style_and_shot(self, beat: Beat) -> bool:

@@ -37,7 +37,7 @@ def require_references(project: Project, beats: Iterable[Beat]) -> None:
                 row=beat.row,
                 field="references",
                 message=(
-                    f"{beat.style}/{'/'.join(beat.key)}{others if count > 1 else ''}: more "
+                    f"{beat.address}{others if count > 1 else ''}: more "
                     f"reference images than {model.name} takes"
                 ),
                 hint=f"it takes {model.references_shown} (check --show lists them)",

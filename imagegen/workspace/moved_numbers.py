@@ -5,6 +5,7 @@ from typing import Final
 
 from imagegen.errors import UsageError
 from imagegen.project import record
+from imagegen.project.storyboard import BeatAddress
 from imagegen.shell import command, project_command
 from imagegen.workspace.last_run import adopt_beats_hint
 from imagegen.workspace.project import Project
@@ -27,7 +28,7 @@ def require_numbers_unmoved(
     alternatives to `renumber`; if the last run read other beats, neither is shown.
     """
     moved = [
-        (f"{style}/{'/'.join(before)}", "/".join(now))
+        (BeatAddress(style, *before), "/".join(now))
         for style, pairs in found.moves.items()
         if style in styles
         for before, now in pairs.items()

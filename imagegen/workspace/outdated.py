@@ -15,13 +15,13 @@ import msgspec
 
 from imagegen.images.png import Hash, Provenance
 from imagegen.project.overrides import Accepted
-from imagegen.project.storyboard import Beat, BeatKey
+from imagegen.project.storyboard import Beat, BeatAddress, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.storyboard.transitions import was_continuation
 from imagegen.prompts.continuity import Predecessors
 from imagegen.workspace import renames
 from imagegen.workspace.renames import UnmatchedBeat, UnmatchedImage
-from imagegen.workspace.resolved_overrides import ResolvedOverrides, address
+from imagegen.workspace.resolved_overrides import ResolvedOverrides
 from imagegen.workspace.survey import BeatImage, OrphanImage, Survey
 
 USER_SUPPLIED: Final = "own"
@@ -247,7 +247,7 @@ class _StyleComparison:
         return self._astray.get(bears, drawn.words.sha256)
 
     def _accepted_at(self, key: BeatKey) -> Accepted | None:
-        override = self._settled.placed.get((self._style, *key))
+        override = self._settled.placed.get(BeatAddress(self._style, *key))
         return override.accepted if override else None
 
     def _note_astray(self, pictures: Sequence[BeatImage | OrphanImage]) -> None:
@@ -264,8 +264,8 @@ class _StyleComparison:
         }
         self._astray = {
             override.accepted.drawn: override.accepted.words
-            for (style, *key), override in self._settled.placed.items()
-            if style == self._style and override.accepted and tuple(key) not in at_home
+            for place, override in self._settled.placed.items()
+            if place.style == self._style and override.accepted and place.key not in at_home
         }
 
     def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[UnmatchedBeat]:
@@ -282,7 +282,7 @@ class _StyleComparison:
         rows = []
         for beat in beats:
             words = self._hashes[beat.words]
-            own = owns.get(address(beat)) if owns else None
+            own = owns.get(beat.address) if owns else None
             if few or words in drawn or own in drawn or beat.id:
                 hashes = (words, own) if own else (words,)
                 rows.append(UnmatchedBeat(beat.key, hashes, beat.words, beat.id))

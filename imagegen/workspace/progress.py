@@ -64,11 +64,11 @@ class ProgressWriter:
     @cached_property
     def _words_of(self) -> dict[BeatKey, str]:
         """Each beat's prompt; not needed by a run that draws nothing of a large storyboard."""
-        return {(beat.shot, beat.beat): beat.words for beat in self._beats}
+        return {beat.key: beat.words for beat in self._beats}
 
     def record(self, event: Progress) -> None:
         """Record that a beat was drawn or failed."""
-        key = (event.shot_number, event.beat_number)
+        key = event.address.key
         if event.status is Status.ERROR and event.error is not None:
             self._errors[key] = event.error
             self._words[key] = words_hash(self._words_of[key])

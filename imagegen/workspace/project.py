@@ -18,11 +18,11 @@ from imagegen.project import overrides, settings, storyboard
 from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
 from imagegen.project.layout import ProjectPaths
-from imagegen.project.overrides import Address, Override
+from imagegen.project.overrides import Override
 from imagegen.project.progress import BeatError
 from imagegen.project.record import DrawRequest, DrawSettings, RunRecord
 from imagegen.project.selections import file as selections
-from imagegen.project.storyboard import Beat, BeatKey, Storyboard
+from imagegen.project.storyboard import Beat, BeatAddress, BeatKey, Storyboard
 from imagegen.project.storyboard.transitions import unknown as unknown_transitions
 from imagegen.prompts import references
 from imagegen.prompts.appearances import Appearance, appearances
@@ -105,7 +105,7 @@ class Project:
         self.raw_overrides = settled or {}
         """What overrides.toml says."""
         self.overrides = resolve(board.beats, self.raw_overrides)
-        self.override_changes: dict[Address, Override | None] = {}
+        self.override_changes: dict[BeatAddress, Override | None] = {}
         if resettle is not None:
             self.override_changes = self.overrides.changed(
                 self._chosen(self.overrides.beats), resettle

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from imagegen.project.overrides import Address, Override, name_of
-from imagegen.project.storyboard import Beat
+from imagegen.project.overrides import Override
+from imagegen.project.storyboard import Beat, BeatAddress
 from imagegen.project.storyboard.hashing import words_hash
 
 _NONE: Final = Override()
@@ -30,14 +30,14 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     beats: dict[str, tuple[Beat, ...]]
-    overrides: dict[Address, Override] = {}
-    placed: Mapping[Address, Override] = {}
-    stored_at: dict[Address, Address] = {}
-    own_hashes: dict[Address, str] = {}
+    overrides: dict[BeatAddress, Override] = {}
+    placed: Mapping[BeatAddress, Override] = {}
+    stored_at: dict[BeatAddress, BeatAddress] = {}
+    own_hashes: dict[BeatAddress, str] = {}
 
     def of(self, beat: Beat) -> Override:
         """Return a beat's override, which may be empty."""
-        return self.overrides.get(address(beat), _NONE)
+        return self.overrides.get(beat.address, _NONE)
 
     def waived(self, beat: Beat) -> bool:
         """Return whether the user skipped the beat."""
@@ -45,9 +45,11 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
 
     def own_words(self, beat: Beat) -> str:
         """Return the hash of the row's own prompt."""
-        return self.own_hashes.get(address(beat)) or words_hash(beat.words)
+        return self.own_hashes.get(beat.address) or words_hash(beat.words)
 
-    def changed(self, beats: Iterable[Beat], change: Resettle) -> dict[Address, Override | None]:
+    def changed(
+        self, beats: Iterable[Beat], change: Resettle
+    ) -> dict[BeatAddress, Override | None]:
         """Return the changes to the file that override these beats and update the others.
 
         `change` gets a beat's override, and the beat.
@@ -56,12 +58,14 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
         for beat in beats:
             own = self.own_words(beat)
             new = change(self.of(beat), beat)
-            moved[address(beat)] = (
+            moved[beat.address] = (
                 msgspec.structs.replace(new, words_hash=own) if new.is_set else None
             )
         return {where: o for where, o in moved.items() if o != self.placed.get(where)}
 
-    def applied(self, changes: Mapping[Address, Override | None]) -> dict[Address, Override]:
+    def applied(
+        self, changes: Mapping[BeatAddress, Override | None]
+    ) -> dict[BeatAddress, Override]:
         """Return what the file says after these changes."""
         after = {**self.placed, **changes}
         return {where: override for where, override in after.items() if override is not None}
@@ -70,23 +74,18 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
     def unused(self) -> list[str]:
         """The entries without effect, because their prompts are gone."""
         used = set(self.stored_at.values())
-        return [name_of(where) for where in self.placed if where not in used]
+        return [str(where) for where in self.placed if where not in used]
 
     @property
-    def renamed(self) -> dict[Address, Override | None]:
+    def renamed(self) -> dict[BeatAddress, Override | None]:
         """Return the changes to the file after which every entry has its beat's number."""
         astray = {now: before for now, before in self.stored_at.items() if now != before}
-        away: dict[Address, Override | None] = dict.fromkeys(astray.values())
+        away: dict[BeatAddress, Override | None] = dict.fromkeys(astray.values())
         return away | {now: self.overrides[now] for now in astray}
 
 
-def address(beat: Beat) -> Address:
-    """Return the beat's style, shot and number."""
-    return (beat.style, *beat.key)
-
-
 def resolve(
-    beats: Mapping[str, Sequence[Beat]], overrides: Mapping[Address, Override]
+    beats: Mapping[str, Sequence[Beat]], overrides: Mapping[BeatAddress, Override]
 ) -> ResolvedOverrides:
     """Match overrides to the beats that they were made for, and apply their prompts."""
     if not overrides:
@@ -94,46 +93,47 @@ def resolve(
     stored = {
         now: before
         for style, own in beats.items()
-        for now, before in _places(own, {a: o for a, o in overrides.items() if a[0] == style})
+        for now, before in _places(own, {a: o for a, o in overrides.items() if a.style == style})
     }
     by_beat = {now: overrides[before] for now, before in stored.items()}
-    own_words, changed = {}, {}
-    for beat in (beat for own in beats.values() for beat in own if address(beat) in by_beat):
-        prompt = by_beat[address(beat)].prompt
-        if prompt is not None:
-            own_words[address(beat)] = words_hash(beat.words)
-            changed[address(beat)] = msgspec.structs.replace(beat, words=prompt)
+    prompts = {now: o.prompt for now, o in by_beat.items() if o.prompt is not None}
+    own_hashes: dict[BeatAddress, str] = {}
+    sent: dict[str, tuple[Beat, ...]] = {}
+    for style, own in beats.items():
+        # Of very many beats, comparing keys is much faster than making addresses.
+        keys = {now.key for now in prompts if now.style == style}
+        own_hashes |= {beat.address: words_hash(beat.words) for beat in own if beat.key in keys}
+        sent[style] = tuple(
+            msgspec.structs.replace(beat, words=prompts[beat.address]) if beat.key in keys else beat
+            for beat in own
+        )
     return ResolvedOverrides(
-        beats={s: tuple(changed.get(address(b), b) for b in own) for s, own in beats.items()},
-        overrides=by_beat,
-        placed=overrides,
-        stored_at=stored,
-        own_hashes=own_words,
+        beats=sent, overrides=by_beat, placed=overrides, stored_at=stored, own_hashes=own_hashes
     )
 
 
 def _places(
-    beats: Sequence[Beat], overrides: Mapping[Address, Override]
-) -> list[tuple[Address, Address]]:
+    beats: Sequence[Beat], overrides: Mapping[BeatAddress, Override]
+) -> list[tuple[BeatAddress, BeatAddress]]:
     """Return for one style which beat each override belongs to, and its address in the file."""
     if not overrides:
         return []
-    by_address = {address(beat): beat for beat in beats}
+    by_key = {beat.key: beat for beat in beats}
     found, astray = {}, {}
     for place, override in overrides.items():
-        beat = by_address.get(place)
+        beat = by_key.get(place.key)
         if beat is not None and override.words_hash in {None, words_hash(beat.words)}:
             found[place] = place
         else:
             astray[place] = override
     if astray:
-        wanted: dict[str | None, deque[Address]] = {}
+        wanted: dict[str | None, deque[BeatAddress]] = {}
         for place, override in astray.items():
             wanted.setdefault(override.words_hash, deque()).append(place)
         for beat in beats:
             places = wanted.get(words_hash(beat.words))
-            if places and address(beat) not in found:
-                found[address(beat)] = places.popleft()
-                del astray[found[address(beat)]]
+            if places and beat.address not in found:
+                found[beat.address] = places.popleft()
+                del astray[found[beat.address]]
     # Prompts that are gone were edited or deleted, and which cannot be known.
     return list(found.items())

@@ -220,7 +220,7 @@ def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) 
     except OSError as error:
         raise files.unreadable(error, source) from error
     parts = png.replace_metadata(data, told, project.composer.texts(beat, created))
-    path = layout.picture(beat.style, *beat.key)
+    path = layout.picture(*beat.address)
     files.make_folder(path.parent)
     reject_symlink(path.parent)
     if files.exists(path):

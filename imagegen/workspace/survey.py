@@ -67,8 +67,8 @@ class BeatImage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The beat's address in full."""
-        return self.beat.name
+        """The beat's address as text."""
+        return str(self.beat.address)
 
     @property
     def provenance(self) -> png.Provenance | None:

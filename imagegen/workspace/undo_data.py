@@ -5,8 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.project import overrides
-from imagegen.project.overrides import Address
+from imagegen.project.storyboard import BeatAddress
 from imagegen.workspace.project import Project
 
 OVERRIDES: Final = "overrides"
@@ -17,10 +16,7 @@ SELECTIONS: Final = "selections"
 """Under which name a step keeps what happened to choices."""
 
 
-def overrides_undo_data(project: Project, changes: Iterable[Address]) -> dict[str, Any]:
+def overrides_undo_data(project: Project, changes: Iterable[BeatAddress]) -> dict[str, Any]:
     """Return what a step keeps of overrides.toml, to undo these changes."""
-    kept = {
-        overrides.name_of(where): msgspec.to_builtins(project.raw_overrides.get(where))
-        for where in changes
-    }
+    kept = {str(where): msgspec.to_builtins(project.raw_overrides.get(where)) for where in changes}
     return {OVERRIDES: kept} if kept else {}

@@ -20,6 +20,7 @@ from imagegen.display.text.paper import Paper
 from imagegen.display.text.sanitize import join_some, plural, sanitize
 from imagegen.project.beat_status import Status
 from imagegen.project.record import DrawRequest, DrawSettings
+from imagegen.project.storyboard import BeatAddress
 from imagegen.review.status import ProjectStatus, StyleStatus
 from imagegen.workspace.last_run import adopt_beats_hint
 
@@ -219,6 +220,6 @@ def _refused(
             if beat.error is None or beat.error.cause not in REFUSED:
                 others = True
             elif first is None:
-                full = names.full(name, beat.shot_number, beat.beat_number)
+                full = names.full(BeatAddress(name, *beat.key))
                 first = (full, beat.error.cause)
     return first, others

@@ -20,6 +20,7 @@ from imagegen.display.text.paper import Paper
 from imagegen.display.text.sanitize import STYLES, join_some, plural, sanitize
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import BeatAddress
 from imagegen.review.status import BeatState, ProjectStatus, StyleStatus
 from imagegen.workspace.outdated import older_rule
 from imagegen.workspace.survey import not_here
@@ -50,9 +51,7 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
     paper.wrap("", dot.join([sanitize(found.project), counts, *_run(found, now)]), indent=2)
     paper.line()
     names = BeatLabels(
-        (name, beat.shot_number, beat.beat_number)
-        for name, style in styles.items()
-        for beat in style.beats
+        BeatAddress(name, *beat.key) for name, style in styles.items() for beat in style.beats
     )
     width = max(map(len, styles), default=0)
     causes = {name: _causes(paper, style, names) for name, style in styles.items()}
@@ -67,7 +66,7 @@ def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
     if found.drawn_by_older_rule:
         paper.wrap("", older_rule(found.drawn_by_older_rule), indent=2)
     unlike = {
-        names.full(name, beat.shot_number, beat.beat_number): beat.misfit
+        names.full(BeatAddress(name, *beat.key)): beat.misfit
         for name, style in styles.items()
         for beat in (style.beats if style.misfits else ())
         if beat.misfit is not None
@@ -129,7 +128,7 @@ def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, st
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
         if cause is not None:
-            short = names.short(beat.shot_number, beat.beat_number)
+            short = names.short(beat.key)
             by_cause.setdefault((beat.status, cause), []).append(short)
     said = {}
     for (status, cause), beats in by_cause.items():
@@ -179,7 +178,7 @@ def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
 def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels) -> None:
     """Print the first errors of failed beats, and of failed redraws."""
     failed = [
-        (name, beat.shot_number, beat.beat_number, _in_full(beat.error))
+        (BeatAddress(name, *beat.key), _in_full(beat.error))
         for name, style in styles.items()
         for beat in style.beats
         if beat.error is not None
@@ -188,7 +187,7 @@ def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels)
         paper.line()
         _errors(paper, f"  {paper.glyphs[Status.ERROR]} ", failed, names, styles)
     old = [
-        (name, beat.shot_number, beat.beat_number, _in_full(beat.error))
+        (BeatAddress(name, *beat.key), _in_full(beat.error))
         for name, style in styles.items()
         for beat in style.failed_redraws
     ]
@@ -205,16 +204,16 @@ def _in_full(error: BeatError) -> str:
 def _errors(
     paper: Paper,
     head: str,
-    failed: Sequence[tuple[str, str, str, str]],
+    failed: Sequence[tuple[BeatAddress, str]],
     names: BeatLabels,
     styles: Collection[str],
 ) -> None:
-    """Print beats, each as style, shot, beat number and error; once if styles share the error."""
+    """Print beats with their errors; once if styles share the error."""
     merged = names.merge(failed, styles)
     shown = dict(itertools.islice(merged.items(), _ERRORS_SHOWN))
     width = max(map(len, shown))
     for name, (place, _) in shown.items():
-        paper.wrap(f"{head}{name:<{width}}  ", failed[place][-1])
+        paper.wrap(f"{head}{name:<{width}}  ", failed[place][1])
     more = len(failed) - sum(count for _, count in shown.values())
     if more:
         paper.line(f"    … and {more:,} more; status --json lists all")

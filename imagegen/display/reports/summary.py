@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +26,8 @@ from imagegen.display.views.run_notes import RunNotes
 from imagegen.events.types import BeatCounts, Complete
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
-from imagegen.project.storyboard import Beat
-from imagegen.workspace.plan import Plan
+from imagegen.project.storyboard import Beat, BeatAddress
+from imagegen.workspace.plan import Plan, Planned
 from imagegen.workspace.survey import ImageState
 
 _BEATS_SHOWN: Final = 10
@@ -84,52 +84,53 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     now: float
 
     @property
+    def _planned(self) -> Iterator[Planned]:
+        styles = self.plan.styles if self.plan else {}
+        return itertools.chain.from_iterable(styles.values())
+
+    @property
     def names(self) -> BeatLabels:
         """The names of its beats."""
-        styles = self.plan.styles if self.plan else {}
-        beats = [(style, *p.beat.key) for style, own in styles.items() for p in own]
+        beats = [one.beat.address for one in self._planned]
         return BeatLabels(beats, certain=self.plan is not None and not self.plan.unselected_count)
 
     @property
     def errors(self) -> list[tuple[Beat, BeatError]]:
         """Beats in error and their errors, in the order of the storyboard."""
-        styles = self.plan.styles if self.plan else {}
+        errors = self.heard.errors
         return [
-            (one.beat, self.heard.errors[style, *one.beat.key])
-            for style, own in styles.items()
-            for one in own
-            if (style, *one.beat.key) in self.heard.errors
+            (one.beat, errors[one.beat.address])
+            for one in self._planned
+            if one.beat.address in errors
         ]
 
     @property
     def misfits(self) -> dict[str, str]:
         """How images of this run differ from the request, by beat, in storyboard order."""
         found = self.heard.misfits
-        styles = self.plan.styles if self.plan else {}
-        keys = ((style, *one.beat.key) for style, own in styles.items() for one in own)
-        names = self.names if found else None
-        return {names.full(*key): found[key] for key in keys if key in found} if names else {}
+        if not found:
+            return {}
+        names, beats = self.names, [one.beat.address for one in self._planned]
+        return {names.full(beat): found[beat] for beat in beats if beat in found}
 
     @property
-    def blocked(self) -> dict[tuple[str, str, str], str]:
+    def blocked(self) -> dict[BeatAddress, str]:
         """Beats that were not sent, each with the number of the beat that it waits for."""
         if not any(style.blocked for style in self.complete.counts.values()):
             return {}
         planned = {
-            (style, *one.beat.key): one.blocked_by[1]
-            for style, own in (self.plan.styles.items() if self.plan else ())
-            for one in own
+            one.beat.address: one.blocked_by[1]
+            for one in self._planned
             if one.blocked_by is not None
         }
         return planned | self.heard.blocked
 
     @property
-    def again(self) -> set[tuple[str, str, str]]:
+    def again(self) -> set[BeatAddress]:
         """Beats that still have the image that was to be redrawn."""
         return {
-            (style, *one.beat.key)
-            for style, own in (self.plan.styles.items() if self.plan else ())
-            for one in own
+            one.beat.address
+            for one in self._planned
             if one.is_redraw and one.found is ImageState.VALID
         } - self.heard.drawn
 
@@ -140,11 +141,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
             return []
         return [
             one.beat
-            for own in (self.plan.styles.values() if self.plan else ())
-            for one in own
+            for one in self._planned
             if one.is_redraw
             and one.found is ImageState.VALID
-            and (one.beat.style, *one.beat.key) in self.heard.drawn
+            and one.beat.address in self.heard.drawn
         ]
 
 
@@ -349,7 +349,7 @@ def _blocked(paper: Paper, ended: RunSummary) -> None:
     paper.line("Not sent: each continues a beat that was not drawn", "bold")
     names = ended.names
     waiting = list(blocked.values())
-    merged = names.merge(((*key, by) for key, by in blocked.items()), ended.complete.counts)
+    merged = names.merge(blocked.items(), ended.complete.counts)
     shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
     width = max(map(len, shown))
     for name, (place, _) in shown.items():
@@ -361,7 +361,7 @@ def _blocked(paper: Paper, ended: RunSummary) -> None:
 def _beats(
     paper: Paper, ended: RunSummary, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]
 ) -> None:
-    said = ((b.style, *b.key, (b.script_phrase, e.reason, e.message)) for b, e in group)
+    said = ((b.address, (b.script_phrase, e.reason, e.message)) for b, e in group)
     merged = names.merge(said, ended.complete.counts)
     shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
     width = max(map(len, shown))
@@ -390,8 +390,8 @@ def _commands(
 ) -> list[tuple[str, str]]:
     """Return commands that help, each with what it does if that is not obvious."""
     beat = group[0][0]
-    name = names.full(beat.style, *beat.key)
-    has_picture = (beat.style, *beat.key) in ended.again
+    name = names.full(beat.address)
+    has_picture = beat.address in ended.again
     if cause in REFUSED:
         return next_steps.refused_commands(
             ended.path, name, cause, sources=ended.source_options, has_picture=has_picture

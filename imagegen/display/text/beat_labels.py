@@ -4,18 +4,17 @@ from collections.abc import Collection, Hashable, Iterable
 from functools import cached_property
 
 from imagegen.project.beat_ids import BeatIndex
-from imagegen.project.storyboard import BeatKey
+from imagegen.project.storyboard import BeatAddress, BeatKey
 
 
 class BeatLabels:
     """Names of beats, each as short as it may be typed.
 
-    `beats` are style, shot and beat number of each. `certain` means that there are no
-    others in the storyboard: else a number that is alone here need not be so there, unless
-    it begins with its shot's, as 7.3 does.
+    `certain` means that there are no others in the storyboard than `beats`: else a number
+    that is alone here need not be so there, unless it begins with its shot's, as 7.3 does.
     """
 
-    def __init__(self, beats: Iterable[tuple[str, str, str]], *, certain: bool = True) -> None:
+    def __init__(self, beats: Iterable[BeatAddress], *, certain: bool = True) -> None:
         self._beats = beats
         self._certain = certain
 
@@ -23,26 +22,26 @@ class BeatLabels:
     def _index(self) -> BeatIndex:
         """The ambiguous numbers, computed only if needed: storyboards can be large."""
         keys: dict[str, list[BeatKey]] = {}
-        for style, shot, beat in self._beats:
-            keys.setdefault(style, []).append((shot, beat))
+        for beat in self._beats:
+            keys.setdefault(beat.style, []).append(beat.key)
         return BeatIndex(keys)
 
-    def full(self, style: str, shot: str, beat: str) -> str:
+    def full(self, beat: BeatAddress) -> str:
         """Return the beat's name with its style."""
-        return f"{style}/{self.short(shot, beat)}"
+        return f"{beat.style}/{self.short(beat.key)}"
 
     def merge(
-        self, beats: Iterable[tuple[str, str, str, Hashable]], styles: Collection[str]
+        self, beats: Iterable[tuple[BeatAddress, Hashable]], styles: Collection[str]
     ) -> dict[str, tuple[int, int]]:
         """Return a name for all beats of one number of which the same is to be said.
 
-        `beats` are style, shot, beat number and what is to be said of each, `styles` those of the
-        project. Each name (`7.3 (all 3 styles)`, `7.3 (clear, noir)` or `clear/7.3`) has the
-        place of its first beat in `beats` and the number of its beats.
+        `beats` come with what is to be said of each, `styles` are those of the project. Each
+        name (`7.3 (all 3 styles)`, `7.3 (clear, noir)` or `clear/7.3`) has the place of its
+        first beat in `beats` and the number of its beats.
         """
         groups: dict[tuple[str, Hashable], list[tuple[int, str]]] = {}
-        for place, (style, shot, beat, words) in enumerate(beats):
-            groups.setdefault((self.short(shot, beat), words), []).append((place, style))
+        for place, (beat, words) in enumerate(beats):
+            groups.setdefault((self.short(beat.key), words), []).append((place, beat.style))
         merged = {}
         for (number, _), group in groups.items():
             drawn = [style for _, style in group]
@@ -55,8 +54,9 @@ class BeatLabels:
             merged[name] = (group[0][0], len(group))
         return merged
 
-    def short(self, shot: str, beat: str) -> str:
+    def short(self, key: BeatKey) -> str:
         """Return the beat's name without its style."""
+        shot, beat = key
         if self._certain or beat.startswith(f"{shot}."):
-            return self._index.id_of((shot, beat))
+            return self._index.id_of(key)
         return f"{shot}/{beat}"

@@ -46,7 +46,7 @@ class ActionsView(Plain):
         if self._open:
             self._command(github_escape.command("endgroup", ""))
         self._open = False
-        errors = [(self._names.full(*beat), why) for beat, why in self._heard.errors.items()]
+        errors = [(self._names.full(beat), why) for beat, why in self._heard.errors.items()]
         shown = (
             errors
             if len(errors) <= github_escape.ANNOTATIONS

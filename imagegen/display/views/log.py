@@ -119,7 +119,7 @@ def _progress(event: Progress) -> list[str]:
     error = event.error
     return [
         event.status.value,
-        f"{event.style}/{event.shot_number}/{event.beat_number}",
+        str(event.address),
         f"attempt {event.attempt}" if event.attempt else "",
         f"key {event.key}" if event.key else "",
         f"{event.seconds:.1f} s" if event.seconds is not None else "",

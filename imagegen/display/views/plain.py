@@ -35,9 +35,9 @@ class Plain:
         self._last = now()
         self._wait_message = ""
         self._forecast = False
-        beats = [(style, *p.beat.key) for style, own in plan.styles.items() for p in own]
+        beats = [planned.beat.address for own in plan.styles.values() for planned in own]
         self._names = BeatLabels(beats, certain=not plan.unselected_count)
-        self._width = max((len(self._names.full(*beat)) for beat in beats), default=0)
+        self._width = max((len(self._names.full(beat)) for beat in beats), default=0)
 
     def handle(self, event: Event) -> None:
         """Print the event, if it matters to people."""
@@ -100,7 +100,7 @@ class Plain:
         return None
 
     def _beat(self, event: Progress) -> str | None:
-        name = self._names.full(event.style, event.shot_number, event.beat_number)
+        name = self._names.full(event.address)
         head = f"{self._glyphs[event.status]} {name:<{self._width}}"
         style = self._tally.styles.get(event.style)
         there = event.completed - (style.waived if style else 0)

@@ -5,6 +5,7 @@ from typing import Final
 from imagegen.events.types import Event, KeyChange, Progress, Start, WarningEvent
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
+from imagegen.project.storyboard import BeatAddress
 
 _HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
 
@@ -12,7 +13,7 @@ _HELD_UP: Final = frozenset({"cooling", "spent", "spent today"})
 class RunNotes:
     """A listener that collects failed beats and rate-limited keys.
 
-    `errors` are by style, shot and beat number, in order of arrival. `blocked` has the beats
+    `errors` are in order of arrival. `blocked` has the beats
     that cannot be drawn, each with the number of the beat that it continues. `limited` are the
     tails of keys that got a 429, `drawn` the drawn beats, `warnings` each warning once.
     `misfits` are images that differ from the request, and how.
@@ -20,12 +21,12 @@ class RunNotes:
 
     def __init__(self) -> None:
         self.start: Start | None = None
-        self.errors: dict[tuple[str, str, str], BeatError] = {}
-        self.blocked: dict[tuple[str, str, str], str] = {}
+        self.errors: dict[BeatAddress, BeatError] = {}
+        self.blocked: dict[BeatAddress, str] = {}
         self.limited: dict[str, None] = {}
-        self.drawn: set[tuple[str, str, str]] = set()
+        self.drawn: set[BeatAddress] = set()
         self.warnings: dict[str, None] = {}
-        self.misfits: dict[tuple[str, str, str], str] = {}
+        self.misfits: dict[BeatAddress, str] = {}
 
     def handle(self, event: Event) -> None:
         """Handle an event."""
@@ -35,17 +36,15 @@ class RunNotes:
             case KeyChange() if event.state in _HELD_UP:
                 self.limited[event.key] = None
             case Progress(status=Status.ERROR) if event.error is not None:
-                self.errors[event.style, event.shot_number, event.beat_number] = event.error
+                self.errors[event.address] = event.error
             case Progress(status=Status.BLOCKED):
-                key = (event.style, event.shot_number, event.beat_number)
-                self.blocked[key] = event.blocked_by or ""
+                self.blocked[event.address] = event.blocked_by or ""
             case WarningEvent():
                 self.warnings[event.message] = None
             case Progress(status=Status.COMPLETE):
-                drawn = (event.style, event.shot_number, event.beat_number)
-                self.drawn.add(drawn)
+                self.drawn.add(event.address)
                 if event.misfit is not None:
-                    self.misfits[drawn] = event.misfit
+                    self.misfits[event.address] = event.misfit
 
     def tick(self) -> None:
         """Do nothing."""

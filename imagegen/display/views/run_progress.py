@@ -141,7 +141,7 @@ class RunProgress:
             if beats
         }
         self._names = BeatLabels(
-            ((name, *key) for name, style in self.styles.items() for key in style.statuses),
+            (one.beat.address for beats in plan.styles.values() for one in beats),
             certain=not plan.unselected_count,
         )
         self.start: Start | None = None
@@ -217,7 +217,7 @@ class RunProgress:
 
     def _progress(self, event: Progress) -> None:
         style = self.styles.get(event.style)
-        key = (event.shot_number, event.beat_number)
+        key = event.address.key
         if style is None or key not in style.statuses:
             return
         before = style.statuses[key]
@@ -232,7 +232,7 @@ class RunProgress:
         if event.status is Status.ERROR and event.error is not None:
             style.errors[key] = event.error
             self.failures.append(
-                Failure(self._names.full(style.name, *key), event.error, event.attempt)
+                Failure(self._names.full(event.address), event.error, event.attempt)
             )
         if event.status is Status.PENDING and event.error is not None:
             style.retrying.add(key)

@@ -179,9 +179,9 @@ class _Export:
         missing = []
         layout = self._project.layout
         for row in self._project.selected_beats():
-            path = layout.picture(row.style, *row.key)
+            path = layout.picture(*row.address)
             if not copies.is_file(str(path)):
-                missing.append("/".join((row.style, *row.key)))
+                missing.append(str(row.address))
                 continue
             image = SourceImage(
                 beat=self._project.beat_index.id_of(row.key),

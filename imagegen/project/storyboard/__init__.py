@@ -1,6 +1,6 @@
 """Storyboards: the beats of a project, from whichever file holds their prompts."""
 
-from imagegen.project.storyboard.beat import Beat, BeatKey, Storyboard
+from imagegen.project.storyboard.beat import Beat, BeatAddress, BeatKey, Storyboard
 from imagegen.project.storyboard.compare import differences
 from imagegen.project.storyboard.load import NoBeatsError, alike, candidate_files, load, unused
 from imagegen.project.storyboard.numbers import file_number
@@ -8,6 +8,7 @@ from imagegen.project.storyboard.rewrite import Written, write_clean
 
 __all__ = [
     "Beat",
+    "BeatAddress",
     "BeatKey",
     "NoBeatsError",
     "Storyboard",

@@ -1,6 +1,6 @@
 """What a beat is: one image to draw in one style."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -8,6 +8,22 @@ from imagegen.project.storyboard.transitions import Kind, kind_of
 
 BeatKey = tuple[str, str]
 """Shot and beat number: what a beat is within its style."""
+
+
+class BeatAddress(NamedTuple):
+    """Which beat of which style; as text, as the user may type it: `clear/7/7.3`."""
+
+    style: str
+    shot: str
+    beat: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+    @property
+    def key(self) -> BeatKey:
+        """Shot and beat number: the identity within the style."""
+        return (self.shot, self.beat)
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -41,9 +57,9 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return (self.shot, self.beat)
 
     @property
-    def name(self) -> str:
-        """Style, shot and number, as the user may type them: `clear/7/7.3`."""
-        return f"{self.style}/{self.shot}/{self.beat}"
+    def address(self) -> BeatAddress:
+        """Style, shot and number: the identity among all styles."""
+        return BeatAddress(self.style, self.shot, self.beat)
 
     @property
     def hard_cut(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.project.storyboard.beat import Beat, BeatKey, Storyboard
+from imagegen.project.storyboard.beat import Beat, BeatAddress, Storyboard
 from imagegen.project.storyboard.load import candidate_files, load, siblings
 from imagegen.shell import project_command
 
@@ -14,7 +14,7 @@ _NAMED = 3
 _MOST_COMPARED = 64 * 1024 * 1024
 """Bytes of all other files together beyond which they are not read."""
 
-_Own = Mapping[tuple[str, BeatKey], str]
+_Own = Mapping[BeatAddress, str]
 
 
 class _Other(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ def differences(
     `styles` are those that are drawn; if a beats file is `named`, only files beside it are
     looked at.
     """
-    own = {(s, beat.key): beat.words for s in styles for beat in used.beats.get(s, ())}
+    own = {beat.address: beat.words for s in styles for beat in used.beats.get(s, ())}
     found = {}
     size = 0
     for other in _others(project, used, tuple(styles), named):
@@ -79,10 +79,9 @@ def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | No
     differ = [
         beat
         for beat in beats
-        if (words := own.get((beat.style, beat.key))) is not None
-        and words.split() != beat.words.split()
+        if (words := own.get(beat.address)) is not None and words.split() != beat.words.split()
     ]
-    more = sum((beat.style, beat.key) not in own for beat in beats)
+    more = sum(beat.address not in own for beat in beats)
     if not differ and not more:
         return None
     said = []
@@ -107,7 +106,7 @@ def _prompts(count: int) -> str:
 
 
 def _some(beats: Sequence[Beat]) -> str:
-    named = ", ".join(beat.name for beat in beats[:_NAMED])
+    named = ", ".join(str(beat.address) for beat in beats[:_NAMED])
     return f"{named} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else named
 
 
