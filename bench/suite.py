@@ -409,9 +409,9 @@ def _draw_half(one: Bench) -> None:
     """Put a small picture at every second beat, which says what it was drawn from."""
     from imagegen.images.png import add_metadata
     from imagegen.project.record import DrawRequest
-    from imagegen.workspace.project import Project
+    from imagegen.workspace.reading import read_project
 
-    project = Project(one.root, DrawRequest())
+    project = read_project(one.root, DrawRequest())
     png = bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
         "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"

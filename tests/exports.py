@@ -11,6 +11,7 @@ from imagegen.project.record import DrawRequest
 from imagegen.review import choose as choosing
 from imagegen.review.choose import Pick
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 WALL = 1_790_000_000.0
 STYLES = ("clear", "consistent")
@@ -38,7 +39,7 @@ def make(root: Path, rows: Sequence[Mapping[str, object]], styles: Sequence[str]
 
 def read(root: Path) -> Project:
     """Return the project as a command reads it."""
-    return Project(root, DrawRequest())
+    return read_project(root, DrawRequest())
 
 
 def choose(root: Path, style: str, *numbers: str, flagged: bool = False) -> None:

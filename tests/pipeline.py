@@ -9,6 +9,7 @@ from typing import Any
 from builders import picture
 from imagegen.project.record import DrawRequest
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 STYLES = ("illustration", "clear", "consistent")
 
@@ -47,7 +48,7 @@ class OlderProject:
     @property
     def project(self) -> Project:
         """The project as a command of ours reads it."""
-        return Project(self.root, DrawRequest())
+        return read_project(self.root, DrawRequest())
 
     def new_picture(self) -> bytes:
         """Return a picture that is like no other."""

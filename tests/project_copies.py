@@ -17,6 +17,7 @@ from imagegen.review import choices
 from imagegen.review.choose import Pick, choose
 from imagegen.review.project_copies import MergePlan
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 WALL = 1_795_341_600.0
 STYLES = ("clear", "consistent")
@@ -40,7 +41,7 @@ class Copy:
     @property
     def project(self) -> Project:
         """The project as a command reads it."""
-        return Project(self.root, DrawRequest())
+        return read_project(self.root, DrawRequest())
 
     def place(self, address: str) -> Path:
         """Return where the image of `clear/1.1` is."""

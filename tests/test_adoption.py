@@ -22,7 +22,7 @@ from imagegen.project.record import DrawRequest
 from imagegen.review import choices, older_images
 from imagegen.review.status import project_status
 from imagegen.workspace import recovery
-from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from pipeline import OlderProject
 
 WALL = 1_795_341_600.0
@@ -102,7 +102,7 @@ def test_an_adopted_picture_is_never_outdated(older: OlderProject) -> None:
     """Nobody knows what it was drawn from; and it moves with its beat's words."""
     put(older, "images/clear/Beat 1.png")
     adoption.adopt(older.project, WALL)
-    project = Project(older.root, DrawRequest(provider="sketch", model="sketch-1"))
+    project = read_project(older.root, DrawRequest(provider="sketch", model="sketch-1"))
     found = project.survey(WALL)
     assert not any(one.changed for own in found.beats.values() for one in own)
     assert project.plan(found.beats).to_draw == 8

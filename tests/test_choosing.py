@@ -32,6 +32,7 @@ from imagegen.review.choices import ChangeSinceChosen, Chosen
 from imagegen.review.choose import Pick
 from imagegen.workspace import recovery
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 WALL = 1_790_000_000.0
 AT = "2026-09-21T14:13:20Z"
@@ -75,7 +76,7 @@ class Board:
     @property
     def project(self) -> Project:
         """The project as a command reads it."""
-        return Project(self.root, DrawRequest())
+        return read_project(self.root, DrawRequest())
 
     def choose(self, key: BeatKey, style: str, *, flagged: bool = False) -> Chosen:
         """Choose one picture."""

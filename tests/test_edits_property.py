@@ -23,6 +23,7 @@ from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from imagegen.workspace.survey import inspect_image
 
 STYLES = ("clear", "consistent")
@@ -70,7 +71,7 @@ class Board:
     def project(self) -> Project:
         """Write the storyboard down, and read it."""
         (self.root / "beats.json").write_text(json.dumps(self._numbered()), encoding="utf-8")
-        return Project(self.root, DrawRequest(outdated=True))
+        return read_project(self.root, DrawRequest(outdated=True))
 
     def _numbered(self) -> list[dict[str, object]]:
         """Give every row its number: its place in the shot, or in all."""

@@ -25,6 +25,7 @@ from imagegen.export.svg.workers import TimeLimitError, Workers
 from imagegen.images.formats import NotAPictureError
 from imagegen.project.record import DrawRequest
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 pytest.importorskip("vtracer", reason="the extra svg is not installed")
 
@@ -64,7 +65,7 @@ def root(tmp_path: Path) -> Path:
 
 def read(root: Path, **asked: tuple[str, ...]) -> Project:
     """Return the project as a command reads it."""
-    return Project(root, DrawRequest(**asked))  # type: ignore[arg-type]
+    return read_project(root, DrawRequest(**asked))  # type: ignore[arg-type]
 
 
 def exported(root: Path, options: Options = Options(), **asked: tuple[str, ...]) -> Exported:  # noqa: B008  # frozen

@@ -22,7 +22,7 @@ from imagegen.review.choose import Pick
 from imagegen.review.status import project_status
 from imagegen.times import seconds
 from imagegen.web.board import BoardCache
-from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from pipeline import DIFFERENT, STYLES, OlderProject
 
 WALL = 1_795_341_600.0
@@ -114,7 +114,7 @@ def test_a_beat_in_other_shots_is_one_beat_everywhere(older: OlderProject) -> No
         "clear": "1",
         "consistent": None,
     }
-    asked = Project(older.root, DrawRequest(beats=("2",))).selected_beats()
+    asked = read_project(older.root, DrawRequest(beats=("2",))).selected_beats()
     assert [beat.style for beat in asked] == list(STYLES)
     assert [beat.style for beat in project.addresses.find("1/2")] == ["clear"]
     assert picks.parse_picks(project, ["2/2", "clear"], flagged=False) == {"2": Pick("clear")}

@@ -24,6 +24,7 @@ from imagegen.providers.models import Catalogue, Model
 from imagegen.providers.sketch.provider import Sketch
 from imagegen.workspace.outdated import Reason
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from imagegen.workspace.survey import BeatImage, Survey
 
 NEW = Model(name="sketch-2", sizes={"1K": 0.0}, thinking=("high",))
@@ -61,7 +62,7 @@ class Board:
 
     def project(self, *beats: str) -> Project:
         """Read the project, to ask for these beats or for all."""
-        return Project(self.root, DrawRequest(beats=beats))
+        return read_project(self.root, DrawRequest(beats=beats))
 
     def survey(self) -> Survey:
         """Look at every picture."""

@@ -22,7 +22,9 @@ from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, BeatAddress
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.prompts.composer import LOOKS
-from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.credentials import CredentialOptions
+from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 WALL = 4_000_000_000.0
 """Long after every file of a test was written."""
@@ -83,7 +85,7 @@ def board(root: Path, *words: str) -> None:
 
 def project(root: Path, *beats: str) -> Project:
     """Read the project, to ask for these beats or for all."""
-    return Project(root, DrawRequest(beats=beats))
+    return read_project(root, DrawRequest(beats=beats))
 
 
 def faults(root: Path, written: str) -> list[tuple[str, str | None, str]]:
@@ -204,7 +206,7 @@ def all_faults(root: Path, settings: str) -> set[tuple[str, str | None]]:
     (root / "beats.json").write_text('[{"shot_number": 1, "beat_number": "1.1"}]')
     write(root, "odd = 1")
     with pytest.raises(InvalidInputError) as caught:
-        Project(root, DrawRequest(), CredentialOptions())
+        read_project(root, DrawRequest(), CredentialOptions())
     return {(Path(fault.file).name, fault.field) for fault in caught.value.faults}
 
 

@@ -20,7 +20,7 @@ from commands import STYLES, Commands, Done, picture, pictures, row
 from gemini_server import GeminiServer, answers
 from imagegen.images import png
 from imagegen.project.record import DrawRequest
-from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 BEATS = 60
 ONE_STYLE = 'draw = ["clear"]\n'
@@ -58,7 +58,7 @@ def write(root: Path, rows: Sequence[Row], style: str | None = None) -> None:
 
 def draw(root: Path, *, styles: Sequence[str] = STYLES) -> None:
     """Draw a project's beats as a run with Gemini would, but at once."""
-    project = Project(root, DrawRequest())
+    project = read_project(root, DrawRequest())
     for beat in (beat for style in styles for beat in project.beats[style]):
         told = project.expected(beat), project.composer.texts(beat, 1_700_000_000.0)
         prompt = project.composer.request(beat).prompt

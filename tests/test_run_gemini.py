@@ -15,7 +15,8 @@ from PIL import Image
 from commands import STYLES, Commands, picture, pictures, row
 from gemini_server import Answer, GeminiServer, answers
 from imagegen.project.record import DrawRequest
-from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.credentials import CredentialOptions
+from imagegen.workspace.reading import read_project
 
 
 def test_every_picture_answers_its_own_prompt(commands: Commands, server: GeminiServer) -> None:
@@ -490,7 +491,9 @@ def test_keys_in_the_clear_are_warned_of(commands: Commands) -> None:
     root = commands.project(beats=1)
 
     def warnings(address: str) -> list[str]:
-        return Project(root, DrawRequest(), CredentialOptions(base_url=address)).address_warnings()
+        return read_project(
+            root, DrawRequest(), CredentialOptions(base_url=address)
+        ).credentials.address_warnings()
 
     assert "unencrypted to 192.0.2.1" in warnings("http://192.0.2.1")[0]
     assert not warnings("https://192.0.2.1")

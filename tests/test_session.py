@@ -14,8 +14,9 @@ from gemini_server import GeminiServer
 from imagegen.editing import use
 from imagegen.project.record import DrawRequest
 from imagegen.runs.session import Session
+from imagegen.workspace.credentials import CredentialOptions
 from imagegen.workspace.plan import Plan
-from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.reading import read_project
 
 if os.name != "posix":
     pytest.skip("terminals of this kind are Unix's", allow_module_level=True)
@@ -100,8 +101,8 @@ def test_more_than_was_agreed_to_is_asked_for_again(
 
 def test_what_moves_just_before_a_run_has_the_project_is_seen(root: Path, own: Path) -> None:
     """Between its look and its lock there is a moment for other commands."""
-    session = Session(Project(root, DrawRequest(), CredentialOptions()), last=None)
+    session = Session(read_project(root, DrawRequest(), CredentialOptions()), last=None)
     assert drawn(session.plan()) == ["3.3", "3.4"]
-    use.use_image(Project(root, DrawRequest(beats=(OWN,))), own.read_bytes(), 1_795_341_600.0)
+    use.use_image(read_project(root, DrawRequest(beats=(OWN,))), own.read_bytes(), 1_795_341_600.0)
     with session:
         assert drawn(session.plan()) == ["3.4"]

@@ -14,7 +14,9 @@ from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard.transitions import Kind, is_known, kind_of
 from imagegen.review.status import project_status
 from imagegen.setup import init
+from imagegen.workspace.notes import project_notes
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from reports import Printed
 
 SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
@@ -59,7 +61,7 @@ def write(path: Path, document: object, *, days_old: int = 0) -> None:
 
 def notes(root: Path) -> str:
     """Return what is to be said of a project's beats, one note a line."""
-    return "\n".join(Project(root, DrawRequest()).notes())
+    return "\n".join(project_notes(read_project(root, DrawRequest())))
 
 
 class TestSeveralSources:
@@ -100,17 +102,17 @@ class TestSeveralSources:
 def test_a_module_that_was_formatted_is_read_if_there_is_no_other(root: Path) -> None:
     """The older page saves it under this name."""
     write(root / "prompts" / "prompts-clear-formatted.js", rows("a"))
-    project = Project(root, DrawRequest())
+    project = read_project(root, DrawRequest())
     assert [beat.words for beat in project.beats["clear"]] == ["a"]
     write(root / "prompts" / "prompts-clear.js", rows("b"))
-    assert [beat.words for beat in Project(root, DrawRequest()).beats["clear"]] == ["b"]
+    assert [beat.words for beat in read_project(root, DrawRequest()).beats["clear"]] == ["b"]
     assert "prompts/prompts-clear.js is used, not prompts/prompts-clear-formatted.js" in notes(root)
 
 
 def test_a_number_is_found_where_the_older_service_put_it(root: Path) -> None:
     """It drew Beat_1.1 of a storyboard to Beat_1.1.png: nothing is drawn again."""
     write(root / "prompts" / "prompts-clear.json", [rows("a")[0] | {"beat_number": "Beat_1.1"}])
-    project = Project(root, DrawRequest())
+    project = read_project(root, DrawRequest())
     place = root / "generated_images" / "clear" / "Shot_1" / "Beat_1.1.png"
     place.parent.mkdir(parents=True)
     Image.new("RGB", (16, 9)).save(place)
@@ -125,7 +127,7 @@ def test_every_beat_that_begins_gets_the_style_reference(root: Path) -> None:
         [rows("a")[0] | {"shot_number": n, "transition_type": t} for n, t in enumerate(called)],
     )
     Image.new("RGB", (16, 9)).save(root / "style_reference.png")
-    project = Project(root, DrawRequest())
+    project = read_project(root, DrawRequest())
     sent = [project.composer.request(beat).references for beat in project.beats["clear"]]
     assert [len(references) for references in sent] == [1] * 6
 
@@ -139,12 +141,12 @@ class TestBeatsWithoutPrompt:
         listed = [{"beat_number": f"Beat {n}", "script_phrase": "Words."} for n in (1, 2)]
         write(root / "beats.json", listed)
         write(root / "prompts" / "prompts-clear.json", rows("a"))
-        return Project(root, DrawRequest())
+        return read_project(root, DrawRequest())
 
     def test_are_counted_and_named(self, project: Project) -> None:
         """By the numbers that the list has."""
         assert project.without_prompt == {"clear": ("Beat 2",)}
-        assert "clear: 1 beat of beats.json without a prompt (Beat 2)" in project.notes()
+        assert "clear: 1 beat of beats.json without a prompt (Beat 2)" in project_notes(project)
 
     def test_not_every_picture_is_there(self, project: Project) -> None:
         """That is said of all beats alone, also by the exit code."""
@@ -244,10 +246,10 @@ class TestStyleReference:
             name.lower().split(".")[1], "PNG"
         )
         Image.new("RGB", (16, 9)).save(root / name, kind)
-        project = Project(root, DrawRequest())
+        project = read_project(root, DrawRequest())
         request = project.composer.request(project.beats["clear"][0])
         assert [reference.role.name for reference in request.references] == ["STYLE"]
-        assert project.notes() == ()
+        assert project_notes(project) == ()
 
     def test_one_that_is_not_used_is_said(self, root: Path) -> None:
         """Of two, and of a type that no service takes."""
@@ -284,7 +286,7 @@ class TestCloudDrives:
     def test_a_picture_is_not_drawn_again(self, root: Path, name: str) -> None:
         """It counts as there, and a note says that it is not on this machine."""
         write(root / "beats.json", rows("a", "b"))
-        project = Project(root, DrawRequest())
+        project = read_project(root, DrawRequest())
         place = project.layout.picture("clear", "1", "1")
         place.parent.mkdir(parents=True)
         place.with_name(name).write_bytes(b"bplist00")
@@ -302,7 +304,7 @@ class TestCloudDrives:
     def test_a_hole_is_a_placeholder(self, root: Path) -> None:
         """A size without any room on the disk: nothing is put aside or drawn."""
         write(root / "beats.json", rows("a"))
-        project = Project(root, DrawRequest())
+        project = read_project(root, DrawRequest())
         place = project.layout.picture("clear", "1", "1")
         place.parent.mkdir(parents=True)
         with place.open("wb") as file:
@@ -315,7 +317,7 @@ class TestCloudDrives:
         """The file is named, and what to do."""
         (root / ".beats.json.icloud").write_bytes(b"bplist00")
         with pytest.raises(InvalidInputError) as caught:
-            Project(root, DrawRequest())
+            read_project(root, DrawRequest())
         (fault,) = caught.value.faults
         assert "is not on this machine" in fault.message
         assert "download it" in (fault.hint or "")

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from imagegen.project.layout import ProjectPaths
     from imagegen.project.record import DrawRequest
     from imagegen.runs.session import RunLimits, Session
+    from imagegen.workspace.credentials import CredentialOptions
     from imagegen.workspace.plan import Plan
-    from imagegen.workspace.project import CredentialOptions, Project
+    from imagegen.workspace.project import Project
 
 DRAW_EXITS: Final = exit_codes(
     {
@@ -103,8 +104,8 @@ def draw(
                 complete,
                 session.name,
                 str(root),
-                own.output_folder,
-                resumes=own.resumes,
+                own.layout.output_folder,
+                resumes=not own.is_scratch,
                 sources=how.sources,
                 limited=how.limit is not None,
             )
@@ -131,11 +132,10 @@ def _session(
     root: Path, asked: "DrawRequest | None", how: ExecutionOptions, read: Read | None
 ) -> "Session":
     """Read the project, after finishing what a crash interrupted and after `--renumber`."""
-    from imagegen.project.layout import ProjectPaths
     from imagegen.runs.session import Session
-    from imagegen.workspace import recovery
+    from imagegen.workspace.credentials import CredentialOptions
     from imagegen.workspace.last_run import drawn_with, find_resumable
-    from imagegen.workspace.project import CredentialOptions, Project
+    from imagegen.workspace.opening import open_project
 
     last = find_resumable(root) if asked is None else None
     default_model = drawn_with(root, last) if asked is None else None
@@ -145,13 +145,13 @@ def _session(
     if read is None:
         # Not for a command that names what it draws, such as redraw.
         asked, note = with_shard(asked, resumes=resumes)
-    recovery.finish_interrupted(ProjectPaths(root), time.time())
     if how.renumber and not how.dry_run:
-        _renumber(Project(root, asked), root)
+        _renumber(open_project(root, asked, wall=time.time()), root)
     source = CredentialOptions(file=how.keys, base_url=how.base_url)
     if read:
         return Session(read(asked, source), last=last)
-    session = Session(Project(root, asked, source, default_model=default_model), last=last)
+    project = open_project(root, asked, source, wall=time.time(), default_model=default_model)
+    session = Session(project, last=last)
     session.warnings += filter(None, [note])
     return session
 

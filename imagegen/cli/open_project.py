@@ -15,13 +15,10 @@ def open_project(root: Path, beats_file: Path | None = None, **options: object) 
 
     `options` are further fields of the request.
     """
-    from imagegen.project.layout import ProjectPaths
-    from imagegen.workspace import recovery
-    from imagegen.workspace.project import Project
+    from imagegen.workspace import opening
 
-    recovery.finish_interrupted(ProjectPaths(root), time.time())
     asked = make_request(beats_file=absolute(beats_file), **options)
-    return Project(root, asked)
+    return opening.open_project(root, asked, wall=time.time())
 
 
 def warn_of_active_run(read: "Project") -> None:

@@ -74,9 +74,9 @@ def exit_cleanly_on_signal() -> Iterator[None]:
 
 def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
     """Return the plan of the run. Raises `UsageError`."""
-    from imagegen.workspace.project import Project
+    from imagegen.workspace.reading import read_project
 
-    project = Project(root, _asked(active, beats_file))
+    project = read_project(root, _asked(active, beats_file))
     return project.plan(project.survey(time.time()).beats, lineage=active.root_run)
 
 

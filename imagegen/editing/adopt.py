@@ -25,6 +25,7 @@ from imagegen.workspace import progress as progress_files
 from imagegen.workspace.older_layout import old_pictures
 from imagegen.workspace.outdated import ADOPTED
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 
 def adopt(
@@ -61,7 +62,7 @@ def adopt(
             contents.made[settings.FILE] = lambda: data
         settled = {undo_data.SELECTIONS: msgspec.to_builtins(kept)} if kept.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)
-        progress_files.rewrite(Project(project.root, project.request), wall)
+        progress_files.rewrite(read_project(project.root, project.request), wall)
     return found
 
 

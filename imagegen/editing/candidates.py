@@ -1,6 +1,5 @@
 """Candidates to choose from, drawn beside the project: a look, or a beat several times."""
 
-import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,18 +9,17 @@ import msgspec
 
 from imagegen import encoding, files
 from imagegen.editing import use
-from imagegen.editing.scratch import ScratchProject
+from imagegen.editing.scratch import Scratch, draw_beside
 from imagegen.errors import UsageError
 from imagegen.images.png import MAX_BYTES
 from imagegen.project import record, settings, steps
-from imagegen.project.record import DrawRequest
 from imagegen.project.settings import Style
 from imagegen.project.storyboard import Beat
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.project.tries import FOLDER, folders
 from imagegen.prompts.continuity import Predecessors
 from imagegen.shell import project_command
-from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.project import Project
 from imagegen.workspace.survey import inspect_image
 
 LOOK: Final = "look"
@@ -37,43 +35,23 @@ class TriedLook(msgspec.Struct, frozen=True, kw_only=True):
     look: str
 
 
-class CandidateProject(ScratchProject):
-    """A project that has candidates as beats: each of those asked for, `count` times.
+def propose(project: Project, *, look: str | None, count: int, wall: float) -> Scratch:
+    """Return candidates of the beats asked for, `count` of each, to be drawn beside the project.
 
     `look` is tried instead of the style's own. `wall` is the wall clock's time, in seconds.
-    Raises as `Project` does.
+    Raises `UsageError` and `StorageError`.
     """
-
-    def __init__(
-        self,
-        root: Path,
-        asked: DrawRequest,
-        source: CredentialOptions | None,
-        *,
-        look: str | None,
-        count: int,
-        wall: float,
-    ) -> None:
-        super().__init__(root, asked, source)
-        beats = self.selected_beats()
-        continued = self.predecessors
-        self.styles = tuple(dict.fromkeys(beat.style for beat in beats))
-        if look is not None:
-            self.settings = _with_look(self.settings, self.styles, look)
-        candidates = _candidates(beats, count)
-        self.use_beats(candidates, wall, _of_candidates(continued, candidates))
-        self._tried = None if look is None else TriedLook(style=self.styles[0], look=look)
-
-    def save_metadata(self) -> None:
-        """Write down which look was tried, for `keep`. Raises `StorageError`."""
-        if self._tried is not None:
-            files.write(self.layout.root / _FILE, encoding.to_json(self._tried))
-
-    def discard(self) -> None:
-        """Remove its folder, where nothing has come of it."""
-        with contextlib.suppress(OSError):
-            (self.layout.root / _FILE).unlink(missing_ok=True)
-        super().discard()
+    beats = project.selected_beats()
+    styles = tuple(dict.fromkeys(beat.style for beat in beats))
+    candidates = _candidates(beats, count)
+    continued = _of_candidates(project.predecessors, candidates)
+    own, metadata = project.settings, None
+    if look is not None:
+        own = _with_look(own, styles, look)
+        metadata = _FILE, encoding.to_json(TriedLook(style=styles[0], look=look))
+    project = msgspec.structs.replace(project, settings=own, styles=styles)
+    drawn = draw_beside(project, candidates, wall, continued)
+    return Scratch(project=drawn, metadata=metadata)
 
 
 def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:

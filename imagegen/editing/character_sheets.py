@@ -8,12 +8,11 @@ import msgspec
 
 from imagegen import files
 from imagegen.editing import settle
-from imagegen.editing.scratch import ScratchProject
+from imagegen.editing.scratch import Scratch, draw_beside
 from imagegen.errors import UsageError
 from imagegen.images import formats, png
 from imagegen.project import record, settings, steps
 from imagegen.project.characters import Character
-from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.project.tries import FOLDER, folders
 from imagegen.review import choose
@@ -22,7 +21,8 @@ from imagegen.toml import did_you_mean
 from imagegen.workspace import moved_numbers
 from imagegen.workspace.beat_filter import known
 from imagegen.workspace.outdated import Reason
-from imagegen.workspace.project import CredentialOptions, Project
+from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from imagegen.workspace.survey import inspect_image
 
 PICTURES: Final = "characters"
@@ -37,43 +37,32 @@ _WORDS: Final = (
 )
 
 
-class SheetProject(ScratchProject):
-    """A project that has sheets of its characters as beats, `count` of each in each style.
+def draft_sheets(project: Project, wanted: Sequence[str], *, count: int, wall: float) -> Scratch:
+    """Return sheets of characters, `count` of each in each style, to be drawn beside the project.
 
-    Without `wanted` of those that have a description and, in a style, no image yet. Raises as
-    `Project` does, and `UsageError` if there is nothing to draw.
+    Without `wanted` of those that have a description and, in a style, no image yet. Raises
+    `StorageError`, and `UsageError` if there is nothing to draw.
     """
-
-    def __init__(
-        self,
-        root: Path,
-        asked: DrawRequest,
-        source: CredentialOptions | None,
-        *,
-        wanted: Sequence[str],
-        count: int,
-        wall: float,
-    ) -> None:
-        super().__init__(root, asked, source)
-        drawn = {name: described(self, name) for name in wanted} or {
-            name: character
-            for name, character in self.settings.characters.items()
-            if character.about is not None
-        }
-        chosen = known("style", asked.styles, self.styles)
-        beats = {
-            style: tuple(
-                _sheet(style, name, character, nth)
-                for name, character in drawn.items()
-                if wanted or character.picture_in(style) is None
-                for nth in range(1, count + 1)
-            )
-            for style in self.styles
-            if not chosen or style in chosen
-        }
-        if not any(beats.values()):
-            raise _nothing_to_draw(self.settings.characters)
-        self.use_beats({style: own for style, own in beats.items() if own}, wall)
+    drawn = {name: described(project, name) for name in wanted} or {
+        name: character
+        for name, character in project.settings.characters.items()
+        if character.about is not None
+    }
+    chosen = known("style", project.request.styles, project.styles)
+    beats = {
+        style: tuple(
+            _sheet(style, name, character, nth)
+            for name, character in drawn.items()
+            if wanted or character.picture_in(style) is None
+            for nth in range(1, count + 1)
+        )
+        for style in project.styles
+        if not chosen or style in chosen
+    }
+    if not any(beats.values()):
+        raise _nothing_to_draw(project.settings.characters)
+    some = {style: own for style, own in beats.items() if own}
+    return Scratch(project=draw_beside(project, some, wall))
 
 
 def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
@@ -152,7 +141,7 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
     asked = msgspec.structs.replace(project.request, beats=(str(beat.address),))
-    now = Project(project.root, asked)
+    now = read_project(project.root, asked)
     found_now = now.survey(wall)
     chosen = settle.select(now, found_now)
     if not found_now.moves and any(Reason.REFERENCES in one.changed for one in chosen):

@@ -28,6 +28,7 @@ from imagegen.review.project_copies import (
 from imagegen.workspace import moved_numbers, undo_data
 from imagegen.workspace import progress as progress_files
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 
 def merge(
@@ -55,7 +56,7 @@ def merge(
         steps.perform(
             layout, "merge", wall=wall, away=away, contents=Contents(made), settled=settled
         )
-        progress_files.rewrite(Project(project.root, project.request), wall)
+        progress_files.rewrite(read_project(project.root, project.request), wall)
     return found.plan
 
 

@@ -13,81 +13,81 @@ from pathlib import Path
 import msgspec
 
 from imagegen import files
-from imagegen.project.beat_ids import BeatIndex
 from imagegen.project.index import Index
 from imagegen.project.layout import ProjectPaths, reject_symlink
 from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, Storyboard
 from imagegen.project.tries import FOLDER, folders
-from imagegen.prompts.composer import Composer
 from imagegen.prompts.continuity import Predecessors
 from imagegen.times import path_timestamp
 from imagegen.workspace.project import Project
 
 
-class ScratchProject(Project):
-    """A project with other beats than the storyboard's, drawn into a folder of `tries`."""
+class Scratch(msgspec.Struct, frozen=True, kw_only=True):
+    """What is drawn beside a project, into a folder of `tries`.
 
-    resumes = False
-    reuses = False
+    `metadata` is what else must be known later of it: a file's name and content.
+    """
 
-    def use_beats(
-        self,
-        beats: Mapping[str, tuple[Beat, ...]],
-        wall: float,
-        predecessors: Predecessors | None = None,
-    ) -> None:
-        """Draw these beats from now on, and into a new folder.
-
-        `predecessors` say which of them continue which beats of the project. `wall` is the wall
-        clock's time, in seconds. Raises `UsageError` and `StorageError`.
-        """
-        self.composer = Composer(
-            self.settings,
-            self.composer.references,
-            predecessors,
-            self.composer.limits,
-            pictures=self.layout,
-            model=self.table_entry,
-        )
-        self.predecessors = {}
-        self.styles = tuple(beats)
-        self.storyboard = Storyboard(source=self.storyboard.source, beats=dict(beats))
-        self.beat_index = BeatIndex.of(self.storyboard.beats)
-        self.overrides = msgspec.structs.replace(self.overrides, beats=self.storyboard.beats)
-        self.layout = _TriesPaths.within(self.layout, wall)
-        self.index = Index(self.layout.state_dir)
-        self.request = DrawRequest(provider=self.request.provider, model=self.request.model)
-
-    def reload(self) -> Project:
-        """Return itself: no other command draws into its folder."""
-        return self
+    project: Project
+    metadata: tuple[str, bytes] | None = None
 
     def save_metadata(self) -> None:
-        """Write down what else must be known later of what is drawn. Raises `StorageError`."""
+        """Write the metadata into the folder. Raises `StorageError`."""
+        if self.metadata is not None:
+            name, data = self.metadata
+            files.write(self.project.layout.root / name, data)
 
     def discard(self) -> None:
-        """Remove its folder if nothing was drawn into it."""
-        if any(self.layout.pictures.rglob("*.png")):
-            return
-        shutil.rmtree(self.layout.state_dir, ignore_errors=True)
+        """Remove the folder if nothing was drawn into it."""
+        layout = self.project.layout
         with contextlib.suppress(OSError):
-            self.layout.root.rmdir()
-            self.layout.root.parent.rmdir()
+            if self.metadata is not None:
+                (layout.root / self.metadata[0]).unlink(missing_ok=True)
+        if any(layout.pictures.rglob("*.png")):
+            return
+        shutil.rmtree(layout.state_dir, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            layout.root.rmdir()
+            layout.root.parent.rmdir()
 
     @property
     def first_picture(self) -> str | None:
         """Where the first of its images is that is there, relative to the project."""
-        for own in self.storyboard.beats.values():
+        layout = self.project.layout
+        for own in self.project.storyboard.beats.values():
             for beat in own:
-                if (path := self.layout.picture(*beat.address)).is_file():
-                    return f"{self.output_folder}/{self.layout.relative(path)}"
+                if (path := layout.picture(*beat.address)).is_file():
+                    return f"{layout.output_folder}/{layout.relative(path)}"
         return None
 
-    @property
-    def output_folder(self) -> str:
-        """Where its images are, relative to the project."""
-        return f"{FOLDER}/{self.layout.root.name}"
+
+def draw_beside(
+    project: Project,
+    beats: Mapping[str, tuple[Beat, ...]],
+    wall: float,
+    continued: Predecessors | None = None,
+) -> Project:
+    """Return a project with these beats, to be drawn into a new folder of `project`.
+
+    `continued` says which of them continue which beats of `project`. `wall` is the wall
+    clock's time, in seconds. Raises `UsageError` and `StorageError`.
+    """
+    # Faulty references are an error before there is a folder.
+    _ = project.composer
+    layout = _TriesPaths.within(project.layout, wall)
+    board = Storyboard(source=project.storyboard.source, beats=dict(beats))
+    return msgspec.structs.replace(
+        project,
+        origin=project,
+        continued=continued or {},
+        styles=tuple(beats),
+        storyboard=board,
+        overrides=msgspec.structs.replace(project.overrides, beats=board.beats),
+        layout=layout,
+        index=Index(layout.state_dir),
+        request=DrawRequest(provider=project.request.provider, model=project.request.model),
+    )
 
 
 class _TriesPaths(ProjectPaths):
@@ -96,6 +96,7 @@ class _TriesPaths(ProjectPaths):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.pictures = self.root
+        self.output_folder = f"{FOLDER}/{self.root.name}"
 
     @classmethod
     def within(cls, project: ProjectPaths, wall: float) -> "_TriesPaths":

@@ -17,7 +17,7 @@ from imagegen.project.steps import Step
 from imagegen.project.storyboard import BeatAddress
 from imagegen.times import iso
 from imagegen.workspace import progress as progress_files
-from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 from imagegen.workspace.undo_data import OVERRIDES, SELECTIONS
 
 
@@ -43,7 +43,7 @@ def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
         _end(layout, last[1], wall)
         # Errors of the project's files are no reason to keep what was undone.
         with contextlib.suppress(ImagegenError):
-            project = Project(layout.root, DrawRequest())
+            project = read_project(layout.root, DrawRequest())
             progress_files.rewrite(project, wall)
             if SELECTIONS in last[1].settled:
                 # What was chosen since may have lost its copy to the one that came back.

@@ -12,6 +12,7 @@ from imagegen.workspace import moved_numbers, undo_data
 from imagegen.workspace import progress as progress_files
 from imagegen.workspace.outdated import USER_SUPPLIED
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import read_project
 
 
 def use_image(project: Project, data: bytes, wall: float) -> str:
@@ -64,7 +65,7 @@ def use_picture(
             contents[overrides.FILE] = overrides.render(project.root, changes)
         settled = undo_data.overrides_undo_data(project, changes)
         steps.perform(project.layout, "use", wall=wall, contents=contents, settled=settled)
-        progress_files.rewrite(Project(project.root, project.request), wall)
+        progress_files.rewrite(read_project(project.root, project.request), wall)
     return place
 
 

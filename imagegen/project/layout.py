@@ -38,6 +38,8 @@ class ProjectPaths:
         self.state_dir = self.root / OURS
         self.pictures = self.root / PICTURES
         self.archive_dir = self.root / OLD
+        self.output_folder = PICTURES
+        """Where images are drawn, as messages show it."""
         for folder in (self.state_dir, self.pictures, self.archive_dir):
             reject_symlink(folder)
 

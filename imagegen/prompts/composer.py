@@ -71,6 +71,17 @@ class Composer:
             name for name in _CHOICES if getattr(settings, name) != getattr(defaults, name)
         )
 
+    def with_predecessors(self, predecessors: Predecessors) -> "Composer":
+        """Return one with the same references, for other beats that continue these."""
+        return Composer(
+            self._settings,
+            self.references,
+            predecessors,
+            self.limits,
+            pictures=self._pictures,
+            model=self._model,
+        )
+
     def before(self, beat: Beat) -> BeatKey | None:
         """Return shot and number of the beat that this one is drawn from."""
         return self._predecessors.get(beat.style, {}).get(beat.key)

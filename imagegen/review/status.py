@@ -14,7 +14,7 @@ from imagegen.project.record import RunRecord
 from imagegen.project.storyboard import BeatKey
 from imagegen.review import choices, older_images
 from imagegen.review.choices import ChangeSinceChosen, ChoiceStanding, UnreadableEntry
-from imagegen.workspace import moved_numbers
+from imagegen.workspace import model_checks, moved_numbers
 from imagegen.workspace.misfits import Misfits
 from imagegen.workspace.plan import RedrawPolicy
 from imagegen.workspace.project import Project
@@ -219,7 +219,7 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         pid=last.pid if last and active and last.ended is None else None,
         resume_after=broken.resume_after if broken else None,
         last_run=last,
-        price=project.picture_price(),
+        price=model_checks.picture_price(project),
         not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
         beats_file=encodable(project.storyboard.source),
         beats_named=project.request.beats_file is not None,

@@ -34,9 +34,11 @@ from imagegen.spending.account import RunAccount
 from imagegen.times import day, iso
 from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
 from imagegen.workspace.last_run import suspended_by
+from imagegen.workspace.notes import project_notes
 from imagegen.workspace.plan import Plan, chain_lengths
 from imagegen.workspace.pricing import Expected
 from imagegen.workspace.project import Project
+from imagegen.workspace.reading import reload
 from imagegen.workspace.survey import ImageState, Survey
 
 _LISTENERS_SECONDS = 2.0
@@ -64,14 +66,14 @@ class Session:
     def __init__(self, project: Project, *, last: RunRecord | None) -> None:
         self.project = project
         model_checks.require_settings(project)
-        self.warnings: list[str] = list(project.notes())
+        self.warnings: list[str] = list(project_notes(project))
         self._resumed = last
         self._runtime = ThreadRuntime()
         started = iso(self._runtime.clock.wall())
         run = record.new_id(started)
         self._composer = project.composer
         self._provider = project.provider()
-        self._last = record.read(project.layout)
+        self._last = project.last_run
         begun = RunRecord(
             run=run,
             root_run=last.root_run if last else run,
@@ -81,19 +83,19 @@ class Session:
             model=self._provider.model,
             answer_seconds=self._last_seconds,
             thought_tokens=self._thought_tokens,
-            draw_settings=project.drawn_by(self._last),
+            draw_settings=project.draw_settings,
             suspended_run=suspended_by(self._last, project.request, last),
         )
         self._claim = RunClaim(project.layout, begun, self._runtime.clock)
         self.warnings += filter(None, [older_images.notice(project)])
         self.warnings += project.ring.warnings
-        self.warnings += project.address_warnings()
+        self.warnings += project.credentials.address_warnings()
         self._warnings_reported = len(self.warnings)
         self._survey_cache: Survey | None = None
         self._newest_step: Path | None = None
         self._plans: dict[int | None, Plan] = {}
         self._limit: int | None = None
-        self._reuses = project.reuses
+        self._reuses = not project.is_scratch
         self._was_active = record.is_active(project.layout)
         self._bus: Bus | None = None
 
@@ -132,7 +134,7 @@ class Session:
         waiting by it. Raises as reading a project does.
         """
         self._provider.close()
-        session = Session(self.project.reload(), last=self._resumed)
+        session = Session(reload(self.project), last=self._resumed)
         session.warnings += self.warnings[self._warnings_reported :]
         return session
 

@@ -22,7 +22,7 @@ from imagegen.secret import Secret
 from imagegen.shell import command
 from imagegen.times import day
 from imagegen.workspace import credentials
-from imagegen.workspace.project import CredentialOptions
+from imagegen.workspace.credentials import CredentialOptions
 
 _UNREACHED: Final = frozenset(
     {FaultKind.PASSING, FaultKind.REDIRECTED, FaultKind.UNUSABLE, FaultKind.NETWORK}

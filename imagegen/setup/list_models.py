@@ -8,7 +8,7 @@ from imagegen import providers
 from imagegen.providers.base import ProviderError
 from imagegen.providers.models import Catalogue, Model
 from imagegen.setup.check_keys import ConfiguredKeys
-from imagegen.workspace.project import CredentialOptions
+from imagegen.workspace.credentials import CredentialOptions
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

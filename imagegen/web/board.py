@@ -17,7 +17,8 @@ from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat
 from imagegen.review.status import BeatState, ProjectStatus, StyleStatus, project_status
 from imagegen.web.fingerprints import file_fingerprint, project_fingerprint, referenced_paths
-from imagegen.workspace import moved_numbers, recovery
+from imagegen.workspace import moved_numbers
+from imagegen.workspace.opening import open_project
 from imagegen.workspace.project import Project
 
 _DRAWN: Final = frozenset({Status.COMPLETE, Status.OUTDATED})
@@ -130,8 +131,7 @@ class BoardCache:
             return self._read
 
     def _reload(self, seen: int) -> "_Read":
-        recovery.finish_interrupted(self.layout, time.time())
-        project = Project(self._root, self.asked)
+        project = open_project(self._root, self.asked, wall=time.time())
         named = referenced_paths(project)
         if named != self._named:
             # Files are marked before they are read: a change between the two would not be seen.

@@ -3,12 +3,49 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from imagegen import providers
 from imagegen.errors import InvalidInputError
 from imagegen.keys import keyfile
+from imagegen.keys.address import address, plaintext_warning
 from imagegen.keys.keyring import Keyring
 from imagegen.keys.locations import KeyLocation, LocationKind, candidate_locations
 from imagegen.keys.section import Section
+from imagegen.project.settings import Settings
+
+
+class CredentialOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where this command finds keys and sends them; never remembered."""
+
+    file: Path | None = None
+    base_url: str | None = None
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's keys and URL, as a command may use them."""
+
+    provider: str
+    options: CredentialOptions
+    ring: Keyring = msgspec.field(default_factory=Keyring)
+
+    @property
+    def base_url(self) -> str | None:
+        """Where requests go; None: to the provider's own address. Raises `UsageError`."""
+        takes_address = providers.named(self.provider).supports_base_url
+        return address(self.options.base_url, self.ring) if takes_address else None
+
+    def address_warnings(self) -> list[str]:
+        """Warn of an address to which keys would travel in the clear."""
+        has_keys = bool(providers.key_variables(self.provider))
+        warning = plaintext_warning(self.base_url) if has_keys else None
+        return [warning] if warning else []
+
+
+def read(root: Path, own: Settings, options: CredentialOptions) -> Credentials:
+    """Read the keys of the provider that a project's settings name; raises as `load` does."""
+    ring = load(root, own.provider, tuple(own.styles), named=options.file)
+    return Credentials(provider=own.provider, options=options, ring=ring)
 
 
 def section(provider: str) -> Section:

@@ -1,14 +1,16 @@
 """What the model that draws does not take, and what is worth knowing about it before it draws."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from imagegen.errors import InputError, InvalidInputError
+from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project import settings
 from imagegen.project.storyboard import Beat
 from imagegen.providers.models import Catalogue, Model
-from imagegen.workspace.pricing import Expected, expected
+from imagegen.workspace import credentials
+from imagegen.workspace.pricing import Expected, Pricing, expected
 from imagegen.workspace.project import Project
 
 _OTHERS: Final = 3
@@ -92,8 +94,30 @@ def expected_cost(project: Project, beats: Iterable[Beat], thoughts: float = 0.0
     return _expected(project, project.table_entry, list(beats), thoughts)
 
 
+def picture_price(project: Project) -> float | None:
+    """Return about what an image costs with its references, in US dollars; None if unknown.
+
+    The keys file is read for it if it was not.
+    """
+    pricing = project.pricing
+    if pricing.ring.source is None and project.requires_keys:
+        own, options = project.settings, project.credentials.options
+        try:
+            ring = credentials.read(project.root, own, options).ring
+        except UsageError:
+            # Its errors are reported when keys are needed.
+            return None
+        pricing = Pricing(ring, own.image_size)
+    price = pricing.price(project.table_entry)
+    counts: Mapping[int, int] = {}
+    if price is not None and price.reference:
+        beats = itertools.chain.from_iterable(project.beats.values())
+        counts = project.composer.reference_counts(beats)
+    return expected(price, counts).mean
+
+
 def _expected(project: Project, model: Model, beats: list[Beat], thoughts: float) -> Expected:
-    price = project.price_of(model)
+    price = project.pricing.price(model)
     counts = {0: len(beats)}
     if price is not None and price.reference:
         counts = dict(project.composer.reference_counts(beats)) or counts

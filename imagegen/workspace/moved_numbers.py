@@ -4,7 +4,6 @@ from collections.abc import Collection
 from typing import Final
 
 from imagegen.errors import UsageError
-from imagegen.project import record
 from imagegen.project.storyboard import BeatAddress
 from imagegen.shell import command, project_command
 from imagegen.workspace.last_run import adopt_beats_hint
@@ -68,7 +67,7 @@ def last_run_beats_file(project: Project) -> str | None:
     another user: it is shown, and never read.
     """
     layout = project.layout
-    last = record.read(layout)
+    last = project.last_run
     named = last.draw_settings.beats_file if last is not None else None
     if named is None or project.request.beats_file is not None:
         return None

@@ -1,10 +1,25 @@
 """What images should cost, before the first of them is drawn."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
+from imagegen.keys.keyring import Keyring
 from imagegen.providers.base import Price
+from imagegen.providers.models import Model
+
+
+class Pricing(NamedTuple):
+    """What images of a size cost: from the keys file if it was read, else the list price."""
+
+    ring: Keyring
+    image_size: str
+
+    def price(self, model: Model) -> Price | None:
+        """Return what an image of a model costs; None if that is not known."""
+        own = self.ring.price(model.name, self.image_size)
+        return model.price(self.image_size) if own is None else Price(picture=own)
 
 
 class Expected(msgspec.Struct, frozen=True):

@@ -39,10 +39,10 @@ def _finish_step(layout: ProjectPaths, wall: float) -> None:
     from imagegen.project.record import DrawRequest  # noqa: PLC0415
     from imagegen.project.selections import copies  # noqa: PLC0415
     from imagegen.workspace import progress as progress_files  # noqa: PLC0415
-    from imagegen.workspace.project import Project  # noqa: PLC0415
+    from imagegen.workspace.reading import read_project  # noqa: PLC0415
 
     with contextlib.suppress(RunActiveError), record.project_lock(layout), copies.alone(layout):
         if steps.recover(layout) is not None:
             # Errors of the project's files are reported by the command that follows.
             with contextlib.suppress(ImagegenError):
-                progress_files.rewrite(Project(layout.root, DrawRequest()), wall)
+                progress_files.rewrite(read_project(layout.root, DrawRequest()), wall)

@@ -71,10 +71,10 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
         return {where: override for where, override in after.items() if override is not None}
 
     @property
-    def unused(self) -> list[str]:
+    def unused(self) -> list[BeatAddress]:
         """The entries without effect, because their prompts are gone."""
         used = set(self.stored_at.values())
-        return [str(where) for where in self.placed if where not in used]
+        return [where for where in self.placed if where not in used]
 
     @property
     def renamed(self) -> dict[BeatAddress, Override | None]:

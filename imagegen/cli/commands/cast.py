@@ -30,9 +30,9 @@ from imagegen.errors import UsageError
 from imagegen.shell import project_command
 
 if TYPE_CHECKING:
-    from imagegen.editing.scratch import ScratchProject
+    from imagegen.editing.scratch import Scratch
     from imagegen.project.record import DrawRequest
-    from imagegen.workspace.project import CredentialOptions
+    from imagegen.workspace.credentials import CredentialOptions
 
 EPILOG: Final = examples(
     ("imagegen cast my-video", "draws sheets of characters without an image"),
@@ -106,13 +106,12 @@ def cast(
         keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
     )
 
-    def read(asked: "DrawRequest", source: "CredentialOptions") -> "ScratchProject":
-        from imagegen.editing.character_sheets import SheetProject
+    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Scratch":
+        from imagegen.editing.character_sheets import draft_sheets
+        from imagegen.workspace import opening
 
-        wanted = names or []
-        return SheetProject(
-            project, asked, source, wanted=wanted, count=count or 1, wall=time.time()
-        )
+        opened = opening.open_project(project, asked, source, wall=time.time())
+        return draft_sheets(opened, names or [], count=count or 1, wall=time.time())
 
     name = names[0] if names else "NAME"
     keep_them = project_command("cast", project, name, "--keep", "sheets")

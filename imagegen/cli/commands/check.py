@@ -59,18 +59,18 @@ def check(
     """
     from imagegen.display import terminal
     from imagegen.project import storyboard
-    from imagegen.project.layout import ProjectPaths
     from imagegen.review import older_images
     from imagegen.times import day
-    from imagegen.workspace import model_checks, recovery
-    from imagegen.workspace.project import CredentialOptions, Project
+    from imagegen.workspace import model_checks
+    from imagegen.workspace.credentials import CredentialOptions
+    from imagegen.workspace.notes import project_notes
+    from imagegen.workspace.opening import open_project
 
     printer = terminal.printer()
-    recovery.finish_interrupted(ProjectPaths(project), time.time())
     asked = make_request(
         provider=provider, model=model, continuity=continuity, beats_file=absolute(beats)
     )
-    read = Project(project, asked, CredentialOptions(file=keys))
+    read = open_project(project, asked, CredentialOptions(file=keys), wall=time.time())
     composer = read.composer
     beats_of_all = [beat for own in read.beats.values() for beat in own]
     model_checks.require_settings(read)
@@ -98,7 +98,7 @@ def check(
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.requires_keys:
-            printer.model(read.model, read.settings.image_size, read.picture_price())
+            printer.model(read.model, read.settings.image_size, model_checks.picture_price(read))
             printer.keys(tails, read.ring.source)
     named = read.request.beats_file or read.settings.beats
     unused = (
@@ -106,7 +106,7 @@ def check(
     )
     hints = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
-    for note in (*read.notes(), *read.ring.warnings, *hints, *about_model):
+    for note in (*project_notes(read), *read.ring.warnings, *hints, *about_model):
         printer.wrap("  note: ", note, indent=4)
     if write:
         written = storyboard.write_clean(

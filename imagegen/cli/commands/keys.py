@@ -125,7 +125,7 @@ def list_keys(
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
     from imagegen.setup.check_keys import ConfiguredKeys
-    from imagegen.workspace.project import CredentialOptions
+    from imagegen.workspace.credentials import CredentialOptions
 
     found = ConfiguredKeys(project, CredentialOptions(file=keys), provider)
     if json:
@@ -164,7 +164,7 @@ def check(
     from imagegen.display import terminal
     from imagegen.display.reports import keys as shown
     from imagegen.setup import check_keys
-    from imagegen.workspace.project import CredentialOptions
+    from imagegen.workspace.credentials import CredentialOptions
 
     found = check_keys.ConfiguredKeys(
         project, CredentialOptions(file=keys, base_url=base_url), provider

@@ -42,7 +42,7 @@ def models(
     from imagegen.display import terminal
     from imagegen.display.reports import models as shown
     from imagegen.setup import list_models
-    from imagegen.workspace.project import CredentialOptions
+    from imagegen.workspace.credentials import CredentialOptions
 
     listing = list_models.gather(project, CredentialOptions(file=keys, base_url=base_url), provider)
     if json:

@@ -1,5 +1,6 @@
 """The command that redraws beats, with another prompt if asked: `redraw`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from imagegen.project.overrides import Override
     from imagegen.project.record import DrawRequest
     from imagegen.project.storyboard import Beat
-    from imagegen.workspace.project import CredentialOptions, Project
+    from imagegen.workspace.credentials import CredentialOptions
+    from imagegen.workspace.project import Project
 
 EPILOG: Final = examples(
     ("imagegen redraw my-video clear/7.3", "same prompt"),
@@ -106,8 +108,8 @@ def redraw(
         return msgspec.structs.replace(had, prompt=text, waived=False, accepted=None)
 
     def read(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
-        from imagegen.workspace.project import Project
+        from imagegen.workspace.opening import open_project
 
-        return Project(project, asked, source, resettle=wanted)
+        return open_project(project, asked, source, wall=time.time(), edit_override=wanted)
 
     draw(project, asked, how, read=read)

@@ -147,9 +147,9 @@ def _look(
     from imagegen.export import record
     from imagegen.review.status import project_status
     from imagegen.workspace import moved_numbers
-    from imagegen.workspace.project import Project
+    from imagegen.workspace.reading import read_project
 
-    project, now = Project(root, make_request(beats_file=beats_file)), time.time()
+    project, now = read_project(root, make_request(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
     found = project_status(project, now, surveyed)
     # A file of choices that cannot be read is reported as such.

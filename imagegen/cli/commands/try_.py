@@ -34,9 +34,10 @@ from imagegen.errors import Exit, ImagegenError
 from imagegen.shell import project_command
 
 if TYPE_CHECKING:
-    from imagegen.editing.scratch import ScratchProject
+    from imagegen.editing.scratch import Scratch
     from imagegen.project.record import DrawRequest
-    from imagegen.workspace.project import CredentialOptions, Project
+    from imagegen.workspace.credentials import CredentialOptions
+    from imagegen.workspace.project import Project
 
 EPILOG: Final = examples(
     (
@@ -115,16 +116,16 @@ def attempt(
         keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
     )
 
-    def read(asked: "DrawRequest", source: "CredentialOptions") -> "ScratchProject":
-        from imagegen.editing.candidates import CandidateProject
+    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Scratch":
+        from imagegen.editing.candidates import propose
+        from imagegen.workspace import opening
 
-        return CandidateProject(
-            project, asked, source, look=look, count=count or 2, wall=time.time()
-        )
+        opened = opening.open_project(project, asked, source, wall=time.time())
+        return propose(opened, look=look, count=count or 2, wall=time.time())
 
     named = ["--beats", str(beats)] if beats is not None else []
 
-    def keeps(drawn: "ScratchProject") -> dict[str, str]:
+    def keeps(drawn: "Scratch") -> dict[str, str]:
         found = {}
         if drawn.first_picture is not None:
             path = (project / drawn.first_picture).as_posix()
@@ -142,21 +143,21 @@ def draw_candidates(
     project: Path,
     asked: "DrawRequest",
     how: ExecutionOptions,
-    read: Callable[["DrawRequest", "CredentialOptions"], "ScratchProject"],
-    keeps: Callable[["ScratchProject"], Mapping[str, str]],
+    read: Callable[["DrawRequest", "CredentialOptions"], "Scratch"],
+    keeps: Callable[["Scratch"], Mapping[str, str]],
 ) -> None:
     """Draw into tries/, and print the commands that keep the result.
 
     `read` reads the project to draw; `keeps` returns commands and what they do. Raises `typer.Exit`
     with the run's exit code, and `ImagegenError` if nothing could start.
     """
-    drawn: list[ScratchProject] = []
+    drawn: list[Scratch] = []
 
     def once(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
         drawn.append(read(asked, source))
         # Before anything is drawn: a run that is killed does not return here.
         drawn[0].save_metadata()
-        return drawn[0]
+        return drawn[0].project
 
     try:
         draw(project, asked, how, read=once)
