@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from commands import Commands, pictures
 from gemini_server import Answer, GeminiServer
+from imagegen.engine.outcomes import BACKOFF_SECONDS
 from imagegen.engine.queue import ROUND_DELAY
-from imagegen.engine.worker import BACKOFF_SECONDS
 from imagegen.errors import Exit
 from imagegen.events.types import Progress, Waiting
 from imagegen.project.beat_status import Status

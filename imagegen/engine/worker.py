@@ -1,52 +1,29 @@
 """One style's worker: takes its beats one by one, and has a pool of threads send and save them."""
 
 import math
-import random
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from imagegen.engine import stop_reasons
-from imagegen.engine.attempt import Attempt, Saved, draw_once
-from imagegen.engine.circuit_breaker import State
+from imagegen.engine.attempt import Attempt, draw_once
+from imagegen.engine.outcomes import Outcomes
 from imagegen.engine.queue import ROUND_DELAY, BeatQueue
-from imagegen.engine.rejections import ALIKE
 from imagegen.engine.reporter import StyleReporter
 from imagegen.engine.runtime import MAX_WIDTH
-from imagegen.engine.state import PICTURE, RunState
+from imagegen.engine.state import RunState
 from imagegen.engine.task import Task
-from imagegen.engine.usage import record_usage
-from imagegen.errors import ImagegenError
-from imagegen.events.types import Waiting
 from imagegen.project.beat_status import Status
-from imagegen.project.progress import BeatError
-from imagegen.providers.base import FaultKind, ProviderError
 from imagegen.quota.pool import Exhausted, Lease
 from imagegen.quota.pool import Throttled as KeyWait
 from imagegen.spending.account import Refusal
 from imagegen.spending.ledger import Entry
 from imagegen.workspace.plan import Planned
 
-BACKOFF_SECONDS: Final = (2.0, 8.0, 30.0)
 NEVER: Final = math.inf
-_LONGEST_WAIT: Final = 3600.0
-"""Seconds that a service may ask a beat to wait, as it may ask a key."""
 EPSILON: Final = 0.001
 """Seconds after the last chance to send, when it is surely gone."""
-
-_QUOTA_OR_KEY: Final = frozenset(
-    {
-        FaultKind.LIMITED,
-        FaultKind.SPENT_TODAY,
-        FaultKind.NO_QUOTA,
-        FaultKind.OUT_OF_CREDIT,
-        FaultKind.KEY_REJECTED,
-    }
-)
-
-_BEATS_OWN: Final = frozenset({FaultKind.REFUSED, FaultKind.BAD_REQUEST, FaultKind.BLOCKED})
-"""Kinds of errors that say nothing of how the service is."""
 
 
 class Worker:
@@ -69,7 +46,6 @@ class Worker:
         self._run = run
         self._width = width
         self._executor = run.runtime.executor(width, style)
-        self._random = random.Random(seed)  # noqa: S311  # jitter
         self.queue = BeatQueue(self, beats)
         self._in_flight = 0
         self._inbox: deque[tuple[Task, Attempt | BaseException]] = deque()
@@ -77,6 +53,7 @@ class Worker:
         self.last_sent = 0.0
         """When the latest request was begun, in `Clock.now()` seconds."""
         self._reporter = StyleReporter(run, style, self.queue.total)
+        self._outcomes = Outcomes(run, style, self.queue, self._reporter, seed)
         self._began = False
         if run.key_pool is not None and self.queue.next_due is not None:
             run.key_pool.register_demand(style)
@@ -128,7 +105,7 @@ class Worker:
                 return NEVER
             self._out_of_time(now)
         elif not self._another_round(now):
-            self._give_up_for_good()
+            self._outcomes.give_up_for_good()
             self._finished = True
         return now
 
@@ -239,7 +216,13 @@ class Worker:
         self.last_sent = self._run.runtime.clock.now()
         self._run.circuit_breaker.on_send(task)
         tail = lease.secret.tail if lease else None
-        self._report(task, Status.GENERATING, attempt=task.attempts + 1, key=tail)
+        self._reporter.report_beat(
+            task.beat,
+            Status.GENERATING,
+            self.queue.completed,
+            attempt=task.attempts + 1,
+            key=tail,
+        )
         try:
             self._executor.submit(partial(self._job, task, lease, reserved))
         except RuntimeError:
@@ -289,18 +272,7 @@ class Worker:
                 self._run.runtime.wake()
             if isinstance(result, BaseException):
                 raise result
-            told = record_usage(self._run, result)
-            if result.key_update is not None:
-                fault = result.result
-                words = self._run.new_limit(fault) if isinstance(fault, ProviderError) else ""
-                self._reporter.report_key(result.key_update, words=words)
-            if isinstance(result.result, Saved):
-                self._complete(task, result.result, told)
-            elif isinstance(result.result, ImagegenError):
-                self._requeue(task, now, **told)
-                self._run.fail(result.result)
-            else:
-                self._fault(task, result.result, now, told, sent=result.sent)
+            self._outcomes.settle(task, result, now)
         if answered and (self._run.spending.limit_reached or self._run.room.short):
             # Whether money or room is left after all concerns every style.
             self._run.spending.limit_reached = self._run.room.short = False
@@ -309,195 +281,12 @@ class Worker:
         if suspect is not None and not self._run.counts.in_flight and self._run.shutdown is None:
             self._run.request_stop(stop_reasons.rejected_alike(suspect))
 
-    def _complete(self, task: Task, saved: Saved, told: dict[str, Any]) -> None:
-        self._answered(task)
-        self._run.room.saved(saved.bytes)
-        self._run.trouble, self._run.useless_probes = None, 0
-        if self._run.rejections.drawn(self._run.runtime.clock.now()):
-            self._run.runtime.wake()
-        self.queue.drawn(task)
-        self._run.note_shape(saved.misfit)
-        self._report(
-            task,
-            Status.COMPLETE,
-            attempt=task.attempts + 1,
-            image_path=saved.path,
-            bytes=saved.bytes,
-            width=saved.width,
-            height=saved.height,
-            misfit=saved.misfit.words if saved.misfit is not None else None,
-            **told,
-        )
-
-    def _fault(
-        self, task: Task, fault: ProviderError, now: float, told: dict[str, Any], *, sent: bool
-    ) -> None:
-        error = BeatError(cause=fault.kind.value, reason=fault.reason, message=fault.message)
-        if fault.kind not in _BEATS_OWN:
-            self._run.trouble = fault
-        if fault.stale:
-            # Nothing was answered: the connection was gone before the request was there.
-            self._run.circuit_breaker.on_unsent(task)
-            self._requeue(task, now, **told)
-        elif fault.kind is FaultKind.PASSING:
-            self._passing(task, error, fault, now, told)
-        elif fault.kind is FaultKind.NETWORK:
-            self._in_the_way(task, error, fault, now, told)
-        else:
-            self._answer(task, error, fault, now, told, sent=sent)
-
-    def _answer(
-        self,
-        task: Task,
-        error: BeatError,
-        fault: ProviderError,
-        now: float,
-        told: dict[str, Any],
-        *,
-        sent: bool,
-    ) -> None:
-        """Act on an answer of the service, or on a beat that could not be sent."""
-        if sent:
-            self._answered(task)
-        else:
-            self._run.circuit_breaker.on_unsent(task)
-            if self._run.circuit_breaker.is_open:
-                # Another beat may be the probe.
-                self._run.runtime.wake()
-        if fault.kind in _QUOTA_OR_KEY and self._run.key_pool is not None:
-            self._run.counts.limited += fault.kind is FaultKind.LIMITED
-            self._reporter.warn_shared_quota()
-            self._requeue(task, now, **told)
-        elif fault.kind is FaultKind.UNKNOWN_FIELD:
-            self._requeue(task, now, **told)
-            self._run.warn_once(fault.message)
-        elif fault.kind is FaultKind.MODEL_GONE:
-            self._requeue(task, now, **told)
-            self._run.model_gone = self._run.model_gone or fault.message
-        elif fault.kind in {FaultKind.REDIRECTED, FaultKind.UNUSABLE}:
-            self._requeue(task, now, **told)
-            self._run.request_stop(stop_reasons.bad_base_url(fault.kind, fault.message))
-        elif fault.kind is FaultKind.NO_PICTURE or fault.kind in _QUOTA_OR_KEY:
-            # Without keys nothing but the attempts bounds how often this is met.
-            task.attempts += 1
-            task.empty_responses += 1
-            if task.empty_responses >= self._run.options.max_attempts:
-                self._reject(task, error, fault, now, told)
-            else:
-                self._retry(task, error, now, told)
-        elif sent and fault.kind is FaultKind.BAD_REQUEST:
-            task.attempts += 1
-            self._reject(task, error, fault, now, told)
-        else:
-            task.attempts += 1
-            self._in_error(task, error, **told)
-
-    def _reject(
-        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
-    ) -> None:
-        """Put a beat in error, unless every request may be rejected as this one is."""
-        if self._run.rejections.charges(task, task.beat.key, fault, task.beat.words):
-            self._in_error(task, error, **told)
-        else:
-            # Other beats come first, for they may show what caused the error.
-            self.queue.requeue(task, now + BACKOFF_SECONDS[-1])
-            self._report(task, Status.PENDING, **told)
-
-    def _in_the_way(
-        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
-    ) -> None:
-        """Handle an error on the way to the service that needs the user.
-
-        Once the service has answered in this run, it may be a moment's trouble.
-        """
-        drawn = self._run.counts.answers[PICTURE] > 0
-        limit = ALIKE if drawn else 1
-        if self._run.rejections.charges(task, task, fault, limit=limit) and drawn:
-            self._passing(task, error, fault, now, told)
-        else:
-            self._run.circuit_breaker.on_unsent(task)
-            self._requeue(task, now, **told)
-
-    def _passing(
-        self, task: Task, error: BeatError, fault: ProviderError, now: float, told: dict[str, Any]
-    ) -> None:
-        if fault.is_useless:
-            sent_at = now - told.get("seconds", 0.0)
-            self._run.rejections.note(task.beat.key, fault, task.beat.words, sent_at=sent_at)
-        outage = self._run.circuit_breaker
-        retry_after = min(fault.retry_after or 0.0, _LONGEST_WAIT)
-        counts, taken_back = outage.on_failure(task, now, retry_after)
-        if not counts:
-            self._requeue(task, now, error=error, **told)
-        else:
-            task.attempts += 1
-            self._retry(task, error, now, told, at_least=retry_after)
-        if outage.state is State.HALF_OPEN and fault.was_drawn:
-            self._run.useless_probes += 1
-            if self._run.useless_probes >= ALIKE and self._run.shutdown is None:
-                self._run.request_stop(stop_reasons.useless_answers(fault))
-        for other in taken_back:
-            other.worker.refund_attempt(other)
-        if taken_back:
-            self._run.announce_half_open()
-        if outage.is_open:
-            # When the next probe may leave has changed, for every style.
-            self._run.runtime.wake()
-
-    def _answered(self, task: Task) -> None:
-        held_up = self._run.circuit_breaker.state is not State.CLOSED
-        if self._run.circuit_breaker.on_response(task):
-            self._run.emit(Waiting(reason="online", message="the service answers again"))
-        if held_up:
-            # Other styles may be waiting for no certain time.
-            self._run.runtime.wake()
-
-    def _retry(
-        self,
-        task: Task,
-        error: BeatError,
-        now: float,
-        told: dict[str, Any],
-        *,
-        at_least: float = 0.0,
-    ) -> None:
-        """Try a beat again, after a back-off or, its attempts used up, in another round.
-
-        Not before `at_least` seconds have passed.
-        """
-        if task.attempts < self._run.options.max_attempts:
-            pause = BACKOFF_SECONDS[min(task.attempts, len(BACKOFF_SECONDS)) - 1]
-            pause = max(pause * self._random.uniform(0.75, 1.25), at_least)
-            self.queue.requeue(task, now + pause)
-            self._report(task, Status.PENDING, error=error, attempt=task.attempts, **told)
-            return
-        self.queue.give_up(task, error)
-        self._report(task, Status.PENDING, error=error, **told)
-
-    def _requeue(self, task: Task, now: float, **told: object) -> None:
-        """Send a beat again at once: the error is not counted against it."""
-        self.queue.requeue(task, now)
-        self._report(task, Status.PENDING, **told)
-
-    def _in_error(self, task: Task, error: BeatError, **told: object) -> None:
-        self._run.counts.errors += 1
-        blocked_by_it = self.queue.in_error(task)
-        self._report(task, Status.ERROR, error=error, attempt=task.attempts, **told)
-        for blocked in blocked_by_it:
-            self._report(blocked, Status.BLOCKED, blocked_by=task.beat.beat)
-        if self._run.options.fail_fast and self._run.shutdown is None:
-            self._run.request_stop(stop_reasons.first_error(self.style, task.beat))
-
     def _another_round(self, now: float) -> bool:
         """Give beats that only met temporary errors one more round, half a minute later."""
         beats = self.queue.start_retry_round(now)
         if beats:
             self._reporter.report_retry_round(beats, ROUND_DELAY)
         return beats > 0
-
-    def _give_up_for_good(self) -> None:
-        for task, error in self.queue.drain_given_up().items():
-            self._in_error(task, error)
 
     def _shut_down(self) -> float | None:
         """End this worker as soon as nothing is in flight."""
@@ -520,6 +309,3 @@ class Worker:
         self._finished = True
         self._reporter.report_keys()
         self._run.stop_reasons.append(stop_reasons.keys_exhausted(self.style, keys, self._run))
-
-    def _report(self, task: Task, status: Status, **fields: object) -> None:
-        self._reporter.report_beat(task.beat, status, self.queue.completed, **fields)
