@@ -18,7 +18,10 @@ from imagegen.events.types import Complete, Event, Progress
 from imagegen.project.layout import ProjectPaths
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat, BeatKey
-from imagegen.workspace.progress import ProgressWriter
+from imagegen.workspace.plan import Plan
+from imagegen.workspace.progress import progress_writers
+from imagegen.workspace.project import Project
+from imagegen.workspace.survey import ImageState
 
 _JOURNALS: Final = 5
 
@@ -40,11 +43,7 @@ class Recorder:
         errors: Mapping[str, Mapping[BeatKey, BeatError]],
         clock: Clock,
     ) -> None:
-        self._styles = {
-            style: ProgressWriter(layout, style, own, there.get(style, {}), errors.get(style, {}))
-            for style, own in beats.items()
-            if own or layout.progress(style).exists()
-        }
+        self._styles = progress_writers(layout, beats, there, errors)
         self._clock = clock
         self._path = layout.journal(run)
         self._journal = _open_journal(self._path)
@@ -77,6 +76,35 @@ class Recorder:
     def close(self) -> None:
         """Close the journal."""
         os.close(self._journal)
+
+
+def start_recording(
+    project: Project,
+    run: str,
+    plan: Plan,
+    there: dict[str, dict[BeatKey, str | None]],
+    clock: Clock,
+) -> Recorder:
+    """Return what records a run, with its progress files written. Raises `StorageError`.
+
+    `there` are the images as the survey found them, `plan` is as it is after files were moved
+    away.
+    """
+    for style, beats in plan.styles.items():
+        for planned in beats:
+            if planned.found is ImageState.NOTHING:
+                there[style].pop(planned.beat.key, None)
+    project.index.save()
+    recorder = Recorder(
+        project.layout,
+        run,
+        beats=project.beats,
+        there=there,
+        errors=project.errors(),
+        clock=clock,
+    )
+    recorder.write_all()
+    return recorder
 
 
 def _open_journal(path: Path) -> int:

@@ -29,24 +29,20 @@ from imagegen.quota.pool import KeyPool
 from imagegen.review import older_images
 from imagegen.runs import accounting, preflight, prepare
 from imagegen.runs.claim import RunClaim
-from imagegen.runs.recorder import Recorder
+from imagegen.runs.recorder import start_recording
 from imagegen.spending.account import RunAccount
 from imagegen.times import day, iso
 from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
-from imagegen.workspace.last_run import suspended_by
+from imagegen.workspace.last_run import measured, suspended_by
 from imagegen.workspace.notes import project_notes
 from imagegen.workspace.plan import Plan, chain_lengths
 from imagegen.workspace.pricing import Expected
 from imagegen.workspace.project import Project
 from imagegen.workspace.reading import reload
-from imagegen.workspace.survey import ImageState, Survey
+from imagegen.workspace.survey import Survey
 
 _LISTENERS_SECONDS = 2.0
 """How long a run that was ended at once waits for its listeners."""
-
-
-_MOST_THOUGHTS = 1_000_000.0
-"""Tokens for one image; more in a record is not plausible."""
 
 
 class RunLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +70,7 @@ class Session:
         self._composer = project.composer
         self._provider = project.provider()
         self._last = project.last_run
+        self._measured = measured(self._last, self._provider.model, project.settings.timeout)
         begun = RunRecord(
             run=run,
             root_run=last.root_run if last else run,
@@ -81,8 +78,8 @@ class Session:
             started=started,
             asked=project.request_for_record(),
             model=self._provider.model,
-            answer_seconds=self._last_seconds,
-            thought_tokens=self._thought_tokens,
+            answer_seconds=self._measured.answer_seconds,
+            thought_tokens=self._measured.thought_tokens,
             draw_settings=project.draw_settings,
             suspended_run=suspended_by(self._last, project.request, last),
         )
@@ -236,7 +233,9 @@ class Session:
 
     def _expected(self, plan: Plan) -> Expected:
         """Return what the images of a plan should cost."""
-        return model_checks.expected_cost(self.project, plan.drawn, self._thought_tokens or 0.0)
+        return model_checks.expected_cost(
+            self.project, plan.drawn, self._measured.thought_tokens or 0.0
+        )
 
     def _about_model(self, plan: Plan) -> Iterator[str]:
         today = day(self._runtime.clock.wall())
@@ -245,32 +244,14 @@ class Session:
     @property
     def _answer_seconds(self) -> float | None:
         """How long images take to come: as last time with this model, else as it is listed."""
-        if self._last_seconds is not None:
-            return self._last_seconds
-        return self.project.table_entry.seconds
-
-    @property
-    def _last_seconds(self) -> float | None:
-        """How long images of this model took to come last time."""
-        last = self._last
-        if last is None or last.model != self._provider.model or last.answer_seconds is None:
-            return None
-        # The record may come from another user.
-        return min(max(0.0, last.answer_seconds), self.project.settings.timeout)
-
-    @property
-    def _thought_tokens(self) -> float | None:
-        """How many tokens this model thought about an image last time."""
-        last = self._last
-        if last is None or last.model != self._provider.model or last.thought_tokens is None:
-            return None
-        return min(max(0.0, last.thought_tokens), _MOST_THOUGHTS)
+        seconds = self._measured.answer_seconds
+        return self.project.table_entry.seconds if seconds is None else seconds
 
     @property
     def _unknown_thoughts(self) -> float | None:
         """US dollars per million tokens of thoughts, while their number is not known."""
         model, price = self.project.table_entry, self.project.price
-        thinks = bool(model.thinking) and self._thought_tokens is None
+        thinks = bool(model.thinking) and self._measured.thought_tokens is None
         return price.tokens.text_out if thinks and price and price.tokens else None
 
     def require_price(self, limits: RunLimits, plan: Plan) -> None:
@@ -319,7 +300,8 @@ class Session:
             for warning in preflight.outdated_warnings(project, plan, self._survey()):
                 self._warn(warning)
             plan = self._prepare(plan, run)
-            recorder = self._recorder(plan)
+            run_id, there = self._claim.record.run, self._survey().there
+            recorder = start_recording(project, run_id, plan, there, self._runtime.clock)
             heard = listeners(plan)
         except StorageError as error:
             raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
@@ -420,26 +402,6 @@ class Session:
         self._survey_cache, self._reuses = None, False
         run.account = run.account or self._account()
         return self.plan(self._limit)
-
-    def _recorder(self, plan: Plan) -> Recorder:
-        """Return what records the run. `plan` is as it is after files were moved away."""
-        project = self.project
-        there = self._survey().there
-        for style, beats in plan.styles.items():
-            for planned in beats:
-                if planned.found is ImageState.NOTHING:
-                    there[style].pop(planned.beat.key, None)
-        project.index.save()
-        recorder = Recorder(
-            project.layout,
-            self._claim.record.run,
-            beats=project.beats,
-            there=there,
-            errors=project.errors(),
-            clock=self._runtime.clock,
-        )
-        recorder.write_all()
-        return recorder
 
     def _finish(self, complete: Complete, counts: Counts) -> Complete:
         """Record how the run ended; if the disk refuses that, say so."""

@@ -18,6 +18,8 @@ from imagegen.shell import command, project_command
 from imagegen.workspace.survey import inspect_image
 
 _MOST_LOOKED_AT: Final = 20
+_MOST_THOUGHTS: Final = 1_000_000.0
+"""Tokens for one image; more in a record is not plausible."""
 
 
 def find_resumable(root: Path) -> RunRecord | None:
@@ -57,6 +59,29 @@ def drawn_with(root: Path, last: RunRecord | None) -> str | None:
         if drawn is not None and "model" not in drawn.chosen:
             return drawn.model
     return None
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last run with a model measured of an image; None if unknown.
+
+    `answer_seconds` is how long one took to come, `thought_tokens` how many tokens the model
+    thought about it.
+    """
+
+    answer_seconds: float | None = None
+    thought_tokens: float | None = None
+
+
+def measured(last: RunRecord | None, model: str, timeout: float) -> Measured:
+    """Return what the last run measured, if it drew with this model. `timeout` is in seconds."""
+    if last is None or last.model != model:
+        return Measured()
+    # The record may come from another user.
+    seconds, thoughts = last.answer_seconds, last.thought_tokens
+    return Measured(
+        answer_seconds=None if seconds is None else min(max(0.0, seconds), timeout),
+        thought_tokens=None if thoughts is None else min(max(0.0, thoughts), _MOST_THOUGHTS),
+    )
 
 
 def suspended_by(

@@ -29,11 +29,9 @@ def rewrite(project: Project, wall: float) -> None:
 
     `wall` is the wall clock's time, in seconds. Raises `StorageError`.
     """
-    layout, there, errors = project.layout, project.survey(wall).there, project.errors()
-    for style, own in project.beats.items():
-        if own or layout.progress(style).exists():
-            of_style = there.get(style, {}), errors.get(style, {})
-            ProgressWriter(layout, style, own, *of_style).write(wall)
+    there, errors = project.survey(wall).there, project.errors()
+    for file in progress_writers(project.layout, project.beats, there, errors).values():
+        file.write(wall)
 
 
 class ProgressWriter:
@@ -100,3 +98,20 @@ class ProgressWriter:
         self._size = len(data)
         if self._size >= _SMALL:
             self._written_bytes += self._size
+
+
+def progress_writers(
+    layout: ProjectPaths,
+    beats: Mapping[str, Sequence[Beat]],
+    there: Mapping[str, Mapping[BeatKey, str | None]],
+    errors: Mapping[str, Mapping[BeatKey, BeatError]],
+) -> dict[str, ProgressWriter]:
+    """Return the writer of each style's progress file; no new file for a style without beats.
+
+    `there` are beats that have their image, with the hash of its prompt if that is known.
+    """
+    return {
+        style: ProgressWriter(layout, style, own, there.get(style, {}), errors.get(style, {}))
+        for style, own in beats.items()
+        if own or layout.progress(style).exists()
+    }
