@@ -3,23 +3,20 @@
 import contextlib
 import gc
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from imagegen.engine.engine import Engine, max_in_flight
-from imagegen.engine.estimate import Estimate, suppose
-from imagegen.engine.eta import estimate
+from imagegen.engine.engine import Engine
+from imagegen.engine.estimate import Estimate
 from imagegen.engine.runtime import ThreadRuntime
 from imagegen.engine.state import DISK, Counts, EngineOptions, RunState
 from imagegen.errors import Exit, ImagegenError, StorageError, UsageError
 from imagegen.events.bus import Bus, Listener
 from imagegen.events.types import Complete, WarningEvent
-from imagegen.keys.keyring import ApiKey
 from imagegen.paths import state_folder
 from imagegen.project import overrides, record, steps
 from imagegen.project.layout import ProjectPaths
@@ -29,14 +26,14 @@ from imagegen.quota.pool import KeyPool
 from imagegen.review import older_images
 from imagegen.runs import accounting, preflight, prepare
 from imagegen.runs.claim import RunClaim
+from imagegen.runs.estimator import RunEstimator
 from imagegen.runs.recorder import start_recording
 from imagegen.spending.account import RunAccount
-from imagegen.times import day, iso
-from imagegen.workspace import credentials, model_checks, moved_numbers, reuse, undo_data
+from imagegen.times import iso
+from imagegen.workspace import model_checks, moved_numbers, reuse, undo_data
 from imagegen.workspace.last_run import measured, suspended_by
 from imagegen.workspace.notes import project_notes
-from imagegen.workspace.plan import Plan, chain_lengths
-from imagegen.workspace.pricing import Expected
+from imagegen.workspace.plan import Plan
 from imagegen.workspace.project import Project
 from imagegen.workspace.reading import reload
 from imagegen.workspace.survey import Survey
@@ -70,7 +67,8 @@ class Session:
         self._composer = project.composer
         self._provider = project.provider()
         self._last = project.last_run
-        self._measured = measured(self._last, self._provider.model, project.settings.timeout)
+        before = measured(self._last, self._provider.model, project.settings.timeout)
+        self._estimator = RunEstimator(project, self._provider, before, self._runtime.clock.wall())
         begun = RunRecord(
             run=run,
             root_run=last.root_run if last else run,
@@ -78,8 +76,8 @@ class Session:
             started=started,
             asked=project.request_for_record(),
             model=self._provider.model,
-            answer_seconds=self._measured.answer_seconds,
-            thought_tokens=self._measured.thought_tokens,
+            answer_seconds=before.answer_seconds,
+            thought_tokens=before.thought_tokens,
             draw_settings=project.draw_settings,
             suspended_run=suspended_by(self._last, project.request, last),
         )
@@ -134,11 +132,6 @@ class Session:
         session = Session(reload(self.project), last=self._resumed)
         session.warnings += self.warnings[self._warnings_reported :]
         return session
-
-    @property
-    def pools(self) -> dict[str, tuple[ApiKey, ...]]:
-        """Each style's keys; those of styles that are not drawn may be lent."""
-        return {style: self.project.ring.pool(style) for style in self.project.settings.styles}
 
     @property
     def name(self) -> str:
@@ -198,61 +191,11 @@ class Session:
 
     def estimate(self, plan: Plan) -> Estimate:
         """Return how long drawing the plan takes and what it costs."""
-        chains = {style: Counter(chain_lengths(beats)) for style, beats in plan.styles.items()}
-        pools, settings = self.pools, self.project.settings
         pool = self._pool()
-        widths = {
-            style: self._provider.max_concurrency
-            if pool is None
-            else max_in_flight(style, pools, lend=pool.lends, timeout=settings.timeout)
-            for style in chains
-        }
-        each = self._expected(plan).mean
-        cost = None if each is None else each * plan.to_draw
-        about_money = accounting.notes(self.project, cost, self._runtime.clock.wall())
-        found = estimate(
-            chains,
-            pool=pool,
-            widths=widths,
-            each=each,
-            answer_seconds=self._answer_seconds,
-        )
+        found = self._estimator.estimate(plan, pool)
         if pool is not None:
             pool.close()
-        keyless = [style for style in chains if pool is not None and not pools[style]]
-        without = sum(p.draw for style in keyless for p in plan.styles[style])
-        return msgspec.structs.replace(
-            found,
-            supposed=suppose(without, credentials.section(self._provider.name).per_minute),
-            keys=None if pool is None else {style: len(pools[style]) for style in chains},
-            image_size=settings.image_size,
-            aspect_ratio=settings.aspect_ratio,
-            thoughts_price=None if each is None else self._unknown_thoughts,
-            notes=(*self._about_model(plan), *about_money),
-        )
-
-    def _expected(self, plan: Plan) -> Expected:
-        """Return what the images of a plan should cost."""
-        return model_checks.expected_cost(
-            self.project, plan.drawn, self._measured.thought_tokens or 0.0
-        )
-
-    def _about_model(self, plan: Plan) -> Iterator[str]:
-        today = day(self._runtime.clock.wall())
-        return model_checks.notes(self.project, plan.drawn, today)
-
-    @property
-    def _answer_seconds(self) -> float | None:
-        """How long images take to come: as last time with this model, else as it is listed."""
-        seconds = self._measured.answer_seconds
-        return self.project.table_entry.seconds if seconds is None else seconds
-
-    @property
-    def _unknown_thoughts(self) -> float | None:
-        """US dollars per million tokens of thoughts, while their number is not known."""
-        model, price = self.project.table_entry, self.project.price
-        thinks = bool(model.thinking) and self._measured.thought_tokens is None
-        return price.tokens.text_out if thinks and price and price.tokens else None
+        return found
 
     def require_price(self, limits: RunLimits, plan: Plan) -> None:
         """Raise `UsageError` if money is limited and an image's price is not known."""
@@ -291,7 +234,7 @@ class Session:
             edited=project.file_watch,
             account=account,
         )
-        for note in self._about_model(plan):
+        for note in self._estimator.notes(plan):
             self._warn(note)
         short = self._composer.short(plan.drawn)
         if short:
@@ -308,7 +251,7 @@ class Session:
         engine = Engine(
             run,
             plan,
-            self.pools,
+            self.project.key_pools,
             resumes=self._resumed.run if self._resumed else None,
             warnings=self.warnings,
         )
@@ -354,7 +297,7 @@ class Session:
         else:
             ledger = Ledger.connect(server, clock, self._warn)
         return KeyPool(
-            self.pools,
+            self.project.key_pools,
             provider=self._provider.name,
             model=self._provider.model,
             ledger=ledger,
@@ -374,8 +317,8 @@ class Session:
             max_time=limits.max_time,
             max_cost=limits.max_cost,
             price=self.project.price,
-            expected=self._expected(plan),
-            answer_seconds=self._answer_seconds,
+            expected=self._estimator.price(plan),
+            answer_seconds=self._estimator.answer_seconds,
             fail_fast=self.project.request.fail_fast,
         )
 

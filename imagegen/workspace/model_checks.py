@@ -2,12 +2,13 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project import settings
 from imagegen.project.storyboard import Beat
+from imagegen.providers.base import Price
 from imagegen.providers.models import Catalogue, Model
 from imagegen.workspace import credentials
 from imagegen.workspace.pricing import Expected, Pricing, expected
@@ -91,7 +92,7 @@ def expected_cost(project: Project, beats: Iterable[Beat], thoughts: float = 0.0
 
     `thoughts` is how many tokens the model thinks about one.
     """
-    return _expected(project, project.table_entry, list(beats), thoughts)
+    return _expected(project, project.price, list(beats), thoughts)
 
 
 def picture_price(project: Project) -> float | None:
@@ -108,16 +109,13 @@ def picture_price(project: Project) -> float | None:
             # Its errors are reported when keys are needed.
             return None
         pricing = Pricing(ring, own.image_size)
-    price = pricing.price(project.table_entry)
-    counts: Mapping[int, int] = {}
-    if price is not None and price.reference:
-        beats = itertools.chain.from_iterable(project.beats.values())
-        counts = project.composer.reference_counts(beats)
-    return expected(price, counts).mean
+    beats = list(itertools.chain.from_iterable(project.beats.values()))
+    return _expected(project, pricing.price(project.table_entry), beats).mean
 
 
-def _expected(project: Project, model: Model, beats: list[Beat], thoughts: float) -> Expected:
-    price = project.pricing.price(model)
+def _expected(
+    project: Project, price: Price | None, beats: list[Beat], thoughts: float = 0.0
+) -> Expected:
     counts = {0: len(beats)}
     if price is not None and price.reference:
         counts = dict(project.composer.reference_counts(beats)) or counts
@@ -150,8 +148,8 @@ def _savings(project: Project, model: Model, catalogue: Catalogue, drawn: list[B
     size = project.settings.image_size
     if size not in successor.sizes:
         return f", which draws {', '.join(successor.sizes)}"
-    now = _expected(project, model, drawn, 0.0).mean
-    then = _expected(project, successor, drawn, 0.0).mean
+    now = _expected(project, project.pricing.price(model), drawn).mean
+    then = _expected(project, project.pricing.price(successor), drawn).mean
     saved = 0.0 if now is None or then is None else (now - then) * len(drawn)
     if saved < _CENT:
         return ""

@@ -9,7 +9,7 @@ import msgspec
 from imagegen import providers
 from imagegen.images import png
 from imagegen.images.png import Provenance
-from imagegen.keys.keyring import Keyring
+from imagegen.keys.keyring import ApiKey, Keyring
 from imagegen.project import record, storyboard
 from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
@@ -78,6 +78,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def ring(self) -> Keyring:
         """Its keys; none if they were not asked for."""
         return self.credentials.ring
+
+    @property
+    def key_pools(self) -> dict[str, tuple[ApiKey, ...]]:
+        """Each style's keys; those of styles that are not drawn may be lent."""
+        return {style: self.ring.pool(style) for style in self.settings.styles}
 
     @cached_property
     def other_prompts(self) -> dict[str, str]:
