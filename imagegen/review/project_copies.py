@@ -228,7 +228,6 @@ class Merge:
         self._project = project
         self._copies = copies
         self._same = 0
-        self._replaces: set[str] = set()
         self._conflicts: list[ImageConflict] = []
         self._choice_conflicts: list[ChoiceConflict] = []
         self._left: list[LeftFile] = []

@@ -109,11 +109,6 @@ def field_of(name: str) -> str | None:
     return _FIELD_OF.get(squashed(name))
 
 
-def is_count(name: str) -> bool:
-    """Return whether a name is that of a scene's number."""
-    return squashed(name) in _COUNTS
-
-
 def match(shapes: Sequence[Sequence[str]], styles: Sequence[str]) -> Names:
     """Return what rows call our fields. `shapes` are the different lists of names that they have.
 
