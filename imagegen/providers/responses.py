@@ -227,6 +227,11 @@ def words(value: Any) -> str:
     return text_of(value)
 
 
+def words_in(value: Any, *names: str) -> str:
+    """Return the words in the first of some fields that has any; empty if none has."""
+    return next(filter(None, (words(field(value, name)) for name in names)), "")
+
+
 def plain_text(body: bytes) -> str:
     """Return a body that is a short text and nothing else; empty for JSON, pages and bytes."""
     text = body[:LONGEST_TEXT].decode("utf-8", "replace").strip()
@@ -282,13 +287,15 @@ def whole_file(body: bytes) -> Picture | None:
     return Picture(data=body) if body.startswith(_FILES) else None
 
 
-def unusual_places(answer: Any) -> tuple[list[tuple[str, str]], bool]:
-    """Return pictures in base64 wherever an answer has them, and whether one is elsewhere.
+def outside_usual_places(
+    answer: Any, usage: Usage | None, *, has_address: bool, unreadable: ProviderError | None
+) -> Outcome | None:
+    """Return the image that an answer holds in a place of its own, or why there is none.
 
-    For answers that have none in any usual place. Drafts are passed over.
+    `has_address` is whether a usual place has the address of an image; `unreadable` is the error
+    of an image there. Drafts are passed over. None: no image and no address anywhere.
     """
-    found: list[tuple[str, str]] = []
-    is_elsewhere = False
+    coded: list[tuple[str, str]] = []
     waiting: list[tuple[str, Any]] = [("", answer)]
     for _ in range(_LONGEST_WALK):
         if not waiting:
@@ -306,10 +313,13 @@ def unusual_places(answer: Any) -> tuple[list[tuple[str, str]], bool]:
             waiting += [(name, one) for one in reversed(value[:_MOST_ITEMS])]
         elif isinstance(value, str):
             if len(value) >= _SHORTEST_PICTURE and _PICTURE.match(value.lstrip(" \t\r\n\"'")):
-                found.append((value, ""))
+                coded.append((value, ""))
             elif is_address(value) and _PICTURE_NAME.search(name):
-                is_elsewhere = True
-    return found, is_elsewhere
+                has_address = True
+    found = best_picture(coded, usage)
+    if isinstance(found, Picture):
+        return found
+    return _at_address(usage) if has_address else unreadable
 
 
 def unknown_form(answer: Any, usage: Usage | None) -> ProviderError:
@@ -384,7 +394,7 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text.strip()) is not None
 
 
-def at_address(usage: Usage | None) -> ProviderError:
+def _at_address(usage: Usage | None) -> ProviderError:
     """Return the fault of an answer with the address of an image in place of the image."""
     message = (
         "The service sent the address of an image and no image, and addresses are not "

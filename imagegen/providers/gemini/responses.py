@@ -15,7 +15,6 @@ from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
     NO_CREDIT,
-    at_address,
     best_picture,
     field,
     is_address,
@@ -26,6 +25,7 @@ from imagegen.providers.responses import (
     loose,
     malformed,
     one,
+    outside_usual_places,
     page_title,
     picture,
     plain_text,
@@ -37,9 +37,9 @@ from imagegen.providers.responses import (
     tokens,
     try_decode,
     unknown_form,
-    unusual_places,
     whole_file,
     words,
+    words_in,
     wrong_path,
 )
 from imagegen.secret import redact
@@ -267,14 +267,11 @@ def _odd(body: bytes) -> Outcome:
     refusal = _refusal(pieces, found, usage)
     if refusal is not None:
         return refusal
-    hidden, is_elsewhere = unusual_places(pieces)
-    unusual = best_picture(hidden, usage)
-    if isinstance(unusual, Picture):
-        return unusual
-    if found.pointers or is_elsewhere:
-        return at_address(usage)
-    if outcome is not None:
-        return outcome
+    elsewhere = outside_usual_places(
+        pieces, usage, has_address=bool(found.pointers), unreadable=outcome
+    )
+    if elsewhere is not None:
+        return elsewhere
     if not (found.reasons or found.messages or found.words):
         return _without_anything(pieces, usage)
     said = " ".join((*found.messages, *found.words))
@@ -399,7 +396,7 @@ def _error(answer: Any) -> _Error | None:
         return _Error(message=said) if said else None
     if not isinstance(answer, dict) or field(answer, "candidates", "promptFeedback") is not None:
         return None
-    said = next(filter(None, (words(field(answer, n)) for n in _WORDS)), "")
+    said = words_in(answer, *_WORDS)
     return _Error(message=said) if said else None
 
 

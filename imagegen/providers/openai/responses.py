@@ -18,7 +18,6 @@ from imagegen.providers.responses import (
     LONGEST_NAME,
     LONGEST_TEXT,
     NO_CREDIT,
-    at_address,
     best_picture,
     field,
     is_address,
@@ -29,6 +28,7 @@ from imagegen.providers.responses import (
     loose,
     malformed,
     one,
+    outside_usual_places,
     page_title,
     picture,
     plain_text,
@@ -38,9 +38,9 @@ from imagegen.providers.responses import (
     text_of,
     tokens,
     try_decode,
-    unusual_places,
     whole_file,
     words,
+    words_in,
     wrong_path,
 )
 from imagegen.secret import redact
@@ -180,14 +180,9 @@ def _odd(body: bytes) -> Outcome:
     if error is not None and kind is not None:
         said = safe_message(error.message) or "The service returned no image."
         return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
-    hidden, is_hidden = unusual_places(answer)
-    unusual = best_picture(hidden, usage)
-    if isinstance(unusual, Picture):
-        return unusual
-    if is_elsewhere or is_hidden:
-        return at_address(usage)
-    if outcome is not None:
-        return outcome
+    elsewhere = outside_usual_places(answer, usage, has_address=is_elsewhere, unreadable=outcome)
+    if elsewhere is not None:
+        return elsewhere
     said = " ".join(
         filter(None, (words(field(one, "error", "message", "text")) for one in entries))
     )
@@ -372,9 +367,7 @@ def _read_error(answer: dict[str, Any]) -> _Error | None:
             param=param if isinstance(param, str) else "",
         )
     # `detail` is FastAPI's, and of what else is written in few words.
-    said = words(inner) or next(
-        filter(None, (words(field(answer, name)) for name in ("message", "detail", "msg"))), ""
-    )
+    said = words(inner) or words_in(answer, "message", "detail", "msg")
     return _Error(message=said) if said else None
 
 
