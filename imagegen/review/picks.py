@@ -1,15 +1,15 @@
 """Read which images the user chooses, from command arguments or from a table."""
 
-import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from imagegen import files
+from imagegen.csv_rows import CsvError, read_rows
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.project.beat_ids import BeatId
 from imagegen.project.selections import file as selections
-from imagegen.project.storyboard.csv import lines_of
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY
 from imagegen.review.choose import Pick, why_unavailable
@@ -117,7 +117,7 @@ class _Table:
         except UnicodeDecodeError as error:
             self._fault(f"byte {error.start + 1} is not UTF-8", hint="save the file as UTF-8")
             return {}
-        rows = self._filled(list(lines_of(text)))
+        rows = self._filled(text)
         picks: dict[BeatId, Pick] = {}
         at: dict[BeatId, int] = {}
         columns = self._columns(next(rows, []))
@@ -136,17 +136,14 @@ class _Table:
             picks[beat] = pick
         return picks
 
-    def _filled(self, lines: Sequence[str]) -> Iterator[list[str]]:
+    def _filled(self, text: str) -> Iterator[list[str]]:
         """Yield the rows that are not empty, and note where each begins."""
-        reader = csv.reader(lines, delimiter=_delimiter(lines), strict=True)
-        before = 0
         try:
-            for cells in reader:
-                self._line, before = before + 1, reader.line_num
+            for self._line, cells in read_rows(text, _delimiter(text)):
                 if any(cell.strip() for cell in cells):
                     yield cells
-        except csv.Error as error:
-            self._line = reader.line_num
+        except CsvError as error:
+            self._line = error.line
             self._fault(f"is not valid CSV: {error}")
 
     def _columns(self, cells: Sequence[str]) -> list[str]:
@@ -209,9 +206,9 @@ class _Table:
         )
 
 
-def _delimiter(lines: Sequence[str]) -> str:
+def _delimiter(text: str) -> str:
     """Return the delimiter that makes most known column names of the first row."""
-    first = next((line for line in lines if line.strip()), "")
+    first = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
     return max(_DELIMITERS, key=lambda one: len(set(_KNOWN) & set(_split(first, one))))
 
 

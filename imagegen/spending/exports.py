@@ -7,7 +7,6 @@ OpenAI's, from the dashboard's page Usage, view Cost (`start_time`, `amount_valu
 https://help.openai.com/en/articles/8554956-understanding-your-api-usage
 """
 
-import csv
 import datetime as dt
 import itertools
 import re
@@ -18,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from imagegen.csv_rows import CsvError, read_rows
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.times import day as day_of
 from imagegen.times import seconds
@@ -97,7 +97,7 @@ def read(path: Path) -> CostExport:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     try:
         return _Reader(str(path), text).read()
-    except csv.Error as error:
+    except CsvError as error:
         raise UsageError(f"{path} is not valid CSV: {error}") from error
 
 
@@ -106,7 +106,7 @@ class _Reader:
 
     def __init__(self, shown: str, text: str) -> None:
         self._shown = shown
-        self._rows = csv.reader(text.splitlines(keepends=True), strict=True)
+        self._rows = (cells for _, cells in read_rows(text))
         self._faults: list[InputError] = []
         self._currency = "USD"
 

@@ -6,10 +6,11 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from imagegen.csv_rows import CsvError, read_rows
 from imagegen.errors import InputError
 from imagegen.project.storyboard import names, rows
 from imagegen.project.storyboard.blanks import is_invisible
@@ -26,15 +27,10 @@ from imagegen.project.storyboard.shapes import Found
 from imagegen.project.storyboard.spreadsheet import Cell, Cells
 from imagegen.toml import nearest
 
-if TYPE_CHECKING:
-    from _csv import Reader
-
 _DELIMITERS = (",", ";", "\t", "|")
 _IN_ORDER = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
 # Excel's own first line, which names the delimiter.
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^\r\n"])"?(?:\r\n|\r|\n)', re.IGNORECASE)
-# Without going back, and not `io.StringIO`, which holds four bytes for every character.
-_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
 _BEFORE_HEADING = 30
 """Rows among which the headings are looked for: others may have a title before them."""
 
@@ -69,12 +65,18 @@ def from_csv(
     body = text[separator.end() :] if separator else text
     delimiter = separator["delimiter"] if separator else _delimiter(body)
     before = 1 if separator else 0
-    with _any_field_size(len(text)):
-        reader = csv.reader(lines_of(body), delimiter=delimiter, strict=True)
-        try:
-            return _sheet(_filled(reader, before), file, styles, notes)
-        except csv.Error as error:
-            return failed_file(file, f"is not valid CSV: {error}")
+    filled = (
+        (before + line, cells)
+        for line, cells in read_rows(body, delimiter)
+        if any(map(_is_filled, cells))
+    )
+    try:
+        with _any_field_size(len(text)):
+            return _sheet(filled, file, styles, notes)
+    except CsvError as error:
+        at, row = before + error.line, before + error.row
+        begun = f", in the row that begins in line {row}: a quote there may have no end"
+        return failed_file(file, f"is not valid CSV: {error} (line {at}){begun * (at > row)}")
 
 
 def from_sheets(
@@ -106,43 +108,13 @@ def _delimiter(text: str) -> str:
     header = text.lstrip("\r\n")[:65536]
 
     def known(delimiter: str) -> int:
-        reader = csv.reader(lines_of(header), delimiter=delimiter)
+        rows = read_rows(header, delimiter, strict=False)
         try:
-            first = list(itertools.islice(reader, _BEFORE_HEADING))
-        except csv.Error:
+            return _score_of(rows, ())
+        except CsvError:
             return 0
-        return max((_score(cells, ()) for cells in first), default=0)
 
     return max(_DELIMITERS, key=known)
-
-
-def lines_of(text: str) -> Iterator[str]:
-    """Yield the lines of a table, each with what ends it.
-
-    Only line breaks end them: a cell may hold what `str.splitlines` takes for one, as the soft
-    line break of a spreadsheet.
-    """
-    return (line[0] for line in _LINE.finditer(text))
-
-
-def _filled(reader: "Reader", before: int) -> Iterator[_Row]:
-    """Yield the rows that are not empty, each with the line at which it begins.
-
-    `before` is how many lines of the file the reader does not see.
-    """
-    line = before + 1
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            begun = f", in the row that begins in line {line}: a quote there may have no end"
-            at = before + reader.line_num
-            raise csv.Error(f"{error} (line {at}){begun * (at > line)}") from None
-        if any(map(_is_filled, cells)):
-            yield line, cells
-        line = before + reader.line_num + 1
 
 
 def _is_filled(cell: Cell) -> bool:
