@@ -1,16 +1,15 @@
 """Options that the kinds of export share, and how they open a project and print."""
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.open_project import open_project
+from imagegen.cli.options import choice
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,16 +21,6 @@ MISSING: Final = ("fail", "hold", "skip")
 RATES: Final = ("24", "25", "29.97", "30", "60")
 """The names of `export.timeline.frames.RATES`."""
 _SIZE: Final = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
-
-
-def missing_policy(text: str) -> str:
-    """Read the value of --missing. Raises `UsageError`."""
-    from imagegen.toml import did_you_mean
-
-    if text not in MISSING:
-        hint = did_you_mean(text, MISSING) or f"one of: {', '.join(MISSING)}"
-        raise UsageError(f'--missing: "{text}" is not known', hint=hint)
-    return text
 
 
 def output_folder(text: str) -> Path:
@@ -81,7 +70,7 @@ MissingOption = Annotated[
         "--missing",
         metavar="|".join(MISSING),
         help="Beats without a chosen image: fail, hold the image before, or skip them.",
-        parser=missing_policy,
+        parser=choice("--missing", MISSING),
         autocompletion=complete.one_of(*MISSING),
     ),
 ]
@@ -122,7 +111,6 @@ WordsOption = Annotated[
         parser=words_file,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def open_for_export(root: Path, beats_file: Path | None = None, **options: object) -> "Project":
@@ -136,9 +124,3 @@ def open_for_export(root: Path, beats_file: Path | None = None, **options: objec
     survey = project.survey(time.time())
     moved_numbers.require_numbers_unmoved(project, survey, project.styles, "Nothing was exported")
     return project
-
-
-def print_json(value: object) -> None:
-    """Print a value as one line of JSON."""
-    sys.stdout.buffer.write(encoding.to_json(value) + b"\n")
-    sys.stdout.buffer.flush()

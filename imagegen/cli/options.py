@@ -1,10 +1,10 @@
 """Options that several commands share, and how their values are read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
@@ -162,6 +162,51 @@ def _nearest_span(text: str) -> str:
     return "for example: --max-time 25m, 90s or 1h30m"
 
 
+def choice(option: str, known: Sequence[str]) -> Callable[[str], str]:
+    """Return a parser of one of some words; it raises `UsageError` with the nearest one."""
+
+    def read(text: str) -> str:
+        from imagegen.toml import did_you_mean
+
+        if text not in known:
+            hint = did_you_mean(text, known) or f"one of: {', '.join(known)}"
+            raise UsageError(f'{option}: "{text}" is not known', hint=hint)
+        return text
+
+    return read
+
+
+def style_option(text: str, panel: str | None = None) -> Any:
+    """Return the option --style; `text` is its help, `panel` its heading in the help."""
+    return typer.Option(
+        "--style",
+        metavar="NAME",
+        help=text,
+        autocompletion=complete.styles,
+        rich_help_panel=panel,
+    )
+
+
+def shot_option(text: str, panel: str | None = None) -> Any:
+    """Return the option --shot, as `style_option` does."""
+    return typer.Option(
+        "--shot", metavar="N", help=text, autocompletion=complete.shots, rich_help_panel=panel
+    )
+
+
+def beat_option(text: str, panel: str | None = None) -> Any:
+    """Return the option --beat, as `style_option` does."""
+    return typer.Option(
+        "--beat", metavar="BEAT", help=text, autocompletion=complete.beats, rich_help_panel=panel
+    )
+
+
+def output_option(metavar: str, text: str, parser: Callable[[str], Path]) -> Any:
+    """Return the option --output of a command that writes a file or folder."""
+    return typer.Option("--output", "-o", metavar=metavar, help=text, parser=parser)
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ProjectArgument = Annotated[
     Path,
     typer.Argument(
@@ -184,23 +229,11 @@ OtherArgument = Annotated[
 """Further projects: see `imagegen.cli.usage.resolve_project`."""
 StyleOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--style",
-        metavar="NAME",
-        help="Draw only this style. Repeatable.",
-        autocompletion=complete.styles,
-        rich_help_panel=WHAT,
-    ),
+    style_option("Draw only this style. Repeatable.", WHAT),
 ]
 BeatOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--beat",
-        metavar="BEAT",
-        help="Draw only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable.",
-        autocompletion=complete.beats,
-        rich_help_panel=WHAT,
-    ),
+    beat_option("Draw only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable.", WHAT),
 ]
 KeysOption = Annotated[
     Path | None,

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON."""
+    from imagegen import encoding
+
+    sys.stdout.buffer.write(encoding.to_json(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def configure_streams() -> None:
     """Make stdout and stderr accept any character; only stdout reports write errors.
 

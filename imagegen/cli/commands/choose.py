@@ -1,17 +1,16 @@
 """The command that chooses the best image of each beat: `choose`."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
+from imagegen.cli.streams import print_json
 from imagegen.errors import UsageError
 from imagegen.shell import project_command
 
@@ -147,8 +146,7 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
         listing = choices.as_json(read.layout.name, found, read.beat_count, over)
-        sys.stdout.buffer.write(encoding.to_json(listing) + b"\n")
-        sys.stdout.buffer.flush()
+        print_json(listing)
         warn_beat_numbers_changed(read, moved)
         return
     choices.print_count(printer, read.layout.name, len(found), read.beat_count)

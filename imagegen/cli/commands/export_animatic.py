@@ -9,16 +9,22 @@ from imagegen.cli import extras
 from imagegen.cli.export_options import (
     ChooseOption,
     FpsOption,
-    JsonOption,
     MissingOption,
     SizeOption,
     WordsOption,
     open_for_export,
     pair,
-    print_json,
 )
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument, absolute, output_file
+from imagegen.cli.options import (
+    BeatsOption,
+    JsonOption,
+    ProjectArgument,
+    absolute,
+    output_file,
+    output_option,
+)
+from imagegen.cli.streams import print_json
 from imagegen.errors import UsageError
 
 EPILOG: Final = (
@@ -66,13 +72,7 @@ def animatic(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write.  [default: animatic.mp4 in the project]",
-            parser=_film_file,
-        ),
+        output_option("FILE", "File to write.  [default: animatic.mp4 in the project]", _film_file),
     ] = None,
     fps: FpsOption = "30",
     size: SizeOption = None,

@@ -8,15 +8,23 @@ import typer
 from imagegen.cli import complete, extras
 from imagegen.cli.export_options import (
     ChooseOption,
-    JsonOption,
     open_for_export,
     output_folder,
-    print_json,
 )
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument, absolute
+from imagegen.cli.options import (
+    BeatsOption,
+    JsonOption,
+    ProjectArgument,
+    absolute,
+    beat_option,
+    choice,
+    output_option,
+    shot_option,
+    style_option,
+)
+from imagegen.cli.streams import print_json
 from imagegen.errors import Exit, UsageError
-from imagegen.toml import did_you_mean
 
 EPILOG: Final = (
     examples(
@@ -39,62 +47,26 @@ NAMES: Final = ("selected", "original")
 """The values of `export.svg`, which a command line is read without."""
 
 
-def _preset(text: str) -> str:
-    return _one_of("--preset", text, PRESETS)
-
-
-def _name(text: str) -> str:
-    return _one_of("--names", text, NAMES)
-
-
-def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
-    if text not in known:
-        hint = did_you_mean(text, known) or f"one of: {', '.join(known)}"
-        raise UsageError(f'{option}: "{text}" is not known', hint=hint)
-    return text
-
-
 def svg(
     project: ProjectArgument = Path(),
     *,
     style: Annotated[
         list[str] | None,
-        typer.Option(
-            "--style",
-            metavar="NAME",
-            help="Export all images of this style, chosen or not. Repeatable.",
-            autocompletion=complete.styles,
-        ),
+        style_option("Export all images of this style, chosen or not. Repeatable."),
     ] = None,
     all_styles: Annotated[
         bool, typer.Option("--all-styles", help="Export all images of all styles.")
     ] = False,
-    shot: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shot",
-            metavar="N",
-            help="Export only this shot. Repeatable.",
-            autocompletion=complete.shots,
-        ),
-    ] = None,
+    shot: Annotated[list[str] | None, shot_option("Export only this shot. Repeatable.")] = None,
     beat: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--beat",
-            metavar="BEAT",
-            help="Export only this beat: 1.1, 2/1.1 (in shot 2). Repeatable.",
-            autocompletion=complete.beats,
-        ),
+        list[str] | None, beat_option("Export only this beat: 1.1, 2/1.1 (in shot 2). Repeatable.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Folder to write to.  [default: selected_svg in the project, or generated_svg]",
-            parser=output_folder,
+        output_option(
+            "FOLDER",
+            "Folder to write to.  [default: selected_svg in the project, or generated_svg]",
+            output_folder,
         ),
     ] = None,
     names: Annotated[
@@ -103,7 +75,7 @@ def svg(
             "--names",
             metavar="|".join(NAMES),
             help="Name files as selected_images does, or finalImageSVG/Beat 1.svg (original).",
-            parser=_name,
+            parser=choice("--names", NAMES),
             autocompletion=complete.one_of(*NAMES),
         ),
     ] = "selected",
@@ -113,7 +85,7 @@ def svg(
             "--preset",
             metavar="|".join(PRESETS),
             help="Fewer colours (flat), more detail (detailed), or black shapes on white (bw).",
-            parser=_preset,
+            parser=choice("--preset", PRESETS),
             autocompletion=complete.one_of(*PRESETS),
         ),
     ] = None,

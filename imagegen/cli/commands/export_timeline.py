@@ -9,19 +9,23 @@ from imagegen.cli import complete
 from imagegen.cli.export_options import (
     ChooseOption,
     FpsOption,
-    JsonOption,
     MissingOption,
     SizeOption,
     WordsOption,
     open_for_export,
     output_folder,
     pair,
-    print_json,
 )
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, ProjectArgument, absolute
-from imagegen.errors import UsageError
-from imagegen.toml import did_you_mean
+from imagegen.cli.options import (
+    BeatsOption,
+    JsonOption,
+    ProjectArgument,
+    absolute,
+    choice,
+    output_option,
+)
+from imagegen.cli.streams import print_json
 
 EPILOG: Final = (
     examples(
@@ -42,24 +46,13 @@ FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 """The formats of `export.timeline.export`, which a command line is read without."""
 
 
-def _format(text: str) -> str:
-    if text not in FORMATS:
-        hint = did_you_mean(text, FORMATS) or f"one of: {', '.join(FORMATS)}"
-        raise UsageError(f'--format: "{text}" is not known', hint=hint)
-    return text
-
-
 def timeline(
     project: ProjectArgument = Path(),
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Folder to write to.  [default: export in the project]",
-            parser=output_folder,
+        output_option(
+            "FOLDER", "Folder to write to.  [default: export in the project]", output_folder
         ),
     ] = None,
     formats: Annotated[
@@ -69,7 +62,7 @@ def timeline(
             metavar="NAME",
             help="Write only this format: otio, fcp7 (Premiere, Resolve), fcpxml (Final Cut), edl, "
             "srt, csv, scan. Repeatable.  [default: all]",
-            parser=_format,
+            parser=choice("--format", FORMATS),
             autocompletion=complete.one_of(*FORMATS),
             show_default=False,
         ),

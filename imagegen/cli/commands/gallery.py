@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from imagegen.cli import complete
 from imagegen.cli.help import examples
 from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
-from imagegen.cli.options import BeatsOption, ProjectArgument, output_file
+from imagegen.cli.options import (
+    BeatsOption,
+    ProjectArgument,
+    beat_option,
+    output_file,
+    output_option,
+    shot_option,
+    style_option,
+)
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,42 +40,19 @@ def gallery(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write.  [default: gallery.html in the project; with --png gallery.png]",
-            parser=output_file,
+        output_option(
+            "FILE",
+            "File to write.  [default: gallery.html in the project; with --png gallery.png]",
+            output_file,
         ),
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="Write a PNG instead of HTML.")] = False,
     chosen: Annotated[bool, typer.Option("--chosen", help="Show only the chosen images.")] = False,
-    style: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--style",
-            metavar="NAME",
-            help="Show only this style. Repeatable.",
-            autocompletion=complete.styles,
-        ),
-    ] = None,
-    shot: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shot",
-            metavar="N",
-            help="Show only this shot. Repeatable.",
-            autocompletion=complete.shots,
-        ),
-    ] = None,
+    style: Annotated[list[str] | None, style_option("Show only this style. Repeatable.")] = None,
+    shot: Annotated[list[str] | None, shot_option("Show only this shot. Repeatable.")] = None,
     beat: Annotated[
         list[str] | None,
-        typer.Option(
-            "--beat",
-            metavar="BEAT",
-            help="Show only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable.",
-            autocompletion=complete.beats,
-        ),
+        beat_option("Show only this beat: 1.1, clear/1.1, 2/1.1 (in shot 2). Repeatable."),
     ] = None,
     beats: BeatsOption = None,
 ) -> None:

@@ -1,7 +1,6 @@
 """The commands for API keys: `keys list`, `keys check`, `keys add`."""
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -9,10 +8,10 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import App, Command, Group, examples, exit_codes
-from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument, folder
+from imagegen.cli.options import BaseUrlOption, JsonOption, KeysOption, ProjectArgument, folder
+from imagegen.cli.streams import print_json
 from imagegen.errors import Exit, UsageError
 
 _MOST_A_MINUTE: Final = 100_000
@@ -114,7 +113,7 @@ def list_keys(
     *,
     keys: KeysOption = None,
     provider: ProviderOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List the keys that a project uses, by their last four characters, and their source.
 
@@ -129,8 +128,7 @@ def list_keys(
 
     found = ConfiguredKeys(project, CredentialOptions(file=keys), provider)
     if json:
-        sys.stdout.buffer.write(encoding.to_json(shown.as_json(found)) + b"\n")
-        sys.stdout.buffer.flush()
+        print_json(shown.as_json(found))
     else:
         shown.show_list(terminal.printer(), found, str(project))
 

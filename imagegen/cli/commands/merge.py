@@ -1,16 +1,15 @@
 """The command that brings copies of a project together: `merge`."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
 from imagegen.cli.open_project import open_project
-from imagegen.cli.options import BeatsOption, OtherArgument, ProjectArgument
+from imagegen.cli.options import BeatsOption, JsonOption, OtherArgument, ProjectArgument
+from imagegen.cli.streams import print_json
 from imagegen.errors import Exit, UsageError
 from imagegen.shell import project_command
 
@@ -38,7 +37,7 @@ def merge(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would come, and change nothing.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonOption = False,
     beats: BeatsOption = None,
 ) -> None:
     """Bring images, choices and journals of other copies into PROJECT, for example of shards.
@@ -56,8 +55,7 @@ def merge(
     read = open_project(project, beats)
     found = merging.merge(read, [Path(name) for name in other], time.time(), dry_run=dry_run)
     if json:
-        sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
-        sys.stdout.buffer.flush()
+        print_json(found)
     else:
         report.show(terminal.printer(), found, str(project))
     if found.exit_code is not Exit.OK:

@@ -1,15 +1,14 @@
 """The command that lists models."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import examples
-from imagegen.cli.options import BaseUrlOption, KeysOption, ProjectArgument
+from imagegen.cli.options import BaseUrlOption, JsonOption, KeysOption, ProjectArgument
+from imagegen.cli.streams import print_json
 
 EPILOG: Final = examples(
     ("imagegen models", "of the current folder's provider"),
@@ -30,7 +29,7 @@ def models(
             autocompletion=complete.providers,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonOption = False,
     keys: KeysOption = None,
     base_url: BaseUrlOption = None,
 ) -> None:
@@ -46,7 +45,6 @@ def models(
 
     listing = list_models.gather(project, CredentialOptions(file=keys, base_url=base_url), provider)
     if json:
-        sys.stdout.buffer.write(encoding.to_json(shown.as_json(listing)) + b"\n")
-        sys.stdout.buffer.flush()
+        print_json(shown.as_json(listing))
     else:
         shown.show(terminal.printer(), listing)

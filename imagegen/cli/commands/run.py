@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import typer
 
-from imagegen.cli import complete
 from imagegen.cli.draw import DRAW_EXITS, draw
 from imagegen.cli.help import examples
 from imagegen.cli.options import (
@@ -31,6 +30,7 @@ from imagegen.cli.options import (
     YesOption,
     absolute,
     make_request,
+    shot_option,
     whole_number,
 )
 from imagegen.cli.shard import ShardOption
@@ -55,16 +55,7 @@ def run(
     project: ProjectArgument = Path(),
     *,
     style: StyleOption = None,
-    shot: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shot",
-            metavar="N",
-            help="Draw only this shot. Repeatable.",
-            autocompletion=complete.shots,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
+    shot: Annotated[list[str] | None, shot_option("Draw only this shot. Repeatable.", WHAT)] = None,
     beat: BeatOption = None,
     shard: ShardOption = None,
     sample: Annotated[

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from imagegen import encoding
 from imagegen.cli import complete
 from imagegen.cli.help import App, Group, examples
+from imagegen.cli.options import JsonOption
+from imagegen.cli.streams import print_json
 from imagegen.cli.usage import translate_click_errors
 from imagegen.errors import UsageError
 
@@ -44,8 +45,6 @@ def _day(text: str) -> dt.date:
         pass
     raise UsageError(f'--since: "{text}" is not a day', hint="for example: --since 2026-11-01")
 
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 app = App(
     name="spend",
@@ -103,7 +102,7 @@ def spend(
         state_folder(), by=report.By(by), since=since, limits=user_limits(), now=time.time()
     )
     if json:
-        _write(encoding.to_json(shown.as_json(found)) + b"\n")
+        print_json(shown.as_json(found))
     elif csv:
         _write(shown.as_csv(found))
     else:
@@ -142,7 +141,7 @@ def reconcile(
     export = exports.read(file)
     days = list(exports.compare(export, report.daily(state_folder(), export.provider)))
     if json:
-        _write(encoding.to_json(shown.differences_as_json(export, days)) + b"\n")
+        print_json(shown.differences_as_json(export, days))
     else:
         shown.show_differences(terminal.printer(), export, days)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
-from imagegen import encoding
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.options import BeatsOption, OtherArgument, ProjectArgument, absolute, make_request
+from imagegen.cli.options import (
+    BeatsOption,
+    JsonOption,
+    OtherArgument,
+    ProjectArgument,
+    absolute,
+    make_request,
+)
+from imagegen.cli.streams import print_json
 from imagegen.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagegen.review.several_copies import SeveralStatus, Sum
+    from imagegen.review.several_copies import Sum
     from imagegen.review.status import ProjectStatus
 
 EPILOG: Final = (
@@ -52,7 +58,7 @@ def status(
             "complete if any copy has its image.",
         ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonOption = False,
     exit_code: Annotated[
         bool,
         typer.Option(
@@ -90,7 +96,7 @@ def status(
         return
     found, numbers_changed = _look(project, absolute(beats))
     if json and not followed:
-        _print_json(found)
+        print_json(found)
     elif not followed:
         terminal.printer().status(found, str(project), time.time())
     if exit_code:
@@ -123,18 +129,13 @@ def _status_of_all(
         numbers_changed += filter(None, [_look(root, beats_file, total)[1]])
     found = total.result()
     if json:
-        _print_json(found)
+        print_json(found)
     else:
         status_all.show(terminal.printer(), found)
     if exit_code:
         if numbers_changed:
             raise numbers_changed[0]
         raise typer.Exit(found.check)
-
-
-def _print_json(found: "ProjectStatus | SeveralStatus") -> None:
-    sys.stdout.buffer.write(encoding.to_json(found) + b"\n")
-    sys.stdout.buffer.flush()
 
 
 def _look(
