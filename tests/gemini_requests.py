@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -63,11 +63,15 @@ class _Content(_Strict):
     role: Literal["user", "model"] = "user"
 
 
+_Ratio = Literal[
+    "1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9",
+    "21:9",
+]  # fmt: skip
+RATIOS: Final = get_args(_Ratio)
+
+
 class _ImageConfig(_Strict):
-    aspect_ratio: Literal[
-        "1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16",
-        "16:9", "21:9",
-    ] = "1:1"  # fmt: skip
+    aspect_ratio: _Ratio = "1:1"
     image_size: Literal["512", "1K", "2K", "4K"] = "1K"
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from builders import picture as image_file
 from commands import Commands, picture
+from gemini_requests import RATIOS
 from gemini_server import GeminiServer
 from imagegen import providers
 from imagegen.events.types import Complete, Event, Progress, WarningEvent
@@ -18,22 +19,6 @@ from imagegen.providers.base import Picture
 from imagegen.providers.models import Catalogue, Pixels
 from virtual import TEN_CENTS, Show
 
-RATIOS = [
-    "1:1",
-    "1:4",
-    "1:8",
-    "2:3",
-    "3:2",
-    "3:4",
-    "4:1",
-    "4:3",
-    "4:5",
-    "5:4",
-    "8:1",
-    "9:16",
-    "16:9",
-    "21:9",
-]
 SIZES = ("512", "1K", "2K", "4K")
 GEMINIS = {
     ("16:9", "1K"): (1376, 768),

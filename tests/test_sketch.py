@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from commands import Commands
+from gemini_requests import RATIOS
 from imagegen.providers.base import (
     FaultKind,
     Picture,
@@ -25,22 +26,6 @@ from imagegen.providers.base import (
 from imagegen.providers.sketch import Sketch
 from imagegen.providers.sketch.field import time_of
 
-RATIOS = [
-    "1:1",
-    "1:4",
-    "1:8",
-    "2:3",
-    "3:2",
-    "3:4",
-    "4:1",
-    "4:3",
-    "4:5",
-    "5:4",
-    "8:1",
-    "9:16",
-    "16:9",
-    "21:9",
-]
 STYLES = ("illustration", "clear", "consistent")
 WORDS = "A white lighthouse on a cliff at dusk, its lamp just lit, gulls circling"
 

@@ -6,6 +6,12 @@ from typing import Final
 AREAS: Final = {"512": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
 """Pixels that an image of each size has, about."""
 
+RATIOS: Final = (
+    *("1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1"),
+    *("9:16", "16:9", "21:9"),
+)
+"""The aspect ratios of Gemini's image models, and of sketches, which stand in for them."""
+
 
 def exact(
     aspect_ratio: str,

@@ -9,11 +9,8 @@ from typing import Final
 
 from imagegen.providers.base import TokenPrices
 from imagegen.providers.models import Catalogue, Model, State
+from imagegen.providers.sizes import RATIOS
 
-_RATIOS: Final = (
-    *("1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1"),
-    *("9:16", "16:9", "21:9"),
-)
 _SIZES: Final = {"512": None, "1K": None, "2K": None, "4K": None}
 _GONE: Final = (
     "imagen-4.0-generate-001",
@@ -29,7 +26,7 @@ MODELS: Final = Catalogue(
         Model(
             name="gemini-nano-banana-2.1",
             sizes={"1K": 0.0336, "2K": 0.0504, "4K": 0.113},
-            ratios=_RATIOS,
+            ratios=RATIOS,
             people=4,
             things=10,
             thinking=("minimal", "medium", "high"),
@@ -43,7 +40,7 @@ MODELS: Final = Catalogue(
         Model(
             name="gemini-3.1-flash-lite-image",
             sizes={"1K": 0.0336},
-            ratios=_RATIOS,
+            ratios=RATIOS,
             thinking=("minimal", "high"),
             token_prices=TokenPrices(picture=30.0, text_in=0.25, text_out=1.5),
             reference_price=0.00028,
@@ -52,7 +49,7 @@ MODELS: Final = Catalogue(
         Model(
             name="gemini-3-pro-image",
             sizes={"1K": 0.134, "2K": 0.134, "4K": 0.24},
-            ratios=_RATIOS,
+            ratios=RATIOS,
             token_prices=TokenPrices(picture=120.0, text_in=2.0, text_out=12.0),
             reference_price=0.0011,
             batch=0.5,
@@ -63,7 +60,7 @@ MODELS: Final = Catalogue(
             state=State.DEPRECATED,
             successor="gemini-nano-banana-2.1",
             sizes={"512": 0.045, "1K": 0.067, "2K": 0.101, "4K": 0.151},
-            ratios=_RATIOS,
+            ratios=RATIOS,
             thinking=("minimal", "high"),
             token_prices=TokenPrices(picture=60.0, text_in=0.5, text_out=3.0),
             reference_price=0.00056,
@@ -76,7 +73,7 @@ MODELS: Final = Catalogue(
             successor="gemini-3.1-flash-lite-image",
             ends="2027-03-15",
             sizes={"1K": 0.039},
-            ratios=_RATIOS,
+            ratios=RATIOS,
             references=3,
             token_prices=TokenPrices(picture=30.0, text_in=0.3, text_out=2.5),
             batch=0.5,
@@ -92,7 +89,7 @@ MODELS: Final = Catalogue(
             successor="gemini-nano-banana-2.1",
             ends="2026-06-25",
             sizes=_SIZES,
-            ratios=_RATIOS,
+            ratios=RATIOS,
             thinking=("minimal", "high"),
         ),
         Model(
@@ -101,7 +98,7 @@ MODELS: Final = Catalogue(
             successor="gemini-3-pro-image",
             ends="2026-06-25",
             sizes=_SIZES,
-            ratios=_RATIOS,
+            ratios=RATIOS,
         ),
         *(
             Model(
@@ -110,7 +107,7 @@ MODELS: Final = Catalogue(
                 successor="gemini-nano-banana-2.1",
                 ends="2026-08-17",
                 sizes=_SIZES,
-                ratios=_RATIOS,
+                ratios=RATIOS,
             )
             for name in _GONE
         ),

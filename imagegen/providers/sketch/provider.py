@@ -6,7 +6,7 @@ tests. A request always gives the same bytes.
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
@@ -19,24 +19,9 @@ from imagegen.providers.base import (
     Request,
 )
 from imagegen.providers.models import Catalogue, Model
+from imagegen.providers.sizes import RATIOS
 from imagegen.secret import Secret
 
-RATIOS = [
-    "1:1",
-    "1:4",
-    "1:8",
-    "2:3",
-    "3:2",
-    "3:4",
-    "4:1",
-    "4:3",
-    "4:5",
-    "5:4",
-    "8:1",
-    "9:16",
-    "16:9",
-    "21:9",
-]
 SIZES = {"512": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
 
 
@@ -44,9 +29,9 @@ _FREE = dict.fromkeys(SIZES, 0.0)
 _LEVELS = ("minimal", "medium", "high")
 # It ignores references and thinking, and accepts the same requests as the API that it replaces.
 MODELS = Catalogue(
-    (Model(name="sketch", sizes=_FREE, ratios=tuple(RATIOS), thinking=_LEVELS),),
+    (Model(name="sketch", sizes=_FREE, ratios=RATIOS, thinking=_LEVELS),),
     default="sketch",
-    other=Model(name="", sizes=_FREE, ratios=tuple(RATIOS), thinking=_LEVELS),
+    other=Model(name="", sizes=_FREE, ratios=RATIOS, thinking=_LEVELS),
 )
 
 
@@ -98,6 +83,6 @@ def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
     return across * step, down * step
 
 
-def _unknown(what: str, value: str, known: list[str]) -> ProviderError:
+def _unknown(what: str, value: str, known: Sequence[str]) -> ProviderError:
     message = f"unknown {what} {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
     return ProviderError(kind=FaultKind.BAD_REQUEST, reason=f"unknown {what}", message=message)
