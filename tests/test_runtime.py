@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from imagegen.engine.runtime import MAX_WIDTH, ThreadRuntime
+from imagegen.engine.runtime import ThreadRuntime, max_width
 
 GUARD = 10.0
 """Seconds after which a test that hangs fails."""
@@ -173,7 +173,7 @@ def test_an_executor_makes_threads_as_they_are_needed() -> None:
     """However wide it is, one job takes one thread."""
     runtime = ThreadRuntime()
     before = threading.active_count()
-    executor = runtime.executor(10 * MAX_WIDTH, "pool")
+    executor = runtime.executor(10 * max_width(), "pool")
     done = threading.Event()
     executor.submit(done.set)
     assert done.wait(GUARD)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from imagegen.engine import stop_reasons
-from imagegen.engine.runtime import MAX_WIDTH
+from imagegen.engine.runtime import max_width
 from imagegen.engine.state import RunState, StopReason
 from imagegen.engine.supervisor import Supervisor
 from imagegen.engine.worker import Worker
@@ -164,7 +164,7 @@ def max_in_flight(
     own = keys.get(style, ())
     lent = [key for pool in keys.values() for key in pool] if lend else ()
     a_minute = keyring.per_minute({*own, *lent} if own else own)
-    return max(1, min(MAX_WIDTH, math.ceil(a_minute * timeout / 60)))
+    return max(1, min(max_width(), math.ceil(a_minute * timeout / 60)))
 
 
 def _most_urgent(found: Sequence[StopReason]) -> list[StopReason]:

@@ -68,8 +68,8 @@ class StyleReporter:
         if not self._told_at_most:
             self._told_at_most = True
             message = (
-                f"{self._style}: {requests} requests are in flight, the limit for one style; "
-                "its keys would allow more, but more would not make it faster"
+                f"{self._style}: {requests} requests are in flight, the limit for one style on "
+                "this machine; its keys allow more: run --shard splits the work between machines"
             )
             self._run.emit(WarningEvent(message=message))
 

@@ -5,16 +5,26 @@ call it again. Real threads drive them here; tests drive the same steppers throu
 minutes in one thread.
 """
 
+import contextlib
+import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Protocol
+from functools import cache
+from typing import Final, Protocol
 
 from imagegen.clock import Clock, SystemClock
 
-MAX_WIDTH = 256
-"""Threads of one style at most: more cost memory and gain nothing."""
+_MOST: Final = 1024
+"""Requests of one style in flight at most: more threads take turns that none of them needs."""
+_LEAST: Final = 64
+_STYLES: Final = 3
+_MEMORY: Final = 4 * 1024 * 1024
+"""Bytes of a request in flight: its thread, and an answer of 2 MB in base64 that is decoded."""
+_DESCRIPTORS: Final = 256
+"""Open files that are for all else."""
 
 
 _LOOK = 1.0
@@ -24,6 +34,42 @@ time after the machine woke, though all it waited for had passed."""
 
 _LAST_STEP = 1.0
 """Seconds that a stepper has for its last step; it does not wait in one."""
+
+
+@cache
+def max_width() -> int:
+    """Return how many requests of one style may be in flight: by memory and open files.
+
+    Three styles may take half of the machine's memory. The soft limit of open files is raised
+    as far as the system lets this process raise it.
+    """
+    return max(_LEAST, min(_MOST, _memory() // 2 // _MEMORY // _STYLES, _open_files() // _STYLES))
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes; enough for all requests if it is not known."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        # Windows has no sysconf.
+        return 2 * _MOST * _MEMORY * _STYLES
+
+
+def _open_files() -> int:
+    """Return how many files the requests of all styles may have open, each its connection."""
+    if sys.platform == "win32":
+        # A socket there is not limited by the number of open files.
+        return _MOST * _STYLES
+    import resource  # noqa: PLC0415  # Windows has none
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST * _STYLES + _DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return wanted if soft == resource.RLIM_INFINITY else soft - _DESCRIPTORS
 
 
 class Stepper(Protocol):
@@ -85,7 +131,7 @@ class ThreadRuntime:
 
     def executor(self, width: int, name: str) -> Executor:
         """Return a thread pool."""
-        return ThreadPoolExecutor(min(width, MAX_WIDTH), thread_name_prefix=name)
+        return ThreadPoolExecutor(min(width, max_width()), thread_name_prefix=name)
 
     def wake(self, stepper: Stepper | None = None) -> None:
         """Wake a stepper, or every one."""

@@ -11,7 +11,7 @@ from imagegen.engine.attempt import Attempt, draw_once
 from imagegen.engine.outcomes import Outcomes
 from imagegen.engine.queue import ROUND_DELAY, BeatQueue
 from imagegen.engine.reporter import StyleReporter
-from imagegen.engine.runtime import MAX_WIDTH
+from imagegen.engine.runtime import max_width
 from imagegen.engine.state import RunState
 from imagegen.engine.task import Task
 from imagegen.project.beat_status import Status
@@ -204,8 +204,8 @@ class Worker:
         if self._run.key_pool is None:
             return
         waiting = self.queue.next_due is not None
-        if waiting and self._in_flight >= MAX_WIDTH:
-            self._reporter.warn_width_cap(MAX_WIDTH)
+        if waiting and self._in_flight >= max_width():
+            self._reporter.warn_width_cap(max_width())
         self._run.key_pool.cancel_demand(self.style)
         if not waiting:
             self._lend_keys()

@@ -31,7 +31,7 @@ from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
-DEFAULT_WIDTH = 256
+DEFAULT_WIDTH = 1024
 
 _CONSEQUENCES = {
     "store": "it may keep what is sent, which store = false forbids",

@@ -29,7 +29,7 @@ from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com"
-DEFAULT_WIDTH: Final = 256
+DEFAULT_WIDTH: Final = 1024
 
 _CONSEQUENCES: Final = {
     "quality": "it chooses the quality itself, at its price",
