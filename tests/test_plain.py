@@ -277,7 +277,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
     totals = reports.counts(
         clear={"complete": 1, "skipped": 2, "outdated": 3, "waived": 4, "blocked": 5, "pending": 6}
     )
-    text = github.table(reports.complete(counts=totals), "my-video", [], UNICODE, again=6)
+    text = github.table(reports.complete(counts=totals), "my-video", [], UNICODE, not_redrawn=6)
     printed = reports.Printed()
     printed.printer.summary(reports.ended(reports.complete(counts=totals)))
     assert "### my&#45;video: 12 of 21 images done, 5 missing, 6 not redrawn\n" in text

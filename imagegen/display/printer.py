@@ -44,12 +44,14 @@ def _is_there(reference: "Reference") -> bool:
 def _transitions(transitions: Iterable[str]) -> Iterator[str]:
     """Yield how the storyboard's transitions are read, each value with its count."""
     for kind, values in meanings(transitions).items():
-        shown = ", ".join(f'"{sanitize(text, 30)}" {count:,}' for text, count in values[:_VALUES])
+        examples = ", ".join(
+            f'"{sanitize(text, 30)}" {count:,}' for text, count in values[:_VALUES]
+        )
         more = f" and {len(values) - _VALUES:,} more" if len(values) > _VALUES else ""
         if kind is Kind.NONE and values == [("", values[0][1])]:
             yield f"{plural(values[0][1], 'beat')} without a transition: no style reference"
         else:
-            yield f"{_MEANING[kind]}: {shown}{more}"
+            yield f"{_MEANING[kind]}: {examples}{more}"
 
 
 class Printer(Paper):
@@ -130,7 +132,9 @@ class Printer(Paper):
                 f"{cuts:,} new image{'s' * (cuts != 1)}"
                 + (f", {chained[style]:,} from the image before" if chained.get(style) else "")
             )
-        for line in _transitions(beat.transition for own in styles.values() for beat in own):
+        for line in _transitions(
+            beat.transition for style_beats in styles.values() for beat in style_beats
+        ):
             self.wrap("  ", line, indent=4)
         hint = size_hint.size_hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
@@ -144,15 +148,15 @@ class Printer(Paper):
         costs = "price unknown" if price is None else f"about {dollars(price)} each"
         self.line(f"  drawn with {sanitize(name)} at {image_size}, {costs}")
 
-    def written(self, files: Sequence["Written"], named: str | None) -> None:
-        """Print the files that `check --write` wrote; `named` is the selected beats file."""
+    def written(self, files: Sequence["Written"], beats_file: str | None) -> None:
+        """Print the files that `check --write` wrote; `beats_file` is the selected beats file."""
         if not files:
             self.line("  nothing to write: the beats are already clean JSON")
-        for one in files:
-            kept = f"; the old file is {sanitize(one.kept)}" if one.kept else ""
-            self.line(f"  written: {sanitize(one.file)}, {plural(one.rows, 'row')}{kept}")
-        if named is not None and files and files[0].file != named:
-            self.wrap("  ", f"{sanitize(named)} is still the configured beats file", indent=4)
+        for file in files:
+            backup = f"; the old file is {sanitize(file.kept)}" if file.kept else ""
+            self.line(f"  written: {sanitize(file.file)}, {plural(file.rows, 'row')}{backup}")
+        if beats_file is not None and files and files[0].file != beats_file:
+            self.wrap("  ", f"{sanitize(beats_file)} is still the configured beats file", indent=4)
 
     def keys(self, tails: Mapping[str, Sequence[str]], source: str | None) -> None:
         """Print which keys a run uses."""
@@ -185,17 +189,17 @@ class Printer(Paper):
         thinking = f", thinking {request.thinking}" if request.thinking else ""
         self.line(f"  {request.aspect_ratio}, {request.image_size}{thinking}")
         if before is not None:
-            there = all(map(_is_there, request.references))
-            yet = "" if there else ", which does not exist yet"
+            all_exist = all(map(_is_there, request.references))
+            yet = "" if all_exist else ", which does not exist yet"
             self.line(f"  continues the image of {sanitize('/'.join(before))}{yet}")
         for reference in filter(_is_there, request.references):
             kib = len(reference.data) // 1024
             scaled = ", scaled down" if reference.original else ""
-            what = sanitize(_WHAT[reference.role].format(reference.name))
-            self.line(f"  {what}: {reference.mime_type}, {kib:,} KiB{scaled}")
+            reference_label = sanitize(_WHAT[reference.role].format(reference.name))
+            self.line(f"  {reference_label}: {reference.mime_type}, {kib:,} KiB{scaled}")
         for reference in left_out:
-            what = sanitize(_WHAT[reference.role].format(reference.name))
-            self.line(f"  left out, the model takes no more references: {what}")
+            reference_label = sanitize(_WHAT[reference.role].format(reference.name))
+            self.line(f"  left out, the model takes no more references: {reference_label}")
         if not request.references and before is None:
             self.line("  no reference")
         self.line()

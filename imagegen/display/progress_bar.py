@@ -9,7 +9,7 @@ from imagegen.display import terminal
 
 
 @contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr while the block runs, and none in a pipe.
 
     Yields what takes how much is done, and of how much.
@@ -18,7 +18,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda *_: None
         return
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

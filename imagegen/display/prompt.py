@@ -85,8 +85,14 @@ def _undisturbed() -> Iterator[None]:
         raise UsageError("cancelled with Ctrl-Z; no key was added", hint="run the command again")
 
     handlers = {"SIGTERM": end, "SIGHUP": end, "SIGQUIT": end, "SIGTSTP": leave}
-    known = {getattr(signal, name): how for name, how in handlers.items() if hasattr(signal, name)}
-    before: dict[int, Any] = {number: signal.signal(number, how) for number, how in known.items()}
+    handlers_by_signal = {
+        getattr(signal, name): handler
+        for name, handler in handlers.items()
+        if hasattr(signal, name)
+    }
+    before: dict[int, Any] = {
+        number: signal.signal(number, handler) for number, handler in handlers_by_signal.items()
+    }
     try:
         yield
     finally:

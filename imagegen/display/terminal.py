@@ -61,12 +61,12 @@ class RunDisplay:
     def listeners(self, plan: "Plan") -> Sequence[tuple["Listener", float | None]]:
         """Return the listeners of the run, each with its idle interval in seconds."""
         self._plan = plan
-        heard: list[tuple[Listener, float | None]] = [(self._heard, None)]
+        listeners: list[tuple[Listener, float | None]] = [(self._heard, None)]
         glyphs = _glyphs(self._console)
         if self._view == "live":
             from imagegen.display.views.live import TICK, LiveView
 
-            heard.append((LiveView(plan, self._console, glyphs, watching=self._watching), TICK))
+            listeners.append((LiveView(plan, self._console, glyphs, watching=self._watching), TICK))
         elif self._view == "plain":
             from imagegen.display.views import github, plain
 
@@ -76,12 +76,12 @@ class RunDisplay:
                 if github_escape.running() and not self._watching
                 else plain.Plain
             )
-            heard.append((view(plan, sys.stdout, glyphs), plain.TICK))
+            listeners.append((view(plan, sys.stdout, glyphs), plain.TICK))
         elif self._view == "json":
             from imagegen.display.views.ndjson import JsonLines
 
-            heard.append((JsonLines(sys.stdout.buffer), None))
-        return heard
+            listeners.append((JsonLines(sys.stdout.buffer), None))
+        return listeners
 
     def confirm(self, plan: "Plan", price: float | None) -> bool:
         """Ask before many images are redrawn; return whether a question was needed.
@@ -157,8 +157,8 @@ class RunDisplay:
         errors = [
             (names.full(beat.address), beat.script_phrase, error) for beat, error in ended.errors
         ]
-        glyphs, again = _glyphs(self._console), len(ended.again)
-        text = github.table(ended.complete, ended.name, errors, glyphs, again=again)
+        glyphs, not_redrawn = _glyphs(self._console), len(ended.again)
+        text = github.table(ended.complete, ended.name, errors, glyphs, not_redrawn=not_redrawn)
         refused = github_escape.append(text)
         if refused is not None:
             warning = github_escape.command("warning", refused, title="imagegen")

@@ -22,13 +22,13 @@ def show(paper: Paper, errors: Paper, done: Exported) -> None:
     sound = "with narration" if done.has_sound else "without sound"
     news = f"{plural(done.rendered, 'clip')} rendered" if done.rendered else "nothing rendered"
     paper.line(f"  {news}, {sound}" if done.written else "  nothing has changed")
-    for what, beats in (
+    for label, beats in (
         ("Estimated at 150 words a minute", _estimated(done)),
         ("The image before is held for", _held(done)),
         ("Black, without an image", _missing(done)),
     ):
         if beats:
-            paper.wrap("  ", f"{what}: {join_some(beats, _SHOWN)}", indent=2)
+            paper.wrap("  ", f"{label}: {join_some(beats, _SHOWN)}", indent=2)
     for warning in done.warnings:
         errors.wrap("warning: ", warning)
 
@@ -54,27 +54,27 @@ def as_json(project: str, done: Exported) -> dict[str, object]:
         "held": _held(done),
         "missing": _missing(done),
         "warnings": list(done.warnings),
-        "beats": [_beat(one, float(rate)) for one in done.beats],
+        "beats": [_beat(beat, float(rate)) for beat in done.beats],
     }
 
 
-def _beat(one: FilmBeat, rate: float) -> dict[str, object]:
+def _beat(beat: FilmBeat, rate: float) -> dict[str, object]:
     return {
-        "beat": one.beat,
-        "style": one.style,
-        "frames": one.frames,
-        "seconds": round(one.frames / rate, 3),
-        "timing": one.source.value,
+        "beat": beat.beat,
+        "style": beat.style,
+        "frames": beat.frames,
+        "seconds": round(beat.frames / rate, 3),
+        "timing": beat.source.value,
     }
 
 
 def _estimated(done: Exported) -> list[str]:
-    return [one.beat for one in done.beats if one.source is Source.ESTIMATED]
+    return [beat.beat for beat in done.beats if beat.source is Source.ESTIMATED]
 
 
 def _held(done: Exported) -> list[str]:
-    return [one.beat for one in done.beats if one.held]
+    return [beat.beat for beat in done.beats if beat.held]
 
 
 def _missing(done: Exported) -> list[str]:
-    return [one.beat for one in done.beats if one.style is None]
+    return [beat.beat for beat in done.beats if beat.style is None]

@@ -16,16 +16,16 @@ def show(paper: Paper, cast: Sequence[Appearance]) -> None:
         return
     paper.line()
     paper.line("  characters:")
-    called = [sanitize(", ".join(one.names), 40) for one in cast]
+    called = [sanitize(", ".join(character.names), 40) for character in cast]
     width = max(map(len, called))
-    for name, one in zip(called, cast, strict=True):
-        paper.wrap(f"    {name:<{width}}  ", _where(one), indent=6)
+    for name, character in zip(called, cast, strict=True):
+        paper.wrap(f"    {name:<{width}}  ", _where(character), indent=6)
 
 
-def _where(one: Appearance) -> str:
-    if not one.beats:
-        drawn = f"in {plural(one.elsewhere, 'beat')}, none of which would be drawn"
-        return drawn if one.elsewhere else "no beat names it"
-    numbers = join_some(one.beats, _SHOWN)
-    without = f"; no image in {', '.join(one.without)}" if one.without else ""
-    return f"{plural(len(one.beats), 'beat')}: {numbers}{without}"
+def _where(character: Appearance) -> str:
+    if not character.beats:
+        drawn = f"in {plural(character.elsewhere, 'beat')}, none of which would be drawn"
+        return drawn if character.elsewhere else "no beat names it"
+    numbers = join_some(character.beats, _SHOWN)
+    without = f"; no image in {', '.join(character.without)}" if character.without else ""
+    return f"{plural(len(character.beats), 'beat')}: {numbers}{without}"

@@ -23,36 +23,39 @@ _SAID: Final = {
 }
 
 
-def listed(paper: Paper, found: Sequence[ChoiceStanding], now: float) -> None:
+def listed(paper: Paper, choices: Sequence[ChoiceStanding], now: float) -> None:
     """List what is chosen. `now` is the wall clock's time."""
     widths = [
-        max((len(getattr(one, field)) for one in found), default=0) for field in ("name", "style")
+        max((len(getattr(choice, field)) for choice in choices), default=0)
+        for field in ("name", "style")
     ]
-    flags = max((len("flagged") for one in found if one.flagged), default=0)
-    for one in found:
+    flags = max((len("flagged") for choice in choices if choice.flagged), default=0)
+    for choice in choices:
         columns = [
-            f"{sanitize(one.name):<{widths[0]}}",
-            f"{sanitize(one.style):<{widths[1]}}",
-            *([f"{'flagged' if one.flagged else '':<{flags}}"] if flags else []),
-            local_time(one.selected_at, now),
-            "its copy is missing" if one.lacks_copy and not _SAID[one.since] else _SAID[one.since],
+            f"{sanitize(choice.name):<{widths[0]}}",
+            f"{sanitize(choice.style):<{widths[1]}}",
+            *([f"{'flagged' if choice.flagged else '':<{flags}}"] if flags else []),
+            local_time(choice.selected_at, now),
+            "its copy is missing"
+            if choice.lacks_copy and not _SAID[choice.since]
+            else _SAID[choice.since],
         ]
         paper.line(f"  {'  '.join(columns)}")
 
 
 def print_rechoose_hint(
-    paper: Paper, path: str, found: Sequence[ChoiceStanding], beats: Sequence[str] = ()
+    paper: Paper, path: str, choices: Sequence[ChoiceStanding], beats: Sequence[str] = ()
 ) -> None:
     """Print how to choose redrawn images again, and how to restore missing copies.
 
     `path` is the project's folder as typed, `beats` are options that name the beats file.
     """
-    first = next((one for one in found if one.since is ChangeSinceChosen.REDRAWN), None)
+    first = next((choice for choice in choices if choice.since is ChangeSinceChosen.REDRAWN), None)
     if first is not None:
         paper.line()
         choose = project_command("choose", path, first.name, first.style, *beats)
         paper.command_list((choose, "chooses the image as it is now"))
-    lacking = [one for one in found if one.lacks_copy]
+    lacking = [choice for choice in choices if choice.lacks_copy]
     if lacking:
         paper.line()
         missing = "1 copy is" if len(lacking) == 1 else f"{len(lacking):,} copies are"
@@ -62,18 +65,18 @@ def print_rechoose_hint(
 
 
 def as_json(
-    name: str, found: Sequence[ChoiceStanding], beats: int, over: Orphans
+    name: str, choices: Sequence[ChoiceStanding], beats: int, over: Orphans
 ) -> dict[str, object]:
     """Return what `choose --list --json` prints."""
     return {
         "schema": 1,
         "project": name,
         "beats": beats,
-        "chosen": list(found),
+        "chosen": list(choices),
         "redrawn_since_chosen": [
-            one.name for one in found if one.since is ChangeSinceChosen.REDRAWN
+            choice.name for choice in choices if choice.since is ChangeSinceChosen.REDRAWN
         ],
-        "copies_missing": [one.name for one in found if one.lacks_copy],
+        "copies_missing": [choice.name for choice in choices if choice.lacks_copy],
         "left_over": [*over.labels, *over.unclaimed],
         "unclear": list(over.unclear),
     }
@@ -91,8 +94,8 @@ def left_over(paper: Paper, path: str, over: Orphans, beats: Sequence[str] = ())
 
 def unclear(paper: Paper, entries: Sequence[UnreadableEntry]) -> None:
     """Print which entries of image_selections.json are not valid, and why."""
-    for one in entries[:_SHOWN]:
-        paper.wrap("", f"{sanitize(one.name, 100)} {sanitize(one.reason)}", indent=2)
+    for entry in entries[:_SHOWN]:
+        paper.wrap("", f"{sanitize(entry.name, 100)} {sanitize(entry.reason)}", indent=2)
     if len(entries) > _SHOWN:
         paper.line(f"  … and {len(entries) - _SHOWN:,} more")
 
@@ -108,11 +111,13 @@ def print_chosen(
     paper: Paper, name: str, made: Mapping[BeatId, Chosen], before: Mapping[BeatId, Chosen]
 ) -> None:
     """Print what was chosen, and what it replaces."""
-    for beat, one in list(made.items())[:_SHOWN]:
+    for beat, choice in list(made.items())[:_SHOWN]:
         had = before.get(beat)
-        instead = f" instead of {sanitize(had.style)}" if had and had.style != one.style else ""
-        flagged = ", flagged" if one.flagged else ""
-        paper.line(f"{sanitize(beat)}: {one.style}{instead}{flagged}  {sanitize(one.image_path)}")
+        instead = f" instead of {sanitize(had.style)}" if had and had.style != choice.style else ""
+        flagged = ", flagged" if choice.flagged else ""
+        paper.line(
+            f"{sanitize(beat)}: {choice.style}{instead}{flagged}  {sanitize(choice.image_path)}"
+        )
     if len(made) > _SHOWN:
         paper.line(f"  … and {len(made) - _SHOWN:,} more")
     if not made:
@@ -123,8 +128,8 @@ def sketches(paper: Paper, names: Sequence[str]) -> None:
     """Print which choices are placeholders."""
     if names:
         are = "is a placeholder" if len(names) == 1 else "are placeholders"
-        said = f"{join_some(names, _SHOWN)} {are} and flagged: choose again after drawing"
-        paper.wrap("", said, indent=2)
+        warning = f"{join_some(names, _SHOWN)} {are} and flagged: choose again after drawing"
+        paper.wrap("", warning, indent=2)
 
 
 def renamed(paper: Paper, path: str, count: int) -> None:

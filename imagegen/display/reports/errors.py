@@ -29,21 +29,21 @@ def show(paper: Paper, error: ImagegenError, project: str) -> None:
 
 
 def _input_faults(paper: Paper, error: InvalidInputError, project: str) -> None:
-    shown = 0
+    shown_count = 0
     by_file: dict[str, list[list[InputError]]] = {}
     for cause in _causes(error.faults):
         by_file.setdefault(cause[0].file, []).append(cause)
     # Files with few errors come first: many errors of another file would hide them.
-    for file, own in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
-        causes = sorted(own, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
+    for file, file_errors in sorted(by_file.items(), key=lambda item: (len(item[1]), item[0])):
+        causes = sorted(file_errors, key=lambda cause: (cause[0].line or 0, cause[0].row or 0))
         rows = error.rows.get(file)
         among = f" in {plural(rows, 'row')}" if rows else ""
         count = plural(len(causes), "error")
         paper.line(f"{sanitize(file)}: {count}{among}. Nothing was drawn or changed.")
         paper.line()
-        part = causes[: max(0, _SHOWN - shown)]
+        part = causes[: max(0, _SHOWN - shown_count)]
         _lines(paper, part, rows)
-        shown += len(part)
+        shown_count += len(part)
         if len(part) < len(causes):
             paper.line(f"  … and {len(causes) - len(part):,} more: fix these first")
         paper.line()
@@ -59,13 +59,13 @@ def _input_faults(paper: Paper, error: InvalidInputError, project: str) -> None:
 
 def _causes(faults: Sequence[InputError]) -> list[list[InputError]]:
     """Return errors grouped by cause: several rows of a file may have the same error."""
-    found: dict[tuple[object, ...], list[InputError]] = {}
+    causes: dict[tuple[object, ...], list[InputError]] = {}
     for at, fault in enumerate(faults):
-        own = None if fault.row else at
-        found.setdefault((fault.file, fault.field, fault.message, fault.hint, own), []).append(
+        line = None if fault.row else at
+        causes.setdefault((fault.file, fault.field, fault.message, fault.hint, line), []).append(
             fault
         )
-    return list(found.values())
+    return list(causes.values())
 
 
 def _place(cause: Sequence[InputError], rows: int | None) -> str:
@@ -75,10 +75,10 @@ def _place(cause: Sequence[InputError], rows: int | None) -> str:
     if len(numbers) > 1:
         if len(numbers) == rows:
             return f"all {rows:,} rows"
-        shown = _ranges(numbers)[:_ROWS]
-        rest = len(numbers) - sum(last - first + 1 for first, last in shown)
-        named = (f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in shown)
-        return f"rows {', '.join(named)}" + (f" and {rest:,} more" if rest else "")
+        ranges = _ranges(numbers)[:_ROWS]
+        rest = len(numbers) - sum(last - first + 1 for first, last in ranges)
+        labels = (f"{a:,}" if a == b else f"{a:,}–{b:,}" for a, b in ranges)
+        return f"rows {', '.join(labels)}" + (f" and {rest:,} more" if rest else "")
     line = f"line {first.line}" if first.line else ""
     if first.line and first.column:
         line += f", column {first.column}"

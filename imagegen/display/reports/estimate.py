@@ -91,8 +91,8 @@ def _requests(paper: Paper, styles: Mapping[str, Sequence[Planned]], estimate: E
 
 
 def _can_be_drawn(estimate: Estimate, style: str) -> bool:
-    known = estimate.last_send_seconds.get(style) is not None
-    return known or estimate.keys is None or bool(estimate.keys.get(style))
+    has_forecast = estimate.last_send_seconds.get(style) is not None
+    return has_forecast or estimate.keys is None or bool(estimate.keys.get(style))
 
 
 def _least(estimate: Estimate, style: str) -> str:

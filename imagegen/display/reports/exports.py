@@ -33,9 +33,9 @@ def timeline(paper: Paper, done: Exported) -> None:
     _said(paper, "Without an image", _skipped(done))
 
 
-def _said(paper: Paper, what: str, names: list[str]) -> None:
+def _said(paper: Paper, label: str, names: list[str]) -> None:
     if names:
-        paper.wrap("  ", f"{what}: {join_some(names, _SHOWN)}", indent=2)
+        paper.wrap("  ", f"{label}: {join_some(names, _SHOWN)}", indent=2)
 
 
 def _estimated(done: Exported) -> list[str]:
@@ -60,7 +60,7 @@ def timeline_as_json(layout: ProjectPaths, done: Exported) -> dict[str, object]:
     Times are in seconds. Paths are relative to the project if they are inside.
     """
 
-    def shown(name: str = "") -> str:
+    def relative(name: str = "") -> str:
         path = done.folder / name
         return layout.relative(path) if path.is_relative_to(layout.root) else path.as_posix()
 
@@ -70,14 +70,14 @@ def timeline_as_json(layout: ProjectPaths, done: Exported) -> dict[str, object]:
         "schema": 1,
         "kind": "timeline",
         "project": layout.name,
-        "folder": shown(),
+        "folder": relative(),
         "fps": f"{rate.exact.numerator}/{rate.exact.denominator}",
         "width": line.width,
         "height": line.height,
         "frames": line.frames,
         "seconds": round(float(rate.seconds(line.frames)), 3),
-        "files": list(map(shown, done.files)),
-        "written": list(map(shown, done.written)),
+        "files": list(map(relative, done.files)),
+        "written": list(map(relative, done.written)),
         "flagged": _flagged(done),
         "estimated": _estimated(done),
         "held": _held(done),
@@ -89,7 +89,7 @@ def timeline_as_json(layout: ProjectPaths, done: Exported) -> dict[str, object]:
                 "shot_number": clip.shot,
                 "style": clip.style,
                 "isFlagged": clip.flagged,
-                "imagePath": shown(clip.still.file) if clip.still is not None else None,
+                "imagePath": relative(clip.still.file) if clip.still is not None else None,
                 "start": round(float(rate.seconds(clip.start)), 3),
                 "end": round(float(rate.seconds(clip.end)), 3),
                 "frames": clip.frames,

@@ -20,14 +20,16 @@ def table(
     errors: Sequence[tuple[str, str, BeatError]],
     glyphs: Glyphs,
     *,
-    again: int = 0,
+    not_redrawn: int = 0,
 ) -> str:
     """Return Markdown that shows how a run ended.
 
-    `errors` are each a beat's name, its script phrase and the error; `again` counts images
+    `errors` are each a beat's name, its script phrase and the error; `not_redrawn` counts images
     that were to be redrawn and were not.
     """
-    counts = {style: own for style, own in complete.counts.items() if own.total}
+    counts = {
+        style: style_counts for style, style_counts in complete.counts.items() if style_counts.total
+    }
     headings = columns(counts.values())
     # Two dollar signs are a formula to GitHub.
     spent = money(complete.cost or 0).replace("$", r"\$")
@@ -35,18 +37,22 @@ def table(
     reason = github_escape.markdown(sanitize(complete.reason))
     took = f"{duration(complete.seconds)}{cost}"
     lines = [
-        f"### {github_escape.markdown(sanitize(name))}: {done_line(complete, again)}",
+        f"### {github_escape.markdown(sanitize(name))}: {done_line(complete, not_redrawn)}",
         "",
         f"{took}, exit {complete.exit_code} ({reason})",
         "",
         f"| style | {' | '.join(headings)} |",
         f"| --- |{' ---: |' * len(headings)}",
     ]
-    for style, own in counts.items():
-        cells = " | ".join(f"{getattr(own, name):,}" for name in headings.values())
+    for style, style_counts in counts.items():
+        cells = " | ".join(f"{getattr(style_counts, name):,}" for name in headings.values())
         lines.append(f"| {github_escape.markdown(style)} | {cells} |")
-    said = [message for message in complete.messages if not message.startswith(ERRORS)]
-    lines += ["", *(f"- {github_escape.markdown(sanitize(message, 600))}" for message in said), ""]
+    messages = [message for message in complete.messages if not message.startswith(ERRORS)]
+    lines += [
+        "",
+        *(f"- {github_escape.markdown(sanitize(message, 600))}" for message in messages),
+        "",
+    ]
     if errors:
         sign = glyphs[Status.ERROR]
         lines += ["| beat | phrase | error |", "| --- | --- | --- |"]

@@ -49,12 +49,14 @@ def as_json(keys: ConfiguredKeys) -> dict[str, object]:
 
     lists = {
         name: {
-            "list": name if name in keys.ring.pools else DEFAULT_POOL if own else None,
-            "requests_per_minute": per_minute(own),
-            "keys": [described(name if name in keys.ring.pools else DEFAULT_POOL, k) for k in own],
+            "list": name if name in keys.ring.pools else DEFAULT_POOL if list_keys else None,
+            "requests_per_minute": per_minute(list_keys),
+            "keys": [
+                described(name if name in keys.ring.pools else DEFAULT_POOL, k) for k in list_keys
+            ],
             "unset": list(keys.ring.unset.get(name, ())),
         }
-        for name, own in keys.pools.items()
+        for name, list_keys in keys.pools.items()
     }
     places = [
         {
@@ -86,8 +88,8 @@ def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
         return
     paper.wrap("", f"Keys for {keys.provider}: {sanitize(keys.used.label)}, {_why(keys)}.")
     paper.line()
-    for name, own in keys.pools.items():
-        _pool(paper, keys, name, own)
+    for name, list_keys in keys.pools.items():
+        _pool(paper, keys, name, list_keys)
     together = per_minute(_drawing(keys))
     paper.line()
     if together:
@@ -106,7 +108,7 @@ def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
 def show_check(
     paper: Paper,
     keys: ConfiguredKeys,
-    found: Sequence[KeyCheck],
+    checks: Sequence[KeyCheck],
     model: str,
     notes: Sequence[str] = (),
 ) -> None:
@@ -115,73 +117,74 @@ def show_check(
     `notes` are about the model.
     """
     source, address = sanitize(keys.ring.source or ""), keys.base_url()
-    there = f", at {sanitize(address)}" if address else ""
-    first = f"{plural(len(found), 'key')} from {source}, to draw with {sanitize(model)}{there}:"
+    server = f", at {sanitize(address)}" if address else ""
+    first = f"{plural(len(checks), 'key')} from {source}, to draw with {sanitize(model)}{server}:"
     paper.wrap("", first)
     paper.line()
-    tails = max(len(one.tail) for one in found)
-    lists = max(len(", ".join(one.lists)) for one in found)
-    for one in found:
-        sign = paper.glyphs[Status.COMPLETE if one.is_usable else Status.ERROR]
-        head = f"  {sign} {one.tail:<{tails}}  {sanitize(', '.join(one.lists)):<{min(lists, 30)}}  "
-        style = "" if one.is_usable else STYLES[Status.ERROR]
-        paper.wrap(head, _said(one, model), indent=6 if len(head) > 30 else None, style=style)
+    tails = max(len(check.tail) for check in checks)
+    lists = max(len(", ".join(check.lists)) for check in checks)
+    for check in checks:
+        sign = paper.glyphs[Status.COMPLETE if check.is_usable else Status.ERROR]
+        used_by = sanitize(", ".join(check.lists))
+        head = f"  {sign} {check.tail:<{tails}}  {used_by:<{min(lists, 30)}}  "
+        style = "" if check.is_usable else STYLES[Status.ERROR]
+        paper.wrap(head, _said(check, model), indent=6 if len(head) > 30 else None, style=style)
     paper.line()
-    for message, tails_of in _unreached(found):
+    for message, tails_of in _unreached(checks):
         paper.wrap("", f"Not reached ({', '.join(tails_of)}): {message}", indent=2)
     keyless = [f"{style} has no key" for style in keys.keyless]
     exposed = plaintext_warning(address)
     for note in (*keyless, *notes, *keys.ring.warnings, *([exposed] if exposed else [])):
         paper.wrap("  note: ", sanitize(note))
-    bad = sum(not one.is_usable for one in found)
+    bad = sum(not check.is_usable for check in checks)
     if not bad:
         together = plural(per_minute(_drawing(keys)), "request")
-        verdict = "The key works" if len(found) == 1 else f"All {len(found)} keys work"
+        verdict = "The key works" if len(checks) == 1 else f"All {len(checks)} keys work"
         paper.line(f"{verdict}: {together} per minute in total.")
         return
-    unreached = sum(not one.was_reached for one in found)
-    paper.justify(_verdict(len(found), bad, unreached), f"exit {int(Exit.USAGE)}")
-    for advice in _advice(found, model, source):
+    unreached = sum(not check.was_reached for check in checks)
+    paper.justify(_verdict(len(checks), bad, unreached), f"exit {int(Exit.USAGE)}")
+    for advice in _advice(checks, model, source):
         paper.wrap("  ", advice)
 
 
-def _advice(found: Sequence[KeyCheck], model: str, source: str) -> Iterator[str]:
+def _advice(checks: Sequence[KeyCheck], model: str, source: str) -> Iterator[str]:
     """Yield what to do, once for all keys with the same problem."""
     tails: dict[Remedy, list[str]] = {}
-    for one in found:
-        if not one.is_usable:
-            tails.setdefault(one.remedy, []).append(one.tail)
-    for remedy, own in tails.items():
-        which = f"{', '.join(own)}: " if len(tails) > 1 else ""
+    for check in checks:
+        if not check.is_usable:
+            tails.setdefault(check.remedy, []).append(check.tail)
+    for remedy, key_tails in tails.items():
+        which = f"{', '.join(key_tails)}: " if len(tails) > 1 else ""
         if remedy is Remedy.REPLACE:
-            it = "it" if len(own) == 1 else "them"
+            it = "it" if len(key_tails) == 1 else "them"
             yield f"{which}replace {it} in {source}, then check again"
         elif remedy is Remedy.OTHER_MODEL:
-            yield which + _other_model(found, model)
+            yield which + _other_model(checks, model)
         else:
             yield which + _ADVICE[remedy]
 
 
-def _other_model(found: Sequence[KeyCheck], model: str) -> str:
-    near = did_you_mean(model, dict.fromkeys(name for one in found for name in one.models))
+def _other_model(checks: Sequence[KeyCheck], model: str) -> str:
+    near = did_you_mean(model, dict.fromkeys(name for check in checks for name in check.models))
     return f"see model in imagegen.toml{sanitize(f'; {near}' if near else '')}"
 
 
 def show_added(paper: Paper, added: AddResult, path: str) -> None:
     """Print where a key was saved, and how many keys its style has now."""
     aim, change = added.aim, added.change
-    shown, style, section = sanitize(aim.place.label), aim.style, aim.place.section
+    location, style, section = sanitize(aim.place.label), aim.style, aim.place.section
     place = f"{style} of {section.heading}" if section.table else style
     if change.already_present:
-        paper.wrap("", f"{added.name} is already in {place} in {shown}.")
+        paper.wrap("", f"{added.name} is already in {place} in {location}.")
         paper.line("  Nothing was changed. To change a key's limits, edit the file.")
     else:
         made = ", a new file" if change.created else ""
-        paper.wrap("", f"Added {added.name} to {place} in {shown}{made}.")
+        paper.wrap("", f"Added {added.name} to {place} in {location}{made}.")
     if change.permissions_tightened:
         paper.line("  Other users could read the file; now only you can.")
-    own = change.ring.pool(style)
-    keys, minute = plural(len(own), "key"), plural(per_minute(own), "request")
+    list_keys = change.ring.pool(style)
+    keys, minute = plural(len(list_keys), "key"), plural(per_minute(list_keys), "request")
     now = "" if change.already_present else "now "
     pool = f"{style} {now}has"
     if style == DEFAULT_POOL:
@@ -211,29 +214,31 @@ def _no_keys(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
     )
 
 
-def _pool(paper: Paper, keys: ConfiguredKeys, name: str, own: Sequence[ApiKey]) -> None:
+def _pool(paper: Paper, keys: ConfiguredKeys, name: str, list_keys: Sequence[ApiKey]) -> None:
     ring = keys.ring
     unset = ring.unset.get(name, ()) if name in ring.pools else ()
-    count = f"{plural(len(own), 'key')}, {plural(per_minute(own), 'request')} per minute"
+    count = (
+        f"{plural(len(list_keys), 'key')}, {plural(per_minute(list_keys), 'request')} per minute"
+    )
     if name in keys.using_default:
-        paper.line(f"  {name}: the default {'key' if len(own) == 1 else 'keys'}, see below")
+        paper.line(f"  {name}: the default {'key' if len(list_keys) == 1 else 'keys'}, see below")
         return
     head = sanitize(name)
     if name == DEFAULT_POOL:
         head = "default (for styles without their own keys)"
     elif name not in keys.styles:
         head += " (not a style of this project)"
-    paper.line(f"  {head}: {count if own else 'no key'}")
-    users, tails = keys.lists_by_key, max((len(key.secret.tail) for key in own), default=0)
-    for key in own:
+    paper.line(f"  {head}: {count if list_keys else 'no key'}")
+    users, tails = keys.lists_by_key, max((len(key.secret.tail) for key in list_keys), default=0)
+    for key in list_keys:
         words = [f"{key.limit.per_minute:,} a minute"]
         if key.limit.per_day is not None:
             words.append(f"{key.limit.per_day:,} a day")
         if key.project:
             words.append(f'project "{sanitize(key.project)}"')
-        others = [other for other in users[key.secret] if other != name]
-        if others:
-            words.append(f"shared with {sanitize(', '.join(others))}")
+        other_lists = [other for other in users[key.secret] if other != name]
+        if other_lists:
+            words.append(f"shared with {sanitize(', '.join(other_lists))}")
         paper.wrap(f"    {key.secret.tail:<{tails}}  ", ", ".join(words))
     for variable in unset:
         paper.line(f"    env:{sanitize(variable)} is not set")
@@ -241,16 +246,16 @@ def _pool(paper: Paper, keys: ConfiguredKeys, name: str, own: Sequence[ApiKey]) 
 
 def _others(paper: Paper, keys: ConfiguredKeys) -> None:
     """Print other places that have keys, which are not used."""
-    others = [
+    unused_places = [
         place
         for place in keys.places
         if place.exists and not place.lacks_section and place is not keys.used
     ]
-    if not others:
+    if not unused_places:
         return
     paper.line()
     paper.wrap("", "Also found, but not used, because the first place with keys wins:")
-    for place in others:
+    for place in unused_places:
         paper.line(f"  {sanitize(place.label)}{_kind(place)}")
 
 
@@ -272,25 +277,25 @@ def _drawing(keys: ConfiguredKeys) -> list[ApiKey]:
     return list(itertools.chain.from_iterable(keys.ring.pool(style) for style in keys.styles))
 
 
-def _said(one: KeyCheck, model: str) -> str:
-    models = [sanitize(name, 60) for name in one.models if name != model]
+def _said(check: KeyCheck, model: str) -> str:
+    models = [sanitize(name, 60) for name in check.models if name != model]
     listed = join_some(models, _MOST_MODELS)
-    if one.fault is not None:
-        if not one.was_reached:
-            return f"not reached [{one.remedy.value}]"
-        return sanitize(f"{one.fault.kind.value}: {one.fault.message} [{one.remedy.value}]")
-    if one.is_usable:
+    if check.fault is not None:
+        if not check.was_reached:
+            return f"not reached [{check.remedy.value}]"
+        return sanitize(f"{check.fault.kind.value}: {check.fault.message} [{check.remedy.value}]")
+    if check.is_usable:
         return f"works; sees {listed} too" if listed else "works"
-    seen = f"does not see {sanitize(model)}, only {listed}" if listed else "sees no image model"
-    return f"{seen} [{one.remedy.value}]"
+    problem = f"does not see {sanitize(model)}, only {listed}" if listed else "sees no image model"
+    return f"{problem} [{check.remedy.value}]"
 
 
-def _unreached(found: Sequence[KeyCheck]) -> list[tuple[str, list[str]]]:
+def _unreached(checks: Sequence[KeyCheck]) -> list[tuple[str, list[str]]]:
     """Return each connection error once, with the keys that had it."""
     grouped: dict[str, list[str]] = {}
-    for one in found:
-        if one.fault is not None and not one.was_reached:
-            grouped.setdefault(sanitize(one.fault.message), []).append(one.tail)
+    for check in checks:
+        if check.fault is not None and not check.was_reached:
+            grouped.setdefault(sanitize(check.fault.message), []).append(check.tail)
     return list(grouped.items())
 
 
@@ -315,6 +320,6 @@ def _add_command(keys: ConfiguredKeys, path: str) -> str:
     return command("imagegen", "keys", "add", DEFAULT_POOL, *keys.named)
 
 
-def _next(paper: Paper, typed: str, does: str) -> None:
+def _next(paper: Paper, next_command: str, does: str) -> None:
     paper.line()
-    paper.command_list((typed, does))
+    paper.command_list((next_command, does))

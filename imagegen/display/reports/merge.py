@@ -11,52 +11,54 @@ from imagegen.review.project_copies import ChoiceConflict, ImageConflict, MergeP
 _SHOWN: Final = 10
 
 
-def show(paper: Paper, found: MergePlan, path: str) -> None:
+def show(paper: Paper, plan: MergePlan, path: str) -> None:
     """Show what came from the copies. `path` is the project's folder as it was typed."""
     counts = [
-        plural(count, what)
-        for count, what in (
-            (len(found.images), "image"),
-            (len(found.choices), "choice"),
-            (len(found.journals), "journal"),
+        plural(count, noun)
+        for count, noun in (
+            (len(plan.images), "image"),
+            (len(plan.choices), "choice"),
+            (len(plan.journals), "journal"),
         )
         if count
     ]
-    would = "would come" if found.dry_run else "came"
-    same = f"; {plural(found.same, 'image')} in both" if found.same else ""
-    copies = "1 copy" if len(found.copies) == 1 else f"{len(found.copies):,} copies"
+    would = "would come" if plan.dry_run else "came"
+    same = f"; {plural(plan.same, 'image')} in both" if plan.same else ""
+    copies = "1 copy" if len(plan.copies) == 1 else f"{len(plan.copies):,} copies"
     paper.line(
-        f"{sanitize(found.project)}: {', '.join(counts) or 'nothing'} {would} from {copies}{same}."
+        f"{sanitize(plan.project)}: {', '.join(counts) or 'nothing'} {would} from {copies}{same}."
     )
-    replaced = [f"{one.copy}: {one.image_path}" for one in found.images if one.replaces]
+    replaced = [f"{image.copy}: {image.image_path}" for image in plan.images if image.replaces]
     _list(paper, "Redrawn there; the older image is kept in old_images/", replaced)
-    _list(paper, "Conflict, drawn differently: the first one stays", map(_image, found.conflicts))
-    if found.conflicts:
-        one = found.conflicts[0]
-        beat = f"{one.style}/{one.shot_number}/{one.beat_number}"
-        use = project_command("use", path, beat, f"{one.copy}/{one.image_path}")
+    _list(paper, "Conflict, drawn differently: the first one stays", map(_image, plan.conflicts))
+    if plan.conflicts:
+        conflict = plan.conflicts[0]
+        beat = f"{conflict.style}/{conflict.shot_number}/{conflict.beat_number}"
+        use = project_command("use", path, beat, f"{conflict.copy}/{conflict.image_path}")
         paper.command_list((use, "takes the other one"), indent=4)
-    chosen = map(_choice, found.choice_conflicts)
+    chosen = map(_choice, plan.choice_conflicts)
     _list(paper, "Chosen differently: the later choice counts, which is the first one", chosen)
-    for reason in dict.fromkeys(one.reason for one in found.left):
-        left = [f"{one.copy}: {one.name}" for one in found.left if one.reason is reason]
+    for reason in dict.fromkeys(entry.reason for entry in plan.left):
+        left = [f"{entry.copy}: {entry.name}" for entry in plan.left if entry.reason is reason]
         _list(paper, f"Left, {reason.value}", left)
-    if counts and not found.dry_run:
+    if counts and not plan.dry_run:
         paper.command_list((project_command("undo", path), "undoes this"))
 
 
-def _image(one: ImageConflict) -> str:
-    return f"{one.style}/{one.shot_number}/{one.beat_number}: {one.kept}, not {one.copy}"
+def _image(conflict: ImageConflict) -> str:
+    beat = f"{conflict.style}/{conflict.shot_number}/{conflict.beat_number}"
+    return f"{beat}: {conflict.kept}, not {conflict.copy}"
 
 
-def _choice(one: ChoiceConflict) -> str:
-    return f"{one.beat}: {one.kept_style} ({one.kept}), not {one.style} ({one.copy})"
+def _choice(conflict: ChoiceConflict) -> str:
+    first = f"{conflict.kept_style} ({conflict.kept})"
+    return f"{conflict.beat}: {first}, not {conflict.style} ({conflict.copy})"
 
 
-def _list(paper: Paper, what: str, names: Iterable[str]) -> None:
+def _list(paper: Paper, label: str, names: Iterable[str]) -> None:
     listed: Sequence[str] = list(names)
     if listed:
-        paper.line(f"  {what}:")
+        paper.line(f"  {label}:")
     for name in listed[:_SHOWN]:
         paper.line(f"    {sanitize(name, 4096)}")
     if len(listed) > _SHOWN:

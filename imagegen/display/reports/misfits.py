@@ -17,25 +17,29 @@ _IGNORED: Final = (
 
 
 def show(
-    paper: Paper, found: Mapping[str, str], drawn: int, path: str, options: Sequence[str] = ()
+    paper: Paper,
+    misfits_by_beat: Mapping[str, str],
+    drawn: int,
+    path: str,
+    options: Sequence[str] = (),
 ) -> None:
     """List images by beat with how each differs; print nothing if there are none.
 
     If all `drawn` images differ, redrawing would cost as much and change nothing.
     `path` is the project's folder as typed; `options` are added to each command.
     """
-    if not found:
+    if not misfits_by_beat:
         return
     paper.line()
-    verb = "is" if len(found) == 1 else "are"
-    paper.line(f"{plural(len(found), 'image')} {verb} not as requested, but kept:")
-    names = list(found)[:_SHOWN]
+    verb = "is" if len(misfits_by_beat) == 1 else "are"
+    paper.line(f"{plural(len(misfits_by_beat), 'image')} {verb} not as requested, but kept:")
+    names = list(misfits_by_beat)[:_SHOWN]
     width = max(map(len, names))
     for name in names:
-        paper.wrap(f"  {name:<{width}}  ", sanitize(found[name], 200))
-    if len(found) > _SHOWN:
-        paper.line(f"    … and {len(found) - _SHOWN:,} more")
-    if len(found) >= max(_EVERY, drawn):
+        paper.wrap(f"  {name:<{width}}  ", sanitize(misfits_by_beat[name], 200))
+    if len(misfits_by_beat) > _SHOWN:
+        paper.line(f"    … and {len(misfits_by_beat) - _SHOWN:,} more")
+    if len(misfits_by_beat) >= max(_EVERY, drawn):
         paper.wrap("  ", _IGNORED)
         return
     paper.command_list((project_command("redraw", path, *names, *options), "redraws them"))

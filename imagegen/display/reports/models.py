@@ -77,9 +77,9 @@ def show(paper: Paper, listing: Listing) -> None:
     for model in rows:
         for text in _more(model):
             paper.wrap(f"   {sanitize(model.name)}: ", text, indent=6)
-    gone = [model for model in listing.models if not model.offered]
-    if gone:
-        paper.wrap("   shut down: ", ", ".join(model.name for model in gone), indent=6)
+    shut_down = [model for model in listing.models if not model.offered]
+    if shut_down:
+        paper.wrap("   shut down: ", ", ".join(model.name for model in shut_down), indent=6)
     _seen(paper, listing)
 
 
@@ -90,8 +90,8 @@ def _is_used(listing: Listing, model: Model) -> bool:
 def _row(listing: Listing, model: Model, width: int) -> str:
     real = listing.catalogue.find(model.name)
     marks = "".join(
-        mark if there else " "
-        for mark, there in (
+        mark if applies else " "
+        for mark, applies in (
             ("*", listing.catalogue.is_default(model)),
             (">", _is_used(listing, model)),
             ("+", listing.seen is not None and model.name in listing.seen),
@@ -112,49 +112,49 @@ def _price(model: Model, size: str) -> str:
 
 def _more(model: Model) -> list[str]:
     """Return details about a model that deserve their own line."""
-    found = []
+    details = []
     if model.alias_of is not None:
         return [f"an alias of {model.alias_of}"]
     if model.ends is not None:
-        found.append(f"ends on {model.ends}")
+        details.append(f"ends on {model.ends}")
     if model.successor is not None:
-        found.append(f"its successor is {model.successor}")
+        details.append(f"its successor is {model.successor}")
     if model.thinking and model.known:
         levels = ", ".join(
             f"{level} (default)" if level == model.default_thinking else level
             for level in model.thinking
         )
-        found.append(f"thinking {levels}")
+        details.append(f"thinking {levels}")
     prices = model.token_prices
     if prices is not None:
         text_out = "" if prices.text_out is None else f", thoughts {prices.text_out:g}"
         image_in = "" if prices.picture_in is None else f", references {prices.picture_in:g}"
-        found.append(
+        details.append(
             f"a million tokens: image {prices.picture:g}{text_out}, prompt {prices.text_in:g}"
             f"{image_in}"
         )
     if model.reference_price:
-        found.append(f"a reference {model.reference_price:g}")
+        details.append(f"a reference {model.reference_price:g}")
     if model.people is not None:
-        found.append(f"references: {model.things} of things, {model.people} of characters")
-    return ["; ".join(found)] if found else []
+        details.append(f"references: {model.things} of things, {model.people} of characters")
+    return ["; ".join(details)] if details else []
 
 
 def _seen(paper: Paper, listing: Listing) -> None:
     if listing.trouble is not None:
-        who = f"the key {listing.tail}" if listing.tail else "the server"
+        subject = f"the key {listing.tail}" if listing.tail else "the server"
         paper.line()
         paper.wrap(
-            "", f"Models that {who} can use are unknown: {sanitize(listing.trouble)}", indent=2
+            "", f"Models that {subject} can use are unknown: {sanitize(listing.trouble)}", indent=2
         )
     elif listing.seen is not None:
-        who = f"The key {listing.tail}" if listing.tail else "The server"
+        subject = f"The key {listing.tail}" if listing.tail else "The server"
         verb = "sees" if listing.tail else "has"
         paper.line()
-        paper.line(f"{who} {verb} {plural(len(listing.seen), 'image model')}.")
+        paper.line(f"{subject} {verb} {plural(len(listing.seen), 'image model')}.")
         if listing.others:
-            named = join_some([sanitize(name, 60) for name in listing.others], _MOST)
-            paper.wrap("   not in the table: ", named, indent=6)
+            other_models = join_some([sanitize(name, 60) for name in listing.others], _MOST)
+            paper.wrap("   not in the table: ", other_models, indent=6)
         if listing.used.name not in listing.seen:
             paper.line(
                 f"{sanitize(listing.used.name)}, which the project uses, is not one of them."

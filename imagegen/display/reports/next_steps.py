@@ -28,50 +28,50 @@ _OVER_SHOWN: Final = 3
 REFUSED: Final = frozenset({"refused", "bad request"})
 
 
-def show(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
+def show(paper: Paper, status: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
     """Print what to type next; `path` and `now` are as for `status.show`."""
     paper.line()
-    if found.older_layout is not None:
-        paper.wrap("", sanitize(found.older_layout, 4096), indent=2)
-    if found.last_beats_file is not None:
-        _drawn_from_another(paper, found, found.last_beats_file, path)
-    if found.active:
+    if status.older_layout is not None:
+        paper.wrap("", sanitize(status.older_layout, 4096), indent=2)
+    if status.last_beats_file is not None:
+        _drawn_from_another(paper, status, status.last_beats_file, path)
+    if status.active:
         paper.command_list(
             (project_command("status", path, "--watch"), "follows the run"),
             (project_command("stop", path), "stops it; resume continues"),
         )
         return
-    if found.last_beats_file is None:
-        _next(paper, found, names, path, now)
+    if status.last_beats_file is None:
+        _next(paper, status, names, path, now)
 
 
-def _next(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
+def _next(paper: Paper, status: ProjectStatus, names: BeatLabels, path: str, now: float) -> None:
     """Print the next step of a project without an active run."""
-    if any(style.moved for style in found.styles.values()):
-        _moved(paper, found, path)
+    if any(style.moved for style in status.styles.values()):
+        _moved(paper, status, path)
         return
-    _left_over(paper, found, path)
-    left = sum(style.left for style in found.styles.values())
-    if not left and found.not_redrawn:
-        pictures = plural(found.not_redrawn, "image")
+    _left_over(paper, status, path)
+    left = sum(style.left for style in status.styles.values())
+    if not left and status.not_redrawn:
+        pictures = plural(status.not_redrawn, "image")
         paper.line(f"Next: {project_command('resume', path)}     {pictures} to redraw")
         return
     if not left:
-        _outdated(paper, found, path)
+        _outdated(paper, status, path)
         return
-    wrong, others = _refused(found.styles, names)
-    helps = refused_commands(path, *wrong, beats=beats_option(found, path)) if wrong else []
-    if not others:
+    wrong, has_others = _refused(status.styles, names)
+    helps = refused_commands(path, *wrong, beats=beats_option(status, path)) if wrong else []
+    if not has_others:
         paper.line("Next:")
         paper.command_list(*helps)
-        if any(style.outdated for style in found.styles.values()):
-            _outdated(paper, found, path)
+        if any(style.outdated for style in status.styles.values()):
+            _outdated(paper, status, path)
         return
-    last = found.last_run.resumable if found.last_run else None
+    last = status.last_run.resumable if status.last_run else None
     pictures = plural(left, "image")
-    cost = f", about {money(found.price * left)}" if found.price else ""
+    cost = f", about {money(status.price * left)}" if status.price else ""
     if last is None or not last.is_resumable:
-        run = _on("run", found, path)
+        run = _on("run", status, path)
         paper.line(f"Next: {run}     {pictures}{cost}")
         if helps:
             paper.line("Refused prompts will probably be refused again:")
@@ -82,15 +82,15 @@ def _next(paper: Paper, found: ProjectStatus, names: BeatLabels, path: str, now:
         paper.line("Next:")
         paper.command_list(
             (resume, "continues the last run's selection"),
-            (_on("run", found, path), f"draws everything missing: {pictures}{cost}"),
+            (_on("run", status, path), f"draws everything missing: {pictures}{cost}"),
         )
     else:
         # Another provider or model has other prices.
-        known = last.asked.provider is None and last.asked.model is None
-        paper.line(f"Next: {resume}     {pictures}{cost if known else ''}")
-    wait = seconds_until(found.resume_after, now) if found.resume_after else 0.0
+        same_model = last.asked.provider is None and last.asked.model is None
+        paper.line(f"Next: {resume}     {pictures}{cost if same_model else ''}")
+    wait = seconds_until(status.resume_after, now) if status.resume_after else 0.0
     if wait >= 1:
-        paper.line(f"      from {local_time(found.resume_after, now)}, in {minutes(wait)}")
+        paper.line(f"      from {local_time(status.resume_after, now)}, in {minutes(wait)}")
 
 
 def refused_commands(
@@ -116,71 +116,71 @@ def refused_commands(
     return rows
 
 
-def _drawn_from_another(paper: Paper, found: ProjectStatus, other: str, path: str) -> None:
+def _drawn_from_another(paper: Paper, status: ProjectStatus, other: str, path: str) -> None:
     """Print that the last run read another beats file, so no next step is known."""
-    said = f"The last run read {other} (--beats); this is {found.beats_file}."
-    paper.wrap("", sanitize(said, 2000), indent=2)
-    own = adopt_beats_hint(other)
-    if own is not None:
-        paper.wrap("", sanitize(own, 2000), indent=2)
-    named = str(Path(path) / other)
-    paper.command_list((project_command("status", path, "--beats", named), "shows its status"))
+    notice = f"The last run read {other} (--beats); this is {status.beats_file}."
+    paper.wrap("", sanitize(notice, 2000), indent=2)
+    hint = adopt_beats_hint(other)
+    if hint is not None:
+        paper.wrap("", sanitize(hint, 2000), indent=2)
+    beats_path = str(Path(path) / other)
+    paper.command_list((project_command("status", path, "--beats", beats_path), "shows its status"))
 
 
-def _moved(paper: Paper, found: ProjectStatus, path: str) -> None:
+def _moved(paper: Paper, status: ProjectStatus, path: str) -> None:
     """Print that beat numbers changed, and the commands that move the images."""
-    count = sum(style.moved for style in found.styles.values())
+    count = sum(style.moved for style in status.styles.values())
     paper.wrap("", numbers_moved_warning(count), indent=2)
     paper.line("Next:")
     paper.command_list(
-        (_on("renumber", found, path, "--dry-run"), "shows which image moves where"),
-        (_on("renumber", found, path), "moves the images, at no cost"),
+        (_on("renumber", status, path, "--dry-run"), "shows which image moves where"),
+        (_on("renumber", status, path), "moves the images, at no cost"),
     )
 
 
-def _left_over(paper: Paper, found: ProjectStatus, path: str) -> None:
+def _left_over(paper: Paper, status: ProjectStatus, path: str) -> None:
     """Print the images and choices of beats that no longer exist."""
-    over = [name for style in found.styles.values() for name in style.left_over]
+    over = [name for style in status.styles.values() for name in style.left_over]
     if over:
         pictures = f"{plural(len(over), 'image')} of deleted beats: {join_some(over, _OVER_SHOWN)}"
         paper.wrap("", pictures, indent=2)
-    lost = [one for one in found.choices_left_over if one not in found.copies_unclaimed]
+    lost = [choice for choice in status.choices_left_over if choice not in status.copies_unclaimed]
     if lost:
         paper.wrap("", f"Choices of deleted beats: {join_some(lost, _OVER_SHOWN)}", indent=2)
     if over or lost:
-        paper.command_list((_on("clean", found, path), "moves them to old_images/"))
+        paper.command_list((_on("clean", status, path), "moves them to old_images/"))
         paper.line()
 
 
-def _outdated(paper: Paper, found: ProjectStatus, path: str) -> None:
+def _outdated(paper: Paper, status: ProjectStatus, path: str) -> None:
     """Print that no image is missing, and how to redraw outdated ones."""
-    count = sum(style.outdated for style in found.styles.values())
+    count = sum(style.outdated for style in status.styles.values())
     if not count:
-        lacking = sum(map(len, found.without_prompt.values()))
-        there = (
+        lacking = sum(map(len, status.without_prompt.values()))
+        notice = (
             "All images are done."
             if not lacking
             else (f"All beats with a prompt have an image; {formatting.without_prompts(lacking)}.")
         )
-        paper.line(there)
-        if found.chosen < found.beats and found.choices_fault is None:
+        paper.line(notice)
+        if status.chosen < status.beats and status.choices_fault is None:
             paper.command_list(
-                (_on("gallery", found, path), "shows them side by side"),
-                (_on("choose", found, path, "BEAT", "STYLE"), "chooses the best image of a beat"),
+                (_on("gallery", status, path), "shows them side by side"),
+                (_on("choose", status, path, "BEAT", "STYLE"), "chooses the best image of a beat"),
             )
         return
-    _by_another(paper, found)
-    cost = f", about {money(found.price * count)}" if found.price else ""
-    again = _on("run", found, path, "--outdated")
-    paper.line(f"Next: {again}     {plural(count, 'image')}{cost}")
+    _by_another(paper, status)
+    cost = f", about {money(status.price * count)}" if status.price else ""
+    redraw = _on("run", status, path, "--outdated")
+    paper.line(f"Next: {redraw}     {plural(count, 'image')}{cost}")
 
 
-def _by_another(paper: Paper, found: ProjectStatus) -> None:
+def _by_another(paper: Paper, status: ProjectStatus) -> None:
     """Print how to keep the last run's options if they made images outdated."""
-    by = found.last_run.draw_settings if found.last_run else DrawSettings()
-    changed = {reason for s in found.styles.values() for b in s.beats for reason in b.changed}
+    by = status.last_run.draw_settings if status.last_run else DrawSettings()
+    changed = {reason for s in status.styles.values() for b in s.beats for reason in b.changed}
     options: dict[str, object] = {}
-    if changed & {"provider", "model"} and by.provider not in {found.provider, "sketch"}:
+    if changed & {"provider", "model"} and by.provider not in {status.provider, "sketch"}:
         options |= {"provider": by.provider, "model": by.model}
     if "predecessor" in changed:
         options["continuity"] = by.continuity
@@ -190,36 +190,36 @@ def _by_another(paper: Paper, found: ProjectStatus) -> None:
         if value is not None
     ]
     if lines:
-        said = f"The last run set this by option. Keep it in imagegen.toml: {', '.join(lines)}"
-        paper.wrap("", sanitize(said, 600), indent=2)
+        notice = f"The last run set this by option. Keep it in imagegen.toml: {', '.join(lines)}"
+        paper.wrap("", sanitize(notice, 600), indent=2)
 
 
-def _on(name: str, found: ProjectStatus, path: str, *options: str) -> str:
+def _on(name: str, status: ProjectStatus, path: str, *options: str) -> str:
     """Return a command on the same beats."""
-    return project_command(name, path, *options, *beats_option(found, path))
+    return project_command(name, path, *options, *beats_option(status, path))
 
 
-def beats_option(found: ProjectStatus, path: str) -> list[str]:
+def beats_option(status: ProjectStatus, path: str) -> list[str]:
     """Return the options that name the beats file, if this command has one."""
-    return ["--beats", str(Path(path) / found.beats_file)] if found.beats_named else []
+    return ["--beats", str(Path(path) / status.beats_file)] if status.beats_named else []
 
 
-def _is_part(asked: DrawRequest) -> bool:
-    return bool(asked.styles or asked.shots or asked.beats or asked.sample)
+def _is_part(request: DrawRequest) -> bool:
+    return bool(request.styles or request.shots or request.beats or request.sample)
 
 
 def _refused(
     styles: Mapping[str, StyleStatus], names: BeatLabels
 ) -> tuple[tuple[str, str] | None, bool]:
     """Return the first beat that was refused and the cause, and whether others are left to draw."""
-    first, others = None, False
+    first, has_others = None, False
     for name, style in styles.items():
         for beat in style.beats:
             if beat.status in {Status.COMPLETE, Status.OUTDATED, Status.WAIVED}:
                 continue
             if beat.error is None or beat.error.cause not in REFUSED:
-                others = True
+                has_others = True
             elif first is None:
                 full = names.full(BeatAddress(name, *beat.key))
                 first = (full, beat.error.cause)
-    return first, others
+    return first, has_others

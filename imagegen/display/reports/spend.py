@@ -108,15 +108,15 @@ def _of(limits: Sequence[LimitState]) -> str:
 
 def _table(paper: Paper, report: Report) -> None:
     names = _short_names(report.by, [row.name for row in report.rows])
-    shown = {row.name: sanitize(names[row.name], _LONGEST_NAME) for row in report.rows}
+    labels = {row.name: sanitize(names[row.name], _LONGEST_NAME) for row in report.rows}
     total = f"since {report.since.isoformat()}"
-    width = max(len(total), *map(len, shown.values()))
+    width = max(len(total), *map(len, labels.values()))
     room = paper.width - 1 - width - 2 - 2 - 2 - 12 - 18
     cells = max(_SHORTEST_BAR, min(_WIDEST_BAR, room))
     most = max(row.cost for row in report.rows) or 1
     for row in report.rows:
         full = max(cells * row.cost // most, min(1, row.cost))
-        line = Text(f"  {shown[row.name]:<{width}}  ")
+        line = Text(f"  {labels[row.name]:<{width}}  ")
         line.append(paper.glyphs.full * full, style="green")
         line.append(paper.glyphs.empty * (cells - full), style="dim")
         line.append(_amounts(row))
@@ -156,7 +156,9 @@ def _short_names(by: By, names: Sequence[str]) -> Mapping[str, str]:
         return {name: name or "no key" for name in names}
     short = {name: PurePath(name).name or name for name in names}
     count = Counter(short.values())
-    return {name: own if count[own] == 1 else name for name, own in short.items()}
+    return {
+        name: short_name if count[short_name] == 1 else name for name, short_name in short.items()
+    }
 
 
 def differences_as_json(export: CostExport, days: Sequence[DayDifference]) -> dict[str, object]:
@@ -168,16 +170,16 @@ def differences_as_json(export: CostExport, days: Sequence[DayDifference]) -> di
         "currency": "USD",
         "days": [
             {
-                "day": one.day.isoformat(),
-                "list_usd": dollars(one.ledger),
-                "export_usd": dollars(one.export),
-                "difference_usd": dollars(one.difference),
+                "day": day.day.isoformat(),
+                "list_usd": dollars(day.ledger),
+                "export_usd": dollars(day.export),
+                "difference_usd": dollars(day.difference),
             }
-            for one in days
+            for day in days
         ],
-        "list_usd": dollars(sum(one.ledger for one in days)),
-        "export_usd": dollars(sum(one.export for one in days)),
-        "difference_usd": dollars(sum(one.difference for one in days)),
+        "list_usd": dollars(sum(day.ledger for day in days)),
+        "export_usd": dollars(sum(day.export for day in days)),
+        "difference_usd": dollars(sum(day.difference for day in days)),
         "left_out": export.left_out,
         "left_out_usd": dollars(export.left_out_cost),
     }
@@ -189,9 +191,9 @@ def show_differences(paper: Paper, export: CostExport, days: Sequence[DayDiffere
     paper.line()
     if days:
         paper.line(f"  {'day':<10}  {'list price':>12}  {'export':>12}  {'difference':>12}")
-        for one in days:
-            paper.line(_difference(one.day.isoformat(), one.ledger, one.export))
-        ledger, paid = sum(one.ledger for one in days), sum(one.export for one in days)
+        for day in days:
+            paper.line(_difference(day.day.isoformat(), day.ledger, day.export))
+        ledger, paid = sum(day.ledger for day in days), sum(day.export for day in days)
         paper.line(_difference("total", ledger, paid))
     else:
         paper.line("  no row of an image model")
@@ -202,7 +204,7 @@ def show_differences(paper: Paper, export: CostExport, days: Sequence[DayDiffere
 
 
 def _difference(name: str, ledger: int, export: int) -> str:
-    shown = _exact(abs(export - ledger))
-    sign = "" if shown == _exact(0) else "+" if export > ledger else "-"
-    signed = f"{sign}{shown}"
+    amount = _exact(abs(export - ledger))
+    sign = "" if amount == _exact(0) else "+" if export > ledger else "-"
+    signed = f"{sign}{amount}"
     return f"  {name:<10}  {_exact(ledger):>12}  {_exact(export):>12}  {signed:>12}"

@@ -36,62 +36,62 @@ _ALIKE: Final = 3
 """From this many rows of one sign on, a count replaces them."""
 
 
-def show(paper: Paper, found: ProjectStatus, path: str, now: float) -> None:
+def show(paper: Paper, status: ProjectStatus, path: str, now: float) -> None:
     """Print a project's status; `path` is its folder as typed, `now` the wall clock's time."""
-    styles = {name: style for name, style in found.styles.items() if style.total}
+    styles = {name: style for name, style in status.styles.items() if style.total}
     done = sum(style.there for style in styles.values())
     total = sum(style.total for style in styles.values())
     dot = f" {paper.glyphs.dot} "
     counts = f"{done:,}/{plural(total, 'image')}"
     sketches = sum(style.placeholder for style in styles.values())
     counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
-    if found.shard is not None:
-        shard = found.shard
+    if status.shard is not None:
+        shard = status.shard
         counts += f", shard {shard.shard}: {shard.complete:,}/{shard.total:,}"
-    paper.wrap("", dot.join([sanitize(found.project), counts, *_run(found, now)]), indent=2)
+    paper.wrap("", dot.join([sanitize(status.project), counts, *_run(status, now)]), indent=2)
     paper.line()
     names = BeatLabels(
         BeatAddress(name, *beat.key) for name, style in styles.items() for beat in style.beats
     )
     width = max(map(len, styles), default=0)
     causes = {name: _causes(paper, style, names) for name, style in styles.items()}
-    longest = max((len("  ".join(own)) for own in causes.values()), default=0)
+    longest = max((len("  ".join(line)) for line in causes.values()), default=0)
     cells = max(10, min(50, paper.width - width - min(longest, _BESIDE) - 22))
     for name, style in styles.items():
         _style(paper, f"{name:<{width}}", style, causes[name], cells)
     _reasons(paper, styles, names)
-    _without_prompt(paper, found)
-    if found.elsewhere:
-        paper.wrap("", not_here(found.elsewhere), indent=2)
-    if found.drawn_by_older_rule:
-        paper.wrap("", older_rule(found.drawn_by_older_rule), indent=2)
+    _without_prompt(paper, status)
+    if status.elsewhere:
+        paper.wrap("", not_here(status.elsewhere), indent=2)
+    if status.drawn_by_older_rule:
+        paper.wrap("", older_rule(status.drawn_by_older_rule), indent=2)
     unlike = {
         names.full(BeatAddress(name, *beat.key)): beat.misfit
         for name, style in styles.items()
         for beat in (style.beats if style.misfits else ())
         if beat.misfit is not None
     }
-    there = sum(style.there for style in styles.values())
-    misfits.show(paper, unlike, there, path, next_steps.beats_option(found, path))
-    _choices(paper, found, path)
-    _exports(paper, found, path)
-    next_steps.show(paper, found, names, path, now)
+    drawn = sum(style.there for style in styles.values())
+    misfits.show(paper, unlike, drawn, path, next_steps.beats_option(status, path))
+    _choices(paper, status, path)
+    _exports(paper, status, path)
+    next_steps.show(paper, status, names, path, now)
 
 
-def _without_prompt(paper: Paper, found: ProjectStatus) -> None:
+def _without_prompt(paper: Paper, status: ProjectStatus) -> None:
     """Print which beats have no prompt, style by style."""
-    for style, numbers in found.without_prompt.items():
+    for style, numbers in status.without_prompt.items():
         lacking = f"{without_prompts(len(numbers))} ({join_some(numbers, _NUMBERS_SHOWN)})"
         paper.wrap("", f"{style}: of the beats in beats.json {lacking}", indent=2)
 
 
-def _run(found: ProjectStatus, now: float) -> list[str]:
+def _run(status: ProjectStatus, now: float) -> list[str]:
     """Return whether a run is active, or how the last one ended."""
-    last = found.last_run
-    if found.active:
-        if found.pid is None or last is None:
+    last = status.last_run
+    if status.active:
+        if status.pid is None or last is None:
             return ["a run is active"]
-        return [f"running as process {found.pid} since {local_time(last.started, now)}"]
+        return [f"running as process {status.pid} since {local_time(last.started, now)}"]
     if last is None:
         return ["no run yet"]
     if last.ended is None:
@@ -130,12 +130,12 @@ def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, st
         if cause is not None:
             short = names.short(beat.key)
             by_cause.setdefault((beat.status, cause), []).append(short)
-    said = {}
+    lines = {}
     for (status, cause), beats in by_cause.items():
         numbers = join_some(beats, _NUMBERS_SHOWN)
         colour = "bold red" if status is Status.ERROR else STYLES[status]
-        said[f"{paper.glyphs[status]} {len(beats):,} {sanitize(cause)}: {numbers}"] = colour
-    return said
+        lines[f"{paper.glyphs[status]} {len(beats):,} {sanitize(cause)}: {numbers}"] = colour
+    return lines
 
 
 def _has_causes(style: StyleStatus) -> bool:
@@ -158,21 +158,21 @@ def _cause(beat: BeatState) -> str | None:
 def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
     """Yield lines of signs, a blank between shots; a count replaces many equal rows."""
     rows = lay_out(beats, attrgetter("shot_number"), max(20, min(100, paper.width - 4)))
-    shown = 0
+    shown_count = 0
     kinds = ({beat.status for beat in row if beat is not None} for row in rows)
     alike = [next(iter(kind)) if len(kind) == 1 else None for kind in kinds]
     for status, group in itertools.groupby(zip(alike, rows, strict=True), lambda pair: pair[0]):
-        own = [row for _, row in group]
-        few = len(rows) <= _ROWS_SHOWN // 4 or len(own) < _ALIKE
-        if status is not None and not few:
-            count = sum(beat is not None for row in own for beat in row)
+        rows_alike = [row for _, row in group]
+        is_short = len(rows) <= _ROWS_SHOWN // 4 or len(rows_alike) < _ALIKE
+        if status is not None and not is_short:
+            count = sum(beat is not None for row in rows_alike for beat in row)
             yield Text.assemble("  … ", (f"{count:,} {status.value}", STYLES[status]))
             continue
-        for row in own[: max(0, _ROWS_SHOWN - shown)]:
+        for row in rows_alike[: max(0, _ROWS_SHOWN - shown_count)]:
             yield signs((None if beat is None else beat.status for beat in row), paper.glyphs)
-        shown += len(own)
-    if shown > _ROWS_SHOWN:
-        yield Text(f"  … {shown - _ROWS_SHOWN:,} more rows; status --json lists all")
+        shown_count += len(rows_alike)
+    if shown_count > _ROWS_SHOWN:
+        yield Text(f"  … {shown_count - _ROWS_SHOWN:,} more rows; status --json lists all")
 
 
 def _reasons(paper: Paper, styles: Mapping[str, StyleStatus], names: BeatLabels) -> None:
@@ -210,32 +210,32 @@ def _errors(
 ) -> None:
     """Print beats with their errors; once if styles share the error."""
     merged = names.merge(failed, styles)
-    shown = dict(itertools.islice(merged.items(), _ERRORS_SHOWN))
-    width = max(map(len, shown))
-    for name, (place, _) in shown.items():
+    shown_errors = dict(itertools.islice(merged.items(), _ERRORS_SHOWN))
+    width = max(map(len, shown_errors))
+    for name, (place, _) in shown_errors.items():
         paper.wrap(f"{head}{name:<{width}}  ", failed[place][1])
-    more = len(failed) - sum(count for _, count in shown.values())
+    more = len(failed) - sum(count for _, count in shown_errors.values())
     if more:
         paper.line(f"    … and {more:,} more; status --json lists all")
 
 
-def _choices(paper: Paper, found: ProjectStatus, path: str) -> None:
+def _choices(paper: Paper, status: ProjectStatus, path: str) -> None:
     """Print how many beats have a chosen image, and which were redrawn since."""
-    if found.choices_fault is not None:
+    if status.choices_fault is not None:
         paper.line()
-        paper.wrap("", sanitize(found.choices_fault, 600), indent=2)
+        paper.wrap("", sanitize(status.choices_fault, 600), indent=2)
         return
-    if found.chosen:
-        _chosen(paper, found, path)
-    if found.choices_unclear or found.copies_unclaimed:
+    if status.chosen:
+        _chosen(paper, status, path)
+    if status.choices_unclear or status.copies_unclaimed:
         paper.line()
-        choices.unclear(paper, found.choices_unclear)
-        choices.unclaimed(paper, found.copies_unclaimed)
+        choices.unclear(paper, status.choices_unclear)
+        choices.unclaimed(paper, status.copies_unclaimed)
 
 
-def _exports(paper: Paper, found: ProjectStatus, path: str) -> None:
+def _exports(paper: Paper, status: ProjectStatus, path: str) -> None:
     """Say which exports have other images than those that are chosen now."""
-    old = [export for export in found.exports if export.outdated]
+    old = [export for export in status.exports if export.outdated]
     if not old:
         return
     paper.line()
@@ -243,23 +243,23 @@ def _exports(paper: Paper, found: ProjectStatus, path: str) -> None:
         beats = join_some(export.outdated, _CHOICES_SHOWN)
         outdated = f"{export.kind} {len(export.outdated):,} outdated"
         paper.wrap("", f"{sanitize(outdated)}: {beats}", indent=2)
-        again = project_command(f"export {export.kind}", path, *export.options)
-        paper.command_list((again, f"updates {sanitize(export.folder)}"))
+        export_again = project_command(f"export {export.kind}", path, *export.options)
+        paper.command_list((export_again, f"updates {sanitize(export.folder)}"))
 
 
-def _chosen(paper: Paper, found: ProjectStatus, path: str) -> None:
-    said = [f"{found.chosen:,} of {found.beats:,} chosen"]
-    for names, what in (
-        (found.redrawn_since_chosen, "redrawn since"),
-        (found.flagged, "flagged"),
-        (found.placeholders_chosen, "a placeholder"),
-        (found.chosen_without_picture, "with a missing image"),
-        (found.copies_missing, "without a copy in selected_images"),
+def _chosen(paper: Paper, status: ProjectStatus, path: str) -> None:
+    parts = [f"{status.chosen:,} of {status.beats:,} chosen"]
+    for names, label in (
+        (status.redrawn_since_chosen, "redrawn since"),
+        (status.flagged, "flagged"),
+        (status.placeholders_chosen, "a placeholder"),
+        (status.chosen_without_picture, "with a missing image"),
+        (status.copies_missing, "without a copy in selected_images"),
     ):
         if names:
-            said.append(f"{len(names):,} {what}: {join_some(names, _CHOICES_SHOWN)}")
+            parts.append(f"{len(names):,} {label}: {join_some(names, _CHOICES_SHOWN)}")
     paper.line()
-    paper.wrap("", ", ".join(said), indent=2)
-    if found.redrawn_since_chosen or found.chosen_without_picture or found.copies_missing:
-        listing = project_command("choose", path, "--list", *next_steps.beats_option(found, path))
+    paper.wrap("", ", ".join(parts), indent=2)
+    if status.redrawn_since_chosen or status.chosen_without_picture or status.copies_missing:
+        listing = project_command("choose", path, "--list", *next_steps.beats_option(status, path))
         paper.command_list((listing, "lists the choices, to choose again if needed"))

@@ -12,23 +12,23 @@ _HEAD: Final = ("copy", "shard", "images", "error", "pending", "run")
 _LONGEST_PATH: Final = 4096
 
 
-def show(paper: Paper, found: SeveralStatus) -> None:
+def show(paper: Paper, several: SeveralStatus) -> None:
     """Show each copy with its shard, and the beats of all copies by style and in all."""
     rows: list[tuple[str, ...]] = [_HEAD]
-    rows += (_row(sanitize(copy.path, _LONGEST_PATH), copy.status) for copy in found.copies)
-    sums = {name: style for name, style in found.total.items() if style.total}
+    rows += (_row(sanitize(copy.path, _LONGEST_PATH), copy.status) for copy in several.copies)
+    sums = {name: style for name, style in several.total.items() if style.total}
     rows += (
         _counts(name, style.there, style.total, style.error + style.blocked, style.pending)
         for name, style in sums.items()
     )
-    own = sums.values()
+    totals = sums.values()
     rows.append(
         _counts(
             "total",
-            sum(style.there for style in own),
-            sum(style.total for style in own),
-            sum(style.error + style.blocked for style in own),
-            sum(style.pending for style in own),
+            sum(style.there for style in totals),
+            sum(style.total for style in totals),
+            sum(style.error + style.blocked for style in totals),
+            sum(style.pending for style in totals),
         )
     )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -54,8 +54,8 @@ def _row(name: str, status: ProjectStatus) -> tuple[str, ...]:
     return (name, part, *counts, _run(status.last_run, active=status.active))
 
 
-def _counts(name: str, there: int, total: int, error: int, pending: int) -> tuple[str, ...]:
-    return (name, "", f"{there:,}/{total:,}", f"{error:,}", f"{pending:,}", "")
+def _counts(name: str, drawn: int, total: int, error: int, pending: int) -> tuple[str, ...]:
+    return (name, "", f"{drawn:,}/{total:,}", f"{error:,}", f"{pending:,}", "")
 
 
 def _run(last: RunRecord | None, *, active: bool) -> str:

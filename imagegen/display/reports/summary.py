@@ -91,7 +91,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def names(self) -> BeatLabels:
         """The names of its beats."""
-        beats = [one.beat.address for one in self._planned]
+        beats = [planned.beat.address for planned in self._planned]
         return BeatLabels(beats, certain=self.plan is not None and not self.plan.unselected_count)
 
     @property
@@ -99,19 +99,19 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         """Beats in error and their errors, in the order of the storyboard."""
         errors = self.heard.errors
         return [
-            (one.beat, errors[one.beat.address])
-            for one in self._planned
-            if one.beat.address in errors
+            (planned.beat, errors[planned.beat.address])
+            for planned in self._planned
+            if planned.beat.address in errors
         ]
 
     @property
     def misfits(self) -> dict[str, str]:
         """How images of this run differ from the request, by beat, in storyboard order."""
-        found = self.heard.misfits
-        if not found:
+        by_beat = self.heard.misfits
+        if not by_beat:
             return {}
-        names, beats = self.names, [one.beat.address for one in self._planned]
-        return {names.full(beat): found[beat] for beat in beats if beat in found}
+        names, beats = self.names, [planned.beat.address for planned in self._planned]
+        return {names.full(beat): by_beat[beat] for beat in beats if beat in by_beat}
 
     @property
     def blocked(self) -> dict[BeatAddress, str]:
@@ -119,9 +119,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         if not any(style.blocked for style in self.complete.counts.values()):
             return {}
         planned = {
-            one.beat.address: one.blocked_by[1]
-            for one in self._planned
-            if one.blocked_by is not None
+            planned.beat.address: planned.blocked_by[1]
+            for planned in self._planned
+            if planned.blocked_by is not None
         }
         return planned | self.heard.blocked
 
@@ -129,9 +129,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     def again(self) -> set[BeatAddress]:
         """Beats that still have the image that was to be redrawn."""
         return {
-            one.beat.address
-            for one in self._planned
-            if one.is_redraw and one.found is ImageState.VALID
+            planned.beat.address
+            for planned in self._planned
+            if planned.is_redraw and planned.found is ImageState.VALID
         } - self.heard.drawn
 
     @property
@@ -140,11 +140,11 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         if not self.is_resumable:
             return []
         return [
-            one.beat
-            for one in self._planned
-            if one.is_redraw
-            and one.found is ImageState.VALID
-            and one.beat.address in self.heard.drawn
+            planned.beat
+            for planned in self._planned
+            if planned.is_redraw
+            and planned.found is ImageState.VALID
+            and planned.beat.address in self.heard.drawn
         ]
 
 
@@ -161,9 +161,11 @@ def show(paper: Paper, ended: RunSummary) -> None:
     reused = ended.heard.start.reused if ended.heard.start is not None else 0
     if reused:
         paper.line(f"  {reused:,} reused at no cost: drawn before from the same inputs")
-    others = ended.plan.unselected_count if ended.plan else 0
-    if others:
-        paper.line(f"  {plural(others, 'more beat')} of the project {_were(others)} not selected")
+    unselected = ended.plan.unselected_count if ended.plan else 0
+    if unselected:
+        paper.line(
+            f"  {plural(unselected, 'more beat')} of the project {_were(unselected)} not selected"
+        )
     outdated = sum(style.outdated for style in counts.values())
     if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
         paper.line(f"  {plural(outdated, 'image')} {_are(outdated)} outdated: {OUTDATED}")
@@ -208,17 +210,17 @@ def _warnings(paper: Paper, ended: RunSummary) -> None:
         )
 
 
-def done_line(complete: Complete, again: int) -> str:
+def done_line(complete: Complete, not_redrawn: int) -> str:
     """Return how many images exist and how many are missing.
 
-    `again` counts images that were to be redrawn and were not.
+    `not_redrawn` counts images that were to be redrawn and were not.
     """
     counts = complete.counts.values()
-    has = sum(style.there for style in counts) + again
+    has = sum(style.there for style in counts) + not_redrawn
     total = sum(style.total for style in counts)
-    left = sum(style.left for style in counts) - again
+    left = sum(style.left for style in counts) - not_redrawn
     missing = f", {left:,} missing" if left else ""
-    missing += f", {again:,} not redrawn" if again else ""
+    missing += f", {not_redrawn:,} not redrawn" if not_redrawn else ""
     return f"{has:,} of {plural(total, 'image')} done{missing}"
 
 
@@ -269,8 +271,8 @@ def _next(ended: RunSummary, cost: float) -> tuple[str, str]:
             )
         case "money":
             most = max(1, math.ceil(cost))
-            known = cost and not ended.limited
-            left = f" (the rest costs about {money(cost)})" if known else ""
+            has_price = cost and not ended.limited
+            left = f" (the rest costs about {money(cost)})" if has_price else ""
             return f"Raise the limit to {go_on}{left}", f"{resume} --max-cost {most}"
         case "spending limit":
             return f"Raise the limit, then {go_on}", resume
@@ -350,22 +352,22 @@ def _blocked(paper: Paper, ended: RunSummary) -> None:
     names = ended.names
     waiting = list(blocked.values())
     merged = names.merge(blocked.items(), ended.complete.counts)
-    shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
-    width = max(map(len, shown))
-    for name, (place, _) in shown.items():
+    shown_beats = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
+    width = max(map(len, shown_beats))
+    for name, (place, _) in shown_beats.items():
         before = sanitize(waiting[place])
         paper.line(f"  {paper.glyphs[Status.BLOCKED]} {name:<{width}}  waits for {before}")
-    _more(paper, ended, len(blocked) - sum(count for _, count in shown.values()))
+    _more(paper, ended, len(blocked) - sum(count for _, count in shown_beats.values()))
 
 
 def _beats(
     paper: Paper, ended: RunSummary, names: BeatLabels, group: Sequence[tuple[Beat, BeatError]]
 ) -> None:
-    said = ((b.address, (b.script_phrase, e.reason, e.message)) for b, e in group)
-    merged = names.merge(said, ended.complete.counts)
-    shown = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
-    width = max(map(len, shown))
-    for name, (place, _) in shown.items():
+    rows = ((b.address, (b.script_phrase, e.reason, e.message)) for b, e in group)
+    merged = names.merge(rows, ended.complete.counts)
+    shown_beats = dict(itertools.islice(merged.items(), _BEATS_SHOWN))
+    width = max(map(len, shown_beats))
+    for name, (place, _) in shown_beats.items():
         beat, error = group[place]
         words = f'"{sanitize(beat.script_phrase, 50)}"  ' if beat.script_phrase else ""
         sign = paper.glyphs[Status.ERROR]
@@ -373,7 +375,7 @@ def _beats(
             f"  {sign} {name:<{width}}  ",
             f"{words}{sanitize(error.reason)}: {sanitize(error.message)}",
         )
-    _more(paper, ended, len(group) - sum(count for _, count in shown.values()))
+    _more(paper, ended, len(group) - sum(count for _, count in shown_beats.values()))
 
 
 def _more(paper: Paper, ended: RunSummary, count: int) -> None:

@@ -17,13 +17,13 @@ def show(paper: Paper, errors: Paper, done: Exported) -> None:
     news = f"{traced:,} new" if traced else "nothing has changed"
     count = plural(len(done.vectors), "SVG")
     paper.line(f"{sanitize(str(done.folder), 4096)}: {count}, {size:.1f} MB, {news}")
-    for what, names in (
+    for label, names in (
         ("Without an image", done.missing),
         ("Removed, since it is not chosen any more", done.removed),
         ("Edited since it was traced, and now in old_images/", done.kept),
     ):
         if names:
-            paper.wrap("  ", f"{what}: {join_some(names, _SHOWN)}", indent=2)
+            paper.wrap("  ", f"{label}: {join_some(names, _SHOWN)}", indent=2)
     large = [vector.file for vector in done.vectors if vector.size > LARGE]
     if large:
         errors.wrap(

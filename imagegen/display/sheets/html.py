@@ -267,10 +267,10 @@ def _row(row: SheetRow, pictures: Iterator["Image | None"], *, only: bool) -> It
 
 
 def _cell(row: SheetRow, cell: SheetCell, image: "Image | None", *, own_words: bool) -> str:
-    shown = _missing(cell) if image is None else _image(row, cell, image)
+    content = _missing(cell) if image is None else _image(row, cell, image)
     classes = ' class="chosen"' if cell.chosen else ""
     return (
-        f'<td{classes} role="cell"><figure>{shown}'
+        f'<td{classes} role="cell"><figure>{content}'
         f"<figcaption>{''.join(_caption(cell, own_words=own_words))}</figcaption></figure></td>\n"
     )
 
@@ -278,8 +278,8 @@ def _cell(row: SheetRow, cell: SheetCell, image: "Image | None", *, own_words: b
 def _image(row: SheetRow, cell: SheetCell, image: "Image") -> str:
     # Not loaded lazily: what was not scrolled to would be missing on paper.
     data = base64.b64encode(thumbnails.as_jpeg(image)).decode()
-    what = f"Beat {row.name} in {cell.style}"
-    alt = _text(f"{what}: {row.phrase}" if row.phrase else what)
+    title = f"Beat {row.name} in {cell.style}"
+    alt = _text(f"{title}: {row.phrase}" if row.phrase else title)
     return (
         f'<img src="data:image/jpeg;base64,{data}" width="{image.width}" '
         f'height="{image.height}" alt="{alt}" decoding="async">'
@@ -287,11 +287,11 @@ def _image(row: SheetRow, cell: SheetCell, image: "Image") -> str:
 
 
 def _missing(cell: SheetCell) -> str:
-    said, why = absence(cell)
+    reason, why = absence(cell)
     unread = cell.picture is not None or cell.torn
     wrong = " error" if unread or cell.status is Status.ERROR else ""
     small = f"<small>{_text(why, _LONGEST_REASON)}</small>" if why else ""
-    return f'<div class="none{wrong}">{said}{small}</div>'
+    return f'<div class="none{wrong}">{reason}{small}</div>'
 
 
 _NONE: Final = {
@@ -330,9 +330,9 @@ _SIGNS: Final = {"chosen": "✓ ", "flagged": "⚑ "}
 
 def _caption(cell: SheetCell, *, own_words: bool) -> Iterator[str]:
     yield f'<span class="style">{_text(cell.style)}</span>'
-    for kind, said in marks(cell):
+    for kind, mark in marks(cell):
         classes = f' class="{kind}"' if kind else ""
-        yield f"<span{classes}>{_SIGNS.get(said, '')}{_text(said)}</span>"
+        yield f"<span{classes}>{_SIGNS.get(mark, '')}{_text(mark)}</span>"
     if own_words and cell.words:
         yield f'<span class="own" lang="" dir="auto">{_text(cell.words)}</span>'
 

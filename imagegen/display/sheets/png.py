@@ -168,10 +168,10 @@ class _Drawing:
         room = layout.size[0] - 2 * layout.margin
         self._line((left, top), sanitize(sheet.project), room, size=round(layout.text * 1.7))
         below = (left, top + round(layout.text * 2.3))
-        said = ", ".join(facts(sheet))
+        facts_line = ", ".join(facts(sheet))
         if sheet.moved:
-            said = f"{said}. {numbers_moved_warning(sheet.moved)}"
-        self._line(below, said, room, ink=_FLAG if sheet.moved else _QUIET)
+            facts_line = f"{facts_line}. {numbers_moved_warning(sheet.moved)}"
+        self._line(below, facts_line, room, ink=_FLAG if sheet.moved else _QUIET)
 
     def _columns(self, at: tuple[int, int]) -> None:
         layout = self._layout
@@ -197,28 +197,28 @@ class _Drawing:
         layout = self._layout
         (left, top), (width, height) = at, layout.picture
         right, bottom = left + width - 1, top + height - 1
-        shown = next(self._small) if cell.picture is not None else None
-        if shown is None:
+        thumbnail = next(self._small) if cell.picture is not None else None
+        if thumbnail is None:
             self._draw.rectangle((left, top, right, bottom), fill=_BOX, outline=_LINE)
             middle, room = top + height // 3, width - 2 * layout.text
-            said, why = absence(cell)
-            self._line((left + layout.text, middle), said, room, ink=_QUIET)
+            caption, why = absence(cell)
+            self._line((left + layout.text, middle), caption, room, ink=_QUIET)
             middle += round(1.6 * layout.text)
             self._lines((left + layout.text, middle), why, (room, bottom - middle))
         else:
-            shown.thumbnail(layout.picture)
-            free = width - shown.width, height - shown.height
-            self._image.paste(shown, (left + free[0] // 2, top + free[1] // 2))
+            thumbnail.thumbnail(layout.picture)
+            free = width - thumbnail.width, height - thumbnail.height
+            self._image.paste(thumbnail, (left + free[0] // 2, top + free[1] // 2))
         edge = max(2, width // 90)
         if cell.chosen or self._only:
             around = (left - edge, top - edge, right + edge, bottom + edge)
             self._draw.rectangle(around, outline=_CHOSEN, width=edge)
         wrong = cell.flagged or cell.redrawn or cell.changed or cell.belongs_to
         below = (left, bottom + edge + layout.gap // 3)
-        said = ", ".join(
+        caption = ", ".join(
             [*([cell.style] if self._only else []), *(text for _, text in marks(cell))]
         )
-        self._line(below, said, width, ink=_FLAG if wrong else _CHOSEN)
+        self._line(below, caption, width, ink=_FLAG if wrong else _CHOSEN)
 
     def _line(
         self,

@@ -99,9 +99,9 @@ class BeatGrid:
             start = next((n for n, count in enumerate(pending) if count), furthest)
             stays = self._first <= start < self._first + size
             return min(self._first if stays else max(0, start - 1), furthest)
-        shown = sum(count for n, count in moving if self._first <= n < self._first + size)
+        count_in_window = sum(count for n, count in moving if self._first <= n < self._first + size)
         best, (first, last) = _densest(moving, size)
-        if shown == best:
+        if count_in_window == best:
             return min(self._first, furthest)
         # One finished line above, if all busy lines fit below it.
         return min(max(0, last - size + 1, first - 1), first, furthest)
@@ -134,14 +134,14 @@ def _densest(moving: Sequence[tuple[int, int]], size: int) -> tuple[int, tuple[i
     `moving` are line numbers, rising, with how much moves in each.
     """
     best, ends = 0, (0, 0)
-    held = start = 0
+    window_count = start = 0
     for number, count in moving:
-        held += count
+        window_count += count
         while moving[start][0] <= number - size:
-            held -= moving[start][1]
+            window_count -= moving[start][1]
             start += 1
-        if held > best:
-            best, ends = held, (moving[start][0], number)
+        if window_count > best:
+            best, ends = window_count, (moving[start][0], number)
     return best, ends
 
 
@@ -164,12 +164,12 @@ def lay_out(beats: Iterable[T], shot: Callable[[T], str], width: int) -> list[li
     """
     lines: list[list[T | None]] = [[]]
     for _, group in itertools.groupby(beats, shot):
-        own = list(group)
-        if lines[-1] and len(lines[-1]) + 1 + len(own) > width:
+        shot_beats = list(group)
+        if lines[-1] and len(lines[-1]) + 1 + len(shot_beats) > width:
             lines.append([])
         elif lines[-1]:
             lines[-1].append(None)
-        for beat in own:
+        for beat in shot_beats:
             if len(lines[-1]) >= width:
                 lines.append([])
             lines[-1].append(beat)

@@ -31,8 +31,8 @@ def harmless(line: str) -> str:
 
 def command(name: str, message: str, **properties: str) -> str:
     """Return a workflow command on one line: `::error title=…::message`."""
-    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{name}{' ' if given else ''}{given}::{_data(message)}"
+    parameters = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{name}{' ' if parameters else ''}{parameters}::{_data(message)}"
 
 
 def markdown(text: str) -> str:

@@ -55,8 +55,8 @@ class Paper:
         # Do not break inside columns.
         lines = fit.wrap(head.replace(" ", _FIXED) + text, room, min(indent, room // 2))
         lines[0] = lines[0].replace(_FIXED, " ")
-        for one in lines:
-            self.line(one, style)
+        for part in lines:
+            self.line(part, style)
 
     def justify(self, left: str, right: str) -> None:
         """Print two texts at the two ends of a line, or of its first columns if it is long."""

@@ -97,8 +97,8 @@ def sanitize(text: str, limit: int = 300) -> str:
 
 def join_some(names: Sequence[str], most: int) -> str:
     """Return the first of many names as one harmless line: `a, b and 3 more`."""
-    shown = sanitize(", ".join(names[:most]), _LONGEST_LIST)
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+    listing = sanitize(", ".join(names[:most]), _LONGEST_LIST)
+    return f"{listing} and {len(names) - most:,} more" if len(names) > most else listing
 
 
 def sanitize_html(text: str, limit: int) -> str:
@@ -123,8 +123,8 @@ def _without_controls(text: str) -> str:
 
 
 def _line(text: str, limit: int, safe: Callable[[str], str]) -> str:
-    shown = safe(" ".join(text.split())[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    safe_text = safe(" ".join(text.split())[: limit + 1])
+    return safe_text if len(safe_text) <= limit else safe_text[: limit - 1] + "…"
 
 
 def _escaped(character: str) -> str:

@@ -16,13 +16,13 @@ def short_side(image_size: str, aspect_ratio: str) -> int | None:
 
 def size_hint(image_size: str, aspect_ratio: str) -> str | None:
     """Return a hint if images are below full HD and a larger size is not."""
-    own = short_side(image_size, aspect_ratio)
-    if own is None or own >= _FULL_HD:
+    lines = short_side(image_size, aspect_ratio)
+    if lines is None or lines >= _FULL_HD:
         return None
     for size in shape.SIDES:
         if (short_side(size, aspect_ratio) or 0) >= _FULL_HD:
             return (
-                f"Images have about {own} lines, full HD has {_FULL_HD}: "
+                f"Images have about {lines} lines, full HD has {_FULL_HD}: "
                 f'image_size = "{size}" in imagegen.toml'
             )
     return None
@@ -37,11 +37,11 @@ def size_mismatch(width: int, height: int, image_size: str, aspect_ratio: str) -
     if usual is None:
         return None
     across, down = (int(part) for part in aspect_ratio.split(":"))
-    others = []
+    differences = []
     if not shape.is_same_ratio(width, height, across, down):
-        others.append(f"are {aspect_ratio}")
+        differences.append(f"are {aspect_ratio}")
     if min(width, height) < _MUCH_SMALLER * usual:
-        others.append(f"have about {usual:,} lines")
-    if not others:
+        differences.append(f"have about {usual:,} lines")
+    if not differences:
         return None
-    return f"it has {width} x {height} pixels, the project's images {' and '.join(others)}"
+    return f"it has {width} x {height} pixels, the project's images {' and '.join(differences)}"

@@ -15,8 +15,8 @@ _WIDE: Final = 2
 
 def sanitize_glyphs(text: str, glyphs: Glyphs, limit: int = 300) -> str:
     """Return text as one line without control sequences."""
-    shown = sanitize(text, limit)
-    return in_ascii(shown) if glyphs.dot == ASCII.dot else shown
+    safe_text = sanitize(text, limit)
+    return in_ascii(safe_text) if glyphs.dot == ASCII.dot else safe_text
 
 
 def truncate(text: Text, width: int, glyphs: Glyphs) -> Text:
@@ -65,13 +65,13 @@ def wrap(words: str, width: int, indent: int) -> list[str]:
         while cell_len(line) > width:
             head = Text(line)
             head.truncate(width)
-            taken = len(head.plain.rstrip())
+            end = len(head.plain.rstrip())
             blanks = len(line) - len(line.lstrip())
             # If only blanks would fit, those beyond the indent are removed.
-            if taken or blanks <= indent:
-                taken = taken or blanks + 1
-                lines.append(line[:taken])
-            line = " " * indent + line[taken:].lstrip()
+            if end or blanks <= indent:
+                end = end or blanks + 1
+                lines.append(line[:end])
+            line = " " * indent + line[end:].lstrip()
     return [*lines, line] if line.strip() or not lines else lines
 
 

@@ -70,13 +70,13 @@ class Canvas:
     def _aside(self) -> Iterator[None]:
         """Give the terminal back for a while, and paint nothing."""
         # The holder may wait for a terminal that accepts no output now.
-        held = self._lock.acquire(timeout=_PATIENCE)
+        has_lock = self._lock.acquire(timeout=_PATIENCE)
         try:
-            if held:
+            if has_lock:
                 self.close()
             yield
         finally:
-            if held:
+            if has_lock:
                 self._lock.release()
 
     def _paint(self, lines: Sequence[Text], size: tuple[int, int]) -> None:

@@ -60,9 +60,9 @@ class _LineBudget:
 
     def take(self, lines: int) -> int:
         """Take `count` lines, or as many as are left."""
-        given = max(0, min(lines, self.left))
-        self.left -= given
-        return given
+        granted = max(0, min(lines, self.left))
+        self.left -= granted
+        return granted
 
     def take_or_none(self, lines: int) -> bool:
         """Take `count` lines, or none."""
@@ -125,9 +125,11 @@ class FrameRenderer:
             return styles, []
         count = max(0, room.take(len(styles)) - 1)
         relevant = sorted(styles, key=lambda style: style.settled)[:count]
-        others = len(styles) - len(relevant)
-        shown = [style for style in styles if style in relevant]
-        return shown, [Text(f"{self._glyphs.more} {plural(others, 'more style')}", style="dim")]
+        hidden_count = len(styles) - len(relevant)
+        visible = [style for style in styles if style in relevant]
+        return visible, [
+            Text(f"{self._glyphs.more} {plural(hidden_count, 'more style')}", style="dim")
+        ]
 
     def _block(self, style: StyleProgress, width: int) -> _Block:
         sheet = self._sheets.get(style.name)
@@ -146,18 +148,18 @@ class FrameRenderer:
         busy = sorted(blocks, key=lambda block: block.style.settled)
         for block in busy:
             block.rows = room.take(1)
-        wanted = len(self._tally.failures) + len(self._tally.warnings[-_WARNINGS:])
-        troubles = room.take(min(1, wanted))
+        requested = len(self._tally.failures) + len(self._tally.warnings[-_WARNINGS:])
+        troubles = room.take(min(1, requested))
         for block in sorted(busy, key=lambda block: not block.keys.urgent):
             block.key_line = block.keys.needed and bool(room.take(1))
-        troubles += room.take(min(_FEW_TROUBLES, wanted) - troubles)
+        troubles += room.take(min(_FEW_TROUBLES, requested) - troubles)
         _grow_rows(room, busy, _FEW_ROWS)
         spaced = 0
         if room.take_or_none(2):
             spaced = 2 if room.take_or_none(len(blocks) - 1) else 1
-        troubles += room.take(min(_MANY_TROUBLES, wanted) - troubles)
+        troubles += room.take(min(_MANY_TROUBLES, requested) - troubles)
         hidden = sum(block.sheet.height - block.rows for block in blocks)
-        troubles += room.take(min(wanted - troubles, room.left - hidden))
+        troubles += room.take(min(requested - troubles, room.left - hidden))
         problems = self._problems(width, troubles, room)
         _grow_rows(room, busy, max((block.sheet.height for block in blocks), default=0))
         return problems, spaced
@@ -178,9 +180,9 @@ class FrameRenderer:
             for words in ((name.plain, shots, size), (name.plain, shots), (name.plain, beats))
         ]
         lefts.append(Text(name.plain, style="bold"))
-        gone = f"{duration(time.monotonic() - tally.started)} elapsed"
+        elapsed = f"{duration(time.monotonic() - tally.started)} elapsed"
         left = self._left()
-        rights = [f"{gone}{dot}{left}", left] if left else [gone]
+        rights = [f"{elapsed}{dot}{left}", left] if left else [elapsed]
         return [justify(lefts, [Text(right, style="dim") for right in rights], width, self._glyphs)]
 
     def _left(self) -> str:
@@ -199,9 +201,9 @@ class FrameRenderer:
             return []
         left = duration(tally.wait_left)
         if tally.ending:
-            who = "Stopping on request" if tally.wait.reason == "stopping" else "Stopping"
+            cause = "Stopping on request" if tally.wait.reason == "stopping" else "Stopping"
             finished = f"in flight {'is' if tally.in_flight == 1 else 'are'} finished and saved"
-            words = f"{who}: {tally.in_flight:,} {finished}"
+            words = f"{cause}: {tally.in_flight:,} {finished}"
             words += f", {left} at most" if tally.wait_left else ""
         else:
             words = self._harmless(tally.wait.message)
@@ -221,9 +223,9 @@ class FrameRenderer:
         if len(failures) > count > 1:
             count -= 1
             lines.append((f"{sign} {len(failures) - count:,} earlier failures", "red"))
-        shown = failures[-count:] if count > 0 else []
-        wide = max((len(failure.beat) for failure in shown), default=0)
-        lines += [(f"{sign} {self._describe(failure, wide)}", "red") for failure in shown]
+        latest = failures[-count:] if count > 0 else []
+        wide = max((len(failure.beat) for failure in latest), default=0)
+        lines += [(f"{sign} {self._describe(failure, wide)}", "red") for failure in latest]
         if warned > 0:
             lines += [(f"! {self._harmless(warning)}", "yellow") for warning in warnings[-warned:]]
         return [line for words, style in lines for line in self._wrapped(words, style, width, room)]
@@ -256,8 +258,8 @@ class FrameRenderer:
         ]
         rights = [Text(words, style="dim") for words in self._key_hints()]
         # Independent of what fits now: the lines above would jump with every request.
-        both = lefts[0].cell_len + 2 + max(rights[0].cell_len, _LONG_WAY_OUT)
-        if both > width and height >= _TALL:
+        least_width = lefts[0].cell_len + 2 + max(rights[0].cell_len, _LONG_WAY_OUT)
+        if least_width > width and height >= _TALL:
             return [
                 justify(lefts, [Text()], width, self._glyphs),
                 truncate(rights[0], width, self._glyphs),

@@ -47,16 +47,16 @@ class ActionsView(Plain):
             self._command(github_escape.command("endgroup", ""))
         self._open = False
         errors = [(self._names.full(beat), why) for beat, why in self._heard.errors.items()]
-        shown = (
+        listed = (
             errors
             if len(errors) <= github_escape.ANNOTATIONS
             else errors[: github_escape.ANNOTATIONS - 1]
         )
-        for name, error in shown:
+        for name, error in listed:
             message = sanitize(f"{error.cause}, {error.reason}: {error.message}")
             self._command(github_escape.command("error", message, title=f"no image of {name}"))
-        if len(errors) > len(shown):
-            more = f"{plural(len(errors) - len(shown), 'more beat')} in error"
+        if len(errors) > len(listed):
+            more = f"{plural(len(errors) - len(listed), 'more beat')} in error"
             self._command(github_escape.command("error", more, title="imagegen"))
         if complete is not None and not errors and complete.exit_code and complete.messages:
             message = sanitize("; ".join(complete.messages), 600)

@@ -69,12 +69,12 @@ class KeyLine:
 
     def _reduced(self, parts: list[_Part], width: int, least: int) -> Text:
         """Join the parts that fit; parts of a rank below `least` always stay."""
-        kept = list(parts)
-        while (line := self._join(kept)).cell_len > width:
-            last = max(kept, key=lambda part: part.rank)
-            if last.rank < least or len(kept) == 1:
+        remaining = list(parts)
+        while (line := self._join(remaining)).cell_len > width:
+            last = max(remaining, key=lambda part: part.rank)
+            if last.rank < least or len(remaining) == 1:
                 break
-            kept.remove(last)
+            remaining.remove(last)
         return line
 
     def _join(self, parts: list[_Part]) -> Text:
@@ -95,9 +95,9 @@ class KeyLine:
             parts += self._sending()
             if style.in_flight:
                 parts.append(_Part(f"{style.in_flight:,} in flight", 2))
-            again = len(style.retrying)
-            if again and not self._tally.ending and not self._pauses:
-                parts.append(_Part(f"{again:,} to retry", 3))
+            retry_count = len(style.retrying)
+            if retry_count and not self._tally.ending and not self._pauses:
+                parts.append(_Part(f"{retry_count:,} to retry", 3))
         return parts + self._ended_keys()
 
     @property
@@ -131,8 +131,8 @@ class KeyLine:
         if self._style.wait_seconds is not None:
             # Another style's key may serve it.
             return False
-        others = self._tally.styles.values()
-        has_none = not self._style.keys and any(style.keys for style in others)
+        styles = self._tally.styles.values()
+        has_none = not self._style.keys and any(style.keys for style in styles)
         return not self._alive and not self._style.in_flight and (bool(self._over) or has_none)
 
     def _next(self, wait: float | None) -> list[_Part]:
@@ -173,8 +173,8 @@ class KeyLine:
         for state, count in states.items():
             tails = [self._tail(tail) for tail, key in self._over.items() if key.state == state]
             short = f"{count} {_OVER[state]}"
-            named = f"{', '.join(tails)} {_OVER[state]}"
-            parts.append(_Part(named if count <= _NAMED else short, 0, "red", short))
+            tails_line = f"{', '.join(tails)} {_OVER[state]}"
+            parts.append(_Part(tails_line if count <= _NAMED else short, 0, "red", short))
         return parts
 
     def _tail(self, tail: str) -> str:

@@ -83,20 +83,20 @@ class RunLog:
 
 def describe(event: Event) -> str:
     """Return an event as one line without control sequences."""
-    what, *parts = _parts(event)
-    return "  ".join([f"{what:<10}", *(sanitize(part, 600) for part in parts if part)])
+    label, *parts = _parts(event)
+    return "  ".join([f"{label:<10}", *(sanitize(part, 600) for part in parts if part)])
 
 
 def _parts(event: Event) -> list[str]:
     match event:
         case Start():
             left = sum(style.pending for style in event.styles.values())
-            there = sum(style.skipped for style in event.styles.values())
-            what = f"{event.provider} {event.model} {event.image_size} {event.aspect_ratio}"
+            existing = sum(style.skipped for style in event.styles.values())
+            settings = f"{event.provider} {event.model} {event.image_size} {event.aspect_ratio}"
             resumes = f"resumes {event.resumes}" if event.resumes else ""
             shard = f"shard {event.shard}" if event.shard else ""
-            drawn = f"{left} to draw, {there} exist"
-            return ["start", f"run {event.run}", shard, drawn, what, resumes]
+            drawn = f"{left} to draw, {existing} exist"
+            return ["start", f"run {event.run}", shard, drawn, settings, resumes]
         case Progress():
             return _progress(event)
         case Waiting():

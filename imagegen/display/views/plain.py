@@ -35,7 +35,9 @@ class Plain:
         self._last = now()
         self._wait_message = ""
         self._forecast = False
-        beats = [planned.beat.address for own in plan.styles.values() for planned in own]
+        beats = [
+            planned.beat.address for style_beats in plan.styles.values() for planned in style_beats
+        ]
         self._names = BeatLabels(beats, certain=not plan.unselected_count)
         self._width = max((len(self._names.full(beat)) for beat in beats), default=0)
 
@@ -103,8 +105,8 @@ class Plain:
         name = self._names.full(event.address)
         head = f"{self._glyphs[event.status]} {name:<{self._width}}"
         style = self._tally.styles.get(event.style)
-        there = event.completed - (style.waived if style else 0)
-        count = f"{there:,}/{event.total:,}"
+        drawn = event.completed - (style.waived if style else 0)
+        count = f"{drawn:,}/{event.total:,}"
         if event.status is Status.COMPLETE:
             seconds = f"  {event.seconds:.1f} s" if event.seconds is not None else ""
             return f"{head} {count:>9}{seconds}"
@@ -124,24 +126,26 @@ class Plain:
 
     def _write(self, line: str) -> None:
         self._last = self._now()
-        shown = escape_control(line)
-        self._out.write((in_ascii(shown) if self._glyphs.dot == ASCII.dot else shown) + "\n")
+        safe_text = escape_control(line)
+        self._out.write(
+            (in_ascii(safe_text) if self._glyphs.dot == ASCII.dot else safe_text) + "\n"
+        )
         self._out.flush()
 
 
 def _start(event: Start) -> str:
     left = sum(style.pending for style in event.styles.values())
-    there = sum(style.there for style in event.styles.values())
-    exists = f", {there:,} exist" if there else ""
+    existing = sum(style.there for style in event.styles.values())
+    exists = f", {existing:,} exist" if existing else ""
     size = sanitize(f"{event.image_size} {event.aspect_ratio}")
     cost = f"about {price(event.price)} an image" if event.price else ""
-    how = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
+    details = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
     resumes = ", resuming the last run" if event.resumes else ""
     exists += f", {event.reused:,} of them reused" if event.reused else ""
     of = f", shard {sanitize(event.shard)}" if event.shard else ""
     return (
         f"{sanitize(event.project)}{of}: {plural(left, 'image')} to draw{exists} "
-        f"({', '.join(how)}){resumes}"
+        f"({', '.join(details)}){resumes}"
     )
 
 

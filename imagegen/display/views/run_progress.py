@@ -42,9 +42,9 @@ class KeyProgress:
     `ready_at` is in `time.monotonic()` seconds; None if only another event decides.
     """
 
-    def __init__(self, news: KeyChange, heard: float) -> None:
+    def __init__(self, news: KeyChange, received_at: float) -> None:
         self.news = news
-        self.ready_at = None if news.seconds is None else heard + news.seconds
+        self.ready_at = None if news.seconds is None else received_at + news.seconds
 
     @property
     def state(self) -> str:
@@ -136,7 +136,7 @@ class RunProgress:
 
     def __init__(self, plan: Plan) -> None:
         self.styles = {
-            style: StyleProgress(style, {one.beat.key: one.status for one in beats})
+            style: StyleProgress(style, {planned.beat.key: planned.status for planned in beats})
             for style, beats in plan.styles.items()
             if beats
         }
@@ -193,22 +193,22 @@ class RunProgress:
 
     def handle(self, event: Event) -> None:
         """Handle an event."""
-        heard = _moment(event)
+        received_at = _moment(event)
         match event:
             case Start():
-                self.start, self.started = event, heard
+                self.start, self.started = event, received_at
                 self.spent = 0.0 if event.price is not None else None
             case Progress():
                 self._progress(event)
             case Waiting(style=str()):
-                self._style_wait(event, heard)
+                self._style_wait(event, received_at)
             case Waiting() if event.reason in ENDING or not self.ending:
                 self.wait = None if event.reason == "online" else event
-                self.wait_ends = heard + (event.seconds or 0.0)
+                self.wait_ends = received_at + (event.seconds or 0.0)
             case KeyChange():
-                self._key(event, heard)
+                self._key(event, received_at)
             case Forecast():
-                self._forecast(event, heard)
+                self._forecast(event, received_at)
             case WarningEvent():
                 self.warnings.append(event.message)
             case Complete():
@@ -241,25 +241,25 @@ class RunProgress:
         if event.status is Status.GENERATING:
             style.wait = None
 
-    def _style_wait(self, event: Waiting, heard: float) -> None:
+    def _style_wait(self, event: Waiting, received_at: float) -> None:
         style = self.styles.get(event.style or "")
         if style is not None:
             style.wait = event
-            style.wait_ends = heard + (event.seconds or 0.0)
+            style.wait_ends = received_at + (event.seconds or 0.0)
 
-    def _key(self, event: KeyChange, heard: float) -> None:
+    def _key(self, event: KeyChange, received_at: float) -> None:
         if event.state == "cooling":
             self.limited[event.key] += 1
         style = self.styles.get(event.style)
         if style is not None:
-            style.keys[event.key] = KeyProgress(event, heard)
+            style.keys[event.key] = KeyProgress(event, received_at)
 
-    def _forecast(self, event: Forecast, heard: float) -> None:
-        self.ends_at = None if event.seconds is None else heard + event.seconds
+    def _forecast(self, event: Forecast, received_at: float) -> None:
+        self.ends_at = None if event.seconds is None else received_at + event.seconds
         self.spent_in_all = event.cost_in_all
         for name, seconds in event.styles.items():
             if name in self.styles:
-                self.styles[name].ends_at = None if seconds is None else heard + seconds
+                self.styles[name].ends_at = None if seconds is None else received_at + seconds
 
 
 def _moment(event: Event) -> float:
