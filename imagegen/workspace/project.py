@@ -88,7 +88,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def other_prompts(self) -> dict[str, str]:
         """The places with other prompts than those that are used, each with a note on it."""
         named = self.request.beats_file or self.settings.beats
-        return storyboard.differences(self.root, self.storyboard, tuple(self.styles), named=named)
+        return storyboard.differences(
+            self.root, self.storyboard, tuple(self.styles), beats_file=named
+        )
 
     def selected_beats(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""

@@ -71,7 +71,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     places: dict[str, dict[str, int]] = {style: {} for style in part.styles}
     faults = [*itertools.islice(_wrong_headings(sheet, styles), _MOST_IN_A_ROW), *sheet.faults]
     # An error in a heading is reported once, not for each of its cells.
-    known = frozenset((*styles, *sheet.style_columns))
+    known_styles = frozenset((*styles, *sheet.style_columns))
     for at, row in enumerate(sheet.rows, 1):
         if row is None:
             continue
@@ -83,10 +83,12 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
         # Nearly all rows are valid; finding what is wrong with one takes three times as long.
         wrong = []
         if numbers is None or not _is_plain(row):
-            wrong = _wrong_in(row, styles, known, sheet.misnamed.get(at, {}))
+            wrong = _wrong_in(row, styles, known_styles, sheet.misnamed.get(at, {}))
         drawn = [] if wrong or numbers is None else _beats(row, numbers, at, part)
         path = _folded(f"{numbers[0]}/{numbers[1]}") if numbers is not None else ""
-        firsts = {own.get(path) for own in places.values()} if wrong and path else set()
+        firsts = (
+            {first_rows.get(path) for first_rows in places.values()} if wrong and path else set()
+        )
         if len(firsts) == 1 and (first := firsts.pop()) is not None and numbers is not None:
             # Found in the same round, though the row gives no beat.
             wrong.append(_taken(numbers[:2], row, at, first, sheet))
@@ -96,7 +98,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
                 wrong = [_taken(beat.key, row, at, first, sheet)]
                 break
             beats[beat.style].append(beat)
-        faults += [_fault(one, sheet, at) for one in wrong]
+        faults += [_fault(mistake, sheet, at) for mistake in wrong]
     faults.sort(key=lambda fault: fault.row or 0)
     return Beats(
         beats={style: tuple(listed) for style, listed in beats.items()},
@@ -117,15 +119,15 @@ def _dates(sheet: ParsedFile) -> Iterator[str]:
         and looks_like_date(number)
     ]
     if dates:
-        shown = ", ".join(map(quoted, dates[:_NAMED])) + (" …" if len(dates) > _NAMED else "")
+        examples = ", ".join(map(quoted, dates[:_NAMED])) + (" …" if len(dates) > _NAMED else "")
         are = (
             "1 beat number looks like a date"
             if len(dates) == 1
             else (f"{len(dates):,} beat numbers look like dates")
         )
         yield (
-            f"{are} ({shown}), which spreadsheets make of 1.1 or 1-10: make the column text, and "
-            "write the numbers again"
+            f"{are} ({examples}), which spreadsheets make of 1.1 or 1-10: make the column text, "
+            "and write the numbers again"
         )
 
 
@@ -144,9 +146,9 @@ def _lost_zeros(sheet: ParsedFile) -> Iterator[str]:
                 if whole is not None:
                     lost.append(f"{as_written(number)} for {whole}")
     if lost:
-        shown = ", ".join(lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
+        examples = ", ".join(lost[:_NAMED]) + (" …" if len(lost) > _NAMED else "")
         fix = "make the column text" if sheet.header_line is not None else "write them in quotes"
-        yield f"numbers seem to have lost their last zero ({shown}): {fix}"
+        yield f"numbers seem to have lost their last zero ({examples}): {fix}"
 
 
 def _garbled(sheet: ParsedFile) -> Iterator[str]:
@@ -154,9 +156,9 @@ def _garbled(sheet: ParsedFile) -> Iterator[str]:
     count, first = 0, None
     for row in sheet.rows:
         for words in (row.ai_prompt, *(row.ai_prompts or {}).values()) if row is not None else ():
-            if words and not words.isascii() and (found := _GARBLED.search(words)):
+            if words and not words.isascii() and (match := _GARBLED.search(words)):
                 count += 1
-                first = first or _word_around(words, found.start(), found.end())
+                first = first or _word_around(words, match.start(), match.end())
     if first is not None:
         have = "1 prompt has" if count == 1 else f"{count:,} prompts have"
         yield f"{have} garbled letters ({quoted(first)}): save the file as UTF-8, and look at them"
@@ -222,14 +224,14 @@ def _is_plain(row: BeatRow) -> bool:
 
 
 def _wrong_in(
-    row: BeatRow, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
+    row: BeatRow, styles: tuple[str, ...], known_styles: frozenset[str], misnamed: Mapping[str, str]
 ) -> list[_Wrong]:
     """Return what is wrong with a row taken by itself, a readable number of errors at most.
 
-    No style that is `known` is reported as a wrong one. `misnamed` has what the row calls the
+    No style in `known_styles` is reported as a wrong one. `misnamed` has what the row calls the
     fields that it lacks.
     """
-    prompts = _wrong_prompts(row, styles, known, misnamed)
+    prompts = _wrong_prompts(row, styles, known_styles, misnamed)
     wrong = itertools.chain(_wrong_numbers(row, misnamed), _wrong_texts(row), prompts)
     return list(itertools.islice(wrong, _MOST_IN_A_ROW))
 
@@ -268,7 +270,7 @@ def _wrong_texts(row: BeatRow) -> Iterator[_Wrong]:
 
 
 def _wrong_prompts(
-    row: BeatRow, styles: tuple[str, ...], known: frozenset[str], misnamed: Mapping[str, str]
+    row: BeatRow, styles: tuple[str, ...], known_styles: frozenset[str], misnamed: Mapping[str, str]
 ) -> Iterator[_Wrong]:
     if not row.has_prompt:
         phrase = quoted(row.script_phrase) if row.script_phrase else None
@@ -277,7 +279,7 @@ def _wrong_prompts(
     elif row.ai_prompt and (reason := blank_prompt(row.ai_prompt)):
         yield _Wrong("ai_prompt", reason)
     for style, words in (row.ai_prompts or {}).items():
-        if style not in known:
+        if style not in known_styles:
             yield _Wrong("ai_prompts", unknown_style(style, styles))
         elif words is not None and is_invisible(words):
             yield _Wrong("ai_prompts", f'the prompt for "{style}" is empty')
@@ -301,14 +303,14 @@ def _unprintable(text: str) -> str | None:
 def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> list[Beat]:
     """Return the beats of a row without errors, one for each style that has a prompt."""
     shot, beat, written = numbers
-    own = row.ai_prompts or {}
+    prompts = row.ai_prompts or {}
     common = row.ai_prompt if row.ai_prompt and not row.ai_prompt.isspace() else None
     transition, phrase, own_id = row.transition_type or "", row.script_phrase or "", _id(row.id)
     references = _paths(row.references)
     extra = row.kept() if part.sheet.keeps else {}
     if part.sheet.others:
         extra |= part.sheet.others.get(at, {})
-    drawn = [(style, words) for style in part.styles if (words := own.get(style) or common)]
+    drawn = [(style, words) for style in part.styles if (words := prompts.get(style) or common)]
     if not drawn:
         return []
     style, words = drawn[0]
@@ -318,7 +320,7 @@ def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> 
         beat=beat,
         written=written,
         words=words,
-        own_words=not part.shared or own.get(style) is not None,
+        own_words=not part.shared or prompts.get(style) is not None,
         transition=transition,
         script_phrase=phrase,
         file=part.file,
@@ -335,7 +337,7 @@ def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> 
                 first,
                 style=style,
                 words=words,
-                own_words=not part.shared or own.get(style) is not None,
+                own_words=not part.shared or prompts.get(style) is not None,
             )
             for style, words in drawn[1:]
         ),
@@ -355,7 +357,7 @@ def _paths(value: object) -> tuple[str, ...]:
     if not value:
         return ()
     listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+    if not isinstance(listed, list) or not all(isinstance(path, str) for path in listed):
         return ()
     return tuple(listed)
 
@@ -370,19 +372,21 @@ def _folded(path: str) -> str:
 def _taken(key: BeatKey, row: BeatRow, at: int, first: int, sheet: ParsedFile) -> _Wrong:
     """Return the error of a row with the path of an earlier one."""
     first_row, line = sheet.rows[first - 1], sheet.line(first)
-    named = f"row {first}" + (f" (line {line})" if line else "")
+    earlier = f"row {first}" + (f" (line {line})" if line else "")
     if first_row is None or first_row.shot_number is None or first_row.beat_number is None:
-        return _Wrong("beat_number", f"{key[1]} is already {named}")
+        return _Wrong("beat_number", f"{key[1]} is already {earlier}")
     shot = file_number(first_row.shot_number, "shot")
     number = file_number(first_row.beat_number, "beat")
     if (shot, number) != key:
         ours, theirs = f"Shot_{key[0]}/Beat_{key[1]}", f"Shot_{shot}/Beat_{number}"
         return _Wrong(
             "beat_number" if shot == key[0] else "shot_number",
-            f"{ours}.png and {theirs}.png of {named} are one file on Windows and macOS",
+            f"{ours}.png and {theirs}.png of {earlier} are one file on Windows and macOS",
         )
     return _Wrong(
-        "beat_number", f"{number} is already {named}", _lost_zero(number, row, first_row, at, sheet)
+        "beat_number",
+        f"{number} is already {earlier}",
+        _lost_zero(number, row, first_row, at, sheet),
     )
 
 

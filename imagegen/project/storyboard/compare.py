@@ -28,39 +28,39 @@ class _Other(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def differences(
-    project: Path, used: Storyboard, styles: Sequence[str], *, named: str | None = None
+    project: Path, used: Storyboard, styles: Sequence[str], *, beats_file: str | None = None
 ) -> dict[str, str]:
     """Return a note on each place with other prompts, and which are used.
 
-    `styles` are those that are drawn; if a beats file is `named`, only files beside it are
-    looked at.
+    `styles` are those that are drawn; `beats_file` is the selected one, if any: then only files
+    beside it are looked at.
     """
-    own = {beat.address: beat.words for s in styles for beat in used.beats.get(s, ())}
-    found = {}
+    used_prompts = {beat.address: beat.words for s in styles for beat in used.beats.get(s, ())}
+    notes = {}
     size = 0
-    for other in _others(project, used, tuple(styles), named):
+    for other in _others(project, used, tuple(styles), beats_file):
         size += sum(_size(project / file) for file in other.files)
         if size > _MOST_COMPARED:
-            found[other.name] = f"{other.name} is not used, and too large to be compared"
+            notes[other.name] = f"{other.name} is not used, and too large to be compared"
             break
-        note = _note(project, used, own, other)
+        note = _note(project, used, used_prompts, other)
         if note is not None:
-            found[other.name] = note
-    return found
+            notes[other.name] = note
+    return notes
 
 
 def _others(
-    project: Path, used: Storyboard, styles: tuple[str, ...], named: str | None
+    project: Path, used: Storyboard, styles: tuple[str, ...], beats_file: str | None
 ) -> Iterator[_Other]:
     for file in used.files:
         for style, beside in siblings(project, file, styles):
             yield _Other(
                 name=beside, styles=(style,), instead=file, files=(beside,), is_place=False
             )
-    found = candidate_files(project)
-    if named is not None or used.source not in found:
+    candidates = candidate_files(project)
+    if beats_file is not None or used.source not in candidates:
         return
-    for name in found[found.index(used.source) + 1 :]:
+    for name in candidates[candidates.index(used.source) + 1 :]:
         folder = project / name
         files = [name]
         if folder.is_dir():
@@ -70,7 +70,7 @@ def _others(
         )
 
 
-def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | None:
+def _note(project: Path, used: Storyboard, used_prompts: _Own, other: _Other) -> str | None:
     try:
         board = load(project, tuple(used.beats), beats=Path(other.name))
     except UsageError as error:
@@ -79,16 +79,17 @@ def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | No
     differ = [
         beat
         for beat in beats
-        if (words := own.get(beat.address)) is not None and words.split() != beat.words.split()
+        if (words := used_prompts.get(beat.address)) is not None
+        and words.split() != beat.words.split()
     ]
-    more = sum(beat.address not in own for beat in beats)
+    more = sum(beat.address not in used_prompts for beat in beats)
     if not differ and not more:
         return None
-    said = []
+    findings = []
     if differ:
-        said.append(f"{_prompts(len(differ))} ({_some(differ)})")
+        findings.append(f"{_prompts(len(differ))} ({_some(differ)})")
     if more:
-        said.append(f"it has {more:,} beat{'s' * (more != 1)} that {other.instead} has not")
+        findings.append(f"it has {more:,} beat{'s' * (more != 1)} that {other.instead} has not")
     files = other.files if other.is_place else (other.name,)
     ours = used.files if other.is_place else (other.instead,)
     newer = _changed(project, files) > _changed(project, ours)
@@ -98,7 +99,7 @@ def _note(project: Path, used: Storyboard, own: _Own, other: _Other) -> str | No
         use = (
             f"; to use it: {project_command('run', project, '--beats', str(project / other.name))}"
         )
-    return f"{other.instead} is used, not {other.name}{is_newer}: {' and '.join(said)}{use}"
+    return f"{other.instead} is used, not {other.name}{is_newer}: {' and '.join(findings)}{use}"
 
 
 def _prompts(count: int) -> str:
@@ -106,8 +107,8 @@ def _prompts(count: int) -> str:
 
 
 def _some(beats: Sequence[Beat]) -> str:
-    named = ", ".join(str(beat.address) for beat in beats[:_NAMED])
-    return f"{named} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else named
+    names = ", ".join(str(beat.address) for beat in beats[:_NAMED])
+    return f"{names} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else names
 
 
 def _size(path: Path) -> int:

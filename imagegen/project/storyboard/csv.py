@@ -86,9 +86,9 @@ def from_sheets(
     listed = [(name, cells) for name, cells in sheets if cells]
     if not listed:
         return failed_file(file, "has no cells")
-    best = max(listed, key=lambda one: _score_of(one[1], styles))
-    others = [quoted(name) for name, _ in listed if name != best[0]]
-    notes = [f"sheet {quoted(best[0])} is read, not {', '.join(others)}"] if others else []
+    best = max(listed, key=lambda sheet: _score_of(sheet[1], styles))
+    unread = [quoted(name) for name, _ in listed if name != best[0]]
+    notes = [f"sheet {quoted(best[0])} is read, not {', '.join(unread)}"] if unread else []
     return _sheet(iter(best[1]), file, styles, notes)
 
 
@@ -107,14 +107,14 @@ def _delimiter(text: str) -> str:
     """Return the delimiter that makes most known column names of one of the first rows."""
     header = text.lstrip("\r\n")[:65536]
 
-    def known(delimiter: str) -> int:
+    def known_count(delimiter: str) -> int:
         rows = read_rows(header, delimiter, strict=False)
         try:
             return _score_of(rows, ())
         except CsvError:
             return 0
 
-    return max(_DELIMITERS, key=known)
+    return max(_DELIMITERS, key=known_count)
 
 
 def _is_filled(cell: Cell) -> bool:
@@ -166,7 +166,7 @@ def _sheet(
     if twice is not None:
         return failed_file(file, f"has two columns named {quoted(twice)}: keep one")
     body.take(filled)
-    told = body.notes()
+    row_notes = body.notes()
     called = rows.Interpreter(body.items, every, shapes=[tuple(columns)])
     missing = _missing(called.called)
     if missing:
@@ -176,10 +176,13 @@ def _sheet(
         first, last = titles[0][0], titles[-1][0]
         lines = f"line {first} is" if first == last else f"lines {first} to {last} are"
         notes = [*notes, f"{lines} not read: the headings are in line {heading}"]
-    sheet = rows.from_items(called, file, notes=[*notes, *told], lines=body.lines)
-    own = tuple(style for style in called.called.styles if style in unknown)
+    sheet = rows.from_items(called, file, notes=[*notes, *row_notes], lines=body.lines)
+    style_columns = tuple(style for style in called.called.styles if style in unknown)
     return msgspec.structs.replace(
-        sheet, style_columns=own, header_line=heading, faults=(*body.faults, *sheet.faults)
+        sheet,
+        style_columns=style_columns,
+        header_line=heading,
+        faults=(*body.faults, *sheet.faults),
     )
 
 
@@ -240,7 +243,7 @@ class _Body:
             name = self._called.fields.get(field)
             values = [item.value[name] for item in self.items] if name is not None else []
             texts = [value for value in values if value is not None]
-            if texts and all(isinstance(one, str) and _DECIMAL.fullmatch(one) for one in texts):
+            if texts and all(isinstance(text, str) and _DECIMAL.fullmatch(text) for text in texts):
                 for item in self.items:
                     if item.value[name] is not None:
                         item.value[name] = item.value[name].partition(".")[0]
@@ -261,8 +264,10 @@ class _Body:
             return "nothing that is read is filled in"
         if texts and _TOTAL.fullmatch(texts[0]) and len(filled) <= _FEWEST + 1:
             return "a total"
-        named = [name for name, at in self._columns.items() if at in filled]
-        if len(filled) > 1 and all(str(cells[self._columns[n]]).strip() == n for n in named):
+        filled_columns = [name for name, at in self._columns.items() if at in filled]
+        if len(filled) > 1 and all(
+            str(cells[self._columns[n]]).strip() == n for n in filled_columns
+        ):
             return "the headings again"
         if len(filled) == 1 and len(self._read) > 1 and _is_title(texts[0]):
             return "a title"
@@ -286,15 +291,15 @@ class _Body:
 
     def notes(self) -> list[str]:
         """Return notes on rows that were not read, or read with those above."""
-        told = list(self._without_decimals())
+        notes = list(self._without_decimals())
         for reason, lines in self._skipped.items():
             if reason != "nothing that is read is filled in":
-                told.append(f"{_lines(lines)} not read: {reason}")
+                notes.append(f"{_lines(lines)} not read: {reason}")
         if self._filled_down:
-            told.append(
+            notes.append(
                 f"the shot of {_lines(self._filled_down, be=False)} is that of the row above"
             )
-        return told
+        return notes
 
     def _fault(self, message: str, row: int, line: int) -> None:
         self.faults.append(InputError(file=self._file, message=message, row=row, line=line))
@@ -306,9 +311,9 @@ def _is_title(text: str) -> bool:
 
 
 def _lines(lines: Sequence[int], *, be: bool = True) -> str:
-    shown = ", ".join(map(str, lines[:5])) + (f" and {len(lines) - 5:,} more" * (len(lines) > 5))
+    numbers = ", ".join(map(str, lines[:5])) + (f" and {len(lines) - 5:,} more" * (len(lines) > 5))
     verb = (" is" if len(lines) == 1 else " are") if be else ""
-    return f"line{'s' if len(lines) > 1 else ''} {shown}{verb}"
+    return f"line{'s' if len(lines) > 1 else ''} {numbers}{verb}"
 
 
 def _cell(cells: Sequence[Cell], at: int) -> Cell | None:
@@ -322,23 +327,23 @@ def _cell(cells: Sequence[Cell], at: int) -> Cell | None:
 
 def _twice(headings: Sequence[str]) -> str | None:
     """Return the first heading that occurs twice, in any spelling."""
-    seen: set[str] = set()
+    seen_headings: set[str] = set()
     for name in headings:
         plain = names.squashed(name)
-        if plain and plain in seen and names.field_of(name):
+        if plain and plain in seen_headings and names.field_of(name):
             return "_".join(name.casefold().split())
-        seen.add(plain)
+        seen_headings.add(plain)
     return None
 
 
 def _named_as_style(columns: Sequence[str], styles: Sequence[str]) -> str | None:
     """Return a hint on columns that have the name of a style alone; None if there is none."""
-    named = {names.squashed(style): style for style in styles}
-    found = [name for name in columns if names.squashed(name) in named]
-    if not found:
+    style_by_name = {names.squashed(style): style for style in styles}
+    matches = [name for name in columns if names.squashed(name) in style_by_name]
+    if not matches:
         return None
-    should = ", ".join(PER_STYLE + named[names.squashed(name)] for name in found)
-    return f"if {', '.join(map(quoted, found))} hold prompts, name them {should}"
+    should = ", ".join(PER_STYLE + style_by_name[names.squashed(name)] for name in matches)
+    return f"if {', '.join(map(quoted, matches))} hold prompts, name them {should}"
 
 
 def _missing(called: Names) -> list[str]:
@@ -366,13 +371,13 @@ def _without_columns(
     for field in missing:
         near = next((name for name in free if called.others.get(name) == field), None)
         near = near or nearest(field, [name.casefold().replace(" ", "_") for name in free])
-        own = _named_as_style(free[::-1], styles) if field == "ai_prompt" else None
+        style_hint = _named_as_style(free[::-1], styles) if field == "ai_prompt" else None
         faults.append(
             InputError(
                 file=file,
                 line=heading,
                 message=f'has no column "{field}": the first row must name the columns',
-                hint=f'by {quoted(near)}, did you mean "{field}"?' if near else own,
+                hint=f'by {quoted(near)}, did you mean "{field}"?' if near else style_hint,
             )
         )
     if not any(fault.hint for fault in faults):

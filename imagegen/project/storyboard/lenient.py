@@ -125,22 +125,22 @@ class _Reader:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what was read past, and on which lines."""
-        found: list[str] = []
-        for what, places in self._passed.items():
+        remarks: list[str] = []
+        for oddity, places in self._passed.items():
             lines = sorted({self._line(at) for at in places})
-            shown = ", ".join(map(str, lines[:_MOST_LINES]))
+            line_numbers = ", ".join(map(str, lines[:_MOST_LINES]))
             more = f" and {len(lines) - _MOST_LINES:,} more" if len(lines) > _MOST_LINES else ""
-            found.append(f"{what} (line{'s' if len(lines) > 1 else ''} {shown}{more})")
-        return tuple(found)
+            remarks.append(f"{oddity} (line{'s' if len(lines) > 1 else ''} {line_numbers}{more})")
+        return tuple(remarks)
 
     def documents(self) -> list[Any]:
         """Return every list and object that is not within another."""
-        found: list[Any] = []
+        documents: list[Any] = []
         while True:
             self._skip_prose()
             if self._at >= len(self._text):
-                return found
-            found.append(self._value(0))
+                return documents
+            documents.append(self._value(0))
 
     def _skip_prose(self) -> None:
         """Go to where the next list or object begins, and note what is before it."""
@@ -239,8 +239,8 @@ class _Reader:
                 return True
             if not char:
                 if not self._is_cut_off:
-                    what = "list" if closing == "]" else "object"
-                    self._fail(f"the {what} that begins here has no end", begin)
+                    kind = "list" if closing == "]" else "object"
+                    self._fail(f"the {kind} that begins here has no end", begin)
                 self._is_cut_off = True
                 return True
             if char in "]}":
@@ -283,13 +283,13 @@ class _Reader:
         first: int | None = None
         breaks, before = False, begin
         inner = 0
-        for found in pattern.finditer(self._text, begin + 1):
-            if found[0][0] == "\\":
+        for match in pattern.finditer(self._text, begin + 1):
+            if match[0][0] == "\\":
                 continue
             inner += 1
             if inner > _MOST_INNER:
                 return first
-            at = found.start()
+            at = match.start()
             breaks = breaks or _LINE_END.search(self._text, before, at) is not None
             before = at
             if _AFTER.match(self._text, at + 1):
@@ -353,12 +353,12 @@ class _Reader:
 
     def _shown(self) -> str:
         line = _LINE.match(self._text, self._at)
-        shown = line[0][:40] if line else ""
-        word = _WORD.match(shown)
-        return quoted(word[0] if word else shown[:1]) if shown else "the end of the line"
+        excerpt = line[0][:40] if line else ""
+        word = _WORD.match(excerpt)
+        return quoted(word[0] if word else excerpt[:1]) if excerpt else "the end of the line"
 
-    def _pass(self, what: str, at: int | None = None) -> None:
-        places = self._passed.setdefault(what, [])
+    def _pass(self, oddity: str, at: int | None = None) -> None:
+        places = self._passed.setdefault(oddity, [])
         if len(places) < _MOST_ERRORS or self._line(places[-1]) != self._line(self._at):
             places.append(self._at if at is None else at)
 
@@ -371,8 +371,8 @@ class _Reader:
             return
         if column > _LONGEST_SHOWN:
             text = self._text[at : at + _LONGEST_SHOWN]
-        shown = _LINE_END.split(text, maxsplit=1)[0]
-        self.errors.append(SyntaxFault(message=message, line=line, column=column, text=shown))
+        excerpt = _LINE_END.split(text, maxsplit=1)[0]
+        self.errors.append(SyntaxFault(message=message, line=line, column=column, text=excerpt))
         if len(self.errors) >= _MOST_ERRORS:
             raise _StopError
 

@@ -139,12 +139,12 @@ def candidate_files(project: Path) -> list[str]:
 
     Of a folder, that is a file of one of its patterns, in any style. Nothing is read.
     """
-    found = [name for name in _SHARED if os.path.lexists(project / name)]
+    files = [name for name in _SHARED if os.path.lexists(project / name)]
     for name, patterns in _FOLDERS:
         shapes = [pattern.format(style="?*") for pattern in patterns]
         if any(next((project / name).glob(shape), None) for shape in shapes):
-            found.append(f"{name}/")
-    return found
+            files.append(f"{name}/")
+    return files
 
 
 def siblings(project: Path, file: str, styles: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -182,34 +182,38 @@ def alike(project: Path) -> list[str]:
 
 
 def _alike(project: Path) -> list[str]:
-    found = [n for n in _names(project) if _ALIKE.fullmatch(n) and not _NOT_BEATS.match(n)]
-    return sorted(found, key=lambda n: (not n.lower().startswith("beats"), n))
+    matches = [n for n in _names(project) if _ALIKE.fullmatch(n) and not _NOT_BEATS.match(n)]
+    return sorted(matches, key=lambda n: (not n.lower().startswith("beats"), n))
 
 
 def _names(project: Path) -> list[str]:
     try:
         with os.scandir(project) as entries:
-            return [one.name for one in itertools.islice(entries, _MOST_LOOKED_AT) if one.is_file()]
+            return [
+                entry.name
+                for entry in itertools.islice(entries, _MOST_LOOKED_AT)
+                if entry.is_file()
+            ]
     except OSError:
         return []
 
 
-def unused(project: Path, source: str, said: Container[str] = ()) -> str | None:
+def unused(project: Path, source: str, reported: Container[str] = ()) -> str | None:
     """Return a note on places that are not used beside `source`, if any.
 
     Those that come before it hold no prompts, which the storyboard itself notes. Places in
-    `said` have a note already.
+    `reported` have a note already.
     """
-    found = candidate_files(project)
-    after = found[found.index(source) + 1 :] if source in found else []
-    others = [name for name in after if name not in said]
-    if source in found:
+    candidates = candidate_files(project)
+    after = candidates[candidates.index(source) + 1 :] if source in candidates else []
+    unused_names = [name for name in after if name not in reported]
+    if source in candidates:
         # A second download, or the spreadsheet that the first was made from.
-        others += [name for name in _alike(project) if name.casefold() not in _SHARED]
-    if not others:
+        unused_names += [name for name in _alike(project) if name.casefold() not in _SHARED]
+    if not unused_names:
         return None
-    are, them = ("is", "it") if len(others) == 1 else ("are", "them")
-    return f"{' and '.join(others)} {are} not used: {source} comes before {them}"
+    are, them = ("is", "it") if len(unused_names) == 1 else ("are", "them")
+    return f"{' and '.join(unused_names)} {are} not used: {source} comes before {them}"
 
 
 def _passed_over(passed: Sequence[_Candidate], chosen: _Candidate) -> list[str]:
@@ -272,24 +276,24 @@ def _without_prompt(
                     with contextlib.suppress(ValueError):
                         number = file_number(row.beat_number, "beat")
                         listed.setdefault(number, as_written(row.beat_number))
-    found = {}
-    for style, own in beats.items() if listed else ():
-        there = {beat.beat for beat in own}
-        lacking = tuple(written for number, written in listed.items() if number not in there)
+    without_prompt = {}
+    for style, style_beats in beats.items() if listed else ():
+        beat_numbers = {beat.beat for beat in style_beats}
+        lacking = tuple(written for number, written in listed.items() if number not in beat_numbers)
         # A list of other numbers altogether is of something else.
-        if lacking and (not own or len(lacking) < len(listed)):
-            found[style] = lacking
-    return found
+        if lacking and (not style_beats or len(lacking) < len(listed)):
+            without_prompt[style] = lacking
+    return without_prompt
 
 
 def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     if not passed:
         # A sample is made if there are no settings yet.
-        others = alike(project)
-        if others:
+        similar = alike(project)
+        if similar:
             return NoBeatsError(
-                f"no beats in {project}: it has no beats.json, but {' and '.join(others[:_SOME])}",
-                hint=project_command("check", project, "--beats", str(project / others[0])),
+                f"no beats in {project}: it has no beats.json, but {' and '.join(similar[:_SOME])}",
+                hint=project_command("check", project, "--beats", str(project / similar[0])),
             )
         begun = os.path.lexists(project / SETTINGS)
         rows_of_its_own = f"write {project / _SHARED[0]}, one row for each beat: {_EXAMPLE}"
@@ -343,9 +347,11 @@ def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candid
         return
     place = msgspec.structs.replace(place, within=(project, path))
     candidates = [
-        one for patterns in (_PROMPTS, _STORYBOARDS) for one in _folder(path, patterns, place)
+        candidate
+        for patterns in (_PROMPTS, _STORYBOARDS)
+        for candidate in _folder(path, patterns, place)
     ]
-    with_files = [one for one in candidates if one.parts]
+    with_files = [candidate for candidate in candidates if candidate.parts]
     if not with_files:
         _refuse_project(path)
     yield from with_files or candidates[:1]
@@ -391,9 +397,8 @@ def _folder(folder: Path, patterns: Sequence[str], place: _Place) -> Iterator[_C
         sheets = [(path, _sheet(path, place)) for path in paths if _is_at(path)]
         if not sheets:
             continue
-        file, sheet = next((one for one in sheets if one[1].holds_prompts), sheets[0])
-        own = Part(sheet=sheet, file=place.relative(file), styles=(style,), shared=False)
-        parts.append(own)
+        file, sheet = next((pair for pair in sheets if pair[1].holds_prompts), sheets[0])
+        parts.append(Part(sheet=sheet, file=place.relative(file), styles=(style,), shared=False))
     notes = tuple(_unknown(names, patterns, name, place.styles))
     if parts or notes:
         yield _Candidate(source=name, shown=str(folder), parts=tuple(parts), notes=notes)
@@ -403,18 +408,20 @@ def _unknown(
     names: Sequence[str], patterns: Sequence[str], folder: str, styles: Sequence[str]
 ) -> list[str]:
     shapes = [re.compile(re.escape(pattern).replace(r"\{style\}", "(.+)")) for pattern in patterns]
-    used = {style for style in styles for one in patterns if one.format(style=style) in names}
+    used = {
+        style for style in styles for pattern in patterns if pattern.format(style=style) in names
+    }
     notes = []
     for name in sorted(names):
-        found = [match[1] for shape in shapes if (match := shape.fullmatch(name))]
-        if any(style in styles for style in found):
+        matches = [match[1] for shape in shapes if (match := shape.fullmatch(name))]
+        if any(style in styles for style in matches):
             continue
-        meant = _style_in(name, styles)
-        if meant is not None and meant not in used:
-            should = patterns[0].format(style=meant)
+        likely_style = _style_in(name, styles)
+        if likely_style is not None and likely_style not in used:
+            should = patterns[0].format(style=likely_style)
             notes.append(f"{folder}{name} is not used: its name should be {should}")
-        elif found:
-            notes.append(f"{folder}{name} is not used: {unknown_style(found[0], tuple(styles))}")
+        elif matches:
+            notes.append(f"{folder}{name} is not used: {unknown_style(matches[0], tuple(styles))}")
     if len(notes) > _NOTED:
         notes[_NOTED:] = [f"{len(notes) - _NOTED} more files in {folder} are not used"]
     return notes
@@ -424,8 +431,8 @@ def _style_in(name: str, styles: Sequence[str]) -> str | None:
     """Return the one style whose name is in that of a file of prompts, if exactly one is."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name alone
     joined = _joined(stem)
-    found = [style for style in styles if _joined(style) in joined]
-    return found[0] if len(found) == 1 and suffix.lower() in _PROMPT_KINDS else None
+    matches = [style for style in styles if _joined(style) in joined]
+    return matches[0] if len(matches) == 1 and suffix.lower() in _PROMPT_KINDS else None
 
 
 def _joined(name: str) -> str:
@@ -434,39 +441,39 @@ def _joined(name: str) -> str:
 
 
 def _sheet(path: Path, place: _Place) -> rows.ParsedFile:
-    shown, kind = str(path), path.suffix.lower()
+    label, kind = str(path), path.suffix.lower()
     try:
         data = reader.read(path, within=place.within)
         reader.refuse_other_kinds(data)
         if data.startswith(reader.EXCEL):
-            return _excel(data, shown, place.styles)
+            return _excel(data, label, place.styles)
         if kind not in {".csv", ".tsv", ".js", ".mjs"}:
-            return rows.from_json(data, shown, place.styles)
+            return rows.from_json(data, label, place.styles)
         text, notes = reader.as_text(data)
     except reader.UnreadableError as error:
-        return rows.failed_file(shown, str(error), hint=error.hint)
+        return rows.failed_file(label, str(error), hint=error.hint)
     if kind in {".csv", ".tsv"}:
         from imagegen.project.storyboard import csv  # noqa: PLC0415  # for such files alone
 
-        return csv.from_csv(text, shown, place.styles, notes)
+        return csv.from_csv(text, label, place.styles, notes)
     if full := rows.size_error(text):
-        return rows.failed_file(shown, full)
+        return rows.failed_file(label, full)
     from imagegen.project.storyboard import javascript  # noqa: PLC0415  # for such files alone
 
     try:
         document = javascript.decode(text)
     except javascript.NotDataError as error:
-        return rows.failed_file(shown, str(error))
-    return rows.interpret([document], shown, place.styles, notes=notes)
+        return rows.failed_file(label, str(error))
+    return rows.interpret([document], label, place.styles, notes=notes)
 
 
-def _excel(data: bytes, shown: str, styles: Sequence[str]) -> rows.ParsedFile:
+def _excel(data: bytes, label: str, styles: Sequence[str]) -> rows.ParsedFile:
     from imagegen.project.storyboard import csv, spreadsheet  # noqa: PLC0415  # as above
 
     try:
-        return csv.from_sheets(spreadsheet.sheets(data), shown, styles)
+        return csv.from_sheets(spreadsheet.sheets(data), label, styles)
     except spreadsheet.MissingExtraError:
         hint = (
             "save it as CSV UTF-8; or, to read it as it is: pip install 'imagegen-storyboard[xlsx]'"
         )
-        return rows.failed_file(shown, "is an Excel file", hint=hint)
+        return rows.failed_file(label, "is an Excel file", hint=hint)

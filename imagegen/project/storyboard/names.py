@@ -115,25 +115,25 @@ def match(shapes: Sequence[Sequence[str]], styles: Sequence[str]) -> Names:
     A name that is not ours is read if all rows that have the field call it the same.
     """
     fields: dict[str, str] = {}
-    own: dict[str, str] = {}
-    others: dict[str, str] = {}
+    style_names: dict[str, str] = {}
+    other_names: dict[str, str] = {}
     for field in (*FIELDS, *KEPT):
-        found = [best for shape in shapes if (best := _best(field, shape)) is not None]
-        distinct = list(dict.fromkeys(found))
+        best_names = [best for shape in shapes if (best := _best(field, shape)) is not None]
+        distinct = list(dict.fromkeys(best_names))
         exact = [name for name in distinct if _is_exact(name, field)]
         chosen = distinct[0] if len(distinct) == 1 else next(iter(exact), None)
         if chosen is not None:
             fields[field] = chosen
-        others |= {name: field for name in distinct if name != chosen}
+        other_names |= {name: field for name in distinct if name != chosen}
     for style in styles:
         names = [name for shape in shapes for name in shape if _is_of_style(name, style)]
         if names:
-            own[style] = next((n for n in names if _ours(n) == PER_STYLE + style), names[0])
-    taken = {*fields.values(), *own.values()}
+            style_names[style] = next((n for n in names if _ours(n) == PER_STYLE + style), names[0])
+    used_names = {*fields.values(), *style_names.values()}
     for name in dict.fromkeys(name for shape in shapes for name in shape):
-        if name not in taken and name not in others and (near := _near(name)):
-            others[name] = near
-    return Names(fields=fields, styles=own, others=others)
+        if name not in used_names and name not in other_names and (near := _near(name)):
+            other_names[name] = near
+    return Names(fields=fields, styles=style_names, others=other_names)
 
 
 def numbers(names: Sequence[str]) -> tuple[str | None, str | None]:
@@ -161,17 +161,19 @@ def _is_exact(name: str, field: str) -> bool:
 
 def _is_of_style(name: str, style: str) -> bool:
     """Return whether a name is that of a style's own prompts: `ai_prompt_clear`, `Clear prompt`."""
-    plain, own = squashed(name), squashed(style)
+    plain, style_name = squashed(name), squashed(style)
     prompts = _KNOWN["ai_prompt"]
-    return own in plain and any(plain in {prompt + own, own + prompt} for prompt in prompts)
+    return style_name in plain and any(
+        plain in {prompt + style_name, style_name + prompt} for prompt in prompts
+    )
 
 
 def _near(name: str) -> str | None:
     """Return which field a name that is not read was probably meant for."""
     plain = squashed(name)
-    known = _FIELD_OF.get(plain)
-    if known is not None:
-        return known if known in _GUESSED and known != name else None
+    meant_field = _FIELD_OF.get(plain)
+    if meant_field is not None:
+        return meant_field if meant_field in _GUESSED and meant_field != name else None
     if not plain:
         return None
     names = [squashed(field) for field in _GUESSED]

@@ -68,14 +68,14 @@ def refuse_other_kinds(data: bytes) -> None:
 
     A ZIP that may be an Excel file is not refused.
     """
-    for head, what, hint in _KINDS:
+    for head, kind, hint in _KINDS:
         if data.startswith(head):
-            raise UnreadableError(f"is {what}", hint=hint)
+            raise UnreadableError(f"is {kind}", hint=hint)
     if data.startswith(EXCEL):
         names = data[:4096] + data[-65536:]
-        for part, what, hint in _ZIPS:
+        for part, kind, hint in _ZIPS:
             if part in names and b"xl/" not in names:
-                raise UnreadableError(f"is {what}", hint=hint)
+                raise UnreadableError(f"is {kind}", hint=hint)
     elif data[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise UnreadableError("is a web page", hint=_AS_CSV)
 

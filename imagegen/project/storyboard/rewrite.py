@@ -45,13 +45,13 @@ def write_clean(
             continue
         if not part.shared and not part.sheet.notes:
             continue
-        kept = _keep(target)
+        backup = _keep(target)
         try:
             files.write(target, _encoded(part.sheet))
         except StorageError as error:
             raise UsageError(f"{target} is not written: {error.message}") from error
         name = target.relative_to(project).as_posix()
-        done.append(Written(name, len(part.sheet.rows), kept))
+        done.append(Written(name, len(part.sheet.rows), backup))
     return tuple(done)
 
 
@@ -72,15 +72,15 @@ def _keep(target: Path) -> str | None:
         return None
     for number in itertools.islice(itertools.count(1), _MOST_OLD):
         middle = "old" if number == 1 else f"old-{number}"
-        kept = target.with_name(f"{target.stem}.{middle}{target.suffix}")
+        backup = target.with_name(f"{target.stem}.{middle}{target.suffix}")
         try:
-            with kept.open("xb") as file:
+            with backup.open("xb") as file:
                 file.write(data)
         except FileExistsError:
             continue
         except OSError as error:
             raise UsageError(f"{target} cannot be kept: {error.strerror}") from error
-        return kept.name
+        return backup.name
     raise UsageError(f"there are {_MOST_OLD:,} old copies of {target}: delete some")
 
 
@@ -89,7 +89,7 @@ def _encoded(sheet: ParsedFile) -> bytes:
     return encoding.to_indented_json(rows, indent=2)
 
 
-def _fields(row: BeatRow, others: dict[str, Any]) -> dict[str, Any]:
+def _fields(row: BeatRow, other_fields: dict[str, Any]) -> dict[str, Any]:
     """Return all that a row has, ours first, without what is empty."""
     fields = {name: getattr(row, name) for name in (*FIELDS, *KEPT)}
     if isinstance(row.shot_number, float):
@@ -97,5 +97,5 @@ def _fields(row: BeatRow, others: dict[str, Any]) -> dict[str, Any]:
     if row.beat_number is not None:
         fields["beat_number"] = as_written(row.beat_number)
     return {name: value for name, value in fields.items() if value is not None} | {
-        name: value for name, value in others.items() if value is not None
+        name: value for name, value in other_fields.items() if value is not None
     }

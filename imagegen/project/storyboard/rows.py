@@ -157,10 +157,10 @@ def from_rows(
     rows: Iterable[BeatRow], file: str, faults: Iterable[InputError] = (), lines: Iterable[int] = ()
 ) -> ParsedFile:
     """Return the sheet of rows that are typed already."""
-    kept = tuple(rows)
-    prompted = any(row.has_prompt for row in kept)
+    typed_rows = tuple(rows)
+    prompted = any(row.has_prompt for row in typed_rows)
     return ParsedFile(
-        file=file, rows=kept, faults=tuple(faults), lines=tuple(lines), holds_prompts=prompted
+        file=file, rows=typed_rows, faults=tuple(faults), lines=tuple(lines), holds_prompts=prompted
     )
 
 
@@ -181,10 +181,10 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
         return _from_text(data, file, styles)
     rows = document if isinstance(document, list) else document.beats
     sheet = from_rows(rows, file)
-    named = {name: data.count(f'"{name}"'.encode()) for name in (*names.FIELDS, *KEPT)}
-    if _may_repeat(named, rows) and _repeats(data.decode("utf-8-sig")):
+    counts = {name: data.count(f'"{name}"'.encode()) for name in (*names.FIELDS, *KEPT)}
+    if _may_repeat(counts, rows) and _repeats(data.decode("utf-8-sig")):
         return _from_text(data, file, styles)
-    keeps = any(named[name] for name in KEPT)
+    keeps = any(counts[name] for name in KEPT)
     return msgspec.structs.replace(sheet, is_strict=True, keeps=keeps)
 
 
@@ -223,12 +223,12 @@ def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
     return msgspec.structs.replace(sheet, faults=(*faults, *sheet.faults), holds_prompts=prompted)
 
 
-def _may_repeat(named: Mapping[str, int], rows: Sequence[BeatRow]) -> bool:
+def _may_repeat(counts: Mapping[str, int], rows: Sequence[BeatRow]) -> bool:
     """Return whether an object of a strict file may have a field twice.
 
-    So it is if a field is `named` more often than rows have it; null and texts count as well.
+    So it is if `counts` has a field more often than rows have it; null and texts count as well.
     """
-    for name, count in named.items():
+    for name, count in counts.items():
         if count > len(rows):
             return True
         # As often as there are rows: each has it, of nearly every file.
@@ -241,19 +241,19 @@ def _repeats(text: str) -> bool:
     """Return whether an object of a JSON text has a field twice, of which decoders keep one."""
     import json  # noqa: PLC0415  # the decoder that shows every pair
 
-    found = False
+    is_repeated = False
 
     def counted(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        nonlocal found
+        nonlocal is_repeated
         value = dict(pairs)
-        found = found or len(value) < len(pairs)
+        is_repeated = is_repeated or len(value) < len(pairs)
         return value
 
     try:
         json.loads(text, object_pairs_hook=counted)
     except (ValueError, RecursionError):
         return False
-    return found
+    return is_repeated
 
 
 def _not_json(text: str, file: str) -> InputError:
@@ -270,13 +270,13 @@ def _not_json(text: str, file: str) -> InputError:
         pass
     else:
         message = _SHAPE
-    shown = text.split("\n", line)[line - 1] if line else None
+    source_line = text.split("\n", line)[line - 1] if line else None
     return InputError(
         file=file,
         message=message,
         line=line,
         column=column,
-        source=shown,
+        source=source_line,
         hint=_SHAPE if message != _SHAPE else None,
     )
 
@@ -301,8 +301,8 @@ def lines_in(text: str, styles: Sequence[str]) -> tuple[int, ...]:
     if len(text) > lenient.LARGEST:
         return ()
     read = lenient.parse(text)
-    found = shapes.find(read.values, styles).found
-    lines = [read.lines.get(id(one.value), 0) for one in found]
+    items = shapes.find(read.values, styles).found
+    lines = [read.lines.get(id(item.value), 0) for item in items]
     return tuple(lines) if all(lines) else ()
 
 
@@ -327,27 +327,27 @@ def interpret(
 
     `lines` has the line of each object by its `id`.
     """
-    found = shapes.find(documents, styles)
-    items = found.found
-    if not items and not all(isinstance(one, list) for one in documents):
+    result = shapes.find(documents, styles)
+    items = result.found
+    if not items and not all(isinstance(document, list) for document in documents):
         return failed_file(file, _SHAPE)
     if len(items) == 1 and items[0].value is documents[0] and not names.is_row(documents[0]):
         return failed_file(file, _SHAPE)
-    reader = Interpreter(items, styles, where=found.where if found.is_nested else ())
+    reader = Interpreter(items, styles, where=result.where if result.is_nested else ())
     starts = [(lines or {}).get(id(item.value), 0) for item in items]
-    return from_items(reader, file, notes=[*notes, *_passed(found)], lines=starts)
+    return from_items(reader, file, notes=[*notes, *_passed(result)], lines=starts)
 
 
-def _passed(found: shapes.Rows) -> list[str]:
+def _passed(result: shapes.Rows) -> list[str]:
     """Return a note on each place that has rows or prompts and is not read."""
-    told = []
-    for (what, place), count in found.passed.items():
-        those = f"1 {what} of" if count == 1 else f"{count:,} {what}s of"
+    notes = []
+    for (kind, place), count in result.passed.items():
+        those = f"1 {kind} of" if count == 1 else f"{count:,} {kind}s of"
         are = "is" if count == 1 else "are"
-        told.append(f'{those} "{place[:_LONGEST_PLACE]}" {are} not read')
-        if len(told) == _MOST_PLACES:
+        notes.append(f'{those} "{place[:_LONGEST_PLACE]}" {are} not read')
+        if len(notes) == _MOST_PLACES:
             break
-    return told
+    return notes
 
 
 def from_items(
@@ -401,8 +401,10 @@ class Interpreter:
     @property
     def means_prompts(self) -> bool:
         """Whether a row has a field that is, or should be, a prompt."""
-        said = {*self.called.fields, *self.called.others.values()}
-        means = "ai_prompt" in said or "ai_prompts" in said or bool(self.called.styles)
+        field_names = {*self.called.fields, *self.called.others.values()}
+        means = (
+            "ai_prompt" in field_names or "ai_prompts" in field_names or bool(self.called.styles)
+        )
         return means and any(
             isinstance(item.value, dict) and self._means_prompt(item.value) for item in self.items
         )
@@ -415,21 +417,23 @@ class Interpreter:
 
     def _usable(self, called: Names) -> Names:
         """Return the names without those under which other tools mean something else."""
-        others = {}
+        unusable = {}
         for field, kind in _OPTIONAL.items():
             name = called.fields.get(field, field)
             values = (item.value.get(name) for item in self.items if isinstance(item.value, dict))
-            if name != field and not all(one is None or isinstance(one, kind) for one in values):
-                others[name] = field
-        fields = {ours: name for ours, name in called.fields.items() if name not in others}
-        return msgspec.structs.replace(called, fields=fields, others=called.others | others)
+            if name != field and not all(
+                value is None or isinstance(value, kind) for value in values
+            ):
+                unusable[name] = field
+        fields = {ours: name for ours, name in called.fields.items() if name not in unusable}
+        return msgspec.structs.replace(called, fields=fields, others=called.others | unusable)
 
     def _counted(self, called: Names) -> Names:
         """Return the names with what numbers the rows, if nothing has our name for it."""
         if "beat_number" in {*called.fields, *called.others.values()} or not self._shapes:
             return called
-        first, *others = self._shapes
-        every = [name for name in first if all(name in shape for shape in others)]
+        first, *other_shapes = self._shapes
+        every = [name for name in first if all(name in shape for shape in other_shapes)]
         shot = called.fields.get("shot_number")
         if shot is not None and shot not in every:
             return called
@@ -474,12 +478,12 @@ class Interpreter:
             row["beat_number"] = item.beat
             if row.get("shot_number") is None:
                 row["shot_number"] = _before_dot(item.beat)
-        own = {s: value[n] for s, n in self.called.styles.items() if value.get(n) is not None}
+        prompts = {s: value[n] for s, n in self.called.styles.items() if value.get(n) is not None}
         if isinstance(row.get("ai_prompt"), dict):
-            own = row.pop("ai_prompt") | own
+            prompts = row.pop("ai_prompt") | prompts
         listed = row.get("ai_prompts") or {}
-        if own and isinstance(listed, dict):
-            row["ai_prompts"] = listed | own
+        if prompts and isinstance(listed, dict):
+            row["ai_prompts"] = listed | prompts
         style = item.style or self._style_of(value)
         if style is not None and isinstance(row.get("ai_prompt"), str):
             row["ai_prompts"] = {style: row.pop("ai_prompt")}
@@ -492,19 +496,19 @@ class Interpreter:
 
     def others(self) -> dict[int, dict[str, Any]]:
         """Return the fields of each row that are not ours, by its number from 1."""
-        found = {}
+        by_row = {}
         for at, item in enumerate(self.items, 1):
             if isinstance(item.value, dict):
                 _, rest = self._plans[tuple(item.value)]
                 if rest:
-                    found[at] = {name: item.value[name] for name in rest}
-        return found
+                    by_row[at] = {name: item.value[name] for name in rest}
+        return by_row
 
     def misnamed(self) -> dict[int, dict[str, str]]:
         """Return what rows call the fields of ours that they lack."""
         if not self.called.others:
             return {}
-        found = {}
+        by_row = {}
         for at, item in enumerate(self.items, 1):
             if not isinstance(item.value, dict):
                 continue
@@ -515,8 +519,8 @@ class Interpreter:
                 if name in item.value and field not in read
             }
             if missing:
-                found[at] = missing
-        return found
+                by_row[at] = missing
+        return by_row
 
     def notes(self) -> list[str]:
         """Return notes on how the rows were read."""
@@ -526,9 +530,9 @@ class Interpreter:
         count = len(self.items)
         rows = "1 row" if count == 1 else f"{count:,} rows"
         where = f" of {' and '.join(filter(None, self._where[:3]))}" if self._where else ""
-        told = []
+        notes = []
         if renamed or where:
-            told.append(f"read {rows}{where}" + (f": {', '.join(renamed)}" if renamed else ""))
+            notes.append(f"read {rows}{where}" + (f": {', '.join(renamed)}" if renamed else ""))
         for name, field in self.called.others.items():
             if field in names.REQUIRED and field not in self.called.fields:
                 # Each row that lacks it is an error.
@@ -540,10 +544,10 @@ class Interpreter:
             )
             many = "" if having == count else f"{having:,} row{'s' * (having != 1)}: "
             if read is None or without:
-                told.append(f'{many}"{name[:60]}" is not read: rename it to {field}')
+                notes.append(f'{many}"{name[:60]}" is not read: rename it to {field}')
             else:
-                told.append(f'{many}"{name[:60]}" is not read: {field} is read from "{read}"')
-        return told
+                notes.append(f'{many}"{name[:60]}" is not read: {field} is read from "{read}"')
+        return notes
 
 
 def _before_dot(number: str) -> str:
@@ -587,8 +591,8 @@ def _explain(error: Exception) -> tuple[str | None, str]:
     field = (complaint and complaint["field"]) or None
     got = _GOT.match(str(error))
     if got is None:
-        what = complaint["what"] if complaint else str(error)
-        return field, lower_first(what)
+        message = complaint["what"] if complaint else str(error)
+        return field, lower_first(message)
     if field is None:
         return None, f"expected a row ({{…}}), got {_KINDS.get(got[1], got[1])}"
     return field, f"expected {_WANTED.get(field, 'text')}, got {_KINDS.get(got[1], got[1])}"

@@ -77,7 +77,7 @@ class _Walk:
         self.passed = Counter[tuple[str, str]]()
 
     def all(self, documents: Sequence[object]) -> Iterator[Found]:
-        objects = [one for one in documents if isinstance(one, dict)]
+        objects = [document for document in documents if isinstance(document, dict)]
         if len(objects) > 1 and len(objects) == len(documents):
             # JSON lines: each is a row, or one of several documents.
             yield from self._listed(documents, "", Found(value=None), 0)
@@ -113,8 +113,8 @@ class _Walk:
             self._pass(value, path, {name for name, _, _ in inner})
             for name, listed, style in inner:
                 at = f"{path}.{name}" if path else name
-                own = within if style is None else msgspec.structs.replace(within, style=style)
-                yield from self._any(listed, at, own, depth + 1)
+                parent = within if style is None else msgspec.structs.replace(within, style=style)
+                yield from self._any(listed, at, parent, depth + 1)
             return
         if not names.is_row(value) and depth < _DEEPEST and (keyed := _numbered(value)):
             for name, row, number in keyed:
@@ -128,25 +128,27 @@ class _Walk:
 
     def _inner(self, value: Mapping[str, Any]) -> list[tuple[str, Any, str | None]]:
         """Return the lists of rows that an object holds, each with its name and its style."""
-        found: list[tuple[str, Any, str | None]] = []
+        entries: list[tuple[str, Any, str | None]] = []
         if {"beat_number", "ai_prompt"} <= {names.field_of(name) for name in value}:
             # A row, even if it has other lists.
-            return found
-        for name, held in value.items():
-            if not _holds_objects(held):
+            return entries
+        for name, content in value.items():
+            if not _holds_objects(content):
                 continue
             style = self._styles.get(squashed(name))
             if squashed(name) in _LISTS or style is not None:
-                found.append((name, held, style))
-        lists = [one for one in found if one[2] is None]
+                entries.append((name, content, style))
+        lists = [entry for entry in entries if entry[2] is None]
         if len(lists) > 1:
-            best = min(lists, key=lambda one: _LISTS.index(squashed(one[0])))
-            found = [one for one in found if one[2] is not None or one is best]
-        if found or names.is_row(value):
-            return found
+            best = min(lists, key=lambda entry: _LISTS.index(squashed(entry[0])))
+            entries = [entry for entry in entries if entry[2] is not None or entry is best]
+        if entries or names.is_row(value):
+            return entries
         # An object of any other name, if it is the only list there is.
-        found += [(n, held, None) for n, held in value.items() if _is_list_of_objects(held)]
-        return found if len(found) == 1 else []
+        entries += [
+            (n, content, None) for n, content in value.items() if _is_list_of_objects(content)
+        ]
+        return entries if len(entries) == 1 else []
 
     def _within(self, value: Mapping[str, Any], path: str, above: Found) -> Found:
         """Return what an object says of the rows within it: the number of their shot."""
@@ -161,17 +163,17 @@ class _Walk:
 
     def _pass(self, value: Mapping[str, Any], path: str, read: Container[str]) -> None:
         """Count what an object holds beside what is `read`, and looks like rows or a prompt."""
-        for name, held in value.items():
+        for name, content in value.items():
             if name in read:
                 continue
             at = f"{path}.{name}" if path else name
-            if isinstance(held, dict | list) and names.field_of(name) not in _OF_ROWS:
-                if count := _rows_in(held, 0):
-                    self.passed["row", at + "[]" * isinstance(held, list)] += count
+            if isinstance(content, dict | list) and names.field_of(name) not in _OF_ROWS:
+                if count := _rows_in(content, 0):
+                    self.passed["row", at + "[]" * isinstance(content, list)] += count
             # Scenes have descriptions, of which nobody thinks that they are drawn.
-            elif read and held and _is_prompt(name):
+            elif read and content and _is_prompt(name):
                 self.passed["prompt", at] += 1
-            elif read and held and names.field_of(name) in _OF_ROWS:
+            elif read and content and names.field_of(name) in _OF_ROWS:
                 self.passed["field", at] += 1
 
     def _row(self, value: object, path: str, above: Found) -> Found:
@@ -198,13 +200,13 @@ def _is_number(value: object) -> bool:
 
 def _numbered(value: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     """Return an object's rows with their names and numbers, if its names are numbers."""
-    found = []
-    for name, held in value.items():
+    numbered = []
+    for name, content in value.items():
         number = _number(name)
-        if number is None or not isinstance(held, dict | list):
+        if number is None or not isinstance(content, dict | list):
             return []
-        found.append((name, held, number))
-    return found
+        numbered.append((name, content, number))
+    return numbered
 
 
 def _number(name: str) -> str | None:
@@ -223,24 +225,26 @@ def _rows_in(value: object, depth: int) -> int:
     if depth > _DEEPEST:
         return 0
     if isinstance(value, list):
-        return sum(_rows_in(one, depth + 1) for one in value if isinstance(one, dict | list))
+        return sum(_rows_in(item, depth + 1) for item in value if isinstance(item, dict | list))
     if not isinstance(value, dict):
         return 0
     fields = {names.field_of(name) for name in value}
     if fields & {"shot_number", "beat_number"} and fields & {"ai_prompt", "ai_prompts"}:
         return 1
-    return sum(_rows_in(one, depth + 1) for one in value.values() if isinstance(one, dict | list))
+    return sum(
+        _rows_in(item, depth + 1) for item in value.values() if isinstance(item, dict | list)
+    )
 
 
 def _with_names(values: Sequence[object]) -> Sequence[object]:
     """Return the rows of a table as objects, if the first of its lists names the columns."""
     first = values[0] if values else None
-    if not isinstance(first, list) or not all(isinstance(one, str) for one in first):
+    if not isinstance(first, list) or not all(isinstance(heading, str) for heading in first):
         return values
     if len(names.match([first], ()).fields) < _FEWEST or len(set(first)) < len(first):
         return values
     return [
-        dict(zip(first, one, strict=False)) if isinstance(one, list) else one for one in values[1:]
+        dict(zip(first, row, strict=False)) if isinstance(row, list) else row for row in values[1:]
     ]
 
 
@@ -250,9 +254,9 @@ def _is_prompt(name: str) -> bool:
 
 def _holds_objects(value: object) -> bool:
     if isinstance(value, dict):
-        return any(isinstance(one, dict | list) for one in value.values())
-    return isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+        return any(isinstance(item, dict | list) for item in value.values())
+    return isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
 
 
 def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)

@@ -74,10 +74,10 @@ def was_continuation(transition: str) -> bool:
 
 def meanings(transitions: Iterable[str]) -> dict[Kind, list[tuple[str, int]]]:
     """Return each transition that there is and how often, by what it means; most frequent first."""
-    found: dict[Kind, list[tuple[str, int]]] = {kind: [] for kind in Kind}
+    by_kind: dict[Kind, list[tuple[str, int]]] = {kind: [] for kind in Kind}
     for transition, count in Counter(text.strip() for text in transitions).most_common():
-        found[kind_of(transition)].append((transition, count))
-    return {kind: listed for kind, listed in found.items() if listed}
+        by_kind[kind_of(transition)].append((transition, count))
+    return {kind: listed for kind, listed in by_kind.items() if listed}
 
 
 def unknown(transitions: Iterable[str]) -> str | None:
@@ -85,9 +85,11 @@ def unknown(transitions: Iterable[str]) -> str | None:
     counts = Counter(text.strip() for text in transitions if not is_known(text))
     if not counts:
         return None
-    shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_SHOWN))
+    examples = ", ".join(
+        f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_SHOWN)
+    )
     more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
-    return f"unknown transitions begin a new image: {shown}{more} ({CHOICES})"
+    return f"unknown transitions begin a new image: {examples}{more} ({CHOICES})"
 
 
 @lru_cache(maxsize=1024)
