@@ -123,18 +123,20 @@ def signature(layout: ProjectPaths) -> tuple[int, ...] | None:
         return None
 
 
-def commit(layout: ProjectPaths, entries: Entries, seen: tuple[int, ...] | None) -> None:
+def commit(
+    layout: ProjectPaths, entries: Entries, signature_before: tuple[int, ...] | None
+) -> None:
     """Write the file: from here on the choices stand. Raises `StorageError`.
 
-    `seen` is the file's signature before it was read. Raises `ChangedMeanwhileError` if it is
-    another now: only our own commands know the lock.
+    `signature_before` is the file's signature before it was read. Raises
+    `ChangedMeanwhileError` if it is another now: only our own commands know the lock.
 
     It is written among what is staged: a run that begins sweeps half-written files if the
     file itself is.
     """
     staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
     files.write(staged, selections.encoded(entries))
-    if signature(layout) != seen:
+    if signature(layout) != signature_before:
         staged.unlink()
         raise ChangedMeanwhileError
     try:
@@ -167,15 +169,15 @@ def sync(layout: ProjectPaths, index: BeatIndex | None = None) -> None:
     _Folder(layout, selections.read(layout.root), index).finish()
 
 
-def expected_copies(found: Selections) -> dict[str, ExpectedCopy]:
+def expected_copies(selected: Selections) -> dict[str, ExpectedCopy]:
     """Return which files should be in the folder, by name: one for each beat."""
-    beats = {key: beat for beat, key in found.counting().items()}
+    beats = {key: beat for beat, key in selected.counting().items()}
     # Entries that are not known to be of one beat have their copies all the same.
-    keys = (key for key, of in found.beats.items() if key in beats or len(of) != 1)
+    keys = (key for key, of in selected.beats.items() if key in beats or len(of) != 1)
     return {
-        file: ExpectedCopy(key, found.choices[key], beats.get(key))
+        file: ExpectedCopy(key, selected.choices[key], beats.get(key))
         for key in keys
-        if (file := selections.file_of(key, flagged=found.choices[key].flagged)) is not None
+        if (file := selections.file_of(key, flagged=selected.choices[key].flagged)) is not None
     }
 
 
@@ -274,11 +276,11 @@ class _Folder:
     def _picture(self, want: ExpectedCopy) -> Path | None:
         """Return where the image is that was chosen."""
         if self._index is None or want.beat is None:
-            named = selections.parse_name(want.key)
-            shot = (named[0] or want.choice.shot) if named is not None else None
-            if named is None or shot is None:
+            shot_and_beat = selections.parse_name(want.key)
+            shot = (shot_and_beat[0] or want.choice.shot) if shot_and_beat is not None else None
+            if shot_and_beat is None or shot is None:
                 return None
-            return self._layout.picture(want.choice.style, shot, named[1])
+            return self._layout.picture(want.choice.style, shot, shot_and_beat[1])
         key = self._index.key(want.beat, want.choice.style)
         return self._layout.picture(want.choice.style, *key) if key is not None else None
 

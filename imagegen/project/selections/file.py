@@ -55,12 +55,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def time(self) -> float:
         """When it was chosen, in seconds of the wall clock; the oldest if that cannot be read."""
-        found = seconds(self.selected_at)
-        return -math.inf if found is None else found
+        timestamp = seconds(self.selected_at)
+        return -math.inf if timestamp is None else timestamp
 
     def entry(self, before: object = None) -> dict[str, Any]:
         """Return the entry for it, with other fields of the entry before."""
-        kept = before if isinstance(before, dict) else {}
+        fields_before = before if isinstance(before, dict) else {}
         ours = {
             "style": self.style,
             "isFlagged": self.flagged,
@@ -68,7 +68,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             SHOT: self.shot,
             "sha256": self.sha256,
         }
-        return {**kept, **ours}
+        return {**fields_before, **ours}
 
 
 def choice_of(entry: object) -> Choice | None:
@@ -129,10 +129,10 @@ def parse_name(name: str) -> tuple[str | None, str] | None:
 
 def file_of(name: str, *, flagged: bool = False) -> str | None:
     """Return what a chosen image is called in `selected_images`; None if that is not valid."""
-    named = parse_name(name)
-    if named is None:
+    shot_and_beat = parse_name(name)
+    if shot_and_beat is None:
         return None
-    shot, beat = named
+    shot, beat = shot_and_beat
     stem = f"Beat_{beat}" if shot is None else f"Shot_{shot}_Beat_{beat}"
     return f"{stem}_flagged.png" if flagged else f"{stem}.png"
 
@@ -144,8 +144,8 @@ def is_copy(file: str) -> bool:
 
 def files_of(name: str) -> tuple[str, ...]:
     """Return both, plain and flagged."""
-    found = (file_of(name), file_of(name, flagged=True))
-    return tuple(file for file in found if file is not None)
+    names = (file_of(name), file_of(name, flagged=True))
+    return tuple(file for file in names if file is not None)
 
 
 class Selections:
@@ -165,23 +165,23 @@ class Selections:
             if choice is None:
                 continue
             self.choices[key] = choice
-            found = self.beats[key] = self._beats(key, choice)
-            if len(found) == 1:
-                self._keys.setdefault(found[0], []).append(key)
+            beat_ids = self.beats[key] = self._beats(key, choice)
+            if len(beat_ids) == 1:
+                self._keys.setdefault(beat_ids[0], []).append(key)
 
     def _beats(self, key: str, choice: Choice) -> list[BeatId]:
-        named = parse_name(key)
-        if named is None:
+        shot_and_beat = parse_name(key)
+        if shot_and_beat is None:
             return []
-        shot, number = named
-        found = self._index.find(number, shot)
-        if len(found) < 2:  # nothing to distinguish
-            return found
+        shot, number = shot_and_beat
+        candidates = self._index.find(number, shot)
+        if len(candidates) < 2:  # nothing to distinguish
+            return candidates
         if choice.shot is not None:
             return self._index.find(number, choice.shot)
         # A style that has the number once says which of them it is.
-        own = [beat for beat in found if self._index.key(beat, choice.style) is not None]
-        return own or found
+        in_style = [beat for beat in candidates if self._index.key(beat, choice.style) is not None]
+        return in_style or candidates
 
     def keys(self, beat: BeatId) -> list[str]:
         """Return the keys of all entries that are of a beat, in the file's order."""
@@ -206,27 +206,27 @@ class Selections:
         Earlier versions wrote them so, or the storyboard has changed since.
         """
         return {
-            key: found[0]
-            for key, found in self.beats.items()
-            if len(found) == 1 and is_misnamed(key, found[0])
+            key: beat_ids[0]
+            for key, beat_ids in self.beats.items()
+            if len(beat_ids) == 1 and is_misnamed(key, beat_ids[0])
         }
 
 
 def is_misnamed(key: str, beat: BeatId) -> bool:
     """Return whether an entry's key has a shot that its beat does not need, or reverse."""
-    named = parse_name(key)
-    return named is not None and (named[0] is not None) != ("/" in beat)
+    shot_and_beat = parse_name(key)
+    return shot_and_beat is not None and (shot_and_beat[0] is not None) != ("/" in beat)
 
 
 def is_lost(file: str, index: BeatIndex) -> bool:
     """Return whether a file of `selected_images` has the name of a beat that is gone."""
-    named = _FILE.fullmatch(file)
-    if named is None:
+    match = _FILE.fullmatch(file)
+    if match is None:
         return False
-    if named["shot"] is None:
-        return not any(map(index.has_number, _unflagged(named["beat"])))
+    if match["shot"] is None:
+        return not any(map(index.has_number, _unflagged(match["beat"])))
     # A shot's number may hold what is between the two.
-    words = [named["shot"], *named["beat"].split("_Beat_")]
+    words = [match["shot"], *match["beat"].split("_Beat_")]
     return not any(
         index.find(number, "_Beat_".join(words[:at]))
         for at in range(1, len(words))
@@ -243,21 +243,21 @@ def last_chosen(entries: Entries) -> dict[str, str]:
 
     Entries that would have one file are of one beat.
     """
-    found: dict[str, tuple[float, str]] = {}
+    latest: dict[str, tuple[float, str]] = {}
     for key, entry in entries.items():
         choice, file = choice_of(entry), file_of(key)
         if choice is None or file is None:
             continue
-        before = found.get(folded(file))
+        before = latest.get(folded(file))
         if before is None or choice.time >= before[0]:
-            found[folded(file)] = choice.time, key
-    return {file: key for file, (_, key) in found.items()}
+            latest[folded(file)] = choice.time, key
+    return {file: key for file, (_, key) in latest.items()}
 
 
 def omit(entries: Entries, dropped: Iterable[str]) -> Entries:
     """Return the entries but for some."""
-    gone = set(dropped)
-    return {name: entry for name, entry in entries.items() if name not in gone}
+    dropped_names = set(dropped)
+    return {name: entry for name, entry in entries.items() if name not in dropped_names}
 
 
 def names_in(folder: Path) -> set[str]:
@@ -278,8 +278,8 @@ def _time(value: object) -> str:
     """Return a time as text: other tools may write a number."""
     if isinstance(value, str):
         return value
-    found = seconds(value)
-    return "" if found is None else iso(found)
+    timestamp = seconds(value)
+    return "" if timestamp is None else iso(timestamp)
 
 
 def _number(value: object, kind: str) -> str | None:

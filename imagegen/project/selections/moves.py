@@ -74,9 +74,9 @@ def plan_selection_moves(
     file that cannot be read.
     """
     entries = read(root)
-    ways = {style: _MoveIndex(own) for style, own in moves.items() if own}
+    ways = {style: _MoveIndex(style_moves) for style, style_moves in moves.items() if style_moves}
     going: dict[str, BeatKey] = {}
-    gone: set[str] = set()
+    removed: set[str] = set()
     for name, entry in entries.items():
         choice = choice_of(entry)
         way = ways.get(choice.style) if choice is not None else None
@@ -86,39 +86,39 @@ def plan_selection_moves(
         if key is not None:
             going[name] = key
         elif way.is_displaced(name, choice):
-            gone.add(name)
-    staying = omit(entries, {*going, *gone})
-    found, now = dict(staying), dict[str, str]()
-    _rename_misnamed(found, now, index, naming)
-    added = _missing(found, index, naming)
-    found |= added
-    dropped = {*gone, *(staying.keys() - found.keys() - now.keys())}
+            removed.add(name)
+    staying = omit(entries, {*going, *removed})
+    result, now = dict(staying), dict[str, str]()
+    _rename_misnamed(result, now, index, naming)
+    added = _missing(result, index, naming)
+    result |= added
+    dropped = {*removed, *(staying.keys() - result.keys() - now.keys())}
     replaced = {new for new in now.values() if new in staying and new not in now}
     for name in sorted(going, key=lambda name: _time(entries[name]), reverse=True):
         new = _renumbered(name, going[name], index, naming)
-        if new in found:
+        if new in result:
             dropped.add(name)
         else:
-            found[new] = _of_shot(entries[name], going[name][0])
+            result[new] = _of_shot(entries[name], going[name][0])
             now[name] = new
-    if found == entries and all(name == new for name, new in now.items()):
+    if result == entries and all(name == new for name, new in now.items()):
         return None
-    there = names_in(root / FOLDER)
+    existing = names_in(root / FOLDER)
     pictures = {
         f"{FOLDER}/{before}": f"{FOLDER}/{after}"
         for name, new in now.items()
         for before, after in zip(files_of(name), files_of(new), strict=True)
-        if before in there and before != after
+        if before in existing and before != after
     }
-    claimed = {file for name in staying if name in found for file in files_of(name)}
+    claimed = {file for name in staying if name in result for file in files_of(name)}
     away = {
         f"{FOLDER}/{file}"
         for name in dropped
         for file in files_of(name)
-        if file in there and file not in claimed
+        if file in existing and file not in claimed
     }
     return SelectionMoves(
-        data=encoded(found),
+        data=encoded(result),
         pictures=pictures,
         kept=UndoData(
             names={name: (new, _shot_in(entries[name])) for name, new in now.items()},
@@ -136,20 +136,20 @@ def _rename_misnamed(
 
     `now` gets from which key to which; those that give way are taken out of `entries`.
     """
-    found = Selections(entries, index)
-    counting = found.counting()
-    for beat in dict.fromkeys(found.misnamed().values()):
+    selected = Selections(entries, index)
+    counting = selected.counting()
+    for beat in dict.fromkeys(selected.misnamed().values()):
         last = counting[beat]
-        for name in found.keys(beat):
+        for name in selected.keys(beat):
             if name != last and is_misnamed(name, beat):
                 del entries[name]
         if not is_misnamed(last, beat):
             continue
-        right = {name for name in found.keys(beat) if not is_misnamed(name, beat)}
+        right = {name for name in selected.keys(beat) if not is_misnamed(name, beat)}
         new = min(right, key=lambda name: name != naming(beat)) if right else naming(beat)
         if right or new not in entries:
             fields = {**entries.pop(last), **entries.get(new, {})}
-            entries[new] = found.choices[last].entry(fields)
+            entries[new] = selected.choices[last].entry(fields)
             now[last] = new
 
 
@@ -158,22 +158,22 @@ def _missing(entries: Entries, index: BeatIndex, naming: Naming) -> Entries:
 
     Earlier versions wrote numbers without the word before them. Their entries stay.
     """
-    found, missing = Selections(entries, index), Entries()
-    for beat, name in found.counting().items():
+    selected, missing = Selections(entries, index), Entries()
+    for beat, name in selected.counting().items():
         key = naming(beat)
-        if found.choices[name].sha256 is not None and key not in entries:
+        if selected.choices[name].sha256 is not None and key not in entries:
             missing[key] = entries[name]
     return missing
 
 
 def _renumbered(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> str:
     """Return the key of an entry with another number now, spelled as it was."""
-    beat, named = index.id_of(key), parse_name(name)
-    if "/" in beat or named is None or named[0] is not None:
+    beat, shot_and_beat = index.id_of(key), parse_name(name)
+    if "/" in beat or shot_and_beat is None or shot_and_beat[0] is not None:
         return naming(beat)
-    if folded(named[1]) == folded(beat):
+    if folded(shot_and_beat[1]) == folded(beat):
         return name
-    before, number, after = name.rpartition(named[1])
+    before, number, after = name.rpartition(shot_and_beat[1])
     return f"{before}{beat}" if number and not after else naming(beat)
 
 
@@ -190,8 +190,8 @@ class _MoveIndex:
     def target(self, name: str, choice: Choice) -> BeatKey | None:
         """Return the beat that a chosen image goes to; None if it is not known to go."""
         shot, beat = _place(name, choice)
-        found = [to for key, to in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
-        return found[0] if len(found) == 1 else None
+        targets = [to for key, to in self._sources.get(beat, ()) if shot in {None, folded(key[0])}]
+        return targets[0] if len(targets) == 1 else None
 
     def is_displaced(self, name: str, choice: Choice) -> bool:
         """Return whether another comes to the place of a chosen image, which does not go."""
@@ -208,20 +208,20 @@ def _place(name: str, choice: Choice) -> tuple[str | None, str]:
     return folded(shot) if shot is not None else None, folded(beat)
 
 
-def restore(entries: Entries, kept: UndoData) -> Entries:
+def restore(entries: Entries, undo_data: UndoData) -> Entries:
     """Return the entries as they were before a step, with what was chosen since."""
-    before = {now: (name, shot) for name, (now, shot) in kept.names.items()}
+    before = {now: (name, shot) for name, (now, shot) in undo_data.names.items()}
     stayed = {
         name: entry
         for name, entry in entries.items()
-        if name not in before and not (name in kept.added and kept.added[name] == entry)
+        if name not in before and not (name in undo_data.added and undo_data.added[name] == entry)
     }
     back = {}
     for now, (name, shot) in before.items():
         entry = entries.get(now)
         if isinstance(entry, dict):
             back[name] = entry if shot is None else _of_shot(entry, shot)
-    return {**stayed, **kept.dropped, **back}
+    return {**stayed, **undo_data.dropped, **back}
 
 
 def _time(entry: object) -> float:
