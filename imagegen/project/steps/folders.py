@@ -78,8 +78,8 @@ def remove_leftovers(folder: Path) -> None:
 def numbers_in(folder: str) -> dict[int, int]:
     """Return the files in a folder with numbers for names, in order, and their inodes."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        found = [entry for entry in entries if _number.fullmatch(entry.name)]
-        whole = [entry for entry in found if entry.is_file(follow_symlinks=False)]
+        numbered = [entry for entry in entries if _number.fullmatch(entry.name)]
+        whole = [entry for entry in numbered if entry.is_file(follow_symlinks=False)]
         return dict(sorted((int(entry.name), entry.inode()) for entry in whole))
     return {}
 

@@ -65,10 +65,10 @@ def undo(
     run's lock held. Raises as `perform` does.
     """
     recover(layout)
-    found = last(layout)
-    if found is None:
+    last_step = last(layout)
+    if last_step is None:
         return None
-    folder, step = found
+    folder, step = last_step
     contents = contents or {}
     new = f"{layout.relative(folder)}/{NEW}/"
     back = [
@@ -118,9 +118,9 @@ def _folders_in(folder: str, name: re.Pattern[str]) -> list[str]:
 
 def _pictures_in(folder: str) -> list[str]:
     with _readable(folder), os.scandir(folder) as entries:
-        found = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-        named = sorted(entry.path for entry in found if _beat.fullmatch(entry.name))
-        return [path for path in named if _is_whole(path)]
+        files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        paths = sorted(entry.path for entry in files if _beat.fullmatch(entry.name))
+        return [path for path in paths if _is_whole(path)]
     return []
 
 

@@ -45,9 +45,9 @@ def parents(paths: Iterable[str]) -> set[str]:
 
 def ancestors(paths: Iterable[str]) -> set[str]:
     """Return all folders that lead to these paths, without the one they are relative to."""
-    found: set[str] = set()
+    folders: set[str] = set()
     level = parents(paths)
-    while level := level - found - {""}:
-        found |= level
+    while level := level - folders - {""}:
+        folders |= level
         level = parents(level)
-    return found
+    return folders

@@ -26,20 +26,20 @@ def plan_moves(
     refuse_links(layout, [*moves, *new])
     root = layout.root
     sources = {
-        move.source: found.st_ino
+        move.source: status.st_ino
         for move in moves
-        if (found := look(f"{root}/{move.source}")) and stat.S_ISREG(found.st_mode)
+        if (status := look(f"{root}/{move.source}")) and stat.S_ISREG(status.st_mode)
     }
     spelled = {_folded(source): source for source in sources}
     planned, evicted = [], []
     for move in (*(move for move in moves if move.source in sources), *new):
         target = move.target
-        found = look(f"{root}/{target}") if target not in sources else None
-        if found is not None:
-            _refuse_no_file(root / target, found)
+        status = look(f"{root}/{target}") if target not in sources else None
+        if status is not None:
+            _refuse_no_file(root / target, status)
             # A disk that folds case shows a source under the target's spelling.
             same = spelled.get(_folded(target), target)
-            if same != target and found.st_ino and found.st_ino == sources[same]:
+            if same != target and status.st_ino and status.st_ino == sources[same]:
                 target = same
             else:
                 evicted.append(Move(target, archive_path(here, target)))
@@ -61,7 +61,7 @@ def _refuse_foreign(moves: Iterable[Move]) -> None:
                 raise ValueError(f"no step may move from or to {path!r}")
 
 
-def _refuse_no_file(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        what = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no file"
-        raise StorageError(f"{path} is {what}, and a file has to go there", hint="move it away")
+def _refuse_no_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no file"
+        raise StorageError(f"{path} is {kind}, and a file has to go there", hint="move it away")

@@ -56,13 +56,13 @@ class Relocation:
         for at, inode in staged.items():
             source, target = f"{self._staged}/{at}", self._moves[at].target
             path = f"{self._root}/{target}"
-            found = look(path)
-            if found is not None and not self._may_go(found, inode, leaving.get(target), staged):
+            status = look(path)
+            if status is not None and not self._may_go(status, inode, leaving.get(target), staged):
                 # Another program has put it there since the crash.
                 files.move(Path(path), self._layout.root / archive_path(self._here, target))
             files.replace(source, path)
             # A rename between two names of one file does nothing.
-            if found is not None and found.st_ino == inode and one_file(source, path):
+            if status is not None and status.st_ino == inode and one_file(source, path):
                 os.unlink(source)  # noqa: PTH108
 
     def remove_sources(self) -> None:
@@ -86,14 +86,14 @@ class Relocation:
         return f"{OLD}/{self._folder.name}"
 
     def _take_all(self) -> None:
-        there = self._second_names()
+        second_names = self._second_names()
         emptied: set[str] = set()
         for at, move in enumerate(self._moves):
-            if at in there:
+            if at in second_names:
                 continue
             source = f"{self._root}/{move.source}"
-            found = look(source)
-            if found is None or not stat.S_ISREG(found.st_mode):
+            status = look(source)
+            if status is None or not stat.S_ISREG(status.st_mode):
                 continue
             if not self._link(source, f"{self._staged}/{at}"):
                 files.replace(source, f"{self._staged}/{at}")
@@ -135,26 +135,26 @@ class Relocation:
 
     def _second_names(self) -> dict[int, int]:
         """Return which moves' files have a second name, and each one's inode."""
-        found = numbers_in(self._staged)
-        return {at: inode for at, inode in found.items() if at < len(self._moves)}
+        inodes = numbers_in(self._staged)
+        return {at: inode for at, inode in inodes.items() if at < len(self._moves)}
 
     def _may_go(
-        self, found: os.stat_result, own: int, leaving: int | None, staged: dict[int, int]
+        self, status: os.stat_result, own_inode: int, leaving: int | None, staged: dict[int, int]
     ) -> bool:
         """Return whether what is at a target has its place elsewhere already.
 
-        `own` is the inode of the file that comes, `leaving` the move from there, if any.
+        `own_inode` is the inode of the file that comes, `leaving` the move from there, if any.
         """
-        if not stat.S_ISREG(found.st_mode) or not found.st_ino:
+        if not stat.S_ISREG(status.st_mode) or not status.st_ino:
             return False
-        if found.st_ino == own:
+        if status.st_ino == own_inode:
             return True
         if leaving is None:
             return False
         if leaving in staged:
-            return staged[leaving] == found.st_ino
-        gone = look(f"{self._root}/{self._moves[leaving].target}")
-        return gone is not None and gone.st_ino == found.st_ino
+            return staged[leaving] == status.st_ino
+        leaving_status = look(f"{self._root}/{self._moves[leaving].target}")
+        return leaving_status is not None and leaving_status.st_ino == status.st_ino
 
     def _make_folders(self, paths: Iterable[str]) -> None:
         """Make the folders of these files; each folder around is synced once, not for each."""
@@ -204,8 +204,8 @@ def look(path: str) -> os.stat_result | None:
 
 def one_file(path: str, other: str) -> bool:
     """Return whether two paths are names of one file: then either may go without a loss."""
-    found, second = look(path), look(other)
-    if found is None or second is None or not stat.S_ISREG(found.st_mode):
+    first, second = look(path), look(other)
+    if first is None or second is None or not stat.S_ISREG(first.st_mode):
         return False
     # Disks that know no links may number files as they like, but count one name for each.
-    return os.path.samestat(found, second) and found.st_nlink > 1
+    return os.path.samestat(first, second) and first.st_nlink > 1

@@ -92,9 +92,9 @@ def reject_duplicates(moves: Iterable[Move]) -> None:
             raise ValueError(f"moved twice: {move.source!r} or {move.target!r}")
         sources.add(move.source)
         targets.add(move.target)
-    both = targets & ancestors(targets)
-    if both:
-        raise ValueError(f"a file and a folder at once: {both.pop()!r}")
+    conflicts = targets & ancestors(targets)
+    if conflicts:
+        raise ValueError(f"a file and a folder at once: {conflicts.pop()!r}")
 
 
 def _read(folder: Path) -> bytes | None:
