@@ -29,14 +29,14 @@ class BeatIndex:
         """How each number is written, by the number as it compares."""
         self._several: set[str] = set()
         """The numbers that need their shot to be unique."""
-        for own in _distinct(keys):
-            seen: set[str] = set()
-            for _, beat in own:
+        for style_keys in _distinct(keys):
+            seen_numbers: set[str] = set()
+            for _, beat in style_keys:
                 number = folded(beat)
-                if number in seen:
+                if number in seen_numbers:
                     self._several.add(number)
                 else:
-                    seen.add(number)
+                    seen_numbers.add(number)
                     self._spelling.setdefault(number, beat)
         self._of_style: dict[int, dict[BeatId, BeatKey]] = {}
 
@@ -44,9 +44,9 @@ class BeatIndex:
     def of(cls, beats: Mapping[str, Sequence[Beat]]) -> "BeatIndex":
         """Return the index of a storyboard's beats."""
         keys: dict[str, list[BeatKey]] = {}
-        for style, own in beats.items():
-            same = next((other for other in keys if of_same_rows(beats[other], own)), None)
-            keys[style] = keys[same] if same is not None else [beat.key for beat in own]
+        for style, style_beats in beats.items():
+            same = next((other for other in keys if of_same_rows(beats[other], style_beats)), None)
+            keys[style] = keys[same] if same is not None else [beat.key for beat in style_beats]
         return cls(keys)
 
     def id_of(self, key: BeatKey) -> BeatId:
@@ -59,21 +59,23 @@ class BeatIndex:
 
     def ids(self, styles: Collection[str]) -> tuple[BeatId, ...]:
         """Return every beat of these styles once, in file order."""
-        own = _distinct({style: self._keys[style] for style in styles})
-        return tuple(dict.fromkeys(self.id_of(key) for keys in own for key in keys))
+        style_keys = _distinct({style: self._keys[style] for style in styles})
+        return tuple(dict.fromkeys(self.id_of(key) for keys in style_keys for key in keys))
 
     def key(self, beat: BeatId, style: str) -> BeatKey | None:
         """Return shot and beat number of a beat within a style; None if the style lacks it."""
-        own = self._keys.get(style, ())
-        found = self._of_style.get(id(own))
-        if found is None:
-            found = self._of_style[id(own)] = {self.id_of(key): key for key in own}
-        return found.get(beat)
+        style_keys = self._keys.get(style, ())
+        key_by_beat = self._of_style.get(id(style_keys))
+        if key_by_beat is None:
+            key_by_beat = self._of_style[id(style_keys)] = {
+                self.id_of(key): key for key in style_keys
+            }
+        return key_by_beat.get(beat)
 
     def keys(self, beat: BeatId) -> dict[str, BeatKey]:
         """Return shot and beat number of a beat within each style that has it."""
-        found = ((style, self.key(beat, style)) for style in self._keys)
-        return {style: key for style, key in found if key is not None}
+        keys_by_style = ((style, self.key(beat, style)) for style in self._keys)
+        return {style: key for style, key in keys_by_style if key is not None}
 
     def find(self, number: str, shot: str | None = None) -> list[BeatId]:
         """Return the beats that a number, and a shot if it is named, may stand for.
@@ -84,14 +86,14 @@ class BeatIndex:
         if compared not in self._spelling:
             return []
         if compared not in self._several:
-            known = shot is None or folded(shot) in self._shots.get(compared, ())
-            return [BeatId(self._spelling[compared])] if known else []
-        own = self._told_apart[compared]
+            has_shot = shot is None or folded(shot) in self._shots.get(compared, ())
+            return [BeatId(self._spelling[compared])] if has_shot else []
+        beat_by_shot = self._told_apart[compared]
         if shot is not None:
-            return [own[folded(shot)]] if folded(shot) in own else []
-        found = list(own.values())
-        alike = [beat for beat in found if plain(beat.rpartition("/")[2]) == plain(number)]
-        return alike or found
+            return [beat_by_shot[folded(shot)]] if folded(shot) in beat_by_shot else []
+        candidates = list(beat_by_shot.values())
+        alike = [beat for beat in candidates if plain(beat.rpartition("/")[2]) == plain(number)]
+        return alike or candidates
 
     def has_number(self, number: str) -> bool:
         """Return whether a beat has this number, in any shot."""
@@ -100,36 +102,36 @@ class BeatIndex:
     @cached_property
     def _told_apart(self) -> dict[str, dict[str, BeatId]]:
         """The beats that share their number: by number and shot, both as they compare."""
-        found: dict[str, dict[str, BeatId]] = {}
-        for own in _distinct(self._keys) if self._several else ():
-            for shot, beat in own:
+        by_number: dict[str, dict[str, BeatId]] = {}
+        for style_keys in _distinct(self._keys) if self._several else ():
+            for shot, beat in style_keys:
                 if (number := folded(beat)) in self._several:
-                    of_number = found.setdefault(number, {})
+                    of_number = by_number.setdefault(number, {})
                     of_number.setdefault(folded(shot), BeatId(f"{shot}/{beat}"))
-        return found
+        return by_number
 
     @cached_property
     def _shots(self) -> dict[str, set[str]]:
         """The shots of each number, in any style. Few commands need it."""
-        found: dict[str, set[str]] = {}
-        for own in _distinct(self._keys):
-            for shot, beat in own:
-                found.setdefault(folded(beat), set()).add(folded(shot))
-        return found
+        by_number: dict[str, set[str]] = {}
+        for style_keys in _distinct(self._keys):
+            for shot, beat in style_keys:
+                by_number.setdefault(folded(beat), set()).add(folded(shot))
+        return by_number
 
 
 def _distinct(keys: Mapping[str, Collection[BeatKey]]) -> list[Collection[BeatKey]]:
-    return list({id(own): own for own in keys.values()}.values())
+    return list({id(style_keys): style_keys for style_keys in keys.values()}.values())
 
 
-def of_same_rows(one: Sequence[Beat], other: Sequence[Beat]) -> bool:
+def of_same_rows(beats: Sequence[Beat], other: Sequence[Beat]) -> bool:
     """Return quickly whether two styles surely have the same beats.
 
     Beats of one row share their numbers' texts: of very many, comparing these is much faster
     than counting the numbers.
     """
-    return len(one) == len(other) and all(
-        a.beat is b.beat and a.shot is b.shot for a, b in zip(one, other, strict=True)
+    return len(beats) == len(other) and all(
+        a.beat is b.beat and a.shot is b.shot for a, b in zip(beats, other, strict=True)
     )
 
 

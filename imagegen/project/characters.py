@@ -59,12 +59,12 @@ class Character(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(
-    table: object, styles: Mapping[str, object], shown: str, faults: list[InputError]
+    table: object, styles: Mapping[str, object], label: str, faults: list[InputError]
 ) -> dict[str, Character]:
     """Read the `[characters.ID]` tables of a settings file; errors go to `faults`."""
 
     def fault(field: str, message: str, hint: str | None = None) -> None:
-        faults.append(InputError(file=shown, field=field, message=message, hint=hint))
+        faults.append(InputError(file=label, field=field, message=message, hint=hint))
 
     if not isinstance(table, dict):
         fault("characters", "expected tables, as in [characters.mara]")
@@ -72,7 +72,7 @@ def read(
     if len(table) > _MOST:
         fault("characters", f"has {len(table):,} characters: {_MOST} at most")
         return {}
-    found = {}
+    characters = {}
     for name, value in table.items():
         field = f"characters.{name}"
         if not _ID.fullmatch(name):
@@ -80,41 +80,41 @@ def read(
         elif not isinstance(value, dict):
             fault(field, f'expected a table, as in [{field}] with picture = "mara.png"')
         else:
-            found[name] = _character(name, value, shown, faults)
-    strange = ((n, s) for n, c in found.items() for s in c.styles if s not in styles)
+            characters[name] = _character(name, value, label, faults)
+    strange = ((n, s) for n, c in characters.items() for s in c.styles if s not in styles)
     for name, style in itertools.islice(strange, _MOST_STRANGE):
         hint = toml.did_you_mean(style, styles)
         fault(f"characters.{name}.picture", f'unknown style "{style[:100]}"', hint)
-    for name, shared, owner in _shared_names(found):
+    for name, shared, owner in _shared_names(characters):
         fault(f"characters.{name}.names", f'"{shared}" is also a name of {owner}')
-    return found
+    return characters
 
 
-def _shared_names(found: Mapping[str, Character]) -> Iterator[tuple[str, str, str]]:
+def _shared_names(characters: Mapping[str, Character]) -> Iterator[tuple[str, str, str]]:
     """Yield each name that two characters have: the second, the name, the first."""
     owners: dict[str, str] = {}
-    for name, character in found.items():
-        for one in character.names:
-            owner = owners.setdefault(_plain(one), name)
+    for name, character in characters.items():
+        for spelling in character.names:
+            owner = owners.setdefault(_plain(spelling), name)
             if owner != name:
-                yield name, one, owner
+                yield name, spelling, owner
 
 
 def _character(
-    name: str, value: Mapping[str, Any], shown: str, faults: list[InputError]
+    name: str, value: Mapping[str, Any], label: str, faults: list[InputError]
 ) -> Character:
     # One name is often written without brackets.
-    own = value.get("names")
-    listed = {**value, "names": [own]} if isinstance(own, str) else value
+    names = value.get("names")
+    listed = {**value, "names": [names]} if isinstance(names, str) else value
     prefix = f"characters.{name}."
-    character = toml.convert(listed, Character, shown=shown, faults=faults, prefix=prefix)
+    character = toml.convert(listed, Character, shown=label, faults=faults, prefix=prefix)
     if not character.names:
         names = (name.replace("_", " ").replace("-", " ").capitalize(),)
         return msgspec.structs.replace(character, names=names)
-    for one in character.names:
-        if not any(map(str.isalnum, one)):
-            message = f'"{one}" has no letter'
-            faults.append(InputError(file=shown, field=f"{prefix}names", message=message))
+    for spelling in character.names:
+        if not any(map(str.isalnum, spelling)):
+            message = f'"{spelling}" has no letter'
+            faults.append(InputError(file=label, field=f"{prefix}names", message=message))
     return character
 
 
@@ -131,8 +131,8 @@ class Mentions:
         self._owner = {
             spelling: name
             for name, character in characters.items()
-            for one in character.names
-            for spelling in _spellings(_plain(one))
+            for spelled in character.names
+            for spelling in _spellings(_plain(spelled))
         }
         longest_first = sorted(self._owner, key=lambda spelling: (-len(spelling), spelling))
         self._pattern = re.compile("|".join(map(_as_word, longest_first))) if self._owner else None
@@ -142,13 +142,13 @@ class Mentions:
         """Return the characters that the prompt names, each once, in the order of the text."""
         if self._pattern is None:
             return ()
-        found = self._known.get(words)
-        if found is None:
+        owners = self._known.get(words)
+        if owners is None:
             matches = self._pattern.finditer(_plain(words))
-            found = tuple(dict.fromkeys(self._owner[_plain(match[0])] for match in matches))
+            owners = tuple(dict.fromkeys(self._owner[_plain(match[0])] for match in matches))
             # Styles mostly share their prompts.
-            self._known[words] = found
-        return found
+            self._known[words] = owners
+        return owners
 
 
 def _plain(text: str) -> str:

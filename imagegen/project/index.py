@@ -68,14 +68,14 @@ class Index:
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
 
-    def find(self, path: str, found: os.stat_result) -> png.PngInfo | None:
+    def find(self, path: str, file_stat: os.stat_result) -> png.PngInfo | None:
         """Return what is known of a file, if it has not changed since."""
         entry = self._entries.get(path)
         if (
             entry is None
-            or entry.size != found.st_size
-            or entry.changed != found.st_mtime_ns
-            or entry.inode != found.st_ino
+            or entry.size != file_stat.st_size
+            or entry.changed != file_stat.st_mtime_ns
+            or entry.inode != file_stat.st_ino
         ):
             return None
         return self._whole(entry)
@@ -98,13 +98,17 @@ class Index:
         )
         return png.PngInfo(entry.width, entry.height, drawn, entry.content)
 
-    def add(self, path: str, found: os.stat_result, whole: png.PngInfo, now: float) -> None:
+    def add(self, path: str, file_stat: os.stat_result, whole: png.PngInfo, now: float) -> None:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
-        if now - found.st_mtime > _SETTLED:
+        if now - file_stat.st_mtime > _SETTLED:
             drawn = whole.provenance
-            told = () if drawn is None else self._pack(drawn)
+            provenance = () if drawn is None else self._pack(drawn)
             self._entries[path] = _Entry(
-                *files.stat_signature(found), whole.width, whole.height, whole.pixel_checksum, *told
+                *files.stat_signature(file_stat),
+                whole.width,
+                whole.height,
+                whole.pixel_checksum,
+                *provenance,
             )
             self._dirty = True
 
@@ -119,8 +123,8 @@ class Index:
 
     def move(self, paths: Mapping[str, str]) -> None:
         """Move the entries of files that get other paths."""
-        known = {now: self._entries.pop(before, None) for before, now in paths.items()}
-        self._entries |= {now: entry for now, entry in known.items() if entry is not None}
+        entries = {now: self._entries.pop(before, None) for before, now in paths.items()}
+        self._entries |= {now: entry for now, entry in entries.items() if entry is not None}
         self._dirty = True
 
     def save(self) -> None:

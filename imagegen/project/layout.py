@@ -128,12 +128,12 @@ def reject_hardlink(file: Path) -> None:
     that are written beside their place and renamed need no such care.
     """
     try:
-        found = os.lstat(file)
+        file_stat = os.lstat(file)
     except OSError:
         return
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(file_stat.st_mode):
         raise UsageError(f"{file} is a symbolic link", hint="delete it")
-    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 and found.st_size > 0:
+    if stat.S_ISREG(file_stat.st_mode) and file_stat.st_nlink > 1 and file_stat.st_size > 0:
         raise UsageError(f"{file} is also a file elsewhere (a hard link)", hint="delete it")
 
 

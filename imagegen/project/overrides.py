@@ -75,34 +75,34 @@ def load(root: Path) -> dict[BeatAddress, Override]:
     path = root / FILE
     if not os.path.lexists(path):
         return {}
-    shown = str(path)
+    label = str(path)
     faults: list[InputError] = []
     if path.is_symlink():
         hint = "put the file itself there"
-        raise InvalidInputError([InputError(file=shown, message="is a symbolic link", hint=hint)])
-    found = _read(toml.read(path, shown, faults) or {}, shown, faults)
+        raise InvalidInputError([InputError(file=label, message="is a symbolic link", hint=hint)])
+    overrides = _read(toml.read(path, label, faults) or {}, label, faults)
     if faults:
         raise InvalidInputError(faults)
-    return found
+    return overrides
 
 
 def _read(
-    table: Mapping[str, Any], shown: str, faults: list[InputError]
+    table: Mapping[str, Any], label: str, faults: list[InputError]
 ) -> dict[BeatAddress, Override]:
-    found: dict[BeatAddress, Override] = {}
+    overrides: dict[BeatAddress, Override] = {}
     for name, value in table.items():
         parts = name.split("/")
         if len(parts) != _PARTS or not all(parts) or not isinstance(value, dict):
             message = "expected a table named by style, shot and beat"
             hint = 'as ["clear/7/7.3"]'
-            faults.append(InputError(file=shown, field=name[:100], message=message, hint=hint))
+            faults.append(InputError(file=label, field=name[:100], message=message, hint=hint))
             continue
-        override = toml.convert(value, Override, shown=shown, faults=faults, prefix=f"{name}.")
+        override = toml.convert(value, Override, shown=label, faults=faults, prefix=f"{name}.")
         if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
             message = "holds a NUL character" if override.prompt.strip() else "is empty"
-            faults.append(InputError(file=shown, field=f"{name}.prompt", message=message))
-        found[BeatAddress(*parts)] = override
-    return found
+            faults.append(InputError(file=label, field=f"{name}.prompt", message=message))
+        overrides[BeatAddress(*parts)] = override
+    return overrides
 
 
 def render(root: Path, changes: Mapping[BeatAddress, Override | None]) -> bytes:
@@ -153,9 +153,9 @@ def _renamed(
     names = {}
     for now, override in after.items():
         if override is not None and before.get(now) != override:
-            found = waiting.get((now.style, override))
-            if found:
-                names[str(found.popleft())] = str(now)
+            sources = waiting.get((now.style, override))
+            if sources:
+                names[str(sources.popleft())] = str(now)
     return names
 
 

@@ -62,19 +62,19 @@ def _folders(layout: ProjectPaths) -> Iterator[Path]:
 def _make_own(folder: Path) -> None:
     """Make a folder, and those around it that are ours, for the user alone."""
     ours = [folder, *folder.parents][: len((_FOLDER, "name", "imagegen"))]
-    for one in reversed(ours):
-        if not one.is_dir():
-            one.mkdir(_MODE, parents=True, exist_ok=True)
+    for folder_above in reversed(ours):
+        if not folder_above.is_dir():
+            folder_above.mkdir(_MODE, parents=True, exist_ok=True)
     if not _is_own(folder):
         raise PermissionError(f"{folder} is another user's")
 
 
 def _is_own(folder: Path) -> bool:
     """Return whether a folder and the two around it are the user's: others write in /tmp too."""
-    for one in [folder, *folder.parents][:3]:
-        found = one.lstat()
-        if not stat.S_ISDIR(found.st_mode):
+    for folder_above in [folder, *folder.parents][:3]:
+        status = folder_above.lstat()
+        if not stat.S_ISDIR(status.st_mode):
             return False
-        if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        if hasattr(os, "getuid") and status.st_uid != os.getuid():
             return False
     return True

@@ -26,13 +26,13 @@ def edit_tables(
     `names` are tables that are renamed; their new content is in `tables`, and
     they keep what follows them. Raises tomlkit's `TOMLKitError` for invalid TOML.
     """
-    gone = [name for name, values in tables.items() if values is None and name not in names]
-    gone += [now for now in names.values() if now not in names]
+    removed = [name for name, values in tables.items() if values is None and name not in names]
+    removed += [now for now in names.values() if now not in names]
     # Each reads the file again, to keep the user's text between tables.
-    for name in gone[:_FEW]:
+    for name in removed[:_FEW]:
         text = _without(text, name)
     document = tomlkit.parse(_renamed(text, names))
-    for name in gone[_FEW:]:
+    for name in removed[_FEW:]:
         document.pop(name, None)
     for name, values in tables.items():
         if values is not None:

@@ -93,13 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def continuous(self, style: str) -> bool:
         """Return whether beats of this style are drawn from the image before them."""
-        own = self.styles[style].continuity if style in self.styles else None
-        return self.continuity if own is None else own
+        style_setting = self.styles[style].continuity if style in self.styles else None
+        return self.continuity if style_setting is None else style_setting
 
     def thinking_in(self, style: str) -> Thinking | None:
         """Return how much the model thinks about images of this style; None: as it likes."""
-        own = self.styles[style].thinking if style in self.styles else None
-        return self.thinking if own is None else own
+        style_setting = self.styles[style].thinking if style in self.styles else None
+        return self.thinking if style_setting is None else style_setting
 
 
 def without_thinking(settings: Settings) -> Settings:
@@ -145,17 +145,17 @@ def read(project: Path) -> tuple[Settings, list[InputError]]:
     faults: list[InputError] = []
     if not os.path.lexists(path):
         return Settings(), faults
-    shown = str(path)
-    table = toml.read(path, shown, faults)
+    label = str(path)
+    table = toml.read(path, label, faults)
     if table is None:
         return Settings(), faults
-    table = _without_foreign(table, shown, faults)
-    styles = _styles(table.pop("styles", {}), shown, faults)
-    cast = characters.read(table.pop("characters", {}), styles, shown, faults)
-    spending = limits.read(table.pop(limits.TABLE, {}), shown, faults)
-    settings = toml.convert(table, Settings, shown=shown, faults=faults)
+    table = _without_foreign(table, label, faults)
+    styles = _styles(table.pop("styles", {}), label, faults)
+    cast = characters.read(table.pop("characters", {}), styles, label, faults)
+    spending = limits.read(table.pop(limits.TABLE, {}), label, faults)
+    settings = toml.convert(table, Settings, shown=label, faults=faults)
     settings = msgspec.structs.replace(settings, styles=styles, characters=cast, spending=spending)
-    _check(settings, shown, faults)
+    _check(settings, label, faults)
     return settings, faults
 
 
@@ -203,7 +203,7 @@ def _edited(
     import tomlkit  # noqa: PLC0415
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
-    path, (group, own) = project / FILE, table
+    path, (group, subtable) = project / FILE, table
     before = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else b""
     if before is None:
         raise UsageError(f"{path} cannot be read: it is a link, or too large")
@@ -212,22 +212,24 @@ def _edited(
         groups = document.setdefault(group, tomlkit.table(is_super_table=True))
         inline = tomlkit.inline_table()
         inline.update({} if isinstance(value, str) else value)
-        groups.setdefault(own, tomlkit.table())[name] = value if isinstance(value, str) else inline
+        groups.setdefault(subtable, tomlkit.table())[name] = (
+            value if isinstance(value, str) else inline
+        )
         text: str = tomlkit.dumps(document)
         expected: dict[str, Any] = tomllib.loads(before.decode("utf-8-sig"))
-        expected.setdefault(group, {}).setdefault(own, {})[name] = value
+        expected.setdefault(group, {}).setdefault(subtable, {})[name] = value
         if tomllib.loads(text) != expected:
-            raise ValueError(f"more would change than {group}.{own}.{name}")  # noqa: TRY301
+            raise ValueError(f"more would change than {group}.{subtable}.{name}")  # noqa: TRY301
     except (TOMLKitError, AttributeError, TypeError, ValueError) as error:
         raise UsageError(
             f"{path} cannot be changed: {error}",
-            hint=f"write [{group}.{own}] as a table of its own, or {name} by hand",
+            hint=f"write [{group}.{subtable}] as a table of its own, or {name} by hand",
         ) from error
     return text.encode()
 
 
 def _without_foreign(
-    table: Mapping[str, Any], shown: str, faults: list[InputError]
+    table: Mapping[str, Any], label: str, faults: list[InputError]
 ) -> dict[str, Any]:
     """Report what may never stand in a project's settings, and return the rest."""
     rest = dict(table)
@@ -235,58 +237,58 @@ def _without_foreign(
         if rest.pop(name, None) is not None:
             message = "a project may not say where keys are sent"
             hint = "use --base-url, IMAGEGEN_BASE_URL or your own keys.toml"
-            faults.append(InputError(file=shown, field=name, message=message, hint=hint))
-    faults += budget_server.refuse(table, shown)
+            faults.append(InputError(file=label, field=name, message=message, hint=hint))
+    faults += budget_server.refuse(table, label)
     rest.pop(budget_server.TABLE, None)
     for name in _OF_KEYS:
         if rest.pop(name, None) is not None:
             message = "belongs into keys.toml"
-            faults.append(InputError(file=shown, field=name, message=message))
+            faults.append(InputError(file=label, field=name, message=message))
     for name in _SECRETS:
         if rest.pop(name, None) is not None:
             message = "keys do not belong into a file that is committed"
             hint = "put them into keys.toml"
-            faults.append(InputError(file=shown, field=name, message=message, hint=hint))
+            faults.append(InputError(file=label, field=name, message=message, hint=hint))
     return rest
 
 
-def _styles(table: object, shown: str, faults: list[InputError]) -> dict[str, Style]:
+def _styles(table: object, label: str, faults: list[InputError]) -> dict[str, Style]:
     styles = {name: Style() for name in STYLES}
     if not isinstance(table, dict):
         message = "expected tables, as in [styles.clear]"
         hint = 'draw = ["clear"] selects styles'
-        faults.append(InputError(file=shown, field="styles", message=message, hint=hint))
+        faults.append(InputError(file=label, field="styles", message=message, hint=hint))
         return styles
     if len(table) > _MOST_STYLES:
         # Each invalid name would be compared with all of them.
         message = f"has {len(table):,} styles: {_MOST_STYLES} at most"
-        faults.append(InputError(file=shown, field="styles", message=message))
+        faults.append(InputError(file=label, field="styles", message=message))
         return styles
     for name, value in table.items():
         field = f"styles.{name}"
         if not _STYLE_NAME.fullmatch(name):
             message = "a style's name is a-z, then a-z, 0-9, _ or -, at most 40 characters"
-            faults.append(InputError(file=shown, field=field, message=message))
+            faults.append(InputError(file=label, field=field, message=message))
         elif _DEVICES.fullmatch(name):
             message = "this name is a device's on Windows and can be no folder there"
-            faults.append(InputError(file=shown, field=field, message=message))
+            faults.append(InputError(file=label, field=field, message=message))
         elif not isinstance(value, dict):
             message = f'expected a table, as in [{field}] with look = "…"'
-            faults.append(InputError(file=shown, field=field, message=message))
+            faults.append(InputError(file=label, field=field, message=message))
         else:
             styles[name] = toml.convert(
-                value, Style, shown=shown, faults=faults, prefix=field + "."
+                value, Style, shown=label, faults=faults, prefix=field + "."
             )
     return styles
 
 
-def _check(settings: Settings, shown: str, faults: list[InputError]) -> None:
-    def one_of(field: str, value: str, known: tuple[str, ...]) -> None:
-        if value not in known:
+def _check(settings: Settings, label: str, faults: list[InputError]) -> None:
+    def one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
+        if value not in choices:
             # Ratios and sizes look too much alike to guess which was meant.
-            near = None if value[:1].isdigit() else toml.did_you_mean(value, known)
-            hint = near or "one of " + ", ".join(known)
-            fault = InputError(file=shown, field=field, message=f'unknown: "{value}"', hint=hint)
+            near = None if value[:1].isdigit() else toml.did_you_mean(value, choices)
+            hint = near or "one of " + ", ".join(choices)
+            fault = InputError(file=label, field=field, message=f'unknown: "{value}"', hint=hint)
             faults.append(fault)
 
     one_of("aspect_ratio", settings.aspect_ratio, ASPECT_RATIOS)
@@ -294,4 +296,4 @@ def _check(settings: Settings, shown: str, faults: list[InputError]) -> None:
     for name in (settings.draw or ())[:_MOST_NAMED]:
         one_of("draw", name, tuple(settings.styles))
     if settings.draw is not None and not settings.draw:
-        faults.append(InputError(file=shown, field="draw", message="names no style"))
+        faults.append(InputError(file=label, field="draw", message="names no style"))
