@@ -159,7 +159,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         roles = {reference.role for reference in self.references}
         if ReferenceRole.CHARACTER not in roles and len(roles) < 2:
             return ""
-        labels = (f"{n}: {one.label}." for n, one in enumerate(self.references, 1))
+        labels = (f"{n}: {reference.label}." for n, reference in enumerate(self.references, 1))
         return f"Reference pictures, in their order. {' '.join(labels)}"
 
 

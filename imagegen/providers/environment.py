@@ -37,23 +37,23 @@ def proxy(base_url: str) -> Proxy | None:
 
     Raises `UsageError` for one that cannot be used.
     """
-    found = select_proxy(base_url, get_environ_proxies(base_url, no_proxy=None))
-    if not found:
+    proxy_url = select_proxy(base_url, get_environ_proxies(base_url, no_proxy=None))
+    if not proxy_url:
         return None
-    variable = _variable(found, urlsplit(base_url).scheme)
-    if found.lower().startswith("socks"):
+    variable = _variable(proxy_url, urlsplit(base_url).scheme)
+    if proxy_url.lower().startswith("socks"):
         # Its connections are made by another library, out of the watchdog's sight.
         raise UsageError(
             f"{variable} asks for a SOCKS proxy, which imagegen cannot use",
             hint="Set HTTPS_PROXY to an HTTP proxy, or NO_PROXY to the API's host.",
         )
-    why = _fault_of(found)
+    why = _fault_of(proxy_url)
     if why is not None:
         raise UsageError(
             f"{variable} is not the address of an HTTP proxy: {why}",
             hint=f"Write it as http://host:port, or unset {variable}.",
         )
-    return Proxy(found if "://" in found else f"http://{found}", variable)
+    return Proxy(proxy_url if "://" in proxy_url else f"http://{proxy_url}", variable)
 
 
 def certificates() -> str | None:
@@ -62,18 +62,18 @@ def certificates() -> str | None:
     Raises `UsageError` for one that holds none.
     """
     for variable in (*_FILES, _FOLDER):
-        named = os.environ.get(variable)
-        if named:
-            paths = named.split(os.pathsep) if variable == _FOLDER else [named]
+        location = os.environ.get(variable)
+        if location:
+            paths = location.split(os.pathsep) if variable == _FOLDER else [location]
             return _checked(variable, next(filter(os.path.exists, paths), paths[0]))
     return None
 
 
-def _variable(found: str, scheme: str) -> str:
+def _variable(proxy_url: str, scheme: str) -> str:
     """Return the name of the variable that holds a proxy, as it is written."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         for spelled in (name, name.upper()):
-            if os.environ.get(spelled) == found:
+            if os.environ.get(spelled) == proxy_url:
                 return spelled
     return "the system's proxy setting"
 

@@ -162,8 +162,8 @@ class Http:
             content = _body(response, self._limit + 1, under_way)
             if len(content) > self._limit:
                 megabytes = self._limit / (1024 * 1024)
-                what = f"{self.host} sent an answer of more than {megabytes:g} MiB"
-                return self._fault(TOO_LARGE, what)
+                cause = f"{self.host} sent an answer of more than {megabytes:g} MiB"
+                return self._fault(TOO_LARGE, cause)
             return Reply(response.status_code, response.headers, content)
 
     def _classify(self, under_way: Exchange, error: Exception) -> ProviderError:
@@ -183,8 +183,8 @@ class Http:
         if under_way.answered:
             return self._fault("cut short", f"{self.host} ended its answer in the middle")
         if under_way.connected:
-            what = f"the connection to {self.host} broke{_words(causes)}"
-            fault = self._fault("connection", what)
+            message = f"the connection to {self.host} broke{_words(causes)}"
+            fault = self._fault("connection", message)
             return msgspec.structs.replace(fault, stale=under_way.reused)
         return self._fault("connection", f"{self.host} could not be reached{_words(causes)}")
 
@@ -196,15 +196,15 @@ class Http:
         if refusal is not None:
             # With these a proxy reports that it cannot reach the service.
             if refusal.startswith(("502", "503", "504")):
-                what = f"{self.host} could not be reached through the proxy {self._proxy.name}"
-                return self._fault("connection", f"{what}: {refusal}")
+                message = f"{self.host} could not be reached through the proxy {self._proxy.name}"
+                return self._fault("connection", f"{message}: {refusal}")
             return _lasting("proxy", f"the proxy {self._proxy.name} refuses: {refusal}")
         unreached = (NewConnectionError, ConnectTimeoutError)
         if any(isinstance(cause, ProxyError) for cause in causes) and any(
             isinstance(cause, unreached) for cause in causes
         ):
-            what = f"the proxy {self._proxy.name} could not be reached{_words(causes)}"
-            return _lasting("proxy", what)
+            message = f"the proxy {self._proxy.name} could not be reached{_words(causes)}"
+            return _lasting("proxy", message)
         return None
 
     def _tls_fault(self, causes: list[BaseException]) -> ProviderError | None:
@@ -213,15 +213,17 @@ class Http:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return _lasting("certificate", _of_certificate(cause, self.host))
             if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
-                what = f"{self.host} does not speak TLS: should its address begin with http://?"
-                return _lasting("tls", what)
+                message = f"{self.host} does not speak TLS: should its address begin with http://?"
+                return _lasting("tls", message)
         return None
 
     def _on_the_way(self, reply: Reply) -> ProviderError | None:
         """Return the fault of an answer of something between here and the service."""
         if reply.status == 407:
-            who = f"the proxy {self._proxy.name}" if self._proxy else f"a proxy before {self.host}"
-            return _lasting("proxy", f"{who} wants a name and password (HTTP 407)")
+            sender = (
+                f"the proxy {self._proxy.name}" if self._proxy else f"a proxy before {self.host}"
+            )
+            return _lasting("proxy", f"{sender} wants a name and password (HTTP 407)")
         if reply.status == 511:
             return _lasting("login", f"this network wants a login before {self.host} (HTTP 511)")
         return web_page(reply, self.host)
@@ -248,12 +250,12 @@ def _body(response: requests.Response, most: int, under_way: Exchange) -> bytes:
         return content
     pieces, size = [], 0
     while size < most:
-        wanted = min(memory.FREE, most - size)
-        _reserve(wanted, under_way)
-        piece = response.raw.read(wanted, decode_content=True)
+        size_wanted = min(memory.FREE, most - size)
+        _reserve(size_wanted, under_way)
+        piece = response.raw.read(size_wanted, decode_content=True)
         pieces.append(piece)
         size += len(piece)
-        if len(piece) < wanted:
+        if len(piece) < size_wanted:
             break
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -275,14 +277,14 @@ def _host(url: str) -> str:
 
 def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
     """Return in words why a server's certificate is not trusted, and what helps."""
-    known = {
+    reasons = {
         _EXPIRED: f"the certificate of {host} has expired",
         _TOO_EARLY: f"the certificate of {host} is not valid yet: is this machine's clock right?",
         _OTHER_HOST: f"the certificate of {host} is for another host name",
         _OTHER_ADDRESS: f"the certificate of {host} is for another address",
     }
-    if error.verify_code in known:
-        return known[error.verify_code]
+    if error.verify_code in reasons:
+        return reasons[error.verify_code]
     return (
         f"the certificate of {host} is not trusted ({error.verify_message}): if it is the right "
         "server, set SSL_CERT_FILE to the file of the authority that signed it"
@@ -310,5 +312,5 @@ def _words(causes: list[BaseException]) -> str:
 
     Never the text of a requests or urllib3 error: it may quote headers and addresses.
     """
-    said = (error.strerror for error in causes if isinstance(error, OSError))
-    return next((f": {text}" for text in said if text), "")
+    messages = (error.strerror for error in causes if isinstance(error, OSError))
+    return next((f": {text}" for text in messages if text), "")

@@ -101,9 +101,9 @@ def held() -> Iterator[Reservation]:
     if outer is not None:
         yield outer
         return
-    own = _this_thread.reservation = Reservation(_budget)
+    reservation = _this_thread.reservation = Reservation(_budget)
     try:
-        yield own
+        yield reservation
     finally:
         _this_thread.reservation = None
-        own.release()
+        reservation.release()

@@ -152,16 +152,16 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
         None for a current one.
         """
-        gone = self.state is State.SHUT_DOWN
+        is_shut_down = self.state is State.SHUT_DOWN
         if self.ends is not None:
             day = dt.date.fromisoformat(self.ends)
-            what = "was shut down" if gone else "ended" if day <= today else "ends"
-            said = f"{self.name} {what} on {in_words(day)}"
-        elif gone or self.state in {State.DEPRECATED, State.LEGACY}:
-            said = f"{self.name} is {self.state}"
+            verb = "was shut down" if is_shut_down else "ended" if day <= today else "ends"
+            text = f"{self.name} {verb} on {in_words(day)}"
+        elif is_shut_down or self.state in {State.DEPRECATED, State.LEGACY}:
+            text = f"{self.name} is {self.state}"
         else:
             return None
-        return f"{said}; its successor is {self.successor}" if self.successor else said
+        return f"{text}; its successor is {self.successor}" if self.successor else text
 
 
 class Catalogue:
@@ -180,15 +180,15 @@ class Catalogue:
         prefix (`openai/`) does not matter.
         """
         plain = name.rpartition("/")[2]
-        found = self._by_name.get(plain) or self._by_name.get(_SNAPSHOT.sub("", plain))
-        if found is None:
+        model = self._by_name.get(plain) or self._by_name.get(_SNAPSHOT.sub("", plain))
+        if model is None:
             return msgspec.structs.replace(self._other, name=name, state=State.UNKNOWN)
-        if found.alias_of is not None:
-            own = self._by_name[found.alias_of]
+        if model.alias_of is not None:
+            aliased = self._by_name[model.alias_of]
             return msgspec.structs.replace(
-                own, name=name, state=State.ALIAS, alias_of=found.alias_of
+                aliased, name=name, state=State.ALIAS, alias_of=model.alias_of
             )
-        return found if found.name == name else msgspec.structs.replace(found, name=name)
+        return model if model.name == name else msgspec.structs.replace(model, name=name)
 
     def is_default(self, model: Model) -> bool:
         """Return whether a model is the one that draws if none is named."""

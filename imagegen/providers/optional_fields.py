@@ -41,13 +41,13 @@ class OptionalFields:
         self,
         consequences: Mapping[str, str],
         server: str,
-        others: Mapping[str, tuple[str, ...]] | None = None,
+        other_names: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self._consequences = consequences
         self._server = server
         self._alone, self._anywhere = {}, {}
         for name in consequences:
-            names = (name, *(others or {}).get(name, ()))
+            names = (name, *(other_names or {}).get(name, ()))
             self._alone[name], self._anywhere[name] = _naming(names)
         self._lock = threading.Lock()
         self._refused: frozenset[str] = frozenset()
@@ -66,10 +66,10 @@ class OptionalFields:
         if reply.status not in _STATUSES:
             return None
         words = _words(reply.body)
-        named = self._alone
+        patterns = self._alone
         if _NOT_TAKEN.search(words):
-            named = self._anywhere
-        name = next((one for one in sent if named[one].search(words)), None)
+            patterns = self._anywhere
+        name = next((name for name in sent if patterns[name].search(words)), None)
         if name is None:
             return None
         with self._lock:
@@ -84,7 +84,7 @@ def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     In camel case, in snake case or in words. It must stand as a name: an error may quote a
     prompt that has the same word in it.
     """
-    name = "|".join(re.sub("([A-Z])", r"[_ ]?\1", one) for one in names)
+    name = "|".join(re.sub("([A-Z])", r"[_ ]?\1", spelling) for spelling in names)
     name = rf"(?:[\w.]+\.)?(?:{name})"
     alone = rf"^{name}$"
     anywhere = (
@@ -109,8 +109,8 @@ def _texts(value: object, deepest: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif deepest and isinstance(value, list):
-        for one in value:
-            yield from _texts(one, deepest - 1)
+        for item in value:
+            yield from _texts(item, deepest - 1)
     elif deepest and isinstance(value, dict):
-        for one in value.values():
-            yield from _texts(one, deepest - 1)
+        for item in value.values():
+            yield from _texts(item, deepest - 1)

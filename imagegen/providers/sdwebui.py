@@ -85,8 +85,8 @@ class _Error(msgspec.Struct, frozen=True):
     def words(self) -> str:
         """All that it says."""
         parts = (self.error, self.errors, self.detail)
-        said = [one if isinstance(one, str) else _first(one) for one in parts]
-        return " ".join(dict.fromkeys(text for text in said if text))
+        texts = [part if isinstance(part, str) else _first(part) for part in parts]
+        return " ".join(dict.fromkeys(text for text in texts if text))
 
 
 class _Checkpoint(msgspec.Struct, frozen=True):
@@ -145,7 +145,7 @@ class SdWebUi:
         read = try_decode(_checkpoints, reply.body)
         if read is None:
             return malformed("The web UI's list of models was not what it should be.")
-        names = [one.model_name for one in read[:_MOST_MODELS]]
+        names = [checkpoint.model_name for checkpoint in read[:_MOST_MODELS]]
         return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class SdWebUi:
             fields["override_settings"] = {"sd_model_checkpoint": self.model}
         if not request.references:
             return "/sdapi/v1/txt2img", msgspec.json.encode(fields)
-        coded = [pybase64.b64encode_as_string(one.data) for one in request.references]
+        coded = [pybase64.b64encode_as_string(reference.data) for reference in request.references]
         fields |= {"init_images": coded[:1], "denoising_strength": DENOISING}
         return "/sdapi/v1/img2img", msgspec.json.encode(fields)
 
@@ -177,31 +177,35 @@ class SdWebUi:
             return redirected(reply, self._base_url)
         error = try_decode(_errors, reply.body)
         words = error.words if error else ""
-        said = safe_message(words) or f"{self._host} answered HTTP {status}."
+        message = safe_message(words) or f"{self._host} answered HTTP {status}."
         kind, reason = FaultKind.PASSING, f"HTTP {status}"
         if status in {401, 403}:
             kind = FaultKind.UNUSABLE
-            said = f"{self._host} wants a user name and password, which are not sent (--api-auth)."
+            message = (
+                f"{self._host} wants a user name and password, which are not sent (--api-auth)."
+            )
         elif _NO_MODEL.search(words):
             kind, reason = FaultKind.MODEL_GONE, "unknown checkpoint"
         elif status in {404, 405}:
             kind = FaultKind.UNUSABLE
-            said = f"{self._host} has no API: start the web UI with --api, or correct the address."
+            message = (
+                f"{self._host} has no API: start the web UI with --api, or correct the address."
+            )
         elif _NO_MEMORY.search(words):
             # Another program may free some; the same size will not need less.
             kind, reason = FaultKind.NO_PICTURE, "out of memory"
-            said += " A smaller image_size needs less."
+            message += " A smaller image_size needs less."
         elif 400 <= status < 500 and status != 408:
             kind = FaultKind.BAD_REQUEST
-        return ProviderError(kind=kind, reason=reason, message=said)
+        return ProviderError(kind=kind, reason=reason, message=message)
 
 
 def _outcome(body: bytes) -> Outcome:
     answer = try_decode(_answers, body)
     for coded in answer.images if answer is not None else ():
-        found = picture(coded)
-        if is_image(found):
-            return found
+        image = picture(coded)
+        if is_image(image):
+            return image
     return _odd(one(loose(body)))
 
 
@@ -209,11 +213,11 @@ def _odd(answer: Any) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     if not isinstance(answer, dict):
         return malformed("The web UI's answer was not what it should be.")
-    found = items(field(answer, "images", "image"))
-    outcome = best_picture(((text, "") for text in found if isinstance(text, str) and text), None)
+    images = items(field(answer, "images", "image"))
+    outcome = best_picture(((text, "") for text in images if isinstance(text, str) and text), None)
     if outcome is not None:
         return outcome
-    if found:
+    if images:
         return malformed("The web UI's answer was not what it should be.")
     message = "The web UI returned no image; it may have been interrupted."
     return ProviderError(kind=FaultKind.NO_PICTURE, reason="no picture", message=message)
@@ -222,5 +226,5 @@ def _odd(answer: Any) -> Outcome:
 def _first(value: object) -> str:
     """Return the message of the first error of a list, as FastAPI writes it."""
     first = value[0] if isinstance(value, list) and value else None
-    found = first.get("msg") if isinstance(first, dict) else None
-    return found if isinstance(found, str) else ""
+    message = first.get("msg") if isinstance(first, dict) else None
+    return message if isinstance(message, str) else ""

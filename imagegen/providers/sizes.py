@@ -41,8 +41,8 @@ def exact(
 def nearest(aspect_ratio: str, sizes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
     """Return the size with the nearest ratio, compared as proportions."""
     across, down = reduced(aspect_ratio)
-    wanted = math.log(across / down)
-    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - wanted))
+    log_ratio = math.log(across / down)
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - log_ratio))
 
 
 def reduced(aspect_ratio: str) -> tuple[int, int]:

@@ -108,8 +108,8 @@ class Gemini:
             page = responses.listed_models(reply.body)
             if isinstance(page, ProviderError):
                 return page
-            seen, token = page
-            names += [name for name in seen if name == self.model or MODELS.draws(name)]
+            names_on_page, token = page
+            names += [name for name in names_on_page if name == self.model or MODELS.draws(name)]
             if not token:
                 break
         return tuple(dict.fromkeys(names))
