@@ -492,6 +492,13 @@ def last_run(**fields: Any) -> RunRecord:
     return RunRecord(**(defaults | fields))
 
 
+def sketched(marks: str, placeholders: int, **fields: Any) -> ProjectStatus:
+    """Return where a project stands after a preview that drew so many placeholders."""
+    status = standing(marks, **fields)
+    own = msgspec.structs.replace(status.styles["clear"], placeholder=placeholders)
+    return msgspec.structs.replace(status, styles={"clear": own})
+
+
 @pytest.mark.usefixtures("local_time")
 def test_a_status_tells_when_the_last_run_was() -> None:
     """Times are this place's, and a run of another day has its date."""
@@ -597,6 +604,10 @@ def test_a_status_fits_its_width() -> None:
                 "Next: imagegen resume my-video     1 image, about $0.10",
                 "      from 12:12, in 12 min",
             ],
+        ),
+        (
+            sketched("◦◦◦", 2, last_run=last_run(asked=DrawRequest(provider="sketch"))),
+            ["Next: imagegen resume my-video     1 image"],
         ),
         (
             standing("✓◦", last_run=last_run(asked=DrawRequest(styles=("clear",)))),

@@ -51,7 +51,8 @@ def use_picture(
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        raise UsageError(f"the image cannot be used: {error}") from error
+        hint = "use a PNG, JPEG or WebP file"
+        raise UsageError(f"the image cannot be used: {error}", hint=hint) from error
     told = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )

@@ -30,7 +30,7 @@ _BEATS: Final = """\
 """
 
 _SETTINGS: Final = f"""\
-# What this project draws, and how. Every line is optional; keys never stand here.
+# What this project draws, and how. Every line is optional. Never write keys in this file.
 
 # provider = "gemini"          # or "openai", "sdwebui"; "sketch": no key, no network
 # model = "{providers.catalogue(Settings().provider).default.name}"

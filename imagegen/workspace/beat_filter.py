@@ -115,7 +115,7 @@ class BeatAddresses:
         found = self._within(style, shot, number)
         if not found:
             hint = self._near(address, style, shot, number)
-            raise UsageError(f'no beat "{address}" among those that can be selected', hint=hint)
+            raise UsageError(f'no beat "{address}" in this storyboard', hint=hint)
         several = dict.fromkeys(self._index.id_of(beat.key) for beat in found)
         if len(several) > 1:
             prefix = f"{style}/" if style else ""

@@ -77,17 +77,29 @@ def _next(paper: Paper, status: ProjectStatus, names: BeatLabels, path: str, now
             paper.line("Refused prompts will probably be refused again:")
             paper.command_list(*helps)
         return
+    _resume(paper, status, last.asked, path, now)
+
+
+def _resume(paper: Paper, status: ProjectStatus, asked: DrawRequest, path: str, now: float) -> None:
+    """Print how to continue the last run, which asked for `asked`, and how much it draws."""
+    left = sum(style.left for style in status.styles.values())
     resume = project_command("resume", path)
-    if _is_part(last.asked):
+    if _is_part(asked):
+        cost = f", about {money(status.price * left)}" if status.price else ""
+        everything = f"draws everything missing: {plural(left, 'image')}{cost}"
         paper.line("Next:")
         paper.command_list(
             (resume, "continues the last run's selection"),
-            (_on("run", status, path), f"draws everything missing: {pictures}{cost}"),
+            (_on("run", status, path), everything),
         )
     else:
+        if asked.provider == "sketch":
+            # It would not replace a placeholder by another.
+            left -= sum(style.placeholder for style in status.styles.values())
         # Another provider or model has other prices.
-        same_model = last.asked.provider is None and last.asked.model is None
-        paper.line(f"Next: {resume}     {pictures}{cost if same_model else ''}")
+        same_model = asked.provider is None and asked.model is None
+        cost = f", about {money(status.price * left)}" if status.price and same_model else ""
+        paper.line(f"Next: {resume}     {plural(left, 'image')}{cost}")
     wait = seconds_until(status.resume_after, now) if status.resume_after else 0.0
     if wait >= 1:
         paper.line(f"      from {local_time(status.resume_after, now)}, in {minutes(wait)}")
