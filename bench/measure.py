@@ -132,7 +132,7 @@ class Bench:
         self.folder = folder
         self.root = folder / "bench"
         self.root.mkdir()
-        self._env = {
+        self.environment = {
             "IMAGEGEN_STATE_DIR": str(folder / "state"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "TERM": "xterm-256color",
@@ -173,7 +173,7 @@ class Bench:
     def imagegen(self, command: str, *options: object, painted: bool = False) -> Measured:
         """Run an imagegen command on the project and measure it."""
         words = [sys.executable, "-m", "imagegen", command, self.root, *options]
-        return run(words, self._env, painted=painted)
+        return run(words, self.environment, painted=painted)
 
     def contender(self, name: str, job: Mapping[str, object]) -> Measured:
         """Let another contender do a job and measure it."""

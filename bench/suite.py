@@ -472,6 +472,43 @@ def live(options: Options) -> Rows:
     yield _at_most("live view", "of one core, over --progress none", median(shares), 10, " %")
 
 
+def machines(options: Options) -> Rows:
+    """Draw in one to eight processes that share a thousand keys on a Redis server.
+
+    Each has a folder of state of its own, as machines have.
+    """
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from redis_server import RedisServer, program  # needs the test extra
+
+    count, widths = (12, (1, 2)) if options.short else (600, (1, 2, 4, 8))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RedisServer(Path(folder), command=program()) as shared,
+        server(picture_bytes=1_500_000) as api,
+    ):
+        budgets = {"IMAGEGEN_BUDGETS": shared.url}
+        command = ("run", "--style", "clear", "--base-url", api.address, "--progress", "none")
+        # A server without data makes its first run wait for a minute.
+        for first, processes in enumerate((1, *widths)):
+            with contextlib.ExitStack() as stack:
+                several = [stack.enter_context(bench()) for _ in range(processes)]
+                for machine in several:
+                    machine.environment |= budgets
+                    machine.beats(count // processes if first else 1)
+                    machine.keys({"clear": names("clear", 1000)}, 600)
+                began = time.perf_counter()
+                with ThreadPoolExecutor(processes) as threads:
+                    done = list(threads.map(lambda one: one.imagegen(*command), several))
+                seconds = time.perf_counter() - began
+            for one in done:
+                _drew(one)
+            if not first:
+                continue
+            cpu = 1e3 * sum(one.cpu for one in done) / count
+            rate = f"{count / seconds:.0f} images/s, {cpu:.1f} ms CPU an image"
+            yield Row("machines", f"{processes} with shared budgets", rate)
+
+
 SCENARIOS: dict[str, Callable[[Options], Rows]] = {
     "quota": quota,
     "one-style": lone,
@@ -483,6 +520,7 @@ SCENARIOS: dict[str, Callable[[Options], Rows]] = {
     "start-up": start_up,
     "large": large,
     "live": live,
+    "machines": machines,
 }
 
 
