@@ -436,7 +436,7 @@ def test_a_sheet_that_would_be_too_large_is_refused(commands: Commands) -> None:
     (root / "beats.json").write_text(json.dumps(rows), encoding="utf-8")
     done = commands.run("gallery", root, "--png")
     assert done.code == 2
-    assert "as one image the sheet would have" in done.err
+    assert "the PNG would have" in done.err
     for style in STYLES:
         folder = root / f"generated_images/{style}/Shot_1"
         folder.mkdir(parents=True)

@@ -52,7 +52,7 @@ def test_the_default_draws_at_the_price_of_the_table(
     (root / "style_reference.png").write_bytes(picture())
     listed = 6 * (0.0336 + 0.00168)
     dry = commands.run("run", root, "--base-url", server.address, "--dry-run")
-    assert f"about ${listed:.2f} and thoughts" in dry.out
+    assert f"about ${listed:.2f}, plus thinking" in dry.out
     done = commands.run("run", root, "--base-url", server.address, "--progress", "json")
     assert done.code == 0, done.err
     assert {request.model for request in server.requests} == {NEW}
@@ -61,7 +61,7 @@ def test_the_default_draws_at_the_price_of_the_table(
 
     again = commands.run("run", root, "--base-url", server.address, "--dry-run", "--force")
     assert f"about ${listed + 6 * 80 * 7.5e-6:.2f}" in again.out
-    assert "and thoughts" not in again.out
+    assert "plus thinking" not in again.out
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,7 @@ def use_picture(
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        hint = "use a PNG, JPEG or WebP file"
-        raise UsageError(f"the image cannot be used: {error}", hint=hint) from error
+        raise UsageError(f"the image cannot be used: {error}") from error
     told = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )
