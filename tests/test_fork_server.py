@@ -118,7 +118,9 @@ def _alike(text: str) -> list[str]:
 
     How long it will take is told, or not, by how long it took so far.
     """
-    lines = re.sub(r"[0-9a-f]*\d[0-9a-f]*", "#", text).splitlines()
+    # The end of an id of a run may have no digit.
+    numbers = r"(?<=-)[0-9a-f]{6}\b|[0-9a-f]*\d[0-9a-f]*"
+    lines = re.sub(numbers, "#", text).splitlines()
     return sorted(re.sub(r" +", " ", x) for x in lines if "forecast" not in x and " left" not in x)
 
 
