@@ -221,14 +221,14 @@ def test_another_provider_is_the_only_reason(board: Board) -> None:
 
 
 def test_a_sketch_is_no_image_of_another_provider_s(board: Board) -> None:
-    """It stands in for one: neither outdated nor moved, whatever its words are."""
+    """It stands in for one: it is not outdated, but it moves with its beat."""
     board.draw()
     board.set('draw = ["clear"]\nprovider = "gemini"', start="")
     board.write(rows("b", "a", "new"))
     found = board.survey()
     assert [one.placeholder for one in found.beats["clear"]] == [True] * 3
     assert not any(one.has_image or one.changed for one in found.beats["clear"])
-    assert found.moves == {}
+    assert found.moves["clear"] == {("1", "1.1"): ("1", "1.2"), ("1", "1.2"): ("1", "1.1")}
     assert found.there == {"clear": {}}
 
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from commands import STYLES, Commands, pictures
+import pytest
+
+from commands import STYLES, Commands, pictures, row
 from gemini_server import GeminiServer
 from imagegen.images import png
 
@@ -50,6 +52,34 @@ def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: Gem
     assert [found["styles"][style]["placeholder"] for style in STYLES] == [0, 0, 0]
     assert commands.run("undo", root).code == 0
     assert providers(root) == {"sketch"}
+
+
+@pytest.mark.parametrize("command", [["run", "--provider", "sketch"], ["run"], ["choose", "--all"]])
+def test_placeholders_move_with_their_beats(
+    commands: Commands, server: GeminiServer, command: list[str]
+) -> None:
+    """After an insertion every command asks for `renumber`, which moves the placeholders too."""
+    before, after = "abc", "abdc"
+    root = commands.project(
+        beats=[row(n, ai_prompt=f"prompt {words}") for n, words in enumerate(before)],
+        settings=ONE_STYLE,
+    )
+    assert commands.run("run", root, "--provider", "sketch").code == 0
+    rows = [row(n, ai_prompt=f"prompt {words}") for n, words in enumerate(after)]
+    (root / "beats.json").write_text(json.dumps(rows), encoding="utf-8")
+    name, *options = command
+    arguments = (
+        [*options, "clear"] if name == "choose" else [*options, "--base-url", server.address]
+    )
+    refused = commands.run(name, root, *arguments)
+    assert refused.code == 2
+    assert "renumber" in refused.err
+    assert "1 image moved" in commands.run("renumber", root).out
+    assert status(commands, root)["styles"]["clear"]["placeholder"] == 3
+    assert commands.run("run", root, "--provider", "sketch").code == 0
+    assert commands.run("run", root, "--base-url", server.address).code == 0
+    assert len(server.requests) == 4
+    assert providers(root) == {"gemini"}
 
 
 def test_sketches_are_images_where_the_project_is_drawn_by_them(commands: Commands) -> None:

@@ -160,11 +160,11 @@ class _StyleComparison:
             waived = not one.has_image and self._settled.waived(beat)
             return msgspec.structs.replace(one, waived=True) if waived else one
         words = self._hashes[beat.words]
-        if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
-            return msgspec.structs.replace(one, placeholder=True, waived=self._settled.waived(beat))
         same_words = drawn.words.sha256 == words
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
             self._doubtful.append(one)
+        if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
+            return msgspec.structs.replace(one, placeholder=True, waived=self._settled.waived(beat))
         if drawn.provider in {USER_SUPPLIED, ADOPTED}:
             # A user's own image is what they want; of another tool's the inputs are unknown.
             return one
@@ -233,8 +233,7 @@ class _StyleComparison:
     def _lying(self, pictures: Sequence[BeatImage | OrphanImage]) -> Iterator[UnmatchedImage]:
         for one in pictures:
             drawn = one.provenance
-            # A placeholder is drawn again and not moved.
-            if drawn is not None and drawn.provider not in self._judging.placeholders:
+            if drawn is not None:
                 key = one.key
                 words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
                 yield UnmatchedImage(key, words, drawn.id)
