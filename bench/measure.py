@@ -10,7 +10,8 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,18 @@ def bench() -> Iterator[Bench]:
     """Make a folder for one bench."""
     with tempfile.TemporaryDirectory() as folder:
         yield Bench(Path(folder))
+
+
+def most_in_a_minute(times: Iterable[float]) -> int:
+    """Return the most of these moments, in seconds, within any 60 seconds."""
+    recent: deque[float] = deque()
+    most = 0
+    for at in sorted(times):
+        recent.append(at)
+        while recent[0] <= at - 60:
+            recent.popleft()
+        most = max(most, len(recent))
+    return most
 
 
 def names(style: str, count: int) -> list[str]:

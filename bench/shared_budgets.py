@@ -22,13 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from commands import row
 from gemini_server import GeminiServer, Recorded
+from measure import most_in_a_minute
 from redis_server import RedisServer
 
 KEYS = tuple(f"shared-key-{number:06d}" for number in range(2))
@@ -180,7 +180,7 @@ def _report(
     most = []
     for key in KEYS:
         arrived = [request.arrived for request in requests if request.key == key]
-        most.append(_most(arrived))
+        most.append(most_in_a_minute(arrived))
         print(f"  …{key[-4:]}   {len(arrived):4d} requests, most in any 60 s: {most[-1]}")
     print(f"  429s      {refused}")
     print(f"  used      {len(counted)} of {allowed:g} requests: {len(counted) / allowed:.1%}")
@@ -188,18 +188,6 @@ def _report(
         print(f"  machine {number}: {'; '.join(machine.warnings) or 'no warning'}")
     wasted = not options.forget and len(counted) < LEAST_USED * allowed
     sys.exit(bool(refused) or max(most) > options.per_minute or wasted)
-
-
-def _most(times: list[float]) -> int:
-    """Return the most of these moments within any 60 seconds."""
-    recent: deque[float] = deque()
-    most = 0
-    for at in sorted(times):
-        recent.append(at)
-        while recent[0] <= at - 60:
-            recent.popleft()
-        most = max(most, len(recent))
-    return most
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from commands import STYLES, pictures, row
 from gemini_server import GeminiServer
+from measure import most_in_a_minute
 
 KEYS = tuple(f"shared-key-{number:06d}" for number in range(3))
 
@@ -91,7 +91,7 @@ def _report(
     most = {}
     for key in KEYS:
         arrived = [request.arrived for request in requests if request.key == key]
-        most[key] = _most(arrived)
+        most[key] = most_in_a_minute(arrived)
         print(f"  …{key[-4:]}       {len(arrived):4d} requests, most in any 60 s: {most[key]}")
     print(f"  pictures    {drawn:4d} of {wanted}, for {len(requests)} requests, {refused} refused")
     print(f"  took        {took:6.1f} s   ({took / best:.3f} x the possible {best:.1f} s)")
@@ -99,18 +99,6 @@ def _report(
     fine = fine and max(most.values()) <= options.per_minute
     print("  no budget was overdrawn" if fine else f"  WRONG: exits {codes}")
     sys.exit(not fine)
-
-
-def _most(times: list[float]) -> int:
-    """Return the most of these moments within any 60 seconds."""
-    recent: deque[float] = deque()
-    most = 0
-    for at in sorted(times):
-        recent.append(at)
-        while recent[0] <= at - 60:
-            recent.popleft()
-        most = max(most, len(recent))
-    return most
 
 
 if __name__ == "__main__":

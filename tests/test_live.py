@@ -120,9 +120,9 @@ def test_a_pause_before_another_try_counts_down() -> None:
     show.beat(1, Status.GENERATING, Status.PENDING, error=error)
     show.happens(Waiting(style="clear", reason="retry", message="", seconds=8.0))
     assert "1 failed beat retried in 0:0" in show.under("clear")
-    assert "to be tried again" not in show.under("clear")
+    assert "to retry" not in show.under("clear")
     show.beat(1, Status.GENERATING)
-    assert "once more" not in show.under("clear")
+    assert "retried in" not in show.under("clear")
 
 
 def left_of(line: str) -> int:

@@ -667,7 +667,7 @@ def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
 
     undone = went_well(commands.run("undo", drawn)).out
     assert "3 images restored" in undone
-    assert "What stood in their place" not in undone
+    assert "The images they replaced" not in undone
     assert lying(drawn) == before
 
 
