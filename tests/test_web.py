@@ -1232,11 +1232,11 @@ def test_one_look_serves_everyone_who_listens(
     monkeypatch.setattr("imagegen.web.watcher.LOOK", 0.001)
 
     async def listen() -> int:
-        lookout = ChangeWatcher(layout)
-        seen = await lookout.look()
+        watcher = ChangeWatcher(layout)
+        seen = await watcher.look()
         async with anyio.create_task_group() as tasks:
             for _ in range(50):
-                tasks.start_soon(lookout.news_since, seen, 60.0)
+                tasks.start_soon(watcher.news_since, seen, 60.0)
         before = looks
         for _ in range(20):
             await anyio.sleep(0.002)

@@ -53,7 +53,7 @@ class Api:
         return answer(await to_thread.run_sync(self._whole))
 
     def _whole(self) -> dict[str, object]:
-        # In this order: what happens meanwhile is heard of, or seen already.
+        # In this order: a change meanwhile is noticed, or was seen already.
         run = self._runs.standing()
         board = self._boards.read()
         content = {
@@ -71,14 +71,14 @@ class Api:
     async def _events(self, request: Request) -> EventStream:
         since = StreamPosition.read(request.headers.get("last-event-id"))
         # Before the answer begins, so that the client misses no event.
-        seen = await self._follower.look()
-        return EventStream(lambda: self._follower.runs(since, seen))
+        snapshot = await self._follower.look()
+        return EventStream(lambda: self._follower.runs(since, snapshot))
 
     async def _generate(self, request: Request) -> EventStream:
-        asked = await body_of(request, WebDrawRequest)
-        self._refuse_other(asked.project_path)
-        begun = await to_thread.run_sync(self._runs.start, asked)
-        if asked.project_path is None:
+        draw_request = await body_of(request, WebDrawRequest)
+        self._refuse_other(draw_request.project_path)
+        begun = await to_thread.run_sync(self._runs.start, draw_request)
+        if draw_request.project_path is None:
             return EventStream(lambda: self._of(begun))
         numbers = older.written(await to_thread.run_sync(self._boards.project))
         return EventStream(lambda: older.translated(self._of(begun), numbers), b"")
@@ -109,24 +109,24 @@ class Api:
         state = msgspec.structs.asdict(run) | {"isGenerating": run.active}
         completed = {style: counts.completed_beats for style, counts in board.styles.items()}
         done = older.progress_of(self._boards.project(), completed)
-        named = {"success": True, "project": board.project}
-        return {**named, **state, "styles": board.styles, "progress": done}
+        identity = {"success": True, "project": board.project}
+        return {**identity, **state, "styles": board.styles, "progress": done}
 
     async def _named(self, request: Request) -> None:
         """Refuse a request that names another project."""
-        named = await body_of(request, older.Named)
-        self._refuse_other(named.project)
-        self._refuse_other(named.project_path)
+        reference = await body_of(request, older.Named)
+        self._refuse_other(reference.project)
+        self._refuse_other(reference.project_path)
 
-    def _refuse_other(self, named: str | None) -> None:
+    def _refuse_other(self, name_or_path: str | None) -> None:
         """Compare a name or path with the project's; nothing is looked for there."""
-        if named is not None and not older.is_project(self._layout, named):
+        if name_or_path is not None and not older.is_project(self._layout, name_or_path):
             raise RefusedError(404, "this server serves another project")
 
     async def _images(self, request: Request) -> Response:
         await self._named(request)
-        found = await to_thread.run_sync(lambda: older.images(self._boards.project()))
-        return answer({"success": True, "images": found})
+        images = await to_thread.run_sync(lambda: older.images(self._boards.project()))
+        return answer({"success": True, "images": images})
 
     async def _entries(self, request: Request) -> Response:
         await self._named(request)
@@ -140,12 +140,12 @@ class Api:
     async def _select(self, request: Request) -> Response:
         data = await request.body()
         if "beatNumber" in decoded(data, dict[str, Any]):
-            named = decoded(data, older.Choice)
-            self._refuse_other(named.project_path)
-            saved = await to_thread.run_sync(self._choices.save_as_older, named)
+            choice = decoded(data, older.Choice)
+            self._refuse_other(choice.project_path)
+            saved = await to_thread.run_sync(self._choices.save_as_older, choice)
         else:
-            wanted = decoded(data, ChoiceRequest)
-            saved = await to_thread.run_sync(self._choices.save, wanted)
+            choice_request = decoded(data, ChoiceRequest)
+            saved = await to_thread.run_sync(self._choices.save, choice_request)
         return answer({"success": True, "selection": saved})
 
 

@@ -33,14 +33,14 @@ _TYPES: Final = {".js": "text/javascript", ".html": "text/html", ".css": "text/c
 
 
 def application(
-    boards: BoardCache, access: Auth, lookout: ChangeWatcher, options: Sequence[str] = ()
+    boards: BoardCache, access: Auth, watcher: ChangeWatcher, options: Sequence[str] = ()
 ) -> ASGIApp:
     """Return the application for one project, for clients that `access` admits.
 
     `options` are passed to every run that the page starts, in addition to the provider.
     """
     layout = boards.layout
-    api = Api(boards, RunController(boards, options), Follower(layout, lookout), Choices(boards))
+    api = Api(boards, RunController(boards, options), Follower(layout, watcher), Choices(boards))
     pictures = Pictures(boards)
     routes = [
         *api.routes(),
@@ -68,7 +68,7 @@ def application(
 
 def _assets() -> dict[str, bytes]:
     folder = resources.files("imagegen.web") / "page"
-    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    return {asset.name: asset.read_bytes() for asset in folder.iterdir() if asset.is_file()}
 
 
 async def _page(request: Request) -> Response:
@@ -94,6 +94,6 @@ async def _refused(_: Request, error: Exception) -> Response:
             return rejected(400, "the request is incomplete")
         case HTTPException():
             return rejected(error.status_code, error.detail.lower())
-    said = redact("".join(traceback.format_exception(error)))
-    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in said))
+    trace = redact("".join(traceback.format_exception(error)))
+    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in trace))
     return rejected(500, f"internal error: {type(error).__name__}; see the terminal")

@@ -68,17 +68,17 @@ class Auth:
         self._shared = shared
         self._tickets: dict[str, Callable[[], None]] = {}
         self._port = port
-        own = _name(host)
-        self._any_address = not isinstance(own, str) and own.is_unspecified
-        self._shown = f"[{own}]" if isinstance(own, ipaddress.IPv6Address) else str(own)
-        self._names = {own, *map(_name, _LOCAL_NAMES)}
+        name = _name(host)
+        self._any_address = not isinstance(name, str) and name.is_unspecified
+        self._shown = f"[{name}]" if isinstance(name, ipaddress.IPv6Address) else str(name)
+        self._names = {name, *map(_name, _LOCAL_NAMES)}
         if self._any_address:
             self._names |= {socket.gethostname().lower()}
 
     def address(self, token: str) -> str:
         """Return the address that opens the page with this token."""
-        shown = socket.gethostname() if self._any_address else self._shown
-        return f"http://{shown}:{self._port}/?token={token}"
+        shown_name = socket.gethostname() if self._any_address else self._shown
+        return f"http://{shown_name}:{self._port}/?token={token}"
 
     def one_time_token(self, used: Callable[[], None]) -> str:
         """Return a token that opens the page once, even by a link; `used` is called then."""
@@ -131,7 +131,7 @@ class Auth:
         if self._is_local(headers.get("host", "")) and "sec-fetch-site" not in headers:
             return False
         # Other ports' cookies are sent too, in any form: only ours is checked.
-        cookies = (one.partition("=") for one in headers.get("cookie", "").split(";"))
+        cookies = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
         return any(
             name.strip() == self.cookie and _same(value.strip(), self.cookie_value)
             for name, _, value in cookies
@@ -164,5 +164,5 @@ def _name(host: str) -> str | Address:
         return host.lower()
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+def _same(received: str, expected: str) -> bool:
+    return hmac.compare_digest(received.encode("utf-8", "surrogateescape"), expected.encode())

@@ -97,9 +97,9 @@ class BoardCache:
     which that was made.
     """
 
-    def __init__(self, root: Path, asked: DrawRequest) -> None:
+    def __init__(self, root: Path, request: DrawRequest) -> None:
         self.layout = ProjectPaths(root)
-        self.asked = asked
+        self.asked = request
         self._root = root
         self._lock = threading.Lock()
         self._read: _Read | None = None
@@ -117,27 +117,27 @@ class BoardCache:
         """Return the project as `project` does. Raises `UsageError` if beat numbers changed."""
         now = self._now()
         if now.board.moved:
-            found = now.project.survey(time.time())
+            survey = now.project.survey(time.time())
             moved_numbers.require_numbers_unmoved(
-                now.project, found, now.project.styles, "Nothing was chosen"
+                now.project, survey, now.project.styles, "Nothing was chosen"
             )
         return now.project
 
     def _now(self) -> "_Read":
         with self._lock:
-            seen = project_fingerprint(self.layout, self._named)
-            if self._read is None or self._read.signature != seen:
-                self._read = self._reload(seen)
+            fingerprint = project_fingerprint(self.layout, self._named)
+            if self._read is None or self._read.signature != fingerprint:
+                self._read = self._reload(fingerprint)
             return self._read
 
-    def _reload(self, seen: int) -> "_Read":
+    def _reload(self, fingerprint: int) -> "_Read":
         project = open_project(self._root, self.asked, wall=time.time())
-        named = referenced_paths(project)
-        if named != self._named:
+        paths = referenced_paths(project)
+        if paths != self._named:
             # Files are marked before they are read: a change between the two would not be seen.
-            self._named = named
-            return self._reload(project_fingerprint(self.layout, named))
-        return _Read(seen, project, _board(project, project_status(project, time.time())))
+            self._named = paths
+            return self._reload(project_fingerprint(self.layout, paths))
+        return _Read(fingerprint, project, _board(project, project_status(project, time.time())))
 
     def picture(self, style: str, shot: str, beat: str) -> Path | None:
         """Return where a beat's image belongs; None for what is no beat of the project.
@@ -147,30 +147,30 @@ class BoardCache:
         last = self._read
         if last is None or (shot, beat) not in last.project.beat_ids_by_style.get(style, ()):
             last = self._now()
-        known = (shot, beat) in last.project.beat_ids_by_style.get(style, ())
-        return self.layout.picture(style, shot, beat) if known else None
+        exists = (shot, beat) in last.project.beat_ids_by_style.get(style, ())
+        return self.layout.picture(style, shot, beat) if exists else None
 
 
-def _board(project: Project, found: ProjectStatus) -> Board:
+def _board(project: Project, report: ProjectStatus) -> Board:
     settings = project.settings
     rows: dict[BeatId, dict[str, tuple[Beat, BeatState]]] = {}
     order: dict[BeatId, int] = {}
-    for style, own in project.beats.items():
-        for beat, state in zip(own, found.styles[style].beats, strict=True):
+    for style, beats in project.beats.items():
+        for beat, state in zip(beats, report.styles[style].beats, strict=True):
             name = project.beat_index.id_of(beat.key)
             rows.setdefault(name, {})[style] = (beat, state)
             order[name] = max(order.get(name, 0), beat.row)
     return Board(
-        project=found.project,
+        project=report.project,
         provider=settings.provider,
         model=settings.model,
-        price=found.price,
+        price=report.price,
         image_size=settings.image_size,
         aspect_ratio=settings.aspect_ratio,
-        moved=sum(style.moved for style in found.styles.values()),
+        moved=sum(style.moved for style in report.styles.values()),
         way_out=moved_numbers.renumber_hint(project),
         styles={
-            style: _counts(project.beats[style], status) for style, status in found.styles.items()
+            style: _counts(project.beats[style], status) for style, status in report.styles.items()
         },
         rows=tuple(
             _row(project.layout, name, rows[name]) for name in sorted(rows, key=order.__getitem__)
@@ -209,9 +209,9 @@ def _row(
 
 def _counts(beats: Sequence[Beat], status: StyleStatus) -> StyleCounts:
     written: dict[str, bool] = {}
-    for beat, one in zip(beats, status.beats, strict=True):
-        written[beat.written] = written.get(beat.written, True) and one.status in _DRAWN
+    for beat, beat_status in zip(beats, status.beats, strict=True):
+        written[beat.written] = written.get(beat.written, True) and beat_status.status in _DRAWN
     return StyleCounts(
-        **count_statuses([one.status for one in status.beats]),
+        **count_statuses([beat_status.status for beat_status in status.beats]),
         completed_beats=tuple(number for number, drawn in written.items() if drawn),
     )

@@ -56,41 +56,41 @@ class Choices:
         """Return the content of the file of choices. Raises `UsageError` if it is torn."""
         return file.read(self._boards.layout.root)
 
-    def save_as_older(self, wanted: older.Choice) -> ChoiceStanding | None:
+    def save_as_older(self, choice: older.Choice) -> ChoiceStanding | None:
         """Save a choice of a beat by its number, as anybody writes it, and return it.
 
         Raises as `save` does.
         """
         with self._lock:
             project = self._boards.require_unmoved()
-            if wanted.style is None:
+            if choice.style is None:
                 choosing.clear_choices(
-                    project, picks.beats(project, [wanted.beat_number]), time.time()
+                    project, picks.beats(project, [choice.beat_number]), time.time()
                 )
                 return None
-            words = [wanted.beat_number, wanted.style]
-            picked = picks.parse_picks(project, words, flagged=wanted.flagged)
+            words = [choice.beat_number, choice.style]
+            picked = picks.parse_picks(project, words, flagged=choice.flagged)
             (saved,) = choosing.choose(project, picked, time.time()).values()
             return choices.list_choices(project, saved)
 
-    def save(self, wanted: ChoiceRequest) -> ChoiceStanding | None:
+    def save(self, choice: ChoiceRequest) -> ChoiceStanding | None:
         """Save a choice and return it; None if nothing is chosen now.
 
         Raises `UsageError` for a missing beat or image, and if beat numbers changed.
         """
-        key = (wanted.shot_number, wanted.beat_number)
+        key = (choice.shot_number, choice.beat_number)
         with self._lock:
             project = self._boards.require_unmoved()
-            if not any(key in own for own in project.beat_ids_by_style.values()):
+            if not any(key in keys for keys in project.beat_ids_by_style.values()):
                 raise UsageError(f"the storyboard has no beat {'/'.join(key)}")
             beat, wall = project.beat_index.id_of(key), time.time()
             before = choices.chosen(project).get(beat)
             flagged = before is not None and before.flagged
-            flagged = flagged if wanted.flagged is UNSET else wanted.flagged
-            if wanted.style is UNSET:
+            flagged = flagged if choice.flagged is UNSET else choice.flagged
+            if choice.style is UNSET:
                 choosing.flag(project, [beat], wall, flagged=flagged)
-            elif wanted.style is not None:
-                choosing.choose(project, {beat: Pick(wanted.style, flagged)}, wall)
+            elif choice.style is not None:
+                choosing.choose(project, {beat: Pick(choice.style, flagged)}, wall)
             elif before is not None:
                 choosing.clear_choices(project, [beat], wall)
             now = choices.chosen(project).get(beat)

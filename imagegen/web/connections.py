@@ -46,12 +46,14 @@ class Connection(H11Protocol):
         self._wait_for_head()
         # Not those that are closing already: they leave the set a little later.
         strangers = [
-            one
-            for one in self.connections
-            if isinstance(one, Connection) and one.stranger and not one.transport.is_closing()
+            connection
+            for connection in self.connections
+            if isinstance(connection, Connection)
+            and connection.stranger
+            and not connection.transport.is_closing()
         ]
         if len(strangers) > MOST_STRANGERS:
-            min(strangers, key=lambda one: one.since).transport.abort()
+            min(strangers, key=lambda connection: connection.since).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a head that has begun must be whole in time."""

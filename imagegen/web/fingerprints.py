@@ -25,38 +25,38 @@ def file_fingerprint(path: Path) -> str | None:
         return None
 
 
-def version_of(found: os.stat_result) -> str:
+def version_of(status: os.stat_result) -> str:
     """Return the same mark of a file that has been looked at."""
-    return "-".join(f"{part:x}" for part in files.stat_signature(found))
+    return "-".join(f"{part:x}" for part in files.stat_signature(status))
 
 
-def project_fingerprint(layout: ProjectPaths, named: Iterable[str]) -> int:
+def project_fingerprint(layout: ProjectPaths, paths: Iterable[str]) -> int:
     """Return a mark of everything from which a board is made.
 
-    `named` are the paths that the project names: see `named_by`.
+    `paths` are the paths that the project names: see `referenced_paths`.
     """
     # A look at the disk for each, and little else: of very many images that is what counts.
-    return hash(tuple(_marks(layout, named)))
+    return hash(tuple(_marks(layout, paths)))
 
 
 def referenced_paths(project: Project) -> tuple[str, ...]:
     """Return the paths of images, and of files that the project names."""
     layout, settings = project.layout, project.settings
     beats = project.request.beats_file or settings.beats
-    found = references.places(layout, settings, project.beats)
-    found += [layout.root / beats] if beats else []
+    places = references.places(layout, settings, project.beats)
+    places += [layout.root / beats] if beats else []
     # They say what an image costs.
     keys = credentials.places(layout.root, settings.provider)
-    found += [place.path for place in keys if place.path is not None]
+    places += [place.path for place in keys if place.path is not None]
     pictures = (
         f"{layout.root}/{layout.shown_picture(style, beat.shot, beat.beat)}"
-        for style, own in project.beats.items()
-        for beat in own
+        for style, style_beats in project.beats.items()
+        for beat in style_beats
     )
-    return (*map(str, found), *pictures)
+    return (*map(str, places), *pictures)
 
 
-def _marks(layout: ProjectPaths, named: Iterable[str]) -> Iterator[Hashable]:
+def _marks(layout: ProjectPaths, paths: Iterable[str]) -> Iterator[Hashable]:
     for folder in (layout.root, *(layout.root / name for name in _SOURCES)):
         yield from _files(folder)
     yield _mark(_look(layout.state_dir / "run.json"))
@@ -64,10 +64,10 @@ def _marks(layout: ProjectPaths, named: Iterable[str]) -> Iterator[Hashable]:
         if style.is_dir(follow_symlinks=False):
             # They show images that come and go, also those of no beat.
             yield from ((shot.path, _mark(_look(shot.path))) for shot in _entries(style.path))
-    for path in named:
-        found = _look(path)
-        yield _mark(found)
-        if found is not None and stat.S_ISDIR(found.st_mode):
+    for path in paths:
+        status = _look(path)
+        yield _mark(status)
+        if status is not None and stat.S_ISDIR(status.st_mode):
             yield from _files(path)
 
 
@@ -94,5 +94,5 @@ def _look(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def _mark(found: os.stat_result | None) -> Hashable:
-    return found and files.stat_signature(found)
+def _mark(status: os.stat_result | None) -> Hashable:
+    return status and files.stat_signature(status)

@@ -60,53 +60,53 @@ News = Event | ChoicesChanged | None
 class _Choices:
     """How much one client knows of the file of choices."""
 
-    def __init__(self, lookout: ChangeWatcher, seen: Snapshot) -> None:
-        self._lookout = lookout
-        self._known = seen.choices
+    def __init__(self, watcher: ChangeWatcher, snapshot: Snapshot) -> None:
+        self._watcher = watcher
+        self._known = snapshot.choices
 
     def have_changed(self) -> bool:
         """Return whether it has changed since this was asked last."""
-        before, self._known = self._known, self._lookout.seen.choices
+        before, self._known = self._known, self._watcher.seen.choices
         return before != self._known
 
 
 class Follower:
     """Follows a project's runs, and on the way what is chosen."""
 
-    def __init__(self, layout: ProjectPaths, lookout: ChangeWatcher) -> None:
+    def __init__(self, layout: ProjectPaths, watcher: ChangeWatcher) -> None:
         self._layout = layout
-        self._lookout = lookout
+        self._watcher = watcher
 
     async def look(self) -> Snapshot:
         """Record the current choices, so that later changes are reported."""
-        return await self._lookout.look()
+        return await self._watcher.look()
 
-    async def runs(self, since: StreamPosition | None, seen: Snapshot) -> AsyncGenerator[News]:
-        """Follow all runs from a position, without end, and report choices made after `seen`.
+    async def runs(self, since: StreamPosition | None, snapshot: Snapshot) -> AsyncGenerator[News]:
+        """Follow all runs from a position, without end, and report choices made after `snapshot`.
 
         Without one, or where its journal is not kept any more: the active run from its
         beginning, or whichever comes next.
         """
-        choices = _Choices(self._lookout, seen)
+        choices = _Choices(self._watcher, snapshot)
         journals = await to_thread.run_sync(self._journals)
         if since is not None and since.run in journals:
             run, seq = since.run, since.seq
-        elif seen.active:
-            run, seq = seen.run, 0
+        elif snapshot.active:
+            run, seq = snapshot.run, 0
         else:
             run, seq = "", 0
         before = journals[-1] if journals else ""
-        while not self._lookout.closed:
+        while not self._watcher.closed:
             if run:
                 async with contextlib.aclosing(self.run(run, seq, choices)) as events:
                     async for event in events:
                         yield event
                 before = run
-            seen = self._lookout.seen
+            snapshot = self._watcher.seen
             if choices.have_changed():
                 yield ChoicesChanged()
             run, seq = await to_thread.run_sync(self._after, before), 0
-            if not run and not await self._lookout.news_since(seen, QUIET):
+            if not run and not await self._watcher.news_since(snapshot, QUIET):
                 yield None
 
     async def run(
@@ -118,18 +118,18 @@ class Follower:
         it, without a position in the journal. Changes of `choices` are reported too.
         """
         journal = Journal(self._layout.journal(run), _PIECE)
-        heard, over = seq, False
+        last_seq, over = seq, False
         try:
-            while not self._lookout.closed:
-                seen = self._lookout.seen
+            while not self._watcher.closed:
+                snapshot = self._watcher.seen
                 if choices is not None and choices.have_changed():
                     yield ChoicesChanged()
                 events = await to_thread.run_sync(journal.read_chunk)
                 for event in events or ():
                     if isinstance(event, Complete):
                         await self._let_go(run)
-                    if event.seq > heard:
-                        heard, seq = 0, max(seq, event.seq)
+                    if event.seq > last_seq:
+                        last_seq, seq = 0, max(seq, event.seq)
                         yield event
                     if isinstance(event, Complete):
                         return
@@ -139,14 +139,14 @@ class Follower:
                     yield await to_thread.run_sync(self._broken_off, run, seq)
                     return
                 # What it wrote before it died is read once more.
-                over = await self._is_over(run, seen)
-                if not over and not await self._lookout.news_since(seen, QUIET):
+                over = await self._is_over(run, snapshot)
+                if not over and not await self._watcher.news_since(snapshot, QUIET):
                     yield None
         finally:
             journal.close()
 
-    async def _is_over(self, run: str, seen: Snapshot) -> bool:
-        if seen.run == run and seen.active:
+    async def _is_over(self, run: str, snapshot: Snapshot) -> bool:
+        if snapshot.run == run and snapshot.active:
             return False
         return not await to_thread.run_sync(follow.is_running, self._layout, run)
 
@@ -183,11 +183,11 @@ class Follower:
 
         Only one is written at a time. Names have no order within a second.
         """
-        found = []
+        journals = []
         with contextlib.suppress(OSError):
-            found = [
+            journals = [
                 (path.lstat().st_mtime_ns, path.stem)
                 for path in self._layout.journal("").parent.iterdir()
                 if path.suffix == ".jsonl" and StreamPosition.read(f"{path.stem}:0")
             ]
-        return [run for _, run in sorted(found)]
+        return [run for _, run in sorted(journals)]

@@ -45,17 +45,17 @@ class Pictures:
         opened = await to_thread.run_sync(_opened, path)
         if opened is None:
             raise RefusedError(404, "this beat has no image")
-        descriptor, found, kind = opened
-        headers = {"etag": f'"{version_of(found)}"', "cache-control": _ASK_AGAIN}
+        descriptor, status, kind = opened
+        headers = {"etag": f'"{version_of(status)}"', "cache-control": _ASK_AGAIN}
         if _has(request, headers["etag"]):
             os.close(descriptor)
             return Response(status_code=304, headers=headers)
         if request.method == "HEAD":
             os.close(descriptor)
-            headers["content-length"] = str(found.st_size)
+            headers["content-length"] = str(status.st_size)
             return Response(headers=headers, media_type=kind)
-        headers["content-length"] = str(found.st_size)
-        return _Whole(descriptor, found.st_size, headers, kind)
+        headers["content-length"] = str(status.st_size)
+        return _Whole(descriptor, status.st_size, headers, kind)
 
     async def small(self, request: Request) -> Response:
         """Return an image's thumbnail; with a version in its address it is kept for good."""
@@ -79,8 +79,8 @@ class Pictures:
         return await loop.run_in_executor(self._makers, thumbnails.create, layout, path, mark)
 
     def _place(self, request: Request) -> Path:
-        named = request.path_params
-        path = self._boards.picture(named["style"], named["shot"], named["beat"])
+        parts = request.path_params
+        path = self._boards.picture(parts["style"], parts["shot"], parts["beat"])
         if path is None:
             raise RefusedError(404, "the storyboard has no such beat")
         if path.parent.resolve() != path.parent:
@@ -109,15 +109,15 @@ def _opened(path: Path) -> tuple[int, os.stat_result, str] | None:
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
     except OSError:
         return None
-    found = os.fstat(descriptor)
+    status = os.fstat(descriptor)
     kind = None
-    if stat.S_ISREG(found.st_mode) and found.st_size <= png.MAX_BYTES:
+    if stat.S_ISREG(status.st_mode) and status.st_size <= png.MAX_BYTES:
         kind = formats.format_of(os.read(descriptor, _HEAD))
         os.lseek(descriptor, 0, os.SEEK_SET)
     if kind is None:
         os.close(descriptor)
         return None
-    return descriptor, found, kind.value
+    return descriptor, status, kind.value
 
 
 async def _bytes(descriptor: int, size: int) -> AsyncIterator[bytes]:
@@ -133,5 +133,5 @@ async def _bytes(descriptor: int, size: int) -> AsyncIterator[bytes]:
 
 def _has(request: Request, etag: str) -> bool:
     """Return whether the browser has this already."""
-    known = request.headers.get("if-none-match", "")
-    return etag in {one.strip().removeprefix("W/") for one in known.split(",")}
+    tags = request.headers.get("if-none-match", "")
+    return etag in {tag.strip().removeprefix("W/") for tag in tags.split(",")}

@@ -51,22 +51,22 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     project_path: ProjectPath | None = msgspec.field(default=None, name="projectPath")
 
 
-def is_project(layout: ProjectPaths, named: str) -> bool:
+def is_project(layout: ProjectPaths, name_or_path: str) -> bool:
     """Return whether this is the project's name, or the path of its folder."""
-    if named == layout.name:
+    if name_or_path == layout.name:
         return True
     # Both as texts alone: no request makes this server look at a path.
     try:
-        given = os.path.normcase(os.path.abspath(named))  # noqa: PTH100
+        received = os.path.normcase(os.path.abspath(name_or_path))  # noqa: PTH100
     except ValueError:
         return False
-    own = (os.path.abspath(layout.typed), layout.root)  # noqa: PTH100
-    return given in {encodable(os.path.normcase(one)) for one in own}
+    paths = (os.path.abspath(layout.typed), layout.root)  # noqa: PTH100
+    return received in {encodable(os.path.normcase(path)) for path in paths}
 
 
 def written(project: Project) -> dict[str, dict[BeatKey, str]]:
     """Return each style's beat numbers as its beats file writes them."""
-    return {style: {b.key: b.written for b in own} for style, own in project.beats.items()}
+    return {style: {b.key: b.written for b in beats} for style, beats in project.beats.items()}
 
 
 def progress_of(project: Project, completed: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
@@ -79,16 +79,16 @@ def progress_of(project: Project, completed: Mapping[str, tuple[str, ...]]) -> d
 
 def images(project: Project) -> dict[str, dict[str, str]]:
     """Return the path of each image that is there, relative to the project, by its number."""
-    there = project.survey(time.time()).there
-    found: dict[str, dict[str, str]] = {}
-    for style, own in written(project).items():
-        found[style] = {}
-        for key, number in own.items():
-            if key in there.get(style, {}):
+    drawn = project.survey(time.time()).there
+    paths: dict[str, dict[str, str]] = {}
+    for style, numbers in written(project).items():
+        paths[style] = {}
+        for key, number in numbers.items():
+            if key in drawn.get(style, {}):
                 # Of two beats of one number in a style, each is called with its shot.
-                name = number if number not in found[style] else "/".join(key)
-                found[style][name] = project.layout.shown_picture(style, *key)
-    return found
+                name = number if number not in paths[style] else "/".join(key)
+                paths[style][name] = project.layout.shown_picture(style, *key)
+    return paths
 
 
 async def translated(
@@ -96,9 +96,9 @@ async def translated(
 ) -> AsyncGenerator[dict[str, Any] | None]:
     """Yield what the older service would have said; None, a sign of life, stays."""
     async for event in events:
-        said = _said(event, numbers) if isinstance(event, Event) else None
-        if said is not None or event is None:
-            yield said
+        message = _said(event, numbers) if isinstance(event, Event) else None
+        if message is not None or event is None:
+            yield message
 
 
 def _said(event: Event, numbers: Mapping[str, Mapping[BeatKey, str]]) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ def _progress(
     if status is None:
         return None
     key = event.address.key
-    said: dict[str, Any] = {
+    message: dict[str, Any] = {
         "type": "progress",
         "style": event.style,
         "beat_number": numbers.get(event.style, {}).get(key, event.beat_number),
@@ -138,10 +138,10 @@ def _progress(
         "status": status,
     }
     if event.image_path is not None:
-        said["imagePath"] = event.image_path
+        message["imagePath"] = event.image_path
     if status == "error":
-        said["error"] = _reason(event)
-    return said
+        message["error"] = _reason(event)
+    return message
 
 
 def _reason(event: Progress) -> str:

@@ -31,8 +31,8 @@ class TooLargeError(Exception):
 
 def answer(value: object, status: int = 200, **headers: str) -> Response:
     """Return a value as JSON; `headers` are written with `_` for `-`."""
-    named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Response(encoding.to_json(value), status, named, _JSON)
+    fields = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Response(encoding.to_json(value), status, fields, _JSON)
 
 
 def rejected(status: int, message: str, **more: object) -> Response:

@@ -43,8 +43,10 @@ class WebDrawRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def options(self) -> list[str]:
         """Return the command's options. No value can be taken for an option."""
-        named = {"style": self.style, "shot": self.shot, "beat": self.beat}
-        options = [f"--{name}={one}" for name, own in named.items() for one in _listed(own)]
+        selected = {"style": self.style, "shot": self.shot, "beat": self.beat}
+        options = [
+            f"--{name}={item}" for name, values in selected.items() for item in _listed(values)
+        ]
         if self.force:
             options.append("--force")
         if self.limit is not None:
@@ -90,7 +92,7 @@ class RunController:
         self._options = list(options)
         self._begun: set[str] = set()
 
-    def start(self, asked: WebDrawRequest) -> str | StartFailed:
+    def start(self, request: WebDrawRequest) -> str | StartFailed:
         """Begin a run and return its id; or why, where it ended before it had the project.
 
         Raises `RunActiveError` while another is active, and `UsageError` where no process
@@ -102,7 +104,7 @@ class RunController:
                 f"another run is active (process {active.pid}, since {active.started})",
                 hint="stop it first, or wait until it ends",
             )
-        arguments = ["run", str(self._layout.root), *asked.options()]
+        arguments = ["run", str(self._layout.root), *request.options()]
         arguments += [*_drawer(self._boards), *self._options]
         started = detach.start(self._layout, arguments, _environment())
         if not isinstance(started, detach.EarlyExit):
@@ -160,11 +162,11 @@ class RunController:
 
 def _drawer(boards: BoardCache) -> list[str]:
     """Return the options that let a run draw as the page shows it."""
-    asked = boards.asked
-    named = {"provider": asked.provider, "model": asked.model}
-    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
-    if asked.continuity is not None:
-        options.append("--continuity" if asked.continuity else "--no-continuity")
+    request = boards.asked
+    options_by_name = {"provider": request.provider, "model": request.model}
+    options = [f"--{name}={value}" for name, value in options_by_name.items() if value is not None]
+    if request.continuity is not None:
+        options.append("--continuity" if request.continuity else "--no-continuity")
     return options
 
 

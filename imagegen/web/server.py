@@ -29,8 +29,8 @@ _LAST_SECONDS: Final = 1
 def listen(host: str, port: int) -> socket.socket:
     """Take an address and a port, 0 for any that is free. Raises `UsageError`."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = addresses[0]
         listening = socket.socket(family, kind, protocol)
         try:
             if os.name == "posix":
@@ -61,13 +61,13 @@ def serve(
     # Requests are not logged: the first one has the token in its address.
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     logging.getLogger("uvicorn").propagate = False
-    logging.getLogger("asyncio").addFilter(lambda said: said.msg != _SENT_TO_NOBODY)
+    logging.getLogger("asyncio").addFilter(lambda record: record.msg != _SENT_TO_NOBODY)
 
     async def run() -> None:
         to_thread.current_default_thread_limiter().total_tokens = _THREADS
-        lookout = ChangeWatcher(boards.layout)
+        watcher = ChangeWatcher(boards.layout)
         config = uvicorn.Config(
-            application(boards, access, lookout, options),
+            application(boards, access, watcher, options),
             access_log=False,
             log_config=None,
             http=Connection,
@@ -78,7 +78,7 @@ def serve(
             proxy_headers=False,
             timeout_graceful_shutdown=_LAST_SECONDS,
         )
-        server = _Server(config, ready, lookout.close)
+        server = _Server(config, ready, watcher.close)
         await server.serve([listening])
 
     asyncio.run(run())

@@ -71,7 +71,7 @@ def _written(event: News | dict[str, Any]) -> bytes:
 
 async def _body(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
-    # Sending need not wait for anything; only in between is it heard that the client has left.
+    # Sending need not wait for anything; only in between is it seen that the client has left.
     await anyio.lowlevel.checkpoint()
 
 

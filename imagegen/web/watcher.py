@@ -42,15 +42,15 @@ class ChangeWatcher:
 
     async def look(self) -> Snapshot:
         """Look now."""
-        seen = await to_thread.run_sync(self._look)
-        if seen != self.seen:
-            self.seen = seen
+        snapshot = await to_thread.run_sync(self._look)
+        if snapshot != self.seen:
+            self.seen = snapshot
             self._ring()
-        return seen
+        return snapshot
 
-    async def news_since(self, seen: Snapshot, seconds: float) -> bool:
+    async def news_since(self, snapshot: Snapshot, seconds: float) -> bool:
         """Wait until a look sees something else; False after `seconds` without a change."""
-        if self.closed or seen != self.seen:
+        if self.closed or snapshot != self.seen:
             return True
         news = self._news
         self._waiting += 1
