@@ -114,6 +114,21 @@ def test_list_for_programs_has_tails_alone(commands: Commands) -> None:
     assert found["requests_per_minute"] == 14
 
 
+def test_the_server_of_shared_budgets_is_listed(commands: Commands) -> None:
+    """By its address and team; its password is not shown."""
+    root = commands.project()
+    server = {
+        "IMAGEGEN_BUDGETS": "rediss://user:env:BUDGET_PASSWORD@budgets.test/0?team=studio",
+        "BUDGET_PASSWORD": "test-password-42",
+    }
+    done = commands.run("keys", "list", root, env=server)
+    assert "budgets.test:6379, team studio, share these budgets" in " ".join(done.out.split())
+    listed = commands.run("keys", "list", root, "--json", env=server)
+    assert json.loads(listed.out)["budgets"] == {"server": "budgets.test:6379", "team": "studio"}
+    assert "test-password-42" not in done.text + listed.text
+    assert json.loads(commands.run("keys", "list", root, "--json").out)["budgets"] is None
+
+
 def test_list_without_keys_says_how_to_add_one(commands: Commands, home: Path) -> None:
     """Every place that was looked at is named, and the command that adds a key."""
     done = commands.run("keys", "list")

@@ -58,6 +58,7 @@ def as_json(keys: ConfiguredKeys) -> dict[str, object]:
         }
         for name, list_keys in keys.pools.items()
     }
+    server = keys.ring.budget_server
     places = [
         {
             "named": place.named.value,
@@ -74,6 +75,7 @@ def as_json(keys: ConfiguredKeys) -> dict[str, object]:
         "places": places,
         "styles": lists,
         "requests_per_minute": per_minute(_drawing(keys)),
+        "budgets": server and {"server": server.name, "team": server.team},
         "warnings": list(keys.ring.warnings),
     }
 
@@ -94,6 +96,9 @@ def show_list(paper: Paper, keys: ConfiguredKeys, path: str) -> None:
     paper.line()
     if together:
         paper.line(f"{plural(together, 'request')} per minute in total.")
+    if server := keys.ring.budget_server:
+        where = f"{sanitize(server.name)}, team {server.team}"
+        paper.wrap("", f"Machines that use {where}, share these budgets.")
     _others(paper, keys)
     for warning in keys.ring.warnings:
         # Unset variables are shown next to their list.
