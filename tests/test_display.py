@@ -36,7 +36,8 @@ def test_joiners_are_text_and_what_turns_text_around_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0, "0:00"), (53.2, "0:54"), (723, "12:03"), (3723, "1:02:03")]
+    ("seconds", "shown"),
+    [(0, "0:00"), (53.2, "0:54"), (723, "12:03"), (3723, "1:02:03"), (33.3 + 125 - 33.3, "2:05")],
 )
 def test_spans_of_time_are_short(seconds: float, shown: str) -> None:
     """Begun seconds count, so that a countdown ends at zero."""
