@@ -33,7 +33,11 @@ def providers(root: Path) -> set[str]:
 def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: GeminiServer) -> None:
     """Preview by sketch, then `run`: every beat is sent once, nothing is asked or given twice."""
     root = commands.project(beats=12)
-    assert commands.run("run", root, "--provider", "sketch").code == 0
+    preview = commands.run("run", root, "--provider", "sketch")
+    assert preview.code == 0
+    assert "Placeholders: " in preview.out
+    assert "imagegen run" in preview.out
+    assert "12 placeholders: 1.1, 1.2" in " ".join(commands.run("status", root).out.split())
     found = status(commands, root)
     counts = [found["styles"][style] for style in STYLES]
     assert [(c["complete"], c["pending"], c["outdated"], c["placeholder"]) for c in counts] == [
@@ -85,7 +89,7 @@ def test_placeholders_move_with_their_beats(
 def test_sketches_are_images_where_the_project_is_drawn_by_them(commands: Commands) -> None:
     """With `provider = "sketch"` a sketch is what was asked for."""
     root = commands.project(settings='provider = "sketch"\n' + ONE_STYLE)
-    commands.run("run", root)
+    assert "Images: " in commands.run("run", root).out
     found = status(commands, root)["styles"]["clear"]
     assert (found["complete"], found["pending"], found["placeholder"]) == (3, 0, 0)
     assert "3 exist" in commands.run("run", root, "--dry-run").out

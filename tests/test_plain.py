@@ -281,7 +281,7 @@ def test_the_page_counts_as_the_summary_does() -> None:
     printed = reports.Printed()
     printed.printer.summary(reports.ended(reports.complete(counts=totals)))
     assert "### my&#45;video: 12 of 21 images done, 5 missing, 6 not redrawn\n" in text
-    assert "| style | drawn | existed | error | outdated | waived | blocked | pending |" in text
+    assert "| style | drawn | existed | error | outdated | skipped | blocked | pending |" in text
     assert "| clear | 1 | 2 | 0 | 3 | 4 | 5 | 6 |" in text
     assert printed.lines[2].split() == text.splitlines()[4].strip("| ").split(" | ")[1:]
 

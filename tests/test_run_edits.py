@@ -152,7 +152,7 @@ def test_status_tells_which_picture_is_outdated_and_why(
     (beat,) = [beat for beat in told["beats"] if beat["status"] == "outdated"]
     assert (beat["beat_number"], beat["changed"]) == ("3.3", ["words"])
     said = went_well(commands.run("status", one_style, "--check")).out
-    assert "1 outdated, words changed: 3.3" in said
+    assert "1 outdated, prompt changed: 3.3" in said
     assert f"imagegen run {one_style} --outdated" in said
 
 

@@ -108,6 +108,7 @@ def draw(
                 resumes=not own.is_scratch,
                 sources=how.sources,
                 limited=how.limit is not None,
+                is_preview=own.draws_placeholders,
             )
         except (OSError, ClosedOutputError):
             # The run's own exit code matters more, unless it is 0.

@@ -121,20 +121,23 @@ class Printer(Paper):
         from imagegen.display.reports import characters as casts
         from imagegen.display.text import size_hint
 
-        total = sum(map(len, styles.values()))
-        self.line(f"{sanitize(name)}: {plural(total, 'beat')} in {sanitize(source)}, no errors.")
-        width = max(map(len, styles), default=0)
+        # Styles mostly have the same beats.
+        transitions = dict.fromkeys(
+            (beat.key, beat.transition) for beats in styles.values() for beat in beats
+        )
+        count = len({key for key, _ in transitions})
+        shots = plural(len({shot for (shot, _), _ in transitions}), "shot")
+        beats_found = f"{plural(count, 'beat')} in {shots} in {sanitize(source)}"
+        self.line(f"{sanitize(name)}: {beats_found}, no errors.")
+        alike: dict[str, list[str]] = {}
         for style, beats in styles.items():
-            cuts = sum(map(hard_cut, beats))
-            shots = len({beat.shot for beat in beats})
-            self.line(
-                f"  {style:<{width}}  {plural(len(beats), 'beat')} in {plural(shots, 'shot')}, "
-                f"{cuts:,} new image{'s' * (cuts != 1)}"
-                + (f", {chained[style]:,} from the image before" if chained.get(style) else "")
-            )
-        for line in _transitions(
-            beat.transition for style_beats in styles.values() for beat in style_beats
-        ):
+            counts = [plural(len(beats), "image"), plural(sum(map(hard_cut, beats)), "hard cut")]
+            if chained.get(style):
+                counts.append(f"{chained[style]:,} from the image before")
+            alike.setdefault(", ".join(counts), []).append(style)
+        for words, names in alike.items():
+            self.wrap("  ", f"{', '.join(names)}: {'each ' * (len(names) > 1)}{words}", indent=4)
+        for line in _transitions(transition for _, transition in transitions):
             self.wrap("  ", line, indent=4)
         hint = size_hint.size_hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:

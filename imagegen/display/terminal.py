@@ -123,6 +123,7 @@ class RunDisplay:
         resumes: bool = True,
         sources: Sequence[str] = (),
         limited: bool = False,
+        is_preview: bool = False,
     ) -> None:
         """Print how the run ended; see `imagegen.display.reports.summary.RunSummary`."""
         from imagegen.display.reports.summary import RunSummary
@@ -137,6 +138,7 @@ class RunDisplay:
             is_resumable=resumes,
             source_options=sources,
             limited=limited,
+            is_preview=is_preview,
             view_cleared=self._view in {"live", "json"},
             now=time.time(),
         )

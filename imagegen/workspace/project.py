@@ -10,7 +10,7 @@ from imagegen import providers
 from imagegen.images import png
 from imagegen.images.png import Provenance
 from imagegen.keys.keyring import ApiKey, Keyring
-from imagegen.project import record, storyboard
+from imagegen.project import record, settings, storyboard
 from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
 from imagegen.project.layout import ProjectPaths
@@ -209,6 +209,14 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
             model=asked.model,
             continuity=asked.continuity,
             beats_file=asked.beats_file,
+        )
+
+    @property
+    def draws_placeholders(self) -> bool:
+        """Whether its provider draws what the project's own provider will draw over."""
+        return (
+            self.settings.provider in providers.PLACEHOLDERS
+            and settings.load(self.root).provider != self.settings.provider
         )
 
     def survey(self, now: float) -> Survey:

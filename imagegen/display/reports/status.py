@@ -31,6 +31,10 @@ _CHOICES_SHOWN: Final = 10
 _BESIDE: Final = 40
 """Columns that the bars leave for errors, if needed."""
 
+_PLACEHOLDER: Final = "placeholder"
+_CHANGED: Final = {"words": "prompt", "predecessor": "the image before"}
+"""What changed, for people; others are as in JSON."""
+
 _ROWS_SHOWN: Final = 40
 _ALIKE: Final = 3
 """From this many rows of one sign on, a count replaces them."""
@@ -127,14 +131,16 @@ def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, st
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
-        if cause is not None:
+        # While beat numbers have changed, other prompts are only a consequence.
+        if cause is not None and not (style.moved and "words" in beat.changed):
             short = names.short(beat.key)
             by_cause.setdefault((beat.status, cause), []).append(short)
     lines = {}
     for (status, cause), beats in by_cause.items():
         numbers = join_some(beats, _NUMBERS_SHOWN)
         colour = "bold red" if status is Status.ERROR else STYLES[status]
-        lines[f"{paper.glyphs[status]} {len(beats):,} {sanitize(cause)}: {numbers}"] = colour
+        what = plural(len(beats), cause) if cause == _PLACEHOLDER else f"{len(beats):,} {cause}"
+        lines[f"{paper.glyphs[status]} {sanitize(what)}: {numbers}"] = colour
     return lines
 
 
@@ -149,10 +155,11 @@ def _cause(beat: BeatState) -> str | None:
     if beat.blocked_by is not None:
         return f"blocked by {beat.blocked_by}"
     if beat.changed:
-        return f"outdated, {' and '.join(beat.changed)} changed"
+        changed = (_CHANGED.get(reason, reason) for reason in beat.changed)
+        return f"outdated, {' and '.join(changed)} changed"
     if beat.status is Status.WAIVED:
-        return "waived"
-    return "placeholder; the next run replaces it" if beat.placeholder else None
+        return "skipped"
+    return _PLACEHOLDER if beat.placeholder else None
 
 
 def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
@@ -248,18 +255,18 @@ def _exports(paper: Paper, status: ProjectStatus, path: str) -> None:
 
 
 def _chosen(paper: Paper, status: ProjectStatus, path: str) -> None:
-    parts = [f"{status.chosen:,} of {status.beats:,} chosen"]
+    parts = [f"{status.chosen:,} of {plural(status.beats, 'beat')} chosen"]
     for names, label in (
         (status.redrawn_since_chosen, "redrawn since"),
         (status.flagged, "flagged"),
-        (status.placeholders_chosen, "a placeholder"),
-        (status.chosen_without_picture, "with a missing image"),
-        (status.copies_missing, "without a copy in selected_images"),
+        (status.placeholders_chosen, "placeholders"),
+        (status.chosen_without_picture, "missing image"),
+        (status.copies_missing, "no copy in selected_images"),
     ):
         if names:
-            parts.append(f"{len(names):,} {label}: {join_some(names, _CHOICES_SHOWN)}")
+            parts.append(f"{label}: {join_some(names, _CHOICES_SHOWN)}")
     paper.line()
-    paper.wrap("", ", ".join(parts), indent=2)
+    paper.wrap("", "; ".join(parts), indent=2)
     if status.redrawn_since_chosen or status.chosen_without_picture or status.copies_missing:
         listing = project_command("choose", path, "--list", *next_steps.beats_option(status, path))
         paper.command_list((listing, "lists the choices, to choose again if needed"))

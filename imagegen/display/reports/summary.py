@@ -69,6 +69,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     clock's time in seconds. `is_resumable` is false for images drawn apart from the project.
     `source_options` name a keys file and a URL; like `--limit` (`limited`), they are not
     remembered for `resume`. `view_cleared` means that the live view's output is gone.
+    With `is_preview` the run drew placeholders.
     """
 
     complete: Complete
@@ -81,6 +82,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     source_options: Sequence[str] = ()
     limited: bool = False
     view_cleared: bool = False
+    is_preview: bool = False
     now: float
 
     @property
@@ -180,12 +182,21 @@ def show(paper: Paper, ended: RunSummary) -> None:
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
-    elif redrawn:
+    else:
+        _next_steps(paper, ended, redrawn)
+
+
+def _next_steps(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
+    """Print what to do after a run that drew all it was asked for."""
+    if redrawn:
         undo = project_command("undo", ended.path)
-        paper.command_list((undo, "brings the previous image back"))
-    elif ended.is_resumable and any(style.there for style in counts.values()):
-        gallery = project_command("gallery", ended.path)
-        paper.command_list((gallery, "shows all images side by side"))
+        what = "image" if len(redrawn) == 1 else f"{len(redrawn):,} images"
+        paper.command_list((undo, f"brings the previous {what} back"))
+    elif ended.is_resumable and any(style.there for style in ended.complete.counts.values()):
+        commands = [(project_command("gallery", ended.path), "shows all images side by side")]
+        if ended.is_preview:
+            commands.append((project_command("run", ended.path), "replaces the placeholders"))
+        paper.command_list(*commands)
 
 
 def _where(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
@@ -194,9 +205,8 @@ def _where(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
     if len(redrawn) == 1:
         beat = redrawn[0]
         folder = folder / beat.style / f"Shot_{beat.shot}" / f"Beat_{beat.beat}.png"
-    paper.line(
-        f"  {'Image' if len(redrawn) == 1 else 'Images'}: {sanitize(folder.as_posix(), 4096)}"
-    )
+    what = "Placeholder" if ended.is_preview else "Image"
+    paper.line(f"  {what}{'s' * (len(redrawn) != 1)}: {sanitize(folder.as_posix(), 4096)}")
 
 
 def _warnings(paper: Paper, ended: RunSummary) -> None:
@@ -230,8 +240,14 @@ def columns(counts: Collection[BeatCounts]) -> dict[str, str]:
     The first ones are always shown, the others only if they count anything.
     """
     always = {"drawn": "complete", "existed": "skipped", "error": "error"}
-    seldom = ("outdated", "waived", "blocked", "pending")
-    return always | {name: name for name in seldom if any(getattr(c, name) for c in counts)}
+    seldom = {
+        "outdated": "outdated",
+        "skipped": "waived",
+        "blocked": "blocked",
+        "pending": "pending",
+    }
+    present = {head: name for head, name in seldom.items() if any(getattr(c, name) for c in counts)}
+    return always | present
 
 
 def problems(paper: Paper, ended: RunSummary) -> None:

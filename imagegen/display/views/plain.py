@@ -139,7 +139,9 @@ def _start(event: Start) -> str:
     exists = f", {existing:,} exist" if existing else ""
     size = sanitize(f"{event.image_size} {event.aspect_ratio}")
     cost = f"about {price(event.price)} an image" if event.price else ""
-    details = filter(None, [sanitize(event.provider), sanitize(event.model), size, cost])
+    # A provider without models has its own name as the model's.
+    drawn_by = dict.fromkeys(map(sanitize, (event.provider, event.model)))
+    details = filter(None, [*drawn_by, size, cost])
     resumes = ", resuming the last run" if event.resumes else ""
     exists += f", {event.reused:,} of them reused" if event.reused else ""
     of = f", shard {sanitize(event.shard)}" if event.shard else ""
