@@ -303,20 +303,25 @@ def unreadable(error: OSError, path: Path | str) -> StorageError:
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Return the error for a failed write, with the reason and a hint."""
+    """Return the error for a failed write, with the reason and a hint.
+
+    It names the file that the system names, or else `path`, for example if that is a
+    temporary file of ours.
+    """
+    involved = [Path(name) for name in (error.filename2, error.filename) if name is not None]
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        # What was refused may be a file beside it, or a folder above it.
+        closed = (name for name in involved if not os.access(name.parent, os.W_OK))
+        # A file that is renamed may be refused by the folder it comes from, or goes to.
+        refused = next(closed, involved[-1] if involved else path)
+        where = str(path) if refused == path else f"in {refused.parent}"
+        return StorageError(f"not permitted to write {where}")
+    path = next((name for name in involved if not is_temporary(name.name)), path)
     if error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}:
         message = f"the disk is full: {path.parent} cannot be written to"
         return StorageError(message, hint="free some space first")
     if error.errno == errno.EROFS:
         return StorageError(f"{path.parent} is on a read-only disk")
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        # What was refused may be a file beside it, or a folder above it.
-        named = [name for name in (error.filename2, error.filename) if name is not None]
-        closed = (name for name in named if not os.access(Path(name).parent, os.W_OK))
-        # A file that is renamed may be refused by the folder it comes from, or goes to.
-        there = Path(next(closed, error.filename or path))
-        where = str(path) if there == path else f"in {there.parent}"
-        return StorageError(f"not permitted to write {where}")
     if error.errno == errno.EFBIG:
         hint = "see ulimit -f, or whether the disk takes large files"
         return StorageError(f"{path} cannot be written: no file may be so large", hint=hint)

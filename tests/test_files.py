@@ -350,6 +350,21 @@ def test_what_cannot_be_read_is_not_missing(
     assert not files.exists(tmp_path / "b")
 
 
+@pytest.mark.parametrize("number", [errno.EISDIR, errno.EEXIST, errno.EIO, errno.EFBIG])
+def test_an_error_names_the_file_that_the_system_refused(number: int) -> None:
+    """The system's file counts, unless it is a temporary one that no user knows."""
+    target, other = Path("shop/target.png"), Path("attic/other.png")
+    text, temporary = os.strerror(number), f"shop/{files.TEMP_PREFIX}0123.tmp"
+    for error, refused in (
+        (OSError(number, text), target),
+        (OSError(number, text, str(other)), other),
+        (OSError(number, text, str(target), None, str(other)), other),
+        (OSError(number, text, temporary), target),
+        (OSError(number, text, temporary, None, str(other)), other),
+    ):
+        assert files.storage_error(error, target).message.startswith(f"{refused} cannot be ")
+
+
 def test_the_first_write_in_a_folder_sweeps_it(tmp_path: Path) -> None:
     """Whatever command is next removes what a crash left where it writes, wherever that is."""
     (tmp_path / f"{files.TEMP_PREFIX}0123456789ab.tmp").write_bytes(b"half")

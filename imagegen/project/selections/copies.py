@@ -223,8 +223,7 @@ class _Folder:
             if has_pending(self._layout):
                 (self._path / STAGED).rmdir()
         except OSError as error:
-            path = Path(error.filename2 or error.filename or self._path)
-            raise files.storage_error(error, path) from error
+            raise files.storage_error(error, self._path) from error
 
     def _place_staged(self, file: str) -> None:
         """Give a staged copy its name, if the choice is saved; every staged file has a twin."""

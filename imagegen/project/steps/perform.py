@@ -145,4 +145,4 @@ def _refused(error: OSError, folder: Path) -> StorageError:
             f"{error.filename} cannot move in one step: {folder.parent} is on another disk",
             hint=f"let {OLD} be on the disk of the project",
         )
-    return files.storage_error(error, Path(error.filename2 or error.filename or folder))
+    return files.storage_error(error, folder)
