@@ -1,5 +1,6 @@
 """How many requests of one style are under way at once."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,24 @@ def test_memory_and_open_files_limit_the_width(
 ) -> None:
     """A small machine has fewer requests in flight; 64 a style it always may have."""
     assert machine(memory, files) == width
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory"),
+    [("2147483648\n", 2**31), ("max\n", 2**40), ("9223372036854771712\n", 2**40), (None, 2**40)],
+)
+def test_a_container_has_the_memory_of_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, memory: int
+) -> None:
+    """A control group's limit counts, of either version, if it is below the machine's memory."""
+    files = [tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes"]
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**28, "SC_PAGE_SIZE": 2**12}.get)
+    monkeypatch.setattr(runtime, "_CONTAINER_LIMITS", tuple(map(str, files)))
+    for file in files:
+        if limit is not None:
+            file.write_text(limit)
+        assert runtime._memory() == memory
+        file.unlink(missing_ok=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files")

@@ -13,19 +13,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from pathlib import Path
 from typing import Final, Protocol
 
 from imagegen.clock import Clock, SystemClock
+from imagegen.providers.base import MAX_IN_FLIGHT
 
-_MOST: Final = 1024
-"""Requests of one style in flight at most: more threads take turns that none of them needs."""
 _LEAST: Final = 64
 _STYLES: Final = 3
 _MEMORY: Final = 4 * 1024 * 1024
 """Bytes of a request in flight: its thread, and an answer of 2 MB in base64 that is decoded."""
 _DESCRIPTORS: Final = 256
 """Open files that are for all else."""
-
+_CONTAINER_LIMITS: Final = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+"""A container's limit of memory in bytes, in version 2 and 1 of control groups:
+https://docs.kernel.org/admin-guide/cgroup-v2.html, `memory.max`, and cgroup-v1/memory.html"""
 
 _LOOK = 1.0
 """Seconds between looks at the clock in a wait. Waits are measured by a clock that stops
@@ -43,27 +48,34 @@ def max_width() -> int:
     Three styles may take half of the machine's memory. The soft limit of open files is raised
     as far as the system lets this process raise it.
     """
-    return max(_LEAST, min(_MOST, _memory() // 2 // _MEMORY // _STYLES, _open_files() // _STYLES))
+    by_memory = _memory() // 2 // _MEMORY // _STYLES
+    return max(_LEAST, min(MAX_IN_FLIGHT, by_memory, _open_files() // _STYLES))
 
 
 def _memory() -> int:
-    """Return the machine's memory in bytes; enough for all requests if it is not known."""
+    """Return the machine's or container's memory in bytes; enough for all if it is unknown."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         # Windows has no sysconf.
-        return 2 * _MOST * _MEMORY * _STYLES
+        machine = 2 * MAX_IN_FLIGHT * _MEMORY * _STYLES
+    limits = [machine]
+    for file in _CONTAINER_LIMITS:
+        # Another system has no such file, and "max" is no limit.
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int(Path(file).read_text("ascii")))
+    return min(limits)
 
 
 def _open_files() -> int:
     """Return how many files the requests of all styles may have open, each its connection."""
     if sys.platform == "win32":
         # A socket there is not limited by the number of open files.
-        return _MOST * _STYLES
+        return MAX_IN_FLIGHT * _STYLES
     import resource  # noqa: PLC0415  # Windows has none
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST * _STYLES + _DESCRIPTORS
+    wanted = MAX_IN_FLIGHT * _STYLES + _DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         raised = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         with contextlib.suppress(OSError, ValueError):

@@ -17,6 +17,8 @@ from imagegen.secret import Secret
 if TYPE_CHECKING:
     from imagegen.providers.models import Catalogue
 
+MAX_IN_FLIGHT: Final = 1024
+"""Requests of one style in flight at most: more threads take turns that none of them needs."""
 MAX_REFERENCE_BYTES = 7 * 1024 * 1024
 USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 """Media types of reference images that every service takes."""

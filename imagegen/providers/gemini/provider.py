@@ -13,6 +13,7 @@ import msgspec
 import pybase64
 
 from imagegen.providers.base import (
+    MAX_IN_FLIGHT,
     MAX_REFERENCE_BYTES,
     NO_TEXT,
     USUAL_TYPES,
@@ -31,7 +32,6 @@ from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
-DEFAULT_WIDTH = 1024
 
 _CONSEQUENCES = {
     "store": "it may keep what is sent, which store = false forbids",
@@ -62,7 +62,7 @@ class Gemini:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
         self.model = options.model or MODELS.default.name
-        self.max_concurrency = options.width or DEFAULT_WIDTH
+        self.max_concurrency = options.width or MAX_IN_FLIGHT
         self._timeout = options.timeout
         self._base_url = base_address(
             options.base_url or DEFAULT_BASE_URL, "/models", "/v1beta", "/v1"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from imagegen.providers.base import (
+    MAX_IN_FLIGHT,
     NO_TEXT,
     USUAL_TYPES,
     FaultKind,
@@ -29,7 +30,6 @@ from imagegen.providers.responses import as_bad_request
 from imagegen.secret import Secret
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com"
-DEFAULT_WIDTH: Final = 1024
 
 _CONSEQUENCES: Final = {
     "quality": "it chooses the quality itself, at its price",
@@ -61,7 +61,7 @@ class OpenAI:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw
 
         self.model = options.model or MODELS.default.name
-        self.max_concurrency = options.width or DEFAULT_WIDTH
+        self.max_concurrency = options.width or MAX_IN_FLIGHT
         self._timeout = options.timeout
         # Addresses of such servers are mostly written with the version.
         self._base_url = base_address(
