@@ -11,12 +11,10 @@ import pytest
 
 from imagegen import paths
 from imagegen.errors import InputError, InvalidInputError, UsageError
-from imagegen.keys import prices
 from imagegen.keys.address import address
 from imagegen.keys.keyfile import load
 from imagegen.keys.keyring import ApiKey, Keyring, RateLimit
 from imagegen.keys.section import Section
-from imagegen.project import settings
 from imagegen.providers import TABLES
 from imagegen.secret import Secret
 
@@ -309,11 +307,6 @@ def test_what_is_no_price_is_a_fault(project: Path, text: str, field: str, words
     (fault,) = faults(project, text)
     assert fault.field == field
     assert words in f"{fault.message} {fault.hint}"
-
-
-def test_prices_know_the_sizes_that_settings_know() -> None:
-    """The two lists, which know nothing of each other, are the same."""
-    assert prices.SIZES == settings.IMAGE_SIZES
 
 
 def test_the_example_is_valid_with_all_that_it_shows(project: Path, home: Path) -> None:

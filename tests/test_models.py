@@ -10,7 +10,6 @@ import pytest
 
 from imagegen import providers
 from imagegen.engine.spending import SpendTracker
-from imagegen.project.settings import ASPECT_RATIOS, IMAGE_SIZES
 from imagegen.providers.base import (
     FaultKind,
     Price,
@@ -22,6 +21,7 @@ from imagegen.providers.base import (
 )
 from imagegen.providers.models import Catalogue, Model, State
 from imagegen.setup.check_keys import KeyCheck, Remedy
+from imagegen.sizes import RATIOS, SIDES
 from imagegen.workspace.pricing import expected
 
 GEMINI = providers.catalogue("gemini")
@@ -46,9 +46,9 @@ def test_each_table_is_sound(name: str) -> None:
             dt.date.fromisoformat(model.ends)
         assert (model.alias_of is not None) == (model.state is State.ALIAS)
         known = catalogue.find(model.name)
-        assert set(known.sizes) <= set(IMAGE_SIZES)
+        assert set(known.sizes) <= set(SIDES)
         assert known.sizes
-        assert set(known.ratios or ()) <= set(ASPECT_RATIOS)
+        assert set(known.ratios or ()) <= set(RATIOS)
         assert known.default_thinking in {None, *known.thinking}
 
 
@@ -102,8 +102,8 @@ def test_an_unknown_model_may_be_asked_for_anything(provider: str, name: str) ->
     """It is refused no size, ratio or thinking, and nothing is said of its price."""
     model = providers.catalogue(provider).find(name)
     assert not model.known
-    assert set(model.sizes) == set(IMAGE_SIZES)
-    assert all(map(model.draws_ratio, ASPECT_RATIOS))
+    assert set(model.sizes) == set(SIDES)
+    assert all(map(model.draws_ratio, RATIOS))
     if provider in {"gemini", "openai"}:
         assert model.price("1K") is None
 

@@ -11,7 +11,6 @@ import pytest
 
 from builders import picture
 from gemini_server import Answer, answers
-from imagegen.project.settings import ASPECT_RATIOS
 from imagegen.providers.base import (
     Allowance,
     FaultKind,
@@ -29,6 +28,7 @@ from imagegen.providers.openai import responses
 from imagegen.providers.openai.models import MODELS
 from imagegen.providers.openai.provider import OpenAI
 from imagegen.secret import Secret
+from imagegen.sizes import RATIOS
 from openai_server import MODERATION_WORDS, OpenAIServer, Say
 
 DEFAULT_MODEL = MODELS.default.name
@@ -229,7 +229,7 @@ def test_every_ratio_and_size_of_the_table_is_taken(model: str) -> None:
     entry = MODELS.find(model)
     with OpenAIServer(models=(model,)) as server:
         provider = OpenAI(ProviderOptions(model=model, base_url=server.address))
-        for ratio, size in itertools.product(ASPECT_RATIOS, entry.sizes):
+        for ratio, size in itertools.product(RATIOS, entry.sizes):
             if entry.state is State.SHUT_DOWN or not entry.draws_ratio(ratio):
                 continue
             request = Request(

@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
-"""The side, in pixels, of a square image of each size; other ratios have about the same area."""
+from imagegen.sizes import RATIOS, SIDES, reduced
 
 _SAME_RATIO: Final = 1.03
 """Gemini's 16:9 is 1376 x 768: what differs by less is the same to the eye."""
@@ -19,10 +18,7 @@ _SAME_RATIO: Final = 1.03
 _SAME_AREA: Final = 2.0
 """Sizes differ four times in their pixels; services round by far less than half of that."""
 
-_RATIOS: Final = (
-    *((1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (9, 21), (21, 9)),
-    *((1, 2), (2, 1), (1, 3), (3, 1), (1, 4), (4, 1), (1, 8), (8, 1)),
-)
+_NAMED_RATIOS: Final = (*RATIOS, "9:21", "1:2", "2:1", "1:3", "3:1")
 """Ratios that have a name: those of the services, and their like."""
 
 
@@ -78,9 +74,9 @@ def is_same_ratio(width: int, height: int, other_width: int, other_height: int) 
 
 def ratio_name(width: int, height: int) -> str:
     """Return a ratio as people write it: 16:9; of an unusual one the pixels."""
-    for across, down in _RATIOS:
-        if is_same_ratio(width, height, across, down):
-            return f"{across}:{down}"
+    for name in _NAMED_RATIOS:
+        if is_same_ratio(width, height, *reduced(name)):
+            return name
     divisor = math.gcd(width, height)
     across, down = width // divisor, height // divisor
     return f"{across}:{down}" if max(across, down) <= 99 else f"{width} x {height}"

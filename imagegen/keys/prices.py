@@ -8,10 +8,8 @@ import msgspec
 
 from imagegen.errors import InputError
 from imagegen.keys.keyring import Prices
+from imagegen.sizes import SIDES
 from imagegen.toml import did_you_mean
-
-SIZES: Final = ("512", "1K", "2K", "4K")
-"""The sizes that settings know; keys and settings know nothing of each other."""
 
 MOST: Final = 1000
 """US dollars for an image. What is dearer was meant for a thousand of them."""
@@ -48,14 +46,14 @@ def _of_model(
         return _dollars(field, value, shown, faults)
     sizes: dict[str, float] = {}
     for size, own in itertools.islice(value.items(), _MOST_FAULTS):
-        if size in SIZES:
+        if size in SIDES:
             price = _dollars(f"{field}.{size}", own, shown, faults)
             if price is not None:
                 sizes[size] = price
             continue
         written = ".".join([model, *_path(size, own)])
         quoted = f'write the model\'s name in quotes: "{written[:_LONGEST_SHOWN]}" = …'
-        meant = did_you_mean(size.upper(), SIZES) or "one of " + ", ".join(SIZES)
+        meant = did_you_mean(size.upper(), SIDES) or "one of " + ", ".join(SIDES)
         faults.append(
             InputError(
                 file=shown,
@@ -78,7 +76,7 @@ def _dollars(field: str, value: object, shown: str, faults: list[InputError]) ->
 
 def _path(name: str, value: object) -> Iterable[str]:
     """Return the names along which tables are nested, down to the first size or price."""
-    while name not in SIZES:
+    while name not in SIDES:
         yield name
         if not isinstance(value, dict) or not value:
             return

@@ -13,18 +13,12 @@ from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.keys import budget_server
 from imagegen.project import characters
 from imagegen.project.characters import Character
+from imagegen.sizes import RATIOS, SIDES
 from imagegen.spending import limits
 from imagegen.spending.limits import SpendingLimits
 
 FILE: Final = "imagegen.toml"
 STYLES: Final = ("illustration", "clear", "consistent")
-# fmt: off
-ASPECT_RATIOS: Final = (
-    "1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9",
-    "21:9",
-)
-# fmt: on
-IMAGE_SIZES: Final = ("512", "1K", "2K", "4K")
 _STYLE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _DEVICES = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 _ADDRESSES = ("base_url", "api_url", "endpoint", "address")
@@ -291,8 +285,8 @@ def _check(settings: Settings, label: str, faults: list[InputError]) -> None:
             fault = InputError(file=label, field=field, message=f'unknown: "{value}"', hint=hint)
             faults.append(fault)
 
-    one_of("aspect_ratio", settings.aspect_ratio, ASPECT_RATIOS)
-    one_of("image_size", settings.image_size, IMAGE_SIZES)
+    one_of("aspect_ratio", settings.aspect_ratio, RATIOS)
+    one_of("image_size", settings.image_size, tuple(SIDES))
     for name in (settings.draw or ())[:_MOST_NAMED]:
         one_of("draw", name, tuple(settings.styles))
     if settings.draw is not None and not settings.draw:

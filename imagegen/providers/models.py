@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.providers import sizes
+from imagegen import sizes
 from imagegen.providers.base import Price, Reference, ReferenceRole, TokenPrices
 from imagegen.times import in_words
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pybase64
 
-from imagegen.providers import sizes
+from imagegen import sizes
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     NO_TEXT,

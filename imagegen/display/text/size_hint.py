@@ -3,6 +3,7 @@
 from typing import Final
 
 from imagegen.images import shape
+from imagegen.sizes import SIDES
 
 _FULL_HD: Final = 1080
 _MUCH_SMALLER: Final = 0.5
@@ -19,7 +20,7 @@ def size_hint(image_size: str, aspect_ratio: str) -> str | None:
     lines = short_side(image_size, aspect_ratio)
     if lines is None or lines >= _FULL_HD:
         return None
-    for size in shape.SIDES:
+    for size in SIDES:
         if (short_side(size, aspect_ratio) or 0) >= _FULL_HD:
             return (
                 f"Images have about {lines} lines, full HD has {_FULL_HD}: "

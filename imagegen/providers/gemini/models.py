@@ -9,7 +9,7 @@ from typing import Final
 
 from imagegen.providers.base import TokenPrices
 from imagegen.providers.models import Catalogue, Model, State
-from imagegen.providers.sizes import RATIOS
+from imagegen.sizes import RATIOS
 
 _SIZES: Final = {"512": None, "1K": None, "2K": None, "4K": None}
 _GONE: Final = (

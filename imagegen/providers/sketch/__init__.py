@@ -1,5 +1,5 @@
 """The built-in provider that draws storyboard frames itself: no key, no network."""
 
-from imagegen.providers.sketch.provider import SIZES, Sketch, frame_size
+from imagegen.providers.sketch.provider import Sketch, frame_size
 
-__all__ = ["SIZES", "Sketch", "frame_size"]
+__all__ = ["Sketch", "frame_size"]

@@ -19,13 +19,10 @@ from imagegen.providers.base import (
     Request,
 )
 from imagegen.providers.models import Catalogue, Model
-from imagegen.providers.sizes import RATIOS
 from imagegen.secret import Secret
+from imagegen.sizes import RATIOS, SIDES
 
-SIZES = {"512": 0.5, "1K": 1.0, "2K": 2.0, "4K": 4.0}
-
-
-_FREE = dict.fromkeys(SIZES, 0.0)
+_FREE = dict.fromkeys(SIDES, 0.0)
 _LEVELS = ("minimal", "medium", "high")
 # It ignores references and thinking, and accepts the same requests as the API that it replaces.
 MODELS = Catalogue(
@@ -60,8 +57,8 @@ class Sketch:
         sent()
         if request.aspect_ratio not in RATIOS:
             return _unknown("aspect ratio", request.aspect_ratio, RATIOS)
-        if request.image_size not in SIZES:
-            return _unknown("image size", request.image_size, list(SIZES))
+        if request.image_size not in SIDES:
+            return _unknown("image size", request.image_size, list(SIDES))
         size = frame_size(request.aspect_ratio, request.image_size)
         return Picture(data=draw_frame(request, size))
 
@@ -79,7 +76,7 @@ def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
     1K is about 1024 x 1024 pixels of area; 16:9 gives 1360 x 765.
     """
     across, down = (int(part) for part in aspect_ratio.split(":"))
-    step = int(round(1024 / math.sqrt(across * down)) * SIZES[image_size])
+    step = int(round(1024 / math.sqrt(across * down)) * SIDES[image_size] / 1024)
     return across * step, down * step
 
 

@@ -1,16 +1,16 @@
-"""Widths and heights in pixels, for APIs that want these instead of a ratio and a word."""
+"""The aspect ratios and sizes that can be asked for, and their widths and heights in pixels."""
 
 import math
 from typing import Final
 
-AREAS: Final = {"512": 512**2, "1K": 1024**2, "2K": 2048**2, "4K": 4096**2}
-"""Pixels that an image of each size has, about."""
+SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+"""The side, in pixels, of a square image of each size; other ratios have about the same area."""
 
 RATIOS: Final = (
     *("1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1"),
     *("9:16", "16:9", "21:9"),
 )
-"""The aspect ratios of Gemini's image models, and of sketches, which stand in for them."""
+"""Those of Gemini's image models. Sketches stand in for them, and settings know no others."""
 
 
 def exact(
@@ -29,7 +29,8 @@ def exact(
     """
     across, down = reduced(aspect_ratio)
     unit = across * down * step**2
-    area = AREAS[image_size] if most is None else min(AREAS[image_size], most)
+    area = SIDES[image_size] ** 2
+    area = area if most is None else min(area, most)
     times = max(1, math.isqrt(area // unit))
     if longest is not None:
         times = min(times, longest // (max(across, down) * step))
