@@ -80,6 +80,14 @@ def write(folder: Path, record: ExportRecord) -> None:
     files.write(folder / FILE, encoding.to_indented_json(record))
 
 
+def image_records(
+    project: Project, images: Iterable[SourceImage], before: ExportRecord | None
+) -> dict[str, ImageRecord]:
+    """Return the records of images by their beats; raises as `image_record` does."""
+    known = by_path(before)
+    return {image.beat: image_record(project, image, known) for image in images}
+
+
 def by_path(record: ExportRecord | None) -> dict[str, ImageRecord]:
     """Return the images of a record by their paths, for `image_record`."""
     return {image.path: image for image in record.images} if record is not None else {}

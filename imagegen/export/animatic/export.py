@@ -132,13 +132,9 @@ class _Export:
         beats = selection.select(self._project, self._options.missing, self._options.fallback)
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
-        images = self._records(timed)
+        shown = [one.beat.image for one in timed if one.beat.image is not None]
+        images = record.image_records(self._project, shown, self._before)
         ends = cumulative([one.seconds for one in timed], self._rate)
-        if ends is None:
-            raise UsageError(
-                f"{len(timed):,} images are more than the narration has frames at "
-                f"{self._options.rate}"
-            )
         lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         made = list(self._clips(timed, lengths, images))
         keys = [clip.key(self._look, self._encoder.version) for clip in made]
@@ -182,26 +178,13 @@ class _Export:
         words = self._options.words
         spoken = transcript.load(words) if words is not None else None
         timed = timing.time(beats, timing.clock(spoken, narration))
-        length = sum((one.seconds for one in timed), Fraction(0))
-        if narration is not None and abs(length - narration.seconds) > 1 / self._rate.exact:
-            self._warnings.append(
-                f"the narration lasts {float(narration.seconds):.1f} s and the images "
-                f"{float(length):.1f} s"
-            )
+        self._warnings += filter(None, [timing.mismatch(timed, narration, self._rate)])
         if self._options.captions and not all(lettering.writes(one.phrase) for one in timed):
             self._warnings.append(
                 "captions show bars for letters that their font does not have; "
                 "export timeline writes all as SRT"
             )
         return timed
-
-    def _records(self, timed: Sequence[Timed]) -> dict[str, ImageRecord]:
-        known = record.by_path(self._before)
-        return {
-            image.beat: record.image_record(self._project, image, known)
-            for one in timed
-            if (image := one.beat.image) is not None
-        }
 
     def _clips(
         self, timed: Sequence[Timed], lengths: Sequence[int], images: dict[str, ImageRecord]

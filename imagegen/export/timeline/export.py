@@ -111,13 +111,11 @@ class _Export:
             self._warnings.append(f"{said}: {_some(redrawn)}")
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
-        records = self._records(timed)
-        stills, lacking = media.images(
-            self._project,
-            [one.beat.image for one in timed if one.beat.image is not None and not one.beat.held],
-            records,
-            svg=options.svg,
-        )
+        images = [
+            one.beat.image for one in timed if one.beat.image is not None and not one.beat.held
+        ]
+        records = record.image_records(self._project, images, self._before)
+        stills, lacking = media.images(self._project, images, records, svg=options.svg)
         if lacking:
             some = _some(lacking)
             self._warnings.append(f"no current SVG, the PNG is used: {some} (imagegen export svg)")
@@ -163,21 +161,8 @@ class _Export:
             ]
             if unheard:
                 self._warnings.append(f"not found in the narration: {_some(unheard)}")
-        length = sum((one.seconds for one in timed), Fraction(0))
-        if narration is not None and abs(length - narration.seconds) > 1 / self._rate.exact:
-            self._warnings.append(
-                f"the narration lasts {float(narration.seconds):.1f} s and the images "
-                f"{float(length):.1f} s"
-            )
+        self._warnings += filter(None, [timing.mismatch(timed, narration, self._rate)])
         return timed
-
-    def _records(self, timed: Sequence[Timed]) -> dict[str, ImageRecord]:
-        known = record.by_path(self._before)
-        return {
-            image.beat: record.image_record(self._project, image, known)
-            for one in timed
-            if (image := one.beat.image) is not None and not one.beat.held
-        }
 
     def _timeline(
         self,
@@ -187,11 +172,6 @@ class _Export:
         recordings: Sequence[MediaSource],
     ) -> Timeline:
         ends = cumulative([one.seconds for one in timed], self._rate)
-        if ends is None:
-            rate = self._options.rate
-            raise UsageError(
-                f"{len(timed):,} images are more than the narration has frames at {rate}"
-            )
         starts = [0, *ends]
         clips = (
             self._clip(one, stills, start, end)

@@ -1,10 +1,13 @@
 """Frame rates and timecode as exact fractions: sums of frames never drift from seconds."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
 from typing import Final
 
 import msgspec
+
+from imagegen.errors import UsageError
 
 RATES: Final = {
     "24": Fraction(24),
@@ -63,11 +66,11 @@ def clock_time(seconds: Fraction, separator: str = ",") -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{separator}{fraction:03d}"
 
 
-def cumulative(durations: list[Fraction], rate: Rate) -> list[int] | None:
+def cumulative(durations: Sequence[Fraction], rate: Rate) -> list[int]:
     """Return the frame at which each of these durations ends, one after the other.
 
     Ends are rounded from the sum so far, so that errors do not add up, and each lasts at least
-    one frame. None if there are more durations than frames.
+    one frame. Raises `UsageError` if there are more durations than frames.
     """
     ends: list[int] = []
     time = Fraction(0)
@@ -80,4 +83,8 @@ def cumulative(durations: list[Fraction], rate: Rate) -> list[int] | None:
             break
         ends[at] = last
         last -= 1
-    return ends if not ends or ends[0] >= 1 else None
+    if ends and ends[0] < 1:
+        name = next(name for name, exact in RATES.items() if exact == rate.exact)
+        count = len(durations)
+        raise UsageError(f"{count:,} images are more than the narration has frames at {name}")
+    return ends

@@ -1,7 +1,7 @@
 """How long each beat's image stays: from the rows, the narration, or the number of words."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Final
@@ -11,6 +11,7 @@ import msgspec
 from imagegen.errors import UsageError
 from imagegen.export.selection import ExportBeat
 from imagegen.export.timeline import words
+from imagegen.export.timeline.frames import Rate
 from imagegen.export.timeline.transcript import seconds
 from imagegen.export.timeline.voiceover import Voiceover
 from imagegen.export.timeline.words import Word
@@ -161,6 +162,15 @@ def _spoken(phrases: Sequence[str], narration: Clock) -> list[tuple[Fraction, So
         (end - start, narration.source if span.matched else Source.ESTIMATED)
         for start, end, span in zip(starts, starts[1:], spans, strict=False)
     ]
+
+
+def mismatch(timed: Iterable[Timed], narration: Voiceover | None, rate: Rate) -> str | None:
+    """Return a warning if the images last longer or shorter than the narration, else None."""
+    length = sum((one.seconds for one in timed), Fraction(0))
+    if narration is None or abs(length - narration.seconds) <= 1 / rate.exact:
+        return None
+    lasts = f"{float(narration.seconds):.1f} s and the images {float(length):.1f} s"
+    return f"the narration lasts {lasts}"
 
 
 def estimate(text: str) -> Fraction:
