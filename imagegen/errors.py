@@ -2,10 +2,10 @@
 
 A message is written for the user: what happened, on which file, beat or
 key, and what to do next. Errors of a single beat are not exceptions; they are values
-(`imagegen.providers.base.Fault`) and never stop the others.
+(`imagegen.providers.base.ProviderError`) and never stop the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -37,6 +37,15 @@ def encodable(text: str) -> str:
 def lower_first(text: str) -> str:
     """Return what a library says as it goes on in a sentence of ours: `JSON is …` stays."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it, the latest first."""
+    for _ in range(20):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class ImagegenError(Exception):

@@ -342,15 +342,15 @@ def test_reset(server: GeminiServer) -> None:
 
 
 def test_redirect_is_not_followed(server: GeminiServer) -> None:
-    """A redirect is returned as it is; the server that it points to hears nothing."""
+    """A redirect is an error that names its target; the target gets no request."""
     with GeminiServer() as other:
         server.redirect_to = f"{other.address}{PATH}"
         server.fault("fox", Answer.REDIRECT)
         reply = once(server.address)
         assert other.requests + other.listings == []
-    assert isinstance(reply, Reply)
-    assert reply.status == 302
-    assert reply.headers["Location"] == server.redirect_to
+    assert isinstance(reply, ProviderError)
+    assert reply.kind is FaultKind.REDIRECTED
+    assert "127.0.0.1 redirects to 127.0.0.1 (HTTP 302)" in reply.message
 
 
 def test_redirect_with_a_huge_body() -> None:

@@ -396,7 +396,6 @@ def test_an_error_with_status_200_is_told() -> None:
         (500, error("litellm.APIConnectionError: boom", type=None, code="500"), FaultKind.PASSING),
         (503, b"", FaultKind.PASSING),
         (502, b"<html>bad gateway</html>", FaultKind.PASSING),
-        (302, b"", FaultKind.REDIRECTED),
         (400, {"error": ["a", "list"]}, FaultKind.BAD_REQUEST),
         (400, [{"error": {"code": "invalid_api_key"}}], FaultKind.KEY_REJECTED),
         (400, {"error": {"message": 7, "code": {}, "type": []}}, FaultKind.BAD_REQUEST),

@@ -9,7 +9,7 @@ What requests does not give by itself, and an engine that runs for hours needs:
 """
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,10 +17,11 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from imagegen import __version__
+from imagegen.errors import causes_of
 from imagegen.providers import departure, environment, memory
 from imagegen.providers.base import NO_MEMORY, TOO_LARGE, FaultKind, ProviderError, noop
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
-from imagegen.providers.responses import web_page
+from imagegen.providers.responses import redirected, web_page
 from imagegen.secret import Secret
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -117,7 +118,7 @@ class Http:
         system, or when it fails after a connection was made. Each failure is a Fault: of
         kind PASSING with the reason `timeout`, `connection`, `cut short`, `too large` or
         `memory`, or of kind NETWORK if a person must act: `certificate`, `tls`, `proxy`,
-        `web page`.
+        `web page`. A redirect is never followed: it is one of kind REDIRECTED.
         """
         outcome: Reply | ProviderError
         with memory.held(), exchanging(timeout, sent) as under_way:
@@ -172,7 +173,7 @@ class Http:
         if isinstance(error, departure.HeldBackError):
             fault = self._fault("held back", "this machine slept before the request could leave")
             return msgspec.structs.replace(fault, stale=True)
-        causes = list(_causes(error))
+        causes = list(causes_of(error))
         lasting = self._proxy_fault(causes) or self._tls_fault(causes)
         if lasting is not None:
             return lasting
@@ -226,6 +227,8 @@ class Http:
             return _lasting("proxy", f"{sender} wants a name and password (HTTP 407)")
         if reply.status == 511:
             return _lasting("login", f"this network wants a login before {self.host} (HTTP 511)")
+        if 300 <= reply.status < 400:
+            return redirected(reply, self._base_url)
         return web_page(reply, self.host)
 
     def _fault(self, reason: str, message: str) -> ProviderError:
@@ -289,15 +292,6 @@ def _of_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
         f"the certificate of {host} is not trusted ({error.verify_message}): if it is the right "
         "server, set SSL_CERT_FILE to the file of the authority that signed it"
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those that led to it, the latest first."""
-    for _ in range(20):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _tunnel_refusal(error: BaseException) -> str | None:

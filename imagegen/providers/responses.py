@@ -430,7 +430,7 @@ def web_page(reply: "Reply", host: str) -> ProviderError | None:
     """
     if not reply.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return None
-    if reply.status >= 500 or reply.status in _NO_PAGE or 300 <= reply.status < 400:
+    if reply.status >= 500 or reply.status in _NO_PAGE:
         return None
     title = page_title(reply.body)
     named = f' ("{title}")' if title else ""

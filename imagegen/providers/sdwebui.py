@@ -35,7 +35,6 @@ from imagegen.providers.responses import (
     malformed,
     one,
     picture,
-    redirected,
     safe_message,
     try_decode,
 )
@@ -171,10 +170,8 @@ class SdWebUi:
         return "/sdapi/v1/img2img", msgspec.json.encode(fields)
 
     def _fault(self, reply: "Reply") -> ProviderError:
-        """Return what an answer with any status but 2xx means."""
+        """Return what an answer with a status of an error means."""
         status = reply.status
-        if 300 <= status < 400:
-            return redirected(reply, self._base_url)
         error = try_decode(_errors, reply.body)
         words = error.words if error else ""
         message = safe_message(words) or f"{self._host} answered HTTP {status}."

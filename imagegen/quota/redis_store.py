@@ -22,6 +22,7 @@ from redis import exceptions as errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from imagegen.errors import causes_of
 from imagegen.keys.budget_server import BudgetServer
 from imagegen.quota.budget import Budget
 from imagegen.quota.server_clock import ServerClock
@@ -303,7 +304,7 @@ _WORDS: Final = {
 
 def why(error: BaseException) -> str:
     """Return why the server cannot be used, as the end of a sentence that begins with its name."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"has a certificate that is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError) or "handshake" in str(cause):
@@ -314,17 +315,9 @@ def why(error: BaseException) -> str:
         return meanings[0]
     if isinstance(error, errors.TimeoutError | TimeoutError):
         return "did not answer in time"
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, OSError) and cause.strerror:
             return f"could not be reached: {cause.strerror}"
     if isinstance(error, errors.ConnectionError):
         return "ended the connection"
     return "refuses what imagegen asks"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    for _ in range(20):
-        if error is None:
-            return
-        yield error
-        error = error.__cause__ or error.__context__

@@ -30,7 +30,6 @@ from imagegen.providers.responses import (
     picture,
     plain_text,
     pointer,
-    redirected,
     safe_message,
     text_of,
     texts_in,
@@ -194,10 +193,8 @@ def listed_models(body: bytes) -> tuple[list[str], str] | ProviderError:
 
 
 def fault(reply: "Reply", base_url: str) -> ProviderError:
-    """Return what an answer with any status but 2xx means."""
+    """Return what an answer with a status of an error means."""
     status = reply.status
-    if 300 <= status < 400:
-        return redirected(reply, base_url)
     host = urlsplit(base_url).hostname or ""
     error = _error(loose(reply.body))
     if error is None:

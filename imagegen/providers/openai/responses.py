@@ -33,7 +33,6 @@ from imagegen.providers.responses import (
     picture,
     plain_text,
     pointer,
-    redirected,
     safe_message,
     text_of,
     tokens,
@@ -227,10 +226,8 @@ def listed_models(body: bytes) -> tuple[str, ...] | ProviderError:
 
 
 def fault(reply: "Reply", base_url: str) -> ProviderError:
-    """Return what an answer with any status but 2xx means."""
+    """Return what an answer with a status of an error means."""
     status = reply.status
-    if 300 <= status < 400:
-        return redirected(reply, base_url)
     error = _error(reply.body)
     host = urlsplit(base_url).hostname or ""
     kind = _kind(status, error)
