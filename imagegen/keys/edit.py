@@ -169,76 +169,17 @@ def with_key(text: str, style: str, entry: str | dict[str, Any], table: str = ""
     blank lines, the order and the kind of line ends stay. Raises `UsageError` if the file's
     layout does not allow that.
     """
-    mark = _MARK if text.startswith(_MARK) else ""
-    text = text.removeprefix(_MARK)
-    wanted = tomllib.loads(text)
-    own = wanted.setdefault(table, {}) if table else wanted
-    own.setdefault("keys", {}).setdefault(style, []).append(entry)
-    # Where every line ends as on Windows, those that are new do too.
-    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
-    source = text.replace("\r\n", "\n") if windows else text
-    for changed in _attempts(source, style, entry, table):
-        found = changed.replace("\n", "\r\n") if windows else changed
-        with contextlib.suppress(tomllib.TOMLDecodeError):
-            if _sorted(tomllib.loads(found), table) == _sorted(wanted, table):
-                return mark + found
-    hint = f'add it by hand, as in clear = ["env:NAME"] under [{table + "." * bool(table)}keys]'
-    raise UsageError("the keys file is laid out in a way that cannot be added to", hint=hint)
+    from imagegen import toml_edit  # noqa: PLC0415  # only who adds a key waits for it
 
-
-def _attempts(text: str, style: str, entry: str | dict[str, Any], table: str) -> Iterator[str]:
-    """Yield the text with the entry at the end of the list, and at its beginning.
-
-    A comment behind the last entry, where no comma follows that, hides what is appended.
-    """
-    import tomlkit  # noqa: PLC0415  # only who adds a key waits for it
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
-
-    if text and not text.endswith("\n"):
-        text += "\n"
-    for first in (False, True):
-        with contextlib.suppress(TOMLKitError):
-            document = tomlkit.parse(text)
-            keys = _keys_table(document, text, table)
-            if style not in keys:
-                _put(keys, style)
-            new: Any = entry
-            if isinstance(entry, dict):
-                # Left to itself it would be written without spaces, or as a section.
-                new = tomlkit.inline_table()
-                new.update(entry)
-            keys[style].insert(0 if first else len(keys[style]), new)
-            yield document.as_string()
-
-
-def _keys_table(document: Any, text: str, table: str) -> Any:
-    """Return the table of keys in a document of this text; made where it is missing."""
-    import tomlkit  # noqa: PLC0415
-
-    own = document
-    if (table or "keys") not in document:
-        if text.strip() and not text.endswith("\n\n"):
-            document.add(tomlkit.nl())
-        if table:
-            # Its own heading would say nothing: [openai.keys] is enough.
-            document.add(table, tomlkit.table(is_super_table=True))
-    if table:
-        own = document[table]
-    if "keys" not in own:
-        own.add("keys", tomlkit.table())
-    return own["keys"]
-
-
-def _put(keys: Any, style: str) -> None:
-    """Put an empty list below the last one, before blank lines and what comments on the next."""
-    import tomlkit  # noqa: PLC0415
-
-    below: list[Any] = []
-    body = getattr(getattr(keys, "value", None), "body", [])
-    while body and body[-1][0] is None:
-        below.append(body.pop())
-    keys[style] = tomlkit.array()
-    body.extend(reversed(below))
+    names = (table, "keys", style) if table else ("keys", style)
+    try:
+        return toml_edit.append(text, names, entry)
+    except toml_edit.TomlEditError as error:
+        heading = ".".join(names[:-1])
+        hint = f'add it by hand, as in clear = ["env:NAME"] under [{heading}]'
+        raise UsageError(
+            "the keys file is laid out in a way that cannot be added to", hint=hint
+        ) from error
 
 
 def _first(style: str, entry: str | dict[str, Any], section: Section) -> str:
@@ -322,11 +263,3 @@ def _alone() -> Iterator[None]:
         # The key is saved by then, and the lock ends with the process.
         with contextlib.suppress(OSError):
             lock.release()
-
-
-def _sorted(table: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a file with its lists of keys, of table `name` if any, in their own order."""
-    if name:
-        return {**table, name: _sorted(table[name], "")}
-    keys = {style: sorted(map(repr, own)) for style, own in table["keys"].items()}
-    return {**table, "keys": keys}

@@ -8,7 +8,6 @@ An entry belongs to the row with the prompt `of`, and follows that row if
 beat numbers change. Edits leave comments and everything else in the file as they are.
 """
 
-import contextlib
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -111,31 +110,23 @@ def render(root: Path, changes: Mapping[BeatAddress, Override | None]) -> bytes:
     An entry that only gets another number keeps what follows it. Raises
     `UsageError` if the file cannot be read, or would be too large.
     """
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415  # slow to import
-
-    from imagegen.project import rewriting  # noqa: PLC0415
+    from imagegen import toml_edit  # noqa: PLC0415  # slow to import
 
     path = root / FILE
-    data = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else _HEAD.encode()
-    if data is None:
-        raise UsageError(f"{path} cannot be read: it is a link, or too large")
-    before = load(root)
+    text, before = toml_edit.read(path, _HEAD), load(root)
     says = {where: o if o is not None and o.is_set else None for where, o in changes.items()}
-    expected = {w: o for w, o in {**before, **says}.items() if o is not None}
     values = {str(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
-    written = b""
+    names = _renamed(before, says)
     try:
-        text = data.decode("utf-8-sig")
-        for names in (_renamed(before, says), {}):
-            with contextlib.suppress(TOMLKitError) if names else contextlib.nullcontext():
-                written = rewriting.edit_tables(text, values, names).encode()
-                if _parse(written) == expected:
-                    break
-        else:
-            hint = "write its entries as tables, with nothing else in the file"
-            raise UsageError(f"{path} cannot be changed without changing more", hint=hint)
-    except (TOMLKitError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be changed: {error}", hint="fix it first") from error
+        try:
+            written = toml_edit.edit_tables(text, values, names).encode()
+        except toml_edit.TomlEditError:
+            if not names:
+                raise
+            written = toml_edit.edit_tables(text, values, {}).encode()
+    except toml_edit.TomlEditError as error:
+        hint = "write its entries as tables, with nothing else in the file"
+        raise UsageError(f"{path} cannot be changed: {error}", hint=hint) from error
     if len(written) > toml.MAX_BYTES:
         hint = "change the storyboard itself"
         raise UsageError(f"{FILE} would be larger than 4 MiB", hint=hint)
@@ -157,12 +148,6 @@ def _renamed(
             if sources:
                 names[str(sources.popleft())] = str(now)
     return names
-
-
-def _parse(data: bytes) -> dict[BeatAddress, Override]:
-    import tomllib  # noqa: PLC0415  # for edits alone
-
-    return _read(tomllib.loads(data.decode()), FILE, [])
 
 
 def edit(layout: ProjectPaths, changes: Mapping[BeatAddress, Override | None]) -> None:

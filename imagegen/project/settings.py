@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from imagegen import files, toml
+from imagegen import toml
 from imagegen.errors import InputError, InvalidInputError, UsageError
 from imagegen.keys import budget_server
 from imagegen.project import characters
@@ -158,7 +158,7 @@ def with_look(project: Path, style: str, look: str) -> bytes:
 
     Raises `UsageError` if it cannot be read.
     """
-    return _edited(project, ("styles", style), "look", look)
+    return _edited(project, ("styles", style, "look"), look)
 
 
 def with_picture(project: Path, character: str, picture: str | Mapping[str, str]) -> bytes:
@@ -166,7 +166,7 @@ def with_picture(project: Path, character: str, picture: str | Mapping[str, str]
 
     All else is unchanged. Raises `UsageError` if it cannot be read.
     """
-    return _edited(project, ("characters", character), "picture", picture)
+    return _edited(project, ("characters", character, "picture"), picture)
 
 
 def with_beats(project: Path, file: str) -> bytes:
@@ -174,52 +174,20 @@ def with_beats(project: Path, file: str) -> bytes:
 
     All else in it stays as it is. Raises `UsageError` if it cannot be read.
     """
-    import tomllib  # noqa: PLC0415  # only edits need it, and it is slow to import
+    return _edited(project, ("beats",), file)
 
-    path = project / FILE
-    before = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else b""
-    if before is None:
-        raise UsageError(f"{path} cannot be read: it is a link, or too large")
+
+def _edited(project: Path, names: tuple[str, ...], value: str | Mapping[str, str]) -> bytes:
+    from imagegen import toml_edit  # noqa: PLC0415  # slow to import
+
+    path, (*tables, name) = project / FILE, names
     try:
-        # What is not in a table has to come first.
-        text = f"beats = {msgspec.json.encode(file).decode()}\n{before.decode('utf-8-sig')}"
-        tomllib.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{path} cannot be changed: {error}") from error
-    return text.encode()
-
-
-def _edited(
-    project: Path, table: tuple[str, str], name: str, value: str | Mapping[str, str]
-) -> bytes:
-    import tomllib  # noqa: PLC0415  # only edits need these, and they are slow to import
-
-    import tomlkit  # noqa: PLC0415
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
-
-    path, (group, subtable) = project / FILE, table
-    before = files.read(path, toml.MAX_BYTES) if os.path.lexists(path) else b""
-    if before is None:
-        raise UsageError(f"{path} cannot be read: it is a link, or too large")
-    try:
-        document = tomlkit.parse(before.decode("utf-8-sig"))
-        groups = document.setdefault(group, tomlkit.table(is_super_table=True))
-        inline = tomlkit.inline_table()
-        inline.update({} if isinstance(value, str) else value)
-        groups.setdefault(subtable, tomlkit.table())[name] = (
-            value if isinstance(value, str) else inline
-        )
-        text: str = tomlkit.dumps(document)
-        expected: dict[str, Any] = tomllib.loads(before.decode("utf-8-sig"))
-        expected.setdefault(group, {}).setdefault(subtable, {})[name] = value
-        if tomllib.loads(text) != expected:
-            raise ValueError(f"more would change than {group}.{subtable}.{name}")  # noqa: TRY301
-    except (TOMLKitError, AttributeError, TypeError, ValueError) as error:
+        return toml_edit.set_value(toml_edit.read(path), names, value).encode()
+    except toml_edit.TomlEditError as error:
+        hint = f"write [{'.'.join(tables)}] as a table of its own, or {name} by hand"
         raise UsageError(
-            f"{path} cannot be changed: {error}",
-            hint=f"write [{group}.{subtable}] as a table of its own, or {name} by hand",
+            f"{path} cannot be changed: {error}", hint=hint if tables else None
         ) from error
-    return text.encode()
 
 
 def _without_foreign(
