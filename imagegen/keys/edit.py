@@ -100,9 +100,7 @@ def parse_key(text: str) -> NewKey:
     return NewKey(secret=secret)
 
 
-def read_existing(
-    place: KeyLocation, styles: Sequence[str], environ: Mapping[str, str] = os.environ
-) -> Keyring | None:
+def read_existing(place: KeyLocation, styles: Sequence[str]) -> Keyring | None:
     """Return what a keys file that is to be changed holds; None if there is none yet.
 
     Raises `InputFaultsError` with every fault of it, and `UsageError` where it cannot be
@@ -112,7 +110,7 @@ def read_existing(
     if not os.path.lexists(path):
         return None
     table, _ = _read(path, place)
-    return keyfile.parse(table, place, styles, environ)
+    return keyfile.parse(table, place, styles)
 
 
 def add_key(

@@ -58,12 +58,12 @@ class Rate(msgspec.Struct, frozen=True):
         return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{separator}{frame:02d}"
 
 
-def clock_time(seconds: Fraction, separator: str = ",") -> str:
+def clock_time(seconds: Fraction) -> str:
     """Return a time as subtitles have it: `HH:MM:SS,mmm`."""
     milliseconds = floor(seconds * 1000 + Fraction(1, 2))
     total, fraction = divmod(milliseconds, 1000)
     minutes, second = divmod(total, 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{separator}{fraction:03d}"
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d},{fraction:03d}"
 
 
 def cumulative(durations: Sequence[Fraction], rate: Rate) -> list[int]:

@@ -153,15 +153,10 @@ def failed_file(file: str, message: str, *, hint: str | None = None) -> ParsedFi
     return ParsedFile(file=file, holds_prompts=True, faults=(fault,))
 
 
-def from_rows(
-    rows: Iterable[BeatRow], file: str, faults: Iterable[InputError] = (), lines: Iterable[int] = ()
-) -> ParsedFile:
+def _from_rows(rows: Sequence[BeatRow], file: str) -> ParsedFile:
     """Return the sheet of rows that are typed already."""
-    typed_rows = tuple(rows)
-    prompted = any(row.has_prompt for row in typed_rows)
-    return ParsedFile(
-        file=file, rows=typed_rows, faults=tuple(faults), lines=tuple(lines), holds_prompts=prompted
-    )
+    prompted = any(row.has_prompt for row in rows)
+    return ParsedFile(file=file, rows=tuple(rows), holds_prompts=prompted)
 
 
 def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
@@ -180,7 +175,7 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
     except (msgspec.DecodeError, RecursionError, source.UnreadableError):
         return _from_text(data, file, styles)
     rows = document if isinstance(document, list) else document.beats
-    sheet = from_rows(rows, file)
+    sheet = _from_rows(rows, file)
     counts = {name: data.count(f'"{name}"'.encode()) for name in (*names.FIELDS, *KEPT)}
     if _may_repeat(counts, rows) and _repeats(data.decode("utf-8-sig")):
         return _from_text(data, file, styles)
@@ -291,7 +286,7 @@ def _from_very_many(text: str, file: str) -> ParsedFile:
         row = int(at[1]) + 1 if at else None
         fault = InputError(file=file, message=message, row=row, field=field)
         return ParsedFile(file=file, holds_prompts=True, faults=(fault,))
-    sheet = from_rows(document if isinstance(document, list) else document.beats, file)
+    sheet = _from_rows(document if isinstance(document, list) else document.beats, file)
     note = "other fields than ours are not read: the file is very large"
     return msgspec.structs.replace(sheet, notes=(note,))
 
