@@ -172,7 +172,7 @@ class BudgetSet:
             for key in pool:
                 account = self._ledger.account(provider, *key.owner, model)
                 slot = slots.setdefault(account.name, TrackedBudget(len(slots), account, key))
-                if key.secret not in {known.secret for known in slot.keys}:
+                if key.secret not in {other.secret for other in slot.keys}:
                     slot.keys.append(key)
                 if style not in slot.styles:
                     slot.styles.add(style)
@@ -182,8 +182,8 @@ class BudgetSet:
     def _register(self) -> None:
         """Share the limits of this process with other processes."""
         for slot in self._all:
-            given = {self._ledger.holder: self.limit(slot)}
-            self.edit(slot, partial(_give, given))
+            limits = {self._ledger.holder: self.limit(slot)}
+            self.edit(slot, partial(_give, limits))
 
     def _room(self, slot: TrackedBudget, now: float) -> int:
         return slot.budget.remaining(now, self.limit(slot))

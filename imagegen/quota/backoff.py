@@ -64,8 +64,8 @@ class Backoff:
 
     def pop_shared_keys(self) -> tuple[str, ...]:
         """Return the tails of keys that seem to share one quota, once each time they grow."""
-        found, self._together = self._together, ()
-        return found
+        tails, self._together = self._together, ()
+        return tails
 
     def _look_for_one_quota(self, slot: TrackedBudget, now: float) -> None:
         """Look whether budgets that hit a limit at one time were granted one limit in all.
@@ -76,16 +76,16 @@ class Backoff:
         if slot.budget.throttled_limit is None:
             return
         slot.throttled_at = now
-        group = [one for one in self._slots if now - one.throttled_at < _TOGETHER]
-        granted = sum(one.budget.granted_last_minute(now) for one in group)
-        limit = max(self._slots.limit(one) for one in group)
-        tails = tuple(sorted(one.keys[0].secret.tail for one in group))
+        group = [member for member in self._slots if now - member.throttled_at < _TOGETHER]
+        granted = sum(member.budget.granted_last_minute(now) for member in group)
+        limit = max(self._slots.limit(member) for member in group)
+        tails = tuple(sorted(member.keys[0].secret.tail for member in group))
         if len(group) < 2 or granted > limit:
             return
         if 2 * granted >= limit:
             # Each was half idle by itself, together they were not: the measure is exact.
-            for one in group:
-                self._slots.edit(one, lambda budget: budget.throttle_to_granted(now))
+            for member in group:
+                self._slots.edit(member, lambda budget: budget.throttle_to_granted(now))
         if not set(tails) <= self._told_together:
             self._told_together |= set(tails)
             self._together = tails

@@ -154,8 +154,8 @@ class Budget(
 
     def _lowest(self, limit: int) -> int:
         """Return the least of what this process, others and the service say is allowed."""
-        said = [limit, *self.limits.values()]
-        return min(said if self.server_limit is None else [*said, self.server_limit])
+        limits = [limit, *self.limits.values()]
+        return min(limits if self.server_limit is None else [*limits, self.server_limit])
 
     def free_at(self, now: float, limit: int) -> float:
         """Return when the next request may leave; not after `now` means at once."""
@@ -177,17 +177,17 @@ class Budget(
         earliest = max(now, self.available_at)
         if self.throttled_limit is not None:
             return [(max(earliest, self.free_at(now, limit)), 1)]
-        taken = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
-        unused = limit - len(taken)
-        ends = [(max(earliest, at + WINDOW + MARGIN), 1) for at in taken]
+        times = sorted(now if g.holder else g.at for g in self.grants)[-limit:]
+        unused = limit - len(times)
+        ends = [(max(earliest, at + WINDOW + MARGIN), 1) for at in times]
         return [(earliest, unused), *ends] if unused else ends
 
     def remaining(self, now: float, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
-        oldest, taken = now - WINDOW - MARGIN, len(self.grants)
+        oldest, used = now - WINDOW - MARGIN, len(self.grants)
         if self.grants and self.grants[0].at <= oldest:
-            taken = len([1 for g in self.grants if g.holder or g.at > oldest])
-        return self.effective_limit(limit) - taken
+            used = len([1 for g in self.grants if g.holder or g.at > oldest])
+        return self.effective_limit(limit) - used
 
     def granted_last_minute(self, now: float) -> int:
         """Return how many requests of the last minute were not refused."""
@@ -226,27 +226,27 @@ class Budget(
 
     def revoke(self, grant_id: int) -> None:
         """Take back a grant for a request that never left; one that has left counts."""
-        kept = [g for g in self.grants if g.id != grant_id or not g.holder]
-        if len(kept) < len(self.grants):
-            self.grants = kept
+        grants = [g for g in self.grants if g.id != grant_id or not g.holder]
+        if len(grants) < len(self.grants):
+            self.grants = grants
             self.day_used = max(0, self.day_used - 1)
 
-    def merge(self, known: "Budget") -> None:
+    def merge(self, other: "Budget") -> None:
         """Take in what this process knows of the budget and its record does not."""
         ids = {grant.id for grant in self.grants}
-        self.grants += [grant for grant in known.grants if grant.id not in ids]
-        self.limits |= known.limits
+        self.grants += [grant for grant in other.grants if grant.id not in ids]
+        self.limits |= other.limits
         self.server_limit = (
-            known.server_limit if known.server_limit is not None else self.server_limit
+            other.server_limit if other.server_limit is not None else self.server_limit
         )
-        self.cool_until = max(self.cool_until, known.cool_until)
-        self.empty_until = max(self.empty_until, known.empty_until)
-        self.consecutive_429s = max(self.consecutive_429s, known.consecutive_429s)
-        self.pace_grows_at = max(self.pace_grows_at, known.pace_grows_at)
-        paces = [pace for pace in (self.throttled_limit, known.throttled_limit) if pace is not None]
+        self.cool_until = max(self.cool_until, other.cool_until)
+        self.empty_until = max(self.empty_until, other.empty_until)
+        self.consecutive_429s = max(self.consecutive_429s, other.consecutive_429s)
+        self.pace_grows_at = max(self.pace_grows_at, other.pace_grows_at)
+        paces = [pace for pace in (self.throttled_limit, other.throttled_limit) if pace is not None]
         self.throttled_limit = min(paces, default=None)
-        self.spent_wall = max(self.spent_wall or 0.0, known.spent_wall or 0.0) or None
-        self.day, self.day_used = max((self.day, self.day_used), (known.day, known.day_used))
+        self.spent_wall = max(self.spent_wall or 0.0, other.spent_wall or 0.0) or None
+        self.day, self.day_used = max((self.day, self.day_used), (other.day, other.day_used))
 
     def rename(self, before: str, now: str) -> None:
         """Give what one holder holds to another: the same process by another name."""
@@ -261,13 +261,13 @@ class Budget(
         self.consecutive_429s = 0
         self.spent_wall = None
 
-    def has_server_limit(self, told: int | None, empty_until: float) -> bool:
-        """Return whether `hear` would change nothing."""
-        return told in {None, self.server_limit} and empty_until <= self.empty_until
+    def has_server_limit(self, limit: int | None, empty_until: float) -> bool:
+        """Return whether `set_server_limit` would change nothing."""
+        return limit in {None, self.server_limit} and empty_until <= self.empty_until
 
-    def set_server_limit(self, told: int | None, empty_until: float) -> None:
+    def set_server_limit(self, limit: int | None, empty_until: float) -> None:
         """Record what an answer says of the quota: its limit, and until when nothing is left."""
-        self.server_limit = told if told is not None else self.server_limit
+        self.server_limit = limit if limit is not None else self.server_limit
         self.empty_until = max(self.empty_until, empty_until)
 
     def sent_at(self, grant_id: int, now: float) -> float:

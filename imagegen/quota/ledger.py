@@ -230,11 +230,11 @@ class Ledger:
             account.budget.cool_until = just_used.cool_until
 
     def _read(self, name: str) -> tuple[int, Budget]:
-        found = self._store.load(name)
-        if found is None:
+        row = self._store.load(name)
+        if row is None:
             version, budget = 0, Budget.fresh(self._clock)
         else:
-            version, budget = found[0], self._decode(found[1])
+            version, budget = row[0], self._decode(row[1])
         budget.cool_until = max(budget.cool_until, self._store.made_at + WINDOW + MARGIN)
         return version, budget
 
@@ -267,8 +267,8 @@ class Ledger:
     def _report_loss(self) -> None:
         """Warn if the store was opened without what was in it, and count budgets as just used."""
         if self._store.reason:
-            what = f"the record of sent requests {self._store.reason}"
-            self._warn(f"{what}: nothing is sent for a minute")
+            record = f"the record of sent requests {self._store.reason}"
+            self._warn(f"{record}: nothing is sent for a minute")
         if self._store.reason and not self._store.is_remote:
             # Whoever opens it next learns of this; a server remembers when it was made.
             self._count_as_just_used()
@@ -280,8 +280,8 @@ class Ledger:
         elif isinstance(error, StoreTornError):
             self._warn(_alone_because("is damaged"))
         else:
-            what = f"cannot be used ({error})"
-            self._warn(_alone_because(what, quiet=self._store.is_remote))
+            problem = f"cannot be used ({error})"
+            self._warn(_alone_because(problem, quiet=self._store.is_remote))
         self._fall_back(just_used=self._store.is_remote or isinstance(error, StoreTornError))
 
     def _recover(self) -> bool:
@@ -314,13 +314,13 @@ class Ledger:
                     StoredBudget(_COOLDOWN_MARKER, Budget.fresh(self._clock)), self._just_used
                 )
             for account in self._accounts:
-                known = msgspec.msgpack.decode(account.row, type=Budget)
-                known.rename(before.holder, store.holder)
-                if known.cool_until == self._quiet_until:
+                budget = msgspec.msgpack.decode(account.row, type=Budget)
+                budget.rename(before.holder, store.holder)
+                if budget.cool_until == self._quiet_until:
                     # This run alone was quiet, for what is known again.
-                    known.cool_until = 0.0
+                    budget.cool_until = 0.0
                 account.name, account.version = digest(store.salt, *account.owner), 0
-                self._edit(account, partial(Budget.merge, known=known))
+                self._edit(account, partial(Budget.merge, other=budget))
         except (StoreUnavailableError, StoreTornError):
             for account, row in zip(self._accounts, rows, strict=True):
                 account.name, account.version, account.budget, account.row = row
@@ -350,9 +350,9 @@ class Ledger:
             account.version = 1
 
 
-def _alone_because(what: str, *, quiet: bool = False) -> str:
+def _alone_because(problem: str, *, quiet: bool = False) -> str:
     then = "nothing is sent for a minute, then going on" if quiet else "going on"
     return (
-        f"the record of sent requests {what}: {then} at half pace, "
+        f"the record of sent requests {problem}: {then} at half pace, "
         "because other runs with the same keys cannot be seen"
     )

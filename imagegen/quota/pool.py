@@ -122,9 +122,9 @@ class KeyPool:
         with self._held:
             now = self._clock.now()
             self._revived |= self._slots.reenable()
-            taken = self._turns.take(style, now)
-            if taken is not None:
-                slot, key, grant = taken
+            granted = self._turns.take(style, now)
+            if granted is not None:
+                slot, key, grant = granted
                 return Lease(key.secret, style, slot.index, grant, self._slots.holder)
             comes = self._turns.next_at(style, now)
             if comes is None:

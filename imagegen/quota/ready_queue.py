@@ -40,10 +40,10 @@ class TrackedBudget:
         """What is known of the budget, as of its last change by this process."""
         return self.account.budget
 
-    def key(self, wanted: Collection[Secret] | None) -> ApiKey | None:
+    def key(self, secrets: Collection[Secret] | None) -> ApiKey | None:
         """Return the first key that is wanted (None: any) and that is not rejected."""
         for key in self.keys:
-            if (wanted is None or key.secret in wanted) and key.secret not in self.rejected:
+            if (secrets is None or key.secret in secrets) and key.secret not in self.rejected:
                 return key
         return None
 

@@ -103,9 +103,9 @@ class RedisStore:
     def load(self, name: str) -> tuple[int, bytes] | None:
         """Return the row's version and bytes, or None if there is no such row."""
         reply = self._call("load", self._generation, name)
-        found = self._list(reply, 5)
-        self._running = self._names(found[4])
-        version, row = self._split(found[3])
+        parts = self._list(reply, 5)
+        self._running = self._names(parts[4])
+        version, row = self._split(parts[3])
         if version < self._versions.get(name, 0):
             # A replica that took over had not heard of the last changes.
             self._forget("has lost changes")
@@ -117,7 +117,7 @@ class RedisStore:
 
         Also returns False if this process has a new name by now: it must repeat its change.
         """
-        what = self._call(
+        result = self._call(
             "swap",
             self._generation,
             name,
@@ -127,11 +127,11 @@ class RedisStore:
             _LEASE_MILLISECONDS,
             renews=True,
         )[2]
-        if what == b"expired":
+        if result == b"expired":
             self._rejoin()
-        if what == b"written":
+        if result == b"written":
             self._versions[name] = version + 1
-        return bool(what == b"written")
+        return bool(result == b"written")
 
     def alive(self, holder: str) -> bool:
         """Whether this process, or another one's lease, was running when last looked at."""
@@ -197,23 +197,23 @@ class RedisStore:
 
     def _call(self, operation: str, *arguments: Any, renews: bool = False) -> list[Any]:
         """Run an operation of the script; raises `StoreLostError` if the store was replaced."""
-        asked = self._clock.now()
+        sent_at = self._clock.now()
         with self._translate_errors():
             reply = self._script(keys=self._keys, args=[operation, *arguments])
         answered = self._clock.now()
-        found = self._list(reply, 2)
+        parts = self._list(reply, 2)
         try:
-            server = int(found[0]) + int(found[1]) / 1_000_000
+            server = int(parts[0]) + int(parts[1]) / 1_000_000
         except ValueError:
             raise self._strange() from None
-        if renews and found[2:3] != [b"expired"]:
-            self._held_until = asked + _LEASE_SECONDS - _EARLY
-        self._jump = max(self._jump, self._clock.observe(server, asked, answered))
-        if found[2:3] == [b"lost"]:
+        if renews and parts[2:3] != [b"expired"]:
+            self._held_until = sent_at + _LEASE_SECONDS - _EARLY
+        self._jump = max(self._jump, self._clock.observe(server, sent_at, answered))
+        if parts[2:3] == [b"lost"]:
             raise StoreLostError(f"on {self._server.name} was lost")
         if operation not in {"open", "forget"}:
             self._require_reliable_time()
-        return found
+        return parts
 
     def _require_reliable_time(self) -> None:
         if self._jump > _MOST_JUMP:
@@ -251,7 +251,7 @@ class RedisStore:
         return int(version), row
 
     def _names(self, reply: object) -> frozenset[str]:
-        return frozenset(one.decode("ascii", "replace") for one in self._list(reply, 0))
+        return frozenset(name.decode("ascii", "replace") for name in self._list(reply, 0))
 
     def _list(self, reply: object, least: int) -> list[Any]:
         if not isinstance(reply, list) or len(reply) < least:

@@ -54,9 +54,9 @@ class FairScheduler:
             key=lambda shelf: (self._waiting_for(shelf), style not in shelf.styles),
         ):
             if self._is_next(shelf, style, now):
-                taken = self._take_from(shelf, style, now)
-                if taken is not None:
-                    return taken
+                granted = self._take_from(shelf, style, now)
+                if granted is not None:
+                    return granted
         return None
 
     def next_at(self, style: str, now: float) -> float | None:
@@ -82,10 +82,10 @@ class FairScheduler:
         most = None if per_day is None else max(0, per_day - budget.used_today(wall))
         lent = self.lends and slot.disabled_reason is None and slot.key(None) is not None
         users = [s for s in left if s in slot.styles and self._slots.usable(slot, s)]
-        others = [s for s in left if s not in users and self._slots.secrets.get(s)]
+        borrowers = [s for s in left if s not in users and self._slots.secrets.get(s)]
         return Capacity(
             styles=frozenset(users),
-            borrowers=frozenset(others if lent else ()),
+            borrowers=frozenset(borrowers if lent else ()),
             per_minute=effective,
             free_slots=budget.free_slots(now, limit),
             # The rolling minute holds for a slowed budget too.
@@ -106,9 +106,9 @@ class FairScheduler:
         Of a budget that it shares with others, its own keys may be rejected and theirs not. Who
         has none that works there lends none, and others need not wait for that.
         """
-        own = self._slots.key(slot, style)
-        if own is not None or not self._can_borrow(style):
-            return own
+        key = self._slots.key(slot, style)
+        if key is not None or not self._can_borrow(style):
+            return key
         lenders = {other for other in slot.styles if self._slots.key(slot, other) is not None}
         return slot.key(None) if lenders <= self._idle else None
 
@@ -158,8 +158,8 @@ class FairScheduler:
         self, shelf: ReadyQueue, style: str, now: float
     ) -> tuple[TrackedBudget, ApiKey, int] | None:
         not_ours = []
-        taken = None
-        while taken is None and (slot := shelf.pop(now)) is not None:
+        granted = None
+        while granted is None and (slot := shelf.pop(now)) is not None:
             key = self._key(slot, style)
             if key is None:
                 not_ours.append(slot)
@@ -169,7 +169,7 @@ class FairScheduler:
                 self._served += 1
                 shelf.last_served[style] = self._served
                 self._waiting.pop(style, None)
-                taken = slot, key, grant
+                granted = slot, key, grant
         for slot in not_ours:
             self._slots.put_back(slot)
-        return taken
+        return granted

@@ -50,13 +50,13 @@ class ServerClock(Clock):
         """Seconds by which `offset` may be wrong."""
         return (self._high - self._low) / 2
 
-    def observe(self, server: float, asked: float, answered: float) -> float:
+    def observe(self, server: float, sent_at: float, answered: float) -> float:
         """Take in the server's time, read between two times of `now`.
 
         Returns the seconds by which the server's clock was set forward since the last reading,
         0 if it was not. A clock that was set back is followed: budgets then only wait longer.
         """
-        low, high = server - answered, server - asked
+        low, high = server - answered, server - sent_at
         # Where `now` stops while the machine sleeps, its wall clock shows how long that was.
         awake = self._local.wall() - answered
         slept, drift = max(0.0, awake - self._awake), _DRIFT * (answered - self._seen)

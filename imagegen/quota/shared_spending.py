@@ -117,13 +117,13 @@ class SharedSpending:
     def _ask(self, entry: Entry, most: int, team: Sequence[Limit]) -> frozenset[Period]:
         """Reserve a request on the server; return the periods whose limits it could pass."""
         lowest = [
-            min((one.most for one in team if one.period is period), default="")
+            min((limit.most for limit in team if limit.period is period), default="")
             for period in (Period.DAY, Period.MONTH)
         ]
         first = Period.MONTH.first_day(entry.day)
         month = (first + dt.timedelta(days=number) for number in range(31))
-        others = (day for day in month if day.month == first.month and day != entry.day)
-        days = [entry.day, *others]
+        other_days = (day for day in month if day.month == first.month and day != entry.day)
+        days = [entry.day, *other_days]
         reply = self._call(self._reserve, days, entry.id, most, _KEPT, *lowest)
         if not isinstance(reply, list) or not set(reply) <= {b"day", b"month"}:
             raise LedgerError(f"{self._name} gave an unexpected answer")

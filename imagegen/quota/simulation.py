@@ -88,13 +88,13 @@ class _Queue:
         """Send `count` requests now; requests that depend on them follow their answers."""
         while count:
             length = max(self._ready)
-            taken = min(count, self._ready[length])
-            self._ready[length] -= taken
+            sent = min(count, self._ready[length])
+            self._ready[length] -= sent
             if not self._ready[length]:
                 del self._ready[length]
             if length > 1:
-                heapq.heappush(self._coming, (at + self._answer, length - 1, taken))
-            count -= taken
+                heapq.heappush(self._coming, (at + self._answer, length - 1, sent))
+            count -= sent
 
 
 class _Simulation:
@@ -135,8 +135,8 @@ class _Simulation:
             if later is not None:
                 heapq.heappush(self._heap, (later, len(supply.styles), index, count - used))
             if used:
-                again = at + (used * supply.spacing or WINDOW + MARGIN)
-                heapq.heappush(self._heap, (again, len(supply.styles), index, used))
+                next_at = at + (used * supply.spacing or WINDOW + MARGIN)
+                heapq.heappush(self._heap, (next_at, len(supply.styles), index, used))
         return self._last | dict.fromkeys(self._left)
 
     def _assign(self, at: float, index: int, count: int) -> int:
@@ -150,10 +150,10 @@ class _Simulation:
                 break
             share, over = divmod(room - used, len(wanting))
             for nth, style in enumerate(wanting):
-                taken = min(share + (nth < over), self._queues[style].ready(at))
-                if taken:
-                    used += taken
-                    self._take(style, taken, at)
+                assigned = min(share + (nth < over), self._queues[style].ready(at))
+                if assigned:
+                    used += assigned
+                    self._take(style, assigned, at)
             # Who had one more than others has the last turn next time.
             ahead = wanting[:over]
             self._order.sort(key=ahead.__contains__)
@@ -171,8 +171,8 @@ class _Simulation:
 
     def _candidates(self, supply: Capacity, at: float) -> list[str]:
         able = [style for style in self._order if self._queues[style].ready(at)]
-        own = [style for style in able if style in supply.styles]
-        return own or [style for style in able if style in supply.borrowers]
+        owners = [style for style in able if style in supply.styles]
+        return owners or [style for style in able if style in supply.borrowers]
 
     def _next(self, supply: Capacity) -> float | None:
         """Return when a place of this budget becomes usable."""

@@ -158,8 +158,8 @@ class SqliteStore:
             with filelock.FileLock(folder / "opening.lock", timeout=busy_seconds):
                 self._connection = self._open_or_replace()
                 try:
-                    found = self._path.stat()
-                    self._identity = (found.st_dev, found.st_ino)
+                    status = self._path.stat()
+                    self._identity = (status.st_dev, status.st_ino)
                     self.salt = self._read_salt()
                     self._presence = _ProcessLock(folder / _HOLDERS)
                 except BaseException:
@@ -227,13 +227,13 @@ class SqliteStore:
     def gone(self) -> bool:
         """Whether the file was deleted or replaced since it was opened."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
             # Unknown; the open file still works.
             return False
-        return (found.st_dev, found.st_ino) != self._identity or found.st_size == 0
+        return (status.st_dev, status.st_ino) != self._identity or status.st_size == 0
 
     def close(self) -> None:
         """Close the file and end this process's presence."""
