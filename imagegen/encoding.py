@@ -58,7 +58,7 @@ def _sendable(value: object) -> object:
         case str():
             return encodable(value)
         case dict():
-            return {_sendable(key): _sendable(one) for key, one in value.items()}
+            return {_sendable(key): _sendable(item) for key, item in value.items()}
         case list() | tuple():
-            return [_sendable(one) for one in value]
+            return [_sendable(item) for item in value]
     return value

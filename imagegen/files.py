@@ -105,8 +105,8 @@ def read(path: Path, limit: int) -> bytes | None:
             return None
         raise unreadable(error, path) from error
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
             return None
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return file.readall()
@@ -154,27 +154,27 @@ def has_stub(path: Path) -> bool:
     return any(os.path.lexists(path.with_name(name)) for name in stub_names(path.name))
 
 
-def is_stub(found: os.stat_result) -> bool:
+def is_stub(status: os.stat_result) -> bool:
     """Return whether a file's bytes are on a cloud drive alone: reading it would download it."""
-    flags: int = getattr(found, "st_flags", 0)
-    attributes: int = getattr(found, "st_file_attributes", 0)
+    flags: int = getattr(status, "st_flags", 0)
+    attributes: int = getattr(status, "st_file_attributes", 0)
     return bool(flags & _DATALESS or attributes & _RECALL)
 
 
-def is_hollow(found: os.stat_result) -> bool:
+def is_hollow(status: os.stat_result) -> bool:
     """Return whether a file has a size and takes no space on the disk.
 
     Some systems report this for complete files too: it only explains a file that cannot be read.
     """
-    return found.st_size > 0 and getattr(found, "st_blocks", 1) == 0
+    return status.st_size > 0 and getattr(status, "st_blocks", 1) == 0
 
 
-def stat_signature(found: os.stat_result) -> tuple[int, int, int]:
+def stat_signature(status: os.stat_result) -> tuple[int, int, int]:
     """Return (size, mtime_ns, inode); equal tuples mean an unchanged file.
 
     A folder's listing on Windows has no inode, and says 0.
     """
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def make_folder(path: Path) -> None:

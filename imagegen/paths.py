@@ -11,8 +11,8 @@ STATE_VARIABLE: Final = "IMAGEGEN_STATE_DIR"
 
 def state_folder() -> Path:
     """Return the folder for what is shared by all runs of this user."""
-    named = os.environ.get(STATE_VARIABLE)
-    return Path(named) if named else platformdirs.user_state_path("imagegen", appauthor=False)
+    folder = os.environ.get(STATE_VARIABLE)
+    return Path(folder) if folder else platformdirs.user_state_path("imagegen", appauthor=False)
 
 
 def user_file() -> Path:

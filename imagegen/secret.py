@@ -28,7 +28,7 @@ class Secret:
         self._value = value
         self._number = 0
         if len(value) >= _SHORTEST_SOUGHT and value not in _seen:
-            _seen.update({one: _needle(one, self.tail) for one in _spellings(value)})
+            _seen.update({spelling: _needle(spelling, self.tail) for spelling in _spellings(value)})
 
     @property
     def tail(self) -> str:
@@ -74,9 +74,9 @@ def tell_apart(keys: Iterable[Secret]) -> None:
     alike: dict[str, dict[Secret, list[Secret]]] = {}
     for key in keys:
         alike.setdefault(key.tail, {}).setdefault(key, []).append(key)
-    for others in alike.values():
-        for number, same in enumerate(others.values(), 1):
-            for key in same if len(others) > 1 else ():
+    for distinct in alike.values():
+        for number, same in enumerate(distinct.values(), 1):
+            for key in same if len(distinct) > 1 else ():
                 key._number = number  # noqa: SLF001  # this module's own
 
 
@@ -89,17 +89,17 @@ def redact(text: str) -> str:
     """
     if not _seen:
         return text
-    found = list(_spans(text))
+    spans = list(_spans(text))
     plain, starts, ends = _unescaped(text)
     if plain != text:
-        found += [_Span(starts[s.start], ends[s.end - 1], s.tail) for s in _spans(plain)]
+        spans += [_Span(starts[s.start], ends[s.end - 1], s.tail) for s in _spans(plain)]
     # The longest first: one key may begin with another.
-    found.sort(key=lambda span: span.start - span.end)
-    kept: list[_Span] = []
-    for span in found:
-        if not any(span.start < other.end and other.start < span.end for other in kept):
-            kept.append(span)
-    for span in sorted(kept, reverse=True):
+    spans.sort(key=lambda span: span.start - span.end)
+    chosen: list[_Span] = []
+    for span in spans:
+        if not any(span.start < other.end and other.start < span.end for other in chosen):
+            chosen.append(span)
+    for span in sorted(chosen, reverse=True):
         text = text[: span.start] + span.tail + text[span.end :]
     return text
 

@@ -18,5 +18,5 @@ def project_command(name: str, path: object, *options: str) -> str:
     folder = str(path)
     if folder.startswith("-"):
         folder = f"./{folder}"
-    named = [] if folder in {"", "."} else [folder]
-    return command("imagegen", *name.split(), *named, *options)
+    folders = [] if folder in {"", "."} else [folder]
+    return command("imagegen", *name.split(), *folders, *options)

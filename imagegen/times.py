@@ -73,15 +73,15 @@ def seconds(written: object) -> float | None:
 
 def _in_digits(text: str) -> str:
     """Return a date in words in ISO 8601, and any other text as it is, without `UTC` behind it."""
-    found = _DATE_IN_WORDS.fullmatch(text)
+    match = _DATE_IN_WORDS.fullmatch(text)
     months = [name[:3] for name in _MONTHS]
-    month = found and (found["month"] or found["first"])
-    if found is None or month not in months:
+    month = match and (match["month"] or match["first"])
+    if match is None or month not in months:
         return text.removesuffix(" UTC").removesuffix(" GMT")
-    day = int(found["day"] or found["then"])
+    day = int(match["day"] or match["then"])
     return (
-        f"{found['year']}-{months.index(month) + 1:02}-{day:02}T{found['time']}"
-        f"{found['offset'] or '+00:00'}"
+        f"{match['year']}-{months.index(month) + 1:02}-{day:02}T{match['time']}"
+        f"{match['offset'] or '+00:00'}"
     )
 
 

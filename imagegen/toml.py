@@ -23,44 +23,44 @@ _ENDLESS_NAME = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{64}}
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def did_you_mean(wrong: str, known: Iterable[str]) -> str | None:
+def did_you_mean(wrong: str, names: Iterable[str]) -> str | None:
     """Return `did you mean "…"?` for the known name nearest to `wrong`, or None."""
-    near = nearest(wrong, known)
+    near = nearest(wrong, names)
     return f'did you mean "{near}"?' if near is not None else None
 
 
-def nearest(wrong: str, known: Iterable[str]) -> str | None:
+def nearest(wrong: str, names: Iterable[str]) -> str | None:
     """Return the name that is most like `wrong`, or None if none is like it."""
     if len(wrong) > _LONGEST_GUESSED:
         return None
-    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(wrong, list(names), n=1, cutoff=0.6)
     return near[0] if near else None
 
 
-def read(path: Path, shown: str, faults: list[InputError]) -> dict[str, Any] | None:
+def read(path: Path, label: str, faults: list[InputError]) -> dict[str, Any] | None:
     """Read a TOML file; on an error add it to `faults` and return None.
 
-    `shown` is the file's name in messages. A byte order mark is accepted.
+    `label` is the file's name in messages. A byte order mark is accepted.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             # A pipe or a device would never end.
-            faults.append(InputError(file=shown, message="is not a regular file"))
+            faults.append(InputError(file=label, message="is not a regular file"))
             return None
         if status.st_size > MAX_BYTES:
-            faults.append(InputError(file=shown, message="is larger than 4 MiB"))
+            faults.append(InputError(file=label, message="is larger than 4 MiB"))
             return None
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"byte {error.start + 1} is not UTF-8"
-        faults.append(InputError(file=shown, message=where, hint="save the file as UTF-8"))
+        faults.append(InputError(file=label, message=where, hint="save the file as UTF-8"))
         return None
     except OSError as error:
-        faults.append(InputError(file=shown, message=f"cannot be read: {error.strerror}"))
+        faults.append(InputError(file=label, message=f"cannot be read: {error.strerror}"))
         return None
     if _ENDLESS_NAME.search(text):
-        faults.append(InputError(file=shown, message="has a name of more than 64 parts"))
+        faults.append(InputError(file=label, message="has a name of more than 64 parts"))
         return None
     import tomllib  # noqa: PLC0415  # many a project has no such file
 
@@ -68,7 +68,7 @@ def read(path: Path, shown: str, faults: list[InputError]) -> dict[str, Any] | N
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Beside its own error tomllib lets through what `int` says of thousands of digits.
-        faults.append(InputError(file=shown, message=f"is not valid TOML: {error}"))
+        faults.append(InputError(file=label, message=f"is not valid TOML: {error}"))
         return None
 
 
@@ -76,7 +76,7 @@ def convert(
     table: Mapping[str, Any],
     kind: type[T],
     *,
-    shown: str,
+    label: str,
     faults: list[InputError],
     prefix: str = "",
 ) -> T:
@@ -89,10 +89,10 @@ def convert(
     values: dict[str, Any] = {}
     for name, value in table.items():
         if len(faults) >= _MOST_FAULTS:
-            faults.append(InputError(file=shown, message="too many errors: the rest is not read"))
+            faults.append(InputError(file=label, message="too many errors: the rest is not read"))
             break
         if name not in fields:
-            faults.append(unknown(name, fields, shown=shown, prefix=prefix))
+            faults.append(unknown(name, fields, label=label, prefix=prefix))
             continue
         try:
             values[fields[name].name] = msgspec.convert(value, fields[name].type)
@@ -102,7 +102,7 @@ def convert(
             if message.startswith(_NO_CHOICE):
                 message = f'unknown: "{message.removeprefix(_NO_CHOICE)[1:-1]}"'
                 hint = _choices(fields[name].type)
-            faults.append(InputError(file=shown, field=where, message=message, hint=hint))
+            faults.append(InputError(file=label, field=where, message=message, hint=hint))
     return kind(**values)
 
 
@@ -113,11 +113,11 @@ def _choices(kind: Any) -> str | None:
     return f"one of {', '.join(dict.fromkeys(words))}" if words else None
 
 
-def unknown(name: str, known: Collection[str], *, shown: str, prefix: str = "") -> InputError:
+def unknown(name: str, known_names: Collection[str], *, label: str, prefix: str = "") -> InputError:
     """Return the error of an unknown setting, with the nearest known one."""
-    hint = did_you_mean(name, known) or "known settings: " + ", ".join(sorted(known))
+    hint = did_you_mean(name, known_names) or "known settings: " + ", ".join(sorted(known_names))
     field = prefix + name[:_LONGEST_SHOWN]
-    return InputError(file=shown, field=field, message="unknown setting", hint=hint)
+    return InputError(file=label, field=field, message="unknown setting", hint=hint)
 
 
 def _place(field: str, error: str) -> tuple[str, str]:

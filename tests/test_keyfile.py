@@ -352,7 +352,7 @@ def test_the_first_source_of_keys_decides(project: Path, home: Path, tmp_path: P
     names = ("FIRST_KEY", "SECOND_KEY", "THIRD_KEY")
 
     def found(named: Path | None = None) -> tuple[str, str | None]:
-        ring = load(project, STYLES, named=named, variables=names, environ=environ)
+        ring = load(project, STYLES, keys_file=named, variables=names, environ=environ)
         return ring.pool("clear")[0].secret.reveal(), ring.source
 
     assert found(named) == ("test-key-from-option", str(named))
@@ -387,7 +387,7 @@ def test_a_named_file_must_exist(project: Path, tmp_path: Path, how: str) -> Non
     missing = tmp_path / "missing-keys.toml"
     environ = {"IMAGEGEN_KEYS": str(missing)} if how == "IMAGEGEN_KEYS" else {}
     with pytest.raises(UsageError, match=how):
-        load(project, STYLES, named=missing if how == "--keys" else None, environ=environ)
+        load(project, STYLES, keys_file=missing if how == "--keys" else None, environ=environ)
 
 
 @pytest.mark.parametrize("how", ["--keys", "IMAGEGEN_KEYS"])
@@ -396,7 +396,7 @@ def test_a_key_in_place_of_a_files_name_is_not_shown(project: Path, how: str) ->
     key = "AIzaSyTest-key-000000000000000000000abcd"
     environ = {"IMAGEGEN_KEYS": key} if how == "IMAGEGEN_KEYS" else {}
     with pytest.raises(UsageError) as caught:
-        load(project, STYLES, named=Path(key) if how == "--keys" else None, environ=environ)
+        load(project, STYLES, keys_file=Path(key) if how == "--keys" else None, environ=environ)
     assert caught.value.message == f"…abcd: no such file (named by {how})"
     assert "name of a keys file" in (caught.value.hint or "")
 
@@ -420,7 +420,7 @@ def test_a_file_of_the_users_may_say_where_keys_go(
     path = home if where == "user" else tmp_path / "named-keys.toml"
     write(path, f'base_url = "https://proxy.example/"\n[keys]\nclear = ["{A}"]')
     environ = {"IMAGEGEN_KEYS": str(path)} if where == "IMAGEGEN_KEYS" else {}
-    ring = load(project, STYLES, named=path if where == "--keys" else None, environ=environ)
+    ring = load(project, STYLES, keys_file=path if where == "--keys" else None, environ=environ)
     assert address(None, ring, {}) == "https://proxy.example"
 
 

@@ -221,7 +221,7 @@ def test_a_named_file_decides_even_if_it_says_nothing(project: Path, home: Path)
     """Who names a file wants that one, and is told what it lacks."""
     write(home, f'[openai.keys]\ndefault = ["{B}"]')
     named = write(project / "mine-keys.toml", f'[keys]\ndefault = ["{A}"]')
-    assert credentials.load(project, "openai", STYLES, named=named).pools == {}
+    assert credentials.load(project, "openai", STYLES, keys_file=named).pools == {}
 
 
 @pytest.mark.parametrize("provider", ["gemini", "openai"])

@@ -20,17 +20,17 @@ def address(
 
     None means the provider's own address. Raises `UsageError` for what is no http address.
     """
-    found = option or environ.get(ADDRESS_VARIABLE) or ring.base_url
-    if not found:
+    url = option or environ.get(ADDRESS_VARIABLE) or ring.base_url
+    if not url:
         return None
     try:
-        parts = urlsplit(found)
+        parts = urlsplit(url)
         sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         # Brackets without an IPv6 address, or no port number.
         raise UsageError("the address is not a valid one", hint=_ADDRESS_HINT) from None
     # None of these is quoted: it may hold a key.
-    if not found.isprintable() or any(map(str.isspace, found)):
+    if not url.isprintable() or any(map(str.isspace, url)):
         # `urlsplit` leaves some of them out: it would judge another address than is asked.
         raise UsageError("the address holds a blank or a control character", hint=_ADDRESS_HINT)
     if parts.username or parts.password:
@@ -38,9 +38,9 @@ def address(
     if parts.query or parts.fragment:
         raise UsageError('the address holds a "?" or "#"', hint=_ADDRESS_HINT)
     if not sound:
-        message = f'the address "{found}" is not one that requests can be sent to'
+        message = f'the address "{url}" is not one that requests can be sent to'
         raise UsageError(message, hint=_ADDRESS_HINT)
-    return found.rstrip("/")
+    return url.rstrip("/")
 
 
 def plaintext_warning(base_url: str | None) -> str | None:

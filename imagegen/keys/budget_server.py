@@ -67,32 +67,32 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> BudgetServer | 
 
 
 def from_table(
-    table: object, shown: str, faults: list[InputError], environ: Mapping[str, str] = os.environ
+    table: object, label: str, faults: list[InputError], environ: Mapping[str, str] = os.environ
 ) -> BudgetServer | None:
     """Return the server that a `[budgets]` table names; its errors are added to `faults`."""
     if not isinstance(table, dict):
-        faults.append(InputError(file=shown, field=TABLE, message="expected a table"))
+        faults.append(InputError(file=label, field=TABLE, message="expected a table"))
         return None
     for name in list(table)[:10]:
         if name != "url":
             message = "unknown setting"
             field = f"{TABLE}.{name[:100]}"
-            faults.append(InputError(file=shown, field=field, message=message, hint="only: url"))
+            faults.append(InputError(file=label, field=field, message=message, hint="only: url"))
     url = table.get("url")
     try:
         return parse(url, environ)
     except ValueError as error:
-        faults.append(InputError(file=shown, field=f"{TABLE}.url", message=str(error), hint=_HINT))
+        faults.append(InputError(file=label, field=f"{TABLE}.url", message=str(error), hint=_HINT))
         return None
 
 
-def refuse(table: Mapping[str, Any], shown: str) -> list[InputError]:
+def refuse(table: Mapping[str, Any], label: str) -> list[InputError]:
     """Return the error of a project's file that names a server for budgets."""
     if TABLE not in table:
         return []
     message = "a project may not say where budgets are shared"
     hint = f"use {VARIABLE} or the keys file in your own configuration folder"
-    return [InputError(file=shown, field=TABLE, message=message, hint=hint)]
+    return [InputError(file=label, field=TABLE, message=message, hint=hint)]
 
 
 def parse(url: object, environ: Mapping[str, str] = os.environ) -> BudgetServer:

@@ -50,9 +50,9 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def entry(self) -> str | dict[str, Any]:
         """What the style's list gets: text, or a table where the key has limits of its own."""
-        own = {"requests_per_minute": self.requests_per_minute, "project": self.project}
-        given = {name: value for name, value in own.items() if value is not None}
-        return {"key": self.written, **given} if given else self.written
+        options = {"requests_per_minute": self.requests_per_minute, "project": self.project}
+        fields = {name: value for name, value in options.items() if value is not None}
+        return {"key": self.written, **fields} if fields else self.written
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,14 +184,14 @@ def _first(style: str, entry: str | dict[str, Any], section: Section) -> str:
     """Return the text of a new keys file."""
     import tomli_w  # noqa: PLC0415
 
-    own = {"requests_per_minute": section.per_minute, "keys": {style: [entry]}}
-    return tomli_w.dumps({section.table: own} if section.table else own)
+    content = {"requests_per_minute": section.per_minute, "keys": {style: [entry]}}
+    return tomli_w.dumps({section.table: content} if section.table else content)
 
 
 def _keys_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the lists of keys in a file that has been read: of a provider's table, if named."""
-    own = table.get(name, {}) if name else table
-    keys: Mapping[str, Any] = own.get("keys", {})
+    provider_table = table.get(name, {}) if name else table
+    keys: Mapping[str, Any] = provider_table.get("keys", {})
     return keys
 
 
@@ -200,7 +200,7 @@ def _stands(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) ->
     if new.secret is not None:
         return any(key.secret == new.secret for key in ring.pools.get(style, ()))
     entries = lists.get(style, [])
-    return any(new.written == _key_of(one) for one in entries)
+    return any(new.written == _key_of(entry) for entry in entries)
 
 
 def _key_of(entry: object) -> object:

@@ -56,13 +56,13 @@ class PoolReader:
     def __init__(
         self,
         limit: RateLimit,
-        shown: str,
+        label: str,
         field: str,
         environ: Mapping[str, str],
         faults: list[InputError],
     ) -> None:
         self._limit = limit
-        self._shown = shown
+        self._label = label
         self._field = field
         self._environ = environ
         self._faults = faults
@@ -84,7 +84,7 @@ class PoolReader:
             self._fault(field, 'expected text or a table, as in { key = "env:NAME" }')
             return None
         read = toml.convert(
-            entry, _Entry, shown=self._shown, faults=self._faults, prefix=field + "."
+            entry, _Entry, label=self._label, faults=self._faults, prefix=field + "."
         )
         if read.key is None:
             if "key" not in entry:
@@ -107,22 +107,22 @@ class PoolReader:
         return ApiKey(Secret(value), limit, read.project)
 
     def _fault(self, field: str, message: str) -> None:
-        self._faults.append(InputError(file=self._shown, field=field, message=message))
+        self._faults.append(InputError(file=self._label, field=field, message=message))
 
 
 def check(
-    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], *, prefix: str = ""
+    pools: Mapping[str, list[ApiKey]], label: str, faults: list[InputError], *, prefix: str = ""
 ) -> None:
     """Report every key that would draw on two budgets, and every budget with two limits.
 
     `prefix` precedes `keys` in the names of fields.
     """
-    _check_projects(pools, shown, faults, f"{prefix}keys")
-    _check_limits(pools, shown, faults, f"{prefix}keys")
+    _check_projects(pools, label, faults, f"{prefix}keys")
+    _check_limits(pools, label, faults, f"{prefix}keys")
 
 
 def _check_projects(
-    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], field: str
+    pools: Mapping[str, list[ApiKey]], label: str, faults: list[InputError], field: str
 ) -> None:
     """Report every key that is given two projects: it would draw on two budgets."""
     first: dict[Secret, tuple[str, str | None]] = {}
@@ -130,17 +130,18 @@ def _check_projects(
         for key in keys:
             where, project = first.setdefault(key.secret, (style, key.project))
             if project != key.project:
-                one, other = (f'"{name}"' if name else "none" for name in (project, key.project))
+                names = [f'"{name}"' if name else "none" for name in (project, key.project)]
                 message = (
-                    f"key {key.secret} has two projects: {one} under {where}, {other} under {style}"
+                    f"key {key.secret} has two projects: {names[0]} under {where}, "
+                    f"{names[1]} under {style}"
                 )
                 hint = "one key has one budget: write the same at each place"
                 where = f"{field}.{style}"
-                faults.append(InputError(file=shown, field=where, message=message, hint=hint))
+                faults.append(InputError(file=label, field=where, message=message, hint=hint))
 
 
 def _check_limits(
-    pools: Mapping[str, list[ApiKey]], shown: str, faults: list[InputError], field: str
+    pools: Mapping[str, list[ApiKey]], label: str, faults: list[InputError], field: str
 ) -> None:
     """Report every budget that is given two limits."""
     first: dict[tuple[str, str], tuple[str, RateLimit]] = {}
@@ -148,13 +149,13 @@ def _check_limits(
         for key in keys:
             where, limit = first.setdefault(key.owner, (style, key.limit))
             if limit != key.limit:
-                what = f'project "{key.project}"' if key.project else f"key {key.secret}"
+                owner = f'project "{key.project}"' if key.project else f"key {key.secret}"
                 message = (
-                    f"{what} has two limits: {limit.per_minute} a minute under {where}, "
+                    f"{owner} has two limits: {limit.per_minute} a minute under {where}, "
                     f"{key.limit.per_minute} under {style}"
                 )
                 if limit.per_minute == key.limit.per_minute:
-                    message = f"{what} has two limits a day, under {where} and {style}"
+                    message = f"{owner} has two limits a day, under {where} and {style}"
                 hint = "one budget has one limit: write the same at each place"
                 where = f"{field}.{style}"
-                faults.append(InputError(file=shown, field=where, message=message, hint=hint))
+                faults.append(InputError(file=label, field=where, message=message, hint=hint))

@@ -46,14 +46,14 @@ def load(
     project: Path,
     styles: Sequence[str],
     *,
-    named: Path | None = None,
+    keys_file: Path | None = None,
     variables: Iterable[str] = (),
     section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Find and read the keys for a project.
 
-    The first of these decides: `named` (the `--keys` option), `$IMAGEGEN_KEYS`, the
+    The first of these decides: `keys_file` (the `--keys` option), `$IMAGEGEN_KEYS`, the
     project's keys.toml, the user's keys.toml, the first set of the environment
     `variables` (it then serves every style). Without any of them the ring is empty. A file
     that was not named and has other providers' sections alone is passed over.
@@ -62,7 +62,7 @@ def load(
     and `UsageError` when a file that the user named is missing.
     """
     places = candidate_locations(
-        project, named=named, variables=variables, section=section, environ=environ
+        project, keys_file=keys_file, variables=variables, section=section, environ=environ
     )
     return read(places, styles, environ)
 
@@ -95,16 +95,16 @@ def _budget_server(
 
     Keys may come from elsewhere, as from the project: only the user may name a server.
     """
-    named = budget_server.from_environment(environ)
-    if named is not None:
-        return named
+    server = budget_server.from_environment(environ)
+    if server is not None:
+        return server
     for place in places:
         if place.path is not None and place.trusted and place.exists:
             # Errors of a file that decides are known already; of others they do not matter here.
             table = toml.read(place.path, place.label, []) or {}
             if budget_server.TABLE in table:
-                own = table[budget_server.TABLE]
-                return budget_server.from_table(own, place.label, faults, environ)
+                server_table = table[budget_server.TABLE]
+                return budget_server.from_table(server_table, place.label, faults, environ)
     return None
 
 
@@ -118,20 +118,22 @@ def _with_users_file(
 
     Its limits count for every run; its prices if the keys are in no file.
     """
-    own = next((other for other in places if other.named is LocationKind.USER), None)
-    if own is None or own == place or own.path is None or not own.exists:
+    location = next((other for other in places if other.named is LocationKind.USER), None)
+    if location is None or location == place or location.path is None or not location.exists:
         return ring
-    found: list[InputError] = []
-    table = toml.read(own.path, own.label, found)
+    new_faults: list[InputError] = []
+    table = toml.read(location.path, location.label, new_faults)
     if table is None:
         # A broken file that comes before the deciding one was reported with it.
-        faults += [fault for fault in found if fault not in faults]
+        faults += [fault for fault in new_faults if fault not in faults]
         return ring
-    ring = msgspec.structs.replace(ring, limits=(*ring.limits, *_limits(table, own, found)))
+    ring = msgspec.structs.replace(
+        ring, limits=(*ring.limits, *_limits(table, location, new_faults))
+    )
     if place is not None and place.path is None and _PRICES in table:
-        own_prices = prices.read(table[_PRICES], own.label, found)
+        own_prices = prices.read(table[_PRICES], location.label, new_faults)
         ring = msgspec.structs.replace(ring, prices=own_prices)
-    faults += found
+    faults += new_faults
     return ring
 
 
@@ -158,8 +160,8 @@ def _limits(
         fault = InputError(file=place.label, field=limits.TABLE, message=message, hint=hint)
         faults.append(fault)
         return ()
-    own = limits.read(table[limits.TABLE], place.label, faults)
-    return limits.limits_of(own, file=place.label)
+    spending = limits.read(table[limits.TABLE], place.label, faults)
+    return limits.limits_of(spending, file=place.label)
 
 
 def look_over(places: Iterable[KeyLocation]) -> list[InputError]:
@@ -177,11 +179,13 @@ def look_over(places: Iterable[KeyLocation]) -> list[InputError]:
 def _read(place: KeyLocation, styles: Sequence[str], environ: Mapping[str, str]) -> Keyring:
     if place.path is None:
         return _from_variable(place, environ[place.label.removeprefix("$")].strip())
-    how = str(place.named).removeprefix("$")
+    source = str(place.named).removeprefix("$")
     if place.named in {LocationKind.OPTION, LocationKind.VARIABLE} and not place.path.is_file():
         raise UsageError(
-            f"{place.label}: no such file (named by {how})",
-            hint=f"{how} takes the name of a keys file" if place.label != str(place.path) else None,
+            f"{place.label}: no such file (named by {source})",
+            hint=f"{source} takes the name of a keys file"
+            if place.label != str(place.path)
+            else None,
         )
     faults: list[InputError] = []
     table = toml.read(place.path, place.label, faults)
@@ -199,23 +203,23 @@ def parse(
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
     """Read a keys file of this place; raises `InputFaultsError`."""
-    shown, section, faults = place.label, place.section, _anywhere(table, place)
-    own = _own(table, place, faults)
+    label, section, faults = place.label, place.section, _anywhere(table, place)
+    section_table = _own(table, place, faults)
     if section.keyless:
         base_url = toml.convert(
-            own, _Address, shown=shown, faults=faults, prefix=section.prefix
+            section_table, _Address, label=label, faults=faults, prefix=section.prefix
         ).base_url
         if faults:
             raise InvalidInputError(faults)
-        return Keyring(source=shown, base_url=base_url)
+        return Keyring(source=label, base_url=base_url)
     file = toml.convert(
-        own,
+        section_table,
         _Section,
-        shown=shown,
+        label=label,
         faults=faults,
         prefix=section.prefix,
     )
-    own_prices = prices.read(table.get(_PRICES, {}), shown, faults)
+    own_prices = prices.read(table.get(_PRICES, {}), label, faults)
     own_limits = _limits(table, place, faults)
     limit = RateLimit(file.requests_per_minute or section.per_minute, file.requests_per_day)
     warnings: list[str] = []
@@ -223,27 +227,27 @@ def parse(
     unset: dict[str, tuple[str, ...]] = {}
     if len(file.keys) > _MOST_LISTS:
         message = f"has {len(file.keys):,} lists: {_MOST_LISTS:,} at most"
-        faults.append(InputError(file=shown, field=f"{section.prefix}keys", message=message))
+        faults.append(InputError(file=label, field=f"{section.prefix}keys", message=message))
     for style, entries in itertools.islice(file.keys.items(), _MOST_LISTS):
         _look_at_style(style, place, styles, faults, warnings)
         field = f"{section.prefix}keys.{style}"
-        reader = PoolReader(limit, shown, field, environ, faults)
+        reader = PoolReader(limit, label, field, environ, faults)
         written[style] = reader.read(entries)
         if reader.unset:
             unset[style] = tuple(reader.unset)
             names = ", ".join(reader.unset)
             warnings.append(
-                f"{shown}: {field}: not set in the environment: {names}"
+                f"{label}: {field}: not set in the environment: {names}"
                 if written[style]
-                else f"{shown}: {field} has no key: {names} is not set"
+                else f"{label}: {field} has no key: {names} is not set"
             )
-    key_lists.check(written, shown, faults, prefix=section.prefix)
+    key_lists.check(written, label, faults, prefix=section.prefix)
     if faults:
         raise InvalidInputError(faults)
     return Keyring(
         pools={style: tuple(dict.fromkeys(keys)) for style, keys in written.items()},
         unset=unset,
-        source=shown,
+        source=label,
         base_url=file.base_url,
         prices=own_prices,
         lend=file.lend,
@@ -255,22 +259,26 @@ def parse(
 def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
     """Return a file's errors, for this provider and all others."""
     owned = place.section.tables
-    known = [*_Section.__struct_fields__, _PRICES, limits.TABLE, budget_server.TABLE, *owned]
-    return validation.check_top_level(table, known, owned, shown=place.label, trusted=place.trusted)
+    known_names = [*_Section.__struct_fields__, _PRICES, limits.TABLE, budget_server.TABLE, *owned]
+    return validation.check_top_level(
+        table, known_names, owned, label=place.label, trusted=place.trusted
+    )
 
 
 def _own(table: Mapping[str, Any], place: KeyLocation, faults: list[InputError]) -> dict[str, Any]:
     """Return what the file says of the place's section, but for an address that it may not say."""
     section = place.section
-    own = section.of(table)
-    if not isinstance(own, dict):
+    section_table = section.of(table)
+    if not isinstance(section_table, dict):
         message = "expected a table"
         faults.append(InputError(file=place.label, field=section.table, message=message))
         return {}
     # The rest of the top level is other providers', or already reported.
-    names = own if section.table else _Section.__struct_fields__
+    names = section_table if section.table else _Section.__struct_fields__
     refused = () if place.trusted else (BASE_URL_FIELD,)
-    return {name: own[name] for name in names if name in own and name not in refused}
+    return {
+        name: section_table[name] for name in names if name in section_table and name not in refused
+    }
 
 
 def _look_at_style(

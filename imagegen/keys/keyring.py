@@ -65,12 +65,12 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        tell_apart(key.secret for own in self.pools.values() for key in own)
+        tell_apart(key.secret for pool in self.pools.values() for key in pool)
 
     def price(self, model: str, image_size: str) -> float | None:
         """Return what the file says an image costs, in US dollars; None if it does not."""
-        own = self.prices.get(model)
-        return own.get(image_size) if isinstance(own, dict) else own
+        price = self.prices.get(model)
+        return price.get(image_size) if isinstance(price, dict) else price
 
     def pool(self, style: str) -> tuple[ApiKey, ...]:
         """Return the keys that draw this style: its own, else the default ones."""

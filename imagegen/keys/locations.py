@@ -60,46 +60,46 @@ class KeyLocation(msgspec.Struct, frozen=True, kw_only=True):
 def candidate_locations(
     project: Path,
     *,
-    named: Path | None = None,
+    keys_file: Path | None = None,
     variables: Iterable[str] = (),
     section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[KeyLocation, ...]:
     """Return every place that may hold keys for a project; the first that `decides` is used.
 
-    `named` is what `--keys` names, `variables` are those that may hold a key, `section` is
+    `keys_file` is what `--keys` names, `variables` are those that may hold a key, `section` is
     the part of a file that counts. A half-written keys file, which a crash left beside one of
     ours, is removed: it has every key in it.
     """
     for file in (project / FILE, user_file()):
         files.sweep_once(file.parent)
-    own, chosen = project / FILE, environ.get(KEYS_VARIABLE)
+    project_file, chosen = project / FILE, environ.get(KEYS_VARIABLE)
     candidates = [
-        (LocationKind.OPTION, named, _harmless(str(named))),
+        (LocationKind.OPTION, keys_file, _harmless(str(keys_file))),
         (LocationKind.VARIABLE, Path(chosen) if chosen else None, _harmless(chosen or "")),
-        (LocationKind.PROJECT, own, str(own)),
+        (LocationKind.PROJECT, project_file, str(project_file)),
         (LocationKind.USER, user_file(), str(user_file())),
     ]
     places = [
         KeyLocation(
-            named=how,
-            label=shown,
+            named=kind,
+            label=label,
             path=path,
             exists=path.exists(),
             section=section,
             lacks_section=_is_silent(path, section),
         )
-        for how, path, shown in candidates
+        for kind, path, label in candidates
         if path is not None
     ]
     for name in variables:
-        there = bool(environ.get(name))
+        is_set = bool(environ.get(name))
         places.append(
             KeyLocation(
                 named=LocationKind.ENVIRONMENT,
                 label=f"${name}",
                 path=None,
-                exists=there,
+                exists=is_set,
                 section=section,
             )
         )

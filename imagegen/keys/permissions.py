@@ -8,16 +8,16 @@ from typing import Final
 _GIT_SECONDS: Final = 5
 
 
-def warnings(path: Path, shown: str) -> list[str]:
+def warnings(path: Path, label: str) -> list[str]:
     """Warn of a keys file that others can read, or that git would publish."""
-    found = []
+    messages = []
     if open_to_others(path):
-        found.append(f"{shown} can be read by other users: chmod 600 {shown}")
+        messages.append(f"{label} can be read by other users: chmod 600 {label}")
     if _tracked_by_git(path):
-        found.append(
-            f"{shown} is tracked by git: git rm --cached it, and make new keys if it was pushed"
+        messages.append(
+            f"{label} is tracked by git: git rm --cached it, and make new keys if it was pushed"
         )
-    return found
+    return messages
 
 
 def open_to_others(path: Path) -> bool:
@@ -42,13 +42,20 @@ def _tracked_by_git(path: Path) -> bool:
     # the child sees no variable that could hold a key.
     quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.devnull]
     command = [git, "--no-optional-locks", *quiet, "ls-files", "--error-unmatch", "--", path.name]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
+    environment = {
+        name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ
+    }
     # Nor may it fetch: a repository may be made so that listing it needs an object which it
     # lacks, to be fetched by a command that its settings name.
-    kept |= {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    environment |= {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
     try:
         done = subprocess.run(  # noqa: S603  # a fixed command, no shell
-            command, cwd=folder, env=kept, capture_output=True, timeout=_GIT_SECONDS, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -21,56 +21,56 @@ _MOST_FAULTS: Final = 100
 _LONGEST_SHOWN: Final = 100
 
 
-def read(table: object, shown: str, faults: list[InputError]) -> dict[str, Prices]:
+def read(table: object, label: str, faults: list[InputError]) -> dict[str, Prices]:
     """Read the table of prices by model; what is wrong in it is left out and reported."""
-    found: dict[str, Prices] = {}
+    prices: dict[str, Prices] = {}
     if not isinstance(table, dict):
         hint = f"under [prices]: {_EXAMPLE}"
-        fault = InputError(file=shown, field="prices", message="expected a table", hint=hint)
+        fault = InputError(file=label, field="prices", message="expected a table", hint=hint)
         faults.append(fault)
-        return found
+        return prices
     before = len(faults)
     for model, value in table.items():
         if len(faults) - before >= _MOST_FAULTS:
             break
-        price = _of_model(f"prices.{_named(model)}", model, value, shown, faults)
+        price = _of_model(f"prices.{_named(model)}", model, value, label, faults)
         if price is not None:
-            found[model] = price
-    return found
+            prices[model] = price
+    return prices
 
 
 def _of_model(
-    field: str, model: str, value: object, shown: str, faults: list[InputError]
+    field: str, model: str, value: object, label: str, faults: list[InputError]
 ) -> Prices | None:
     if not isinstance(value, dict):
-        return _dollars(field, value, shown, faults)
+        return _dollars(field, value, label, faults)
     sizes: dict[str, float] = {}
-    for size, own in itertools.islice(value.items(), _MOST_FAULTS):
+    for size, entry in itertools.islice(value.items(), _MOST_FAULTS):
         if size in SIDES:
-            price = _dollars(f"{field}.{size}", own, shown, faults)
+            price = _dollars(f"{field}.{size}", entry, label, faults)
             if price is not None:
                 sizes[size] = price
             continue
-        written = ".".join([model, *_path(size, own)])
+        written = ".".join([model, *_path(size, entry)])
         quoted = f'write the model\'s name in quotes: "{written[:_LONGEST_SHOWN]}" = …'
-        meant = did_you_mean(size.upper(), SIDES) or "one of " + ", ".join(SIDES)
+        suggestion = did_you_mean(size.upper(), SIDES) or "one of " + ", ".join(SIDES)
         faults.append(
             InputError(
-                file=shown,
+                file=label,
                 field=f"{field}.{_named(size)}",
                 message="unknown size of an image",
                 # Without quotes each dot in a model's name begins a table.
-                hint=quoted if "-" in size or isinstance(own, dict) else meant,
+                hint=quoted if "-" in size or isinstance(entry, dict) else suggestion,
             )
         )
     return sizes
 
 
-def _dollars(field: str, value: object, shown: str, faults: list[InputError]) -> float | None:
+def _dollars(field: str, value: object, label: str, faults: list[InputError]) -> float | None:
     try:
         return msgspec.convert(value, _Dollars)
     except msgspec.ValidationError:
-        faults.append(InputError(file=shown, field=field, message=_WANTED, hint=_EXAMPLE))
+        faults.append(InputError(file=label, field=field, message=_WANTED, hint=_EXAMPLE))
         return None
 
 

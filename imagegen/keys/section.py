@@ -51,5 +51,5 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         if self.table:
             return self.table not in table
         # Limits and budgets are for keys from anywhere, also from the environment.
-        others = set(table) & {*self.tables, limits.TABLE, budget_server.TABLE}
-        return bool(others) and not set(table) - others - _OF_ALL
+        other_names = set(table) & {*self.tables, limits.TABLE, budget_server.TABLE}
+        return bool(other_names) and not set(table) - other_names - _OF_ALL

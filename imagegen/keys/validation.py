@@ -19,30 +19,30 @@ _MOST_STRANGE: Final = 100
 
 def check_top_level(
     table: Mapping[str, Any],
-    known: Collection[str],
+    known_names: Collection[str],
     owned: Collection[str],
     *,
-    shown: str,
+    label: str,
     trusted: bool,
 ) -> list[InputError]:
     """Return unknown names at the file's top level, and URLs where none is allowed.
 
-    `known` are the names that there are, `owned` those of them that are one provider's table
+    `known_names` are the names that there are, `owned` those of them that are one provider's table
     each. A `trusted` file may say where requests go, and where budgets are shared.
     """
-    strange = itertools.islice((name for name in table if name not in known), _MOST_STRANGE)
-    found = [toml.unknown(name, known, shown=shown) for name in strange]
+    strange = itertools.islice((name for name in table if name not in known_names), _MOST_STRANGE)
+    faults = [toml.unknown(name, known_names, label=label) for name in strange]
     if trusted:
-        return found
-    return [*_addresses(table, owned, shown), *budget_server.refuse(table, shown), *found]
+        return faults
+    return [*_addresses(table, owned, label), *budget_server.refuse(table, label), *faults]
 
 
-def _addresses(table: Mapping[str, Any], owned: Collection[str], shown: str) -> list[InputError]:
-    found = [BASE_URL_FIELD] if BASE_URL_FIELD in table else []
+def _addresses(table: Mapping[str, Any], owned: Collection[str], label: str) -> list[InputError]:
+    fields = [BASE_URL_FIELD] if BASE_URL_FIELD in table else []
     for name in owned:
-        own = table.get(name)
-        if isinstance(own, dict) and BASE_URL_FIELD in own:
-            found.append(f"{name}.{BASE_URL_FIELD}")
+        section = table.get(name)
+        if isinstance(section, dict) and BASE_URL_FIELD in section:
+            fields.append(f"{name}.{BASE_URL_FIELD}")
     message = "a project's keys file may not say where keys are sent"
     hint = f"use --base-url, {ADDRESS_VARIABLE}, or the keys file in your own configuration folder"
-    return [InputError(file=shown, field=field, message=message, hint=hint) for field in found]
+    return [InputError(file=label, field=field, message=message, hint=hint) for field in fields]

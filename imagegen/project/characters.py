@@ -107,7 +107,7 @@ def _character(
     names = value.get("names")
     listed = {**value, "names": [names]} if isinstance(names, str) else value
     prefix = f"characters.{name}."
-    character = toml.convert(listed, Character, shown=label, faults=faults, prefix=prefix)
+    character = toml.convert(listed, Character, label=label, faults=faults, prefix=prefix)
     if not character.names:
         names = (name.replace("_", " ").replace("-", " ").capitalize(),)
         return msgspec.structs.replace(character, names=names)

@@ -96,7 +96,7 @@ def _read(
             hint = 'as ["clear/7/7.3"]'
             faults.append(InputError(file=label, field=name[:100], message=message, hint=hint))
             continue
-        override = toml.convert(value, Override, shown=label, faults=faults, prefix=f"{name}.")
+        override = toml.convert(value, Override, label=label, faults=faults, prefix=f"{name}.")
         if override.prompt is not None and (not override.prompt.strip() or "\0" in override.prompt):
             message = "holds a NUL character" if override.prompt.strip() else "is empty"
             faults.append(InputError(file=label, field=f"{name}.prompt", message=message))

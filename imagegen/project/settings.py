@@ -147,7 +147,7 @@ def read(project: Path) -> tuple[Settings, list[InputError]]:
     styles = _styles(table.pop("styles", {}), label, faults)
     cast = characters.read(table.pop("characters", {}), styles, label, faults)
     spending = limits.read(table.pop(limits.TABLE, {}), label, faults)
-    settings = toml.convert(table, Settings, shown=label, faults=faults)
+    settings = toml.convert(table, Settings, label=label, faults=faults)
     settings = msgspec.structs.replace(settings, styles=styles, characters=cast, spending=spending)
     _check(settings, label, faults)
     return settings, faults
@@ -239,7 +239,7 @@ def _styles(table: object, label: str, faults: list[InputError]) -> dict[str, St
             faults.append(InputError(file=label, field=field, message=message))
         else:
             styles[name] = toml.convert(
-                value, Style, shown=label, faults=faults, prefix=field + "."
+                value, Style, label=label, faults=faults, prefix=field + "."
             )
     return styles
 

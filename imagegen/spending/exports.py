@@ -104,8 +104,8 @@ def read(path: Path) -> CostExport:
 class _Reader:
     """Reads one file; `faults` are those of its rows."""
 
-    def __init__(self, shown: str, text: str) -> None:
-        self._shown = shown
+    def __init__(self, label: str, text: str) -> None:
+        self._label = label
         self._rows = (cells for _, cells in read_rows(text))
         self._faults: list[InputError] = []
         self._currency = "USD"
@@ -147,7 +147,7 @@ class _Reader:
             if len(row) > 1 and _plain(row[0]) == "currency":
                 self._currency = row[1].strip().upper()
         raise UsageError(
-            f"{self._shown} is not a cost export by day that imagegen knows",
+            f"{self._label} is not a cost export by day that imagegen knows",
             hint="it reads OpenAI's (Usage, Cost, Export) and Google Cloud's "
             "(BigQuery, or Reports with a row for each date)",
         )
@@ -190,7 +190,7 @@ class _Reader:
         return day_of(time)
 
     def _fault(self, row: int, field: str, message: str) -> None:
-        self._faults.append(InputError(file=self._shown, row=row, field=field, message=message))
+        self._faults.append(InputError(file=self._label, row=row, field=field, message=message))
 
 
 def _counts(row: Sequence[str], form: _Format, columns: Mapping[str, int]) -> bool:

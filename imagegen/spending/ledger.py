@@ -179,8 +179,8 @@ class SpendingLedger:
             GROUP BY name ORDER BY name
         """  # noqa: S608  # `by` is one of ours
         with self._lock, _translate_errors(self._path):
-            found = self._connection.execute(query, (since.isoformat(), provider, provider))
-            return [Sum(str(name), *numbers) for name, *numbers in found]
+            rows = self._connection.execute(query, (since.isoformat(), provider, provider))
+            return [Sum(str(name), *numbers) for name, *numbers in rows]
 
     def close(self) -> None:
         """Close the file."""
@@ -189,12 +189,12 @@ class SpendingLedger:
 
     def _sum(self, limit: Limit, day: dt.date) -> int:
         first, end = limit.period.first_day(day), limit.period.next(day)
-        (found,) = self._connection.execute(
+        (total,) = self._connection.execute(
             "SELECT coalesce(sum(micro_usd), 0) FROM total "
             "WHERE day >= ? AND day < ? AND (? IS NULL OR project = ?)",
             (first.isoformat(), end.isoformat(), limit.project, limit.project),
         ).fetchone()
-        return int(found)
+        return int(total)
 
     def _write(self, entry: Entry, cost: int | None, *, answered: bool) -> None:
         self._connection.execute(
@@ -242,8 +242,8 @@ class SpendingLedger:
         except BaseException:
             connection.close()
             raise
-        found = self._path.stat()
-        self._identity = (found.st_dev, found.st_ino)
+        status = self._path.stat()
+        self._identity = (status.st_dev, status.st_ino)
         return connection
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
@@ -264,10 +264,10 @@ class SpendingLedger:
     def _reopen_if_replaced(self) -> None:
         """Use what others use if the file was deleted or replaced since it was opened."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except FileNotFoundError:
-            found = None
-        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._identity:
             self._connection.close()
             self._connection = self._open()
 

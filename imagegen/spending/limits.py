@@ -50,13 +50,13 @@ def _lower(first: float | None, second: float | None) -> float | None:
     return min((limit for limit in (first, second) if limit is not None), default=None)
 
 
-def read(table: object, shown: str, faults: list[InputError]) -> SpendingLimits:
+def read(table: object, label: str, faults: list[InputError]) -> SpendingLimits:
     """Read a `[spending]` table; what is wrong in it is left out and reported."""
     if not isinstance(table, dict):
         hint = "under [spending]: usd_per_day = 20"
-        faults.append(InputError(file=shown, field=TABLE, message="expected a table", hint=hint))
+        faults.append(InputError(file=label, field=TABLE, message="expected a table", hint=hint))
         return SpendingLimits()
-    return toml.convert(table, SpendingLimits, shown=shown, faults=faults, prefix=f"{TABLE}.")
+    return toml.convert(table, SpendingLimits, label=label, faults=faults, prefix=f"{TABLE}.")
 
 
 class Period(StrEnum):
@@ -99,11 +99,11 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.setting} = {dollars(self.most):g} ({self.file})"
 
 
-def limits_of(own: SpendingLimits, *, file: str, project: str | None = None) -> tuple[Limit, ...]:
+def limits_of(table: SpendingLimits, *, file: str, project: str | None = None) -> tuple[Limit, ...]:
     """Return the limits that a `[spending]` table sets, of a file and for a project."""
-    found = {Period.DAY: own.usd_per_day, Period.MONTH: own.usd_per_month}
+    limits = {Period.DAY: table.usd_per_day, Period.MONTH: table.usd_per_month}
     return tuple(
         Limit(period=period, most=micros(usd), project=project, file=file)
-        for period, usd in found.items()
+        for period, usd in limits.items()
         if usd is not None
     )

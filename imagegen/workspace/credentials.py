@@ -44,7 +44,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(root: Path, own: Settings, options: CredentialOptions) -> Credentials:
     """Read the keys of the provider that a project's settings name; raises as `load` does."""
-    ring = load(root, own.provider, tuple(own.styles), named=options.file)
+    ring = load(root, own.provider, tuple(own.styles), keys_file=options.file)
     return Credentials(provider=own.provider, options=options, ring=ring)
 
 
@@ -62,17 +62,19 @@ def section(provider: str) -> Section:
     )
 
 
-def places(root: Path, provider: str, named: Path | None = None) -> tuple[KeyLocation, ...]:
+def places(root: Path, provider: str, keys_file: Path | None = None) -> tuple[KeyLocation, ...]:
     """Return every place that may hold this provider's keys; see `places.find`."""
     return candidate_locations(
         root,
-        named=named,
+        keys_file=keys_file,
         variables=providers.key_variables(provider),
         section=section(provider),
     )
 
 
-def load(root: Path, provider: str, styles: Sequence[str], *, named: Path | None = None) -> Keyring:
+def load(
+    root: Path, provider: str, styles: Sequence[str], *, keys_file: Path | None = None
+) -> Keyring:
     """Find and read this provider's keys and address for a project; see `keyfile.load`.
 
     For a provider that needs neither none are read, but a project's file that says where
@@ -87,7 +89,7 @@ def load(root: Path, provider: str, styles: Sequence[str], *, named: Path | None
     return keyfile.load(
         root,
         styles,
-        named=named,
+        keys_file=keys_file,
         variables=providers.key_variables(provider),
         section=section(provider),
     )
