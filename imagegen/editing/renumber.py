@@ -1,6 +1,6 @@
 """Moves images to their beats' numbers, or out of the way, without drawing.
 
-Each is one step that a crash cannot leave half done, and that `undoing` takes back.
+Each is one step that a crash cannot leave half done, and that `undo` takes back.
 """
 
 import os
@@ -38,9 +38,9 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
 class Renumbered(msgspec.Struct, frozen=True, kw_only=True):
     """What moves: images by style, from where to where, and which images make room.
 
-    `settled` counts overrides that move along, `choices` chosen images; `dropped` names choices
-    that cannot: their images go to `old_images` too. `unknown` counts images that do not
-    say what they were drawn from.
+    `override_count` counts overrides that move along, `choices` chosen images; `dropped_choices`
+    names choices that cannot: their images go to `old_images` too. `untagged` counts images that
+    do not say what they were drawn from.
     """
 
     moves: dict[str, dict[BeatKey, BeatKey]]

@@ -72,7 +72,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one request. `news` is set if it changed the key's state.
+    """The result of one request. `key_update` is set if it changed the key's state.
 
     `references` is how many reference images it had.
     """

@@ -30,7 +30,7 @@ def suppose(requests: int, per_minute: int) -> Supposed | None:
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a run would take and cost, before it starts.
 
-    `departures` are the seconds until each style's last request can leave, None where not
+    `last_send_seconds` are those until each style's last request can leave, None where not
     all of them ever can; `answer_seconds` is how long an image takes to come.
     `longest_chain` is how many images at most are drawn one after another, each from the one
     before. `price` is an image's with its references, `cost` that of all, in US dollars;

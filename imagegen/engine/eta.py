@@ -164,7 +164,7 @@ def _in_turns(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> float | None:
-    """Return when the last of `requests` leaves, some of which are in flight."""
+    """Return when the last of `count` requests leaves, some of which are in flight."""
     seconds = _by_width(count, worker.width, answer)
     if seconds is None or not worker.in_flight:
         return seconds
@@ -172,7 +172,7 @@ def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> 
 
 
 def _by_width(count: int, width: int, answer: float | None) -> float | None:
-    """Return when the last of `requests` leaves if only `width` limits them."""
+    """Return when the last of `count` requests leaves if only `width` limits them."""
     rounds = max(0, count - 1) // width
     if answer is None:
         return None if rounds else 0.0

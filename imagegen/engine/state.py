@@ -79,9 +79,9 @@ class StopReason(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(msgspec.Struct):
     """What the run has used.
 
-    `tried` counts what was begun and is over, `requests` what of it left. `answers` counts
-    answers by kind, `thought_tokens` those of answers with an image. `slowest` is the longest
-    wait for an image so far, `waited` all of them together, in seconds.
+    `attempts` counts what was begun and is over, `requests` what of it left. `answers` counts
+    answers by kind, `thought_tokens` those of answers with an image. `max_latency` is the
+    longest wait for an image so far, `total_latency` all of them together, in seconds.
     """
 
     attempts: int = 0
@@ -116,7 +116,7 @@ class Counts(msgspec.Struct):
 class RunState:
     """The state that workers and supervisor share, guarded by `runtime.lock`.
 
-    `keys` is None for a provider that needs none; then `places` bound what is in flight.
+    `keys` is None for a provider that needs none; then `concurrency` bounds what is in flight.
     `edited` notices edits to the input files. `account` records what is spent; None for a
     provider that costs nothing.
     """

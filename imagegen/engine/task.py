@@ -18,10 +18,10 @@ class Owner(Protocol):
 class Task:
     """A beat on its way. Compared by when it may be sent, then by how many wait for it.
 
-    Those with the same number behind them go in file order. `behind` counts the beats that
-    continue this one, and those that continue them: the longest chain decides how long it all
-    takes. `attempts` are those of this round; `fruitless` counts answers without an image, over
-    all rounds.
+    Those with the same number behind them go in file order. `dependents` counts the beats
+    that continue this one, and those that continue them: the longest chain decides how long it
+    all takes. `attempts` are those of this round; `empty_responses` counts answers without an
+    image, over all rounds.
     """
 
     __slots__ = (

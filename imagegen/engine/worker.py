@@ -27,7 +27,7 @@ EPSILON: Final = 0.001
 
 
 class Worker:
-    """Draws the beats of one style, those of `backlog`.
+    """Draws the beats of one style, those of its `queue`.
 
     Its state is guarded by the runtime's lock.
     """

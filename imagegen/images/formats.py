@@ -89,7 +89,7 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
             raise NotAPictureError(f"the PNG is damaged: {damaged}")
     else:
         data = _converted(data, claimed)
-    # An image that `examine` rejects would be redrawn again and again.
+    # An image that `read_info` rejects would be redrawn again and again.
     if len(data) > png.MAX_BYTES - png.MAX_METADATA_BYTES:
         raise NotAPictureError(f"the image has {len(data) // 1024**2} MB as PNG")
     return data

@@ -31,7 +31,7 @@ _FILTERS: Final = bytes(range(5))
 def damage(png: bytes) -> str | None:
     """Return what is wrong with the content of a PNG with all its chunks, or None.
 
-    `png` is one that `png.examine` calls whole. Takes about 1 ms for each megabyte of pixels.
+    `png` is one that `png.read_info` calls whole. Takes about 1 ms for each megabyte of pixels.
     """
     pixels: list[memoryview] = []
     before, palette = b"", False

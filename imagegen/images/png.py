@@ -99,7 +99,7 @@ class TextFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What image tools show of an image: its Software, Description and Creation Time.
 
     `description` is the beat's words, `created` the wall clock's time in seconds; either is
-    left out where it is None. Of each text a PNG holds what `fitting` returns.
+    left out where it is None. Of each text a PNG holds what `truncate_text` returns.
     """
 
     software: str
@@ -146,7 +146,7 @@ def read_info(stream: Stream) -> PngInfo | None:
 def description(stream: Stream) -> str | None:
     """Return the Description of a PNG of ours; None if there is none, or it is not ours.
 
-    Reads the chunks before the pixels. Whether the PNG is whole is for `examine` to say.
+    Reads the chunks before the pixels. Whether the PNG is whole is for `read_info` to say.
     """
     if _dimensions(_at(stream, 0, _IHDR_END)) is None:
         return None
@@ -187,7 +187,7 @@ def replace_metadata(
 ) -> tuple[bytes, memoryview]:
     """Return a whole PNG that says this of itself and not what it said before, in two parts.
 
-    What it said in our chunk and under the keywords of `Texts`, before the pixels, is left
+    What it said in our chunk and under the keywords of `TextFields`, before the pixels, is left
     out. Every other byte stays; those from the pixels on are not copied.
     """
     kept, end = [], _IHDR_END

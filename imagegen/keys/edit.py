@@ -58,8 +58,8 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a keys file. `ring` is what it holds now.
 
-    `narrowed` means that others could read it until now, `known` that the key was there
-    already and nothing was written.
+    `permissions_tightened` means that others could read it until now, `already_present` that the
+    key was there and nothing was written.
     """
 
     path: Path
@@ -103,7 +103,7 @@ def parse_key(text: str) -> NewKey:
 def read_existing(place: KeyLocation, styles: Sequence[str]) -> Keyring | None:
     """Return what a keys file that is to be changed holds; None if there is none yet.
 
-    Raises `InputFaultsError` with every fault of it, and `UsageError` where it cannot be
+    Raises `InvalidInputError` with every fault of it, and `UsageError` where it cannot be
     written: nothing is asked of a user before.
     """
     path = _target(place)
@@ -123,7 +123,7 @@ def add_key(
     """Add a key to a style's list in the file of a place.
 
     The file is replaced in one step, and then only its owner can read it. Raises
-    `InputFaultsError` where the file has faults or would have one then (a second limit of
+    `InvalidInputError` where the file has faults or would have one then (a second limit of
     one budget), and `UsageError` where it cannot be written; nothing is changed then.
     """
     path = _target(place)

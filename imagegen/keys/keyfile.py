@@ -58,7 +58,7 @@ def load(
     `variables` (it then serves every style). Without any of them the ring is empty. A file
     that was not named and has other providers' sections alone is passed over.
 
-    Raises `InputFaultsError` with every fault of the file and of those that were passed over,
+    Raises `InvalidInputError` with every fault of the file and of those that were passed over,
     and `UsageError` when a file that the user named is missing.
     """
     places = candidate_locations(
@@ -202,7 +202,7 @@ def parse(
     styles: Sequence[str],
     environ: Mapping[str, str] = os.environ,
 ) -> Keyring:
-    """Read a keys file of this place; raises `InputFaultsError`."""
+    """Read a keys file of this place; raises `InvalidInputError`."""
     label, section, faults = place.label, place.section, _anywhere(table, place)
     section_table = _own(table, place, faults)
     if section.keyless:

@@ -31,9 +31,9 @@ class LocationKind(StrEnum):
 class KeyLocation(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or a variable of the environment, that may hold the keys of one provider.
 
-    `shown` is its name for the user; `path` is None for a variable, and `exists` is
+    `label` is its name for the user; `path` is None for a variable, and `exists` is
     whether the file exists or the variable is set. `section` is the part of the file that
-    counts; a file that has other providers' parts alone is `silent`.
+    counts; `lacks_section` means that it has other providers' parts alone.
     """
 
     named: LocationKind
@@ -65,7 +65,7 @@ def candidate_locations(
     section: Section = Section(),  # noqa: B008  # frozen
     environ: Mapping[str, str] = os.environ,
 ) -> tuple[KeyLocation, ...]:
-    """Return every place that may hold keys for a project; the first that `decides` is used.
+    """Return every place that may hold keys for a project; the first that takes precedence is used.
 
     `keys_file` is what `--keys` names, `variables` are those that may hold a key, `section` is
     the part of a file that counts. A half-written keys file, which a crash left beside one of

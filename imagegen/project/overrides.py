@@ -69,7 +69,7 @@ class Override(
 def load(root: Path) -> dict[BeatAddress, Override]:
     """Read the overrides of a project; none if there is no file.
 
-    Raises `InputFaultsError` with every error of the file.
+    Raises `InvalidInputError` with every error of the file.
     """
     path = root / FILE
     if not os.path.lexists(path):

@@ -122,7 +122,7 @@ def is_style_name(name: str) -> bool:
 def load(project: Path) -> Settings:
     """Read `imagegen.toml`; without one every setting has its default.
 
-    Raises `InputFaultsError` with every error of the file.
+    Raises `InvalidInputError` with every error of the file.
     """
     settings, faults = read(project)
     if faults:

@@ -133,7 +133,7 @@ def gather(
     """Read the references in a project's settings, and check those in its rows.
 
     `beats` are those of the styles that are drawn. Raises `UsageError` for a faulty style
-    reference and `InputFaultsError` with every other error: an image that is missing, is
+    reference and `InvalidInputError` with every other error: an image that is missing, is
     outside the project, or cannot be sent.
     """
     style = style_references(layout, settings, limits)

@@ -99,7 +99,7 @@ class Reference(msgspec.Struct, frozen=True):
 
     `name` is what the words call a character, or the file's name. `original` is the SHA-256
     of the file's bytes where `data` is a smaller image of the same; `content` identifies
-    an image of ours, as in `png.Whole`.
+    an image of ours, as `PngInfo.pixel_checksum` does.
     """
 
     mime_type: str

@@ -70,10 +70,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     `sizes` are those it draws, each with the list price of an image in US dollars (None: not
     known); `token_prices` are US dollars a million tokens, `reference_price` US dollars for each
     reference image. `ratios` None: any ratio that `pixels` allows. `references` is how many
-    reference images one request takes, of which `kinds` limits those of one role (others share
-    `other_references`). `thinking` are the levels that can be asked for, `default_thinking` is
-    the one without asking. `batch` is what the price is multiplied by in a batch (None: no
-    batch). `seconds` is about how long an answer takes. `ends` is an ISO date.
+    reference images one request takes, of which `people` may be of characters and `things`
+    of anything else (None: any number). `thinking` are the levels that can be asked for,
+    `default_thinking` is the one without asking. `batch` is what the price is multiplied by in
+    a batch (None: no batch). `seconds` is about how long an answer takes. `ends` is an ISO date.
     """
 
     name: str

@@ -33,7 +33,7 @@ class OptionalFields:
     """Which optional fields a server takes. Used from many threads at once.
 
     `consequences` says of each field, by the name under which it is sent, what it means for the
-    user that it is left out; `others` are names that an error may use for it. `_lock` guards
+    user that it is left out; `other_names` are names that an error may use for it. `_lock` guards
     `_refused`.
     """
 

@@ -2,7 +2,7 @@
 
 A lease is one request's worth of one key's budget. It is stored before the connection is
 made, so that a killed process's requests are never forgotten. Which style is next is in
-`turns`, what refusals mean in `refusals`; `docs/key-pool.md` explains the algorithms.
+`scheduler`, what a 429 means in `backoff`; `docs/key-pool.md` explains the algorithms.
 """
 
 import threading

@@ -16,8 +16,8 @@ _ROOM_FOR_STALE = 64
 class TrackedBudget:
     """A budget as this run sees it: its keys, and what only this run knows of them.
 
-    `verdict` says why it is not used any more in this run, `verdict_ends` until when by the
-    wall clock. `slowed_at` is when a refusal last showed that its limit is lower than we were
+    `disabled_reason` says why it is not used any more in this run, `disabled_until` until when
+    by the wall clock. `throttled_at` is when a 429 last showed that its limit is lower than was
     known, `free_at` when its next request may leave, as of its last change.
     """
 
@@ -51,9 +51,9 @@ class TrackedBudget:
 class ReadyQueue:
     """The budgets that the same styles may use: the roomiest of those free, or when one is.
 
-    `room` is how many requests a budget's minute has room for. `served` says for each
-    style when it last took from here, as a number that grows. `partly_rejected` means that
-    some keys here are of no use.
+    `room` is how many requests a budget's minute has room for. `last_served` says for
+    each style when it last took from here, as a number that grows. `has_rejected_keys` means
+    that some keys here are of no use.
     """
 
     def __init__(self, styles: Iterable[str], room: Callable[[TrackedBudget, float], int]) -> None:
@@ -68,7 +68,7 @@ class ReadyQueue:
         self._by_index: dict[int, TrackedBudget] = {}
 
     def add(self, slot: TrackedBudget) -> None:
-        """Take in a budget; `put` then gives it its place."""
+        """Take in a budget; `push` then gives it its place."""
         self.slots.append(slot)
         self._by_index[slot.index] = slot
 
@@ -88,7 +88,7 @@ class ReadyQueue:
             heapq.heapify(self._later)
 
     def pop(self, now: float) -> TrackedBudget | None:
-        """Remove and return the roomiest budget that is free; it is to be `put` back."""
+        """Remove and return the roomiest budget that is free; it is to be pushed back."""
         while self._later and self._later[0][0] <= now:
             _, index, version = heapq.heappop(self._later)
             if self._is_new(index, version):

@@ -23,9 +23,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     """What one budget allows from now on, and to which styles.
 
     Once none of `styles` has anything left, `borrowers` may use it. `per_minute` is the limit
-    that counts. `places` holds when (not before now) and how many of its places are free, soonest
-    first. `spacing` is the least seconds between two requests. `most` is how many requests the
-    day still allows.
+    that counts. `free_slots` holds when (not before now) how many requests may leave, soonest
+    first. `spacing` is the least seconds between two requests. `daily_limit` is how many
+    requests the day still allows.
     """
 
     styles: frozenset[str]
@@ -40,8 +40,8 @@ class ChainLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of which each must be answered before the next of its chain can leave.
 
     `ready` says how many chains have how many requests left, of which the first can leave now;
-    `coming` the same for those with their last request in flight. `answer` is how many seconds
-    one takes.
+    `pending` the same for those with their last request in flight. `latency` is how many
+    seconds one takes.
     """
 
     ready: Mapping[int, int]

@@ -62,7 +62,7 @@ def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
 def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
     """Read choices from a table with the columns `beat` and `style`, and maybe `shot` and `flag`.
 
-    Raises `InputFaultsError` with every error by its row, and `UsageError` for a file that
+    Raises `InvalidInputError` with every error by its row, and `UsageError` for a file that
     cannot be read.
     """
     data = files.read(path.resolve(), _MAX_BYTES)

@@ -73,7 +73,7 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
 
     `provider` is the one that the key is for; else the project's. Raises `UsageError` for a
     style, a folder or a provider that there is not, or that needs no key, and
-    `InputFaultsError` if the file has errors: before the key is asked for.
+    `InvalidInputError` if the file has errors: before the key is asked for.
     """
     root = project or Path()
     if project is not None and not project.is_dir():

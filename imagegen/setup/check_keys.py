@@ -38,7 +38,7 @@ class ConfiguredKeys:
     `provider` is the keys' provider; by default the project's. `model` is the one that the
     project names, if any. Beats are not read: a
     folder that is no project yet has keys too. Raises
-    `InputFaultsError` with the errors of imagegen.toml or of the keys file, and `UsageError`
+    `InvalidInputError` with the errors of imagegen.toml or of the keys file, and `UsageError`
     for a folder, keys file or provider that there is not.
     """
 

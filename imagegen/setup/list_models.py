@@ -43,7 +43,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 def gather(root: Path, source: CredentialOptions, provider: str | None) -> Listing:
     """Return the models of a provider; one key asks the service's free list, if there is a key.
 
-    Raises as `Keys` does, and `UsageError` for an invalid URL.
+    Raises as `ConfiguredKeys` does, and `UsageError` for an invalid URL.
     """
     keys = ConfiguredKeys(root, source, provider)
     catalogue = providers.catalogue(keys.provider)

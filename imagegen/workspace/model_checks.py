@@ -19,14 +19,14 @@ _CENT: Final = 0.005
 
 
 def require_settings(project: Project) -> None:
-    """Raise `InputFaultsError` for a size, ratio or thinking that the model does not take."""
+    """Raise `InvalidInputError` for a size, ratio or thinking that the model does not take."""
     faults = list(_of_settings(project))
     if faults:
         raise InvalidInputError(faults)
 
 
 def require_references(project: Project, beats: Iterable[Beat]) -> None:
-    """Raise `InputFaultsError` if a beat has more references than the model takes."""
+    """Raise `InvalidInputError` if a beat has more references than the model takes."""
     found = project.composer.excess(beats)
     if found is None:
         return

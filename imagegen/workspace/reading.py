@@ -41,7 +41,7 @@ def read_project(
     place of the provider's default if no model is named. `edit_override` changes the overrides
     of the beats asked for; the run that draws them writes these changes to overrides.toml.
 
-    Raises `InputFaultsError` with every error of imagegen.toml, the beats and the keys files
+    Raises `InvalidInputError` with every error of imagegen.toml, the beats and the keys files
     together, as far as imagegen.toml says what to read; `UsageError` for what cannot be read at
     all.
     """

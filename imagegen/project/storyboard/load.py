@@ -95,7 +95,7 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     these kinds that all styles share, or a folder of files per style. `styles` are all that
     the project knows; a prompt for any other is an error.
 
-    Raises InputFaultsError with the errors of all files that were chosen, NoBeatsError if
+    Raises InvalidInputError with the errors of all files that were chosen, NoBeatsError if
     there is no beats file, and UsageError if it has no row.
     """
     chosen, passed = _chosen(project, styles, beats)

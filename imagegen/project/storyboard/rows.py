@@ -108,8 +108,8 @@ class ParsedFile(msgspec.Struct, frozen=True, kw_only=True):
     its error among `faults`. `holds_prompts` is true also if that is not known; `is_strict`
     says that it is JSON of our fields and no others, `guessed` that the prompts were found under
     another name than ours. `lines` has the line at which each row begins, from 1, if it is
-    known; `headed` are the styles that have a column of their own in a table, `heading` the line
-    of its headings.
+    known; `style_columns` are the styles that have a column of their own in a table, `header_line`
+    the line of its headings.
 
     `keeps` says whether a row may have one of `names.KEPT`, `others` has fields of rows that are
     not ours, by row; `misnamed` what rows call the fields of ours that they lack, by row and
