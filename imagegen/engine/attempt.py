@@ -248,12 +248,15 @@ def _settle_lease(
     """Report to the pool what the answer says of the key; return its new state, if it changed."""
     if lease is None or run.key_pool is None:
         return None
-    keys, said = run.key_pool, outcome.allowance
+    keys, allowance = run.key_pool, outcome.allowance
     if not sent:
         keys.release(lease)
-    elif said is not None:
+    elif allowance is not None:
         keys.record_server_limit(
-            lease, per_minute=said.per_minute, remaining=said.remaining, reset=said.reset
+            lease,
+            per_minute=allowance.per_minute,
+            remaining=allowance.remaining,
+            reset=allowance.reset,
         )
     if isinstance(outcome, ProviderError):
         if outcome.kind in _POOL_ACTIONS:

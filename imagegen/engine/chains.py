@@ -38,8 +38,8 @@ class Chains:
 
         Those that wait for one of `except_after` are left out.
         """
-        others = {task.beat.key for task in (*self._next.values(), *except_after)}
-        return [task for before, task in self._next.items() if before not in others]
+        excluded = {task.beat.key for task in (*self._next.values(), *except_after)}
+        return [task for before, task in self._next.items() if before not in excluded]
 
     def drop_chain(self, task: Task) -> Iterator[Task]:
         """Give up and yield all that wait for a task, which gets no image."""

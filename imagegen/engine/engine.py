@@ -114,16 +114,16 @@ class Engine:
 
     def _summarize(self) -> Complete:
         run, counts = self._run, self._run.counts
-        found = [*run.stop_reasons, *self._errors()]
+        endings = [*run.stop_reasons, *self._errors()]
         if not any(totals.pending for totals in self._totals().values()):
             # Nothing was left to end early.
-            found = [ending for ending in found if ending.exit_code is not Exit.ENDED_EARLY]
-        decisive = _most_urgent(found)
+            endings = [ending for ending in endings if ending.exit_code is not Exit.ENDED_EARLY]
+        decisive = _most_urgent(endings)
         last = decisive[0] if decisive else None
         return Complete(
             exit_code=last.exit_code if last else Exit.OK,
             reason=last.reason if last else "complete",
-            messages=tuple(dict.fromkeys(ending.message for ending in found)),
+            messages=tuple(dict.fromkeys(ending.message for ending in endings)),
             counts=self._totals(),
             resume_after=_resume_after(decisive),
             seconds=round(run.runtime.clock.now() - run.started, 1),
@@ -139,17 +139,17 @@ class Engine:
 
     def _errors(self) -> list[StopReason]:
         totals = self._totals()
-        told = {
-            "beats in error": {style: own.error for style, own in totals.items()},
-            _BLOCKED: {style: own.blocked for style, own in totals.items()},
+        unfinished = {
+            "beats in error": {style: style_totals.error for style, style_totals in totals.items()},
+            _BLOCKED: {style: style_totals.blocked for style, style_totals in totals.items()},
         }
         return [
             StopReason(
                 exit_code=Exit.BEATS_IN_ERROR,
                 reason="errors",
-                message=f"{what}: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}",
+                message=f"{subject}: {', '.join(f'{s} {n}' for s, n in counts.items() if n)}",
             )
-            for what, counts in told.items()
+            for subject, counts in unfinished.items()
             if any(counts.values())
         ]
 
@@ -161,19 +161,19 @@ def max_in_flight(
 
     A style that may be lent keys needs threads for all of them; they are made as needed.
     """
-    own = keys.get(style, ())
+    style_keys = keys.get(style, ())
     lent = [key for pool in keys.values() for key in pool] if lend else ()
-    a_minute = keyring.per_minute({*own, *lent} if own else own)
+    a_minute = keyring.per_minute({*style_keys, *lent} if style_keys else style_keys)
     return max(1, min(max_width(), math.ceil(a_minute * timeout / 60)))
 
 
-def _most_urgent(found: Sequence[StopReason]) -> list[StopReason]:
+def _most_urgent(endings: Sequence[StopReason]) -> list[StopReason]:
     """Return the endings that say how the run ended: the most urgent ones.
 
     If some keys are without credit and others come back by themselves, the latter.
     """
-    first = min((_EXIT_PRIORITY.index(ending.exit_code) for ending in found), default=0)
-    urgent = [ending for ending in found if ending.exit_code is _EXIT_PRIORITY[first]]
+    first = min((_EXIT_PRIORITY.index(ending.exit_code) for ending in endings), default=0)
+    urgent = [ending for ending in endings if ending.exit_code is _EXIT_PRIORITY[first]]
     return [ending for ending in urgent if ending.reason != stop_reasons.OUT_OF_CREDIT] or urgent
 
 

@@ -78,8 +78,8 @@ class Forecaster:
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
     def _changed(self, ends: Mapping[str, float | None], cost: float | None, now: float) -> bool:
-        told = self._ends
-        if told is None or any(_differ(told[style], end, now) for style, end in ends.items()):
+        before = self._ends
+        if before is None or any(_differ(before[style], end, now) for style, end in ends.items()):
             return True
         return cost is not None and abs(cost - (self._cost or 0.0)) > _SHARE * cost
 
@@ -116,8 +116,8 @@ def estimate(
     requests of each style may be in flight at once; without keys, of all styles together.
     `each` is what one image costs with its references.
     """
-    left = {s: sum(n * count for n, count in own.items()) for s, own in chains.items()}
-    longest = {s: max(own, default=0) for s, own in chains.items()}
+    left = {s: sum(n * count for n, count in lengths.items()) for s, lengths in chains.items()}
+    longest = {s: max(lengths, default=0) for s, lengths in chains.items()}
     answer = answer_seconds or 0.0
     counts = _in_turns(left) if pool is None else left
     by_width = {s: _by_width(count, widths[s], answer_seconds) for s, count in counts.items()}
@@ -127,7 +127,9 @@ def estimate(
             for s, at in by_width.items()
         }
     chained = {
-        s: ChainLoad(ready=own, latency=answer) for s, own in chains.items() if longest[s] > 1
+        s: ChainLoad(ready=lengths, latency=answer)
+        for s, lengths in chains.items()
+        if longest[s] > 1
     }
     return Estimate(
         last_send_seconds=_departures(left, pool, by_width, chained),
@@ -160,7 +162,7 @@ def _departures(
 
 def _in_turns(counts: Mapping[str, int]) -> dict[str, int]:
     """Return how many requests leave until each style's last, where styles take turns."""
-    return {style: sum(min(own, n) for n in counts.values()) for style, own in counts.items()}
+    return {style: sum(min(count, n) for n in counts.values()) for style, count in counts.items()}
 
 
 def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> float | None:

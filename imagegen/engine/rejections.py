@@ -103,10 +103,10 @@ def words_alike(fault: ProviderError, prompt: str = "") -> str:
 
     Without what differs between requests: the prompt, quotations, numbers, ids, addresses.
     """
-    said = fault.message
+    message = fault.message
     if prompt:
-        said = said.replace(prompt, "")
-    said = _QUOTED.sub("", said.casefold())
-    words = [word.strip(".,:;!?()[]{}") for word in _WORD.findall(said)]
-    kept = [word for word in words if not any(c.isdigit() or c in "/\\_=" for c in word)]
-    return f"{fault.kind} {' '.join(filter(None, kept))}"
+        message = message.replace(prompt, "")
+    message = _QUOTED.sub("", message.casefold())
+    words = [word.strip(".,:;!?()[]{}") for word in _WORD.findall(message)]
+    common = [word for word in words if not any(c.isdigit() or c in "/\\_=" for c in word)]
+    return f"{fault.kind} {' '.join(filter(None, common))}"

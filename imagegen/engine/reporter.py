@@ -111,9 +111,9 @@ class StyleReporter:
         """Report keys that turned out to share one quota."""
         tails = self._run.key_pool.pop_shared_keys() if self._run.key_pool is not None else ()
         if tails:
-            *others, last = tails
+            *first, last = tails
             message = (
-                f"{', '.join(others)} and {last} hit the limit together: they seem to share one "
+                f"{', '.join(first)} and {last} hit the limit together: they seem to share one "
                 "project's quota; keys of separate projects would be faster"
             )
             self._run.emit(WarningEvent(message=message))
@@ -130,8 +130,8 @@ class StyleReporter:
         )
 
 
-def _same(one: KeyUpdate, other: KeyUpdate) -> bool:
+def _same(before: KeyUpdate, other: KeyUpdate) -> bool:
     """Return whether two updates say the same; times differ a little each time."""
-    if (one.state, one.message, one.pace) != (other.state, other.message, other.pace):
+    if (before.state, before.message, before.pace) != (other.state, other.message, other.pace):
         return False
-    return abs((one.until or 0.0) - (other.until or 0.0)) < 1
+    return abs((before.until or 0.0) - (other.until or 0.0)) < 1

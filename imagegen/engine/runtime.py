@@ -75,13 +75,13 @@ def _open_files() -> int:
     import resource  # noqa: PLC0415  # Windows has none
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_IN_FLIGHT * _STYLES + _DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        raised = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    needed = MAX_IN_FLIGHT * _STYLES + _DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raised = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
-    return wanted if soft == resource.RLIM_INFINITY else soft - _DESCRIPTORS
+    return needed if soft == resource.RLIM_INFINITY else soft - _DESCRIPTORS
 
 
 class Stepper(Protocol):
@@ -156,10 +156,10 @@ class ThreadRuntime:
     def drive(self, steppers: Sequence[Stepper]) -> None:
         """Run all steppers; raises what any of them raised."""
         self._wakeups = {stepper: threading.Event() for stepper in steppers}
-        *others, last = steppers
+        *background, last = steppers
         threads = [
             threading.Thread(target=self._loop, args=(stepper,), name=stepper.name, daemon=True)
-            for stepper in others
+            for stepper in background
         ]
         for thread in threads:
             thread.start()
@@ -176,10 +176,10 @@ class ThreadRuntime:
                 # First, so that what rings during the step is not lost.
                 bell.clear()
                 with self.lock:
-                    again = stepper.step()
-                if again is None:
+                    next_at = stepper.step()
+                if next_at is None:
                     break
-                self._wait(bell, again)
+                self._wait(bell, next_at)
         except BaseException as error:  # noqa: BLE001  # raised again by `drive`
             self._crash = error
         self.wake()

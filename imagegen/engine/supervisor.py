@@ -115,10 +115,10 @@ class Supervisor:
 
     def collect_listener_errors(self) -> bool:
         """Handle errors of listeners since the last step; returns whether any failed."""
-        found = bool(self._broken)
+        any_failed = bool(self._broken)
         with self._run.runtime.lock:
             self._handle_listeners()
-        return found
+        return any_failed
 
     def _poll_disk(self, now: float) -> None:
         """See whether the ledger is there, what was edited, and whether a stop is asked for."""

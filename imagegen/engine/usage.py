@@ -16,12 +16,12 @@ def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
     counts, result, charge = run.counts, done.result, done.charge
     counts.attempts += 1
     counts.requests += done.sent
-    told = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
+    report = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
     cost = run.spending.record(
         charge.usage, pictures=charge.pictures, lost=charge.lost, references=charge.references
     )
     if isinstance(result, ImagegenError):
-        return told | {"cost": cost}
+        return report | {"cost": cost}
     if isinstance(result, Saved):
         counts.max_latency = max(counts.max_latency, done.seconds)
         counts.total_latency += done.seconds
@@ -34,7 +34,7 @@ def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
     counts.thought_tokens += usage.thought_tokens * charge.pictures
     if not charge.pictures:
         counts.lost += cost or 0.0
-    return told | {
+    return report | {
         "cost": cost,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

@@ -80,11 +80,11 @@ class Worker:
             self._began = True
             self._reporter.report_keys()
         self._process_results(now)
-        again = self._advance(now)
+        next_at = self._advance(now)
         if self._run.shutdown is not None or self._finished:
             return self._shut_down()
         last_chance = self._run.send_deadline
-        return min(again, last_chance + EPSILON) if last_chance >= now else again
+        return min(next_at, last_chance + EPSILON) if last_chance >= now else next_at
 
     def refund_attempt(self, task: Task) -> None:
         """Undo one error that was counted against a beat but was the service's."""
@@ -96,9 +96,9 @@ class Worker:
         run = self._run
         if run.shutdown is not None or self._finished:
             return now
-        again = self._send(now)
+        next_at = self._send(now)
         if self._finished or self.queue.next_due is not None or self._in_flight:
-            return again
+            return next_at
         if self.queue.has_given_up and run.circuit_breaker.next_probe_at() is not None:
             # It is about to be known whether the beats or the service caused the errors.
             if not self._past_deadline(now):
@@ -120,11 +120,11 @@ class Worker:
     def _send(self, now: float) -> float:
         """Send while beats are due and keys free; returns when to go on."""
         run = self._run
-        again = NEVER
+        next_at = NEVER
         while (next_due := self.queue.next_due) is not None and self._in_flight < self._width:
             if run.rejections.suspect is not None:
                 # What is in flight shows whether every request is rejected.
-                again = NEVER
+                next_at = NEVER
                 break
             due = max(next_due, run.circuit_breaker.next_send_at(now))
             # When an outage ends is not known: until then only the clock decides.
@@ -134,10 +134,10 @@ class Worker:
             if due > now or now > run.send_deadline or run.model_gone is not None:
                 if now < next_due == due:
                     self._reporter.retries(due, now)
-                again = due if due > now else NEVER
+                next_at = due if due > now else NEVER
                 break
             if not self._has_means():
-                again = NEVER
+                next_at = NEVER
                 break
             if run.concurrency is not None and not run.concurrency.acquire(self.style):
                 return NEVER
@@ -148,7 +148,7 @@ class Worker:
             if not self._send_next(lease):
                 break
         self._release_demand()
-        return again
+        return next_at
 
     def _has_means(self) -> bool:
         """Return whether money and room allow one more request; end the run if none ever will."""
