@@ -272,14 +272,14 @@ def best_picture(coded: Iterable[tuple[str, str]], usage: Usage | None) -> Outco
     Bytes that begin like an image file come before others. If none is base64, the fault of
     the first.
     """
-    found: Outcome | None = None
+    best: Outcome | None = None
     for text, claimed in coded:
         outcome = picture(text, usage, claimed)
         if is_image(outcome):
             return outcome
-        if found is None or (isinstance(found, ProviderError) and isinstance(outcome, Picture)):
-            found = outcome
-    return found
+        if best is None or (isinstance(best, ProviderError) and isinstance(outcome, Picture)):
+            best = outcome
+    return best
 
 
 def whole_file(body: bytes) -> Picture | None:
@@ -305,20 +305,20 @@ def outside_usual_places(
             if not is_true(field(value, "thought")):
                 # The name of what an address stands in counts too: image_url.url
                 waiting += [
-                    (f"{name} {key}"[-LONGEST_NAME:], one)
-                    for key, one in reversed(value.items())
+                    (f"{name} {key}"[-LONGEST_NAME:], item)
+                    for key, item in reversed(value.items())
                     if not _SOURCES.search(key)
                 ]
         elif isinstance(value, list):
-            waiting += [(name, one) for one in reversed(value[:_MOST_ITEMS])]
+            waiting += [(name, item) for item in reversed(value[:_MOST_ITEMS])]
         elif isinstance(value, str):
             if len(value) >= _SHORTEST_PICTURE and _PICTURE.match(value.lstrip(" \t\r\n\"'")):
                 coded.append((value, ""))
             elif is_address(value) and _PICTURE_NAME.search(name):
                 has_address = True
-    found = best_picture(coded, usage)
-    if isinstance(found, Picture):
-        return found
+    image = best_picture(coded, usage)
+    if isinstance(image, Picture):
+        return image
     return _at_address(usage) if has_address else unreadable
 
 
@@ -433,10 +433,10 @@ def web_page(reply: "Reply", host: str) -> ProviderError | None:
     if reply.status >= 500 or reply.status in _NO_PAGE:
         return None
     title = page_title(reply.body)
-    named = f' ("{title}")' if title else ""
+    quoted = f' ("{title}")' if title else ""
     status = "" if 200 <= reply.status < 300 else f", HTTP {reply.status}"
     message = (
-        f"{host} sent a web page instead of an answer{named}{status}: does this network "
+        f"{host} sent a web page instead of an answer{quoted}{status}: does this network "
         "want a login, or is the address (base_url) wrong?"
     )
     return ProviderError(kind=FaultKind.NETWORK, reason="web page", message=message)
@@ -448,9 +448,9 @@ def page_title(body: bytes) -> str:
     return safe_message(html.unescape(match[1])) if match else ""
 
 
-def wrong_path(host: str, status: int, said: str = "") -> ProviderError:
+def wrong_path(host: str, status: int, text: str = "") -> ProviderError:
     """Return the fault of an address at which the API is not."""
-    quoted = f' ("{said}")' if said else ""
+    quoted = f' ("{text}")' if text else ""
     message = f"{host} answered HTTP {status}{quoted}: is it the right address (base_url)?"
     return ProviderError(kind=FaultKind.UNUSABLE, reason=f"HTTP {status}", message=message)
 
@@ -466,11 +466,11 @@ def redirected(reply: "Reply", base_url: str) -> ProviderError:
     """Return the error of a redirect, which is never followed."""
     here = urlsplit(base_url).hostname
     try:
-        there = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname
+        target = urlsplit(urljoin(base_url, reply.headers.get("Location", ""))).hostname
     except ValueError:
-        there = None
+        target = None
     message = (
-        f"{here} redirects to {safe_message(there or 'nowhere')} (HTTP {reply.status}). "
+        f"{here} redirects to {safe_message(target or 'nowhere')} (HTTP {reply.status}). "
         "Keys are never sent after a redirect: correct the address (base_url)."
     )
     return ProviderError(kind=FaultKind.REDIRECTED, reason=f"HTTP {reply.status}", message=message)
@@ -488,9 +488,9 @@ def texts_in(value: Any, name: str, deepest: int) -> Iterator[str]:
     """Yield every text under a field in lists and objects, at most so deep."""
     for item in items(value) if deepest else []:
         if isinstance(item, dict):
-            found = field(item, name)
-            if isinstance(found, str):
-                yield found
-            elif found is not None and not isinstance(found, dict | list):
-                yield text_of(found)
+            content = field(item, name)
+            if isinstance(content, str):
+                yield content
+            elif content is not None and not isinstance(content, dict | list):
+                yield text_of(content)
             yield from texts_in(field(item, "violations"), name, deepest - 1)

@@ -167,9 +167,9 @@ def outcome(body: bytes) -> Outcome:
             for part in candidate.content.parts if candidate.content else ():
                 # Drafts come first and are marked as thoughts.
                 if part.inline_data is not None and not part.thought:
-                    found = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
-                    if is_image(found):
-                        return found
+                    image = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
+                    if is_image(image):
+                        return image
     return whole_file(body) or _odd(body)
 
 
@@ -254,29 +254,29 @@ def _odd(body: bytes) -> Outcome:
     counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]
     usage = next((count for count in reversed(counts) if count is not None), None)
     error = next(filter(None, map(_error, pieces)), None)
-    found = _Found({"candidates": [c for p in pieces for c in items(field(p, "candidates"))]})
-    outcome = best_picture(found.pictures, usage)
+    content = _Found({"candidates": [c for p in pieces for c in items(field(p, "candidates"))]})
+    outcome = best_picture(content.pictures, usage)
     if isinstance(outcome, Picture):
         return outcome
     if error is not None:
         status = error.code or _CODES.get(error.status, 200)
         return msgspec.structs.replace(_of_error(error, status, "The service", None), usage=usage)
-    refusal = _refusal(pieces, found, usage)
+    refusal = _refusal(pieces, content, usage)
     if refusal is not None:
         return refusal
     elsewhere = outside_usual_places(
-        pieces, usage, has_address=bool(found.pointers), unreadable=outcome
+        pieces, usage, has_address=bool(content.pointers), unreadable=outcome
     )
     if elsewhere is not None:
         return elsewhere
-    if not (found.reasons or found.messages or found.words):
+    if not (content.reasons or content.messages or content.words):
         return _without_anything(pieces, usage)
-    said = " ".join((*found.messages, *found.words))
-    reason = found.reasons[0] if found.reasons else "STOP"
+    message = " ".join((*content.messages, *content.words))
+    reason = content.reasons[0] if content.reasons else "STOP"
     if reason == _DISABLED:
-        said = said or "The account is limited or disabled by the service's policy."
-        return _without_picture(FaultKind.KEY_REJECTED, reason, said, usage)
-    return _without_picture(FaultKind.NO_PICTURE, reason, said, usage)
+        message = message or "The account is limited or disabled by the service's policy."
+        return _without_picture(FaultKind.KEY_REJECTED, reason, message, usage)
+    return _without_picture(FaultKind.NO_PICTURE, reason, message, usage)
 
 
 def _without_anything(pieces: list[Any], usage: Usage | None) -> ProviderError:
@@ -287,44 +287,44 @@ def _without_anything(pieces: list[Any], usage: Usage | None) -> ProviderError:
     return unknown_form(pieces[0], usage)
 
 
-def _refusal(pieces: list[Any], found: _Found, usage: Usage | None) -> ProviderError | None:
+def _refusal(pieces: list[Any], content: _Found, usage: Usage | None) -> ProviderError | None:
     """Return the fault of an answer that refuses to draw; None if it does not."""
     for piece in pieces:
         feedback = field(piece, "promptFeedback")
         reason = text_of(field(feedback, "blockReason"))
         if reason:
-            said = text_of(field(feedback, "blockReasonMessage")) or " ".join(found.words)
-            return _without_picture(FaultKind.REFUSED, reason, said, usage)
-    reason = next((reason for reason in found.reasons if reason in _REFUSALS), "")
+            message = text_of(field(feedback, "blockReasonMessage")) or " ".join(content.words)
+            return _without_picture(FaultKind.REFUSED, reason, message, usage)
+    reason = next((reason for reason in content.reasons if reason in _REFUSALS), "")
     if not reason:
         return None
-    said = " ".join((*found.messages, *found.words))
-    return _without_picture(FaultKind.REFUSED, reason, said, usage)
+    message = " ".join((*content.messages, *content.words))
+    return _without_picture(FaultKind.REFUSED, reason, message, usage)
 
 
 def _of_error(error: _Error, status: int, host: str, retry_after: str | None) -> ProviderError:
     """Return what an error means, by its words where the status is too little."""
-    said = safe_message(error.message)
+    text = safe_message(error.message)
     reasons = list(texts_in(error.details, "reason", _DEEPEST_DETAIL))
     searched = " ".join((error.message[:LONGEST_TEXT], *reasons))
     delay = _delay(error, retry_after)
     reason = safe_message(error.status) or f"HTTP {status}"
     if _NO_CAPACITY.search(searched):
         return ProviderError(
-            kind=FaultKind.PASSING, reason="no capacity", message=said, retry_after=delay
+            kind=FaultKind.PASSING, reason="no capacity", message=text, retry_after=delay
         )
     if status == 402 or (status < 500 and NO_CREDIT.search(searched)):
-        said = said or f"{host} answered HTTP {status}: the account has no credit."
-        return ProviderError(kind=FaultKind.OUT_OF_CREDIT, reason="no credit", message=said)
+        text = text or f"{host} answered HTTP {status}: the account has no credit."
+        return ProviderError(kind=FaultKind.OUT_OF_CREDIT, reason="no credit", message=text)
     if status == 429:
-        return _limited(error, said, delay)
+        return _limited(error, text, delay)
     if is_passing(status) and status != 200:
-        message = said or f"{host} answered HTTP {status}."
+        message = text or f"{host} answered HTTP {status}."
         reason = f"HTTP {status}"
         return ProviderError(
             kind=FaultKind.PASSING, reason=reason, message=message, retry_after=delay
         )
-    said = said or f"{host} answered HTTP {status} without a word why."
+    text = text or f"{host} answered HTTP {status} without a word why."
     kind = _kind(status, searched, reasons)
     if kind is FaultKind.MODEL_GONE and not (
         error.status == "NOT_FOUND" or _MODEL.search(searched)
@@ -332,7 +332,7 @@ def _of_error(error: _Error, status: int, host: str, retry_after: str | None) ->
         return wrong_path(host, status, safe_message(error.message))
     if kind is FaultKind.KEY_REJECTED and reasons:
         reason = safe_message(reasons[0])
-    return ProviderError(kind=kind, reason=reason, message=said)
+    return ProviderError(kind=kind, reason=reason, message=text)
 
 
 def _kind(status: int, searched: str, reasons: list[str]) -> FaultKind:
@@ -349,18 +349,18 @@ def _kind(status: int, searched: str, reasons: list[str]) -> FaultKind:
     return kinds.get(status, FaultKind.BAD_REQUEST)
 
 
-def _limited(error: _Error, said: str, delay: float | None) -> ProviderError:
+def _limited(error: _Error, message: str, delay: float | None) -> ProviderError:
     """Return the worst of what a 429 says: no quota at all, then the day's, then the minute's."""
-    said = said or "Too many requests."
+    message = message or "Too many requests."
     quotas = list(texts_in(error.details, "quotaId", _DEEPEST_DETAIL))
     limits = texts_in(error.details, "quotaValue", _DEEPEST_DETAIL)
     if _NO_QUOTA.search(error.message[:LONGEST_TEXT]) or "0" in limits:
-        return ProviderError(kind=FaultKind.NO_QUOTA, reason="no quota", message=said)
+        return ProviderError(kind=FaultKind.NO_QUOTA, reason="no quota", message=message)
     if any("perday" in quota.lower() for quota in quotas):
         # The delay beside it is tens of seconds and no help.
-        return ProviderError(kind=FaultKind.SPENT_TODAY, reason="quota per day", message=said)
+        return ProviderError(kind=FaultKind.SPENT_TODAY, reason="quota per day", message=message)
     reason = "quota per minute" if quotas else "HTTP 429"
-    return ProviderError(kind=FaultKind.LIMITED, reason=reason, message=said, retry_after=delay)
+    return ProviderError(kind=FaultKind.LIMITED, reason=reason, message=message, retry_after=delay)
 
 
 def _delay(error: _Error, retry_after: str | None) -> float | None:
@@ -370,9 +370,9 @@ def _delay(error: _Error, retry_after: str | None) -> float | None:
     return max((delay for delay in delays if delay is not None), default=None)
 
 
-def _without_picture(kind: FaultKind, reason: str, said: str, usage: Usage | None) -> ProviderError:
+def _without_picture(kind: FaultKind, reason: str, text: str, usage: Usage | None) -> ProviderError:
     reason = safe_message(reason)
-    message = safe_message(said) or f"The service returned no image and no explanation ({reason})."
+    message = safe_message(text) or f"The service returned no image and no explanation ({reason})."
     return ProviderError(kind=kind, reason=reason, message=message, usage=usage)
 
 
@@ -389,12 +389,12 @@ def _error(answer: Any) -> _Error | None:
             details=field(inner, "details"),
         )
     if inner is not None:
-        said = words(inner)
-        return _Error(message=said) if said else None
+        message = words(inner)
+        return _Error(message=message) if message else None
     if not isinstance(answer, dict) or field(answer, "candidates", "promptFeedback") is not None:
         return None
-    said = words_in(answer, *_WORDS)
-    return _Error(message=said) if said else None
+    message = words_in(answer, *_WORDS)
+    return _Error(message=message) if message else None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -157,9 +157,9 @@ def outcome(body: bytes) -> Outcome:
         usage = _usage(answer.usage)
         for datum in answer.data:
             if is_text(datum.b64_json):
-                found = picture(datum.b64_json, usage)
-                if is_image(found):
-                    return found
+                image = picture(datum.b64_json, usage)
+                if is_image(image):
+                    return image
     return whole_file(body) or _odd(body)
 
 
@@ -177,15 +177,15 @@ def _odd(body: bytes) -> Outcome:
     error = _read_error(answer)
     kind = _classify(error) if error is not None else None
     if error is not None and kind is not None:
-        said = safe_message(error.message) or "The service returned no image."
-        return ProviderError(kind=kind, reason=_reason(200, error), message=said, usage=usage)
+        text = safe_message(error.message) or "The service returned no image."
+        return ProviderError(kind=kind, reason=_reason(200, error), message=text, usage=usage)
     elsewhere = outside_usual_places(answer, usage, has_address=is_elsewhere, unreadable=outcome)
     if elsewhere is not None:
         return elsewhere
-    said = " ".join(
-        filter(None, (words(field(one, "error", "message", "text")) for one in entries))
+    text = " ".join(
+        filter(None, (words(field(entry, "error", "message", "text")) for entry in entries))
     )
-    message = safe_message(error.message if error is not None else said)
+    message = safe_message(error.message if error is not None else text)
     message = message or "The service returned no image and no explanation."
     return ProviderError(
         kind=FaultKind.NO_PICTURE, reason="no picture", message=message, usage=usage
@@ -194,14 +194,14 @@ def _odd(body: bytes) -> Outcome:
 
 def _pictures(entries: list[Any]) -> tuple[list[tuple[str, str]], bool]:
     """Return what entries hold in base64, and whether one leads to an image elsewhere."""
-    found, is_elsewhere = [], False
+    pictures, is_elsewhere = [], False
     for text in (text for entry in entries for text in _texts(entry)):
         address = text if is_address(text) else pointer(text)
         if address is None or address.startswith("data:"):
-            found.append((address or text, ""))
+            pictures.append((address or text, ""))
         else:
             is_elsewhere = True
-    return found, is_elsewhere
+    return pictures, is_elsewhere
 
 
 def _texts(datum: Any) -> list[str]:
@@ -209,8 +209,8 @@ def _texts(datum: Any) -> list[str]:
     if isinstance(datum, str):
         return [datum]
     names = ("b64_json", "b64Json", "b64", "base64", "image", "url", "imageUrl")
-    found = (field(datum, name) for name in names)
-    texts = (one if isinstance(one, str) else text_of(field(one, "url")) for one in found)
+    values = (field(datum, name) for name in names)
+    texts = (value if isinstance(value, str) else text_of(field(value, "url")) for value in values)
     return [text for text in texts if text]
 
 
@@ -219,10 +219,10 @@ def listed_models(body: bytes) -> tuple[str, ...] | ProviderError:
     read = try_decode(_model_lists, body)
     if read is None:
         return malformed("The service's list of models was not what it should be.")
-    known = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
-    if not known:
+    names = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
+    if not names:
         return malformed("The service's list of models was empty.")
-    return tuple(dict.fromkeys(redact(name) for name in known))
+    return tuple(dict.fromkeys(redact(name) for name in names))
 
 
 def fault(reply: "Reply", base_url: str) -> ProviderError:
@@ -231,16 +231,16 @@ def fault(reply: "Reply", base_url: str) -> ProviderError:
     error = _error(reply.body)
     host = urlsplit(base_url).hostname or ""
     kind = _kind(status, error)
-    said = safe_message(error.message) if error else ""
+    text = safe_message(error.message) if error else ""
     if kind is FaultKind.MODEL_GONE and not (error and _tells_of_model(error)):
-        return wrong_path(host, status, said)
-    said = said or safe_message(page_title(reply.body))
-    quoted = f' ("{said}")' if said and error is None else ""
+        return wrong_path(host, status, text)
+    text = text or safe_message(page_title(reply.body))
+    quoted = f' ("{text}")' if text and error is None else ""
     waits = kind in {FaultKind.LIMITED, FaultKind.PASSING}
     return ProviderError(
         kind=kind,
         reason=_reason(status, error),
-        message=(error and said) or f"{host} answered HTTP {status}{quoted}.",
+        message=(error and text) or f"{host} answered HTTP {status}{quoted}.",
         retry_after=_retry_after(reply, error) if waits else None,
     )
 
@@ -251,10 +251,10 @@ def allowance(headers: Mapping[str, str]) -> Allowance | None:
     A limit that resets more than a minute from now is not a limit per minute.
     """
     rates, left, resets = [], [], []
-    for what in ("requests", "images"):
-        limit = _count(headers.get(f"x-ratelimit-limit-{what}"))
-        remaining = _count(headers.get(f"x-ratelimit-remaining-{what}"))
-        reset = seconds(headers.get(f"x-ratelimit-reset-{what}"))
+    for unit in ("requests", "images"):
+        limit = _count(headers.get(f"x-ratelimit-limit-{unit}"))
+        remaining = _count(headers.get(f"x-ratelimit-remaining-{unit}"))
+        reset = seconds(headers.get(f"x-ratelimit-reset-{unit}"))
         if limit and (reset is None or reset <= _MINUTE):
             rates.append(min(limit, _MOST_A_MINUTE))
         if remaining is not None:
@@ -287,28 +287,28 @@ def _classify(error: _Error) -> FaultKind | None:
     for code in error.codes:
         if code in _CODES:
             return _CODES[code]
-    said = " ".join((error.message[:LONGEST_TEXT], *error.codes))
-    if _NO_CAPACITY.search(said):
+    text = " ".join((error.message[:LONGEST_TEXT], *error.codes))
+    if _NO_CAPACITY.search(text):
         return FaultKind.PASSING
-    if NO_CREDIT.search(said) or _NO_QUOTA_PAID.search(said):
+    if NO_CREDIT.search(text) or _NO_QUOTA_PAID.search(text):
         return FaultKind.OUT_OF_CREDIT
-    return FaultKind.KEY_REJECTED if _KEY.search(said) else None
+    return FaultKind.KEY_REJECTED if _KEY.search(text) else None
 
 
 def _kind(status: int, error: _Error | None) -> FaultKind:
-    known = _classify(error) if error is not None and status < 500 else None
-    if known is not None:
-        return known
+    kind = _classify(error) if error is not None and status < 500 else None
+    if kind is not None:
+        return kind
     if status in _STATUSES and not (status == 403 and error and _SET_UP.search(error.message)):
         return _STATUSES[status]
     if is_passing(status):
         return FaultKind.PASSING
-    said = error.message[:LONGEST_TEXT] if error else ""
+    text = error.message[:LONGEST_TEXT] if error else ""
     if error and _tells_of_model(error):
         return FaultKind.MODEL_GONE
-    if status >= 500 or _SET_UP.search(said):
+    if status >= 500 or _SET_UP.search(text):
         return FaultKind.UNUSABLE
-    return FaultKind.REFUSED if _SAFETY.search(said) else FaultKind.BAD_REQUEST
+    return FaultKind.REFUSED if _SAFETY.search(text) else FaultKind.BAD_REQUEST
 
 
 def _tells_of_model(error: _Error) -> bool:
@@ -349,8 +349,8 @@ def _error(body: bytes) -> _Error | None:
     answer = one(loose(body))
     if isinstance(answer, dict):
         return _read_error(answer)
-    said = plain_text(body)
-    return _Error(message=said) if said else None
+    message = plain_text(body)
+    return _Error(message=message) if message else None
 
 
 def _read_error(answer: dict[str, Any]) -> _Error | None:
@@ -364,8 +364,8 @@ def _read_error(answer: dict[str, Any]) -> _Error | None:
             param=param if isinstance(param, str) else "",
         )
     # `detail` is FastAPI's, and of what else is written in few words.
-    said = words(inner) or words_in(answer, "message", "detail", "msg")
-    return _Error(message=said) if said else None
+    message = words(inner) or words_in(answer, "message", "detail", "msg")
+    return _Error(message=message) if message else None
 
 
 def _count(text: str | None) -> int | None:

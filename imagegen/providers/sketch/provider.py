@@ -80,6 +80,6 @@ def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
     return across * step, down * step
 
 
-def _unknown(what: str, value: str, known: Sequence[str]) -> ProviderError:
-    message = f"unknown {what} {value!r}; it can be {', '.join(known[:-1])} or {known[-1]}"
-    return ProviderError(kind=FaultKind.BAD_REQUEST, reason=f"unknown {what}", message=message)
+def _unknown(subject: str, value: str, choices: Sequence[str]) -> ProviderError:
+    message = f"unknown {subject} {value!r}; it can be {', '.join(choices[:-1])} or {choices[-1]}"
+    return ProviderError(kind=FaultKind.BAD_REQUEST, reason=f"unknown {subject}", message=message)
