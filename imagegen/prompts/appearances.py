@@ -28,15 +28,15 @@ def appearances(
     references: References,
     index: BeatIndex,
     beats: Iterable[Beat],
-    others: Iterable[Beat] = (),
+    other_beats: Iterable[Beat] = (),
 ) -> tuple[Appearance, ...]:
     """Return every character of a project, and which of these beats and others name it."""
-    found = _named(settings, references, index, beats)
-    elsewhere = _named(settings, references, index, others)
+    beats_by_name = _named(settings, references, index, beats)
+    elsewhere = _named(settings, references, index, other_beats)
     return tuple(
         Appearance(
             names=character.names,
-            beats=tuple(found[name]),
+            beats=tuple(beats_by_name[name]),
             without=tuple(s for s in settings.drawn_styles if character.picture_in(s) is None),
             elsewhere=len(elsewhere[name]),
         )
@@ -48,8 +48,8 @@ def _named(
     settings: Settings, references: References, index: BeatIndex, beats: Iterable[Beat]
 ) -> dict[str, dict[BeatId, None]]:
     """Return the beats that name each character, in their order."""
-    found: dict[str, dict[BeatId, None]] = {name: {} for name in settings.characters}
+    beats_by_name: dict[str, dict[BeatId, None]] = {name: {} for name in settings.characters}
     for beat in beats:
         for name in references.named(beat):
-            found[name][index.id_of(beat.key)] = None
-    return found
+            beats_by_name[name][index.id_of(beat.key)] = None
+    return beats_by_name

@@ -110,9 +110,9 @@ class Composer:
         """Return a note if a style reference goes with no beat of its style, or None."""
         unused = [
             style
-            for style, own in beats.items()
+            for style, style_beats in beats.items()
             if self.references.has_style_reference(style)
-            and (listed := list(own))
+            and (listed := list(style_beats))
             and not any(map(self.hard_cut, listed))
         ]
         if not unused:
@@ -184,10 +184,10 @@ class Composer:
 
     def short(self, beats: Iterable[Beat]) -> str | None:
         """Return a warning if some beats have more references than can be sent."""
-        found = self._first(beats, lambda beat: bool(self.left_out(beat)))
-        if found is None:
+        first = self._first(beats, lambda beat: bool(self.left_out(beat)))
+        if first is None:
             return None
-        name, count = found[0].address, found[1]
+        name, count = first[0].address, first[1]
         many = "1 beat has" if count == 1 else f"{count:,} beats have"
         return (
             f"{many} larger references than one request takes ({self.limits.in_all // 1024**2} "
@@ -206,12 +206,12 @@ class Composer:
         counts: Counter[int] = Counter()
         if self.references.empty and not self._predecessors:
             return counts
-        known: dict[tuple[object, ...], int] = {}
+        count_by_kind: dict[tuple[object, ...], int] = {}
         for beat in beats:
             kind = (beat.style, *self.kind(beat))
-            if kind not in known:
-                known[kind] = len(self._sent(beat)) + (self.before(beat) is not None)
-            counts[known[kind]] += 1
+            if kind not in count_by_kind:
+                count_by_kind[kind] = len(self._sent(beat)) + (self.before(beat) is not None)
+            counts[count_by_kind[kind]] += 1
         return counts
 
     def _first(
@@ -221,13 +221,13 @@ class Composer:
         if not self.references:
             # None has more than one.
             return None
-        known: dict[tuple[object, ...], bool] = {}
+        by_kind: dict[tuple[object, ...], bool] = {}
         count, first = 0, None
         for beat in beats:
             kind = (beat.style, *self.kind(beat))
-            if kind not in known:
-                known[kind] = is_one(beat)
-            if known[kind]:
+            if kind not in by_kind:
+                by_kind[kind] = is_one(beat)
+            if by_kind[kind]:
                 count, first = count + 1, first or beat
         return None if first is None else (first, count)
 
@@ -252,10 +252,10 @@ class Composer:
         or it would be outdated at once.
         """
         continues = self.before(beat) is not None
-        others = self._others(beat, hard_cut=hard_cut)
+        references = self._others(beat, hard_cut=hard_cut)
         room = self.limits.in_all - continues * self.limits.bytes
-        sizes = itertools.accumulate(len(reference.data) for reference in others)
-        return others[: sum(size <= room for size in sizes)]
+        sizes = itertools.accumulate(len(reference.data) for reference in references)
+        return references[: sum(size <= room for size in sizes)]
 
     @property
     def image_size(self) -> str:
@@ -273,8 +273,10 @@ class Composer:
         """Return what an image drawn by `request` says of its origin."""
         look, by_user = self._look(beat)
         first = request.references[:1]
-        predecessor = next((one for one in first if one.role is ReferenceRole.PREDECESSOR), None)
-        others = request.references[1:] if predecessor else request.references
+        predecessor = next(
+            (reference for reference in first if reference.role is ReferenceRole.PREDECESSOR), None
+        )
+        references = request.references[1:] if predecessor else request.references
         return png.Provenance(
             style=beat.style,
             shot=beat.shot,
@@ -285,7 +287,7 @@ class Composer:
             image_size=request.image_size,
             words=png.Hash(words_hash(beat.words)),
             look=png.Hash(words_hash(look), "user" if by_user else "default") if look else None,
-            references=_hash_of(others),
+            references=_hash_of(references),
             # Asking for what the model does unasked makes no other image.
             thinking=None if request.thinking == self._model.default_thinking else request.thinking,
             run=run,

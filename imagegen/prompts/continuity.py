@@ -14,12 +14,12 @@ def predecessors(beats: Iterable[Beat], waived: Callable[[Beat], bool]) -> dict[
     `beats` are in file order. A beat that the user skipped (`waived`) is
     passed over. The first beat of a shot continues nothing.
     """
-    found: dict[BeatKey, BeatKey] = {}
+    continued: dict[BeatKey, BeatKey] = {}
     last: dict[str, BeatKey] = {}
     for beat in beats:
         before = last.get(beat.shot)
         if beat.continues and before is not None:
-            found[beat.key] = before
+            continued[beat.key] = before
         if not waived(beat):
             last[beat.shot] = beat.key
-    return found
+    return continued

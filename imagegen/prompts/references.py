@@ -106,15 +106,15 @@ class References:
         """
         style = self._style.get(beat.style) if hard_cut else None
         people = ((beat.style, name) for name in self.named(beat))
-        found = (
+        candidates = (
             *([style] if style else ()),
             *map(self._of_row, beat.references),
             *(self._characters[person] for person in people if person in self._characters),
             *self._common.get(beat.style, ()),
         )
         once: dict[str, Reference] = {}
-        for one in found:
-            once.setdefault(one.digest, one)
+        for reference in candidates:
+            once.setdefault(reference.digest, reference)
         return tuple(once.values())
 
     def _read_of_row(self, written: str) -> Reference:
@@ -141,8 +141,10 @@ def gather(
     project = shelf.all(settings.references, SETTINGS, "references")
     common = {}
     for name in settings.drawn_styles:
-        own = shelf.all(settings.styles[name].references, SETTINGS, f"styles.{name}.references")
-        common[name] = (*own, *project)
+        style_images = shelf.all(
+            settings.styles[name].references, SETTINGS, f"styles.{name}.references"
+        )
+        common[name] = (*style_images, *project)
     characters = {}
     for name, character in settings.characters.items():
         for drawn in settings.drawn_styles:
@@ -166,13 +168,20 @@ def places(
 ) -> list[Path]:
     """Return every place where a reference image may be."""
     written = [settings.style_reference, *settings.references]
-    for style, own in settings.styles.items():
-        written += [own.style_reference, *own.references]
+    for style, style_settings in settings.styles.items():
+        written += [style_settings.style_reference, *style_settings.references]
         written += [character.picture_in(style) for character in settings.characters.values()]
-    rows = (path for own in beats.values() for beat in own for path in beat.references)
-    named = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
+    rows = (
+        path for style_beats in beats.values() for beat in style_beats for path in beat.references
+    )
+    distinct = dict.fromkeys(path for path in itertools.chain(written, rows) if path)
     here = _style_files(layout.root)
-    return [layout.root / REFERENCE_FILE, *here, _users(), *(layout.root / path for path in named)]
+    return [
+        layout.root / REFERENCE_FILE,
+        *here,
+        _users(),
+        *(layout.root / path for path in distinct),
+    ]
 
 
 class _Shelf:
@@ -186,7 +195,7 @@ class _Shelf:
 
     def all(self, paths: Iterable[str], file: str, field: str) -> tuple[Reference, ...]:
         read = [self._one(path, ReferenceRole.OTHER, path, file, field) for path in paths]
-        return tuple(one for one in read if one is not None)
+        return tuple(reference for reference in read if reference is not None)
 
     def of_character(self, name: str, character: Character, style: str) -> Reference | None:
         path = character.picture_in(style)
@@ -199,36 +208,38 @@ class _Shelf:
     def _one(
         self, path: str, role: ReferenceRole, name: str, file: str, field: str
     ) -> Reference | None:
-        known = (path, role, name)
-        if known not in self._read:
-            self._read[known] = None
+        key = (path, role, name)
+        if key not in self._read:
+            self._read[key] = None
             try:
-                found = _within(self._layout.root, path, f'"{path}"')
-                self._read[known] = _read(found, self._limits, role, name)
+                resolved = _within(self._layout.root, path, f'"{path}"')
+                self._read[key] = _read(resolved, self._limits, role, name)
             except UsageError as error:
                 self._fault(error, file, field)
-        return self._read[known]
+        return self._read[key]
 
     def look_at_rows(self, beats: Mapping[str, Iterable[Beat]]) -> bool:
         """Check the images that rows name; return whether there are any."""
-        seen: set[str] = set()
-        for beat in (beat for own in beats.values() for beat in own if beat.references):
+        seen_paths: set[str] = set()
+        for beat in (
+            beat for style_beats in beats.values() for beat in style_beats if beat.references
+        ):
             for path in beat.references:
-                if path in seen:
+                if path in seen_paths:
                     continue
-                seen.add(path)
+                seen_paths.add(path)
                 try:
                     _look_at(_within(self._layout.root, path, f'"{path}"'), self._limits)
                 except UsageError as error:
                     self._fault(error, beat.file, "references", beat.row)
-        return bool(seen)
+        return bool(seen_paths)
 
     def _fault(self, error: UsageError, file: str, field: str, row: int | None = None) -> None:
         if len(self._faults) < _MOST_FAULTS:
             message, hint = error.message, error.hint
-            shown = str(self._layout.typed / file)
+            label = str(self._layout.typed / file)
             self._faults.append(
-                InputError(file=shown, field=field, row=row, message=message, hint=hint)
+                InputError(file=label, field=field, row=row, message=message, hint=hint)
             )
 
     def refuse(self) -> None:
@@ -246,11 +257,11 @@ def style_references(
     """
     fallback = _default(layout)
     read: dict[Path, Reference] = {}
-    found = {}
+    references = {}
     for name in settings.drawn_styles:
-        own = settings.styles[name].style_reference
-        if own:
-            path = _named(layout, own, f"styles.{name}.style_reference")
+        written = settings.styles[name].style_reference
+        if written:
+            path = _named(layout, written, f"styles.{name}.style_reference")
         elif settings.style_reference:
             path = _named(layout, settings.style_reference, "style_reference")
         elif fallback:
@@ -259,8 +270,8 @@ def style_references(
             continue
         if path not in read:
             read[path] = _read(path, limits, ReferenceRole.STYLE)
-        found[name] = read[path]
-    return found
+        references[name] = read[path]
+    return references
 
 
 def _named(layout: ProjectPaths, written: str, setting: str) -> Path:
@@ -278,31 +289,31 @@ class _OutsideError(UsageError):
     """A path outside the project: another user's must not choose what is sent."""
 
 
-def _within(root: Path, written: str, shown: str) -> Path:
+def _within(root: Path, written: str, label: str) -> Path:
     if _ADDRESS.match(written):
         raise UsageError(
-            f"{shown} is an address, and references are files",
+            f"{label} is an address, and references are files",
             hint="download it, and name the file",
         )
-    path = _resolved(root / written, shown)
+    path = _resolved(root / written, label)
     if not path.is_relative_to(root):
-        raise _OutsideError(f"{shown} is outside the project", hint="copy it into the project")
+        raise _OutsideError(f"{label} is outside the project", hint="copy it into the project")
     if files.has_stub(path):
         raise UsageError(
-            f"{shown} is not on this machine: a cloud drive has a placeholder for it",
+            f"{label} is not on this machine: a cloud drive has a placeholder for it",
             hint="download it, or make it available offline",
         )
     if not path.is_file():
-        raise UsageError(f"{shown}: no such file", hint="fix its path (relative to the project)")
+        raise UsageError(f"{label}: no such file", hint="fix its path (relative to the project)")
     return path
 
 
 def _default(layout: ProjectPaths) -> Path | None:
-    for own in _style_files(layout.root):
-        if own.is_symlink() and not _resolved(own, str(own)).is_relative_to(layout.root):
-            raise UsageError(f"{own} is a link that leads out of the project")
-        if own.suffix.lower() in _SENT and own.is_file():
-            return own.resolve()
+    for file in _style_files(layout.root):
+        if file.is_symlink() and not _resolved(file, str(file)).is_relative_to(layout.root):
+            raise UsageError(f"{file} is a link that leads out of the project")
+        if file.suffix.lower() in _SENT and file.is_file():
+            return file.resolve()
     users = (path for path in _style_files(_users().parent) if path.suffix.lower() in _SENT)
     return next((path.resolve() for path in users if path.is_file()), None)
 
@@ -314,8 +325,8 @@ def _style_files(folder: Path) -> list[Path]:
             names = [entry.name for entry in itertools.islice(entries, _MOST_LOOKED_AT)]
     except OSError:
         return []
-    found = [name for name in names if _STYLE_FILE.fullmatch(name)]
-    return [folder / name for name in sorted(found, key=lambda n: (n != REFERENCE_FILE, n))]
+    matches = [name for name in names if _STYLE_FILE.fullmatch(name)]
+    return [folder / name for name in sorted(matches, key=lambda n: (n != REFERENCE_FILE, n))]
 
 
 def unused_style_files(layout: ProjectPaths, settings: Settings) -> list[str]:
@@ -330,7 +341,7 @@ def unused_style_files(layout: ProjectPaths, settings: Settings) -> list[str]:
             continue
         if settings.style_reference and path == layout.root / settings.style_reference:
             continue
-        if any(path.name == own.style_reference for own in settings.styles.values()):
+        if any(path.name == style.style_reference for style in settings.styles.values()):
             continue
         reason = (
             f"{instead} is" if instead else "PNG, JPEG, WebP and HEIC are, as style_reference.png"
@@ -339,12 +350,12 @@ def unused_style_files(layout: ProjectPaths, settings: Settings) -> list[str]:
     return notes
 
 
-def _resolved(path: Path, shown: str) -> Path:
+def _resolved(path: Path, label: str) -> Path:
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
         # A NUL character, or links in a circle.
-        raise UsageError(f"{shown} is not a valid path: {error}") from error
+        raise UsageError(f"{label} is not a valid path: {error}") from error
 
 
 def _users() -> Path:
