@@ -8,7 +8,7 @@ def hexed(code: str) -> Colour:
     return int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """Return `one` with `share` (0 to 1) of `other` in it."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+def mix(base: Colour, other: Colour, share: float) -> Colour:
+    """Return `base` with `share` (0 to 1) of `other` in it."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(base, other, strict=True))
     return red, green, blue

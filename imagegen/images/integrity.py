@@ -127,12 +127,12 @@ class _RowCheck:
         while at < len(block):
             if not self._left:
                 return "it has more pixels than it should have"
-            own = block[at : at + self._left] if at or len(block) > self._left else block
+            part = block[at : at + self._left] if at or len(block) > self._left else block
             # Each row begins with its filter type.
-            if own[self._left % self._row :: self._row].strip(_FILTERS):
+            if part[self._left % self._row :: self._row].strip(_FILTERS):
                 return "a row has no known filter"
-            at += len(own)
-            self._left -= len(own)
+            at += len(part)
+            self._left -= len(part)
             if not self._left:
                 self._next()
         return None

@@ -36,19 +36,19 @@ def folded(text: str) -> str:
 
     Accents, control characters and emoji are left out, and white space is single.
     """
-    kept: list[str] = []
+    characters: list[str] = []
     for char in unicodedata.normalize("NFKD", text[:_LONGEST]):
         kind = unicodedata.category(char)
         if " " < char <= "~" or char in _EXTRA:
-            kept.append(char)
+            characters.append(char)
         elif char in _FOLDED:
-            kept.append(_FOLDED[char])
+            characters.append(_FOLDED[char])
         elif kind[0] in "LN":
-            kept.append(_BAR)
+            characters.append(_BAR)
         elif kind[0] in "ZPC" and kind != "Cf":
-            kept.append(" ")
+            characters.append(" ")
     # Scripts without spaces still need places to break.
-    parted = re.sub(f"({_BAR}{{4}})(?={_BAR})", r"\1 ", "".join(kept))
+    parted = re.sub(f"({_BAR}{{4}})(?={_BAR})", r"\1 ", "".join(characters))
     return " ".join(parted.split())
 
 

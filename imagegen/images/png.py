@@ -190,14 +190,14 @@ def replace_metadata(
     What it said in our chunk and under the keywords of `TextFields`, before the pixels, is left
     out. Every other byte stays; those from the pixels on are not copied.
     """
-    kept, end = [], _IHDR_END
+    chunks, end = [], _IHDR_END
     for kind, at, length, _ in _chunks(io.BytesIO(png)):
         if kind in {b"IDAT", b"IEND"}:
             break
         end = at + length + 4
         if not _is_replaced(kind, png[at : at + min(length, _LONGEST_KEYWORD + len(_PLAIN))]):
-            kept.append(png[at - 8 : end])
-    head = png[:_IHDR_END] + _told(provenance, texts) + b"".join(kept)
+            chunks.append(png[at - 8 : end])
+    head = png[:_IHDR_END] + _told(provenance, texts) + b"".join(chunks)
     return head, memoryview(png)[end:]
 
 

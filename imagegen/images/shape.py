@@ -41,15 +41,15 @@ def misfit(
 
     `expected` are width and height, if more is known than the ratio and the size's name.
     """
-    wanted = expected or usual(aspect_ratio, image_size)
-    if wanted is None:
+    size = expected or usual(aspect_ratio, image_size)
+    if size is None:
         return None
     settings, words = [], []
-    if not is_same_ratio(width, height, *wanted):
+    if not is_same_ratio(width, height, *size):
         settings.append("aspect_ratio")
-        asked = aspect_ratio if expected is None else ratio_name(*wanted)
-        words.append(f"asked {asked}, came {ratio_name(width, height)}")
-    area = width * height / (wanted[0] * wanted[1])
+        ratio = aspect_ratio if expected is None else ratio_name(*size)
+        words.append(f"asked {ratio}, came {ratio_name(width, height)}")
+    area = width * height / (size[0] * size[1])
     if not 1 / _SAME_AREA < area < _SAME_AREA:
         settings.append("image_size")
         words.append(f"asked {image_size}, came {width} x {height}")
