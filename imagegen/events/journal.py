@@ -127,11 +127,11 @@ def _open(path: Path, last: int | None) -> int | None:
         descriptor = os.open(path, os.O_RDONLY | files.READ_FLAGS)
     except OSError:
         return None
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         return None
     if last is not None:
         # In the middle of a line, mostly, which is then no event.
-        os.lseek(descriptor, max(0, found.st_size - last), os.SEEK_SET)
+        os.lseek(descriptor, max(0, status.st_size - last), os.SEEK_SET)
     return descriptor

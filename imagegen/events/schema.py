@@ -57,38 +57,38 @@ def schema() -> dict[str, Any]:
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     """Return a part with all of its fields required: every one is always there."""
-    told = dict(part)
-    if "description" in told:
-        told["description"] = _in_json(told["description"])
-    if "properties" in told:
-        told["properties"] = {
+    result = dict(part)
+    if "description" in result:
+        result["description"] = _in_json(result["description"])
+    if "properties" in result:
+        result["properties"] = {
             name: _field(name, field)
-            for name, field in told["properties"].items()
+            for name, field in result["properties"].items()
             if name == "type" or name not in Event.__struct_fields__
         }
-        told["required"] = list(told["properties"])
-    return told
+        result["required"] = list(result["properties"])
+    return result
 
 
 def _field(name: str, field: dict[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in field.items() if key != "default"}
-    if "anyOf" in told:  # msgspec's versions order it in their own ways
-        told["anyOf"] = sorted(told["anyOf"], key=lambda kind: kind.get("type") == "null")
+    result = {key: value for key, value in field.items() if key != "default"}
+    if "anyOf" in result:  # msgspec's versions order it in their own ways
+        result["anyOf"] = sorted(result["anyOf"], key=lambda kind: kind.get("type") == "null")
     if name in _TIMES:
-        return _with(told, "string", format="date-time")
-    return _with(_with(told, "integer", minimum=0), "number", minimum=0)
+        return _with(result, "string", format="date-time")
+    return _with(_with(result, "integer", minimum=0), "number", minimum=0)
 
 
 def _with(field: dict[str, Any], of: str, **more: object) -> dict[str, Any]:
     """Return a field with more keywords if it is of this type."""
-    told = dict(field)
-    if told.get("type") == of:
-        told |= more
-    if "anyOf" in told:
-        told["anyOf"] = [_with(one, of, **more) for one in told["anyOf"]]
-    if isinstance(told.get("additionalProperties"), dict):
-        told["additionalProperties"] = _with(told["additionalProperties"], of, **more)
-    return told
+    result = dict(field)
+    if result.get("type") == of:
+        result |= more
+    if "anyOf" in result:
+        result["anyOf"] = [_with(kind, of, **more) for kind in result["anyOf"]]
+    if isinstance(result.get("additionalProperties"), dict):
+        result["additionalProperties"] = _with(result["additionalProperties"], of, **more)
+    return result
 
 
 def _in_json(text: str) -> str:
