@@ -84,25 +84,25 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
     read = settings.load(root) if project is not None else None
     styles = tuple(read.styles) if read else STYLES
     _check_style(style, styles, f"{project}" if read else None)
-    named = ("--provider", provider) if provider else ()
+    provider_option = ("--provider", provider) if provider else ()
     provider = provider or _meant(read)
     if not providers.key_variables(provider):
         raise UsageError(f"{provider} needs no key")
     # Errors of a folder that was not named are of no interest here.
     places = credentials.places(root, provider)
-    wanted = LocationKind.USER if project is None else LocationKind.PROJECT
-    place = next(place for place in places if place.named is wanted)
-    others = tuple(other for other in places if other is not place)
+    kind = LocationKind.USER if project is None else LocationKind.PROJECT
+    place = next(place for place in places if place.named is kind)
+    other_places = tuple(other for other in places if other is not place)
     before = edit.read_existing(place, styles)
     return KeyTarget(
         style=style,
         place=place,
-        others=others,
+        others=other_places,
         styles=styles,
         drawn=read.drawn_styles if read else styles,
         project=project,
         before=before,
-        named=named,
+        named=provider_option,
         strange=None if project is not None else _strange(style),
         made_at=_MADE_AT.get(provider),
     )
@@ -110,13 +110,13 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
 
 def _strange(style: str) -> str | None:
     """Return a note if neither imagegen nor the project here has a style."""
-    known = dict.fromkeys((*STYLES, DEFAULT_POOL))
+    known_styles = dict.fromkeys((*STYLES, DEFAULT_POOL))
     # Errors of a folder that was not named are of no interest here.
     with contextlib.suppress(ImagegenError):
-        known |= dict.fromkeys(settings.load(Path()).styles)
-    if style in known:
+        known_styles |= dict.fromkeys(settings.load(Path()).styles)
+    if style in known_styles:
         return None
-    near = did_you_mean(style, known) or f"known styles: {', '.join(known)}"
+    near = did_you_mean(style, known_styles) or f"known styles: {', '.join(known_styles)}"
     return f'"{style}" is not a built-in style, nor one of a project here: {near}'
 
 
@@ -145,8 +145,8 @@ def _check_style(style: str, styles: tuple[str, ...], project: str | None) -> No
     if key_lists.looks_like_a_key(style) or _LONG.fullmatch(style):
         # It may be the key itself: do not repeat it.
         raise UsageError(f"{KEY_ON_COMMAND_LINE}, and this is not a style", hint=NOT_TAKEN_HINT)
-    known = (*styles, DEFAULT_POOL)
-    hint = did_you_mean(style, known) or f"there are: {', '.join(known)}"
+    known_styles = (*styles, DEFAULT_POOL)
+    hint = did_you_mean(style, known_styles) or f"there are: {', '.join(known_styles)}"
     if project is not None:
         raise UsageError(f'{project} has no style "{style}"', hint=hint)
     if not settings.is_style_name(style):
@@ -158,7 +158,9 @@ def _of_the_key(aim: KeyTarget, new: NewKey, ring: Keyring) -> list[str]:
     if new.variable is not None and not os.environ.get(new.variable, "").strip():
         notes.append(f"${new.variable} is not set here: the style has this key only if it is")
     if new.secret is not None:
-        among = [name for name, own in ring.pools.items() if new.secret in {k.secret for k in own}]
+        among = [
+            name for name, keys in ring.pools.items() if new.secret in {k.secret for k in keys}
+        ]
         lists = [name for name in among if name != aim.style]
         if lists:
             notes.append(f"it is also under {_and(lists)}: both share its quota")
@@ -169,7 +171,7 @@ def _of_the_key(aim: KeyTarget, new: NewKey, ring: Keyring) -> list[str]:
 
 def _of_the_file(aim: KeyTarget, change: Change) -> list[str]:
     """Return notes on files that take precedence, and on those that no longer do."""
-    shown = aim.place.label
+    label = aim.place.label
     first = next((other for other in aim.others if _comes_first(other, aim.place)), None)
     notes = []
     if first is not None and first.named is LocationKind.VARIABLE:
@@ -180,16 +182,16 @@ def _of_the_file(aim: KeyTarget, change: Change) -> list[str]:
         used = [other for other in aim.others if other.exists and not other.lacks_section]
         no_more = [other.label for other in used if not _comes_first(other, aim.place)]
         if no_more and first is None:
-            notes.append(f"from now on {shown} decides, and no longer {_and(no_more)}")
+            notes.append(f"from now on {label} decides, and no longer {_and(no_more)}")
     ring, before = change.ring, aim.before or Keyring()
     if aim.style not in before.pools and before.pool(aim.style):
         notes.append(f"{aim.style} has a list of its own now, and no longer uses the default keys")
     keyless = [style for style in aim.drawn if not ring.pool(style)]
     if keyless and not change.already_present:
-        there = ("--project", str(aim.project)) if aim.project is not None else ()
-        add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *there)
+        project_option = ("--project", str(aim.project)) if aim.project is not None else ()
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *aim.named, *project_option)
         notes.append(f"no key yet for {_and(keyless)}: {add} serves them all")
-    return notes + permissions.warnings(change.path, shown)
+    return notes + permissions.warnings(change.path, label)
 
 
 def _comes_first(other: KeyLocation, place: KeyLocation) -> bool:
@@ -200,9 +202,9 @@ def _comes_first(other: KeyLocation, place: KeyLocation) -> bool:
     return not (other.path and place.path and other.exists and _same(other.path, place.path))
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(first: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return first.samefile(other)
     except OSError:
         return False
 

@@ -67,17 +67,19 @@ class ConfiguredKeys:
     @property
     def pools(self) -> dict[str, tuple[ApiKey, ...]]:
         """The keys of each style that is drawn, and of every other list of the file."""
-        own = {style: self.ring.pool(style) for style in self.styles}
-        return own | {name: keys for name, keys in self.ring.pools.items() if name not in own}
+        style_keys = {style: self.ring.pool(style) for style in self.styles}
+        return style_keys | {
+            name: keys for name, keys in self.ring.pools.items() if name not in style_keys
+        }
 
     @property
     def lists_by_key(self) -> dict[Secret, list[str]]:
         """Every key, once, with the lists that it is in."""
-        found: dict[Secret, list[str]] = {}
+        lists: dict[Secret, list[str]] = {}
         for name, keys in self.ring.pools.items():
             for key in keys:
-                found.setdefault(key.secret, []).append(name)
-        return found
+                lists.setdefault(key.secret, []).append(name)
+        return lists
 
     @property
     def keyless(self) -> list[str]:
@@ -87,8 +89,8 @@ class ConfiguredKeys:
     @property
     def using_default(self) -> list[str]:
         """The styles that are drawn with the default keys."""
-        own = self.ring.pools
-        return [s for s in self.styles if s not in own] if DEFAULT_POOL in own else []
+        pools = self.ring.pools
+        return [s for s in self.styles if s not in pools] if DEFAULT_POOL in pools else []
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -101,9 +103,9 @@ class ConfiguredKeys:
         where = f" in {self.ring.source}" if self.ring.source else ""
         unset = sorted({name for names in self.ring.unset.values() for name in names})
         detail = f"; not set in the environment: {', '.join(unset)}" if unset else ""
-        own = self.used is not None and self.used.path == self.root / FILE
-        there = ("--project", str(self.root)) if own else ()
-        add = command("imagegen", "keys", "add", DEFAULT_POOL, *self.named, *there)
+        is_project_file = self.used is not None and self.used.path == self.root / FILE
+        project_option = ("--project", str(self.root)) if is_project_file else ()
+        add = command("imagegen", "keys", "add", DEFAULT_POOL, *self.named, *project_option)
         return UsageError(
             f"there is no key for {self.provider}{where}{detail}", hint=f"add one: {add}"
         )
@@ -232,8 +234,8 @@ def check(keys: ConfiguredKeys, provider: Provider) -> list[KeyCheck]:
     for _ in range(min(_AT_ONCE, len(users))):
         # The threads of a pool would be waited for after Ctrl-C.
         threading.Thread(target=ask, daemon=True).start()
-    found: dict[int, KeyCheck] = {}
-    while len(found) < len(users):
+    checks: dict[int, KeyCheck] = {}
+    while len(checks) < len(users):
         try:
             number, answer = answered.get(timeout=_LOOK_AGAIN)
         except queue.Empty:
@@ -241,8 +243,8 @@ def check(keys: ConfiguredKeys, provider: Provider) -> list[KeyCheck]:
         if isinstance(answer, Exception):
             raise answer
         secret, lists = users[number]
-        found[number] = _checked(secret, lists, answer, provider.model)
-    return [found[number] for number in range(len(users))]
+        checks[number] = _checked(secret, lists, answer, provider.model)
+    return [checks[number] for number in range(len(users))]
 
 
 def _checked(

@@ -81,8 +81,8 @@ def create(root: Path) -> list[str]:
             hint=f"{project_command('check', root)} reads what is there",
         )
     beats = _beats(root)
-    others = [] if beats is not None else storyboard.alike(root)
-    if beats is not None or others:
+    other_files = [] if beats is not None else storyboard.alike(root)
+    if beats is not None or other_files:
         # In front of them a sample would be what is drawn, and paid for.
         del contents[_SAMPLE]
     new = not root.exists()
@@ -101,12 +101,12 @@ def create(root: Path) -> list[str]:
         root.resolve().name or str(root),
         project_command("run", root, "--provider", "sketch"),
     )
-    if others:
-        head = f"{name} is ready, with {others[0]} for its beats: no sample is written."
+    if other_files:
+        head = f"{name} is ready, with {other_files[0]} for its beats: no sample is written."
         draws = project_command(
-            "run", root, "--beats", str(root / others[0]), "--provider", "sketch"
+            "run", root, "--beats", str(root / other_files[0]), "--provider", "sketch"
         )
-        then = project_command("check", root, "--beats", str(root / others[0]))
+        then = project_command("check", root, "--beats", str(root / other_files[0]))
         does = "reads them, and draws nothing"
     elif beats is None:
         head = f"{name} is ready: 3 beats in 2 shots, in three styles."
@@ -178,13 +178,13 @@ def ignore_keys(root: Path) -> str | None:
 
 def _lacking(text: bytes) -> list[str]:
     """Return what of `_SECRET` a .gitignore does not leave out: the last rule about it counts."""
-    found = dict.fromkeys(_SECRET, False)
+    is_ignored = dict.fromkeys(_SECRET, False)
     for line in text.decode("utf-8", "replace").removeprefix("\ufeff").splitlines():
         rule = line.rstrip()
         for name, rules in _SECRET.items():
             if rule.removeprefix("!").removeprefix("/") in rules:
-                found[name] = not rule.startswith("!")
-    return [name for name, ignored in found.items() if not ignored]
+                is_ignored[name] = not rule.startswith("!")
+    return [name for name, ignored in is_ignored.items() if not ignored]
 
 
 def _keys(root: Path) -> list[str]:

@@ -29,15 +29,15 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def models(self) -> tuple[Model, ...]:
         """The models of the table, and the project's own if the table does not list it."""
-        known = {model.name for model in self.catalogue.models}
-        own = () if self.used.name in known else (self.used,)
-        return (*self.catalogue.models, *own)
+        names = {model.name for model in self.catalogue.models}
+        unlisted = () if self.used.name in names else (self.used,)
+        return (*self.catalogue.models, *unlisted)
 
     @property
     def others(self) -> tuple[str, ...]:
         """What the key sees and the table does not list."""
-        known = {model.name for model in self.models}
-        return tuple(name for name in self.seen or () if name not in known)
+        names = {model.name for model in self.models}
+        return tuple(name for name in self.seen or () if name not in names)
 
 
 def gather(root: Path, source: CredentialOptions, provider: str | None) -> Listing:
@@ -56,11 +56,11 @@ def gather(root: Path, source: CredentialOptions, provider: str | None) -> Listi
     takes_address = providers.named(keys.provider).supports_base_url
     if first is None if keys.needed else not takes_address:
         return listing
-    asked = keys.create_provider()
+    client = keys.create_provider()
     try:
-        answer = asked.models(first)
+        answer = client.models(first)
     finally:
-        asked.close()
+        client.close()
     tail = first.tail if first is not None else None
     if isinstance(answer, ProviderError):
         return msgspec.structs.replace(listing, tail=tail, trouble=answer.message)
