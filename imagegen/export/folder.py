@@ -10,16 +10,16 @@ _KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", "
 """The folders of a project into which nothing is exported."""
 
 
-def folder_of(layout: ProjectPaths, given: Path | None, default: str) -> Path:
-    """Return the absolute folder to write to: `given`, or `default` in the project.
+def folder_of(layout: ProjectPaths, requested: Path | None, default: str) -> Path:
+    """Return the absolute folder to write to: `requested`, or `default` in the project.
 
     Raises `UsageError` for one that is the project's own, and for a default that is a link.
     """
-    if given is None:
+    if requested is None:
         folder = layout.root / default
         reject_symlink(folder)
         return folder
-    folder = given.absolute()
+    folder = requested.absolute()
     inside = folder.resolve()
     if inside.is_relative_to(layout.root):
         parts = inside.relative_to(layout.root).parts

@@ -84,8 +84,8 @@ def image_records(
     project: Project, images: Iterable[SourceImage], before: ExportRecord | None
 ) -> dict[str, ImageRecord]:
     """Return the records of images by their beats; raises as `image_record` does."""
-    known = by_path(before)
-    return {image.beat: image_record(project, image, known) for image in images}
+    records = by_path(before)
+    return {image.beat: image_record(project, image, records) for image in images}
 
 
 def by_path(record: ExportRecord | None) -> dict[str, ImageRecord]:
@@ -94,19 +94,22 @@ def by_path(record: ExportRecord | None) -> dict[str, ImageRecord]:
 
 
 def image_record(
-    project: Project, image: SourceImage, known: Mapping[str, ImageRecord]
+    project: Project, image: SourceImage, records: Mapping[str, ImageRecord]
 ) -> ImageRecord:
-    """Return the record of an image; it is read unless `known` has it with this size and time.
+    """Return the record of an image; it is read unless `records` has it with this size and time.
 
     Raises `UsageError` if it cannot be read.
     """
     path = _shown(project, image.path)
     try:
-        found = image.path.stat()
+        status = image.path.stat()
     except OSError as error:
         raise UsageError(f"{image.path} cannot be read: {error.strerror}") from error
-    before = known.get(path)
-    if before is not None and (before.size, before.modified) == (found.st_size, found.st_mtime_ns):
+    before = records.get(path)
+    if before is not None and (before.size, before.modified) == (
+        status.st_size,
+        status.st_mtime_ns,
+    ):
         sha256 = before.sha256
     else:
         data = files.read(image.path, png.MAX_BYTES)
@@ -118,8 +121,8 @@ def image_record(
         style=image.style,
         flagged=image.flagged,
         path=path,
-        size=found.st_size,
-        modified=found.st_mtime_ns,
+        size=status.st_size,
+        modified=status.st_mtime_ns,
         sha256=sha256,
     )
 
@@ -141,7 +144,7 @@ def outdated(project: Project, record: ExportRecord) -> list[str]:
 
     Raises `UsageError` if image_selections.json cannot be read.
     """
-    known = by_path(record)
+    records = by_path(record)
     if not record.follows_choices:
         return list(dict.fromkeys(i.beat for i in record.images if not _is_same(project, i)))
     exported = {image.beat: image for image in record.images}
@@ -149,19 +152,19 @@ def outdated(project: Project, record: ExportRecord) -> list[str]:
     changed = {
         beat
         for beat, image in current.items()
-        if beat not in exported or not _is_same_choice(project, image, exported[beat], known)
+        if beat not in exported or not _is_same_choice(project, image, exported[beat], records)
     }
-    gone = [beat for beat in exported if beat not in current]
-    return [*(beat for beat in current if beat in changed), *gone]
+    removed = [beat for beat in exported if beat not in current]
+    return [*(beat for beat in current if beat in changed), *removed]
 
 
 def _is_same_choice(
-    project: Project, image: SourceImage, before: ImageRecord, known: Mapping[str, ImageRecord]
+    project: Project, image: SourceImage, before: ImageRecord, records: Mapping[str, ImageRecord]
 ) -> bool:
     if (image.style, image.flagged) != (before.style, before.flagged):
         return False
     try:
-        return image_record(project, image, known).sha256 == before.sha256
+        return image_record(project, image, records).sha256 == before.sha256
     except UsageError:
         return False
 
@@ -169,10 +172,10 @@ def _is_same_choice(
 def _is_same(project: Project, image: ImageRecord) -> bool:
     path = project.layout.root / image.path
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    if (found.st_size, found.st_mtime_ns) == (image.size, image.modified):
+    if (status.st_size, status.st_mtime_ns) == (image.size, image.modified):
         return True
     data = files.read(path, png.MAX_BYTES)
     return data is not None and selected.sha256(data) == image.sha256

@@ -68,8 +68,8 @@ def select(
     none has one.
     """
     if fallback is not None and fallback not in project.beats:
-        known = ", ".join(project.beats)
-        hint = did_you_mean(fallback, project.beats) or f"there are: {known}"
+        styles = ", ".join(project.beats)
+        hint = did_you_mean(fallback, project.beats) or f"there are: {styles}"
         raise UsageError(f'no style "{fallback}" in this project', hint=hint)
     rows: dict[BeatId, list[Beat]] = {}
     for row in project.selected_beats():
@@ -85,15 +85,19 @@ def _filled(
     rows: dict[BeatId, list[Beat]], images: dict[BeatId, SourceImage], missing: Missing
 ) -> Iterator[ExportBeat]:
     last = next((images[beat] for beat in rows if beat in images), None)
-    for beat, own in rows.items():
+    for beat, beat_rows in rows.items():
         image = images.get(beat)
-        held = image is None and missing is Missing.HOLD
+        is_held = image is None and missing is Missing.HOLD
         if image is not None:
             last = image
-        style = image.style if image is not None else own[0].style
-        row = next((row for row in own if row.style == style), own[0])
+        style = image.style if image is not None else beat_rows[0].style
+        row = next((row for row in beat_rows if row.style == style), beat_rows[0])
         yield ExportBeat(
-            beat=beat, row=row, rows=tuple(own), image=last if held else image, held=held
+            beat=beat,
+            row=row,
+            rows=tuple(beat_rows),
+            image=last if is_held else image,
+            held=is_held,
         )
 
 
@@ -129,7 +133,9 @@ def redrawn(project: Project) -> list[str]:
     """
     standing = choices.describe(project)
     return [
-        one.name for one in standing if one.since is ChangeSinceChosen.REDRAWN and one.image_path
+        choice.name
+        for choice in standing
+        if choice.since is ChangeSinceChosen.REDRAWN and choice.image_path
     ]
 
 

@@ -61,11 +61,11 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, look: Look, encoder: str) -> str:
         """Return a name that only clips of the same frames share; file names do not matter."""
         parts = [
-            [one.sha256, one.move.value, one.frames] if one is not None else None
-            for one in (self.shown, self.before)
+            [image.sha256, image.move.value, image.frames] if image is not None else None
+            for image in (self.shown, self.before)
         ]
-        own = [_RENDERER, encoder, look, self.frames, self.dissolve, self.caption, *parts]
-        return copies.sha256(encoding.to_json(own))[:32]
+        content = [_RENDERER, encoder, look, self.frames, self.dissolve, self.caption, *parts]
+        return copies.sha256(encoding.to_json(content))[:32]
 
 
 def frames(clip: Clip, look: Look) -> Iterator[bytes]:
@@ -77,11 +77,11 @@ def frames(clip: Clip, look: Look) -> Iterator[bytes]:
 
     size = (look.width, look.height)
     caption = _Caption(clip.caption, look) if clip.caption else None
-    shown = _Still(clip.shown, look)
+    still = _Still(clip.shown, look)
     before = _Still(clip.before, look) if clip.dissolve else None
     last: tuple[Image, bytes] | None = None
     for number in range(clip.frames):
-        image = shown.frame(number)
+        image = still.frame(number)
         if before is not None and clip.before is not None and number < clip.dissolve:
             old = before.frame(clip.before.frames - clip.dissolve + number)
             image = PIL.Image.blend(old, image, (number + 1) / (clip.dissolve + 1))
@@ -95,17 +95,17 @@ def frames(clip: Clip, look: Look) -> Iterator[bytes]:
 class _Still:
     """An image in memory, in at most twice the size in which it is seen."""
 
-    def __init__(self, shown: Shown | None, look: Look) -> None:
+    def __init__(self, source: Shown | None, look: Look) -> None:
         import PIL.Image  # noqa: PLC0415
 
-        self._shown = shown
+        self._shown = source
         self._canvas = PIL.Image.new("RGB", (look.width, look.height), _BLACK)
-        if shown is None:
+        if source is None:
             return
-        self._image = thumbnails.load_thumbnail(shown.path, 2 * max(look.width, look.height))
+        self._image = thumbnails.load_thumbnail(source.path, 2 * max(look.width, look.height))
         self._whole, self._inside = _fit(self._image.size, look)
-        self._path = motion.Path(move=shown.move, seconds=shown.frames / look.rate)
-        if shown.move is Move.NONE:
+        self._path = motion.Path(move=source.move, seconds=source.frames / look.rate)
+        if source.move is Move.NONE:
             self._canvas = self._at(0)
 
     def frame(self, number: int) -> "Image":
@@ -134,15 +134,15 @@ class _Still:
 def _fit(size: tuple[int, int], look: Look) -> tuple[Box, tuple[int, int, int, int]]:
     """Return which part of an image is used, and left, top, width and height in the frame."""
     width, height = size
-    ratio, wanted = width / height, look.width / look.height
-    if look.fill or abs(ratio / wanted - 1) < _SAME_RATIO:
-        across = min(width, height * wanted)
-        down = across / wanted
+    ratio, frame_ratio = width / height, look.width / look.height
+    if look.fill or abs(ratio / frame_ratio - 1) < _SAME_RATIO:
+        across = min(width, height * frame_ratio)
+        down = across / frame_ratio
         left, top = (width - across) / 2, (height - down) / 2
         return (left, top, left + across, top + down), (0, 0, look.width, look.height)
     inside = (
         (look.width, max(1, round(look.width / ratio)))
-        if ratio > wanted
+        if ratio > frame_ratio
         else (max(1, round(look.height * ratio)), look.height)
     )
     place = ((look.width - inside[0]) // 2, (look.height - inside[1]) // 2)

@@ -132,9 +132,9 @@ class _Export:
         beats = selection.select(self._project, self._options.missing, self._options.fallback)
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
-        shown = [one.beat.image for one in timed if one.beat.image is not None]
-        images = record.image_records(self._project, shown, self._before)
-        ends = cumulative([one.seconds for one in timed], self._rate)
+        sources = [entry.beat.image for entry in timed if entry.beat.image is not None]
+        images = record.image_records(self._project, sources, self._before)
+        ends = cumulative([entry.seconds for entry in timed], self._rate)
         lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
         made = list(self._clips(timed, lengths, images))
         keys = [clip.key(self._look, self._encoder.version) for clip in made]
@@ -144,8 +144,8 @@ class _Export:
         rendered = self._render(dict(zip(keys, made, strict=True)), progress)
         sounds = self._sounds(narration)
         state = self._state(keys, sounds)
-        known = self._before.files.get(self._name) if self._before is not None else None
-        written = known != state or not copies.is_file(str(self._film))
+        before = self._before.files.get(self._name) if self._before is not None else None
+        written = before != state or not copies.is_file(str(self._film))
         if written:
             self._encoder.join(
                 self._folder,
@@ -165,7 +165,7 @@ class _Export:
             height=self._look.height,
             rate=self._rate.exact,
             frames=ends[-1],
-            beats=tuple(_film_beat(one, n) for one, n in zip(timed, lengths, strict=True)),
+            beats=tuple(_film_beat(entry, n) for entry, n in zip(timed, lengths, strict=True)),
             rendered=rendered,
             written=written,
             has_sound=bool(sounds),
@@ -179,7 +179,7 @@ class _Export:
         spoken = transcript.load(words) if words is not None else None
         timed = timing.time(beats, timing.clock(spoken, narration))
         self._warnings += filter(None, [timing.mismatch(timed, narration, self._rate)])
-        if self._options.captions and not all(lettering.writes(one.phrase) for one in timed):
+        if self._options.captions and not all(lettering.writes(entry.phrase) for entry in timed):
             self._warnings.append(
                 "captions show bars for letters that their font does not have; "
                 "export timeline writes all as SRT"
@@ -191,30 +191,30 @@ class _Export:
     ) -> Iterator[Clip]:
         """Yield the clip of each beat. An image moves on while the next one fades in."""
         fades = [
-            self._dissolve(one, n) if at else 0
-            for at, (one, n) in enumerate(zip(timed, lengths, strict=True))
+            self._dissolve(entry, n) if at else 0
+            for at, (entry, n) in enumerate(zip(timed, lengths, strict=True))
         ]
         before: Shown | None = None
-        for at, (one, length) in enumerate(zip(timed, lengths, strict=True)):
+        for at, (entry, length) in enumerate(zip(timed, lengths, strict=True)):
             tail = fades[at + 1] if at + 1 < len(fades) else 0
-            shown = self._shown(one, length + tail, images)
+            still = self._shown(entry, length + tail, images)
             yield Clip(
                 frames=length,
-                shown=shown,
+                shown=still,
                 before=before if fades[at] else None,
                 dissolve=fades[at],
-                caption=one.phrase if self._options.captions else "",
+                caption=entry.phrase if self._options.captions else "",
             )
-            before = shown
+            before = still
 
-    def _dissolve(self, one: Timed, length: int) -> int:
+    def _dissolve(self, entry: Timed, length: int) -> int:
         """Return for how many frames an image fades in: at most half of its own."""
-        if not _DISSOLVES.search(one.beat.row.transition):
+        if not _DISSOLVES.search(entry.beat.row.transition):
             return 0
         return min(round(self._options.dissolve * self._look.rate), length // 2)
 
-    def _shown(self, one: Timed, frames: int, images: dict[str, ImageRecord]) -> Shown | None:
-        image = one.beat.image
+    def _shown(self, entry: Timed, frames: int, images: dict[str, ImageRecord]) -> Shown | None:
+        image = entry.beat.image
         if image is None:
             return None
         sha256 = images[image.beat].sha256
@@ -270,12 +270,22 @@ class _Export:
             return []
         up = Path("../..")
         root = self._project.layout.root
-        return [(up / one.path.relative_to(root)).as_posix() for one in narration.recordings]
+        return [
+            (up / recording.path.relative_to(root)).as_posix() for recording in narration.recordings
+        ]
 
     def _of_one_format(self, sounds: Sequence[str], narration: Voiceover | None) -> Sequence[str]:
         """Return recordings that can be joined: the same, or converted ones."""
         recordings = narration.recordings if narration is not None else ()
-        if len({(one.sample_rate, one.channels, one.bits) for one in recordings}) < 2:
+        if (
+            len(
+                {
+                    (recording.sample_rate, recording.channels, recording.bits)
+                    for recording in recordings
+                }
+            )
+            < 2
+        ):
             return sounds
         names = [f"sound_{number}.wav" for number in range(len(sounds))]
         for sound, name in zip(sounds, names, strict=True):
@@ -304,9 +314,9 @@ class _Export:
 
     def _remove_others(self, keys: Sequence[str]) -> None:
         """Remove clips that this film does not have, and what was converted for it."""
-        wanted = {f"{key}.mp4" for key in keys}
+        clip_files = {f"{key}.mp4" for key in keys}
         for name in os.listdir(self._folder):  # noqa: PTH208  # names alone
-            if _OURS.fullmatch(name) and name not in wanted:
+            if _OURS.fullmatch(name) and name not in clip_files:
                 (self._folder / name).unlink(missing_ok=True)
 
 
@@ -326,12 +336,12 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _film_beat(one: Timed, frames: int) -> FilmBeat:
-    image = one.beat.image
+def _film_beat(entry: Timed, frames: int) -> FilmBeat:
+    image = entry.beat.image
     return FilmBeat(
-        beat=one.beat.beat,
+        beat=entry.beat.beat,
         style=image.style if image is not None else None,
         frames=frames,
-        source=one.source,
-        held=one.beat.held,
+        source=entry.source,
+        held=entry.beat.held,
     )

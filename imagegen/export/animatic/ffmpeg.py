@@ -34,12 +34,12 @@ class Ffmpeg:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            found = subprocess.run(  # noqa: S603  # no shell
+            result = subprocess.run(  # noqa: S603  # no shell
                 [path, "-version"], capture_output=True, check=True, stdin=subprocess.DEVNULL
             )
         except (OSError, subprocess.CalledProcessError) as error:
             raise UsageError(f"{path} cannot be started: {error}") from error
-        words = found.stdout.decode("utf-8", "replace").split()
+        words = result.stdout.decode("utf-8", "replace").split()
         self.version = words[2] if len(words) > 2 else ""
 
     def encode(self, frames: Iterable[bytes], target: Path, look: Look, rate: Fraction) -> None:
@@ -123,13 +123,13 @@ def _process(
     command: Sequence[str], target: Path, stdin: int, folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run ffmpeg while the block runs, and until it ends. Raises what `_error` returns."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(  # noqa: S603  # no shell
             command,
             cwd=folder or target.parent,
             stdin=stdin,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             # Away from the terminal: Ctrl-C is for the command, which ends it.
             start_new_session=True,
         )
@@ -140,8 +140,8 @@ def _process(
             process.kill()
             process.wait()
         if code:
-            said.seek(0)
-            raise _error(said.read().decode("utf-8", "replace").strip(), target)
+            output.seek(0)
+            raise _error(output.read().decode("utf-8", "replace").strip(), target)
 
 
 @contextlib.contextmanager
@@ -186,9 +186,9 @@ def _write_list(path: Path, names: Iterable[str]) -> None:
     files.write(path, "".join(f"file '{name}'\n" for name in quoted).encode("utf-8", "replace"))
 
 
-def _error(said: str, target: Path) -> ImagegenError:
+def _error(output: str, target: Path) -> ImagegenError:
     """Return what ffmpeg ended with."""
-    if "No space left" in said:
+    if "No space left" in output:
         return files.storage_error(OSError(errno.ENOSPC, "no space left"), target)
-    last = said.splitlines()[-1] if said else "it gave no reason"
+    last = output.splitlines()[-1] if output else "it gave no reason"
     return UsageError(f"ffmpeg cannot write {target}: {last}")

@@ -137,9 +137,9 @@ class _Export:
         self._kept: list[str] = []
 
     def write(self, progress: Progress) -> Exported:
-        found, missing = self._sources()
-        targets = list(self._targets(found))
-        foreign = [name for name, _ in found if not self._is_ours(name)]
+        images, missing = self._sources()
+        targets = list(self._targets(images))
+        foreign = [name for name, _ in images if not self._is_ours(name)]
         record.require_ours(self._folder, foreign, None)
         for folder in {(self._folder / target.file).parent for target in targets}:
             reject_symlink(folder)
@@ -152,7 +152,7 @@ class _Export:
         # If this is killed, its files are known to be ours.
         self._write_record()
         try:
-            removed = self._remove_others(found)
+            removed = self._remove_others(images)
             self._trace(work, progress)
         finally:
             self._write_record()
@@ -175,7 +175,7 @@ class _Export:
             chosen = [beat.image for beat in beats if beat.image is not None]
             missing = [str(beat.beat) for beat in beats if beat.image is None]
             return [(self._name(image), image) for image in chosen], missing
-        found: list[tuple[str, SourceImage]] = []
+        images: list[tuple[str, SourceImage]] = []
         missing = []
         layout = self._project.layout
         for row in self._project.selected_beats():
@@ -191,10 +191,10 @@ class _Export:
                 name=path.stem,
             )
             inside = path.relative_to(layout.style_folder(row.style)).with_suffix(".svg")
-            found.append((f"{row.style}/{inside.as_posix()}", image))
-        if not found:
+            images.append((f"{row.style}/{inside.as_posix()}", image))
+        if not images:
             raise UsageError(f"{layout.name}: no image is drawn of what was asked for")
-        return found, missing
+        return images, missing
 
     def _name(self, image: SourceImage) -> str:
         if self._options.names is Names.SELECTED:
@@ -203,12 +203,12 @@ class _Export:
         flag = "-flag" if image.flagged else ""
         return f"Beat {plain.removeprefix('Beat_')}{flag}.svg"
 
-    def _targets(self, found: Iterable[tuple[str, SourceImage]]) -> Iterator[_Target]:
-        known = record.by_path(self._before)
+    def _targets(self, images: Iterable[tuple[str, SourceImage]]) -> Iterator[_Target]:
+        records = record.by_path(self._before)
         settings = self._options.settings.as_metadata()
-        for name, image in found:
+        for name, image in images:
             try:
-                made_from = record.image_record(self._project, image, known)
+                made_from = record.image_record(self._project, image, records)
             except UsageError as error:
                 self._failures.append(Failure(image=image, reason=error.message))
                 continue
@@ -231,8 +231,8 @@ class _Export:
         """Return whether an SVG is of its image; edited since or not."""
         path = self._folder / target.file
         key = target.origin.key()
-        known, _, sha256 = self._files.get(target.file, "").rpartition(" ")
-        if known != key or not copies.is_file(str(path)):
+        known_key, _, sha256 = self._files.get(target.file, "").rpartition(" ")
+        if known_key != key or not copies.is_file(str(path)):
             if document.origin_of(path) != key:
                 return False
             sha256 = self._sha256(path) or ""
@@ -276,22 +276,22 @@ class _Export:
         files.write(self._folder / target.file, svg)
         self._done(target, copies.sha256(svg), len(svg), traced=True)
 
-    def _remove_others(self, found: Sequence[tuple[str, SourceImage]]) -> list[str]:
+    def _remove_others(self, images: Sequence[tuple[str, SourceImage]]) -> list[str]:
         """Remove the files of images that are not among the exported ones any more."""
-        wanted = {name for name, _ in found}
-        gone = [name for name in self._files if name not in wanted]
+        exported = {name for name, _ in images}
+        removed = [name for name in self._files if name not in exported]
         if self._options.styles:
-            gone = [name for name in gone if name.split("/")[0] in self._options.styles]
+            removed = [name for name in removed if name.split("/")[0] in self._options.styles]
         if self._options.partial:
-            asked = {self._key(image) for _, image in found}
-            gone = [name for name in gone if self._made_of(name) in asked]
-        for name in gone:
+            keys = {self._key(image) for _, image in images}
+            removed = [name for name in removed if self._made_of(name) in keys]
+        for name in removed:
             self._keep_edited(name)
             (self._folder / name).unlink(missing_ok=True)
             del self._files[name]
         left = {self._made_of(name) for name in self._files}
         self._images = {key: image for key, image in self._images.items() if key in left}
-        return gone
+        return removed
 
     def _made_of(self, name: str) -> tuple[str, str] | None:
         """Return the key of the image that a file was made of; None after an export was killed."""
@@ -320,14 +320,17 @@ class _Export:
             not options.partial or (before is not None and before.follows_choices)
         )
         styles = sorted({name.split("/")[0] for name in self._files}) if options.styles else []
-        typed = (*(part for style in styles for part in ("--style", style)), *options.typed)
+        command_options = (
+            *(part for style in styles for part in ("--style", style)),
+            *options.typed,
+        )
         record.write(
             self._folder,
             ExportRecord(
                 kind=KIND,
                 follows_choices=follows,
                 fallback=options.fallback,
-                options=typed,
+                options=command_options,
                 settings=msgspec.to_builtins(options.settings),
                 images=tuple(self._images.values()),
                 files=self._files,

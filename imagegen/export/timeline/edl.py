@@ -19,15 +19,15 @@ def texts(timeline: Timeline) -> list[bytes]:
     clips = [clip for clip in timeline.clips if clip.still is not None]
     events: list[Clip | Sound] = sorted([*clips, *timeline.sounds], key=lambda event: event.start)
     parts = [events[at : at + _MOST_EVENTS] for at in range(0, len(events), _MOST_EVENTS)]
-    found = []
+    lists = []
     for number, part in enumerate(parts, 1):
         name = timeline.name if len(parts) == 1 else f"{timeline.name} {number} of {len(parts)}"
         mode = "DROP FRAME" if timeline.rate.drops else "NON-DROP FRAME"
         lines = [f"TITLE: {name}", f"FCM: {mode}"]
         for at, event in enumerate(part, 1):
             lines += ["", *_event(timeline, at, event)]
-        found.append("\r\n".join([*lines, ""]).encode())
-    return found
+        lists.append("\r\n".join([*lines, ""]).encode())
+    return lists
 
 
 def _event(timeline: Timeline, number: int, event: Clip | Sound) -> Iterator[str]:
@@ -44,5 +44,5 @@ def _event(timeline: Timeline, number: int, event: Clip | Sound) -> Iterator[str
         yield f"* SOURCE FILE: {event.still.file}"
     if event.phrase:
         yield f"* COMMENT: {event.phrase}"
-    for heading, said in event.markers:
-        yield f"* LOC: {code(event.start)} YELLOW  {heading}: {said}"
+    for heading, comment in event.markers:
+        yield f"* LOC: {code(event.start)} YELLOW  {heading}: {comment}"

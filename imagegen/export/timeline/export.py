@@ -107,12 +107,14 @@ class _Export:
         )
         redrawn = selection.redrawn(self._project)
         if redrawn:
-            said = "redrawn since they were chosen, the chosen images are exported"
-            self._warnings.append(f"{said}: {_some(redrawn)}")
+            message = "redrawn since they were chosen, the chosen images are exported"
+            self._warnings.append(f"{message}: {_some(redrawn)}")
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
         images = [
-            one.beat.image for one in timed if one.beat.image is not None and not one.beat.held
+            entry.beat.image
+            for entry in timed
+            if entry.beat.image is not None and not entry.beat.held
         ]
         records = record.image_records(self._project, images, self._before)
         stills, lacking = media.images(self._project, images, records, svg=options.svg)
@@ -140,8 +142,8 @@ class _Export:
             self._warnings.append(f"{_STORYBOARDS}/ is not used: {error.message}")
             return list(beats)
         rows: dict[str, list[Beat]] = {}
-        for own in board.beats.values():
-            for row in own:
+        for style_rows in board.beats.values():
+            for row in style_rows:
                 rows.setdefault(project.beat_index.id_of(row.key), []).append(row)
         return [
             msgspec.structs.replace(beat, rows=(*beat.rows, *rows.get(beat.beat, ())))
@@ -152,12 +154,14 @@ class _Export:
         words = transcript.load(self._options.words) if self._options.words is not None else None
         clock = timing.clock(words, narration)
         timed = timing.time(beats, clock)
-        sources = {one.source for one in timed}
+        sources = {entry.source for entry in timed}
         if words is not None and Source.WORDS not in sources:
             self._warnings.append("the beats have times of their own: --words is not used")
         if clock is not None:
             unheard = [
-                one.beat.beat for one in timed if one.source is Source.ESTIMATED and one.phrase
+                entry.beat.beat
+                for entry in timed
+                if entry.source is Source.ESTIMATED and entry.phrase
             ]
             if unheard:
                 self._warnings.append(f"not found in the narration: {_some(unheard)}")
@@ -171,11 +175,11 @@ class _Export:
         narration: Voiceover | None,
         recordings: Sequence[MediaSource],
     ) -> Timeline:
-        ends = cumulative([one.seconds for one in timed], self._rate)
+        ends = cumulative([entry.seconds for entry in timed], self._rate)
         starts = [0, *ends]
         clips = (
-            self._clip(one, stills, start, end)
-            for one, start, end in zip(timed, starts, ends, strict=False)
+            self._clip(entry, stills, start, end)
+            for entry, start, end in zip(timed, starts, ends, strict=False)
         )
         width, height = self._options.size or size_of(self._project.settings.aspect_ratio)
         return Timeline(
@@ -187,8 +191,8 @@ class _Export:
             sounds=tuple(self._sounds(narration, recordings)) if narration is not None else (),
         )
 
-    def _clip(self, one: Timed, stills: Mapping[str, MediaSource], start: int, end: int) -> Clip:
-        beat, image = one.beat, one.beat.image
+    def _clip(self, entry: Timed, stills: Mapping[str, MediaSource], start: int, end: int) -> Clip:
+        beat, image = entry.beat, entry.beat.image
         texts = {name: timing.field(beat, name) for name in MARKERS}
         return Clip(
             beat=beat.beat,
@@ -196,9 +200,9 @@ class _Export:
             shot=beat.row.shot,
             style=image.style if image is not None else "",
             transition=one_line(beat.row.transition),
-            phrase=one_line(one.phrase),
+            phrase=one_line(entry.phrase),
             texts={name: one_line(str(text)) for name, text in texts.items() if text is not None},
-            source=one.source,
+            source=entry.source,
             start=start,
             end=end,
             still=self._still(stills[image.beat]) if image is not None else None,
@@ -211,16 +215,16 @@ class _Export:
         return Still(file=source.file, path=path, width=source.width, height=source.height)
 
     def _sounds(self, narration: Voiceover, sources: Sequence[MediaSource]) -> list[Sound]:
-        found, time = [], Fraction(0)
+        sounds, time = [], Fraction(0)
         for recording, source in zip(narration.recordings, sources, strict=True):
             start, time = self._rate.frames(time), time + recording.seconds
             end = self._rate.frames(time)
             if end > start:
                 path = self._folder / source.file
-                found.append(
+                sounds.append(
                     Sound(file=source.file, path=path, recording=recording, start=start, end=end)
                 )
-        return found
+        return sounds
 
     def _write(
         self, timeline: Timeline, records: Mapping[str, ImageRecord], sources: list[MediaSource]
@@ -241,10 +245,10 @@ class _Export:
                 files.write(path, data)
                 written.append(name)
         self._remove(made_from)
-        kept = {
+        other_files = {
             name: "" for name in self._known if "/" not in name and not self._is_other_list(name)
         }
-        self._record(kept | made_from, records.values())
+        self._record(other_files | made_from, records.values())
         return Exported(
             folder=self._folder,
             timeline=timeline,
@@ -281,10 +285,10 @@ class _Export:
         )
 
     def _texts(self, timeline: Timeline) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
+        texts: dict[str, bytes] = {}
         for name in self._options.formats:
-            found |= _WRITERS[name](timeline)
-        return found
+            texts |= _WRITERS[name](timeline)
+        return texts
 
 
 def _edl(timeline: Timeline) -> dict[str, bytes]:

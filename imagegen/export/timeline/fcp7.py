@@ -48,10 +48,10 @@ class _Writer:
         if timeline.sounds:
             self._narration(ET.SubElement(media, "audio"))
         for clip in timeline.clips:
-            for heading, said in clip.markers:
+            for heading, comment in clip.markers:
                 marker = ET.SubElement(sequence, "marker")
-                _add(marker, "name", f"{heading}: {said}")
-                _add(marker, "comment", said)
+                _add(marker, "name", f"{heading}: {comment}")
+                _add(marker, "comment", comment)
                 _add(marker, "in", clip.start)
                 _add(marker, "out", -1)
 

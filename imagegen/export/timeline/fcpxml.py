@@ -58,13 +58,13 @@ class _Writer:
             # A connected clip is anchored in the image that is shown when it begins.
             while sounds and (sounds[0].start < clip.end or clip is timeline.clips[-1]):
                 self._sound(element, sounds.pop(0), clip.start)
-            for heading, said in clip.markers:
+            for heading, comment in clip.markers:
                 ET.SubElement(
                     element,
                     "marker",
                     start="0s",
                     duration=self._time(1),
-                    value=f"{heading}: {said}",
+                    value=f"{heading}: {comment}",
                 )
 
     def _clip(self, spine: ET.Element, clip: Clip) -> ET.Element:

@@ -63,7 +63,7 @@ def images(
     image.
     """
     vectors = _vectors(project) if svg else None
-    found: dict[str, Source] = {}
+    by_beat: dict[str, Source] = {}
     lacking: list[str] = []
     for image in sources:
         name = _stem(image)
@@ -76,15 +76,15 @@ def images(
                 source = msgspec.structs.replace(
                     source, path=vector, name=f"{name}.svg", data=None, links=True
                 )
-        found[image.beat] = source
-    return found, lacking
+        by_beat[image.beat] = source
+    return by_beat, lacking
 
 
-def recordings(found: Iterable[Recording]) -> list[Source]:
+def recordings(narration: Iterable[Recording]) -> list[Source]:
     """Return what the recordings become."""
     return [
-        Source(path=one.path, name=f"narration_{one.number:03d}_voice.wav", links=False)
-        for one in found
+        Source(path=recording.path, name=f"narration_{recording.number:03d}_voice.wav", links=False)
+        for recording in narration
     ]
 
 
@@ -136,7 +136,9 @@ class _Vectors:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         made = record.read(folder)
-        self._traced = {one.beat: one.sha256 for one in made.images} if made is not None else None
+        self._traced = (
+            {image.beat: image.sha256 for image in made.images} if made is not None else None
+        )
 
     def of(self, image: SourceImage, sha256: str) -> Path | None:
         path = self._folder / f"{image.name}.svg"
@@ -148,14 +150,14 @@ def _vectors(project: Project) -> _Vectors:
     return _Vectors(project.layout.root / SVG_FOLDER)
 
 
-def place(folder: Path, source: Source, known: Mapping[str, str]) -> bool:
+def place(folder: Path, source: Source, made_from: Mapping[str, str]) -> bool:
     """Put a file into `media/` unless it is there; returns whether it was written.
 
-    `known` is what the last export wrote: what each of its files was made from. Raises
+    `made_from` is what the last export wrote: what each of its files was made from. Raises
     `StorageError`, and `UsageError` if the source cannot be read.
     """
     target = folder / source.file
-    if is_current(target, source, known):
+    if is_current(target, source, made_from):
         return False
     if source.data is not None:
         files.write(target, source.data)
@@ -165,8 +167,8 @@ def place(folder: Path, source: Source, known: Mapping[str, str]) -> bool:
     files.write_parts(target, _parts(source.path))
     # By size and time it is known to be the same the next time.
     with contextlib.suppress(OSError):
-        found = source.path.stat()
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+        status = source.path.stat()
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     return True
 
 
@@ -180,10 +182,10 @@ def _parts(path: Path) -> Iterator[bytes]:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def is_current(target: Path, source: Source, known: Mapping[str, str]) -> bool:
+def is_current(target: Path, source: Source, made_from: Mapping[str, str]) -> bool:
     """Return whether a file in `media/` is what its source would become."""
     if source.data is not None:
-        return known.get(source.file) == source.sha256 and selected.is_file(str(target))
+        return made_from.get(source.file) == source.sha256 and selected.is_file(str(target))
     return selected.same_file_stat(target, source.path)
 
 

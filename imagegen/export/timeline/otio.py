@@ -73,7 +73,7 @@ class _Writer:
     def image(self, clip: Clip) -> dict[str, Any]:
         more: dict[str, Any] = {
             "metadata": {"imagegen": _metadata(clip)},
-            "markers": [self._marker(f"{heading}: {said}") for heading, said in clip.markers],
+            "markers": [self._marker(f"{heading}: {comment}") for heading, comment in clip.markers],
         }
         if clip.still is None:
             return self.item("Gap.1", clip.beat, clip.frames, **more)
@@ -90,14 +90,14 @@ class _Writer:
         }
 
     def narration(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
         at = 0
         for sound in self._sounds:
             if sound.start > at:
-                found.append(self.item("Gap.1", "", sound.start - at))
-            found.append(self._sound(sound))
+                items.append(self.item("Gap.1", "", sound.start - at))
+            items.append(self._sound(sound))
             at = sound.end
-        return found
+        return items
 
     def _sound(self, sound: Sound) -> dict[str, Any]:
         media = self._media(sound.path.as_uri(), sound.frames)

@@ -68,8 +68,8 @@ def field(beat: ExportBeat, name: str) -> Any:
     The text "None" is what language models write for nothing.
     """
     rows = sorted(beat.rows, key=lambda row: row.style != _DRAWN_FOR_THE_EDIT)
-    found = (value for row in rows if (value := (row.extra or {}).get(name)) is not None)
-    return next((value for value in found if not _is_nothing(value)), None)
+    values = (value for row in rows if (value := (row.extra or {}).get(name)) is not None)
+    return next((value for value in values if not _is_nothing(value)), None)
 
 
 def _is_nothing(value: object) -> bool:
@@ -87,24 +87,24 @@ def time(beats: Sequence[ExportBeat], narration: Clock | None) -> list[Timed]:
 
     Raises `UsageError` for times that are none, and for a narration of other words.
     """
-    own = [_Rows(beat) for beat in beats]
-    if narration is None and not any(rows.start is not None for rows in own):
-        kept = [at for at, beat in enumerate(beats) if beat.image is not None]
-        beats, own = [beats[at] for at in kept], [own[at] for at in kept]
+    times = [_Rows(beat) for beat in beats]
+    if narration is None and not any(rows.start is not None for rows in times):
+        places = [at for at, beat in enumerate(beats) if beat.image is not None]
+        beats, times = [beats[at] for at in places], [times[at] for at in places]
     phrases = [phrase(beat) for beat in beats]
     spoken = _spoken(phrases, narration) if narration is not None else None
-    found = []
-    for at, (beat, rows) in enumerate(zip(beats, own, strict=True)):
+    timed = []
+    for at, (beat, rows) in enumerate(zip(beats, times, strict=True)):
         if rows.duration is not None:
             length, source = rows.duration, Source.DURATION
-        elif (length_by_rows := _by_rows(own, at)) is not None:
+        elif (length_by_rows := _by_rows(times, at)) is not None:
             length, source = length_by_rows, Source.ROWS
         elif spoken is not None:
             length, source = spoken[at]
         else:
             length, source = estimate(phrases[at]), Source.ESTIMATED
-        found.append(Timed(beat=beat, phrase=phrases[at], seconds=length, source=source))
-    return found
+        timed.append(Timed(beat=beat, phrase=phrases[at], seconds=length, source=source))
+    return timed
 
 
 class _Rows:
@@ -133,20 +133,20 @@ class _Rows:
 
 def _by_rows(rows: Sequence[_Rows], at: int) -> Fraction | None:
     """Return how long a beat lasts by `start` and `end`: until the next one starts."""
-    own = rows[at]
-    if own.start is None:
+    row = rows[at]
+    if row.start is None:
         return None
     following = rows[at + 1].start if at + 1 < len(rows) else None
     # Models may write the times of each row from 0.
-    end = following if following is not None and following > own.start else own.end
+    end = following if following is not None and following > row.start else row.end
     if end is None:
         return None
-    if end <= own.start:
+    if end <= row.start:
         raise UsageError(
-            f"{own.name}: it starts at {float(own.start):g} s and ends at {float(end):g} s",
+            f"{row.name}: it starts at {float(row.start):g} s and ends at {float(end):g} s",
             hint="each beat starts after the one before it",
         )
-    return end if at == 0 else end - own.start
+    return end if at == 0 else end - row.start
 
 
 def _spoken(phrases: Sequence[str], narration: Clock) -> list[tuple[Fraction, Source]]:
@@ -166,7 +166,7 @@ def _spoken(phrases: Sequence[str], narration: Clock) -> list[tuple[Fraction, So
 
 def mismatch(timed: Iterable[Timed], narration: Voiceover | None, rate: Rate) -> str | None:
     """Return a warning if the images last longer or shorter than the narration, else None."""
-    length = sum((one.seconds for one in timed), Fraction(0))
+    length = sum((entry.seconds for entry in timed), Fraction(0))
     if narration is None or abs(length - narration.seconds) <= 1 / rate.exact:
         return None
     lasts = f"{float(narration.seconds):.1f} s and the images {float(length):.1f} s"

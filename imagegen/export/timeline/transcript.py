@@ -50,13 +50,13 @@ def load(path: Path) -> list[Word]:
     if data is None:
         raise UsageError(f"--words {path} cannot be read, or is larger than 64 MB")
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    found = list(_from_json(text) if text.lstrip()[:1] in {"[", "{"} else _from_cues(text))
-    if not found:
+    spoken = list(_from_json(text) if text.lstrip()[:1] in {"[", "{"} else _from_cues(text))
+    if not spoken:
         raise UsageError(
             f"--words {path} has no words with times",
             hint='it is JSON ([{"word", "startTime", "endTime"}]), SRT or VTT',
         )
-    return sorted(found, key=lambda word: word.start)
+    return sorted(spoken, key=lambda word: word.start)
 
 
 def _from_json(text: str) -> Iterator[Word]:

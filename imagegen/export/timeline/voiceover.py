@@ -46,17 +46,17 @@ class Voiceover(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def seconds(self) -> Fraction:
         """How long they are together."""
-        return sum((one.seconds for one in self.recordings), Fraction(0))
+        return sum((recording.seconds for recording in self.recordings), Fraction(0))
 
     def words(self) -> list[Word]:
         """Return what is said, each word at about its time within its recording."""
         start = Fraction(0)
-        found: list[Word] = []
+        spoken: list[Word] = []
         for recording, text in zip(self.recordings, self.texts or (), strict=False):
             end = start + recording.seconds
-            found += words.spread(text, start, end)
+            spoken += words.spread(text, start, end)
             start = end
-        return found
+        return spoken
 
 
 def load(layout: ProjectPaths) -> Voiceover | None:
@@ -103,12 +103,12 @@ def read(path: Path, number: int) -> Recording:
         if not path.is_file():
             raise UsageError(f"{path} is not a file")
         with path.open("rb") as file:
-            found = _read(file, path.stat().st_size, path, number)
+            recording = _read(file, path.stat().st_size, path, number)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    if found is None or not (found.samples and found.sample_rate):
+    if recording is None or not (recording.samples and recording.sample_rate):
         raise UsageError(f"{path} is not a WAV file with sound in it")
-    return found
+    return recording
 
 
 def _read(file: BinaryIO, size: int, path: Path, number: int) -> Recording | None:

@@ -100,7 +100,7 @@ def _times(
             times.append((word.start, word.end))
             before = word.end
             continue
-        following = next((one for one in range(at, count) if one in pairs), count)
+        following = next((index for index in range(at, count) if index in pairs), count)
         after = spoken[pairs[following]].start if following < count else end_of(spoken)
         # Words of a transcription may overlap.
         before = min(before, after)
@@ -109,26 +109,26 @@ def _times(
     return times
 
 
-def align(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int]]:
+def align(words: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield the places of words that two texts have in common, in sequence.
 
     Runs of words that occur once in both are taken first, and what is between them is compared
     word by word: comparing all of two long texts would take minutes.
     """
-    anchors = [(-1, -1), *_anchors(one, other), (len(one), len(other))]
+    anchors = [(-1, -1), *_anchors(words, other), (len(words), len(other))]
     for (a, b), (next_a, next_b) in pairwise(anchors):
         if a >= 0:
             yield a, b
         behind_a, behind_b = a + 1, b + 1
         if 0 < (next_a - behind_a) * (next_b - behind_b) <= _LARGEST_GAP:
-            texts = one[behind_a:next_a], other[behind_b:next_b]
+            texts = words[behind_a:next_a], other[behind_b:next_b]
             for x, y, size in SequenceMatcher(None, *texts, autojunk=False).get_matching_blocks():
                 yield from ((behind_a + x + n, behind_b + y + n) for n in range(size))
 
 
-def _anchors(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
+def _anchors(words: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
     """Return places of runs that occur once in both, in sequence: the longest such sequence."""
-    first, second = _unique_runs(one), _unique_runs(other)
+    first, second = _unique_runs(words), _unique_runs(other)
     common = [(place, second[run]) for run, place in first.items() if run in second]
     return _longest_increasing(sorted(common))
 
@@ -153,12 +153,12 @@ def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int
         else:
             tops[pile] = place
             chains[pile] = at
-    found = []
+    longest = []
     at = chains[-1] if chains else -1
     while at >= 0:
-        found.append(pairs[at])
+        longest.append(pairs[at])
         at = previous[at]
-    return found[::-1]
+    return longest[::-1]
 
 
 def end_of(words: Iterable[Word]) -> Fraction:
