@@ -472,7 +472,7 @@ def test_an_accepted_picture_is_found_after_something_else_was_settled(board: Bo
     board.write(rows("旅", "b"))
     board.accept("1.1")
     board.write(rows("new", "旅", "b"))
-    settle.skip(board.project("1.1"), WALL, again=True)
+    settle.skip(board.project("1.1"), WALL, undo=True)
     project = board.project("1.3")
     overrides.edit(
         project.layout,

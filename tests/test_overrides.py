@@ -642,5 +642,5 @@ def test_skipping_what_has_its_picture_is_refused(root: Path) -> None:
     board(root, "a")
     draw(root)
     with pytest.raises(UsageError, match="nothing to skip"):
-        settling.skip(project(root, "1.1"), WALL, again=False)
+        settling.skip(project(root, "1.1"), WALL, undo=False)
     assert not (root / overrides.FILE).exists()

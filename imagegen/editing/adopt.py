@@ -48,22 +48,24 @@ def adopt(
     layout = project.layout
     with record.project_lock(layout), copies.locked_selections(layout):
         steps.recover(layout)
-        found = _planned(project, style, beats_file)
-        if not found:
-            return found
-        touched = sorted({beat.style for beat in found.beats.values()})
+        adoption = _planned(project, style, beats_file)
+        if not adoption:
+            return adoption
+        touched = sorted({beat.style for beat in adoption.beats.values()})
         moved_numbers.require_numbers_unmoved(
             project, project.survey(wall), touched, "Nothing was adopted"
         )
-        contents = Contents({path: _stamped(project, found, path, wall) for path in found.pictures})
-        kept = _enter_choices(project, found, contents)
+        contents = Contents(
+            {path: _stamped(project, adoption, path, wall) for path in adoption.pictures}
+        )
+        undo = _enter_choices(project, adoption, contents)
         if beats_file is not None:
             data = settings.with_beats(project.root, beats_file)
             contents.made[settings.FILE] = lambda: data
-        settled = {undo_data.SELECTIONS: msgspec.to_builtins(kept)} if kept.added else {}
+        settled = {undo_data.SELECTIONS: msgspec.to_builtins(undo)} if undo.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)
         progress_files.rewrite(read_project(project.root, project.request), wall)
-    return found
+    return adoption
 
 
 def _planned(project: Project, style: str | None, beats_file: str | None) -> Adoption:
@@ -71,13 +73,13 @@ def _planned(project: Project, style: str | None, beats_file: str | None) -> Ado
         hint = did_you_mean(style, project.settings.styles)
         raise UsageError(f'no style "{style}" in this project', hint=hint)
     old = list(old_pictures(project.layout, project.settings.styles))
-    found = match(project, old, style)
-    return msgspec.structs.replace(found, beats_file=beats_file)
+    adoption = match(project, old, style)
+    return msgspec.structs.replace(adoption, beats_file=beats_file)
 
 
-def _stamped(project: Project, found: Adoption, path: str, wall: float) -> Callable[[], bytes]:
+def _stamped(project: Project, adoption: Adoption, path: str, wall: float) -> Callable[[], bytes]:
     """Return the image for a path, with its origin."""
-    beat, source = found.beats[path], project.layout.root / found.pictures[path].path
+    beat, source = adoption.beats[path], project.layout.root / adoption.pictures[path].path
 
     def make() -> bytes:
         # Its provider is unknown. Its prompt is the beat's, so that it moves with it.
@@ -95,25 +97,27 @@ def _whole(path: Path) -> bytes:
     return data
 
 
-def _enter_choices(project: Project, found: Adoption, contents: Contents) -> UndoData:
+def _enter_choices(project: Project, adoption: Adoption, contents: Contents) -> UndoData:
     """Add the entries and copies of choices to what is written."""
     entries = selections.read(project.root)
-    there = selections.names_in(project.root / FOLDER)
+    existing = selections.names_in(project.root / FOLDER)
     added = {}
-    for beat, one in found.choices.items():
-        picture = contents.made.get(one.picture) or partial(_whole, project.root / one.picture)
+    for beat, source in adoption.choices.items():
+        picture = contents.made.get(source.picture) or partial(
+            _whole, project.root / source.picture
+        )
         choice = Choice(
-            style=one.style,
-            flagged=one.source.flagged,
-            selected_at=iso(one.source.time),
-            shot=one.key[0],
+            style=source.style,
+            flagged=source.source.flagged,
+            selected_at=iso(source.source.time),
+            shot=source.key[0],
             sha256=copies.sha256(picture()),
         )
         key = project.selection_key(beat)
         entries[key] = added[key] = choice.entry(entries.get(key))
         file = selections.file_of(key, flagged=choice.flagged)
-        if file is not None and not there.intersection(selections.files_of(key)):
-            copy = picture if one.alike else partial(_whole, project.root / one.source.path)
+        if file is not None and not existing.intersection(selections.files_of(key)):
+            copy = picture if source.alike else partial(_whole, project.root / source.source.path)
             contents.made[f"{FOLDER}/{file}"] = copy
     if added:
         data = selections.encoded(entries)

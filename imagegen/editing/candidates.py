@@ -45,11 +45,11 @@ def propose(project: Project, *, look: str | None, count: int, wall: float) -> S
     styles = tuple(dict.fromkeys(beat.style for beat in beats))
     candidates = _candidates(beats, count)
     continued = _of_candidates(project.predecessors, candidates)
-    own, metadata = project.settings, None
+    tried_settings, metadata = project.settings, None
     if look is not None:
-        own = _with_look(own, styles, look)
+        tried_settings = _with_look(tried_settings, styles, look)
         metadata = _FILE, encoding.to_json(TriedLook(style=styles[0], look=look))
-    project = msgspec.structs.replace(project, settings=own, styles=styles)
+    project = msgspec.structs.replace(project, settings=tried_settings, styles=styles)
     drawn = draw_beside(project, candidates, wall, continued)
     return Scratch(project=drawn, metadata=metadata)
 
@@ -60,7 +60,7 @@ def _candidates(beats: list[Beat], count: int) -> dict[str, tuple[Beat, ...]]:
         styles.setdefault(beat.style, []).extend(
             msgspec.structs.replace(beat, beat=f"{beat.beat}_{nth}") for nth in range(1, count + 1)
         )
-    return {style: tuple(own) for style, own in styles.items()}
+    return {style: tuple(style_beats) for style, style_beats in styles.items()}
 
 
 def _of_candidates(
@@ -69,11 +69,11 @@ def _of_candidates(
     """Return what each candidate continues: what its beat does."""
     return {
         style: {
-            beat.key: own[beat.shot, _number(beat)]
+            beat.key: by_key[beat.shot, _number(beat)]
             for beat in candidates.get(style, ())
-            if (beat.shot, _number(beat)) in own
+            if (beat.shot, _number(beat)) in by_key
         }
-        for style, own in continued.items()
+        for style, by_key in continued.items()
     }
 
 
@@ -82,18 +82,22 @@ def _number(candidate: Beat) -> str:
     return candidate.beat.rpartition("_")[0]
 
 
-def _with_look(known: settings.Settings, styles: tuple[str, ...], look: str) -> settings.Settings:
+def _with_look(
+    project_settings: settings.Settings, styles: tuple[str, ...], look: str
+) -> settings.Settings:
     if len(styles) != 1:
         raise UsageError("a look is one style's", hint="name it: --style clear, say")
     try:
-        own = msgspec.convert({"look": look}, Style)
+        checked = msgspec.convert({"look": look}, Style)
     except msgspec.ValidationError as error:
         raise UsageError(f"--look: {error}") from error
-    style = msgspec.structs.replace(known.styles[styles[0]], look=own.look)
-    return msgspec.structs.replace(known, styles={**known.styles, styles[0]: style})
+    style = msgspec.structs.replace(project_settings.styles[styles[0]], look=checked.look)
+    return msgspec.structs.replace(
+        project_settings, styles={**project_settings.styles, styles[0]: style}
+    )
 
 
-def keep(project: Project, what: str, wall: float) -> str:
+def keep(project: Project, name: str, wall: float) -> str:
     """Adopt a candidate, or with `look` the look that was tried last.
 
     A candidate is named by its path: from the current folder, the project's, or that of the last
@@ -101,30 +105,30 @@ def keep(project: Project, what: str, wall: float) -> str:
     that was tried there. Returns what was done, in words. Raises `UsageError`, `RunActiveError`
     and `StorageError`.
     """
-    if what == LOOK:
+    if name == LOOK:
         return _keep_look(project, _last_tried(project), wall)
-    places = [Path(what), project.root / what, *_in_last(project, what)]
+    places = [Path(name), project.root / name, *_in_last(project, name)]
     path = next((p for p in places if p.exists()), None)
     if path is None:
-        raise UsageError(f"{what}: no such file", hint=f"--keep {LOOK}, or --keep an image")
+        raise UsageError(f"{name}: no such file", hint=f"--keep {LOOK}, or --keep an image")
     if path.is_dir():
         return _keep_look(project, path, wall)
     return _keep_picture(project, path, wall)
 
 
-def _in_last(project: Project, what: str) -> list[Path]:
+def _in_last(project: Project, name: str) -> list[Path]:
     """Return where a candidate may be among the last ones, by its path there or its name."""
     tries = project.root / FOLDER
     last = next(reversed(folders(tries)), None)
-    if last is None or ".." in Path(what).parts:
+    if last is None or ".." in Path(name).parts:
         return []
-    found = [tries / last / what]
-    style, *shot, number = what.split("/") if what.count("/") in {1, 2} else ("", "")
+    paths = [tries / last / name]
+    style, *shot, number = name.split("/") if name.count("/") in {1, 2} else ("", "")
     if style in project.settings.styles:
         in_shots = sorted((tries / last / style).glob("Shot_*"))
-        named = [folder for folder in in_shots if not shot or folder.name == f"Shot_{shot[0]}"]
-        found += [folder / f"Beat_{number}.png" for folder in named]
-    return found
+        shots = [folder for folder in in_shots if not shot or folder.name == f"Shot_{shot[0]}"]
+        paths += [folder / f"Beat_{number}.png" for folder in shots]
+    return paths
 
 
 def _keep_picture(project: Project, path: Path, wall: float) -> str:
@@ -160,8 +164,8 @@ def _last_tried(project: Project) -> Path:
     for name in reversed(folders(tries)):
         if (tries / name / _FILE).is_file():
             return tries / name
-    again = project_command("try", project.layout.typed, "--style", "clear", "--look", "…")
-    raise UsageError("no look was tried yet", hint=again)
+    command = project_command("try", project.layout.typed, "--style", "clear", "--look", "…")
+    raise UsageError("no look was tried yet", hint=command)
 
 
 def _keep_look(project: Project, folder: Path, wall: float) -> str:

@@ -37,13 +37,13 @@ _WORDS: Final = (
 )
 
 
-def draft_sheets(project: Project, wanted: Sequence[str], *, count: int, wall: float) -> Scratch:
+def draft_sheets(project: Project, names: Sequence[str], *, count: int, wall: float) -> Scratch:
     """Return sheets of characters, `count` of each in each style, to be drawn beside the project.
 
-    Without `wanted` of those that have a description and, in a style, no image yet. Raises
+    Without `names` of those that have a description and, in a style, no image yet. Raises
     `StorageError`, and `UsageError` if there is nothing to draw.
     """
-    drawn = {name: described(project, name) for name in wanted} or {
+    drawn = {name: described(project, name) for name in names} or {
         name: character
         for name, character in project.settings.characters.items()
         if character.about is not None
@@ -53,7 +53,7 @@ def draft_sheets(project: Project, wanted: Sequence[str], *, count: int, wall: f
         style: tuple(
             _sheet(style, name, character, nth)
             for name, character in drawn.items()
-            if wanted or character.picture_in(style) is None
+            if names or character.picture_in(style) is None
             for nth in range(1, count + 1)
         )
         for style in project.styles
@@ -61,13 +61,13 @@ def draft_sheets(project: Project, wanted: Sequence[str], *, count: int, wall: f
     }
     if not any(beats.values()):
         raise _nothing_to_draw(project.settings.characters)
-    some = {style: own for style, own in beats.items() if own}
+    some = {style: style_beats for style, style_beats in beats.items() if style_beats}
     return Scratch(project=draw_beside(project, some, wall))
 
 
 def _nothing_to_draw(characters: Mapping[str, Character]) -> UsageError:
     """Return which setting is missing, so that no sheet can be drawn."""
-    lacking = [name for name, one in characters.items() if one.about is None]
+    lacking = [name for name, entry in characters.items() if entry.about is None]
     if not characters:
         return UsageError(
             "imagegen.toml has no characters",
@@ -100,22 +100,24 @@ def _sheet(style: str, name: str, character: Character, nth: int) -> Beat:
 
 def character(project: Project, name: str) -> Character:
     """Return a character by the name of its table. Raises `UsageError`."""
-    there = project.settings.characters
-    if name not in there:
-        hint = did_you_mean(name, there) or (
-            f"there are: {', '.join(there)}" if there else f"write [characters.{name}] first"
+    characters = project.settings.characters
+    if name not in characters:
+        hint = did_you_mean(name, characters) or (
+            f"there are: {', '.join(characters)}"
+            if characters
+            else f"write [characters.{name}] first"
         )
         raise UsageError(f'no character "{name}" in imagegen.toml', hint=hint)
-    return there[name]
+    return characters[name]
 
 
 def described(project: Project, name: str) -> Character:
     """Return a character that has a description. Raises `UsageError`."""
-    found = character(project, name)
-    if found.about is None:
+    entry = character(project, name)
+    if entry.about is None:
         hint = 'write about = "…": what the character looks like'
         raise UsageError(f"not set in imagegen.toml: characters.{name}.about", hint=hint)
-    return found
+    return entry
 
 
 def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
@@ -124,11 +126,13 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     If the character has an image for each style it becomes that of the beat's style, else
     the one for all. Raises `UsageError`, `RunActiveError` and `StorageError`.
     """
-    found = character(project, name)
+    entry = character(project, name)
     beats = project.addresses.find(address)
     if len(beats) != 1:
-        one = f"{beats[0].style}/{address}"
-        raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {one}")
+        address_in_style = f"{beats[0].style}/{address}"
+        raise UsageError(
+            f'"{address}" is {len(beats)} beats', hint=f"name its style: {address_in_style}"
+        )
     beat = beats[0]
     moved_numbers.require_numbers_unmoved(
         project, project.survey(wall), [beat.style], "Nothing was adopted"
@@ -136,33 +140,33 @@ def adopt_beat(project: Project, name: str, address: str, wall: float) -> str:
     fault = choose.why_unavailable(project, project.beat_index.id_of(beat.key), beat.style)
     if fault is not None:
         raise UsageError(fault)
-    style = beat.style if found.styles else None
+    style = beat.style if entry.styles else None
     path = project.layout.picture(*beat.address)
     done = _adopt(project, name, {style: path}, wall)
     # It shows who it shows: that its own copy would go with it now makes it no less right.
-    asked = msgspec.structs.replace(project.request, beats=(str(beat.address),))
-    now = read_project(project.root, asked)
+    request = msgspec.structs.replace(project.request, beats=(str(beat.address),))
+    now = read_project(project.root, request)
     found_now = now.survey(wall)
     chosen = settle.select(now, found_now)
-    if not found_now.moves and any(Reason.REFERENCES in one.changed for one in chosen):
+    if not found_now.moves and any(Reason.REFERENCES in image.changed for image in chosen):
         settle.accept(now, wall)
     return done
 
 
 def adopt_sheets(
-    project: Project, name: str, what: str, styles: Collection[str], wall: float
+    project: Project, name: str, sheet: str, styles: Collection[str], wall: float
 ) -> str:
     """Make sheets the images of a character, in their styles; returns what was done.
 
-    `what` is the path of one, or `sheets` for the first of each style that was drawn last.
+    `sheet` is the path of one, or `sheets` for the first of each style that was drawn last.
     Raises `UsageError`, `RunActiveError` and `StorageError`.
     """
     character(project, name)
-    if what == SHEETS:
+    if sheet == SHEETS:
         return _adopt(project, name, _last_sheets(project, name, styles), wall)
-    path = next((p for p in (Path(what), project.root / what) if p.is_file()), None)
+    path = next((p for p in (Path(sheet), project.root / sheet) if p.is_file()), None)
     if path is None:
-        raise UsageError(f"{what}: no such file", hint=f"--keep {SHEETS}, or --keep an image")
+        raise UsageError(f"{sheet}: no such file", hint=f"--keep {SHEETS}, or --keep an image")
     _, whole = inspect_image(path)
     origin = whole.provenance if whole is not None else None
     if origin is None or origin.shot != name or not origin.beat.startswith(_SHEET):
@@ -176,14 +180,14 @@ def adopt_sheets(
 def _last_sheets(project: Project, name: str, styles: Collection[str]) -> Mapping[str | None, Path]:
     for folder in reversed(folders(project.root / FOLDER)):
         root = project.root / FOLDER / folder
-        found: dict[str | None, Path] = {
+        sheets: dict[str | None, Path] = {
             style: path
             for style in project.styles
             if not styles or style in styles
             if (path := root / style / f"Shot_{name}" / f"Beat_{_SHEET}_1.png").is_file()
         }
-        if found:
-            return found
+        if sheets:
+            return sheets
     raise UsageError(
         f"no sheet of {name} was drawn yet", hint=project_command("cast", project.root, name)
     )

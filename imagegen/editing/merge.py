@@ -45,26 +45,28 @@ def merge(
     layout = project.layout
     with record.project_lock(layout), selected.locked_selections(layout):
         steps.recover(layout)
-        found = _compared(project, roots, wall, dry_run=False)
+        merged = _compared(project, roots, wall, dry_run=False)
         made: dict[str, Callable[[], bytes]] = {
-            path: image.read for path, image in found.images.items()
+            path: image.read for path, image in merged.images.items()
         }
-        for name, copy in found.journals.items():
+        for name, copy in merged.journals.items():
             made[layout.relative(layout.journals / name)] = partial(_journal, copy, name)
-        away, kept = _enter_choices(project, found, made)
-        settled = {undo_data.SELECTIONS: msgspec.to_builtins(kept)} if kept.added else {}
+        away, undo = _enter_choices(project, merged, made)
+        settled = {undo_data.SELECTIONS: msgspec.to_builtins(undo)} if undo.added else {}
         steps.perform(
             layout, "merge", wall=wall, away=away, contents=Contents(made), settled=settled
         )
         progress_files.rewrite(read_project(project.root, project.request), wall)
-    return found.plan
+    return merged.plan
 
 
 def _compared(project: Project, roots: Sequence[Path], wall: float, *, dry_run: bool) -> Merge:
     copies = [open_copy(project, root, wall) for root in dict.fromkeys(roots)]
-    own = ProjectCopy(project, project.layout, str(project.root), wall)
-    moved_numbers.require_numbers_unmoved(project, own.survey, project.styles, "Nothing was merged")
-    return Merge(project, own, copies, dry_run=dry_run)
+    own_copy = ProjectCopy(project, project.layout, str(project.root), wall)
+    moved_numbers.require_numbers_unmoved(
+        project, own_copy.survey, project.styles, "Nothing was merged"
+    )
+    return Merge(project, own_copy, copies, dry_run=dry_run)
 
 
 def _journal(copy: ProjectCopy, name: str) -> bytes:
@@ -75,32 +77,32 @@ def _journal(copy: ProjectCopy, name: str) -> bytes:
 
 
 def _enter_choices(
-    project: Project, found: Merge, made: dict[str, Callable[[], bytes]]
+    project: Project, merged: Merge, made: dict[str, Callable[[], bytes]]
 ) -> tuple[list[str], UndoData]:
     """Add the entries and copies of choices to what is written.
 
     Returns the copies that have to go, since another image is chosen, and what undo needs.
     """
-    if not found.choices:
+    if not merged.choices:
         return [], UndoData()
     entries = selections.read(project.root)
     counting = Selections(entries, project.beat_index).counting()
-    there = selections.names_in(project.root / FOLDER)
-    kept = UndoData(added={}, dropped={})
+    existing = selections.names_in(project.root / FOLDER)
+    undo = UndoData(added={}, dropped={})
     old: dict[str, str] = {}
-    for beat, source in found.choices.items():
+    for beat, source in merged.choices.items():
         key = counting.get(beat) or project.selection_key(beat)
         before = entries.get(key)
         if key in entries:
-            kept.dropped[key] = before
+            undo.dropped[key] = before
         fields = {**(before if isinstance(before, dict) else {}), **source.entry}
-        entries[key] = kept.added[key] = source.choice.entry(fields)
-        old |= {file: key for file in selections.files_of(key) if file in there}
+        entries[key] = undo.added[key] = source.choice.entry(fields)
+        old |= {file: key for file in selections.files_of(key) if file in existing}
         file = selections.file_of(key, flagged=source.choice.flagged)
         image = _chosen_image(project, beat, source)
         if file is None or image is None:
             continue
-        if file in there and _is_same(project.root / FOLDER / file, image):
+        if file in existing and _is_same(project.root / FOLDER / file, image):
             del old[file]
         else:
             made[f"{FOLDER}/{file}"] = partial(_read, image, source.choice.sha256)
@@ -113,7 +115,7 @@ def _enter_choices(
         # A beat's own number may end in _flagged.
         if f"{FOLDER}/{file}" not in made and (file not in expected or expected[file].key == key)
     ]
-    return away, kept
+    return away, undo
 
 
 def _chosen_image(project: Project, beat: BeatId, source: ChoiceSource) -> Path | None:

@@ -106,7 +106,7 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
         project, "renumber", "the images may be that one's. Nothing was moved"
     )
     layout, settled = project.layout, project.overrides.renamed
-    contents, kept = {}, undo_data.overrides_undo_data(project, settled)
+    contents, undo = {}, undo_data.overrides_undo_data(project, settled)
     moves = [
         Move(_lies(layout, style, before), layout.shown_picture(style, *now))
         for style, pairs in survey.moves.items()
@@ -118,29 +118,35 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
     if chosen is not None:
         moves += [Move(before, now) for before, now in chosen.pictures.items()]
         contents[file.FILE] = chosen.data
-        kept[undo_data.SELECTIONS] = msgspec.to_builtins(chosen.kept)
+        undo[undo_data.SELECTIONS] = msgspec.to_builtins(chosen.kept)
     if settled:
         contents[overrides.FILE] = overrides.render(layout.root, settled)
-    there = survey.there
-    shown = {layout.shown_picture(style, *key) for style, own in there.items() for key in own}
-    occupied = shown - {move.source for move in moves}
-    found = Renumbered(
+    existing = survey.there
+    paths = {
+        layout.shown_picture(style, *key)
+        for style, style_images in existing.items()
+        for key in style_images
+    }
+    occupied = paths - {move.source for move in moves}
+    result = Renumbered(
         moves=survey.moves,
         displaced=tuple(move.target for move in moves if move.target in occupied),
-        untagged=sum(words is None for own in there.values() for words in own.values()),
+        untagged=sum(
+            words is None for style_images in existing.values() for words in style_images.values()
+        ),
         override_count=sum(override is not None for override in settled.values()),
         choices=chosen.count if chosen else 0,
         dropped_choices=chosen.dropped if chosen else (),
     )
     away = chosen.away if chosen else ()
-    return _Moving(found=found, moves=moves, to_archive=away, contents=contents, settled=kept)
+    return _Moving(found=result, moves=moves, to_archive=away, contents=contents, settled=undo)
 
 
 def _lies(layout: ProjectPaths, style: str, key: BeatKey) -> str:
     """Return where an image is, which the disk may spell differently."""
-    shown = layout.shown_picture(style, *key)
-    if os.path.lexists(layout.root / shown):
-        return shown
+    path = layout.shown_picture(style, *key)
+    if os.path.lexists(layout.root / path):
+        return path
     folder = layout.pictures / style
     for part in (f"Shot_{key[0]}", f"Beat_{key[1]}.png"):
         folder /= _spelled(folder, part)
@@ -148,12 +154,12 @@ def _lies(layout: ProjectPaths, style: str, key: BeatKey) -> str:
 
 
 def _spelled(folder: Path, name: str) -> str:
-    wanted = unicodedata.normalize("NFC", name)
+    normalized = unicodedata.normalize("NFC", name)
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError:
         return name
-    return next((n for n in names if unicodedata.normalize("NFC", n) == wanted), name)
+    return next((n for n in names if unicodedata.normalize("NFC", n) == normalized), name)
 
 
 def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
@@ -168,16 +174,16 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
         over = _cleaned(project, project.survey(wall))
         if over:
             entries = file.read(project.root)
-            kept = {name: entries[name] for name in over.choices.names}
-            left = file.omit(entries, kept)
+            dropped = {name: entries[name] for name in over.choices.names}
+            left = file.omit(entries, dropped)
             steps.perform(
                 project.layout,
                 "clean",
                 wall=wall,
                 away=(*over.pictures, *over.choices.paths),
-                contents={file.FILE: file.encoded(left)} if kept else {},
-                settled={undo_data.SELECTIONS: msgspec.to_builtins(UndoData(dropped=kept))}
-                if kept
+                contents={file.FILE: file.encoded(left)} if dropped else {},
+                settled={undo_data.SELECTIONS: msgspec.to_builtins(UndoData(dropped=dropped))}
+                if dropped
                 else {},
             )
         progress_files.rewrite(project, wall)
@@ -199,5 +205,7 @@ def _left_over(project: Project, survey: Survey) -> list[str]:
         project, survey, project.styles, "Nothing was cleaned away"
     )
     return [
-        _lies(project.layout, style, one.key) for style, own in survey.strays.items() for one in own
+        _lies(project.layout, style, image.key)
+        for style, style_images in survey.strays.items()
+        for image in style_images
     ]

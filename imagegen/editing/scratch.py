@@ -55,8 +55,8 @@ class Scratch(msgspec.Struct, frozen=True, kw_only=True):
     def first_picture(self) -> str | None:
         """Where the first of its images is that is there, relative to the project."""
         layout = self.project.layout
-        for own in self.project.storyboard.beats.values():
-            for beat in own:
+        for style_beats in self.project.storyboard.beats.values():
+            for beat in style_beats:
                 if (path := layout.picture(*beat.address)).is_file():
                     return f"{layout.output_folder}/{layout.relative(path)}"
         return None
@@ -103,9 +103,9 @@ class _TriesPaths(ProjectPaths):
         """Make a new one in a project, to be called by its name."""
         tries = project.root / FOLDER
         reject_symlink(tries)
-        time, taken = path_timestamp(wall), set(folders(tries))
+        time, existing = path_timestamp(wall), set(folders(tries))
         names = itertools.chain([time], (f"{time}-{nth:02}" for nth in itertools.count(2)))
-        folder = tries / next(name for name in names if name not in taken)
+        folder = tries / next(name for name in names if name not in existing)
         files.make_folder(folder)
         layout = cls(folder)
         layout.name = project.name

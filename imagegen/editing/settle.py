@@ -24,10 +24,14 @@ def accept(project: Project, wall: float) -> list[BeatImage]:
     `wall` is the wall clock's time, in seconds. Raises `UsageError`, also if beat numbers
     changed, and `StorageError`.
     """
-    found = project.survey(wall)
-    asked = select(project, found)
-    moved_numbers.require_numbers_unmoved(project, found, _styles(asked), "Nothing was accepted")
-    outdated = {one.beat.address: one for one in asked if one.changed or one.placeholder}
+    survey = project.survey(wall)
+    selected = select(project, survey)
+    moved_numbers.require_numbers_unmoved(
+        project, survey, _styles(selected), "Nothing was accepted"
+    )
+    outdated = {
+        image.beat.address: image for image in selected if image.changed or image.placeholder
+    }
     _exclude_followers(project, outdated)
 
     def accepted(beat: Beat) -> Accepted | None:
@@ -35,7 +39,7 @@ def accept(project: Project, wall: float) -> list[BeatImage]:
         return make_acceptance(project, beat, drawn) if drawn is not None else None
 
     changes = project.overrides.changed(
-        [one.beat for one in outdated.values()],
+        [image.beat for image in outdated.values()],
         lambda had, beat: msgspec.structs.replace(had, accepted=accepted(beat)),
     )
     overrides.edit(project.layout, changes)
@@ -46,9 +50,9 @@ def _exclude_followers(project: Project, outdated: dict[BeatAddress, BeatImage])
     """Leave out what is outdated for a beat before it alone; raise if that is all there is."""
     following = [
         where
-        for where, one in outdated.items()
-        if one.provenance is not None
-        and fingerprint(one.provenance) == fingerprint(project.expected_in_place(one.beat))
+        for where, image in outdated.items()
+        if image.provenance is not None
+        and fingerprint(image.provenance) == fingerprint(project.expected_in_place(image.beat))
     ]
     if following and len(following) == len(outdated):
         raise UsageError(
@@ -59,37 +63,41 @@ def _exclude_followers(project: Project, outdated: dict[BeatAddress, BeatImage])
         del outdated[where]
 
 
-def skip(project: Project, wall: float, *, again: bool) -> tuple[list[BeatImage], list[BeatImage]]:
+def skip(project: Project, wall: float, *, undo: bool) -> tuple[list[BeatImage], list[BeatImage]]:
     """Do without the images of what is asked for and has none.
 
-    Returns those beats, and those that have their image, which stay as they are. With `again`
+    Returns those beats, and those that have their image, which stay as they are. With `undo`
     those that were waived are wanted after all. Else raises `UsageError` if beat numbers
     changed, as the image may be at another, or if every one has its image; and
     `StorageError`.
     """
     surveyed, settled = project.survey(wall), project.overrides
-    found = select(project, surveyed)
-    if not again:
+    selected = select(project, surveyed)
+    if not undo:
         moved_numbers.require_numbers_unmoved(
-            project, surveyed, _styles(found), "Nothing was skipped"
+            project, surveyed, _styles(selected), "Nothing was skipped"
         )
-    left = [one for one in found if (settled.of(one.beat).waived if again else not one.has_image)]
-    kept = [] if again else [one for one in found if one.has_image]
-    if not left and not again:
+    left = [
+        image
+        for image in selected
+        if (settled.of(image.beat).waived if undo else not image.has_image)
+    ]
+    with_image = [] if undo else [image for image in selected if image.has_image]
+    if not left and not undo:
         again_by = project_command(
             "redraw", project.layout.typed, *project.request.beats, *project.named_beats
         )
-        has = "has an image" if len(kept) == 1 else "have images"
+        has = "has an image" if len(with_image) == 1 else "have images"
         raise UsageError(
             f"{', '.join(project.request.beats)} {has}: there is nothing to skip",
             hint=f"{again_by} draws it again",
         )
     changes = project.overrides.changed(
-        [one.beat for one in left],
-        lambda had, _: msgspec.structs.replace(had, waived=not again),
+        [image.beat for image in left],
+        lambda had, _: msgspec.structs.replace(had, waived=not undo),
     )
     overrides.edit(project.layout, changes)
-    return left, kept
+    return left, with_image
 
 
 def make_acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Accepted:
@@ -98,11 +106,16 @@ def make_acceptance(project: Project, beat: Beat, drawn: png.Provenance) -> Acce
     return Accepted(drawn=fingerprint(drawn), now=fingerprint(now), words=words_hash(beat.words))
 
 
-def _styles(found: list[BeatImage]) -> set[str]:
-    return {one.beat.style for one in found}
+def _styles(images: list[BeatImage]) -> set[str]:
+    return {image.beat.style for image in images}
 
 
-def select(project: Project, found: Survey) -> list[BeatImage]:
+def select(project: Project, survey: Survey) -> list[BeatImage]:
     """Return the beats that are asked for, and the files at their places."""
-    wanted = {beat.address for beat in project.selected_beats()}
-    return [one for own in found.beats.values() for one in own if one.beat.address in wanted]
+    addresses = {beat.address for beat in project.selected_beats()}
+    return [
+        image
+        for style_images in survey.beats.values()
+        for image in style_images
+        if image.beat.address in addresses
+    ]

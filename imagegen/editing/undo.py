@@ -78,11 +78,11 @@ def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
 def _kept(settled: Mapping[str, Any]) -> dict[BeatAddress, Override | None]:
     """Read what overrides.toml said before a step; the file may come from another user."""
     try:
-        kept = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
+        before = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])
     except msgspec.ValidationError:
         return {}
-    addresses = {name: name.split("/") for name in kept}
-    return {BeatAddress(*a): kept[name] for name, a in addresses.items() if len(a) == len("abc")}
+    addresses = {name: name.split("/") for name in before}
+    return {BeatAddress(*a): before[name] for name, a in addresses.items() if len(a) == len("abc")}
 
 
 def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[str, bytes]:
@@ -90,10 +90,10 @@ def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[st
     if SELECTIONS not in settled:
         return {}
     try:
-        kept = msgspec.convert(settled[SELECTIONS], UndoData)
+        choices = msgspec.convert(settled[SELECTIONS], UndoData)
     except msgspec.ValidationError:
         # The step may come from another user.
         return {}
-    back = moves.restore(file.read(layout.root), kept)
+    back = moves.restore(file.read(layout.root), choices)
     # Without any choice the file goes as it came.
     return {file.FILE: file.encoded(back)} if back else {}

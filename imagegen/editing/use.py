@@ -25,8 +25,8 @@ def use_image(project: Project, data: bytes, wall: float) -> str:
     beats = project.selected_beats()
     if len(beats) != 1:
         several = ", ".join(str(beat.address) for beat in beats[:3])
-        asked = ", ".join(project.request.beats)
-        raise UsageError(f'"{asked}" is {len(beats)} beats', hint=f"name its style: {several}")
+        address = ", ".join(project.request.beats)
+        raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {several}")
     return use_picture(
         project, beats[0], data, project.expected(beats[0]), provider=USER_SUPPLIED, wall=wall
     )
@@ -46,18 +46,20 @@ def use_picture(
     It counts as current in any case. Returns its path; raises as `use` does.
     """
     # The file there may be another beat's image, and this one would be in its way.
-    found = project.survey(wall)
-    moved_numbers.require_numbers_unmoved(project, found, [beat.style], "Nothing was replaced")
+    survey = project.survey(wall)
+    moved_numbers.require_numbers_unmoved(project, survey, [beat.style], "Nothing was replaced")
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
         raise UsageError(f"the image cannot be used: {error}") from error
-    told = msgspec.structs.replace(
+    provenance = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )
-    parts = png.replace_metadata(whole, told, project.composer.texts(beat, wall))
+    parts = png.replace_metadata(whole, provenance, project.composer.texts(beat, wall))
     place = project.layout.shown_picture(*beat.address)
-    changes = project.overrides.changed([beat], lambda had, one: _adopted(project, had, one, told))
+    changes = project.overrides.changed(
+        [beat], lambda had, candidate: _adopted(project, had, candidate, provenance)
+    )
     with record.project_lock(project.layout), overrides.locked(project.layout):
         steps.recover(project.layout)
         contents = {place: b"".join(parts)}
@@ -69,8 +71,10 @@ def use_picture(
     return place
 
 
-def _adopted(project: Project, had: Override, beat: Beat, told: png.Provenance) -> Override:
+def _adopted(project: Project, had: Override, beat: Beat, provenance: png.Provenance) -> Override:
     accepted = (
-        None if told.provider == USER_SUPPLIED else settle.make_acceptance(project, beat, told)
+        None
+        if provenance.provider == USER_SUPPLIED
+        else settle.make_acceptance(project, beat, provenance)
     )
     return msgspec.structs.replace(had, waived=False, accepted=accepted)

@@ -36,7 +36,7 @@ def skip(
         raise UsageError("skip needs a beat", hint=project_command("skip", project, "clear/7.3"))
     read = open_project(project, beats, beats=beat)
     said = "is drawn by the next run" if again else "needs no image"
-    skipped, kept = settle.skip(read, time.time(), again=again)
+    skipped, kept = settle.skip(read, time.time(), undo=again)
     for one in skipped:
         terminal.printer().line(f"{one.name} {said}")
     for one in kept:
