@@ -7,13 +7,19 @@ import sys
 import time
 import zoneinfo
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NewType, Protocol
 
 DAY: Final = 86_400.0
 _QUARTER: Final = 900.0
 
 _PACIFIC = "America/Los_Angeles"
 _PACIFIC_WINTER = dt.timezone(dt.timedelta(hours=-8))
+
+
+MonotonicTime = NewType("MonotonicTime", float)
+"""Seconds since the machine started, as `Clock.now` gives them."""
+WallTime = NewType("WallTime", float)
+"""Seconds since 1970, as `Clock.wall` gives them: the two never compare."""
 
 
 class Clock(Protocol):
@@ -24,12 +30,12 @@ class Clock(Protocol):
         """Names the boot; times of `now` compare only within one."""
         ...
 
-    def now(self) -> float:
-        """Seconds since the machine started; never set back, the same for all processes."""
+    def now(self) -> MonotonicTime:
+        """Return the time by a clock that is never set back, the same for all processes."""
         ...
 
-    def wall(self) -> float:
-        """Seconds since 1970, as the machine's clock is set."""
+    def wall(self) -> WallTime:
+        """Return the time as the machine's clock is set."""
         ...
 
 
@@ -41,15 +47,15 @@ class SystemClock:
         """Names the boot, or is a constant if the system does not report it."""
         return _boot()
 
-    def now(self) -> float:
+    def now(self) -> MonotonicTime:
         """Seconds since the machine started, time asleep included if that is known."""
         if sys.platform == "linux":
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
+            return MonotonicTime(time.clock_gettime(time.CLOCK_BOOTTIME))
+        return MonotonicTime(time.monotonic())
 
-    def wall(self) -> float:
+    def wall(self) -> WallTime:
         """Seconds since 1970."""
-        return time.time()
+        return WallTime(time.time())
 
 
 @functools.cache
@@ -81,7 +87,7 @@ def _pacific() -> dt.tzinfo:
         return _PACIFIC_WINTER
 
 
-def pacific_day(wall: float) -> str:
+def pacific_day(wall: WallTime) -> str:
     """Return the date on the US Pacific coast, where the API's day quotas begin again."""
     return _day_of_quarter(int(wall // _QUARTER))
 
@@ -92,8 +98,8 @@ def _day_of_quarter(quarter: int) -> str:
     return dt.datetime.fromtimestamp(quarter * _QUARTER, _pacific()).date().isoformat()
 
 
-def next_pacific_midnight(wall: float) -> float:
+def next_pacific_midnight(wall: WallTime) -> WallTime:
     """Return when the next day begins on the US Pacific coast, in seconds since 1970."""
     zone = _pacific()
     tomorrow = dt.datetime.fromtimestamp(wall, zone).date() + dt.timedelta(days=1)
-    return dt.datetime.combine(tomorrow, dt.time(), zone).timestamp()
+    return WallTime(dt.datetime.combine(tomorrow, dt.time(), zone).timestamp())

@@ -1,6 +1,6 @@
 """Stand-ins for the clock, so that no test waits."""
 
-from imagegen.clock import Clock
+from imagegen.clock import Clock, MonotonicTime, WallTime
 
 
 class FakeClock(Clock):
@@ -16,13 +16,13 @@ class FakeClock(Clock):
         """The name of the boot."""
         return self._boot
 
-    def now(self) -> float:
+    def now(self) -> MonotonicTime:
         """Seconds since boot."""
-        return self._now
+        return MonotonicTime(self._now)
 
-    def wall(self) -> float:
+    def wall(self) -> WallTime:
         """Seconds since 1970."""
-        return self._wall
+        return WallTime(self._wall)
 
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""

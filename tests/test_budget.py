@@ -5,7 +5,7 @@ import zoneinfo
 import pytest
 
 from fakes import FakeClock
-from imagegen.clock import next_pacific_midnight, pacific_day
+from imagegen.clock import WallTime, next_pacific_midnight, pacific_day
 from imagegen.quota.budget import MARGIN, REMEMBER_SPENT, WINDOW, Budget, Grant
 
 MINUTE = WINDOW + MARGIN
@@ -261,16 +261,16 @@ def test_a_day_spent_is_believed_for_an_hour(desk: Desk) -> None:
     """Other runs believe that the day is spent for an hour, then one asks again."""
     wall = desk.clock.wall()
     desk.budget.spent_wall = wall
-    assert desk.budget.spent_today(wall + REMEMBER_SPENT - 1)
-    assert not desk.budget.spent_today(wall + REMEMBER_SPENT + 1)
+    assert desk.budget.spent_today(WallTime(wall + REMEMBER_SPENT - 1))
+    assert not desk.budget.spent_today(WallTime(wall + REMEMBER_SPENT + 1))
 
 
 def test_a_day_spent_ends_at_pacific_midnight(desk: Desk) -> None:
     """The day's quota begins anew at midnight on the US Pacific coast."""
     midnight = next_pacific_midnight(desk.clock.wall())
     desk.budget.spent_wall = midnight - 60
-    assert desk.budget.spent_today(midnight - 1)
-    assert not desk.budget.spent_today(midnight + 1)
+    assert desk.budget.spent_today(WallTime(midnight - 1))
+    assert not desk.budget.spent_today(WallTime(midnight + 1))
 
 
 @pytest.mark.parametrize("told", [1e15, -1e15, 2e11, -2e11])
@@ -306,8 +306,8 @@ def test_the_days_requests_are_counted_until_pacific_midnight(desk: Desk) -> Non
 )
 def test_pacific_days_follow_daylight_saving_time(wall: float, day: str, midnight: float) -> None:
     """Days begin at midnight as clocks on the coast show it, in summer and in winter."""
-    assert pacific_day(wall) == day
-    assert next_pacific_midnight(wall) == midnight
+    assert pacific_day(WallTime(wall)) == day
+    assert next_pacific_midnight(WallTime(wall)) == midnight
 
 
 def test_a_system_without_time_zones_uses_winter_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,8 +317,8 @@ def test_a_system_without_time_zones_uses_winter_time(monkeypatch: pytest.Monkey
         raise zoneinfo.ZoneInfoNotFoundError(name)
 
     monkeypatch.setattr(zoneinfo, "ZoneInfo", missing)
-    assert pacific_day(1_795_341_600.0) == "2026-11-22"
-    assert next_pacific_midnight(1_795_341_600.0) == 1_795_420_800.0
+    assert pacific_day(WallTime(1_795_341_600.0)) == "2026-11-22"
+    assert next_pacific_midnight(WallTime(1_795_341_600.0)) == 1_795_420_800.0
 
 
 @pytest.mark.parametrize("by", [-86_400.0, -30.0, 30.0, 86_400.0])

@@ -13,7 +13,7 @@ import redis
 import redis_server
 from fakes import FakeClock
 from gemini_server import GeminiServer
-from imagegen.clock import DAY
+from imagegen.clock import DAY, MonotonicTime
 from imagegen.keys import budget_server
 from imagegen.keys.keyring import RateLimit
 from imagegen.quota import ledger as ledger_module
@@ -337,7 +337,7 @@ def test_a_server_that_is_far_away_is_not_used(server: RedisServer) -> None:
     """With slow answers nobody knows the server's time to what the minute allows."""
 
     class SlowClock(FakeClock):
-        def now(self) -> float:
+        def now(self) -> MonotonicTime:
             self.advance(0.4)
             return super().now()
 

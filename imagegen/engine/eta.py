@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine.estimate import Estimate, longest
 from imagegen.engine.queue import ROUND_DELAY
 from imagegen.engine.state import RunState
@@ -35,7 +36,7 @@ class Forecaster:
         self._ends: dict[str, float | None] | None = None
         self._cost: float | None = None
 
-    def step(self, now: float) -> None:
+    def step(self, now: MonotonicTime) -> None:
         """Emit how long it will take, if that has changed."""
         run = self._run
         if now < self._next or run.shutdown is not None:
@@ -58,7 +59,7 @@ class Forecaster:
             )
         )
 
-    def _expected(self, now: float) -> dict[str, float | None]:
+    def _expected(self, now: MonotonicTime) -> dict[str, float | None]:
         """Return in how many seconds each style's last image will be there."""
         run, answer = self._run, self._run.mean_latency
         if run.circuit_breaker.is_open:
@@ -77,14 +78,18 @@ class Forecaster:
         departures = _departures(left, run.key_pool, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
-    def _changed(self, ends: Mapping[str, float | None], cost: float | None, now: float) -> bool:
+    def _changed(
+        self, ends: Mapping[str, float | None], cost: float | None, now: MonotonicTime
+    ) -> bool:
         before = self._ends
         if before is None or any(_differ(before[style], end, now) for style, end in ends.items()):
             return True
         return cost is not None and abs(cost - (self._cost or 0.0)) > _SHARE * cost
 
 
-def _end(worker: Worker, departure: float | None, answer: float | None, now: float) -> float | None:
+def _end(
+    worker: Worker, departure: float | None, answer: float | None, now: MonotonicTime
+) -> float | None:
     """Return in how many seconds a style's last image will be there; None if unknown.
 
     `departure` is in how many seconds its last request can leave.
@@ -165,7 +170,9 @@ def _in_turns(counts: Mapping[str, int]) -> dict[str, int]:
     return {style: sum(min(count, n) for n in counts.values()) for style, count in counts.items()}
 
 
-def _for_width(worker: Worker, count: int, answer: float | None, now: float) -> float | None:
+def _for_width(
+    worker: Worker, count: int, answer: float | None, now: MonotonicTime
+) -> float | None:
     """Return when the last of `count` requests leaves, some of which are in flight."""
     seconds = _by_width(count, worker.width, answer)
     if seconds is None or not worker.in_flight:
@@ -185,7 +192,7 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _differ(before: float | None, after: float | None, now: float) -> bool:
+def _differ(before: float | None, after: float | None, now: MonotonicTime) -> bool:
     if before is None or after is None:
         return before is not after
     return abs(before - after) > max(_CHANGE, _SHARE * (after - now))

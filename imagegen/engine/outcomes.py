@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine import stop_reasons
 from imagegen.engine.attempt import Attempt, Saved
 from imagegen.engine.circuit_breaker import State
@@ -43,7 +44,7 @@ class _Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     task: Task
     fault: ProviderError
-    now: float
+    now: MonotonicTime
     usage: dict[str, Any]
     sent: bool
 
@@ -71,7 +72,7 @@ class Outcomes:
         self._reporter = reporter
         self._random = random.Random(seed)  # noqa: S311  # jitter
 
-    def settle(self, task: Task, done: Attempt, now: float) -> None:
+    def settle(self, task: Task, done: Attempt, now: MonotonicTime) -> None:
         """Act on what an attempt at a beat brought. `now` is in `Clock.now()` seconds."""
         usage, result = record_usage(self._run, done), done.result
         if done.key_update is not None:

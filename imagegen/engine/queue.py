@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine.chains import Chains
 from imagegen.engine.task import Owner, Task
 from imagegen.events.types import BeatCounts
@@ -128,12 +129,12 @@ class BeatQueue:
         """Postpone a beat without attempts left to another round, if there is one."""
         self._given_up[task] = error
 
-    def restore(self, task: Task, now: float) -> None:
+    def restore(self, task: Task, now: MonotonicTime) -> None:
         """Send a beat now if it was given up for errors of the service."""
         if self._given_up.pop(task, None) is not None:
             self.requeue(task, now)
 
-    def start_retry_round(self, now: float) -> int:
+    def start_retry_round(self, now: MonotonicTime) -> int:
         """Give those that were given up one more round, in a while; returns how many they are."""
         if not self._may_go_round:
             return 0

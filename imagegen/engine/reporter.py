@@ -2,6 +2,7 @@
 
 import math
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine.state import RunState
 from imagegen.events.types import KeyChange, Progress, Waiting, WarningEvent
 from imagegen.project.beat_status import Status
@@ -35,7 +36,7 @@ class StyleReporter:
             )
         )
 
-    def report_wait(self, until: float, now: float) -> None:
+    def report_wait(self, until: float, now: MonotonicTime) -> None:
         """Report that the next request leaves at `until`; infinity: once keys are lent."""
         if until == math.inf != self._waiting_until:
             self._waiting_until = until
@@ -48,7 +49,7 @@ class StyleReporter:
             seconds = round(until - now, 1)
             self._wait("keys", f"next request in {seconds:.0f} s", seconds)
 
-    def retries(self, until: float, now: float) -> None:
+    def retries(self, until: float, now: MonotonicTime) -> None:
         """Report that only failed beats are left, the first of which is due at `until`."""
         if until - now > 1 and abs(until - self._waiting_until) > 1:
             self._waiting_until = until

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from imagegen.clock import WallTime
 from imagegen.engine.circuit_breaker import CircuitBreaker
 from imagegen.engine.concurrency import ConcurrencyLimit
 from imagegen.engine.disk_space import Room
@@ -255,6 +256,6 @@ class RunState:
             longest = min(longest, 2 * self.counts.max_latency)
         return self.deadline - longest
 
-    def wall_after(self, seconds: float) -> float:
+    def wall_after(self, seconds: float) -> WallTime:
         """Return the wall clock's time this many seconds from now."""
-        return self.runtime.clock.wall() + seconds
+        return WallTime(self.runtime.clock.wall() + seconds)

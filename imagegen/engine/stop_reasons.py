@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Final
 
+from imagegen.clock import WallTime
 from imagegen.engine.circuit_breaker import GIVE_UP_AFTER
 from imagegen.engine.state import DISK, RunState, StopReason
 from imagegen.errors import Exit
@@ -165,7 +166,7 @@ def model_gone(
     return StopReason(exit_code=Exit.USAGE, reason="model gone", message=text)
 
 
-def clock_time(wall: float) -> str:
+def clock_time(wall: WallTime) -> str:
     """Return the local time of day, as 14:31."""
     return dt.datetime.fromtimestamp(wall).astimezone().strftime("%H:%M")
 

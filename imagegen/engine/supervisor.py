@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine import stop_reasons
 from imagegen.engine.circuit_breaker import State
 from imagegen.engine.eta import Forecaster
@@ -120,7 +121,7 @@ class Supervisor:
             self._handle_listeners()
         return any_failed
 
-    def _poll_disk(self, now: float) -> None:
+    def _poll_disk(self, now: MonotonicTime) -> None:
         """See whether the ledger is there, what was edited, and whether a stop is asked for."""
         if self._run.shutdown is not None or now - self._looked < _DISK_POLL_SECONDS:
             return
@@ -136,7 +137,7 @@ class Supervisor:
             if in_flight:
                 self._announce_stop("stopping", f"finishing {in_flight} in flight, then stopping")
 
-    def _probe_if_due(self, now: float) -> None:
+    def _probe_if_due(self, now: MonotonicTime) -> None:
         at = 0.0 if self._run.model_gone is not None else self._run.circuit_breaker.next_probe_at()
         if at is None or at > now or self._asking or self._run.shutdown is not None:
             return
@@ -154,7 +155,7 @@ class Supervisor:
         self._answers.append(answer)
         self._run.runtime.wake()
 
-    def _handle_answers(self, now: float) -> None:
+    def _handle_answers(self, now: MonotonicTime) -> None:
         while self._answers:
             answer = self._answers.popleft()
             self._asking = False
@@ -182,7 +183,7 @@ class Supervisor:
             self._report_outage(now, was_suspended=was_suspended)
             self._run.runtime.wake()
 
-    def _report_outage(self, now: float, *, was_suspended: bool) -> None:
+    def _report_outage(self, now: MonotonicTime, *, was_suspended: bool) -> None:
         outage = self._run.circuit_breaker
         if outage.state is State.OPEN:
             since = self._run.wall_after((outage.since or now) - now)

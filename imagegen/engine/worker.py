@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from imagegen.clock import MonotonicTime
 from imagegen.engine import stop_reasons
 from imagegen.engine.attempt import Attempt, draw_once
 from imagegen.engine.outcomes import Outcomes
@@ -91,7 +92,7 @@ class Worker:
         task.attempts = max(0, task.attempts - 1)
         self.queue.restore(task, self._run.runtime.clock.now())
 
-    def _advance(self, now: float) -> float:
+    def _advance(self, now: MonotonicTime) -> float:
         """Do what comes next, if anything is left to do; returns when to look again."""
         run = self._run
         if run.shutdown is not None or self._finished:
@@ -117,7 +118,7 @@ class Worker:
         """
         return not self._in_flight and at > self._run.send_deadline
 
-    def _send(self, now: float) -> float:
+    def _send(self, now: MonotonicTime) -> float:
         """Send while beats are due and keys free; returns when to go on."""
         run = self._run
         next_at = NEVER
@@ -254,14 +255,14 @@ class Worker:
         ):
             self._run.runtime.wake()
 
-    def _wait(self, until: float, now: float) -> None:
+    def _wait(self, until: float, now: MonotonicTime) -> None:
         # When another style is done and lends its keys is not known: only the clock decides.
         if self._past_deadline(until if until < NEVER else now):
             self._out_of_time(until if until < NEVER else now)
         else:
             self._reporter.report_wait(until, now)
 
-    def _process_results(self, now: float) -> None:
+    def _process_results(self, now: MonotonicTime) -> None:
         answered = bool(self._inbox)
         while self._inbox:
             task, result = self._inbox.popleft()
@@ -281,7 +282,7 @@ class Worker:
         if suspect is not None and not self._run.counts.in_flight and self._run.shutdown is None:
             self._run.request_stop(stop_reasons.rejected_alike(suspect))
 
-    def _another_round(self, now: float) -> bool:
+    def _another_round(self, now: MonotonicTime) -> bool:
         """Give beats that only met temporary errors one more round, half a minute later."""
         beats = self.queue.start_retry_round(now)
         if beats:

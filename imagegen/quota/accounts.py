@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from imagegen.clock import Clock, next_pacific_midnight
+from imagegen.clock import Clock, MonotonicTime, WallTime, next_pacific_midnight
 from imagegen.keys.keyring import ApiKey
 from imagegen.quota.budget import Budget, Grant
 from imagegen.quota.key_state import KeyState, KeyUpdate
@@ -185,10 +185,10 @@ class BudgetSet:
             limits = {self._ledger.holder: self.limit(slot)}
             self.edit(slot, partial(_give, limits))
 
-    def _room(self, slot: TrackedBudget, now: float) -> int:
+    def _room(self, slot: TrackedBudget, now: MonotonicTime) -> int:
         return slot.budget.remaining(now, self.limit(slot))
 
-    def _is_spent(self, slot: TrackedBudget, budget: Budget, wall: float) -> bool:
+    def _is_spent(self, slot: TrackedBudget, budget: Budget, wall: WallTime) -> bool:
         per_day = slot.limit.per_day
         if per_day is not None and budget.used_today(wall) >= per_day:
             self.disable_until_midnight(slot, f"requests_per_day = {per_day} is reached")
@@ -196,7 +196,7 @@ class BudgetSet:
             self.disable_until_midnight(slot, "")
         return slot.disabled_reason is not None
 
-    def _state(self, slot: TrackedBudget, key: ApiKey, now: float) -> KeyUpdate:
+    def _state(self, slot: TrackedBudget, key: ApiKey, now: MonotonicTime) -> KeyUpdate:
         tail, pace = key.secret.tail, slot.budget.throttled_limit
         if key.secret in slot.rejected:
             message = slot.rejected[key.secret]

@@ -3,7 +3,7 @@
 import random
 from typing import Final
 
-from imagegen.clock import Clock
+from imagegen.clock import Clock, MonotonicTime
 from imagegen.quota.accounts import BudgetSet
 from imagegen.quota.key_state import KeyState, KeyUpdate
 from imagegen.quota.ready_queue import TrackedBudget
@@ -67,7 +67,7 @@ class Backoff:
         tails, self._together = self._together, ()
         return tails
 
-    def _look_for_one_quota(self, slot: TrackedBudget, now: float) -> None:
+    def _look_for_one_quota(self, slot: TrackedBudget, now: MonotonicTime) -> None:
         """Look whether budgets that hit a limit at one time were granted one limit in all.
 
         Limits that are merely lower than configured are hit together too, for their bursts

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from imagegen.clock import DAY, Clock, pacific_day
+from imagegen.clock import DAY, Clock, MonotonicTime, WallTime, pacific_day
 
 WINDOW: Final = 60.0
 MARGIN: Final = 0.5
@@ -113,7 +113,7 @@ class Budget(
         self._forget(now)
         self.boot, self.now, self.wall = clock.boot, now, clock.wall()
 
-    def clamp(self, now: float) -> None:
+    def clamp(self, now: MonotonicTime) -> None:
         """Limit every wait to its maximum, regardless of the file."""
         for grant in self.grants:
             grant.at = min(grant.at, now)
@@ -121,14 +121,14 @@ class Budget(
         self.empty_until = min(self.empty_until, now + LONGEST_TOLD)
         self.pace_grows_at = min(self.pace_grows_at, now + RECOVERY_SECONDS)
 
-    def _let_go(self, holder: str, now: float) -> None:
+    def _let_go(self, holder: str, now: MonotonicTime) -> None:
         """Let what a dead process holds count as sent now."""
         for grant in self.grants:
             if grant.holder == holder:
                 grant.holder, grant.at = "", now
         self.limits.pop(holder, None)
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now: MonotonicTime) -> None:
         """Drop grants of the minutes before: once the first, which is about the oldest, is."""
         oldest = now - WINDOW - MARGIN
         if self.grants and self.grants[0].at <= oldest:
@@ -157,7 +157,7 @@ class Budget(
         limits = [limit, *self.limits.values()]
         return min(limits if self.server_limit is None else [*limits, self.server_limit])
 
-    def free_at(self, now: float, limit: int) -> float:
+    def free_at(self, now: MonotonicTime, limit: int) -> float:
         """Return when the next request may leave; not after `now` means at once."""
         limit = self.effective_limit(limit)
         if len(self.grants) < limit and self.throttled_limit is None:
@@ -171,7 +171,7 @@ class Budget(
             free = max(free, times[0] + WINDOW / limit)
         return free
 
-    def free_slots(self, now: float, limit: int) -> list[tuple[float, int]]:
+    def free_slots(self, now: MonotonicTime, limit: int) -> list[tuple[float, int]]:
         """Return when how many of the minute's places are free, soonest first, not before now."""
         limit = self.effective_limit(limit)
         earliest = max(now, self.available_at)
@@ -182,36 +182,37 @@ class Budget(
         ends = [(max(earliest, at + WINDOW + MARGIN), 1) for at in times]
         return [(earliest, unused), *ends] if unused else ends
 
-    def remaining(self, now: float, limit: int) -> int:
+    def remaining(self, now: MonotonicTime, limit: int) -> int:
         """Return how many requests fit into the minute that ends now."""
         oldest, used = now - WINDOW - MARGIN, len(self.grants)
         if self.grants and self.grants[0].at <= oldest:
             used = len([1 for g in self.grants if g.holder or g.at > oldest])
         return self.effective_limit(limit) - used
 
-    def granted_last_minute(self, now: float) -> int:
+    def granted_last_minute(self, now: MonotonicTime) -> int:
         """Return how many requests of the last minute were not refused."""
         return sum(not g.refused for g in self.grants if g.holder or g.at > now - WINDOW)
 
-    def used_today(self, wall: float) -> int:
+    def used_today(self, wall: WallTime) -> int:
         """Return the requests since the last Pacific midnight.
 
         A clock that is set back over midnight does not give the day's requests once more.
         """
-        today = self.day == pacific_day(wall) or self.day == pacific_day(wall + DAY)
+        today = self.day == pacific_day(wall) or self.day == pacific_day(WallTime(wall + DAY))
         return self.day_used if today else 0
 
-    def spent_today(self, wall: float) -> bool:
+    def spent_today(self, wall: WallTime) -> bool:
         """Whether the service said lately that the day's quota is used up."""
         spent = self.spent_wall
         if spent is None or abs(wall - spent) >= REMEMBER_SPENT:
             return False
-        return pacific_day(spent) == pacific_day(wall)
+        return pacific_day(WallTime(spent)) == pacific_day(wall)
 
-    def grant(self, grant: Grant, limit: int, wall: float) -> None:
+    def grant(self, grant: Grant, limit: int, wall: WallTime) -> None:
         """Record a request that is about to leave."""
-        self._grow(grant.at, limit)
-        self._forget(grant.at)
+        now = MonotonicTime(grant.at)
+        self._grow(now, limit)
+        self._forget(now)
         self.grants.append(grant)
         used = self.used_today(wall)
         self.day_used = used + 1
@@ -270,12 +271,17 @@ class Budget(
         self.server_limit = limit if limit is not None else self.server_limit
         self.empty_until = max(self.empty_until, empty_until)
 
-    def sent_at(self, grant_id: int, now: float) -> float:
+    def sent_at(self, grant_id: int, now: MonotonicTime) -> float:
         """Return when a granted request left; one that is forgotten left over a minute ago."""
         return next((g.at for g in self.grants if g.id == grant_id), now - WINDOW)
 
     def record_429(
-        self, grant_id: int, now: float, limit: int, retry_after: float | None, jitter: float
+        self,
+        grant_id: int,
+        now: MonotonicTime,
+        limit: int,
+        retry_after: float | None,
+        jitter: float,
     ) -> None:
         """Record a 429: cool down, and slow the pace if our own count does not explain it.
 
@@ -302,7 +308,7 @@ class Budget(
         self.cool_until = max(self.cool_until, now + wait)
         self._slow(left_at, now, limit)
 
-    def _slow(self, left_at: float, now: float, limit: int) -> None:
+    def _slow(self, left_at: float, now: MonotonicTime, limit: int) -> None:
         """Set the pace to what the service granted in the last minute.
 
         It is measured again with each refusal of a burst, always against the pace before
@@ -319,7 +325,7 @@ class Budget(
         self.throttled_limit = max(1, min(granted, lowest))
         self.pace_grows_at = now + RECOVERY_SECONDS
 
-    def throttle_to_granted(self, now: float) -> None:
+    def throttle_to_granted(self, now: MonotonicTime) -> None:
         """Let the pace be no more than what was granted in the last minute."""
         self.throttled_limit = max(
             1,
@@ -328,7 +334,7 @@ class Budget(
             ),
         )
 
-    def _grow(self, now: float, limit: int) -> None:
+    def _grow(self, now: MonotonicTime, limit: int) -> None:
         while self.throttled_limit is not None and now >= self.pace_grows_at:
             self.throttled_limit += 1
             self.pace_grows_at += RECOVERY_SECONDS

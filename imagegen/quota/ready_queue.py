@@ -4,6 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Collection, Iterable
 
+from imagegen.clock import MonotonicTime
 from imagegen.keys.keyring import ApiKey
 from imagegen.quota.budget import Budget
 from imagegen.quota.key_state import KeyUpdate
@@ -56,7 +57,9 @@ class ReadyQueue:
     that some keys here are of no use.
     """
 
-    def __init__(self, styles: Iterable[str], room: Callable[[TrackedBudget, float], int]) -> None:
+    def __init__(
+        self, styles: Iterable[str], room: Callable[[TrackedBudget, MonotonicTime], int]
+    ) -> None:
         self.styles = frozenset(styles)
         self.has_rejected_keys = False
         self._room = room
@@ -72,7 +75,7 @@ class ReadyQueue:
         self.slots.append(slot)
         self._by_index[slot.index] = slot
 
-    def push(self, slot: TrackedBudget, now: float) -> None:
+    def push(self, slot: TrackedBudget, now: MonotonicTime) -> None:
         """Give a budget its place, again after every change; none if it is unusable."""
         slot.version += 1
         if slot.disabled_reason is not None or slot.key(None) is None:
@@ -87,7 +90,7 @@ class ReadyQueue:
             heapq.heapify(self._free)
             heapq.heapify(self._later)
 
-    def pop(self, now: float) -> TrackedBudget | None:
+    def pop(self, now: MonotonicTime) -> TrackedBudget | None:
         """Remove and return the roomiest budget that is free; it is to be pushed back."""
         while self._later and self._later[0][0] <= now:
             _, index, version = heapq.heappop(self._later)
@@ -100,7 +103,7 @@ class ReadyQueue:
                 return self._by_index[index]
         return None
 
-    def free_at(self, now: float) -> float | None:
+    def free_at(self, now: MonotonicTime) -> float | None:
         """Return when a budget is free, not before now; None if none ever is."""
         while self._free and not self._is_new(*self._free[0][1:]):
             heapq.heappop(self._free)

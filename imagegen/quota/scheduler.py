@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from imagegen.clock import Clock
+from imagegen.clock import Clock, MonotonicTime, WallTime
 from imagegen.keys.keyring import ApiKey
 from imagegen.quota.accounts import BudgetSet
 from imagegen.quota.budget import MARGIN, WINDOW
@@ -45,7 +45,7 @@ class FairScheduler:
         self._idle.add(style)
         return news
 
-    def take(self, style: str, now: float) -> tuple[TrackedBudget, ApiKey, int] | None:
+    def take(self, style: str, now: MonotonicTime) -> tuple[TrackedBudget, ApiKey, int] | None:
         """Grant the style a request: returns the budget, its key and the grant's number."""
         self._idle.discard(style)
         # What few can use first; of what is lent and what is the style's own, the latter.
@@ -59,7 +59,7 @@ class FairScheduler:
                     return granted
         return None
 
-    def next_at(self, style: str, now: float) -> float | None:
+    def next_at(self, style: str, now: MonotonicTime) -> float | None:
         """Return when a style that was granted nothing is to ask again, and keep its turn then.
 
         Infinite where only another style's keys can help, once that one is done; None if
@@ -74,7 +74,7 @@ class FairScheduler:
         return math.inf if self._may_be_lent(style) else None
 
     def capacity(
-        self, slot: TrackedBudget, left: Iterable[str], now: float, wall: float
+        self, slot: TrackedBudget, left: Iterable[str], now: MonotonicTime, wall: WallTime
     ) -> Capacity:
         """Return what a budget allows from now on to the styles that have something left."""
         limit, budget, per_day = self._slots.limit(slot), slot.budget, slot.limit.per_day
@@ -121,7 +121,7 @@ class FairScheduler:
             return False
         return any(slot.disabled_reason is None and slot.key(None) for slot in self._slots)
 
-    def _free_at(self, shelf: ReadyQueue, style: str, now: float) -> float | None:
+    def _free_at(self, shelf: ReadyQueue, style: str, now: MonotonicTime) -> float | None:
         """Return when the style may ask again, not before now; None: never again."""
         if not shelf.has_rejected_keys:
             return shelf.free_at(now)
@@ -136,7 +136,7 @@ class FairScheduler:
         """Count the waiting styles that could use it."""
         return sum(self._may_use(shelf, style) for style in self._waiting)
 
-    def _is_next(self, shelf: ReadyQueue, style: str, now: float) -> bool:
+    def _is_next(self, shelf: ReadyQueue, style: str, now: MonotonicTime) -> bool:
         """Return whether no other style that waits for these budgets was served longer ago.
 
         A style that must wait has no turn before: a place that became free
@@ -155,7 +155,7 @@ class FairScheduler:
         return True
 
     def _take_from(
-        self, shelf: ReadyQueue, style: str, now: float
+        self, shelf: ReadyQueue, style: str, now: MonotonicTime
     ) -> tuple[TrackedBudget, ApiKey, int] | None:
         not_ours = []
         granted = None

@@ -8,7 +8,7 @@ All ranges together give it to a few milliseconds (Marzullo's algorithm, as in N
 import math
 from typing import Final
 
-from imagegen.clock import Clock
+from imagegen.clock import Clock, MonotonicTime, WallTime
 
 _DRIFT: Final = 0.001
 """Seconds a second by which two clocks may move apart: each is slewed by 500 ppm at most
@@ -32,13 +32,13 @@ class ServerClock(Clock):
         """The name of this machine's boot."""
         return self._local.boot
 
-    def now(self) -> float:
+    def now(self) -> MonotonicTime:
         """Seconds since this machine started."""
         return self._local.now()
 
-    def wall(self) -> float:
+    def wall(self) -> WallTime:
         """Seconds since 1970 by the server's clock, or by ours until it has answered."""
-        return self._local.now() + self.offset if self._is_known else self._local.wall()
+        return WallTime(self._local.now() + self.offset) if self._is_known else self._local.wall()
 
     @property
     def offset(self) -> float:
