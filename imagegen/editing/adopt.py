@@ -60,7 +60,7 @@ def adopt(
         )
         undo = _enter_choices(project, adoption, contents)
         if beats_file is not None:
-            data = settings.with_beats(project.root, beats_file)
+            data = settings.with_value(project.root, ("beats",), beats_file)
             contents.made[settings.FILE] = lambda: data
         settled = {undo_data.SELECTIONS: msgspec.to_builtins(undo)} if undo.added else {}
         steps.perform(layout, "adopt", wall=wall, contents=contents, settled=settled)

@@ -175,7 +175,11 @@ def _keep_look(project: Project, folder: Path, wall: float) -> str:
         raise UsageError(f"{folder} holds no look that was tried") from None
     if tried.style not in project.settings.styles:
         raise UsageError(f'the style "{tried.style}" is not in this project any more')
-    contents = {settings.FILE: settings.with_look(project.root, tried.style, tried.look)}
+    contents = {
+        settings.FILE: settings.with_value(
+            project.root, ("styles", tried.style, "look"), tried.look
+        )
+    }
     with record.project_lock(project.layout):
         steps.recover(project.layout)
         steps.perform(project.layout, "look", wall=wall, contents=contents)

@@ -203,7 +203,9 @@ def _adopt(project: Project, name: str, pictures: Mapping[str | None, Path], wal
         chosen[style] = f"{PICTURES}/{name}{f'-{style}' if style else ''}.png"
         contents[chosen[style]] = data
     picture = chosen.get(None) or _for_each_style(project, name, chosen)
-    contents[settings.FILE] = settings.with_picture(project.root, name, picture)
+    contents[settings.FILE] = settings.with_value(
+        project.root, ("characters", name, "picture"), picture
+    )
     with record.project_lock(project.layout):
         steps.recover(project.layout)
         steps.perform(project.layout, "cast", wall=wall, contents=contents)

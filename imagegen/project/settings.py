@@ -96,22 +96,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.thinking if style_setting is None else style_setting
 
 
-def without_thinking(settings: Settings) -> Settings:
-    """Return the settings with thinking left to the model in every style."""
+def in_every_style(settings: Settings, **values: Any) -> Settings:
+    """Return the settings with these of the project's, which no style overrides."""
     styles = {
-        name: msgspec.structs.replace(style, thinking=None)
+        name: msgspec.structs.replace(style, **dict.fromkeys(values))
         for name, style in settings.styles.items()
     }
-    return msgspec.structs.replace(settings, thinking=None, styles=styles)
-
-
-def with_continuity(settings: Settings, *, on: bool) -> Settings:
-    """Return the settings with continuity on or off in every style."""
-    styles = {
-        name: msgspec.structs.replace(style, continuity=None)
-        for name, style in settings.styles.items()
-    }
-    return msgspec.structs.replace(settings, continuity=on, styles=styles)
+    return msgspec.structs.replace(settings, styles=styles, **values)
 
 
 def is_style_name(name: str) -> bool:
@@ -153,31 +144,12 @@ def read(project: Path) -> tuple[Settings, list[InputError]]:
     return settings, faults
 
 
-def with_look(project: Path, style: str, look: str) -> bytes:
-    """Return imagegen.toml with this look for a style; all else is unchanged.
+def with_value(project: Path, names: tuple[str, ...], value: str | Mapping[str, str]) -> bytes:
+    """Return imagegen.toml with a setting at a value; all else is unchanged.
 
-    Raises `UsageError` if it cannot be read.
+    `names` are those of the tables that it is in, and its own. Raises `UsageError` if the file
+    cannot be read, or not be changed so.
     """
-    return _edited(project, ("styles", style, "look"), look)
-
-
-def with_picture(project: Path, character: str, picture: str | Mapping[str, str]) -> bytes:
-    """Return imagegen.toml with this image, or one for each style, for a character.
-
-    All else is unchanged. Raises `UsageError` if it cannot be read.
-    """
-    return _edited(project, ("characters", character, "picture"), picture)
-
-
-def with_beats(project: Path, file: str) -> bytes:
-    """Return imagegen.toml with this beats file, relative to the project.
-
-    All else in it stays as it is. Raises `UsageError` if it cannot be read.
-    """
-    return _edited(project, ("beats",), file)
-
-
-def _edited(project: Path, names: tuple[str, ...], value: str | Mapping[str, str]) -> bytes:
     from imagegen import toml_edit  # noqa: PLC0415  # slow to import
 
     path, (*tables, name) = project / FILE, names

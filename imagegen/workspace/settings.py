@@ -30,11 +30,11 @@ def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
     # A model and its thinking belong to the provider that the settings name.
     model = asked.model or (read.model if provider == read.provider else None)
     if provider != read.provider:
-        read = settings.without_thinking(read)
+        read = settings.in_every_style(read, thinking=None)
     if model is not None:
         model = model_name(model)
     if asked.continuity is not None:
-        read = settings.with_continuity(read, on=asked.continuity)
+        read = settings.in_every_style(read, continuity=asked.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model), faults
 
 
