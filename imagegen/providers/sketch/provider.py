@@ -6,12 +6,11 @@ tests. A request always gives the same bytes.
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     USUAL_TYPES,
-    FaultKind,
     Outcome,
     Picture,
     ProviderError,
@@ -51,14 +50,10 @@ class Sketch:
         self.max_concurrency = options.width or os.cpu_count() or 1
 
     def draw(self, request: Request, key: Secret | None, sent: Callable[[], None]) -> Outcome:  # noqa: ARG002
-        """Draw one frame; a ratio or a size that image APIs do not know is a fault."""
+        """Draw one frame."""
         from imagegen.providers.sketch.frame import draw_frame  # noqa: PLC0415  # loads Pillow
 
         sent()
-        if request.aspect_ratio not in RATIOS:
-            return _unknown("aspect ratio", request.aspect_ratio, RATIOS)
-        if request.image_size not in SIDES:
-            return _unknown("image size", request.image_size, list(SIDES))
         size = frame_size(request.aspect_ratio, request.image_size)
         return Picture(data=draw_frame(request, size))
 
@@ -78,8 +73,3 @@ def frame_size(aspect_ratio: str, image_size: str) -> tuple[int, int]:
     across, down = (int(part) for part in aspect_ratio.split(":"))
     step = int(round(1024 / math.sqrt(across * down)) * SIDES[image_size] / 1024)
     return across * step, down * step
-
-
-def _unknown(subject: str, value: str, choices: Sequence[str]) -> ProviderError:
-    message = f"unknown {subject} {value!r}; it can be {', '.join(choices[:-1])} or {choices[-1]}"
-    return ProviderError(kind=FaultKind.BAD_REQUEST, reason=f"unknown {subject}", message=message)
