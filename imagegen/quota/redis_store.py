@@ -26,7 +26,7 @@ from imagegen.errors import causes_of
 from imagegen.keys.budget_server import BudgetServer
 from imagegen.quota.budget import Budget
 from imagegen.quota.server_clock import ServerClock
-from imagegen.quota.store import StoreLostError, StoreUnavailableError
+from imagegen.quota.store import Store, StoreLostError, StoreUnavailableError
 
 ANSWER_SECONDS: Final = 1.0
 """How long a run waits for one answer."""
@@ -67,7 +67,7 @@ def client(server: BudgetServer, answer_seconds: float = ANSWER_SECONDS) -> "red
     )
 
 
-class RedisStore:
+class RedisStore(Store):
     """Budgets of all processes of a team, on any machine.
 
     `reason` says why the store knows nothing of what was sent before, if this process made it.
@@ -76,12 +76,10 @@ class RedisStore:
     if the server has lost what it had, and must not overlap.
     """
 
-    gone = False
     is_remote = True
 
     def __init__(self, server: BudgetServer, clock: ServerClock) -> None:
         self.holder = secrets.token_hex(8)
-        self.reason = ""
         self._server = server
         self._clock = clock
         self._held_until = 0.0

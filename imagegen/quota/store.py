@@ -13,9 +13,10 @@ import os
 import secrets
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import filelock
 
@@ -37,68 +38,56 @@ class StoreTornError(Exception):
     """The store's file is damaged."""
 
 
-class Store(Protocol):
+class Store(ABC):
     """Rows of bytes by name, each with a version that every change raises.
 
     `is_remote` means that the store is on a server, which other machines use too. `reason` says
-    why it knows nothing of the last minute, if this process made it; `made_at` is when it was
-    made, in `Clock.now()` seconds, if that is known.
+    why it knows nothing of the last minute, if this process made it, as the end of a sentence;
+    `made_at` is when it was made, in `Clock.now()` seconds, if that is known. `holder` is this
+    process's own name.
     """
 
-    is_remote: bool
+    is_remote = False
+    made_at = -math.inf
+    reason = ""
     salt: bytes
-    made_at: float
+    holder: str
 
-    @property
-    def reason(self) -> str:
-        """Why nothing is known of the last minute, as the end of a sentence; else empty."""
-        ...
-
+    @abstractmethod
     def load(self, name: str) -> tuple[int, bytes] | None:
         """Return the row's version and bytes, or None if there is no such row."""
-        ...
 
+    @abstractmethod
     def swap(self, name: str, version: int, row: bytes) -> bool:
         """Write the row if its version is still `version` (0: not there), else return False."""
-        ...
 
     def alive(self, holder: str) -> bool:
         """Return whether the process that wrote this holder's name still runs."""
-        ...
-
-    @property
-    def holder(self) -> str:
-        """This process's own name."""
-        ...
+        return holder == self.holder
 
     def holds(self, holder: str) -> bool:
         """Whether this process may send what was granted to it under that name."""
-        ...
+        return holder == self.holder
 
     def renew(self) -> bool:
         """Show that this process runs; to be called every second or so.
 
         Returns whether it has a new name since the last call, because others took it for dead.
         """
-        ...
+        return False
 
     @property
     def gone(self) -> bool:
         """Whether what others would find in the store's place is not this store."""
-        ...
+        return False
 
+    @abstractmethod
     def close(self) -> None:
         """Release files and locks."""
-        ...
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Budgets of this process alone, for when the file cannot be used."""
-
-    gone = False
-    is_remote = False
-    made_at = -math.inf
-    reason = ""
 
     def __init__(self, salt: bytes = b"", holder: str = "") -> None:
         self.salt = salt or secrets.token_bytes(16)
@@ -116,23 +105,11 @@ class MemoryStore:
         self._rows[name] = (version + 1, row)
         return True
 
-    def alive(self, holder: str) -> bool:
-        """Return whether `holder` is this process: the store is private to it."""
-        return holder == self.holder
-
-    def holds(self, holder: str) -> bool:
-        """Whether this process may send what was granted to it under that name."""
-        return holder == self.holder
-
-    def renew(self) -> bool:
-        """Keep this process's name: no other process can see this store."""
-        return False
-
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Budgets of all processes of this user on this machine.
 
     `made` means that there was none when this one was opened, `damaged` that a damaged one was
@@ -141,9 +118,6 @@ class SqliteStore:
     Raises `StoreUnavailableError` if the folder or file cannot be used. Calls must not
     overlap; the pool's lock sees to that.
     """
-
-    is_remote = False
-    made_at = -math.inf
 
     def __init__(self, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.made = False
@@ -165,11 +139,11 @@ class SqliteStore:
                 except BaseException:
                     self._connection.close()
                     raise
-
-    @property
-    def holder(self) -> str:
-        """This process's own name."""
-        return self._presence.name
+        self.holder = self._presence.name
+        if self.damaged:
+            self.reason = "was damaged and was moved away"
+        elif self.lost:
+            self.reason = "was deleted"
 
     def load(self, name: str) -> tuple[int, bytes] | None:
         """Return the row's version and bytes, or None if there is no such row."""
@@ -207,21 +181,6 @@ class SqliteStore:
             return True
         self._known_dead.add(holder)
         return False
-
-    def holds(self, holder: str) -> bool:
-        """Whether this process may send what was granted to it: its lock ends with it alone."""
-        return holder == self.holder
-
-    def renew(self) -> bool:
-        """Keep this process's name: the system holds its lock."""
-        return False
-
-    @property
-    def reason(self) -> str:
-        """Why nothing is known of the last minute, as the end of a sentence; else empty."""
-        if self.damaged:
-            return "was damaged and was moved away"
-        return "was deleted" if self.lost else ""
 
     @property
     def gone(self) -> bool:
