@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT: Final = 1024
 """Requests of one style in flight at most: more threads take turns that none of them needs."""
 MAX_REFERENCE_BYTES = 7 * 1024 * 1024
+"""Gemini's requests may have 20 MB, in which the bytes of two files become a third more."""
 USUAL_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 """Media types of reference images that every service takes."""
 
@@ -317,19 +318,19 @@ class Provider(Protocol):
     model: str
     catalogue: "Catalogue"
     """Its models, and which of them draws if none is named."""
-    key_variables: tuple[str, ...]
+    key_variables: tuple[str, ...] = ()
     """Environment variables that may hold a key; empty: no key is needed."""
-    keys_section: str
+    keys_section: str = ""
     """The table of keys.toml that is its own; empty: the top level."""
-    supports_base_url: bool
+    supports_base_url: bool = True
     """Whether it sends requests to an address, which a user may replace."""
-    per_minute: int
+    per_minute: int = 9
     """Requests a minute that one of its keys allows if no limit is set."""
-    largest_reference: int
+    largest_reference: int = MAX_REFERENCE_BYTES
     """How many bytes each of their files may have."""
-    largest_references: int
+    largest_references: int = 2 * MAX_REFERENCE_BYTES
     """How many bytes all files of one request may have together."""
-    reference_types: frozenset[str]
+    reference_types: frozenset[str] = USUAL_TYPES
     """Their media types: of those that `formats.Format` knows, which it takes."""
     max_concurrency: int
     """How many requests may be in flight at once where keys set no limit."""

@@ -16,9 +16,9 @@ from imagegen import sizes
 from imagegen.providers.base import (
     MAX_REFERENCE_BYTES,
     NO_TEXT,
-    USUAL_TYPES,
     FaultKind,
     Outcome,
+    Provider,
     ProviderError,
     ProviderOptions,
     Request,
@@ -97,18 +97,13 @@ _errors = msgspec.json.Decoder(_Error)
 _checkpoints = msgspec.json.Decoder(list[_Checkpoint])
 
 
-class SdWebUi:
+class SdWebUi(Provider):
     """A web UI as a provider: no key, and one request at a time unless configured otherwise."""
 
     name = "sdwebui"
     catalogue = MODELS
-    key_variables: tuple[str, ...] = ()
     keys_section = "sdwebui"
-    supports_base_url = True
-    per_minute = 9
-    largest_reference = MAX_REFERENCE_BYTES
-    largest_references = largest_reference
-    reference_types = USUAL_TYPES
+    largest_references = MAX_REFERENCE_BYTES
 
     def __init__(self, options: ProviderOptions) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

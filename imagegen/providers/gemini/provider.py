@@ -14,10 +14,10 @@ import pybase64
 
 from imagegen.providers.base import (
     MAX_IN_FLIGHT,
-    MAX_REFERENCE_BYTES,
     NO_TEXT,
     USUAL_TYPES,
     Outcome,
+    Provider,
     ProviderError,
     ProviderOptions,
     Reference,
@@ -44,18 +44,12 @@ _LIST_TIMEOUT = 30.0
 _MOST_PAGES = 10
 
 
-class Gemini:
+class Gemini(Provider):
     """The Gemini API as a provider. Used from many threads at once."""
 
     name = "gemini"
     catalogue = MODELS
-    key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    keys_section = ""
-    supports_base_url = True
-    per_minute = 9
-    largest_reference = MAX_REFERENCE_BYTES
-    # A request may have 20 MB, in which a file's bytes become a third more.
-    largest_references = 14 * 1024 * 1024
+    key_variables = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: ProviderOptions) -> None:

@@ -14,9 +14,9 @@ import msgspec
 from imagegen.providers.base import (
     MAX_IN_FLIGHT,
     NO_TEXT,
-    USUAL_TYPES,
     FaultKind,
     Outcome,
+    Provider,
     ProviderError,
     ProviderOptions,
     Request,
@@ -42,20 +42,18 @@ _IN_BASE64: Final = re.compile(r"gemini|imagen", re.IGNORECASE)
 _LIST_TIMEOUT: Final = 30.0
 
 
-class OpenAI:
+class OpenAI(Provider):
     """An API of OpenAI's shape as a provider. Used from many threads at once."""
 
     name = "openai"
     catalogue = MODELS
-    key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
+    key_variables = ("OPENAI_API_KEY",)
     keys_section = "openai"
-    supports_base_url = True
     # Images a minute of the lowest paid tier.
     per_minute = 5
     # The API takes less than 50 MB; every request in flight holds a copy of its own.
     largest_reference = 20 * 1024 * 1024
     largest_references = 16 * largest_reference
-    reference_types = USUAL_TYPES
 
     def __init__(self, options: ProviderOptions) -> None:
         from imagegen.providers.http import Http  # noqa: PLC0415  # slow, and only to draw

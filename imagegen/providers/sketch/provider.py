@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable
 
 from imagegen.providers.base import (
-    MAX_REFERENCE_BYTES,
     USUAL_TYPES,
     Outcome,
     Picture,
+    Provider,
     ProviderError,
     ProviderOptions,
     Request,
@@ -31,17 +31,12 @@ MODELS = Catalogue(
 )
 
 
-class Sketch:
+class Sketch(Provider):
     """Draws each request as a storyboard frame, its words below."""
 
     name = "sketch"
     catalogue = MODELS
-    key_variables: tuple[str, ...] = ()
-    keys_section = ""
     supports_base_url = False
-    per_minute = 9
-    largest_reference = MAX_REFERENCE_BYTES
-    largest_references = 14 * 1024 * 1024
     reference_types = USUAL_TYPES | {"image/heic"}
 
     def __init__(self, options: ProviderOptions) -> None:
