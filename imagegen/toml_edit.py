@@ -64,34 +64,31 @@ def set_value(text: str, names: Sequence[str], value: str | Mapping[str, str]) -
 
 def append(text: str, names: Sequence[str], entry: str | Mapping[str, Any]) -> str:
     """Return a text with one more entry in the list in these tables. Raises `TomlEditError`."""
-    *tables, name = names
-
-    def at_end(entries: Any, item: object) -> None:
-        entries.append(item)
-
-    def at_start(entries: Any, item: object) -> None:
-        entries.insert(0, item)
-
-    def edited(add: Callable[[Any, object], None]) -> str:
-        def change(source: str) -> str:
-            document = tomlkit.parse(source)
-            table = _table(document, source, tables)
-            if name not in table:
-                _put_list(table, name)
-            add(table[name], _item(entry))
-            return document.as_string()
-
-        return _edited(
-            text,
-            change,
-            lambda plain: add(_plain_table(plain, tables).setdefault(name, []), entry),
-        )
-
     try:
-        return edited(at_end)
+        return _with_entry(text, names, entry, first=False)
     except TomlEditError:
         # A comment behind the last entry, where no comma follows that, hides what is appended.
-        return edited(at_start)
+        return _with_entry(text, names, entry, first=True)
+
+
+def _with_entry(
+    text: str, names: Sequence[str], entry: str | Mapping[str, Any], *, first: bool
+) -> str:
+    *tables, name = names
+
+    def change(source: str) -> str:
+        document = tomlkit.parse(source)
+        table = _table(document, source, tables)
+        if name not in table:
+            _put_list(table, name)
+        table[name].insert(0 if first else len(table[name]), _item(entry))
+        return document.as_string()
+
+    def expect(plain: dict[str, Any]) -> None:
+        entries = _plain_table(plain, tables).setdefault(name, [])
+        entries.insert(0 if first else len(entries), entry)
+
+    return _edited(text, change, expect)
 
 
 def edit_tables(

@@ -32,7 +32,7 @@ class BudgetSet:
         ledger: Ledger,
         clock: Clock,
     ) -> None:
-        self._ledger: Final = ledger
+        self.ledger: Final = ledger
         self._clock: Final = clock
         self._ending: dict[int, float] = {}
         # Other processes' grants stand beside ours: numbers begin anywhere.
@@ -69,20 +69,11 @@ class BudgetSet:
 
     def own_share(self, limit: int) -> int:
         """Return how much of a limit is this process's, who may not see others."""
-        return max(1, limit // self._ledger.sharers)
-
-    @property
-    def holder(self) -> str:
-        """This process's name in grants."""
-        return self._ledger.holder
-
-    def may_send(self, holder: str) -> bool:
-        """Whether others still count what was granted to that name; see `Store.holds`."""
-        return self._ledger.may_send(holder)
+        return max(1, limit // self.ledger.sharers)
 
     def edit(self, slot: TrackedBudget, change: Callable[[Budget], object]) -> None:
         """Change a budget, for all processes, and put it in its new place."""
-        self._ledger.update(slot.account, change)
+        self.ledger.update(slot.account, change)
         now = self._clock.now()
         slot.free_at = slot.budget.free_at(now, self.limit(slot))
         self._shelf_of[slot.index].push(slot, now)
@@ -102,7 +93,7 @@ class BudgetSet:
             if budget.free_at(now, limit) > now or self._is_spent(slot, budget, wall):
                 return
             grant = next(self._grants)
-            budget.grant(Grant(grant, now, self._ledger.holder), limit, wall)
+            budget.grant(Grant(grant, now, self.ledger.holder), limit, wall)
 
         self.edit(slot, take)
         return grant
@@ -153,7 +144,7 @@ class BudgetSet:
 
     def look(self) -> bool:
         """See whether the ledger is still where it was; returns whether it can be used again."""
-        joined = self._ledger.refresh()
+        joined = self.ledger.refresh()
         if joined:
             self._register()
         return joined
@@ -161,8 +152,8 @@ class BudgetSet:
     def close(self) -> None:
         """Withdraw this process's limits and release the ledger."""
         for slot in self._all:
-            self.edit(slot, lambda budget: budget.limits.pop(self._ledger.holder, None))
-        self._ledger.close()
+            self.edit(slot, lambda budget: budget.limits.pop(self.ledger.holder, None))
+        self.ledger.close()
 
     def _sort_into_budgets(
         self, keys: Mapping[str, Iterable[ApiKey]], provider: str, model: str
@@ -170,7 +161,7 @@ class BudgetSet:
         slots: dict[str, TrackedBudget] = {}
         for style, pool in keys.items():
             for key in pool:
-                account = self._ledger.account(provider, *key.owner, model)
+                account = self.ledger.account(provider, *key.owner, model)
                 slot = slots.setdefault(account.name, TrackedBudget(len(slots), account, key))
                 if key.secret not in {other.secret for other in slot.keys}:
                     slot.keys.append(key)
@@ -182,7 +173,7 @@ class BudgetSet:
     def _register(self) -> None:
         """Share the limits of this process with other processes."""
         for slot in self._all:
-            limits = {self._ledger.holder: self.limit(slot)}
+            limits = {self.ledger.holder: self.limit(slot)}
             self.edit(slot, partial(_give, limits))
 
     def _room(self, slot: TrackedBudget, now: MonotonicTime) -> int:

@@ -125,7 +125,7 @@ class KeyPool:
             granted = self._turns.take(style, now)
             if granted is not None:
                 slot, key, grant = granted
-                return Lease(key.secret, style, slot.index, grant, self._slots.holder)
+                return Lease(key.secret, style, slot.index, grant, self._slots.ledger.holder)
             comes = self._turns.next_at(style, now)
             if comes is None:
                 return Exhausted(self._slots.key_states(style))
@@ -163,7 +163,7 @@ class KeyPool:
 
         It may not if this machine slept so long that others count it as sent and done.
         """
-        return self._slots.may_send(lease.holder)
+        return self._slots.ledger.may_send(lease.holder)
 
     def sent(self, lease: Lease) -> None:
         """Record that the request has left: its minute runs from now.
