@@ -279,7 +279,7 @@ FAILURES: dict[str, tuple[Step, str, Step, int]] = {
     "read-only": (_read_only, "is a read-only replica", _make_primary, 9),
     "another password": (
         _set_password,
-        "does not accept the user or password",
+        "needs a password, and its url names none",
         _remove_password,
         9,
     ),
@@ -386,10 +386,11 @@ STARTS: dict[str, tuple[str, str]] = {
         "redis://:env:TEST_PASSWORD@127.0.0.1:{port}/0",
         "does not accept the user or password",
     ),
+    "no password": ("redis://127.0.0.1:{port}/0", "needs a password, and its url names none"),
     "no TLS": ("rediss://127.0.0.1:{port}/0", "does not speak TLS"),
     "not redis": ("redis://127.0.0.1:{gemini}/0", "127.0.0.1"),
     "unknown host": ("redis://unknown.invalid/0", "could not be reached"),
-    "no such database": ("redis://127.0.0.1:{port}/999", "refuses what imagegen asks"),
+    "no such database": ("redis://127.0.0.1:{port}/999", "has no database of this number"),
 }
 
 
@@ -398,7 +399,7 @@ def test_a_server_that_cannot_be_used_at_the_start(world: World, start: str) -> 
     """The run begins all the same, after a minute and at half pace, with one warning."""
     url, message = STARTS[start]
     with world.server.admin() as admin:
-        admin.config_set("requirepass", "test-password-000001" if start == "wrong password" else "")
+        admin.config_set("requirepass", "test-password-000001" if "password" in start else "")
     world.environ["TEST_PASSWORD"] = "test-password-000002"
     with GeminiServer() as gemini:
         places = {"port": world.server.port, "gemini": gemini.port}

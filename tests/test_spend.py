@@ -245,7 +245,38 @@ def test_wrong_options_of_spend_are_refused(
     """With what would be right."""
     done = commands.run("spend", *words)
     assert done.code == 2
-    assert message in done.err
+    assert message in " ".join(done.err.split())
+    assert "imagegen check" not in done.err
+
+
+def test_amounts_may_be_negative_and_have_thousands(tmp_path: Path) -> None:
+    """A correction is subtracted."""
+    file = tmp_path / "costs.csv"
+    file.write_text(
+        "Date,Service description,Cost ($)\n"
+        '2026-11-20,Gemini API,"$1,234,567.5"\n'
+        "2026-11-20,Gemini API,-$0.5\n2026-11-20,Gemini API,$-1\n2026-11-20,Gemini API,.25\n"
+        "2026-11-20,Gemini API,5e-1\n"
+    )
+    assert exports.read(file).days == {DAY: 1_234_566_750_000}
+
+
+def test_limits_of_a_named_keys_file_are_shown(commands: Commands) -> None:
+    """The file of `$IMAGEGEN_KEYS` limits runs, so `spend` shows its limits."""
+    file = commands.folder / "studio.toml"
+    file.write_text("[spending]\nusd_per_day = 0.42\n")
+    shown = commands.run("spend", "--json", env={"IMAGEGEN_KEYS": str(file)})
+    assert [limit["usd"] for limit in json.loads(shown.out)["limits"]] == [0.42]
+
+
+@pytest.mark.parametrize(
+    ("by", "first"),
+    [(report.By.MONTH, dt.date(2026, 1, 1)), (report.By.WEEK, dt.date(2026, 9, 14))],
+)
+def test_the_first_week_or_month_is_whole(tmp_path: Path, by: report.By, first: dt.date) -> None:
+    """Twelve rows, of which the first begins on a Monday or the first of a month."""
+    now = dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC).timestamp()
+    assert report.gather(tmp_path, by=by, now=now).since == first
 
 
 def test_limits_are_in_the_users_file_or_in_the_projects_settings(
@@ -358,6 +389,14 @@ def test_googles_exports_are_read(tmp_path: Path, text: str, days: dict[dt.date,
         (REPORTS.replace("2026-11-20", "some day"), '"some day" is not a day'),
         (REPORTS.replace('"1,001.50"', "free"), '"free" is not an amount'),
         (REPORTS.replace('"1,001.50"', "NaN"), '"NaN" is not an amount'),
+        (REPORTS.replace('"1,001.50"', '"0,30"'), '"0,30" is not an amount'),
+        (REPORTS.replace('"1,001.50"', '"1.234,56"'), '"1.234,56" is not an amount'),
+        (REPORTS.replace('"1,001.50"', '"1234,5"'), '"1234,5" is not an amount'),
+        (REPORTS.replace("($)", "(€)"), "is in €"),
+        (REPORTS.replace("($)", "(EUR)"), "is in EUR"),
+        (BIGQUERY.replace("0.09,EUR,0.9", "0.09,EUR,"), "without a currency_conversion_rate"),
+        (BIGQUERY.replace("0.09,EUR,0.9", "0.09,EUR,0"), '"0" is not a rate above 0'),
+        (BIGQUERY.replace("0.09,EUR,0.9", "0.09,EUR,-0.9"), '"-0.9" is not a rate above 0'),
         (REPORTS.replace('"1,001.50"', "1e999"), '"1e999" is not an amount'),
         (BIGQUERY.replace("2026-11-20 08:00", "2026-11-30 08:00"), "is of more than one day"),
         (REPORTS.replace('"1,001.50"', '"1,001.50'), "is not valid CSV"),

@@ -15,6 +15,7 @@ from imagegen.keys.budget_server import BudgetServer
 from imagegen.keys.key_lists import PerDay, PerMinute, PoolReader
 from imagegen.keys.keyring import DEFAULT_POOL, ApiKey, Keyring, RateLimit
 from imagegen.keys.locations import (
+    KEYS_VARIABLE,
     KeyLocation,
     LocationKind,
     candidate_locations,
@@ -137,15 +138,22 @@ def _with_users_file(
     return ring
 
 
-def user_limits() -> tuple[Limit, ...]:
-    """Return the limits of the user's own file; raises `InvalidInputError`."""
+def user_limits(environ: Mapping[str, str] = os.environ) -> tuple[Limit, ...]:
+    """Return the limits of the user's own file, and of the one that `$IMAGEGEN_KEYS` names.
+
+    Raises `InvalidInputError`.
+    """
     faults: list[InputError] = []
-    path = user_file()
-    place = KeyLocation(named=LocationKind.USER, label=str(path), path=path, exists=path.exists())
-    ring = _with_users_file(Keyring(), None, [place], faults)
+    user_limits: list[Limit] = []
+    named = environ.get(KEYS_VARIABLE)
+    for path in dict.fromkeys([*([Path(named)] if named else []), user_file()]):
+        place = KeyLocation(
+            named=LocationKind.USER, label=str(path), path=path, exists=path.is_file()
+        )
+        user_limits += _with_users_file(Keyring(), None, [place], faults).limits
     if faults:
         raise InvalidInputError(faults)
-    return ring.limits
+    return tuple(user_limits)
 
 
 def _limits(

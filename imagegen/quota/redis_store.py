@@ -276,6 +276,7 @@ class RedisStore(Store):
             raise self._strange() from None
 
 
+_UNAUTHENTICATED: Final = "needs a password, and its url names none"
 _OF_A_CLUSTER: Final = "is a node of a cluster, which is not supported"
 _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.AuthenticationError, "does not accept the user or password"),
@@ -290,6 +291,11 @@ _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 _WORDS: Final = {
     # The client has classes for these two since 6.0.
+    "Authentication required": _UNAUTHENTICATED,
+    "NOAUTH": _UNAUTHENTICATED,
+    # A server takes no long commands before the password.
+    "Protocol error: unauthenticated": _UNAUTHENTICATED,
+    "DB index is out of range": "has no database of this number",
     "CLUSTERDOWN": _OF_A_CLUSTER,
     "MOVED": _OF_A_CLUSTER,
     "MISCONF": "cannot write to its disk",
@@ -307,8 +313,8 @@ def why(error: BaseException) -> str:
             return f"has a certificate that is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError) or "handshake" in str(cause):
             return "does not speak TLS: should its url begin with redis://?"
-    meanings = [words for kind, words in _MEANINGS if isinstance(error, kind)]
-    meanings += [words for beginning, words in _WORDS.items() if str(error).startswith(beginning)]
+    meanings = [words for beginning, words in _WORDS.items() if str(error).startswith(beginning)]
+    meanings += [words for kind, words in _MEANINGS if isinstance(error, kind)]
     if meanings:
         return meanings[0]
     if isinstance(error, errors.TimeoutError | TimeoutError):

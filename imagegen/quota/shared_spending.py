@@ -43,6 +43,12 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return passed
 """
 
+_TOTAL: Final = """
+local sum = 0
+for _, key in ipairs(KEYS) do sum = sum + tonumber(redis.call('HGET', key, 'total') or '0') end
+return sum
+"""
+
 _SETTLE: Final = """
 local most = redis.call('HGET', KEYS[1], ARGV[1])
 if most == '-' then return 0 end
@@ -54,11 +60,16 @@ return 1
 """May be repeated: the answer to a change can be lost when the change is not."""
 
 
+def _days_of_month(day: dt.date) -> list[dt.date]:
+    first = Period.MONTH.first_day(day)
+    return [first + dt.timedelta(n) for n in range((Period.MONTH.next(day) - first).days)]
+
+
 class SharedSpending:
     """The ledger of this machine, with the limits of all runs counted on a team's server.
 
     Limits of a project stay with this machine. While the server cannot be reached, `reserve` with
-    limits raises `LedgerError`. Without limits `warn` is called once, and what was spent is sent
+    limits raises `LedgerError`. Without limits what was spent is sent
     when the server is back. `now` returns seconds. Every method may be called from any thread.
     """
 
@@ -75,11 +86,11 @@ class SharedSpending:
         self._name, self._prefix = server.name, f"imagegen:{{{server.team}}}:spent:"
         self._now = now
         self._warn = warn
-        self._warned = False
         self._look_again = 0.0
         self._unsent: dict[int, tuple[dt.date, int]] = {}
         self._redis = client(server, answer_seconds)
         self._reserve = self._redis.register_script(_RESERVE)
+        self._total = self._redis.register_script(_TOTAL)
         self._settle = self._redis.register_script(_SETTLE)
 
     def reserve(self, entry: Entry, most: int | None, limits: Sequence[Limit] = ()) -> list[Limit]:
@@ -91,18 +102,29 @@ class SharedSpending:
         try:
             self._flush()
             periods = self._ask(entry, most or 0, team)
-        except LedgerError as error:
+        except LedgerError:
             if team:
                 # The server may have written it before the answer was lost.
                 self._unsent[entry.id] = (entry.day, 0)
                 self._rest()
                 self._local.release(entry)
                 raise
-            self._pause(error)
+            self._rest()
             return []
         if periods:
             self._local.release(entry)
         return [limit for limit in team if limit.period in periods]
+
+    def spent(self, limit: Limit, day: dt.date) -> int:
+        """Return what counts against a limit on a day, in micro-dollars."""
+        here = self._local.spent(limit, day)
+        if limit.project is not None:
+            return here
+        days = [day] if limit.period is Period.DAY else _days_of_month(day)
+        reply = self._call(self._total, days)
+        if not isinstance(reply, int):
+            raise LedgerError(f"{self._name} gave an unexpected answer")
+        return max(here, reply)
 
     def settle(self, entry: Entry, cost: int | None) -> None:
         """Record what its answer cost, in micro-dollars; None: its price is not known."""
@@ -120,10 +142,7 @@ class SharedSpending:
             min((limit.most for limit in team if limit.period is period), default="")
             for period in (Period.DAY, Period.MONTH)
         ]
-        first = Period.MONTH.first_day(entry.day)
-        month = (first + dt.timedelta(days=number) for number in range(31))
-        other_days = (day for day in month if day.month == first.month and day != entry.day)
-        days = [entry.day, *other_days]
+        days = [entry.day, *(day for day in _days_of_month(entry.day) if day != entry.day)]
         reply = self._call(self._reserve, days, entry.id, most, _KEPT, *lowest)
         if not isinstance(reply, list) or not set(reply) <= {b"day", b"month"}:
             raise LedgerError(f"{self._name} gave an unexpected answer")
@@ -134,8 +153,8 @@ class SharedSpending:
         self._unsent[entry.id] = (entry.day, cost)
         try:
             self._flush()
-        except LedgerError as error:
-            self._pause(error)
+        except LedgerError:
+            self._rest()
 
     def _flush(self) -> None:
         if self._now() < self._look_again:
@@ -157,18 +176,12 @@ class SharedSpending:
         if self._now() >= self._look_again:
             self._look_again = self._now() + _LOOK_AGAIN
 
-    def _pause(self, error: LedgerError) -> None:
-        self._rest()
-        if not self._warned:
-            self._warned = True
-            self._warn(f"what this run spends is not shared with other machines now: {error}")
-
     def close(self) -> None:
         """Send what the server does not know yet, and close the connection."""
         self._look_again = 0.0
         try:
             self._flush()
         except LedgerError as error:
-            self._pause(error)
+            self._warn(f"other machines do not know what this run spent: {error}")
         self._redis.close()
         self._local.close()

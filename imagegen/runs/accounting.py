@@ -35,20 +35,23 @@ def is_paid(project: Project) -> bool:
     return price is None or price.tokens is not None or price.picture != 0
 
 
-def notes(project: Project, cost: float | None, now: float) -> Iterator[str]:
-    """Yield which limits would end a run of this cost, in US dollars; `now` is the wall clock's."""
+def notes(project: Project, highest: float | None, clock: Clock) -> Iterator[str]:
+    """Yield which limits would end a run that costs so much at most, in US dollars."""
     kept = limits(project)
-    if not kept or cost is None:
+    if not kept or highest is None:
         return
+    warnings: list[str] = []
     try:
-        with contextlib.closing(SpendingLedger(state_folder())) as ledger:
-            spent = {limit: ledger.spent(limit, day(now)) for limit in kept}
+        ledger = _shared(SpendingLedger(state_folder()), project, clock, warnings.append)
+        with contextlib.closing(ledger):
+            today = day(clock.wall())
+            spent = {limit: ledger.spent(limit, today) for limit in kept}
     except LedgerError as error:
         yield str(error)
         return
     for limit, used in spent.items():
         left = max(0, limit.most - used)
-        if micros(cost) > left:
+        if micros(highest) > left:
             yield f"the run ends early: ${dollars(left):,.2f} is left of {limit.shown}"
 
 

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from imagegen.clock import Clock
 from imagegen.engine.engine import max_in_flight
 from imagegen.engine.estimate import Estimate, suppose
 from imagegen.engine.eta import estimate
+from imagegen.engine.spending import SpendTracker
 from imagegen.providers.base import Provider
 from imagegen.quota.pool import KeyPool
 from imagegen.runs import accounting
@@ -21,12 +23,12 @@ from imagegen.workspace.project import Project
 
 
 class RunEstimator(NamedTuple):
-    """Estimates runs of a project. `wall` is the wall clock's time, in seconds."""
+    """Estimates runs of a project."""
 
     project: Project
     provider: Provider
     measured: Measured
-    wall: float
+    clock: Clock
 
     def estimate(self, plan: Plan, pool: KeyPool | None) -> Estimate:
         """Return how long drawing the plan takes and what it costs.
@@ -42,8 +44,7 @@ class RunEstimator(NamedTuple):
             for style in chains
         }
         each = self.price(plan).mean
-        cost = None if each is None else each * plan.to_draw
-        about_money = accounting.notes(self.project, cost, self.wall)
+        about_money = accounting.notes(self.project, self._highest(plan), self.clock)
         found = estimate(
             chains, pool=pool, widths=widths, each=each, answer_seconds=self.answer_seconds
         )
@@ -59,6 +60,14 @@ class RunEstimator(NamedTuple):
             notes=(*self.notes(plan), *about_money),
         )
 
+    def _highest(self, plan: Plan) -> float | None:
+        """Return what drawing the plan costs at most by the time its last request is sent."""
+        expected = self.price(plan)
+        highest = SpendTracker(self.project.price, expected=expected).highest
+        if expected.mean is None or highest is None:
+            return None
+        return expected.mean * (plan.to_draw - 1) + highest if plan.to_draw else 0.0
+
     def price(self, plan: Plan) -> Expected:
         """Return what the images of a plan should cost."""
         thoughts = self.measured.thought_tokens or 0.0
@@ -66,7 +75,7 @@ class RunEstimator(NamedTuple):
 
     def notes(self, plan: Plan) -> Iterator[str]:
         """Yield what is worth knowing about the model that draws the plan."""
-        return model_checks.notes(self.project, plan.drawn, day(self.wall))
+        return model_checks.notes(self.project, plan.drawn, day(self.clock.wall()))
 
     @property
     def answer_seconds(self) -> float | None:

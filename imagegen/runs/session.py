@@ -68,7 +68,7 @@ class Session:
         self._provider = project.provider()
         self._last = project.last_run
         before = measured(self._last, self._provider.model, project.settings.timeout)
-        self._estimator = RunEstimator(project, self._provider, before, self._runtime.clock.wall())
+        self._estimator = RunEstimator(project, self._provider, before, self._runtime.clock)
         begun = RunRecord(
             run=run,
             root_run=last.root_run if last else run,

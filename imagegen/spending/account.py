@@ -45,6 +45,10 @@ class Reservations(Protocol):
         """Forget a request that never left, or that cost nothing."""
         ...
 
+    def spent(self, limit: Limit, day: dt.date) -> int:
+        """Return what counts against a limit on a day, in micro-dollars."""
+        ...
+
     def close(self) -> None:
         """Close files and connections."""
         ...

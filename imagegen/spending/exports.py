@@ -28,9 +28,22 @@ _BEFORE_HEADINGS: Final = 30
 
 _MOST_FAULTS: Final = 20
 _LARGEST: Final = Decimal(10) ** 12
+_AMOUNT: Final = re.compile(
+    r"(?P<sign>[+-]?)\$?(?P<minus>-?)"
+    r"(?P<number>(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?)"
+)
+"""An amount as exports in dollars write it: commas are only between groups of three digits."""
+_DOLLARS: Final = frozenset({"", "$", "US$", "USD"})
 _MICROS: Final = 1_000_000
 _LONGEST: Final = 25 * 3600.0
 """Seconds of a day on which clocks are set back."""
+
+
+_KNOWN_EXPORTS: Final = (
+    "OpenAI's (Usage, Cost, Export) and Google Cloud's (BigQuery, or Reports with a row for each "
+    "date), in US dollars"
+)
+_EXPORT_AGAIN: Final = f"imagegen reads {_KNOWN_EXPORTS}"
 
 
 class _Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +140,7 @@ class _Reader:
             if len(self._faults) >= _MOST_FAULTS:
                 break
         if self._faults:
-            raise InvalidInputError(self._faults)
+            raise InvalidInputError(self._faults, hint=_EXPORT_AGAIN)
         return CostExport(
             name=form.name,
             provider=form.provider,
@@ -142,39 +155,45 @@ class _Reader:
             for place, name in enumerate(row):
                 columns.setdefault(_plain(name), place)
             for form in _FORMATS:
-                if _find(columns, form.day) is not None and _find(columns, form.amount) is not None:
+                amount = _find(columns, form.amount)
+                if _find(columns, form.day) is not None and amount is not None:
+                    unit = re.search(r"\((.*)\)", row[amount])
+                    if unit is not None and unit[1].strip().upper() not in _DOLLARS:
+                        self._currency = unit[1].strip()
                     return form, columns
             if len(row) > 1 and _plain(row[0]) == "currency":
                 self._currency = row[1].strip().upper()
         raise UsageError(
             f"{self._label} is not a cost export by day that imagegen knows",
-            hint="it reads OpenAI's (Usage, Cost, Export) and Google Cloud's "
-            "(BigQuery, or Reports with a row for each date)",
+            hint=f"it reads {_KNOWN_EXPORTS}",
         )
 
     def _amount(
         self, number: int, row: Sequence[str], form: _Format, columns: Mapping[str, int]
     ) -> Decimal | None:
         """Return a row's amount in US dollars; None for a row without one."""
-        written = _cell(row, _find(columns, form.amount)).replace(",", "").lstrip("$")
+        written = _cell(row, _find(columns, form.amount))
         if not written:
             return None
+        amount = _decimal(written)
+        if amount is None:
+            self._fault(number, "cost", f'"{written[:50]}" is not an amount, such as 1234.56')
+            return None
         currency = _cell(row, _find(columns, ("currency", "amount currency"))) or self._currency
-        rate = _cell(row, columns.get("currency conversion rate"))
-        try:
-            amount = Decimal(written)
-            if currency.upper() != "USD":
-                # How many units of the currency are one US dollar.
-                amount /= Decimal(rate)
-            if not abs(amount) < _LARGEST:
-                raise InvalidOperation  # noqa: TRY301
-        except (InvalidOperation, ZeroDivisionError):
-            message = f'"{written[:50]}" is not an amount'
-            if currency.upper() != "USD" and not rate:
-                message = f"is in {currency[:10]}, and list prices are in US dollars"
+        if currency.upper() in _DOLLARS:
+            return amount
+        # How many units of the currency are one US dollar.
+        written_rate = _cell(row, columns.get("currency conversion rate"))
+        if not written_rate:
+            message = f"is in {currency[:10]}, without a currency_conversion_rate to US dollars"
             self._fault(number, "cost", message)
             return None
-        return amount
+        rate = _decimal(written_rate)
+        if rate is None or rate <= 0:
+            message = f'"{written_rate[:50]}" is not a rate above 0'
+            self._fault(number, "currency_conversion_rate", message)
+            return None
+        return amount / rate
 
     def _day(
         self, number: int, row: Sequence[str], form: _Format, columns: Mapping[str, int]
@@ -213,6 +232,18 @@ def _find(columns: Mapping[str, int], names: Sequence[str]) -> int | None:
 
 def _cell(row: Sequence[str], place: int | None) -> str:
     return row[place].strip() if place is not None and place < len(row) else ""
+
+
+def _decimal(written: str) -> Decimal | None:
+    """Return a number; None for anything else."""
+    match = _AMOUNT.fullmatch(written)
+    try:
+        number = Decimal(match["number"].replace(",", "")) if match else None
+    except InvalidOperation:
+        return None
+    if match is None or number is None or number >= _LARGEST:
+        return None
+    return -number if "-" in {match["sign"], match["minus"]} else number
 
 
 def _time(written: str) -> float | None:

@@ -41,8 +41,9 @@ _COLUMNS: Final = {
 """What is summed by, if it is not the column of that name. A week is named by its Monday."""
 
 
-_DAYS: Final = {By.WEEK: 84, By.MONTH: 365}
-"""How many days are shown without a first day, if not 30."""
+_DAYS: Final = 30
+_WEEKS: Final = 12
+_MONTHS: Final = 12
 
 
 class LimitState(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def gather(
     Raises `UsageError` if it cannot be used.
     """
     today = day_of(now)
-    first = today - dt.timedelta(days=_DAYS.get(by, 30) - 1) if since is None else since
+    first = _first(by, today) if since is None else since
     with _open(folder) as ledger:
         rows = ledger.sums(_COLUMNS.get(by, by.value), first)
         if not by.is_time:
@@ -91,10 +92,25 @@ def gather(
             rows=tuple(rows),
             total=_all(ledger, first),
             today=_all(ledger, today),
-            week=_all(ledger, today - dt.timedelta(days=today.weekday())),
+            week=_all(ledger, _monday(today)),
             month=_all(ledger, Period.MONTH.first_day(today)),
             limits=tuple(LimitState(limit, ledger.spent(limit, today)) for limit in limits),
         )
+
+
+def _first(by: By, today: dt.date) -> dt.date:
+    """Return the first day that is shown by default: weeks and months are whole."""
+    match by:
+        case By.WEEK:
+            return _monday(today) - dt.timedelta(weeks=_WEEKS - 1)
+        case By.MONTH:
+            months = 12 * today.year + today.month - _MONTHS
+            return dt.date(months // 12, months % 12 + 1, 1)
+    return today - dt.timedelta(days=_DAYS - 1)
+
+
+def _monday(day: dt.date) -> dt.date:
+    return day - dt.timedelta(days=day.weekday())
 
 
 def daily(folder: Path, provider: str) -> dict[dt.date, int]:

@@ -130,7 +130,7 @@ def _amounts(row: Sum) -> str:
 
 def _exact(micros: int) -> str:
     """Write an amount to the cent, so that a column adds up for the eye."""
-    return f"${dollars(micros):,.2f}"
+    return f"{'-' * (micros < 0)}${dollars(abs(micros)):,.2f}"
 
 
 def _apart(paper: Paper, total: Sum) -> None:
@@ -198,7 +198,7 @@ def show_differences(paper: Paper, export: CostExport, days: Sequence[DayDiffere
     else:
         paper.line("  no row of an image model")
     if export.left_out:
-        amount = money(dollars(export.left_out_cost))
+        amount = _exact(export.left_out_cost)
         rows = plural(export.left_out, "row")
         paper.wrap("  note: ", f"{rows} of other services, taxes and credits left out: {amount}")
 
