@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from builders import picture
 from commands import Commands, pictures
 from crashing import Crash, failing
+from imagegen.editing import merge as merging
 from imagegen.errors import RunActiveError, UsageError
 from imagegen.images import png
 from imagegen.project import record, steps
 from imagegen.project.layout import ProjectPaths
 from imagegen.project.selections.copies import sha256
+from imagegen.review import choices
+from imagegen.review.choices import ChangeSinceChosen
 from imagegen.review.project_copies import LeftReason, MergePlan
 from imagegen.workspace import recovery
 from project_copies import OLD, STYLES, WALL, Copy
@@ -128,6 +131,61 @@ def test_what_belongs_to_another_storyboard_is_named(tmp_path: Path) -> None:
         "generated_images/oil": LeftReason.NO_STYLE,
     }
     assert found.exit_code == 1
+
+
+def test_a_copy_may_have_other_beat_numbers(tmp_path: Path) -> None:
+    """The prompt in an image decides which beat it is of, so nothing is drawn twice."""
+    main, other = Copy(tmp_path / "main"), Copy(tmp_path / "other", beats=4)
+    rows = json.loads((other.root / "beats.json").read_text())
+    for row, words in zip(rows, ("prompt 1", "inserted", "prompt 2", "prompt 3"), strict=True):
+        row["ai_prompt"] = words
+    (other.root / "beats.json").write_text(json.dumps(rows))
+    second, third = other.draw("clear/1.3", 9), other.draw("clear/1.4", 10)
+    other.draw("clear/1.2", 11)
+    found = main.merge(other)
+    assert main.place("clear/1.2").read_bytes() == second
+    assert main.place("clear/1.3").read_bytes() == third
+    assert left(found) == {
+        "generated_images/clear/Shot_1/Beat_1.2.png": LeftReason.OTHER_PROMPT,
+    }
+    main.undo()
+    assert not main.place("clear/1.2").exists()
+
+
+def test_what_is_no_copy_is_refused(copies: Sequence[Copy], tmp_path: Path) -> None:
+    """An empty folder, or a part of a copy: a script must not take it for merged."""
+    main, second, _ = copies
+    second.draw("clear/1.1")
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", second.root / "generated_images"):
+        with pytest.raises(UsageError, match="is not a copy of main"):
+            merging.merge(main.project, [folder], WALL)
+
+
+def test_a_chosen_image_that_stays_in_its_copy_is_named(copies: Sequence[Copy]) -> None:
+    """The project has another image of the beat: a person decides which one counts."""
+    main, second, _ = copies
+    main.draw("clear/1.1", 8)
+    chosen = second.draw("clear/1.1", 9)
+    second.choose("1.1", "clear", 0)
+    found = main.merge(second)
+    (one,) = found.chosen_elsewhere
+    assert (one.copy, one.beat, one.style) == (str(second.root), "1.1", "clear")
+    assert (second.root / one.image_path).read_bytes() == chosen
+    assert found.exit_code == 1
+    assert main.selected == {"Beat_1.1.png": chosen}
+
+
+def test_an_image_drawn_alike_in_two_copies_is_one(copies: Sequence[Copy]) -> None:
+    """Its choice is of the project's file then, and not of an image that was redrawn."""
+    main, second, _ = copies
+    own = main.draw("clear/1.1", 8)
+    assert second.draw("clear/1.1", 8, model="another") != own
+    second.choose("1.1", "clear", 0)
+    found = main.merge(second)
+    assert (found.same, found.conflicts, found.chosen_elsewhere) == (1, (), ())
+    assert main.selected == {"Beat_1.1.png": own}
+    assert [one.since for one in choices.describe(main.project)] == [ChangeSinceChosen.SAME]
 
 
 def test_an_image_of_the_prompt_replaces_one_of_an_older_prompt(copies: Sequence[Copy]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -170,10 +171,10 @@ def test_schedulers_name_the_shard(env: dict[str, str], shard: str | None) -> No
     """From 0, but for Slurm, whose arrays begin and step as they are told."""
     found = shard_of(env)
     assert (str(found[1]) if found else None) == shard
-    asked, note = with_shard(DrawRequest(), resumes=False, env=env)
+    asked, note = with_shard(DrawRequest(), Path("v"), resumes=False, env=env)
     assert asked.shard == shard
     assert (note is not None) == (shard is not None)
-    asked, note = with_shard(DrawRequest(shard="1/1"), resumes=False, env=env)
+    asked, note = with_shard(DrawRequest(shard="1/1"), Path("v"), resumes=False, env=env)
     assert (asked.shard, note) == ("1/1", None)
 
 
@@ -194,21 +195,22 @@ def test_schedulers_name_the_shard(env: dict[str, str], shard: str | None) -> No
 def test_a_scheduler_that_names_no_shard_is_refused(env: dict[str, str]) -> None:
     """Rather than that each machine draws, and pays for, every beat."""
     with pytest.raises(UsageError) as caught:
-        with_shard(DrawRequest(), resumes=False, env=env)
+        with_shard(DrawRequest(), Path("v"), resumes=False, env=env)
     assert caught.value.hint is not None
     assert "--shard" in caught.value.hint
-    asked, _ = with_shard(DrawRequest(shard="2/3"), resumes=False, env=env)
+    asked, _ = with_shard(DrawRequest(shard="2/3"), Path("v"), resumes=False, env=env)
     assert asked.shard == "2/3"
 
 
 def test_a_resumed_run_keeps_its_shard() -> None:
     """Another that the scheduler names is refused: two machines would draw the same beats."""
     env = {"JOB_COMPLETION_INDEX": "1", "IMAGEGEN_SHARD_COUNT": "3"}
-    assert with_shard(DrawRequest(shard="2/3"), resumes=True, env=env)[0].shard == "2/3"
-    assert with_shard(DrawRequest(shard="2/3"), resumes=True, env={})[0].shard == "2/3"
-    assert with_shard(DrawRequest(), resumes=True, env=env)[0].shard == "2/3"
-    with pytest.raises(UsageError, match="the last run drew shard 1/3"):
-        with_shard(DrawRequest(shard="1/3"), resumes=True, env=env)
+    assert with_shard(DrawRequest(shard="2/3"), Path("v"), resumes=True, env=env)[0].shard == "2/3"
+    assert with_shard(DrawRequest(shard="2/3"), Path("v"), resumes=True, env={})[0].shard == "2/3"
+    assert with_shard(DrawRequest(), Path("v"), resumes=True, env=env)[0].shard == "2/3"
+    with pytest.raises(UsageError, match="the last run drew shard 1/3") as caught:
+        with_shard(DrawRequest(shard="1/3"), Path("v"), resumes=True, env=env)
+    assert caught.value.hint == "to draw that one: imagegen run v --shard 2/3"
 
 
 def test_all_shards_draw_each_beat_once(commands: Commands) -> None:

@@ -145,7 +145,7 @@ def _session(
         asked = last.asked if last else make_request()
     if read is None:
         # Not for a command that names what it draws, such as redraw.
-        asked, note = with_shard(asked, resumes=resumes)
+        asked, note = with_shard(asked, root, resumes=resumes)
     if how.renumber and not how.dry_run:
         _renumber(open_project(root, asked, wall=time.time()), root)
     source = CredentialOptions(file=how.keys, base_url=how.base_url)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -10,6 +11,7 @@ import typer
 from imagegen.cli import complete
 from imagegen.cli.options import WHAT
 from imagegen.errors import UsageError
+from imagegen.shell import project_command
 
 if TYPE_CHECKING:
     from imagegen.project.record import DrawRequest
@@ -53,12 +55,13 @@ ShardOption = Annotated[
 
 
 def with_shard(
-    asked: "DrawRequest", *, resumes: bool, env: Mapping[str, str] = os.environ
+    asked: "DrawRequest", root: Path, *, resumes: bool, env: Mapping[str, str] = os.environ
 ) -> "tuple[DrawRequest, str | None]":
     """Return a request for the shard that the environment names, if it names none itself.
 
     Also returns a note on that. With `resumes` the request is the last run's: if
-    the environment names another shard, two machines would draw the same beats. Raises
+    the environment names another shard, two machines would draw the same beats. `root` is the
+    project's folder as it was typed, for hints. Raises
     `UsageError` for that, and for variables that name no shard.
     """
     if asked.shard is not None and not resumes:
@@ -73,7 +76,7 @@ def with_shard(
     if asked.shard != str(shard):
         raise UsageError(
             f"the last run drew shard {asked.shard}, and {source} says {shard}",
-            hint=f"to draw that one: imagegen run --shard {shard}",
+            hint=f"to draw that one: {project_command('run', root, '--shard', str(shard))}",
         )
     return asked, None
 
@@ -119,6 +122,8 @@ def _checked(source: str, index: int, count: int) -> "Shard":
 
 def _number(env: Mapping[str, str], name: str) -> int:
     text = env.get(name, "")
+    if not text:
+        raise UsageError(f"{name} is not set", hint=_WAY_OUT)
     if not (text.isascii() and text.isdigit()) or len(text) > len("1000000000"):
         raise UsageError(f'{name} is "{text}", and not a whole number', hint=_WAY_OUT)
     return int(text)

@@ -13,13 +13,11 @@ import msgspec
 from imagegen.editing.contents import Contents
 from imagegen.errors import StorageError
 from imagegen.project import record, steps
-from imagegen.project.beat_ids import BeatId
 from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
 from imagegen.project.selections.file import FILE, FOLDER, Selections
 from imagegen.project.selections.moves import UndoData
 from imagegen.review.project_copies import (
-    ChoiceSource,
     Merge,
     MergePlan,
     ProjectCopy,
@@ -99,7 +97,7 @@ def _enter_choices(
         entries[key] = undo.added[key] = source.choice.entry(fields)
         old |= {file: key for file in selections.files_of(key) if file in existing}
         file = selections.file_of(key, flagged=source.choice.flagged)
-        image = _chosen_image(project, beat, source)
+        image = source.image
         if file is None or image is None:
             continue
         if file in existing and _is_same(project.root / FOLDER / file, image):
@@ -116,24 +114,6 @@ def _enter_choices(
         if f"{FOLDER}/{file}" not in made and (file not in expected or expected[file].key == key)
     ]
     return away, undo
-
-
-def _chosen_image(project: Project, beat: BeatId, source: ChoiceSource) -> Path | None:
-    """Return where a copy has the image that was chosen: its file, or the image itself."""
-    choice, layout = source.choice, source.copy.layout
-    file = selections.file_of(source.key, flagged=choice.flagged)
-    key = project.beat_index.key(beat, choice.style)
-    places = [layout.root / FOLDER / file] if file is not None else []
-    if key is not None and choice.style in project.beats:
-        # Of these styles no folder is a link: the survey would have refused it.
-        places.append(layout.picture(choice.style, *key))
-    return next((path for path in places if _is_chosen(path, choice.sha256)), None)
-
-
-def _is_chosen(path: Path, sha256: str | None) -> bool:
-    """Return whether a file is the image of a choice; other tools note no hash."""
-    data = selected.read_image(path)
-    return data is not None and sha256 in {None, selected.sha256(data)}
 
 
 def _is_same(path: Path, image: Path) -> bool:

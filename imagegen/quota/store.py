@@ -250,7 +250,9 @@ class SqliteStore(Store):
             raise StoreTornError(str(finding))
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
-            raise StoreUnavailableError(f"{self._path} is of a newer version of imagegen")
+            raise StoreUnavailableError(
+                f"{self._path} is of a newer version of imagegen: update this one"
+            )
         self.made = version == 0
         self.lost = self.made and (self._folder / _HOLDERS).is_dir()
         connection.execute(

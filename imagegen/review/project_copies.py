@@ -18,18 +18,26 @@ import msgspec
 from imagegen import files
 from imagegen.errors import Exit, RunActiveError, StorageError, UsageError
 from imagegen.images import png
-from imagegen.project import record, steps
+from imagegen.project import record, settings, steps
 from imagegen.project.beat_ids import BeatId
 from imagegen.project.layout import PICTURES, ProjectPaths, reject_symlink
 from imagegen.project.selections import copies as selected
 from imagegen.project.selections import file as selections
-from imagegen.project.selections.file import FOLDER, Choice, Selections
+from imagegen.project.selections.file import FILE, FOLDER, Choice, Selections
+from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.project.storyboard.hashing import words_hash
 from imagegen.shell import project_command
 from imagegen.workspace.outdated import Reason
 from imagegen.workspace.project import Project
 from imagegen.workspace.reuse import images_in
-from imagegen.workspace.survey import THERE, BeatImage, ImageState, Survey, inspect_image
+from imagegen.workspace.survey import (
+    THERE,
+    BeatImage,
+    ImageState,
+    OrphanImage,
+    Survey,
+    inspect_image,
+)
 
 _JOURNAL: Final = re.compile(r"[0-9A-Za-z-]{1,64}\.jsonl")
 _MAX_JOURNAL: Final = 256 * 1024 * 1024
@@ -100,6 +108,15 @@ class ChoiceConflict(msgspec.Struct, frozen=True):
     kept_style: str
 
 
+class ChosenElsewhere(msgspec.Struct, frozen=True):
+    """A choice that counts, of an image in a copy; the project has another image of the beat."""
+
+    copy: str
+    beat: BeatId
+    style: str
+    image_path: str = msgspec.field(name="imagePath")
+
+
 class MergePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is brought into a project from its copies.
 
@@ -115,13 +132,15 @@ class MergePlan(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[ImageConflict, ...]
     choices: tuple[MergedChoice, ...]
     choice_conflicts: tuple[ChoiceConflict, ...]
+    chosen_elsewhere: tuple[ChosenElsewhere, ...]
     journals: tuple[str, ...]
     left: tuple[LeftFile, ...]
 
     @property
     def exit_code(self) -> Exit:
         """1 if a person must decide something, else 0."""
-        return Exit.BEATS_IN_ERROR if self.conflicts or self.left else Exit.OK
+        undecided = self.conflicts or self.chosen_elsewhere or self.left
+        return Exit.BEATS_IN_ERROR if undecided else Exit.OK
 
 
 class ProjectCopy:
@@ -133,11 +152,43 @@ class ProjectCopy:
         self._project = project
         self._now = now
         self._replaced: dict[str, set[int]] = {}
+        self.moved_from: set[tuple[str, BeatKey]] = set()
+        """Style and place of images that belong to a beat of another number."""
+        self.without_beat: list[str] = []
+        """Paths of images whose place belongs to another image."""
 
     @cached_property
     def survey(self) -> Survey:
         """Its images, by the project's storyboard. Raises `UsageError` for a link."""
         return self._project.survey_copy(self.layout, self._now)
+
+    def images(self, style: str) -> Iterator[tuple[BeatImage, str]]:
+        """Yield each beat of a style with its image here, and where that is.
+
+        Beats may have other numbers here: an image belongs to the beat that has its prompt.
+        """
+        beats, orphans = self.survey.beats[style], self.survey.strays.get(style, ())
+        by_key: dict[BeatKey, BeatImage | OrphanImage] = {i.key: i for i in (*beats, *orphans)}
+        sources = {to: source for source, to in self.survey.moves.get(style, {}).items()}
+        moved_away = set(sources.values())
+        for image in beats:
+            source = sources.get(image.key)
+            moved = by_key[source] if source is not None else None
+            if source is not None and moved is not None and _has_prompt(moved, image.beat):
+                origin = moved.provenance
+                sketch = origin is not None and origin.provider in self._project.placeholders
+                placed = BeatImage(image.beat, moved.found, moved.whole, placeholder=sketch)
+                self.moved_from.add((style, source))
+                if image.found is not ImageState.NOTHING and image.key not in moved_away:
+                    own = self._project.layout.shown_picture(style, *image.key)
+                    self.without_beat.append(own)
+                yield placed, self._project.layout.shown_picture(style, *source)
+                continue
+            path = self._project.layout.shown_picture(style, *image.key)
+            if image.key in moved_away and not _has_prompt(image, image.beat):
+                yield BeatImage(image.beat, ImageState.NOTHING), path
+            else:
+                yield image, path
 
     def has_replaced(self, style: str, pixels: _Pixels) -> bool:
         """Return whether this copy replaced an image: it is in its old_images/."""
@@ -170,6 +221,12 @@ def open_copy(project: Project, root: Path, now: float) -> ProjectCopy:
     layout = ProjectPaths(root)
     if layout.root == project.layout.root:
         raise UsageError(f"{root} is the project itself", hint="name other copies of it")
+    parts = (project.storyboard.source, settings.FILE, FILE)
+    if not any(path.exists() for path in (*map(layout.root.joinpath, parts), layout.pictures)):
+        raise UsageError(
+            f"{root} is not a copy of {project.layout.name}",
+            hint=f"it has neither {project.storyboard.source} nor {PICTURES}/",
+        )
     if record.is_active(layout):
         hint = f"wait for it, or end it: {project_command('stop', root)}"
         raise RunActiveError(f"a run is active on {root}", hint=hint)
@@ -182,10 +239,11 @@ def open_copy(project: Project, root: Path, now: float) -> ProjectCopy:
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """The image that a beat has so far, and the copy that it is of."""
+    """The image that a beat has so far, and the copy that it is of; `path` is where it is there."""
 
     copy: ProjectCopy
     one: BeatImage
+    path: str
     pixels: _Pixels | None
 
 
@@ -196,9 +254,14 @@ class ImageSource(msgspec.Struct, frozen=True):
     path: str
     checksum: int | None
 
+    @property
+    def file(self) -> Path:
+        """The file in the copy."""
+        return self.copy.layout.root / self.path
+
     def read(self) -> bytes:
         """Return the image as PNG. Raises `StorageError` if it is another by now."""
-        path = self.copy.layout.root / self.path
+        path = self.file
         data = selected.read_image(path)
         whole = png.read_info(io.BytesIO(data)) if data is not None else None
         if data is None or whole is None or whole.pixel_checksum != self.checksum:
@@ -207,12 +270,16 @@ class ImageSource(msgspec.Struct, frozen=True):
 
 
 class ChoiceSource(msgspec.Struct, frozen=True):
-    """A choice, its entry, and the copy that it is of; `key` is the entry's name there."""
+    """A choice, its entry, and the copy that it is of; `key` is the entry's name there.
+
+    `image` is the file of the chosen image; None if the copy has it no more.
+    """
 
     copy: ProjectCopy
     key: str
     choice: Choice
     entry: Mapping[str, object]
+    image: Path | None = None
 
 
 class Merge:
@@ -236,6 +303,7 @@ class Merge:
         self.journals: dict[str, ProjectCopy] = {}
         taken = list(self._compare_images(own))
         self._compare_choices(own)
+        elsewhere = list(self._find_chosen_images())
         self._compare_journals(own)
         for copy in copies:
             self._left += _unknown(project, copy)
@@ -251,27 +319,31 @@ class Merge:
                 for beat, one in self.choices.items()
             ),
             choice_conflicts=tuple(self._choice_conflicts),
+            chosen_elsewhere=tuple(elsewhere),
             journals=tuple(sorted(self.journals)),
             left=tuple(self._left),
         )
 
     def _compare_images(self, own: ProjectCopy) -> Iterator[MergedImage]:
-        for style, found in own.survey.beats.items():
-            others = [(copy, copy.survey.beats[style]) for copy in self._copies]
-            for at, one in enumerate(found):
-                first = held = _Held(own, one, _pixels(own, one)) if one.found in THERE else None
+        for style, beat_images in own.survey.beats.items():
+            others = [(copy, list(copy.images(style))) for copy in self._copies]
+            for at, one in enumerate(beat_images):
+                path = self._path(one)
+                pixels = _pixels(own, one, path) if one.found in THERE else None
+                first = held = _Held(own, one, path, pixels) if one.found in THERE else None
                 for copy, images in others:
-                    held = self._better(held, copy, images[at])
+                    held = self._better(held, copy, *images[at])
                 if held is None or held is first:
                     continue
-                path = self._path(one)
                 checksum = held.pixels[-1] if held.pixels is not None else None
-                self.images[path] = ImageSource(held.copy, path, checksum)
+                self.images[path] = ImageSource(held.copy, held.path, checksum)
                 yield MergedImage(
                     held.copy.name, style, *one.key, image_path=path, replaces=first is not None
                 )
 
-    def _better(self, held: _Held | None, copy: ProjectCopy, one: BeatImage) -> _Held | None:
+    def _better(
+        self, held: _Held | None, copy: ProjectCopy, one: BeatImage, path: str
+    ) -> _Held | None:
         """Return the image that a beat gets: the one that it has, or that of a further copy."""
         if one.found is ImageState.NOTHING:
             return held
@@ -279,23 +351,23 @@ class Merge:
             # What it shows is not known here.
             return held
         reason = _why_left(one)
-        pixels = _pixels(copy, one) if reason is None else None
+        pixels = _pixels(copy, one, path) if reason is None else None
         if reason is None and held is not None and pixels == held.pixels:
             self._same += 1
             return held
         if held is not None and one.placeholder and not held.one.placeholder:
             # A sketch beside the image.
             return held
-        if reason is None and _is_damaged(copy, one):
+        if reason is None and selected.read_image(copy.layout.root / path) is None:
             reason = LeftReason.DAMAGED
         if reason is not None:
-            self._left.append(LeftFile(copy.name, self._path(one), reason))
+            self._left.append(LeftFile(copy.name, path, reason))
             return held
-        further = _Held(copy, one, pixels)
+        further = _Held(copy, one, path, pixels)
         if held is None or _is_better(further, held):
             return further
         if not _is_better(held, further):
-            where = (one.beat.style, *one.key, self._path(one))
+            where = (one.beat.style, *one.key, path)
             self._conflicts.append(ImageConflict(copy.name, held.copy.name, *where))
         return held
 
@@ -309,6 +381,34 @@ class Merge:
                 before = counting.get(beat)
                 if before is None or self._is_later(beat, further, before):
                     counting[beat] = self.choices[beat] = further
+
+    def _find_chosen_images(self) -> Iterator[ChosenElsewhere]:
+        """Find the image of each choice that counts; yield those that stay in their copy.
+
+        The same image may be drawn twice: then the project's file counts.
+        """
+        for beat, source in self.choices.items():
+            chosen, choice = _chosen_image(self._project, beat, source), source.choice
+            place = self._place(beat, choice.style)
+            if chosen is not None and place is not None:
+                incoming = self.images.get(place)
+                here = incoming.file if incoming is not None else self._project.layout.root / place
+                data, wanted = selected.read_image(here), selected.read_image(chosen)
+                if data is not None and wanted is not None and data != wanted:
+                    if _checksum(data) == _checksum(wanted):
+                        chosen = here
+                        choice = msgspec.structs.replace(choice, sha256=selected.sha256(data))
+                    elif incoming is None or incoming.copy is not source.copy:
+                        path = source.copy.layout.relative(chosen)
+                        yield ChosenElsewhere(source.copy.name, beat, choice.style, path)
+            self.choices[beat] = msgspec.structs.replace(source, choice=choice, image=chosen)
+
+    def _place(self, beat: BeatId, style: str) -> str | None:
+        """Return the path of a beat's image of a style; None if the style has no such beat."""
+        key = self._project.beat_index.key(beat, style)
+        if key is None or style not in self._project.beats:
+            return None
+        return self._project.layout.shown_picture(style, *key)
 
     def _choices_in(self, copy: ProjectCopy) -> dict[BeatId, ChoiceSource]:
         """Return what is chosen in a copy, and note the entries that are of no beat."""
@@ -384,25 +484,53 @@ def _has_replaced(one: _Held, other: _Held) -> bool:
     return pixels is not None and one.copy.has_replaced(one.one.beat.style, pixels)
 
 
-def _pixels(copy: ProjectCopy, one: BeatImage) -> _Pixels | None:
+def _has_prompt(image: BeatImage | OrphanImage, beat: Beat) -> bool:
+    """Return whether an image was drawn from a beat's prompt."""
+    origin = image.provenance
+    return origin is not None and origin.words.sha256 == words_hash(beat.words)
+
+
+def _chosen_image(project: Project, beat: BeatId, source: ChoiceSource) -> Path | None:
+    """Return where a copy has the image that was chosen: its file, or the image itself."""
+    choice, layout = source.choice, source.copy.layout
+    file = selections.file_of(source.key, flagged=choice.flagged)
+    key = project.beat_index.key(beat, choice.style)
+    places = [layout.root / FOLDER / file] if file is not None else []
+    if key is not None and choice.style in project.beats:
+        # Of these styles no folder is a link: the survey would have refused it.
+        places.append(layout.picture(choice.style, *key))
+    return next((path for path in places if _is_chosen(path, choice.sha256)), None)
+
+
+def _is_chosen(path: Path, sha256: str | None) -> bool:
+    """Return whether a file is the image of a choice; other tools note no hash."""
+    data = selected.read_image(path)
+    return data is not None and sha256 in {None, selected.sha256(data)}
+
+
+def _checksum(data: bytes) -> int | None:
+    info = png.read_info(io.BytesIO(data))
+    return info.pixel_checksum if info is not None else None
+
+
+def _pixels(copy: ProjectCopy, one: BeatImage, path: str) -> _Pixels | None:
     """Return what identifies an image; None if it is damaged or not on this machine."""
     whole = one.whole
     if whole is None and one.found is ImageState.CONVERTIBLE:
-        path = copy.layout.picture(one.beat.style, *one.key)
-        whole = png.read_info(io.BytesIO(selected.read_image(path) or b""))
+        data = selected.read_image(copy.layout.root / path)
+        whole = png.read_info(io.BytesIO(data or b""))
     return (whole.width, whole.height, whole.pixel_checksum) if whole is not None else None
-
-
-def _is_damaged(copy: ProjectCopy, one: BeatImage) -> bool:
-    return selected.read_image(copy.layout.picture(one.beat.style, *one.key)) is None
 
 
 def _unknown(project: Project, copy: ProjectCopy) -> Iterator[LeftFile]:
     """Yield the images of a copy that are of no beat, or of no style, of the project."""
+    for path in copy.without_beat:
+        yield LeftFile(copy.name, path, LeftReason.OTHER_PROMPT)
     for style, strays in copy.survey.strays.items():
         for one in strays:
-            path = project.layout.shown_picture(style, *one.key)
-            yield LeftFile(copy.name, path, LeftReason.NO_BEAT)
+            if (style, one.key) not in copy.moved_from:
+                path = project.layout.shown_picture(style, *one.key)
+                yield LeftFile(copy.name, path, LeftReason.NO_BEAT)
     for name in sorted(selections.names_in(copy.layout.pictures) - set(project.beats)):
         if os.path.isdir(copy.layout.pictures / name):  # noqa: PTH112 - a link is named too
             yield LeftFile(copy.name, f"{PICTURES}/{name}", LeftReason.NO_STYLE)

@@ -249,7 +249,7 @@ class SpendingLedger:
     def _set_up(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
-            raise LedgerError(f"{self._path} is of a newer version of imagegen")
+            raise LedgerError(f"{self._path} is of a newer version of imagegen: update this one")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             # Network file systems have no shared memory.

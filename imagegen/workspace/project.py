@@ -212,6 +212,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         )
 
     @property
+    def placeholders(self) -> frozenset[str]:
+        """The providers whose images stand in for those of the project's own provider."""
+        return providers.PLACEHOLDERS - {self.settings.provider}
+
+    @property
     def draws_placeholders(self) -> bool:
         """Whether its provider draws what the project's own provider will draw over."""
         return (
@@ -241,7 +246,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
             target=self.expected,
             kind=self.composer.kind,
             before=self.predecessors,
-            placeholders=providers.PLACEHOLDERS - {self.settings.provider},
+            placeholders=self.placeholders,
             older=None if self.settings.strict_references else self.composer.older_references,
         )
         return mark_outdated(found, judging, self.overrides, text_of)

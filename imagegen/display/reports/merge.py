@@ -36,6 +36,13 @@ def show(paper: Paper, plan: MergePlan, path: str) -> None:
         beat = f"{conflict.style}/{conflict.shot_number}/{conflict.beat_number}"
         use = project_command("use", path, beat, f"{conflict.copy}/{conflict.image_path}")
         paper.command_list((use, "takes the other one"), indent=4)
+    elsewhere = [f"{one.beat}: {one.copy}/{one.image_path}" for one in plan.chosen_elsewhere]
+    _list(paper, "Chosen, but the project has another image of the beat", elsewhere)
+    if plan.chosen_elsewhere:
+        first = plan.chosen_elsewhere[0]
+        beat = f"{first.style}/{first.beat}"
+        use = project_command("use", path, beat, f"{first.copy}/{first.image_path}")
+        paper.command_list((use, "takes the chosen one"), indent=4)
     chosen = map(_choice, plan.choice_conflicts)
     _list(paper, "Chosen differently: the later choice counts, which is the first one", chosen)
     for reason in dict.fromkeys(entry.reason for entry in plan.left):
