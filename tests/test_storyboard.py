@@ -451,6 +451,16 @@ class TestNumbers:
         )
         assert fault.hint is None
 
+    def test_duplicate_of_a_row_with_another_error_is_reported_with_it(
+        self, tmp_path: Path
+    ) -> None:
+        """One check shows both, so that no error appears only after another is fixed."""
+        found = faults(tmp_path, row(ai_prompt=None), row())
+        assert [(fault.row, fault.field) for fault in found] == [
+            (1, "ai_prompt"),
+            (2, "beat_number"),
+        ]
+
     def test_unquoted_number_has_lost_its_zero(self, tmp_path: Path) -> None:
         """Where an unquoted 1.10 collides with 1.1, the cause is named."""
         (tmp_path / "beats.json").write_text(

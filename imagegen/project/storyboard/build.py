@@ -92,6 +92,10 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
         if len(firsts) == 1 and (first := firsts.pop()) is not None and numbers is not None:
             # Found in the same round, though the row gives no beat.
             wrong.append(_taken(numbers[:2], row, at, first, sheet))
+        if wrong and path:
+            # A later row with this number is a second one, whatever else is wrong with this.
+            for style in _styles_of(row, part):
+                places[style].setdefault(path, at)
         for beat in drawn:
             first = places[beat.style].setdefault(path, at)
             if first != at:
@@ -342,6 +346,12 @@ def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> 
             for style, words in drawn[1:]
         ),
     ]
+
+
+def _styles_of(row: BeatRow, part: Part) -> list[str]:
+    """Return the styles that a row is for; all of them if it has no valid prompt."""
+    prompts = row.ai_prompts or {}
+    return [style for style in part.styles if row.ai_prompt or prompts.get(style)] or [*part.styles]
 
 
 def _id(value: object) -> str | None:

@@ -198,6 +198,7 @@ class _Body:
         scene, number = names.numbers(list(columns))
         read |= {name for name in (scene, number) if name}
         self._read = [columns[name] for name in read] or list(columns.values())
+        self._scene, self._number = scene, number
         self._skipped: dict[str, list[int]] = {}
         self._filled_down: list[int] = []
         self.items: list[Found] = []
@@ -208,7 +209,7 @@ class _Body:
         """Read every row with known fields, up to a million."""
         width = self._width
         above: Cell | None = None
-        shot = self._called.fields.get("shot_number")
+        shot = self._called.fields.get("shot_number") or self._scene
         for line, cells in filled:
             reason = self._skipped_for(cells)
             if reason:
@@ -253,7 +254,7 @@ class _Body:
         """Return whether a row has a number and a prompt, so that its shot is that above it."""
         fields = self._called.fields
         prompts = [fields.get("ai_prompt"), *self._called.styles.values()]
-        number = fields.get("beat_number")
+        number = fields.get("beat_number") or self._number
         return bool(number and row[number]) and any(row[name] for name in prompts if name)
 
     def _skipped_for(self, cells: Sequence[Cell]) -> str | None:
