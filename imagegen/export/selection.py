@@ -1,6 +1,6 @@
 """Which image represents each beat in an export, in the storyboard's order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -137,6 +137,19 @@ def redrawn(project: Project) -> list[str]:
         for choice in standing
         if choice.since is ChangeSinceChosen.REDRAWN and choice.image_path
     ]
+
+
+def redrawn_warnings(project: Project) -> list[str]:
+    """Return a warning if images were redrawn since they were chosen."""
+    names = redrawn(project)
+    said = "redrawn since they were chosen, the chosen images are exported"
+    return [f"{said}: {some(names)}"] if names else []
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _no_image(project: Project, absent: list[BeatId], count: int) -> UsageError:

@@ -130,6 +130,10 @@ class _Export:
         root = self._project.layout.root
         record.require_ours(root, [self._name], self._before)
         beats = selection.select(self._project, self._options.missing, self._options.fallback)
+        self._warnings += selection.redrawn_warnings(self._project)
+        flagged = [b.beat for b in beats if b.image is not None and b.image.flagged and not b.held]
+        if flagged:
+            self._warnings.append(f"flagged for another look: {selection.some(flagged)}")
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
         sources = [entry.beat.image for entry in timed if entry.beat.image is not None]

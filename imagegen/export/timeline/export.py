@@ -105,10 +105,7 @@ class _Export:
         beats = self._with_storyboards(
             selection.select(self._project, options.missing, options.fallback)
         )
-        redrawn = selection.redrawn(self._project)
-        if redrawn:
-            message = "redrawn since they were chosen, the chosen images are exported"
-            self._warnings.append(f"{message}: {_some(redrawn)}")
+        self._warnings += selection.redrawn_warnings(self._project)
         narration = voiceover.load(self._project.layout)
         timed = self._timed(beats, narration)
         images = [
@@ -119,7 +116,7 @@ class _Export:
         records = record.image_records(self._project, images, self._before)
         stills, lacking = media.images(self._project, images, records, svg=options.svg)
         if lacking:
-            some = _some(lacking)
+            some = selection.some(lacking)
             self._warnings.append(f"no current SVG, the PNG is used: {some} (imagegen export svg)")
         recordings = media.recordings(narration.recordings) if narration is not None else []
         timeline = self._timeline(timed, stills, narration, recordings)
@@ -164,7 +161,7 @@ class _Export:
                 if entry.source is Source.ESTIMATED and entry.phrase
             ]
             if unheard:
-                self._warnings.append(f"not found in the narration: {_some(unheard)}")
+                self._warnings.append(f"not found in the narration: {selection.some(unheard)}")
         self._warnings += filter(None, [timing.mismatch(timed, narration, self._rate)])
         return timed
 
@@ -312,8 +309,3 @@ def size_of(aspect_ratio: str) -> tuple[int, int]:
     across, down = map(int, aspect_ratio.split(":"))
     longer = round(_SHORT_SIDE * max(across, down) / min(across, down) / 2) * 2
     return (longer, _SHORT_SIDE) if across >= down else (_SHORT_SIDE, longer)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
