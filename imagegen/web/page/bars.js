@@ -28,10 +28,12 @@ export class Bars {
 
   _paintOne(state, style, bar) {
     const counts = state.counts(style);
-    setText(bar.count, `${counts.there}/${counts.total}`);
+    // A run replaces placeholders: until it ends, only what is drawn counts as done.
+    const done = state.run.active ? counts.there : counts.shown;
+    setText(bar.count, `${done}/${counts.total}`);
     setAttribute(bar.track, "aria-valuemax", String(counts.total));
-    setAttribute(bar.track, "aria-valuenow", String(counts.there));
-    setAttribute(bar.track, "aria-valuetext", inWords(counts));
+    setAttribute(bar.track, "aria-valuenow", String(done));
+    setAttribute(bar.track, "aria-valuetext", inWords(done, counts));
     for (const part of PARTS) {
       bar.parts[part].style.flexGrow = String(counts[part] ?? 0);
     }
@@ -83,9 +85,10 @@ function countOf(status) {
   return { whole, number };
 }
 
-function inWords(counts) {
+function inWords(done, counts) {
   const failed = counts.error ? `, ${counts.error} failed` : "";
-  return `${counts.there} of ${plural(counts.total, "image")}${failed}`;
+  const sketches = counts.sketches ? `, ${plural(counts.sketches, "placeholder")}` : "";
+  return `${done} of ${plural(counts.total, "image")}${sketches}${failed}`;
 }
 
 function message(state, style, counts) {

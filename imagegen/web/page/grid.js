@@ -1,7 +1,7 @@
 // The grid: a row per beat, a column per style. Only changed cells are updated.
 
 import { make, setAttribute, setHidden, setText } from "./dom.js";
-import { GLYPHS, inWords } from "./words.js";
+import { GLYPHS, changedLabel, inWords } from "./words.js";
 
 const AT_ONCE = 40; // rows: more than a screen
 const PIECE = 100;
@@ -106,8 +106,8 @@ export class Grid {
     const picture = make("button", { type: "button", className: "picture" }, glyph);
     picture.onclick = () => this._actions.open(row, style);
     const reason = make("span", { className: "reason" });
-    const again = make("button", { type: "button", className: "small", textContent: "Retry" });
-    again.setAttribute("aria-label", `Retry ${row.name} in ${style}`);
+    const again = make("button", { type: "button", className: "small", textContent: "Redraw" });
+    again.setAttribute("aria-label", `Redraw ${row.name} in ${style}`);
     again.onclick = () => this._actions.redraw(row.cells.get(style));
     const failed = make("div", { className: "failed", hidden: true }, reason, again);
     const whole = make("div", { role: "cell", className: "cell" }, picture, failed);
@@ -205,7 +205,7 @@ export function pathOf(cell) {
 
 function label(cell, chosen) {
   const marks = [inWords(cell)];
-  if (cell.changed.length) marks.push(`${cell.changed.join(" and ")} changed`);
+  if (cell.changed.length) marks.push(changedLabel(cell.changed));
   if (cell.misfit) marks.push(cell.misfit);
   if (chosen) marks.push("chosen");
   return `${cell.row.name} in ${cell.style}: ${marks.join(", ")}. Review`;
@@ -216,7 +216,7 @@ function blocker(cell) {
 }
 
 function title(cell) {
-  const changed = cell.changed.length ? `: ${cell.changed.join(", ")} changed` : "";
+  const changed = cell.changed.length ? `: ${changedLabel(cell.changed)}` : "";
   const misfit = cell.misfit ? `, ${cell.misfit}` : "";
   return `${cell.style}: ${inWords(cell)}${changed}${misfit}`;
 }

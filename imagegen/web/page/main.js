@@ -166,7 +166,7 @@ function setShape() {
 
 function paintTop() {
   const { project, run, styles } = state;
-  const { there, total, left, sketches } = state.sums();
+  const { there, shown, total, left } = state.sums();
   setText(byId("project"), project.project);
   const what = [
     plural(state.rows.length, "beat"),
@@ -190,7 +190,6 @@ function paintTop() {
   byId("stop").title = run.stopping ? "Requests in flight are finished first" : "";
   setHidden(byId("background"), !stopping);
   setText(byId("background"), background ? "Show progress" : "Hide progress");
-  const shown = there + sketches;
   byId("review-all").disabled = shown === 0;
   byId("review-all").title = shown ? "" : "There are no images yet";
   byId("review-all").classList.toggle("primary", left === 0 && there > 0);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { byId, make, setAttribute, setHidden, setText } from "./dom.js";
 import { pathOf } from "./grid.js";
-import { GLYPHS, inWords } from "./words.js";
+import { GLYPHS, changedLabel, inWords } from "./words.js";
 
 export class Review {
   // `actions` has changed(row), unsaved(), redraw(cell), closed(row, style) and rows(): those to
@@ -292,7 +292,7 @@ function letScroll(element) {
 
 function stateOf(cell) {
   const said = [];
-  if (cell.changed.length) said.push(`outdated: ${cell.changed.join(", ")} changed`);
+  if (cell.changed.length) said.push(`outdated: ${changedLabel(cell.changed)}`);
   else if (cell.status !== "complete") said.push(inWords(cell));
   if (cell.misfit) said.push(cell.misfit);
   return said.join("; ");

@@ -211,7 +211,7 @@ export class State {
 
   // How many of a style's beats are of each status.
   counts(style) {
-    const counts = { total: 0, there: 0, sketches: 0 };
+    const counts = { total: 0, there: 0, shown: 0, sketches: 0 };
     for (const row of this.rows) {
       const cell = row.cells.get(style);
       if (!cell) continue;
@@ -220,17 +220,19 @@ export class State {
       if (cell.placeholder && status === "pending") counts.sketches += 1;
       counts[status] = (counts[status] ?? 0) + 1;
       if (DRAWN.has(status)) counts.there += 1;
+      if (DRAWN.has(status) || (cell.placeholder && LEFT.includes(status))) counts.shown += 1;
     }
     return counts;
   }
 
-  // The number of images that exist, are wanted, can still be drawn, failed or are outdated, and of
+  // The number of images that exist, exist or are placeholders, are wanted, can still be drawn, failed or are outdated, and of
   // placeholders among those that can be drawn.
   sums() {
-    const sums = { there: 0, total: 0, left: 0, failed: 0, outdated: 0, sketches: 0 };
+    const sums = { there: 0, shown: 0, total: 0, left: 0, failed: 0, outdated: 0, sketches: 0 };
     for (const style of this.styles) {
       const counts = this.counts(style);
       sums.there += counts.there;
+      sums.shown += counts.shown;
       sums.total += counts.total;
       sums.failed += counts.error ?? 0;
       sums.outdated += counts.outdated ?? 0;

@@ -41,6 +41,11 @@ export function inWords(cell) {
     : IN_WORDS[cell.status];
 }
 
+// Why an image is outdated; answers call a prompt "words".
+export function changedLabel(changed) {
+  return `${changed.map((one) => (one === "words" ? "prompt" : one)).join(" and ")} changed`;
+}
+
 export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
