@@ -68,8 +68,22 @@ def read(path: Path, label: str, faults: list[InputError]) -> dict[str, Any] | N
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Beside its own error tomllib lets through what `int` says of thousands of digits.
-        faults.append(InputError(file=label, message=f"is not valid TOML: {error}"))
+        faults.append(_invalid(text, str(error), label))
         return None
+
+
+_AT_LINE = re.compile(r"\(at line (\d{1,9}), column \d+\)")
+_UNQUOTED = re.compile(r"\s*([a-z_]{1,40})\s*=\s*[^\s\"'\[\]{}#=][^\"'\[\]{}#=]*(?:#.*)?")
+
+
+def _invalid(text: str, error: str, label: str) -> InputError:
+    """Return the error of a text that is not TOML. It never has a value, which may be a key."""
+    at = _AT_LINE.search(error)
+    lines = text.split("\n")
+    line = int(at[1]) if at and int(at[1]) <= len(lines) else None
+    unquoted = _UNQUOTED.fullmatch(lines[line - 1]) if line else None
+    hint = f'write text in quotes: {unquoted[1]} = "…"' if unquoted else None
+    return InputError(file=label, message=f"is not valid TOML: {error}", hint=hint)
 
 
 def convert(

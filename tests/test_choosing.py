@@ -243,8 +243,8 @@ def test_what_cannot_be_chosen_changes_nothing(board: Board) -> None:
     board.place("clear", KEYS[1]).unlink()
     board.place("clear", KEYS[2]).write_bytes(b"torn")
     wrong = {
-        "clear/1/1.2 has no image yet": {IDS[1]: Pick("clear")},
-        "clear/2/2.1 has no complete image": {IDS[2]: Pick("clear")},
+        "clear/1.2 has no image yet": {IDS[1]: Pick("clear")},
+        "clear/2.1 has no complete image": {IDS[2]: Pick("clear")},
         'no style "oil"': {IDS[0]: Pick("oil")},
         "no beat clear/9.9": {BeatId("9.9"): Pick("clear")},
     }

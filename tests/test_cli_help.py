@@ -148,7 +148,7 @@ def test_help_without_a_command(commands: Commands) -> None:
 
 WRONG = [
     (["runn"], 'did you mean "run"'),
-    (["zzz"], "one of: init, check, run"),
+    (["zzz"], "imagegen -h lists the commands"),
     (["run", "--stlye", "clear"], 'did you mean "--style"'),
     (["--style", "clear", "run"], "imagegen run --style"),
     (["status", "--style", "clear"], "an option of run"),

@@ -376,7 +376,7 @@ def test_a_picture_that_says_nothing_of_itself_is_current(board: Board, kind: st
 def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
     """What a person put there is what they want, whatever becomes of words and settings."""
     board.draw("1.1", "1.3")
-    use.use_image(board.project("clear/1.2"), picture(kind="JPEG"), WALL)
+    use.use_image(board.project("clear/1.2"), picture(kind="JPEG"), WALL, file="own.jpg")
     board.write(rows("x", "y", "z"))
     board.set('model = "m"\n[styles.clear]\nlook = "Flat."')
     assert board.changed() == dict.fromkeys(("1.1", "1.3"), ("words", "look", "model"))
@@ -384,7 +384,7 @@ def test_a_person_s_own_picture_is_never_outdated(board: Board) -> None:
 
 def test_a_person_s_own_picture_moves_with_its_beat(board: Board) -> None:
     """A beat whose picture is a person's own is found by its words as any other."""
-    use.use_image(board.project("clear/1.2"), picture(), WALL)
+    use.use_image(board.project("clear/1.2"), picture(), WALL, file="own.png")
     board.write(rows("new", "a", "b"))
     assert board.moves() == {"1.2": "1.3"}
 

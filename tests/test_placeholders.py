@@ -33,11 +33,7 @@ def providers(root: Path) -> set[str]:
 def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: GeminiServer) -> None:
     """Preview by sketch, then `run`: every beat is sent once, nothing is asked or given twice."""
     root = commands.project(beats=12)
-    preview = commands.run("run", root, "--provider", "sketch")
-    assert preview.code == 0
-    assert "Placeholders: " in preview.out
-    assert "imagegen run" in preview.out
-    assert "12 placeholders: 1.1, 1.2" in " ".join(commands.run("status", root).out.split())
+    assert commands.run("run", root, "--provider", "sketch").code == 0
     found = status(commands, root)
     counts = [found["styles"][style] for style in STYLES]
     assert [(c["complete"], c["pending"], c["outdated"], c["placeholder"]) for c in counts] == [
@@ -89,7 +85,7 @@ def test_placeholders_move_with_their_beats(
 def test_sketches_are_images_where_the_project_is_drawn_by_them(commands: Commands) -> None:
     """With `provider = "sketch"` a sketch is what was asked for."""
     root = commands.project(settings='provider = "sketch"\n' + ONE_STYLE)
-    assert "Images: " in commands.run("run", root).out
+    commands.run("run", root)
     found = status(commands, root)["styles"]["clear"]
     assert (found["complete"], found["pending"], found["placeholder"]) == (3, 0, 0)
     assert "3 exist" in commands.run("run", root, "--dry-run").out
@@ -129,3 +125,48 @@ def test_a_placeholder_is_skipped_accepted_or_continued_by_nothing(
     assert (found["complete"], found["pending"], found["waived"]) == (1, 1, 1)
     commands.run("run", root, "--base-url", server.address)
     assert len(server.requests) == 1
+
+
+def test_sketches_count_as_images_in_status(commands: Commands) -> None:
+    """The run, `status` and the next step agree on what there is, and on what it is."""
+    root = commands.project(settings=ONE_STYLE)
+    drawn = commands.run("run", root, "--provider", "sketch")
+    assert "3 of 3 images done." in drawn.out
+    assert "They are placeholders: imagegen run" in drawn.out
+    shown = commands.run("status", root).out
+    assert "3/3 images, all placeholders" in shown
+    assert "100 %" in shown
+    assert "3 placeholders; the next run replaces them: 1.1, 1.2, 1.3" in shown
+    (root / "imagegen.toml").write_text('provider = "sketch"\n' + ONE_STYLE, encoding="utf-8")
+    assert "placeholder" not in commands.run("run", root, "--provider", "sketch").out
+    assert "placeholder" not in commands.run("status", root).out
+
+
+def test_how_a_table_is_read_is_a_note_of_the_first_run(commands: Commands) -> None:
+    """`check` always shows it; it is no warning."""
+    root = commands.project(settings='provider = "sketch"\n' + ONE_STYLE)
+    (root / "beats.json").unlink()
+    table = "Shot;Nr;Text;Prompt\n1;1.1;a;A boat\n;1.2;b;A gull\n"
+    (root / "beats.csv").write_text(table, encoding="utf-8")
+    first = commands.run("run", root)
+    assert first.code == 0, first.text
+    assert "note: beats.csv: the shot of line 3 is that of the row above" in first.text
+    assert "warning" not in first.text
+    assert "note:" not in commands.run("run", root, "--force").text
+    checked = commands.run("check", root).out
+    assert "2 beats in 1 shot, in 1 style: 2 images, no errors in beats.csv." in checked
+    assert "note: beats.csv: the shot of line 3" in checked
+
+
+def test_choices_of_another_storyboard_are_warned_of(commands: Commands) -> None:
+    """The last run read --beats; `choose` reads the project's own, and says so."""
+    root = commands.project(settings='provider = "sketch"\n' + ONE_STYLE)
+    (root / "other.json").write_text(
+        json.dumps([row(0, ai_prompt="Another boat")]), encoding="utf-8"
+    )
+    assert commands.run("run", root, "--beats", root / "other.json").code == 0
+    warned = commands.run("choose", root, "--list").err
+    assert "the last run read other.json, and this command reads beats.json" in warned
+    assert (
+        "warning" not in commands.run("choose", root, "--list", "--beats", root / "other.json").err
+    )

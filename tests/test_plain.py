@@ -106,7 +106,7 @@ def test_the_start_tells_size_price_and_what_exists() -> None:
     """The first line has all that decides about time and money."""
     styles = {"clear": BeatCounts(total=3, pending=2, skipped=1)}
     assert lines_of(reports.start(styles=styles)) == [
-        "my-video: 2 images to draw, 1 exist (gemini, flash, 1K 16:9, about $0.067 an image)"
+        "my-video: 2 images to draw, 1 exist (gemini, flash, 1K, 16:9, about $0.067 an image)"
     ]
 
 

@@ -431,14 +431,16 @@ WRONG = {
 def test_what_is_no_picture_is_not_used(
     commands: Commands, root: Path, data: bytes, why: str
 ) -> None:
-    """Exit 2 with one message that says why, and nothing has changed."""
+    """Exit 2 with the file, why it is not used and what is; nothing has changed."""
     before = files(root)
     own = commands.folder / "own.png"
     own.write_bytes(data)
     done = commands.run("use", root, ADDRESS, own)
     assert done.code == 2
-    assert why in done.err
-    assert len(done.err.splitlines()) == 1
+    message, hint = done.err.splitlines()
+    assert message.startswith(f"imagegen: {own} cannot be used: ")
+    assert why in message
+    assert "PNG, JPEG or WebP" in hint
     assert not done.out
     assert not changed(root, before)
 
@@ -481,7 +483,7 @@ def test_an_accepted_picture_counts_as_current(
     """One is accepted, the others stay outdated; nothing is moved or sent for it."""
     before = files(mended)
     said = went_well(commands.run("accept", mended, ADDRESS)).out
-    assert "clear/1/1.2 is now up to date (words changed)" in said
+    assert "clear/1.2 is now up to date (prompt changed)" in said
     assert changed(mended, before) == {"overrides.toml"}
     told = status(commands, mended)
     assert told["clear"] == {"1.1": "complete", "1.2": "complete", "1.3": "outdated"}
@@ -532,7 +534,7 @@ def test_a_skipped_beat_is_settled(
     """Runs leave it out, scripts see all that was wanted, and it can be wanted after all."""
     root = commands.project(beats=2)
     said = went_well(commands.run("skip", root, ADDRESS)).out
-    assert "clear/1/1.2 needs no image" in said
+    assert "clear/1.2 needs no image" in said
     went_well(commands.run("run", root, *address))
     assert len(server.requests) == 5
     assert status(commands, root)["clear"] == {"1.1": "complete", "1.2": "waived"}
@@ -669,7 +671,7 @@ def test_skip_says_which_pictures_stay(commands: Commands, root: Path) -> None:
     missing = picture(root, "clear", 1)
     missing.unlink()
     said = went_well(commands.run("skip", root, "1.2")).out
-    assert "clear/1/1.2 needs no image" in said or "clear/1.2 needs no image" in said
+    assert "clear/1.2 needs no image" in said or "clear/1.2 needs no image" in said
     assert said.count("already has an image and is not skipped") == 2
 
 

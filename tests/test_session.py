@@ -103,6 +103,11 @@ def test_what_moves_just_before_a_run_has_the_project_is_seen(root: Path, own: P
     """Between its look and its lock there is a moment for other commands."""
     session = Session(read_project(root, DrawRequest(), CredentialOptions()), last=None)
     assert drawn(session.plan()) == ["3.3", "3.4"]
-    use.use_image(read_project(root, DrawRequest(beats=(OWN,))), own.read_bytes(), 1_795_341_600.0)
+    use.use_image(
+        read_project(root, DrawRequest(beats=(OWN,))),
+        own.read_bytes(),
+        1_795_341_600.0,
+        file="own.png",
+    )
     with session:
         assert drawn(session.plan()) == ["3.4"]

@@ -75,7 +75,7 @@ def test_a_summary_counts_pictures_time_and_money() -> None:
 def test_what_was_warned_of_is_not_said_twice(*, vanished: bool) -> None:
     """Of outdated pictures the summary speaks if no warning did; else it has the warning alone."""
     totals = counts(clear={"skipped": 2, "outdated": 1})
-    words = "1 image is outdated: words changed; redraw with --outdated"
+    words = "1 image is outdated: prompt changed; redraw with --outdated"
     quiet = summary(complete(counts=totals), vanished=vanished)
     assert quiet.text.count("redraw with --outdated") == 1
     warned = summary(
@@ -399,7 +399,7 @@ def test_a_dry_run_tells_time_and_money() -> None:
         "                to draw   exist  at least",
         "  illustration       10       0      1:08",
         "  clear              10       0      0:08",
-        "  3 more beats of the project would not be drawn",
+        "  3 more images of the project would not be drawn",
         "",
         "  20 requests · at least 1:08 at the keys' limits · about $1.34",
         '  Images have about 768 lines, full HD has 1080: image_size = "2K" in imagegen.toml',

@@ -84,6 +84,9 @@ def draw(
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
         _note_older_layout(session.project)
         return
+    if asked is None and not plan.to_draw and not plan.reused:
+        name = session.project.layout.name
+        terminal.printer(errors=True).line(f"{name}: nothing to resume, no image is missing.")
     session = _confirm(session, screen, how, limits)
     if how.detach:
         code = _detach(session.project.layout, root)
@@ -108,7 +111,7 @@ def draw(
                 resumes=not own.is_scratch,
                 sources=how.sources,
                 limited=how.limit is not None,
-                is_preview=own.draws_placeholders,
+                placeholders=_draws_placeholders(own),
             )
         except (OSError, ClosedOutputError):
             # The run's own exit code matters more, unless it is 0.
@@ -117,6 +120,19 @@ def draw(
         if in_flight:
             _leave(complete.exit_code)
     raise typer.Exit(complete.exit_code)
+
+
+def _draws_placeholders(project: "Project") -> bool:
+    """Return whether the images only stand in until the project's own provider draws them."""
+    from imagegen import providers
+    from imagegen.project import settings
+
+    drawn_by = project.settings.provider
+    return (
+        drawn_by in providers.PLACEHOLDERS
+        and not project.is_scratch
+        and settings.load(project.root).provider != drawn_by
+    )
 
 
 def _note_older_layout(project: "Project") -> None:

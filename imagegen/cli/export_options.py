@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from imagegen.cli import complete
-from imagegen.cli.open_project import open_project
+from imagegen.cli.open_project import open_project, warn_of_other_beats
 from imagegen.cli.options import choice
 from imagegen.errors import UsageError
 
@@ -121,6 +121,7 @@ def open_for_export(root: Path, beats_file: Path | None = None, **options: objec
     from imagegen.workspace import moved_numbers
 
     project = open_project(root, beats_file, **options)
+    warn_of_other_beats(project)
     survey = project.survey(time.time())
     moved_numbers.require_numbers_unmoved(project, survey, project.styles, "Nothing was exported")
     return project

@@ -26,6 +26,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _LAST: Final = "Other options"
 
 
+_SIMILAR: Final = dict.fromkeys(("film", "movie", "video"), "for a film: imagegen export animatic")
+"""Hints for words that people try instead of a command."""
+
+
 class App(typer.Typer):
     """A group of commands with this module's layout."""
 
@@ -147,9 +151,10 @@ class Group(TyperGroup):
             from imagegen.toml import did_you_mean
 
             names = self.list_commands(ctx)
+            hint = did_you_mean(args[0], names) or _SIMILAR.get(args[0])
             raise UsageError(
                 f'"{args[0]}" is not a command',
-                hint=did_you_mean(args[0], names) or f"one of: {', '.join(names)}",
+                hint=hint or f"{ctx.command_path} -h lists the commands",
             )
         return super().resolve_command(ctx, args)
 

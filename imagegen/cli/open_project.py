@@ -42,3 +42,14 @@ def warn_beat_numbers_changed(read: "Project", count: int) -> None:
     if count:
         way_out = sanitize(moved_numbers.renumber_hint(read), 4096)
         terminal.printer(errors=True).line(f"warning: {numbers_moved_warning(count)} {way_out}")
+
+
+def warn_of_other_beats(read: "Project") -> None:
+    """Warn if the images may be those of another storyboard, which the last run read."""
+    from imagegen.display import terminal
+    from imagegen.display.text.sanitize import sanitize
+    from imagegen.workspace import moved_numbers
+
+    warning = moved_numbers.other_beats_warning(read)
+    if warning is not None:
+        terminal.printer(errors=True).line(f"warning: {sanitize(warning, 4096)}")

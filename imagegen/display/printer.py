@@ -1,11 +1,11 @@
 """Prints one screen per method."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from imagegen.display.text.formatting import project_command
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import plural, sanitize
+from imagegen.display.text.sanitize import counts, plural, sanitize
 from imagegen.errors import ImagegenError
 from imagegen.project.storyboard.transitions import Kind, meanings
 from imagegen.providers.base import ReferenceRole
@@ -109,36 +109,27 @@ class Printer(Paper):
         styles: Mapping[str, Sequence["Beat"]],
         paid: "Settings | None" = None,
         *,
-        hard_cut: Callable[["Beat"], bool],
+        beats: int,
         chained: Mapping[str, int],
         cast: Sequence["Appearance"] = (),
     ) -> None:
         """Print that a project's files are valid. `paid` are settings that cost money.
 
-        `hard_cut` tests whether a beat is a hard cut, `chained` counts the beats of each
-        style that continue the image before them; `cast` are the characters.
+        `beats` is how many beats there are, counted once for all styles.
+        `chained` counts the beats of each style that continue the image before them; `cast` are
+        the characters.
         """
         from imagegen.display.reports import characters as casts
         from imagegen.display.text import size_hint
 
-        # Styles mostly have the same beats.
-        transitions = dict.fromkeys(
-            (beat.key, beat.transition) for beats in styles.values() for beat in beats
-        )
-        count = len({key for key, _ in transitions})
-        shots = plural(len({shot for (shot, _), _ in transitions}), "shot")
-        beats_found = f"{plural(count, 'beat')} in {shots} in {sanitize(source)}"
-        self.line(f"{sanitize(name)}: {beats_found}, no errors.")
-        alike: dict[str, list[str]] = {}
-        for style, beats in styles.items():
-            counts = [plural(len(beats), "image"), plural(sum(map(hard_cut, beats)), "hard cut")]
-            if chained.get(style):
-                counts.append(f"{chained[style]:,} from the image before")
-            alike.setdefault(", ".join(counts), []).append(style)
-        for words, names in alike.items():
-            self.wrap("  ", f"{', '.join(names)}: {'each ' * (len(names) > 1)}{words}", indent=4)
-        for line in _transitions(transition for _, transition in transitions):
+        what = counts(beats, styles)
+        self.line(f"{sanitize(name)}: {what}, no errors in {sanitize(source)}.")
+        # Once for all styles: a beat has the same transition in each.
+        transitions = {beat.key: beat.transition for own in styles.values() for beat in own}
+        for line in _transitions(transitions.values()):
             self.wrap("  ", line, indent=4)
+        if any(chained.values()):
+            self.line(f"  {plural(sum(chained.values()), 'image')} drawn from the image before")
         hint = size_hint.size_hint(paid.image_size, paid.aspect_ratio) if paid else None
         if hint:
             self.wrap("  ", hint)

@@ -15,10 +15,10 @@ from imagegen.errors import UsageError
 _MOST_TYPED: Final = 8192
 
 
-def anyhow(question: str) -> bool:
-    """Ask for confirmation; without a terminal, continue."""
+def anyhow(question: str, *, unattended: bool = True) -> bool:
+    """Ask for confirmation; without a terminal the answer is `unattended`."""
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+        return unattended
     sys.stderr.write(f"{sanitize(question, 1000)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}

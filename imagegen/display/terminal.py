@@ -123,7 +123,7 @@ class RunDisplay:
         resumes: bool = True,
         sources: Sequence[str] = (),
         limited: bool = False,
-        is_preview: bool = False,
+        placeholders: bool = False,
     ) -> None:
         """Print how the run ended; see `imagegen.display.reports.summary.RunSummary`."""
         from imagegen.display.reports.summary import RunSummary
@@ -138,7 +138,7 @@ class RunDisplay:
             is_resumable=resumes,
             source_options=sources,
             limited=limited,
-            is_preview=is_preview,
+            draws_placeholders=placeholders,
             view_cleared=self._view in {"live", "json"},
             now=time.time(),
         )

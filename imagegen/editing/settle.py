@@ -56,7 +56,7 @@ def _exclude_followers(project: Project, outdated: dict[BeatAddress, BeatImage])
     ]
     if following and len(following) == len(outdated):
         raise UsageError(
-            f"{'/'.join(following[0])} follows a beat that is outdated, and will be another",
+            f"{project.label(following[0])} follows a beat that is outdated, and will be another",
             hint="accept or redraw that one: what follows it goes with it",
         )
     for where in following:

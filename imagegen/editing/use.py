@@ -15,20 +15,21 @@ from imagegen.workspace.project import Project
 from imagegen.workspace.reading import read_project
 
 
-def use_image(project: Project, data: bytes, wall: float) -> str:
+def use_image(project: Project, data: bytes, wall: float, *, file: str) -> str:
     """Put the user's own image in the place of the one requested beat.
 
-    `data` are the bytes of a PNG, JPEG or WebP. What was there is kept. Returns the image's
-    path. Raises `UsageError` for anything else, for several beats and if beat numbers changed,
-    `RunActiveError` and `StorageError`.
+    `data` are the bytes of a PNG, JPEG or WebP, `file` is its name for messages. What was
+    there is kept. Returns the image's path. Raises `UsageError` for anything else, for several
+    beats and if beat numbers changed, `RunActiveError` and `StorageError`.
     """
     beats = project.selected_beats()
     if len(beats) != 1:
         several = ", ".join(str(beat.address) for beat in beats[:3])
         address = ", ".join(project.request.beats)
         raise UsageError(f'"{address}" is {len(beats)} beats', hint=f"name its style: {several}")
+    origin = project.expected(beats[0])
     return use_picture(
-        project, beats[0], data, project.expected(beats[0]), provider=USER_SUPPLIED, wall=wall
+        project, beats[0], data, origin, provider=USER_SUPPLIED, wall=wall, file=file
     )
 
 
@@ -40,10 +41,12 @@ def use_picture(
     *,
     provider: str,
     wall: float,
+    file: str = "the image",
 ) -> str:
     """Put an image in a beat's place, with this `origin` and `provider`.
 
-    It counts as current in any case. Returns its path; raises as `use` does.
+    `file` is its name for messages. It counts as current in any case. Returns its path; raises
+    as `use_image` does.
     """
     # The file there may be another beat's image, and this one would be in its way.
     survey = project.survey(wall)
@@ -51,7 +54,8 @@ def use_picture(
     try:
         whole = formats.as_png(data)
     except formats.NotAPictureError as error:
-        raise UsageError(f"the image cannot be used: {error}") from error
+        hint = "give a PNG, JPEG or WebP file"
+        raise UsageError(f"{file} cannot be used: {error}", hint=hint) from error
     provenance = msgspec.structs.replace(
         origin, shot=beat.shot, beat=beat.beat, style=beat.style, provider=provider, id=beat.id
     )

@@ -44,12 +44,14 @@ class Engine:
         *,
         resumes: str | None = None,
         warnings: Sequence[str] = (),
+        notes: Sequence[str] = (),
         seed: int | None = None,
     ) -> None:
         self._run = run
         self._resumes = resumes
         self._shard = plan.shard
         self._warnings = warnings
+        self._notes = notes
         self._workers = {
             style: Worker(run, style, beats, self._width(style, keys), seed)
             for style, beats in plan.styles.items()
@@ -78,6 +80,8 @@ class Engine:
                 styles=self._totals(),
             )
         )
+        for note in self._notes:
+            run.emit(WarningEvent(message=note, note=True))
         for warning in self._warnings:
             run.emit(WarningEvent(message=warning))
         try:

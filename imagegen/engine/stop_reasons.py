@@ -91,8 +91,8 @@ def out_of_time(style: str, at: float, run: RunState) -> StopReason:
     """
     if not run.counts.attempts and run.send_deadline <= run.started + _START:
         message = (
-            "nothing could be sent: --max-time must be longer than "
-            f"timeout = {run.options.timeout:g} (seconds for one request)"
+            f"nothing could be sent: --max-time is {run.options.max_time or 0:g} seconds, and must "
+            f"be longer than timeout = {run.options.timeout:g} (seconds for one request)"
         )
         return StopReason(exit_code=Exit.ENDED_EARLY, reason="time", message=message)
     return StopReason(

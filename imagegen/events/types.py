@@ -129,9 +129,10 @@ class Forecast(Event, frozen=True, kw_only=True, tag="forecast"):
 
 
 class WarningEvent(Event, frozen=True, kw_only=True, tag="warning"):
-    """A warning, which stops nothing."""
+    """A warning, which stops nothing; with `note` it only says how files were read."""
 
     message: str
+    note: bool = False
 
     def __post_init__(self) -> None:
         # It may quote what a library or the service said.

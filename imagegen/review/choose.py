@@ -21,7 +21,6 @@ from imagegen.project.selections.copies import ChangedMeanwhileError
 from imagegen.project.selections.file import FILE, FOLDER, Choice, Entries, Selections
 from imagegen.project.selections.moves import SelectionMoves
 from imagegen.project.steps import Move
-from imagegen.project.storyboard import BeatAddress
 from imagegen.review.choices import Chosen, by_beat, chosen, has_copy
 from imagegen.shell import project_command
 from imagegen.times import iso
@@ -54,7 +53,9 @@ def choose(project: Project, picks: Mapping[BeatId, Pick], wall: float) -> dict[
     for beat, pick in picks.items():
         fault = why_unavailable(project, beat, pick.style)
         if fault is not None:
-            raise UsageError(fault, hint=_styles(project))
+            missing = fault.endswith(_NO_IMAGE)
+            draws = project_command("run", project.root, *project.named_beats)
+            raise UsageError(fault, hint=f"{draws} draws it" if missing else _styles(project))
 
     picks = _with_flags(project, picks)
 
@@ -169,6 +170,9 @@ def _renamed(project: Project) -> SelectionMoves | None:
     return moves.plan_selection_moves(project.root, project.beat_index, project.selection_key, {})
 
 
+_NO_IMAGE: Final = "has no image yet"
+
+
 def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     """Return why a beat's image in a style cannot be chosen; None if it can."""
     if style not in project.beats:
@@ -176,12 +180,12 @@ def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     key = project.beat_index.key(beat, style)
     if key is None:
         return f"no beat {style}/{beat}: the style {style} does not have it"
-    name = BeatAddress(style, *key)
+    name = f"{style}/{beat}"
     found, _ = inspect_image(project.layout.picture(style, *key))
     if found is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
         return f"the image of {name} is not on this machine: download it from the cloud drive"
     if found is ImageState.NOTHING:
-        return f"{name} has no image yet"
+        return f"{name} {_NO_IMAGE}"
     if found is ImageState.INVALID:
         return f"{name} has no complete image"
     return None

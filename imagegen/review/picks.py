@@ -80,6 +80,9 @@ def from_csv(project: Project, path: Path) -> dict[BeatId, Pick]:
 def _split_style(project: Project, words: Sequence[str]) -> tuple[Sequence[str], str | None]:
     """Separate beats from the style that follows them."""
     *before, last = words
+    if before and words[0] in project.beats and "/" not in last:
+        right = project_command("choose", project.root, *words[1:], words[0])
+        raise UsageError(f'"{words[0]}" is a style, and comes after the beats', hint=right)
     if not before or "/" in last:
         return words, None
     if last in project.beats:

@@ -11,7 +11,7 @@ from imagegen.project.settings import Settings
 from imagegen.providers.base import Provider
 from imagegen.shell import command
 from imagegen.workspace import credentials
-from imagegen.workspace.outdated import older_rule
+from imagegen.workspace.outdated import changed_label, older_rule
 from imagegen.workspace.plan import Plan
 from imagegen.workspace.project import Project
 from imagegen.workspace.survey import Survey, not_here
@@ -83,7 +83,7 @@ def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[s
     for changed, pictures in counts.items():
         reasons.update(dict.fromkeys(changed, pictures))
     why = ", ".join(
-        f"{reason} changed" + ("" if n == count else f" ({n:,})")
+        f"{changed_label([reason])} changed" + ("" if n == count else f" ({n:,})")
         for reason, n in reasons.most_common()
     )
     are = "1 image is" if count == 1 else f"{count:,} images are"

@@ -32,7 +32,7 @@ from imagegen.spending.account import RunAccount
 from imagegen.times import iso
 from imagegen.workspace import model_checks, moved_numbers, reuse, undo_data
 from imagegen.workspace.last_run import measured, suspended_by
-from imagegen.workspace.notes import project_notes
+from imagegen.workspace.notes import project_notes, reading_notes
 from imagegen.workspace.plan import Plan
 from imagegen.workspace.project import Project
 from imagegen.workspace.reading import reload
@@ -59,6 +59,9 @@ class Session:
     def __init__(self, project: Project, *, last: RunRecord | None) -> None:
         self.project = project
         model_checks.require_settings(project)
+        self._last = project.last_run
+        # How the files are read is said once; `check` always says it.
+        self._notes = reading_notes(project) if self._last is None else ()
         self.warnings: list[str] = list(project_notes(project))
         self._resumed = last
         self._runtime = ThreadRuntime()
@@ -66,7 +69,6 @@ class Session:
         run = record.new_id(started)
         self._composer = project.composer
         self._provider = project.provider()
-        self._last = project.last_run
         before = measured(self._last, self._provider.model, project.settings.timeout)
         self._estimator = RunEstimator(project, self._provider, before, self._runtime.clock)
         begun = RunRecord(
@@ -254,6 +256,7 @@ class Session:
             self.project.key_pools,
             resumes=self._resumed.run if self._resumed else None,
             warnings=self.warnings,
+            notes=self._notes,
         )
         started(engine)
         bus.subscribe(recorder, tick=None, failed=engine.supervisor.recorder_failed)

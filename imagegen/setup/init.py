@@ -38,7 +38,7 @@ _SETTINGS: Final = f"""\
 # image_size = "1K"            # 1K, 2K (full HD), 4K
 # thinking = "medium"          # minimal, medium, high
 # style_reference = "style_reference.png"   # sent with every hard cut
-# continuity = true                         # a C beat is drawn from the picture before it
+# continuity = true                         # a C beat is drawn from the image before it
 # draw = ["clear"]             # only these styles
 
 # [styles.illustration]
@@ -109,7 +109,7 @@ def create(root: Path) -> list[str]:
         then = project_command("check", root, "--beats", str(root / other_files[0]))
         does = "reads them, and draws nothing"
     elif beats is None:
-        head = f"{name} is ready: 3 beats in 2 shots, in three styles."
+        head = f"{name} is ready: 3 beats in 2 shots, in 3 styles: 9 images."
         then, does = str(root / _SAMPLE), "is yours to edit"
     else:
         head = f"{name} is ready, with the beats of {beats}: no sample is written."

@@ -8,7 +8,7 @@ from imagegen.errors import UsageError
 from imagegen.project.beat_ids import BeatId, BeatIndex, folded
 from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, BeatAddress, file_number
-from imagegen.toml import did_you_mean
+from imagegen.toml import did_you_mean, nearest
 
 
 def _never(_: Beat) -> bool:
@@ -148,7 +148,13 @@ class BeatAddresses:
             for other in {b.beat for b in beats}
         )
         known = [f"{address[: -len(number)]}{other}" for other in others]
-        return did_you_mean(address, known) or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
+        near = nearest(address, known)
+        group = address[: -len(number)] + number.partition(".")[0]
+        # A number after the last one is no misspelling of another.
+        if known and number[:1].isdigit() and (near is None or near.partition(".")[0] != group):
+            return f"the last one is {known[-1]}"
+        meant = f'did you mean "{near}"?' if near is not None else None
+        return meant or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
 
     def _parts(self, address: str) -> tuple[str | None, str | None, str]:
         with contextlib.suppress(ValueError):

@@ -27,14 +27,16 @@ def require_numbers_unmoved(
     alternatives to `renumber`; if the last run read other beats, neither is shown.
     """
     moved = [
-        (BeatAddress(style, *before), "/".join(now))
+        (BeatAddress(style, *before), BeatAddress(style, *now))
         for style, pairs in found.moves.items()
         if style in styles
         for before, now in pairs.items()
     ]
     if not moved:
         return
-    some = ", ".join(f"{before} → {now}" for before, now in moved[:_NAMED])
+    some = ", ".join(
+        f"{project.label(before)} → {_number(project, now)}" for before, now in moved[:_NAMED]
+    )
     more = f" and {len(moved) - _NAMED:,} more" if len(moved) > _NAMED else ""
     images = "1 image now belongs" if len(moved) == 1 else f"{len(moved):,} images now belong"
     same = last_run_beats_file(project) is None
@@ -44,15 +46,28 @@ def require_numbers_unmoved(
     )
 
 
+def _number(project: Project, beat: BeatAddress) -> str:
+    """Return a beat's name without its style."""
+    return project.label(beat).removeprefix(f"{beat.style}/")
+
+
 def renumber_hint(project: Project) -> str:
     """Return the hint if beat numbers changed.
 
     If the last run read other beats, the images may be theirs, and in place.
     """
+    warning = other_beats_warning(project)
+    if warning is not None:
+        return warning
+    renumber = project_command("renumber", project.root, *project.named_beats)
+    return f"{renumber} moves the images, at no cost"
+
+
+def other_beats_warning(project: Project) -> str | None:
+    """Return a warning if the last run read other beats, and the ways to decide."""
     other = last_run_beats_file(project)
     if other is None:
-        renumber = project_command("renumber", project.root, *project.named_beats)
-        return f"{renumber} moves the images, at no cost"
+        return None
     own = project.storyboard.source
     that, this = (command("--beats", str(project.root / file)) for file in (other, own))
     said = f"the last run read {other}, and this command reads {own}"

@@ -9,8 +9,13 @@ from imagegen.workspace.project import Project
 _NAMED: Final = 3
 
 
+def reading_notes(project: Project) -> tuple[str, ...]:
+    """Return notes on how the storyboard was read, which stay true until it is edited."""
+    return project.storyboard.notes
+
+
 def project_notes(project: Project) -> tuple[str, ...]:
-    """Return notes on the storyboard, its transitions and references.
+    """Return notes on beats without a prompt, transitions, references and other files.
 
     Other files with prompts are read for it. Raises `UsageError` as `Project.composer` does.
     """
@@ -23,7 +28,6 @@ def project_notes(project: Project) -> tuple[str, ...]:
     unused = project.composer.unused_style_references(project.beats)
     files = references.unused_style_files(project.layout, project.settings)
     return (
-        *project.storyboard.notes,
         *lacking,
         *project.other_prompts.values(),
         *filter(None, (transitions, unused, *files)),

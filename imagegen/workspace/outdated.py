@@ -5,7 +5,7 @@ references, provider, model, thinking, size or ratio, or the image that it conti
 default does not count. An image with the prompt of another beat has *moved*.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from operator import attrgetter
@@ -44,6 +44,11 @@ class Reason(StrEnum):
     ASPECT_RATIO = "aspect ratio"
     PREDECESSOR = "predecessor"
     """The image before it, which it continues, changed or is about to."""
+
+
+def changed_label(changed: Iterable[str]) -> str:
+    """Return why an image is outdated: `prompt and size`. JSON calls a prompt `words`."""
+    return " and ".join("prompt" if reason == Reason.WORDS else reason for reason in changed)
 
 
 _WORDS: Final = (Reason.WORDS,)

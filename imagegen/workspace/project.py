@@ -10,7 +10,7 @@ from imagegen import providers
 from imagegen.images import png
 from imagegen.images.png import Provenance
 from imagegen.keys.keyring import ApiKey, Keyring
-from imagegen.project import record, settings, storyboard
+from imagegen.project import record, storyboard
 from imagegen.project.beat_ids import BeatId, BeatIndex, of_same_rows
 from imagegen.project.index import Index
 from imagegen.project.layout import ProjectPaths
@@ -155,6 +155,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         same = all(of_same_rows(first, own) for own in others)
         return len(first) if same else len(self.beat_ids)
 
+    def label(self, beat: BeatAddress) -> str:
+        """Return a beat's name as it may be typed: clear/7.3, or clear/2/7.3 if 7.3 is not one."""
+        shot, number = beat.key
+        index = self.beat_index
+        short = index.id_of(beat.key) if index.has_number(number) else f"{shot}/{number}"
+        return f"{beat.style}/{short}"
+
     @cached_property
     def beat_index(self) -> BeatIndex:
         """What finds one beat in all styles, also in those that are not drawn."""
@@ -215,14 +222,6 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def placeholders(self) -> frozenset[str]:
         """The providers whose images stand in for those of the project's own provider."""
         return providers.PLACEHOLDERS - {self.settings.provider}
-
-    @property
-    def draws_placeholders(self) -> bool:
-        """Whether its provider draws what the project's own provider will draw over."""
-        return (
-            self.settings.provider in providers.PLACEHOLDERS
-            and settings.load(self.root).provider != self.settings.provider
-        )
 
     def survey(self, now: float) -> Survey:
         """Read every image, and compare it with what would be drawn now.

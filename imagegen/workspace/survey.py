@@ -67,7 +67,7 @@ class BeatImage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The beat's address as text."""
+        """The beat's address as text; `BeatLabels` has shorter ones."""
         return str(self.beat.address)
 
     @property

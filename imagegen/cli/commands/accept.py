@@ -33,6 +33,7 @@ def accept(
     """
     from imagegen.display import terminal
     from imagegen.editing import settle
+    from imagegen.workspace.outdated import changed_label
 
     if bool(beat) == every:
         raise UsageError(
@@ -43,8 +44,8 @@ def accept(
     accepted = settle.accept(read, time.time())
     printer = terminal.printer()
     for one in accepted:
-        why = "a sketch" if one.placeholder else f"{', '.join(one.changed)} changed"
-        printer.line(f"{one.name} is now up to date ({why})")
+        why = "a sketch" if one.placeholder else f"{changed_label(one.changed)} changed"
+        printer.line(f"{read.label(one.beat.address)} is now up to date ({why})")
     if not accepted:
         printer.line(f"{read.layout.name}: no outdated images.")
         return

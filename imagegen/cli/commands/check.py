@@ -63,7 +63,7 @@ def check(
     from imagegen.times import day
     from imagegen.workspace import model_checks
     from imagegen.workspace.credentials import CredentialOptions
-    from imagegen.workspace.notes import project_notes
+    from imagegen.workspace.notes import project_notes, reading_notes
     from imagegen.workspace.opening import open_project
 
     printer = terminal.printer()
@@ -92,7 +92,7 @@ def check(
             read.storyboard.source,
             read.beats,
             paid,
-            hard_cut=composer.hard_cut,
+            beats=read.beat_count,
             chained={style: len(own) for style, own in read.predecessors.items()},
             cast=read.characters_in(beats_of_all),
         )
@@ -106,7 +106,13 @@ def check(
     )
     hints = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
-    for note in (*project_notes(read), *read.ring.warnings, *hints, *about_model):
+    for note in (
+        *reading_notes(read),
+        *project_notes(read),
+        *read.ring.warnings,
+        *hints,
+        *about_model,
+    ):
         printer.wrap("  note: ", note, indent=4)
     if write:
         written = storyboard.write_clean(

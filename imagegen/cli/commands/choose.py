@@ -8,7 +8,7 @@ import typer
 
 from imagegen.cli import complete
 from imagegen.cli.help import examples, exit_codes
-from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
+from imagegen.cli.open_project import open_project, warn_beat_numbers_changed, warn_of_other_beats
 from imagegen.cli.options import BeatsOption, ProjectArgument, csv_file
 from imagegen.cli.streams import print_json
 from imagegen.errors import UsageError
@@ -103,6 +103,7 @@ def choose(
     if json and not listed:
         raise UsageError("--json needs --list")
     read, now = open_project(project, beats), time.time()
+    warn_of_other_beats(read)
     printer, name = terminal.printer(), read.layout.name
     if listed:
         _list(printer, read, str(project), now, json=json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from imagegen.cli.help import examples
-from imagegen.cli.open_project import open_project, warn_beat_numbers_changed
+from imagegen.cli.open_project import open_project, warn_beat_numbers_changed, warn_of_other_beats
 from imagegen.cli.options import (
     BeatsOption,
     ProjectArgument,
@@ -73,6 +73,7 @@ def gallery(
     _refuse_place(place, ProjectPaths(project), png=png)
     _refuse_anothers(place, contact.MARK if png else pages.MARK)
     read = open_project(project, beats, styles=style, shots=shot, beats=beat)
+    warn_of_other_beats(read)
     sheet = sheets.gather(read, time.time(), chosen_only=chosen)
     if png:
         files.write(place, contact.picture(sheet))

@@ -15,6 +15,8 @@ from imagegen.cli.streams import print_json
 from imagegen.errors import Exit, UsageError
 
 _MOST_A_MINUTE: Final = 100_000
+_SHORTEST_KEY: Final = 8
+"""Characters; no service makes shorter keys, and a test server's can be written to keys.toml."""
 ProviderOption = Annotated[
     str | None,
     typer.Option(
@@ -248,6 +250,13 @@ def add(
     if aim.strange is not None and not prompt.anyhow(f"{aim.strange}. Add a key for it?"):
         raise UsageError("nothing was added")
     new = edit.parse_key(prompt.key(style, aim.place.label, aim.made_at))
+    if new.secret is not None and len(new.secret.reveal()) < _SHORTEST_KEY:
+        question = f"The key has fewer than {_SHORTEST_KEY} characters. Add it?"
+        if not prompt.anyhow(question, unattended=False):
+            raise UsageError(
+                f"nothing was added: the key has fewer than {_SHORTEST_KEY} characters",
+                hint="copy all of it, and run the command again",
+            )
     new = msgspec.structs.replace(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )

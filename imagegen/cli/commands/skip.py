@@ -38,9 +38,11 @@ def skip(
     said = "is drawn by the next run" if again else "needs no image"
     skipped, kept = settle.skip(read, time.time(), undo=again)
     for one in skipped:
-        terminal.printer().line(f"{one.name} {said}")
+        terminal.printer().line(f"{read.label(one.beat.address)} {said}")
     for one in kept:
-        terminal.printer().line(f"{one.name} already has an image and is not skipped")
+        terminal.printer().line(
+            f"{read.label(one.beat.address)} already has an image and is not skipped"
+        )
     if not skipped:
         terminal.printer().line(f"{read.layout.name}: nothing was skipped.")
         return

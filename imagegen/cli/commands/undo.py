@@ -17,7 +17,6 @@ EPILOG: Final = examples(
 )
 _NAMED: Final = 5
 """Beats that a message names at most."""
-"""Beats that a message names at most."""
 
 
 def undo(project: ProjectArgument = Path()) -> None:

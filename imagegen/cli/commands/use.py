@@ -46,7 +46,7 @@ def use(
         hint = project_command("use", project, "clear/7.3", "own.jpg")
         raise UsageError("use needs a beat and an image file", hint=hint)
     read = open_project(project, beats, beats=beat[:1])
-    place = use.use_image(read, picture_file(beat[1]), time.time())
+    place = use.use_image(read, picture_file(beat[1]), time.time(), file=beat[1])
     terminal.printer().line(
         f"{place} is now your image; to undo: {project_command('undo', project)}"
     )

@@ -20,7 +20,7 @@ def show(paper: Paper, errors: Paper, done: Exported) -> None:
         f"{done.width}x{done.height}, {done.size / _MB:.1f} MB"
     )
     sound = "with narration" if done.has_sound else "without sound"
-    news = f"{plural(done.rendered, 'clip')} rendered" if done.rendered else "nothing rendered"
+    news = f"{plural(done.rendered, 'clip')} rendered" if done.rendered else "all clips reused"
     paper.line(f"  {news}, {sound}" if done.written else "  nothing has changed")
     for label, beats in (
         ("Estimated at 150 words a minute", _estimated(done)),

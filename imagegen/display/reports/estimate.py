@@ -28,12 +28,17 @@ def show(
     paper.line()
     styles = {style: beats for style, beats in plan.styles.items() if beats}
     width = max(map(len, styles), default=0)
-    timed = estimate.keys is not None
-    paper.line(f"  {'':<{width}}  to draw   exist{'  at least' * timed}")
+    # The time is known if any style is sent at a known rate.
+    timed = any(
+        _least(estimate, style) != "unknown"
+        for style, beats in styles.items()
+        if any(planned.draw for planned in beats)
+    )
+    paper.line(f"  {'':<{width}}  to draw   exist{'  at least' if timed else ''}")
     for style, beats in styles.items():
         drawn = sum(planned.draw for planned in beats)
         exist = sum(planned.exists for planned in beats)
-        least = f"  {_least(estimate, style):>8}" if drawn and timed else ""
+        least = f"  {_least(estimate, style) if drawn else '':>8}" if timed else ""
         paper.line(f"  {style:<{width}}  {drawn:>7,}  {exist:>6,}{least}")
     if plan.again:
         paper.line(f"  {plan.again:,} of them exist; the old images are kept in old_images/")
@@ -48,7 +53,7 @@ def show(
         paper.line(f"  {plural(outdated, 'image')} {are} outdated and kept: redraw with --outdated")
     if plan.unselected_count:
         paper.line(
-            f"  {plural(plan.unselected_count, 'more beat')} of the project would not be drawn"
+            f"  {plural(plan.unselected_count, 'more image')} of the project would not be drawn"
         )
     _requests(paper, styles, estimate)
     if plan.blocked:
@@ -101,7 +106,9 @@ def _least(estimate: Estimate, style: str) -> str:
     if departure is not None:
         whole = departure + (estimate.answer_seconds or 0.0)
         return duration(whole) if whole else plural(estimate.longest_chain, "answer")
-    return "not today" if estimate.keys and estimate.keys.get(style) else "no key"
+    if estimate.keys is None:
+        return "unknown"
+    return "not today" if estimate.keys.get(style) else "no key"
 
 
 def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
@@ -118,7 +125,7 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
         parts.append(f"as long as {plural(chain, 'answer')} {'takes' if chain < 2 else 'take'}")
     if estimate.price:
         thoughts = estimate.thoughts_price
-        more = f", plus thinking at ${thoughts:.2f} per million tokens" if thoughts else ""
+        more = f", plus thinking at ${thoughts:g} per million tokens" if thoughts else ""
         parts.append(f"about {money(estimate.price * requests)}{more}")
     elif estimate.price is None:
         parts.append("cost unknown")

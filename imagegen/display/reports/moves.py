@@ -10,6 +10,7 @@ from imagegen.editing.renumber import Cleaned, Renumbered
 from imagegen.project.layout import OLD, PICTURES
 from imagegen.project.steps import Move, Step
 from imagegen.review.older_images import Adoption
+from imagegen.workspace.undo_data import OVERRIDES
 
 _SHOWN: Final = 10
 
@@ -131,8 +132,13 @@ def print_undo(paper: Paper, name: str, steps: tuple[Step, Step] | None) -> None
     outcome = f"{plural(count, 'image')} restored" if count else "all is as before"
     kind = _KINDS.get(step.kind, sanitize(step.kind))
     paper.line(f"{sanitize(name)}: undid the last {kind}: {outcome}.")
+    overridden = step.settled.get(OVERRIDES)
+    if isinstance(overridden, dict) and overridden:
+        those = plural(len(overridden), "beat")
+        paper.line(f"  overrides.toml is as before for {those}, including prompts.")
     if count and any(_put_away(move) for move in back.moves):
-        paper.line("  The images they replaced are in old_images/.")
+        replaced = "image it" if count == 1 else "images they"
+        paper.line(f"  The {replaced} replaced {'is' if count == 1 else 'are'} in old_images/.")
 
 
 def _put_away(move: Move) -> bool:

@@ -17,12 +17,12 @@ from imagegen.display.text.formatting import (
     without_prompts,
 )
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import STYLES, join_some, plural, sanitize
+from imagegen.display.text.sanitize import STYLES, join_some, plural, sanitize, status_word
 from imagegen.project.beat_status import Status
 from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import BeatAddress
 from imagegen.review.status import BeatState, ProjectStatus, StyleStatus
-from imagegen.workspace.outdated import older_rule
+from imagegen.workspace.outdated import changed_label, older_rule
 from imagegen.workspace.survey import not_here
 
 _NUMBERS_SHOWN: Final = 5
@@ -32,9 +32,6 @@ _BESIDE: Final = 40
 """Columns that the bars leave for errors, if needed."""
 
 _PLACEHOLDER: Final = "placeholder"
-_CHANGED: Final = {"words": "prompt", "predecessor": "the image before"}
-"""What changed, for people; others are as in JSON."""
-
 _ROWS_SHOWN: Final = 40
 _ALIKE: Final = 3
 """From this many rows of one sign on, a count replaces them."""
@@ -43,12 +40,14 @@ _ALIKE: Final = 3
 def show(paper: Paper, status: ProjectStatus, path: str, now: float) -> None:
     """Print a project's status; `path` is its folder as typed, `now` the wall clock's time."""
     styles = {name: style for name, style in status.styles.items() if style.total}
-    done = sum(style.there for style in styles.values())
+    sketches = sum(style.placeholder for style in styles.values())
+    done = sum(style.there for style in styles.values()) + sketches
     total = sum(style.total for style in styles.values())
     dot = f" {paper.glyphs.dot} "
     counts = f"{done:,}/{plural(total, 'image')}"
-    sketches = sum(style.placeholder for style in styles.values())
-    counts += f", {plural(sketches, 'placeholder')}" if sketches else ""
+    if sketches:
+        are_all = sketches == done > 1
+        counts += f", {'all placeholders' if are_all else plural(sketches, 'placeholder')}"
     if status.shard is not None:
         shard = status.shard
         counts += f", shard {shard.shard}: {shard.complete:,}/{shard.total:,}"
@@ -109,12 +108,16 @@ def _run(status: ProjectStatus, now: float) -> list[str]:
 def _style(
     paper: Paper, name: str, style: StyleStatus, causes: Mapping[str, str], cells: int
 ) -> None:
+    """Print a style's bar, which placeholders fill too, its rows of signs, and its causes."""
+    done = style.there + style.placeholder
     full = cells * style.there // style.total
+    filled = cells * done // style.total
     bar = Text(f"{name}  ")
     bar.append(paper.glyphs.full * full, style="green")
-    bar.append(paper.glyphs.empty * (cells - full), style="dim")
-    share = 100 * style.there // style.total
-    bar.append(f"  {style.there:,}/{style.total:,}  {share} %")
+    bar.append(paper.glyphs.full * (filled - full), style="dim")
+    bar.append(paper.glyphs.empty * (cells - filled), style="dim")
+    share = 100 * done // style.total
+    bar.append(f"  {done:,}/{style.total:,}  {share} %")
     if len(bar) + 2 + len("  ".join(causes)) < paper.width:
         for cause, colour in causes.items():
             bar.append(f"  {cause}", style=colour)
@@ -131,16 +134,18 @@ def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, st
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
-        # While beat numbers have changed, other prompts are only a consequence.
-        if cause is not None and not (style.moved and "words" in beat.changed):
+        if cause is not None:
             short = names.short(beat.key)
             by_cause.setdefault((beat.status, cause), []).append(short)
     lines = {}
     for (status, cause), beats in by_cause.items():
         numbers = join_some(beats, _NUMBERS_SHOWN)
         colour = "bold red" if status is Status.ERROR else STYLES[status]
-        what = plural(len(beats), cause) if cause == _PLACEHOLDER else f"{len(beats):,} {cause}"
-        lines[f"{paper.glyphs[status]} {sanitize(what)}: {numbers}"] = colour
+        counted = f"{len(beats):,} {sanitize(cause)}"
+        if cause == _PLACEHOLDER:
+            them = "it" if len(beats) == 1 else "them"
+            counted = f"{plural(len(beats), cause)}; the next run replaces {them}"
+        lines[f"{paper.glyphs[status]} {counted}: {numbers}"] = colour
     return lines
 
 
@@ -155,10 +160,9 @@ def _cause(beat: BeatState) -> str | None:
     if beat.blocked_by is not None:
         return f"blocked by {beat.blocked_by}"
     if beat.changed:
-        changed = (_CHANGED.get(reason, reason) for reason in beat.changed)
-        return f"outdated, {' and '.join(changed)} changed"
+        return f"outdated, {changed_label(beat.changed)} changed"
     if beat.status is Status.WAIVED:
-        return "skipped"
+        return status_word(beat.status)
     return _PLACEHOLDER if beat.placeholder else None
 
 
@@ -173,7 +177,7 @@ def _rows(paper: Paper, beats: Sequence[BeatState]) -> Iterator[Text]:
         is_short = len(rows) <= _ROWS_SHOWN // 4 or len(rows_alike) < _ALIKE
         if status is not None and not is_short:
             count = sum(beat is not None for row in rows_alike for beat in row)
-            yield Text.assemble("  … ", (f"{count:,} {status.value}", STYLES[status]))
+            yield Text.assemble("  … ", (f"{count:,} {status_word(status)}", STYLES[status]))
             continue
         for row in rows_alike[: max(0, _ROWS_SHOWN - shown_count)]:
             yield signs((None if beat is None else beat.status for beat in row), paper.glyphs)
@@ -255,18 +259,21 @@ def _exports(paper: Paper, status: ProjectStatus, path: str) -> None:
 
 
 def _chosen(paper: Paper, status: ProjectStatus, path: str) -> None:
-    parts = [f"{status.chosen:,} of {plural(status.beats, 'beat')} chosen"]
+    parts = [f"{status.chosen:,} of {status.beats:,} chosen"]
     for names, label in (
         (status.redrawn_since_chosen, "redrawn since"),
         (status.flagged, "flagged"),
-        (status.placeholders_chosen, "placeholders"),
-        (status.chosen_without_picture, "missing image"),
-        (status.copies_missing, "no copy in selected_images"),
+        (
+            status.placeholders_chosen,
+            "placeholder" if len(status.placeholders_chosen) == 1 else "placeholders",
+        ),
+        (status.chosen_without_picture, "with a missing image"),
+        (status.copies_missing, "without a copy in selected_images"),
     ):
         if names:
-            parts.append(f"{label}: {join_some(names, _CHOICES_SHOWN)}")
+            parts.append(f"{len(names):,} {label}: {join_some(names, _CHOICES_SHOWN)}")
     paper.line()
-    paper.wrap("", "; ".join(parts), indent=2)
+    paper.wrap("", ", ".join(parts), indent=2)
     if status.redrawn_since_chosen or status.chosen_without_picture or status.copies_missing:
         listing = project_command("choose", path, "--list", *next_steps.beats_option(status, path))
         paper.command_list((listing, "lists the choices, to choose again if needed"))

@@ -21,7 +21,7 @@ from imagegen.display.text.formatting import (
     tokens,
 )
 from imagegen.display.text.paper import Paper
-from imagegen.display.text.sanitize import duration, join_some, plural, sanitize
+from imagegen.display.text.sanitize import duration, join_some, plural, sanitize, status_word
 from imagegen.display.views.run_notes import RunNotes
 from imagegen.events.types import BeatCounts, Complete
 from imagegen.project.beat_status import Status
@@ -68,8 +68,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     `path` is the project's folder as typed, `folder` its folder of images, `now` the wall
     clock's time in seconds. `is_resumable` is false for images drawn apart from the project.
     `source_options` name a keys file and a URL; like `--limit` (`limited`), they are not
-    remembered for `resume`. `view_cleared` means that the live view's output is gone.
-    With `is_preview` the run drew placeholders.
+    remembered for `resume`. `draws_placeholders` means that another provider is to draw the
+    project. `view_cleared` means that the live view's output is gone.
     """
 
     complete: Complete
@@ -81,8 +81,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     is_resumable: bool = True
     source_options: Sequence[str] = ()
     limited: bool = False
+    draws_placeholders: bool = False
     view_cleared: bool = False
-    is_preview: bool = False
     now: float
 
     @property
@@ -166,7 +166,7 @@ def show(paper: Paper, ended: RunSummary) -> None:
     unselected = ended.plan.unselected_count if ended.plan else 0
     if unselected:
         paper.line(
-            f"  {plural(unselected, 'more beat')} of the project {_were(unselected)} not selected"
+            f"  {plural(unselected, 'more image')} of the project {_were(unselected)} not selected"
         )
     outdated = sum(style.outdated for style in counts.values())
     if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
@@ -174,6 +174,9 @@ def show(paper: Paper, ended: RunSummary) -> None:
     redrawn = ended.redrawn
     if any(style.there for style in counts.values()) or ended.again:
         _where(paper, ended, redrawn)
+    if ended.draws_placeholders and any(style.there for style in counts.values()):
+        run = project_command("run", ended.path)
+        paper.wrap("  ", f"They are placeholders: {run} replaces them", indent=4)
     hint = _size_hint(ended)
     if hint:
         paper.wrap("  ", hint, indent=4)
@@ -182,21 +185,13 @@ def show(paper: Paper, ended: RunSummary) -> None:
     if complete.exit_code:
         paper.line()
         problems(paper, ended)
-    else:
-        _next_steps(paper, ended, redrawn)
-
-
-def _next_steps(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
-    """Print what to do after a run that drew all it was asked for."""
-    if redrawn:
+    elif redrawn:
         undo = project_command("undo", ended.path)
-        what = "image" if len(redrawn) == 1 else f"{len(redrawn):,} images"
-        paper.command_list((undo, f"brings the previous {what} back"))
-    elif ended.is_resumable and any(style.there for style in ended.complete.counts.values()):
-        commands = [(project_command("gallery", ended.path), "shows all images side by side")]
-        if ended.is_preview:
-            commands.append((project_command("run", ended.path), "replaces the placeholders"))
-        paper.command_list(*commands)
+        images = "image" if len(redrawn) == 1 else "images"
+        paper.command_list((undo, f"brings the previous {images} back"))
+    elif ended.is_resumable and any(style.there for style in counts.values()):
+        gallery = project_command("gallery", ended.path)
+        paper.command_list((gallery, "shows all images side by side"))
 
 
 def _where(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
@@ -205,15 +200,16 @@ def _where(paper: Paper, ended: RunSummary, redrawn: Sequence[Beat]) -> None:
     if len(redrawn) == 1:
         beat = redrawn[0]
         folder = folder / beat.style / f"Shot_{beat.shot}" / f"Beat_{beat.beat}.png"
-    what = "Placeholder" if ended.is_preview else "Image"
-    paper.line(f"  {what}{'s' * (len(redrawn) != 1)}: {sanitize(folder.as_posix(), 4096)}")
+    paper.line(
+        f"  {'Image' if len(redrawn) == 1 else 'Images'}: {sanitize(folder.as_posix(), 4096)}"
+    )
 
 
 def _warnings(paper: Paper, ended: RunSummary) -> None:
     """Repeat the warnings if they disappeared with the view."""
-    warnings = list(ended.heard.warnings) if ended.view_cleared else []
-    for warning in warnings[:_WARNINGS_SHOWN]:
-        paper.wrap("  warning: ", sanitize(warning, 600), indent=4)
+    warnings = list(ended.heard.warnings.items()) if ended.view_cleared else []
+    for warning, label in warnings[:_WARNINGS_SHOWN]:
+        paper.wrap(f"  {label}: ", sanitize(warning, 600), indent=4)
     if len(warnings) > _WARNINGS_SHOWN:
         paper.line(
             f"  … and {len(warnings) - _WARNINGS_SHOWN:,} more warnings in .imagegen/run.log"
@@ -240,14 +236,12 @@ def columns(counts: Collection[BeatCounts]) -> dict[str, str]:
     The first ones are always shown, the others only if they count anything.
     """
     always = {"drawn": "complete", "existed": "skipped", "error": "error"}
-    seldom = {
-        "outdated": "outdated",
-        "skipped": "waived",
-        "blocked": "blocked",
-        "pending": "pending",
+    seldom = (Status.OUTDATED, Status.WAIVED, Status.BLOCKED, Status.PENDING)
+    return always | {
+        status_word(status): status.value
+        for status in seldom
+        if any(getattr(c, status.value) for c in counts)
     }
-    present = {head: name for head, name in seldom.items() if any(getattr(c, name) for c in counts)}
-    return always | present
 
 
 def problems(paper: Paper, ended: RunSummary) -> None:

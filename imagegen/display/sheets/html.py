@@ -18,6 +18,7 @@ from imagegen.display.text.sanitize import plural, sanitize_html
 from imagegen.images import thumbnails
 from imagegen.project.beat_status import Status
 from imagegen.review.contact_sheet import CHOSEN, Gallery, SheetCell, SheetRow
+from imagegen.workspace.outdated import changed_label
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -322,7 +323,7 @@ def marks(cell: SheetCell) -> Iterator[tuple[str, str]]:
     if cell.belongs_to:
         yield "flag", f"belongs to {cell.belongs_to}"
     if cell.changed:
-        yield "", f"outdated: {' and '.join(cell.changed)} changed"
+        yield "", f"outdated: {changed_label(cell.changed)} changed"
 
 
 _SIGNS: Final = {"chosen": "✓ ", "flagged": "⚑ "}

@@ -2,12 +2,15 @@
 
 import math
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from imagegen.project.beat_status import Status
+
+if TYPE_CHECKING:
+    from imagegen.project.storyboard import Beat
 
 
 class Glyphs(msgspec.Struct, frozen=True):
@@ -83,6 +86,11 @@ def glyphs_for(encoding: str | None, *, colour: bool) -> Glyphs:
     return msgspec.structs.replace(chosen, signs={**chosen.signs, Status.SKIPPED: "="})
 
 
+def status_word(status: Status) -> str:
+    """Return what people call a status: `skip` makes a beat need no image."""
+    return "skipped" if status is Status.WAIVED else status.value
+
+
 _JOINERS: Final = frozenset("\u200c\u200d")
 """They join or separate letters in Persian, Indic scripts and emoji, nothing else."""
 _LONGEST_LIST: Final = 1000
@@ -134,10 +142,21 @@ def _escaped(character: str) -> str:
 def duration(seconds: float) -> str:
     """Write a duration as 0:54, 12:03 or 1:02:03; begun seconds count."""
     # Differences of clock times are some billionths of a second too long.
-    whole = max(0, math.ceil(round(seconds, 6)))
+    whole = max(0, math.ceil(round(seconds, 3)))
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def counts(beats: int, styles: Mapping[str, Sequence["Beat"]]) -> str:
+    """Return `6 beats in 2 shots, in 3 styles: 18 images`; `beats` counts once for all styles."""
+    drawn = {style: own for style, own in styles.items() if own}
+    shots = len({beat.shot for own in drawn.values() for beat in own})
+    images = sum(map(len, drawn.values()))
+    return (
+        f"{plural(beats, 'beat')} in {plural(shots, 'shot')}, "
+        f"in {plural(len(drawn), 'style')}: {plural(images, 'image')}"
+    )
 
 
 def plural(count: int, noun: str) -> str:

@@ -25,7 +25,11 @@ class ActionsView(Plain):
         if isinstance(event, Start):
             self._command(github_escape.command("group", f"{sanitize(event.project)}: drawing"))
             self._open = True
-        if isinstance(event, WarningEvent) and self._warnings < github_escape.ANNOTATIONS:
+        if (
+            isinstance(event, WarningEvent)
+            and not event.note
+            and self._warnings < github_escape.ANNOTATIONS
+        ):
             self._warnings += 1
             self._tally.handle(event)
             self._command(

@@ -109,7 +109,7 @@ def _parts(event: Event) -> list[str]:
             cost = f"about ${event.cost_in_all:.2f} in all" if event.cost_in_all else ""
             return ["forecast", f"{_span(event.seconds) or 'unknown'} left", cost]
         case WarningEvent():
-            return ["warning", event.message]
+            return ["note" if event.note else "warning", event.message]
         case Complete():
             return _complete(event)
     return [type(event).__name__.lower()]

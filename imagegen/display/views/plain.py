@@ -98,7 +98,7 @@ class Plain:
                 self._forecast = True
                 return _forecast(event)
             case WarningEvent():
-                return f"  warning: {sanitize(event.message)}"
+                return f"  {'note' if event.note else 'warning'}: {sanitize(event.message)}"
         return None
 
     def _beat(self, event: Progress) -> str | None:
@@ -137,11 +137,10 @@ def _start(event: Start) -> str:
     left = sum(style.pending for style in event.styles.values())
     existing = sum(style.there for style in event.styles.values())
     exists = f", {existing:,} exist" if existing else ""
-    size = sanitize(f"{event.image_size} {event.aspect_ratio}")
     cost = f"about {price(event.price)} an image" if event.price else ""
-    # A provider without models has its own name as the model's.
-    drawn_by = dict.fromkeys(map(sanitize, (event.provider, event.model)))
-    details = filter(None, [*drawn_by, size, cost])
+    parts = [event.provider, event.model, event.image_size, event.aspect_ratio, cost]
+    # The sketch provider's only model has its name.
+    details = dict.fromkeys(sanitize(part) for part in parts if part)
     resumes = ", resuming the last run" if event.resumes else ""
     exists += f", {event.reused:,} of them reused" if event.reused else ""
     of = f", shard {sanitize(event.shard)}" if event.shard else ""

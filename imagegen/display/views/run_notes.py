@@ -15,8 +15,8 @@ class RunNotes:
 
     `errors` are in order of arrival. `blocked` has the beats
     that cannot be drawn, each with the number of the beat that it continues. `limited` are the
-    tails of keys that got a 429, `drawn` the drawn beats, `warnings` each warning once.
-    `misfits` are images that differ from the request, and how.
+    tails of keys that got a 429, `drawn` the drawn beats, `warnings` each warning once,
+    with its label. `misfits` are images that differ from the request, and how.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class RunNotes:
         self.blocked: dict[BeatAddress, str] = {}
         self.limited: dict[str, None] = {}
         self.drawn: set[BeatAddress] = set()
-        self.warnings: dict[str, None] = {}
+        self.warnings: dict[str, str] = {}
         self.misfits: dict[BeatAddress, str] = {}
 
     def handle(self, event: Event) -> None:
@@ -40,7 +40,7 @@ class RunNotes:
             case Progress(status=Status.BLOCKED):
                 self.blocked[event.address] = event.blocked_by or ""
             case WarningEvent():
-                self.warnings[event.message] = None
+                self.warnings[event.message] = "note" if event.note else "warning"
             case Progress(status=Status.COMPLETE):
                 self.drawn.add(event.address)
                 if event.misfit is not None:

@@ -209,7 +209,7 @@ class RunProgress:
                 self._key(event, received_at)
             case Forecast():
                 self._forecast(event, received_at)
-            case WarningEvent():
+            case WarningEvent(note=False):
                 self.warnings.append(event.message)
             case Complete():
                 self.complete = event

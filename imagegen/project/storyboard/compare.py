@@ -1,14 +1,14 @@
 """Find files with prompts that differ from those that are used."""
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from imagegen.errors import UsageError
-from imagegen.project.storyboard.beat import Beat, BeatAddress, Storyboard
+from imagegen.project.storyboard.beat import Beat, BeatAddress, BeatKey, Storyboard
 from imagegen.project.storyboard.load import candidate_files, load, siblings
-from imagegen.shell import project_command
 
 _NAMED = 3
 _MOST_COMPARED = 64 * 1024 * 1024
@@ -76,18 +76,19 @@ def _note(project: Path, used: Storyboard, used_prompts: _Own, other: _Other) ->
     except UsageError as error:
         return f"{other.name} is not used, and has errors: {error.message}"
     beats = [beat for style in other.styles for beat in board.beats.get(style, ())]
-    differ = [
-        beat
+    # A beat counts once for all styles.
+    differ = dict.fromkeys(
+        beat.key
         for beat in beats
         if (words := used_prompts.get(beat.address)) is not None
         and words.split() != beat.words.split()
-    ]
-    more = sum(beat.address not in used_prompts for beat in beats)
+    )
+    more = len({beat.key for beat in beats if beat.address not in used_prompts})
     if not differ and not more:
         return None
     findings = []
     if differ:
-        findings.append(f"{_prompts(len(differ))} ({_some(differ)})")
+        findings.append(f"{_prompts(len(differ))} ({_some([*differ], beats)})")
     if more:
         findings.append(f"it has {more:,} beat{'s' * (more != 1)} that {other.instead} has not")
     files = other.files if other.is_place else (other.name,)
@@ -96,9 +97,8 @@ def _note(project: Path, used: Storyboard, used_prompts: _Own, other: _Other) ->
     is_newer = ", which is newer" if newer else ""
     use = ""
     if other.is_place:
-        use = (
-            f"; to use it: {project_command('run', project, '--beats', str(project / other.name))}"
-        )
+        name = msgspec.json.encode(other.name.removesuffix("/")).decode()
+        use = f"; to use it: write beats = {name} in imagegen.toml, or delete {other.instead}"
     return f"{other.instead} is used, not {other.name}{is_newer}: {' and '.join(findings)}{use}"
 
 
@@ -106,9 +106,12 @@ def _prompts(count: int) -> str:
     return "1 prompt differs" if count == 1 else f"{count:,} prompts differ"
 
 
-def _some(beats: Sequence[Beat]) -> str:
-    names = ", ".join(str(beat.address) for beat in beats[:_NAMED])
-    return f"{names} and {len(beats) - _NAMED:,} more" if len(beats) > _NAMED else names
+def _some(keys: Sequence[BeatKey], beats: Sequence[Beat]) -> str:
+    """Return the first of these beats, each with its shot only if `beats` need it."""
+    shots = collections.Counter(beat for _, beat in {beat.key for beat in beats})
+    short = (beat if shots[beat] == 1 else f"{shot}/{beat}" for shot, beat in keys[:_NAMED])
+    names = ", ".join(short)
+    return f"{names} and {len(keys) - _NAMED:,} more" if len(keys) > _NAMED else names
 
 
 def _size(path: Path) -> int:
