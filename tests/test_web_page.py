@@ -187,7 +187,7 @@ def test_a_failed_beat_is_tried_again(commands: Commands, server: GeminiServer, 
         page.get_by_role("button", name="Show 1 failed beat").click()
         expect(page.get_by_role("row")).to_have_count(2)
         for style in STYLES:
-            page.get_by_role("button", name=f"Retry 1.2 in {style}").click()
+            page.get_by_role("button", name=f"Redraw 1.2 in {style}").click()
             expect(count_of(page, style)).to_have_text("3/3")
             expect(page.get_by_role("button", name="Stop")).to_be_hidden()
         expect(page.get_by_text("No beat has failed.")).to_be_visible()
@@ -573,7 +573,7 @@ def test_a_redraw_while_a_run_is_active_says_so(
             expect(said).to_contain_text("A run is active: stop it, or try again")
             expect(said).not_to_contain_text("process")
             page.keyboard.press("Escape")
-            page.get_by_role("button", name="Retry 1.2 in clear").click()
+            page.get_by_role("button", name="Redraw 1.2 in clear").click()
             expect(page.locator(".notice", has_text="A run is active")).to_be_visible()
         commands.wait(run)
         expect(page.locator(".notice", has_text="A run is active")).to_have_count(0)
