@@ -100,7 +100,7 @@ def _all(
         server.fault("iron key", Answer.REFUSED, times=3)
         for _, page in _opened(browser, size, scheme, server):
             page.get_by_role("button", name="Start").click()
-            page.get_by_role("button", name="Retry").first.wait_for()
+            page.get_by_role("button", name="Redraw").first.wait_for()
             picture(page, "failing")
             page.get_by_role("button", name="Stop").click()
             page.get_by_text("Stopped on request").wait_for()
