@@ -100,6 +100,19 @@ def shade(pixel: Sequence[int]) -> str:
     return "".join(name for name, value in zip("rgb", pixel, strict=True) if value > 127)
 
 
+def test_what_changed_since_it_was_chosen_is_a_warning(root: Path, encoder: Ffmpeg) -> None:
+    """Redrawn images go in as they were chosen; flagged ones need another look."""
+    choose(root, "clear", "2.1", flagged=True)
+    place = root / "generated_images/clear/Shot_1/Beat_1.1.png"
+    place.write_bytes(drawing("black"))
+    done = exported(root, encoder)
+    assert done.warnings == (
+        "redrawn since they were chosen, the chosen images are exported: 1.1",
+        "flagged for another look: 2.1",
+    )
+    assert shade(pixels(encoder, done.film)[0]) == "r"
+
+
 def test_each_image_lasts_as_its_beat(root: Path, encoder: Ffmpeg) -> None:
     """Images abut, and frames are what the durations add up to."""
     done = exported(root, encoder)

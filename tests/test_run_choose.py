@@ -191,7 +191,7 @@ def test_what_was_redrawn_since_is_told(commands: Commands, root: Path) -> None:
     assert (told["chosen"], told["beats"]) == (3, 3)
     assert told["redrawn_since_chosen"] == ["1.2"]
     assert told["flagged"] == ["1.1", "1.2", "1.3"]
-    assert "3 of 3 chosen, 1 redrawn since: 1.2" in went_well(commands.run("status", root)).out
+    assert "3 of 3 beats chosen; redrawn since: 1.2" in went_well(commands.run("status", root)).out
     listed = went_well(commands.run("choose", root, "--list")).out
     assert [line for line in listed.splitlines() if "redrawn since" in line] == [
         line for line in listed.splitlines() if line.startswith("  1.2")
@@ -251,8 +251,8 @@ def test_status_tells_what_became_of_another_tools_choices(commands: Commands, r
     assert [one["name"] for one in told["choices_unclear"]] == ["notes"]
     words = " ".join(went_well(commands.run("status", root)).out.split())
     for said_of_it in (
-        "1 with a missing image: 1.2",
-        "1 without a copy in selected_images: 1.1",
+        "missing image: 1.2",
+        "no copy in selected_images: 1.1",
         "Copies that belong to no choice (kept): selected_images/Beat_1.3.png",
         "notes is not a choice",
     ):

@@ -249,6 +249,14 @@ def test_check_can_be_interrupted(commands: Commands) -> None:
 # add
 
 
+def test_what_is_too_short_for_a_key_is_not_added(commands: Commands, home: Path) -> None:
+    """From a pipe nobody can be asked whether it is all of the key."""
+    done = commands.run("keys", "add", "clear", stdin=b"ab\n")
+    assert done.code == 2
+    assert "nothing was added: the key has fewer than 8 characters" in done.err
+    assert not home.exists()
+
+
 def test_add_reads_the_key_from_a_pipe(commands: Commands, home: Path) -> None:
     """The first line of stdin goes into the user's own file, which is made for it."""
     done = commands.run("keys", "add", "clear", stdin=f"{A}\n{B}\n".encode())

@@ -551,6 +551,8 @@ def test_sketches_are_pictures_to_draw(commands: Commands, page: Page) -> None:
         expect(page.get_by_text("missing")).to_have_count(0)
         expect(cell(page, "clear", "1.1")).to_have_accessible_name(re.compile("a placeholder"))
         expect(cell(page, "clear", "1.1").locator("img.there")).to_be_visible()
+        page.locator("#review-all").click()
+        expect(page.locator("#review")).to_contain_text("a placeholder; the next run replaces it")
 
 
 def test_a_redraw_while_a_run_is_active_says_so(

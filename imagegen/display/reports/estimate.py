@@ -125,7 +125,7 @@ def _in_all(requests: int, estimate: Estimate, dot: str) -> str:
         parts.append(f"as long as {plural(chain, 'answer')} {'takes' if chain < 2 else 'take'}")
     if estimate.price:
         thoughts = estimate.thoughts_price
-        more = f", plus thinking at ${thoughts:g} per million tokens" if thoughts else ""
+        more = f", plus thinking at ${thoughts:.2f} per million tokens" if thoughts else ""
         parts.append(f"about {money(estimate.price * requests)}{more}")
     elif estimate.price is None:
         parts.append("cost unknown")

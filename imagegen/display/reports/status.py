@@ -134,7 +134,8 @@ def _causes(paper: Paper, style: StyleStatus, names: BeatLabels) -> dict[str, st
     by_cause: dict[tuple[Status, str], list[str]] = {}
     for beat in style.beats if _has_causes(style) else ():
         cause = _cause(beat)
-        if cause is not None:
+        # While beat numbers have changed, other prompts are only a consequence.
+        if cause is not None and not (style.moved and "words" in beat.changed):
             short = names.short(beat.key)
             by_cause.setdefault((beat.status, cause), []).append(short)
     lines = {}
@@ -259,7 +260,7 @@ def _exports(paper: Paper, status: ProjectStatus, path: str) -> None:
 
 
 def _chosen(paper: Paper, status: ProjectStatus, path: str) -> None:
-    parts = [f"{status.chosen:,} of {status.beats:,} chosen"]
+    parts = [f"{status.chosen:,} of {plural(status.beats, 'beat')} chosen"]
     for names, label in (
         (status.redrawn_since_chosen, "redrawn since"),
         (status.flagged, "flagged"),
@@ -267,13 +268,13 @@ def _chosen(paper: Paper, status: ProjectStatus, path: str) -> None:
             status.placeholders_chosen,
             "placeholder" if len(status.placeholders_chosen) == 1 else "placeholders",
         ),
-        (status.chosen_without_picture, "with a missing image"),
-        (status.copies_missing, "without a copy in selected_images"),
+        (status.chosen_without_picture, "missing image"),
+        (status.copies_missing, "no copy in selected_images"),
     ):
         if names:
-            parts.append(f"{len(names):,} {label}: {join_some(names, _CHOICES_SHOWN)}")
+            parts.append(f"{label}: {join_some(names, _CHOICES_SHOWN)}")
     paper.line()
-    paper.wrap("", ", ".join(parts), indent=2)
+    paper.wrap("", "; ".join(parts), indent=2)
     if status.redrawn_since_chosen or status.chosen_without_picture or status.copies_missing:
         listing = project_command("choose", path, "--list", *next_steps.beats_option(status, path))
         paper.command_list((listing, "lists the choices, to choose again if needed"))

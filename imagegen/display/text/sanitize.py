@@ -142,7 +142,7 @@ def _escaped(character: str) -> str:
 def duration(seconds: float) -> str:
     """Write a duration as 0:54, 12:03 or 1:02:03; begun seconds count."""
     # Differences of clock times are some billionths of a second too long.
-    whole = max(0, math.ceil(round(seconds, 3)))
+    whole = max(0, math.ceil(round(seconds, 6)))
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

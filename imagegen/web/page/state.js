@@ -225,7 +225,8 @@ export class State {
     return counts;
   }
 
-  // The number of images that exist, exist or are placeholders, are wanted, can still be drawn, failed or are outdated, and of
+  // The number of images that exist, exist or are placeholders, are wanted, can still be drawn,
+  // failed or are outdated, and of
   // placeholders among those that can be drawn.
   sums() {
     const sums = { there: 0, shown: 0, total: 0, left: 0, failed: 0, outdated: 0, sketches: 0 };
