@@ -215,9 +215,9 @@ def _save(
             files.archive_copy(path, run.old_folder / path.relative_to(run.layout.pictures))
         files.write(path, *parts)
     except ImagegenError as error:
-        return _rescued(run, parts, error)
+        return _rescue(run, parts, error)
     except OSError as error:
-        return _rescued(run, parts, files.storage_error(error, path))
+        return _rescue(run, parts, files.storage_error(error, path))
     width, height = png.size_of(data) or (0, 0)
     model = run.provider.catalogue.find(run.provider.model)
     expected = model.asked_pixels(request.aspect_ratio, request.image_size)
@@ -231,7 +231,7 @@ def _save(
     )
 
 
-def _rescued(run: RunState, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
+def _rescue(run: RunState, parts: tuple[bytes, memoryview], error: ImagegenError) -> ImagegenError:
     """Keep elsewhere what the project's disk refused, and say where: it was paid for."""
     folder = rescue.keep(run.layout, parts)
     if folder is None:

@@ -42,24 +42,24 @@ class Forecaster:
         if now < self._next or run.shutdown is not None:
             return
         began = run.runtime.clock.now()
-        expected = self._expected(now)
+        expected = self._forecast(now)
         took = run.runtime.clock.now() - began
         self._next = now + min(max(_EVERY, _IDLE * took), _RARELY)
         ends = {style: None if s is None else now + s for style, s in expected.items()}
         cost = run.spending.projected_total(sum(w.remaining + w.in_flight for w in self._workers))
-        if not self._changed(ends, cost, now):
+        if not self._has_changed(ends, cost, now):
             return
         self._ends, self._cost = ends, cost
         run.emit(
             Forecast(
                 seconds=longest(expected.values()),
-                styles={style: _rounded(seconds) for style, seconds in expected.items()},
+                styles={style: _round(seconds) for style, seconds in expected.items()},
                 cost=run.spending.total,
                 cost_in_all=cost,
             )
         )
 
-    def _expected(self, now: MonotonicTime) -> dict[str, float | None]:
+    def _forecast(self, now: MonotonicTime) -> dict[str, float | None]:
         """Return in how many seconds each style's last image will be there."""
         run, answer = self._run, self._run.mean_latency
         if run.circuit_breaker.is_open:
@@ -78,7 +78,7 @@ class Forecaster:
         departures = _departures(left, run.key_pool, by_width, chained)
         return {w.style: _end(w, departures[w.style], answer, now) for w in self._workers}
 
-    def _changed(
+    def _has_changed(
         self, ends: Mapping[str, float | None], cost: float | None, now: MonotonicTime
     ) -> bool:
         before = self._ends
@@ -188,7 +188,7 @@ def _by_width(count: int, width: int, answer: float | None) -> float | None:
     return rounds * answer
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 

@@ -92,7 +92,7 @@ class Outcomes:
             self._in_error(task, error)
 
     def _complete(self, task: Task, saved: Saved, usage: dict[str, Any]) -> None:
-        self._answered(task)
+        self._on_answer(task)
         self._run.room.saved(saved.bytes)
         self._run.trouble, self._run.useless_probes = None, 0
         if self._run.rejections.drawn(self._run.runtime.clock.now()):
@@ -130,7 +130,7 @@ class Outcomes:
         """Act on an answer of the service, or on a beat that could not be sent."""
         run, task, fault = self._run, failure.task, failure.fault
         if failure.sent:
-            self._answered(task)
+            self._on_answer(task)
         else:
             run.circuit_breaker.on_unsent(task)
             if run.circuit_breaker.is_open:
@@ -211,7 +211,7 @@ class Outcomes:
             # When the next probe may leave has changed, for every style.
             run.runtime.wake()
 
-    def _answered(self, task: Task) -> None:
+    def _on_answer(self, task: Task) -> None:
         held_up = self._run.circuit_breaker.state is not State.CLOSED
         if self._run.circuit_breaker.on_response(task):
             self._run.emit(Waiting(reason="online", message="the service answers again"))

@@ -43,7 +43,7 @@ class Rejections(Generic[T]):
         self.suspect: ProviderError | None = None
         self._last_image = -math.inf
         self._groups: dict[str, _Group[T]] = {}
-        self._own: dict[T, str] = {}
+        self._spared_words: dict[T, str] = {}
 
     def charges(
         self, task: T, beat: object, fault: ProviderError, prompt: str = "", *, limit: int = ALIKE
@@ -54,7 +54,7 @@ class Rejections(Generic[T]):
         them says nothing of others. After `limit` different ones no more are charged.
         """
         words = words_alike(fault, prompt)
-        if self._own.get(task) == words:
+        if self._spared_words.get(task) == words:
             # An image came after it was spared: this says nothing of other beats.
             return True
         group = self._groups.setdefault(words, _Group())
@@ -93,7 +93,7 @@ class Rejections(Generic[T]):
         stopped = self.suspect is not None
         self.suspect = None
         for words, group in self._groups.items():
-            self._own |= dict.fromkeys(group.spared, words)
+            self._spared_words |= dict.fromkeys(group.spared, words)
         self._groups.clear()
         return stopped
 

@@ -19,7 +19,7 @@ class StyleReporter:
         self._style = style
         self._total = total
         self._waiting_until = 0.0
-        self._told_at_most = False
+        self._has_warned_of_cap = False
         self._last_reported: dict[str, KeyUpdate] = {}
 
     def report_beat(self, beat: Beat, status: Status, completed: int, **fields: object) -> None:
@@ -66,8 +66,8 @@ class StyleReporter:
 
     def warn_width_cap(self, requests: int) -> None:
         """Report, once, that this many requests are in flight and no more may be added."""
-        if not self._told_at_most:
-            self._told_at_most = True
+        if not self._has_warned_of_cap:
+            self._has_warned_of_cap = True
             message = (
                 f"{self._style}: {requests} requests are in flight, the limit for one style on "
                 "this machine; its keys allow more: run --shard splits the work between machines"

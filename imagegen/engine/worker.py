@@ -169,7 +169,7 @@ class Worker:
     def _send_next(self, lease: Lease | Exhausted | None) -> bool:
         """Send the next beat; return False if no key is left, or no money."""
         if isinstance(lease, Exhausted):
-            self._exhausted(lease)
+            self._stop_without_keys(lease)
             return False
         reserved = self._reserve(lease)
         if isinstance(reserved, Refusal):
@@ -306,7 +306,7 @@ class Worker:
         self._finished = True
         self._run.stop_reasons.append(stop_reasons.out_of_time(self.style, at, self._run))
 
-    def _exhausted(self, keys: Exhausted) -> None:
+    def _stop_without_keys(self, keys: Exhausted) -> None:
         self._finished = True
         self._reporter.report_keys()
         self._run.stop_reasons.append(stop_reasons.keys_exhausted(self.style, keys, self._run))
