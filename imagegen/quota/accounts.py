@@ -18,7 +18,7 @@ from imagegen.secret import Secret, tell_apart
 
 
 class BudgetSet:
-    """Every budget of a run, kept in the ledger, each on the shelf of the styles it serves.
+    """Every budget of a run, kept in the ledger, each in the queue of the styles that it serves.
 
     `secrets` has each style's keys. Calls must not overlap; the pool's lock sees to that.
     """
@@ -45,8 +45,8 @@ class BudgetSet:
         for slot in self._all:
             styles = frozenset(slot.styles)
             by_styles.setdefault(styles, ReadyQueue(styles, self._room)).add(slot)
-        self.shelves = tuple(by_styles.values())
-        self._shelf_of = [by_styles[frozenset(slot.styles)] for slot in self._all]
+        self.queues = tuple(by_styles.values())
+        self._queue_of = [by_styles[frozenset(slot.styles)] for slot in self._all]
         self._register()
 
     def __iter__(self) -> Iterator[TrackedBudget]:
@@ -76,11 +76,11 @@ class BudgetSet:
         self.ledger.update(slot.account, change)
         now = self._clock.now()
         slot.free_at = slot.budget.free_at(now, self.limit(slot))
-        self._shelf_of[slot.index].push(slot, now)
+        self._queue_of[slot.index].push(slot, now)
 
     def put_back(self, slot: TrackedBudget) -> None:
-        """Give a budget that was taken from its shelf its place again."""
-        self._shelf_of[slot.index].push(slot, self._clock.now())
+        """Give a budget that was taken from its queue its place again."""
+        self._queue_of[slot.index].push(slot, self._clock.now())
 
     def grant(self, slot: TrackedBudget) -> int | None:
         """Grant one request if the budget has room; None, with `free_at` put right, if not."""
@@ -129,7 +129,7 @@ class BudgetSet:
     def reject(self, slot: TrackedBudget, secret: Secret, message: str) -> None:
         """Use a key no more, for the service does not accept it."""
         slot.rejected[secret] = message
-        self._shelf_of[slot.index].has_rejected_keys = True
+        self._queue_of[slot.index].has_rejected_keys = True
         self.put_back(slot)
 
     def key_states(self, style: str) -> tuple[KeyUpdate, ...]:

@@ -30,8 +30,8 @@ class Backoff:
         self._slots = slots
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311  # jitter
-        self._together: tuple[str, ...] = ()
-        self._told_together: set[str] = set()
+        self._shared_tails: tuple[str, ...] = ()
+        self._reported_tails: set[str] = set()
 
     def record_429(
         self, slot: TrackedBudget, grant: int, tail: str, retry_after: float | None
@@ -64,7 +64,7 @@ class Backoff:
 
     def pop_shared_keys(self) -> tuple[str, ...]:
         """Return the tails of keys that seem to share one quota, once each time they grow."""
-        tails, self._together = self._together, ()
+        tails, self._shared_tails = self._shared_tails, ()
         return tails
 
     def _look_for_one_quota(self, slot: TrackedBudget, now: MonotonicTime) -> None:
@@ -86,6 +86,6 @@ class Backoff:
             # Each was half idle by itself, together they were not: the measure is exact.
             for member in group:
                 self._slots.edit(member, lambda budget: budget.throttle_to_granted(now))
-        if not set(tails) <= self._told_together:
-            self._told_together |= set(tails)
-            self._together = tails
+        if not set(tails) <= self._reported_tails:
+            self._reported_tails |= set(tails)
+            self._shared_tails = tails

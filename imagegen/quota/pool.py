@@ -88,52 +88,52 @@ class KeyPool:
     ) -> None:
         self._clock = clock
         self._departed: deque[tuple[Lease, float]] = deque()
-        self._held = _Lock(self._note_departures)
+        self._guard = _Lock(self._note_departures)
         self._slots = BudgetSet(keys, provider=provider, model=model, ledger=ledger, clock=clock)
-        self._turns = FairScheduler(self._slots, clock, lend=lend)
-        self._refusals = Backoff(self._slots, clock, seed)
+        self._scheduler = FairScheduler(self._slots, clock, lend=lend)
+        self._backoff = Backoff(self._slots, clock, seed)
         self._revived = False
 
     @property
     def lends(self) -> bool:
         """Whether styles that have nothing to send lend their keys."""
-        return self._turns.lends
+        return self._scheduler.lends
 
     def register_demand(self, style: str) -> None:
         """Announce that the style will ask at once, so that its turn is kept."""
-        with self._held:
-            self._turns.want(style)
+        with self._guard:
+            self._scheduler.want(style)
 
     def cancel_demand(self, style: str) -> None:
         """Say that the style needs no key for now."""
-        with self._held:
-            self._turns.withdraw(style)
+        with self._guard:
+            self._scheduler.withdraw(style)
 
     def mark_idle(self, style: str) -> bool:
         """Say that the style has nothing left to send, until it asks again.
 
         Returns whether others may have its keys from now on, and should ask.
         """
-        with self._held:
-            return self._turns.rest(style)
+        with self._guard:
+            return self._scheduler.rest(style)
 
     def lease(self, style: str) -> Lease | Throttled | Exhausted:
         """Take a key for one request of this style, or learn when to ask again."""
-        with self._held:
+        with self._guard:
             now = self._clock.now()
             self._revived |= self._slots.reenable()
-            granted = self._turns.take(style, now)
+            granted = self._scheduler.take(style, now)
             if granted is not None:
                 slot, key, grant = granted
                 return Lease(key.secret, style, slot.index, grant, self._slots.ledger.holder)
-            comes = self._turns.next_at(style, now)
+            comes = self._scheduler.next_at(style, now)
             if comes is None:
                 return Exhausted(self._slots.key_states(style))
             return Throttled(max(comes, now + _YIELD))
 
     def key_states(self, style: str) -> tuple[KeyUpdate, ...]:
         """Return the state of each key of the style."""
-        with self._held:
+        with self._guard:
             return self._slots.key_states(style)
 
     def forecast(
@@ -144,14 +144,14 @@ class KeyPool:
         `chained` has the styles of which requests wait for others. Judged by what this run
         knows of its budgets. None if not all of them can leave today, or ever.
         """
-        with self._held:
+        with self._guard:
             now, wall = self._clock.now(), self._clock.wall()
-            supplies = [self._turns.capacity(slot, left, now, wall) for slot in self._slots]
+            supplies = [self._scheduler.capacity(slot, left, now, wall) for slot in self._slots]
         return last_departures(supplies, left, now, chained)
 
     def probe_key(self) -> Secret | None:
         """Return a key for the service's free endpoint: any that was not rejected."""
-        with self._held:
+        with self._guard:
             for slot in self._slots:
                 for key in slot.keys:
                     if key.secret not in slot.rejected:
@@ -173,7 +173,7 @@ class KeyPool:
         leaving now, which is never too early.
         """
         self._departed.append((lease, self._clock.now()))
-        self._held.unless_busy()
+        self._guard.unless_busy()
 
     def release(self, lease: Lease) -> None:
         """Give back a lease whose request never left: its place in the minute is free again."""
@@ -198,7 +198,7 @@ class KeyPool:
         service counts a request when it comes, and its answer takes a while.
         """
         slot = self._slots[lease.slot]
-        with self._held:
+        with self._guard:
             now, until = self._clock.now(), 0.0
             if per_minute is not None:
                 per_minute = self._slots.own_share(per_minute)
@@ -210,14 +210,14 @@ class KeyPool:
 
     def record_429(self, lease: Lease, retry_after: float | None) -> KeyUpdate:
         """Record a 429 that passes; `retry_after` is in seconds, where the service says so."""
-        with self._held:
+        with self._guard:
             slot = self._slots[lease.slot]
-            return self._refusals.record_429(slot, lease.grant, lease.secret.tail, retry_after)
+            return self._backoff.record_429(slot, lease.grant, lease.secret.tail, retry_after)
 
     def pop_shared_keys(self) -> tuple[str, ...]:
         """Return the tails of keys that seem to share one quota, once each time they grow."""
-        with self._held:
-            return self._refusals.pop_shared_keys()
+        with self._guard:
+            return self._backoff.pop_shared_keys()
 
     def spent_today(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record the service's word that the day's quota is used up."""
@@ -226,7 +226,7 @@ class KeyPool:
         def spend(budget: Budget) -> None:
             budget.spent_wall = wall
 
-        with self._held:
+        with self._guard:
             slot = self._slots[lease.slot]
             self._slots.edit(slot, spend)
             news = self._slots.disable_until_midnight(slot, message)
@@ -245,7 +245,7 @@ class KeyPool:
 
     def reject(self, lease: Lease, message: str = "") -> KeyUpdate:
         """Record that the service does not accept the key; forgotten when this run ends."""
-        with self._held:
+        with self._guard:
             self._slots.reject(self._slots[lease.slot], lease.secret, message)
         return KeyUpdate(tail=lease.secret.tail, state=KeyState.REJECTED, message=message)
 
@@ -255,25 +255,25 @@ class KeyPool:
         Returns whether styles should ask again: a new day has given keys back that were spent, or
         the ledger can be used again, and earlier wait times are too long.
         """
-        with self._held:
+        with self._guard:
             self._revived |= self._slots.look()
             revived, self._revived = self._revived | self._slots.reenable(), False
             return revived
 
     def close(self) -> None:
         """Withdraw this process's limits and release the store."""
-        with self._held:
+        with self._guard:
             self._slots.close()
 
     def _give_up(self, lease: Lease, state: KeyState, message: str) -> KeyUpdate:
         """Use a budget no more in this run."""
         news = KeyUpdate(tail=lease.secret.tail, state=state, message=message)
-        with self._held:
+        with self._guard:
             self._slots.disable(self._slots[lease.slot], news)
         return news
 
     def _change(self, lease: Lease, change: Callable[[Budget], object]) -> None:
-        with self._held:
+        with self._guard:
             self._slots.edit(self._slots[lease.slot], change)
 
     def _note_departures(self) -> None:

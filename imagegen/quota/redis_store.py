@@ -176,7 +176,7 @@ class RedisStore(Store):
         if version != _VERSION:
             raise StoreUnavailableError("is of a newer version of imagegen")
         if not (isinstance(self.salt, bytes) and len(self.salt) == _SALT_BYTES) or age < 0:
-            raise self._strange()
+            raise self._unexpected_answer()
         self._generation = generation
         self.made_at = self._clock.now() - age / 1000
         if generation == candidate.encode():
@@ -203,7 +203,7 @@ class RedisStore(Store):
         try:
             server = int(parts[0]) + int(parts[1]) / 1_000_000
         except ValueError:
-            raise self._strange() from None
+            raise self._unexpected_answer() from None
         if renews and parts[2:3] != [b"expired"]:
             self._held_until = sent_at + _LEASE_SECONDS - _EARLY
         self._jump = max(self._jump, self._clock.observe(server, sent_at, answered))
@@ -222,13 +222,13 @@ class RedisStore(Store):
             raise StoreUnavailableError(f"{self._server.name}: an answer takes {seconds:.1f} s")
 
     def _to_local(self, row: bytes) -> bytes:
-        return self._moved(row, -self._clock.offset, self._clock.boot)
+        return self._shift(row, -self._clock.offset, self._clock.boot)
 
     def _to_server(self, row: bytes) -> bytes:
-        return self._moved(row, self._clock.offset, "")
+        return self._shift(row, self._clock.offset, "")
 
     @staticmethod
-    def _moved(row: bytes, by: float, boot: str) -> bytes:
+    def _shift(row: bytes, by: float, boot: str) -> bytes:
         """Return a budget with its times by another clock; a damaged one as it is."""
         try:
             budget = msgspec.msgpack.decode(row, type=Budget)
@@ -242,10 +242,10 @@ class RedisStore(Store):
         if value is None:
             return 0, b""
         if not isinstance(value, bytes) or len(value) > _LARGEST_ROW:
-            raise self._strange()
+            raise self._unexpected_answer()
         version, colon, row = value.partition(b":")
         if not colon or not version.isdigit() or len(version) > 18:
-            raise self._strange()
+            raise self._unexpected_answer()
         return int(version), row
 
     def _names(self, reply: object) -> frozenset[str]:
@@ -253,10 +253,10 @@ class RedisStore(Store):
 
     def _list(self, reply: object, least: int) -> list[Any]:
         if not isinstance(reply, list) or len(reply) < least:
-            raise self._strange()
+            raise self._unexpected_answer()
         return reply
 
-    def _strange(self) -> StoreUnavailableError:
+    def _unexpected_answer(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"{self._server.name} gave an unexpected answer")
 
     def _disconnect(self) -> None:
@@ -273,7 +273,7 @@ class RedisStore(Store):
             self._has_failed = True
             raise StoreUnavailableError(f"{self._server.name} {why(error)}") from None
         except (ValueError, TypeError, IndexError, RecursionError):
-            raise self._strange() from None
+            raise self._unexpected_answer() from None
 
 
 _UNAUTHENTICATED: Final = "needs a password, and its url names none"

@@ -49,12 +49,12 @@ class FairScheduler:
         """Grant the style a request: returns the budget, its key and the grant's number."""
         self._idle.discard(style)
         # What few can use first; of what is lent and what is the style's own, the latter.
-        for shelf in sorted(
+        for queue in sorted(
             self._open_to(style),
-            key=lambda shelf: (self._waiting_for(shelf), style not in shelf.styles),
+            key=lambda queue: (self._waiting_for(queue), style not in queue.styles),
         ):
-            if self._is_next(shelf, style, now):
-                granted = self._take_from(shelf, style, now)
+            if self._is_next(queue, style, now):
+                granted = self._take_from(queue, style, now)
                 if granted is not None:
                     return granted
         return None
@@ -65,7 +65,7 @@ class FairScheduler:
         Infinite where only another style's keys can help, once that one is done; None if
         nothing ever will.
         """
-        free = [self._free_at(shelf, style, now) for shelf in self._open_to(style)]
+        free = [self._free_at(queue, style, now) for queue in self._open_to(style)]
         until = min((at for at in free if at is not None), default=None)
         if until is not None:
             self._waiting[style] = until
@@ -95,10 +95,10 @@ class FairScheduler:
 
     def _open_to(self, style: str) -> list[ReadyQueue]:
         """Return the budgets that the style may use: its own, and those it is lent."""
-        return [shelf for shelf in self._slots.shelves if self._may_use(shelf, style)]
+        return [queue for queue in self._slots.queues if self._may_use(queue, style)]
 
-    def _may_use(self, shelf: ReadyQueue, style: str) -> bool:
-        return style in shelf.styles or (self._can_borrow(style) and shelf.styles <= self._idle)
+    def _may_use(self, queue: ReadyQueue, style: str) -> bool:
+        return style in queue.styles or (self._can_borrow(style) and queue.styles <= self._idle)
 
     def _key(self, slot: TrackedBudget, style: str) -> ApiKey | None:
         """Return the key by which the style may send on a budget: its own, or one that it is lent.
@@ -121,45 +121,45 @@ class FairScheduler:
             return False
         return any(slot.disabled_reason is None and slot.key(None) for slot in self._slots)
 
-    def _free_at(self, shelf: ReadyQueue, style: str, now: MonotonicTime) -> float | None:
+    def _free_at(self, queue: ReadyQueue, style: str, now: MonotonicTime) -> float | None:
         """Return when the style may ask again, not before now; None: never again."""
-        if not shelf.has_rejected_keys:
-            return shelf.free_at(now)
+        if not queue.has_rejected_keys:
+            return queue.free_at(now)
         usable = [
             slot.free_at
-            for slot in shelf.slots
+            for slot in queue.slots
             if slot.disabled_reason is None and self._key(slot, style) is not None
         ]
         return max(now, min(usable)) if usable else None
 
-    def _waiting_for(self, shelf: ReadyQueue) -> int:
+    def _waiting_for(self, queue: ReadyQueue) -> int:
         """Count the waiting styles that could use it."""
-        return sum(self._may_use(shelf, style) for style in self._waiting)
+        return sum(self._may_use(queue, style) for style in self._waiting)
 
-    def _is_next(self, shelf: ReadyQueue, style: str, now: MonotonicTime) -> bool:
+    def _is_next(self, queue: ReadyQueue, style: str, now: MonotonicTime) -> bool:
         """Return whether no other style that waits for these budgets was served longer ago.
 
         A style that must wait has no turn before: a place that became free
         early would stay empty until then.
         """
-        mine = shelf.last_served.get(style, 0)
+        mine = queue.last_served.get(style, 0)
         for other, comes in self._waiting.items():
             if other == style or not comes <= now <= comes + _LATE:
                 continue
             if (
-                shelf.last_served.get(other, 0) < mine
-                and self._may_use(shelf, other)
-                and any(self._slots.usable(slot, other) for slot in shelf.slots)
+                queue.last_served.get(other, 0) < mine
+                and self._may_use(queue, other)
+                and any(self._slots.usable(slot, other) for slot in queue.slots)
             ):
                 return False
         return True
 
     def _take_from(
-        self, shelf: ReadyQueue, style: str, now: MonotonicTime
+        self, queue: ReadyQueue, style: str, now: MonotonicTime
     ) -> tuple[TrackedBudget, ApiKey, int] | None:
         not_ours = []
         granted = None
-        while granted is None and (slot := shelf.pop(now)) is not None:
+        while granted is None and (slot := queue.pop(now)) is not None:
             key = self._key(slot, style)
             if key is None:
                 not_ours.append(slot)
@@ -167,7 +167,7 @@ class FairScheduler:
             grant = self._slots.grant(slot)
             if grant is not None:
                 self._served += 1
-                shelf.last_served[style] = self._served
+                queue.last_served[style] = self._served
                 self._waiting.pop(style, None)
                 granted = slot, key, grant
         for slot in not_ours:

@@ -24,7 +24,7 @@ class ServerClock(Clock):
     def __init__(self, local: Clock) -> None:
         self._local = local
         self._low, self._high = -math.inf, math.inf
-        self._seen = 0.0
+        self._observed_at = 0.0
         self._awake = 0.0
 
     @property
@@ -59,8 +59,8 @@ class ServerClock(Clock):
         low, high = server - answered, server - sent_at
         # Where `now` stops while the machine sleeps, its wall clock shows how long that was.
         awake = self._local.wall() - answered
-        slept, drift = max(0.0, awake - self._awake), _DRIFT * (answered - self._seen)
-        self._seen, self._awake = answered, awake
+        slept, drift = max(0.0, awake - self._awake), _DRIFT * (answered - self._observed_at)
+        self._observed_at, self._awake = answered, awake
         self._low, self._high = self._low - drift, self._high + drift
         if not self._is_known:
             self._low, self._high = low, high

@@ -20,7 +20,7 @@ from imagegen.quota.redis_store import ANSWER_SECONDS, client, why
 from imagegen.spending.ledger import Entry, LedgerError, SpendingLedger
 from imagegen.spending.limits import Limit, Period
 
-_KEPT: Final = 40 * 86_400
+_KEEP_SECONDS: Final = 40 * 86_400
 """Seconds for which a day is kept: the longest month, and requests that end after it."""
 
 _LOOK_AGAIN: Final = 30.0
@@ -143,7 +143,7 @@ class SharedSpending:
             for period in (Period.DAY, Period.MONTH)
         ]
         days = [entry.day, *(day for day in _days_of_month(entry.day) if day != entry.day)]
-        reply = self._call(self._reserve, days, entry.id, most, _KEPT, *lowest)
+        reply = self._call(self._reserve, days, entry.id, most, _KEEP_SECONDS, *lowest)
         if not isinstance(reply, list) or not set(reply) <= {b"day", b"month"}:
             raise LedgerError(f"{self._name} gave an unexpected answer")
         return frozenset(Period(name.decode()) for name in reply)
@@ -160,7 +160,7 @@ class SharedSpending:
         if self._now() < self._look_again:
             raise LedgerError(f"{self._name} could not be reached")
         for number, (day, cost) in list(self._unsent.items()):
-            self._call(self._settle, [day], number, cost, _KEPT)
+            self._call(self._settle, [day], number, cost, _KEEP_SECONDS)
             self._unsent.pop(number, None)
 
     def _call(self, script: Callable[..., Any], days: Sequence[dt.date], *arguments: Any) -> Any:
