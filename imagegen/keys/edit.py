@@ -151,7 +151,7 @@ def _add(
     else:
         table, before = _read(path, place)
         ring = keyfile.parse(table, place, styles, environ)
-        if _stands(_keys_of(table, place.section.table), ring, style, new):
+        if _has_key(_keys_of(table, place.section.table), ring, style, new):
             return Change(path=path, ring=ring, already_present=True)
         text = with_key(before, style, new.entry, place.section.table)
     ring = keyfile.parse(tomllib.loads(text.removeprefix(_MARK)), place, styles, environ)
@@ -195,7 +195,7 @@ def _keys_of(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return keys
 
 
-def _stands(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
+def _has_key(lists: Mapping[str, Any], ring: Keyring, style: str, new: NewKey) -> bool:
     """Return whether a key is already in a style's list, itself or by its variable."""
     if new.secret is not None:
         return any(key.secret == new.secret for key in ring.pools.get(style, ()))

@@ -212,7 +212,7 @@ def parse(
 ) -> Keyring:
     """Read a keys file of this place; raises `InvalidInputError`."""
     label, section, faults = place.label, place.section, _anywhere(table, place)
-    section_table = _own(table, place, faults)
+    section_table = _read_section(table, place, faults)
     if section.keyless:
         base_url = toml.convert(
             section_table, _Address, label=label, faults=faults, prefix=section.prefix
@@ -273,7 +273,9 @@ def _anywhere(table: Mapping[str, Any], place: KeyLocation) -> list[InputError]:
     )
 
 
-def _own(table: Mapping[str, Any], place: KeyLocation, faults: list[InputError]) -> dict[str, Any]:
+def _read_section(
+    table: Mapping[str, Any], place: KeyLocation, faults: list[InputError]
+) -> dict[str, Any]:
     """Return what the file says of the place's section, but for an address that it may not say."""
     section = place.section
     section_table = section.of(table)

@@ -16,7 +16,7 @@ MOST: Final = 1000
 
 _Dollars = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 _EXAMPLE: Final = '"gemini-3-pro-image" = 0.134, or { 1K = 0.134, 4K = 0.24 }'
-_WANTED: Final = f"expected US dollars for an image: a number from 0 to {MOST:,}"
+_EXPECTED: Final = f"expected US dollars for an image: a number from 0 to {MOST:,}"
 _MOST_FAULTS: Final = 100
 _LONGEST_SHOWN: Final = 100
 
@@ -33,7 +33,7 @@ def read(table: object, label: str, faults: list[InputError]) -> dict[str, Price
     for model, value in table.items():
         if len(faults) - before >= _MOST_FAULTS:
             break
-        price = _of_model(f"prices.{_named(model)}", model, value, label, faults)
+        price = _of_model(f"prices.{_quote_name(model)}", model, value, label, faults)
         if price is not None:
             prices[model] = price
     return prices
@@ -57,7 +57,7 @@ def _of_model(
         faults.append(
             InputError(
                 file=label,
-                field=f"{field}.{_named(size)}",
+                field=f"{field}.{_quote_name(size)}",
                 message="unknown size of an image",
                 # Without quotes each dot in a model's name begins a table.
                 hint=quoted if "-" in size or isinstance(entry, dict) else suggestion,
@@ -70,7 +70,7 @@ def _dollars(field: str, value: object, label: str, faults: list[InputError]) ->
     try:
         return msgspec.convert(value, _Dollars)
     except msgspec.ValidationError:
-        faults.append(InputError(file=label, field=field, message=_WANTED, hint=_EXAMPLE))
+        faults.append(InputError(file=label, field=field, message=_EXPECTED, hint=_EXAMPLE))
         return None
 
 
@@ -83,7 +83,7 @@ def _path(name: str, value: object) -> Iterable[str]:
         name, value = next(iter(value.items()))
 
 
-def _named(name: str) -> str:
+def _quote_name(name: str) -> str:
     """Return a name as a message shows it: in quotes where TOML needs them."""
     plain = name.replace("-", "").replace("_", "")
     return name[:_LONGEST_SHOWN] if plain.isalnum() else f'"{name[:_LONGEST_SHOWN]}"'
