@@ -65,7 +65,7 @@ def certificates() -> str | None:
         location = os.environ.get(variable)
         if location:
             paths = location.split(os.pathsep) if variable == _FOLDER else [location]
-            return _checked(variable, next(filter(os.path.exists, paths), paths[0]))
+            return _check_certificates(variable, next(filter(os.path.exists, paths), paths[0]))
     return None
 
 
@@ -96,7 +96,7 @@ def _fault_of(address: str) -> str | None:
     return "its port is 0" if port == 0 else None
 
 
-def _checked(variable: str, path: str) -> str:
+def _check_certificates(variable: str, path: str) -> str:
     hint = f"Correct it, or unset {variable} to use the usual certificates."
     if not Path(path).exists():
         raise UsageError(f"{variable} names {path}, which does not exist", hint=hint)

@@ -61,7 +61,7 @@ class Reservation:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._read = 0
-        self._held = 0
+        self._reserved = 0
 
     def would_wait(self, size: int) -> bool:
         """Return whether `size` more bytes must wait for room."""
@@ -73,17 +73,17 @@ class Reservation:
         more = self._beyond_free(size)
         if more > 0:
             self._budget.take(self, more)
-            self._held += more
+            self._reserved += more
         self._read += size
 
     def _beyond_free(self, size: int) -> int:
-        return max(0, self._read + size - FREE) - self._held
+        return max(0, self._read + size - FREE) - self._reserved
 
     def release(self) -> None:
         """Give all of it back."""
-        if self._held:
-            self._budget.give_back(self, self._held)
-            self._held = 0
+        if self._reserved:
+            self._budget.give_back(self, self._reserved)
+            self._reserved = 0
 
 
 class _ThisThread(threading.local):

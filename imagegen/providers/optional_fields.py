@@ -22,7 +22,9 @@ _NOT_TAKEN: Final = re.compile(
     r"additional",
     re.IGNORECASE,
 )
-_WHAT: Final = r"(?:argument|attribute|field|input|key|name|option|param|parameter|property)s?"
+_FIELD_WORD: Final = (
+    r"(?:argument|attribute|field|input|key|name|option|param|parameter|property)s?"
+)
 _LONGEST: Final = 20_000
 _DEEPEST: Final = 8
 
@@ -34,7 +36,7 @@ class OptionalFields:
 
     `consequences` says of each field, by the name under which it is sent, what it means for the
     user that it is left out; `other_names` are names that an error may use for it. `_lock` guards
-    `_refused`.
+    `_refused_names`.
     """
 
     def __init__(
@@ -50,12 +52,12 @@ class OptionalFields:
             names = (name, *(other_names or {}).get(name, ()))
             self._alone[name], self._anywhere[name] = _naming(names)
         self._lock = threading.Lock()
-        self._refused: frozenset[str] = frozenset()
+        self._refused_names: frozenset[str] = frozenset()
 
     def taken(self, fields: Mapping[str, object]) -> dict[str, object]:
         """Return the fields without those that the server has refused."""
         with self._lock:
-            refused = self._refused
+            refused = self._refused_names
         return {name: value for name, value in fields.items() if name not in refused}
 
     def refusal(self, reply: "Reply", sent: Iterable[str]) -> ProviderError | None:
@@ -73,7 +75,7 @@ class OptionalFields:
         if name is None:
             return None
         with self._lock:
-            self._refused |= {name}
+            self._refused_names |= {name}
         message = f"{self._server} does not take {name}: {self._consequences[name]}"
         return ProviderError(kind=FaultKind.UNKNOWN_FIELD, reason=name, message=message)
 
@@ -88,8 +90,8 @@ def _naming(names: Iterable[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     name = rf"(?:[\w.]+\.)?(?:{name})"
     alone = rf"^{name}$"
     anywhere = (
-        rf"{alone}|[\"'`\[]{name}[\"'`\]]|{_WHAT}(?: \w+)?\W{{1,4}}{name}\b|"
-        rf"\b{name}(?: {_WHAT}| (?-i:[A-Z]+))?(?::| (?:is|are|was|not|cannot|may not)\b)"
+        rf"{alone}|[\"'`\[]{name}[\"'`\]]|{_FIELD_WORD}(?: \w+)?\W{{1,4}}{name}\b|"
+        rf"\b{name}(?: {_FIELD_WORD}| (?-i:[A-Z]+))?(?::| (?:is|are|was|not|cannot|may not)\b)"
     )
     flags = re.IGNORECASE | re.MULTILINE
     return re.compile(alone, flags), re.compile(anywhere, flags)

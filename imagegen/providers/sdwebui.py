@@ -198,10 +198,10 @@ def _outcome(body: bytes) -> Outcome:
         image = picture(coded)
         if is_image(image):
             return image
-    return _odd(one(loose(body)))
+    return _read_loosely(one(loose(body)))
 
 
-def _odd(answer: Any) -> Outcome:
+def _read_loosely(answer: Any) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     if not isinstance(answer, dict):
         return malformed("The web UI's answer was not what it should be.")

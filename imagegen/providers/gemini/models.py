@@ -12,7 +12,7 @@ from imagegen.providers.models import Catalogue, Model, State
 from imagegen.sizes import RATIOS
 
 _SIZES: Final = {"512": None, "1K": None, "2K": None, "4K": None}
-_GONE: Final = (
+_SHUT_DOWN: Final = (
     "imagen-4.0-generate-001",
     "imagen-4.0-ultra-generate-001",
     "imagen-4.0-fast-generate-001",
@@ -109,7 +109,7 @@ MODELS: Final = Catalogue(
                 sizes=_SIZES,
                 ratios=RATIOS,
             )
-            for name in _GONE
+            for name in _SHUT_DOWN
         ),
     ),
     default="gemini-nano-banana-2.1",

@@ -152,12 +152,12 @@ def _inline(reference: Reference) -> msgspec.Raw:
         return _encode(reference)
     # Under a lock, so that all threads of a starting run do not encode the same file.
     with _encoding:
-        return _encoded(reference)
+        return _encode_once(reference)
 
 
 # A style's reference goes out with hundreds of requests, an image before another with one.
 @lru_cache(maxsize=64)
-def _encoded(reference: Reference) -> msgspec.Raw:
+def _encode_once(reference: Reference) -> msgspec.Raw:
     return _encode(reference)
 
 

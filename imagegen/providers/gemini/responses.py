@@ -170,7 +170,7 @@ def outcome(body: bytes) -> Outcome:
                     image = picture(part.inline_data.data, usage, _type(part.inline_data.mime_type))
                     if is_image(image):
                         return image
-    return whole_file(body) or _odd(body)
+    return whole_file(body) or _read_loosely(body)
 
 
 def listed_models(body: bytes) -> tuple[list[str], str] | ProviderError:
@@ -202,7 +202,7 @@ def fault(reply: "Reply", base_url: str) -> ProviderError:
     return _of_error(error, status, host, reply.headers.get("Retry-After"))
 
 
-class _Found:
+class _CandidateContent:
     """What a candidate that holds no image in its usual place has instead."""
 
     def __init__(self, answer: Any) -> None:
@@ -244,7 +244,7 @@ class _Found:
             self.words.append(text)
 
 
-def _odd(body: bytes) -> Outcome:
+def _read_loosely(body: bytes) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     answer = loose(body)
     # A list of one, or the pieces of a stream.
@@ -254,7 +254,9 @@ def _odd(body: bytes) -> Outcome:
     counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]
     usage = next((count for count in reversed(counts) if count is not None), None)
     error = next(filter(None, map(_error, pieces)), None)
-    content = _Found({"candidates": [c for p in pieces for c in items(field(p, "candidates"))]})
+    content = _CandidateContent(
+        {"candidates": [c for p in pieces for c in items(field(p, "candidates"))]}
+    )
     outcome = best_picture(content.pictures, usage)
     if isinstance(outcome, Picture):
         return outcome
@@ -287,7 +289,9 @@ def _without_anything(pieces: list[Any], usage: Usage | None) -> ProviderError:
     return unknown_form(pieces[0], usage)
 
 
-def _refusal(pieces: list[Any], content: _Found, usage: Usage | None) -> ProviderError | None:
+def _refusal(
+    pieces: list[Any], content: _CandidateContent, usage: Usage | None
+) -> ProviderError | None:
     """Return the fault of an answer that refuses to draw; None if it does not."""
     for piece in pieces:
         feedback = field(piece, "promptFeedback")
@@ -317,7 +321,7 @@ def _of_error(error: _Error, status: int, host: str, retry_after: str | None) ->
         text = text or f"{host} answered HTTP {status}: the account has no credit."
         return ProviderError(kind=FaultKind.OUT_OF_CREDIT, reason="no credit", message=text)
     if status == 429:
-        return _limited(error, text, delay)
+        return _quota_error(error, text, delay)
     if is_passing(status) and status != 200:
         message = text or f"{host} answered HTTP {status}."
         reason = f"HTTP {status}"
@@ -349,7 +353,7 @@ def _kind(status: int, searched: str, reasons: list[str]) -> FaultKind:
     return kinds.get(status, FaultKind.BAD_REQUEST)
 
 
-def _limited(error: _Error, message: str, delay: float | None) -> ProviderError:
+def _quota_error(error: _Error, message: str, delay: float | None) -> ProviderError:
     """Return the worst of what a 429 says: no quota at all, then the day's, then the minute's."""
     message = message or "Too many requests."
     quotas = list(texts_in(error.details, "quotaId", _DEEPEST_DETAIL))

@@ -81,7 +81,7 @@ class OpenAI(Provider):
             return ProviderError(kind=FaultKind.BAD_REQUEST, reason="reference", message=message)
         fields = self._fields(request)
         try:
-            path, media_type, body = _encoded(fields, request)
+            path, media_type, body = _encode(fields, request)
         except UnicodeEncodeError:
             return NO_TEXT
         reply = self._http.request(
@@ -135,7 +135,7 @@ class OpenAI(Provider):
         return self._optional.taken(fields)
 
 
-def _encoded(fields: dict[str, object], request: Request) -> tuple[str, str, bytes]:
+def _encode(fields: dict[str, object], request: Request) -> tuple[str, str, bytes]:
     """Return the path, the media type and the body of a request.
 
     Raises `UnicodeEncodeError` for a prompt that is no text.

@@ -160,10 +160,10 @@ def outcome(body: bytes) -> Outcome:
                 image = picture(datum.b64_json, usage)
                 if is_image(image):
                     return image
-    return whole_file(body) or _odd(body)
+    return whole_file(body) or _read_loosely(body)
 
 
-def _odd(body: bytes) -> Outcome:
+def _read_loosely(body: bytes) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     answer = one(loose(body))
     if not isinstance(answer, dict):

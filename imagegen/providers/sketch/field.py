@@ -56,7 +56,7 @@ def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, i
         centre = (width * of_shot.uniform(-0.2, 1.2), top + reach)
         _disc(draw, centre, reach, (*tone, 225), outline)
     image = image.reduce(fine) if fine > 1 else image
-    return _grained(image, of_beat) if look.bloom else image
+    return _add_grain(image, of_beat) if look.bloom else image
 
 
 def seeded(*parts: str) -> random.Random:
@@ -106,7 +106,7 @@ def _disc(
     draw.ellipse(box, fill=fill, outline=ink, width=stroke)
 
 
-def _grained(image: Image.Image, source: random.Random) -> Image.Image:
+def _add_grain(image: Image.Image, source: random.Random) -> Image.Image:
     """Return the image with a soft field of light, as pigment settles on rough paper."""
     columns, rows = 48, max(2, round(48 * image.height / image.width))
     spots = Image.frombytes("L", (columns, rows), source.randbytes(columns * rows))

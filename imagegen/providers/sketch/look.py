@@ -101,10 +101,10 @@ _KNOWN = {
 
 def look_of(style: str) -> Look:
     """Return the look of a style; a name that is not built in gets one derived from it."""
-    return _KNOWN.get(style) or _derived(style)
+    return _KNOWN.get(style) or _derive(style)
 
 
-def _derived(style: str) -> Look:
+def _derive(style: str) -> Look:
     digest = hashlib.sha256(style.encode()).digest()
     # Without the yellow greens, in which sky and skin look sick.
     hue = (0.43 + digest[0] / 256 * 0.75) % 1
