@@ -44,11 +44,11 @@ def adopt(
     and `UsageError`, also if beat numbers changed.
     """
     if dry_run:
-        return _planned(project, style, beats_file)
+        return _plan(project, style, beats_file)
     layout = project.layout
     with record.project_lock(layout), copies.locked_selections(layout):
         steps.recover(layout)
-        adoption = _planned(project, style, beats_file)
+        adoption = _plan(project, style, beats_file)
         if not adoption:
             return adoption
         touched = sorted({beat.style for beat in adoption.beats.values()})
@@ -56,7 +56,7 @@ def adopt(
             project, project.survey(wall), touched, "Nothing was adopted"
         )
         contents = Contents(
-            {path: _stamped(project, adoption, path, wall) for path in adoption.pictures}
+            {path: _image_maker(project, adoption, path, wall) for path in adoption.pictures}
         )
         undo = _enter_choices(project, adoption, contents)
         if beats_file is not None:
@@ -68,7 +68,7 @@ def adopt(
     return adoption
 
 
-def _planned(project: Project, style: str | None, beats_file: str | None) -> Adoption:
+def _plan(project: Project, style: str | None, beats_file: str | None) -> Adoption:
     if style is not None and style not in project.settings.styles:
         hint = did_you_mean(style, project.settings.styles)
         raise UsageError(f'no style "{style}" in this project', hint=hint)
@@ -77,7 +77,9 @@ def _planned(project: Project, style: str | None, beats_file: str | None) -> Ado
     return msgspec.structs.replace(adoption, beats_file=beats_file)
 
 
-def _stamped(project: Project, adoption: Adoption, path: str, wall: float) -> Callable[[], bytes]:
+def _image_maker(
+    project: Project, adoption: Adoption, path: str, wall: float
+) -> Callable[[], bytes]:
     """Return the image for a path, with its origin."""
     beat, source = adoption.beats[path], project.layout.root / adoption.pictures[path].path
 

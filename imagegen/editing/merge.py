@@ -39,11 +39,11 @@ def merge(
     if beat numbers changed.
     """
     if dry_run:
-        return _compared(project, roots, wall, dry_run=True).plan
+        return _compare(project, roots, wall, dry_run=True).plan
     layout = project.layout
     with record.project_lock(layout), selected.locked_selections(layout):
         steps.recover(layout)
-        merged = _compared(project, roots, wall, dry_run=False)
+        merged = _compare(project, roots, wall, dry_run=False)
         made: dict[str, Callable[[], bytes]] = {
             path: image.read for path, image in merged.images.items()
         }
@@ -58,7 +58,7 @@ def merge(
     return merged.plan
 
 
-def _compared(project: Project, roots: Sequence[Path], wall: float, *, dry_run: bool) -> Merge:
+def _compare(project: Project, roots: Sequence[Path], wall: float, *, dry_run: bool) -> Merge:
     copies = [open_copy(project, root, wall) for root in dict.fromkeys(roots)]
     own_copy = ProjectCopy(project, project.layout, str(project.root), wall)
     moved_numbers.require_numbers_unmoved(

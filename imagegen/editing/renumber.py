@@ -77,13 +77,13 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
     another beats file: then its images may be where they belong.
     """
     if dry_run:
-        return _renumbered(project, project.survey(wall)).found
+        return _plan_moves(project, project.survey(wall)).found
     with (
         record.project_lock(project.layout),
         overrides.locked(project.layout),
         copies.locked_selections(project.layout),
     ):
-        do = _renumbered(project, project.survey(wall))
+        do = _plan_moves(project, project.survey(wall))
         if do.moves or do.to_archive or do.contents:
             steps.perform(
                 project.layout,
@@ -101,14 +101,14 @@ def renumber(project: Project, wall: float, *, dry_run: bool = False) -> Renumbe
     return do.found
 
 
-def _renumbered(project: Project, survey: Survey) -> _Moving:
+def _plan_moves(project: Project, survey: Survey) -> _Moving:
     moved_numbers.require_same_beats_file(
         project, "renumber", "the images may be that one's. Nothing was moved"
     )
     layout, settled = project.layout, project.overrides.renamed
     contents, undo = {}, undo_data.overrides_undo_data(project, settled)
     moves = [
-        Move(_lies(layout, style, before), layout.shown_picture(style, *now))
+        Move(_actual_path(layout, style, before), layout.shown_picture(style, *now))
         for style, pairs in survey.moves.items()
         for before, now in pairs.items()
     ]
@@ -142,18 +142,18 @@ def _renumbered(project: Project, survey: Survey) -> _Moving:
     return _Moving(found=result, moves=moves, to_archive=away, contents=contents, settled=undo)
 
 
-def _lies(layout: ProjectPaths, style: str, key: BeatKey) -> str:
+def _actual_path(layout: ProjectPaths, style: str, key: BeatKey) -> str:
     """Return where an image is, which the disk may spell differently."""
     path = layout.shown_picture(style, *key)
     if os.path.lexists(layout.root / path):
         return path
     folder = layout.pictures / style
     for part in (f"Shot_{key[0]}", f"Beat_{key[1]}.png"):
-        folder /= _spelled(folder, part)
+        folder /= _actual_name(folder, part)
     return layout.relative(folder)
 
 
-def _spelled(folder: Path, name: str) -> str:
+def _actual_name(folder: Path, name: str) -> str:
     normalized = unicodedata.normalize("NFC", name)
     try:
         names = [path.name for path in folder.iterdir()]
@@ -169,9 +169,9 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
     the last run was of another beats file: then it is not known what is left over.
     """
     if dry_run:
-        return _cleaned(project, project.survey(wall))
+        return _plan_clean(project, project.survey(wall))
     with record.project_lock(project.layout), copies.locked_selections(project.layout):
-        over = _cleaned(project, project.survey(wall))
+        over = _plan_clean(project, project.survey(wall))
         if over:
             entries = file.read(project.root)
             dropped = {name: entries[name] for name in over.choices.names}
@@ -190,7 +190,7 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
     return over
 
 
-def _cleaned(project: Project, survey: Survey) -> Cleaned:
+def _plan_clean(project: Project, survey: Survey) -> Cleaned:
     return Cleaned(pictures=tuple(_left_over(project, survey)), choices=choices.left_over(project))
 
 
@@ -205,7 +205,7 @@ def _left_over(project: Project, survey: Survey) -> list[str]:
         project, survey, project.styles, "Nothing was cleaned away"
     )
     return [
-        _lies(project.layout, style, image.key)
+        _actual_path(project.layout, style, image.key)
         for style, style_images in survey.strays.items()
         for image in style_images
     ]

@@ -36,7 +36,7 @@ def undo(layout: ProjectPaths, wall: float) -> tuple[Step, Step] | None:
         last = steps.last(layout)
         if last is None:
             return None
-        before = _kept(last[1].settled)
+        before = _overrides_before(last[1].settled)
         contents = {overrides.FILE: overrides.render(layout.root, before)} if before else {}
         contents |= _choices_before(layout, last[1].settled)
         undone = steps.undo(layout, wall, contents=contents)
@@ -75,7 +75,7 @@ def _end(layout: ProjectPaths, step: Step, wall: float) -> None:
         )
 
 
-def _kept(settled: Mapping[str, Any]) -> dict[BeatAddress, Override | None]:
+def _overrides_before(settled: Mapping[str, Any]) -> dict[BeatAddress, Override | None]:
     """Read what overrides.toml said before a step; the file may come from another user."""
     try:
         before = msgspec.convert(settled.get(OVERRIDES, {}), dict[str, Override | None])

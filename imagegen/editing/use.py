@@ -62,7 +62,7 @@ def use_picture(
     parts = png.replace_metadata(whole, provenance, project.composer.texts(beat, wall))
     place = project.layout.shown_picture(*beat.address)
     changes = project.overrides.changed(
-        [beat], lambda had, candidate: _adopted(project, had, candidate, provenance)
+        [beat], lambda had, candidate: _adopt(project, had, candidate, provenance)
     )
     with record.project_lock(project.layout), overrides.locked(project.layout):
         steps.recover(project.layout)
@@ -75,7 +75,7 @@ def use_picture(
     return place
 
 
-def _adopted(project: Project, had: Override, beat: Beat, provenance: png.Provenance) -> Override:
+def _adopt(project: Project, had: Override, beat: Beat, provenance: png.Provenance) -> Override:
     accepted = (
         None
         if provenance.provider == USER_SUPPLIED
