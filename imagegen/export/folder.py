@@ -6,7 +6,9 @@ from typing import Final
 from imagegen.errors import UsageError
 from imagegen.project.layout import ProjectPaths, reject_symlink
 
-_KEPT: Final = frozenset({"generated_images", "selected_images", "old_images", ".imagegen"})
+_PROJECT_FOLDERS: Final = frozenset(
+    {"generated_images", "selected_images", "old_images", ".imagegen"}
+)
 """The folders of a project into which nothing is exported."""
 
 
@@ -24,7 +26,7 @@ def folder_of(layout: ProjectPaths, requested: Path | None, default: str) -> Pat
     if inside.is_relative_to(layout.root):
         parts = inside.relative_to(layout.root).parts
         # Some disks take capitals and small letters for the same.
-        if not parts or parts[0].casefold() in _KEPT:
+        if not parts or parts[0].casefold() in _PROJECT_FOLDERS:
             raise UsageError(
                 f"{folder}: an export has a folder of its own",
                 hint=f"--output {layout.root / default}",

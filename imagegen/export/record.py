@@ -100,7 +100,7 @@ def image_record(
 
     Raises `UsageError` if it cannot be read.
     """
-    path = _shown(project, image.path)
+    path = _relative_path(project, image.path)
     try:
         status = image.path.stat()
     except OSError as error:
@@ -214,6 +214,6 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _shown(project: Project, path: Path) -> str:
+def _relative_path(project: Project, path: Path) -> str:
     root = project.layout.root
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

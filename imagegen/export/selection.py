@@ -18,7 +18,7 @@ from imagegen.shell import project_command
 from imagegen.toml import did_you_mean
 from imagegen.workspace.project import Project
 
-_SHOWN: Final = 10
+_MOST_SHOWN: Final = 10
 
 
 class Missing(StrEnum):
@@ -78,10 +78,10 @@ def select(
     absent = [beat for beat in rows if beat not in images]
     if absent and (missing is Missing.FAIL or len(absent) == len(rows)):
         raise _no_image(project, absent, len(rows))
-    return list(_filled(rows, images, missing))
+    return list(_fill(rows, images, missing))
 
 
-def _filled(
+def _fill(
     rows: dict[BeatId, list[Beat]], images: dict[BeatId, SourceImage], missing: Missing
 ) -> Iterator[ExportBeat]:
     last = next((images[beat] for beat in rows if beat in images), None)
@@ -158,9 +158,9 @@ def _no_image(project: Project, absent: list[BeatId], count: int) -> UsageError:
         choose = project_command("choose", project.layout.typed, "--all", "STYLE")
         hint = f"{choose}, or add --choose STYLE"
         return UsageError(f"{name}: no beat has a chosen image", hint=hint)
-    more = f" and {len(absent) - _SHOWN:,} more" if len(absent) > _SHOWN else ""
+    more = f" and {len(absent) - _MOST_SHOWN:,} more" if len(absent) > _MOST_SHOWN else ""
     beats = "1 beat has" if len(absent) == 1 else f"{len(absent):,} beats have"
     return UsageError(
-        f"{name}: {beats} no chosen image: {', '.join(absent[:_SHOWN])}{more}",
+        f"{name}: {beats} no chosen image: {', '.join(absent[:_MOST_SHOWN])}{more}",
         hint="choose, or add --missing hold, --missing skip or --choose STYLE",
     )

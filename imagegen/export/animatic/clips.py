@@ -98,7 +98,7 @@ class _Still:
     def __init__(self, source: Shown | None, look: Look) -> None:
         import PIL.Image  # noqa: PLC0415
 
-        self._shown = source
+        self._source = source
         self._canvas = PIL.Image.new("RGB", (look.width, look.height), _BLACK)
         if source is None:
             return
@@ -110,9 +110,9 @@ class _Still:
 
     def frame(self, number: int) -> "Image":
         """Return a frame; the same object if nothing moves."""
-        if self._shown is None or self._shown.move is Move.NONE:
+        if self._source is None or self._source.move is Move.NONE:
             return self._canvas
-        return self._at(number / max(1, self._shown.frames - 1))
+        return self._at(number / max(1, self._source.frames - 1))
 
     def _at(self, progress: float) -> "Image":
         import PIL.Image  # noqa: PLC0415

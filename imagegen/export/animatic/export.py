@@ -135,7 +135,7 @@ class _Export:
         if flagged:
             self._warnings.append(f"flagged for another look: {selection.some(flagged)}")
         narration = voiceover.load(self._project.layout)
-        timed = self._timed(beats, narration)
+        timed = self._time_beats(beats, narration)
         sources = [entry.beat.image for entry in timed if entry.beat.image is not None]
         images = record.image_records(self._project, sources, self._before)
         ends = cumulative([entry.seconds for entry in timed], self._rate)
@@ -176,7 +176,7 @@ class _Export:
             warnings=tuple(self._warnings),
         )
 
-    def _timed(
+    def _time_beats(
         self, beats: Sequence[selection.ExportBeat], narration: Voiceover | None
     ) -> list[Timed]:
         words = self._options.words
@@ -201,7 +201,7 @@ class _Export:
         before: Shown | None = None
         for at, (entry, length) in enumerate(zip(timed, lengths, strict=True)):
             tail = fades[at + 1] if at + 1 < len(fades) else 0
-            still = self._shown(entry, length + tail, images)
+            still = self._source_of(entry, length + tail, images)
             yield Clip(
                 frames=length,
                 shown=still,
@@ -217,7 +217,7 @@ class _Export:
             return 0
         return min(round(self._options.dissolve * self._look.rate), length // 2)
 
-    def _shown(self, entry: Timed, frames: int, images: dict[str, ImageRecord]) -> Shown | None:
+    def _source_of(self, entry: Timed, frames: int, images: dict[str, ImageRecord]) -> Shown | None:
         image = entry.beat.image
         if image is None:
             return None
@@ -254,7 +254,7 @@ class _Export:
     def _render_one(
         self, key: str, clip: Clip, counter: "_Counter", stopped: threading.Event
     ) -> None:
-        def counted() -> Iterator[bytes]:
+        def count_frames() -> Iterator[bytes]:
             for frame in clips.frames(clip, self._look):
                 if stopped.is_set():
                     raise InterruptedError
@@ -263,7 +263,7 @@ class _Export:
 
         try:
             target = self._folder / f"{key}.mp4"
-            self._encoder.encode(counted(), target, self._look, self._rate.exact)
+            self._encoder.encode(count_frames(), target, self._look, self._rate.exact)
         except NotAPictureError as error:
             path = clip.shown.path if clip.shown is not None else ""
             raise UsageError(f"{path}: {error}", hint="draw or choose another image") from error

@@ -58,7 +58,7 @@ class Ffmpeg:
             *("-threads", "1", *_COLOURS, "-video_track_timescale", str(ticks)),
             *("-f", "mp4", temporary.name),
         ]
-        with _written(target, temporary), _process(command, target, subprocess.PIPE) as process:
+        with _publish(target, temporary), _process(command, target, subprocess.PIPE) as process:
             assert process.stdin is not None  # noqa: S101  # for the type checker
             # If it ends early, its exit code says so.
             with contextlib.suppress(BrokenPipeError), process.stdin:
@@ -75,7 +75,7 @@ class Ffmpeg:
             *(self.path, *_QUIET, "-i", sound, "-ar", "48000", "-ac", "2", "-c:a", "pcm_s16le"),
             *("-f", "wav", temporary.name),
         ]
-        with _written(target, temporary), _process(command, target, subprocess.DEVNULL):
+        with _publish(target, temporary), _process(command, target, subprocess.DEVNULL):
             pass
 
     def join(
@@ -110,7 +110,7 @@ class Ffmpeg:
             *("-t", f"{float(frames / rate):.6f}", "-movflags", "+faststart"),
             *("-metadata", f"title={title}", "-f", "mp4", f"file:{temporary}"),
         ]
-        with _written(target, temporary), _process(command, target, subprocess.DEVNULL, folder):
+        with _publish(target, temporary), _process(command, target, subprocess.DEVNULL, folder):
             pass
 
 
@@ -145,7 +145,7 @@ def _process(
 
 
 @contextlib.contextmanager
-def _written(target: Path, temporary: Path) -> Iterator[None]:
+def _publish(target: Path, temporary: Path) -> Iterator[None]:
     """Give a file its name when the block has written it. Raises `StorageError`."""
     try:
         yield

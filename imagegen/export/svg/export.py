@@ -134,7 +134,7 @@ class _Export:
         self._files = dict(self._before.files) if self._before is not None else {}
         self._vectors: dict[str, Vector] = {}
         self._failures: list[Failure] = []
-        self._kept: list[str] = []
+        self._archived: list[str] = []
 
     def write(self, progress: Progress) -> Exported:
         images, missing = self._sources()
@@ -164,7 +164,7 @@ class _Export:
             failures=tuple(self._failures),
             missing=tuple(missing),
             removed=tuple(removed),
-            kept=tuple(self._kept),
+            kept=tuple(self._archived),
         )
 
     def _sources(self) -> tuple[list[tuple[str, SourceImage]], list[str]]:
@@ -307,7 +307,7 @@ class _Export:
         sha256 = self._files.get(name, "").rpartition(" ")[2]
         if sha256 and self._sha256(path) not in {None, sha256}:
             files.move(path, self._project.layout.archive_dir / self._folder.name / name)
-            self._kept.append(name)
+            self._archived.append(name)
 
     @staticmethod
     def _sha256(path: Path) -> str | None:

@@ -42,7 +42,7 @@ FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 _LOCK: Final = "export.lock"
 _STORYBOARDS: Final = "storyboards"
 _SHORT_SIDE: Final = 1080
-_SHOWN: Final = 10
+_MOST_SHOWN: Final = 10
 _EDL_PART: Final = re.compile(r"timeline_\d+\.edl")
 
 
@@ -97,7 +97,7 @@ class _Export:
         self._folder = folder
         self._rate = Rate(RATES[options.rate])
         self._before = record.read(folder)
-        self._known = self._before.files if self._before is not None else {}
+        self._files_before = self._before.files if self._before is not None else {}
         self._warnings: list[str] = []
 
     def write(self) -> Exported:
@@ -107,7 +107,7 @@ class _Export:
         )
         self._warnings += selection.redrawn_warnings(self._project)
         narration = voiceover.load(self._project.layout)
-        timed = self._timed(beats, narration)
+        timed = self._time_beats(beats, narration)
         images = [
             entry.beat.image
             for entry in timed
@@ -147,7 +147,7 @@ class _Export:
             for beat in beats
         ]
 
-    def _timed(self, beats: Sequence[ExportBeat], narration: Voiceover | None) -> list[Timed]:
+    def _time_beats(self, beats: Sequence[ExportBeat], narration: Voiceover | None) -> list[Timed]:
         words = transcript.load(self._options.words) if self._options.words is not None else None
         clock = timing.clock(words, narration)
         timed = timing.time(beats, clock)
@@ -232,9 +232,11 @@ class _Export:
         files.make_folder(self._folder / media.FOLDER)
         files.remove_stale(self._folder / media.FOLDER)
         # If this is interrupted, its files are known to be ours, and all of it to be outdated.
-        self._record(self._known | made_from, ())
+        self._record(self._files_before | made_from, ())
         written = [
-            source.file for source in sources if media.place(self._folder, source, self._known)
+            source.file
+            for source in sources
+            if media.place(self._folder, source, self._files_before)
         ]
         for name, data in texts.items():
             path = self._folder / name
@@ -243,7 +245,9 @@ class _Export:
                 written.append(name)
         self._remove(made_from)
         other_files = {
-            name: "" for name in self._known if "/" not in name and not self._is_other_list(name)
+            name: ""
+            for name in self._files_before
+            if "/" not in name and not self._is_other_list(name)
         }
         self._record(other_files | made_from, records.values())
         return Exported(
@@ -259,7 +263,7 @@ class _Export:
 
         Formats that were not asked for this time stay as they are.
         """
-        for name in self._known.keys() - made_from.keys():
+        for name in self._files_before.keys() - made_from.keys():
             path = self._folder / name
             if path.parent == self._folder / media.FOLDER or self._is_other_list(name):
                 path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from imagegen.workspace.project import Project
 
 FOLDER: Final = "media"
 SVG_FOLDER: Final = "selected_svg"
-_OTHERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _HASH_DIGITS: Final = 8
 _PART_BYTES: Final = 1024 * 1024
 
@@ -96,7 +96,7 @@ def _stem(image: SourceImage) -> str:
     """
     plain = image.name.removesuffix("_flagged") if image.flagged else image.name
     letters = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
-    letters = _OTHERS.sub("_", letters).strip("._-")
+    letters = _UNSAFE.sub("_", letters).strip("._-")
     if letters != plain:
         letters = f"{letters}-{selected.sha256(plain.encode())[:_HASH_DIGITS]}"
     return f"{letters}_still"

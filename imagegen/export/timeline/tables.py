@@ -56,10 +56,10 @@ def table(timeline: Timeline) -> bytes:
 
 def scan(timeline: Timeline) -> bytes:
     """Return `pre_edit_scan.json` as the pipeline's edit reads it; times are in seconds."""
-    return encoding.to_indented_json([_scanned(timeline, clip) for clip in timeline.clips])
+    return encoding.to_indented_json([_scan_entry(timeline, clip) for clip in timeline.clips])
 
 
-def _scanned(timeline: Timeline, clip: Clip) -> dict[str, object]:
+def _scan_entry(timeline: Timeline, clip: Clip) -> dict[str, object]:
     return {
         "beat_number": clip.written,
         "start": _hundredths(timeline.rate.seconds(clip.start)),

@@ -92,7 +92,7 @@ def time(beats: Sequence[ExportBeat], narration: Clock | None) -> list[Timed]:
         places = [at for at, beat in enumerate(beats) if beat.image is not None]
         beats, times = [beats[at] for at in places], [times[at] for at in places]
     phrases = [phrase(beat) for beat in beats]
-    spoken = _spoken(phrases, narration) if narration is not None else None
+    spoken = _spoken_lengths(phrases, narration) if narration is not None else None
     timed = []
     for at, (beat, rows) in enumerate(zip(beats, times, strict=True)):
         if rows.duration is not None:
@@ -149,7 +149,7 @@ def _by_rows(rows: Sequence[_Rows], at: int) -> Fraction | None:
     return end if at == 0 else end - row.start
 
 
-def _spoken(phrases: Sequence[str], narration: Clock) -> list[tuple[Fraction, Source]]:
+def _spoken_lengths(phrases: Sequence[str], narration: Clock) -> list[tuple[Fraction, Source]]:
     """Return how long each phrase lasts: from its first word to that of the next phrase."""
     spans = words.find(phrases, narration.words)
     if not any(span.matched for span in spans):
