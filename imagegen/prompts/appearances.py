@@ -31,8 +31,8 @@ def appearances(
     other_beats: Iterable[Beat] = (),
 ) -> tuple[Appearance, ...]:
     """Return every character of a project, and which of these beats and others name it."""
-    beats_by_name = _named(settings, references, index, beats)
-    elsewhere = _named(settings, references, index, other_beats)
+    beats_by_name = _beats_by_name(settings, references, index, beats)
+    elsewhere = _beats_by_name(settings, references, index, other_beats)
     return tuple(
         Appearance(
             names=character.names,
@@ -44,7 +44,7 @@ def appearances(
     )
 
 
-def _named(
+def _beats_by_name(
     settings: Settings, references: References, index: BeatIndex, beats: Iterable[Beat]
 ) -> dict[str, dict[BeatId, None]]:
     """Return the beats that name each character, in their order."""

@@ -233,15 +233,17 @@ class Composer:
 
     def left_out(self, beat: Beat) -> tuple[Reference, ...]:
         """Return the references that are not sent, because the service takes no more."""
-        return self._others(beat)[len(self._sent(beat)) :]
+        return self._other_references(beat)[len(self._sent(beat)) :]
 
     def _all(self, beat: Beat) -> tuple[Reference, ...]:
         """Return all references of a beat, even if more than the model takes."""
         before = self.before(beat)
         first = () if before is None else (Reference("image/png", b"", ReferenceRole.PREDECESSOR),)
-        return (*first, *self._others(beat))
+        return (*first, *self._other_references(beat))
 
-    def _others(self, beat: Beat, *, hard_cut: bool | None = None) -> tuple[Reference, ...]:
+    def _other_references(
+        self, beat: Beat, *, hard_cut: bool | None = None
+    ) -> tuple[Reference, ...]:
         begins = self.hard_cut(beat) if hard_cut is None else hard_cut
         return self.references.of(beat, hard_cut=begins)
 
@@ -252,7 +254,7 @@ class Composer:
         or it would be outdated at once.
         """
         continues = self.before(beat) is not None
-        references = self._others(beat, hard_cut=hard_cut)
+        references = self._other_references(beat, hard_cut=hard_cut)
         room = self.limits.in_all - continues * self.limits.bytes
         sizes = itertools.accumulate(len(reference.data) for reference in references)
         return references[: sum(size <= room for size in sizes)]

@@ -23,7 +23,7 @@ from imagegen.providers.base import MAX_REFERENCE_BYTES, Reference, ReferenceRol
 
 REFERENCE_FILE: Final = "style_reference.png"
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_KEPT: Final = 64
+_CACHED: Final = 64
 """Images that rows name of which the bytes are kept: each goes out with a few beats."""
 _MOST_FAULTS: Final = 1000
 _MOST_LOOKED_AT: Final = 10_000
@@ -75,7 +75,7 @@ class References:
         self._mentions = mentions or Mentions({})
         self._root = root
         self._limits = limits
-        self._of_row = lru_cache(maxsize=_KEPT)(self._read_of_row)
+        self._of_row = lru_cache(maxsize=_CACHED)(self._read_of_row)
 
     def __bool__(self) -> bool:
         """Return whether a beat may have others than its style's reference."""
@@ -137,22 +137,22 @@ def gather(
     outside the project, or cannot be sent.
     """
     style = style_references(layout, settings, limits)
-    shelf = _Shelf(layout, limits)
-    project = shelf.all(settings.references, SETTINGS, "references")
+    reader = _Reader(layout, limits)
+    project = reader.all(settings.references, SETTINGS, "references")
     common = {}
     for name in settings.drawn_styles:
-        style_images = shelf.all(
+        style_images = reader.all(
             settings.styles[name].references, SETTINGS, f"styles.{name}.references"
         )
         common[name] = (*style_images, *project)
     characters = {}
     for name, character in settings.characters.items():
         for drawn in settings.drawn_styles:
-            picture = shelf.of_character(name, character, drawn)
+            picture = reader.of_character(name, character, drawn)
             if picture is not None:
                 characters[drawn, name] = picture
-    rows = shelf.look_at_rows(beats)
-    shelf.refuse()
+    rows = reader.look_at_rows(beats)
+    reader.refuse()
     return References(
         style,
         common=common,
@@ -184,7 +184,7 @@ def places(
     ]
 
 
-class _Shelf:
+class _Reader:
     """Reads images once each, and gathers what is wrong with them."""
 
     def __init__(self, layout: ProjectPaths, limits: ReferenceLimits) -> None:
@@ -194,7 +194,7 @@ class _Shelf:
         self._faults: list[InputError] = []
 
     def all(self, paths: Iterable[str], file: str, field: str) -> tuple[Reference, ...]:
-        read = [self._one(path, ReferenceRole.OTHER, path, file, field) for path in paths]
+        read = [self._load(path, ReferenceRole.OTHER, path, file, field) for path in paths]
         return tuple(reference for reference in read if reference is not None)
 
     def of_character(self, name: str, character: Character, style: str) -> Reference | None:
@@ -203,9 +203,9 @@ class _Shelf:
             return None
         called = ", ".join(character.names)
         field = f"characters.{name}.picture"
-        return self._one(path, ReferenceRole.CHARACTER, called, SETTINGS, field)
+        return self._load(path, ReferenceRole.CHARACTER, called, SETTINGS, field)
 
-    def _one(
+    def _load(
         self, path: str, role: ReferenceRole, name: str, file: str, field: str
     ) -> Reference | None:
         key = (path, role, name)
@@ -261,9 +261,9 @@ def style_references(
     for name in settings.drawn_styles:
         written = settings.styles[name].style_reference
         if written:
-            path = _named(layout, written, f"styles.{name}.style_reference")
+            path = _resolve_setting(layout, written, f"styles.{name}.style_reference")
         elif settings.style_reference:
-            path = _named(layout, settings.style_reference, "style_reference")
+            path = _resolve_setting(layout, settings.style_reference, "style_reference")
         elif fallback:
             path = fallback
         else:
@@ -274,7 +274,7 @@ def style_references(
     return references
 
 
-def _named(layout: ProjectPaths, written: str, setting: str) -> Path:
+def _resolve_setting(layout: ProjectPaths, written: str, setting: str) -> Path:
     try:
         return _within(layout.root, written, f'{setting} = "{written}"')
     except _OutsideError as error:
@@ -295,7 +295,7 @@ def _within(root: Path, written: str, label: str) -> Path:
             f"{label} is an address, and references are files",
             hint="download it, and name the file",
         )
-    path = _resolved(root / written, label)
+    path = _resolve(root / written, label)
     if not path.is_relative_to(root):
         raise _OutsideError(f"{label} is outside the project", hint="copy it into the project")
     if files.has_stub(path):
@@ -310,7 +310,7 @@ def _within(root: Path, written: str, label: str) -> Path:
 
 def _default(layout: ProjectPaths) -> Path | None:
     for file in _style_files(layout.root):
-        if file.is_symlink() and not _resolved(file, str(file)).is_relative_to(layout.root):
+        if file.is_symlink() and not _resolve(file, str(file)).is_relative_to(layout.root):
             raise UsageError(f"{file} is a link that leads out of the project")
         if file.suffix.lower() in _SENT and file.is_file():
             return file.resolve()
@@ -350,7 +350,7 @@ def unused_style_files(layout: ProjectPaths, settings: Settings) -> list[str]:
     return notes
 
 
-def _resolved(path: Path, label: str) -> Path:
+def _resolve(path: Path, label: str) -> Path:
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
