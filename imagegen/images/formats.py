@@ -88,7 +88,7 @@ def as_png(data: bytes, claimed: str = "") -> bytes:
         if damaged is not None:
             raise NotAPictureError(f"the PNG is damaged: {damaged}")
     else:
-        data = _converted(data, claimed)
+        data = _convert(data, claimed)
     # An image that `read_info` rejects would be redrawn again and again.
     if len(data) > png.MAX_BYTES - png.MAX_METADATA_BYTES:
         raise NotAPictureError(f"the image has {len(data) // 1024**2} MB as PNG")
@@ -110,7 +110,7 @@ def unpacking(width: int, height: int) -> Iterator[None]:
         yield
 
 
-def _converted(data: bytes, claimed: str) -> bytes:
+def _convert(data: bytes, claimed: str) -> bytes:
     name = _unreadable(data, claimed)
     if name is not None:
         raise UnreadableTypeError(f"a file of the type {name}, which imagegen cannot read")
@@ -127,7 +127,7 @@ def _converted(data: bytes, claimed: str) -> bytes:
             PIL.Image.init()
             names = [name for name in _READ if name in PIL.Image.OPEN]
         with PIL.Image.open(io.BytesIO(data), formats=names) as image:
-            return _encoded(image)
+            return _encode(image)
     except (NotAPictureError, MemoryError):
         raise
     except PIL.UnidentifiedImageError as error:
@@ -155,14 +155,14 @@ def _unreadable(data: bytes, claimed: str) -> str | None:
     return claimed if other or claimed in {"image/jxl", "image/svg+xml"} else None
 
 
-def _encoded(image: "Image") -> bytes:
+def _encode(image: "Image") -> bytes:
     if image.width * image.height > png.MAX_PIXELS:
         raise NotAPictureError(_TOO_MANY.format(f"{image.width} x {image.height}"))
     with unpacking(image.width, image.height):
-        return _reencoded(image)
+        return _reencode(image)
 
 
-def _reencoded(image: "Image") -> bytes:
+def _reencode(image: "Image") -> bytes:
     # The first frame of an animated one.
     image.seek(0)
     image.load()

@@ -53,7 +53,7 @@ def damage(png: bytes) -> str | None:
         return "it has no palette"
     row_bits = depth * _CHANNELS[colour]
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
-    return _unpacked(pixels, _rows(width, height, row_bits, passes))
+    return _unpack(pixels, _rows(width, height, row_bits, passes))
 
 
 def _chunks(png: memoryview) -> Iterator[tuple[bytes, memoryview, int]]:
@@ -80,7 +80,7 @@ def _rows(
             yield 1 + -(-columns * pixel_bits // 8), rows
 
 
-def _unpacked(pixels: Sequence[memoryview], passes: Iterator[tuple[int, int]]) -> str | None:
+def _unpack(pixels: Sequence[memoryview], passes: Iterator[tuple[int, int]]) -> str | None:
     """Unpack the pixels once and hold their length and filter types against the rows."""
     stream = zlib.decompressobj()
     rows = _RowCheck(passes)

@@ -115,7 +115,7 @@ def fit_lines(text: str, box: tuple[float, float], size: int, smallest: int) -> 
     step = size
     while True:
         room = max(1, int(box[1] / leading(step)))
-        lines = _wrapped(text, box[0], step, room + 1)
+        lines = _wrap(text, box[0], step, room + 1)
         if len(lines) <= room or step <= smallest:
             break
         step = max(smallest, round(step * 0.93) if step > 14 else step - 1)
@@ -138,7 +138,7 @@ def _cut(text: str, width: float, size: int, *, always: bool = False) -> str:
     return f"{text.rstrip(' ,;:.-')}…"
 
 
-def _wrapped(text: str, width: float, size: int, most: int) -> list[str]:
+def _wrap(text: str, width: float, size: int, most: int) -> list[str]:
     """Return the text in lines of at most `width`; stops after `most` lines."""
     lines: list[str] = []
     line = ""

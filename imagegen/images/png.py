@@ -179,7 +179,7 @@ def add_metadata(
     The second are the bytes that came, pixels and all: they are not copied. Texts under the
     same keywords that came with them stay, behind ours.
     """
-    return png[:_IHDR_END] + _told(provenance, texts), memoryview(png)[_IHDR_END:]
+    return png[:_IHDR_END] + _metadata(provenance, texts), memoryview(png)[_IHDR_END:]
 
 
 def replace_metadata(
@@ -197,7 +197,7 @@ def replace_metadata(
         end = at + length + 4
         if not _is_replaced(kind, png[at : at + min(length, _LONGEST_KEYWORD + len(_PLAIN))]):
             chunks.append(png[at - 8 : end])
-    head = png[:_IHDR_END] + _told(provenance, texts) + b"".join(chunks)
+    head = png[:_IHDR_END] + _metadata(provenance, texts) + b"".join(chunks)
     return head, memoryview(png)[end:]
 
 
@@ -279,7 +279,7 @@ def _is_replaced(kind: bytes, beginning: bytes) -> bool:
     return kind in _TEXT_KINDS and keyword in {_SOFTWARE, _DESCRIPTION, _CREATED}
 
 
-def _told(provenance: Provenance, texts: TextFields | None) -> bytes:
+def _metadata(provenance: Provenance, texts: TextFields | None) -> bytes:
     """Return the chunks in which an image says this of itself."""
     chunks = [_chunk(b"iTXt", _OURS + msgspec.json.encode(provenance))]
     if texts is not None:
