@@ -85,7 +85,7 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
     styles = tuple(read.styles) if read else STYLES
     _check_style(style, styles, f"{project}" if read else None)
     provider_option = ("--provider", provider) if provider else ()
-    provider = provider or _meant(read)
+    provider = provider or _default_provider(read)
     if not providers.key_variables(provider):
         raise UsageError(f"{provider} needs no key")
     # Errors of a folder that was not named are of no interest here.
@@ -103,12 +103,12 @@ def resolve_target(style: str, project: Path | None, provider: str | None = None
         project=project,
         before=before,
         named=provider_option,
-        strange=None if project is not None else _strange(style),
+        strange=None if project is not None else _unknown_style_note(style),
         made_at=_MADE_AT.get(provider),
     )
 
 
-def _strange(style: str) -> str | None:
+def _unknown_style_note(style: str) -> str | None:
     """Return a note if neither imagegen nor the project here has a style."""
     known_styles = dict.fromkeys((*STYLES, DEFAULT_POOL))
     # Errors of a folder that was not named are of no interest here.
@@ -120,7 +120,7 @@ def _strange(style: str) -> str | None:
     return f'"{style}" is not a built-in style, nor one of a project here: {near}'
 
 
-def _meant(read: Settings | None) -> str:
+def _default_provider(read: Settings | None) -> str:
     """Return the provider of the key if none is named: the project's, if it needs one."""
     return read.provider if read and providers.key_variables(read.provider) else _USUAL
 

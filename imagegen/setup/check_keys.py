@@ -55,7 +55,7 @@ class ConfiguredKeys:
         self.model = read.model if self.provider == read.provider else None
         self._timeout = read.timeout
         self.needed = bool(providers.key_variables(self.provider))
-        self._settled = read.provider
+        self._settings_provider = read.provider
         self.styles = read.drawn_styles
         self._source = source
         self.places: tuple[KeyLocation, ...] = ()
@@ -95,7 +95,7 @@ class ConfiguredKeys:
     @property
     def named(self) -> tuple[str, ...]:
         """The option that a command on these keys needs, if the project does not say it."""
-        return () if self.provider == self._settled else ("--provider", self.provider)
+        return () if self.provider == self._settings_provider else ("--provider", self.provider)
 
     @property
     def no_key_error(self) -> UsageError:
@@ -243,11 +243,11 @@ def check(keys: ConfiguredKeys, provider: Provider) -> list[KeyCheck]:
         if isinstance(answer, Exception):
             raise answer
         secret, lists = users[number]
-        checks[number] = _checked(secret, lists, answer, provider.model)
+        checks[number] = _result(secret, lists, answer, provider.model)
     return [checks[number] for number in range(len(users))]
 
 
-def _checked(
+def _result(
     secret: Secret, lists: Sequence[str], answer: tuple[str, ...] | ProviderError, model: str
 ) -> KeyCheck:
     if isinstance(answer, ProviderError):

@@ -122,7 +122,7 @@ def create(root: Path) -> list[str]:
         f"  {then:<{width}}   {does}",
         "",
         *_keys(root),
-        *_uncovered(root),
+        *_ignore_warnings(root),
     ]
 
 
@@ -138,7 +138,7 @@ def _beats(root: Path) -> str | None:
         return places[0]
 
 
-def _uncovered(root: Path) -> list[str]:
+def _ignore_warnings(root: Path) -> list[str]:
     """Warn about the user's own .gitignore if it lets git take a keys file."""
     path = root / ".gitignore"
     if FILE not in _lacking(files.read(path, _MOST_IGNORED) or b""):
