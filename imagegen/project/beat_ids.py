@@ -55,7 +55,7 @@ class BeatIndex:
         number = folded(beat)
         if number not in self._several:
             return BeatId(self._spelling.get(number, beat))
-        return self._told_apart.get(number, {}).get(folded(shot)) or BeatId(f"{shot}/{beat}")
+        return self._ids_by_shot.get(number, {}).get(folded(shot)) or BeatId(f"{shot}/{beat}")
 
     def ids(self, styles: Collection[str]) -> tuple[BeatId, ...]:
         """Return every beat of these styles once, in file order."""
@@ -88,7 +88,7 @@ class BeatIndex:
         if compared not in self._several:
             has_shot = shot is None or folded(shot) in self._shots.get(compared, ())
             return [BeatId(self._spelling[compared])] if has_shot else []
-        beat_by_shot = self._told_apart[compared]
+        beat_by_shot = self._ids_by_shot[compared]
         if shot is not None:
             return [beat_by_shot[folded(shot)]] if folded(shot) in beat_by_shot else []
         candidates = list(beat_by_shot.values())
@@ -100,7 +100,7 @@ class BeatIndex:
         return folded(number) in self._spelling
 
     @cached_property
-    def _told_apart(self) -> dict[str, dict[str, BeatId]]:
+    def _ids_by_shot(self) -> dict[str, dict[str, BeatId]]:
         """The beats that share their number: by number and shot, both as they compare."""
         by_number: dict[str, dict[str, BeatId]] = {}
         for style_keys in _distinct(self._keys) if self._several else ():

@@ -136,18 +136,18 @@ class Mentions:
         }
         longest_first = sorted(self._owner, key=lambda spelling: (-len(spelling), spelling))
         self._pattern = re.compile("|".join(map(_as_word, longest_first))) if self._owner else None
-        self._known: dict[str, tuple[str, ...]] = {}
+        self._cache: dict[str, tuple[str, ...]] = {}
 
     def within(self, words: str) -> tuple[str, ...]:
         """Return the characters that the prompt names, each once, in the order of the text."""
         if self._pattern is None:
             return ()
-        owners = self._known.get(words)
+        owners = self._cache.get(words)
         if owners is None:
             matches = self._pattern.finditer(_plain(words))
             owners = tuple(dict.fromkeys(self._owner[_plain(match[0])] for match in matches))
             # Styles mostly share their prompts.
-            self._known[words] = owners
+            self._cache[words] = owners
         return owners
 
 

@@ -18,7 +18,7 @@ from imagegen.images import png
 _FILE: Final = "index"
 _SCHEMA: Final = 3
 _MAX_BYTES: Final = 512 * 1024 * 1024
-_SETTLED: Final = 2.0
+_SETTLE_SECONDS: Final = 2.0
 
 
 _NONE: Final = -1
@@ -100,7 +100,7 @@ class Index:
 
     def add(self, path: str, file_stat: os.stat_result, whole: png.PngInfo, now: float) -> None:
         """Remember a whole PNG. `now` is the wall clock's time, in seconds."""
-        if now - file_stat.st_mtime > _SETTLED:
+        if now - file_stat.st_mtime > _SETTLE_SECONDS:
             drawn = whole.provenance
             provenance = () if drawn is None else self._pack(drawn)
             self._entries[path] = _Entry(

@@ -116,7 +116,7 @@ def render(root: Path, changes: Mapping[BeatAddress, Override | None]) -> bytes:
     text, before = toml_edit.read(path, _HEAD), load(root)
     says = {where: o if o is not None and o.is_set else None for where, o in changes.items()}
     values = {str(w): None if o is None else msgspec.to_builtins(o) for w, o in says.items()}
-    names = _renamed(before, says)
+    names = _find_renames(before, says)
     try:
         try:
             written = toml_edit.edit_tables(text, values, names).encode()
@@ -133,7 +133,7 @@ def render(root: Path, changes: Mapping[BeatAddress, Override | None]) -> bytes:
     return written
 
 
-def _renamed(
+def _find_renames(
     before: Mapping[BeatAddress, Override], after: Mapping[BeatAddress, Override | None]
 ) -> dict[str, str]:
     """Return which entries only get another number."""

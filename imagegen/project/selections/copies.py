@@ -204,7 +204,7 @@ class _Folder:
             if index is None
             else expected_copies(Selections(entries, index))
         )
-        self._there = selections.names_in(self._path)
+        self._existing = selections.names_in(self._path)
 
     def finish(self) -> None:
         try:
@@ -216,7 +216,7 @@ class _Folder:
             for file, want in self._expected.items():
                 self._replace_other(file, want)
                 # Without a storyboard it is not known which entry counts.
-                if self._index is not None and file not in self._there:
+                if self._index is not None and file not in self._existing:
                     self._copy_again(file, want)
             files.remove_stale(self._path)
             files.sync_folder(self._path)
@@ -233,17 +233,17 @@ class _Folder:
             staged.unlink()
             return
         self._replace_other(file, want)
-        if file in self._there:
+        if file in self._existing:
             _archive(self._layout, self._path / file, self._pictures(want))
         files.replace(staged, self._path / file)
-        self._there.add(file)
+        self._existing.add(file)
 
     def _give_back(self, file: str) -> None:
         """Delete a copy that was withdrawn, or put it back if the choice is still there."""
         staged = self._path / STAGED / f"{file}{_OUT}"
-        if file in self._expected and file not in self._there:
+        if file in self._expected and file not in self._existing:
             files.replace(staged, self._path / file)
-            self._there.add(file)
+            self._existing.add(file)
         else:
             staged.unlink()
 
@@ -251,15 +251,15 @@ class _Folder:
         """Rename a copy from flagged to plain or back: never both."""
         for other in selections.files_of(want.key):
             # A beat's own number may end in _flagged.
-            if other not in self._there or other in self._expected:
+            if other not in self._existing or other in self._expected:
                 continue
-            if file in self._there:
+            if file in self._existing:
                 _archive(self._layout, self._path / other, self._pictures(want))
                 (self._path / other).unlink()
             else:
                 files.replace(self._path / other, self._path / file)
-                self._there.add(file)
-            self._there.discard(other)
+                self._existing.add(file)
+            self._existing.discard(other)
 
     def _copy_again(self, file: str, want: ExpectedCopy) -> None:
         """Make a copy that is missing, if the image is still the one that was chosen."""
@@ -270,7 +270,7 @@ class _Folder:
             return
         files.write(self._path / file, data)
         _same_time(self._path / file, picture)
-        self._there.add(file)
+        self._existing.add(file)
 
     def _picture(self, want: ExpectedCopy) -> Path | None:
         """Return where the image is that was chosen."""

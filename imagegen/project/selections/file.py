@@ -224,17 +224,17 @@ def is_lost(file: str, index: BeatIndex) -> bool:
     if match is None:
         return False
     if match["shot"] is None:
-        return not any(map(index.has_number, _unflagged(match["beat"])))
+        return not any(map(index.has_number, _without_flag(match["beat"])))
     # A shot's number may hold what is between the two.
     words = [match["shot"], *match["beat"].split("_Beat_")]
     return not any(
         index.find(number, "_Beat_".join(words[:at]))
         for at in range(1, len(words))
-        for number in _unflagged("_Beat_".join(words[at:]))
+        for number in _without_flag("_Beat_".join(words[at:]))
     )
 
 
-def _unflagged(number: str) -> set[str]:
+def _without_flag(number: str) -> set[str]:
     return {number, number.removesuffix("_flagged")}
 
 

@@ -95,7 +95,7 @@ def plan_selection_moves(
     dropped = {*removed, *(staying.keys() - result.keys() - now.keys())}
     replaced = {new for new in now.values() if new in staying and new not in now}
     for name in sorted(going, key=lambda name: _time(entries[name]), reverse=True):
-        new = _renumbered(name, going[name], index, naming)
+        new = _renumber_key(name, going[name], index, naming)
         if new in result:
             dropped.add(name)
         else:
@@ -166,7 +166,7 @@ def _missing(entries: Entries, index: BeatIndex, naming: Naming) -> Entries:
     return missing
 
 
-def _renumbered(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> str:
+def _renumber_key(name: str, key: BeatKey, index: BeatIndex, naming: Naming) -> str:
     """Return the key of an entry with another number now, spelled as it was."""
     beat, shot_and_beat = index.id_of(key), parse_name(name)
     if "/" in beat or shot_and_beat is None or shot_and_beat[0] is not None:

@@ -46,17 +46,17 @@ def newest_first(layout: ProjectPaths) -> Iterator[Path]:
 
     Raises `StorageError` if it cannot be read.
     """
-    return (layout.archive_dir / name for _, _, name in sorted(_named(layout), reverse=True))
+    return (layout.archive_dir / name for _, _, name in sorted(_list_folders(layout), reverse=True))
 
 
 def free_name(layout: ProjectPaths, wall: float) -> str:
     """Return the name of the folder that `new_folder` would make."""
     # By name alone does a step come after another, also if the clock was set back.
-    time, number, _ = max([*_named(layout), (path_timestamp(wall), 0, "")])
+    time, number, _ = max([*_list_folders(layout), (path_timestamp(wall), 0, "")])
     number += 1
-    while os.path.lexists(layout.archive_dir / _numbered(time, number)):
+    while os.path.lexists(layout.archive_dir / _add_number(time, number)):
         number += 1
-    return _numbered(time, number)
+    return _add_number(time, number)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -84,7 +84,7 @@ def numbers_in(folder: str) -> dict[int, int]:
     return {}
 
 
-def _named(layout: ProjectPaths) -> list[tuple[str, int, str]]:
+def _list_folders(layout: ProjectPaths) -> list[tuple[str, int, str]]:
     """Return time, number and name of each folder in `old_images`. Raises `StorageError`."""
     try:
         with os.scandir(layout.archive_dir) as entries:
@@ -97,5 +97,5 @@ def _named(layout: ProjectPaths) -> list[tuple[str, int, str]]:
     return [(match[1], int(match[2] or 1), match[0]) for match in matches]
 
 
-def _numbered(time: str, number: int) -> str:
+def _add_number(time: str, number: int) -> str:
     return time if number == 1 else f"{time}-{number:02}"

@@ -91,14 +91,14 @@ def undo(
 def _to_take_back(folder: Path) -> Step | None:
     """Return the step of a folder, but None for what cannot or must not be taken back."""
     if not files.exists(folder / STEP):
-        return Step(kind="run", state="done", moves=tuple(_replaced(folder)))
+        return Step(kind="run", state="done", moves=tuple(_replaced_moves(folder)))
     step = read_undoable(folder)
     if step is None or step.kind != "run":
         return step
-    return msgspec.structs.replace(step, moves=tuple(_replaced(folder)))
+    return msgspec.structs.replace(step, moves=tuple(_replaced_moves(folder)))
 
 
-def _replaced(folder: Path) -> Iterator[Move]:
+def _replaced_moves(folder: Path) -> Iterator[Move]:
     """Yield the moves that a run made of images into its folder."""
     for style in _folders_in(str(folder), _style):
         for shot in _folders_in(style, _shot):

@@ -9,7 +9,7 @@ import msgspec
 from imagegen.project.layout import OLD, PICTURES
 from imagegen.project.steps.folders import STAGED
 
-_OTHERS: Final = "_files"
+_OTHER_FILES: Final = "_files"
 """No style has a name that begins so."""
 
 _PART: Final = r"(?![. ]+(?:/|\Z)|[A-Za-z]:)[^/\\\x00\ud800-\udfff]+"
@@ -35,7 +35,7 @@ def is_place(path: str) -> bool:
 def archive_path(here: str, path: str) -> str:
     """Return a replaced file's path in a step's folder: images as runs archive them."""
     picture = _of_style.fullmatch(path)
-    return f"{here}/{picture[1]}" if picture else f"{here}/{_OTHERS}/{path}"
+    return f"{here}/{picture[1]}" if picture else f"{here}/{_OTHER_FILES}/{path}"
 
 
 def parents(paths: Iterable[str]) -> set[str]:

@@ -94,7 +94,7 @@ def execute(
     try:
         planned = plan_moves(layout, here, [*moves, *put_away], new)
     except OSError as error:
-        raise _refused(error, layout.archive_dir) from error
+        raise _move_error(error, layout.archive_dir) from error
     step = msgspec.structs.replace(step, moves=planned)
     if not (step.moves or step.settled or step.takes_back):
         return msgspec.structs.replace(step, state="done")
@@ -124,7 +124,7 @@ def _finish(layout: ProjectPaths, folder: Path, step: Step) -> Step:
         step = msgspec.structs.replace(step, state="done")
         write_step(folder, step)
     except OSError as error:
-        raise _refused(error, folder) from error
+        raise _move_error(error, folder) from error
     return step
 
 
@@ -139,7 +139,7 @@ def _mark_undone(folder: Path) -> None:
         write_step(folder, msgspec.structs.replace(step, undone=True))
 
 
-def _refused(error: OSError, folder: Path) -> StorageError:
+def _move_error(error: OSError, folder: Path) -> StorageError:
     if error.errno == errno.EXDEV:
         return StorageError(
             f"{error.filename} cannot move in one step: {folder.parent} is on another disk",

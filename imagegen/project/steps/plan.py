@@ -30,7 +30,7 @@ def plan_moves(
         for move in moves
         if (status := look(f"{root}/{move.source}")) and stat.S_ISREG(status.st_mode)
     }
-    spelled = {_folded(source): source for source in sources}
+    spelled = {_fold(source): source for source in sources}
     planned, evicted = [], []
     for move in (*(move for move in moves if move.source in sources), *new):
         target = move.target
@@ -38,7 +38,7 @@ def plan_moves(
         if status is not None:
             _refuse_no_file(root / target, status)
             # A disk that folds case shows a source under the target's spelling.
-            same = spelled.get(_folded(target), target)
+            same = spelled.get(_fold(target), target)
             if same != target and status.st_ino and status.st_ino == sources[same]:
                 target = same
             else:
@@ -50,7 +50,7 @@ def plan_moves(
     return everything
 
 
-def _folded(path: str) -> str:
+def _fold(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 

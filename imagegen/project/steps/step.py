@@ -62,7 +62,7 @@ def write_step(folder: Path, step: Step) -> None:
 
 def read_step(folder: Path) -> Step | None:
     """Return a folder's step, if it has a valid one."""
-    return _checked(_read(folder))
+    return _validate(_read(folder))
 
 
 def read_unfinished(folder: Path) -> Step | None:
@@ -71,7 +71,7 @@ def read_unfinished(folder: Path) -> Step | None:
     head = _head(data)
     if head is None or head.state == "done" or head.kind == "run":
         return None
-    return _checked(data)
+    return _validate(data)
 
 
 def read_undoable(folder: Path) -> Step | None:
@@ -80,7 +80,7 @@ def read_undoable(folder: Path) -> Step | None:
     head = _head(data)
     if head is None or head.undone or head.kind == "undo":
         return None
-    return _checked(data)
+    return _validate(data)
 
 
 def reject_duplicates(moves: Iterable[Move]) -> None:
@@ -101,7 +101,7 @@ def _read(folder: Path) -> bytes | None:
     return files.read(folder / STEP, _MAX_BYTES)
 
 
-def _checked(data: bytes | None) -> Step | None:
+def _validate(data: bytes | None) -> Step | None:
     """Return the step that is written here, if it is one that can be followed."""
     try:
         step = _steps.decode(data or b"")

@@ -85,13 +85,13 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
         if numbers is None or not _is_plain(row):
             wrong = _wrong_in(row, styles, known_styles, sheet.misnamed.get(at, {}))
         drawn = [] if wrong or numbers is None else _beats(row, numbers, at, part)
-        path = _folded(f"{numbers[0]}/{numbers[1]}") if numbers is not None else ""
+        path = _fold(f"{numbers[0]}/{numbers[1]}") if numbers is not None else ""
         firsts = (
             {first_rows.get(path) for first_rows in places.values()} if wrong and path else set()
         )
         if len(firsts) == 1 and (first := firsts.pop()) is not None and numbers is not None:
             # Found in the same round, though the row gives no beat.
-            wrong.append(_taken(numbers[:2], row, at, first, sheet))
+            wrong.append(_duplicate_error(numbers[:2], row, at, first, sheet))
         if wrong and path:
             # A later row with this number is a second one, whatever else is wrong with this.
             for style in _styles_of(row, part):
@@ -99,7 +99,7 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
         for beat in drawn:
             first = places[beat.style].setdefault(path, at)
             if first != at:
-                wrong = [_taken(beat.key, row, at, first, sheet)]
+                wrong = [_duplicate_error(beat.key, row, at, first, sheet)]
                 break
             beats[beat.style].append(beat)
         faults += [_fault(mistake, sheet, at) for mistake in wrong]
@@ -107,11 +107,11 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
     return Beats(
         beats={style: tuple(listed) for style, listed in beats.items()},
         faults=tuple(faults),
-        notes=(*sheet.notes, *_dates(sheet), *_lost_zeros(sheet), *_garbled(sheet)),
+        notes=(*sheet.notes, *_find_dates(sheet), *_find_lost_zeros(sheet), *_find_garbled(sheet)),
     )
 
 
-def _dates(sheet: ParsedFile) -> Iterator[str]:
+def _find_dates(sheet: ParsedFile) -> Iterator[str]:
     """Yield a note if beat numbers look like dates that a spreadsheet made of them."""
     dates = [
         number
@@ -135,7 +135,7 @@ def _dates(sheet: ParsedFile) -> Iterator[str]:
         )
 
 
-def _lost_zeros(sheet: ParsedFile) -> Iterator[str]:
+def _find_lost_zeros(sheet: ParsedFile) -> Iterator[str]:
     """Yield a note if numbers may have lost a zero though no other row has what is left."""
     lost = []
     for at, row in enumerate(sheet.rows, 1):
@@ -155,7 +155,7 @@ def _lost_zeros(sheet: ParsedFile) -> Iterator[str]:
         yield f"numbers seem to have lost their last zero ({examples}): {fix}"
 
 
-def _garbled(sheet: ParsedFile) -> Iterator[str]:
+def _find_garbled(sheet: ParsedFile) -> Iterator[str]:
     """Yield a note if prompts have signs of a text that was read in another encoding."""
     count, first = 0, None
     for row in sheet.rows:
@@ -372,14 +372,14 @@ def _paths(value: object) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def _folded(path: str) -> str:
+def _fold(path: str) -> str:
     """Return what is the same for paths that some file system takes for one."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def _taken(key: BeatKey, row: BeatRow, at: int, first: int, sheet: ParsedFile) -> _Wrong:
+def _duplicate_error(key: BeatKey, row: BeatRow, at: int, first: int, sheet: ParsedFile) -> _Wrong:
     """Return the error of a row with the path of an earlier one."""
     first_row, line = sheet.rows[first - 1], sheet.line(first)
     earlier = f"row {first}" + (f" (line {line})" if line else "")

@@ -38,7 +38,7 @@ def differences(
     used_prompts = {beat.address: beat.words for s in styles for beat in used.beats.get(s, ())}
     notes = {}
     size = 0
-    for other in _others(project, used, tuple(styles), beats_file):
+    for other in _other_places(project, used, tuple(styles), beats_file):
         size += sum(_size(project / file) for file in other.files)
         if size > _MOST_COMPARED:
             notes[other.name] = f"{other.name} is not used, and too large to be compared"
@@ -49,7 +49,7 @@ def differences(
     return notes
 
 
-def _others(
+def _other_places(
     project: Path, used: Storyboard, styles: tuple[str, ...], beats_file: str | None
 ) -> Iterator[_Other]:
     for file in used.files:
@@ -93,7 +93,7 @@ def _note(project: Path, used: Storyboard, used_prompts: _Own, other: _Other) ->
         findings.append(f"it has {more:,} beat{'s' * (more != 1)} that {other.instead} has not")
     files = other.files if other.is_place else (other.name,)
     ours = used.files if other.is_place else (other.instead,)
-    newer = _changed(project, files) > _changed(project, ours)
+    newer = _modified_at(project, files) > _modified_at(project, ours)
     is_newer = ", which is newer" if newer else ""
     use = ""
     if other.is_place:
@@ -121,7 +121,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _changed(project: Path, files: Sequence[str]) -> float:
+def _modified_at(project: Path, files: Sequence[str]) -> float:
     """Return when the newest of these files was changed, in seconds; 0 if none is there."""
     times = [0.0]
     for name in files:

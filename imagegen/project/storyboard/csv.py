@@ -137,7 +137,9 @@ def _score_of(cells: Iterable[_Row], styles: Sequence[str]) -> int:
     return max((_score(row, styles) for _, row in first), default=0)
 
 
-def _headed(filled: Iterator[_Row], styles: Sequence[str]) -> tuple[list[_Row], Iterator[_Row]]:
+def _split_headings(
+    filled: Iterator[_Row], styles: Sequence[str]
+) -> tuple[list[_Row], Iterator[_Row]]:
     """Return the rows up to the headings, which come last, and those that follow."""
     first = list(itertools.islice(filled, _BEFORE_HEADING))
     scores = [_score(cells, styles) for _, cells in first]
@@ -149,7 +151,7 @@ def _headed(filled: Iterator[_Row], styles: Sequence[str]) -> tuple[list[_Row], 
 def _sheet(
     filled: Iterator[_Row], file: str, styles: Sequence[str], notes: Iterable[str]
 ) -> ParsedFile:
-    before, filled = _headed(filled, styles)
+    before, filled = _split_headings(filled, styles)
     if not before:
         return ParsedFile(file=file, holds_prompts=False)
     *titles, (heading, cells) = before
@@ -235,7 +237,7 @@ class _Body:
                     row[shot] = above
                     self._filled_down.append(line)
                 above = row[shot]
-            self.items.append(Found(value=self._trimmed(row)))
+            self.items.append(Found(value=self._trim(row)))
             self.lines.append(line)
 
     def _without_decimals(self) -> Iterator[str]:
@@ -274,7 +276,7 @@ class _Body:
             return "a title"
         return None
 
-    def _trimmed(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _trim(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row with its numbers trimmed, and its references as a list."""
         for field in ("shot_number", "beat_number", "id", "transition_type"):
             name = self._called.fields.get(field)

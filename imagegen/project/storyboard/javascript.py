@@ -96,7 +96,7 @@ class _Module:
             else:
                 self._set_export(self._declaration(word, start), start)
         elif word == "module" and self._take(".") and self._word() == "exports":
-            self._assigned(start)
+            self._require_assignment(start)
             self._set_export(self._value_or_name("module.exports"), start)
         elif word:
             self._declaration(word, start)
@@ -110,11 +110,11 @@ class _Module:
         name = self._word() if word in {"const", "let", "var"} else ""
         if not name:
             raise self._no_data(start)
-        self._assigned(start)
+        self._require_assignment(start)
         self._value(name)
         return name
 
-    def _assigned(self, start: int) -> None:
+    def _require_assignment(self, start: int) -> None:
         if not self._take("="):
             raise self._no_data(start)
 
@@ -206,7 +206,7 @@ def _plain(text: str, start: int, end: int) -> str:
 
 def _plain_piece(text: str, piece: re.Match[str]) -> str:
     if piece.lastgroup == "string" and "\\u{" in piece[0]:
-        return _IN_STRING.sub(_escaped, piece[0])
+        return _IN_STRING.sub(_escape, piece[0])
     if piece.lastgroup != "template":
         return piece[0]
     body = piece[0][1:-1]
@@ -219,7 +219,7 @@ def _plain_piece(text: str, piece: re.Match[str]) -> str:
             return '\\"'
         if part[0][0] in "\r\n":
             return "\\n"
-        return _escaped(part)
+        return _escape(part)
 
     string = f'"{_IN_TEMPLATE.sub(plain, body)}"'
     # The line ends it has lost follow it, so that later positions name the file's lines.
@@ -227,7 +227,7 @@ def _plain_piece(text: str, piece: re.Match[str]) -> str:
     return string + "\n" * lost
 
 
-def _escaped(part: re.Match[str]) -> str:
+def _escape(part: re.Match[str]) -> str:
     r"""Write `\u{1F600}` as JSON5 can: as one or two escapes of four digits."""
     if not part["code"]:
         return part[0]

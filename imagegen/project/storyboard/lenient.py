@@ -210,7 +210,7 @@ class _Reader:
             return self._string()
         word = _WORD.match(self._text, self._at)
         if word is None:
-            self._fail(f"a name is expected here, not {self._shown()}", self._at)
+            self._fail(f"a name is expected here, not {self._excerpt()}", self._at)
             return None
         self._pass("names without quotes")
         self._at = word.end()
@@ -272,9 +272,9 @@ class _Reader:
             body = self._text[begin + 1 : end].rstrip(" \t,}]")
             self._at = begin + 1 + len(body)
             self._is_cut_off = not self._text[self._at :].strip()
-            return _unescaped(body)
+            return _unescape(body)
         self._at = end + 1
-        return _unescaped(self._text[begin + 1 : end])
+        return _unescape(self._text[begin + 1 : end])
 
     def _end_of_string(self, begin: int, opening: str) -> int | None:
         """Return the position of the quote that ends a text, or None."""
@@ -309,7 +309,7 @@ class _Reader:
     def _word(self) -> object:
         word = _WORD.match(self._text, self._at)
         if word is None:
-            self._fail(f"a value is expected here, not {self._shown()}", self._at)
+            self._fail(f"a value is expected here, not {self._excerpt()}", self._at)
             return None
         text = word[0]
         if text.casefold() in _WORDS:
@@ -319,7 +319,7 @@ class _Reader:
             return _WORDS[text.casefold()]
         number = _NUMBER.fullmatch(text)
         if number is None:
-            self._fail(f"{self._shown()} is not in quotes", self._at)
+            self._fail(f"{self._excerpt()} is not in quotes", self._at)
             line = re.compile(r"[^\r\n,}\]]*").match(self._text, self._at)
             self._at = line.end() if line else word.end()
             return text
@@ -351,7 +351,7 @@ class _Reader:
             else:
                 return
 
-    def _shown(self) -> str:
+    def _excerpt(self) -> str:
         line = _LINE.match(self._text, self._at)
         excerpt = line[0][:40] if line else ""
         word = _WORD.match(excerpt)
@@ -385,7 +385,7 @@ _CLOSINGS: Final = {
 }
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     """Return a text with its escapes replaced; halves of surrogate pairs that meet are joined."""
     if "\\" not in text:
         return text

@@ -98,23 +98,25 @@ def load(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> 
     Raises InvalidInputError with the errors of all files that were chosen, NoBeatsError if
     there is no beats file, and UsageError if it has no row.
     """
-    chosen, passed = _chosen(project, styles, beats)
+    chosen, passed = _choose(project, styles, beats)
     return _storyboard(chosen, styles, passed)
 
 
 def choose(project: Path, styles: Sequence[str], *, beats: Path | None = None) -> tuple[Part, ...]:
     """Return the files that `load` reads the beats from. Raises as `load` does."""
-    chosen, passed = _chosen(project, styles, beats)
+    chosen, passed = _choose(project, styles, beats)
     _storyboard(chosen, styles, passed)
     return chosen.parts
 
 
-def _chosen(
+def _choose(
     project: Path, styles: Sequence[str], beats: Path | None
 ) -> tuple[_Candidate, list[_Candidate]]:
     """Return the place that the beats are read from, and those that were passed over."""
     candidates = (
-        _found(project, styles) if beats is None else _named(project, styles, project / beats)
+        _find_candidates(project, styles)
+        if beats is None
+        else _named_candidates(project, styles, project / beats)
     )
     passed: list[_Candidate] = []
     guessed: _Candidate | None = None
@@ -311,7 +313,7 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
     return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {example}")
 
 
-def _found(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
+def _find_candidates(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:
     if not os.path.isdir(project):  # noqa: PTH112 - unlike is_dir it never raises
         raise UsageError(
             f"{project} is not a folder",
@@ -331,7 +333,7 @@ def _is_at(path: Path) -> bool:
     return os.path.lexists(path) or files.has_stub(path)
 
 
-def _named(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:
+def _named_candidates(project: Path, styles: Sequence[str], path: Path) -> Iterator[_Candidate]:
     place = _Place(base=project, within=(), styles=tuple(styles))
     try:
         real = reader.resolved(path)
@@ -430,12 +432,12 @@ def _unknown(
 def _style_in(name: str, styles: Sequence[str]) -> str | None:
     """Return the one style whose name is in that of a file of prompts, if exactly one is."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a name alone
-    joined = _joined(stem)
-    matches = [style for style in styles if _joined(style) in joined]
+    joined = _join_words(stem)
+    matches = [style for style in styles if _join_words(style) in joined]
     return matches[0] if len(matches) == 1 and suffix.lower() in _PROMPT_KINDS else None
 
 
-def _joined(name: str) -> str:
+def _join_words(name: str) -> str:
     """Return the words of a name between hyphens, in small letters."""
     return f"-{_SEPARATORS.sub('-', name.casefold())}-"
 

@@ -139,7 +139,7 @@ def _reason(number: str) -> str | None:
     for char in number:
         if _REFUSED.match(char) and not (_is_mark(char) and (before.isalnum() or _is_mark(before))):
             return (
-                f"{quoted(number)} cannot be a file name: {_named(char)} is not allowed "
+                f"{quoted(number)} cannot be a file name: {_describe(char)} is not allowed "
                 '(letters, digits, ".", "-", "_" and spaces are)'
             )
         before = char
@@ -153,7 +153,7 @@ def _is_mark(char: str) -> bool:
     return bool(char) and unicodedata.category(char)[0] == "M"
 
 
-def _named(character: str) -> str:
+def _describe(character: str) -> str:
     if character.isprintable() and not character.isspace():
         return f'"{character}"'
     return f"the character U+{ord(character):04X}"

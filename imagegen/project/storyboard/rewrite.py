@@ -47,7 +47,7 @@ def write_clean(
             continue
         backup = _keep(target)
         try:
-            files.write(target, _encoded(part.sheet))
+            files.write(target, _encode(part.sheet))
         except StorageError as error:
             raise UsageError(f"{target} is not written: {error.message}") from error
         name = target.relative_to(project).as_posix()
@@ -84,7 +84,7 @@ def _keep(target: Path) -> str | None:
     raise UsageError(f"there are {_MOST_OLD:,} old copies of {target}: delete some")
 
 
-def _encoded(sheet: ParsedFile) -> bytes:
+def _encode(sheet: ParsedFile) -> bytes:
     rows = [_fields(row, sheet.others.get(at, {})) for at, row in enumerate(sheet.rows, 1) if row]
     return encoding.to_indented_json(rows, indent=2)
 

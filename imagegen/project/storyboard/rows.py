@@ -238,14 +238,14 @@ def _repeats(text: str) -> bool:
 
     is_repeated = False
 
-    def counted(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    def count_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal is_repeated
         value = dict(pairs)
         is_repeated = is_repeated or len(value) < len(pairs)
         return value
 
     try:
-        json.loads(text, object_pairs_hook=counted)
+        json.loads(text, object_pairs_hook=count_pairs)
     except (ValueError, RecursionError):
         return False
     return is_repeated
@@ -330,10 +330,10 @@ def interpret(
         return failed_file(file, _SHAPE)
     reader = Interpreter(items, styles, where=result.where if result.is_nested else ())
     starts = [(lines or {}).get(id(item.value), 0) for item in items]
-    return from_items(reader, file, notes=[*notes, *_passed(result)], lines=starts)
+    return from_items(reader, file, notes=[*notes, *_unread_notes(result)], lines=starts)
 
 
-def _passed(result: shapes.Rows) -> list[str]:
+def _unread_notes(result: shapes.Rows) -> list[str]:
     """Return a note on each place that has rows or prompts and is not read."""
     notes = []
     for (kind, place), count in result.passed.items():
@@ -349,7 +349,7 @@ def from_items(
     reader: "Interpreter", file: str, *, notes: Iterable[str] = (), lines: Sequence[int] = ()
 ) -> ParsedFile:
     """Return the sheet of rows that are brought under our names. `lines` are 0 if not known."""
-    rows, faults = _typed([reader.row(item) for item in reader.items], file)
+    rows, faults = _convert_rows([reader.row(item) for item in reader.items], file)
     prompted = any(row.has_prompt for row in rows if row is not None) or reader.means_prompts
     return ParsedFile(
         file=file,
@@ -389,8 +389,8 @@ class Interpreter:
                 shape = tuple(item.value)
                 self._shapes[shape] = self._shapes.get(shape, 0) + 1
         self._nested = any(item.shot is not None for item in items)
-        self.called = self._counted(self._usable(names.match(list(self._shapes), styles)))
-        self._taken = {*self.called.fields.values(), *self.called.styles.values()}
+        self.called = self._with_numbers(self._usable(names.match(list(self._shapes), styles)))
+        self._used_names = {*self.called.fields.values(), *self.called.styles.values()}
         self._plans = {shape: self._plan(shape) for shape in self._shapes}
 
     @property
@@ -423,7 +423,7 @@ class Interpreter:
         fields = {ours: name for ours, name in called.fields.items() if name not in unusable}
         return msgspec.structs.replace(called, fields=fields, others=called.others | unusable)
 
-    def _counted(self, called: Names) -> Names:
+    def _with_numbers(self, called: Names) -> Names:
         """Return the names with what numbers the rows, if nothing has our name for it."""
         if "beat_number" in {*called.fields, *called.others.values()} or not self._shapes:
             return called
@@ -458,7 +458,7 @@ class Interpreter:
         """Return what is read from rows of this shape, and which fields are not ours."""
         here = set(shape)
         read = [(ours, theirs) for ours, theirs in self.called.fields.items() if theirs in here]
-        return read, [name for name in shape if name not in self._taken]
+        return read, [name for name in shape if name not in self._used_names]
 
     def row(self, item: Found) -> object:
         """Return a row under our names; what is not an object is returned as it is."""
@@ -553,7 +553,7 @@ def _before_dot(number: str) -> str:
         return number
 
 
-def _typed(
+def _convert_rows(
     values: Sequence[object], file: str
 ) -> tuple[tuple[BeatRow | None, ...], tuple[InputError, ...]]:
     """Return rows of the right types, None for each that has others, and the errors of these."""

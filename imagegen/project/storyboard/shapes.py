@@ -80,25 +80,25 @@ class _Walk:
         objects = [document for document in documents if isinstance(document, dict)]
         if len(objects) > 1 and len(objects) == len(documents):
             # JSON lines: each is a row, or one of several documents.
-            yield from self._listed(documents, "", Found(value=None), 0)
+            yield from self._walk_list(documents, "", Found(value=None), 0)
             return
         for document in documents:
             yield from self._any(document, "", Found(value=None), 0)
 
     def _any(self, value: object, path: str, above: Found, depth: int) -> Iterator[Found]:
         if isinstance(value, list):
-            yield from self._listed(value, path, above, depth)
+            yield from self._walk_list(value, path, above, depth)
         elif isinstance(value, dict):
             yield from self._object(value, path, above, depth)
 
-    def _listed(
+    def _walk_list(
         self, values: Sequence[object], path: str, above: Found, depth: int
     ) -> Iterator[Found]:
         path = path if path == _TOP else f"{path}[]"
         values = _with_names(values)
         for value in values:
             if isinstance(value, list) and depth < _DEEPEST:
-                yield from self._listed(value, path, above, depth + 1)
+                yield from self._walk_list(value, path, above, depth + 1)
             elif isinstance(value, dict):
                 yield from self._object(value, path, above, depth)
             else:
@@ -116,7 +116,7 @@ class _Walk:
                 parent = within if style is None else msgspec.structs.replace(within, style=style)
                 yield from self._any(listed, at, parent, depth + 1)
             return
-        if not names.is_row(value) and depth < _DEEPEST and (keyed := _numbered(value)):
+        if not names.is_row(value) and depth < _DEEPEST and (keyed := _find_numbered(value)):
             for name, row, number in keyed:
                 if isinstance(row, dict) and names.is_row(row) and not self._inner(row):
                     yield self._row(row, f"{path}{{}}", msgspec.structs.replace(above, beat=number))
@@ -198,7 +198,7 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _numbered(value: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+def _find_numbered(value: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     """Return an object's rows with their names and numbers, if its names are numbers."""
     numbered = []
     for name, content in value.items():

@@ -49,7 +49,7 @@ def sheets(data: bytes) -> Iterator[tuple[str, Cells]]:
         raise
     except Exception as error:
         # Its reader raises errors of many kinds for a broken file.
-        raise _broken(error) from error
+        raise _broken_error(error) from error
 
 
 def _plain(cell: object) -> Cell:
@@ -88,10 +88,10 @@ def _require_bounded(data: bytes) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
         if isinstance(error, UnreadableError):
             raise
-        raise _broken(error) from error
+        raise _broken_error(error) from error
 
 
-def _broken(error: Exception) -> UnreadableError:
+def _broken_error(error: Exception) -> UnreadableError:
     reason = " ".join(str(error).split())[:100]
     return UnreadableError(f"is an Excel file that cannot be read ({reason})", hint=_AS_CSV)
 

@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _LONGEST: Final = 200
-_SHOWN: Final = 10
+_MOST_SHOWN: Final = 10
 _CHOICE: Final = re.compile(r"[/|→]|->|\bor\b", re.IGNORECASE)
 _NO_CUT: Final = re.compile(r"\b(?:no|without|not a) +(?:hard[ -]?)?cuts?\b", re.IGNORECASE)
 _NOTHING: Final = frozenset(
@@ -86,9 +86,9 @@ def unknown(transitions: Iterable[str]) -> str | None:
     if not counts:
         return None
     examples = ", ".join(
-        f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_SHOWN)
+        f"{quoted(text)} ({count:,})" for text, count in counts.most_common(_MOST_SHOWN)
     )
-    more = f" and {len(counts) - _SHOWN:,} more" if len(counts) > _SHOWN else ""
+    more = f" and {len(counts) - _MOST_SHOWN:,} more" if len(counts) > _MOST_SHOWN else ""
     return f"unknown transitions begin a new image: {examples}{more} ({CHOICES})"
 
 
