@@ -310,7 +310,7 @@ def test_a_type_that_the_provider_does_not_take_is_told_before(project: Project,
         (project.root / path).write_bytes(HEIC + path.encode())
     (project.root / "p.webp").write_bytes(picture(8, 8, kind="WEBP"))
     text = 'references = ["p.webp"]\n[characters.mara]\npicture = "mara.heic"\n'
-    limits = ReferenceLimits(types=providers.named(name).reference_types, by=name)
+    limits = ReferenceLimits(types=providers.provider_class(name).reference_types, by=name)
     fields: dict[str, Any] = {"references": ("row.heic",), "row": 7, "file": "beats.json"}
     if name in {"openai", "sdwebui"}:
         first, second = told(project, text, limits, **fields).splitlines()

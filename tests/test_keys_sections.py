@@ -83,7 +83,7 @@ def faults(project: Path, provider: str) -> list[InputError]:
 
 def test_the_tables_are_those_of_the_providers() -> None:
     """Whoever takes an address has a part of keys.toml, and no two have the same."""
-    sections = {name: providers.named(name) for name in providers.NAMES}
+    sections = {name: providers.provider_class(name) for name in providers.NAMES}
     taken = [own.keys_section for own in sections.values() if own.supports_base_url]
     assert sorted(taken) == sorted(["", *providers.TABLES])
     assert not any(own.key_variables for own in sections.values() if not own.supports_base_url)

@@ -122,6 +122,6 @@ def _enter_choices(project: Project, adoption: Adoption, contents: Contents) -> 
             copy = picture if source.alike else partial(_whole, project.root / source.source.path)
             contents.made[f"{FOLDER}/{file}"] = copy
     if added:
-        data = selections.encoded(entries)
+        data = selections.encode(entries)
         contents.made[FILE] = lambda: data
     return UndoData(added=added)

@@ -43,7 +43,7 @@ def draft_sheets(project: Project, names: Sequence[str], *, count: int, wall: fl
     Without `names` of those that have a description and, in a style, no image yet. Raises
     `StorageError`, and `UsageError` if there is nothing to draw.
     """
-    drawn = {name: described(project, name) for name in names} or {
+    drawn = {name: require_description(project, name) for name in names} or {
         name: character
         for name, character in project.settings.characters.items()
         if character.about is not None
@@ -111,7 +111,7 @@ def character(project: Project, name: str) -> Character:
     return characters[name]
 
 
-def described(project: Project, name: str) -> Character:
+def require_description(project: Project, name: str) -> Character:
     """Return a character that has a description. Raises `UsageError`."""
     entry = character(project, name)
     if entry.about is None:

@@ -104,7 +104,7 @@ def _enter_choices(
             del old[file]
         else:
             made[f"{FOLDER}/{file}"] = partial(_read, image, source.choice.sha256)
-    data = selections.encoded(entries)
+    data = selections.encode(entries)
     made[FILE] = lambda: data
     expected = selected.expected_copies(Selections(entries, project.beat_index))
     away = [

@@ -181,7 +181,7 @@ def clean(project: Project, wall: float, *, dry_run: bool = False) -> Cleaned:
                 "clean",
                 wall=wall,
                 away=(*over.pictures, *over.choices.paths),
-                contents={file.FILE: file.encoded(left)} if dropped else {},
+                contents={file.FILE: file.encode(left)} if dropped else {},
                 settled={undo_data.SELECTIONS: msgspec.to_builtins(UndoData(dropped=dropped))}
                 if dropped
                 else {},

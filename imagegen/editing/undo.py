@@ -96,4 +96,4 @@ def _choices_before(layout: ProjectPaths, settled: Mapping[str, Any]) -> dict[st
         return {}
     back = moves.restore(file.read(layout.root), choices)
     # Without any choice the file goes as it came.
-    return {file.FILE: file.encoded(back)} if back else {}
+    return {file.FILE: file.encode(back)} if back else {}

@@ -3,7 +3,7 @@
 Colour = tuple[int, int, int]
 
 
-def hexed(code: str) -> Colour:
+def from_hex(code: str) -> Colour:
     """Return the colour of six hexadecimal digits."""
     return int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)
 

@@ -31,7 +31,7 @@ def _table() -> dict[str, str]:
 _FOLDED = _table()
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return text in characters that the font has; a letter that it cannot write is a bar.
 
     Accents, control characters and emoji are left out, and white space is single.
@@ -53,7 +53,7 @@ def folded(text: str) -> str:
 
 
 def writes(text: str) -> bool:
-    """Return whether `folded` keeps every letter and sign of a text, if maybe without accents."""
+    """Return whether `fold` keeps every letter and sign of a text, if maybe without accents."""
     # A bar replaces a letter; signs, emoji among them, are left out.
     return not any(
         unicodedata.category(char)[0] in "LNS" and char not in _FOLDED and char not in _EXTRA

@@ -36,10 +36,10 @@ def load_thumbnail(path: Path, width: int) -> "Image":
     data = files.read(path, png.MAX_BYTES)
     if data is None:
         raise NotAPictureError("there is no such file, or it is too large")
-    return reduced(data, width)
+    return reduce(data, width)
 
 
-def reduced(data: bytes, width: int) -> "Image":
+def reduce(data: bytes, width: int) -> "Image":
     """Return a picture's bytes as an RGB image that is at most `width` pixels wide.
 
     Raises `NotAPictureError` for what is torn, foreign or too large.

@@ -29,7 +29,7 @@ def create(name: str, options: ProviderOptions) -> Provider:
 
     Raises `UsageError` for a name that is not known.
     """
-    return named(name)(options)
+    return provider_class(name)(options)
 
 
 def catalogue(name: str) -> "Catalogue":
@@ -37,7 +37,7 @@ def catalogue(name: str) -> "Catalogue":
 
     Raises `UsageError` for a name that is not known.
     """
-    return named(name).catalogue
+    return provider_class(name).catalogue
 
 
 def key_variables(name: str) -> tuple[str, ...]:
@@ -45,10 +45,10 @@ def key_variables(name: str) -> tuple[str, ...]:
 
     Raises `UsageError` for a name that is not known.
     """
-    return named(name).key_variables
+    return provider_class(name).key_variables
 
 
-def named(name: str) -> type[Provider]:
+def provider_class(name: str) -> type[Provider]:
     """Return the class of this name; what only drawing needs is not imported yet.
 
     Raises `UsageError` for a name that is not known.

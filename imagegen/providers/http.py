@@ -21,7 +21,7 @@ from imagegen.errors import causes_of
 from imagegen.providers import departure, environment, memory
 from imagegen.providers.base import NO_MEMORY, TOO_LARGE, FaultKind, ProviderError, noop
 from imagegen.providers.connections import CONNECT_TIMEOUT, Adapter, Exchange, exchanging
-from imagegen.providers.responses import redirected, web_page
+from imagegen.providers.responses import redirect_error, web_page_error
 from imagegen.secret import Secret
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -228,8 +228,8 @@ class Http:
         if reply.status == 511:
             return _lasting("login", f"this network wants a login before {self.host} (HTTP 511)")
         if 300 <= reply.status < 400:
-            return redirected(reply, self._base_url)
-        return web_page(reply, self.host)
+            return redirect_error(reply, self._base_url)
+        return web_page_error(reply, self.host)
 
     def _fault(self, reason: str, message: str) -> ProviderError:
         return ProviderError(kind=FaultKind.PASSING, reason=reason, message=message)

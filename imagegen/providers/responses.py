@@ -174,7 +174,7 @@ def _decimal(text: str) -> float:
     return float(text[:40])
 
 
-def one(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
     """Return what a list of one holds, however often it is wrapped; else the value itself."""
     for _ in range(5):
         if not (isinstance(value, list) and len(value) == 1):
@@ -188,7 +188,7 @@ def field(value: Any, *names: str) -> Any:
 
     None if the value is no object, or the field is absent or null.
     """
-    value = one(value)
+    value = unwrap(value)
     if isinstance(value, dict):
         for name in names:
             for spelling in (name, _HUMP.sub("_", name).lower()):
@@ -257,12 +257,12 @@ def picture(coded: msgspec.Raw | str, usage: Usage | None = None, claimed: str =
     came with it.
     """
     if not isinstance(coded, str) and not is_text(coded):
-        return malformed("The service sent an image that is not base64.", usage)
+        return malformed_answer("The service sent an image that is not base64.", usage)
     data = _from_base64(coded)
     if data is None:
-        return broken_picture("The service sent an image that is not base64.", usage)
+        return broken_picture_error("The service sent an image that is not base64.", usage)
     if len(data) < _SMALLEST:
-        return broken_picture("The service sent an image of too few bytes.", usage)
+        return broken_picture_error("The service sent an image of too few bytes.", usage)
     return Picture(data=data, usage=usage, claimed=claimed)
 
 
@@ -322,14 +322,14 @@ def outside_usual_places(
     return _at_address(usage) if has_address else unreadable
 
 
-def unknown_form(answer: Any, usage: Usage | None) -> ProviderError:
+def unknown_form_error(answer: Any, usage: Usage | None) -> ProviderError:
     """Return the fault of an answer that has none of the fields that are known.
 
     It may hold a picture that was paid for: whether all answers are so the run finds out.
     """
-    names = list(one(answer)) if isinstance(one(answer), dict) else []
+    names = list(unwrap(answer)) if isinstance(unwrap(answer), dict) else []
     if not names:
-        return malformed("The service's answer was empty.", usage)
+        return malformed_answer("The service's answer was empty.", usage)
     listed = safe_message(", ".join(names[:_MOST_NAMES]))
     message = f"The service's answer has a form that imagegen does not know, with {listed}."
     return ProviderError(kind=FaultKind.PASSING, reason=UNKNOWN_FORM, message=message, usage=usage)
@@ -403,14 +403,14 @@ def _at_address(usage: Usage | None) -> ProviderError:
     return ProviderError(kind=FaultKind.UNUSABLE, reason=ELSEWHERE, message=message, usage=usage)
 
 
-def malformed(message: str, usage: Usage | None = None) -> ProviderError:
+def malformed_answer(message: str, usage: Usage | None = None) -> ProviderError:
     """Return the fault of an answer that makes no sense; another may."""
     return ProviderError(
         kind=FaultKind.PASSING, reason="broken answer", message=message, usage=usage
     )
 
 
-def broken_picture(message: str, usage: Usage | None) -> ProviderError:
+def broken_picture_error(message: str, usage: Usage | None) -> ProviderError:
     """Return the fault of an image that was drawn and cannot be used; another may."""
     return ProviderError(
         kind=FaultKind.PASSING, reason=BROKEN_PICTURE, message=message, usage=usage
@@ -422,7 +422,7 @@ def is_passing(status: int) -> bool:
     return status in _PASSING or (status >= 500 and status not in _NEVER) or status < 200
 
 
-def web_page(reply: "Reply", host: str) -> ProviderError | None:
+def web_page_error(reply: "Reply", host: str) -> ProviderError | None:
     """Return the fault of a web page that came instead of an answer; None for anything else.
 
     A network that wants a login answers so, a proxy that refuses, and any address that is not
@@ -448,7 +448,7 @@ def page_title(body: bytes) -> str:
     return safe_message(html.unescape(match[1])) if match else ""
 
 
-def wrong_path(host: str, status: int, text: str = "") -> ProviderError:
+def wrong_path_error(host: str, status: int, text: str = "") -> ProviderError:
     """Return the fault of an address at which the API is not."""
     quoted = f' ("{text}")' if text else ""
     message = f"{host} answered HTTP {status}{quoted}: is it the right address (base_url)?"
@@ -462,7 +462,7 @@ def as_bad_request(fault: ProviderError) -> ProviderError:
     return fault
 
 
-def redirected(reply: "Reply", base_url: str) -> ProviderError:
+def redirect_error(reply: "Reply", base_url: str) -> ProviderError:
     """Return the error of a redirect, which is never followed."""
     here = urlsplit(base_url).hostname
     try:

@@ -32,11 +32,11 @@ from imagegen.providers.responses import (
     is_image,
     items,
     loose,
-    malformed,
-    one,
+    malformed_answer,
     picture,
     safe_message,
     try_decode,
+    unwrap,
 )
 from imagegen.secret import Secret
 
@@ -138,7 +138,7 @@ class SdWebUi(Provider):
             return self._fault(reply)
         read = try_decode(_checkpoints, reply.body)
         if read is None:
-            return malformed("The web UI's list of models was not what it should be.")
+            return malformed_answer("The web UI's list of models was not what it should be.")
         names = [checkpoint.model_name for checkpoint in read[:_MOST_MODELS]]
         return tuple(dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME))
 
@@ -198,19 +198,19 @@ def _outcome(body: bytes) -> Outcome:
         image = picture(coded)
         if is_image(image):
             return image
-    return _read_loosely(one(loose(body)))
+    return _read_loosely(unwrap(loose(body)))
 
 
 def _read_loosely(answer: Any) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     if not isinstance(answer, dict):
-        return malformed("The web UI's answer was not what it should be.")
+        return malformed_answer("The web UI's answer was not what it should be.")
     images = items(field(answer, "images", "image"))
     outcome = best_picture(((text, "") for text in images if isinstance(text, str) and text), None)
     if outcome is not None:
         return outcome
     if images:
-        return malformed("The web UI's answer was not what it should be.")
+        return malformed_answer("The web UI's answer was not what it should be.")
     message = "The web UI returned no image; it may have been interrupted."
     return ProviderError(kind=FaultKind.NO_PICTURE, reason="no picture", message=message)
 

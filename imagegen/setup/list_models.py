@@ -53,7 +53,7 @@ def gather(root: Path, source: CredentialOptions, provider: str | None) -> Listi
         used=catalogue.find(keys.model or catalogue.default.name),
     )
     first = next(iter(keys.lists_by_key), None)
-    takes_address = providers.named(keys.provider).supports_base_url
+    takes_address = providers.provider_class(keys.provider).supports_base_url
     if first is None if keys.needed else not takes_address:
         return listing
     client = keys.create_provider()

@@ -32,7 +32,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def base_url(self) -> str | None:
         """Where requests go; None: to the provider's own address. Raises `UsageError`."""
-        takes_address = providers.named(self.provider).supports_base_url
+        takes_address = providers.provider_class(self.provider).supports_base_url
         return address(self.options.base_url, self.ring) if takes_address else None
 
     def address_warnings(self) -> list[str]:
@@ -53,7 +53,7 @@ def section(provider: str) -> Section:
 
     Raises `UsageError` for a name that is not known.
     """
-    own = providers.named(provider)
+    own = providers.provider_class(provider)
     return Section(
         table=own.keys_section,
         tables=providers.TABLES,
@@ -80,7 +80,7 @@ def load(
     For a provider that needs neither none are read, but a project's file that says where
     requests go is refused for it too.
     """
-    if not providers.named(provider).supports_base_url:
+    if not providers.provider_class(provider).supports_base_url:
         own = [place for place in places(root, provider) if place.named is LocationKind.PROJECT]
         faults = keyfile.look_over(own)
         if faults:

@@ -287,7 +287,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         """What makes requests. Raises `UsageError` for faulty reference images."""
         if self.origin is not None:
             return self.origin.composer.with_predecessors(self.continued)
-        provider = providers.named(self.settings.provider)
+        provider = providers.provider_class(self.settings.provider)
         limits = ReferenceLimits(
             bytes=provider.largest_reference,
             in_all=provider.largest_references,

@@ -231,7 +231,7 @@ class _Drawing:
     ) -> None:
         """Draw one line of text, cut if it is too long."""
         size = size or self._layout.text
-        lettering.fit_line(lettering.folded(text), width, size, size).draw(
+        lettering.fit_line(lettering.fold(text), width, size, size).draw(
             self._draw, at, ink, _PAPER
         )
 
@@ -243,7 +243,7 @@ class _Drawing:
         step = round(lettering.leading(size))
         if not text or box[1] < step:
             return 0
-        lines = lettering.fit_lines(lettering.folded(sanitize(text)), box, size, size)
+        lines = lettering.fit_lines(lettering.fold(sanitize(text)), box, size, size)
         for number, line in enumerate(lines):
             line.draw(self._draw, (at[0], at[1] + number * step), ink, _PAPER)
         return len(lines) * step

@@ -158,7 +158,7 @@ class _Caption:
 
         size = max(10, round(min(look.width, look.height) / 22))
         room = (look.width * 0.8, look.height * 0.25)
-        lines = lettering.fit_lines(lettering.folded(text), room, size, size // 2)
+        lines = lettering.fit_lines(lettering.fold(text), room, size, size // 2)
         step = max((lettering.leading(line.size) for line in lines), default=0)
         width = max((line.width for line in lines), default=0) + size
         self._panel = PIL.Image.new("RGB", (round(width), round(step * len(lines) + size)), _BLACK)

@@ -40,7 +40,9 @@ def origin_of(path: Path) -> str | None:
     return html.unescape(match[1]) if match else None
 
 
-def traced(paths: str, origin: Origin, size: tuple[int, int], scale: float) -> Iterator[bytes]:
+def render_paths(
+    paths: str, origin: Origin, size: tuple[int, int], scale: float
+) -> Iterator[bytes]:
     """Yield the document of a trace. `size` is the image's in pixels.
 
     `paths` is what vtracer wrote, of an image that was reduced to 1 / `scale`.
@@ -52,7 +54,7 @@ def traced(paths: str, origin: Origin, size: tuple[int, int], scale: float) -> I
     yield b"</g>\n</svg>\n"
 
 
-def embedded(png: bytes, origin: Origin, size: tuple[int, int]) -> Iterator[bytes]:
+def render_image(png: bytes, origin: Origin, size: tuple[int, int]) -> Iterator[bytes]:
     """Yield the document that has an image inside. `size` is in pixels."""
     width, height = size
     yield from _head(origin, size)

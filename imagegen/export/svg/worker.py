@@ -57,10 +57,12 @@ def svg(path: Path, origin: Origin, settings: Settings) -> bytes:
     if size is None:
         raise NotAPictureError("the PNG is not whole")
     if settings.embed:
-        return b"".join(document.embedded(data, origin, size))
+        return b"".join(document.render_image(data, origin, size))
     reduced = min(1.0, math.sqrt(settings.max_pixels() / (size[0] * size[1])))
-    image = thumbnails.reduced(data, max(1, int(size[0] * reduced)))
-    return b"".join(document.traced(_paths(image, settings), origin, size, size[0] / image.width))
+    image = thumbnails.reduce(data, max(1, int(size[0] * reduced)))
+    return b"".join(
+        document.render_paths(_paths(image, settings), origin, size, size[0] / image.width)
+    )
 
 
 def _paths(image: "Image", settings: Settings) -> str:

@@ -135,7 +135,7 @@ def commit(
     file itself is.
     """
     staged, place = layout.root / FOLDER / STAGED / FILE, layout.root / FILE
-    files.write(staged, selections.encoded(entries))
+    files.write(staged, selections.encode(entries))
     if signature(layout) != signature_before:
         staged.unlink()
         raise ChangedMeanwhileError

@@ -109,7 +109,7 @@ def read(root: Path) -> Entries:
 _HINT: Final = "fix it, or move it away to start over"
 
 
-def encoded(entries: Mapping[str, Any]) -> bytes:
+def encode(entries: Mapping[str, Any]) -> bytes:
     """Return the file's content."""
     return encoding.to_indented_json(entries)
 

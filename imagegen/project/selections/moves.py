@@ -15,7 +15,7 @@ from imagegen.project.selections.file import (
     Entries,
     Selections,
     choice_of,
-    encoded,
+    encode,
     files_of,
     is_misnamed,
     names_in,
@@ -118,7 +118,7 @@ def plan_selection_moves(
         if file in existing and file not in claimed
     }
     return SelectionMoves(
-        data=encoded(result),
+        data=encode(result),
         pictures=pictures,
         kept=UndoData(
             names={name: (new, _shot_in(entries[name])) for name, new in now.items()},

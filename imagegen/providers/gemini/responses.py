@@ -23,8 +23,7 @@ from imagegen.providers.responses import (
     is_true,
     items,
     loose,
-    malformed,
-    one,
+    malformed_answer,
     outside_usual_places,
     page_title,
     picture,
@@ -35,11 +34,12 @@ from imagegen.providers.responses import (
     texts_in,
     tokens,
     try_decode,
-    unknown_form,
+    unknown_form_error,
+    unwrap,
     whole_file,
     words,
     words_in,
-    wrong_path,
+    wrong_path_error,
 )
 from imagegen.secret import redact
 
@@ -180,9 +180,9 @@ def listed_models(body: bytes) -> tuple[list[str], str] | ProviderError:
     """
     page = try_decode(_model_lists, body)
     if page is None or len(page.next_page_token) > _LONGEST_PAGE_TOKEN:
-        return malformed("The service's list of models was not what it should be.")
+        return malformed_answer("The service's list of models was not what it should be.")
     if not page.models and not page.next_page_token:
-        return malformed("The service's list of models was empty.")
+        return malformed_answer("The service's list of models was empty.")
     names = [
         redact(model.name.removeprefix("models/"))
         for model in page.models
@@ -248,9 +248,9 @@ def _read_loosely(body: bytes) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
     answer = loose(body)
     # A list of one, or the pieces of a stream.
-    pieces = [piece for piece in items(one(answer)) if isinstance(piece, dict)]
+    pieces = [piece for piece in items(unwrap(answer)) if isinstance(piece, dict)]
     if not pieces:
-        return malformed("The service's answer was not what it should be.")
+        return malformed_answer("The service's answer was not what it should be.")
     counts = [_usage(field(piece, "usageMetadata")) for piece in pieces]
     usage = next((count for count in reversed(counts) if count is not None), None)
     error = next(filter(None, map(_error, pieces)), None)
@@ -285,8 +285,8 @@ def _without_anything(pieces: list[Any], usage: Usage | None) -> ProviderError:
     """Return the fault of an answer without a picture, a word or a reason."""
     is_known = any(field(piece, "candidates") is not None for piece in pieces)
     if is_known and not (usage and usage.output_tokens):
-        return malformed("The service's answer was empty.", usage)
-    return unknown_form(pieces[0], usage)
+        return malformed_answer("The service's answer was empty.", usage)
+    return unknown_form_error(pieces[0], usage)
 
 
 def _refusal(
@@ -333,7 +333,7 @@ def _of_error(error: _Error, status: int, host: str, retry_after: str | None) ->
     if kind is FaultKind.MODEL_GONE and not (
         error.status == "NOT_FOUND" or _MODEL.search(searched)
     ):
-        return wrong_path(host, status, safe_message(error.message))
+        return wrong_path_error(host, status, safe_message(error.message))
     if kind is FaultKind.KEY_REJECTED and reasons:
         reason = safe_message(reasons[0])
     return ProviderError(kind=kind, reason=reason, message=text)
@@ -382,8 +382,8 @@ def _without_picture(kind: FaultKind, reason: str, text: str, usage: Usage | Non
 
 def _error(answer: Any) -> _Error | None:
     """Return the error that an answer holds, in any of the ways that gateways write one."""
-    answer = one(answer)
-    inner = one(field(answer, "error", "errors"))
+    answer = unwrap(answer)
+    inner = unwrap(field(answer, "error", "errors"))
     if isinstance(inner, dict):
         code = field(inner, "code", "status")
         return _Error(
@@ -412,7 +412,7 @@ def _type(claimed: Any) -> str:
 
 
 def _usage(counts: Any) -> Usage | None:
-    if not isinstance(one(counts), dict):
+    if not isinstance(unwrap(counts), dict):
         return None
     sent, thoughts = tokens(counts, "promptTokenCount"), tokens(counts, "thoughtsTokenCount")
     # Without a count of its own, the answer is what is left of them all.

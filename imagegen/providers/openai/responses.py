@@ -26,8 +26,7 @@ from imagegen.providers.responses import (
     is_text,
     items,
     loose,
-    malformed,
-    one,
+    malformed_answer,
     outside_usual_places,
     page_title,
     picture,
@@ -37,10 +36,11 @@ from imagegen.providers.responses import (
     text_of,
     tokens,
     try_decode,
+    unwrap,
     whole_file,
     words,
     words_in,
-    wrong_path,
+    wrong_path_error,
 )
 from imagegen.secret import redact
 
@@ -165,9 +165,9 @@ def outcome(body: bytes) -> Outcome:
 
 def _read_loosely(body: bytes) -> Outcome:
     """Return what an answer holds that has no image in its usual place, or is no answer."""
-    answer = one(loose(body))
+    answer = unwrap(loose(body))
     if not isinstance(answer, dict):
-        return malformed("The service's answer was not what it should be.")
+        return malformed_answer("The service's answer was not what it should be.")
     usage = _usage(field(answer, "usage"))
     entries = items(field(answer, "data", "images"))
     pictures, is_elsewhere = _pictures(entries)
@@ -218,10 +218,10 @@ def listed_models(body: bytes) -> tuple[str, ...] | ProviderError:
     """Return the names of all models that the service lists."""
     read = try_decode(_model_lists, body)
     if read is None:
-        return malformed("The service's list of models was not what it should be.")
+        return malformed_answer("The service's list of models was not what it should be.")
     names = [model.id for model in read.data[:_MOST_MODELS] if len(model.id) <= LONGEST_NAME]
     if not names:
-        return malformed("The service's list of models was empty.")
+        return malformed_answer("The service's list of models was empty.")
     return tuple(dict.fromkeys(redact(name) for name in names))
 
 
@@ -233,7 +233,7 @@ def fault(reply: "Reply", base_url: str) -> ProviderError:
     kind = _kind(status, error)
     text = safe_message(error.message) if error else ""
     if kind is FaultKind.MODEL_GONE and not (error and _tells_of_model(error)):
-        return wrong_path(host, status, text)
+        return wrong_path_error(host, status, text)
     text = text or safe_message(page_title(reply.body))
     quoted = f' ("{text}")' if text and error is None else ""
     waits = kind in {FaultKind.LIMITED, FaultKind.PASSING}
@@ -346,7 +346,7 @@ def _in_seconds(number: str, unit: str) -> float:
 
 def _error(body: bytes) -> _Error | None:
     """Return the error of a body however it is written; None if it has no words."""
-    answer = one(loose(body))
+    answer = unwrap(loose(body))
     if isinstance(answer, dict):
         return _read_error(answer)
     message = plain_text(body)
@@ -354,7 +354,7 @@ def _error(body: bytes) -> _Error | None:
 
 
 def _read_error(answer: dict[str, Any]) -> _Error | None:
-    inner = one(field(answer, "error", "errors"))
+    inner = unwrap(field(answer, "error", "errors"))
     if isinstance(inner, dict):
         codes = (text_of(inner.get(name))[:LONGEST_NAME].lower() for name in ("code", "type"))
         param = inner.get("param")
@@ -373,7 +373,7 @@ def _count(text: str | None) -> int | None:
 
 
 def _usage(counts: Any) -> Usage | None:
-    if not isinstance(one(counts), dict):
+    if not isinstance(unwrap(counts), dict):
         return None
     sent = tokens(counts, "inputTokens", "promptTokens")
     drawn = tokens(counts, "outputTokens", "completionTokens")

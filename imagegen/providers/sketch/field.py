@@ -38,7 +38,7 @@ def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, i
     palette = look.palettes[time_of(prompt)]
     fine = 2 if size[0] * size[1] * 4 <= _FINEST_PIXELS else 1
     width, height = size[0] * fine, size[1] * fine
-    of_shot, of_beat = seeded("shot", shot), seeded("beat", shot, beat)
+    of_shot, of_beat = random_source("shot", shot), random_source("beat", shot, beat)
     image = _wash((width, height), look, palette, of_beat)
     draw = ImageDraw.Draw(image, "RGBA")
     short = min(width, height)
@@ -59,13 +59,13 @@ def draw_field(prompt: str, shot: str, beat: str, look: Look, size: tuple[int, i
     return _add_grain(image, of_beat) if look.bloom else image
 
 
-def seeded(*parts: str) -> random.Random:
+def random_source(*parts: str) -> random.Random:
     """Return a random source that texts decide, in every process alike."""
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
     return random.Random(digest)  # noqa: S311 (a drawing, not a secret)
 
 
-def jagged(size: tuple[int, int], source: random.Random) -> Image.Image:
+def jagged_mask(size: tuple[int, int], source: random.Random) -> Image.Image:
     """Return a mask with an uneven edge, as a wash of colour ends on paper."""
     width, height = size
     step = max(4, round(math.sqrt(width * height) / 60))

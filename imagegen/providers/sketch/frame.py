@@ -8,9 +8,9 @@ import msgspec
 from PIL import Image, ImageDraw
 
 from imagegen.images.colour import Colour, mix
-from imagegen.images.lettering import Line, fit_line, fit_lines, folded, leading, width_of
+from imagegen.images.lettering import Line, fit_line, fit_lines, fold, leading, width_of
 from imagegen.providers.base import Request
-from imagegen.providers.sketch.field import draw_field, jagged, seeded
+from imagegen.providers.sketch.field import draw_field, jagged_mask, random_source
 from imagegen.providers.sketch.look import Look, look_of
 
 _LARGE = 2.0
@@ -78,8 +78,8 @@ def _caption(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look, request
     smallest = max(9, round(layout.text * 0.72))
     shot, beat = (re.sub(rf"(?i)^{kind}\s+", "", name) for kind, name in
                   (("shot", request.shot), ("beat", request.beat)))  # fmt: skip
-    head = folded(f"SHOT {shot} · BEAT {beat}".upper())
-    style = folded(request.style)
+    head = fold(f"SHOT {shot} · BEAT {beat}".upper())
+    style = fold(request.style)
     size = layout.text
     while size > smallest and width_of(head, size) + width_of(style, size) + size * 1.8 > width:
         size -= 1
@@ -104,7 +104,7 @@ def _words(draw: ImageDraw.ImageDraw, box: Box, look: Look, request: Request, te
     left, top, right, bottom = box
     smallest = max(10, round(text * 0.74))
     room = (right - left, bottom - top)
-    lines = fit_lines(folded(request.words), room, round(text * _LARGE), smallest)
+    lines = fit_lines(fold(request.words), room, round(text * _LARGE), smallest)
     for number, line in enumerate(lines):
         line.draw(draw, (left, top + number * leading(line.size)), look.text, look.paper)
 
@@ -113,7 +113,7 @@ def _edge(picture: Image.Image, look: Look, request: Request) -> Image.Image:
     """Return the mask of an image in which washes end in an uneven edge on the paper."""
     if not look.margin:
         return Image.new("L", picture.size, 255)
-    return jagged(picture.size, seeded("edge", request.shot, request.beat))
+    return jagged_mask(picture.size, random_source("edge", request.shot, request.beat))
 
 
 def _guides(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look) -> None:

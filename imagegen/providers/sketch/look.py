@@ -5,7 +5,7 @@ import hashlib
 
 import msgspec
 
-from imagegen.images.colour import Colour, hexed, mix
+from imagegen.images.colour import Colour, from_hex, mix
 
 TIMES = ("day", "dawn", "dusk", "night", "storm")
 
@@ -42,7 +42,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 def _palettes(*rows: str) -> dict[str, Palette]:
     """Read one row of hexadecimal colours for each of `TIMES`."""
     return {
-        time: Palette(*(hexed(code) for code in row.split()))
+        time: Palette(*(from_hex(code) for code in row.split()))
         for time, row in zip(TIMES, rows, strict=True)
     }
 
@@ -73,25 +73,25 @@ _CONSISTENT = _palettes(
 _KNOWN = {
     "illustration": Look(
         palettes=_ILLUSTRATION,
-        paper=hexed("FBF4E6"),
-        text=hexed("3A2A24"),
-        tag=hexed("C8431F"),
+        paper=from_hex("FBF4E6"),
+        text=from_hex("3A2A24"),
+        tag=from_hex("C8431F"),
         margin=0.03,
         stroke=3.2,
         bloom=1.0,
     ),
     "clear": Look(
         palettes=_CLEAR,
-        paper=hexed("FFFFFF"),
-        text=hexed("1F2A30"),
-        tag=hexed("1F2A30"),
+        paper=from_hex("FFFFFF"),
+        text=from_hex("1F2A30"),
+        tag=from_hex("1F2A30"),
         margin=0.0,
     ),
     "consistent": Look(
         palettes=_CONSISTENT,
-        paper=hexed("15263A"),
-        text=hexed("EEF3F6"),
-        tag=hexed("F6B04D"),
+        paper=from_hex("15263A"),
+        text=from_hex("EEF3F6"),
+        tag=from_hex("F6B04D"),
         margin=0.022,
         stroke=1.5,
         guides=True,
@@ -121,7 +121,7 @@ def _derive(style: str) -> Look:
             far=tone(hue + 0.02, ground + 0.22, 0.32),
             mid=tone(hue + 0.04, ground + 0.08, 0.36),
             near=tone(hue - 0.03, ground - 0.06, 0.42),
-            disc=mix(hexed("FFE2A0"), tone(partner, 0.8, 0.9), 0.22),
+            disc=mix(from_hex("FFE2A0"), tone(partner, 0.8, 0.9), 0.22),
             ink=tone(hue, 0.13, 0.4),
         )
 
