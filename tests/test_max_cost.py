@@ -8,7 +8,7 @@ import pytest
 
 from commands import STYLES, Commands, pictures
 from gemini_server import Answer, GeminiServer
-from imagegen.engine.spending import SpendTracker
+from imagegen.engine.spending import Charge, SpendTracker
 from imagegen.errors import Exit
 from imagegen.events.types import Complete, Forecast, Progress
 from imagegen.providers import responses
@@ -48,7 +48,7 @@ def test_cents_add_up() -> None:
     purse = SpendTracker(TEN_CENTS, 0.3)
     for _ in range(3):
         assert purse.can_afford(1)
-        assert purse.record(None, pictures=1) == 0.1
+        assert purse.record(Charge(pictures=1)) == 0.1
     assert purse.total == 0.3
     assert not purse.can_afford(1)
 
@@ -58,7 +58,7 @@ def test_a_limit_for_exactly_so_many_pictures_pays_for_all_of_them(price: float)
     """However many: a hundred thousand sums are not exact either."""
     purse = SpendTracker(Price(picture=price), 100_000 * price)
     for _ in range(100_000):
-        purse.record(None, pictures=1)
+        purse.record(Charge(pictures=1))
     assert purse.total == pytest.approx(100_000 * price, abs=1e-6)
     assert purse.can_afford(0)
     assert not purse.can_afford(1)
@@ -72,24 +72,26 @@ def test_tokens_decide_where_the_service_tells_them() -> None:
     prices = TokenPrices(picture=60.0, text_in=0.5, text_out=3.0)
     purse = SpendTracker(Price(picture=0.067, tokens=prices))
     usage = Usage(input_tokens=20, output_tokens=1200, thought_tokens=80)
-    assert purse.record(usage, pictures=1) == pytest.approx(0.0672 + 0.00024 + 0.00001)
-    assert purse.record(None, pictures=1) == pytest.approx(0.067)
+    assert purse.record(Charge(usage=usage, pictures=1)) == pytest.approx(
+        0.0672 + 0.00024 + 0.00001
+    )
+    assert purse.record(Charge(pictures=1)) == pytest.approx(0.067)
     assert purse.total == pytest.approx(0.13445)
 
 
 def test_an_answer_without_a_picture_costs_its_tokens_at_most() -> None:
     """Nothing where none are told."""
     purse = SpendTracker(Price(picture=0.067, tokens=TokenPrices(picture=60.0)))
-    assert purse.record(None, pictures=0) == 0.0
-    assert purse.record(Usage(input_tokens=20), pictures=0) == 0.0
-    assert purse.record(Usage(output_tokens=100), pictures=0) == pytest.approx(0.006)
+    assert purse.record(Charge(pictures=0)) == 0.0
+    assert purse.record(Charge(usage=Usage(input_tokens=20), pictures=0)) == 0.0
+    assert purse.record(Charge(usage=Usage(output_tokens=100), pictures=0)) == pytest.approx(0.006)
 
 
 def test_what_is_dearer_than_the_list_is_expected_of_the_next_too() -> None:
     """A picture of more tokens than the list's makes room for fewer."""
     purse = SpendTracker(Price(picture=0.067, tokens=TokenPrices(picture=60.0)), 0.28)
     assert purse.can_afford(4)
-    purse.record(Usage(output_tokens=2000), pictures=1)
+    purse.record(Charge(usage=Usage(output_tokens=2000), pictures=1))
     assert purse.can_afford(1)
     assert not purse.can_afford(2)
     assert purse.projected_total(3) == pytest.approx(0.48)
@@ -98,7 +100,7 @@ def test_what_is_dearer_than_the_list_is_expected_of_the_next_too() -> None:
 def test_without_a_price_nothing_is_counted_or_refused() -> None:
     """What nobody knows is told as nothing, not as 0."""
     purse = SpendTracker(None)
-    assert purse.record(None, pictures=1) is None
+    assert purse.record(Charge(pictures=1)) is None
     assert purse.total is None
     assert purse.projected_total(3) is None
     assert purse.can_afford(1000)
@@ -182,8 +184,8 @@ def test_a_picture_that_cannot_be_used_is_paid_for(tmp_path: Path, answer: Outco
 def test_what_is_still_to_be_paid_has_broken_pictures_in_it(tmp_path: Path) -> None:
     """Where every other picture is broken, each that is drawn costs two."""
     purse = SpendTracker(TEN_CENTS)
-    purse.record(None, pictures=1)
-    purse.record(None, pictures=0, lost=1)
+    purse.record(Charge(pictures=1))
+    purse.record(Charge(pictures=0, lost=1))
     assert purse.total == pytest.approx(0.2)
     assert purse.projected_total(3) == pytest.approx(0.8)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagegen import providers
-from imagegen.engine.spending import SpendTracker
+from imagegen.engine.spending import Charge, SpendTracker
 from imagegen.providers.base import (
     FaultKind,
     Price,
@@ -275,7 +275,7 @@ def test_a_price_by_token_alone_is_known_after_the_first_answer() -> None:
     price = OPENAI.find("gpt-image-2.6-flare").price("1K")
     purse = SpendTracker(price, None, expected(price, {0: 3}))
     assert (purse.projected_total(3), purse.projected_total(0)) == (None, 0.0)
-    purse.record(Usage(output_tokens=1000), pictures=1)
+    purse.record(Charge(usage=Usage(output_tokens=1000), pictures=1))
     assert purse.projected_total(3) == pytest.approx(0.12)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from imagegen import files
+from imagegen.engine.spending import Charge
 from imagegen.engine.state import RunState
 from imagegen.errors import ImagegenError, StorageError, UsageError
 from imagegen.images import formats, png, shape
@@ -56,19 +57,6 @@ class Saved(msgspec.Struct, frozen=True):
     height: int
     usage: Usage | None = None
     misfit: shape.Misfit | None = None
-
-
-class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer is paid for: tokens, and images.
-
-    `pictures` brought an image (0 or 1), `lost` counts those that cost as much and are of no use,
-    `references` the reference images that were sent.
-    """
-
-    usage: Usage | None = None
-    pictures: int = 0
-    lost: int = 0
-    references: int = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +159,7 @@ def draw_once(
 
 def _settle_account(run: RunState, account: RunAccount, reserved: Entry, charge: Charge) -> None:
     """Record what the answer cost; forget a request that cost nothing."""
-    cost = run.spending.cost_of(
-        charge.usage, pictures=charge.pictures, lost=charge.lost, references=charge.references
-    )
+    cost = run.spending.cost_of(charge)
     is_charged = charge.pictures or charge.lost if cost is None else cost
     if is_charged:
         account.settle(reserved, cost)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from imagegen.providers.base import Price, Usage
 from imagegen.workspace.pricing import Expected
 
@@ -10,6 +12,19 @@ _TOKEN_MARGIN: Final = 1.1
 """Prompts and thoughts are paid for beside the image, and how long they are is not known before."""
 _GRAIN: Final = 1e-6
 """Sums of cents are not exact: `--max-cost 0.3` pays for three images of 0.1."""
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer is paid for: tokens, and images.
+
+    `pictures` brought an image (0 or 1), `lost` counts those that cost as much and are of no use,
+    `references` the reference images that were sent.
+    """
+
+    usage: Usage | None = None
+    pictures: int = 0
+    lost: int = 0
+    references: int = 0
 
 
 class SpendTracker:
@@ -47,30 +62,26 @@ class SpendTracker:
         margin = _TOKEN_MARGIN if self.price.tokens is not None else 1.0
         return round(self._max_cost * margin, _DIGITS)
 
-    def cost_of(
-        self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
-    ) -> float | None:
+    def cost_of(self, charge: Charge) -> float | None:
         """Return what `record` would count; None where prices are not known."""
-        if self.price is None:
-            return None
-        cost = self.price.of(usage, pictures=pictures + lost, references=references)
-        return round(cost, _DIGITS)
+        cost = self._exact_cost(charge)
+        return None if cost is None else round(cost, _DIGITS)
 
-    def record(
-        self, usage: Usage | None, *, pictures: int, lost: int = 0, references: int = 0
-    ) -> float | None:
-        """Count an answer with `pictures` images (0 or 1); returns what it cost.
-
-        `lost` counts those that cost as much and are of no use, `references` the reference
-        images that were sent.
-        """
-        if self.price is None:
+    def record(self, charge: Charge) -> float | None:
+        """Count an answer; returns what it cost, None where prices are not known."""
+        cost = self._exact_cost(charge)
+        if cost is None:
             return None
-        cost = self.price.of(usage, pictures=pictures + lost, references=references)
         self._spent += cost
-        self._pictures += pictures
+        self._pictures += charge.pictures
         self._max_cost = max(self._max_cost, cost)
         return round(cost, _DIGITS)
+
+    def _exact_cost(self, charge: Charge) -> float | None:
+        if self.price is None:
+            return None
+        pictures = charge.pictures + charge.lost
+        return self.price.of(charge.usage, pictures=pictures, references=charge.references)
 
     def can_afford(self, pictures: int) -> bool:
         """Return whether this many more images stay within the limit."""

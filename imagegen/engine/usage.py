@@ -17,9 +17,7 @@ def record_usage(run: RunState, done: Attempt) -> dict[str, Any]:
     counts.attempts += 1
     counts.requests += done.sent
     report = {"key": done.key, "seconds": round(done.seconds, 3)} if done.sent else {}
-    cost = run.spending.record(
-        charge.usage, pictures=charge.pictures, lost=charge.lost, references=charge.references
-    )
+    cost = run.spending.record(charge)
     if isinstance(result, ImagegenError):
         return report | {"cost": cost}
     if isinstance(result, Saved):
