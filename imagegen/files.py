@@ -308,7 +308,9 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     It names the file that the system names, or else `path`, for example if that is a
     temporary file of ours.
     """
-    involved = [Path(name) for name in (error.filename2, error.filename) if name is not None]
+    names = (error.filename2, error.filename)
+    # Of an open file the system names the descriptor, a number.
+    involved = [Path(name) for name in names if isinstance(name, str | os.PathLike)]
     if error.errno in {errno.EACCES, errno.EPERM}:
         # What was refused may be a file beside it, or a folder above it.
         closed = (name for name in involved if not os.access(name.parent, os.W_OK))

@@ -357,6 +357,7 @@ def test_an_error_names_the_file_that_the_system_refused(number: int) -> None:
     text, temporary = os.strerror(number), f"shop/{files.TEMP_PREFIX}0123.tmp"
     for error, refused in (
         (OSError(number, text), target),
+        (OSError(number, text, 3), target),
         (OSError(number, text, str(other)), other),
         (OSError(number, text, str(target), None, str(other)), other),
         (OSError(number, text, temporary), target),
