@@ -148,8 +148,8 @@ def redrawn_warnings(project: Project) -> list[str]:
 
 def some(names: Sequence[str]) -> str:
     """Return the first of many names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
+    more = f" and {len(names) - _MOST_SHOWN:,} more" if len(names) > _MOST_SHOWN else ""
+    return f"{', '.join(names[:_MOST_SHOWN])}{more}"
 
 
 def _no_image(project: Project, absent: list[BeatId], count: int) -> UsageError:

@@ -42,7 +42,6 @@ FORMATS: Final = ("otio", "fcp7", "fcpxml", "edl", "srt", "csv", "scan")
 _LOCK: Final = "export.lock"
 _STORYBOARDS: Final = "storyboards"
 _SHORT_SIDE: Final = 1080
-_MOST_SHOWN: Final = 10
 _EDL_PART: Final = re.compile(r"timeline_\d+\.edl")
 
 
