@@ -38,17 +38,17 @@ def one_of(*names: str) -> Completer:
 
 def projects(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001  # found by name
     """Offer projects in the folder that was typed so far."""
-    typed = incomplete[: incomplete.rfind("/") + 1]
+    parent = incomplete[: incomplete.rfind("/") + 1]
     try:
-        with os.scandir(os.path.expanduser(typed) or ".") as entries:  # noqa: PTH111  # of "~x" too
-            found = [
-                typed + entry.name
+        with os.scandir(os.path.expanduser(parent) or ".") as entries:  # noqa: PTH111  # of "~x" too
+            folders = [
+                parent + entry.name
                 for entry in itertools.islice(entries, _MOST_FOLDERS)
-                if entry.name.startswith(incomplete[len(typed) :]) and _is_project(entry)
+                if entry.name.startswith(incomplete[len(parent) :]) and _is_project(entry)
             ]
     except (OSError, ValueError):
         return []
-    return _offered(sorted(found), incomplete)
+    return _offered(sorted(folders), incomplete)
 
 
 def _is_project(entry: "os.DirEntry[str]") -> bool:
@@ -63,17 +63,21 @@ def is_project(folder: Path) -> bool:
 def styles(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the styles that the project draws and that are not named yet."""
     settings = _settings(ctx)
-    given = ctx.params.get("style") or ()
+    named_styles = ctx.params.get("style") or ()
     names = settings.drawn_styles if settings else ()
-    return _offered([name for name in names if name not in given], incomplete)
+    return _offered([name for name in names if name not in named_styles], incomplete)
 
 
 def characters(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the characters of the project that are not named yet."""
     settings = _settings(ctx)
-    given = ctx.params.get("names") or ()
+    named_characters = ctx.params.get("names") or ()
     return _offered(
-        [name for name in (settings.characters if settings else ()) if name not in given],
+        [
+            name
+            for name in (settings.characters if settings else ())
+            if name not in named_characters
+        ],
         incomplete,
     )
 
@@ -90,14 +94,14 @@ def beats(ctx: typer.Context, incomplete: str) -> list[str]:
     """
     from imagegen.project.beat_ids import BeatIndex
 
-    found = list(_beats(ctx))
+    candidates = list(_beats(ctx))
     keys: dict[str, list[BeatKey]] = {}
-    for beat in found:
+    for beat in candidates:
         keys.setdefault(beat.style, []).append(beat.key)
     index = BeatIndex(keys)
 
     def addresses() -> Iterator[str]:
-        for beat in found:
+        for beat in candidates:
             number = index.id_of(beat.key)
             styled = f"{beat.style}/{number}"
             yield styled if incomplete and styled.startswith(incomplete) else number
@@ -156,9 +160,9 @@ def _beats(ctx: typer.Context) -> Iterator["Beat"]:
     settings = _settings(ctx)
     if settings is None:
         return
-    named = ctx.params.get("beats")
+    beats_file = ctx.params.get("beats")
     # A file outside the project is read only if the user names it on the command line.
-    path = Path(named).absolute() if named else _inside(ctx, settings.beats)
+    path = Path(beats_file).absolute() if beats_file else _inside(ctx, settings.beats)
     try:
         read = storyboard.load(_root(ctx), tuple(settings.styles), beats=path)
     except (ImagegenError, OSError, ValueError):

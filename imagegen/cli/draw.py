@@ -61,9 +61,13 @@ Read = Callable[["DrawRequest", "CredentialOptions"], "Project"]
 
 
 def draw(
-    root: Path, asked: "DrawRequest | None", how: ExecutionOptions, *, read: Read | None = None
+    root: Path,
+    request: "DrawRequest | None",
+    execution: ExecutionOptions,
+    *,
+    read: Read | None = None,
 ) -> None:
-    """Draw the request, or resume the last run without one (`asked=None`).
+    """Draw the request, or resume the last run without one (`request=None`).
 
     `read` replaces how a run reads the project. Raises `typer.Exit` with the run's exit code,
     and `ImagegenError` if nothing could start.
@@ -71,47 +75,47 @@ def draw(
     from imagegen.display import terminal
     from imagegen.runs.session import RunLimits
 
-    screen = terminal.RunDisplay(_view(how))
-    _reject_combination(how)
-    limits = RunLimits(max_time=seconds(how.max_time), max_cost=how.max_cost)
-    session = _session(root, asked, how, read)
-    plan = session.plan(how.limit)
-    if how.dry_run:
-        planned = (one for beats in plan.styles.values() for one in beats)
+    screen = terminal.RunDisplay(_view(execution))
+    _reject_combination(execution)
+    limits = RunLimits(max_time=seconds(execution.max_time), max_cost=execution.max_cost)
+    session = _session(root, request, execution, read)
+    plan = session.plan(execution.limit)
+    if execution.dry_run:
+        planned = (planned_beat for beats in plan.styles.values() for planned_beat in beats)
         cast = session.project.characters_in(
-            plan.drawn, (one.beat for one in planned if not one.draw)
+            plan.drawn, (planned_beat.beat for planned_beat in planned if not planned_beat.draw)
         )
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
         _note_older_layout(session.project)
         return
-    if asked is None and not plan.to_draw and not plan.reused:
+    if request is None and not plan.to_draw and not plan.reused:
         name = session.project.layout.name
         terminal.printer(errors=True).line(f"{name}: nothing to resume, no image is missing.")
-    session = _confirm(session, screen, how, limits)
-    if how.detach:
+    session = _confirm(session, screen, execution, limits)
+    if execution.detach:
         code = _detach(session.project.layout, root)
         raise typer.Exit(code)
     with contextlib.ExitStack() as stack:
-        if how.keep_awake:
+        if execution.keep_awake:
             stack.enter_context(keep_awake(session.warnings.append))
         stack.enter_context(session)
         signalled = stack.enter_context(_Signals())
-        listeners = _Listeners(screen, session.project.layout, echo=how.verbose)
+        listeners = _Listeners(screen, session.project.layout, echo=execution.verbose)
         # Another run may have drawn some beats before this one locked the project.
         complete, in_flight = session.draw(
-            session.plan(how.limit), listeners, limits=limits, started=signalled.attach
+            session.plan(execution.limit), listeners, limits=limits, started=signalled.attach
         )
-        own = session.project
+        drawn_project = session.project
         try:
             screen.summary(
                 complete,
                 session.name,
                 str(root),
-                own.layout.output_folder,
-                resumes=not own.is_scratch,
-                sources=how.sources,
-                limited=how.limit is not None,
-                placeholders=_draws_placeholders(own),
+                drawn_project.layout.output_folder,
+                resumes=not drawn_project.is_scratch,
+                sources=execution.sources,
+                limited=execution.limit is not None,
+                placeholders=_draws_placeholders(drawn_project),
             )
         except (OSError, ClosedOutputError):
             # The run's own exit code matters more, unless it is 0.
@@ -146,7 +150,7 @@ def _note_older_layout(project: "Project") -> None:
 
 
 def _session(
-    root: Path, asked: "DrawRequest | None", how: ExecutionOptions, read: Read | None
+    root: Path, request: "DrawRequest | None", execution: ExecutionOptions, read: Read | None
 ) -> "Session":
     """Read the project, after finishing what a crash interrupted and after `--renumber`."""
     from imagegen.runs.session import Session
@@ -154,20 +158,20 @@ def _session(
     from imagegen.workspace.last_run import drawn_with, find_resumable
     from imagegen.workspace.opening import open_project
 
-    last = find_resumable(root) if asked is None else None
-    default_model = drawn_with(root, last) if asked is None else None
-    resumes, note = asked is None, None
-    if asked is None:
-        asked = last.asked if last else make_request()
+    last = find_resumable(root) if request is None else None
+    default_model = drawn_with(root, last) if request is None else None
+    resumes, note = request is None, None
+    if request is None:
+        request = last.asked if last else make_request()
     if read is None:
         # Not for a command that names what it draws, such as redraw.
-        asked, note = with_shard(asked, root, resumes=resumes)
-    if how.renumber and not how.dry_run:
-        _renumber(open_project(root, asked, wall=time.time()), root)
-    source = CredentialOptions(file=how.keys, base_url=how.base_url)
+        request, note = with_shard(request, root, resumes=resumes)
+    if execution.renumber and not execution.dry_run:
+        _renumber(open_project(root, request, wall=time.time()), root)
+    source = CredentialOptions(file=execution.keys, base_url=execution.base_url)
     if read:
-        return Session(read(asked, source), last=last)
-    project = open_project(root, asked, source, wall=time.time(), default_model=default_model)
+        return Session(read(request, source), last=last)
+    project = open_project(root, request, source, wall=time.time(), default_model=default_model)
     session = Session(project, last=last)
     session.warnings += filter(None, [note])
     return session
@@ -179,14 +183,14 @@ def _renumber(project: "Project", root: Path) -> None:
     from imagegen.display.reports import moves
     from imagegen.editing import renumber as renumbering
 
-    found = renumbering.renumber(project, time.time())
-    if found:
+    result = renumbering.renumber(project, time.time())
+    if result:
         printer, name = terminal.printer(errors=True), project.layout.name
-        moves.print_renumber(printer, name, str(root), found, dry_run=False)
+        moves.print_renumber(printer, name, str(root), result, dry_run=False)
 
 
 def _confirm(
-    session: "Session", screen: "RunDisplay", how: ExecutionOptions, limits: "RunLimits"
+    session: "Session", screen: "RunDisplay", execution: ExecutionOptions, limits: "RunLimits"
 ) -> "Session":
     """Ask before many images are redrawn; return the session, read again after the answer.
 
@@ -194,12 +198,12 @@ def _confirm(
     """
     agreed = 0
     while True:
-        plan = session.plan(how.limit)
+        plan = session.plan(execution.limit)
         session.require_price(limits, plan)
         session.require_keys(plan, _keyless(session.project.root, sys.argv[1:]))
         price = session.project.price
         if (
-            how.sure
+            execution.sure
             or plan.again <= agreed
             or not screen.confirm(plan, price.picture if price else None)
         ):
@@ -211,16 +215,16 @@ _TAKEN_OUT: Final = frozenset({"--provider", "--model", "--keys", "--base-url", 
 """Options with a value that the sketch provider does not need."""
 
 
-def _keyless(root: Path, typed: "Sequence[str]") -> str:
+def _keyless(root: Path, arguments: "Sequence[str]") -> str:
     """Return the command that was typed, with the sketch provider."""
     from imagegen.shell import command, project_command
 
-    words = list(typed)
+    words = list(arguments)
     if words[:1] == ["resume"]:
         # A resumed run keeps its provider.
         return project_command("run", root, "--provider", "sketch")
     end = words.index("--") if "--" in words else len(words)
-    kept: list[str] = []
+    words_kept: list[str] = []
     options = iter(words[:end])
     for word in options:
         name, _, value = word.partition("=")
@@ -228,24 +232,24 @@ def _keyless(root: Path, typed: "Sequence[str]") -> str:
             if not value:
                 next(options, None)
         elif word not in {"--yes", "--detach"}:
-            kept.append(word)
-    return command("imagegen", *kept, "--provider", "sketch", *words[end:])
+            words_kept.append(word)
+    return command("imagegen", *words_kept, "--provider", "sketch", *words[end:])
 
 
-def _view(how: ExecutionOptions) -> str:
+def _view(execution: ExecutionOptions) -> str:
     """Return the view; a log that is echoed to the terminal replaces the live view."""
-    if how.view is View.AUTO and how.verbose and sys.stderr.isatty():
+    if execution.view is View.AUTO and execution.verbose and sys.stderr.isatty():
         return "log"
-    return how.view.value
+    return execution.view.value
 
 
-def _reject_combination(how: ExecutionOptions) -> None:
-    if how.detach and how.view is View.JSON:
+def _reject_combination(execution: ExecutionOptions) -> None:
+    if execution.detach and execution.view is View.JSON:
         raise UsageError(
             "--detach and --progress json cannot be combined",
             hint="to follow a detached run: imagegen status PROJECT --watch --json",
         )
-    if how.detach and how.dry_run:
+    if execution.detach and execution.dry_run:
         raise UsageError("--detach and --dry-run cannot be combined")
 
 

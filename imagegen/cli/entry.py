@@ -92,8 +92,8 @@ def _report_file(error: OSError, name: object) -> None:
     """Report an error of a file, with control characters of its name escaped."""
     from imagegen.display.text.sanitize import escape_control
 
-    named = os.fsdecode(name) if isinstance(name, bytes) else str(name)
-    sys.stderr.write(f"imagegen: {escape_control(named)}: {error.strerror}\n")
+    shown_name = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    sys.stderr.write(f"imagegen: {escape_control(shown_name)}: {error.strerror}\n")
 
 
 def _report(error: ImagegenError, arguments: Sequence[str]) -> int:
@@ -104,8 +104,8 @@ def _report(error: ImagegenError, arguments: Sequence[str]) -> int:
         # If that cannot be written, the exit code is enough.
         with contextlib.suppress(OSError, ClosedOutputError):
             terminal.print_failure_event(error)
-    named = error.project not in {None, Path()}
-    terminal.printer(errors=True).error(error, str(error.project) if named else "")
+    has_project = error.project not in {None, Path()}
+    terminal.printer(errors=True).error(error, str(error.project) if has_project else "")
     return error.exit_code
 
 
@@ -114,8 +114,8 @@ def _is_for_program(arguments: Sequence[str]) -> bool:
     from imagegen.runs.detach import PRINT_FAILURE_EVENT
 
     # Searched for in the raw arguments: the error may be that they cannot be parsed.
-    asked = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
-    return asked or PRINT_FAILURE_EVENT in os.environ
+    as_json = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
+    return as_json or PRINT_FAILURE_EVENT in os.environ
 
 
 def _crashed(error: Exception) -> int:

@@ -27,8 +27,8 @@ def output_folder(text: str) -> Path:
     """Read the name of a folder to write to. Raises `UsageError` if it is empty or a file."""
     path = Path(text)
     if not text or (path.exists() and not path.is_dir()):
-        what = "is a file" if text else "is empty"
-        raise UsageError(f'--output: "{text}" {what}', hint="give the path of a folder")
+        fault = "is a file" if text else "is empty"
+        raise UsageError(f'--output: "{text}" {fault}', hint="give the path of a folder")
     return path
 
 

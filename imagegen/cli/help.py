@@ -49,11 +49,11 @@ class App(typer.Typer):
 
     def __call__(self, arguments: Sequence[str], **options: Any) -> Any:
         """Run the command line. Builds only the command that is called, to start fast."""
-        own = [info for info in self.registered_commands if [_name(info)] == arguments[:1]]
-        if not own:
+        called = [info for info in self.registered_commands if [_name(info)] == arguments[:1]]
+        if not called:
             return super().__call__(arguments, **options)
         alone = copy.copy(self)
-        alone.registered_commands, alone.registered_groups = own, []
+        alone.registered_commands, alone.registered_groups = called, []
         group: Any = typer.main.get_command(alone)
         group.whole = partial(typer.main.get_command, self)
         return group(arguments, **options)

@@ -17,8 +17,8 @@ def open_project(root: Path, beats_file: Path | None = None, **options: object) 
     """
     from imagegen.workspace import opening
 
-    asked = make_request(beats_file=absolute(beats_file), **options)
-    return opening.open_project(root, asked, wall=time.time())
+    request = make_request(beats_file=absolute(beats_file), **options)
+    return opening.open_project(root, request, wall=time.time())
 
 
 def warn_of_active_run(read: "Project") -> None:

@@ -62,8 +62,8 @@ def picture_file(name: str) -> bytes:
 
     path = Path(name)
     if path.is_dir() or not path.exists():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise UsageError(f"{name}: {what}", hint="give a PNG, JPEG or WebP file")
+        fault = "is a folder" if path.is_dir() else "no such file"
+        raise UsageError(f"{name}: {fault}", hint="give a PNG, JPEG or WebP file")
     data = files.read(path.resolve(), MAX_BYTES)
     if data is None:
         raise UsageError(f"{name} cannot be read, or is larger than {MAX_BYTES // 1024**2} MB")
@@ -82,8 +82,8 @@ def output_file(text: str) -> Path:
     """Read the name of a file to write. Raises `UsageError` if it cannot be one."""
     path = Path(text)
     if not text or path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if text and path.is_dir() else "is in a folder that does not exist"
-        raise UsageError(f'--output: "{text}" {what}', hint="for example: --output sheet.html")
+        fault = "is a folder" if text and path.is_dir() else "is in a folder that does not exist"
+        raise UsageError(f'--output: "{text}" {fault}', hint="for example: --output sheet.html")
     return path
 
 
@@ -110,12 +110,12 @@ def whole_number(
     option: str, least: int, most: int | None = None, *, example: int = 3
 ) -> Callable[[str], int]:
     """Return a parser of whole numbers between two bounds; it raises `UsageError`."""
-    wanted = f"of {least} or more" if most is None else f"from {least} to {most:,}"
+    bounds = f"of {least} or more" if most is None else f"from {least} to {most:,}"
 
     def read(text: str) -> int:
         number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else None
         if number is None or number < least or (most is not None and number > most):
-            message = f'{option}: "{text}" is not a whole number {wanted}'
+            message = f'{option}: "{text}" is not a whole number {bounds}'
             raise UsageError(message, hint=f"for example: {option} {example}")
         return number
 
@@ -156,20 +156,20 @@ def seconds(text: str | None) -> float | None:
 def _nearest_span(text: str) -> str:
     """Return a hint that writes `25 min` or `1 hour 30 minutes` as a duration."""
     parts = re.findall(r"(\d{1,9})\s*([hms])[a-z]*", text.lower())
-    meant = "".join(number + unit for number, unit in parts)
-    if re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?", meant) and meant:
-        return f"write --max-time {meant}"
+    duration = "".join(number + unit for number, unit in parts)
+    if re.fullmatch(r"(\d+h)?(\d+m)?(\d+s)?", duration) and duration:
+        return f"write --max-time {duration}"
     return "for example: --max-time 25m, 90s or 1h30m"
 
 
-def choice(option: str, known: Sequence[str]) -> Callable[[str], str]:
+def choice(option: str, words: Sequence[str]) -> Callable[[str], str]:
     """Return a parser of one of some words; it raises `UsageError` with the nearest one."""
 
     def read(text: str) -> str:
         from imagegen.toml import did_you_mean
 
-        if text not in known:
-            hint = did_you_mean(text, known) or f"one of: {', '.join(known)}"
+        if text not in words:
+            hint = did_you_mean(text, words) or f"one of: {', '.join(words)}"
             raise UsageError(f'{option}: "{text}" is not known', hint=hint)
         return text
 
@@ -397,8 +397,8 @@ def make_request(**options: object) -> "DrawRequest":
     """Return the request that a command makes, from the options that were given."""
     from imagegen.project.record import DrawRequest
 
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-    return DrawRequest(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    given_options = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    return DrawRequest(**{k: value for k, value in given_options.items() if value is not None})  # type: ignore[arg-type]
 
 
 def absolute(path: Path | None) -> str | None:

@@ -55,7 +55,7 @@ ShardOption = Annotated[
 
 
 def with_shard(
-    asked: "DrawRequest", root: Path, *, resumes: bool, env: Mapping[str, str] = os.environ
+    request: "DrawRequest", root: Path, *, resumes: bool, env: Mapping[str, str] = os.environ
 ) -> "tuple[DrawRequest, str | None]":
     """Return a request for the shard that the environment names, if it names none itself.
 
@@ -64,21 +64,21 @@ def with_shard(
     project's folder as it was typed, for hints. Raises
     `UsageError` for that, and for variables that name no shard.
     """
-    if asked.shard is not None and not resumes:
-        return asked, None
-    found = shard_of(env)
-    if found is None:
-        return asked, None
-    source, shard = found
-    if asked.shard is None:
+    if request.shard is not None and not resumes:
+        return request, None
+    scheduled = shard_of(env)
+    if scheduled is None:
+        return request, None
+    source, shard = scheduled
+    if request.shard is None:
         note = f"{source} says to draw shard {shard} alone; --shard 1/1 draws all beats"
-        return msgspec.structs.replace(asked, shard=str(shard)), note
-    if asked.shard != str(shard):
+        return msgspec.structs.replace(request, shard=str(shard)), note
+    if request.shard != str(shard):
         raise UsageError(
-            f"the last run drew shard {asked.shard}, and {source} says {shard}",
+            f"the last run drew shard {request.shard}, and {source} says {shard}",
             hint=f"to draw that one: {project_command('run', root, '--shard', str(shard))}",
         )
-    return asked, None
+    return request, None
 
 
 def shard_of(env: Mapping[str, str]) -> "tuple[str, Shard] | None":

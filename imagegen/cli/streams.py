@@ -36,12 +36,12 @@ def configure_streams() -> None:
             # A terminal that cannot show a character shows a substitute, not a traceback.
             encoding = "ascii" if charset.wants_ascii() else None
             stream.reconfigure(encoding=encoding, errors=charset.ERRORS)
-    said = sys.stderr
-    if isinstance(said, io.TextIOWrapper):
+    stderr = sys.stderr
+    if isinstance(stderr, io.TextIOWrapper):
         sys.stderr = io.TextIOWrapper(
-            io.BufferedWriter(_IgnoreErrors(said)),
-            encoding=said.encoding,
-            errors=said.errors,
+            io.BufferedWriter(_IgnoreErrors(stderr)),
+            encoding=stderr.encoding,
+            errors=stderr.errors,
             line_buffering=True,
         )
 

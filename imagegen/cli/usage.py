@@ -50,11 +50,11 @@ def split_project(project: Path, words: Sequence[str]) -> tuple[Path, list[str]]
 
 def reject_extra_args(ctx: Any) -> None:
     """Raise `UsageError` for an unexpected argument."""
-    taken, span = ctx.params.get("project"), ctx.params.get("max_time")
+    project, span = ctx.params.get("project"), ctx.params.get("max_time")
     extra = list(ctx.args)
-    if span and _UNIT.fullmatch(str(taken)) and not taken.exists():
+    if span and _UNIT.fullmatch(str(project)) and not project.exists():
         # `--max-time 25 min`: the second word was taken for the project.
-        extra = [str(taken)]
+        extra = [str(project)]
     if not extra:
         return
     words, first = shlex.join(extra), extra[0]
@@ -64,9 +64,9 @@ def reject_extra_args(ctx: Any) -> None:
     hint = f"for its options: {ctx.command_path} -h"
     if "beat" in ctx.params and first[:1].isdigit():
         hint = f"select a beat with --beat {first}"
-    if taken is None:
+    if project is None:
         raise UsageError(f'{ctx.info_name}: unexpected argument "{words}"', hint=hint)
-    raise UsageError(f'unexpected argument "{words}" (project is "{taken}")', hint=hint)
+    raise UsageError(f'unexpected argument "{words}" (project is "{project}")', hint=hint)
 
 
 @contextlib.contextmanager
@@ -106,16 +106,18 @@ def _meant(ctx: Any, wrong: str) -> str | None:
     group = root.command.whole() if root.command.whole else root.command
     commands = {n: c for n, c in group.commands.items() if not hasattr(c, "commands")}
     if ctx is not root:
-        takers = [name for name, one in commands.items() if wrong in _options_of(one, ctx)]
+        takers = [
+            name for name, candidate in commands.items() if wrong in _options_of(candidate, ctx)
+        ]
         return f"it is an option of {', '.join(takers)}" if takers else near
     behind: dict[str, str] = {}
-    for name, one in sorted(commands.items(), key=lambda item: -len(item[1].params)):
-        for option in _options_of(one, ctx):
+    for name, candidate in sorted(commands.items(), key=lambda item: -len(item[1].params)):
+        for option in _options_of(candidate, ctx):
             behind.setdefault(option, name)
-    meant = None if near else difflib.get_close_matches(wrong, behind, n=1)
-    if not meant:
+    near_match = None if near else difflib.get_close_matches(wrong, behind, n=1)
+    if not near_match:
         return near
-    command = f"{root.command_path} {behind[meant[0]]} {meant[0]}"
+    command = f"{root.command_path} {behind[near_match[0]]} {near_match[0]}"
     return f"options come after the command: {command}"
 
 

@@ -82,11 +82,11 @@ def _plan(root: Path, active: RunRecord, beats_file: str | None) -> Plan:
 
 def _asked(active: RunRecord, beats_file: str | None) -> DrawRequest:
     """Return the run's request, with a beats file that this command may read."""
-    named = active.asked.beats_file
-    if beats_file is None and named is not None and Path(named).is_absolute():
+    run_beats_file = active.asked.beats_file
+    if beats_file is None and run_beats_file is not None and Path(run_beats_file).is_absolute():
         # The record may come from another user: it must not choose which files are read.
         raise UsageError(
             "the run reads its beats from outside the project",
-            hint=f"to allow that: imagegen status --watch --beats {named}",
+            hint=f"to allow that: imagegen status --watch --beats {run_beats_file}",
         )
-    return msgspec.structs.replace(active.asked, beats_file=beats_file or named)
+    return msgspec.structs.replace(active.asked, beats_file=beats_file or run_beats_file)

@@ -43,9 +43,9 @@ def accept(
     read = open_project(project, beats, beats=beat)
     accepted = settle.accept(read, time.time())
     printer = terminal.printer()
-    for one in accepted:
-        why = "a sketch" if one.placeholder else f"{changed_label(one.changed)} changed"
-        printer.line(f"{read.label(one.beat.address)} is now up to date ({why})")
+    for image in accepted:
+        why = "a sketch" if image.placeholder else f"{changed_label(image.changed)} changed"
+        printer.line(f"{read.label(image.beat.address)} is now up to date ({why})")
     if not accepted:
         printer.line(f"{read.layout.name}: no outdated images.")
         return

@@ -63,5 +63,5 @@ def adopt(
     path = str(project)
     if not dry_run:
         choices.renamed(printer, path, choose.rename(read, now))
-    found = adoption.adopt(read, now, style=style, beats_file=older, dry_run=dry_run)
-    moves.adopted(printer, read.layout.name, path, found, dry_run=dry_run)
+    result = adoption.adopt(read, now, style=style, beats_file=older, dry_run=dry_run)
+    moves.adopted(printer, read.layout.name, path, result, dry_run=dry_run)

@@ -101,21 +101,23 @@ def cast(
     if keep is not None or picture_of is not None:
         _adopt(project, names or [], keep, picture_of, style or [])
         return
-    asked = make_request(styles=style, provider=provider, model=model)
-    how = ExecutionOptions(
+    request = make_request(styles=style, provider=provider, model=model)
+    execution = ExecutionOptions(
         keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
     )
 
-    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Scratch":
+    def read(request: "DrawRequest", source: "CredentialOptions") -> "Scratch":
         from imagegen.editing.character_sheets import draft_sheets
         from imagegen.workspace import opening
 
-        opened = opening.open_project(project, asked, source, wall=time.time())
+        opened = opening.open_project(project, request, source, wall=time.time())
         return draft_sheets(opened, names or [], count=count or 1, wall=time.time())
 
     name = names[0] if names else "NAME"
     keep_them = project_command("cast", project, name, "--keep", "sheets")
-    draw_candidates(project, asked, how, read, lambda _: {keep_them: "uses them for the character"})
+    draw_candidates(
+        project, request, execution, read, lambda _: {keep_them: "uses them for the character"}
+    )
 
 
 def _adopt(

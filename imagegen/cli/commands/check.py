@@ -67,12 +67,12 @@ def check(
     from imagegen.workspace.opening import open_project
 
     printer = terminal.printer()
-    asked = make_request(
+    request = make_request(
         provider=provider, model=model, continuity=continuity, beats_file=absolute(beats)
     )
-    read = open_project(project, asked, CredentialOptions(file=keys), wall=time.time())
+    read = open_project(project, request, CredentialOptions(file=keys), wall=time.time())
     composer = read.composer
-    beats_of_all = [beat for own in read.beats.values() for beat in own]
+    beats_of_all = [beat for style_beats in read.beats.values() for beat in style_beats]
     model_checks.require_settings(read)
     if not show:
         model_checks.require_references(read, beats_of_all)
@@ -93,16 +93,18 @@ def check(
             read.beats,
             paid,
             beats=read.beat_count,
-            chained={style: len(own) for style, own in read.predecessors.items()},
+            chained={style: len(predecessors) for style, predecessors in read.predecessors.items()},
             cast=read.characters_in(beats_of_all),
         )
         tails = {s: [key.secret.tail for key in read.ring.pool(s)] for s in read.styles}
         if read.requires_keys:
             printer.model(read.model, read.settings.image_size, model_checks.picture_price(read))
             printer.keys(tails, read.ring.source)
-    named = read.request.beats_file or read.settings.beats
+    beats_file = read.request.beats_file or read.settings.beats
     unused = (
-        None if named else storyboard.unused(read.root, read.storyboard.source, read.other_prompts)
+        None
+        if beats_file
+        else storyboard.unused(read.root, read.storyboard.source, read.other_prompts)
     )
     hints = filter(None, (unused, older_images.notice(read), composer.short(beats_of_all)))
     about_model = model_checks.notes(read, beats_of_all, day(time.time()))
@@ -118,6 +120,6 @@ def check(
         written = storyboard.write_clean(
             read.root,
             tuple(read.settings.styles),
-            beats=Path(named) if named else None,
+            beats=Path(beats_file) if beats_file else None,
         )
-        printer.written(written, named)
+        printer.written(written, beats_file)

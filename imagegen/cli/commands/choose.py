@@ -121,10 +121,10 @@ def choose(
         made = choosing.choose(read, picks.from_csv(read, csv), now)
         choices.print_chosen(printer, name, made, before)
     elif none:
-        named = picks.beats(read, words)
-        choosing.clear_choices(read, named, now)
-        choices.print_cleared(printer, [one for one in named if one in before])
-        choices.print_nothing_chosen(printer, [one for one in named if one not in before])
+        chosen_beats = picks.beats(read, words)
+        choosing.clear_choices(read, chosen_beats, now)
+        choices.print_cleared(printer, [beat for beat in chosen_beats if beat in before])
+        choices.print_nothing_chosen(printer, [beat for beat in chosen_beats if beat not in before])
     elif (flag or unflag) and not picks.names_a_style(read, words):
         made = choosing.flag(read, picks.beats(read, words), now, flagged=flag)
         choices.print_chosen(printer, name, made, before)
@@ -132,7 +132,9 @@ def choose(
         made = choosing.choose(read, picks.parse_picks(read, words, flagged=flag), now)
         choices.print_chosen(printer, name, made, before)
     placeholders = [
-        one for one, made_now in made.items() if choosing.is_placeholder(read, one, made_now.style)
+        beat
+        for beat, made_now in made.items()
+        if choosing.is_placeholder(read, beat, made_now.style)
     ]
     choices.sketches(printer, placeholders)
     choices.print_count(printer, name, len(chosen(read)), read.beat_count)
@@ -143,17 +145,17 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
     from imagegen.review.choices import describe, left_over
     from imagegen.workspace import moved_numbers
 
-    found, over = describe(read), left_over(read)
+    described, over = describe(read), left_over(read)
     moved = sum(map(len, read.survey(now).moves.values()))
     if json:
-        listing = choices.as_json(read.layout.name, found, read.beat_count, over)
+        listing = choices.as_json(read.layout.name, described, read.beat_count, over)
         print_json(listing)
         warn_beat_numbers_changed(read, moved)
         return
-    choices.print_count(printer, read.layout.name, len(found), read.beat_count)
-    choices.listed(printer, found, now)
+    choices.print_count(printer, read.layout.name, len(described), read.beat_count)
+    choices.listed(printer, described, now)
     if not moved:
-        choices.print_rechoose_hint(printer, path, found, read.named_beats)
+        choices.print_rechoose_hint(printer, path, described, read.named_beats)
     choices.unclear(printer, over.unclear)
     choices.unclaimed(printer, over.unclaimed)
     # Otherwise they may belong to beats that still exist, and `clean` refuses them.
@@ -164,17 +166,17 @@ def _list(printer: "Printer", read: "Project", path: str, now: float, *, json: b
 
 def _refuse_unclear(root: Path, modes: dict[str, bool]) -> None:
     """Raise `UsageError` unless exactly one mode is given."""
-    given = [mode for mode, wanted in modes.items() if wanted]
-    if not given:
+    modes_given = [mode for mode, is_given in modes.items() if is_given]
+    if not modes_given:
         hint = project_command("choose", root, "7.3", "clear")
         raise UsageError("choose needs a beat and a style, or --all, --csv or --list", hint=hint)
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} cannot be combined")
+    if len(modes_given) > 1:
+        raise UsageError(f"{modes_given[0]} and {modes_given[1]} cannot be combined")
 
 
 def _refuse_together(options: dict[str, bool], flagging: set[str]) -> None:
     """Raise `UsageError` for options that exclude each other; `flagging` go with --flag."""
-    given = [option for option, wanted in options.items() if wanted]
-    if len(given) > 1 and not (given[0] == "--flag" and set(given[1:]) <= flagging):
-        hint = "the CSV file may have a column flag" if "--csv" in given else None
-        raise UsageError(f"{given[0]} and {given[1]} cannot be combined", hint=hint)
+    names = [option for option, is_given in options.items() if is_given]
+    if len(names) > 1 and not (names[0] == "--flag" and set(names[1:]) <= flagging):
+        hint = "the CSV file may have a column flag" if "--csv" in names else None
+        raise UsageError(f"{names[0]} and {names[1]} cannot be combined", hint=hint)

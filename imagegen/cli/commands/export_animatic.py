@@ -115,7 +115,7 @@ def animatic(
         encoder = ffmpeg.find()
     except ffmpeg.MissingError as error:
         raise extras.missing_extra("export animatic, without ffmpeg,", "film") from error
-    given = {
+    option_values = {
         "--output": absolute(output),
         "--fps": None if fps == "30" else fps,
         "--size": size,
@@ -126,8 +126,10 @@ def animatic(
         "--beats": absolute(beats),
     }
     flags = (("--still", still), ("--captions", captions), ("--fill", fill))
-    typed = [part for option, value in given.items() if value for part in (option, value)]
-    typed += [flag for flag, on in flags if on]
+    arguments = [
+        part for option, value in option_values.items() if value for part in (option, value)
+    ]
+    arguments += [flag for flag, on in flags if on]
     options = exporting.Options(
         rate=fps,
         size=pair(size),
@@ -139,7 +141,7 @@ def animatic(
         fallback=choose,
         words=words,
         output=output,
-        typed=tuple(typed),
+        typed=tuple(arguments),
     )
     read = open_for_export(project, beats)
     with progress_bar("Rendering") as progress:

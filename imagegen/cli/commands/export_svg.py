@@ -124,15 +124,17 @@ def svg(
     from imagegen.export.svg import export as exporting
 
     read = open_for_export(project, beats, styles=style, shots=shot, beats=beat)
-    given = {
+    option_values = {
         "--output": absolute(output),
         "--names": None if names == "selected" else names,
         "--preset": preset,
         "--choose": choose,
         "--beats": absolute(beats),
     }
-    typed = [part for option, value in given.items() if value for part in (option, value)]
-    typed += [flag for flag, on in (("--cutout", cutout), ("--embed", embed)) if on]
+    arguments = [
+        part for option, value in option_values.items() if value for part in (option, value)
+    ]
+    arguments += [flag for flag, on in (("--cutout", cutout), ("--embed", embed)) if on]
     options = exporting.Options(
         settings=Settings(preset=Preset(preset or "default"), cutout=cutout, embed=embed),
         styles=tuple({row.style: None for row in read.selected_beats()})
@@ -142,7 +144,7 @@ def svg(
         fallback=choose,
         names=exporting.Names(names),
         folder=output,
-        typed=tuple(typed),
+        typed=tuple(arguments),
     )
     with progress_bar("Tracing") as progress:
         done = exporting.export(read, options, progress)

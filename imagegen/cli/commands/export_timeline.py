@@ -89,8 +89,8 @@ def timeline(
     from imagegen.export.selection import Missing
     from imagegen.export.timeline import export as exporting
 
-    asked = tuple(dict.fromkeys(formats or FORMATS))
-    given = {
+    selected_formats = tuple(dict.fromkeys(formats or FORMATS))
+    option_values = {
         "--output": absolute(output),
         "--fps": None if fps == "30" else fps,
         "--size": size,
@@ -99,11 +99,13 @@ def timeline(
         "--choose": choose,
         "--beats": absolute(beats),
     }
-    typed = [part for option, value in given.items() if value for part in (option, value)]
-    typed += [part for name in formats or () for part in ("--format", name)]
-    typed += ["--svg"] if svg else []
+    arguments = [
+        part for option, value in option_values.items() if value for part in (option, value)
+    ]
+    arguments += [part for name in formats or () for part in ("--format", name)]
+    arguments += ["--svg"] if svg else []
     options = exporting.Options(
-        formats=asked,
+        formats=selected_formats,
         rate=fps,
         size=pair(size),
         missing=Missing(missing),
@@ -111,7 +113,7 @@ def timeline(
         words=words,
         svg=svg,
         folder=output,
-        typed=tuple(typed),
+        typed=tuple(arguments),
     )
     opened = open_for_export(project, beats)
     done = exporting.export(opened, options)

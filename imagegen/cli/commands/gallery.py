@@ -81,8 +81,8 @@ def gallery(
         files.write_parts(place, pages.page(sheet))
     warn_beat_numbers_changed(read, sheet.moved)
     if png and not contact.writes_all(sheet):
-        said = "The PNG has bars in place of letters that its font lacks, and no emoji"
-        terminal.printer(errors=True).wrap("", f"{said}. The HTML page, without --png, has all.")
+        notice = "The PNG has bars in place of letters that its font lacks, and no emoji"
+        terminal.printer(errors=True).wrap("", f"{notice}. The HTML page, without --png, has all.")
     terminal.printer().line(
         f"{place}: {plural(len(sheet.pictures), 'image')} of {plural(len(sheet.rows), 'beat')}, "
         f"{place.stat().st_size / 1e6:.1f} MB"
@@ -93,9 +93,9 @@ def _refuse_place(place: Path, layout: "ProjectPaths", *, png: bool) -> None:
     """Raise `UsageError` for a wrong file type, or a folder of the project's images."""
     endings = (".png",) if png else (".html", ".htm")
     if place.suffix.lower() not in endings:
-        what = "with --png, the name" if png else "the name"
+        file = "with --png, the name" if png else "the name"
         raise UsageError(
-            f"{place}: {what} must end in {' or '.join(endings)}",
+            f"{place}: {file} must end in {' or '.join(endings)}",
             hint=f"--output {place.stem.lstrip('-') or 'gallery'}{endings[0]}",
         )
     folder = place.parent.resolve()

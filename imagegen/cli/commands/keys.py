@@ -51,9 +51,9 @@ class AddCommand(Command):
         try:
             return super().parse_args(ctx, args)
         except UsageError as error:
-            said = f"{error.message} {error.hint or ''}"
+            text = f"{error.message} {error.hint or ''}"
             # Three characters are not a key, and occur in many messages.
-            if any(len(w) > 3 and w in said for w in words if not _OPTION.fullmatch(w)):
+            if any(len(w) > 3 and w in text for w in words if not _OPTION.fullmatch(w)):
                 raise _not_taken() from None
             if any(word.startswith(_FOR_A_KEY) for word in words):
                 raise _not_taken() from None
@@ -124,15 +124,15 @@ def list_keys(
     $OPENAI_API_KEY for OpenAI.
     """
     from imagegen.display import terminal
-    from imagegen.display.reports import keys as shown
+    from imagegen.display.reports import keys as report
     from imagegen.setup.check_keys import ConfiguredKeys
     from imagegen.workspace.credentials import CredentialOptions
 
-    found = ConfiguredKeys(project, CredentialOptions(file=keys), provider)
+    configured = ConfiguredKeys(project, CredentialOptions(file=keys), provider)
     if json:
-        print_json(shown.as_json(found))
+        print_json(report.as_json(configured))
     else:
-        shown.show_list(terminal.printer(), found, str(project))
+        report.show_list(terminal.printer(), configured, str(project))
 
 
 @app.command(
@@ -162,23 +162,29 @@ def check(
     wait, other model, other region, network.
     """
     from imagegen.display import terminal
-    from imagegen.display.reports import keys as shown
+    from imagegen.display.reports import keys as report
     from imagegen.setup import check_keys
     from imagegen.workspace.credentials import CredentialOptions
 
-    found = check_keys.ConfiguredKeys(
+    configured = check_keys.ConfiguredKeys(
         project, CredentialOptions(file=keys, base_url=base_url), provider
     )
     printer = terminal.printer()
-    if not found.needed:
-        printer.line(f"{found.provider} needs no keys.")
+    if not configured.needed:
+        printer.line(f"{configured.provider} needs no keys.")
         return
-    if not found.lists_by_key:
-        raise found.no_key_error
-    asked = found.create_provider()
-    checked = check_keys.check(found, asked)
-    shown.show_check(printer, found, checked, asked.model, check_keys.notes(asked, time.time()))
-    if not all(one.is_usable for one in checked):
+    if not configured.lists_by_key:
+        raise configured.no_key_error
+    key_provider = configured.create_provider()
+    checked = check_keys.check(configured, key_provider)
+    report.show_check(
+        printer,
+        configured,
+        checked,
+        key_provider.model,
+        check_keys.notes(key_provider, time.time()),
+    )
+    if not all(result.is_usable for result in checked):
         raise typer.Exit(Exit.USAGE)
 
 
@@ -242,7 +248,7 @@ def add(
     run. Comments in the file stay, and only you can read it.
     """
     from imagegen.display import prompt, terminal
-    from imagegen.display.reports import keys as shown
+    from imagegen.display.reports import keys as report
     from imagegen.keys import edit
     from imagegen.setup import add_key
 
@@ -261,4 +267,4 @@ def add(
         new, requests_per_minute=requests_per_minute, project=quota_project
     )
     added = add_key.add(aim, new)
-    shown.show_added(terminal.printer(), added, str(project or "."))
+    report.show_added(terminal.printer(), added, str(project or "."))

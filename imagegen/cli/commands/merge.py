@@ -53,10 +53,10 @@ def merge(
         hint = project_command("merge", project, "../copy-2")
         raise UsageError("merge needs another copy of the project", hint=hint)
     read = open_project(project, beats)
-    found = merging.merge(read, [Path(name) for name in other], time.time(), dry_run=dry_run)
+    result = merging.merge(read, [Path(name) for name in other], time.time(), dry_run=dry_run)
     if json:
-        print_json(found)
+        print_json(result)
     else:
-        report.show(terminal.printer(), found, str(project))
-    if found.exit_code is not Exit.OK:
-        raise typer.Exit(found.exit_code)
+        report.show(terminal.printer(), result, str(project))
+    if result.exit_code is not Exit.OK:
+        raise typer.Exit(result.exit_code)

@@ -39,12 +39,12 @@ def models(
     no quota.
     """
     from imagegen.display import terminal
-    from imagegen.display.reports import models as shown
+    from imagegen.display.reports import models as report
     from imagegen.setup import list_models
     from imagegen.workspace.credentials import CredentialOptions
 
     listing = list_models.gather(project, CredentialOptions(file=keys, base_url=base_url), provider)
     if json:
-        print_json(shown.as_json(listing))
+        print_json(report.as_json(listing))
     else:
-        shown.show(terminal.printer(), listing)
+        report.show(terminal.printer(), listing)

@@ -84,14 +84,14 @@ def redraw(
         raise UsageError(
             "redraw needs a beat", hint=project_command("redraw", project, "clear/7.3")
         )
-    asked = make_request(
+    request = make_request(
         beats=beat,
         force=True,
         provider=provider,
         model=model,
         beats_file=absolute(beats),
     )
-    how = ExecutionOptions(
+    execution = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,
@@ -103,13 +103,13 @@ def redraw(
     if prompt is not None and as_written:
         raise UsageError("--prompt and --as-written cannot be combined")
 
-    def wanted(had: "Override", _: "Beat") -> "Override":
+    def override(had: "Override", _: "Beat") -> "Override":
         text = None if as_written else prompt or had.prompt
         return msgspec.structs.replace(had, prompt=text, waived=False, accepted=None)
 
-    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
+    def read(request: "DrawRequest", source: "CredentialOptions") -> "Project":
         from imagegen.workspace.opening import open_project
 
-        return open_project(project, asked, source, wall=time.time(), edit_override=wanted)
+        return open_project(project, request, source, wall=time.time(), edit_override=override)
 
-    draw(project, asked, how, read=read)
+    draw(project, request, execution, read=read)

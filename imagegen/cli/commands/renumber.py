@@ -27,6 +27,6 @@ def renumber(
     from imagegen.editing import renumber as renumbering
 
     read = open_project(project, beats)
-    found = renumbering.renumber(read, time.time(), dry_run=dry_run)
+    result = renumbering.renumber(read, time.time(), dry_run=dry_run)
     name, path = read.layout.name, str(project)
-    moves.print_renumber(terminal.printer(), name, path, found, dry_run=dry_run)
+    moves.print_renumber(terminal.printer(), name, path, result, dry_run=dry_run)

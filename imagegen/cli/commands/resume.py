@@ -48,7 +48,7 @@ def resume(
     With --force it redraws only what the last run did not get to. Keys, URLs, --limit and the
     options below are not remembered.
     """
-    how = ExecutionOptions(
+    execution = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,
@@ -59,4 +59,4 @@ def resume(
         verbose=verbose,
         sure=yes,
     )
-    draw(project, None, how)
+    draw(project, None, execution)

@@ -146,7 +146,7 @@ def run(
     Ctrl-C waits for the requests in flight, which are paid for; a second Ctrl-C stops at once.
     In both cases `imagegen resume` draws the rest.
     """
-    asked = make_request(
+    request = make_request(
         styles=style,
         shots=shot,
         beats=beat,
@@ -161,7 +161,7 @@ def run(
         continuity=continuity,
         beats_file=absolute(beats),
     )
-    how = ExecutionOptions(
+    execution = ExecutionOptions(
         keys=keys,
         base_url=base_url,
         view=progress,
@@ -177,4 +177,4 @@ def run(
     )
     if as_is and renumber:
         raise UsageError("--as-is and --renumber cannot be combined")
-    draw(project, asked, how)
+    draw(project, request, execution)

@@ -119,8 +119,8 @@ def serve(
     )
     # Report errors of the project before anything is opened.
     boards.read()
-    named = {"beats": absolute(beats), "keys": absolute(keys), "base-url": base_url}
-    options = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    values = {"beats": absolute(beats), "keys": absolute(keys), "base-url": base_url}
+    options = [f"--{name}={value}" for name, value in values.items() if value is not None]
     gc.enable()
 
     listening = server.listen(host, port or 0)

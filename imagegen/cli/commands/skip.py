@@ -22,7 +22,7 @@ def skip(
     project: ProjectArgument = Path(),
     beat: BeatsArgument = None,
     *,
-    again: Annotated[bool, typer.Option("--undo", help="Draw the beat after all.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Draw the beat after all.")] = False,
     beats: BeatsOption = None,
 ) -> None:
     """Mark beats as not needing an image, for example one that the service always refuses.
@@ -35,13 +35,13 @@ def skip(
     if not beat:
         raise UsageError("skip needs a beat", hint=project_command("skip", project, "clear/7.3"))
     read = open_project(project, beats, beats=beat)
-    said = "is drawn by the next run" if again else "needs no image"
-    skipped, kept = settle.skip(read, time.time(), undo=again)
-    for one in skipped:
-        terminal.printer().line(f"{read.label(one.beat.address)} {said}")
-    for one in kept:
+    outcome = "is drawn by the next run" if undo else "needs no image"
+    skipped, existing = settle.skip(read, time.time(), undo=undo)
+    for image in skipped:
+        terminal.printer().line(f"{read.label(image.beat.address)} {outcome}")
+    for image in existing:
         terminal.printer().line(
-            f"{read.label(one.beat.address)} already has an image and is not skipped"
+            f"{read.label(image.beat.address)} already has an image and is not skipped"
         )
     if not skipped:
         terminal.printer().line(f"{read.layout.name}: nothing was skipped.")

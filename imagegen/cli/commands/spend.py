@@ -93,20 +93,20 @@ def spend(
     if json and csv:
         raise UsageError("--json and --csv cannot be combined")
     from imagegen.display import terminal
-    from imagegen.display.reports import spend as shown
+    from imagegen.display.reports import spend as screen
     from imagegen.keys.keyfile import user_limits
     from imagegen.paths import state_folder
     from imagegen.spending import report
 
-    found = report.gather(
+    sums = report.gather(
         state_folder(), by=report.By(by), since=since, limits=user_limits(), now=time.time()
     )
     if json:
-        print_json(shown.as_json(found))
+        print_json(screen.as_json(sums))
     elif csv:
-        _write(shown.as_csv(found))
+        _write(screen.as_csv(sums))
     else:
-        shown.show(terminal.printer(), found)
+        screen.show(terminal.printer(), sums)
 
 
 @app.command(
@@ -134,16 +134,16 @@ def reconcile(
     account, discounts, or days in another time zone.
     """
     from imagegen.display import terminal
-    from imagegen.display.reports import spend as shown
+    from imagegen.display.reports import spend as screen
     from imagegen.paths import state_folder
     from imagegen.spending import exports, report
 
     export = exports.read(file)
     days = list(exports.compare(export, report.daily(state_folder(), export.provider)))
     if json:
-        print_json(shown.differences_as_json(export, days))
+        print_json(screen.differences_as_json(export, days))
     else:
-        shown.show_differences(terminal.printer(), export, days)
+        screen.show_differences(terminal.printer(), export, days)
 
 
 def _write(data: bytes) -> None:

@@ -94,15 +94,15 @@ def status(
     followed = watch and follow(project, absolute(beats), "json" if json else "auto")
     if followed and not exit_code:
         return
-    found, numbers_changed = _look(project, absolute(beats))
+    current, numbers_changed = _look(project, absolute(beats))
     if json and not followed:
-        print_json(found)
+        print_json(current)
     elif not followed:
-        terminal.printer().status(found, str(project), time.time())
+        terminal.printer().status(current, str(project), time.time())
     if exit_code:
         if numbers_changed is not None:
             raise numbers_changed
-        raise typer.Exit(found.check)
+        raise typer.Exit(current.check)
 
 
 def _status_of_all(
@@ -127,15 +127,15 @@ def _status_of_all(
     for root in {root.resolve(): root for root in roots}.values():
         recovery.finish_interrupted(ProjectPaths(root), time.time())
         numbers_changed += filter(None, [_look(root, beats_file, total)[1]])
-    found = total.result()
+    total_status = total.result()
     if json:
-        print_json(found)
+        print_json(total_status)
     else:
-        status_all.show(terminal.printer(), found)
+        status_all.show(terminal.printer(), total_status)
     if exit_code:
         if numbers_changed:
             raise numbers_changed[0]
-        raise typer.Exit(found.check)
+        raise typer.Exit(total_status.check)
 
 
 def _look(
@@ -152,16 +152,16 @@ def _look(
 
     project, now = read_project(root, make_request(beats_file=beats_file)), time.time()
     surveyed = project.survey(now)
-    found = project_status(project, now, surveyed)
+    current = project_status(project, now, surveyed)
     # A file of choices that cannot be read is reported as such.
     with contextlib.suppress(UsageError):
-        found = msgspec.structs.replace(found, exports=record.standings(project))
+        current = msgspec.structs.replace(current, exports=record.standings(project))
     if total is not None:
-        total.add(str(root), project, found)
+        total.add(str(root), project, current)
     try:
         moved_numbers.require_numbers_unmoved(
             project, surveyed, project.styles, "What is missing is not known"
         )
     except UsageError as error:
-        return found, error.with_traceback(None)
-    return found, None
+        return current, error.with_traceback(None)
+    return current, None

@@ -104,7 +104,7 @@ def attempt(
         _keep(project, keep, beats)
         return
     sample = None if beat else 1
-    asked = make_request(
+    request = make_request(
         styles=style,
         beats=beat,
         sample=sample,
@@ -112,37 +112,39 @@ def attempt(
         model=model,
         beats_file=absolute(beats),
     )
-    how = ExecutionOptions(
+    execution = ExecutionOptions(
         keys=keys, base_url=base_url, view=progress, max_cost=max_cost, verbose=verbose
     )
 
-    def read(asked: "DrawRequest", source: "CredentialOptions") -> "Scratch":
+    def read(request: "DrawRequest", source: "CredentialOptions") -> "Scratch":
         from imagegen.editing.candidates import propose
         from imagegen.workspace import opening
 
-        opened = opening.open_project(project, asked, source, wall=time.time())
+        opened = opening.open_project(project, request, source, wall=time.time())
         return propose(opened, look=look, count=count or 2, wall=time.time())
 
-    named = ["--beats", str(beats)] if beats is not None else []
+    beats_option = ["--beats", str(beats)] if beats is not None else []
 
     def keeps(drawn: "Scratch") -> dict[str, str]:
-        found = {}
+        keep_commands = {}
         if drawn.first_picture is not None:
             path = (project / drawn.first_picture).as_posix()
-            found[project_command("try", project, "--keep", path, *named)] = "uses it for the beat"
+            keep_commands[project_command("try", project, "--keep", path, *beats_option)] = (
+                "uses it for the beat"
+            )
         if look is not None:
-            found[project_command("try", project, "--keep", "look", *named)] = (
+            keep_commands[project_command("try", project, "--keep", "look", *beats_option)] = (
                 "uses it for the style"
             )
-        return found
+        return keep_commands
 
-    draw_candidates(project, asked, how, read, keeps)
+    draw_candidates(project, request, execution, read, keeps)
 
 
 def draw_candidates(
     project: Path,
-    asked: "DrawRequest",
-    how: ExecutionOptions,
+    request: "DrawRequest",
+    execution: ExecutionOptions,
     read: Callable[["DrawRequest", "CredentialOptions"], "Scratch"],
     keeps: Callable[["Scratch"], Mapping[str, str]],
 ) -> None:
@@ -153,29 +155,29 @@ def draw_candidates(
     """
     drawn: list[Scratch] = []
 
-    def once(asked: "DrawRequest", source: "CredentialOptions") -> "Project":
-        drawn.append(read(asked, source))
+    def once(request: "DrawRequest", source: "CredentialOptions") -> "Project":
+        drawn.append(read(request, source))
         # Before anything is drawn: a run that is killed does not return here.
         drawn[0].save_metadata()
         return drawn[0].project
 
     try:
-        draw(project, asked, how, read=once)
+        draw(project, request, execution, read=once)
     except typer.Exit as done:
-        if done.exit_code == Exit.OK and how.view is not View.JSON:
+        if done.exit_code == Exit.OK and execution.view is not View.JSON:
             from imagegen.display import terminal
 
             terminal.printer().command_list(*keeps(drawn[-1]).items())
         raise
     except ImagegenError:
-        for one in drawn:
-            one.discard()
+        for project_draft in drawn:
+            project_draft.discard()
         raise
 
 
-def _keep(project: Path, what: str, beats: Path | None) -> None:
+def _keep(project: Path, candidate: str, beats: Path | None) -> None:
     from imagegen.display import terminal
     from imagegen.editing import candidates
 
-    done = candidates.keep(open_project(project, beats), what, time.time())
+    done = candidates.keep(open_project(project, beats), candidate, time.time())
     terminal.printer().line(f"{done}; to undo: {project_command('undo', project)}")

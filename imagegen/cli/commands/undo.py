@@ -37,8 +37,8 @@ def undo(project: ProjectArgument = Path()) -> None:
     # Choices and their copies stay as they are.
     changed = _chosen_before(project) if undone is not None else []
     if changed:
-        what = join_some(changed, _NAMED)
-        printer.line(f"  The chosen image is no longer the current one: {what}.")
+        beats_changed = join_some(changed, _NAMED)
+        printer.line(f"  The chosen image is no longer the current one: {beats_changed}.")
         printer.command_list((project_command("choose", project, "--list"), "lists the choices"))
 
 
@@ -48,6 +48,6 @@ def _chosen_before(project: Path) -> list[str]:
     from imagegen.review.choices import ChangeSinceChosen
 
     with contextlib.suppress(ImagegenError):
-        found = choices.describe(open_project(project))
-        return [one.name for one in found if one.since is not ChangeSinceChosen.SAME]
+        described = choices.describe(open_project(project))
+        return [choice.name for choice in described if choice.since is not ChangeSinceChosen.SAME]
     return []
