@@ -1,5 +1,6 @@
 """What runs spent: the ledger of the user, and the limits on days and months."""
 
+import contextlib
 import datetime as dt
 import os
 import random
@@ -159,7 +160,7 @@ def test_a_damaged_ledger_is_left_where_it_is(tmp_path: Path) -> None:
 
 def test_a_ledger_of_a_newer_version_is_not_written(tmp_path: Path) -> None:
     """Neither are links followed."""
-    with sqlite3.connect(tmp_path / FILE) as newer:
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as newer, newer:
         newer.execute("PRAGMA user_version = 99")
     with pytest.raises(LedgerError, match="of a newer version"):
         SpendingLedger(tmp_path)
