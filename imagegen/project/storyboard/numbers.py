@@ -27,12 +27,14 @@ _SIGNS: dict[int, int | str | None] = {**_PLAIN_SIGNS, **_INVISIBLE}
 
 def _word(kind: str) -> re.Pattern[str]:
     """Match the word and what joins it to its number: `Beat `, `beat-`, `Beat #`, `Beat no. `."""
-    counted = r"(?:(?:no|nr|num|number)\b\.? *|№ *)?+(?=\w)"
+    sign = r"(?:(?:no|nr|num|number)\b\.? *|№ *)"
+    counted = rf"(?:{sign}|(?!{sign}))(?=\w)"
     return re.compile(rf"{kind}(?:[ _\-–—:#]+|(?=[0-9№])){counted}(?=\S)", re.IGNORECASE)
 
 
 _WORDS = {"shot": _word("shot"), "beat": _word("beat")}
-_NUMBER = r"(?P<number>[0-9]\w*+(?:[.\-]\w++)*+)"
+# Python 3.11.0 to 3.11.4 go wrong if a possessive group fails in its middle.
+_NUMBER = r"(?P<number>[0-9]\w*+(?:[.\-]\w++)*(?![.\-]\w))"
 # `6: The door`: none of these signs can be part of a number.
 _SIGN = r" *[:|](?: |\D|$)| *[–—] *\D| +\(| *[)\]](?: |$)|, +\D|\.$"
 _TITLE = re.compile(rf"{_NUMBER}(?:{_SIGN})")
