@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import provenance
+from builders import picture, provenance
+from imagegen import files
+from imagegen.errors import StorageError
 from imagegen.images import png
 from imagegen.project.index import Index
+from imagegen.project.record import DrawRequest
+from imagegen.workspace import survey
+from imagegen.workspace.reading import read_project
 
 WHOLE = png.PngInfo(8, 5, provenance(look=png.Hash("cd", "default")))
 NAME = "generated_images/clear/Shot_1/Beat_1.1.png"
@@ -141,3 +146,60 @@ def test_what_is_known_goes_along_when_files_change_places(tmp_path: Path) -> No
     index.save()
     after = Index(tmp_path)
     assert [after.find(name, found) for name in ("a", "b", "c")] == [None, WHOLE, other]
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Return a project that imagegen never ran in, with an image of another tool's from long ago."""
+    root = tmp_path / "project"
+    image = root / NAME
+    image.parent.mkdir(parents=True)
+    image.write_bytes(picture())
+    os.utime(image, (1, 1))
+    row = {"shot_number": 1, "beat_number": "1.1", "ai_prompt": "a harbour"}
+    (root / "beats.json").write_bytes(msgspec.json.encode([row]))
+    return root
+
+
+def opened(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return which images a survey of a project opens."""
+    paths: list[Path] = []
+    inspect = survey.inspect_image
+
+    def watched(path: Path) -> object:
+        paths.append(path)
+        return inspect(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(survey, "inspect_image", watched)
+        read_project(root, DrawRequest(styles=("clear",))).survey(1e9)
+    return paths
+
+
+@pytest.mark.parametrize("before", [None, b"torn", msgspec.msgpack.encode([2, [], {}])])
+def test_a_survey_keeps_what_it_learned(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, before: bytes | None
+) -> None:
+    """The second survey opens no image, in a project that never ran and beside any index."""
+    if before is not None:
+        (foreign / ".imagegen").mkdir()
+        (foreign / ".imagegen/index").write_bytes(before)
+    assert len(opened(foreign, monkeypatch)) == 1
+    assert (foreign / ".imagegen/.gitignore").is_file()
+    assert opened(foreign, monkeypatch) == []
+    (foreign / NAME).write_bytes(picture(9, 9))
+    os.utime(foreign / NAME, (1, 1))
+    assert len(opened(foreign, monkeypatch)) == 1
+
+
+def test_a_survey_works_where_nothing_can_be_written(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses the index costs time, and nothing else."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise StorageError(f"{path} cannot be written")
+
+    monkeypatch.setattr(files, "write", refuse)
+    assert len(opened(foreign, monkeypatch)) == 1
+    assert len(opened(foreign, monkeypatch)) == 1

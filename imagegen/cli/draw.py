@@ -86,7 +86,8 @@ def draw(
             plan.drawn, (planned_beat.beat for planned_beat in planned if not planned_beat.draw)
         )
         screen.dry_run(plan, session.name, session.estimate(plan), cast)
-        _note_older_layout(session.project)
+        if session.older_images is not None:
+            terminal.printer(errors=True).line(f"  note: {session.older_images}")
         return
     if request is None and not plan.to_draw and not plan.reused:
         name = session.project.layout.name
@@ -137,16 +138,6 @@ def _draws_placeholders(project: "Project") -> bool:
         and not project.is_scratch
         and settings.load(project.root).provider != drawn_by
     )
-
-
-def _note_older_layout(project: "Project") -> None:
-    """Note images of an older tool that can be adopted instead of drawn."""
-    from imagegen.display import terminal
-    from imagegen.review import older_images
-
-    note = older_images.notice(project)
-    if note is not None:
-        terminal.printer(errors=True).line(f"  note: {note}")
 
 
 def _session(

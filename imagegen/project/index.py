@@ -62,11 +62,13 @@ class Index:
         if data is not None:
             try:
                 file = msgspec.msgpack.decode(data, type=_File)
-                if file.schema == _SCHEMA:
-                    self._entries, self._listed = file.entries, file.origins
-                    self._origins = {origin: n for n, origin in enumerate(file.origins)}
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 self._dirty = True
+            else:
+                self._dirty = file.schema != _SCHEMA
+                if not self._dirty:
+                    self._entries, self._listed = file.entries, file.origins
+                    self._origins = {origin: n for n, origin in enumerate(file.origins)}
 
     def find(self, path: str, file_stat: os.stat_result) -> png.PngInfo | None:
         """Return what is known of a file, if it has not changed since."""
@@ -126,6 +128,11 @@ class Index:
         entries = {now: self._entries.pop(before, None) for before, now in paths.items()}
         self._entries |= {now: entry for now, entry in entries.items() if entry is not None}
         self._dirty = True
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it knows more than its file."""
+        return self._dirty
 
     def save(self) -> None:
         """Write the index if it has changed. Raises `StorageError`."""

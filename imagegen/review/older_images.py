@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -55,9 +55,12 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.pictures or self.choices or self.beats_file)
 
 
-def notice(project: Project) -> str | None:
-    """Return a line on images or choices in older places, if any."""
-    old = list(old_pictures(project.layout, project.settings.styles))
+def notice(project: Project, tidy: Collection[str] = ()) -> str | None:
+    """Return a line on images or choices in older places, if any.
+
+    `tidy` are folders that surely have none, as a survey has found them.
+    """
+    old = list(old_pictures(project.layout, project.settings.styles, tidy))
     if not old:
         return None
     found = match(project, old, None)

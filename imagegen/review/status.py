@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from imagegen.errors import Exit, StorageError, UsageError, encodable
+from imagegen.errors import Exit, UsageError, encodable
 from imagegen.project import progress, record
 from imagegen.project.beat_status import Status, StatusCounts, count_statuses
 from imagegen.project.progress import BeatError
@@ -205,11 +205,6 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         )
     # In this order: a run records its end before it releases the project.
     active = record.is_active(project.layout)
-    if not active and project.layout.state_dir.is_dir():
-        # What was found out once need not be found out again; a disk that refuses does not
-        # matter to status.
-        with contextlib.suppress(StorageError):
-            project.index.save()
     last = record.read(project.layout)
     broken = last.resumable if last and not active else None
     return ProjectStatus(
@@ -226,7 +221,7 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         last_beats_file=moved_numbers.last_run_beats_file(project),
         beats=project.beat_count,
         provider=project.settings.provider,
-        older_layout=_older_layout(project),
+        older_layout=_older_layout(project, found),
         styles=styles,
         without_prompt=project.without_prompt,
         drawn_by_older_rule=found.older,
@@ -269,10 +264,10 @@ def _shard(
     )
 
 
-def _older_layout(project: Project) -> str | None:
+def _older_layout(project: Project, found: Survey) -> str | None:
     # A file of choices that cannot be read is already reported.
     with contextlib.suppress(UsageError):
-        return older_images.notice(project)
+        return older_images.notice(project, found.tidy)
     return None
 
 

@@ -84,16 +84,18 @@ class Session:
             suspended_run=suspended_by(self._last, project.request, last),
         )
         self._claim = RunClaim(project.layout, begun, self._runtime.clock)
-        self.warnings += filter(None, [older_images.notice(project)])
+        self._survey_cache: Survey | None = None
+        self._newest_step: Path | None = None
+        self._was_active = record.is_active(project.layout)
+        self.older_images = older_images.notice(project, self._survey().tidy)
+        """A note on an older tool's images that could be adopted instead of drawn, if any."""
+        self.warnings += filter(None, [self.older_images])
         self.warnings += project.ring.warnings
         self.warnings += project.credentials.address_warnings()
         self._warnings_reported = len(self.warnings)
-        self._survey_cache: Survey | None = None
-        self._newest_step: Path | None = None
         self._plans: dict[int | None, Plan] = {}
         self._limit: int | None = None
         self._reuses = not project.is_scratch
-        self._was_active = record.is_active(project.layout)
         self._bus: Bus | None = None
 
     def __enter__(self) -> Self:

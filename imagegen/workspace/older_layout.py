@@ -10,7 +10,7 @@ prompts.js, progress.json           the beats, and their progress
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -43,15 +43,22 @@ class OldPicture(msgspec.Struct, frozen=True, kw_only=True):
     """When it was written, in seconds of the wall clock."""
 
 
-def old_pictures(layout: ProjectPaths, styles: Mapping[str, object]) -> Iterator[OldPicture]:
-    """Yield the images in older places, and those under misspelt names."""
+def old_pictures(
+    layout: ProjectPaths, styles: Mapping[str, object], tidy: Collection[str] = ()
+) -> Iterator[OldPicture]:
+    """Yield the images in older places, and those under misspelt names.
+
+    `tidy` are folders that surely have none, relative to the project.
+    """
     known = {style.casefold(): style for style in styles}
     for name in (_IMAGES, PICTURES, *_FINAL):
         start = OldPicture(path=name, number="", chosen=name in _FINAL)
-        yield from _within(layout.root, start, known)
+        yield from _within(layout.root, start, known, tidy)
 
 
-def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterator[OldPicture]:
+def _within(
+    root: Path, place: OldPicture, styles: Mapping[str, str], tidy: Collection[str]
+) -> Iterator[OldPicture]:
     """Yield the images in a folder, and in those of styles and shots within it."""
     folder = root / place.path
     if folder.is_symlink():
@@ -67,6 +74,8 @@ def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterato
             # Of very many: what lies where it belongs.
             continue
         path = f"{place.path}/{entry.name}"
+        if path in tidy:
+            continue
         if entry.is_file(follow_symlinks=False):
             picture = _picture(path, entry, place)
             if picture is not None:
@@ -74,7 +83,7 @@ def _within(root: Path, place: OldPicture, styles: Mapping[str, str]) -> Iterato
         elif entry.is_dir(follow_symlinks=False) and not place.chosen:
             inside = _inside(place, entry.name, path, styles)
             if inside is not None:
-                yield from _within(root, inside, styles)
+                yield from _within(root, inside, styles, tidy)
 
 
 def _inside(

@@ -1,5 +1,6 @@
 """A project as a command sees it: settings, beats, keys, references."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from imagegen import providers
+from imagegen.errors import StorageError, UsageError
 from imagegen.images import png
 from imagegen.images.png import Provenance
 from imagegen.keys.keyring import ApiKey, Keyring
@@ -226,10 +228,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def survey(self, now: float) -> Survey:
         """Read every image, and compare it with what would be drawn now.
 
+        What it learns of the images is kept for the next command, if the disk allows that.
         `now` is the wall clock's time, in seconds. Raises `UsageError` for folders or
         reference images that cannot be read.
         """
         found = survey(self.layout, self.beats, self.index, now)
+        if self.index.has_changed:
+            with contextlib.suppress(StorageError, UsageError):
+                self.layout.prepare()
+                self.index.save()
         return self._judged(found, self._text_of)
 
     def survey_copy(self, layout: ProjectPaths, now: float) -> Survey:

@@ -99,7 +99,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
     `beats` has each style's beats in file order. `strays` are images of beats that the
     storyboard no longer has, `moves` the (from, to) places of moved images.
-    `unfinished` are folders with files that a crash left half-written.
+    `unfinished` are folders with files that a crash left half-written. `tidy` are shots' folders
+    with nothing in them but beats' images, relative to the project.
     `older` counts images that were drawn without the reference that their transition gives
     them since 0.1.0, and that are not outdated by that.
     """
@@ -108,6 +109,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     strays: dict[str, list[OrphanImage]] = {}
     moves: dict[str, dict[BeatKey, BeatKey]] = {}
     unfinished: tuple[str, ...] = ()
+    tidy: frozenset[str] = frozenset()
     older: int = 0
 
     @property
@@ -140,6 +142,7 @@ def survey(
         beats=looked,
         strays={style: found for style, found in strays.items() if found},
         unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
+        tidy=frozenset(path for style in styles.values() for path in style.tidy()),
     )
 
 
@@ -218,6 +221,12 @@ class _Style:
                     looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
                     found.append(OrphanImage((shot.removeprefix("Shot_"), number[1]), *looked))
         return sorted(found, key=lambda stray: [counted(number) for number in stray.key])
+
+    def tidy(self) -> Iterator[str]:
+        """Return the shots' folders without anything that no beat has claimed, if they exist."""
+        for shot, folder in self._shots.items():
+            if folder is None:
+                yield f"{self._relative}/{shot}"
 
     def unfinished(self) -> Iterator[str]:
         """Return the folders that hold what a crash left half-written."""
