@@ -150,7 +150,7 @@ def test_what_is_known_goes_along_when_files_change_places(tmp_path: Path) -> No
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """Return a project that imagegen never ran in, with an image of another tool's from long ago."""
+    """Return a project that imagegen never ran in, with an old image of another tool."""
     root = tmp_path / "project"
     image = root / NAME
     image.parent.mkdir(parents=True)

@@ -16,7 +16,8 @@ def print_json(value: object) -> None:
     """Print a value as one line of JSON."""
     from imagegen import encoding
 
-    sys.stdout.buffer.write(encoding.to_json(value) + b"\n")
+    sys.stdout.buffer.write(encoding.to_json(value))
+    sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -84,7 +84,7 @@ class Index:
 
     def _whole(self, entry: _Entry) -> png.PngInfo | None:
         if entry.origin == _NONE:
-            return png.PngInfo(entry.width, entry.height, pixel_checksum=entry.content)
+            return png.PngInfo(entry.width, entry.height, None, entry.content)
         if not 0 <= entry.origin < len(self._listed):
             # The file may come from another user.
             return None

@@ -187,7 +187,12 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         failed = errors[style]
         blocked = _blocked(its, failed, project.predecessors.get(style, {}))
         beats = [
-            _beat(one, failed.get(one.key) if failed else None, shown, unlike.of(one))
+            _beat(
+                one,
+                failed.get(one.key) if failed else None,
+                shown,
+                unlike.of(one) if one.whole is not None else None,
+            )
             for one in its
         ]
         if blocked:
@@ -381,14 +386,17 @@ def _beat(
     misfit: str | None,
 ) -> BeatState:
     """Return a beat's status; `shown` is the path of an image that is there."""
-    beat, number = one.beat, (one.beat.shot, one.beat.beat)
-    path = shown(beat.style, *beat.key) if one.has_image or one.placeholder else None
+    beat = one.beat
     if one.has_image:
         status = Status.OUTDATED if one.changed else Status.COMPLETE
-        return BeatState(*number, status, path, changed=one.changed, misfit=misfit)
+        path = shown(beat.style, beat.shot, beat.beat)
+        return BeatState(beat.shot, beat.beat, status, path, changed=one.changed, misfit=misfit)
     status = Status.PENDING
     if one.waived:
         status, error = Status.WAIVED, None
     elif error is not None:
         status = Status.ERROR
-    return BeatState(*number, status, path, error, placeholder=one.placeholder)
+    if not one.placeholder:
+        return BeatState(beat.shot, beat.beat, status, None, error)
+    sketch = shown(beat.style, beat.shot, beat.beat)
+    return BeatState(beat.shot, beat.beat, status, sketch, error, placeholder=True)

@@ -251,7 +251,7 @@ class _Style:
             self._shots[shot] = None
         within = f"{self._relative}/{shot}/"
         return [
-            BeatImage(beat, self._missing(folder, name))
+            BeatImage(beat, self._missing(folder, name) if folder.names else ImageState.NOTHING)
             if entry is None
             else BeatImage(beat, *self._look_at(entry, within + name))
             for beat, entry, name in zip(beats, entries, names, strict=True)
@@ -259,8 +259,8 @@ class _Style:
 
     def _missing(self, folder: _Folder, name: str) -> ImageState:
         """Return what is there if an image is not at its place."""
-        others = files.stub_names(name) if folder.names else ()
-        return ImageState.ELSEWHERE if any(map(folder.pop, others)) else ImageState.NOTHING
+        stubs = files.stub_names(name)
+        return ImageState.ELSEWHERE if any(map(folder.pop, stubs)) else ImageState.NOTHING
 
     def _shot(self, name: str) -> _Folder | None:
         entry = self._folder.pop(name) or self._folder.pop_case_insensitive(name)

@@ -86,22 +86,21 @@ def beats_of(part: Part, styles: tuple[str, ...]) -> Beats:
             wrong = _wrong_in(row, styles, known_styles, sheet.misnamed.get(at, {}))
         drawn = [] if wrong or numbers is None else _beats(row, numbers, at, part)
         path = _fold(f"{numbers[0]}/{numbers[1]}") if numbers is not None else ""
-        firsts = (
-            {first_rows.get(path) for first_rows in places.values()} if wrong and path else set()
-        )
-        if len(firsts) == 1 and (first := firsts.pop()) is not None and numbers is not None:
-            # Found in the same round, though the row gives no beat.
-            wrong.append(_duplicate_error(numbers[:2], row, at, first, sheet))
-        if wrong and path:
+        if wrong and numbers is not None:
+            firsts = {first_rows.get(path) for first_rows in places.values()}
+            if len(firsts) == 1 and (first := firsts.pop()) is not None:
+                # Found in the same round, though the row gives no beat.
+                wrong.append(_duplicate_error(numbers[:2], row, at, first, sheet))
             # A later row with this number is a second one, whatever else is wrong with this.
             for style in _styles_of(row, part):
                 places[style].setdefault(path, at)
         for beat in drawn:
-            first = places[beat.style].setdefault(path, at)
+            style = beat.style
+            first = places[style].setdefault(path, at)
             if first != at:
                 wrong = [_duplicate_error(beat.key, row, at, first, sheet)]
                 break
-            beats[beat.style].append(beat)
+            beats[style].append(beat)
         faults += [_fault(mistake, sheet, at) for mistake in wrong]
     faults.sort(key=lambda fault: fault.row or 0)
     return Beats(
@@ -334,6 +333,8 @@ def _beats(row: BeatRow, numbers: tuple[str, str, str], at: int, part: Part) -> 
         extra=extra or None,
     )
     # Copied and amended: four times as fast as making each field by field.
+    if not prompts:
+        return [first, *[msgspec.structs.replace(first, style=style) for style, _ in drawn[1:]]]
     return [
         first,
         *(
