@@ -407,11 +407,60 @@ def large(options: Options) -> Rows:
         yield _at_most("large", f"status, {3 * moved:,} moved, warm", wall, 5, " s")
         done = one.imagegen("renumber")
         yield Row("large", "renumber of them", f"{done.wall:.1f} s, {done.peak:.0f} MB")
+    yield from _foreign(options, count)
     yield from _per_picture(options)
 
 
-def _draw_half(one: Bench) -> None:
-    """Put a small picture at every second beat, which says what it was drawn from."""
+FLOOR = """
+import json, os, sys
+root = sys.argv[1]
+with open(f"{root}/beats.json", "rb") as file:
+    rows = json.load(file)
+for style in sys.argv[2:]:
+    for row in rows:
+        shot, beat = row["shot_number"], row["beat_number"]
+        try:
+            os.stat(f"{root}/generated_images/{style}/Shot_{shot}/Beat_{beat}.png")
+        except FileNotFoundError:
+            pass
+"""
+"""The least that looking at a project can be: read the beats, and look for each one's image."""
+
+
+def _foreign(options: Options, count: int) -> Rows:
+    """Look at as many images of another tool, in a project in which imagegen never ran."""
+    commands = {
+        "status": ("status",),
+        "status --json": ("status", "--json"),
+        "run --dry-run": ("run", "--dry-run"),
+    }
+    with bench() as one:
+        one.beats(count)
+        one.keys(pools(1), 100_000)
+        _draw_half(one, says_origin=False)
+        # Files of the last two seconds are not remembered.
+        time.sleep(0 if options.short else 3)
+        one.imagegen("status")
+        floor = [sys.executable, "-I", "-S", "-c", FLOOR, one.root, *STYLES]
+        found: dict[str, list[Measured]] = {}
+        for _ in range(options.runs):
+            found.setdefault("floor", []).append(run(floor))
+            for name, command in commands.items():
+                found.setdefault(name, []).append(one.imagegen(*command))
+    yield Row(
+        "large",
+        "a script that stats every path",
+        f"{median([r.cpu for r in found['floor']]):.1f} s",
+    )
+    for name in commands:
+        ratio = _ratio(found, name, "floor", lambda done: done.cpu)
+        yield _at_most("large", f"another tool's images, {name}, CPU", ratio, 2.5, " x")
+        peak = median([done.peak for done in found[name]])
+        yield _at_most("large", f"another tool's images, {name}", peak, 400, " MB")
+
+
+def _draw_half(one: Bench, *, says_origin: bool = True) -> None:
+    """Put a small picture at every second beat, which may say what it was drawn from."""
     from imagegen.images.png import add_metadata
     from imagegen.project.record import DrawRequest
     from imagegen.workspace.reading import read_project
@@ -425,7 +474,8 @@ def _draw_half(one: Bench) -> None:
         for beat in beats[::2]:
             path = project.layout.picture(beat.style, *beat.key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"".join(add_metadata(png, project.expected(beat))))
+            parts = add_metadata(png, project.expected(beat)) if says_origin else (png,)
+            path.write_bytes(b"".join(parts))
 
 
 def _per_picture(options: Options) -> Rows:
