@@ -61,12 +61,12 @@ def test_beats_that_were_not_asked_for_are_counted_apart() -> None:
 def test_force_draws_what_is_there() -> None:
     """With force a beat that has its picture is drawn again, also one of unknown origin."""
     beats = [surveyed(ImageState.VALID, "1", run="r-0"), surveyed(ImageState.CONVERTIBLE, "2")]
-    assert drawn(plans.make_plan({"clear": beats}, everything, again=RedrawPolicy(force=True))) == {
-        "clear": ["1", "2"]
-    }
+    assert drawn(
+        plans.make_plan({"clear": beats}, everything, redraws=RedrawPolicy(force=True))
+    ) == {"clear": ["1", "2"]}
     foreign = [BeatImage(beat("3"), ImageState.VALID, png.PngInfo(8, 5))]
     plan = plans.make_plan(
-        {"clear": foreign}, everything, again=RedrawPolicy(force=True, lineage="r-1")
+        {"clear": foreign}, everything, redraws=RedrawPolicy(force=True, lineage="r-1")
     )
     assert drawn(plan) == {"clear": ["3"]}
 
@@ -79,7 +79,7 @@ def test_a_resumed_force_leaves_what_it_had_redrawn() -> None:
         surveyed(ImageState.NOTHING, "3"),
     ]
     plan = plans.make_plan(
-        {"clear": beats}, everything, again=RedrawPolicy(force=True, lineage="r-1")
+        {"clear": beats}, everything, redraws=RedrawPolicy(force=True, lineage="r-1")
     )
     assert drawn(plan) == {"clear": ["2", "3"]}
 
@@ -87,7 +87,7 @@ def test_a_resumed_force_leaves_what_it_had_redrawn() -> None:
 def test_a_picture_without_a_run_belongs_to_no_lineage() -> None:
     """Force without a lineage redraws pictures whose run is not known."""
     plan = plans.make_plan(
-        {"clear": [surveyed(ImageState.VALID)]}, everything, again=RedrawPolicy(force=True)
+        {"clear": [surveyed(ImageState.VALID)]}, everything, redraws=RedrawPolicy(force=True)
     )
     assert drawn(plan) == {"clear": ["1"]}
 

@@ -80,7 +80,7 @@ def recorder(
         layout,
         run,
         beats={"clear": beats},
-        there={"clear": there or {}},
+        drawn={"clear": there or {}},
         errors={"clear": errors or {}},
         clock=FakeClock(),
     )

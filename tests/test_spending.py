@@ -449,7 +449,7 @@ def test_the_ledger_has_the_sum_of_the_journals(
         show = random_show(chance, folder, ledger, wall=NOON + chance.uniform(0, 20 * 86_400))
         beats = {s: [one.beat for one in own] for s, own in show.plan.styles.items()}
         recorder = Recorder(
-            show.layout, "run-1", beats=beats, there={}, errors={}, clock=show.clock
+            show.layout, "run-1", beats=beats, drawn={}, errors={}, clock=show.clock
         )
         show.bus.subscribe(recorder, tick=None, failed=lambda error: None)
         show.draw()

@@ -113,11 +113,15 @@ def chosen(project: Project) -> dict[BeatId, Chosen]:
     """
     entries = selections.read(project.root)
     # Naming every beat of a large storyboard takes a while.
-    found = by_beat(entries, project.beat_index) if entries else {}
-    return {beat: found[beat] for beat in project.beat_ids if beat in found} if found else {}
+    chosen_beats = by_beat(entries, project.beat_index) if entries else {}
+    return (
+        {beat: chosen_beats[beat] for beat in project.beat_ids if beat in chosen_beats}
+        if chosen_beats
+        else {}
+    )
 
 
-def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
+def change_since(project: Project, choice: Chosen) -> ChangeSinceChosen:
     """Return whether the image was redrawn since it was chosen.
 
     Its content counts: not its number, its place or its time. It is read where its size and
@@ -125,21 +129,21 @@ def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
     """
     # Texts, which are made much faster than paths where very much is chosen.
     root = f"{project.layout.root}/"
-    if one.key is None:
+    if choice.key is None:
         return ChangeSinceChosen.GONE
     if selected.same_file_stat(
-        root + one.image_path, root + project.layout.shown_picture(one.style, *one.key)
+        root + choice.image_path, root + project.layout.shown_picture(choice.style, *choice.key)
     ):
         return ChangeSinceChosen.SAME
-    copy = project.layout.root / one.image_path
-    picture = project.layout.picture(one.style, *one.key)
+    copy = project.layout.root / choice.image_path
+    picture = project.layout.picture(choice.style, *choice.key)
     data = selected.read_image(picture)
     if data is None:
         return ChangeSinceChosen.GONE
-    if one.choice.sha256 is not None:
+    if choice.choice.sha256 is not None:
         return (
             ChangeSinceChosen.SAME
-            if selected.sha256(data) == one.choice.sha256
+            if selected.sha256(data) == choice.choice.sha256
             else ChangeSinceChosen.REDRAWN
         )
     # Another tool's choice: its copy shows when, if it made one.
@@ -149,27 +153,27 @@ def change_since(project: Project, one: Chosen) -> ChangeSinceChosen:
 
 def describe(project: Project) -> list[ChoiceStanding]:
     """Return what is chosen, and whether it was redrawn since. Raises as `chosen` does."""
-    return [list_choices(project, one) for one in chosen(project).values()]
+    return [list_choices(project, choice) for choice in chosen(project).values()]
 
 
-def list_choices(project: Project, one: Chosen) -> ChoiceStanding:
+def list_choices(project: Project, choice: Chosen) -> ChoiceStanding:
     """Return one choice, and whether its image was redrawn since."""
-    shot, beat = one.key or next(iter(project.beat_index.keys(one.beat).values()))
+    shot, beat = choice.key or next(iter(project.beat_index.keys(choice.beat).values()))
     return ChoiceStanding(
-        name=one.beat,
+        name=choice.beat,
         shot_number=shot,
         beat_number=beat,
-        style=one.style,
-        flagged=one.flagged,
-        selected_at=one.selected_at,
-        image_path=one.image_path if has_copy(project, one) else None,
-        since=change_since(project, one),
+        style=choice.style,
+        flagged=choice.flagged,
+        selected_at=choice.selected_at,
+        image_path=choice.image_path if has_copy(project, choice) else None,
+        since=change_since(project, choice),
     )
 
 
-def has_copy(project: Project, one: Chosen) -> bool:
+def has_copy(project: Project, choice: Chosen) -> bool:
     """Return whether the copy of a chosen image is where it belongs."""
-    return selected.is_file(f"{project.layout.root}/{one.image_path}")
+    return selected.is_file(f"{project.layout.root}/{choice.image_path}")
 
 
 def left_over(project: Project) -> Orphans:
@@ -177,43 +181,43 @@ def left_over(project: Project) -> Orphans:
 
     Raises as `chosen` does.
     """
-    entries, there = selections.read(project.root), selections.names_in(project.root / FOLDER)
-    if not entries and not there:
+    entries, file_names = selections.read(project.root), selections.names_in(project.root / FOLDER)
+    if not entries and not file_names:
         return Orphans()
     index = project.beat_index
-    found = Selections(entries, index)
-    wanted = selected.expected_copies(found)
-    lost = [name for name, beats in found.beats.items() if not beats]
+    matched = Selections(entries, index)
+    expected = selected.expected_copies(matched)
+    lost = [name for name, beats in matched.beats.items() if not beats]
     copies = [
         file
         for name in lost
         for file in selections.files_of(name)
-        if file in there and (file not in wanted or wanted[file].key == name)
+        if file in file_names and (file not in expected or expected[file].key == name)
     ]
-    others = there - {*copies, *wanted}
+    unexpected = file_names - {*copies, *expected}
     of_entries = {file for name in entries for file in selections.files_of(name)}
-    lost_files = {file for file in others if selections.is_lost(file, index)}
-    unclaimed = {file for file in others - lost_files - of_entries if selections.is_copy(file)}
+    lost_files = {file for file in unexpected if selections.is_lost(file, index)}
+    unclaimed = {file for file in unexpected - lost_files - of_entries if selections.is_copy(file)}
     return Orphans(
         names=tuple(lost),
         copies=tuple(f"{FOLDER}/{file}" for file in copies),
         strays=tuple(f"{FOLDER}/{file}" for file in sorted(lost_files)),
         unclaimed=tuple(f"{FOLDER}/{file}" for file in sorted(unclaimed)),
-        unclear=tuple(_unclear(entries, found)),
+        unclear=tuple(_unclear(entries, matched)),
     )
 
 
-def _unclear(entries: Entries, found: Selections) -> Iterator[UnreadableEntry]:
+def _unclear(entries: Entries, matched: Selections) -> Iterator[UnreadableEntry]:
     """Yield the entries of which something is not understood, in the file's order."""
-    counting = found.counting()
+    counting = matched.counting()
     for name, entry in entries.items():
-        choice, beats = found.choices.get(name), found.beats.get(name, [])
+        choice, beats = matched.choices.get(name), matched.beats.get(name, [])
         if choice is None:
             yield UnreadableEntry(name, f"is not a choice: {_no_choice(entry)}")
         elif len(beats) > 1 and not all(beat in counting for beat in beats):
             ways = " or ".join(beats[:_WAYS])
             yield UnreadableEntry(name, f"could be {ways}: choose again")
-        elif len(beats) == 1 and _differs(choice, found.choices[counting[beats[0]]]):
+        elif len(beats) == 1 and _differs(choice, matched.choices[counting[beats[0]]]):
             reason = f"gives way to {counting[beats[0]]}, which is of the same beat"
             written = entry.get("selectedAt")
             unread = written is not None and seconds(written) is None
@@ -231,16 +235,16 @@ def _no_choice(entry: object) -> str:
     return "that is an object with a style's name in it"
 
 
-def _differs(one: Choice, other: Choice) -> bool:
-    return (one.style, one.flagged) != (other.style, other.flagged)
+def _differs(choice: Choice, other: Choice) -> bool:
+    return (choice.style, choice.flagged) != (other.style, other.flagged)
 
 
 def by_beat(entries: Entries, index: BeatIndex) -> dict[BeatId, Chosen]:
     """Return the choices that count by their beats."""
-    found = Selections(entries, index)
+    matched = Selections(entries, index)
     chosen_now = {}
-    for beat, name in found.counting().items():
-        choice = found.choices[name]
+    for beat, name in matched.counting().items():
+        choice = matched.choices[name]
         chosen_now[beat] = Chosen(
             beat=beat,
             key=index.key(beat, choice.style),

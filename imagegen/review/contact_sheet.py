@@ -80,7 +80,7 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shots(self) -> Iterator[tuple[str, list[SheetRow]]]:
         """The rows of each shot, in the storyboard's order."""
-        return ((shot, list(own)) for shot, own in groupby(self.rows, lambda row: row.shot))
+        return ((shot, list(rows)) for shot, rows in groupby(self.rows, lambda row: row.shot))
 
     @property
     def cells(self) -> Iterator[SheetCell]:
@@ -101,31 +101,39 @@ def gather(project: Project, now: float, *, chosen_only: bool = False) -> Galler
     """
     chosen = choices.chosen(project)
     surveyed = project.survey(now)
-    asked = project.selected_beats()
+    requested = project.selected_beats()
     rows: dict[BeatId, dict[str, Beat]] = {}
-    for beat in asked:
+    for beat in requested:
         rows.setdefault(project.beat_index.id_of(beat.key), {})[beat.style] = beat
     if chosen_only:
         columns: tuple[str, ...] = (CHOSEN,)
-        found = [
-            _chosen_row(project, own, chosen[beat]) for beat, own in rows.items() if beat in chosen
+        rows_found = [
+            _chosen_row(project, beat_by_style, chosen[beat])
+            for beat, beat_by_style in rows.items()
+            if beat in chosen
         ]
     else:
         columns = tuple(
-            style for style in project.styles if any(style in own for own in rows.values())
+            style
+            for style in project.styles
+            if any(style in beat_by_style for beat_by_style in rows.values())
         )
         looked = _Looked(project, now, surveyed, chosen)
-        found = [looked.row(beat, own, columns) for beat, own in rows.items()]
-    if not found:
-        what = "nothing is chosen" if chosen_only else "there are no beats"
-        raise UsageError(f"{project.layout.name}: {what}, so there is nothing to show")
+        rows_found = [
+            looked.row(beat, beat_by_style, columns) for beat, beat_by_style in rows.items()
+        ]
+    if not rows_found:
+        lack = "nothing is chosen" if chosen_only else "there are no beats"
+        raise UsageError(f"{project.layout.name}: {lack}, so there is nothing to show")
     sheet = Gallery(
         project=project.layout.name,
         columns=columns,
-        rows=tuple(found),
+        rows=tuple(rows_found),
         aspect_ratio=project.settings.aspect_ratio,
         made=now,
-        moved=sum(len(surveyed.moves.get(style, ())) for style in {one.style for one in asked}),
+        moved=sum(
+            len(surveyed.moves.get(style, ())) for style in {beat.style for beat in requested}
+        ),
     )
     count = len(sheet.pictures)
     if count > _MOST:
@@ -145,8 +153,8 @@ class _Looked:
         self._chosen = chosen
         self._beats: dict[BeatAddress, BeatState] = {
             BeatAddress(style, *beat.key): beat
-            for style, own in project_status(project, now, surveyed).styles.items()
-            for beat in own.beats
+            for style, style_status in project_status(project, now, surveyed).styles.items()
+            for beat in style_status.beats
         }
 
     def row(self, name: BeatId, beats: Mapping[str, Beat], columns: Sequence[str]) -> SheetRow:
@@ -157,15 +165,15 @@ class _Looked:
         shot = next(iter(beats.values())).shot
         return SheetRow(shot=shot, name=name, phrase=phrase, cells=tuple(cells))
 
-    def _cell(self, beat: Beat, one: Chosen | None) -> SheetCell:
+    def _cell(self, beat: Beat, choice: Chosen | None) -> SheetCell:
         stands = self._beats[beat.address]
-        is_it = one is not None and one.style == beat.style
+        is_it = choice is not None and choice.style == beat.style
         error = stands.error
         its = self._moves.get(beat.style, {}).get(beat.key)
         root, place = self._project.root, self._project.layout.picture(*beat.address)
         whole = root / stands.image_path if stands.image_path else None
-        if whole is None and one is not None and is_it and (root / one.image_path).is_file():
-            whole = root / one.image_path
+        if whole is None and choice is not None and is_it and (root / choice.image_path).is_file():
+            whole = root / choice.image_path
         return SheetCell(
             style=beat.style,
             status=stands.status,
@@ -176,27 +184,27 @@ class _Looked:
             changed=stands.changed if its is None else (),
             belongs_to=self._project.beat_index.id_of(its) if its is not None else "",
             chosen=is_it,
-            flagged=one is not None and is_it and one.flagged,
+            flagged=choice is not None and is_it and choice.flagged,
             placeholder=stands.placeholder,
-            redrawn=one is not None
+            redrawn=choice is not None
             and is_it
-            and choices.change_since(self._project, one) is ChangeSinceChosen.REDRAWN,
+            and choices.change_since(self._project, choice) is ChangeSinceChosen.REDRAWN,
         )
 
 
-def _chosen_row(project: Project, beats: Mapping[str, Beat], one: Chosen) -> SheetRow:
-    places = [project.root / one.image_path]
-    if one.key is not None:
-        places.append(project.layout.picture(one.style, *one.key))
+def _chosen_row(project: Project, beats: Mapping[str, Beat], choice: Chosen) -> SheetRow:
+    places = [project.root / choice.image_path]
+    if choice.key is not None:
+        places.append(project.layout.picture(choice.style, *choice.key))
     picture = next((place for place in places if place.is_file()), None)
-    beat = beats.get(one.style) or next(iter(beats.values()))
+    beat = beats.get(choice.style) or next(iter(beats.values()))
     cell = SheetCell(
-        style=one.style,
+        style=choice.style,
         status=Status.COMPLETE if picture is not None else Status.ERROR,
         picture=picture,
         problem="" if picture is not None else "its image is gone",
         words=beat.words,
-        flagged=one.flagged,
-        redrawn=choices.change_since(project, one) is ChangeSinceChosen.REDRAWN,
+        flagged=choice.flagged,
+        redrawn=choices.change_since(project, choice) is ChangeSinceChosen.REDRAWN,
     )
-    return SheetRow(shot=beat.shot, name=one.beat, phrase=beat.script_phrase, cells=(cell,))
+    return SheetRow(shot=beat.shot, name=choice.beat, phrase=beat.script_phrase, cells=(cell,))

@@ -63,11 +63,11 @@ def notice(project: Project, tidy: Collection[str] = ()) -> str | None:
     old = list(old_pictures(project.layout, project.settings.styles, tidy))
     if not old:
         return None
-    found = match(project, old, None)
-    need = [*found.pictures.values(), *(one.source for one in found.choices.values())]
+    adoption = match(project, old, None)
+    need = [*adoption.pictures.values(), *(choice.source for choice in adoption.choices.values())]
     if not need:
         return None
-    places = _places(project.layout, [one.path for one in need])
+    places = _places(project.layout, [picture.path for picture in need])
     command = project_command("adopt", project.root, *project.named_beats)
     return f"{places} of an older layout: {command} takes them over"
 
@@ -79,8 +79,10 @@ def _places(layout: ProjectPaths, paths: list[str]) -> str:
         inner = sorted({"/".join(folder[:1]) for folder in within})
         shots = [name for name in inner if name.casefold().startswith("shot")]
         # Of shots the first, for there may be many; of styles each.
-        named = [name for name in inner if name not in shots[1:]]
-        folders = (folders - {PICTURES}) | {f"{PICTURES}/{name}".rstrip("/") for name in named}
+        folder_names = [name for name in inner if name not in shots[1:]]
+        folders = (folders - {PICTURES}) | {
+            f"{PICTURES}/{name}".rstrip("/") for name in folder_names
+        }
     names = [f"{name}/" for name in sorted(folders)]
     if (layout.root / PROGRESS).is_file():
         names.append(PROGRESS)
@@ -92,13 +94,13 @@ def _places(layout: ProjectPaths, paths: list[str]) -> str:
 def match(project: Project, old: Sequence[OldPicture], style: str | None) -> Adoption:
     """Find the beat of each image, and its place in the project if that is free."""
     matching = _Matching(project, style)
-    for one in old:
-        if not one.chosen:
-            matching.picture(one)
+    for picture in old:
+        if not picture.chosen:
+            matching.picture(picture)
     # Of a beat that is there flagged and unflagged, the one that was written last.
-    for one in sorted(old, key=lambda one: one.time, reverse=True):
-        if one.chosen:
-            matching.choice(one)
+    for picture in sorted(old, key=lambda picture: picture.time, reverse=True):
+        if picture.chosen:
+            matching.choice(picture)
     return Adoption(
         pictures=matching.pictures,
         beats=matching.beats,
@@ -121,8 +123,8 @@ class _Matching:
         self._first = project.styles[0] if project.styles else None
         self._beats = {
             (name, *beat.key): beat
-            for name, own in project.storyboard.beats.items()
-            for beat in own
+            for name, style_beats in project.storyboard.beats.items()
+            for beat in style_beats
         }
         self._chosen = choices.chosen(project)
         self.pictures: dict[str, OldPicture] = {}
@@ -158,9 +160,11 @@ class _Matching:
         if content is None:
             self.unusable.append(old.path)
             return
-        contents = {own: self._content(path) for own, path in self._of_beat(beat)}
-        alike = next((own for own, other in contents.items() if other == content), None)
-        drawn = [own for own, other in contents.items() if other is not None]
+        contents = {style_name: self._content(path) for style_name, path in self._of_beat(beat)}
+        alike = next(
+            (style_name for style_name, other in contents.items() if other == content), None
+        )
+        drawn = [style_name for style_name, other in contents.items() if other is not None]
         style = alike or self._style
         if style is None and len(drawn) < 2:  # nothing to choose from
             style = drawn[0] if drawn else self._first
@@ -205,10 +209,10 @@ class _Matching:
 
     def _beat(self, old: OldPicture) -> BeatId | None:
         """Return which beat an older image is of: its shot counts only if numbers repeat."""
-        found = self._index.find(old.number)
-        if len(found) > 1:
-            found = self._index.find(old.number, old.shot) if old.shot is not None else []
-        return found[0] if found else None
+        beats = self._index.find(old.number)
+        if len(beats) > 1:
+            beats = self._index.find(old.number, old.shot) if old.shot is not None else []
+        return beats[0] if beats else None
 
     def _of_beat(self, beat: BeatId) -> Iterator[tuple[str, str]]:
         """Yield each style and where its image of a beat is, or will be taken from."""
@@ -218,9 +222,9 @@ class _Matching:
 
     def _is_there(self, old: OldPicture, beat: BeatId) -> bool:
         """Return whether a style has the image: it was taken over."""
-        there = [path for _, path in self._of_beat(beat) if self._exists(path)]
-        content = self._content(old.path) if there else None
-        return content is not None and any(self._content(path) == content for path in there)
+        existing = [path for _, path in self._of_beat(beat) if self._exists(path)]
+        content = self._content(old.path) if existing else None
+        return content is not None and any(self._content(path) == content for path in existing)
 
     def _exists(self, path: str) -> bool:
         return os.path.lexists(self._layout.root / path)
@@ -230,23 +234,23 @@ class _Matching:
         place = self._layout.root / path
         if place.is_symlink():
             return None
-        found, whole = inspect_image(place)
+        state, whole = inspect_image(place)
         if whole is not None:
             return whole.pixel_checksum
-        if found not in THERE:
+        if state not in THERE:
             return None
         data = copies.read_image(place)
         converted = png.read_info(io.BytesIO(data)) if data is not None else None
         return converted.pixel_checksum if converted is not None else None
 
 
-def _comes_before(one: OldPicture, other: OldPicture) -> bool:
+def _comes_before(picture: OldPicture, other: OldPicture) -> bool:
     """Return whether one of two images of a beat, in the same folder, is more likely its own.
 
     `Beat 3.png` is, and no `Beat 3 (1).png` beside it; else the one that was written last.
     """
-    folder, name = os.path.split(one.path)
+    folder, name = os.path.split(picture.path)
     other_folder, other_name = os.path.split(other.path)
-    rank = (len(os.path.splitext(name)[0]), -one.time)  # noqa: PTH122  # paths within the project
+    rank = (len(os.path.splitext(name)[0]), -picture.time)  # noqa: PTH122  # paths within the project
     other_rank = (len(os.path.splitext(other_name)[0]), -other.time)  # noqa: PTH122  # as above
     return folder == other_folder and rank < other_rank

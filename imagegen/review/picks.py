@@ -38,20 +38,22 @@ def parse_picks(project: Project, words: Sequence[str], *, flagged: bool) -> dic
     picks: dict[BeatId, Pick] = {}
     for address in addresses:
         beat, of_address = _find_beat(project, address)
-        wanted = of_address or style
-        if wanted is None:
+        chosen_style = of_address or style
+        if chosen_style is None:
             hint = project_command("choose", project.root, beat, next(iter(project.beats)))
             raise UsageError(f"which style's image of {beat}?", hint=hint)
-        if beat in picks or style not in {None, wanted}:
+        if beat in picks or style not in {None, chosen_style}:
             raise UsageError(f"{beat} is named twice")
-        picks[beat] = Pick(wanted, flagged)
+        picks[beat] = Pick(chosen_style, flagged)
     return picks
 
 
 def names_a_style(project: Project, words: Sequence[str]) -> bool:
     """Return whether the arguments include a style, and not beats alone."""
     addresses, style = _split_style(project, words)
-    return style is not None or any(one.partition("/")[0] in project.beats for one in addresses)
+    return style is not None or any(
+        address.partition("/")[0] in project.beats for address in addresses
+    )
 
 
 def beats(project: Project, words: Sequence[str]) -> list[BeatId]:
@@ -106,9 +108,9 @@ def _find_beat(project: Project, address: str) -> tuple[BeatId, str | None]:
 class _Table:
     """Reads a table row by row, and gathers all that is wrong with it."""
 
-    def __init__(self, project: Project, shown: str) -> None:
+    def __init__(self, project: Project, label: str) -> None:
         self._project = project
-        self._shown = shown
+        self._shown = label
         self.faults: list[InputError] = []
         self.rows = 0
         self._line = 0
@@ -129,10 +131,10 @@ class _Table:
             if len(self.faults) >= MOST_FAULTS:
                 self._fault(TOO_MANY)
                 break
-            found = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
-            if found is None:
+            parsed = self._row(dict(zip(columns, map(str.strip, cells), strict=False)))
+            if parsed is None:
                 continue
-            beat, pick = found
+            beat, pick = parsed
             if beat in at:
                 self._fault(f"{beat} is already row {at[beat]}", field="beat")
             at.setdefault(beat, self.rows)
@@ -166,8 +168,8 @@ class _Table:
         beat = self._beat(cells.get("beat", ""), cells.get("shot") or None)
         style = cells.get("style", "")
         if style not in self._project.beats:
-            said = unknown_style(style, tuple(self._project.beats)) if style else "missing"
-            self._fault(said, field="style")
+            message = unknown_style(style, tuple(self._project.beats)) if style else "missing"
+            self._fault(message, field="style")
         elif beat is not None:
             fault = why_unavailable(self._project, beat, style)
             if fault is not None:
@@ -184,13 +186,17 @@ class _Table:
             self._fault("missing", field="beat")
             return None
         name = f"{shot}/{beat}" if shot is not None else beat
-        named = selections.parse_name(name)
-        found = self._project.beat_index.find(named[1], named[0]) if named is not None else []
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ways = ", ".join(found[:5])
-            message, hint = f"{quoted(name)} occurs in {len(found)} shots", f"write one of {ways}"
+        shot_and_beat = selections.parse_name(name)
+        matches = (
+            self._project.beat_index.find(shot_and_beat[1], shot_and_beat[0])
+            if shot_and_beat is not None
+            else []
+        )
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            ways = ", ".join(matches[:5])
+            message, hint = f"{quoted(name)} occurs in {len(matches)} shots", f"write one of {ways}"
             self._fault(message, field="beat", hint=hint)
         else:
             near = self._nearest(name) if len(self.faults) < _GUESSED else None
@@ -212,7 +218,7 @@ class _Table:
 def _delimiter(text: str) -> str:
     """Return the delimiter that makes most known column names of the first row."""
     first = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
-    return max(_DELIMITERS, key=lambda one: len(set(_KNOWN) & set(_split(first, one))))
+    return max(_DELIMITERS, key=lambda delimiter: len(set(_KNOWN) & set(_split(first, delimiter))))
 
 
 def _split(line: str, delimiter: str) -> Iterator[str]:

@@ -67,12 +67,12 @@ class Sum:
         self._copies: list[CopyStatus] = []
         self._best: dict[str, dict[tuple[str, str, str], Status]] = {}
 
-    def add(self, path: str, project: Project, found: ProjectStatus) -> None:
+    def add(self, path: str, project: Project, status: ProjectStatus) -> None:
         """Add a copy: its folder as it was typed, its beats, and its status."""
-        self._copies.append(CopyStatus(path=path, status=found))
+        self._copies.append(CopyStatus(path=path, status=status))
         for style, beats in project.beats.items():
             best = self._best.setdefault(style, {})
-            for beat, state in zip(beats, found.styles[style].beats, strict=True):
+            for beat, state in zip(beats, status.styles[style].beats, strict=True):
                 key = (*beat.key, beat.words)
                 before = best.get(key, Status.PENDING)
                 best[key] = min(before, state.status, key=_RANK.__getitem__)
@@ -82,6 +82,6 @@ class Sum:
         total = {}
         for style, best in self._best.items():
             counts = Counter(best.values())
-            named = {status.value: counts[status] for status in _BEST_FIRST}
-            total[style] = StyleTotal(total=len(best), **named)
+            count_by_status = {status.value: counts[status] for status in _BEST_FIRST}
+            total[style] = StyleTotal(total=len(best), **count_by_status)
         return SeveralStatus(copies=tuple(self._copies), total=total)

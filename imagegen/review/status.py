@@ -179,32 +179,32 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
     `surveyed` is the survey of the disk, if it was made before.
     """
     errors = project.errors()
-    found = surveyed or project.survey(now)
-    unlike = Misfits(found, project.settings)
-    shown = project.layout.shown_picture
+    surveyed = surveyed or project.survey(now)
+    unlike = Misfits(surveyed, project.settings)
+    picture_path = project.layout.shown_picture
     styles = {}
-    for style, its in found.beats.items():
+    for style, its in surveyed.beats.items():
         failed = errors[style]
         blocked = _blocked(its, failed, project.predecessors.get(style, {}))
         beats = [
             _beat(
-                one,
-                failed.get(one.key) if failed else None,
-                shown,
-                unlike.of(one) if one.whole is not None else None,
+                image,
+                failed.get(image.key) if failed else None,
+                picture_path,
+                unlike.of(image) if image.whole is not None else None,
             )
-            for one in its
+            for image in its
         ]
         if blocked:
             beats = [_held_up(beat, blocked) for beat in beats]
-        moves = found.moves.get(style, {})
-        over = (stray.key for stray in found.strays.get(style, ()) if stray.key not in moves)
+        moves = surveyed.moves.get(style, {})
+        over = (stray.key for stray in surveyed.strays.get(style, ()) if stray.key not in moves)
         styles[style] = StyleStatus(
             **count_statuses([beat.status for beat in beats]),
             placeholder=sum(b.placeholder and b.status is not Status.WAIVED for b in beats),
             misfits=sum(beat.misfit is not None for beat in beats),
             moved=len(moves),
-            left_over=tuple(shown(style, *key) for key in over),
+            left_over=tuple(picture_path(style, *key) for key in over),
             failed_redraws=_failed_redraws(project, style, its, failed),
             beats=tuple(beats),
         )
@@ -220,18 +220,18 @@ def project_status(project: Project, now: float, surveyed: Survey | None = None)
         resume_after=broken.resume_after if broken else None,
         last_run=last,
         price=model_checks.picture_price(project),
-        not_redrawn=_not_redrawn(project, found, broken) if broken else 0,
+        not_redrawn=_not_redrawn(project, surveyed, broken) if broken else 0,
         beats_file=encodable(project.storyboard.source),
         beats_named=project.request.beats_file is not None,
         last_beats_file=moved_numbers.last_run_beats_file(project),
         beats=project.beat_count,
         provider=project.settings.provider,
-        older_layout=_older_layout(project, found),
+        older_layout=_older_layout(project, surveyed),
         styles=styles,
         without_prompt=project.without_prompt,
-        drawn_by_older_rule=found.older,
-        **_choices(project, found),
-        elsewhere=found.elsewhere,
+        drawn_by_older_rule=surveyed.older,
+        **_choices(project, surveyed),
+        elsewhere=surveyed.elsewhere,
         shard=_shard(project, last.resumable, styles) if last else None,
     )
 
@@ -254,8 +254,8 @@ def _shard(
     in_shard = project.in_shard(shard)
     statuses = [
         state.status
-        for style, own in styles.items()
-        for beat, state in zip(project.beats[style], own.beats, strict=True)
+        for style, style_status in styles.items()
+        for beat, state in zip(project.beats[style], style_status.beats, strict=True)
         if in_shard(beat)
     ]
     complete = sum(status in _SETTLED for status in statuses)
@@ -269,14 +269,14 @@ def _shard(
     )
 
 
-def _older_layout(project: Project, found: Survey) -> str | None:
+def _older_layout(project: Project, surveyed: Survey) -> str | None:
     # A file of choices that cannot be read is already reported.
     with contextlib.suppress(UsageError):
-        return older_images.notice(project, found.tidy)
+        return older_images.notice(project, surveyed.tidy)
     return None
 
 
-def _choices(project: Project, found: Survey) -> dict[str, Any]:
+def _choices(project: Project, surveyed: Survey) -> dict[str, Any]:
     """Return the fields on choices."""
     try:
         chosen = choices.describe(project)
@@ -287,34 +287,39 @@ def _choices(project: Project, found: Survey) -> dict[str, Any]:
     return {
         "chosen": len(chosen),
         "redrawn_since_chosen": tuple(
-            one.name for one in chosen if one.since is ChangeSinceChosen.REDRAWN
+            choice.name for choice in chosen if choice.since is ChangeSinceChosen.REDRAWN
         ),
-        "flagged": tuple(one.name for one in chosen if one.flagged),
+        "flagged": tuple(choice.name for choice in chosen if choice.flagged),
         "chosen_without_picture": tuple(
-            one.name for one in chosen if one.since is ChangeSinceChosen.GONE
+            choice.name for choice in chosen if choice.since is ChangeSinceChosen.GONE
         ),
-        "copies_missing": tuple(one.name for one in chosen if one.lacks_copy),
+        "copies_missing": tuple(choice.name for choice in chosen if choice.lacks_copy),
         "copies_unclaimed": over.unclaimed,
-        "placeholders_chosen": _placeholders(found, chosen),
+        "placeholders_chosen": _placeholders(surveyed, chosen),
         "choices_unclear": over.unclear,
         "choices_left_over": over.labels + over.unclaimed,
     }
 
 
-def _placeholders(found: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str, ...]:
+def _placeholders(surveyed: Survey, chosen: Sequence[ChoiceStanding]) -> tuple[str, ...]:
     """Return which choices are of placeholders, as they are now."""
     sketches = {
-        (style, one.key) for style, own in found.beats.items() for one in own if one.placeholder
+        (style, image.key)
+        for style, images in surveyed.beats.items()
+        for image in images
+        if image.placeholder
     }
     if not sketches:
         return ()
-    of = ((one, (one.style, (one.shot_number, one.beat_number))) for one in chosen)
+    of = ((choice, (choice.style, (choice.shot_number, choice.beat_number))) for choice in chosen)
     return tuple(
-        one.name for one, its in of if its in sketches and one.since is ChangeSinceChosen.SAME
+        choice.name
+        for choice, its in of
+        if its in sketches and choice.since is ChangeSinceChosen.SAME
     )
 
 
-def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
+def _not_redrawn(project: Project, surveyed: Survey, last: RunRecord) -> int:
     """Return how many images `resume` would draw again."""
     if not last.asked.force or not last.is_resumable:
         return 0
@@ -323,32 +328,36 @@ def _not_redrawn(project: Project, found: Survey, last: RunRecord) -> int:
     except UsageError:
         # What was asked for is not in the storyboard any more.
         return 0
-    again = RedrawPolicy(force=True, own=bool(last.asked.beats), lineage=last.root_run)
+    redraws = RedrawPolicy(force=True, own=bool(last.asked.beats), lineage=last.root_run)
     return sum(
-        one.has_image and chosen(one.beat) and again(one)
-        for beats in found.beats.values()
-        for one in beats
+        image.has_image and chosen(image.beat) and redraws(image)
+        for beats in surveyed.beats.values()
+        for image in beats
     )
 
 
 def _failed_redraws(
     project: Project, style: str, surveyed: Sequence[BeatImage], failed: Mapping[BeatKey, BeatError]
 ) -> tuple[FailedRedraw, ...]:
-    there = [one for one in surveyed if one.has_image and one.key in failed] if failed else []
-    if not there:
+    with_image = (
+        [image for image in surveyed if image.has_image and image.key in failed] if failed else []
+    )
+    if not with_image:
         return ()
     read = progress.read(project.layout.progress(style))
     # The other beats had no image when they failed: it was put there since.
     had = read.drawn if read is not None else frozenset()
     return tuple(
-        FailedRedraw(shot_number=one.beat.shot, beat_number=one.beat.beat, error=failed[one.key])
-        for one in there
-        if one.key in had and not _is_accepted(project, one)
+        FailedRedraw(
+            shot_number=image.beat.shot, beat_number=image.beat.beat, error=failed[image.key]
+        )
+        for image in with_image
+        if image.key in had and not _is_accepted(project, image)
     )
 
 
-def _is_accepted(project: Project, one: BeatImage) -> bool:
-    return not one.changed and project.overrides.of(one.beat).accepted is not None
+def _is_accepted(project: Project, image: BeatImage) -> bool:
+    return not image.changed and project.overrides.of(image.beat).accepted is not None
 
 
 def _blocked(
@@ -360,15 +369,15 @@ def _blocked(
     blocked: dict[BeatKey, str] = {}
     if not failed or not predecessors:
         return blocked
-    lacking = {one.key for one in surveyed if not one.has_image and not one.waived}
-    for one in surveyed:
-        before = predecessors.get(one.key)
-        if before is None or before not in lacking or one.key not in lacking:
+    lacking = {image.key for image in surveyed if not image.has_image and not image.waived}
+    for image in surveyed:
+        before = predecessors.get(image.key)
+        if before is None or before not in lacking or image.key not in lacking:
             continue
         if before in blocked:
-            blocked[one.key] = blocked[before]
+            blocked[image.key] = blocked[before]
         elif before in failed:
-            blocked[one.key] = before[1]
+            blocked[image.key] = before[1]
     return blocked
 
 
@@ -380,23 +389,23 @@ def _held_up(beat: BeatState, blocked: Mapping[BeatKey, str]) -> BeatState:
 
 
 def _beat(
-    one: BeatImage,
+    image: BeatImage,
     error: BeatError | None,
-    shown: Callable[[str, str, str], str],
+    picture_path: Callable[[str, str, str], str],
     misfit: str | None,
 ) -> BeatState:
-    """Return a beat's status; `shown` is the path of an image that is there."""
-    beat = one.beat
-    if one.has_image:
-        status = Status.OUTDATED if one.changed else Status.COMPLETE
-        path = shown(beat.style, beat.shot, beat.beat)
-        return BeatState(beat.shot, beat.beat, status, path, changed=one.changed, misfit=misfit)
+    """Return a beat's status; `picture_path` is the path of an image that is there."""
+    beat = image.beat
+    if image.has_image:
+        status = Status.OUTDATED if image.changed else Status.COMPLETE
+        path = picture_path(beat.style, beat.shot, beat.beat)
+        return BeatState(beat.shot, beat.beat, status, path, changed=image.changed, misfit=misfit)
     status = Status.PENDING
-    if one.waived:
+    if image.waived:
         status, error = Status.WAIVED, None
     elif error is not None:
         status = Status.ERROR
-    if not one.placeholder:
+    if not image.placeholder:
         return BeatState(beat.shot, beat.beat, status, None, error)
-    sketch = shown(beat.style, beat.shot, beat.beat)
+    sketch = picture_path(beat.style, beat.shot, beat.beat)
     return BeatState(beat.shot, beat.beat, status, sketch, error, placeholder=True)

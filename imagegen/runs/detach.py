@@ -88,13 +88,13 @@ def start(
         child.terminate()
         child.wait()
         raise
-    said = files.read(layout.detached, _MOST_SHOWN) or b""
+    printed = files.read(layout.detached, _MOST_SHOWN) or b""
     run = None
     if child.returncode != Exit.RUN_ACTIVE:
         after = record.read(layout)
         recorded = after is not None and (before is None or after.run != before.run)
         run = after.run if after and recorded else next(iter(_journals(layout) - journals), None)
-    return EarlyExit(child.returncode, said.decode("utf-8", "replace"), run)
+    return EarlyExit(child.returncode, printed.decode("utf-8", "replace"), run)
 
 
 def _output(layout: ProjectPaths) -> int:

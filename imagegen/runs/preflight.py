@@ -27,10 +27,12 @@ def require_keys(project: Project, plan: Plan, provider: Provider, keyless: str)
     if not project.requires_keys or not styles or any(ring.pool(style) for style in styles):
         return
     detail = "".join(f"\n  {warning}" for warning in ring.warnings)
-    named = ("--provider", provider.name) if provider.name != Settings().provider else ()
-    own = project.root / locations.FILE
-    there = ("--project", str(project.layout.typed)) if ring.source == str(own) else ()
-    add = command("imagegen", "keys", "add", DEFAULT_POOL, *named, *there)
+    provider_option = ("--provider", provider.name) if provider.name != Settings().provider else ()
+    own_file = project.root / locations.FILE
+    project_option = (
+        ("--project", str(project.layout.typed)) if ring.source == str(own_file) else ()
+    )
+    add = command("imagegen", "keys", "add", DEFAULT_POOL, *provider_option, *project_option)
     hint = f"{add} adds one; without a key: {keyless}"
     if ring.source is not None:
         heading = credentials.section(provider.name).heading
@@ -57,15 +59,15 @@ def require_price(project: Project, limit: str) -> None:
         )
 
 
-def outdated_warnings(project: Project, plan: Plan, found: Survey) -> Iterator[str]:
+def outdated_warnings(project: Project, plan: Plan, surveyed: Survey) -> Iterator[str]:
     """Yield notes on outdated images, and on images drawn from them.
 
     They stay; an image drawn from one of them becomes outdated when that one is drawn again.
     """
-    if found.older:
-        yield older_rule(found.older)
-    if found.elsewhere:
-        yield not_here(found.elsewhere)
+    if surveyed.older:
+        yield older_rule(surveyed.older)
+    if surveyed.elsewhere:
+        yield not_here(surveyed.elsewhere)
     premature = plan.continuing_outdated
     if premature:
         first, more = premature[0], len(premature) - 1

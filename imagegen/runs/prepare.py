@@ -55,8 +55,8 @@ def check_writable(layout: ProjectPaths, plan: Plan) -> None:
             folders.add(of_shot if os.path.lexists(of_shot) else of_shot.parent)
         if any(planned.found is not ImageState.NOTHING and _moves(planned) for planned in beats):
             folders.add(layout.archive_dir)
-    there = filter(os.path.lexists, folders)
-    shut = sorted(folder for folder in there if not os.access(folder, os.W_OK | os.X_OK))
+    existing = filter(os.path.lexists, folders)
+    shut = sorted(folder for folder in existing if not os.access(folder, os.W_OK | os.X_OK))
     if shut:
         more = f", and {len(shut) - 1} more" if len(shut) > 1 else ""
         raise UsageError(f"nothing can be drawn: not permitted to write in {shut[0]}{more}")
@@ -131,6 +131,6 @@ def _put_right(
     aside = files.move(path, aside)
     # A waived beat needs none, and one that is blocked waits for another.
     draw = planned.draw or not (planned.waived or planned.blocked_by)
-    again = ", drawn again" if draw else ""
-    warn(f"{name} {fault}: moved to {layout.relative(aside)}{again}")
+    then = ", drawn again" if draw else ""
+    warn(f"{name} {fault}: moved to {layout.relative(aside)}{then}")
     return msgspec.structs.replace(planned, found=ImageState.NOTHING, draw=draw)

@@ -39,11 +39,11 @@ class Recorder:
         run: str,
         *,
         beats: Mapping[str, Sequence[Beat]],
-        there: Mapping[str, Mapping[BeatKey, str | None]],
+        drawn: Mapping[str, Mapping[BeatKey, str | None]],
         errors: Mapping[str, Mapping[BeatKey, BeatError]],
         clock: Clock,
     ) -> None:
-        self._styles = progress_writers(layout, beats, there, errors)
+        self._styles = progress_writers(layout, beats, drawn, errors)
         self._clock = clock
         self._path = layout.journal(run)
         self._journal = _open_journal(self._path)
@@ -82,24 +82,24 @@ def start_recording(
     project: Project,
     run: str,
     plan: Plan,
-    there: dict[str, dict[BeatKey, str | None]],
+    drawn: dict[str, dict[BeatKey, str | None]],
     clock: Clock,
 ) -> Recorder:
     """Return what records a run, with its progress files written. Raises `StorageError`.
 
-    `there` are the images as the survey found them, `plan` is as it is after files were moved
+    `drawn` are the images as the survey found them, `plan` is as it is after files were moved
     away.
     """
     for style, beats in plan.styles.items():
         for planned in beats:
             if planned.found is ImageState.NOTHING:
-                there[style].pop(planned.beat.key, None)
+                drawn[style].pop(planned.beat.key, None)
     project.index.save()
     recorder = Recorder(
         project.layout,
         run,
         beats=project.beats,
-        there=there,
+        drawn=drawn,
         errors=project.errors(),
         clock=clock,
     )
@@ -114,8 +114,8 @@ def _open_journal(path: Path) -> int:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise files.storage_error(error, path) from error
-    others = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
-    for old in others[: 1 - _JOURNALS]:
+    others_by_age = sorted(other for other in path.parent.glob("*.jsonl") if other != path)
+    for old in others_by_age[: 1 - _JOURNALS]:
         # On Windows one that is still being read stays until the next run.
         with contextlib.suppress(OSError):
             old.unlink()

@@ -158,12 +158,12 @@ class Session:
             self._plans = {}
         self._limit = limit
         if limit not in self._plans:
-            found = self._survey()
-            plan = self.project.plan(found.beats, lineage=self.lineage, limit=limit)
+            surveyed = self._survey()
+            plan = self.project.plan(surveyed.beats, lineage=self.lineage, limit=limit)
             if not self.project.request.keep_numbers:
                 moved_numbers.require_numbers_unmoved(
                     self.project,
-                    found,
+                    surveyed,
                     [style for style, beats in plan.styles.items() if beats],
                     "Nothing was drawn",
                     ways="run --renumber does both, and run --as-is leaves them in place",
@@ -172,7 +172,7 @@ class Session:
                 plan = reuse.reuse(
                     self.project,
                     plan,
-                    found.beats,
+                    surveyed.beats,
                     lineage=self.lineage,
                     now=self._runtime.clock.wall(),
                 )
@@ -196,10 +196,10 @@ class Session:
     def estimate(self, plan: Plan) -> Estimate:
         """Return how long drawing the plan takes and what it costs."""
         pool = self._pool()
-        found = self._estimator.estimate(plan, pool)
+        estimate = self._estimator.estimate(plan, pool)
         if pool is not None:
             pool.close()
-        return found
+        return estimate
 
     def require_price(self, limits: RunLimits, plan: Plan) -> None:
         """Raise `UsageError` if money is limited and an image's price is not known."""
@@ -247,9 +247,9 @@ class Session:
             for warning in preflight.outdated_warnings(project, plan, self._survey()):
                 self._warn(warning)
             plan = self._prepare(plan, run)
-            run_id, there = self._claim.record.run, self._survey().there
-            recorder = start_recording(project, run_id, plan, there, self._runtime.clock)
-            heard = listeners(plan)
+            run_id, drawn = self._claim.record.run, self._survey().there
+            recorder = start_recording(project, run_id, plan, drawn, self._runtime.clock)
+            subscribers = listeners(plan)
         except StorageError as error:
             raise UsageError(f"nothing was sent: {error.message}", hint=error.hint) from error
         engine = Engine(
@@ -262,7 +262,7 @@ class Session:
         )
         started(engine)
         bus.subscribe(recorder, tick=None, failed=engine.supervisor.recorder_failed)
-        for listener, tick in heard:
+        for listener, tick in subscribers:
             bus.subscribe(listener, tick=tick, failed=engine.supervisor.display_failed)
         self._bus = bus
         # What is known of a large storyboard stays until the end: the garbage collector
@@ -372,9 +372,9 @@ class Session:
 
 def _close(*shared: KeyPool | RunAccount | None) -> None:
     """Close what the run shares with others; a run that was ended at once still writes there."""
-    for one in shared:
-        if one is not None:
-            one.close()
+    for resource in shared:
+        if resource is not None:
+            resource.close()
 
 
 def _newest_step(layout: ProjectPaths) -> Path | None:

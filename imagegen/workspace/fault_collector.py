@@ -11,8 +11,8 @@ T = TypeVar("T")
 class FaultCollector:
     """Gathers the errors of files that are read one after another; earlier errors are included."""
 
-    def __init__(self, known: Iterable[InputError] = ()) -> None:
-        self._faults = list(known)
+    def __init__(self, faults: Iterable[InputError] = ()) -> None:
+        self._faults = list(faults)
         self._rows: dict[str, int] = {}
 
     def collect(self, read: Callable[[], T]) -> T | None:

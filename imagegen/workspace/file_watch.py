@@ -24,7 +24,7 @@ class FileWatch:
 
     def _mark(self, name: str) -> _Mark:
         try:
-            found = (self._root / name).stat()
+            file_stat = (self._root / name).stat()
         except (OSError, ValueError):
             return None
-        return files.stat_signature(found)
+        return files.stat_signature(file_stat)

@@ -28,8 +28,8 @@ def find_resumable(root: Path) -> RunRecord | None:
     Raises `UsageError` if nothing shows that a run ever began.
     """
     layout = ProjectPaths(root)
-    found = record.read(layout)
-    last = found.resumable if found is not None else None
+    run_record = record.read(layout)
+    last = run_record.resumable if run_record is not None else None
     if last is None and not layout.pictures.is_dir() and not any(root.glob(progress.PATTERN)):
         raise UsageError(
             f"{layout.name} has no run to resume",
@@ -85,7 +85,7 @@ def measured(last: RunRecord | None, model: str, timeout: float) -> Measured:
 
 
 def suspended_by(
-    before: RunRecord | None, asked: DrawRequest, resumed: RunRecord | None
+    before: RunRecord | None, request: DrawRequest, resumed: RunRecord | None
 ) -> RunRecord | None:
     """Return the run that is still to be resumed after this one.
 
@@ -97,7 +97,7 @@ def suspended_by(
     if resumed is not None:
         return before.suspended_run if before.run == resumed.run else None
     earlier = before.resumable
-    if not asked.beats or not earlier.is_resumable:
+    if not request.beats or not earlier.is_resumable:
         return None
     return msgspec.structs.replace(earlier, suspended_run=None)
 
@@ -105,11 +105,13 @@ def suspended_by(
 def beats_file_hint(root: Path) -> str | None:
     """Return a hint on the last run's file, if a project has no beats."""
     last = record.read(ProjectPaths(root))
-    named = last.draw_settings.beats_file if last is not None else None
-    if named is None:
+    beats_file = last.draw_settings.beats_file if last is not None else None
+    if beats_file is None:
         return None
-    said = f"the last run read {named}: name it with {command('--beats', str(root / named))}"
-    return "; ".join(filter(None, (said, adopt_beats_hint(named))))
+    read_from = (
+        f"the last run read {beats_file}: name it with {command('--beats', str(root / beats_file))}"
+    )
+    return "; ".join(filter(None, (read_from, adopt_beats_hint(beats_file))))
 
 
 def adopt_beats_hint(beats_file: str) -> str | None:
@@ -130,11 +132,11 @@ def errors(layout: ProjectPaths, style: str, beats: Sequence[Beat]) -> dict[Beat
         return {}
     now = {beat.key: words_hash(beat.words) for beat in beats}
     astray = {read.words[key]: e for key, e in read.errors.items() if key in read.words}
-    found = {}
+    errors_by_beat = {}
     for key, words in now.items():
         error = read.errors.get(key)
         if error is None or read.words.get(key, words) != words:
             error = astray.get(words)
         if error is not None:
-            found[key] = error
-    return found
+            errors_by_beat[key] = error
+    return errors_by_beat

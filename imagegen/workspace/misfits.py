@@ -16,8 +16,8 @@ def of_request(
     """Return in what an image differs from what this provider was asked for."""
     expected = None
     if provider in providers.NAMES:
-        known = providers.catalogue(provider).find(model)
-        expected = known.asked_pixels(aspect_ratio, image_size)
+        catalogue = providers.catalogue(provider).find(model)
+        expected = catalogue.asked_pixels(aspect_ratio, image_size)
     return shape.misfit(width, height, aspect_ratio, image_size, expected)
 
 
@@ -28,35 +28,35 @@ class Misfits:
     against the shape that most images of the project have.
     """
 
-    def __init__(self, found: Survey, settings: Settings) -> None:
-        every = [one for beats in found.beats.values() for one in beats if one.has_image]
+    def __init__(self, surveyed: Survey, settings: Settings) -> None:
+        every = [image for beats in surveyed.beats.values() for image in beats if image.has_image]
         self._rest: tuple[int, int] | None = None
-        if any(_request(one) is None for one in every):
+        if any(_request(image) is None for image in every):
             self._rest = _most(every, shape.usual(settings.aspect_ratio, settings.image_size))
 
-    def of(self, one: BeatImage) -> str | None:
+    def of(self, image: BeatImage) -> str | None:
         """Return how a beat's image differs from the request, as text; None if it does not."""
-        if one.whole is None:
+        if image.whole is None:
             return None
-        size, drawn = (one.whole.width, one.whole.height), _request(one)
+        size, drawn = (image.whole.width, image.whole.height), _request(image)
         if drawn is not None:
-            found = of_request(
+            difference = of_request(
                 *size,
                 provider=drawn.provider,
                 model=drawn.model,
                 aspect_ratio=drawn.aspect_ratio,
                 image_size=drawn.image_size,
             )
-            return found.words if found is not None else None
+            return difference.words if difference is not None else None
         if self._rest is None or shape.is_same_ratio(*size, *self._rest):
             return None
-        rest, own = shape.ratio_name(*self._rest), shape.ratio_name(*size)
-        return f"the rest are {rest}, this is {own}"
+        rest, image_ratio = shape.ratio_name(*self._rest), shape.ratio_name(*size)
+        return f"the rest are {rest}, this is {image_ratio}"
 
 
-def _request(one: BeatImage) -> Provenance | None:
+def _request(image: BeatImage) -> Provenance | None:
     """Return what an image was asked for with; None if nothing was asked."""
-    drawn = one.provenance
+    drawn = image.provenance
     return drawn if drawn is not None and drawn.provider in providers.NAMES else None
 
 
@@ -66,25 +66,32 @@ def _most(every: Iterable[BeatImage], usual: tuple[int, int] | None) -> tuple[in
     if not counts:
         return None
     most = max(counts.values())
-    found = [size for size, count in counts.items() if count == most]
+    commonest = [size for size, count in counts.items() if count == most]
     if usual is not None:
-        for size in found:
+        for size in commonest:
             if shape.is_same_ratio(*size, *usual):
                 return size
-    return found[0]
+    return commonest[0]
 
 
 def _shapes(every: Iterable[BeatImage]) -> Iterator[tuple[int, int]]:
     """Yield a shape for each image; those that look alike are the same one."""
-    known: list[tuple[int, int]] = []
+    shapes: list[tuple[int, int]] = []
     sizes: dict[tuple[int, int], tuple[int, int]] = {}
-    for one in every:
-        if one.whole is None:
+    for image in every:
+        if image.whole is None:
             continue
-        size = one.whole.width, one.whole.height
+        size = image.whole.width, image.whole.height
         if size not in sizes:
-            alike = next((own for own in known if shape.is_same_ratio(*size, *own)), None)
+            alike = next(
+                (
+                    shape_before
+                    for shape_before in shapes
+                    if shape.is_same_ratio(*size, *shape_before)
+                ),
+                None,
+            )
             if alike is None:
-                known.append(size)
+                shapes.append(size)
             sizes[size] = alike or size
         yield sizes[size]

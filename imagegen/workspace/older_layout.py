@@ -50,10 +50,10 @@ def old_pictures(
 
     `tidy` are folders that surely have none, relative to the project.
     """
-    known = {style.casefold(): style for style in styles}
+    style_names = {style.casefold(): style for style in styles}
     for name in (_IMAGES, PICTURES, *_FINAL):
         start = OldPicture(path=name, number="", chosen=name in _FINAL)
-        yield from _within(layout.root, start, known, tidy)
+        yield from _within(layout.root, start, style_names, tidy)
 
 
 def _within(
@@ -65,11 +65,11 @@ def _within(
         return
     try:
         with os.scandir(folder) as entries:
-            there = sorted(entries, key=lambda entry: entry.name)
+            sorted_entries = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
     is_ours = _is_ours(place)
-    for entry in there:
+    for entry in sorted_entries:
         if is_ours and entry.name.startswith("Beat_") and entry.name.endswith(".png"):
             # Of very many: what lies where it belongs.
             continue

@@ -86,11 +86,11 @@ def mark_outdated(
     """
     beats, moves, hashes, pairing = {}, {}, _HashCache(), _MatchCache()
     older = 0
-    for style, found in survey.beats.items():
-        own = _StyleComparison(style, judging, settled, hashes)
-        beats[style] = [own.compare(one) for one in found]
-        older += own.older
-        rows, pictures = own.unmatched(found, survey.strays.get(style, ()))
+    for style, images in survey.beats.items():
+        comparison = _StyleComparison(style, judging, settled, hashes)
+        beats[style] = [comparison.compare(image) for image in images]
+        older += comparison.older
+        rows, pictures = comparison.unmatched(images, survey.strays.get(style, ()))
         pairs = pairing.moves(rows, pictures, partial(_text, text_of, style))
         if pairs:
             moves[style] = pairs
@@ -101,8 +101,8 @@ class _HashCache(dict[str, str]):
     """The hashes of prompts, which styles mostly share."""
 
     def __missing__(self, words: str) -> str:
-        found = self[words] = words_hash(words)
-        return found
+        computed = self[words] = words_hash(words)
+        return computed
 
 
 def _text(
@@ -152,43 +152,45 @@ class _StyleComparison:
         self._doubtful: list[BeatImage] = []
         self._astray: dict[str, str] = {}
 
-    def compare(self, one: BeatImage) -> BeatImage:
+    def compare(self, image: BeatImage) -> BeatImage:
         """Return whether a beat is waived, or its image outdated. Call it in file order."""
-        judged = self._judged(one)
+        judged = self._judged(image)
         if self._before:
-            self._seen[one.key] = judged
+            self._seen[image.key] = judged
         return judged
 
-    def _judged(self, one: BeatImage) -> BeatImage:
-        drawn, beat = one.provenance, one.beat
+    def _judged(self, image: BeatImage) -> BeatImage:
+        drawn, beat = image.provenance, image.beat
         if drawn is None:
-            waived = not one.has_image and self._settled.waived(beat)
-            return msgspec.structs.replace(one, waived=True) if waived else one
+            waived = not image.has_image and self._settled.waived(beat)
+            return msgspec.structs.replace(image, waived=True) if waived else image
         words = self._hashes[beat.words]
         same_words = drawn.words.sha256 == words
         if not same_words or (drawn.id != beat.id and _differ(drawn.id, beat.id)):
-            self._doubtful.append(one)
+            self._doubtful.append(image)
         if drawn.provider in self._judging.placeholders and not self._holds(beat, drawn, words):
-            return msgspec.structs.replace(one, placeholder=True, waived=self._settled.waived(beat))
+            return msgspec.structs.replace(
+                image, placeholder=True, waived=self._settled.waived(beat)
+            )
         if drawn.provider in {USER_SUPPLIED, ADOPTED}:
             # A user's own image is what they want; of another tool's the inputs are unknown.
-            return one
+            return image
         template = self._template(beat)
-        others = self._differences(drawn, template)
+        reasons = self._differences(drawn, template)
         before = self._before.get(beat.key) if self._before else None
         if before is not None or drawn.continues is not None:
-            others += self._followed(drawn, before)
-        if others and self._judging.older is not None:
-            others = self._but_older(others, one, drawn)
-        if same_words and not others:
-            return one
+            reasons += self._followed(drawn, before)
+        if reasons and self._judging.older is not None:
+            reasons = self._but_older(reasons, image, drawn)
+        if same_words and not reasons:
+            return image
         if self._holds(beat, drawn, words):
             # A redraw of the image before it counts as a change all the same.
-            held = before is None or self._stays(before)
-            return one if held else self._outdated(one, (Reason.PREDECESSOR,))
+            is_current = before is None or self._stays(before)
+            return image if is_current else self._outdated(image, (Reason.PREDECESSOR,))
         if not same_words:
-            others = (Reason.WORDS, *others) if others else _WORDS
-        return self._outdated(one, others)
+            reasons = (Reason.WORDS, *reasons) if reasons else _WORDS
+        return self._outdated(image, reasons)
 
     def _holds(self, beat: Beat, drawn: Provenance, words: str) -> bool:
         """Return whether the user accepted the image as it is, and what it is compared with."""
@@ -201,10 +203,10 @@ class _StyleComparison:
         return self._is_accepted(beat, drawn, now)
 
     def _but_older(
-        self, changed: tuple[Reason, ...], one: BeatImage, drawn: Provenance
+        self, changed: tuple[Reason, ...], image: BeatImage, drawn: Provenance
     ) -> tuple[Reason, ...]:
         """Return what has changed but for what transitions mean since 0.1.0."""
-        beat, older = one.beat, self._judging.older
+        beat, older = image.beat, self._judging.older
         explained = set()
         if Reason.REFERENCES in changed and older is not None:
             kind = self._judging.kind(beat)
@@ -218,28 +220,28 @@ class _StyleComparison:
         self.older += bool(explained)
         return tuple(reason for reason in changed if reason not in explained)
 
-    def _outdated(self, one: BeatImage, changed: tuple[Reason, ...]) -> BeatImage:
-        return BeatImage(one.beat, one.found, one.whole, changed)
+    def _outdated(self, image: BeatImage, changed: tuple[Reason, ...]) -> BeatImage:
+        return BeatImage(image.beat, image.found, image.whole, changed)
 
     def unmatched(
-        self, found: Sequence[BeatImage], strays: Sequence[OrphanImage]
+        self, images: Sequence[BeatImage], strays: Sequence[OrphanImage]
     ) -> tuple[list[UnmatchedBeat], list[UnmatchedImage]]:
         """Return images that are not surely in place, and the beats they may belong to."""
         if self._accepted:
-            self._note_astray([*found, *strays])
+            self._note_astray([*images, *strays])
         pictures = [*self._lying(self._doubtful), *self._lying(strays)]
         if not pictures:
             return [], []
-        beats = [one.beat for one in self._doubtful]
-        beats += (one.beat for one in found if not one.has_image)
+        beats = [image.beat for image in self._doubtful]
+        beats += (image.beat for image in images if not image.has_image)
         beats.sort(key=attrgetter("row"))
         return self._rows(beats, {picture.words for picture in pictures}), pictures
 
     def _lying(self, pictures: Sequence[BeatImage | OrphanImage]) -> Iterator[UnmatchedImage]:
-        for one in pictures:
-            drawn = one.provenance
+        for image in pictures:
+            drawn = image.provenance
             if drawn is not None:
-                key = one.key
+                key = image.key
                 words = self._words_of(key, drawn) if self._accepted else drawn.words.sha256
                 yield UnmatchedImage(key, words, drawn.id)
 
@@ -260,11 +262,11 @@ class _StyleComparison:
         Overrides follow their beat with the next command that changes overrides.
         """
         at_home = {
-            one.key
-            for one in pictures
-            if (accepted := self._accepted_at(one.key)) is not None
-            and one.provenance is not None
-            and accepted.drawn == fingerprint(one.provenance)
+            image.key
+            for image in pictures
+            if (accepted := self._accepted_at(image.key)) is not None
+            and image.provenance is not None
+            and accepted.drawn == fingerprint(image.provenance)
         }
         self._astray = {
             override.accepted.drawn: override.accepted.words
@@ -274,21 +276,21 @@ class _StyleComparison:
 
     def _rows(self, beats: Sequence[Beat], drawn: Collection[str]) -> list[UnmatchedBeat]:
         """Return the beats that images may belong to; of very many, only certain ones."""
-        few, owns = len(beats) <= _MANY, self._settled.own_hashes
-        if not few and not owns:
+        is_small, owns = len(beats) <= _MANY, self._settled.own_hashes
+        if not is_small and not owns:
             # The same for very many, without what only few have.
-            known = self._hashes
+            cache = self._hashes
             return [
-                UnmatchedBeat((beat.shot, beat.beat), (said,), beat.words, beat.id)
+                UnmatchedBeat((beat.shot, beat.beat), (prompt_hash,), beat.words, beat.id)
                 for beat in beats
-                if (said := known[beat.words]) in drawn or beat.id
+                if (prompt_hash := cache[beat.words]) in drawn or beat.id
             ]
         rows = []
         for beat in beats:
             words = self._hashes[beat.words]
-            own = owns.get(beat.address) if owns else None
-            if few or words in drawn or own in drawn or beat.id:
-                hashes = (words, own) if own else (words,)
+            row_hash = owns.get(beat.address) if owns else None
+            if is_small or words in drawn or row_hash in drawn or beat.id:
+                hashes = (words, row_hash) if row_hash else (words,)
                 rows.append(UnmatchedBeat(beat.key, hashes, beat.words, beat.id))
         return rows
 
@@ -311,13 +313,13 @@ class _StyleComparison:
 
     def _stays(self, key: BeatKey) -> bool:
         """Return whether a beat has an image that no run would draw again."""
-        seen = self._seen.get(key)
-        return seen is not None and seen.has_image and not seen.changed
+        image = self._seen.get(key)
+        return image is not None and image.has_image and not image.changed
 
     def _content(self, key: BeatKey | None) -> int | None:
         """Return what identifies a beat's image; None if it is not known."""
-        seen = self._seen.get(key) if key is not None else None
-        return seen.whole.pixel_checksum if seen is not None and seen.whole is not None else None
+        image = self._seen.get(key) if key is not None else None
+        return image.whole.pixel_checksum if image is not None and image.whole is not None else None
 
     def _differences(self, drawn: Provenance, now: Provenance) -> tuple[Reason, ...]:
         """Compare all but the prompt; of 100,000 images few were drawn differently."""
@@ -331,14 +333,14 @@ class _StyleComparison:
             and drawn.aspect_ratio == now.aspect_ratio
         ):
             return ()
-        seen = (
+        pair = (
             *(drawn.look, drawn.references, drawn.provider, drawn.model),
             *(drawn.image_size, drawn.aspect_ratio, drawn.chosen, now.look, now.references),
             *(drawn.thinking, now.thinking),
         )
-        if seen not in self._known:
-            self._known[seen] = tuple(_differences(drawn, now))
-        return self._known[seen]
+        if pair not in self._known:
+            self._known[pair] = tuple(_differences(drawn, now))
+        return self._known[pair]
 
     def _is_accepted(self, beat: Beat, drawn: Provenance, now: Provenance) -> bool:
         accepted = self._settled.of(beat).accepted
@@ -379,8 +381,8 @@ def _users(of: Hash | None) -> str | None:
     return of.sha256 if of is not None and of.origin == "user" else None
 
 
-def _differ(one: str | None, other: str | None) -> bool:
-    return one is not None and other is not None and one != other
+def _differ(left: str | None, other: str | None) -> bool:
+    return left is not None and other is not None and left != other
 
 
 def fingerprint(drawn: Provenance) -> str:

@@ -129,7 +129,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def continuing_outdated(self) -> list[Beat]:
         """The beats that are drawn from an outdated image that stays."""
-        return [p.beat for own in self.styles.values() for p in own if p.continues_outdated]
+        return [
+            p.beat
+            for planned_beats in self.styles.values()
+            for p in planned_beats
+            if p.continues_outdated
+        ]
 
 
 def chain_lengths(beats: Iterable[Planned]) -> list[int]:
@@ -154,15 +159,15 @@ class RedrawPolicy(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     lineage: str = ""
 
-    def __call__(self, one: BeatImage) -> bool:
+    def __call__(self, image: BeatImage) -> bool:
         """Return whether this beat is drawn again."""
-        origin = one.provenance
+        origin = image.provenance
         if origin is not None:
             if origin.provider == USER_SUPPLIED and not self.own:
                 return False
             if self.lineage and origin.run == self.lineage:
                 return False
-        return self.force or (self.outdated and bool(one.changed))
+        return self.force or (self.outdated and bool(image.changed))
 
 
 _NONE: Final = RedrawPolicy()
@@ -172,46 +177,49 @@ def make_plan(
     surveyed: Mapping[str, Sequence[BeatImage]],
     asked_for: Callable[[Beat], bool],
     *,
-    again: Callable[[BeatImage], bool] = _NONE,
+    redraws: Callable[[BeatImage], bool] = _NONE,
     limit: int | None = None,
     predecessors: Predecessors | None = None,
 ) -> Plan:
     """Decide for each beat whether it is drawn.
 
-    A beat without an image is, unless it is waived; one with an image if `again` says so.
+    A beat without an image is, unless it is waived; one with an image if `redraws` says so.
     `limit` limits the images in all: the first beats of every style. `predecessors` says
     which beats continue which; `surveyed` has all beats in file order.
     """
     before = predecessors or {}
     styles = {
-        style: _in_chains(beats, asked_for, again, before[style])
+        style: _in_chains(beats, asked_for, redraws, before[style])
         if before.get(style)
-        else [_planned(one, again) for one in beats if asked_for(one.beat)]
+        else [_planned(image, redraws) for image in beats if asked_for(image.beat)]
         for style, beats in surveyed.items()
     }
-    others = sum(map(len, surveyed.values())) - sum(map(len, styles.values()))
+    unselected = sum(map(len, surveyed.values())) - sum(map(len, styles.values()))
     if limit is not None:
         styles, cut = _limited(styles, limit)
-        others += cut
+        unselected += cut
     return Plan(
-        styles={name: tuple(beats) for name, beats in styles.items()}, unselected_count=others
+        styles={name: tuple(beats) for name, beats in styles.items()}, unselected_count=unselected
     )
 
 
-def _planned(one: BeatImage, again: Callable[[BeatImage], bool]) -> Planned:
-    draw = again(one) if one.has_image else not one.waived
-    return Planned(one.beat, one.found, draw, one.changed, one.waived, placeholder=one.placeholder)
+def _planned(image: BeatImage, redraws: Callable[[BeatImage], bool]) -> Planned:
+    draw = redraws(image) if image.has_image else not image.waived
+    return Planned(
+        image.beat, image.found, draw, image.changed, image.waived, placeholder=image.placeholder
+    )
 
 
 def _in_chains(
     beats: Sequence[BeatImage],
     asked_for: Callable[[Beat], bool],
-    again: Callable[[BeatImage], bool],
+    redraws: Callable[[BeatImage], bool],
     predecessors: Mapping[BeatKey, BeatKey],
 ) -> list[Planned]:
     chained = _ChainPlanner(predecessors)
     placed = (
-        chained.plan(one, _planned(one, again) if asked_for(one.beat) else None) for one in beats
+        chained.plan(image, _planned(image, redraws) if asked_for(image.beat) else None)
+        for image in beats
     )
     return [planned for planned in placed if planned is not None]
 
@@ -226,23 +234,23 @@ class _ChainPlanner:
         """Beats without an image that are not drawn, and which one must be drawn first."""
         self._outdated: set[BeatKey] = set()
 
-    def plan(self, one: BeatImage, planned: Planned | None) -> Planned | None:
+    def plan(self, image: BeatImage, planned: Planned | None) -> Planned | None:
         """Return the plan for a beat, by what becomes of the one before it."""
-        before = self._predecessors.get(one.key)
+        before = self._predecessors.get(image.key)
         if planned is not None and planned.draw and before is not None:
             if before in self._drawn:
                 planned = msgspec.structs.replace(planned, after=before)
             elif before in self._lacking:
-                by = None if one.has_image else self._lacking[before]
+                by = None if image.has_image else self._lacking[before]
                 planned = msgspec.structs.replace(planned, draw=False, blocked_by=by)
             elif before in self._outdated:
                 planned = msgspec.structs.replace(planned, continues_outdated=True)
         if planned is not None and planned.draw:
-            self._drawn.add(one.key)
-        elif not one.has_image:
-            self._lacking[one.key] = (planned and planned.blocked_by) or one.key
-        elif one.changed:
-            self._outdated.add(one.key)
+            self._drawn.add(image.key)
+        elif not image.has_image:
+            self._lacking[image.key] = (planned and planned.blocked_by) or image.key
+        elif image.changed:
+            self._outdated.add(image.key)
         return planned
 
 
@@ -253,5 +261,5 @@ def _limited(
     rows = itertools.zip_longest(*([p for p in beats if p.draw] for beats in styles.values()))
     in_turn = [planned for row in rows for planned in row if planned is not None]
     beyond = set(map(id, in_turn[limit:]))
-    kept = {name: [p for p in beats if id(p) not in beyond] for name, beats in styles.items()}
-    return kept, len(beyond)
+    within = {name: [p for p in beats if id(p) not in beyond] for name, beats in styles.items()}
+    return within, len(beyond)

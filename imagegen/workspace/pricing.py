@@ -18,8 +18,8 @@ class Pricing(NamedTuple):
 
     def price(self, model: Model) -> Price | None:
         """Return what an image of a model costs; None if that is not known."""
-        own = self.ring.price(model.name, self.image_size)
-        return model.price(self.image_size) if own is None else Price(picture=own)
+        listed_price = self.ring.price(model.name, self.image_size)
+        return model.price(self.image_size) if listed_price is None else Price(picture=listed_price)
 
 
 class Expected(msgspec.Struct, frozen=True):

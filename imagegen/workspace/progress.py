@@ -29,8 +29,8 @@ def rewrite(project: Project, wall: float) -> None:
 
     `wall` is the wall clock's time, in seconds. Raises `StorageError`.
     """
-    there, errors = project.survey(wall).there, project.errors()
-    for file in progress_writers(project.layout, project.beats, there, errors).values():
+    drawn, errors = project.survey(wall).there, project.errors()
+    for file in progress_writers(project.layout, project.beats, drawn, errors).values():
         file.write(wall)
 
 
@@ -42,15 +42,15 @@ class ProgressWriter:
         layout: ProjectPaths,
         style: str,
         beats: Sequence[Beat],
-        there: Mapping[BeatKey, str | None],
+        drawn: Mapping[BeatKey, str | None],
         errors: Mapping[BeatKey, BeatError],
     ) -> None:
         self._path = layout.progress(style)
         self._beats = beats
-        self._drawn = set(there)
-        self._words = {key: words for key, words in there.items() if words}
+        self._drawn = set(drawn)
+        self._words = {key: words for key, words in drawn.items() if words}
         self._errors = {
-            key: e for key, e in errors.items() if key in self._words_of and key not in there
+            key: e for key, e in errors.items() if key in self._words_of and key not in drawn
         }
         for key in self._errors:
             self._words[key] = words_hash(self._words_of[key])
@@ -103,15 +103,17 @@ class ProgressWriter:
 def progress_writers(
     layout: ProjectPaths,
     beats: Mapping[str, Sequence[Beat]],
-    there: Mapping[str, Mapping[BeatKey, str | None]],
+    drawn: Mapping[str, Mapping[BeatKey, str | None]],
     errors: Mapping[str, Mapping[BeatKey, BeatError]],
 ) -> dict[str, ProgressWriter]:
     """Return the writer of each style's progress file; no new file for a style without beats.
 
-    `there` are beats that have their image, with the hash of its prompt if that is known.
+    `drawn` are beats that have their image, with the hash of its prompt if that is known.
     """
     return {
-        style: ProgressWriter(layout, style, own, there.get(style, {}), errors.get(style, {}))
-        for style, own in beats.items()
-        if own or layout.progress(style).exists()
+        style: ProgressWriter(
+            layout, style, style_beats, drawn.get(style, {}), errors.get(style, {})
+        )
+        for style, style_beats in beats.items()
+        if style_beats or layout.progress(style).exists()
     }

@@ -89,15 +89,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     @cached_property
     def other_prompts(self) -> dict[str, str]:
         """The places with other prompts than those that are used, each with a note on it."""
-        named = self.request.beats_file or self.settings.beats
+        beats_file = self.request.beats_file or self.settings.beats
         return storyboard.differences(
-            self.root, self.storyboard, tuple(self.styles), beats_file=named
+            self.root, self.storyboard, tuple(self.styles), beats_file=beats_file
         )
 
     def selected_beats(self) -> list[Beat]:
         """Return the beats that were asked for, of the styles that are drawn."""
         chosen = Selection(self.request, self.beats, lambda: self.beat_index)
-        return [beat for own in self.beats.values() for beat in own if chosen(beat)]
+        return [beat for style_beats in self.beats.values() for beat in style_beats if chosen(beat)]
 
     @property
     def named_beats(self) -> list[str]:
@@ -109,9 +109,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     @property
     def model(self) -> str:
         """The model that draws: the one that is named, else the provider's default."""
-        own = self.default_model
+        default_model = self.default_model
         # It may be another provider's, and is read from files that may come from another user.
-        default = own if own and self.catalogue.find(own).known else self.catalogue.default.name
+        default = (
+            default_model
+            if default_model and self.catalogue.find(default_model).known
+            else self.catalogue.default.name
+        )
         return self.settings.model or default
 
     @property
@@ -143,7 +147,10 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     @cached_property
     def beat_ids_by_style(self) -> dict[str, frozenset[BeatKey]]:
         """The shot and beat numbers of the beats of each style that is drawn."""
-        return {style: frozenset(beat.key for beat in own) for style, own in self.beats.items()}
+        return {
+            style: frozenset(beat.key for beat in style_beats)
+            for style, style_beats in self.beats.items()
+        }
 
     @cached_property
     def beat_ids(self) -> tuple[BeatId, ...]:
@@ -153,8 +160,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     @property
     def beat_count(self) -> int:
         """How many beats there are, counted once for all styles."""
-        first, *others = [own for own in self.beats.values() if own] or [()]
-        same = all(of_same_rows(first, own) for own in others)
+        first, *rest = [style_beats for style_beats in self.beats.values() if style_beats] or [()]
+        same = all(of_same_rows(first, style_beats) for style_beats in rest)
         return len(first) if same else len(self.beat_ids)
 
     def label(self, beat: BeatAddress) -> str:
@@ -180,11 +187,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
 
     @cached_property
     def _written(self) -> dict[BeatId, str]:
-        found: dict[BeatId, str] = {}
-        for own in self.storyboard.beats.values():
-            for beat in own:
-                found.setdefault(self.beat_index.id_of(beat.key), beat.written)
-        return found
+        written: dict[BeatId, str] = {}
+        for style_beats in self.storyboard.beats.values():
+            for beat in style_beats:
+                written.setdefault(self.beat_index.id_of(beat.key), beat.written)
+        return written
 
     @cached_property
     def addresses(self) -> BeatAddresses:
@@ -212,12 +219,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         """
         if self.request.beats and self.last_run is not None:
             return self.last_run.draw_settings
-        asked = self.request_for_record()
+        request = self.request_for_record()
         return DrawSettings(
-            provider=asked.provider,
-            model=asked.model,
-            continuity=asked.continuity,
-            beats_file=asked.beats_file,
+            provider=request.provider,
+            model=request.model,
+            continuity=request.continuity,
+            beats_file=request.beats_file,
         )
 
     @property
@@ -232,22 +239,22 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         `now` is the wall clock's time, in seconds. Raises `UsageError` for folders or
         reference images that cannot be read.
         """
-        found = survey(self.layout, self.beats, self.index, now)
+        surveyed = survey(self.layout, self.beats, self.index, now)
         if self.index.has_changed:
             with contextlib.suppress(StorageError, UsageError):
                 self.layout.prepare()
                 self.index.save()
-        return self._judged(found, self._text_of)
+        return self._judged(surveyed, self._text_of)
 
     def survey_copy(self, layout: ProjectPaths, now: float) -> Survey:
         """Look at another copy of the project as at this one, by this one's beats and settings.
 
         Its index is not used: the copy may be another user's. Raises as `survey` does.
         """
-        found = survey(layout, self.beats, Index(None), now)
-        return self._judged(found, lambda _style, _key: None)
+        surveyed = survey(layout, self.beats, Index(None), now)
+        return self._judged(surveyed, lambda _style, _key: None)
 
-    def _judged(self, found: Survey, text_of: Callable[[str, BeatKey], str | None]) -> Survey:
+    def _judged(self, surveyed: Survey, text_of: Callable[[str, BeatKey], str | None]) -> Survey:
         judging = Expectation(
             target=self.expected,
             kind=self.composer.kind,
@@ -255,7 +262,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
             placeholders=self.placeholders,
             older=None if self.settings.strict_references else self.composer.older_references,
         )
-        return mark_outdated(found, judging, self.overrides, text_of)
+        return mark_outdated(surveyed, judging, self.overrides, text_of)
 
     def expected(self, beat: Beat) -> Provenance:
         """Return what the beat would be drawn from now, except for the image that it continues."""
@@ -286,7 +293,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     def errors(self) -> dict[str, dict[BeatKey, BeatError]]:
         """Return what went wrong with beats last time, by style."""
         return {
-            style: last_run.errors(self.layout, style, own) for style, own in self.beats.items()
+            style: last_run.errors(self.layout, style, style_beats)
+            for style, style_beats in self.beats.items()
         }
 
     @cached_property
@@ -301,10 +309,10 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
             types=provider.reference_types,
             by=provider.name,
         )
-        found = references.gather(self.layout, self.settings, self.beats, limits)
+        reference_files = references.gather(self.layout, self.settings, self.beats, limits)
         return Composer(
             self.settings,
-            found,
+            reference_files,
             self.predecessors,
             limits,
             pictures=self.layout,
@@ -327,13 +335,13 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return beat.key in self.predecessors.get(beat.style, ())
 
     def characters_in(
-        self, beats: Iterable[Beat], others: Iterable[Beat] = ()
+        self, beats: Iterable[Beat], more_beats: Iterable[Beat] = ()
     ) -> tuple[Appearance, ...]:
         """Return the project's characters, and which of these beats and others name each."""
         if not self.settings.characters:
             return ()
         references = self.composer.references
-        return appearances(self.settings, references, self.beat_index, beats, others)
+        return appearances(self.settings, references, self.beat_index, beats, more_beats)
 
     def plan(
         self,
@@ -346,7 +354,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         plan = plans.make_plan(
             surveyed,
             self.select(self.request),
-            again=RedrawPolicy(
+            redraws=RedrawPolicy(
                 force=self.request.force,
                 outdated=self.request.outdated,
                 own=bool(self.request.beats),
@@ -357,12 +365,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         )
         return msgspec.structs.replace(plan, shard=self.request.shard)
 
-    def select(self, asked: DrawRequest) -> Callable[[Beat], bool]:
+    def select(self, request: DrawRequest) -> Callable[[Beat], bool]:
         """Return a predicate: whether these options select a beat. Raises `UsageError`."""
-        selected = Selection(asked, self.beats, lambda: self.beat_index, self.continues)
-        if asked.shard is None:
+        selected = Selection(request, self.beats, lambda: self.beat_index, self.continues)
+        if request.shard is None:
             return selected
-        in_shard = self.in_shard(Shard.parse(asked.shard))
+        in_shard = self.in_shard(Shard.parse(request.shard))
         return lambda beat: in_shard(beat) and selected(beat)
 
     def in_shard(self, shard: Shard) -> Callable[[Beat], bool]:

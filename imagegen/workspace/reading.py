@@ -46,31 +46,36 @@ def read_project(
     all.
     """
     layout = ProjectPaths(root)
-    own, wrong = ownsettings.read(root, request)
+    project_settings, wrong = ownsettings.read(root, request)
     faults = FaultCollector(wrong)
-    if any(ownsettings.affects_beats(fault, own.styles) for fault in wrong):
+    if any(ownsettings.affects_beats(fault, project_settings.styles) for fault in wrong):
         raise InvalidInputError(wrong)
-    found = Credentials(provider=own.provider, options=source or CredentialOptions())
+    keys = Credentials(provider=project_settings.provider, options=source or CredentialOptions())
     if source is not None and all(fault.field != "provider" for fault in wrong):
-        found = faults.collect(lambda: credentials.read(root, own, source)) or found
+        keys = faults.collect(lambda: credentials.read(root, project_settings, source)) or keys
     raw = faults.collect(lambda: overrides.load(root)) or {}
-    board = faults.raise_if_any(faults.collect(lambda: _read_storyboard(layout, request, own)))
+    board = faults.raise_if_any(
+        faults.collect(lambda: _read_storyboard(layout, request, project_settings))
+    )
     resolved = resolve(board.beats, raw)
     changes = {}
     if edit_override is not None:
-        drawn = {style: resolved.beats.get(style, ()) for style in own.drawn_styles}
+        drawn = {style: resolved.beats.get(style, ()) for style in project_settings.drawn_styles}
         chosen = Selection(request, drawn, lambda: BeatIndex.of(board.beats))
         beats = (beat for of_style in drawn.values() for beat in of_style if chosen(beat))
         changes = resolved.changed(beats, edit_override)
         resolved = resolve(board.beats, resolved.applied(changes))
-    typos, unused = ownsettings.possible_typos(own), _unused(resolved, own)
+    typos, unused = (
+        ownsettings.possible_typos(project_settings),
+        _unused(resolved, project_settings),
+    )
     return Project(
         root=root,
         layout=layout,
         request=request,
-        settings=own,
-        styles=own.drawn_styles,
-        credentials=found,
+        settings=project_settings,
+        styles=project_settings.drawn_styles,
+        credentials=keys,
         storyboard=msgspec.structs.replace(
             board, beats=resolved.beats, notes=(*board.notes, *typos, *unused)
         ),
@@ -100,13 +105,17 @@ def reload(project: Project) -> Project:
     )
 
 
-def _read_storyboard(layout: ProjectPaths, request: DrawRequest, own: Settings) -> Storyboard:
-    beats = request.beats_file or own.beats
+def _read_storyboard(
+    layout: ProjectPaths, request: DrawRequest, project_settings: Settings
+) -> Storyboard:
+    beats = request.beats_file or project_settings.beats
     if beats and not (request.beats_file and Path(beats).is_absolute()):
         _require_inside(layout, beats)
     root = layout.typed
     try:
-        return storyboard.load(root, tuple(own.styles), beats=Path(beats) if beats else None)
+        return storyboard.load(
+            root, tuple(project_settings.styles), beats=Path(beats) if beats else None
+        )
     except storyboard.NoBeatsError as error:
         hint = last_run.beats_file_hint(root) or no_beats_hint(root) or error.hint
         raise UsageError(error.message, hint=hint) from None
@@ -122,15 +131,15 @@ def _require_inside(layout: ProjectPaths, beats: str) -> None:
         raise UsageError(f'beats = "{beats}" is outside the project', hint=hint)
 
 
-def _unused(resolved: ResolvedOverrides, own: Settings) -> Sequence[str]:
+def _unused(resolved: ResolvedOverrides, project_settings: Settings) -> Sequence[str]:
     """Return a note on overrides with a prompt that is no longer in the storyboard."""
-    not_drawn = set(own.styles) - set(own.drawn_styles)
+    not_drawn = set(project_settings.styles) - set(project_settings.drawn_styles)
     unused = [str(address) for address in resolved.unused if address.style not in not_drawn]
     if not unused:
         return ()
     more = f" and {len(unused) - _NAMED:,} more" if len(unused) > _NAMED else ""
     names = f"{', '.join(unused[:_NAMED])}{more}"
-    said = "is not used: no beat has its number and prompt"
+    reason = "is not used: no beat has its number and prompt"
     if len(unused) > 1:
-        said = "are not used: no beats have their numbers and prompts"
-    return (f"{overrides.FILE}: {names} {said}",)
+        reason = "are not used: no beats have their numbers and prompts"
+    return (f"{overrides.FILE}: {names} {reason}",)

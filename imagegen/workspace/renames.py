@@ -55,38 +55,40 @@ def match_moves(
     image that stays in place, because only its prompt was edited, is in none of the
     pairs. `text_of` returns the prompt that an image was drawn from, if it holds it.
     """
-    found = _Matcher(rows, pictures)
+    matcher = _Matcher(rows, pictures)
     most = max((len(row.words) for row in rows), default=0)
     by_words = [{r.key: r.words[n] for r in rows if n < len(r.words)} for n in range(most)]
     words = {picture.key: picture.words for picture in pictures}
-    named = any(row.id for row in rows) and any(picture.id for picture in pictures)
+    have_ids = any(row.id for row in rows) and any(picture.id for picture in pictures)
     ids: tuple[dict[BeatKey, Mark], dict[BeatKey, Mark]] = {}, {}
-    if named:
+    if have_ids:
         ids = {row.key: row.id for row in rows}, {picture.key: picture.id for picture in pictures}
     for of_rows in by_words:
         # Of several with the same prompt the id decides, then the place, then the order.
-        if named:
-            found.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
-        found.keep(of_rows, words)
-        found.pair(of_rows, words)
-    if named and _are_kept([(ids[1][one], ids[0][other]) for one, other in found.pairs.items()]):
-        found.pair(*ids)
-    if any(picture != row for picture, row in found.pairs.items()):
-        _pair_alike(found, text_of)
-    return {picture: row for picture, row in found.pairs.items() if picture != row}
+        if have_ids:
+            matcher.pair(_together(of_rows, ids[0]), _together(words, ids[1]))
+        matcher.keep(of_rows, words)
+        matcher.pair(of_rows, words)
+    if have_ids and _are_kept(
+        [(ids[1][picture], ids[0][other]) for picture, other in matcher.pairs.items()]
+    ):
+        matcher.pair(*ids)
+    if any(picture != row for picture, row in matcher.pairs.items()):
+        _pair_alike(matcher, text_of)
+    return {picture: row for picture, row in matcher.pairs.items() if picture != row}
 
 
 Mark = Hashable | None
 
 
-def _together(one: Mapping[BeatKey, Mark], other: Mapping[BeatKey, Mark]) -> dict[BeatKey, Mark]:
-    return {k: (mark, other[k]) for k, mark in one.items() if other.get(k) is not None}
+def _together(marks: Mapping[BeatKey, Mark], other: Mapping[BeatKey, Mark]) -> dict[BeatKey, Mark]:
+    return {k: (mark, other[k]) for k, mark in marks.items() if other.get(k) is not None}
 
 
 def _are_kept(ids: Sequence[tuple[Mark, Mark]]) -> bool:
     """Return whether ids are stable, or renumbered like the beats."""
-    known = [one == other for one, other in ids if one is not None and other is not None]
-    return 2 * sum(known) >= len(known)
+    same = [mark == other for mark, other in ids if mark is not None and other is not None]
+    return 2 * sum(same) >= len(same)
 
 
 class _Matcher:
@@ -123,23 +125,23 @@ class _Matcher:
         del self.pictures[picture], self.rows[row]
 
 
-def _pair_alike(found: _Matcher, text_of: Callable[[UnmatchedImage], str | None]) -> None:
+def _pair_alike(matcher: _Matcher, text_of: Callable[[UnmatchedImage], str | None]) -> None:
     """Pair images and rows with similar prompts, the most similar first."""
-    if len(found.pictures) * len(found.rows) > _MOST_COMPARED:
+    if len(matcher.pictures) * len(matcher.rows) > _MOST_COMPARED:
         return
-    texts = {key: text_of(picture) for key, picture in found.pictures.items()}
+    texts = {key: text_of(picture) for key, picture in matcher.pictures.items()}
     parts = {key: _bigrams(text) for key, text in texts.items() if text}
-    of_rows = {key: _bigrams(row.text) for key, row in found.rows.items()}
+    of_rows = {key: _bigrams(row.text) for key, row in matcher.rows.items()}
     alike = [
-        (_similarity(own, other), picture == row, picture, row)
-        for picture, own in parts.items()
+        (_similarity(picture_parts, other), picture == row, picture, row)
+        for picture, picture_parts in parts.items()
         for row, other in of_rows.items()
     ]
     # Of what is as much alike, what is in its place.
-    alike.sort(key=lambda one: one[:2], reverse=True)
+    alike.sort(key=lambda pair: pair[:2], reverse=True)
     for likeness, _, picture, row in alike:
-        if likeness >= _ALIKE and picture in found.pictures and row in found.rows:
-            found.take(picture, row)
+        if likeness >= _ALIKE and picture in matcher.pictures and row in matcher.rows:
+            matcher.take(picture, row)
 
 
 def _bigrams(text: str) -> Counter[str]:
@@ -148,7 +150,7 @@ def _bigrams(text: str) -> Counter[str]:
     return Counter(map("".join, itertools.pairwise(plain)))
 
 
-def _similarity(one: Counter[str], other: Counter[str]) -> float:
+def _similarity(parts: Counter[str], other: Counter[str]) -> float:
     """Return which share of two texts' parts is the same: Dice's coefficient."""
-    both = one.total() + other.total()
-    return 2 * (one & other).total() / both if both else 0.0
+    total = parts.total() + other.total()
+    return 2 * (parts & other).total() / total if total else 0.0

@@ -56,10 +56,10 @@ class ResolvedOverrides(msgspec.Struct, frozen=True, kw_only=True):
         """
         moved = self.renamed
         for beat in beats:
-            own = self.own_words(beat)
+            row_hash = self.own_words(beat)
             new = change(self.of(beat), beat)
             moved[beat.address] = (
-                msgspec.structs.replace(new, words_hash=own) if new.is_set else None
+                msgspec.structs.replace(new, words_hash=row_hash) if new.is_set else None
             )
         return {where: o for where, o in moved.items() if o != self.placed.get(where)}
 
@@ -89,23 +89,29 @@ def resolve(
 ) -> ResolvedOverrides:
     """Match overrides to the beats that they were made for, and apply their prompts."""
     if not overrides:
-        return ResolvedOverrides(beats={style: tuple(own) for style, own in beats.items()})
+        return ResolvedOverrides(
+            beats={style: tuple(style_beats) for style, style_beats in beats.items()}
+        )
     stored = {
         now: before
-        for style, own in beats.items()
-        for now, before in _places(own, {a: o for a, o in overrides.items() if a.style == style})
+        for style, style_beats in beats.items()
+        for now, before in _places(
+            style_beats, {a: o for a, o in overrides.items() if a.style == style}
+        )
     }
     by_beat = {now: overrides[before] for now, before in stored.items()}
     prompts = {now: o.prompt for now, o in by_beat.items() if o.prompt is not None}
     own_hashes: dict[BeatAddress, str] = {}
     sent: dict[str, tuple[Beat, ...]] = {}
-    for style, own in beats.items():
+    for style, style_beats in beats.items():
         # Of very many beats, comparing keys is much faster than making addresses.
         keys = {now.key for now in prompts if now.style == style}
-        own_hashes |= {beat.address: words_hash(beat.words) for beat in own if beat.key in keys}
+        own_hashes |= {
+            beat.address: words_hash(beat.words) for beat in style_beats if beat.key in keys
+        }
         sent[style] = tuple(
             msgspec.structs.replace(beat, words=prompts[beat.address]) if beat.key in keys else beat
-            for beat in own
+            for beat in style_beats
         )
     return ResolvedOverrides(
         beats=sent, overrides=by_beat, placed=overrides, stored_at=stored, own_hashes=own_hashes
@@ -119,21 +125,21 @@ def _places(
     if not overrides:
         return []
     by_key = {beat.key: beat for beat in beats}
-    found, astray = {}, {}
+    matched, astray = {}, {}
     for place, override in overrides.items():
         beat = by_key.get(place.key)
         if beat is not None and override.words_hash in {None, words_hash(beat.words)}:
-            found[place] = place
+            matched[place] = place
         else:
             astray[place] = override
     if astray:
-        wanted: dict[str | None, deque[BeatAddress]] = {}
+        places_by_hash: dict[str | None, deque[BeatAddress]] = {}
         for place, override in astray.items():
-            wanted.setdefault(override.words_hash, deque()).append(place)
+            places_by_hash.setdefault(override.words_hash, deque()).append(place)
         for beat in beats:
-            places = wanted.get(words_hash(beat.words))
-            if places and beat.address not in found:
-                found[beat.address] = places.popleft()
-                del astray[found[beat.address]]
+            places = places_by_hash.get(words_hash(beat.words))
+            if places and beat.address not in matched:
+                matched[beat.address] = places.popleft()
+                del astray[matched[beat.address]]
     # Prompts that are gone were edited or deleted, and which cannot be known.
-    return list(found.items())
+    return list(matched.items())

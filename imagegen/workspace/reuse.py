@@ -44,9 +44,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     @property
     def keys(self) -> set[BeatKey]:
         """The beats that it was drawn for: its own, or the one that it is a candidate for."""
-        own = self.origin.beat
-        of = _CANDIDATE.fullmatch(own)
-        return {(self.origin.shot, number) for number in (own, of[1] if of else own)}
+        drawn_for = self.origin.beat
+        of = _CANDIDATE.fullmatch(drawn_for)
+        return {(self.origin.shot, number) for number in (drawn_for, of[1] if of else drawn_for)}
 
 
 def reuse(
@@ -72,11 +72,11 @@ def reuse(
         if planned.draw
     }
     drawn = itertools.chain(_read(rescued), _find(project, folders, words, now))
-    known = _Catalogue(drawn, lineage if project.request.force else None)
-    if not known:
+    catalogue = _Catalogue(drawn, lineage if project.request.force else None)
+    if not catalogue:
         return plan
     styles = {
-        style: _of_style(project, beats, surveyed[style], known)
+        style: _of_style(project, beats, surveyed[style], catalogue)
         for style, beats in plan.styles.items()
     }
     return msgspec.structs.replace(plan, styles=styles)
@@ -90,7 +90,10 @@ def take(project: Project, plan: Plan, old: Path) -> tuple[Plan, int]:
     `UsageError`.
     """
     styles = {
-        style: tuple(_place(project, one, one.reused, old) if one.reused else one for one in beats)
+        style: tuple(
+            _place(project, planned, planned.reused, old) if planned.reused else planned
+            for planned in beats
+        )
         for style, beats in plan.styles.items()
     }
     after = msgspec.structs.replace(plan, styles=styles)
@@ -104,12 +107,12 @@ class _Catalogue:
         self._words: set[tuple[str, str]] = set()
         self._by_inputs: dict[object, deque[Candidate]] = {}
         self._used: set[int] = set()
-        for one in drawn:
-            if run is None or one.origin.run == run:
-                self._words.add((one.origin.style, one.origin.words.sha256))
-                inputs = _inputs(one.origin)
-                for place in (inputs, *((inputs, key) for key in one.keys)):
-                    self._by_inputs.setdefault(place, deque()).append(one)
+        for candidate in drawn:
+            if run is None or candidate.origin.run == run:
+                self._words.add((candidate.origin.style, candidate.origin.words.sha256))
+                inputs = _inputs(candidate.origin)
+                for place in (inputs, *((inputs, key) for key in candidate.keys)):
+                    self._by_inputs.setdefault(place, deque()).append(candidate)
 
     def __bool__(self) -> bool:
         return bool(self._words)
@@ -122,17 +125,17 @@ class _Catalogue:
         """Exclude these images, which are in a beat's place."""
         self._used.update(contents)
 
-    def take(self, beat: Beat, wanted: Provenance) -> Candidate | None:
+    def take(self, beat: Beat, target: Provenance) -> Candidate | None:
         """Return an image of these inputs: of this beat rather than another, then the newest."""
-        inputs = _inputs(wanted)
+        inputs = _inputs(target)
         for place in ((inputs, beat.key), inputs):
             waiting = self._by_inputs.get(place, deque())
             # Each is skipped once, even if several beats have the same prompt.
             while waiting:
-                found = waiting.popleft()
-                if found.content not in self._used:
-                    self._used.add(found.content)
-                    return found
+                candidate = waiting.popleft()
+                if candidate.content not in self._used:
+                    self._used.add(candidate.content)
+                    return candidate
         return None
 
 
@@ -149,51 +152,51 @@ def _sha256(of: Hash | None) -> str | None:
 
 
 def _of_style(
-    project: Project, beats: Sequence[Planned], surveyed: Sequence[BeatImage], known: _Catalogue
+    project: Project, beats: Sequence[Planned], surveyed: Sequence[BeatImage], catalogue: _Catalogue
 ) -> tuple[Planned, ...]:
     """Return one style's plan with what is taken. Beats come after those that they continue."""
     before = project.predecessors.get(beats[0].beat.style, {}) if beats else {}
-    there = {one.key: one.whole for one in surveyed if one.whole is not None}
+    images = {image.key: image.whole for image in surveyed if image.whole is not None}
     drawn = {planned.beat.key for planned in beats if planned.draw}
-    known.leave(whole.pixel_checksum for key, whole in there.items() if key not in drawn)
+    catalogue.leave(whole.pixel_checksum for key, whole in images.items() if key not in drawn)
     contents: dict[BeatKey, int | None] = {
-        key: whole.pixel_checksum for key, whole in there.items()
+        key: whole.pixel_checksum for key, whole in images.items()
     }
-    found: list[Planned] = []
+    planned_beats: list[Planned] = []
     for planned in beats:
         key = planned.beat.key
         after = before.get(key)
         if planned.draw and after not in drawn:
             content = contents.get(after) if after is not None else None
-            planned = _without_drawing(project, planned, there.get(key), content, known)  # noqa: PLW2901
+            planned = _without_drawing(project, planned, images.get(key), content, catalogue)  # noqa: PLW2901
             if not planned.draw:
                 drawn.discard(key)
                 if planned.reused is not None:
                     contents[key] = planned.reused.content
-        found.append(planned)
-    return tuple(found)
+        planned_beats.append(planned)
+    return tuple(planned_beats)
 
 
 def _without_drawing(
     project: Project,
     planned: Planned,
-    there: png.PngInfo | None,
+    image: png.PngInfo | None,
     continues: int | None,
-    known: _Catalogue,
+    catalogue: _Catalogue,
 ) -> Planned:
     """Return the plan for a beat with a known image; else that it is drawn after all."""
     beat, follows = planned.beat, continues is not None
     if planned.after is not None:
         # The image before it is not drawn after all.
         planned = msgspec.structs.replace(planned, after=None)
-    if not follows and not known.has(beat.style, words_hash(beat.words)):
+    if not follows and not catalogue.has(beat.style, words_hash(beat.words)):
         return planned
-    wanted = msgspec.structs.replace(project.expected(beat), continues=continues)
-    origin = there.provenance if follows and there is not None else None
-    if origin and not project.request.force and _inputs(origin) == _inputs(wanted):
+    target = msgspec.structs.replace(project.expected(beat), continues=continues)
+    origin = image.provenance if follows and image is not None else None
+    if origin and not project.request.force and _inputs(origin) == _inputs(target):
         # It was to follow the image before it, which is back.
         return msgspec.structs.replace(planned, draw=False, changed=())
-    drawn = known.take(beat, wanted)
+    drawn = catalogue.take(beat, target)
     if drawn is None:
         return planned
     return msgspec.structs.replace(
@@ -212,14 +215,14 @@ def _place(project: Project, planned: Planned, reused: EarlierImage, old: Path) 
     if origin is None:
         return msgspec.structs.replace(planned, draw=True, reused=None)
     now = project.expected(beat)
-    told = msgspec.structs.replace(
+    provenance = msgspec.structs.replace(
         now, run=origin.run, continues=origin.continues, scaled=origin.scaled
     )
     try:
         created = source.stat().st_mtime
     except OSError as error:
         raise files.unreadable(error, source) from error
-    parts = png.replace_metadata(data, told, project.composer.texts(beat, created))
+    parts = png.replace_metadata(data, provenance, project.composer.texts(beat, created))
     path = layout.picture(*beat.address)
     files.make_folder(path.parent)
     reject_symlink(path.parent)
@@ -276,15 +279,15 @@ def _find(
 def _whole(project: Project, entry: "os.DirEntry[str]", now: float) -> png.PngInfo | None:
     """Return what a file is; one that the index knows is not opened."""
     try:
-        found = entry.stat(follow_symlinks=False)
+        file_stat = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
     relative = project.layout.relative(Path(entry.path))
-    whole = project.index.find(relative, found)
+    whole = project.index.find(relative, file_stat)
     if whole is None:
         _, whole = inspect_image(Path(entry.path))
         if whole is not None:
-            project.index.add(relative, found, whole, now)
+            project.index.add(relative, file_stat, whole, now)
     return whole
 
 
@@ -295,16 +298,16 @@ def images_in(style: str) -> Iterator["os.DirEntry[str]"]:
     for shot in _entries(style, _SHOT):
         if shot.is_dir(follow_symlinks=False):
             pictures = _entries(shot.path, _BEAT)
-            yield from (one for one in pictures if one.is_file(follow_symlinks=False))
+            yield from (entry for entry in pictures if entry.is_file(follow_symlinks=False))
 
 
 def _entries(folder: str, name: re.Pattern[str]) -> list["os.DirEntry[str]"]:
     """Return the entries of a folder with such names, in the order of their numbers."""
     try:
         with os.scandir(folder) as entries:
-            found = [one for one in entries if name.fullmatch(one.name)]
+            matches = [entry for entry in entries if name.fullmatch(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise files.unreadable(error, folder) from error
-    return sorted(found, key=lambda one: counted(one.name))
+    return sorted(matches, key=lambda entry: counted(entry.name))

@@ -60,22 +60,22 @@ def assign(
 
     Within each style and in all, the shards differ by the beats of one chain at most.
     """
-    found: dict[str, dict[BeatKey, int]] = {}
+    shards: dict[str, dict[BeatKey, int]] = {}
     totals = [0] * count
-    for nth, (style, own) in enumerate(beats.items()):
+    for nth, (style, style_beats) in enumerate(beats.items()):
         by_length: dict[int, list[Chain]] = {}
-        for chain in _chains(own, predecessors.get(style, {})):
+        for chain in _chains(style_beats, predecessors.get(style, {})):
             by_length.setdefault(len(chain), []).append(chain)
         places = _places(
             {n: len(chains) for n, chains in by_length.items()}, totals, nth * count // len(beats)
         )
-        found[style] = {
+        shards[style] = {
             beat.key: shard
             for length, chains in by_length.items()
             for chain, shard in _fill(style, chains, places[length])
             for beat in chain
         }
-    return found
+    return shards
 
 
 def _chains(beats: Iterable[Beat], predecessors: Mapping[BeatKey, BeatKey]) -> list[Chain]:
@@ -116,7 +116,7 @@ def _places(chains: Mapping[int, int], totals: list[int], first: int) -> dict[in
         largest_first = sorted(range(count), key=sizes.__getitem__, reverse=True)
         emptiest_first = sorted(range(count), key=totals.__getitem__)
         part_of = dict(zip(emptiest_first, largest_first, strict=True))
-        places = {n: [own[part_of[shard]] for shard in range(count)] for n, own in places.items()}
+        places = {n: [free[part_of[shard]] for shard in range(count)] for n, free in places.items()}
         sums = [totals[shard] + sizes[part_of[shard]] for shard in range(count)]
     totals[:] = sums
     return places
@@ -125,15 +125,15 @@ def _places(chains: Mapping[int, int], totals: list[int], first: int) -> dict[in
 def _fill(style: str, chains: Iterable[Chain], places: Sequence[int]) -> list[tuple[Chain, int]]:
     """Return the shard, from 1, of each of these chains of one length."""
     free = list(places)
-    found = []
+    shards = []
     for rank, chain in sorted(((_hash(style, chain[0]), chain) for chain in chains), key=_rank):
         shard = rank % len(free)
         if not free[shard]:
             open_shards = (n for n, room in enumerate(free) if room)
             shard = min(open_shards, key=lambda n, rank=rank: rank * (2 * n + 3) & _MASK)  # type: ignore[misc]
         free[shard] -= 1
-        found.append((chain, shard + 1))
-    return found
+        shards.append((chain, shard + 1))
+    return shards
 
 
 def _rank(ranked: tuple[int, Chain]) -> int:

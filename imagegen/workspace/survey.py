@@ -116,13 +116,13 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def elsewhere(self) -> tuple[str, ...]:
         """The beats with an image only on a cloud drive."""
         beats = itertools.chain.from_iterable(self.beats.values())
-        return tuple(one.name for one in beats if one.found is ImageState.ELSEWHERE)
+        return tuple(image.name for image in beats if image.found is ImageState.ELSEWHERE)
 
     @property
     def there(self) -> dict[str, dict[BeatKey, str | None]]:
         """The beats of each style that have their image, with the hash of its prompt if known."""
         return {
-            style: {one.key: _words_in(one.whole) for one in beats if one.has_image}
+            style: {image.key: _words_in(image.whole) for image in beats if image.has_image}
             for style, beats in self.beats.items()
         }
 
@@ -136,11 +136,11 @@ def survey(
     images is a symbolic link or cannot be read.
     """
     styles = {style: _Style(layout, style, index, now) for style in beats}
-    looked = {style: styles[style].look(own) for style, own in beats.items()}
+    looked = {style: styles[style].look(style_beats) for style, style_beats in beats.items()}
     strays = {style: folder.strays() for style, folder in styles.items()}
     return Survey(
         beats=looked,
-        strays={style: found for style, found in strays.items() if found},
+        strays={style: orphans for style, orphans in strays.items() if orphans},
         unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
         tidy=frozenset(path for style in styles.values() for path in style.tidy()),
     )
@@ -168,7 +168,7 @@ class _Folder:
         try:
             with os.scandir(path) as entries:
                 # macOS keeps names decomposed, and copies of them stay so elsewhere.
-                self.names = {unicodedata.normalize("NFC", one.name): one for one in entries}
+                self.names = {unicodedata.normalize("NFC", entry.name): entry for entry in entries}
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -182,7 +182,7 @@ class _Folder:
         """Remove and return the entry that a case-insensitive disk would open for `name`."""
         plain = unicodedata.normalize("NFC", name)
         if self._folded is None:
-            self._folded = {known.casefold(): known for known in self.names}
+            self._folded = {name.casefold(): name for name in self.names}
         other = self._folded.get(plain.casefold())
         # A disk that folds case would write to the other; on other disks this is free.
         if other is None or not os.path.lexists(os.path.join(self.path, name)):  # noqa: PTH118 - of very many beats much faster than by paths
@@ -202,10 +202,10 @@ class _Style:
         self._shots: dict[str, _Folder | None] = {}
 
     def look(self, beats: Iterable[Beat]) -> list[BeatImage]:
-        found: list[BeatImage] = []
-        for shot, own in itertools.groupby(beats, _SHOT_OF):
-            found += self._look_in(f"Shot_{shot}", list(own))
-        return found
+        images: list[BeatImage] = []
+        for shot, shot_beats in itertools.groupby(beats, _SHOT_OF):
+            images += self._look_in(f"Shot_{shot}", list(shot_beats))
+        return images
 
     def strays(self) -> list[OrphanImage]:
         """Return what no beat has claimed, in the order of its numbers; to be asked last."""
@@ -213,14 +213,14 @@ class _Style:
             # Shots that the storyboard does not have any more.
             if _SHOT.fullmatch(name) and entry.is_dir(follow_symlinks=False):
                 self._shots[name] = _Folder(entry.path)
-        found = []
+        orphans = []
         for shot, folder in self._shots.items():
             for name, entry in folder.names.items() if folder is not None else ():
                 number = _BEAT.fullmatch(name)
                 if number:
                     looked = self._look_at(entry, f"{self._relative}/{shot}/{name}")
-                    found.append(OrphanImage((shot.removeprefix("Shot_"), number[1]), *looked))
-        return sorted(found, key=lambda stray: [counted(number) for number in stray.key])
+                    orphans.append(OrphanImage((shot.removeprefix("Shot_"), number[1]), *looked))
+        return sorted(orphans, key=lambda stray: [counted(number) for number in stray.key])
 
     def tidy(self) -> Iterator[str]:
         """Return the shots' folders without anything that no beat has claimed, if they exist."""
@@ -276,20 +276,20 @@ class _Style:
         if not entry.is_file(follow_symlinks=False):
             return ImageState.INVALID, None
         try:
-            found = entry.stat(follow_symlinks=False)
+            file_stat = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             # Moved away since the folder was read: a run may be active while `status` looks.
             return ImageState.NOTHING, None
-        whole = self._index.find(relative, found)
+        whole = self._index.find(relative, file_stat)
         if whole is not None:
             return ImageState.VALID, whole
-        if files.is_stub(found):
+        if files.is_stub(file_stat):
             return ImageState.ELSEWHERE, None
         kind, whole = inspect_image(Path(entry.path))
-        if kind is ImageState.INVALID and files.is_hollow(found):
+        if kind is ImageState.INVALID and files.is_hollow(file_stat):
             return ImageState.ELSEWHERE, None
         if whole is not None:
-            self._index.add(relative, found, whole, self._now)
+            self._index.add(relative, file_stat, whole, self._now)
         return kind, whole
 
 

@@ -18,5 +18,7 @@ SELECTIONS: Final = "selections"
 
 def overrides_undo_data(project: Project, changes: Iterable[BeatAddress]) -> dict[str, Any]:
     """Return what a step keeps of overrides.toml, to undo these changes."""
-    kept = {str(where): msgspec.to_builtins(project.raw_overrides.get(where)) for where in changes}
-    return {OVERRIDES: kept} if kept else {}
+    before = {
+        str(where): msgspec.to_builtins(project.raw_overrides.get(where)) for where in changes
+    }
+    return {OVERRIDES: before} if before else {}
