@@ -18,7 +18,7 @@ from imagegen.project.storyboard.blanks import (
 )
 from imagegen.project.storyboard.messages import quoted, unknown_style
 from imagegen.project.storyboard.names import PER_STYLE
-from imagegen.project.storyboard.numbers import as_written, file_number, looks_like_date
+from imagegen.project.storyboard.numbers import as_written, file_number, is_plain, looks_like_date
 from imagegen.project.storyboard.rows import MOST_FAULTS, TOO_MANY, BeatRow, ParsedFile
 
 _MOST_IN_A_ROW = 50
@@ -203,16 +203,22 @@ def _numbers(row: BeatRow) -> tuple[str, str, str] | None:
 
     None where a number is missing or wrong.
     """
-    if row.shot_number is None or row.beat_number is None:
+    shot_number, beat_number = row.shot_number, row.beat_number
+    if shot_number is None or beat_number is None:
         return None
     try:
-        shot, beat = file_number(row.shot_number, "shot"), file_number(row.beat_number, "beat")
+        shot = file_number(shot_number, "shot")
+        is_text = isinstance(shot_number, str) and not shot_number[:1].isdigit()
+        if is_text and blank_number(str(shot_number)):
+            return None
+        if is_plain(beat_number):
+            return shot, beat_number, beat_number
+        beat = file_number(beat_number, "beat")
     except ValueError:
         return None
-    for number in (row.shot_number, row.beat_number):
-        if isinstance(number, str) and not number[:1].isdigit() and blank_number(number):
-            return None
-    return shot, beat, as_written(row.beat_number)
+    if isinstance(beat_number, str) and blank_number(beat_number):
+        return None
+    return shot, beat, as_written(beat_number)
 
 
 def _is_plain(row: BeatRow) -> bool:

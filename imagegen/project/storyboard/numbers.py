@@ -4,6 +4,7 @@ import math
 import re
 import unicodedata
 from functools import lru_cache
+from typing import TypeGuard
 
 from imagegen.project.storyboard.messages import quoted
 
@@ -80,6 +81,11 @@ def as_written(value: Number) -> str:
     return str(value)
 
 
+def is_plain(value: Number) -> TypeGuard[str]:
+    """Return quickly whether a number surely is a text that a file name has as it is."""
+    return isinstance(value, str) and len(value) <= _LONGEST and bool(_PLAIN.fullmatch(value))
+
+
 # A row asks twice, and a shot has several rows.
 @lru_cache(maxsize=1024, typed=True)
 def file_number(value: Number, kind: str) -> str:
@@ -91,7 +97,7 @@ def file_number(value: Number, kind: str) -> str:
     field, if it cannot be part of a file name.
     """
     text = as_written(value)
-    if len(text) <= _LONGEST and _PLAIN.fullmatch(text):
+    if is_plain(text):
         return text
     if len(text) > _LONGEST_READ:
         raise ValueError(f"is {len(text):,} characters long, {_LONGEST} are allowed")
