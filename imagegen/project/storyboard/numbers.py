@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeGuard
 
 from imagegen.project.storyboard.messages import quoted
@@ -49,17 +49,22 @@ _MONTH = (
     r"|avr|juin|juil|août|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|january|february|march"
     r"|april|june|july|august|september|october|november|december)\.?"
 )
-_DATE = re.compile(
-    rf"""
-      [0-9]{{1,4}}\.?[ \-/.]{_MONTH}(?:[ \-/.][0-9]{{2,4}})?      # 10-Jan, 10. Jan 26
-    | {_MONTH}[ \-/.][0-9]{{1,4}}                                 # Jan-10
-    | (?:19|20)[0-9]{{2}}[\-/.][0-9]{{1,2}}[\-/.][0-9]{{1,2}}(?:[T ].*)?    # 2026-01-10
-    | [0-9]{{1,2}}[\-/.][0-9]{{1,2}}[\-/.](?:19|20)[0-9]{{2}}(?:[T ].*)?    # 10.01.2026
-    | [0-9]{{1,2}}/[0-9]{{1,2}}(?:/[0-9]{{2}})?                   # 1/10
-    | [0-9]{{1,2}}(?::[0-9]{{2}}){{1,2}}(?:\.0+)?                     # 1:02, 01:02:00
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+
+
+@cache
+def _date() -> re.Pattern[str]:
+    # Compiled when it is needed: that takes a millisecond, and few files have such numbers.
+    return re.compile(
+        rf"""
+          [0-9]{{1,4}}\.?[ \-/.]{_MONTH}(?:[ \-/.][0-9]{{2,4}})?      # 10-Jan, 10. Jan 26
+        | {_MONTH}[ \-/.][0-9]{{1,4}}                                 # Jan-10
+        | (?:19|20)[0-9]{{2}}[\-/.][0-9]{{1,2}}[\-/.][0-9]{{1,2}}(?:[T ].*)?    # 2026-01-10
+        | [0-9]{{1,2}}[\-/.][0-9]{{1,2}}[\-/.](?:19|20)[0-9]{{2}}(?:[T ].*)?    # 10.01.2026
+        | [0-9]{{1,2}}/[0-9]{{1,2}}(?:/[0-9]{{2}})?                   # 1/10
+        | [0-9]{{1,2}}(?::[0-9]{{2}}){{1,2}}(?:\.0+)?                     # 1:02, 01:02:00
+        """,
+        re.VERBOSE | re.IGNORECASE,
+    )
 
 
 def as_written(value: Number) -> str:
@@ -111,7 +116,7 @@ def looks_like_date(value: Number) -> bool:
     """Return whether a number has the form of a date, which spreadsheets make of 1.10 or 1-10."""
     if not isinstance(value, str) or len(value) > _LONGEST:
         return False
-    return _DATE.fullmatch(value.strip()) is not None
+    return _date().fullmatch(value.strip()) is not None
 
 
 def _visible(text: str) -> str:

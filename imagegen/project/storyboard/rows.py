@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from imagegen.errors import InputError, lower_first
-from imagegen.project.storyboard import lenient, names, shapes
+from imagegen.project.storyboard import names, shapes
 from imagegen.project.storyboard import reader as source
 from imagegen.project.storyboard.blanks import is_invisible
 from imagegen.project.storyboard.messages import quoted
@@ -184,6 +184,8 @@ def from_json(data: bytes, file: str, styles: Sequence[str] = ()) -> ParsedFile:
 
 
 def _from_text(data: bytes, file: str, styles: Sequence[str]) -> ParsedFile:
+    from imagegen.project.storyboard import lenient  # noqa: PLC0415  # for broken files alone
+
     text, notes = source.as_text(data)
     if data.count(b",") > _MOST_INTERPRETED:
         return _from_very_many(text, file)
@@ -293,6 +295,8 @@ def _from_very_many(text: str, file: str) -> ParsedFile:
 
 def lines_in(text: str, styles: Sequence[str]) -> tuple[int, ...]:
     """Return the line at which each row of a JSON text begins; none if a row has no line."""
+    from imagegen.project.storyboard import lenient  # noqa: PLC0415  # as above
+
     if len(text) > lenient.LARGEST:
         return ()
     read = lenient.parse(text)
