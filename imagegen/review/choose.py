@@ -75,10 +75,11 @@ def flag(
     """
 
     def change(entries: Entries) -> Iterable[BeatId]:
-        found = by_beat(entries, project.beat_index)
-        _refuse_unchosen(project, beats, found)
+        chosen_before = by_beat(entries, project.beat_index)
+        _refuse_unchosen(project, beats, chosen_before)
         choices = {
-            beat: msgspec.structs.replace(found[beat].choice, flagged=flagged) for beat in beats
+            beat: msgspec.structs.replace(chosen_before[beat].choice, flagged=flagged)
+            for beat in beats
         }
         _enter(project, entries, choices)
         return beats
@@ -96,9 +97,9 @@ def clear_choices(project: Project, beats: Sequence[BeatId], wall: float) -> Non
         return
 
     def change(entries: Entries) -> Iterable[BeatId]:
-        found = Selections(entries, project.beat_index)
+        matched = Selections(entries, project.beat_index)
         for beat in beats:
-            for key in found.keys(beat):
+            for key in matched.keys(beat):
                 _withdraw(project, key, beat)
                 del entries[key]
         return ()
@@ -132,7 +133,7 @@ def choose_remaining(
         _stage(project, mine, iso(wall), entries)
         return mine
 
-    incomplete = not all(has_copy(project, one) for one in before.values())
+    incomplete = not all(has_copy(project, choice) for choice in before.values())
     return _changed(project, change, wall) if picks or incomplete else {}, lacking
 
 
@@ -151,18 +152,18 @@ def rename(project: Project, wall: float) -> int:
         copies.locked_selections(project.layout),
     ):
         steps.recover(project.layout)
-        found = _renamed(project)
-        if found is not None:
+        renamed = _renamed(project)
+        if renamed is not None:
             steps.perform(
                 project.layout,
                 "rename choices",
-                [Move(before, now) for before, now in found.pictures.items()],
+                [Move(before, now) for before, now in renamed.pictures.items()],
                 wall=wall,
-                away=found.away,
-                contents={FILE: found.data},
-                settled={undo_data.SELECTIONS: msgspec.to_builtins(found.kept)},
+                away=renamed.away,
+                contents={FILE: renamed.data},
+                settled={undo_data.SELECTIONS: msgspec.to_builtins(renamed.kept)},
             )
-            return found.count + len(found.dropped)
+            return renamed.count + len(renamed.dropped)
     return 0
 
 
@@ -181,12 +182,12 @@ def why_unavailable(project: Project, beat: BeatId, style: str) -> str | None:
     if key is None:
         return f"no beat {style}/{beat}: the style {style} does not have it"
     name = f"{style}/{beat}"
-    found, _ = inspect_image(project.layout.picture(style, *key))
-    if found is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
+    state, _ = inspect_image(project.layout.picture(style, *key))
+    if state is ImageState.NOTHING and files.has_stub(project.layout.picture(style, *key)):
         return f"the image of {name} is not on this machine: download it from the cloud drive"
-    if found is ImageState.NOTHING:
+    if state is ImageState.NOTHING:
         return f"{name} {_NO_IMAGE}"
-    if found is ImageState.INVALID:
+    if state is ImageState.INVALID:
         return f"{name} has no complete image"
     return None
 
@@ -239,9 +240,9 @@ def _enter(
     The key by which the next steps look is among them. One that an earlier version wrote gives
     way to it if the choice is `new`.
     """
-    found, changed = Selections(entries, project.beat_index), list[str]()
+    rows, changed = Selections(entries, project.beat_index), list[str]()
     for beat, choice in choices.items():
-        keys = {key: selections.is_misnamed(key, beat) for key in found.keys(beat)}
+        keys = {key: selections.is_misnamed(key, beat) for key in rows.keys(beat)}
         if new or not all(keys.values()):
             keys.setdefault(project.selection_key(beat), False)
         for key, misnamed in keys.items():
@@ -267,19 +268,19 @@ def _changed(project: Project, change: _Change, wall: float) -> dict[BeatId, Cho
     with copies.locked_selections(layout):
         copies.require_no_step(layout)
         for _ in range(_MOST_TRIES):
-            seen = copies.signature(layout)
+            signature = copies.signature(layout)
             entries = selections.read(layout.root)
             copies.begin(layout)
             try:
                 beats = change(entries)
-                copies.commit(layout, entries, seen)
+                copies.commit(layout, entries, signature)
             except ChangedMeanwhileError:
                 continue
             finally:
                 # What was staged gets its place, or is given up where nothing was chosen.
                 copies.sync(layout, project.beat_index)
-            found = by_beat(entries, project.beat_index)
-            return {beat: found[beat] for beat in beats}
+            chosen_now = by_beat(entries, project.beat_index)
+            return {beat: chosen_now[beat] for beat in beats}
     raise UsageError(f"another program keeps changing {FILE}", hint="try again")
 
 
@@ -295,10 +296,10 @@ def _styles(project: Project) -> str:
 
 
 def _refuse_unchosen(
-    project: Project, beats: Iterable[BeatId], found: Mapping[BeatId, Chosen]
+    project: Project, beats: Iterable[BeatId], chosen_before: Mapping[BeatId, Chosen]
 ) -> None:
     for beat in beats:
-        if beat not in found:
+        if beat not in chosen_before:
             style = next(iter(project.beats), "clear")
             hint = f"{project_command('choose', project.root, beat, style)} chooses an image"
             raise UsageError(f"nothing is chosen for {beat}", hint=hint)

@@ -180,8 +180,8 @@ class ProjectCopy:
                 placed = BeatImage(image.beat, moved.found, moved.whole, placeholder=sketch)
                 self.moved_from.add((style, source))
                 if image.found is not ImageState.NOTHING and image.key not in moved_away:
-                    own = self._project.layout.shown_picture(style, *image.key)
-                    self.without_beat.append(own)
+                    path = self._project.layout.shown_picture(style, *image.key)
+                    self.without_beat.append(path)
                 yield placed, self._project.layout.shown_picture(style, *source)
                 continue
             path = self._project.layout.shown_picture(style, *image.key)
@@ -194,12 +194,12 @@ class ProjectCopy:
         """Return whether this copy replaced an image: it is in its old_images/."""
         if style not in self._replaced:
             folders = steps.newest_first(self.layout)
-            found = (
+            infos = (
                 inspect_image(Path(entry.path))[1]
                 for folder in folders
                 for entry in images_in(f"{folder}/{style}")
             )
-            self._replaced[style] = {whole.pixel_checksum for whole in found if whole is not None}
+            self._replaced[style] = {whole.pixel_checksum for whole in infos if whole is not None}
         return pixels[-1] in self._replaced[style]
 
     def journals(self) -> list[str]:
@@ -290,7 +290,7 @@ class Merge:
     """
 
     def __init__(
-        self, project: Project, own: ProjectCopy, copies: Sequence[ProjectCopy], *, dry_run: bool
+        self, project: Project, target: ProjectCopy, copies: Sequence[ProjectCopy], *, dry_run: bool
     ) -> None:
         self._project = project
         self._copies = copies
@@ -301,22 +301,22 @@ class Merge:
         self.images: dict[str, ImageSource] = {}
         self.choices: dict[BeatId, ChoiceSource] = {}
         self.journals: dict[str, ProjectCopy] = {}
-        taken = list(self._compare_images(own))
-        self._compare_choices(own)
+        merged = list(self._compare_images(target))
+        self._compare_choices(target)
         elsewhere = list(self._find_chosen_images())
-        self._compare_journals(own)
+        self._compare_journals(target)
         for copy in copies:
             self._left += _unknown(project, copy)
         self.plan = MergePlan(
             project=project.layout.name,
             copies=tuple(copy.name for copy in copies),
             dry_run=dry_run,
-            images=tuple(taken),
+            images=tuple(merged),
             same=self._same,
             conflicts=tuple(self._conflicts),
             choices=tuple(
-                MergedChoice(one.copy.name, beat, one.choice.style, one.choice.flagged)
-                for beat, one in self.choices.items()
+                MergedChoice(source.copy.name, beat, source.choice.style, source.choice.flagged)
+                for beat, source in self.choices.items()
             ),
             choice_conflicts=tuple(self._choice_conflicts),
             chosen_elsewhere=tuple(elsewhere),
@@ -324,58 +324,58 @@ class Merge:
             left=tuple(self._left),
         )
 
-    def _compare_images(self, own: ProjectCopy) -> Iterator[MergedImage]:
-        for style, beat_images in own.survey.beats.items():
-            others = [(copy, list(copy.images(style))) for copy in self._copies]
-            for at, one in enumerate(beat_images):
-                path = self._path(one)
-                pixels = _pixels(own, one, path) if one.found in THERE else None
-                first = held = _Held(own, one, path, pixels) if one.found in THERE else None
-                for copy, images in others:
-                    held = self._better(held, copy, *images[at])
-                if held is None or held is first:
+    def _compare_images(self, target: ProjectCopy) -> Iterator[MergedImage]:
+        for style, beat_images in target.survey.beats.items():
+            other_images = [(copy, list(copy.images(style))) for copy in self._copies]
+            for at, image in enumerate(beat_images):
+                path = self._path(image)
+                pixels = _pixels(target, image, path) if image.found in THERE else None
+                first = best = _Held(target, image, path, pixels) if image.found in THERE else None
+                for copy, images in other_images:
+                    best = self._better(best, copy, *images[at])
+                if best is None or best is first:
                     continue
-                checksum = held.pixels[-1] if held.pixels is not None else None
-                self.images[path] = ImageSource(held.copy, held.path, checksum)
+                checksum = best.pixels[-1] if best.pixels is not None else None
+                self.images[path] = ImageSource(best.copy, best.path, checksum)
                 yield MergedImage(
-                    held.copy.name, style, *one.key, image_path=path, replaces=first is not None
+                    best.copy.name, style, *image.key, image_path=path, replaces=first is not None
                 )
 
     def _better(
-        self, held: _Held | None, copy: ProjectCopy, one: BeatImage, path: str
+        self, best: _Held | None, copy: ProjectCopy, image: BeatImage, path: str
     ) -> _Held | None:
         """Return the image that a beat gets: the one that it has, or that of a further copy."""
-        if one.found is ImageState.NOTHING:
-            return held
-        if held is not None and held.one.found is ImageState.ELSEWHERE:
+        if image.found is ImageState.NOTHING:
+            return best
+        if best is not None and best.one.found is ImageState.ELSEWHERE:
             # What it shows is not known here.
-            return held
-        reason = _why_left(one)
-        pixels = _pixels(copy, one, path) if reason is None else None
-        if reason is None and held is not None and pixels == held.pixels:
+            return best
+        reason = _why_left(image)
+        pixels = _pixels(copy, image, path) if reason is None else None
+        if reason is None and best is not None and pixels == best.pixels:
             self._same += 1
-            return held
-        if held is not None and one.placeholder and not held.one.placeholder:
+            return best
+        if best is not None and image.placeholder and not best.one.placeholder:
             # A sketch beside the image.
-            return held
+            return best
         if reason is None and selected.read_image(copy.layout.root / path) is None:
             reason = LeftReason.DAMAGED
         if reason is not None:
             self._left.append(LeftFile(copy.name, path, reason))
-            return held
-        further = _Held(copy, one, path, pixels)
-        if held is None or _is_better(further, held):
+            return best
+        further = _Held(copy, image, path, pixels)
+        if best is None or _is_better(further, best):
             return further
-        if not _is_better(held, further):
-            where = (one.beat.style, *one.key, path)
-            self._conflicts.append(ImageConflict(copy.name, held.copy.name, *where))
-        return held
+        if not _is_better(best, further):
+            where = (image.beat.style, *image.key, path)
+            self._conflicts.append(ImageConflict(copy.name, best.copy.name, *where))
+        return best
 
-    def _path(self, one: BeatImage) -> str:
-        return self._project.layout.shown_picture(one.beat.style, *one.key)
+    def _path(self, image: BeatImage) -> str:
+        return self._project.layout.shown_picture(image.beat.style, *image.key)
 
-    def _compare_choices(self, own: ProjectCopy) -> None:
-        counting = self._choices_in(own)
+    def _compare_choices(self, target: ProjectCopy) -> None:
+        counting = self._choices_in(target)
         for copy in self._copies:
             for beat, further in self._choices_in(copy).items():
                 before = counting.get(beat)
@@ -393,9 +393,9 @@ class Merge:
             if chosen is not None and place is not None:
                 incoming = self.images.get(place)
                 here = incoming.file if incoming is not None else self._project.layout.root / place
-                data, wanted = selected.read_image(here), selected.read_image(chosen)
-                if data is not None and wanted is not None and data != wanted:
-                    if _checksum(data) == _checksum(wanted):
+                data, chosen_data = selected.read_image(here), selected.read_image(chosen)
+                if data is not None and chosen_data is not None and data != chosen_data:
+                    if _checksum(data) == _checksum(chosen_data):
                         chosen = here
                         choice = msgspec.structs.replace(choice, sha256=selected.sha256(data))
                     elif incoming is None or incoming.copy is not source.copy:
@@ -413,14 +413,14 @@ class Merge:
     def _choices_in(self, copy: ProjectCopy) -> dict[BeatId, ChoiceSource]:
         """Return what is chosen in a copy, and note the entries that are of no beat."""
         entries = selections.read(copy.layout.root)
-        found = Selections(entries, self._project.beat_index)
+        matched = Selections(entries, self._project.beat_index)
         if copy in self._copies:
             for name in entries:
-                if len(found.beats.get(name, ())) != 1:
+                if len(matched.beats.get(name, ())) != 1:
                     self._left.append(LeftFile(copy.name, name, LeftReason.CHOICE))
         return {
-            beat: ChoiceSource(copy, key, found.choices[key], entries[key])
-            for beat, key in found.counting().items()
+            beat: ChoiceSource(copy, key, matched.choices[key], entries[key])
+            for beat, key in matched.counting().items()
         }
 
     def _is_later(self, beat: BeatId, further: ChoiceSource, before: ChoiceSource) -> bool:
@@ -429,20 +429,26 @@ class Merge:
         if (new.style, new.flagged, new.sha256) == (old.style, old.flagged, old.sha256):
             return False
         later = new.time > old.time
-        kept, other = (further, before) if later else (before, further)
+        counting, other = (further, before) if later else (before, further)
         self._choice_conflicts.append(
             ChoiceConflict(
-                *(other.copy.name, kept.copy.name, beat, other.choice.style, kept.choice.style)
+                *(
+                    other.copy.name,
+                    counting.copy.name,
+                    beat,
+                    other.choice.style,
+                    counting.choice.style,
+                )
             )
         )
         return later
 
-    def _compare_journals(self, own: ProjectCopy) -> None:
+    def _compare_journals(self, target: ProjectCopy) -> None:
         for copy in self._copies:
             for name in copy.journals():
-                before = self.journals.get(name, own).journal(name)
+                before = self.journals.get(name, target).journal(name)
                 further = copy.journal(name)
-                if further is None or (before is None and name in own.journals()):
+                if further is None or (before is None and name in target.journals()):
                     self._left.append(LeftFile(copy.name, name, LeftReason.JOURNAL))
                 elif before is None or (further != before and further.startswith(before)):
                     # The run went on after the project was copied: events are only added.
@@ -451,37 +457,37 @@ class Merge:
                     self._left.append(LeftFile(copy.name, name, LeftReason.JOURNAL))
 
 
-def _why_left(one: BeatImage) -> LeftReason | None:
+def _why_left(image: BeatImage) -> LeftReason | None:
     """Return why a copy's image cannot be a beat's."""
-    if one.found is ImageState.INVALID:
+    if image.found is ImageState.INVALID:
         return LeftReason.DAMAGED
-    if one.found is ImageState.ELSEWHERE:
+    if image.found is ImageState.ELSEWHERE:
         return LeftReason.ELSEWHERE
-    return None if _is_of_beat(one) else LeftReason.OTHER_PROMPT
+    return None if _is_of_beat(image) else LeftReason.OTHER_PROMPT
 
 
-def _is_of_beat(one: BeatImage) -> bool:
+def _is_of_beat(image: BeatImage) -> bool:
     """Return whether an image was drawn from the beat's prompt, or accepted, or does not say."""
-    origin = one.provenance
-    if origin is None or origin.words.sha256 == words_hash(one.beat.words):
+    origin = image.provenance
+    if origin is None or origin.words.sha256 == words_hash(image.beat.words):
         return True
-    return not one.placeholder and Reason.WORDS not in one.changed
+    return not image.placeholder and Reason.WORDS not in image.changed
 
 
-def _is_better(one: _Held, other: _Held) -> bool:
+def _is_better(candidate: _Held, other: _Held) -> bool:
     """Return whether an image is newer than another of its beat, as far as that is known."""
-    if one.one.placeholder != other.one.placeholder:
+    if candidate.one.placeholder != other.one.placeholder:
         return other.one.placeholder
-    of_beat = _is_of_beat(one.one)
+    of_beat = _is_of_beat(candidate.one)
     if of_beat != _is_of_beat(other.one):
         return of_beat
-    return _has_replaced(one, other) and not _has_replaced(other, one)
+    return _has_replaced(candidate, other) and not _has_replaced(other, candidate)
 
 
-def _has_replaced(one: _Held, other: _Held) -> bool:
+def _has_replaced(candidate: _Held, other: _Held) -> bool:
     """Return whether the copy of an image had the other one before: it is in its old_images/."""
     pixels = other.pixels
-    return pixels is not None and one.copy.has_replaced(one.one.beat.style, pixels)
+    return pixels is not None and candidate.copy.has_replaced(candidate.one.beat.style, pixels)
 
 
 def _has_prompt(image: BeatImage | OrphanImage, beat: Beat) -> bool:
@@ -513,10 +519,10 @@ def _checksum(data: bytes) -> int | None:
     return info.pixel_checksum if info is not None else None
 
 
-def _pixels(copy: ProjectCopy, one: BeatImage, path: str) -> _Pixels | None:
+def _pixels(copy: ProjectCopy, image: BeatImage, path: str) -> _Pixels | None:
     """Return what identifies an image; None if it is damaged or not on this machine."""
-    whole = one.whole
-    if whole is None and one.found is ImageState.CONVERTIBLE:
+    whole = image.whole
+    if whole is None and image.found is ImageState.CONVERTIBLE:
         data = selected.read_image(copy.layout.root / path)
         whole = png.read_info(io.BytesIO(data or b""))
     return (whole.width, whole.height, whole.pixel_checksum) if whole is not None else None
@@ -527,9 +533,9 @@ def _unknown(project: Project, copy: ProjectCopy) -> Iterator[LeftFile]:
     for path in copy.without_beat:
         yield LeftFile(copy.name, path, LeftReason.OTHER_PROMPT)
     for style, strays in copy.survey.strays.items():
-        for one in strays:
-            if (style, one.key) not in copy.moved_from:
-                path = project.layout.shown_picture(style, *one.key)
+        for stray in strays:
+            if (style, stray.key) not in copy.moved_from:
+                path = project.layout.shown_picture(style, *stray.key)
                 yield LeftFile(copy.name, path, LeftReason.NO_BEAT)
     for name in sorted(selections.names_in(copy.layout.pictures) - set(project.beats)):
         if os.path.isdir(copy.layout.pictures / name):  # noqa: PTH112 - a link is named too

@@ -16,12 +16,12 @@ from imagegen.workspace.project import Project
 
 def limits(project: Project) -> tuple[Limit, ...]:
     """Return all limits that runs of a project keep to: the user's, and its own."""
-    own = limits_of(
+    project_limits = limits_of(
         project.settings.spending,
         file=str(project.layout.typed / settings.FILE),
         project=_folder(project),
     )
-    return (*project.ring.limits, *own) if is_paid(project) else ()
+    return (*project.ring.limits, *project_limits) if is_paid(project) else ()
 
 
 def _folder(project: Project) -> str:
@@ -37,15 +37,15 @@ def is_paid(project: Project) -> bool:
 
 def notes(project: Project, highest: float | None, clock: Clock) -> Iterator[str]:
     """Yield which limits would end a run that costs so much at most, in US dollars."""
-    kept = limits(project)
-    if not kept or highest is None:
+    run_limits = limits(project)
+    if not run_limits or highest is None:
         return
     warnings: list[str] = []
     try:
         ledger = _shared(SpendingLedger(state_folder()), project, clock, warnings.append)
         with contextlib.closing(ledger):
             today = day(clock.wall())
-            spent = {limit: ledger.spent(limit, today) for limit in kept}
+            spent = {limit: ledger.spent(limit, today) for limit in run_limits}
     except LedgerError as error:
         yield str(error)
         return
@@ -76,12 +76,12 @@ def open_account(project: Project, clock: Clock, warn: Callable[[str], None]) ->
     """
     if not is_paid(project):
         return None
-    kept = limits(project)
+    run_limits = limits(project)
     try:
         ledger = SpendingLedger(state_folder())
     except LedgerError as error:
-        if kept:
-            hint = f"{kept[0].shown} cannot be kept without it"
+        if run_limits:
+            hint = f"{run_limits[0].shown} cannot be kept without it"
             raise UsageError(f"nothing was sent: {error}", hint=hint) from error
         warn(not_recorded(error))
         return None
@@ -90,7 +90,7 @@ def open_account(project: Project, clock: Clock, warn: Callable[[str], None]) ->
         project=_folder(project),
         provider=project.settings.provider,
         model=project.model,
-        limits=kept,
+        limits=run_limits,
         clock=clock,
         warn=warn,
     )

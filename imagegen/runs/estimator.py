@@ -45,13 +45,13 @@ class RunEstimator(NamedTuple):
         }
         each = self.price(plan).mean
         about_money = accounting.notes(self.project, self._highest(plan), self.clock)
-        found = estimate(
+        plain = estimate(
             chains, pool=pool, widths=widths, each=each, answer_seconds=self.answer_seconds
         )
         keyless = [style for style in chains if pool is not None and not pools[style]]
         without = sum(p.draw for style in keyless for p in plan.styles[style])
         return msgspec.structs.replace(
-            found,
+            plain,
             supposed=suppose(without, credentials.section(self.provider.name).per_minute),
             keys=None if pool is None else {style: len(pools[style]) for style in chains},
             image_size=settings.image_size,

@@ -28,29 +28,31 @@ class Selection:
 
     def __init__(
         self,
-        asked: DrawRequest,
+        request: DrawRequest,
         beats: Mapping[str, Sequence[Beat]],
         index: Callable[[], BeatIndex],
         continues: Callable[[Beat], bool] = _never,
     ) -> None:
-        self._styles = known("style", asked.styles, beats)
-        shots = {beat.shot for own in beats.values() for beat in own}
-        self._shots = known("shot", [_plain(shot, "shot") for shot in asked.shots], shots)
+        self._styles = known("style", request.styles, beats)
+        shots = {beat.shot for style_beats in beats.values() for beat in style_beats}
+        self._shots = known("shot", [_plain(shot, "shot") for shot in request.shots], shots)
         left = self._narrowed(beats)
         if not any(left.values()) and any(beats.values()):
             raise UsageError(
                 "no beat is selected", hint="--style and --shot have no beat in common"
             )
         self._chosen: set[BeatAddress] | None = None
-        if asked.beats:
+        if request.beats:
             addresses = BeatAddresses(left, index())
-            found = (beat for address in asked.beats for beat in addresses.find(address))
-            self._chosen = {beat.address for beat in found}
-        if asked.sample:
+            chosen_beats = (beat for address in request.beats for beat in addresses.find(address))
+            self._chosen = {beat.address for beat in chosen_beats}
+        if request.sample:
             self._chosen = {
                 beat.address
-                for own in left.values()
-                for beat in _spread([b for b in own if self(b) and not continues(b)], asked.sample)
+                for style_beats in left.values()
+                for beat in _spread(
+                    [b for b in style_beats if self(b) and not continues(b)], request.sample
+                )
             }
 
     def __call__(self, beat: Beat) -> bool:
@@ -68,7 +70,10 @@ class Selection:
         """Leave what `--style` and `--shot` select, so that `--beat` is looked for in that."""
         if not self._styles and not self._shots:
             return beats
-        return {style: list(filter(self._in_style_and_shot, own)) for style, own in beats.items()}
+        return {
+            style: list(filter(self._in_style_and_shot, style_beats))
+            for style, style_beats in beats.items()
+        }
 
 
 def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
@@ -80,13 +85,13 @@ def _spread(beats: Sequence[Beat], count: int) -> list[Beat]:
     return [beats[round(n * (len(beats) - 1) / (count - 1))] for n in range(count)]
 
 
-def known(what: str, asked: Iterable[str], there: Iterable[str]) -> frozenset[str]:
+def known(kind: str, requested: Iterable[str], existing: Iterable[str]) -> frozenset[str]:
     """Return the names that were asked for. Raises `UsageError` for one that is not there."""
-    names = sorted(there)
-    chosen = frozenset(asked)
+    names = sorted(existing)
+    chosen = frozenset(requested)
     for name in sorted(chosen - set(names)):
         hint = did_you_mean(name, names) or f"there are: {', '.join(names[:20])}"
-        raise UsageError(f'no {what} "{name}" in this project', hint=hint)
+        raise UsageError(f'no {kind} "{name}" in this project', hint=hint)
     return chosen
 
 
@@ -112,28 +117,32 @@ class BeatAddresses:
         Raises `UsageError` without such a beat, or if several beats have its number.
         """
         style, shot, number = self._parts(address)
-        found = self._within(style, shot, number)
-        if not found:
+        matches = self._within(style, shot, number)
+        if not matches:
             hint = self._near(address, style, shot, number)
             raise UsageError(f'no beat "{address}" in this storyboard', hint=hint)
-        several = dict.fromkeys(self._index.id_of(beat.key) for beat in found)
+        several = dict.fromkeys(self._index.id_of(beat.key) for beat in matches)
         if len(several) > 1:
             prefix = f"{style}/" if style else ""
             ways = ", ".join(f"{prefix}{beat}" for beat in sorted(several)[:10])
             message = f'beat "{address}" occurs in {len(several)} shots'
             raise UsageError(message, hint=f"one of: {ways}")
-        return found
+        return matches
 
     def _within(self, style: str | None, shot: str | None, number: str) -> list[Beat]:
-        found = [
+        matches = [
             beat
             for beat in self._of_number.get(folded(number), ())
             if style in {None, beat.style} and (shot is None or folded(shot) == folded(beat.shot))
         ]
         # A and a may be two beats of a style: then the spelling says which.
-        alike = [beat for beat in found if beat.beat == number]
-        own = {self._index.id_of(beat.key) for beat in alike}
-        return [beat for beat in found if self._index.id_of(beat.key) in own] if own else found
+        alike = [beat for beat in matches if beat.beat == number]
+        beat_ids = {self._index.id_of(beat.key) for beat in alike}
+        return (
+            [beat for beat in matches if self._index.id_of(beat.key) in beat_ids]
+            if beat_ids
+            else matches
+        )
 
     def find_id(self, address: str) -> BeatId:
         """Return the beat of an address, in any style. Raises as `find` does."""
@@ -141,20 +150,20 @@ class BeatAddresses:
 
     def _near(self, address: str, style: str | None, shot: str | None, number: str) -> str:
         """Return what was probably meant, within the style and the shot that were named."""
-        others = (
+        numbers = (
             other
             for beats in self._of_number.values()
             if any(style in {None, b.style} and shot in {None, b.shot} for b in beats)
             for other in {b.beat for b in beats}
         )
-        known = [f"{address[: -len(number)]}{other}" for other in others]
-        near = nearest(address, known)
+        addresses = [f"{address[: -len(number)]}{other}" for other in numbers]
+        near = nearest(address, addresses)
         group = address[: -len(number)] + number.partition(".")[0]
         # A number after the last one is no misspelling of another.
-        if known and number[:1].isdigit() and (near is None or near.partition(".")[0] != group):
-            return f"the last one is {known[-1]}"
-        meant = f'did you mean "{near}"?' if near is not None else None
-        return meant or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
+        if addresses and number[:1].isdigit() and (near is None or near.partition(".")[0] != group):
+            return f"the last one is {addresses[-1]}"
+        suggestion = f'did you mean "{near}"?' if near is not None else None
+        return suggestion or "write it as 1.1, clear/1.1, 2/1 or clear/2/1"
 
     def _parts(self, address: str) -> tuple[str | None, str | None, str]:
         with contextlib.suppress(ValueError):

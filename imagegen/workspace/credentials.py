@@ -42,10 +42,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return [warning] if warning else []
 
 
-def read(root: Path, own: Settings, options: CredentialOptions) -> Credentials:
+def read(root: Path, settings: Settings, options: CredentialOptions) -> Credentials:
     """Read the keys of the provider that a project's settings name; raises as `load` does."""
-    ring = load(root, own.provider, tuple(own.styles), keys_file=options.file)
-    return Credentials(provider=own.provider, options=options, ring=ring)
+    ring = load(root, settings.provider, tuple(settings.styles), keys_file=options.file)
+    return Credentials(provider=settings.provider, options=options, ring=ring)
 
 
 def section(provider: str) -> Section:
@@ -53,12 +53,12 @@ def section(provider: str) -> Section:
 
     Raises `UsageError` for a name that is not known.
     """
-    own = providers.provider_class(provider)
+    named_provider = providers.provider_class(provider)
     return Section(
-        table=own.keys_section,
+        table=named_provider.keys_section,
         tables=providers.TABLES,
-        per_minute=own.per_minute,
-        keyless=not own.key_variables,
+        per_minute=named_provider.per_minute,
+        keyless=not named_provider.key_variables,
     )
 
 
@@ -81,8 +81,10 @@ def load(
     requests go is refused for it too.
     """
     if not providers.provider_class(provider).supports_base_url:
-        own = [place for place in places(root, provider) if place.named is LocationKind.PROJECT]
-        faults = keyfile.look_over(own)
+        project_files = [
+            place for place in places(root, provider) if place.named is LocationKind.PROJECT
+        ]
+        faults = keyfile.look_over(project_files)
         if faults:
             raise InvalidInputError(faults)
         return Keyring()

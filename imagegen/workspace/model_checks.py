@@ -27,12 +27,12 @@ def require_settings(project: Project) -> None:
 
 def require_references(project: Project, beats: Iterable[Beat]) -> None:
     """Raise `InvalidInputError` if a beat has more references than the model takes."""
-    found = project.composer.excess(beats)
-    if found is None:
+    first_excess = project.composer.excess(beats)
+    if first_excess is None:
         return
-    beat, count = found
+    beat, count = first_excess
     model = project.table_entry
-    others = f", and {count - 1:,} more beats" if count > 2 else ", and 1 more beat"
+    more_beats = f", and {count - 1:,} more beats" if count > 2 else ", and 1 more beat"
     raise InvalidInputError(
         [
             InputError(
@@ -40,7 +40,7 @@ def require_references(project: Project, beats: Iterable[Beat]) -> None:
                 row=beat.row,
                 field="references",
                 message=(
-                    f"{beat.address}{others if count > 1 else ''}: more "
+                    f"{beat.address}{more_beats if count > 1 else ''}: more "
                     f"reference images than {model.name} takes"
                 ),
                 hint=f"it takes {model.references_shown} (check --show lists them)",
@@ -50,20 +50,20 @@ def require_references(project: Project, beats: Iterable[Beat]) -> None:
 
 
 def _of_settings(project: Project) -> Iterator[InputError]:
-    own, model, catalogue = project.settings, project.table_entry, project.catalogue
-    shown = str(project.layout.typed / settings.FILE)
+    settings_read, model, catalogue = project.settings, project.table_entry, project.catalogue
+    file = str(project.layout.typed / settings.FILE)
 
     def fault(field: str, message: str, hint: str) -> InputError:
-        return InputError(file=shown, field=field, message=message, hint=hint)
+        return InputError(file=file, field=field, message=message, hint=hint)
 
-    size, ratio = own.image_size, own.aspect_ratio
+    size, ratio = settings_read.image_size, settings_read.aspect_ratio
     if size not in model.sizes:
-        others = _named(m for m in catalogue.models if m.offered and size in m.sizes)
+        offering = _named(m for m in catalogue.models if m.offered and size in m.sizes)
         draws = f"it draws {', '.join(model.sizes)}"
         yield fault(
             "image_size",
             f"{model.name} does not draw {size}",
-            f"{draws}; {size} is drawn by {others}" if others else draws,
+            f"{draws}; {size} is drawn by {offering}" if offering else draws,
         )
     if not model.draws_ratio(ratio):
         yield fault(
@@ -71,9 +71,11 @@ def _of_settings(project: Project) -> Iterator[InputError]:
             f"{model.name} does not draw {ratio}",
             f"it draws {model.ratios_shown}",
         )
-    asked = {"thinking": own.thinking}
-    asked |= {f"styles.{name}.thinking": own.styles[name].thinking for name in project.styles}
-    for field, level in asked.items():
+    levels = {"thinking": settings_read.thinking}
+    levels |= {
+        f"styles.{name}.thinking": settings_read.styles[name].thinking for name in project.styles
+    }
+    for field, level in levels.items():
         if level is not None and level not in model.thinking:
             takes = ", ".join(model.thinking)
             yield fault(
@@ -102,13 +104,13 @@ def picture_price(project: Project) -> float | None:
     """
     pricing = project.pricing
     if pricing.ring.source is None and project.requires_keys:
-        own, options = project.settings, project.credentials.options
+        settings_read, options = project.settings, project.credentials.options
         try:
-            ring = credentials.read(project.root, own, options).ring
+            ring = credentials.read(project.root, settings_read, options).ring
         except UsageError:
             # Its errors are reported when keys are needed.
             return None
-        pricing = Pricing(ring, own.image_size)
+        pricing = Pricing(ring, settings_read.image_size)
     beats = list(itertools.chain.from_iterable(project.beats.values()))
     return _expected(project, pricing.price(project.table_entry), beats).mean
 

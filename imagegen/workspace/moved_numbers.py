@@ -15,7 +15,7 @@ _NAMED: Final = 3
 
 def require_numbers_unmoved(
     project: Project,
-    found: Survey,
+    surveyed: Survey,
     styles: Collection[str],
     consequence: str,
     *,
@@ -28,7 +28,7 @@ def require_numbers_unmoved(
     """
     moved = [
         (BeatAddress(style, *before), BeatAddress(style, *now))
-        for style, pairs in found.moves.items()
+        for style, pairs in surveyed.moves.items()
         if style in styles
         for before, now in pairs.items()
     ]
@@ -68,11 +68,11 @@ def other_beats_warning(project: Project) -> str | None:
     other = last_run_beats_file(project)
     if other is None:
         return None
-    own = project.storyboard.source
-    that, this = (command("--beats", str(project.root / file)) for file in (other, own))
-    said = f"the last run read {other}, and this command reads {own}"
+    source = project.storyboard.source
+    that, this = (command("--beats", str(project.root / file)) for file in (other, source))
+    files_differ = f"the last run read {other}, and this command reads {source}"
     ways = f"{that} uses the first, {this} the second"
-    return "; ".join(filter(None, (f"{said}: {ways}", adopt_beats_hint(other))))
+    return "; ".join(filter(None, (f"{files_differ}: {ways}", adopt_beats_hint(other))))
 
 
 def last_run_beats_file(project: Project) -> str | None:
@@ -83,11 +83,15 @@ def last_run_beats_file(project: Project) -> str | None:
     """
     layout = project.layout
     last = project.last_run
-    named = last.draw_settings.beats_file if last is not None else None
-    if named is None or project.request.beats_file is not None:
+    last_file = last.draw_settings.beats_file if last is not None else None
+    if last_file is None or project.request.beats_file is not None:
         return None
-    own = (layout.root / project.storyboard.source).resolve()
-    return None if own.is_relative_to(layout.root) and named == layout.relative(own) else named
+    beats_path = (layout.root / project.storyboard.source).resolve()
+    return (
+        None
+        if beats_path.is_relative_to(layout.root) and last_file == layout.relative(beats_path)
+        else last_file
+    )
 
 
 def require_same_beats_file(project: Project, name: str, doubt: str) -> None:
@@ -98,9 +102,9 @@ def require_same_beats_file(project: Project, name: str, doubt: str) -> None:
     other = last_run_beats_file(project)
     if other is None:
         return
-    own = project.storyboard.source
-    anyway = project_command(name, project.root, "--beats", str(project.root / own))
+    source = project.storyboard.source
+    anyway = project_command(name, project.root, "--beats", str(project.root / source))
     raise UsageError(
-        f"the last run read {other} (--beats), and this is {own}: {doubt}",
+        f"the last run read {other} (--beats), and this is {source}: {doubt}",
         hint="; ".join(filter(None, (f"{anyway} goes by this one", adopt_beats_hint(other)))),
     )

@@ -14,10 +14,10 @@ from imagegen.providers.base import model_name
 from imagegen.toml import did_you_mean
 
 
-def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
+def read(root: Path, request: DrawRequest) -> tuple[Settings, list[InputError]]:
     """Read imagegen.toml; returns valid settings, the errors, and an unknown provider."""
     read, faults = settings.read(root)
-    if asked.provider is None and read.provider not in providers.NAMES:
+    if request.provider is None and read.provider not in providers.NAMES:
         near = did_you_mean(read.provider, providers.NAMES)
         fault = InputError(
             file=str(root / settings.FILE),
@@ -26,15 +26,15 @@ def read(root: Path, asked: DrawRequest) -> tuple[Settings, list[InputError]]:
             hint=near or "one of " + ", ".join(providers.NAMES),
         )
         faults.append(fault)
-    provider = asked.provider or read.provider
+    provider = request.provider or read.provider
     # A model and its thinking belong to the provider that the settings name.
-    model = asked.model or (read.model if provider == read.provider else None)
+    model = request.model or (read.model if provider == read.provider else None)
     if provider != read.provider:
         read = settings.in_every_style(read, thinking=None)
     if model is not None:
         model = model_name(model)
-    if asked.continuity is not None:
-        read = settings.in_every_style(read, continuity=asked.continuity)
+    if request.continuity is not None:
+        read = settings.in_every_style(read, continuity=request.continuity)
     return msgspec.structs.replace(read, provider=provider, model=model), faults
 
 
@@ -43,12 +43,14 @@ def possible_typos(read: Settings) -> list[str]:
 
     Styles in `draw` are intended.
     """
-    own = (name for name in read.styles if name not in STYLES and name not in (read.draw or ()))
-    near = ((name, did_you_mean(name, STYLES)) for name in own)
+    added_styles = (
+        name for name in read.styles if name not in STYLES and name not in (read.draw or ())
+    )
+    near = ((name, did_you_mean(name, STYLES)) for name in added_styles)
     return [
-        f"{settings.FILE}: [styles.{name}] adds a style: {meant} If not, name it in draw"
-        for name, meant in near
-        if meant is not None
+        f"{settings.FILE}: [styles.{name}] adds a style: {suggestion} If not, name it in draw"
+        for name, suggestion in near
+        if suggestion is not None
     ]
 
 

@@ -35,13 +35,13 @@ def differences(
     `styles` are those that are drawn; `beats_file` is the selected one, if any: then only files
     beside it are looked at.
     """
-    others = list(_other_places(project, used, tuple(styles), beats_file))
-    if not others:
+    unused = list(_other_places(project, used, tuple(styles), beats_file))
+    if not unused:
         return {}
     used_prompts = {beat.address: beat.words for s in styles for beat in used.beats.get(s, ())}
     notes = {}
     size = 0
-    for other in others:
+    for other in unused:
         size += sum(_size(project / file) for file in other.files)
         if size > _MOST_COMPARED:
             notes[other.name] = f"{other.name} is not used, and too large to be compared"
