@@ -45,7 +45,7 @@ def page() -> str:
 
 
 def _helps() -> Iterator[tuple[str, str]]:
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(app.whole)
     yield from _of(root, typer.Context(root, info_name="imagegen", **root.context_settings))
 
 

@@ -27,7 +27,7 @@ def _all(command: Any, *path: str) -> dict[tuple[str, ...], Any]:
     return found
 
 
-COMMANDS = _all(typer.main.get_command(app))
+COMMANDS = _all(typer.main.get_command(app.whole))
 
 
 @pytest.fixture

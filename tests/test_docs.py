@@ -53,7 +53,7 @@ def test_no_link_is_dead(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_and_option_exists(page: Path) -> None:
     """A command that a page shows is one that works as it is typed."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app.whole)
     for words in _commands(page):
         command = group
         for word in words:

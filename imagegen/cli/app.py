@@ -1,40 +1,16 @@
 """The application: all commands in order, with `help` and `version`."""
 
+from functools import partial
+from importlib import import_module
 from typing import Annotated, Final
 
 import typer
 
 from imagegen import __version__
 from imagegen.cli import complete
-from imagegen.cli.commands import (
-    accept,
-    adopt,
-    cast,
-    check,
-    choose,
-    clean,
-    export,
-    gallery,
-    init,
-    keys,
-    merge,
-    models,
-    redraw,
-    renumber,
-    resume,
-    run,
-    serve,
-    skip,
-    spend,
-    status,
-    stop,
-    try_,
-    undo,
-    use,
-)
 from imagegen.cli.help import App, examples
 
-# Each command imports what it needs when it runs, so that all start fast.
+# A command's module is imported if it is called, and imports what it needs when it runs.
 
 _BEGIN: Final = "Start a project"
 _DRAW: Final = "Draw"
@@ -56,9 +32,6 @@ app = App(
         ("imagegen help run", "shows all options of run"),
     ),
 )
-app.add_typer(keys.app, cls=keys.KeyGroup, rich_help_panel=_BEGIN)
-app.add_typer(export.app, rich_help_panel=_EXPORT)
-app.add_typer(spend.app, cls=spend.SpendGroup, rich_help_panel=_LOOK)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer calls it with the flag
@@ -78,27 +51,50 @@ def _options(
     pass
 
 
-app.command(rich_help_panel=_BEGIN, epilog=init.EPILOG)(init.init)
-app.command(rich_help_panel=_BEGIN, epilog=check.EPILOG)(check.check)
-app.command(rich_help_panel=_DRAW, epilog=run.EPILOG)(run.run)
-app.command(rich_help_panel=_DRAW, epilog=resume.EPILOG)(resume.resume)
-app.command(rich_help_panel=_DRAW, epilog=stop.EPILOG)(stop.stop)
-app.command(rich_help_panel=_LOOK, epilog=status.EPILOG)(status.status)
-app.command(rich_help_panel=_LOOK, epilog=serve.EPILOG)(serve.serve)
-app.command(rich_help_panel=_BEGIN, epilog=adopt.EPILOG)(adopt.adopt)
-app.command(rich_help_panel=_CHOOSE, epilog=gallery.EPILOG)(gallery.gallery)
-app.command(rich_help_panel=_CHOOSE, epilog=choose.EPILOG)(choose.choose)
-app.command(rich_help_panel=_ONE, epilog=redraw.EPILOG)(redraw.redraw)
-app.command(rich_help_panel=_ONE, epilog=use.EPILOG)(use.use)
-app.command(rich_help_panel=_ONE, epilog=accept.EPILOG)(accept.accept)
-app.command(rich_help_panel=_ONE, epilog=skip.EPILOG)(skip.skip)
-app.command("try", rich_help_panel=_ONE, epilog=try_.EPILOG)(try_.attempt)
-app.command(rich_help_panel=_ONE, epilog=cast.EPILOG)(cast.cast)
-app.command(rich_help_panel=_EDIT, epilog=renumber.EPILOG)(renumber.renumber)
-app.command(rich_help_panel=_EDIT, epilog=clean.EPILOG)(clean.clean)
-app.command(rich_help_panel=_EDIT, epilog=undo.EPILOG)(undo.undo)
-app.command(rich_help_panel=_MACHINES, epilog=merge.EPILOG)(merge.merge)
-app.command(rich_help_panel=_BEGIN, epilog=models.EPILOG)(models.models)
+_COMMANDS: Final = (
+    ("init", _BEGIN),
+    ("check", _BEGIN),
+    ("run", _DRAW),
+    ("resume", _DRAW),
+    ("stop", _DRAW),
+    ("status", _LOOK),
+    ("serve", _LOOK),
+    ("adopt", _BEGIN),
+    ("gallery", _CHOOSE),
+    ("choose", _CHOOSE),
+    ("redraw", _ONE),
+    ("use", _ONE),
+    ("accept", _ONE),
+    ("skip", _ONE),
+    ("try", _ONE),
+    ("cast", _ONE),
+    ("renumber", _EDIT),
+    ("clean", _EDIT),
+    ("undo", _EDIT),
+    ("merge", _MACHINES),
+    ("models", _BEGIN),
+)
+_GROUPS: Final = (("keys", _BEGIN), ("export", _EXPORT), ("spend", _LOOK))
+"""In the order of the help, each with its heading; all are modules of imagegen.cli.commands."""
+
+
+def _add_command(target: App, name: str, heading: str) -> None:
+    # `try` is a word of Python's.
+    module, function = ("try_", "attempt") if name == "try" else (name, name)
+    loaded = import_module(f"imagegen.cli.commands.{module}")
+    add = target.command(name, rich_help_panel=heading, epilog=loaded.EPILOG)
+    add(getattr(loaded, function))
+
+
+def _add_group(target: App, name: str, heading: str) -> None:
+    loaded = import_module(f"imagegen.cli.commands.{name}")
+    target.add_typer(loaded.app, rich_help_panel=heading)
+
+
+for _name, _heading in _GROUPS:
+    app.add_lazily(_name, partial(_add_group, name=_name, heading=_heading))
+for _name, _heading in _COMMANDS:
+    app.add_lazily(_name, partial(_add_command, name=_name, heading=_heading))
 
 
 @app.command(

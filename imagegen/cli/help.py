@@ -3,7 +3,6 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import typer
@@ -33,10 +32,11 @@ _SIMILAR: Final = dict.fromkeys(("film", "movie", "video"), "for a film: imagege
 class App(typer.Typer):
     """A group of commands with this module's layout."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, group: "type[Group] | None" = None, **options: Any) -> None:
+        self._lazy: dict[str, Callable[[App], None]] = {}
         settings = {"help_option_names": ["-h", "--help"]}
         super().__init__(
-            cls=Group,
+            cls=group or Group,
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
             context_settings=settings,
@@ -47,21 +47,39 @@ class App(typer.Typer):
         """Add a command; see `typer.Typer.command`."""
         return super().command(name, **{"cls": Command} | options)
 
+    def add_lazily(self, name: str, add: Callable[["App"], None]) -> None:
+        """Add a command that `add` adds to an application when it is called or listed."""
+        self._lazy[name] = add
+
     def __call__(self, arguments: Sequence[str], **options: Any) -> Any:
-        """Run the command line. Builds only the command that is called, to start fast."""
-        called = [info for info in self.registered_commands if [_name(info)] == arguments[:1]]
-        if not called:
-            return super().__call__(arguments, **options)
-        alone = copy.copy(self)
-        alone.registered_commands, alone.registered_groups = called, []
+        """Run the command line. Loads and builds only the command that is called."""
+        add = self._lazy.get(arguments[0]) if arguments else None
+        if add is None and arguments[:1] != ["--version"]:
+            return super(App, self.whole).__call__(arguments, **options)
+        alone = self._copy()
+        if add is not None:
+            add(alone)
         group: Any = typer.main.get_command(alone)
-        group.whole = partial(typer.main.get_command, self)
+        group.whole = self._build_whole
         return group(arguments, **options)
 
+    @property
+    def whole(self) -> "App":
+        """The application with all its commands loaded."""
+        whole = self._copy()
+        for add in self._lazy.values():
+            add(whole)
+        whole.registered_commands += self.registered_commands
+        return whole
 
-def _name(info: Any) -> str:
-    name: str = info.name or info.callback.__name__
-    return name
+    def _build_whole(self) -> Any:
+        return typer.main.get_command(self.whole)
+
+    def _copy(self) -> "App":
+        """Return this application without commands."""
+        copied = copy.copy(self)
+        copied.registered_commands, copied.registered_groups = [], []
+        return copied
 
 
 def examples(*rows: str | tuple[str, str]) -> str:

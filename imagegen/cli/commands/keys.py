@@ -93,6 +93,7 @@ def _quota_project(text: str) -> str:
 
 
 app = App(
+    group=KeyGroup,
     name="keys",
     help="List, check and add API keys.",
     epilog=examples(

@@ -47,6 +47,7 @@ def _day(text: str) -> dt.date:
 
 
 app = App(
+    group=SpendGroup,
     name="spend",
     help="Show what all runs cost: list prices, not a bill. Days are UTC.\n\n"
     "Also shows today, this week and this month, and how much is used of your limits: usd_per_day "
