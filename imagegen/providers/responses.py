@@ -6,8 +6,6 @@ take as much memory as it can. Answers as the services document them are decoded
 other.
 """
 
-import html
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -146,6 +144,8 @@ def loose(body: bytes) -> Any:
     """
     if _has_more_commas(body, _MOST_COMMAS):
         return None
+    import json  # noqa: PLC0415  # few answers need it
+
     try:
         text = body.decode(json.detect_encoding(body), "replace")
         return _json(text)
@@ -158,6 +158,8 @@ def _json(text: str) -> Any:
 
     What follows the first value is passed over. Raises `ValueError` for what is no JSON.
     """
+    import json  # noqa: PLC0415  # few answers need it
+
     decoder = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_decimal)
     pieces = _STREAM.findall(text) if text.lstrip().startswith(("data:", "event:")) else []
     if pieces:
@@ -444,6 +446,8 @@ def web_page_error(reply: "Reply", host: str) -> ProviderError | None:
 
 def page_title(body: bytes) -> str:
     """Return the title of a web page; empty if it has none."""
+    import html  # noqa: PLC0415  # its table of names is large
+
     match = _TITLE.search(body[:_LONGEST_HEAD].decode("utf-8", "replace"))
     return safe_message(html.unescape(match[1])) if match else ""
 
