@@ -27,9 +27,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from PIL import Image
+
 PACKAGE = Path(__file__).parent.parent / "imagegen"
 EXITED = b"x"
 """Sent to a client when its command has ended; the command is a zombie until the client asks."""
+
+_LATE = ("encodings.utf_8_sig", "typer._click.decorators")
+"""What libraries import late."""
 
 _HARMLESS = {"HOME"}
 """Read by `sysconfig` as it is imported, for the user's site-packages, which nothing here uses."""
@@ -205,10 +210,11 @@ def import_all() -> set[str]:
 
     environment.__getitem__ = noted  # type: ignore[method-assign]
     try:
-        for name in sorted(_imported()):
+        for name in (*sorted(_imported()), *_LATE):
             # Some are another system's, or an extra's.
             with suppress(ImportError):
                 importlib.import_module(name)
+        Image.preinit()
     finally:
         environment.__getitem__ = get  # type: ignore[method-assign]
     return read - _HARMLESS
