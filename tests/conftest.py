@@ -17,6 +17,8 @@ from gemini_server import GeminiServer
 
 # Each worker would compile all tests in every run, where Python is told to keep nothing.
 sys.dont_write_bytecode = False
+# Thousands of tests stay in memory, none of them garbage: the collector would look at them in vain.
+gc.set_threshold(50_000, 20, 100)
 
 _INHERITED = re.compile(
     r"(?i:.*_proxy)|.*_API_KEY|LANG|LANGUAGE|LC_.*|TZ|TERM|COLUMNS|LINES|NO_COLOR|FORCE_COLOR"
