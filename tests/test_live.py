@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import itertools
 import re
+import types
 
 import pytest
 from hypothesis import given, settings
@@ -635,8 +636,11 @@ def test_a_frame_that_fails_leaves_the_terminal_to_be_given_back() -> None:
     assert out.getvalue().endswith("\x1b[?25h")
 
 
-def test_only_what_changed_is_painted_again() -> None:
+def test_only_what_changed_is_painted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame writes the lines that are not as they were; a terminal far away is not flooded."""
+    # The first line has the seconds since the start.
+    clock = types.SimpleNamespace(monotonic=lambda: 1.0)
+    monkeypatch.setattr("imagegen.display.views.frame.time", clock)
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, legacy_windows=False)
     view = LiveView(plan(10), console, UNICODE)
