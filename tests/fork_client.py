@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -158,34 +158,19 @@ class Forked(subprocess.Popen[str]):
         return int(line)
 
 
-class ForkServer:
-    """The server of this test process. `env` is the environment that it begins in."""
+class Client:
+    """Asks the server behind `control` for commands.
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    The server began in the environment `env`, and has read the variables `read` of it.
+    """
+
+    def __init__(
+        self, control: socket.socket, env: Mapping[str, str], read: Collection[str]
+    ) -> None:
+        self._control = control
         self._env = env
+        self._read = frozenset(read)
         self._lock = threading.Lock()
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            script = Path(__file__).with_name("fork_server.py")
-            self.process = subprocess.Popen(
-                [sys.executable, script, str(theirs.fileno())],
-                cwd="/",
-                env=env,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                pass_fds=[theirs.fileno()],
-            )
-        self._control.settimeout(SECONDS)
-        with self._control.makefile("rb") as lines:
-            line = lines.readline()
-        if not line:
-            raise ServerGoneError
-        self._read = frozenset(json.loads(line))
-
-    def close(self) -> None:
-        """End the server, which kills what it has started."""
-        self._control.close()
-        self.process.wait(SECONDS)
 
     def fits(self, env: Mapping[str, str]) -> bool:
         """Tell whether a fresh interpreter in this environment would begin as the server did."""
@@ -215,6 +200,14 @@ class ForkServer:
                 streams.append(theirs)
             return self._start(arguments, folder, env, streams, outputs, before)
 
+    def start_detached(
+        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], output: int
+    ) -> Forked:
+        """Start a command with an empty stdin, whose outputs go to a file."""
+        with open(os.devnull, "rb") as empty:  # noqa: PTH123
+            streams = [empty.fileno(), output, output]
+            return self._start(arguments, folder, env, streams, (None, None))
+
     def start_in_terminal(
         self, arguments: Sequence[str], folder: Path, env: Mapping[str, str], terminal: int
     ) -> Forked:
@@ -227,7 +220,7 @@ class ForkServer:
         folder: Path,
         env: Mapping[str, str],
         streams: Sequence[int],
-        outputs: Sequence[IO[str]] | None,
+        outputs: Sequence[IO[str] | None] | None,
         before: str = "",
     ) -> Forked:
         request = {
@@ -247,9 +240,37 @@ class ForkServer:
             return Forked(ours, arguments, outputs or (None, None))
         except OSError as error:
             ours.close()
-            for output in outputs or ():
+            for output in filter(None, outputs or ()):
                 output.close()
             raise ServerGoneError from error
+
+
+class ForkServer(Client):
+    """The server of this test process. `env` is the environment that it begins in."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        control, theirs = socket.socketpair()
+        with theirs:
+            script = Path(__file__).with_name("fork_server.py")
+            self.process = subprocess.Popen(
+                [sys.executable, script, str(theirs.fileno())],
+                cwd="/",
+                env=env,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=[theirs.fileno()],
+            )
+        control.settimeout(SECONDS)
+        with control.makefile("rb") as lines:
+            line = lines.readline()
+        if not line:
+            raise ServerGoneError
+        super().__init__(control, env, json.loads(line))
+
+    def close(self) -> None:
+        """End the server, which kills what it has started."""
+        self._control.close()
+        self.process.wait(SECONDS)
 
 
 def _umask() -> int:

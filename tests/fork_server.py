@@ -17,17 +17,19 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import termios
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from PIL import Image
+from fork_client import Client
 
 PACKAGE = Path(__file__).parent.parent / "imagegen"
 EXITED = b"x"
@@ -35,6 +37,9 @@ EXITED = b"x"
 
 _LATE = ("encodings.utf_8_sig", "typer._click.decorators")
 """What libraries import late."""
+
+_START = [sys.executable, "-P", "-m", "imagegen"]
+"""How the words begin that start a run apart from its command."""
 
 _HARMLESS = {"HOME"}
 """Read by `sysconfig` as it is imported, for the user's site-packages, which nothing here uses."""
@@ -56,10 +61,15 @@ class Request:
 
 
 class Server:
-    """Starts commands, and reports their ends. `control` brings a connection for each command."""
+    """Starts commands, and reports their ends.
 
-    def __init__(self, control: socket.socket) -> None:
+    `control` brings a connection for each command, and so does `inner`, from commands that start
+    others. When `control` is closed, nobody is left to serve.
+    """
+
+    def __init__(self, control: socket.socket, inner: socket.socket) -> None:
         self._control = control
+        self._inner = inner
         self._clients: dict[int, socket.socket] = {}
         self._ended: set[int] = set()
         self._abandoned: set[int] = set()
@@ -77,15 +87,16 @@ class Server:
             signal.signal(signal.SIGCHLD, _nothing)
             signal.set_wakeup_fd(ringer.fileno(), warn_on_full_buffer=False)
             self._selector.register(self._control, selectors.EVENT_READ)
+            self._selector.register(self._inner, selectors.EVENT_READ)
             self._selector.register(bell, selectors.EVENT_READ)
             while True:
                 for key, _ in self._selector.select():
                     if key.fileobj is bell:
                         bell.recv(4096)
                         self._look_for_ends()
-                    elif key.fileobj is not self._control:
+                    elif key.fileobj not in {self._control, self._inner}:
                         self._answer(key.data)
-                    elif (client := _connection(self._control)) is None:
+                    elif (client := _connection(key.fileobj)) is None:
                         self._kill_all()
                         return None
                     elif (wanted := _request(client)) is not None and self._fork(client, wanted[1]):
@@ -97,7 +108,7 @@ class Server:
         """Return whether this is the new process, which has none of the server's connections."""
         pid = os.fork()
         if pid == 0:
-            for connection in (self._control, client, *self._clients.values()):
+            for connection in (self._control, self._inner, client, *self._clients.values()):
                 connection.close()
             return True
         for stream in streams:
@@ -168,7 +179,7 @@ def _stream(old: Any, mode: str) -> io.TextIOWrapper:
     )
 
 
-def _connection(control: socket.socket) -> socket.socket | None:
+def _connection(control: Any) -> socket.socket | None:
     """Return the next client's connection; None if no client will come."""
     data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
     return socket.socket(fileno=descriptors[0]) if data else None
@@ -195,6 +206,31 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
     """Handle a signal: it has rung the bell already."""
 
 
+class Detached(ModuleType):
+    """The module `subprocess`, to a command that starts another one: that one is forked too."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__("subprocess")
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(subprocess, name)
+
+    def Popen(  # noqa: N802
+        self,
+        words: list[str],
+        *,
+        stdout: int,
+        env: Mapping[str, str] | None,
+        **options: Any,
+    ) -> "subprocess.Popen[Any]":
+        """Start what `imagegen.runs.detach` starts, with a fresh interpreter if it needs one."""
+        env = dict(os.environ) if env is None else env
+        if words[: len(_START)] != _START or not self._client.fits(env):
+            return subprocess.Popen(words, stdout=stdout, env=env, **options)
+        return self._client.start_detached(words[len(_START) :], Path.cwd(), env, stdout)
+
+
 def import_all() -> set[str]:
     """Import all that commands import, early or late; returns the variables that this has read.
 
@@ -214,7 +250,7 @@ def import_all() -> set[str]:
             # Some are another system's, or an extra's.
             with suppress(ImportError):
                 importlib.import_module(name)
-        Image.preinit()
+        importlib.import_module("PIL.Image").preinit()
     finally:
         environment.__getitem__ = get  # type: ignore[method-assign]
     return read - _HARMLESS
@@ -240,15 +276,19 @@ def main() -> bool:
 
     The first line to the client is the variables that commands must share with this process.
     """
-    with socket.socket(fileno=int(sys.argv[1])) as control:
+    ours, inner = socket.socketpair()
+    with socket.socket(fileno=int(sys.argv[1])) as control, inner:
+        env = dict(os.environ)
         read = import_all()
         if threading.active_count() > 1:
             raise RuntimeError("a process with threads cannot fork")
         gc.freeze()
         control.sendall(json.dumps(sorted(read)).encode() + b"\n")
-        wanted = Server(control).serve()
+        wanted = Server(control, inner).serve()
     if wanted is not None:
         become(*wanted)
+        detach = importlib.import_module("imagegen.runs.detach")
+        detach.subprocess = Detached(Client(ours, env, read))
     return wanted is not None
 
 

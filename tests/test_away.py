@@ -39,13 +39,14 @@ def ended_runs(commands: Commands) -> Iterator[None]:
             commands.run("status", root, "--watch")
 
 
+@pytest.mark.parametrize("fresh", [False, True])
 def test_a_detached_run_finishes_alone(
-    commands: Commands, server: GeminiServer, ended_runs: None
+    commands: Commands, server: GeminiServer, ended_runs: None, *, fresh: bool
 ) -> None:
     """The command comes back at once, naming the process, and the run goes on without it."""
     root = commands.project()
     with server.held():
-        done = commands.run("run", root, "--detach", "--base-url", server.address)
+        done = commands.run("run", root, "--detach", "--base-url", server.address, fresh=fresh)
         assert done.code == 0, done.text
         found = json.loads(commands.run("status", root, "--json").out)
         assert found["active"]

@@ -1,6 +1,7 @@
 """Commands that tests start in forks do what they do in interpreters of their own."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 import commands as starting
 from builders import picture
-from commands import Commands
+from commands import Commands, pictures
 from fork_client import POSSIBLE, Forked, ForkServer, ServerGoneError
 from gemini_server import GeminiServer
 from serving import Served
@@ -174,6 +175,24 @@ def test_a_fork_is_a_process_like_any_other(commands: Commands, server: GeminiSe
         assert process.wait() == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_run_apart_from_its_command_is_started_alike(
+    commands: Commands, server: GeminiServer, *, fresh: bool
+) -> None:
+    """A fork starts it by a fork, and a fresh interpreter with another one."""
+    root = commands.project()
+    detached = ("--detach", "--base-url", server.address)
+    with server.held():
+        assert commands.run("run", root, *detached, fresh=fresh).code == 0
+        pid = json.loads(commands.run("status", root, "--json").out)["pid"]
+        parts = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        assert any(part.endswith("fork_server.py") for part in parts) != fresh
+        assert ("--detach" in parts, "imagegen" in parts) == (False, fresh)
+        assert os.getsid(pid) == pid
+    commands.run("status", root, "--watch")
+    assert len(pictures(root)) == 9
 
 
 def test_tests_fail_when_the_server_is_gone(commands: Commands, server: GeminiServer) -> None:

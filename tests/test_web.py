@@ -1021,7 +1021,8 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
     """Which beat must be mended first, and how many pictures have another beat's words."""
     root = commands.project(settings='continuity = true\ndraw = ["clear"]\n')
     server.fault(lambda request: "<1>" in request.prompt, Answer.BLOCKED)
-    with Served(commands, root, "--base-url", server.address) as served:
+    # Its run is started with an interpreter of its own, as at a user's.
+    with Served(commands, root, "--base-url", server.address, fresh=True) as served:
         served.generate().to_end()
         board = served.get("/api/project").json()["board"]
         cells = [one["cells"]["clear"] for one in board["rows"]]
