@@ -9,16 +9,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import markers
 from commands import Commands, end_fork_server
 from gemini_server import GeminiServer
+from sweep import examples
 
 # Each worker would compile all tests in every run, where Python is told to keep nothing.
 sys.dont_write_bytecode = False
 # Thousands of tests stay in memory, none of them garbage: the collector would look at them in vain.
 gc.set_threshold(50_000, 20, 100)
+
+hypothesis.settings.register_profile("quick", max_examples=examples(100))
+hypothesis.settings.load_profile("quick")
 
 _INHERITED = re.compile(
     r"(?i:.*_proxy)|.*_API_KEY|LANG|LANGUAGE|LC_.*|TZ|TERM|COLUMNS|LINES|NO_COLOR|FORCE_COLOR"

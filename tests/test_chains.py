@@ -15,6 +15,7 @@ from imagegen.prompts.continuity import predecessors
 from imagegen.providers.base import FaultKind, Picture, ProviderError, Request
 from imagegen.quota.simulation import Capacity, ChainLoad, last_departures
 from imagegen.workspace.plan import chain_lengths
+from sweep import examples
 from virtual import PNG, Show
 
 MINUTE = 60.5
@@ -86,7 +87,7 @@ def test_beats_behind_one_in_error_are_blocked_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     chains=st.lists(st.integers(1, 6), min_size=1, max_size=12),
     per_minute=st.sampled_from([2, 9, 60]),

@@ -33,6 +33,7 @@ from imagegen.review.choose import Pick
 from imagegen.workspace import recovery
 from imagegen.workspace.project import Project
 from imagegen.workspace.reading import read_project
+from sweep import examples
 
 WALL = 1_790_000_000.0
 AT = "2026-09-21T14:13:20Z"
@@ -806,7 +807,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(steps=STEPS)
 def test_whatever_is_done_and_wherever_it_ends(
     tmp_path_factory: pytest.TempPathFactory,

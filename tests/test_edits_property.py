@@ -25,6 +25,7 @@ from imagegen.project.storyboard.hashing import words_hash
 from imagegen.workspace.project import Project
 from imagegen.workspace.reading import read_project
 from imagegen.workspace.survey import inspect_image
+from sweep import examples
 
 STYLES = ("clear", "consistent")
 SETTINGS = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'
@@ -215,7 +216,7 @@ def check_pictures(board: Board) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from(["", "stable", "counted"]),
     st.lists(rows, min_size=1, max_size=MOST),

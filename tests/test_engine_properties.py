@@ -16,6 +16,7 @@ from imagegen.keys.keyring import ApiKey, RateLimit
 from imagegen.project.beat_status import Status
 from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.secret import Secret
+from sweep import examples
 from virtual import PNG, STYLES, Show, passing
 
 TROUBLE = (FaultKind.PASSING, FaultKind.NO_PICTURE, FaultKind.REFUSED, FaultKind.LIMITED)
@@ -115,7 +116,7 @@ def within_limits(show: Show, world: World) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(worlds)
 def test_every_run_ends_with_each_picture_drawn_once(world: World) -> None:
     """A beat that was answered a picture is drawn, no other is, and none is sent for again."""
@@ -148,7 +149,7 @@ def test_every_run_ends_with_each_picture_drawn_once(world: World) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(worlds, st.floats(0, 200), st.sampled_from(["signal", "time", "outage"]))
 def test_every_run_ends_whatever_ends_it(world: World, when: float, what: str) -> None:
     """A signal, a limit of time or an outage: it ends when it must, and no limit is broken."""
@@ -199,7 +200,7 @@ keyrings = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     keyrings,
     st.dictionaries(st.sampled_from(STYLES), st.sampled_from([0, 3, 12]), min_size=1),

@@ -20,6 +20,7 @@ from imagegen.quota.pool import KeyPool, Lease
 from imagegen.quota.simulation import Capacity, last_departures
 from imagegen.quota.store import MemoryStore
 from imagegen.secret import Secret
+from sweep import examples
 from virtual import PNG, STYLES, Show, passing
 
 MINUTE = 60.5
@@ -49,7 +50,7 @@ def departures(*supplies: Capacity, **left: int) -> dict[str, float | None]:
 # -- the arithmetic --------------------------------------------------------------------
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.integers(1, 400), st.integers(1, 5), st.integers(1, 60))
 def test_so_many_pictures_take_as_many_minutes_as_the_keys_allow(
     pictures: int, keys: int, per_minute: int
@@ -271,7 +272,7 @@ def worlds(draw: st.DrawFn) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds())
 def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, object]) -> None:
     """Within 5 %; and an estimate before the run says the same.

@@ -28,6 +28,7 @@ from imagegen.cli import entry
 from imagegen.errors import Exit
 from imagegen.images import formats, png
 from injecting import EACCES, EIO, EMFILE, ENOSPC, Calls, killed
+from sweep import SWEEP
 
 KEY: Final = "test-key-of-the-sweep-000001"
 SETTINGS: Final = (
@@ -35,9 +36,8 @@ SETTINGS: Final = (
     '[characters.mara]\nabout = "A keeper."\n'
 )
 RUN: Final = ("--progress", "none", "--yes")
-_EVERY: Final = int(os.environ.get("IMAGEGEN_SWEEP", "0"))
-"""1 injects at every call; by default it is a few calls of each command, evenly spread."""
 _FEW: Final = 3
+"""How many calls of each command fail, evenly spread; in a sweep every call does."""
 
 
 Check = Callable[[bool, str], None]
@@ -429,7 +429,7 @@ def points(total: int, way: str) -> Iterator[int]:
 
     Each way fails at others.
     """
-    step = 1 if _EVERY else max(1, total // _FEW)
+    step = 1 if SWEEP else max(1, total // _FEW)
     return iter(range(1 + list(WAYS).index(way) % step, total + 1, step))
 
 

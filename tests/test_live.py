@@ -34,6 +34,7 @@ from imagegen.project.progress import BeatError
 from imagegen.project.storyboard import Beat
 from imagegen.workspace.plan import Plan, Planned
 from imagegen.workspace.survey import ImageState
+from sweep import examples
 
 STYLES = ("illustration", "clear", "consistent")
 HOSTILE = "\x1b[31mred\x1b[0m [bold]x[/bold] \x07\r\n\u202eevil\u2066 画像を生成できません"
@@ -569,7 +570,7 @@ def test_every_frame_fits_its_screen(data: st.DataObject) -> None:
 @given(
     words=st.text("ab \xa0中✗", max_size=60), width=st.integers(1, 12), indent=st.integers(0, 12)
 )
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_words_are_broken_for_any_width(words: str, width: int, indent: int) -> None:
     """Be it as narrow as a character, or as the indent, nothing is lost and nothing hangs."""
     lines = wrap(words, width, indent)

@@ -26,6 +26,7 @@ from imagegen.review.choices import ChangeSinceChosen
 from imagegen.review.project_copies import LeftReason, MergePlan
 from imagegen.workspace import recovery
 from project_copies import OLD, STYLES, WALL, Copy
+from sweep import examples
 
 
 @pytest.fixture
@@ -450,7 +451,7 @@ CHOSEN = st.lists(
 
 
 @given(drawn=IMAGES, chosen=CHOSEN)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_sixteen_copies_come_together(
     drawn: list[tuple[int, str, int]], chosen: list[tuple[int, int, str, int]]
 ) -> None:

@@ -25,6 +25,7 @@ from imagegen.project.beat_status import Status
 from imagegen.providers.base import FaultKind, Outcome, Picture, ProviderError, Request
 from imagegen.providers.http import Http
 from imagegen.quota.budget import MARGIN, WINDOW
+from sweep import examples
 from virtual import PNG, STYLES, Show, passing
 
 MINUTE = WINDOW + MARGIN
@@ -133,7 +134,7 @@ def test_every_beat_is_drawn_and_time_grows_by_what_faults_explain(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     beats=st.integers(1, 60),
     share=st.floats(0.01, 0.5),

@@ -14,6 +14,7 @@ from PIL import Image
 from builders import picture, provenance
 from imagegen.images import formats, integrity, png
 from imagegen.images.formats import NotAPictureError
+from sweep import examples
 
 IHDR_END = 33
 
@@ -381,7 +382,7 @@ def test_any_bytes_are_a_picture_or_refused(head: bytes, rest: bytes) -> None:
     never_worse(head + rest)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=4)), max_size=6),

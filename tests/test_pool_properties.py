@@ -15,6 +15,7 @@ from imagegen.quota.budget import MARGIN, WINDOW
 from imagegen.quota.ledger import Ledger
 from imagegen.quota.pool import KeyPool, Lease, Throttled
 from imagegen.secret import Secret
+from sweep import examples
 
 SMALL = ApiKey(Secret("test-key-small-000002"), RateLimit(2))
 LARGE = ApiKey(Secret("test-key-large-000003"), RateLimit(3))
@@ -208,7 +209,7 @@ SHARED = {"clear": (SMALL, LARGE), "noir": (LARGE,)}
     [[*common, refused, kill, restart, jump], [*common, refused, kill, restart, back, reboot]],
     ids=["clock set at will", "reboots"],
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(data=st.data())
 def test_no_minute_has_more_requests_than_its_limit(
     events: list[st.SearchStrategy[tuple[str, float, float | None]]], data: st.DataObject
@@ -220,7 +221,7 @@ def test_no_minute_has_more_requests_than_its_limit(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(steps=st.lists(st.one_of(*common, jump, restart), min_size=10, max_size=80))
 def test_no_quota_is_idle_while_a_run_waits(
     steps: list[tuple[str, float, float | None]],

@@ -17,6 +17,7 @@ from imagegen.project.record import DrawRequest
 from imagegen.project.storyboard import Beat, BeatKey
 from imagegen.prompts.continuity import Predecessors, predecessors
 from imagegen.workspace.shards import Shard, assign
+from sweep import examples
 
 Board = dict[str, tuple[Beat, ...]]
 Shards = Mapping[str, Mapping[BeatKey, int]]
@@ -80,7 +81,7 @@ def moved(before: Shards, after: Shards) -> int:
 
 
 @given(rows=ROWS, count=st.integers(1, 16), styles=st.integers(1, 4), continuity=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_each_beat_is_in_one_shard_of_fair_size(
     rows: list[tuple[int, bool, bool]], count: int, styles: int, *, continuity: bool
 ) -> None:

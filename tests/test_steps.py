@@ -22,6 +22,7 @@ from imagegen.errors import StorageError, UsageError
 from imagegen.project import steps
 from imagegen.project.layout import ProjectPaths
 from imagegen.project.steps import Move
+from sweep import examples
 
 WALL = 1_790_000_000.0
 FIRST = "2026-09-21T14-13-20Z"
@@ -871,7 +872,7 @@ PLACES = [place(str(number), shot) for shot in "123" for number in range(4)]
 
 
 @given(st.permutations(PLACES), st.permutations(PLACES), st.integers(1, 8), st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_step_can_be_taken_back(
     held: list[str], targets: list[str], pictures: int, moving: int
 ) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from imagegen.errors import ImagegenError
 from imagegen.project.storyboard import file_number, load
 from imagegen.project.storyboard.blanks import blank_prompt, is_invisible
+from sweep import examples
 
 STYLES = ("illustration", "clear", "consistent")
 COLUMNS = ("shot_number", "beat_number", "transition_type", "script_phrase", "ai_prompt")
@@ -172,7 +173,7 @@ def as_other_shape(rows: Rows, shape: int, names: dict[str, str]) -> tuple[str, 
 
 
 @given(sayable, st.integers(0, 10), st.sampled_from(NAMES))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_every_shape_and_spelling_gives_the_same_beats(
     rows: Rows, shape: int, names: dict[str, str]
 ) -> None:
@@ -205,7 +206,7 @@ def test_nothing_is_read_less_than_by_a_strict_reader(rows: Rows, others: dict[s
     ),
     st.sampled_from(["b.json", "b.js", "b.mjs", "b.csv"]),
 )
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_any_bytes_are_read_or_refused(data: bytes, name: str) -> None:
     """Whatever a file holds, the answer is a storyboard or an error with a message."""
     with contextlib.suppress(ImagegenError):
