@@ -6,7 +6,6 @@ process and a session of its own, with its own streams, folder and environment, 
 Python ends.
 """
 
-import ast
 import atexit
 import fcntl
 import gc
@@ -14,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -34,6 +34,12 @@ from fork_client import Client
 PACKAGE = Path(__file__).parent.parent / "imagegen"
 EXITED = b"x"
 """Sent to a client when its command has ended; the command is a zombie until the client asks."""
+
+_IMPORT = re.compile(
+    rb"^\s*(?:from|import) (?P<names>[\w.]+(?: as \w+)?(?:, [\w.]+)*)(?= import|\s*#|$)",
+    re.MULTILINE,
+)
+"""Faster than to parse 200 files in each process that runs tests."""
 
 _LATE = ("encodings.utf_8_sig", "typer._click.decorators")
 """What libraries import late."""
@@ -263,11 +269,8 @@ def _imported() -> set[str]:
         if path.name == "__main__.py":
             continue
         names.add(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names.add(node.module)
+        for line in _IMPORT.finditer(path.read_bytes()):
+            names |= {name.split()[0] for name in line["names"].decode().split(",")}
     return {name.removesuffix(".__init__") for name in names}
 
 
@@ -279,13 +282,17 @@ def main() -> bool:
     ours, inner = socket.socketpair()
     with socket.socket(fileno=int(sys.argv[1])) as control, inner:
         env = dict(os.environ)
+        gc.disable()
         read = import_all()
         if threading.active_count() > 1:
             raise RuntimeError("a process with threads cannot fork")
         gc.freeze()
+        gc.enable()
         control.sendall(json.dumps(sorted(read)).encode() + b"\n")
         wanted = Server(control, inner).serve()
-    if wanted is not None:
+    if wanted is None:
+        ours.close()
+    else:
         become(*wanted)
         detach = importlib.import_module("imagegen.runs.detach")
         detach.subprocess = Detached(Client(ours, env, read))
