@@ -35,7 +35,7 @@ class Copy:
         ]
         root.mkdir(parents=True)
         (root / "beats.json").write_text(json.dumps(rows), "utf-8")
-        settings = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'
+        settings = f'provider = "sketch"\nimage_size = "512"\ndraw = {json.dumps(STYLES)}\n'
         (root / "imagegen.toml").write_text(settings, "utf-8")
 
     @property

@@ -113,7 +113,7 @@ def test_a_detached_run_that_ends_unseen_is_a_run(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One over before anybody looked has its journal, and one that never began has none."""
-    root = commands.project(settings='provider = "sketch"\n')
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\n')
     monkeypatch.setattr(record, "active_run", lambda _: None)
     layout = ProjectPaths(root)
     for _ in range(2):

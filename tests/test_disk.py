@@ -170,7 +170,7 @@ def _told_once(done: Done, words: str) -> None:
 def sketched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that is drawn, with a candidate in tries/."""
     commands = Commands(tmp_path_factory.mktemp("sketched"))
-    settings = 'provider = "sketch"\n[characters.mara]\nabout = "A keeper."\n'
+    settings = 'provider = "sketch"\nimage_size = "512"\n[characters.mara]\nabout = "A keeper."\n'
     root = commands.project(settings=settings)
     assert commands.run("run", root, "--progress", "none").code == 0
     look = ("--style", "clear", "--look", "Ink.")

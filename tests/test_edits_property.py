@@ -28,7 +28,7 @@ from imagegen.workspace.survey import inspect_image
 from sweep import examples
 
 STYLES = ("clear", "consistent")
-SETTINGS = f'provider = "sketch"\ndraw = {json.dumps(STYLES)}\n'
+SETTINGS = f'provider = "sketch"\nimage_size = "512"\ndraw = {json.dumps(STYLES)}\n'
 WALL = 1_790_000_000.0
 PIXELS = picture()
 MOST = 8

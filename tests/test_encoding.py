@@ -15,7 +15,7 @@ from imagegen import encoding
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 NASTY = f"\x1b[31m\x7f\x80\x9b1m\x9d0;title\x9c{BIDI}\u2028\u2029##[error]evil ::error::evil :::"
-SKETCH = 'provider = "sketch"\n'
+SKETCH = 'provider = "sketch"\nimage_size = "512"\n'
 TEXTS = st.text(st.sampled_from([*NASTY, *'\\"#[:é€𝄞a \n']), max_size=12) | st.text()
 
 

@@ -216,7 +216,7 @@ def test_a_record_made_to_harm_harms_nobody(
     commands: Commands, outside: Outside, fields: dict[str, object]
 ) -> None:
     """Whatever a shipped record says, every command ends in words, and reads nothing else."""
-    root = commands.project(beats=4, settings=ONE + 'provider = "sketch"\n')
+    root = commands.project(beats=4, settings=ONE + 'provider = "sketch"\nimage_size = "512"\n')
     put_record(root, **fields)
     for arguments in (
         ("status", root),

@@ -81,7 +81,9 @@ CASES = [
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a project of which two styles are drawn."""
     commands = Commands(tmp_path_factory.mktemp("drawn"))
-    root = commands.project(settings='[characters.mara]\nabout = "A girl with red hair."\n')
+    root = commands.project(
+        settings='image_size = "512"\n[characters.mara]\nabout = "A girl with red hair."\n'
+    )
     (commands.folder / "mine.png").write_bytes(picture(1344, 768))
     done = commands.run("run", root, *SKETCH, "--style", "clear", "--style", "illustration")
     assert done.code == 0, done.err

@@ -23,7 +23,7 @@ from gemini_server import GeminiServer
 from hostile import Outside, measured
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need rights there")
-SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
+SKETCH = 'provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
 OURS = (".imagegen/run.json", ".imagegen/index", ".imagegen/stop")
 
 

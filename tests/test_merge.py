@@ -525,7 +525,10 @@ def _check_choices(
 
 def test_shards_of_three_machines_are_merged(commands: Commands) -> None:
     """Nothing is left to draw; the command shows what came, conflicts, and how to take it back."""
-    roots = [commands.project(name, settings='provider = "sketch"') for name in ("a", "b", "c")]
+    roots = [
+        commands.project(name, settings='provider = "sketch"\nimage_size = "512"\n')
+        for name in ("a", "b", "c")
+    ]
     for number, root in enumerate(roots, 1):
         assert commands.run("run", root, "--shard", f"{number}/3").code == 0
     done = commands.run("merge", *roots)

@@ -159,7 +159,9 @@ def test_no_redraw_is_advised_if_every_image_differs(
 
 def test_an_image_of_another_tool_is_held_against_the_rest(commands: Commands) -> None:
     """It does not say what was asked for, but it is of another shape."""
-    root = commands.project(beats=4, settings='provider = "sketch"\ndraw = ["clear"]\n')
+    root = commands.project(
+        beats=4, settings='provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
+    )
     assert commands.run("run", root).code == 0
     with Image.open(picture(root, "clear", 0)) as image:
         width, height = image.size
@@ -176,7 +178,9 @@ def test_an_image_of_another_tool_is_held_against_the_rest(commands: Commands) -
 
 def test_a_project_of_another_tool_has_a_shape_of_its_own(commands: Commands) -> None:
     """What all its images have is not held against them."""
-    root = commands.project(beats=4, settings='provider = "sketch"\ndraw = ["clear"]\n')
+    root = commands.project(
+        beats=4, settings='provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
+    )
     for number, size in enumerate([(300, 300), (400, 400), (300, 300), (160, 90)]):
         picture(root, "clear", number).parent.mkdir(parents=True, exist_ok=True)
         picture(root, "clear", number).write_bytes(image_file(*size))

@@ -111,7 +111,7 @@ def test_errors_are_readable_in_ascii(
 
 def test_colour_can_be_forced_into_a_pipe(commands: Commands) -> None:
     """FORCE_COLOR colours what is printed, and makes no live view of a pipe."""
-    root = commands.project(beats=2, settings='provider = "sketch"\n')
+    root = commands.project(beats=2, settings='provider = "sketch"\nimage_size = "512"\n')
     done = commands.run("run", root, env={"FORCE_COLOR": "1"})
     assert every_beat_has_its_line(done.out)
     assert "\x1b[?" not in done.text
@@ -166,8 +166,8 @@ def test_on_a_terminal_long_lines_are_broken_between_words(
 @SHELL
 def test_a_reader_that_leaves_ends_the_run_quietly(commands: Commands) -> None:
     """`| head -1` ends it with 141 and without a word, and `resume` draws the rest."""
-    root = commands.project(beats=30)
-    done = shell(commands, "imagegen run my-video --provider sketch | head -1")
+    root = commands.project(beats=30, settings='provider = "sketch"\nimage_size = "512"\n')
+    done = shell(commands, "imagegen run my-video | head -1")
     assert done.code == 141
     assert done.out.count("\n") == 1
     assert done.err == ""

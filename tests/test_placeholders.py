@@ -32,12 +32,12 @@ def providers(root: Path) -> set[str]:
 
 def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: GeminiServer) -> None:
     """Preview by sketch, then `run`: every beat is sent once, nothing is asked or given twice."""
-    root = commands.project(beats=12)
+    root = commands.project(beats=3)
     assert commands.run("run", root, "--provider", "sketch").code == 0
     found = status(commands, root)
     counts = [found["styles"][style] for style in STYLES]
     assert [(c["complete"], c["pending"], c["outdated"], c["placeholder"]) for c in counts] == [
-        (0, 12, 0, 12)
+        (0, 3, 0, 3)
     ] * 3
     beat = counts[0]["beats"][0]
     assert (beat["status"], beat["placeholder"], bool(beat["imagePath"])) == ("pending", True, True)
@@ -45,9 +45,9 @@ def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: Gem
     done = commands.run("run", root, "--base-url", server.address)
     assert done.code == 0, done.text
     sent = [request.prompt for request in server.requests]
-    assert len(sent) == len(set(sent)) == 36
+    assert len(sent) == len(set(sent)) == 9
     assert providers(root) == {"gemini"}
-    assert len(list((root / "old_images").rglob("*.png"))) == 36
+    assert len(list((root / "old_images").rglob("*.png"))) == 9
     found = status(commands, root)
     assert [found["styles"][style]["placeholder"] for style in STYLES] == [0, 0, 0]
     assert commands.run("undo", root).code == 0

@@ -15,6 +15,11 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 README = Path(__file__).parent.parent / "README.md"
 
 
+def small(root: Path) -> None:
+    """Let a project's sketches be small, which are drawn sooner."""
+    (root / "imagegen.toml").write_text('image_size = "512"\n')
+
+
 @pytest.mark.parametrize(
     ("name", "count"),
     [
@@ -30,6 +35,7 @@ def test_draws_every_shape_of_project(commands: Commands, name: str, count: int)
     """A project as an upstream tool writes it is drawn as it is."""
     root = commands.folder / name
     shutil.copytree(FORMATS / name, root)
+    small(root)
     done = commands.run("run", root, "--provider", "sketch")
     assert done.code == 0, done.text
     assert len(pictures(root)) == count
@@ -44,6 +50,7 @@ def test_file_names_bear_the_number_alone(commands: Commands) -> None:
     """`Beat 1` is drawn as Beat_1.png, and is written in the progress file as it was."""
     root = commands.folder / "project"
     shutil.copytree(FORMATS / "b-prompts-json", root)
+    small(root)
     commands.run("run", root, "--provider", "sketch")
     assert (root / "generated_images/clear/Shot_1/Beat_1.png").is_file()
     assert '"Beat 1"' in (root / "image_progress_clear.json").read_text()
@@ -53,6 +60,7 @@ def test_csv_keeps_a_last_zero(commands: Commands) -> None:
     """1.10 in a table is Beat_1.10.png and not Beat_1.1.png."""
     root = commands.folder / "project"
     shutil.copytree(FORMATS / "f-beats-csv", root)
+    small(root)
     commands.run("run", root, "--provider", "sketch")
     names = sorted(path.name for path in (root / "generated_images/clear/Shot_1").iterdir())
     assert names == ["Beat_1.1.png", "Beat_1.10.png"]

@@ -141,7 +141,7 @@ def test_list_without_keys_says_how_to_add_one(commands: Commands, home: Path) -
 @pytest.mark.parametrize("name", ["list", "check"])
 def test_a_provider_without_keys_needs_none(commands: Commands, name: str) -> None:
     """Who draws sketches is told so, and all is well."""
-    root = commands.project(settings='provider = "sketch"')
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\n')
     done = commands.run("keys", name, root)
     assert (done.code, done.out) == (0, "sketch needs no keys.\n")
 

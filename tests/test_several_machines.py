@@ -32,7 +32,9 @@ class Shell:
 
     def __init__(self, commands: Commands) -> None:
         self.folder = commands.folder
-        self.root = commands.project("my-video", beats=BEATS, settings='provider = "sketch"')
+        self.root = commands.project(
+            "my-video", beats=BEATS, settings='provider = "sketch"\nimage_size = "512"\n'
+        )
         self.tools = self.folder / "tools"
         self.tools.mkdir()
         self._env = commands.env

@@ -218,7 +218,9 @@ def test_all_shards_draw_each_beat_once(commands: Commands) -> None:
     """The runs of all machines together draw what one run would; each shows its shard."""
     drawn: list[str] = []
     for number in (1, 2, 3):
-        root = commands.project(f"copy-{number}", beats=5, settings='provider = "sketch"')
+        root = commands.project(
+            f"copy-{number}", beats=5, settings='provider = "sketch"\nimage_size = "512"\n'
+        )
         shard = f"{number}/3"
         planned = commands.run("run", root, "--shard", shard, "--dry-run")
         assert planned.out.startswith(f"copy-{number}, shard {shard}: 5 images would be drawn")
@@ -241,7 +243,7 @@ def test_all_shards_draw_each_beat_once(commands: Commands) -> None:
 
 def test_a_shard_that_is_wrong_starts_nothing(commands: Commands) -> None:
     """Exit 2 with one message; also from a run's record, which another user may have written."""
-    root = commands.project(settings='provider = "sketch"')
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\n')
     done = commands.run("run", root, "--shard", "4/3")
     assert (done.code, done.err.splitlines()[0]) == (2, 'imagegen: --shard: "4/3" is not a shard')
     commands.run("run", root, "--shard", "1/3", "--limit", "1")

@@ -19,7 +19,7 @@ from imagegen.workspace.project import Project
 from imagegen.workspace.reading import read_project
 from reports import Printed
 
-SKETCH = 'provider = "sketch"\ndraw = ["clear"]\n'
+SKETCH = 'provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
 WALL = 4_000_000_000.0
 
 

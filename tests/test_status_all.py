@@ -54,7 +54,10 @@ def test_other_storyboards_add_up(tmp_path: Path) -> None:
 
 def test_the_command_shows_a_line_for_each_copy(commands: Commands) -> None:
     """With its shard, and the sum; `--check` is by the sum, `--json` has all of it."""
-    roots = [commands.project(name, settings='provider = "sketch"') for name in ("a", "b", "c")]
+    roots = [
+        commands.project(name, settings='provider = "sketch"\nimage_size = "512"\n')
+        for name in ("a", "b", "c")
+    ]
     for number, root in enumerate(roots[:2], 1):
         assert commands.run("run", root, "--shard", f"{number}/3").code == 0
     done = commands.run("status", "--all", *roots[:2], roots[0] / ".", "--check")
@@ -73,8 +76,8 @@ def test_the_command_shows_a_line_for_each_copy(commands: Commands) -> None:
 
 def test_what_cannot_be_summed_up_is_refused(commands: Commands) -> None:
     """A folder that is not there, `--watch`, and several projects without `--all`."""
-    root = commands.project(settings='provider = "sketch"')
-    other = commands.project("other", settings='provider = "sketch"')
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\n')
+    other = commands.project("other", settings='provider = "sketch"\nimage_size = "512"\n')
     for words in (["--all", root, "nowhere"], ["--all", root, other, "--watch"]):
         assert commands.run("status", *words).code == 2
     done = commands.run("status", root, other)
@@ -84,7 +87,10 @@ def test_what_cannot_be_summed_up_is_refused(commands: Commands) -> None:
 
 def test_changed_numbers_are_found_in_any_copy(commands: Commands) -> None:
     """As for one project: what is missing is not known then, and `--check` exits with 2."""
-    roots = [commands.project(name, settings='provider = "sketch"') for name in ("a", "b")]
+    roots = [
+        commands.project(name, settings='provider = "sketch"\nimage_size = "512"\n')
+        for name in ("a", "b")
+    ]
     assert commands.run("run", roots[1], "--style", "clear").code == 0
     rows = json.loads((roots[1] / "beats.json").read_text())
     rows[0]["beat_number"], rows[1]["beat_number"] = "1.2", "1.1"

@@ -1047,7 +1047,7 @@ def test_what_stands_in_the_way_is_told(commands: Commands, server: GeminiServer
 
 def test_what_helps_where_numbers_have_moved_goes_by_the_beats(commands: Commands) -> None:
     """After a run of other beats these are named, and so they are where the page shows them."""
-    root = commands.project(settings='provider = "sketch"\ndraw = ["clear"]\n')
+    root = commands.project(settings='provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n')
     other = root / "other.json"
     rows = [row(0, ai_prompt="another"), *(row(n + 1, ai_prompt=f"prompt <{n}>") for n in range(3))]
     other.write_text(json.dumps(rows))

@@ -15,7 +15,7 @@ from gemini_server import Answer, GeminiServer
 from serving import Served
 
 ORIGIN: Final = "http://localhost:3000"
-SKETCH: Final = 'provider = "sketch"\n'
+SKETCH: Final = 'provider = "sketch"\nimage_size = "512"\n'
 ROWS: Final = [row(n, shot_number=1, beat_number=f"Beat {n + 1}") for n in range(3)]
 
 

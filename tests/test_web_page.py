@@ -773,6 +773,9 @@ def test_the_example_is_drawn_and_shown(commands: Commands, page: Page) -> None:
     )
     for left in ("generated_images", ".imagegen"):
         shutil.rmtree(root / left, ignore_errors=True)
+    config = root / "imagegen.toml"
+    # Most of the time would go into drawing them large.
+    config.write_text('image_size = "512"\n' + config.read_text())
     with Served(commands, root) as served:
         page.goto(served.address)
         page.get_by_role("button", name="Start · 45 images").click()

@@ -30,7 +30,7 @@ if sys.platform == "win32":
 
 from terminal import CTRL_C, Terminal
 
-SKETCH = 'provider = "sketch"\n'
+SKETCH = 'provider = "sketch"\nimage_size = "512"\n'
 NOBODY = 65534
 
 

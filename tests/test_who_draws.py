@@ -98,7 +98,10 @@ def test_a_dry_run_without_a_key_says_time_and_cost(commands: Commands) -> None:
 
 def test_a_dry_run_of_what_is_drawn_knows_its_characters(commands: Commands) -> None:
     """That no beat which would be drawn names a character does not say that none does."""
-    settings = ONE_STYLE + 'provider = "sketch"\n[characters.mara]\nabout = "A keeper."\n'
+    settings = (
+        ONE_STYLE
+        + 'provider = "sketch"\nimage_size = "512"\n[characters.mara]\nabout = "A keeper."\n'
+    )
     rows = [row(0, ai_prompt="Mara waits."), row(1, ai_prompt="The sea.")]
     root = commands.project(beats=rows, settings=settings)
     commands.run("run", root)
