@@ -274,6 +274,7 @@ def test_nothing_is_adopted_while_a_run_is_active(older: OlderProject) -> None:
         adoption.adopt(older.project, WALL)
 
 
+@pytest.mark.slow
 def test_a_crash_leaves_all_or_nothing(tmp_path: Path) -> None:
     """The next command finishes the step, or nothing was taken over."""
 
@@ -299,6 +300,7 @@ def test_a_crash_leaves_all_or_nothing(tmp_path: Path) -> None:
     assert outcomes == {True, False}
 
 
+@pytest.mark.slow
 def test_the_first_tools_folder_is_taken_over(commands: Commands) -> None:
     """Beats and pictures; until then every command names the one that does it."""
     root = commands.folder / "single-script"

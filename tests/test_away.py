@@ -39,6 +39,7 @@ def ended_runs(commands: Commands) -> Iterator[None]:
             commands.run("status", root, "--watch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_detached_run_finishes_alone(
     commands: Commands, server: GeminiServer, ended_runs: None, *, fresh: bool
@@ -57,6 +58,7 @@ def test_a_detached_run_finishes_alone(
     assert commands.run("status", root, "--check").code == 0
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_detached_run_survives_its_window(
     commands: Commands, server: GeminiServer, ended_runs: None
@@ -96,6 +98,7 @@ def test_what_cannot_start_is_said_in_the_terminal(
     assert "no key" in done.err
 
 
+@pytest.mark.slow
 def test_a_second_detached_run_is_told_of_the_first(
     commands: Commands, server: GeminiServer, ended_runs: None
 ) -> None:
@@ -109,6 +112,7 @@ def test_a_second_detached_run_is_told_of_the_first(
     commands.run("status", root, "--watch")
 
 
+@pytest.mark.slow
 def test_a_detached_run_that_ends_unseen_is_a_run(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +143,7 @@ def test_detached_needs_no_events_and_draws(commands: Commands) -> None:
     assert not pictures(root)
 
 
+@pytest.mark.slow
 def test_a_module_in_the_project_is_not_what_is_started(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -376,6 +381,7 @@ def test_leaving_the_watch_leaves_the_run(commands: Commands, server: GeminiServ
     assert commands.wait(run).code == 0
 
 
+@pytest.mark.slow
 @POSIX
 def test_under_nohup_a_closed_terminal_ends_nothing(
     commands: Commands, server: GeminiServer

@@ -710,6 +710,7 @@ def never_both(board: Board) -> None:
     assert len(set(plain)) == len(plain), board.names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("refusing", [False, True], ids=["killed", "disk full"])
 def test_a_crash_at_any_call_leaves_the_one_or_the_other(

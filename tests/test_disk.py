@@ -208,6 +208,7 @@ def test_a_disk_that_becomes_full_ends_the_run_once(disk: Disk) -> None:
     disk.is_mended()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "why"),
     [(_FULL.format(room=0), "the disk is full"), (_READ_ONLY, "is on a read-only disk")],
@@ -251,6 +252,7 @@ def test_a_full_disk_is_told_where_nothing_is_drawn(
     assert "resume" not in done.text
 
 
+@pytest.mark.slow
 def test_a_real_disk_that_becomes_full_ends_the_run_once(disk: Disk, small: Path) -> None:
     """The same on a small file system; while it is full nothing is begun, exit 2."""
     disk.server.picture_bytes = 5_000_000
@@ -298,6 +300,7 @@ def test_what_could_not_begin_leaves_no_folder_of_tries(disk: Disk, words: tuple
     assert not (disk.root / "tries").exists()
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_limit_on_files_is_told_of(disk: Disk) -> None:
     """Where no file may be as large as a picture, the message says where to look."""
@@ -366,6 +369,7 @@ def test_a_read_only_disk_is_told_alike(disk: Disk, sketched: Path, words: tuple
     assert sorted(disk.root.rglob("*")) == before
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(
     "folder",
@@ -394,6 +398,7 @@ def test_a_folder_that_must_not_be_written_in_starts_nothing(
     assert disk.draw().code == 0
 
 
+@pytest.mark.slow
 @POSIX
 def test_old_pictures_must_find_a_place_before_anything_starts(
     disk: Disk, rights: Sequence[str]
@@ -409,6 +414,7 @@ def test_old_pictures_must_find_a_place_before_anything_starts(
     disk.is_sound()
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_project_that_must_not_be_read_is_told(disk: Disk, rights: Sequence[str]) -> None:
     """A picture that cannot be looked at is neither drawn again nor called missing."""
@@ -571,6 +577,7 @@ def test_a_state_folder_that_cannot_be_used_ends_no_run(disk: Disk) -> None:
     assert disk.commands.state.read_text() == "somebody's"
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_state_folder_that_must_not_be_written_in_ends_no_run(
     disk: Disk, rights: Sequence[str]
@@ -711,6 +718,7 @@ def test_a_place_that_cannot_be_looked_at_ends_the_run_in_order(disk: Disk) -> N
     disk.is_mended()
 
 
+@pytest.mark.slow
 def test_no_request_leaves_whose_image_would_find_no_room(disk: Disk, small: Path) -> None:
     """What is in flight is held against the free space: every image that was sent for is there."""
     disk.server.picture_bytes = 1_500_000
@@ -765,6 +773,7 @@ def test_what_no_folder_takes_is_an_error_all_the_same(
     assert list(rescue.images(layout)) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_neither_used_nor_chosen(disk: Disk) -> None:
     """One flipped bit is enough, in a file of a person's own or in one that was drawn before."""
     disk.run("run", disk.root, "--provider", "sketch", "--progress", "none")

@@ -1086,6 +1086,7 @@ def key_events(show: Show) -> list[KeyChange]:
     return [event for event in show.events if isinstance(event, KeyChange)]
 
 
+@pytest.mark.slow
 def test_each_keys_state_is_told_at_the_start_and_when_it_changes(tmp_path: Path) -> None:
     """Two hundred keys are as many events at first, and no more than two a minute each."""
     keys = {"clear": tuple(key(f"{n:04d}", 1) for n in range(200))}

@@ -109,6 +109,7 @@ def soon(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+@pytest.mark.slow
 def test_what_was_not_asked_for_is_not_waited_for(job: Job, server: GeminiServer) -> None:
     """With options of a run it has done its work when that is drawn."""
     root = job.commands.project()
@@ -118,6 +119,7 @@ def test_what_was_not_asked_for_is_not_waited_for(job: Job, server: GeminiServer
     assert not job.slept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joined", [True, False])
 def test_another_beats_file_may_be_named(job: Job, server: GeminiServer, *, joined: bool) -> None:
     """Though the project has none of its own: with a blank in its name, too."""
@@ -129,6 +131,7 @@ def test_another_beats_file_may_be_named(job: Job, server: GeminiServer, *, join
     assert len(pictures(root)) == 9
 
 
+@pytest.mark.slow
 def test_it_draws_everything(job: Job, server: GeminiServer) -> None:
     """Where nothing goes wrong it draws once, waits for nothing and ends with 0."""
     root = job.commands.project()
@@ -138,6 +141,7 @@ def test_it_draws_everything(job: Job, server: GeminiServer) -> None:
     assert not job.slept
 
 
+@pytest.mark.slow
 def test_it_waits_for_the_quota_and_goes_on(job: Job, server: GeminiServer) -> None:
     """On exit 3 it waits until resume_after, runs again, and draws nothing twice."""
     root = job.commands.project(beats=4, per_minute=2, settings="timeout = 1")
@@ -154,6 +158,7 @@ mended=$(sed 's/minute = 2/minute = 600/' {keys}); printf '%s' "$mended" > {keys
     assert len(pictures(root)) == len(server.requests) == 12
 
 
+@pytest.mark.slow
 def test_it_lists_beats_in_error(job: Job, server: GeminiServer) -> None:
     """On exit 1 it names each beat with its reason, on lines of their own, and ends with 1."""
     root = job.commands.project()
@@ -240,6 +245,7 @@ def test_other_endings_are_passed_on(job: Job, code: int, runs: int) -> None:
     assert job.runs == runs
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_the_run(job: Job, server: GeminiServer) -> None:
     """SIGTERM to the script, which is all that a CI runner sends, ends imagegen too."""
     root = job.commands.project()
@@ -253,6 +259,7 @@ def test_a_signal_reaches_the_run(job: Job, server: GeminiServer) -> None:
     assert not status["active"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_run(job: Job, server: GeminiServer) -> None:
     """So does SIGINT, although shells start what they run beside them deaf to it."""
     root = job.commands.project(beats=8, per_minute=2)

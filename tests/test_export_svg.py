@@ -130,6 +130,7 @@ def test_an_embedded_image_has_the_same_box(root: Path) -> None:
     assert (image.get("href") or "").startswith("data:image/png;base64,iVBOR")
 
 
+@pytest.mark.slow
 def test_large_images_are_reduced_and_keep_their_box(tmp_path: Path) -> None:
     """An image of 50 million pixels is traced in full HD, and drawn in its own size."""
     source = tmp_path / "a.png"
@@ -157,6 +158,7 @@ def test_a_title_cannot_break_out(tmp_path: Path) -> None:
     assert document.origin_of(tmp_path / "a.svg") == origin.key()
 
 
+@pytest.mark.slow
 def test_traces_only_what_changed(root: Path) -> None:
     """A second export traces nothing; another choice, content or setting is traced."""
     assert len(traced(exported(root))) == 3
@@ -179,6 +181,7 @@ def test_knows_its_files_without_the_record(root: Path) -> None:
         exported(root)
 
 
+@pytest.mark.slow
 def test_a_flag_changes_the_name(root: Path) -> None:
     """The file without the flag goes when that with it comes, also if one beat is exported."""
     exported(root)
@@ -189,6 +192,7 @@ def test_a_flag_changes_the_name(root: Path) -> None:
     assert [one.outdated for one in record.standings(read(root))] == [()]
 
 
+@pytest.mark.slow
 def test_some_beats_leave_the_others(root: Path) -> None:
     """Exporting one shot keeps what was exported of others, and what is outdated of them."""
     exported(root)
@@ -200,6 +204,7 @@ def test_some_beats_leave_the_others(root: Path) -> None:
     assert [one.outdated for one in record.standings(read(root))] == [("2.1",)]
 
 
+@pytest.mark.slow
 def test_keeps_what_was_edited(root: Path) -> None:
     """A current SVG that somebody edited stays; an outdated one goes to old_images."""
     done = exported(root)
@@ -220,6 +225,7 @@ def test_original_names_are_those_of_the_next_step(root: Path) -> None:
     assert names_in(done.folder) == {"Beat 1.1.svg", "Beat 1.2-flag.svg", "Beat 2.1.svg"}
 
 
+@pytest.mark.slow
 def test_uses_another_style_for_the_rest(root: Path) -> None:
     """Beats without a choice are listed, or taken from another style."""
     (root / "image_selections.json").write_text(
@@ -231,6 +237,7 @@ def test_uses_another_style_for_the_rest(root: Path) -> None:
     assert [one.outdated for one in record.standings(read(root))] == [()]
 
 
+@pytest.mark.slow
 def test_whole_styles_lie_as_their_images(root: Path) -> None:
     """Styles have folders of their own, and one keeps those of another; chosen or not."""
     (root / "generated_images/clear/Shot_2/Beat_2.1.png").unlink()
@@ -263,6 +270,7 @@ def test_a_corrupt_image_holds_up_no_other(root: Path) -> None:
     assert [one.outdated for one in record.standings(read(root))] == [("1.2",)]
 
 
+@pytest.mark.slow
 def test_an_interruption_keeps_what_is_traced(root: Path) -> None:
     """After Ctrl-C whole files are left, and the next export traces the rest."""
 
@@ -321,6 +329,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         worker.svg(tmp_path / "a.png", ORIGIN, Settings())
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(root: Path, commands: Commands) -> None:
     """JSON has each file; exit code 1 means that some could not be traced."""
     (root / "selected_images/Beat_1.2.png").write_bytes(b"no image")

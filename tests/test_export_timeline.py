@@ -447,6 +447,7 @@ def test_subtitles_are_the_phrases(root: Path) -> None:
     assert cues[0].end == cues[1].start
 
 
+@pytest.mark.slow
 def test_a_long_list_of_edits_is_split(tmp_path: Path) -> None:
     """An EDL has at most 999 events; the next list goes on where it ends."""
     rows = [row(f"1.{at}", "Word.", duration=0.1) for at in range(1001)]
@@ -727,6 +728,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raising", [Crash, full])
 def test_a_crash_or_a_full_disk_leaves_whole_files(
     root: Path, raising: Callable[[], BaseException]

@@ -307,6 +307,7 @@ def test_what_is_foretold_at_the_start_is_what_a_run_takes(world: dict[str, obje
         assert first.styles[style] == pytest.approx(seconds, rel=0.05, abs=exact)
 
 
+@pytest.mark.slow
 def test_the_forecast_counts_down_evenly(tmp_path: Path) -> None:
     """Once answers' times are known what is told hardly changes, and so is told rarely."""
     show = Show(tmp_path, beats=dict.fromkeys(STYLES, 100), keys_a_style=1)

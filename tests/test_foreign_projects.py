@@ -211,6 +211,7 @@ HOSTILE_RECORDS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", HOSTILE_RECORDS.values(), ids=HOSTILE_RECORDS.keys())
 def test_a_record_made_to_harm_harms_nobody(
     commands: Commands, outside: Outside, fields: dict[str, object]
@@ -236,6 +237,7 @@ def test_a_record_made_to_harm_harms_nobody(
 # What is started.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["requests", "rich", "typer", "msgspec", "PIL", "tomllib"])
 def test_modules_in_a_project_are_not_imported(
     commands: Commands, server: GeminiServer, name: str

@@ -163,6 +163,7 @@ def test_several_come_in_order_and_broken_ones_are_none(tmp_path: Path) -> None:
 # The page
 
 
+@pytest.mark.slow
 def test_the_page_has_every_beat_in_every_style(commands: Commands, root: Path) -> None:
     """A table with headings for rows and columns, and pictures that say what they are."""
     found = page(commands, root)
@@ -181,6 +182,7 @@ def test_the_page_has_every_beat_in_every_style(commands: Commands, root: Path) 
     assert "prompt <5>" in found.text
 
 
+@pytest.mark.slow
 def test_nothing_in_it_leads_outside_or_runs(commands: Commands, root: Path) -> None:
     """Its own policy forbids what it does not have: scripts, links, files of others."""
     found = page(commands, root)
@@ -218,6 +220,7 @@ def test_a_storyboards_words_are_text(commands: Commands) -> None:
     assert found.text.count("…") < 1000
 
 
+@pytest.mark.slow
 def test_what_is_chosen_missing_or_broken_is_said(commands: Commands, root: Path) -> None:
     """In words, not by colour alone."""
     went_well(commands.run("choose", root, "1.1", "clear"))
@@ -246,6 +249,7 @@ def test_what_is_chosen_missing_or_broken_is_said(commands: Commands, root: Path
     assert "Another sea" in found.text
 
 
+@pytest.mark.slow
 def test_a_torn_picture_is_told_and_a_chosen_ones_copy_shown(
     commands: Commands, root: Path
 ) -> None:
@@ -262,6 +266,7 @@ def test_a_torn_picture_is_told_and_a_chosen_ones_copy_shown(
     ]
 
 
+@pytest.mark.slow
 def test_the_chosen_pictures_alone(commands: Commands, root: Path) -> None:
     """One picture a beat, as it was chosen, with its style's name."""
     done = commands.run("gallery", root, "--chosen")
@@ -276,6 +281,7 @@ def test_the_chosen_pictures_alone(commands: Commands, root: Path) -> None:
     assert "1.2 consistent" in found.text
 
 
+@pytest.mark.slow
 def test_part_of_it(commands: Commands, root: Path) -> None:
     """Styles, shots and beats are selected as for a run."""
     found = page(commands, root, "--shot", "2", "--style", "clear")
@@ -296,6 +302,7 @@ def test_a_style_that_leaves_a_beat_out_has_no_picture_there(commands: Commands)
     assert found.text.count("not in this style") == 2
 
 
+@pytest.mark.slow
 def test_words_of_all_scripts_are_shown_as_they_are(commands: Commands) -> None:
     """In the page whole; the picture has a font of its own, and says once what that lacks."""
     words = "A woman 👩\u200d🚀 می\u200cخواهم"
@@ -344,6 +351,7 @@ def test_a_file_of_somebody_else_is_left(commands: Commands, root: Path) -> None
     assert not [path.name for path in root.iterdir() if path.name.endswith(".tmp")]
 
 
+@pytest.mark.slow
 def test_a_name_without_its_ending_is_answered_with_one(commands: Commands, root: Path) -> None:
     """No name that would be taken for an option."""
     for name, better in (("sheet.txt", "sheet.html"), ("-", "gallery.html")):
@@ -351,6 +359,7 @@ def test_a_name_without_its_ending_is_answered_with_one(commands: Commands, root
         assert (done.code, f"  --output {better}\n" in done.err) == (2, True), done.text
 
 
+@pytest.mark.slow
 def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path) -> None:
     """Neither by a name of another kind, nor in the folders that are kept."""
     went_well(commands.run("choose", root, "1.1", "clear"))
@@ -370,6 +379,7 @@ def test_a_projects_own_files_are_never_replaced(commands: Commands, root: Path)
         assert not (root / folder / "sheet.html").exists()
 
 
+@pytest.mark.slow
 def test_a_sheet_says_that_numbers_have_moved(commands: Commands, root: Path) -> None:
     """Once, with what mends it; a picture is told by the beat that it belongs to."""
     rows = [row(0), row(1, ai_prompt="new"), row(2, ai_prompt="prompt <1>")]

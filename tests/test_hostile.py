@@ -107,6 +107,7 @@ def harmless(text: str) -> None:
     assert all(c.isprintable() or c == "\n" for c in text), repr(text)
 
 
+@pytest.mark.slow
 def test_text_moves_no_terminal(commands: Commands, server: GeminiServer) -> None:
     """Control sequences, markup and turned-round text are shown as what they are."""
     beats = [row(0, script_phrase=NASTY, ai_prompt=NASTY, transition_type=NASTY)]
@@ -252,6 +253,7 @@ TOML = {
 }
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("text", TOML.values(), ids=TOML.keys())
 def test_settings_made_to_harm_are_a_fault(commands: Commands, text: str) -> None:
@@ -355,6 +357,7 @@ def test_nothing_outside_is_touched_whatever_stands_in_a_place(
         shutil.rmtree(root)
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_detached_run_writes_through_nothing(commands: Commands, outside: Outside) -> None:
     """The file that a run without a terminal writes to may be none of yours either."""

@@ -404,6 +404,7 @@ def test_changed_numbers_stop_a_merge(copies: Sequence[Copy]) -> None:
         main.merge(second)
 
 
+@pytest.mark.slow
 def test_a_crash_leaves_all_or_nothing(tmp_path: Path) -> None:
     """The next command finishes the step, or nothing was brought in."""
 
@@ -523,6 +524,7 @@ def _check_choices(
     assert len(found.choice_conflicts) == shown
 
 
+@pytest.mark.slow
 def test_shards_of_three_machines_are_merged(commands: Commands) -> None:
     """Nothing is left to draw; the command shows what came, conflicts, and how to take it back."""
     roots = [

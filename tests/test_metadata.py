@@ -392,6 +392,7 @@ def test_a_drawn_picture_tells_its_origin(commands: Commands, settings_text: str
         assert fields == {"Software": f"imagegen {__version__}", "Description": expected}
 
 
+@pytest.mark.slow
 def test_exiftool_reads_a_drawn_picture(commands: Commands) -> None:
     """What a run has saved shows in exiftool as it does in Pillow."""
     root = commands.project(beats=[row(0, ai_prompt="灯台 at night,\nby Zoë")])
@@ -402,6 +403,7 @@ def test_exiftool_reads_a_drawn_picture(commands: Commands) -> None:
         assert {name: fields[name.replace(" ", "")] for name in expected} == expected
 
 
+@pytest.mark.slow
 def test_prompts_stay_out_of_pictures_where_the_settings_say_so(commands: Commands) -> None:
     """With `provenance = false` a picture holds none of the words, but their hash."""
     root = commands.project(beats=[row(0, ai_prompt="secret plot")], settings="provenance = false")

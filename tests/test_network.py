@@ -334,6 +334,7 @@ def test_a_service_that_is_hardly_ever_there_leaves_no_errors(tmp_path: Path) ->
     assert errors(show) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["up and down", "mostly up", "mostly down"])
 def test_a_service_that_is_there_and_never_draws_ends_the_run(tmp_path: Path, pattern: str) -> None:
     """However its free endpoint comes and goes: exit 3 in a quarter of an hour, few requests."""

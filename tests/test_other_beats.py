@@ -172,6 +172,7 @@ def test_no_choice_is_left_over_of_other_beats(commands: Commands) -> None:
     assert "clean" not in listed
 
 
+@pytest.mark.slow
 def test_what_is_said_of_choices_names_the_beats(commands: Commands, other: Path) -> None:
     """To choose again, and to clean, among the beats that were named."""
     root, named = other.parent, ("--beats", other)

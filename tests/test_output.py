@@ -51,6 +51,7 @@ def printable(text: str) -> bool:
     return all(line.isprintable() for line in text.split("\n"))
 
 
+@pytest.mark.slow
 @SHELL
 @pytest.mark.parametrize(
     "line",
@@ -94,6 +95,7 @@ def test_poor_outputs_get_every_line(commands: Commands, env: dict[str, str]) ->
             assert "?" not in said.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", [ASCII, C_LOCALE], ids=["encoding", "locale"])
 def test_errors_are_readable_in_ascii(
     commands: Commands, server: GeminiServer, env: dict[str, str]
@@ -119,6 +121,7 @@ def test_colour_can_be_forced_into_a_pipe(commands: Commands) -> None:
     assert "\x1b[32m" in status.out
 
 
+@pytest.mark.slow
 @SCRIPT
 def test_under_script_a_run_is_shown_live(commands: Commands, tmp_path: Path) -> None:
     """`script` records a terminal's session: the view, and after it the summary."""
@@ -131,6 +134,7 @@ def test_under_script_a_run_is_shown_live(commands: Commands, tmp_path: Path) ->
     assert "6 of 6 images done" in after
 
 
+@pytest.mark.slow
 @SCRIPT
 def test_under_script_a_dumb_terminal_gets_lines(commands: Commands) -> None:
     """TERM=dumb is a terminal that only prints."""
@@ -227,6 +231,7 @@ def test_a_reader_that_left_before_the_first_word_is_told_by_the_exit_code(
     assert (done.code, done.err) == (141, "gone\n")
 
 
+@pytest.mark.slow
 def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     """Every line on stdout is an event; people read stderr."""
     root = commands.project(beats=2)
@@ -236,6 +241,7 @@ def test_json_lines_share_stdout_with_nothing(commands: Commands) -> None:
     assert "6 of 6 images done" in done.err
 
 
+@pytest.mark.slow
 def test_no_progress_is_silent_after_a_success(commands: Commands) -> None:
     """`--progress none` prints nothing where nothing is wrong."""
     root = commands.project(beats=2)
@@ -310,6 +316,7 @@ def test_what_carries_on_names_the_keys_that_were_named(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_events_that_cannot_be_written_end_the_run(
     commands: Commands, server: GeminiServer

@@ -414,6 +414,7 @@ def test_no_change_writes_no_file(root: Path) -> None:
     assert not (root / overrides.FILE).exists()
 
 
+@pytest.mark.slow
 def test_a_file_does_not_grow_beyond_what_is_read(root: Path) -> None:
     """What would be refused by the next command is not written by this one."""
     write(root, WRITTEN)

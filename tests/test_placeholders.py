@@ -30,6 +30,7 @@ def providers(root: Path) -> set[str]:
     return drawn
 
 
+@pytest.mark.slow
 def test_a_preview_is_drawn_over_by_the_next_run(commands: Commands, server: GeminiServer) -> None:
     """Preview by sketch, then `run`: every beat is sent once, nothing is asked or given twice."""
     root = commands.project(beats=3)

@@ -667,6 +667,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.slow
 def test_processes_and_threads_together_get_exactly_the_limit(world: World) -> None:
     """Three processes of three threads: not one request more, not one less."""
     arguments = [sys.executable, "-c", _HAMMER, world.server.url, "60", "3"]

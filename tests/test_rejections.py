@@ -48,6 +48,7 @@ def ends(complete: Complete) -> tuple[int, str]:
 # -- every request is rejected -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_minute", [1, 9, 600])
 @pytest.mark.parametrize("styles", [1, 3])
 @pytest.mark.parametrize("kind", [FaultKind.BAD_REQUEST, FaultKind.NO_PICTURE])

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from commands import Commands, picture, row
 from gemini_server import GeminiServer
 
@@ -42,6 +44,7 @@ def pixels(data: bytes) -> bytes:
     return data[data.index(b"IDAT") :]
 
 
+@pytest.mark.slow
 def test_words_that_are_back_bring_their_image_back(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -66,6 +69,7 @@ def test_words_that_are_back_bring_their_image_back(
     assert pixels(video.at(0)) == pixels(first)
 
 
+@pytest.mark.slow
 def test_an_insert_that_is_undone_and_done_again_costs_nothing(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -81,6 +85,7 @@ def test_an_insert_that_is_undone_and_done_again_costs_nothing(
         commands.run("clean", video.root)
 
 
+@pytest.mark.slow
 def test_redraw_and_force_always_draw(commands: Commands, server: GeminiServer) -> None:
     """Who asks for another image gets one; the words after it bring the newest back."""
     video = Video(commands, server)
@@ -96,6 +101,7 @@ def test_redraw_and_force_always_draw(commands: Commands, server: GeminiServer) 
     assert pixels(video.at(0)) == pixels(newest)
 
 
+@pytest.mark.slow
 def test_a_look_that_was_tried_and_kept_has_its_images(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -113,6 +119,7 @@ def test_a_look_that_was_tried_and_kept_has_its_images(
     assert video.sent("run", "--outdated") == 0
 
 
+@pytest.mark.slow
 def test_a_chain_comes_back_whole(commands: Commands, server: GeminiServer) -> None:
     """With continuity an image is the same only if it continues the same image."""
     video = Video(commands, server, "continuity = true\n")

@@ -85,6 +85,7 @@ def test_a_missing_picture_is_told_before_anything_is_sent(
     assert commands.run("check", root).code == 2
 
 
+@pytest.mark.slow
 def test_another_picture_outdates_the_beats_that_name_the_character(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_row_s_own_references_go_with_it(commands: Commands, server: GeminiSer
     }
 
 
+@pytest.mark.slow
 def test_a_reference_that_goes_in_the_middle_of_a_run_costs_its_beats_alone(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -148,6 +150,7 @@ about = "A keeper of sixty in a yellow coat."
 """
 
 
+@pytest.mark.slow
 def test_sheets_are_drawn_beside_the_project_and_adopted(
     commands: Commands, server: GeminiServer
 ) -> None:

@@ -57,6 +57,7 @@ def root(commands: Commands) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_beats_are_chosen_marked_and_taken_back(commands: Commands, root: Path) -> None:
     """With their style behind them or before them, one or several at once."""
     done = went_well(commands.run("choose", root, "1.1", "consistent"))
@@ -73,6 +74,7 @@ def test_beats_are_chosen_marked_and_taken_back(commands: Commands, root: Path) 
     assert sorted(selected(root)) == ["Beat_1.2.png", "Beat_1.3.png"]
 
 
+@pytest.mark.slow
 def test_the_project_may_be_left_out(commands: Commands, root: Path) -> None:
     """In the project's folder the words are beats and styles."""
     inside = Commands(root)
@@ -181,6 +183,7 @@ def test_wrong_words_change_nothing(
     assert (said(root), selected(root)) == ({}, {})
 
 
+@pytest.mark.slow
 def test_what_was_redrawn_since_is_told(commands: Commands, root: Path) -> None:
     """The copy stays as it was chosen until the beat is chosen again, and undo is noticed."""
     went_well(commands.run("choose", root, "--all", "clear", "--flag"))
@@ -219,6 +222,7 @@ def test_beats_are_chosen_while_a_run_is_active(commands: Commands, server: Gemi
     assert said(made) == {"1.1": "clear"}
 
 
+@pytest.mark.slow
 def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
     """`status` tells the rest; whoever would write the file is refused."""
     torn = root / "image_selections.json"
@@ -238,6 +242,7 @@ def test_a_torn_file_is_told_and_left(commands: Commands, root: Path) -> None:
     assert torn.read_text() == '{"1.1": {"style": "cl'
 
 
+@pytest.mark.slow
 def test_status_tells_what_became_of_another_tools_choices(commands: Commands, root: Path) -> None:
     """Without a picture, without a copy, or of no choice: in words and as JSON."""
     went_well(commands.run("choose", root, "1.3", "clear"))
@@ -285,6 +290,7 @@ def test_a_choice_that_may_be_of_two_beats_is_told_and_left(commands: Commands) 
     assert said(made) == {"1": "clear"}
 
 
+@pytest.mark.slow
 def test_choices_of_deleted_beats_are_told_put_away_and_come_back(
     commands: Commands, root: Path
 ) -> None:
@@ -309,6 +315,7 @@ def test_choices_of_deleted_beats_are_told_put_away_and_come_back(
     assert selected(root) == data
 
 
+@pytest.mark.slow
 def test_renumbering_brings_choices_of_two_shots_along(commands: Commands) -> None:
     """Beats of two shots with the same numbers swap, and one is deleted; undo takes it back."""
     words = {("1", "1"): "A boat.", ("1", "2"): "A lamp.", ("2", "1"): "A cat.", ("2", "2"): "Fog."}
@@ -347,6 +354,7 @@ def test_renumbering_brings_choices_of_two_shots_along(commands: Commands) -> No
     assert (said(root), selected(root)) == (before, data)
 
 
+@pytest.mark.slow
 def test_a_deleted_beats_choice_gives_way_to_the_one_that_gets_its_number(
     commands: Commands, root: Path
 ) -> None:
@@ -364,6 +372,7 @@ def test_a_deleted_beats_choice_gives_way_to_the_one_that_gets_its_number(
     assert selected(root) == data
 
 
+@pytest.mark.slow
 def test_styles_and_beats_are_offered(commands: Commands, root: Path) -> None:
     """The Tab key knows beats first, and the styles once one is begun or named."""
     env = {

@@ -208,6 +208,7 @@ def test_a_sample_has_no_beat_that_waits_for_another(
     assert sorted(drawn(server)) == [0, 10, 20]
 
 
+@pytest.mark.slow
 def test_an_edited_beat_is_redrawn_with_all_that_follow_it(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -239,6 +240,7 @@ def test_an_edited_beat_is_redrawn_with_all_that_follow_it(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
+@pytest.mark.slow
 def test_to_draw_from_an_outdated_picture_is_warned_of(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -257,6 +259,7 @@ def test_to_draw_from_an_outdated_picture_is_warned_of(
     assert set(statuses(commands, root).values()) == {"complete"}
 
 
+@pytest.mark.slow
 def test_what_follows_a_redrawn_beat_is_outdated(commands: Commands, server: GeminiServer) -> None:
     """Until it is drawn anew, or a person accepts it as it is."""
     root = commands.project(beats=chains(1), settings=CLEAR)
@@ -359,6 +362,7 @@ def test_chains_go_on_after_an_interruption(
         )
 
 
+@pytest.mark.slow
 def test_a_large_picture_is_scaled_down_and_its_follower_says_so(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -398,6 +402,7 @@ def test_what_is_shown_is_what_is_sent(commands: Commands, server: GeminiServer)
     assert "the image before it: image/png" in again
 
 
+@pytest.mark.slow
 def test_accepting_the_first_settles_the_chain_and_a_follower_alone_cannot_be(
     commands: Commands, server: GeminiServer
 ) -> None:

@@ -247,6 +247,7 @@ def test_events_count_what_is_outdated(
             assert start == end == {**left, "outdated": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--outdated", "--force"])
 def test_more_than_ten_need_a_word_of_consent(
     commands: Commands, server: GeminiServer, option: str
@@ -389,6 +390,7 @@ def test_what_is_chosen_is_told_where_numbers_have_moved(commands: Commands, dra
     assert "of beats that are gone" not in went_well(commands.run("choose", drawn, "--list")).out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 def test_renumber_moves_exactly_what_has_another_number_now(
     commands: Commands, server: GeminiServer, drawn: Path, edit: Edit
@@ -489,6 +491,7 @@ def test_undo_stops_at_a_step_that_it_cannot_read(commands: Commands, drawn: Pat
     assert lying(drawn) == before
 
 
+@pytest.mark.slow
 def test_drawing_many_again_is_carried_on_until_undone(commands: Commands, drawn: Path) -> None:
     """A script that was killed resumes with --yes, which no record remembers; undo ends it."""
     sketch = ("--provider", "sketch", "--style", "clear")
@@ -574,6 +577,7 @@ def test_two_ways_out_at_once_are_refused(commands: Commands, drawn: Path) -> No
     assert "cannot be combined" in done.err
 
 
+@pytest.mark.slow
 def test_numbers_that_moved_in_one_style_concern_that_style(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -638,6 +642,7 @@ def test_choices_go_along(commands: Commands, drawn: Path) -> None:
 # Left-over pictures.
 
 
+@pytest.mark.slow
 def test_pictures_of_beats_that_are_gone_are_told_and_put_away(
     commands: Commands, server: GeminiServer, drawn: Path
 ) -> None:
@@ -681,6 +686,7 @@ def test_nothing_is_cleaned_away_while_numbers_have_moved(commands: Commands, dr
     assert files(drawn) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_advised_or_cleaned_after_a_run_of_other_beats(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -723,6 +729,7 @@ def test_nothing_is_advised_or_cleaned_after_a_run_of_other_beats(
 # Without PROJECT, with nothing drawn.
 
 
+@pytest.mark.slow
 def test_the_project_is_the_current_folder_where_it_is_left_out(
     commands: Commands, server: GeminiServer, drawn: Path
 ) -> None:

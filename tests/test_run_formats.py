@@ -123,6 +123,7 @@ def test_the_readmes_first_project_tells_its_whole_cost(commands: Commands) -> N
     assert "36 requests" in commands.run(*estimate).out
 
 
+@pytest.mark.slow
 def test_a_style_that_may_be_misspelt_is_told(commands: Commands) -> None:
     """It would be drawn besides the others; one that `draw` names is meant."""
     root = commands.project(beats=1)

@@ -137,6 +137,7 @@ def test_jpeg_in_place_of_a_picture_is_converted(commands: Commands, server: Gem
         assert image.format == "PNG"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_is_resumed_without_redoing(
     commands: Commands, server: GeminiServer, number: int
@@ -173,6 +174,7 @@ def test_interrupted_run_is_resumed_without_redoing(
     assert commands.run("status", root, "--check").code == 0
 
 
+@pytest.mark.slow
 def test_killed_run_leaves_a_project_that_resumes(commands: Commands, server: GeminiServer) -> None:
     """After kill -9 the lock blocks nobody, no temporary file survives, and all is drawn."""
     root = commands.project(beats=20, keys=2)
@@ -337,6 +339,7 @@ def test_refused_force_is_not_what_resume_carries_on(
     assert len(server.requests) == 12
 
 
+@pytest.mark.slow
 def test_interrupted_force_is_carried_on_without_repeating(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -425,6 +428,7 @@ def test_full_stdout_is_no_fault_of_ours(commands: Commands, unbuffered: str) ->
     assert len(pictures(root)) == 6
 
 
+@pytest.mark.slow
 def test_closed_streams_end_no_run(commands: Commands) -> None:
     """Started without stdout and stderr, a run draws all the same."""
     root = commands.project(beats=2)
@@ -447,6 +451,7 @@ def test_ended_at_once_counts_what_was_sent(commands: Commands, server: GeminiSe
     assert not pictures(root)
 
 
+@pytest.mark.slow
 def test_sketches_do_not_get_into_the_film(commands: Commands, server: GeminiServer) -> None:
     """Those that were drawn to try things out are drawn over, beside what was missing."""
     root = commands.project(beats=2)
@@ -501,6 +506,7 @@ def test_keys_in_the_clear_are_warned_of(commands: Commands) -> None:
     assert not warnings("http://127.0.0.1:8080")
 
 
+@pytest.mark.slow
 def test_status_remembers_what_it_looked_at(commands: Commands) -> None:
     """A picture is opened once: after `status` the index knows it."""
     root = commands.project(beats=1)

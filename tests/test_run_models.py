@@ -108,6 +108,7 @@ def test_a_size_that_another_model_draws_says_which(commands: Commands) -> None:
     assert commands.run("status", root).code == 0
 
 
+@pytest.mark.slow
 def test_more_references_than_the_model_takes_are_refused(
     commands: Commands, server: GeminiServer
 ) -> None:
@@ -132,6 +133,7 @@ def test_more_references_than_the_model_takes_are_refused(
     assert (one.code, other.code) == (0, 0), one.text
 
 
+@pytest.mark.slow
 def test_a_project_of_the_former_default_stays_and_is_finished_with_it(
     commands: Commands, server: GeminiServer
 ) -> None:

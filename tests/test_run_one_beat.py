@@ -143,6 +143,7 @@ def test_redraw_of_a_number_draws_every_style(
     assert said == ["prompt <1>"] * 3 + ["prompt <2>"]
 
 
+@pytest.mark.slow
 def test_redraw_sends_other_words_with_the_look(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -182,6 +183,7 @@ def test_undo_of_a_redraw_puts_picture_and_words_back(
     assert "prompt <1>" in went_well(commands.run("check", root, "--show", ADDRESS)).out
 
 
+@pytest.mark.slow
 def test_undo_brings_the_words_of_the_redraw_before_back(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -197,6 +199,7 @@ def test_undo_brings_the_words_of_the_redraw_before_back(
     assert not overrides(root)
 
 
+@pytest.mark.slow
 def test_other_words_survive_that_the_storyboard_is_renumbered(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -348,6 +351,7 @@ def test_a_picture_that_is_not_like_the_others_is_used_with_a_warning(
         assert shown.size == size
 
 
+@pytest.mark.slow
 def test_only_a_run_that_names_the_beat_draws_over_ones_own_picture(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -528,6 +532,7 @@ def test_accept_is_told_what(commands: Commands, mended: Path, asked: Sequence[s
 # skip
 
 
+@pytest.mark.slow
 def test_a_skipped_beat_is_settled(
     commands: Commands, server: GeminiServer, address: tuple[str, str]
 ) -> None:
@@ -595,6 +600,7 @@ def test_a_refused_beat_can_be_skipped(
     assert len(server.requests) == 6
 
 
+@pytest.mark.slow
 def test_a_beat_that_could_not_be_redrawn_is_told_with_its_reason(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -700,6 +706,7 @@ def test_candidates_change_nothing_else(
     assert (root / ".imagegen/run.json").read_bytes() == record
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a signal ends a process there, always")
 @pytest.mark.parametrize("options", [(), ("--force", "--yes")])
 @pytest.mark.parametrize("between", [("redraw", "clear/1.1"), ("run", "--beat", "clear/1.1")])
@@ -731,6 +738,7 @@ def test_what_is_drawn_in_between_does_not_end_what_broke_off(
     assert "imagegen resume" not in commands.run("status", root).out
 
 
+@pytest.mark.slow
 def test_what_was_taken_back_is_not_carried_on(
     commands: Commands, address: tuple[str, str]
 ) -> None:
@@ -837,6 +845,7 @@ def test_a_look_makes_settings_where_there_are_none(
     assert not (root / "imagegen.toml").exists()
 
 
+@pytest.mark.slow
 def test_a_candidate_is_adopted_for_its_beat(
     commands: Commands, server: GeminiServer, address: tuple[str, str], root: Path
 ) -> None:
@@ -973,6 +982,7 @@ def test_a_command_for_a_beat_needs_one(commands: Commands, command: str) -> Non
     assert f"imagegen {command} {root} clear/" in done.err
 
 
+@pytest.mark.slow
 def test_commands_for_a_beat_work_inside_the_project(
     commands: Commands, server: GeminiServer, address: tuple[str, str], mended: Path, own: Path
 ) -> None:
@@ -999,6 +1009,7 @@ def test_commands_for_a_beat_work_inside_the_project(
     assert 'no beat "clear/1.9"' in unknown.err
 
 
+@pytest.mark.slow
 def test_what_moves_pictures_waits_for_an_active_run(
     commands: Commands, server: GeminiServer, address: tuple[str, str], busy: Path, own: Path
 ) -> None:
@@ -1037,6 +1048,7 @@ def test_beats_are_settled_while_a_run_is_active(
     assert (told["1.1"], told["1.4"]) == ("complete", "waived")
 
 
+@pytest.mark.slow
 def test_a_project_without_pictures_can_be_settled_beat_by_beat(
     commands: Commands, server: GeminiServer, address: tuple[str, str], own: Path
 ) -> None:

@@ -295,6 +295,7 @@ def test_an_error_that_no_program_can_be_told_has_its_exit_code(commands: Comman
     assert "nowhere" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_draws_nothing(commands: Commands, check: Check) -> None:
     """Where all is there, and where only asked, stdout has events or nothing."""
     root = commands.project(beats=1)
@@ -344,6 +345,7 @@ def refuse(show: Show, *styles: str, kind: FaultKind = FaultKind.SPENT_TODAY) ->
     show.provider.answer = answer
 
 
+@pytest.mark.slow
 def test_every_reason_to_wait(tmp_path: Path, check: Check) -> None:
     """Keys, rounds, outages of both kinds, lent keys, a signal and a request to stop."""
     seen: set[str] = set()

@@ -121,6 +121,7 @@ def _quotes(key: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_crash_of_the_process_leaves_no_memory(commands: Commands, server: GeminiServer) -> None:
     """A core file would have the keys: none is written, whatever the shell allows."""
@@ -194,6 +195,7 @@ if "imagegen" in sys.argv or "-m" in sys.orig_argv:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["draw", "models", "recorder", "display"])
 def test_a_crash_shows_no_key(commands: Commands, server: GeminiServer, where: str) -> None:
     """Where we break with a key in an exception, neither the screen nor crash.log has it."""

@@ -214,6 +214,7 @@ def test_a_resumed_run_keeps_its_shard() -> None:
     assert caught.value.hint == "to draw that one: imagegen run v --shard 2/3"
 
 
+@pytest.mark.slow
 def test_all_shards_draw_each_beat_once(commands: Commands) -> None:
     """The runs of all machines together draw what one run would; each shows its shard."""
     drawn: list[str] = []

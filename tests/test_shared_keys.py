@@ -193,6 +193,7 @@ run.pool.close()
 """
 
 
+@pytest.mark.slow
 @posix
 def test_a_file_deleted_under_another_process_does_not_harm_the_new_one(tmp_path: Path) -> None:
     """What SQLite keeps beside its file belongs to the old one, which is still in use."""
@@ -406,6 +407,7 @@ run.pool.close()
 """
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("when", "counts"), [("from the start", [4, 4, 4, 9]), ("in the middle", [9, 4, 4, 9])]
@@ -509,6 +511,7 @@ def test_a_killed_runs_requests_count_for_the_next(
     assert (len(server.requests), refused(server)) == (LIMIT, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [["run"], ["run", "--detach"]], ids=["run", "detached"])
 def test_whoever_comes_second_is_told_who_was_first(
     commands: Commands, server: GeminiServer, first: list[str]

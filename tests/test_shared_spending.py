@@ -76,6 +76,7 @@ def total(server: RedisServer, day: str = "2026-11-20") -> int:
         return int(redis.hget(f"imagegen:{{default}}:spent:{day}", "total") or 0)
 
 
+@pytest.mark.slow
 def test_machines_never_pass_a_limit_together(machines: list[Machine], server: RedisServer) -> None:
     """At no moment, whatever answers cost; and the money is used up."""
 

@@ -86,6 +86,7 @@ def test_it_needs_no_key_and_has_one_model() -> None:
     sketch.close()
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_bytes_in_another_process() -> None:
     """A frame depends on the request alone, not on a process or its hash seed."""
     code = (
@@ -108,6 +109,7 @@ def test_the_same_request_gives_the_same_bytes_in_another_process() -> None:
         assert answer.stdout.split() == here
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_bytes_in_many_threads() -> None:
     """Frames drawn at the same time do not disturb each other."""
     words = [f"{WORDS}, {number}" for number in range(6)] * 2
@@ -242,6 +244,7 @@ def test_more_words_are_set_smaller_and_end_in_time() -> None:
     assert foot.getextrema() == (255, 255)
 
 
+@pytest.mark.slow
 def test_a_request_with_references_bears_a_mark() -> None:
     """The picture's upper right corner says that references were sent, and only that corner."""
     plain = opened(drawn(style="clear"))

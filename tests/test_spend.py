@@ -57,6 +57,7 @@ def spend(commands: Commands, *words: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_command_that_draws_is_recorded(commands: Commands, server: GeminiServer) -> None:
     """Run, redraw, try and cast, also answers without an image; the key only by its tail."""
     root = commands.project(beats=2, settings='[characters.mara]\nabout = "A girl."\n')
@@ -76,6 +77,7 @@ def test_every_command_that_draws_is_recorded(commands: Commands, server: Gemini
     assert all(key.startswith("…0000") for key in keys)
 
 
+@pytest.mark.slow
 def test_what_costs_nothing_is_not_recorded(commands: Commands) -> None:
     """The sketch provider's images are free."""
     root = commands.project(beats=2)
@@ -118,6 +120,7 @@ def test_a_project_has_a_limit_of_its_own(commands: Commands, server: GeminiServ
     assert journal_costs(other) > 0.05 < journal_costs(root) <= 0.1
 
 
+@pytest.mark.slow
 def test_parallel_runs_of_several_projects_share_the_limit(
     commands: Commands, server: GeminiServer
 ) -> None:

@@ -521,6 +521,7 @@ def hammer(folder: Path, seed: int) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
 def test_processes_and_their_threads_never_pass_the_days_limit(tmp_path: Path) -> None:
     """At no moment; of one that is killed, what it had reserved keeps counting."""
     processes = [hammer(tmp_path, 10 * number) for number in range(3)]

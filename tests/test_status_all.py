@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from commands import Commands
 from imagegen.project.beat_status import Status
 from imagegen.review.several_copies import SeveralStatus, Sum
@@ -52,6 +54,7 @@ def test_other_storyboards_add_up(tmp_path: Path) -> None:
     assert (clear.total, clear.complete, clear.pending) == (5, 1, 4)
 
 
+@pytest.mark.slow
 def test_the_command_shows_a_line_for_each_copy(commands: Commands) -> None:
     """With its shard, and the sum; `--check` is by the sum, `--json` has all of it."""
     roots = [

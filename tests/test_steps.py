@@ -751,6 +751,7 @@ def said_all(layout: ProjectPaths) -> dict[str, Any]:
     return {path.parent.name: msgspec.json.decode(path.read_bytes()) for path in written}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_crash_at_any_call_leaves_all_as_it_was_or_is_finished(
     tmp_path: Path,
@@ -812,6 +813,7 @@ def test_a_crash_at_any_call_of_a_recovery_is_recovered_from(
             pytest.fail("a recovery without an end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_what_a_person_puts_there_after_a_crash_is_kept(
     tmp_path: Path,

@@ -674,6 +674,7 @@ class TestFaults:
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
         assert load(tmp_path, STYLES, beats=Path(name)).beats["clear"][0].words == "é"
 
+    @pytest.mark.slow
     def test_enormous_file_is_refused_by_its_size(self, tmp_path: Path) -> None:
         """A file over 256 MiB is never read."""
         with (tmp_path / "beats.json").open("wb") as file:

@@ -100,6 +100,7 @@ def read(name: str, text: str | bytes) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 @given(storyboards)
 @settings(deadline=None)
 def test_every_format_reads_back_what_was_written(rows: Rows) -> None:
@@ -172,6 +173,7 @@ def as_other_shape(rows: Rows, shape: int, names: dict[str, str]) -> tuple[str, 
     return name, text if isinstance(text, bytes) else text.encode()
 
 
+@pytest.mark.slow
 @given(sayable, st.integers(0, 10), st.sampled_from(NAMES))
 @settings(deadline=None, max_examples=examples(150))
 def test_every_shape_and_spelling_gives_the_same_beats(
@@ -183,6 +185,7 @@ def test_every_shape_and_spelling_gives_the_same_beats(
     assert read(name, text) == expected
 
 
+@pytest.mark.slow
 @given(storyboards, st.dictionaries(st.text("abc_", min_size=1, max_size=4), st.integers()))
 @settings(deadline=None)
 def test_nothing_is_read_less_than_by_a_strict_reader(rows: Rows, others: dict[str, int]) -> None:
@@ -222,6 +225,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.one_of(values, st.dictionaries(st.sampled_from((*COLUMNS, "ai_prompts")), values)))
 )

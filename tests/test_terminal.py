@@ -99,6 +99,7 @@ def test_what_is_waited_for_is_counted_down(commands: Commands, server: GeminiSe
         assert terminal.end() == 130
 
 
+@pytest.mark.slow
 def test_a_resized_terminal_shows_no_debris(commands: Commands, server: GeminiServer) -> None:
     """Smaller or larger, the next frame is the only thing on the screen."""
     with _waiting(commands, server, 100, 30) as terminal:
@@ -112,6 +113,7 @@ def test_a_resized_terminal_shows_no_debris(commands: Commands, server: GeminiSe
         assert terminal.given_back
 
 
+@pytest.mark.slow
 def test_a_finished_run_gives_the_terminal_back(commands: Commands) -> None:
     """After the last picture the normal screen has the summary, and the cursor."""
     root = commands.project(beats=2)
@@ -160,6 +162,7 @@ def test_an_edit_meanwhile_is_told_and_kept(
         assert b"warning: beats.json has changed" in kept
 
 
+@pytest.mark.slow
 def test_ctrl_z_gives_the_shell_its_screen(
     commands: Commands, server: GeminiServer, held: ExitStack
 ) -> None:
@@ -184,6 +187,7 @@ def test_ctrl_z_gives_the_shell_its_screen(
         assert "ended: 0" in terminal.text
 
 
+@pytest.mark.slow
 def test_in_the_background_nothing_is_painted(commands: Commands, server: GeminiServer) -> None:
     """After Ctrl-Z and `bg` the screen is the shell's; `fg` shows the run again."""
     root = commands.project(beats=8, per_minute=2)
@@ -218,6 +222,7 @@ def test_in_the_background_nothing_is_painted(commands: Commands, server: Gemini
             assert "ended: 130" in terminal.text
 
 
+@pytest.mark.slow
 def test_begun_in_the_background_a_run_prints_lines(commands: Commands) -> None:
     """With `&` the prompt stays where it is, and what happens is told below it."""
     root = commands.project(beats=2)

@@ -317,6 +317,7 @@ def test_no_more_requests_are_answered_than_there_is_room_for() -> None:
     assert anyio.run(flood) == [503] + [200] * MOST_AT_A_TIME
 
 
+@pytest.mark.slow
 @POSIX
 def test_a_folder_whose_name_is_no_text_is_served(commands: Commands) -> None:
     """Whatever an answer tells of it: the board, faults, what helps, a run and a choice."""
@@ -409,6 +410,7 @@ def test_no_file_of_the_server_outside_the_page(still: Served) -> None:
         assert still.raw(f"/{name}")[0] in {307, 404}, name
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_a_link_is_not_followed(served: Served, tmp_path: Path) -> None:
     """A project made by somebody else must not show what lies elsewhere."""
     drawn(served)
@@ -521,6 +523,7 @@ def test_unknown_paths_and_methods_are_told_in_json(still: Served) -> None:
 # Runs
 
 
+@pytest.mark.slow
 def test_a_run_that_the_page_starts_streams_to_its_end(served: Served) -> None:
     """`start` first, `complete` last, the very objects of the journal between them."""
     events = served.generate().to_end()
@@ -564,6 +567,7 @@ def _timeless(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in {"time", "seq"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "served", "shown", "price"),
     [
@@ -601,6 +605,7 @@ def test_the_page_draws_as_it_shows(
     assert [run["asked"].get(n) for n in ("provider", "model", "continuity")] == list(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, {"limit": 0}, {"beat": "1.1"}])
 def test_a_run_with_nothing_to_draw_is_told_as_one(
     served: Served, asked: dict[str, object]
@@ -690,6 +695,7 @@ def test_whoever_comes_back_misses_nothing(served: Served) -> None:
     again.close()
 
 
+@pytest.mark.slow
 def test_a_place_that_there_is_not_is_no_place(served: Served) -> None:
     """Nothing that ended before is told then, and no path is made of it."""
     drawn(served)
@@ -736,6 +742,7 @@ def test_a_journal_of_somebody_else_harms_nobody(held: Served, server: GeminiSer
     stream.to_end()
 
 
+@pytest.mark.slow
 @LINUX
 def test_fifty_clients_hear_the_same(held: Served, server: GeminiServer) -> None:
     """And one that never reads holds up none of them, nor the server's memory."""
@@ -767,6 +774,7 @@ def test_fifty_clients_hear_the_same(held: Served, server: GeminiServer) -> None
 # Pictures
 
 
+@pytest.mark.slow
 def test_pictures_are_sent_again_only_when_they_changed(served: Served) -> None:
     """A whole picture is asked for again each time, and its tag answers with 304."""
     drawn(served)
@@ -787,6 +795,7 @@ def test_pictures_are_sent_again_only_when_they_changed(served: Served) -> None:
     assert changed.headers["ETag"] != tag
 
 
+@pytest.mark.slow
 def test_a_thumbnail_is_made_once(served: Served) -> None:
     """It is kept beside the project's own files, and made anew for another picture."""
     drawn(served)
@@ -806,6 +815,7 @@ def test_a_thumbnail_is_made_once(served: Served) -> None:
     assert len(list((served.root / ".imagegen" / "thumbnails").rglob("*.jpg"))) == 1
 
 
+@pytest.mark.slow
 def test_what_is_no_picture_is_not_shown(served: Served) -> None:
     """A torn or foreign file is none; the bytes of a JPEG are told by what they are."""
     drawn(served)
@@ -821,6 +831,7 @@ def test_what_is_no_picture_is_not_shown(served: Served) -> None:
 # Choices
 
 
+@pytest.mark.slow
 def test_a_choice_is_saved_at_once(served: Served) -> None:
     """It is what `imagegen choose` saves; a mark stays with it, and it can be taken back."""
     drawn(served)
@@ -856,6 +867,7 @@ def test_choices_made_elsewhere_are_told(held: Served, server: GeminiServer) -> 
     stream.until("complete")
 
 
+@pytest.mark.slow
 def test_a_torn_file_of_choices_leaves_the_board(served: Served) -> None:
     """It is said with the board; whoever chooses is told, and the file stays as it is."""
     drawn(served)
@@ -944,6 +956,7 @@ def test_beats_elsewhere_in_the_project_are_followed(commands: Commands) -> None
             assert phrases() == [words]
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_saved_in_its_place_is_another(served: Served) -> None:
     """As a painting program saves it: its thumbnail, which is kept for good, has a new address."""
     drawn(served)
@@ -993,6 +1006,7 @@ def test_references_that_are_edited_outdate_what_was_drawn(commands: Commands) -
         assert changed() == []
 
 
+@pytest.mark.slow
 def test_prices_and_references_of_the_users_own_are_followed(commands: Commands) -> None:
     """They lie in the user's folder, outside of every project."""
     root = commands.project(settings='draw = ["clear"]')
@@ -1164,6 +1178,7 @@ def test_a_port_that_is_taken_is_said(commands: Commands, still: Served) -> None
     assert "--port 0" in done.err
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_command_says_what_to_install(commands: Commands) -> None:
     """And every other command does without it."""
     root = commands.project(settings=SKETCH)

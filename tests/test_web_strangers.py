@@ -162,6 +162,7 @@ def test_one_stranger_too_many_closes_the_oldest() -> None:
     assert not kept.closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [b"", b"GET /api/project HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 def test_idle_connections_keep_nobody_out(commands: Commands, said: bytes) -> None:
     """As anybody on the machine can make them; the owner's own streams go on meanwhile."""
@@ -285,6 +286,7 @@ def _wait_until_there(file: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, and /proc")
 def test_another_user_gets_nothing(
     shared: Path, server: GeminiServer, at_end: contextlib.ExitStack
