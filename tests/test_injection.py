@@ -36,7 +36,7 @@ SETTINGS: Final = (
     '[characters.mara]\nabout = "A keeper."\n'
 )
 RUN: Final = ("--progress", "none", "--yes")
-_FEW: Final = 3
+_FEW: Final = 2
 """How many calls of each command fail, evenly spread; in a sweep every call does."""
 
 
