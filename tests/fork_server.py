@@ -138,7 +138,7 @@ class Server:
         client = self._clients.pop(pid)
         self._selector.unregister(client)
         with client:
-            if client.recv(1):
+            if _asks(client):
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 _send(client, f"{code}\n".encode())
             else:
@@ -200,6 +200,15 @@ def _request(client: socket.socket) -> tuple[Request, list[int]] | None:
         return Request(**json.loads(line)), list(streams)
     client.close()
     return None
+
+
+def _asks(client: socket.socket) -> bool:
+    """Return whether a client asks for the exit code; if not, it has left."""
+    try:
+        return bool(client.recv(1))
+    except ConnectionResetError:
+        # It left before it read that its command has ended.
+        return False
 
 
 def _send(client: socket.socket, data: bytes) -> None:
