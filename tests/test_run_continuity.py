@@ -445,7 +445,7 @@ def test_every_transition_is_listed_with_its_meaning(commands: Commands) -> None
     beats = [row(0), row(1, transition_type="Dissolve"), row(2, transition_type="Continue")]
     root = commands.project(beats=beats, settings=CLEAR)
     out = commands.run("check", root).out
-    assert 'begins a new image, with the style reference: "H" 1, "Dissolve" 1' in out
+    assert 'begins a new image: "H" 1, "Dissolve" 1' in out
     assert 'continues the image before: "Continue" 1' in out
     assert "1 image drawn from the image before" in out
 

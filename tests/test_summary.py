@@ -399,7 +399,7 @@ def test_a_dry_run_tells_time_and_money() -> None:
         "                to draw   exist  at least",
         "  illustration       10       0      1:08",
         "  clear              10       0      0:08",
-        "  3 more images of the project would not be drawn",
+        "  3 other images of the project would not be drawn",
         "",
         "  20 requests · at least 1:08 at the keys' limits · about $1.34",
         '  Images have about 768 lines, full HD has 1080: image_size = "2K" in imagegen.toml',

@@ -28,7 +28,7 @@ _WHAT: Final = {
 }
 
 _MEANING: Final = {
-    Kind.BEGINS: "begins a new image, with the style reference",
+    Kind.BEGINS: "begins a new image",
     Kind.CONTINUES: "continues the image before",
     Kind.NONE: "no transition, no style reference",
 }

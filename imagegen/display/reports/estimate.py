@@ -53,7 +53,7 @@ def show(
         paper.line(f"  {plural(outdated, 'image')} {are} outdated and kept: redraw with --outdated")
     if plan.unselected_count:
         paper.line(
-            f"  {plural(plan.unselected_count, 'more image')} of the project would not be drawn"
+            f"  {plural(plan.unselected_count, 'other image')} of the project would not be drawn"
         )
     _requests(paper, styles, estimate)
     if plan.blocked:

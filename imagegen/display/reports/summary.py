@@ -165,9 +165,8 @@ def show(paper: Paper, ended: RunSummary) -> None:
         paper.line(f"  {reused:,} reused at no cost: drawn before from the same inputs")
     unselected = ended.plan.unselected_count if ended.plan else 0
     if unselected:
-        paper.line(
-            f"  {plural(unselected, 'more image')} of the project {_were(unselected)} not selected"
-        )
+        others = f"{plural(unselected, 'other image')} of the project"
+        paper.line(f"  {others} {_were(unselected)} left as before")
     outdated = sum(style.outdated for style in counts.values())
     if outdated and not any(OUTDATED in warning for warning in ended.heard.warnings):
         paper.line(f"  {plural(outdated, 'image')} {_are(outdated)} outdated: {OUTDATED}")

@@ -72,11 +72,16 @@ def from_csv(
     )
     try:
         with _any_field_size(len(text)):
-            return _sheet(filled, file, styles, notes)
+            sheet = _sheet(filled, file, styles, notes)
     except CsvError as error:
         at, row = before + error.line, before + error.row
         begun = f", in the row that begins in line {row}: a quote there may have no end"
         return failed_file(file, f"is not valid CSV: {error} (line {at}){begun * (at > row)}")
+    below = [line for line in text.splitlines()[sheet.header_line or 1 :] if _is_filled(line)]
+    if below and not sheet.rows and not any(delimiter in line for line in below):
+        named = "tab" if delimiter == "\t" else f'"{delimiter}"'
+        return failed_file(file, f"has no {named} in its rows, as there is in its headings")
+    return sheet
 
 
 def from_sheets(

@@ -38,6 +38,8 @@ _EXAMPLE = (
 _EXAMPLE_CSV = "1,1.1,H,…,… under shot_number,beat_number,transition_type,script_phrase,ai_prompt"
 _NOTED = 20
 _SOME = 3
+_LEVELS = 3
+"""Folders above one that may be in a project."""
 
 
 class NoBeatsError(UsageError):
@@ -297,6 +299,12 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
                 f"no beats in {project}: it has no beats.json, but {' and '.join(similar[:_SOME])}",
                 hint=project_command("check", project, "--beats", str(project / similar[0])),
             )
+        near = _nearest_project(project)
+        if near is not None:
+            return NoBeatsError(
+                f"no beats in {project}: the project is {near}",
+                hint=project_command("status", near),
+            )
         begun = os.path.lexists(project / SETTINGS)
         rows_of_its_own = f"write {project / _SHARED[0]}, one row for each beat: {_EXAMPLE}"
         return NoBeatsError(
@@ -311,6 +319,21 @@ def _nothing(project: Path, passed: Sequence[_Candidate]) -> UsageError:
         )
     example = _EXAMPLE_CSV if first.shown.lower().endswith(".csv") else _EXAMPLE
     return UsageError(f"{first.shown} has no rows", hint=f"write one row for each beat: {example}")
+
+
+def _nearest_project(folder: Path) -> Path | None:
+    """Return the project that has this folder, or else the only one in it."""
+    if os.path.lexists(folder / SETTINGS):
+        return None
+    for parent in folder.absolute().parents[:_LEVELS]:
+        if os.path.lexists(parent / SETTINGS):
+            return parent
+    with contextlib.suppress(OSError):
+        children = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+        inside = [path for path in children if os.path.lexists(Path(path) / SETTINGS)]
+        if len(inside) == 1:
+            return Path(inside[0])
+    return None
 
 
 def _find_candidates(project: Path, styles: Sequence[str]) -> Iterator[_Candidate]:

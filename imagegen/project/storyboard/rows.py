@@ -6,7 +6,7 @@ it can be (`lenient`).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -52,6 +52,10 @@ _MOST_INTERPRETED = 3_000_000
 _OPTIONAL = {"transition_type": str, "script_phrase": str, "ai_prompts": dict}
 """Fields that are read under another name only if all rows have this type there."""
 
+_EXPECTED = ("transition_type", "script_phrase")
+"""Optional fields that nearly every storyboard has."""
+
+_MOST_UNUSED = 5
 _MOST_PLACES = 5
 _LONGEST_PLACE = 60
 _SHAPE = 'expected a list of rows, or {"beats": [rows]}'
@@ -546,7 +550,19 @@ class Interpreter:
                 notes.append(f'{many}"{name[:60]}" is not read: rename it to {field}')
             else:
                 notes.append(f'{many}"{name[:60]}" is not read: {field} is read from "{read}"')
-        return notes
+        return [*notes, *self._not_used()]
+
+    def _not_used(self) -> Iterator[str]:
+        """Yield a note if a field may be under a name that is not known."""
+        missing = [field for field in _EXPECTED if field not in self.called.fields]
+        read = {*self.called.fields.values(), *self.called.styles.values(), *self.called.others}
+        every = dict.fromkeys(name for shape in self._shapes for name in shape)
+        unknown = [name for name in every if name not in read and not names.field_of(name)]
+        if missing and unknown:
+            not_used = ", ".join(f'"{name[:60]}"' for name in unknown[:_MOST_UNUSED])
+            if len(unknown) > _MOST_UNUSED:
+                not_used += f" and {len(unknown) - _MOST_UNUSED:,} more"
+            yield f"nothing is read as {' or '.join(missing)}; not used: {not_used}"
 
 
 def _before_dot(number: str) -> str:
