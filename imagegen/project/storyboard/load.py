@@ -365,8 +365,8 @@ def _named_candidates(project: Path, styles: Sequence[str], path: Path) -> Itera
     if not real.is_dir():
         if path.suffix.lower() not in _KINDS:
             raise UsageError(
-                f"{path} is not a beats file: its name must end in .json, .csv, .js or .mjs, "
-                "or it must be a folder of one file per style"
+                f"{path} is not a beats file that imagegen reads",
+                hint="save it as .csv, .tsv, .xlsx or .json; or name a folder of files",
             )
         yield _file(path, place)
         return

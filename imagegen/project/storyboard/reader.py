@@ -107,7 +107,9 @@ def as_text(data: bytes) -> tuple[str, list[str]]:
         except UnicodeDecodeError:
             pass
         else:
-            return text, [f"read as Windows-1252, since it is not UTF-8 (at byte {place})"]
+            return text, [
+                f"read as Windows-1252, since it is not UTF-8 (at byte {place}): check its accents"
+            ]
     raise UnreadableError(f"is not UTF-8 (at byte {place}): save it as UTF-8")
 
 

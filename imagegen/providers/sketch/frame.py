@@ -2,7 +2,6 @@
 
 import io
 import math
-import re
 
 import msgspec
 from PIL import Image, ImageDraw
@@ -76,9 +75,8 @@ def _caption(draw: ImageDraw.ImageDraw, layout: FrameLayout, look: Look, request
     left, top, right, bottom = layout.caption
     width = right - left
     smallest = max(9, round(layout.text * 0.72))
-    shot, beat = (re.sub(rf"(?i)^{kind}\s+", "", name) for kind, name in
-                  (("shot", request.shot), ("beat", request.beat)))  # fmt: skip
-    head = fold(f"SHOT {shot} · BEAT {beat}".upper())
+    # Without the beat's number, which may change.
+    head = "SKETCH"
     style = fold(request.style)
     size = layout.text
     while size > smallest and width_of(head, size) + width_of(style, size) + size * 1.8 > width:
