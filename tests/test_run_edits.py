@@ -154,6 +154,11 @@ def test_status_tells_which_picture_is_outdated_and_why(
     said = went_well(commands.run("status", one_style, "--check")).out
     assert "1 outdated, prompt changed: 3.3" in said
     assert f"imagegen run {one_style} --outdated" in said
+    place = next(path for path in pictures(one_style) if path.name == "Beat_1.1.png")
+    place.unlink()
+    said = commands.run("status", one_style).out
+    assert "Next: imagegen run" in said
+    assert "also redraws 1 outdated image" in said
 
 
 @pytest.mark.parametrize(

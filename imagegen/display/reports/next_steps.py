@@ -73,6 +73,10 @@ def _next(paper: Paper, status: ProjectStatus, names: BeatLabels, path: str, now
     if last is None or not last.is_resumable:
         run = _on("run", status, path)
         paper.line(f"Next: {run}     {pictures}{cost}")
+        old = sum(style.outdated for style in status.styles.values())
+        if old:
+            also = f"also redraws {plural(old, 'outdated image')}"
+            paper.command_list((_on("run", status, path, "--outdated"), also))
         if helps:
             paper.line("Refused prompts will probably be refused again:")
             paper.command_list(*helps)
