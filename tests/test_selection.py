@@ -262,7 +262,7 @@ def test_resume_finishes_the_sample_and_no_more(commands: Commands) -> None:
     done = commands.run("resume", root)
     assert (done.code, len(pictures(root))) == (0, 9)
     assert drawn(root) == {"1.1", "1.4", "2.2"}
-    assert "12 more" in done.text
+    assert "12 other images of the project were left as before" in done.text
 
     done = commands.run("resume", root, "--progress", "json")
     assert done.events[-1]["counts"]["clear"] == {  # type: ignore[index]
