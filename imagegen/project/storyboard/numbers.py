@@ -123,8 +123,8 @@ def _visible(text: str) -> str:
     """Return a text in NFC, all white space as spaces and without invisible characters."""
     if not text.isascii():
         # Compatibility forms are left, but for those that a keyboard types.
-        text = unicodedata.normalize("NFC", text.translate(_SIGNS))
-        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+        visible = (char for char in text.translate(_SIGNS) if unicodedata.category(char) != "Cf")
+        text = unicodedata.normalize("NFC", "".join(visible))
     return "".join(" " if char.isspace() else char for char in text)
 
 
