@@ -303,7 +303,7 @@ def main() -> bool:
         ours.close()
     else:
         become(*wanted)
-        detach = importlib.import_module("imagegen.runs.detach")
+        detach: Any = importlib.import_module("imagegen.runs.detach")
         detach.subprocess = Detached(Client(ours, env, read))
     return wanted is not None
 
