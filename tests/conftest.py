@@ -3,11 +3,13 @@
 import gc
 import os
 import re
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
@@ -35,6 +37,10 @@ _INHERITED = re.compile(
 _IGNORED_BY_PYTHON = {getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")}
 """Of these `subprocess` takes care."""
 
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 4 * 1024**3
+"""Bytes that must be free there. At once, tests leave less than a tenth of it."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for tests that wait for real minutes."""
@@ -51,6 +57,9 @@ def pytest_configure() -> None:
         os.environ["TZ"] = "UTC"
         time.tzset()
     os.umask(0o022)
+    # A third of the time on a disk goes into waiting for it to write down what is deleted again.
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -118,8 +127,9 @@ def server() -> Iterator[GeminiServer]:
 @pytest.fixture(autouse=True)
 def no_key_left_behind(request: pytest.FixtureRequest, searched: set[Path]) -> Iterator[None]:
     """Search all that a test left behind for the keys that it planted."""
+    # What is requested here is torn down later: the folder is still there.
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     yield
-    folder = request.node.funcargs.get("tmp_path")
     if folder is not None:
         searched.add(folder)
         assert_no_key(markers.search(folder))

@@ -21,6 +21,7 @@ from builders import picture as png_file
 from commands import Commands, Done, row
 from gemini_server import GeminiServer
 from hostile import Outside, measured
+from sweep import examples
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need rights there")
 SKETCH = 'provider = "sketch"\nimage_size = "512"\ndraw = ["clear"]\n'
@@ -219,18 +220,19 @@ FULL: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @POSIX
 @pytest.mark.parametrize("make", FULL.values(), ids=FULL.keys())
-def test_a_beats_file_of_100_megabytes_fits(
+def test_a_large_beats_file_fits(
     commands: Commands, make: Callable[[int], bytes]
 ) -> None:
     """However a file is filled, reading it takes a bounded part of the machine's memory."""
     root = commands.project(settings=SKETCH)
-    (root / "beats.json").write_bytes(make(100_000_000))
+    (root / "beats.json").write_bytes(make(examples(100_000_000)))
     done = measured(commands, "check", root)
     (root / "beats.json").unlink()
     sound(done, 2)
-    assert done.megabytes < 1000
+    assert done.megabytes < examples(1000)
 
 
 TOML = {

@@ -253,11 +253,11 @@ def test_a_picture_is_a_picture_whatever_stands_beside_it(commands: Commands) ->
 
 
 def test_enormous_pictures_are_unpacked_one_at_a_time(commands: Commands) -> None:
-    """A few kilobytes that unpack to 300 MB take that much once, not once in every thread."""
-    answers = dict.fromkeys(range(6), Reply(inline(jpeg_claiming(9_900, 9_900))))
+    """A few kilobytes that unpack to 100 MB take that much once, not once in every thread."""
+    answers = dict.fromkeys(range(6), Reply(inline(jpeg_claiming(5_700, 5_700))))
     done, asked = drawn(commands, answers, 6)
     assert len(asked) == 6
-    assert done.megabytes < 1200
+    assert done.megabytes < 480
 
 
 def _prompt(asked: list[str], number: int) -> str:

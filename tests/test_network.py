@@ -107,6 +107,7 @@ def errors(show: Show) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("beats", "share", "seed"),
     [

@@ -12,6 +12,7 @@ from imagegen.quota import ledger as ledger_module
 from imagegen.quota.pool import Lease
 from machines import HOLDERS, STORE, Run, World
 from redis_server import RedisServer
+from sweep import examples
 
 LIMIT = 9
 LEASE_SECONDS = 20.0
@@ -146,7 +147,8 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(examples(8)))
 def test_no_minute_has_more_than_the_limit(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

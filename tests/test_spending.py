@@ -34,6 +34,7 @@ from imagegen.spending import limits as spending_limits
 from imagegen.spending.account import Refusal, RunAccount
 from imagegen.spending.ledger import FILE, Entry, LedgerError, SpendingLedger, Sum
 from imagegen.spending.limits import Limit, Period, SpendingLimits, micros
+from sweep import examples
 from virtual import PNG, Show, passing
 
 TEN_CENTS = Price(picture=0.1)
@@ -433,7 +434,8 @@ def random_show(
     return show
 
 
-@pytest.mark.parametrize("runs", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.sweep
+@pytest.mark.parametrize("runs", [40, pytest.param(examples(1000), marks=pytest.mark.slow)])
 def test_the_ledger_has_the_sum_of_the_journals(
     tmp_path: Path, ledger: SpendingLedger, runs: int
 ) -> None:

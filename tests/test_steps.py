@@ -22,7 +22,7 @@ from imagegen.errors import StorageError, UsageError
 from imagegen.project import steps
 from imagegen.project.layout import ProjectPaths
 from imagegen.project.steps import Move
-from sweep import examples
+from sweep import SWEEP, examples
 
 WALL = 1_790_000_000.0
 FIRST = "2026-09-21T14-13-20Z"
@@ -87,7 +87,7 @@ def refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
 
 
-EVERY = 7
+EVERY = 7 if SWEEP else 28
 """Of the moments at which a recovery is interrupted, how many are tried: 1 is all."""
 
 
@@ -785,6 +785,7 @@ def test_a_crash_at_any_call_leaves_all_as_it_was_or_is_finished(
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize(("first", "then"), OPERATIONS, ids=NAMES)
 def test_a_crash_at_any_call_of_a_recovery_is_recovered_from(
     tmp_path: Path,

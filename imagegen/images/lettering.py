@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from imagegen.images.colour import Colour, mix
 # Latin ones where that is common; the rest is set as a soft bar, like text in a layout.
 _BAR = "\ufffc"
 _LONGEST = 2000
+_NARROWEST = 0.1
+"""Of the size, how wide the font's narrowest letters are at least."""
 _EXTRA = frozenset("©«°±´·»‘’“”…‹›™")
 _CYRILLIC = "а a б b в v г g д d е e ж zh з z и i к k л l м m н n о o п p р r с s т t у u ф f х kh \
 ц ts ч ch ш sh щ shch ъ _ ы y ь _ э e ю yu я ya і i є ye ґ g ј j љ lj њ nj ћ c ђ dj џ dz"
@@ -133,9 +136,16 @@ def _cut(text: str, width: float, size: int, *, always: bool = False) -> str:
     if not always and width_of(text, size) <= width:
         return text
     text = text.removesuffix("…").rstrip()
-    while text and width_of(f"{text}…", size) > width:
-        text = text[:-1].rstrip()
-    return f"{text.rstrip(' ,;:.-')}…"
+    kept = text[: _count_fitting(text, width, size, end="…")]
+    return f"{kept.rstrip(' ,;:.-')}…"
+
+
+def _count_fitting(text: str, width: float, size: int, end: str = "") -> int:
+    """Return how many of a text's first characters fit, followed by `end`."""
+    # A word may have thousands of letters, of which a line has few: only those are measured.
+    most = min(len(text), int(width / (_NARROWEST * size)) + 1)
+    counts = range(1, most + 1)
+    return bisect_right(counts, width, key=lambda count: width_of(text[:count] + end, size))
 
 
 def _wrap(text: str, width: float, size: int, most: int) -> list[str]:
@@ -150,8 +160,10 @@ def _wrap(text: str, width: float, size: int, most: int) -> list[str]:
             continue
         if line:
             lines.append(line)
-        while len(lines) < most and width_of(rest, size) > width:
-            count = max(1, int(len(rest) * width / width_of(rest, size)))
+        while len(lines) < most:
+            count = max(1, _count_fitting(rest, width, size))
+            if count >= len(rest):
+                break
             lines.append(rest[:count])
             rest = rest[count:]
         line = rest
