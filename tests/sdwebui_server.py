@@ -31,6 +31,8 @@ class Trouble(StrEnum):
     NO_MEMORY = "no memory"
     DATA_ADDRESS = "data address"
     BROKEN_BASE64 = "broken base64"
+    CONFLICT = "conflict"
+    TOO_MANY = "too many"
 
 
 @dataclass
@@ -168,6 +170,8 @@ def _error(kind: str, why: str = "") -> tuple[int, Any]:
 
 _ERRORS: dict[str, tuple[int, str | None, str]] = {
     Trouble.NO_API: (404, None, "Not Found"),
+    Trouble.CONFLICT: (409, None, "The queue is being changed"),
+    Trouble.TOO_MANY: (429, None, "Too Many Requests"),
     Trouble.WANTS_PASSWORD: (401, None, "Incorrect username or password"),
     Trouble.NO_MEMORY: (
         500,

@@ -155,6 +155,8 @@ def test_a_picture_may_be_written_as_an_address(ui: SdWebUi, server: WebUiServer
         (Trouble.NO_API, FaultKind.UNUSABLE, "HTTP 404", "--api"),
         (Trouble.WANTS_PASSWORD, FaultKind.UNUSABLE, "HTTP 401", "--api-auth"),
         (Trouble.NO_MEMORY, FaultKind.NO_PICTURE, "out of memory", "smaller image_size"),
+        (Trouble.CONFLICT, FaultKind.PASSING, "HTTP 409", "being changed"),
+        (Trouble.TOO_MANY, FaultKind.PASSING, "HTTP 429", "Too Many"),
         (Trouble.BROKEN_BASE64, FaultKind.PASSING, "broken picture", "base64"),
         (Answer.EMPTY_JSON, FaultKind.NO_PICTURE, "no picture", "interrupted"),
         (Answer.NO_IMAGE, FaultKind.NO_PICTURE, "no picture", "interrupted"),

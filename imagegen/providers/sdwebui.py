@@ -30,6 +30,7 @@ from imagegen.providers.responses import (
     best_picture,
     field,
     is_image,
+    is_passing,
     items,
     loose,
     malformed_answer,
@@ -187,7 +188,7 @@ class SdWebUi(Provider):
             # Another program may free some; the same size will not need less.
             kind, reason = FaultKind.NO_PICTURE, "out of memory"
             message += " A smaller image_size needs less."
-        elif 400 <= status < 500 and status != 408:
+        elif 400 <= status < 500 and status != 429 and not is_passing(status):
             kind = FaultKind.BAD_REQUEST
         return ProviderError(kind=kind, reason=reason, message=message)
 
