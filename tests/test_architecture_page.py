@@ -2,6 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
+
+import typer
+
+from imagegen.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -32,3 +37,11 @@ def test_every_class_exists() -> None:
     classes = {name for name in NAMES if re.fullmatch(r"(?:[A-Z][a-z]+)+", name)}
     assert len(classes) > 5
     assert classes - defined == set()
+
+
+def test_every_command_is_in_the_table() -> None:
+    """A new command gets its line."""
+    listed = set(re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE))
+    named = {name for cell in listed for name in re.findall(r"`([a-z]+)[a-z ]*`", cell)}
+    group: Any = typer.main.get_command(app.whole)
+    assert set(group.commands) - {"help", "version"} <= named

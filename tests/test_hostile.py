@@ -223,9 +223,7 @@ FULL: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.sweep
 @POSIX
 @pytest.mark.parametrize("make", FULL.values(), ids=FULL.keys())
-def test_a_large_beats_file_fits(
-    commands: Commands, make: Callable[[int], bytes]
-) -> None:
+def test_a_large_beats_file_fits(commands: Commands, make: Callable[[int], bytes]) -> None:
     """However a file is filled, reading it takes a bounded part of the machine's memory."""
     root = commands.project(settings=SKETCH)
     (root / "beats.json").write_bytes(make(examples(100_000_000)))
