@@ -100,7 +100,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     `beats` has each style's beats in file order. `strays` are images of beats that the
     storyboard no longer has, `moves` the (from, to) places of moved images.
     `unfinished` are folders with files that a crash left half-written. `tidy` are shots' folders
-    with nothing in them but beats' images, relative to the project.
+    with nothing in them but beats' images, relative to the project. `elsewhere` are the beats
+    with an image only on a cloud drive.
     `older` counts images that were drawn without the reference that their transition gives
     them since 0.1.0, and that are not outdated by that.
     """
@@ -110,13 +111,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     moves: dict[str, dict[BeatKey, BeatKey]] = {}
     unfinished: tuple[str, ...] = ()
     tidy: frozenset[str] = frozenset()
+    elsewhere: tuple[str, ...] = ()
     older: int = 0
-
-    @property
-    def elsewhere(self) -> tuple[str, ...]:
-        """The beats with an image only on a cloud drive."""
-        beats = itertools.chain.from_iterable(self.beats.values())
-        return tuple(image.name for image in beats if image.found is ImageState.ELSEWHERE)
 
     @property
     def there(self) -> dict[str, dict[BeatKey, str | None]]:
@@ -143,6 +139,14 @@ def survey(
         strays={style: orphans for style, orphans in strays.items() if orphans},
         unfinished=tuple(path for style in styles.values() for path in style.unfinished()),
         tidy=frozenset(path for style in styles.values() for path in style.tidy()),
+        elsewhere=tuple(
+            image.name
+            for style, images in looked.items()
+            # Rare, and there may be very many images.
+            if styles[style].is_partly_elsewhere
+            for image in images
+            if image.found is ImageState.ELSEWHERE
+        ),
     )
 
 
@@ -156,6 +160,11 @@ def counted(number: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in _DIGITS.split(number)]
 
 
+def _composed(name: str) -> str:
+    """Return a name as it is compared: macOS keeps names decomposed, and copies stay so."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 class _Folder:
     """The entries of a folder by name, each to be taken once."""
 
@@ -167,8 +176,7 @@ class _Folder:
         self._folded: dict[str, str] | None = None
         try:
             with os.scandir(path) as entries:
-                # macOS keeps names decomposed, and copies of them stay so elsewhere.
-                self.names = {unicodedata.normalize("NFC", entry.name): entry for entry in entries}
+                self.names = {_composed(entry.name): entry for entry in entries}
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -176,11 +184,11 @@ class _Folder:
 
     def pop(self, name: str) -> os.DirEntry[str] | None:
         """Take the entry of this name."""
-        return self.names.pop(unicodedata.normalize("NFC", name), None)
+        return self.names.pop(_composed(name), None)
 
     def pop_case_insensitive(self, name: str) -> os.DirEntry[str] | None:
         """Remove and return the entry that a case-insensitive disk would open for `name`."""
-        plain = unicodedata.normalize("NFC", name)
+        plain = _composed(name)
         if self._folded is None:
             self._folded = {name.casefold(): name for name in self.names}
         other = self._folded.get(plain.casefold())
@@ -200,6 +208,7 @@ class _Style:
         self._folder = _Folder(str(path))
         # None: the folder is missing, or all its files are claimed.
         self._shots: dict[str, _Folder | None] = {}
+        self.is_partly_elsewhere = False
 
     def look(self, beats: Iterable[Beat]) -> list[BeatImage]:
         images: list[BeatImage] = []
@@ -260,7 +269,11 @@ class _Style:
     def _missing(self, folder: _Folder, name: str) -> ImageState:
         """Return what is there if an image is not at its place."""
         stubs = files.stub_names(name)
-        return ImageState.ELSEWHERE if any(map(folder.pop, stubs)) else ImageState.NOTHING
+        return self._elsewhere() if any(map(folder.pop, stubs)) else ImageState.NOTHING
+
+    def _elsewhere(self) -> ImageState:
+        self.is_partly_elsewhere = True
+        return ImageState.ELSEWHERE
 
     def _shot(self, name: str) -> _Folder | None:
         entry = self._folder.pop(name) or self._folder.pop_case_insensitive(name)
@@ -284,10 +297,10 @@ class _Style:
         if whole is not None:
             return ImageState.VALID, whole
         if files.is_stub(file_stat):
-            return ImageState.ELSEWHERE, None
+            return self._elsewhere(), None
         kind, whole = inspect_image(Path(entry.path))
         if kind is ImageState.INVALID and files.is_hollow(file_stat):
-            return ImageState.ELSEWHERE, None
+            return self._elsewhere(), None
         if whole is not None:
             self._index.add(relative, file_stat, whole, self._now)
         return kind, whole

@@ -228,6 +228,8 @@ def _refused(
     styles: Mapping[str, StyleStatus], names: BeatLabels
 ) -> tuple[tuple[str, str] | None, bool]:
     """Return the first beat that was refused and the cause, and whether others are left to draw."""
+    if not any(style.error for style in styles.values()):
+        return None, any(style.pending or style.blocked for style in styles.values())
     first, has_others = None, False
     for name, style in styles.items():
         for beat in style.beats:
